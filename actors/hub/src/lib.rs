@@ -1,0 +1,1 @@
+//! The hub: writer, readers, event bus, reaper, leases, listener, connections.

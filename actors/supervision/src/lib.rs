@@ -1,0 +1,1 @@
+//! A supervision kernel for actix actors: child specs, restarts, backoff, the tree.

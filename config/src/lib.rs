@@ -1,0 +1,1 @@
+//! Kirosu's settings: as written, merged, validated.

@@ -1,0 +1,2 @@
+//! Kirosu's front door.
+fn main() {}

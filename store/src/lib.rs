@@ -1,0 +1,1 @@
+//! Kirosu's durable task queue: one SQLite file, one writer.
