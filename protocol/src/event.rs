@@ -1,0 +1,78 @@
+//! What happened, as `watch` tells it.
+
+use crate::task::{Fence, Status, TaskId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One thing that happened, numbered by the hub's event bus.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Grows by one with each event of one hub process.
+    pub seq: u64,
+    /// Unix seconds.
+    pub time: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: EventKind,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// A task was enqueued or changed its state.
+    Task {
+        /// The task.
+        task_id: TaskId,
+        /// Its status now.
+        status: Status,
+        /// The newest lease's fence.
+        fence: Fence,
+        /// Who holds or held it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker_id: Option<String>,
+        /// Why: `enqueued`, `leased`, `done`, `failed`, `lost`, `released`, `retried`, `cancelled`, `approved`, `rejected`, `due`, `unblocked`.
+        reason: String,
+    },
+    /// A running task said how far it is.
+    Progress {
+        /// The task.
+        task_id: TaskId,
+        /// The lease it belongs to.
+        fence: Fence,
+        /// What the worker said.
+        data: Value,
+    },
+    /// A running task printed something.
+    Output {
+        /// The task.
+        task_id: TaskId,
+        /// The lease it belongs to.
+        fence: Fence,
+        /// The chunk's number within the attempt, from 0.
+        chunk: u64,
+        /// The text.
+        text: String,
+    },
+    /// A session came, went, was lost or ended.
+    Session {
+        /// The session.
+        session_id: String,
+        /// `opened`, `resumed`, `closed`, `lost`.
+        state: String,
+    },
+    /// A supervised actor exited or was restarted.
+    Actor {
+        /// Its place in the tree, as `root/writer`.
+        path: String,
+        /// `exited`, `restarting`, `restarted`, `gave_up`.
+        state: String,
+        /// Why it exited.
+        reason: String,
+    },
+    /// The hub began to drain, or stops.
+    Hub {
+        /// `draining`, `stopping`.
+        state: String,
+    },
+}
