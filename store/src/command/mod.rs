@@ -1,0 +1,130 @@
+//! What the writer can be told: one variant a verb, one file a verb beside this one.
+
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::{Fence, TaskId};
+
+/// The caller's name for a parked lease request; the caller picks it and never uses one twice in a process.
+pub type ParkId = u64;
+
+/// One change (or a question about counters) for the writer. Commands of a batch take effect in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Make a task. Answer: [`Outcome::Enqueued`](crate::Outcome::Enqueued).
+    Enqueue(NewTask),
+    /// Make all tasks or none. Answer: [`Outcome::Batch`](crate::Outcome::Batch).
+    EnqueueBatch(Vec<NewTask>),
+    /// Take tasks, or wait for some. Answer: [`Outcome::Leased`](crate::Outcome::Leased) (maybe empty) or
+    /// [`Outcome::Parked`](crate::Outcome::Parked).
+    Lease {
+        /// What the worker asks for.
+        ask: LeaseAsk,
+        /// The session the leases belong to; leases without one are never given back by a lost session.
+        session: Option<String>,
+        /// With `ask.wait_ms > 0` and nothing ready: the name under which the request is parked.
+        /// None: answer an empty list instead.
+        park: Option<ParkId>,
+    },
+    /// Forget a parked request (its wait is over, its connection closed). Unknown ids are fine. Answer: `Ok`.
+    Unpark(ParkId),
+    /// A run ended; the fence is the one the hub resolved from its connection, where it knows one.
+    /// Answer: [`Outcome::Acked`](crate::Outcome::Acked).
+    Ack(Ack),
+    /// Several ended runs, each answered on its own. Answer: [`Outcome::Acks`](crate::Outcome::Acks).
+    Acks(Vec<Ack>),
+    /// Extend a lease. Answer: [`Outcome::Extended`](crate::Outcome::Extended).
+    Heartbeat {
+        /// The task.
+        task: TaskId,
+        /// The lease's fence.
+        fence: Fence,
+        /// From now, in milliseconds; none: as long as the lease was asked for.
+        lease_ms: Option<u64>,
+    },
+    /// Keep the last word of a running task about how far it is. Answer: `Ok`.
+    Progress {
+        /// The task.
+        task: TaskId,
+        /// The lease's fence.
+        fence: Fence,
+        /// What the worker said.
+        data: serde_json::Value,
+    },
+    /// Keep a piece of a run's output; a chunk sent twice is kept once, output over the cap is cut with a mark.
+    /// Answer: `Ok`.
+    Output {
+        /// The task.
+        task: TaskId,
+        /// The lease's fence.
+        fence: Fence,
+        /// The chunk's number within the attempt, from 0.
+        chunk: u64,
+        /// The text.
+        text: String,
+    },
+    /// Give a lease back; the attempt does not count. Answer: `Ok`.
+    Release {
+        /// The task.
+        task: TaskId,
+        /// The lease's fence.
+        fence: Fence,
+        /// Milliseconds before the task may be leased again; 0 for at once.
+        delay_ms: u64,
+    },
+    /// End every lease of a session. Answer: [`Outcome::Ended`](crate::Outcome::Ended).
+    ReleaseSession {
+        /// The session.
+        session: String,
+        /// `true`: the session was lost, its attempts count and `on_lost` decides. `false`: it stopped gracefully,
+        /// its leases are given back and cost nothing.
+        counted: bool,
+    },
+    /// Treat leases past their deadline as lost. Answer: [`Outcome::Ended`](crate::Outcome::Ended).
+    ExpireDue {
+        /// At most this many; `more` in the answer says whether some are left.
+        limit: u32,
+    },
+    /// Queue scheduled tasks whose time has come. Answer: [`Outcome::Counted`](crate::Outcome::Counted).
+    PromoteDue {
+        /// At most this many; `more` in the answer says whether some are left.
+        limit: u32,
+    },
+    /// End an unfinished task; a leased one is cancelled at once and its fence is dead. Cancelling twice is fine.
+    /// Answer: [`Outcome::Ended`](crate::Outcome::Ended) with the lease to tell, if there was one.
+    Cancel(TaskId),
+    /// Queue a failed or cancelled task again, attempts counted from 0. Answer: `Ok`.
+    Retry(TaskId),
+    /// Queue every failed task again. Answer: [`Outcome::Counted`](crate::Outcome::Counted).
+    RetryFailed,
+    /// Answer a `human` task, or let a task that awaits approval run. Answer: `Ok`.
+    Approve {
+        /// The task.
+        task: TaskId,
+        /// Who decided.
+        by: Option<String>,
+    },
+    /// Refuse a `human` task or one that awaits approval: it fails. Answer: `Ok`.
+    Reject {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        reason: Option<String>,
+        /// Who decided.
+        by: Option<String>,
+    },
+    /// Stop handing out tasks of a queue, durably. Answer: `Ok`.
+    PauseQueue(String),
+    /// Hand out tasks of a queue again. Answer: `Ok`.
+    ResumeQueue(String),
+    /// Forget finished tasks that ended before a time; the counters keep them.
+    /// Answer: [`Outcome::Counted`](crate::Outcome::Counted) with what was removed; `more` while this should be sent again.
+    Prune {
+        /// Unix milliseconds: tasks that ended before are removed.
+        before_ms: i64,
+        /// Look at no more than this many tasks.
+        limit: u32,
+    },
+    /// The counters. Answer: [`Outcome::Stats`](crate::Outcome::Stats).
+    Stats,
+}

@@ -1,0 +1,84 @@
+//! What can go wrong with the file itself; refusals of single commands are protocol errors.
+
+use std::path::PathBuf;
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the file.
+    #[error(
+        "cannot open the store {path}: another hub has it (process {holder}, lock file {lock}); stop that hub or name another file"
+    )]
+    Locked {
+        /// The database file.
+        path: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+        /// The holder's process id, or `unknown`.
+        holder: String,
+    },
+    /// The directory or the lock file cannot be made.
+    #[error(
+        "cannot open the store {path}: {what}: {source}; check that the directory exists and can be written"
+    )]
+    Io {
+        /// The database file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The file is not a database, is damaged, or its disk is full or read-only.
+    #[error("cannot open the store {path}: {what}: {source}")]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// SQLite's answer.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The linked SQLite is too old.
+    #[error(
+        "cannot open the store {path}: SQLite {found} is linked, 3.51.3 or newer is needed (older ones can corrupt a write-ahead log)"
+    )]
+    SqliteTooOld {
+        /// The database file.
+        path: PathBuf,
+        /// The version found.
+        found: String,
+    },
+    /// The file was written by a newer Kirosu.
+    #[error(
+        "cannot open the store {path}: it was written by a newer version (schema {found}); use that version"
+    )]
+    Newer {
+        /// The database file.
+        path: PathBuf,
+        /// The newest migration in the file.
+        found: String,
+    },
+}
+
+/// The store cannot go on: nothing of the batch was kept, and the store must be opened anew.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// After a failure the file could not be read again.
+    #[error("cannot recover the store after a failure: {0}; nothing of the last batch was kept")]
+    Recover(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A read failed.
+    #[error("cannot read the store: {0}")]
+    Read(#[from] diesel::result::Error),
+    /// A connection could not be opened.
+    #[error("cannot open {path} for reading: {source}")]
+    Connect {
+        /// The database file.
+        path: PathBuf,
+        /// SQLite's answer.
+        source: diesel::ConnectionError,
+    },
+    /// A stored value cannot be understood.
+    #[error("cannot read the store: {0}")]
+    Corrupt(String),
+}

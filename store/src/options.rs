@@ -1,0 +1,67 @@
+//! How a store is opened.
+
+use kirosu_protocol::RetryPolicy;
+use std::path::PathBuf;
+
+/// What an answered command has survived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Power loss: each commit is synced to the disk before it is answered.
+    #[default]
+    Full,
+    /// A killed process, not power loss: the last commits before a power cut may be gone, the file stays sound.
+    Normal,
+}
+
+/// How a store is opened. All times in milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreOptions {
+    /// The database file; its directory is made if missing. Beside it live `PATH.lock`, `PATH-wal`, `PATH-shm`.
+    pub path: PathBuf,
+    /// What an answered command has survived.
+    pub durability: Durability,
+    /// The write-ahead log is cut back when it has grown beyond this many bytes.
+    pub wal_limit_bytes: u64,
+    /// The writer's page cache, in bytes.
+    pub cache_bytes: u64,
+    /// Backoff of tasks that ask for several attempts and name no policy.
+    pub retry_default: RetryPolicy,
+    /// How long a lease holds when neither the lease nor the heartbeat says.
+    pub lease_ms_default: u64,
+    /// How long after its deadline a lease is taken away.
+    pub lease_grace_ms: u64,
+    /// After opening, no lease is taken away for this long, so that workers can reconnect first.
+    pub restart_grace_ms: u64,
+    /// Refuse every ack that comes after the lease's deadline, even if nobody else has the task.
+    pub strict_expiry: bool,
+    /// Most different pairs of queue and type.
+    pub lane_limit: usize,
+    /// Most bytes of output kept per attempt.
+    pub output_limit_bytes: u64,
+    /// The time of opening, Unix milliseconds.
+    pub now_ms: i64,
+}
+
+impl StoreOptions {
+    /// The defaults for a file at `path`, opened at `now_ms`.
+    pub fn new(path: impl Into<PathBuf>, now_ms: i64) -> StoreOptions {
+        StoreOptions {
+            path: path.into(),
+            durability: Durability::Full,
+            wal_limit_bytes: 64 << 20,
+            cache_bytes: 64 << 20,
+            retry_default: RetryPolicy {
+                initial_ms: 1_000,
+                max_ms: 300_000,
+                factor: 2.0,
+            },
+            lease_ms_default: 300_000,
+            lease_grace_ms: 0,
+            restart_grace_ms: 0,
+            strict_expiry: false,
+            lane_limit: 10_000,
+            output_limit_bytes: 4 << 20,
+            now_ms,
+        }
+    }
+}
