@@ -1,0 +1,164 @@
+//! One value against what its key may hold: pure, no knowledge of layers.
+
+use std::time::Duration;
+
+use config::ValueKind;
+
+use crate::raw::Raw;
+use crate::schema::{Key, Kind};
+use crate::size;
+
+/// Brings a written value into the one form that the settings are read from: times as humantime text, sizes as bytes,
+/// paths with the home directory filled in. `Nil` says that an optional key was emptied on purpose.
+/// The error says what was written (unless secret) and what is allowed.
+pub(crate) fn check(key: &Key, raw: &Raw, home: Option<&str>) -> Result<ValueKind, String> {
+    if key.optional() && raw.text() == Some("") {
+        return Ok(ValueKind::Nil);
+    }
+    let read = match key.kind {
+        Kind::Text => text(raw).map(ValueKind::from),
+        Kind::Name => text(raw).filter(|text| is_name(text)).map(ValueKind::from),
+        Kind::Secret => text(raw)
+            .filter(|text| !text.contains(['\n', '\r']))
+            .map(ValueKind::from),
+        Kind::Path => text(raw).map(|text| ValueKind::from(expand(text, home))),
+        Kind::Bool => switch(raw).map(ValueKind::from),
+        Kind::Int(min, max) => whole(raw)
+            .filter(|n| (min..=max).contains(n))
+            .map(ValueKind::from),
+        Kind::Float(min, max) => number(raw)
+            .filter(|n| (min..=max).contains(n))
+            .map(ValueKind::from),
+        Kind::Size(min, max) => bytes(raw)
+            .filter(|n| (min..=max).contains(n))
+            .map(ValueKind::from),
+        Kind::Time(min, max) => time(raw)
+            .filter(|wait| (min..=max).contains(wait))
+            .map(|wait| ValueKind::from(humantime::format_duration(wait).to_string())),
+        Kind::Choice(words) => text(raw)
+            .filter(|text| words.contains(text))
+            .map(ValueKind::from),
+        Kind::List => list(raw).map(ValueKind::from),
+        // An entry of the map: any text, also the empty one.
+        Kind::Map => raw
+            .text()
+            .filter(|text| !text.contains('\0'))
+            .map(ValueKind::from),
+    };
+    read.ok_or_else(|| match key.kind {
+        Kind::Secret => format!("cannot take this value: {} is allowed", allowed(key.kind)),
+        kind => format!("cannot take {}: {} is allowed", raw.shown(), allowed(kind)),
+    })
+}
+
+/// What a kind allows, as a phrase for a person.
+pub(crate) fn allowed(kind: Kind) -> String {
+    match kind {
+        Kind::Text => "a text that is not empty".to_owned(),
+        Kind::Name => "a name of 1 to 64 characters a-z, 0-9, _ and -".to_owned(),
+        Kind::Secret => "a text of one line".to_owned(),
+        Kind::Path => "a path".to_owned(),
+        Kind::Bool => "true or false".to_owned(),
+        Kind::Int(min, max) => format!("a whole number from {min} to {max}"),
+        Kind::Float(min, max) => format!("a number from {min} to {max}"),
+        Kind::Size(min, max) => format!(
+            "a size from {} to {} (such as \"16 MiB\", or a number of bytes)",
+            size::format(min),
+            size::format(max)
+        ),
+        Kind::Time(min, max) => format!(
+            "a time from {} to {} (such as \"90s\" or \"5m\", or a number of seconds)",
+            humantime::format_duration(min),
+            humantime::format_duration(max)
+        ),
+        Kind::Choice(words) => format!("one of {}", words.join(", ")),
+        Kind::List => "a list of texts".to_owned(),
+        Kind::Map => "a table of names and texts".to_owned(),
+    }
+}
+
+/// Whether a text may name a pool or a provider.
+pub(crate) fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=64).contains(&text.len()) && text.bytes().all(fits)
+}
+
+fn text(raw: &Raw) -> Option<&str> {
+    raw.text()
+        .filter(|text| !text.trim().is_empty() && !text.contains('\0'))
+}
+
+fn expand(path: &str, home: Option<&str>) -> String {
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => format!("{}/{rest}", home.trim_end_matches('/')),
+        _ => path.to_owned(),
+    }
+}
+
+fn switch(raw: &Raw) -> Option<bool> {
+    match raw {
+        Raw::Bool(value) => Some(*value),
+        Raw::Loose(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn whole(raw: &Raw) -> Option<u64> {
+    match raw {
+        Raw::Int(number) => u64::try_from(*number).ok(),
+        Raw::Loose(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn number(raw: &Raw) -> Option<f64> {
+    match raw {
+        Raw::Float(number) => Some(*number),
+        // Bounds are small, so nothing that passes them loses digits here.
+        Raw::Int(number) => Some(*number as f64),
+        Raw::Loose(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn bytes(raw: &Raw) -> Option<u64> {
+    raw.text().map_or_else(|| whole(raw), size::parse)
+}
+
+fn time(raw: &Raw) -> Option<Duration> {
+    let seconds = match raw {
+        Raw::Text(text) | Raw::Loose(text) => match text.trim().parse() {
+            Ok(seconds) => seconds,
+            Err(_) => return humantime::parse_duration(text.trim()).ok(),
+        },
+        _ => whole(raw)?,
+    };
+    Some(Duration::from_secs(seconds))
+}
+
+/// A list of a variable or a flag is TOML when it starts with a bracket, else words between commas.
+fn list(raw: &Raw) -> Option<Vec<String>> {
+    match raw {
+        Raw::List(items) => items
+            .iter()
+            .map(|item| text(item).map(str::to_owned))
+            .collect(),
+        Raw::Loose(loose) if loose.trim_start().starts_with('[') => {
+            let value = toml::de::DeValue::parse(loose.trim()).ok()?;
+            list(&Raw::from_toml(value.get_ref()))
+        }
+        Raw::Loose(loose) => Some(
+            loose
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        ),
+        _ => None,
+    }
+}

@@ -1,0 +1,230 @@
+//! Checks of values against each other.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::fault::Fault;
+use crate::origin::Origins;
+use crate::pool::{Pool, Provider, ProviderKind};
+use crate::schema::with_nearest;
+use crate::settings::{Backoff, Settings};
+
+/// Longest path of a Unix socket in bytes, its closing zero not counted (unix(7)).
+const SOCKET_PATH: usize = 107;
+
+/// Adds a fault for everything that does not fit together. What follows from an earlier fault is left out.
+pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fault>) {
+    let mut checker = Checker {
+        origins,
+        faults: Vec::new(),
+    };
+    checker.hub(settings);
+    checker.ranges(settings);
+    for (name, provider) in &settings.providers {
+        checker.provider(name, provider);
+    }
+    for pool in &settings.pools {
+        checker.pool(settings, pool);
+    }
+    let blamed: Vec<String> = faults.iter().map(|fault| fault.key.clone()).collect();
+    let new = |fault: &Fault| !blamed.iter().any(|earlier| same_thing(earlier, &fault.key));
+    faults.extend(checker.faults.into_iter().filter(new));
+}
+
+/// Whether two keys belong to one thing: the same pool or provider, or the same key.
+fn same_thing(one: &str, other: &str) -> bool {
+    let thing = |key: &str| -> String {
+        let parts: Vec<&str> = key.split('.').collect();
+        match parts[..] {
+            [section @ ("pool" | "providers"), name, ..] => format!("{section}.{name}"),
+            _ => key.to_owned(),
+        }
+    };
+    thing(one) == thing(other)
+}
+
+/// Combinations that are allowed and yet hardly meant.
+pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
+    let trusting = settings.pools.iter().filter(|pool| pool.trust_all_tools);
+    let useless = trusting.filter(|_| !settings.hub.trust_all_tools);
+    useless
+        .map(|pool| {
+            let key = format!("pool.{}.trust_all_tools", pool.name);
+            let place = origins.get(&key).map(|origin| format!(" ({origin})"));
+            let place = place.unwrap_or_default();
+            format!("{key}{place} has no effect: hub.trust_all_tools is false")
+        })
+        .collect()
+}
+
+/// Whether only this machine can reach what listens there.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => bare.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+struct Checker<'a> {
+    origins: &'a Origins,
+    faults: Vec<Fault>,
+}
+
+impl Checker<'_> {
+    fn refuse(&mut self, key: &str, message: impl Into<String>) {
+        self.faults
+            .push(Fault::new(key, self.origins.get(key), message));
+    }
+
+    fn hub(&mut self, settings: &Settings) {
+        let hub = &settings.hub;
+        if !is_loopback(&hub.host) && hub.key.is_none() {
+            self.refuse(
+                "hub.host",
+                format!(
+                    "refusing to listen beyond loopback ({}) without a key: set KIRO_SWARM_KEY or [hub] key_file",
+                    hub.host
+                ),
+            );
+        }
+        let length = hub.socket.as_ref().map_or(0, |path| path.as_os_str().len());
+        if length > SOCKET_PATH {
+            let message =
+                format!("a path of {length} bytes: at most {SOCKET_PATH} are allowed for a socket");
+            self.refuse("hub.socket", message);
+        }
+        if !settings.providers.contains_key(&settings.agent.provider) {
+            self.refuse(
+                "agent.provider",
+                undefined(settings, &settings.agent.provider),
+            );
+        }
+    }
+
+    fn ranges(&mut self, settings: &Settings) {
+        let lease = &settings.lease;
+        if lease.min > lease.max {
+            let max = humantime::format_duration(lease.max);
+            self.refuse("lease.min", format!("longer than lease.max ({max})"));
+        } else {
+            self.lease("lease.default", lease.default, settings);
+        }
+        let limits = &settings.limits;
+        if limits.prompt_bytes > limits.line_bytes {
+            self.refuse(
+                "limits.prompt_bytes",
+                "more than limits.line_bytes: a prompt has to fit in one line",
+            );
+        }
+        if limits.in_flight_per_connection > limits.in_flight_total {
+            self.refuse(
+                "limits.in_flight_per_connection",
+                "more than limits.in_flight_total",
+            );
+        }
+        self.backoff("retry", &settings.retry);
+        self.backoff("supervision", &settings.supervision.backoff);
+        let sessions: u64 = settings.pools.iter().map(|pool| u64::from(pool.size)).sum();
+        if sessions >= u64::from(limits.connections) {
+            let message =
+                format!("the pools' {sessions} sessions need a connection each: allow more");
+            self.refuse("limits.connections", message);
+        }
+    }
+
+    fn backoff(&mut self, section: &str, backoff: &Backoff) {
+        if backoff.initial > backoff.max {
+            self.refuse(
+                &format!("{section}.initial"),
+                format!("longer than {section}.max"),
+            );
+        }
+    }
+
+    fn lease(&mut self, key: &str, length: Duration, settings: &Settings) {
+        let (min, max) = (settings.lease.min, settings.lease.max);
+        if !(min..=max).contains(&length) {
+            let [length, min, max] = [length, min, max].map(humantime::format_duration);
+            let message = format!("{length} is outside lease.min to lease.max ({min} to {max})");
+            self.refuse(key, message);
+        }
+    }
+
+    fn provider(&mut self, name: &str, provider: &Provider) {
+        let key = |key: &str| format!("providers.{name}.{key}");
+        match (provider.kind, provider.command.is_empty()) {
+            (ProviderKind::Command, true) => {
+                self.refuse(
+                    &key("command"),
+                    "has to be set for kind command: [\"program\", \"argument\"]",
+                );
+            }
+            (ProviderKind::Python | ProviderKind::Echo, false) => {
+                self.refuse(&key("command"), "is only for kind command");
+            }
+            _ => {}
+        }
+        if provider.delay.is_some() && provider.kind != ProviderKind::Echo {
+            self.refuse(&key("delay"), "is only for kind echo");
+        }
+        self.variables(&format!("providers.{name}"), provider.env.keys());
+    }
+
+    fn pool(&mut self, settings: &Settings, pool: &Pool) {
+        let key = |key: &str| format!("pool.{}.{key}", pool.name);
+        let provider = settings.provider_of(pool);
+        // A pool on the usual provider needs no fault of its own when that one is missing.
+        if provider.is_none() && pool.provider != settings.agent.provider {
+            self.refuse(&key("provider"), undefined(settings, &pool.provider));
+        }
+        if pool.queues.is_empty() {
+            self.refuse(&key("queues"), "names no queue: at least one is needed");
+        }
+        if pool.types.iter().any(|kind| kind == "human") {
+            self.refuse(
+                &key("types"),
+                "cannot hold human: such tasks wait for a person and are never leased",
+            );
+        }
+        self.lease(&key("lease"), pool.lease, settings);
+        self.variables(&format!("pool.{}", pool.name), pool.env.keys());
+        let runs_code = provider.is_some_and(|provider| provider.kind == ProviderKind::Python)
+            || pool.types.iter().any(|kind| kind == "python");
+        if runs_code {
+            self.trust(settings, pool);
+        }
+    }
+
+    fn trust(&mut self, settings: &Settings, pool: &Pool) {
+        let own = format!("pool.{}.trust_all_tools", pool.name);
+        let missing: Vec<&str> = [
+            ("hub.trust_all_tools", settings.hub.trust_all_tools),
+            (own.as_str(), pool.trust_all_tools),
+        ]
+        .into_iter()
+        .filter_map(|(key, set)| (!set).then_some(key))
+        .collect();
+        if !missing.is_empty() {
+            let message = format!(
+                "refusing to run the code of tasks: set {} to true if everyone who can enqueue may run code here",
+                missing.join(" and ")
+            );
+            self.refuse(&own, message);
+        }
+    }
+
+    fn variables<'n>(&mut self, prefix: &str, names: impl Iterator<Item = &'n String>) {
+        for name in names.filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            self.refuse(
+                &format!("{prefix}.env.{name}"),
+                "not a name that a variable can have",
+            );
+        }
+    }
+}
+
+fn undefined(settings: &Settings, name: &str) -> String {
+    let known = settings.providers.keys().map(String::as_str);
+    with_nearest(&format!("no provider {name} is defined"), name, known)
+}

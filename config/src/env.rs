@@ -1,0 +1,114 @@
+//! The environment layer: `KIROSU_<SECTION>__<KEY>`, and the names that clients of earlier versions use.
+
+use crate::file::Names;
+use crate::keys::HISTORICAL;
+use crate::layer::Intake;
+use crate::origin::Origin;
+use crate::raw::Raw;
+use crate::schema::{self, Shape};
+
+/// Variables that Kirosu uses for something else: the file's path, and what a run finds in its own environment.
+const NOT_SETTINGS: &[&str] = &[
+    "KIROSU_CONFIG",
+    "KIROSU_TASK_ID",
+    "KIROSU_FENCE",
+    "KIROSU_RUN",
+    "KIROSU_INSTANCE",
+];
+
+/// The historical variables; weaker than the `KIROSU_` ones, so that a new name always wins over an old one.
+pub(crate) fn historical(env: &[(String, String)], intake: &mut Intake<'_>) {
+    for (name, key) in HISTORICAL {
+        let Some((_, value)) = env.iter().find(|(known, _)| known == name) else {
+            continue;
+        };
+        // Empty means "not set", as it always did; an empty key has to override the file's, though.
+        if !value.trim().is_empty() || *name == "KIRO_SWARM_KEY" {
+            let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+            intake.take(
+                &path,
+                &Raw::Loose(value.clone()),
+                Origin::Env((*name).to_owned()),
+            );
+        }
+    }
+}
+
+/// Variables `KIROSU_...`. Gives warnings about those that look like settings and are none.
+pub(crate) fn current(
+    env: &[(String, String)],
+    names: &Names,
+    intake: &mut Intake<'_>,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut ours: Vec<_> = env
+        .iter()
+        .filter(|(name, _)| name.starts_with("KIROSU_"))
+        .collect();
+    ours.sort();
+    for (name, value) in ours {
+        let parts: Vec<&str> = name["KIROSU_".len()..].split("__").collect();
+        let top_level = parts.len() == 1 && schema::resolve(&[parts[0].to_lowercase()]).is_ok();
+        if parts.len() == 1 && !top_level {
+            warnings.extend(stray(name));
+            continue;
+        }
+        let origin = Origin::Env(name.clone());
+        match path(&parts, names) {
+            Ok(path) => intake.take(&path, &Raw::Loose(value.clone()), origin),
+            Err(message) => intake.fault(&[name.clone()], &origin, message),
+        }
+    }
+    warnings
+}
+
+/// A name without `__` is often the environment of something else (a service manager, a run), so it is no fault.
+fn stray(name: &str) -> Option<String> {
+    if NOT_SETTINGS.contains(&name) {
+        return None;
+    }
+    let (section, key) = name["KIROSU_".len()..].split_once('_')?;
+    schema::resolve(&[section.to_lowercase(), key.to_lowercase()]).ok()?;
+    Some(format!(
+        "{name} is ignored: to set {}.{}, write KIROSU_{section}__{key}",
+        section.to_lowercase(),
+        key.to_lowercase()
+    ))
+}
+
+/// `["POOL", "CODE_REVIEW", "SIZE"]` means `pool.code-review.size`, where the file has such a pool.
+fn path(parts: &[&str], names: &Names) -> Result<Vec<String>, String> {
+    let section = parts.first().unwrap_or(&"").to_lowercase();
+    let mut path = vec![section.clone()];
+    let mut rest = parts.get(1..).unwrap_or_default();
+    let shape = schema::section(&section).map(|section| section.shape);
+    if let (Some(Shape::Array | Shape::Named), Some((name, below))) = (shape, rest.split_first()) {
+        let known = match shape {
+            Some(Shape::Array) => &names.pools,
+            _ => &names.providers,
+        };
+        path.push(known_name(name, known)?);
+        rest = below;
+    }
+    if let Some((key, below)) = rest.split_first() {
+        path.push(key.to_lowercase());
+        // What follows is the name of a variable for the run: its case counts.
+        if !below.is_empty() {
+            path.push(below.join("__"));
+        }
+    }
+    Ok(path)
+}
+
+/// Variables cannot define a pool or a provider: a misspelt name would do so without a word.
+fn known_name(name: &str, known: &[String]) -> Result<String, String> {
+    let plain = |text: &str| text.to_lowercase().replace('-', "_");
+    let found = known.iter().find(|known| plain(known) == plain(name));
+    found.cloned().ok_or_else(|| {
+        schema::with_nearest(
+            &format!("nothing is defined under the name {}", name.to_lowercase()),
+            &name.to_lowercase(),
+            known.iter().map(String::as_str),
+        )
+    })
+}

@@ -1,0 +1,289 @@
+//! The table of every section and key. `kirosu.example.toml` explains each; a test holds the two together.
+
+use std::time::Duration;
+
+use crate::schema::Change::{self, Live, Restart};
+use crate::schema::Preset::{self, From, Is, Required, Unset};
+use crate::schema::{Key, Kind, Section, Shape};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// The names of the shapes a wait can have: nothing to a day, the range in which the wire protocol takes leases, ...
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+/// Ten years: longer than any hub's file, and far from overflow in milliseconds.
+const EPOCH: Duration = Duration::from_secs(3650 * 86_400);
+
+const fn key(name: &'static str, kind: Kind, preset: Preset, change: Change) -> Key {
+    Key {
+        name,
+        kind,
+        preset,
+        change,
+    }
+}
+
+/// Waits and growth, as `[retry]` and `[supervision]` both have them.
+const INITIAL: Kind = Kind::Time(MILLISECOND, HOUR);
+const MAX: Kind = Kind::Time(MILLISECOND, DAY);
+const FACTOR: Kind = Kind::Float(1.0, 100.0);
+const JITTER: Kind = Kind::Float(0.0, 1.0);
+const LEASE: Kind = Kind::Time(SECOND, DAY);
+
+/// Every section, in the order in which `show` prints them.
+pub(crate) const SECTIONS: &[Section] = &[
+    Section {
+        name: "",
+        shape: Shape::Top,
+        keys: &[key(
+            "data_dir",
+            Kind::Path,
+            From("XDG_DATA_HOME or HOME"),
+            Restart,
+        )],
+    },
+    Section {
+        name: "hub",
+        shape: Shape::One,
+        keys: &[
+            key("host", Kind::Text, Is("\"127.0.0.1\""), Restart),
+            key("port", Kind::Int(0, 65_535), Is("8765"), Restart),
+            key("socket", Kind::Path, Unset, Restart),
+            key("key", Kind::Secret, Unset, Restart),
+            key("key_file", Kind::Path, Unset, Restart),
+            key("trust_all_tools", Kind::Bool, Is("false"), Restart),
+        ],
+    },
+    Section {
+        name: "store",
+        shape: Shape::One,
+        keys: &[
+            key("path", Kind::Path, From("data_dir"), Restart),
+            key(
+                "durability",
+                Kind::Choice(&["full", "normal"]),
+                Is("\"full\""),
+                Restart,
+            ),
+            key(
+                "retention",
+                Kind::Time(Duration::from_secs(60), EPOCH),
+                Unset,
+                Live,
+            ),
+            key("readers", Kind::Int(1, 64), Is("2"), Restart),
+            key(
+                "wal_limit",
+                Kind::Size(MIB, 16 * GIB),
+                Is("\"64 MiB\""),
+                Restart,
+            ),
+        ],
+    },
+    Section {
+        name: "lease",
+        shape: Shape::One,
+        keys: &[
+            key("default", LEASE, Is("\"5m\""), Live),
+            key("min", LEASE, Is("\"1s\""), Live),
+            key("max", LEASE, Is("\"1day\""), Live),
+            key("strict_expiry", Kind::Bool, Is("false"), Live),
+            key(
+                "session_grace",
+                Kind::Time(Duration::ZERO, HOUR),
+                Is("\"10s\""),
+                Live,
+            ),
+            key(
+                "heartbeat_grace",
+                Kind::Time(Duration::ZERO, HOUR),
+                Is("\"30s\""),
+                Live,
+            ),
+        ],
+    },
+    Section {
+        name: "limits",
+        shape: Shape::One,
+        keys: &[
+            key("line_bytes", Kind::Size(KIB, GIB), Is("\"16 MiB\""), Live),
+            // 128 is where the JSON parser itself stops.
+            key("nesting", Kind::Int(1, 128), Is("64"), Live),
+            key("connections", Kind::Int(1, 1_000_000), Is("12000"), Live),
+            key(
+                "in_flight_per_connection",
+                Kind::Int(1, 65_536),
+                Is("1024"),
+                Live,
+            ),
+            key(
+                "in_flight_total",
+                Kind::Int(1, 10_000_000),
+                Is("65536"),
+                Live,
+            ),
+            key("prompt_bytes", Kind::Size(1, GIB), Is("\"8 MiB\""), Live),
+            key(
+                "max_tasks_per_lease",
+                Kind::Int(1, 10_000),
+                Is("1000"),
+                Live,
+            ),
+            key(
+                "wait_seconds_max",
+                Kind::Time(SECOND, DAY),
+                Is("\"1h\""),
+                Live,
+            ),
+            key("batch", Kind::Int(1, 100_000), Is("10000"), Live),
+        ],
+    },
+    Section {
+        name: "threads",
+        shape: Shape::One,
+        keys: &[key(
+            "store",
+            Kind::Choice(&["shared", "own"]),
+            Is("\"shared\""),
+            Restart,
+        )],
+    },
+    Section {
+        name: "retry",
+        shape: Shape::One,
+        keys: &[
+            key("initial", INITIAL, Is("\"1s\""), Live),
+            key("max", MAX, Is("\"5m\""), Live),
+            key("factor", FACTOR, Is("2.0"), Live),
+            key("jitter", JITTER, Is("0.2"), Live),
+        ],
+    },
+    Section {
+        name: "supervision",
+        shape: Shape::One,
+        keys: &[
+            key("restarts", Kind::Int(0, 100_000), Is("10"), Restart),
+            key("period", Kind::Time(SECOND, DAY), Is("\"1m\""), Restart),
+            key("initial", INITIAL, Is("\"500ms\""), Restart),
+            key("max", MAX, Is("\"30s\""), Restart),
+            key("factor", FACTOR, Is("2.0"), Restart),
+            key("jitter", JITTER, Is("0.2"), Restart),
+            key(
+                "healthy_after",
+                Kind::Time(MILLISECOND, DAY),
+                Is("\"1m\""),
+                Restart,
+            ),
+        ],
+    },
+    Section {
+        name: "agent",
+        shape: Shape::One,
+        // Whoever changes it changes pools; the pools' own comparison finds them.
+        keys: &[key("provider", Kind::Name, Is("\"kiro\""), Live)],
+    },
+    Section {
+        name: "pool",
+        shape: Shape::Array,
+        keys: &[
+            key("name", Kind::Name, Required, Live),
+            key("provider", Kind::Name, From("agent.provider"), Live),
+            key("size", Kind::Int(0, 10_000), Is("2"), Live),
+            key("queues", Kind::List, Is("[\"default\"]"), Live),
+            key("types", Kind::List, Is("[]"), Live),
+            key("lease", LEASE, From("lease.default"), Live),
+            key("timeout", Kind::Time(SECOND, WEEK), Unset, Live),
+            key("silence_timeout", Kind::Time(SECOND, WEEK), Unset, Live),
+            key("start_timeout", Kind::Time(SECOND, WEEK), Unset, Live),
+            key(
+                "restart",
+                Kind::Choice(&["permanent", "transient", "temporary"]),
+                Is("\"permanent\""),
+                Live,
+            ),
+            key(
+                "workspace",
+                Kind::Choice(&["shared", "isolated", "ephemeral"]),
+                Is("\"shared\""),
+                Live,
+            ),
+            key("workdir", Kind::Path, Unset, Live),
+            key("trust_all_tools", Kind::Bool, Is("false"), Live),
+            key("model", Kind::Text, From("the provider's model"), Live),
+            key("env", Kind::Map, Unset, Live),
+            key("max_output", Kind::Size(KIB, GIB), Is("\"1 MiB\""), Live),
+        ],
+    },
+    Section {
+        name: "providers",
+        shape: Shape::Named,
+        keys: &[
+            key(
+                "kind",
+                Kind::Choice(&["command", "python", "echo"]),
+                Required,
+                Live,
+            ),
+            key("command", Kind::List, Is("[]"), Live),
+            key("interpreter", Kind::Text, Is("\"python3\""), Live),
+            key("delay", Kind::Time(Duration::ZERO, HOUR), Unset, Live),
+            key("model", Kind::Text, Unset, Live),
+            key("env", Kind::Map, Unset, Live),
+        ],
+    },
+    Section {
+        name: "log",
+        shape: Shape::One,
+        keys: &[
+            key(
+                "format",
+                Kind::Choice(&["text", "json"]),
+                Is("\"text\""),
+                Restart,
+            ),
+            key("level", Kind::Text, Is("\"info\""), Live),
+            key("file", Kind::Path, Unset, Restart),
+        ],
+    },
+    Section {
+        name: "shutdown",
+        shape: Shape::One,
+        keys: &[key(
+            "drain",
+            Kind::Time(Duration::ZERO, DAY),
+            Is("\"30s\""),
+            Live,
+        )],
+    },
+];
+
+/// Providers that need not be written, as TOML; a `[providers.NAME]` in the file overrides them key by key.
+/// `kiro` and `codex` are the names that `KIRO_PROVIDER` has always taken, with the model `kiro` has always had.
+pub(crate) const BUILT_IN_PROVIDERS: &str = r#"
+[providers.echo]
+kind = "echo"
+[providers.python]
+kind = "python"
+[providers.kiro]
+kind = "command"
+command = ["kiro-cli", "chat", "--no-interactive"]
+model = "claude-haiku-4.5"
+[providers.codex]
+kind = "command"
+command = ["codex", "exec", "--skip-git-repo-check", "-"]
+"#;
+
+/// Variables that clients of earlier versions set, and the keys they mean. An empty one says nothing, except that an
+/// empty `KIRO_SWARM_KEY` says "no key".
+pub(crate) const HISTORICAL: &[(&str, &str)] = &[
+    ("KIRO_SWARM_HOST", "hub.host"),
+    ("KIRO_SWARM_PORT", "hub.port"),
+    ("KIRO_SWARM_KEY", "hub.key"),
+    ("KIRO_PROVIDER", "agent.provider"),
+    ("MITTELO_KIRO_MODEL", "providers.kiro.model"),
+];

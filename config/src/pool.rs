@@ -1,0 +1,105 @@
+//! `[[pool]]` and `[providers.NAME]`: which agents run, how many, and on what.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One pool of agent sessions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Unique name of `[a-z0-9_-]`, at most 64 characters.
+    pub name: String,
+    /// Name of a provider that is defined.
+    pub provider: String,
+    /// Number of sessions, 0 to 10000; 0 is a pool that waits to be resized.
+    pub size: u32,
+    /// Queues that are leased from; never empty.
+    pub queues: Vec<String>,
+    /// Task types that are leased; empty means all that the provider may run.
+    pub types: Vec<String>,
+    /// Length of its leases, within `lease.min..=lease.max`.
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    /// Longest run of one task; `None` is without limit.
+    #[serde(default, with = "humantime_serde")]
+    pub timeout: Option<Duration>,
+    /// Longest time without output of a running task.
+    #[serde(default, with = "humantime_serde")]
+    pub silence_timeout: Option<Duration>,
+    /// Longest time to the first output.
+    #[serde(default, with = "humantime_serde")]
+    pub start_timeout: Option<Duration>,
+    /// When an ended session is started again.
+    pub restart: Restart,
+    /// Which folder a task runs in.
+    pub workspace: Workspace,
+    /// `shared`: the folder itself (`None`: the hub's working directory). Else: the parent of the private folders
+    /// (`None`: [`crate::Settings::workspaces_dir`]).
+    pub workdir: Option<PathBuf>,
+    /// Whether the pool may run code of tasks on this machine; counts only together with `hub.trust_all_tools`.
+    pub trust_all_tools: bool,
+    /// Model, the provider's own where the pool names none; `None` leaves the choice to the program.
+    pub model: Option<String>,
+    /// Variables added to the environment of its runs; they override the provider's.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Most output kept of one run, in bytes; the rest is cut with a mark.
+    pub max_output: u64,
+}
+
+/// When a session that ended is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Restart {
+    /// Always.
+    Permanent,
+    /// Only after a crash.
+    Transient,
+    /// Never.
+    Temporary,
+}
+
+/// Which folder a task runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Workspace {
+    /// All agents of the pool in one folder.
+    Shared,
+    /// One private folder an agent.
+    Isolated,
+    /// One private folder a task.
+    Ephemeral,
+}
+
+/// One provider definition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provider {
+    /// Which adapter runs it.
+    pub kind: ProviderKind,
+    /// Program and arguments; not empty for kind `command`, empty for the others.
+    pub command: Vec<String>,
+    /// Python interpreter; used by kind `python`.
+    pub interpreter: String,
+    /// Wait before an answer; used by kind `echo`.
+    #[serde(default, with = "humantime_serde")]
+    pub delay: Option<Duration>,
+    /// Model of pools that name none.
+    pub model: Option<String>,
+    /// Variables added to the environment of its runs.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+}
+
+/// The adapter behind a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// Any program that reads the prompt on its standard input.
+    Command,
+    /// The prompt is run as Python code. Dangerous: needs `trust_all_tools` on hub and pool.
+    Python,
+    /// Answers with the prompt.
+    Echo,
+}

@@ -1,0 +1,175 @@
+//! The settings as they are in force, each value with where it came from; secrets hidden.
+
+use serde_json::{Map, Value, json};
+
+use crate::keys::SECTIONS;
+use crate::load::Loaded;
+use crate::schema::{Key, Kind, Section, Shape};
+use crate::size;
+
+/// One table to print: its dotted path (empty for the top level) and its values.
+struct Table {
+    section: &'static Section,
+    path: String,
+    values: Value,
+}
+
+impl Loaded {
+    /// As TOML that loads to the same settings (but for a hidden key), each line with its origin as a comment.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::new();
+        for table in self.tables() {
+            match table.section.shape {
+                Shape::Top => {}
+                Shape::Array => text.push_str(&format!("\n[[{}]]\n", table.section.name)),
+                Shape::One | Shape::Named => text.push_str(&format!("\n[{}]\n", table.path)),
+            }
+            for key in table.section.keys {
+                text.push_str(&self.line(&table, key));
+            }
+        }
+        text
+    }
+
+    /// As JSON: `{"hub": {"port": {"value": 8765, "origin": "default", "layer": "default"}}}`. Pools and providers are
+    /// objects by name; a key that is not set has the value `null` and no origin.
+    pub fn to_json(&self) -> Value {
+        let mut root = Map::new();
+        for table in self.tables() {
+            let path: Vec<&str> = table
+                .path
+                .split('.')
+                .filter(|part| !part.is_empty())
+                .collect();
+            let place = descend(&mut root, &path);
+            for key in table.section.keys {
+                place.insert(key.name.to_owned(), self.entry(&table, key));
+            }
+        }
+        Value::Object(root)
+    }
+
+    fn tables(&self) -> Vec<Table> {
+        let all = serde_json::to_value(&self.settings).unwrap_or_default();
+        let mut tables = Vec::new();
+        for section in SECTIONS {
+            let values = if section.name.is_empty() {
+                &all
+            } else {
+                &all[section.name]
+            };
+            let mut add = |path: String, values: &Value| {
+                tables.push(Table {
+                    section,
+                    path,
+                    values: values.clone(),
+                });
+            };
+            match (section.shape, values) {
+                (Shape::Array, Value::Array(items)) => items.iter().for_each(|item| {
+                    let name = item["name"].as_str().unwrap_or_default();
+                    add(format!("{}.{name}", section.name), item);
+                }),
+                (Shape::Named, Value::Object(entries)) => {
+                    entries.iter().for_each(|(name, item)| {
+                        add(format!("{}.{name}", section.name), item);
+                    })
+                }
+                _ => add(section.name.to_owned(), values),
+            }
+        }
+        tables
+    }
+
+    fn origin(&self, table: &Table, name: &str) -> Option<&crate::Origin> {
+        let dotted = if table.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", table.path)
+        };
+        self.origins.get(&dotted)
+    }
+
+    fn line(&self, table: &Table, key: &Key) -> String {
+        let value = &table.values[key.name];
+        if let (Kind::Map, Value::Object(entries)) = (key.kind, value) {
+            let lines = entries.iter().map(|(name, value)| {
+                let origin = self.origin(table, &format!("{}.{name}", key.name));
+                written(
+                    &format!("{}.{}", key.name, toml_key(name)),
+                    &toml_text(key, value),
+                    origin,
+                )
+            });
+            return lines.collect();
+        }
+        let origin = self.origin(table, key.name);
+        match value {
+            Value::Null => match origin {
+                Some(origin) => format!("# {} is not set: emptied by {origin}\n", key.name),
+                None => format!("# {} is not set\n", key.name),
+            },
+            value => written(key.name, &toml_text(key, value), origin),
+        }
+    }
+
+    fn entry(&self, table: &Table, key: &Key) -> Value {
+        let entry = |value: &Value, name: &str| {
+            let origin = self.origin(table, name);
+            json!({
+                "value": value,
+                "origin": origin.map(ToString::to_string),
+                "layer": origin.map(crate::Origin::layer),
+            })
+        };
+        match (key.kind, &table.values[key.name]) {
+            (Kind::Map, Value::Object(entries)) => entries
+                .iter()
+                .map(|(name, value)| (name.clone(), entry(value, &format!("{}.{name}", key.name))))
+                .collect::<Map<_, _>>()
+                .into(),
+            (_, value) => entry(value, key.name),
+        }
+    }
+}
+
+/// The object at a path, made on the way.
+fn descend<'v>(root: &'v mut Map<String, Value>, path: &[&str]) -> &'v mut Map<String, Value> {
+    let Some((first, rest)) = path.split_first() else {
+        return root;
+    };
+    let empty = || Value::Object(Map::new());
+    if !matches!(root.get(*first), Some(Value::Object(_))) {
+        root.insert((*first).to_owned(), empty());
+    }
+    match root.get_mut(*first) {
+        Some(Value::Object(below)) => descend(below, rest),
+        _ => unreachable!("an object was put here just now"),
+    }
+}
+
+fn written(name: &str, value: &str, origin: Option<&crate::Origin>) -> String {
+    // A control character would end the comment, and with it the line.
+    let origin = origin.map(|origin| origin.to_string().replace(char::is_control, "?"));
+    format!(
+        "{name} = {value} # {}\n",
+        origin.unwrap_or_else(|| "default".to_owned())
+    )
+}
+
+fn toml_key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !name.is_empty() && name.bytes().all(bare) {
+        name.to_owned()
+    } else {
+        toml::Value::String(name.to_owned()).to_string()
+    }
+}
+
+fn toml_text(key: &Key, value: &Value) -> String {
+    match (key.kind, value.as_u64()) {
+        (Kind::Size(..), Some(bytes)) => format!("\"{}\"", size::format(bytes)),
+        _ => toml::Value::try_from(value)
+            .map_or_else(|_| "\"\"".to_owned(), |value| value.to_string()),
+    }
+}
