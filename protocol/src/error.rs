@@ -132,6 +132,14 @@ impl Error {
         Error::new(ErrorCode::InvalidParams, message)
     }
 
+    /// The key is wrong or missing. Clients match the words `Invalid KIRO_SWARM_KEY`.
+    pub fn unauthorized() -> Error {
+        Error::new(
+            ErrorCode::Unauthorized,
+            "Invalid KIRO_SWARM_KEY: send the hub's key as `auth_token`",
+        )
+    }
+
     /// The same error with data for a program.
     pub fn with_data(mut self, data: Value) -> Error {
         self.data = Some(data);

@@ -4,11 +4,33 @@
 //! requests, answers, error codes, events, and their form as lines. It opens no socket (but for the feature `client`)
 //! and knows no store; hub, sessions, command line and gateway all speak through it.
 
+//!
+//! From bytes to a request and back: [`LineSplitter`] cuts the stream into lines, [`Frame::read`] finds id, method and
+//! parameters in a line without decoding them, [`Request::read`] turns these into one typed request (or an error that
+//! names the parameter), and [`answer`] writes the answer into the caller's buffer. Times are seconds on the wire and
+//! milliseconds in these types. Nothing here keeps state but the splitter.
+
+pub mod answer;
+pub mod codec;
 pub mod error;
 pub mod event;
+pub mod frame;
+pub mod limits;
+pub mod method;
+pub mod params;
+pub mod request;
 pub mod task;
 pub mod verbs;
 
+pub use codec::{Line, LineSplitter};
 pub use error::{Error, ErrorCode};
 pub use event::{Event, EventKind};
-pub use task::{Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, Usage};
+pub use frame::{BadLine, Frame, RawId};
+pub use limits::Limits;
+pub use method::Method;
+pub use params::Params;
+pub use request::Request;
+pub use task::{
+    Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, Usage,
+};
+pub use verbs::Verb;

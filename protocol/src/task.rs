@@ -177,6 +177,17 @@ pub struct RetryPolicy {
     pub factor: f64,
 }
 
+impl Default for RetryPolicy {
+    /// 1 second, doubled each time, up to 5 minutes.
+    fn default() -> RetryPolicy {
+        RetryPolicy {
+            initial_ms: 1000,
+            max_ms: 300_000,
+            factor: 2.0,
+        }
+    }
+}
+
 /// What a run consumed, normalised over providers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {

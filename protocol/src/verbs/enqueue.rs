@@ -1,47 +1,92 @@
-//! `enqueue` and `enqueue_batch`: new tasks.
+//! `enqueue`: a new task, durable when the answer leaves.
+//!
+//! ```text
+//! {"id":1,"method":"enqueue","params":{"prompt":"Summarise README.md","queue":"docs","retry":{"initial_seconds":5}}}
+//! {"id":1,"result":{"task_id":42},"error":null}
+//! ```
 
+use super::{DAY_MS, LAST_MS, Verb, seconds, seconds_or_null, skip_zero};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
 use crate::task::{DEFAULT_QUEUE, OnLost, RetryPolicy, TYPE_CHAT, TaskId};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-/// A task to be made, checked against the hub's limits.
-#[derive(Clone, Debug, PartialEq)]
+/// Attempts of a task that asks for `retry` without saying how many.
+pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
+
+/// A task to be made, checked against the hub's limits. Serialises as the parameters of `enqueue`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NewTask {
     /// What is to be done; may be empty.
     pub prompt: String,
     /// Instructions that frame the prompt; never empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
     /// `chat`, `python`, `human`, or free text.
+    #[serde(rename = "type")]
     pub task_type: String,
     /// The queue.
     pub queue: String,
     /// Higher goes first; -1000 to 1000.
     pub priority: i32,
     /// Unix milliseconds before which it does not run.
+    #[serde(
+        rename = "run_at",
+        serialize_with = "seconds_or_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub run_at_ms: Option<i64>,
+    /// Milliseconds from the enqueue before which it does not run; 0 for none. Not together with `run_at_ms`.
+    #[serde(
+        rename = "delay_seconds",
+        serialize_with = "seconds",
+        skip_serializing_if = "skip_zero"
+    )]
+    pub delay_ms: u64,
     /// Most attempts, 1 to 1000. None without `retry`: a failed ack is final, a lost lease is retried for ever.
     /// With `retry` and none given: 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// How failed attempts are spaced; the hub's default when only `max_attempts` is given.
+    #[serde(
+        serialize_with = "retry_in_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub retry: Option<RetryPolicy>,
     /// Longest run, in milliseconds.
+    #[serde(
+        rename = "timeout_seconds",
+        serialize_with = "seconds_or_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub timeout_ms: Option<u64>,
     /// The same key returns the same task.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// Tasks that must be done first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
     /// The task that enqueues this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
     /// Whether a person must approve before it runs.
     pub requires_approval: bool,
     /// The provider asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// The model asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The directory asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
     /// What happens when a run is lost.
     pub on_lost: OnLost,
     /// Whatever the client wants to keep beside the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }
 
@@ -55,6 +100,7 @@ impl NewTask {
             queue: DEFAULT_QUEUE.into(),
             priority: 0,
             run_at_ms: None,
+            delay_ms: 0,
             max_attempts: None,
             retry: None,
             timeout_ms: None,
@@ -69,4 +115,112 @@ impl NewTask {
             metadata: None,
         }
     }
+    /// Reads the parameters of `enqueue`, or one entry of `enqueue_batch`.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<NewTask, Error> {
+        params.unsupported(&["accept", "budget"])?;
+        let prompt = params.opt_text_within("prompt", limits.prompt_bytes)?;
+        let retry = read_retry(params)?;
+        let given = params.opt_int("max_attempts", 1..=1000)?.map(|n| n as u32);
+        let run_at_ms = params.opt_seconds("run_at", 0..=LAST_MS)?;
+        let delay_ms = params
+            .opt_seconds("delay_seconds", 0..=3660 * DAY_MS)?
+            .unwrap_or(0);
+        if run_at_ms.is_some() && delay_ms > 0 {
+            return Err(Error::invalid_params(
+                "invalid params: give `run_at` or `delay_seconds`, not both",
+            ));
+        }
+        Ok(NewTask {
+            prompt: prompt.map_or_else(|| params.text("prompt"), Ok)?,
+            system_prompt: params
+                .opt_text_within("system_prompt", limits.prompt_bytes)?
+                .filter(|t| !t.is_empty()),
+            task_type: params
+                .opt_name("type", limits)?
+                .unwrap_or_else(|| TYPE_CHAT.into()),
+            queue: params
+                .opt_name("queue", limits)?
+                .unwrap_or_else(|| DEFAULT_QUEUE.into()),
+            priority: params.opt_int("priority", -1000..=1000)?.unwrap_or(0) as i32,
+            run_at_ms: run_at_ms.map(|ms| ms as i64),
+            delay_ms,
+            max_attempts: given.or_else(|| retry.map(|_| DEFAULT_MAX_ATTEMPTS)),
+            retry,
+            timeout_ms: params.opt_seconds("timeout_seconds", 1..=366 * DAY_MS)?,
+            idempotency_key: params.opt_name("idempotency_key", limits)?,
+            depends_on: params.ids("depends_on", limits)?,
+            parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
+            requires_approval: params.flag("requires_approval", false)?,
+            provider: params.opt_name("provider", limits)?,
+            model: params.opt_name("model", limits)?,
+            workdir: params
+                .opt_text_within("workdir", 4096)?
+                .filter(|t| !t.is_empty()),
+            on_lost: read_on_lost(params)?,
+            metadata: params.json("metadata", limits.prompt_bytes)?,
+        })
+    }
+}
+
+fn read_retry(params: &Params<'_>) -> Result<Option<RetryPolicy>, Error> {
+    let Some(fields) = params.object("retry")? else {
+        return Ok(None);
+    };
+    let usual = RetryPolicy::default();
+    let initial_ms = fields
+        .opt_seconds("initial_seconds", 1..=DAY_MS)?
+        .unwrap_or(usual.initial_ms);
+    let max_ms = fields
+        .opt_seconds("max_seconds", 1..=30 * DAY_MS)?
+        .unwrap_or(usual.max_ms.max(initial_ms));
+    let factor = fields
+        .opt_float("factor", 1.0, 100.0)?
+        .unwrap_or(usual.factor);
+    if max_ms < initial_ms {
+        return Err(fields.refuse("max_seconds", "at least `initial_seconds`"));
+    }
+    Ok(Some(RetryPolicy {
+        initial_ms,
+        max_ms,
+        factor,
+    }))
+}
+
+fn read_on_lost(params: &Params<'_>) -> Result<OnLost, Error> {
+    match params.opt_text("on_lost")?.as_deref() {
+        None | Some("" | "retry") => Ok(OnLost::Retry),
+        Some("fail") => Ok(OnLost::Fail),
+        Some("ask") => Ok(OnLost::Ask),
+        Some(_) => Err(params.refuse("on_lost", "`retry`, `fail` or `ask`")),
+    }
+}
+
+fn retry_in_seconds<S: Serializer>(
+    retry: &Option<RetryPolicy>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Wire {
+        initial_seconds: f64,
+        max_seconds: f64,
+        factor: f64,
+    }
+    let wire = retry.map(|r| Wire {
+        initial_seconds: r.initial_ms as f64 / 1000.0,
+        max_seconds: r.max_ms as f64 / 1000.0,
+        factor: r.factor,
+    });
+    wire.serialize(serializer)
+}
+
+/// The new task's number; with an idempotency key known before, the old one's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnqueueAnswer {
+    /// The task.
+    pub task_id: TaskId,
+}
+
+impl Verb for NewTask {
+    const METHOD: Method = Method::Enqueue;
+    type Answer = EnqueueAnswer;
 }

@@ -1,0 +1,130 @@
+//! Answers and notifications, written as lines into the caller's buffer.
+
+use crate::error::{Error, ErrorCode};
+use crate::frame::RawId;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// Appends the answer of a request that went well, line end included. Text is written as UTF-8, not escaped.
+pub fn write_result(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, result: &impl Serialize) {
+    let before = out.len();
+    open(out, id, jsonrpc);
+    out.extend_from_slice(b",\"result\":");
+    if let Err(error) = serde_json::to_writer(&mut *out, result) {
+        out.truncate(before);
+        let why =
+            format!("the answer could not be written: {error}; the request may have taken effect");
+        return write_error(out, id, jsonrpc, &Error::new(ErrorCode::Internal, why));
+    }
+    out.extend_from_slice(if jsonrpc {
+        b"}\n"
+    } else {
+        b",\"error\":null}\n"
+    });
+}
+
+/// Appends the answer of a refused request, line end included.
+pub fn write_error(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, error: &Error) {
+    open(out, id, jsonrpc);
+    if !jsonrpc {
+        out.extend_from_slice(b",\"result\":null");
+    }
+    out.extend_from_slice(b",\"error\":");
+    // Writing strings, numbers and a `Value` into memory cannot fail.
+    let _ = serde_json::to_writer(&mut *out, error);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a notification, line end included: always JSON-RPC 2.0, without an id.
+pub fn write_notification(out: &mut Vec<u8>, method: &str, params: &impl Serialize) {
+    let before = out.len();
+    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":");
+    let written = serde_json::to_writer(&mut *out, method).and_then(|()| {
+        out.extend_from_slice(b",\"params\":");
+        serde_json::to_writer(&mut *out, params)
+    });
+    match written {
+        Ok(()) => out.extend_from_slice(b"}\n"),
+        Err(_) => out.truncate(before),
+    }
+}
+
+/// Appends a request, line end included: plain, or JSON-RPC 2.0.
+pub fn write_request(
+    out: &mut Vec<u8>,
+    id: &RawId,
+    method: &str,
+    params: &impl Serialize,
+) -> Result<(), Error> {
+    let before = out.len();
+    out.extend_from_slice(b"{\"id\":");
+    out.extend_from_slice(id.as_str().as_bytes());
+    out.extend_from_slice(b",\"method\":");
+    let written = serde_json::to_writer(&mut *out, method).and_then(|()| {
+        out.extend_from_slice(b",\"params\":");
+        serde_json::to_writer(&mut *out, params)
+    });
+    if let Err(error) = written {
+        out.truncate(before);
+        return Err(Error::invalid_params(format!(
+            "the parameters of {method} cannot be written as JSON: {error}"
+        )));
+    }
+    out.extend_from_slice(b"}\n");
+    Ok(())
+}
+
+fn open(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool) {
+    out.extend_from_slice(if jsonrpc {
+        b"{\"jsonrpc\":\"2.0\",\"id\":"
+    } else {
+        b"{\"id\":"
+    });
+    out.extend_from_slice(id.as_str().as_bytes());
+}
+
+/// `{"message", "code", "data"}`, where data always has the code's name.
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut data = match &self.data {
+            None => Map::new(),
+            Some(Value::Object(fields)) => fields.clone(),
+            Some(other) => Map::from_iter([("value".to_owned(), other.clone())]),
+        };
+        data.insert("code".into(), self.code.name().into());
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("message", &self.message)?;
+        map.serialize_entry("code", &self.code.number())?;
+        map.serialize_entry("data", &data)?;
+        map.end()
+    }
+}
+
+/// A number this version does not know reads as `internal`.
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Error, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            message: String,
+            #[serde(default)]
+            code: i64,
+            #[serde(default)]
+            data: Option<Value>,
+        }
+        let wire = Wire::deserialize(deserializer)?;
+        let data = match wire.data {
+            Some(Value::Object(mut fields)) => {
+                fields.remove("code");
+                (!fields.is_empty()).then_some(Value::Object(fields))
+            }
+            other => other,
+        };
+        let code = ErrorCode::from_number(wire.code).unwrap_or(ErrorCode::Internal);
+        Ok(Error {
+            code,
+            message: wire.message,
+            data,
+        })
+    }
+}

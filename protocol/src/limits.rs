@@ -1,0 +1,55 @@
+//! What the hub takes at most; told to clients by `hello`.
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of size, number and time. A request beyond one is refused with the limit in the message, never clamped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Longest request line in bytes, without its line end.
+    pub line_bytes: usize,
+    /// Deepest nesting of arrays and objects in a line, the request itself included; at most 120.
+    pub nesting: usize,
+    /// Most connections at once.
+    pub connections: usize,
+    /// Most unanswered requests of one connection, parked ones included.
+    pub in_flight_per_connection: usize,
+    /// Most unanswered requests of the hub.
+    pub in_flight_total: usize,
+    /// Longest prompt, system prompt or metadata, each, in bytes.
+    pub prompt_bytes: usize,
+    /// Most tasks that one `lease` hands out.
+    pub max_tasks_per_lease: u32,
+    /// Shortest lease, in milliseconds.
+    pub lease_ms_min: u64,
+    /// Longest lease, in milliseconds.
+    pub lease_ms_max: u64,
+    /// The lease of a worker that asks for none, in milliseconds.
+    pub lease_ms_default: u64,
+    /// Longest `wait_seconds` of a lease and `timeout_seconds` of a wait, in milliseconds.
+    pub wait_ms_max: u64,
+    /// Most entries of a batch: tasks, acks, ids.
+    pub batch: usize,
+    /// Longest name of a worker, queue, type, session, provider, model or key, in bytes.
+    pub name_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            line_bytes: 16 << 20,
+            nesting: 64,
+            connections: 12_000,
+            in_flight_per_connection: 1024,
+            in_flight_total: 65_536,
+            prompt_bytes: 8 << 20,
+            max_tasks_per_lease: 1000,
+            lease_ms_min: 1000,
+            lease_ms_max: 86_400_000,
+            lease_ms_default: 300_000,
+            wait_ms_max: 3_600_000,
+            batch: 10_000,
+            name_bytes: 256,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `approve`: answers a `human` task, or lets a task that waits for approval run.
+//!
+//! ```text
+//! {"id":1,"method":"approve","params":{"task_id":42,"by":"ada","comment":"go ahead"}}
+//! {"id":1,"result":{"ok":true},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use crate::task::TaskId;
+use serde::Serialize;
+
+/// The task to approve.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ApproveAsk {
+    /// The task.
+    pub task_id: TaskId,
+    /// Who decided, for the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What was said with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+impl ApproveAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ApproveAsk, Error> {
+        Ok(ApproveAsk {
+            task_id: params.task_id()?,
+            by: params.opt_name("by", limits)?,
+            comment: params.opt_text("comment")?,
+        })
+    }
+}
+
+impl Verb for ApproveAsk {
+    const METHOD: Method = Method::Approve;
+    type Answer = super::Ok;
+}

@@ -1,0 +1,39 @@
+//! `cancel`: an unfinished task ends as `cancelled`; its holder is told at once.
+//!
+//! ```text
+//! {"id":1,"method":"cancel","params":{"task_id":42,"reason":"not needed any more"}}
+//! {"id":1,"result":{"ok":true},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use crate::task::TaskId;
+use serde::Serialize;
+
+/// The task to cancel.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CancelAsk {
+    /// The task.
+    pub task_id: TaskId,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl CancelAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<CancelAsk, Error> {
+        Ok(CancelAsk {
+            task_id: params.task_id()?,
+            reason: params.opt_text("reason")?,
+        })
+    }
+}
+
+impl Verb for CancelAsk {
+    const METHOD: Method = Method::Cancel;
+    type Answer = super::Ok;
+}

@@ -1,0 +1,28 @@
+//! `drain`: nothing more is leased or parked; what runs goes on. Undone by a restart only.
+//!
+//! ```text
+//! {"id":1,"method":"drain"}
+//! {"id":1,"result":{"ok":true,"leased":4},"error":null}
+//! ```
+
+use super::Verb;
+use crate::method::Method;
+use serde::{Deserialize, Serialize};
+
+/// No parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DrainAsk {}
+
+/// What is left to wait for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DrainAnswer {
+    /// Always true.
+    pub ok: bool,
+    /// Leases that are still running.
+    pub leased: u64,
+}
+
+impl Verb for DrainAsk {
+    const METHOD: Method = Method::Drain;
+    type Answer = DrainAnswer;
+}

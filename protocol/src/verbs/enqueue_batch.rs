@@ -1,0 +1,49 @@
+//! `enqueue_batch`: many tasks in one durable step, all or none.
+//!
+//! ```text
+//! {"id":1,"method":"enqueue_batch","params":{"tasks":[{"prompt":"a"},{"prompt":"b","type":"human"}]}}
+//! {"id":1,"result":{"task_ids":[42,43]},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use crate::task::TaskId;
+use crate::verbs::enqueue::NewTask;
+use serde::{Deserialize, Serialize};
+
+/// The tasks, each with the parameters of `enqueue`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EnqueueBatchAsk {
+    /// At least one, at most `Limits::batch`.
+    pub tasks: Vec<NewTask>,
+}
+
+impl EnqueueBatchAsk {
+    /// Reads the parameters; the first bad task refuses the batch, named as `tasks[3].prompt`.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<EnqueueBatchAsk, Error> {
+        let entries = params.objects("tasks", limits)?.unwrap_or_default();
+        if entries.is_empty() {
+            return Err(params.refuse("tasks", "a list of at least one task"));
+        }
+        let tasks = entries
+            .iter()
+            .map(|entry| NewTask::read(entry, limits))
+            .collect::<Result<_, _>>()?;
+        Ok(EnqueueBatchAsk { tasks })
+    }
+}
+
+/// The new tasks' numbers, in the order of the tasks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnqueueBatchAnswer {
+    /// One for each task.
+    pub task_ids: Vec<TaskId>,
+}
+
+impl Verb for EnqueueBatchAsk {
+    const METHOD: Method = Method::EnqueueBatch;
+    type Answer = EnqueueBatchAnswer;
+}

@@ -1,0 +1,69 @@
+//! `get`: one task with its attempts, and its output where asked for.
+//!
+//! ```text
+//! {"id":1,"method":"get","params":{"task_id":42,"output":true}}
+//! {"id":1,"result":{"task":{...},"attempts":[{"fence":1,"outcome":"done",...}],"output":[{"fence":1,"text":"..."}]},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use crate::task::{Attempt, Fence, Task, TaskId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Which task, and how much of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct GetAsk {
+    /// The task.
+    pub task_id: TaskId,
+    /// Whether its output is wanted too.
+    pub output: bool,
+}
+
+impl GetAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<GetAsk, Error> {
+        Ok(GetAsk {
+            task_id: params.task_id()?,
+            output: params.flag("output", false)?,
+        })
+    }
+}
+
+/// What an attempt printed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AttemptOutput {
+    /// The attempt's fence.
+    pub fence: Fence,
+    /// All of its text that was kept, in order.
+    pub text: String,
+    /// Whether the end was cut off.
+    #[serde(default)]
+    pub cut: bool,
+}
+
+/// The task and its history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GetAnswer {
+    /// The task.
+    pub task: Task,
+    /// Ended attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// The tasks it waits for, or waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<TaskId>,
+    /// What the running attempt said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Value>,
+    /// Per attempt, oldest first; where asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Vec<AttemptOutput>>,
+}
+
+impl Verb for GetAsk {
+    const METHOD: Method = Method::Get;
+    type Answer = GetAnswer;
+}

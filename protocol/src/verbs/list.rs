@@ -1,0 +1,123 @@
+//! `list`: tasks, newest first, page by page, with the counters.
+//!
+//! ```text
+//! {"id":1,"method":"list","params":{"status":"failed","limit":2,"before":100}}
+//! {"id":1,"result":{"tasks":[{"task_id":97,...},{"task_id":91,...}],"stats":{...},"next":91},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use crate::task::{Stats, Status, Task, TaskId};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// Tasks of a page when the client does not say how many.
+pub const DEFAULT_LIMIT: u32 = 50;
+
+/// Which status is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListStatus {
+    /// Every one.
+    #[default]
+    Any,
+    /// This one.
+    Is(Status),
+    /// A word that is no status: nothing is listed.
+    Unknown,
+}
+
+impl Serialize for ListStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            ListStatus::Any => serializer.serialize_none(),
+            ListStatus::Is(status) => status.serialize(serializer),
+            ListStatus::Unknown => serializer.serialize_str("unknown"),
+        }
+    }
+}
+
+/// Which tasks are wanted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ListAsk {
+    /// Of which status.
+    pub status: ListStatus,
+    /// At most so many; none: all.
+    #[serde(serialize_with = "zero_for_all")]
+    pub limit: Option<u32>,
+    /// Only of this queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Only of this type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub task_type: Option<String>,
+    /// Only children of this task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<TaskId>,
+    /// Only ids below this one: the last answer's `next`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<TaskId>,
+}
+
+impl Default for ListAsk {
+    fn default() -> ListAsk {
+        ListAsk {
+            status: ListStatus::Any,
+            limit: Some(DEFAULT_LIMIT),
+            queue: None,
+            task_type: None,
+            parent_id: None,
+            before: None,
+        }
+    }
+}
+
+impl ListAsk {
+    /// Reads the parameters; `limit` null means 50, 0 or less all. `cursor` is another name of `before`.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ListAsk, Error> {
+        let limit = match params.raw("limit") {
+            None | Some("\"\"") => Some(DEFAULT_LIMIT),
+            Some(_) => params
+                .opt_int("limit", i64::MIN..=i64::MAX)?
+                .filter(|n| *n > 0)
+                .and_then(|n| u32::try_from(n).ok()),
+        };
+        let before = match params.opt_int("before", 1..=i64::MAX)? {
+            None => params.opt_int("cursor", 1..=i64::MAX)?,
+            given => given,
+        };
+        Ok(ListAsk {
+            status: match params.opt_text("status")?.as_deref() {
+                None | Some("") => ListStatus::Any,
+                Some(word) => Status::from_name(word).map_or(ListStatus::Unknown, ListStatus::Is),
+            },
+            limit,
+            queue: params.opt_name("queue", limits)?,
+            task_type: params.opt_name("type", limits)?,
+            parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
+            before,
+        })
+    }
+}
+
+fn zero_for_all<S: Serializer>(limit: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(limit.unwrap_or(0))
+}
+
+/// A page of tasks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ListAnswer {
+    /// Newest id first.
+    pub tasks: Vec<Task>,
+    /// The counters.
+    pub stats: Stats,
+    /// `before` of the next page; none: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<TaskId>,
+}
+
+impl Verb for ListAsk {
+    const METHOD: Method = Method::List;
+    type Answer = ListAnswer;
+}

@@ -1,0 +1,53 @@
+//! `output`: what a running task prints, in order; kept per attempt and told to watchers.
+//!
+//! ```text
+//! {"id":1,"method":"output","params":{"task_id":42,"fence":1,"chunk":0,"text":"Reading README.md\n"}}
+//! {"id":1,"result":{"ok":true},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use crate::task::{Fence, TaskId};
+use serde::Serialize;
+
+/// A piece of output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct OutputAsk {
+    /// The task.
+    pub task_id: TaskId,
+    /// The lease's fence; without one the hub looks at the connection, then at the current lease.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
+    /// The holder, where said: another's is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<String>,
+    /// The chunk's number within the attempt, from 0: one sent twice is kept once. None: the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<u64>,
+    /// The text.
+    pub text: String,
+}
+
+impl OutputAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<OutputAsk, Error> {
+        Ok(OutputAsk {
+            task_id: params.task_id()?,
+            fence: params.opt_int("fence", 0..=i64::MAX)?,
+            worker_id: params.opt_name("worker_id", limits)?,
+            chunk: params.opt_int("chunk", 0..=i64::MAX)?.map(|n| n as u64),
+            text: match params.opt_text_within("text", limits.prompt_bytes)? {
+                Some(text) => text,
+                None => params.text("text")?,
+            },
+        })
+    }
+}
+
+impl Verb for OutputAsk {
+    const METHOD: Method = Method::Output;
+    type Answer = super::Ok;
+}

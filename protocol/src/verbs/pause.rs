@@ -1,0 +1,44 @@
+//! `pause`: nothing more is leased from a queue, or from all; what runs goes on.
+//!
+//! ```text
+//! {"id":1,"method":"pause","params":{"queue":"docs"}}
+//! {"id":1,"result":{"ok":true,"paused":["docs"]},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use serde::{Deserialize, Serialize};
+
+/// Which queue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PauseAsk {
+    /// The queue; none: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+}
+
+impl PauseAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PauseAsk, Error> {
+        Ok(PauseAsk {
+            queue: params.opt_name("queue", limits)?,
+        })
+    }
+}
+
+/// What is paused now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PauseAnswer {
+    /// Always true.
+    pub ok: bool,
+    /// The paused queues; `*` stands for all.
+    pub paused: Vec<String>,
+}
+
+impl Verb for PauseAsk {
+    const METHOD: Method = Method::Pause;
+    type Answer = PauseAnswer;
+}

@@ -1,0 +1,85 @@
+//! `pools`: the pools of agents, and their size, which can be changed.
+//!
+//! ```text
+//! {"id":1,"method":"pools","params":{"resize":{"pool":"claude","size":8}}}
+//! {"id":1,"result":{"pools":[{"name":"claude","provider":"claude","size":8,"busy":3,"state":"running"}]},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use serde::{Deserialize, Serialize};
+
+/// A new size for a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Resize {
+    /// The pool's name.
+    pub pool: String,
+    /// Its sessions, 0 to 10,000.
+    pub size: u32,
+}
+
+/// Read the pools, after resizing one where asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PoolsAsk {
+    /// The change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Resize>,
+}
+
+impl PoolsAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PoolsAsk, Error> {
+        let Some(fields) = params.object("resize")? else {
+            return Ok(PoolsAsk::default());
+        };
+        let pool = fields
+            .opt_name("pool", limits)?
+            .ok_or_else(|| fields.refuse("pool", "a pool's name"))?;
+        let size = fields.int("size", 0..=10_000)? as u32;
+        Ok(PoolsAsk {
+            resize: Some(Resize { pool, size }),
+        })
+    }
+}
+
+/// A pool as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolInfo {
+    /// Its name.
+    pub name: String,
+    /// The provider its sessions run.
+    pub provider: String,
+    /// The model, where one is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The queues it takes from.
+    #[serde(default)]
+    pub queues: Vec<String>,
+    /// Sessions wanted.
+    pub size: u32,
+    /// Sessions with a running invocation.
+    pub busy: u32,
+    /// `running`, `paused`, `draining`, or why it cannot run (`missing`, `auth_required`, `rate_limited`, `gave_up`).
+    pub state: String,
+    /// What a person should know or do about that state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Whether dangerous execution is opted into.
+    #[serde(default)]
+    pub trusted: bool,
+}
+
+/// All pools of this hub's process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolsAnswer {
+    /// In the order of the configuration.
+    pub pools: Vec<PoolInfo>,
+}
+
+impl Verb for PoolsAsk {
+    const METHOD: Method = Method::Pools;
+    type Answer = PoolsAnswer;
+}

@@ -1,0 +1,35 @@
+//! `resume`: a paused queue, or all, is leased from again.
+//!
+//! ```text
+//! {"id":1,"method":"resume","params":{"queue":"docs"}}
+//! {"id":1,"result":{"ok":true,"paused":[]},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use serde::Serialize;
+
+/// Which queue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ResumeAsk {
+    /// The queue; none: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+}
+
+impl ResumeAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ResumeAsk, Error> {
+        Ok(ResumeAsk {
+            queue: params.opt_name("queue", limits)?,
+        })
+    }
+}
+
+impl Verb for ResumeAsk {
+    const METHOD: Method = Method::Resume;
+    type Answer = super::pause::PauseAnswer;
+}

@@ -1,0 +1,42 @@
+//! `retry_failed`: every failed task is queued again, with worker, lease, result and error cleared.
+//!
+//! ```text
+//! {"id":1,"method":"retry_failed"}
+//! {"id":1,"result":{"retried":3},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use serde::{Deserialize, Serialize};
+
+/// Which of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RetryFailedAsk {
+    /// Only those of this queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+}
+
+impl RetryFailedAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RetryFailedAsk, Error> {
+        Ok(RetryFailedAsk {
+            queue: params.opt_name("queue", limits)?,
+        })
+    }
+}
+
+/// How many.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RetryFailedAnswer {
+    /// Tasks queued again.
+    pub retried: u64,
+}
+
+impl Verb for RetryFailedAsk {
+    const METHOD: Method = Method::RetryFailed;
+    type Answer = RetryFailedAnswer;
+}

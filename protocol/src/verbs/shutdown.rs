@@ -1,0 +1,19 @@
+//! `shutdown`: answers, then the hub drains and stops.
+//!
+//! ```text
+//! {"id":1,"method":"shutdown"}
+//! {"id":1,"result":{"ok":true},"error":null}
+//! ```
+
+use super::Verb;
+use crate::method::Method;
+use serde::Serialize;
+
+/// No parameters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ShutdownAsk {}
+
+impl Verb for ShutdownAsk {
+    const METHOD: Method = Method::Shutdown;
+    type Answer = super::Ok;
+}

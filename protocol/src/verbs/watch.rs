@@ -1,0 +1,61 @@
+//! `watch`: from now on this connection gets `event` notifications; resumable by their numbers.
+//!
+//! ```text
+//! {"id":1,"method":"watch","params":{"since":118,"kinds":["task","output"],"task_id":42}}
+//! {"id":1,"result":{"seq":120,"gap":false},"error":null}
+//! {"jsonrpc":"2.0","method":"event","params":{"seq":119,"time":1760000000.0,"event":"task","task_id":42,"status":"leased",...}}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use crate::task::TaskId;
+use serde::{Deserialize, Serialize};
+
+/// What to watch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct WatchAsk {
+    /// The last number seen: what came after it is sent first. None: only new events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// Only events of this task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// Only these kinds (`task`, `progress`, `output`, `session`, `actor`, `hub`); empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
+}
+
+impl WatchAsk {
+    /// Reads the parameters.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<WatchAsk, Error> {
+        let kinds = params.names("kinds", limits)?;
+        if kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
+            return Err(params.refuse("kinds", &format!("a list of {}", KINDS.join(", "))));
+        }
+        Ok(WatchAsk {
+            since: params.opt_int("since", 0..=i64::MAX)?.map(|n| n as u64),
+            task_id: params.opt_int("task_id", i64::MIN..=i64::MAX)?,
+            kinds,
+        })
+    }
+}
+
+/// Where the stream stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WatchAnswer {
+    /// The newest event's number.
+    pub seq: u64,
+    /// Whether events after `since` are lost: too old, or the hub was restarted. Read the state anew.
+    pub gap: bool,
+}
+
+impl Verb for WatchAsk {
+    const METHOD: Method = Method::Watch;
+    type Answer = WatchAnswer;
+}
+
+/// The words of `kinds`: the `event` field of each event.
+pub const KINDS: [&str; 6] = ["task", "progress", "output", "session", "actor", "hub"];
