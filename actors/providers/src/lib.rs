@@ -1,1 +1,53 @@
-//! Providers run one prompt: echo, command, python; and the containment of their processes.
+//! Providers: what runs one prompt, and how its processes are held.
+//!
+//! # Theory of operation
+//!
+//! A [`Provider`] takes a [`Job`] (one attempt of one task), streams [`Event`]s while it works and ends
+//! with [`Finished`] or a [`Failure`] of a stated [`FailureClass`]. It has no mailbox and knows neither
+//! hub nor store: whoever calls it (an invocation actor) decides about retries from the class alone.
+//! [`build`] makes a provider from plain [`ProviderOptions`]; a later adapter is one more file under
+//! `adapters/` and one more line in `registry.rs`.
+//!
+//! Adapters that start programs share one road, `invocation`: prompt on stdin, stdout and stderr pumped
+//! through bounded buffers, three timeouts, cancel. Memory is bounded whatever a program prints: the
+//! kept result has a cap, stderr keeps its tail, and the event channel slows the program down when
+//! nobody reads.
+//!
+//! # Containment
+//!
+//! No process survives its invocation, whatever it does. Per invocation there is one *runner*, a small
+//! single-threaded process ([`runner::main`], the same executable started with a hidden verb):
+//!
+//! ```text
+//! hub ──control socket──▶ runner (own session, child subreaper) ──▶ program (own process group) ──▶ ...
+//!  ▲───────── stdout and stderr pipes, held only by the program and what it started ◀─────────────┘
+//! ```
+//!
+//! - A subreaper inherits every orphan below it, so a double fork or a new session does not get away.
+//! - The control socket closes when the hub dies, even by SIGKILL: the runner then ends everything.
+//! - Every process carries `KIROSU_RUN` and `KIROSU_INSTANCE` in its environment: should the runner itself
+//!   be killed, [`containment::sweep_run`] finds what it left, and [`containment::sweep_instance`] does
+//!   so at the next start of a hub that died together with its runners.
+//! - The answer is given only after the runner reports that nothing is left.
+
+mod adapters;
+mod cancel;
+pub mod containment;
+mod event;
+mod invocation;
+mod job;
+mod outcome;
+mod provider;
+mod registry;
+pub mod runner;
+mod session;
+
+pub use cancel::{Cancel, CancelHandle};
+pub use containment::{Containment, Runner};
+pub use event::{Event, EventSink, EventStream, ToolStatus, Usage};
+pub use futures_util::future::BoxFuture;
+pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts};
+pub use outcome::{Failure, FailureClass, Finished, TimeoutKind};
+pub use provider::{Probe, Provider};
+pub use registry::{BuildError, KINDS, ProviderOptions, build};
+pub use session::{ProviderSession, SessionOptions, open_session};

@@ -1,0 +1,187 @@
+//! `echo`: answers with the prompt itself. For first steps, load tests and tests of everything else.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::cancel::Cancel;
+use crate::event::{Event, EventSink};
+use crate::invocation::{cut, floor_boundary};
+use crate::job::Job;
+use crate::outcome::{Failure, FailureClass, Finished, TimeoutKind};
+use crate::provider::{Probe, Provider};
+use crate::registry::ProviderOptions;
+
+/// Bytes of a streamed piece, about a line of text.
+const PIECE: usize = 64;
+/// Most bytes of a piece of a long answer, so that the number of events stays small.
+const MAX_PIECE: usize = 16 * 1024;
+
+/// Answers with the prompt, after a delay.
+pub(crate) struct Echo {
+    name: String,
+    delay: Duration,
+}
+
+impl Echo {
+    pub(crate) fn new(options: &ProviderOptions) -> Self {
+        Self {
+            name: options.name.clone(),
+            delay: options.delay,
+        }
+    }
+}
+
+impl Provider for Echo {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Probe> {
+        Box::pin(std::future::ready(Probe {
+            found: true,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            command: "(built in)".to_owned(),
+            problem: None,
+        }))
+    }
+
+    fn run(
+        &self,
+        job: Job,
+        events: EventSink,
+        mut cancel: Cancel,
+    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+        let delay = self.delay;
+        Box::pin(async move {
+            // Silence would end it no later than start, so the shorter of all three is the limit.
+            let limits = [
+                (job.timeouts.start, TimeoutKind::Start),
+                (job.timeouts.silence, TimeoutKind::Silence),
+                (job.timeouts.total, TimeoutKind::Total),
+            ];
+            let first = limits
+                .into_iter()
+                .filter_map(|(limit, which)| limit.map(|limit| (limit, which)))
+                .min_by_key(|(limit, _)| *limit);
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    Err(Failure::new(FailureClass::Cancelled, "the run was cancelled"))
+                }
+                which = expiry(first) => {
+                    let message = format!("echo gave no answer within its time limit ({which:?})");
+                    Err(Failure::new(FailureClass::Timeout { which }, message))
+                }
+                finished = answer(job, delay, &events) => Ok(finished),
+            }
+        })
+    }
+}
+
+async fn expiry(limit: Option<(Duration, TimeoutKind)>) -> TimeoutKind {
+    match limit {
+        Some((limit, which)) => {
+            tokio::time::sleep(limit).await;
+            which
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn answer(job: Job, delay: Duration, events: &EventSink) -> Finished {
+    events
+        .send(Event::Started {
+            pid: None,
+            session: None,
+            model: job.model,
+        })
+        .await;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let mut text = job.prompt;
+    let truncated = text.len() > job.max_output_bytes;
+    if truncated {
+        cut(&mut text, job.max_output_bytes);
+    }
+    for piece in pieces(&text) {
+        events
+            .send(Event::Text {
+                text: piece.to_owned(),
+            })
+            .await;
+    }
+    Finished {
+        text,
+        usage: None,
+        truncated,
+    }
+}
+
+/// Splits at character borders; a short text in a few pieces, a long one in large ones.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let size = (text.len() / 16).clamp(PIECE, MAX_PIECE);
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, tail) = rest.split_at(floor_boundary(rest, size));
+        rest = tail;
+        Some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn echo(delay: Duration) -> Echo {
+        Echo {
+            name: "echo".to_owned(),
+            delay,
+        }
+    }
+
+    #[tokio::test]
+    async fn streams_the_prompt_and_answers_with_it() {
+        let prompt = "wörter über wörter ".repeat(40);
+        let (sink, mut stream) = EventSink::channel(64);
+        let job = Job::new(prompt.clone(), "/");
+        let finished = echo(Duration::ZERO)
+            .run(job, sink, Cancel::never())
+            .await
+            .unwrap();
+        let mut streamed = String::new();
+        let mut count = 0;
+        while let Some(event) = stream.recv().await {
+            if let Event::Text { text } = event {
+                streamed.push_str(&text);
+                count += 1;
+            }
+        }
+        assert!(count > 1);
+        assert_eq!((&streamed, &finished.text), (&prompt, &prompt));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn obeys_cancel_and_time_limits_while_it_waits() {
+        let slow = echo(Duration::from_secs(3600));
+        let mut job = Job::new("x", "/");
+        let (handle, cancel) = Cancel::pair();
+        handle.cancel();
+        let failure = slow
+            .run(job.clone(), EventSink::discard(), cancel)
+            .await
+            .unwrap_err();
+        assert_eq!(failure.class, FailureClass::Cancelled);
+        job.timeouts.total = Some(Duration::from_secs(5));
+        let failure = slow
+            .run(job, EventSink::discard(), Cancel::never())
+            .await
+            .unwrap_err();
+        let which = TimeoutKind::Total;
+        assert_eq!(failure.class, FailureClass::Timeout { which });
+    }
+}

@@ -1,0 +1,62 @@
+//! `python`: executes the prompt as Python 3. The answer is what it prints.
+//!
+//! It runs with the rights of the hub's or agent's user, so it is [`Provider::dangerous`]. The code reaches
+//! the interpreter on stdin (no file appears in the workspace); its own stdin is empty.
+
+use futures_util::future::BoxFuture;
+
+use super::Command;
+use crate::cancel::Cancel;
+use crate::containment::Containment;
+use crate::event::EventSink;
+use crate::job::Job;
+use crate::outcome::{Failure, Finished};
+use crate::provider::{Probe, Provider};
+use crate::registry::{BuildError, ProviderOptions};
+
+/// Runs one interpreter per job.
+pub(crate) struct Python(Command);
+
+impl Python {
+    pub(crate) fn new(
+        options: &ProviderOptions,
+        containment: &Containment,
+    ) -> Result<Self, BuildError> {
+        let interpreter = match &options.interpreter {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => "python3".to_owned(),
+        };
+        let mut options = options.clone();
+        // -u: what is printed arrives at once. UTF-8 whatever the locale of a system service.
+        options.argv = vec![interpreter, "-u".to_owned(), "-".to_owned()];
+        options.version_args = Some(vec!["--version".to_owned()]);
+        let utf8 = ("PYTHONIOENCODING".to_owned(), "utf-8".to_owned());
+        options.env.insert(0, utf8);
+        Command::new(&options, containment).map(Self)
+    }
+}
+
+impl Provider for Python {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn dangerous(&self) -> bool {
+        true
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Probe> {
+        self.0.probe()
+    }
+
+    fn run(
+        &self,
+        mut job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+        // A system prompt has no meaning for code.
+        let code = std::mem::take(&mut job.prompt);
+        Box::pin(self.0.run_with(job, code, events, cancel))
+    }
+}

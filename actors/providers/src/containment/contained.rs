@@ -1,0 +1,206 @@
+//! The hub's side of one runner: starts it, gives it orders, reads its reports.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStderr, ChildStdout};
+
+use super::environment::inherited;
+use super::sweep::sweep_run;
+use super::wire::{Order, Report};
+use super::{Containment, INSTANCE_VARIABLE, RUN_VARIABLE};
+
+/// What to start.
+pub(crate) struct Launch<'a> {
+    pub(crate) argv: &'a [String],
+    pub(crate) env: &'a [(String, String)],
+    pub(crate) pass_env: &'a [String],
+    pub(crate) workdir: &'a Path,
+}
+
+/// The runner could not be started at all.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot {step}: {source}; see that this machine has memory, processes and file descriptors left"
+)]
+pub(crate) struct LaunchError {
+    step: String,
+    source: io::Error,
+}
+
+/// A program under a runner. Dropping it makes the runner end everything, without waiting for it.
+pub(crate) struct Contained {
+    control: UnixStream,
+    /// Bytes of reports that are not yet a whole line.
+    pending: Vec<u8>,
+    runner: Child,
+    runner_pid: Option<u32>,
+    run: String,
+}
+
+/// The program's three streams.
+pub(crate) struct Streams {
+    pub(crate) stdin: pipe::Sender,
+    pub(crate) stdout: ChildStdout,
+    pub(crate) stderr: ChildStderr,
+}
+
+/// What came from the runner.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Report(Report),
+    /// The runner died without its last report; what it held was found and ended (so many processes).
+    Lost {
+        ended: u32,
+        alive: u32,
+    },
+}
+
+impl Contained {
+    pub(crate) fn start(
+        launch: &Launch<'_>,
+        containment: &Containment,
+    ) -> Result<(Self, Streams), LaunchError> {
+        let at = |step: &str| {
+            let step = step.to_owned();
+            move |source| LaunchError { step, source }
+        };
+        let (ours, theirs) = StdUnixStream::pair().map_err(at("make a control socket"))?;
+        let (program_stdin, stdin) = io::pipe().map_err(at("make a pipe"))?;
+        send_start(&ours, program_stdin.into()).map_err(at("hand over stdin"))?;
+        ours.set_nonblocking(true)
+            .map_err(at("use a control socket"))?;
+
+        let run = new_run_id();
+        let mut runner = command(launch, containment, &run, theirs.into())
+            .spawn()
+            .map_err(at(&format!(
+                "start the runner {}",
+                containment.runner.program.display()
+            )))?;
+        let (Some(stdout), Some(stderr)) = (runner.stdout.take(), runner.stderr.take()) else {
+            return Err(at("read the runner's output")(
+                io::ErrorKind::BrokenPipe.into(),
+            ));
+        };
+        let streams = Streams {
+            stdin: pipe::Sender::from_owned_fd(stdin.into()).map_err(at("use a pipe"))?,
+            stdout,
+            stderr,
+        };
+        let contained = Self {
+            control: UnixStream::from_std(ours).map_err(at("use a control socket"))?,
+            pending: Vec::new(),
+            runner_pid: runner.id(),
+            runner,
+            run,
+        };
+        Ok((contained, streams))
+    }
+
+    /// Orders the end of everything. A runner that is gone needs no order.
+    pub(crate) fn stop(&self) {
+        drop(self.control.try_write(&[Order::Stop.byte()]));
+    }
+
+    /// The next thing from the runner. Cancel safe until the runner is lost, and then the sweep goes on
+    /// in the background.
+    pub(crate) async fn notice(&mut self) -> Notice {
+        loop {
+            if let Some(report) = self.take_report() {
+                return Notice::Report(report);
+            }
+            match self.control.read_buf(&mut self.pending).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return self.lost().await,
+            }
+        }
+    }
+
+    /// The first whole line of what was read. What is no report is skipped.
+    fn take_report(&mut self) -> Option<Report> {
+        while let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.pending.drain(..=end).collect();
+            if let Ok(report) = serde_json::from_slice(&line) {
+                return Some(report);
+            }
+        }
+        None
+    }
+
+    async fn lost(&mut self) -> Notice {
+        // The socket may close an instant before the process is gone.
+        drop(self.runner.start_kill());
+        drop(self.runner.wait().await);
+        let (run, pid) = (self.run.clone(), self.runner_pid);
+        let swept = tokio::task::spawn_blocking(move || sweep_run(&run, pid))
+            .await
+            .unwrap_or_default();
+        tracing::warn!(run = %self.run, ended = swept.ended, "a runner was lost; ended what it held");
+        Notice::Lost {
+            ended: swept.ended,
+            alive: swept.alive,
+        }
+    }
+
+    /// Reaps the runner after its last report.
+    pub(crate) async fn reap(mut self) {
+        drop(self.runner.wait().await);
+    }
+}
+
+fn command(
+    launch: &Launch<'_>,
+    containment: &Containment,
+    run: &str,
+    control: OwnedFd,
+) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(&containment.runner.program);
+    command
+        .arg0("kirosu-runner")
+        .args(&containment.runner.args)
+        .arg(containment.grace.as_millis().to_string())
+        .arg(containment.linger.as_millis().to_string())
+        .args(launch.argv)
+        .current_dir(launch.workdir)
+        .env_clear()
+        .envs(inherited(launch.pass_env))
+        .envs(launch.env.iter().map(|(name, value)| (name, value)))
+        .env(RUN_VARIABLE, run)
+        .env(INSTANCE_VARIABLE, &containment.instance)
+        .stdin(Stdio::from(control))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Sends the first message: one byte, and with it the reading end of the program's stdin.
+fn send_start(control: &StdUnixStream, stdin: OwnedFd) -> io::Result<()> {
+    let fds = [stdin.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+    let byte = [Order::Start.byte()];
+    let message = [IoSlice::new(&byte)];
+    sendmsg(control, &message, &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// An id that no other run on this machine has, before or after a restart.
+fn new_run_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanos = since_epoch.map_or(0, |it| it.as_nanos());
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{:x}-{:x}-{number:x}", std::process::id(), nanos)
+}

@@ -1,0 +1,63 @@
+//! What hub and runner say to each other over the control socket.
+//!
+//! The hub's first message is one byte that carries the program's stdin as a file descriptor. After
+//! that it sends single-byte orders; the runner sends [`Report`]s, one JSON object a line. The end of
+//! the hub's side means that the hub is dead.
+
+use serde::{Deserialize, Serialize};
+
+/// An order to the runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The first message: here is stdin, start.
+    Start,
+    /// SIGTERM, grace, SIGKILL.
+    Stop,
+}
+
+impl Order {
+    pub(crate) const fn byte(self) -> u8 {
+        match self {
+            Self::Start => b'+',
+            Self::Stop => b's',
+        }
+    }
+}
+
+/// How the program itself ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// Why a program could not be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StartError {
+    /// There is no such program, or it may not be executed.
+    Missing,
+    /// Anything else (no memory, too many processes, arguments too long).
+    Other,
+}
+
+/// What the runner reports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// The program runs.
+    Started { pid: u32 },
+    /// It could not be started; nothing runs. Nothing follows.
+    Failed { error: StartError, message: String },
+    /// All is over. Nothing follows.
+    Ended {
+        exit: Exit,
+        /// Processes that were still there after the program itself and had to be ended.
+        stragglers: u32,
+        /// Processes that could not be ended (another user's, or stuck in the kernel). 0 but for such.
+        alive: u32,
+    },
+}

@@ -1,0 +1,126 @@
+//! What a run tells while it works, and the bounded channel it tells it through.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+/// Tokens and money of a run, normalised: input never includes what was read from a cache.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Input tokens that no cache served.
+    pub input: u64,
+    /// Input tokens read from a cache.
+    pub cache_read: u64,
+    /// Input tokens written to a cache.
+    pub cache_write: u64,
+    /// Output tokens, without the reasoning ones where the provider tells them apart.
+    pub output: u64,
+    /// Reasoning tokens.
+    pub reasoning: u64,
+    /// Cost in millionths of a US dollar, where the provider states one.
+    pub cost_micros: Option<u64>,
+}
+
+/// How far a tool call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolStatus {
+    /// The tool runs.
+    Started,
+    /// It ended well.
+    Done,
+    /// It ended with an error, or was denied.
+    Failed,
+}
+
+/// One thing a run tells. Adapters emit only what their program really says; later adapters add kinds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The run began. Always the first event.
+    Started {
+        /// Process id of the program, where there is one.
+        pid: Option<u32>,
+        /// The provider's own name for the conversation, where it can be resumed.
+        session: Option<String>,
+        /// The model that answers, where the provider says so.
+        model: Option<String>,
+    },
+    /// A piece of the answer (stdout of a command). Pieces joined in order are the answer.
+    Text {
+        /// The piece, at most 16 KiB.
+        text: String,
+    },
+    /// A piece of the program's stderr: its log, never part of the answer.
+    Stderr {
+        /// The piece, at most 16 KiB.
+        text: String,
+    },
+    /// A piece of the model's visible reasoning.
+    Thought {
+        /// The piece.
+        text: String,
+    },
+    /// A tool call began or ended.
+    Tool {
+        /// The provider's id of the call.
+        id: String,
+        /// The tool's name.
+        name: String,
+        /// How far it is.
+        status: ToolStatus,
+        /// Arguments or output, as JSON, where given.
+        detail: Option<serde_json::Value>,
+    },
+    /// The run waits for a person's permission.
+    Permission {
+        /// The provider's id of the question.
+        id: String,
+        /// One line for a person.
+        title: String,
+        /// Arguments of the tool, as JSON, where given.
+        detail: Option<serde_json::Value>,
+    },
+    /// What the run has used up to now (a total of this run, not an increment).
+    Usage {
+        /// The figures.
+        usage: Usage,
+    },
+    /// Something a person should know that does not fail the run.
+    Warning {
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// The sending side: bounded, so that a flooding program waits for its readers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct EventSink(Option<mpsc::Sender<Event>>);
+
+/// The receiving side of an [`EventSink`].
+pub type EventStream = mpsc::Receiver<Event>;
+
+impl EventSink {
+    /// A channel that holds at most `capacity` events (at least 1). One event is at most some 16 KiB, so
+    /// `capacity` bounds the memory.
+    #[must_use]
+    pub fn channel(capacity: usize) -> (Self, EventStream) {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        (Self(Some(sender)), receiver)
+    }
+
+    /// A sink that forgets everything.
+    #[must_use]
+    pub const fn discard() -> Self {
+        Self(None)
+    }
+
+    /// Hands over one event, waiting for room. Without a receiver the event is forgotten: a run does not
+    /// fail because nobody watches it.
+    pub async fn send(&self, event: Event) {
+        if let Some(sender) = &self.0 {
+            drop(sender.send(event).await);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What is kept of a program's output, in bounded memory: the beginning of stdout, the end of stderr.
+
+use std::collections::VecDeque;
+
+use super::utf8::{Decoder, floor_boundary};
+
+/// Bytes of stderr that are kept.
+pub(super) const STDERR_BYTES: usize = 64 * 1024;
+
+/// The answer: the first `limit` bytes of stdout, as text.
+#[derive(Debug)]
+pub(super) struct Answer {
+    decoder: Decoder,
+    text: String,
+    limit: usize,
+    dropped: u64,
+}
+
+impl Answer {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            text: String::new(),
+            limit,
+            dropped: 0,
+        }
+    }
+
+    /// Takes a piece; gives back what of it is kept, to be streamed.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> &str {
+        let from = self.text.len();
+        if self.dropped > 0 {
+            self.dropped += bytes.len() as u64;
+        } else {
+            let piece = self.decoder.push(bytes);
+            self.keep(&piece);
+        }
+        &self.text[from..]
+    }
+
+    /// Whether something was cut off.
+    pub(super) const fn is_cut(&self) -> bool {
+        self.dropped > 0
+    }
+
+    /// The whole answer, without one trailing newline, or with a mark where it was cut.
+    pub(super) fn finish(mut self) -> String {
+        if self.dropped == 0 {
+            let last = self.decoder.finish();
+            self.keep(last);
+        }
+        if self.dropped > 0 {
+            let mark = mark(self.dropped);
+            return self.text + &mark;
+        }
+        if self.text.ends_with('\n') {
+            self.text.pop();
+            if self.text.ends_with('\r') {
+                self.text.pop();
+            }
+        }
+        self.text
+    }
+
+    fn keep(&mut self, piece: &str) {
+        let room = self.limit - self.text.len();
+        let (kept, dropped) = piece.split_at(floor_boundary(piece, room));
+        self.text.push_str(kept);
+        self.dropped += dropped.len() as u64;
+    }
+}
+
+fn mark(dropped: u64) -> String {
+    format!("\n[output cut here: {dropped} more bytes were not kept]")
+}
+
+/// Cuts a text that is longer than `limit` bytes, with the mark that every cut answer has.
+pub(crate) fn cut(text: &mut String, limit: usize) {
+    let kept = floor_boundary(text, limit);
+    let dropped = (text.len() - kept) as u64;
+    if dropped > 0 {
+        text.truncate(kept);
+        text.push_str(&mark(dropped));
+    }
+}
+
+/// The last bytes of stderr.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    bytes: VecDeque<u8>,
+}
+
+impl Tail {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[bytes.len().saturating_sub(STDERR_BYTES)..];
+        let excess = (self.bytes.len() + bytes.len()).saturating_sub(STDERR_BYTES);
+        self.bytes.drain(..excess);
+        self.bytes.extend(bytes);
+    }
+
+    /// As text, without blanks around it.
+    pub(super) fn finish(self) -> String {
+        let bytes: Vec<u8> = self.bytes.into();
+        String::from_utf8_lossy(&bytes).trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(limit: usize, pieces: &[&[u8]]) -> String {
+        let mut it = Answer::new(limit);
+        for piece in pieces {
+            it.push(piece);
+        }
+        it.finish()
+    }
+
+    #[test]
+    fn keeps_the_beginning_and_marks_the_cut() {
+        assert_eq!(answer(9, &[b"hello\n"]), "hello");
+        assert_eq!(answer(9, &[b"hello\n\n"]), "hello\n");
+        assert_eq!(answer(9, &[b"hello\r\n"]), "hello");
+        assert_eq!(answer(5, &[b"hello"]), "hello");
+        assert!(answer(4, &[b"he", b"llo", b"!!"]).starts_with("hell\n[output cut here: 3 more"));
+        // A character is kept whole or not at all.
+        assert!(answer(2, &["aß".as_bytes()]).starts_with("a\n[output cut here: 2 more"));
+    }
+
+    #[test]
+    fn the_tail_is_the_end() {
+        let mut tail = Tail::default();
+        tail.push(&vec![b'a'; STDERR_BYTES]);
+        tail.push(b"the end\n");
+        let text = tail.finish();
+        assert_eq!(text.len(), STDERR_BYTES - 1);
+        assert!(text.ends_with("aathe end"));
+    }
+}

@@ -1,0 +1,116 @@
+//! The three time limits of a run.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::job::Timeouts;
+use crate::outcome::TimeoutKind;
+
+/// Knows when the run began, when it last gave a sign of life and whether it waits for our readers.
+#[derive(Debug)]
+pub(super) struct Clock {
+    limits: Timeouts,
+    begin: Instant,
+    /// Microseconds from the beginning to the last sign of life; 0 before the first.
+    last: AtomicU64,
+    /// Pumps that wait for room in the event channel: the program is not to blame for that silence.
+    waiting: AtomicU32,
+}
+
+impl Clock {
+    pub(super) fn start(limits: Timeouts) -> Self {
+        Self {
+            limits,
+            begin: Instant::now(),
+            last: AtomicU64::new(0),
+            waiting: AtomicU32::new(0),
+        }
+    }
+
+    /// The program gave a sign of life.
+    pub(super) fn touch(&self) {
+        let micros = u64::try_from(self.begin.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// Runs `future`, during which the program cannot be blamed for silence.
+    pub(super) async fn excused<T>(&self, future: impl Future<Output = T>) -> T {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let output = future.await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.touch();
+        output
+    }
+
+    /// Resolves when a limit ran out. Cancel safe.
+    pub(super) async fn expired(&self) -> TimeoutKind {
+        loop {
+            let Some((deadline, which)) = self.next() else {
+                return std::future::pending().await;
+            };
+            let now = Instant::now();
+            if deadline > now {
+                sleep_until(deadline).await;
+            } else if which == TimeoutKind::Silence && self.waiting.load(Ordering::Relaxed) > 0 {
+                self.touch();
+            } else {
+                return which;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(Instant, TimeoutKind)> {
+        let last = self.last.load(Ordering::Relaxed);
+        let heard = last > 0;
+        // Without a limit for the start, the start itself counts as a sign of life.
+        let silence = self
+            .limits
+            .silence
+            .filter(|_| heard || self.limits.start.is_none());
+        let start = self.limits.start.filter(|_| !heard);
+        let last = self.begin + Duration::from_micros(last);
+        [
+            start.map(|it| (self.begin + it, TimeoutKind::Start)),
+            silence.map(|it| (last + it, TimeoutKind::Silence)),
+            self.limits
+                .total
+                .map(|it| (self.begin + it, TimeoutKind::Total)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(deadline, _)| *deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_limit_has_its_turn() {
+        let limits = Timeouts {
+            start: Some(secs(30)),
+            silence: Some(secs(5)),
+            total: Some(secs(60)),
+        };
+        let clock = Clock::start(limits);
+        assert_eq!(clock.expired().await, TimeoutKind::Start);
+        assert_eq!(clock.begin.elapsed().as_secs(), 30);
+        clock.touch();
+        assert_eq!(clock.expired().await, TimeoutKind::Silence);
+        assert_eq!(clock.begin.elapsed().as_secs(), 35);
+        // As long as our own reader keeps the program waiting, only the total counts.
+        let which = tokio::select! {
+            () = clock.excused(std::future::pending()) => None,
+            which = clock.expired() => Some(which),
+        };
+        assert_eq!(which, Some(TimeoutKind::Total));
+        assert_eq!(clock.begin.elapsed().as_secs(), 60);
+    }
+}

@@ -1,0 +1,84 @@
+//! From how a program ended to what that means.
+
+use super::{Ending, Ran, floor_boundary};
+use crate::containment::{Exit, StartError};
+use crate::outcome::{Failure, FailureClass, Finished, TimeoutKind};
+
+/// Most bytes of stderr in a failure's message.
+const MESSAGE_TAIL: usize = 4 * 1024;
+
+/// The result of a run whose exit code 0 means success. `program` is its name for messages.
+pub(crate) fn conclude(program: &str, ran: Ran) -> Result<Finished, Failure> {
+    let Some((class, mut message)) = verdict(program, &ran) else {
+        return Ok(Finished {
+            text: ran.answer,
+            usage: None,
+            truncated: ran.truncated,
+        });
+    };
+    if ran.alive > 0 {
+        let survivors = format!(
+            "; {} of its processes could not be ended and may still work: look for them",
+            ran.alive
+        );
+        message.push_str(&survivors);
+    }
+    if !ran.stderr.is_empty() {
+        message.push_str("; stderr ended with:\n");
+        message.push_str(tail(&ran.stderr));
+    }
+    Err(Failure {
+        class,
+        message,
+        output: ran.answer,
+    })
+}
+
+/// `None` for success.
+fn verdict(program: &str, ran: &Ran) -> Option<(FailureClass, String)> {
+    Some(match &ran.ending {
+        Ending::Exit(Exit::Code(0)) if ran.alive == 0 => return None,
+        Ending::Exit(Exit::Code(code)) => (
+            FailureClass::ProviderError,
+            format!("'{program}' exited with code {code}"),
+        ),
+        Ending::Exit(Exit::Signal(signal)) => (
+            FailureClass::Crashed,
+            format!("'{program}' was ended by signal {signal}"),
+        ),
+        Ending::Cancelled => (
+            FailureClass::Cancelled,
+            format!("'{program}' was cancelled"),
+        ),
+        Ending::Timeout(which) => (
+            FailureClass::Timeout { which: *which },
+            format!("'{program}' {}, and was ended", complaint(*which)),
+        ),
+        Ending::NotStarted(StartError::Missing, reason) => (
+            FailureClass::Missing,
+            format!(
+                "cannot run '{program}': {reason}; install it, or correct the provider's program"
+            ),
+        ),
+        Ending::NotStarted(StartError::Other, reason) => (
+            FailureClass::ProviderError,
+            format!("cannot run '{program}': {reason}"),
+        ),
+        Ending::RunnerLost => (
+            FailureClass::Crashed,
+            format!("the runner of '{program}' was killed; what it held was found and ended"),
+        ),
+    })
+}
+
+const fn complaint(which: TimeoutKind) -> &'static str {
+    match which {
+        TimeoutKind::Start => "gave no sign of life within the start timeout",
+        TimeoutKind::Silence => "was silent for longer than the silence timeout",
+        TimeoutKind::Total => "did not end within the total timeout",
+    }
+}
+
+fn tail(text: &str) -> &str {
+    &text[floor_boundary(text, text.len().saturating_sub(MESSAGE_TAIL))..]
+}

@@ -1,0 +1,85 @@
+//! Between a program's pipes and us. Each pump holds one buffer and waits for the event channel, so a
+//! flooding program waits for its readers and never grows our memory.
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+
+use super::capture::{Answer, Tail};
+use super::clock::Clock;
+use super::utf8::Decoder;
+use crate::event::{Event, EventSink};
+
+/// One read; also about the size of one event.
+const BUFFER: usize = 16 * 1024;
+
+/// Writes the prompt and closes stdin. A program may leave without reading it.
+pub(super) async fn feed(mut stdin: pipe::Sender, prompt: Vec<u8>) {
+    drop(stdin.write_all(&prompt).await);
+}
+
+/// Emits `Started` when the program has started; nothing when it never does.
+pub(super) async fn announce(started: oneshot::Receiver<u32>, events: &EventSink) {
+    if let Ok(pid) = started.await {
+        let started = Event::Started {
+            pid: Some(pid),
+            session: None,
+            model: None,
+        };
+        events.send(started).await;
+    }
+}
+
+/// Reads stdout to its end into the answer and streams what is kept.
+pub(super) async fn stdout(
+    mut pipe: impl AsyncRead + Unpin,
+    answer: &mut Answer,
+    events: &EventSink,
+    clock: &Clock,
+) {
+    let mut buffer = vec![0; BUFFER];
+    while let Some(bytes) = next(&mut pipe, &mut buffer, clock).await {
+        let was_cut = answer.is_cut();
+        let text = answer.push(bytes).to_owned();
+        if !text.is_empty() {
+            clock.excused(events.send(Event::Text { text })).await;
+        }
+        if answer.is_cut() && !was_cut {
+            let message = "the answer is longer than is kept; the rest is dropped".to_owned();
+            clock.excused(events.send(Event::Warning { message })).await;
+        }
+    }
+}
+
+/// Reads stderr to its end, keeps the tail and streams it all.
+pub(super) async fn stderr(
+    mut pipe: impl AsyncRead + Unpin,
+    tail: &mut Tail,
+    events: &EventSink,
+    clock: &Clock,
+) {
+    let mut buffer = vec![0; BUFFER];
+    let mut decoder = Decoder::default();
+    while let Some(bytes) = next(&mut pipe, &mut buffer, clock).await {
+        tail.push(bytes);
+        let text = decoder.push(bytes);
+        if !text.is_empty() {
+            clock.excused(events.send(Event::Stderr { text })).await;
+        }
+    }
+}
+
+/// The next piece; `None` at the end.
+async fn next<'a>(
+    pipe: &mut (impl AsyncRead + Unpin),
+    buffer: &'a mut [u8],
+    clock: &Clock,
+) -> Option<&'a [u8]> {
+    match pipe.read(buffer).await {
+        Ok(count @ 1..) => {
+            clock.touch();
+            Some(&buffer[..count])
+        }
+        Ok(0) | Err(_) => None,
+    }
+}

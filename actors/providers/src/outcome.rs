@@ -1,0 +1,105 @@
+//! How a run can end. One class, one meaning: retry policy is a table over these.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::event::Usage;
+
+/// A run that ended well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The answer. For programs: stdout without one trailing newline, with a mark where it was cut.
+    pub text: String,
+    /// What it cost, where the provider says so.
+    pub usage: Option<Usage>,
+    /// Whether the answer was longer than [`crate::Job::max_output_bytes`] and was cut.
+    pub truncated: bool,
+}
+
+/// Which limit of [`crate::Timeouts`] ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeoutKind {
+    /// No first sign of life.
+    Start,
+    /// No further sign of life.
+    Silence,
+    /// Not done in the whole time.
+    Total,
+}
+
+/// Why a run failed, as far as it matters for what is done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureClass {
+    /// The provider said that it failed (an exit code other than 0, an error answer).
+    ProviderError,
+    /// The provider refuses until a time (unknown: `None`).
+    RateLimited {
+        /// When it may be asked again.
+        until: Option<SystemTime>,
+    },
+    /// Login or key is missing or no longer good: a person must act.
+    AuthRequired,
+    /// A limit of time ran out.
+    Timeout {
+        /// Which one.
+        which: TimeoutKind,
+    },
+    /// It was asked to end, or its caller is gone.
+    Cancelled,
+    /// It was ended by a signal that we did not send, or its runner was lost.
+    Crashed,
+    /// The job itself cannot be run, however often it is tried.
+    BadInput,
+    /// A policy forbids it (a sandbox, a denied permission).
+    RefusedByPolicy,
+    /// The program is not there or cannot be executed.
+    Missing,
+}
+
+impl FailureClass {
+    /// A stable word for logs and stored attempts.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ProviderError => "provider_error",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::AuthRequired => "auth_required",
+            Self::Timeout { .. } => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Crashed => "crashed",
+            Self::BadInput => "bad_input",
+            Self::RefusedByPolicy => "refused_by_policy",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A run that did not end well.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind of failure, for policy.
+    pub class: FailureClass,
+    /// What was tried and how it failed, with the tail of stderr: for a person.
+    pub message: String,
+    /// The answer as far as it had been printed, capped like a whole one.
+    pub output: String,
+}
+
+impl Failure {
+    /// A failure before anything was printed.
+    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            output: String::new(),
+        }
+    }
+}

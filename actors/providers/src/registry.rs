@@ -1,0 +1,77 @@
+//! From plain options to a provider: the list of what can be had.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapters::{Command, Echo, Python};
+use crate::containment::Containment;
+use crate::provider::Provider;
+
+/// The kinds that [`build`] knows.
+pub const KINDS: &[&str] = &["echo", "command", "python"];
+
+/// One provider as configured. Fields that a kind has no use for must be left alone.
+#[derive(Debug, Clone, Default)]
+pub struct ProviderOptions {
+    /// Its name in the configuration; how pools refer to it.
+    pub name: String,
+    /// One of [`KINDS`].
+    pub kind: String,
+    /// `command`: program and arguments. `{model}`, `{workdir}`, `{task_id}` and `{task_type}` are filled in;
+    /// an argument that is nothing but `{model}` is left out when the job names no model.
+    pub argv: Vec<String>,
+    /// `command`: arguments that make the program print its version (`["--version"]`), for the probe.
+    /// `None`: the program is only looked for.
+    pub version_args: Option<Vec<String>>,
+    /// `python`: the interpreter; default `python3`.
+    pub interpreter: Option<PathBuf>,
+    /// `echo`: how long to think before the answer.
+    pub delay: Duration,
+    /// `command`, `python`: more environment.
+    pub env: Vec<(String, String)>,
+    /// `command`, `python`: variables of ours that are handed on though they are withheld by default
+    /// (`KIRO_SWARM_KEY`).
+    pub pass_env: Vec<String>,
+}
+
+/// Why a provider cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// No such kind.
+    #[error("provider '{name}' has the unknown kind '{kind}'; use one of: {}", KINDS.join(", "))]
+    UnknownKind {
+        /// The provider.
+        name: String,
+        /// What it asked for.
+        kind: String,
+    },
+    /// A `command` without a program.
+    #[error(
+        "provider '{name}' is a command without a program; set argv = [\"PROGRAM\", \"ARGUMENT\", ...]"
+    )]
+    NoProgram {
+        /// The provider.
+        name: String,
+    },
+}
+
+/// Builds the provider that `options` describe; its processes are held as `containment` says.
+///
+/// # Errors
+/// [`BuildError`] for an unknown kind or an incomplete definition. That a program is missing on this
+/// machine is no error here: see [`Provider::probe`].
+pub fn build(
+    options: &ProviderOptions,
+    containment: &Containment,
+) -> Result<Arc<dyn Provider>, BuildError> {
+    match options.kind.as_str() {
+        "echo" => Ok(Arc::new(Echo::new(options))),
+        "command" => Ok(Arc::new(Command::new(options, containment)?)),
+        "python" => Ok(Arc::new(Python::new(options, containment)?)),
+        _ => Err(BuildError::UnknownKind {
+            name: options.name.clone(),
+            kind: options.kind.clone(),
+        }),
+    }
+}

@@ -1,0 +1,85 @@
+//! The runner's end of the control socket, which is its stdin.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
+
+use crate::containment::{Order, Report};
+
+/// The control socket and what came with the first message.
+pub(super) struct Control {
+    program_stdin: Option<OwnedFd>,
+    open: bool,
+}
+
+impl Control {
+    /// Waits for the order to start. `None` when the hub died before it.
+    pub(super) fn open() -> io::Result<Option<Self>> {
+        let mut byte = [0];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut message = [IoSliceMut::new(&mut byte)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received = recvmsg(stdin(), &mut message, &mut ancillary, flags)?;
+        if received.bytes == 0 {
+            return Ok(None);
+        }
+        let mut program_stdin = None;
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                program_stdin = descriptors.into_iter().next();
+            }
+        }
+        if byte[0] != Order::Start.byte() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Some(Self {
+            program_stdin,
+            open: true,
+        }))
+    }
+
+    /// The stdin for the program, once.
+    pub(super) const fn take_stdin(&mut self) -> Option<OwnedFd> {
+        self.program_stdin.take()
+    }
+
+    /// What to poll; `None` once the hub is gone.
+    pub(super) fn polled(&self) -> Option<BorrowedFd<'static>> {
+        self.open.then(stdin)
+    }
+
+    /// Reads what is there after a poll said so. True: everything shall end, by order or because the hub
+    /// is dead.
+    pub(super) fn wants_stop(&mut self) -> bool {
+        let mut bytes = [0; 16];
+        match rustix::io::read(stdin(), &mut bytes) {
+            Ok(count @ 1..) => bytes[..count].contains(&Order::Stop.byte()),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => false,
+            Ok(0) | Err(_) => {
+                self.open = false;
+                true
+            }
+        }
+    }
+
+    /// Tells the hub, if it is still there.
+    pub(super) fn report(&self, report: &Report) {
+        if let Ok(mut line) = serde_json::to_vec(report) {
+            line.push(b'\n');
+            let _ = send(stdin(), &line, SendFlags::NOSIGNAL);
+        }
+    }
+}
+
+/// Lets go of stdout and stderr, which the program has now.
+pub(super) fn forget_output() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = dup2_stdout(null.as_fd());
+        let _ = dup2_stderr(null.as_fd());
+    }
+}

@@ -1,0 +1,174 @@
+//! The rules of ending a program and what it started, without processes and without a clock.
+//!
+//! ```text
+//! running ──program ended──▶ lingering ──linger──▶ terminating ──linger──▶ killing ──10 s──▶ given up
+//!    └──────────── stop ordered or hub dead ──────────▶ ┘ (grace)
+//! ```
+//!
+//! Whatever the phase, all is over when no child is left; [`super::watch`] sees that.
+
+use std::time::Duration;
+
+use super::Arguments;
+
+/// How long SIGKILL is repeated before what is left is reported as alive.
+const GIVE_UP: Duration = Duration::from_secs(10);
+/// Between two rounds of SIGKILL when no death wakes us earlier: orphans of the killed appear only then.
+const ROUND: Duration = Duration::from_millis(5);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Lingering { until: Duration },
+    Terminating { until: Duration },
+    Killing { until: Duration },
+}
+
+/// What is to be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Wait for the next event, at most so long.
+    Wait(Option<Duration>),
+    /// Send SIGTERM to all, then ask again.
+    Terminate,
+    /// Send SIGKILL to all, then wait for the next event, at most so long.
+    Kill(Duration),
+    /// What is left cannot be ended.
+    GiveUp,
+}
+
+/// The state of one ending. Times are since the start of the run.
+#[derive(Debug)]
+pub(super) struct Machine {
+    phase: Phase,
+    grace: Duration,
+    linger: Duration,
+    /// A SIGTERM is due.
+    due: bool,
+}
+
+impl Machine {
+    pub(super) const fn new(arguments: &Arguments) -> Self {
+        Self {
+            phase: Phase::Running,
+            grace: arguments.grace,
+            linger: arguments.linger,
+            due: false,
+        }
+    }
+
+    /// The program itself ended.
+    pub(super) fn program_ended(&mut self, now: Duration) {
+        match self.phase {
+            Phase::Running => {
+                let until = now + self.linger;
+                self.phase = Phase::Lingering { until };
+            }
+            // What it left has become visible to us only now, and has a right to a SIGTERM too.
+            Phase::Terminating { .. } => self.due = true,
+            Phase::Lingering { .. } | Phase::Killing { .. } => {}
+        }
+    }
+
+    /// The hub ordered the end, or is dead.
+    pub(super) fn stop(&mut self, now: Duration) {
+        match self.phase {
+            Phase::Running => self.terminate(now + self.grace),
+            Phase::Lingering { .. } => self.terminate(now + self.linger),
+            Phase::Terminating { .. } | Phase::Killing { .. } => {}
+        }
+    }
+
+    /// Whether processes that end now end because of us.
+    pub(super) const fn is_ending(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Terminating { .. } | Phase::Killing { .. }
+        )
+    }
+
+    /// What to do at this time.
+    pub(super) fn step(&mut self, now: Duration) -> Step {
+        match self.phase {
+            Phase::Lingering { until } if now >= until => self.terminate(now + self.linger),
+            Phase::Terminating { until } if now >= until => {
+                self.due = false;
+                self.phase = Phase::Killing {
+                    until: now + GIVE_UP,
+                };
+            }
+            _ => {}
+        }
+        if std::mem::take(&mut self.due) {
+            return Step::Terminate;
+        }
+        match self.phase {
+            Phase::Running => Step::Wait(None),
+            Phase::Lingering { until } | Phase::Terminating { until } => {
+                Step::Wait(Some(until.saturating_sub(now)))
+            }
+            Phase::Killing { until } if now >= until => Step::GiveUp,
+            Phase::Killing { .. } => Step::Kill(ROUND),
+        }
+    }
+
+    fn terminate(&mut self, until: Duration) {
+        self.phase = Phase::Terminating { until };
+        self.due = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn machine() -> Machine {
+        Machine::new(&Arguments {
+            grace: ms(2000),
+            linger: ms(250),
+            program: "x".into(),
+            rest: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_stop_is_term_then_grace_then_kill_then_given_up() {
+        let mut it = machine();
+        assert_eq!(it.step(ms(5)), Step::Wait(None));
+        it.stop(ms(10));
+        it.stop(ms(11));
+        assert_eq!(it.step(ms(11)), Step::Terminate);
+        assert_eq!(it.step(ms(11)), Step::Wait(Some(ms(1999))));
+        assert_eq!(it.step(ms(2010)), Step::Kill(ROUND));
+        it.stop(ms(2011));
+        it.program_ended(ms(2011));
+        assert_eq!(it.step(ms(12_009)), Step::Kill(ROUND));
+        assert_eq!(it.step(ms(12_010)), Step::GiveUp);
+    }
+
+    #[test]
+    fn what_a_program_leaves_may_linger_then_is_ended() {
+        let mut it = machine();
+        it.program_ended(ms(100));
+        assert_eq!(it.step(ms(100)), Step::Wait(Some(ms(250))));
+        assert!(!it.is_ending());
+        assert_eq!(it.step(ms(350)), Step::Terminate);
+        assert!(it.is_ending());
+        assert_eq!(it.step(ms(350)), Step::Wait(Some(ms(250))));
+        assert_eq!(it.step(ms(600)), Step::Kill(ROUND));
+    }
+
+    #[test]
+    fn orphans_that_appear_during_the_grace_get_their_own_term() {
+        let mut it = machine();
+        it.stop(ms(0));
+        assert_eq!(it.step(ms(0)), Step::Terminate);
+        it.program_ended(ms(20));
+        assert_eq!(it.step(ms(20)), Step::Terminate);
+        assert_eq!(it.step(ms(20)), Step::Wait(Some(ms(1980))));
+    }
+}

@@ -1,0 +1,122 @@
+//! The runner: one small process per invocation that starts the program, watches the hub, and does not
+//! leave before nothing of the program is left.
+//!
+//! Single-threaded and without an async runtime: it starts in about a millisecond and there is little in it
+//! that could fail. [`machine`] holds the rules, [`watch`] feeds them.
+
+mod children;
+mod control;
+mod machine;
+mod signals;
+mod watch;
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use rustix::process::{getpid, set_child_subreaper, setsid};
+
+use crate::containment::{Report, StartError};
+use control::Control;
+use machine::Machine;
+
+/// What the command line says: `GRACE_MS LINGER_MS PROGRAM [ARGUMENT...]`.
+struct Arguments {
+    grace: Duration,
+    linger: Duration,
+    program: OsString,
+    rest: Vec<OsString>,
+}
+
+/// Runs as the runner of one invocation. `args` is the command line after the hidden verb. To be called
+/// before anything else in `main`: with no other thread and no child process.
+///
+/// It is started by a provider with its control socket as stdin; by hand it only says so. Ends with code 0
+/// when nothing of the program is left, 1 when the program could not be started, 2 when called wrongly.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Some(arguments) = parse(args) else {
+        eprintln!("this command is internal: kirosu starts it itself for each run of a provider");
+        return ExitCode::from(2);
+    };
+    let mut control = match Control::open() {
+        Ok(Some(control)) => control,
+        // The hub died before it gave the order to start.
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("this command is internal, its stdin must be a control socket: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(arguments, &mut control) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            control.report(&report);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Option<Arguments> {
+    let mut args = args.into_iter();
+    let mut millis = || {
+        args.next()?
+            .to_str()?
+            .parse()
+            .ok()
+            .map(Duration::from_millis)
+    };
+    let (grace, linger) = (millis()?, millis()?);
+    Some(Arguments {
+        grace,
+        linger,
+        program: args.next()?,
+        rest: args.collect(),
+    })
+}
+
+fn run(arguments: Arguments, control: &mut Control) -> Result<(), Report> {
+    let other = |message: String| Report::Failed {
+        error: StartError::Other,
+        message,
+    };
+    // In a session of our own no group below us can be a stranger's, so groups are safe to signal.
+    setsid().map_err(|error| other(format!("cannot make a session: {error}")))?;
+    set_child_subreaper(Some(getpid()))
+        .map_err(|error| other(format!("cannot become a subreaper: {error}")))?;
+    let signals =
+        signals::listen().map_err(|error| other(format!("cannot take signals: {error}")))?;
+
+    let main = start(&arguments, control.take_stdin())?;
+    // The pipes must end when the program and all it started are gone, not when we are.
+    control::forget_output();
+    control.report(&Report::Started {
+        pid: main.unsigned_abs(),
+    });
+    let ended = watch::until_all_ended(main, control, &signals, Machine::new(&arguments));
+    control.report(&ended);
+    Ok(())
+}
+
+/// Starts the program in a process group of its own; it inherits environment, directory and output.
+fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, Report> {
+    let spawned = Command::new(&arguments.program)
+        .args(&arguments.rest)
+        .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
+        .process_group(0)
+        .spawn();
+    match spawned {
+        // The handle is dropped: we wait for everyone alike.
+        Ok(child) => Ok(i32::try_from(child.id()).unwrap_or(i32::MAX)),
+        Err(error) => Err(Report::Failed {
+            error: match error.kind() {
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
+                    StartError::Missing
+                }
+                _ => StartError::Other,
+            },
+            message: error.to_string(),
+        }),
+    }
+}

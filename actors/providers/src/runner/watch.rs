@@ -1,0 +1,91 @@
+//! The runner's loop: the dead, the hub and the clock feed the machine; its steps are carried out.
+
+use std::io::{PipeReader, Read};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+
+use super::children::{alive, reap, signal_all};
+use super::control::Control;
+use super::machine::{Machine, Step};
+use super::signals::STOP;
+use crate::containment::{Exit, Report};
+
+/// Returns when nothing of the program is left, or what is left cannot be ended.
+pub(super) fn until_all_ended(
+    program: i32,
+    control: &mut Control,
+    signals: &PipeReader,
+    mut machine: Machine,
+) -> Report {
+    let begin = Instant::now();
+    let mut exit = None;
+    let mut stragglers = 0;
+    loop {
+        let reaped = reap(program);
+        if machine.is_ending() {
+            stragglers += reaped.others;
+        }
+        if reaped.program.is_some() {
+            exit = reaped.program;
+            machine.program_ended(begin.elapsed());
+        }
+        if reaped.none_left {
+            return ended(exit, stragglers, 0);
+        }
+        let timeout = match machine.step(begin.elapsed()) {
+            Step::Wait(timeout) => timeout,
+            Step::Terminate => {
+                signal_all(Signal::TERM);
+                // A stopped process takes its SIGTERM only when it goes on.
+                signal_all(Signal::CONT);
+                continue;
+            }
+            Step::Kill(round) => {
+                signal_all(Signal::KILL);
+                Some(round)
+            }
+            Step::GiveUp => {
+                let left = u32::try_from(alive().len()).unwrap_or(u32::MAX);
+                return ended(exit, stragglers, left);
+            }
+        };
+        if wait_for_event(control, signals, timeout) {
+            machine.stop(begin.elapsed());
+        }
+    }
+}
+
+/// A program that was never seen to end was ended by us, for good or in vain.
+fn ended(exit: Option<Exit>, stragglers: u32, alive: u32) -> Report {
+    Report::Ended {
+        exit: exit.unwrap_or(Exit::Signal(Signal::KILL.as_raw())),
+        stragglers,
+        alive,
+    }
+}
+
+/// Waits for a death, an order or the timeout. True: everything shall end.
+fn wait_for_event(
+    control: &mut Control,
+    mut signals: &PipeReader,
+    timeout: Option<Duration>,
+) -> bool {
+    let timeout = timeout.and_then(|it| Timespec::try_from(it).ok());
+    let mut watched = vec![PollFd::new(signals, PollFlags::IN)];
+    let socket = control.polled();
+    if let Some(socket) = &socket {
+        watched.push(PollFd::new(socket, PollFlags::IN));
+    }
+    // An interruption is a signal, whose byte is in the pipe at the next turn.
+    let _ = poll(&mut watched, timeout.as_ref());
+    let spoken = watched.get(1).is_some_and(|it| !it.revents().is_empty());
+
+    let mut stop = spoken && control.wants_stop();
+    let mut bytes = [0; 64];
+    while let Ok(count @ 1..) = signals.read(&mut bytes) {
+        stop |= bytes[..count].contains(&STOP);
+    }
+    stop
+}

@@ -1,0 +1,196 @@
+//! No process survives its run, whatever it does and whoever is killed.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kirosu_providers::containment::{Swept, sweep_instance};
+use kirosu_providers::{Cancel, EventSink, FailureClass};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{BOUND, Room, eventually, holds, processes};
+
+/// A program, a deaf child, a double fork in a session of its own without our environment, and one
+/// that holds stdout; all ignore SIGTERM.
+const DEAF_FAMILY: &str = r#"
+trap '' TERM
+(trap '' TERM; sleep 4001 & wait) &
+(setsid sh -c "trap '' TERM HUP; sleep 4002 & wait" &) &
+(env -i PATH="$PATH" MARK="$MARK" setsid sh -c 'trap "" TERM; sleep "$MARK" & wait' &)
+until pgrep -f "^sleep $MARK" >/dev/null; do :; done
+echo ready
+while :; do sleep 4004; done
+"#;
+
+fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+/// The one process of the family that carries no marker is known by its argument.
+fn marked(mark: &str) -> Vec<i32> {
+    processes(|pid| holds(pid, "cmdline", mark))
+}
+
+fn mark(number: u32) -> String {
+    format!("4003.{}{number}", std::process::id())
+}
+
+fn runner_of(room: &Room) -> i32 {
+    let runner = env!("CARGO_BIN_EXE_kirosu-runner");
+    let exe = |pid| std::fs::read_link(format!("/proc/{pid}/exe"));
+    let runners = room.alive().into_iter();
+    let mut runners = runners.filter(|&pid| exe(pid).is_ok_and(|it| it.ends_with(runner)));
+    runners.next().expect("a runner")
+}
+
+#[tokio::test]
+async fn cancel_ends_a_family_that_ignores_sigterm_and_hides() {
+    let room = Room::new();
+    let mark = mark(1);
+    let mut job = room.job("");
+    job.env = vec![("MARK".to_owned(), mark.clone())];
+    let running = room.run_until(room.shell(DEAF_FAMILY), job, "ready").await;
+    assert!(room.alive().len() >= 5);
+    assert_eq!(marked(&mark).len(), 1);
+    let begin = Instant::now();
+    let failure = running.cancel().await;
+    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.output, "ready");
+    assert!(begin.elapsed() >= room.containment.grace);
+    room.assert_empty();
+    assert!(marked(&mark).is_empty());
+}
+
+#[tokio::test]
+async fn a_program_that_obeys_sigterm_ends_at_once_and_may_clean_up() {
+    let room = Room::new();
+    let script = "trap 'echo cleaned; exit 0' TERM; echo ready; sleep 4005 & wait";
+    let running = room
+        .run_until(room.shell(script), room.job(""), "ready")
+        .await;
+    let failure = running.cancel().await;
+    // Exit code 0 after our SIGTERM is no success.
+    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.output, "ready\ncleaned");
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn what_a_finished_program_leaves_is_ended_and_the_answer_stands() {
+    let room = Room::new();
+    // The grandchild holds stdout open for longer than any test runs.
+    let script = "(setsid sh -c 'trap \"\" TERM; echo kept; sleep 4006' &); echo answer";
+    let begin = Instant::now();
+    let finished = room.run(&*room.shell(script), room.job("")).await.unwrap();
+    assert!(finished.text.contains("answer"));
+    assert!(begin.elapsed() < BOUND);
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn dropping_the_run_ends_it_too() {
+    let room = Room::new();
+    let running = room
+        .run_until(room.shell(DEAF_FAMILY), room.job(""), "ready")
+        .await;
+    running.task.abort();
+    eventually("nothing left", || room.alive().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_killed_runner_is_noticed_and_what_it_held_is_swept() {
+    let room = Room::new();
+    let script = "trap '' TERM; (setsid sleep 4007 &); env -i sleep 4008 & echo ready; wait";
+    let running = room
+        .run_until(room.shell(script), room.job(""), "ready")
+        .await;
+    kill(runner_of(&room));
+    let failure = running.end().await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Crashed);
+    assert!(failure.message.contains("runner"), "{failure}");
+    room.assert_empty();
+    assert!(marked("4008").is_empty());
+}
+
+#[tokio::test]
+async fn a_fork_bomb_in_its_own_sessions_is_ended() {
+    let room = Room::new();
+    // Each generation makes a session, forks the next one and leaves: it is never twice in one place.
+    let code = "import os, sys\nprint('ready', flush=True)\nwhile True:\n    if os.fork(): os._exit(0)\n    os.setsid()";
+    let running = room.run_until(room.python(), room.job(code), "ready").await;
+    let _ = running.end().await;
+    room.assert_empty();
+}
+
+/// Not a test of its own: the process that the next tests kill. It runs a program until it dies.
+#[tokio::test]
+async fn stand_in_parent() {
+    let Ok(instance) = std::env::var("STAND_IN_INSTANCE") else {
+        return;
+    };
+    let room = Room::named(&instance);
+    let provider = room.shell(DEAF_FAMILY);
+    let _ = provider
+        .run(room.job(""), EventSink::discard(), Cancel::never())
+        .await;
+}
+
+/// Starts the stand-in and waits until its family is complete.
+async fn stand_in(room: &Room, mark: &str) -> std::process::Child {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "containment::stand_in_parent"])
+        .env("STAND_IN_INSTANCE", &room.containment.instance)
+        .env("MARK", mark)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the family", || {
+        marked("4004").iter().any(|pid| room.alive().contains(pid))
+    })
+    .await;
+    child
+}
+
+#[tokio::test]
+async fn a_killed_hub_takes_everything_with_it() {
+    let room = Room::new();
+    let mark = mark(2);
+    let mut parent = stand_in(&room, &mark).await;
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    eventually("nothing left", || {
+        room.alive().is_empty() && marked(&mark).is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_start_ends_what_a_hub_and_its_runner_left() {
+    let room = Room::new();
+    let bystander = Room::new();
+    let other = bystander
+        .run_until(
+            bystander.shell("echo ready; sleep 4009"),
+            bystander.job(""),
+            "ready",
+        )
+        .await;
+    let mark = mark(3);
+    let mut parent = stand_in(&room, &mark).await;
+    kill_process(Pid::from_child(&parent), Signal::STOP).unwrap();
+    kill(runner_of(&room));
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    assert!(!room.alive().is_empty());
+
+    let instance = room.containment.instance.clone();
+    let sweep = move || sweep_instance(&instance, Duration::from_millis(50));
+    let swept: Swept = tokio::task::spawn_blocking(sweep).await.unwrap();
+    assert!(swept.ended >= 4 && swept.alive == 0, "{swept:?}");
+    room.assert_empty();
+    // What cleared its environment is out of this sweep's reach.
+    marked(&mark).into_iter().for_each(kill);
+
+    assert!(!bystander.alive().is_empty(), "others are spared");
+    let failure = other.cancel().await;
+    assert_eq!(failure.class, FailureClass::Cancelled);
+}
