@@ -50,12 +50,12 @@ pub fn write_notification(out: &mut Vec<u8>, method: &str, params: &impl Seriali
     }
 }
 
-/// Appends a request, line end included: plain, or JSON-RPC 2.0.
+/// Appends a plain request, line end included.
 pub fn write_request(
     out: &mut Vec<u8>,
     id: &RawId,
     method: &str,
-    params: &impl Serialize,
+    params: &(impl Serialize + ?Sized),
 ) -> Result<(), Error> {
     let before = out.len();
     out.extend_from_slice(b"{\"id\":");

@@ -11,6 +11,8 @@
 //! milliseconds in these types. Nothing here keeps state but the splitter.
 
 pub mod answer;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod codec;
 pub mod error;
 pub mod event;

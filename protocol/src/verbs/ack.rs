@@ -17,6 +17,7 @@ use crate::task::{FailureClass, Fence, Task, TaskId, Usage};
 use crate::verbs::lease::LeaseAsk;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
+use std::time::Duration;
 
 /// How the worker says the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,4 +275,10 @@ pub struct AckAnswer {
 impl Verb for AckAsk {
     const METHOD: Method = Method::Ack;
     type Answer = AckAnswer;
+
+    fn parked(&self) -> Duration {
+        self.lease
+            .as_ref()
+            .map_or(Duration::ZERO, |lease| lease.parked())
+    }
 }

@@ -12,6 +12,7 @@ use crate::method::Method;
 use crate::params::Params;
 use crate::task::{DEFAULT_QUEUE, Task};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The worker's name when it says none.
 pub const DEFAULT_WORKER: &str = "worker";
@@ -95,4 +96,8 @@ pub struct LeaseAnswer {
 impl Verb for LeaseAsk {
     const METHOD: Method = Method::Lease;
     type Answer = LeaseAnswer;
+
+    fn parked(&self) -> Duration {
+        Duration::from_millis(self.wait_ms)
+    }
 }

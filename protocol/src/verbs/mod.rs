@@ -31,6 +31,7 @@ pub mod watch;
 use crate::method::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
+use std::time::Duration;
 
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: u64 = 86_400_000;
@@ -44,6 +45,11 @@ pub trait Verb: Serialize {
     const METHOD: Method;
     /// What `result` holds.
     type Answer: Serialize + DeserializeOwned;
+
+    /// How long the hub may park this request on purpose; a client waits that much longer for the answer.
+    fn parked(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// The answer of verbs that have nothing to tell: `{"ok":true}`.

@@ -12,6 +12,7 @@ use crate::method::Method;
 use crate::params::Params;
 use crate::task::{Task, TaskId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Which tasks, how long.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -58,4 +59,8 @@ pub struct WaitAnswer {
 impl Verb for WaitAsk {
     const METHOD: Method = Method::Wait;
     type Answer = WaitAnswer;
+
+    fn parked(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
 }

@@ -1,0 +1,343 @@
+//! The background task that owns the socket.
+
+use super::State;
+use super::endpoint::{Endpoint, Stream};
+use super::error::CallError;
+use super::options::ClientOptions;
+use super::wire::{self, Incoming, Notification};
+use crate::answer::write_request;
+use crate::codec::{Line, LineSplitter};
+use crate::error::Error;
+use crate::frame::RawId;
+use crate::verbs::hello::{HelloAnswer, HelloAsk};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes taken from the socket at once.
+const READ_BYTES: usize = 16 << 10;
+/// Bytes waiting to be written beyond which no further call is taken from the queue.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// A call on its way.
+pub(super) struct Call {
+    pub(super) id: u64,
+    pub(super) method: String,
+    pub(super) line: Vec<u8>,
+    /// Set before the first byte may leave; see `Client::exchange`.
+    pub(super) sent: Arc<AtomicBool>,
+    pub(super) reply: oneshot::Sender<Result<Box<RawValue>, CallError>>,
+}
+
+/// A call that waits for its answer.
+struct Pending {
+    method: String,
+    reply: oneshot::Sender<Result<Box<RawValue>, CallError>>,
+}
+
+pub(super) struct Driver {
+    pub(super) endpoint: Endpoint,
+    pub(super) options: ClientOptions,
+    pub(super) queue: mpsc::Receiver<Call>,
+    pub(super) state: watch::Sender<State>,
+    pub(super) notifications: broadcast::Sender<Arc<Notification>>,
+    pub(super) hang_up: Arc<Notify>,
+    pub(super) stop: CancellationToken,
+}
+
+/// One connection after `hello`.
+struct Connection {
+    reader: ReadHalf<Box<dyn Stream>>,
+    writer: WriteHalf<Box<dyn Stream>>,
+    lines: LineSplitter,
+    /// Requests not written yet, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+    pending: HashMap<u64, Pending>,
+    /// Most calls without an answer: the hub's limit.
+    in_flight: usize,
+}
+
+impl Driver {
+    pub(super) async fn run(mut self) {
+        let stop = self.stop.clone();
+        // Dropping the work in the middle is fine: the replies it holds tell their callers.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.work() => {}
+        }
+        self.queue.close();
+        self.state.send_replace(State::Closed);
+    }
+
+    async fn work(&mut self) {
+        let mut delays = (self.options.delays)();
+        loop {
+            let why = match self.connect().await {
+                Ok((mut connection, hello)) => {
+                    tracing::debug!(endpoint = %self.endpoint, "connected to the hub");
+                    delays = (self.options.delays)();
+                    self.state.send_replace(State::Connected(Arc::new(hello)));
+                    let why = self.serve(&mut connection).await;
+                    self.disconnect(connection);
+                    self.unreachable(why)
+                }
+                Err(error) => error,
+            };
+            tracing::debug!(endpoint = %self.endpoint, reason = %why, "not connected to the hub");
+            self.state
+                .send_replace(State::Connecting(Some(why.clone())));
+            if let CallError::Refused(_) = why {
+                self.refuse_waiting(&why);
+            }
+            let Some(delay) = delays.next() else {
+                return;
+            };
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    fn unreachable(&self, source: io::Error) -> CallError {
+        CallError::Unreachable {
+            endpoint: self.endpoint.to_string(),
+            source: Arc::new(source),
+        }
+    }
+
+    /// Opens a stream and says `hello` on it.
+    async fn connect(&self) -> Result<(Connection, HelloAnswer), CallError> {
+        let attempt = async {
+            let stream = self
+                .endpoint
+                .open()
+                .await
+                .map_err(|e| self.unreachable(e))?;
+            self.greet(stream).await
+        };
+        match tokio::time::timeout(self.options.connect_timeout, attempt).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.unreachable(io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    async fn greet(&self, stream: Box<dyn Stream>) -> Result<(Connection, HelloAnswer), CallError> {
+        let (reader, writer) = tokio::io::split(stream);
+        let mut connection = Connection {
+            reader,
+            writer,
+            lines: LineSplitter::new(self.options.answer_bytes),
+            out: Vec::new(),
+            written: 0,
+            pending: HashMap::new(),
+            in_flight: 1,
+        };
+        let hello = hello_line(&self.options.hello, self.options.key.as_deref())
+            .map_err(CallError::Refused)?;
+        connection
+            .writer
+            .write_all(&hello)
+            .await
+            .map_err(|e| self.unreachable(e))?;
+        let raw = loop {
+            match connection.next().await.map_err(|e| self.unreachable(e))? {
+                Incoming::Answer(0, Ok(raw)) => break raw,
+                Incoming::Answer(0, Err(error)) | Incoming::Complaint(error) => {
+                    return Err(CallError::Refused(error));
+                }
+                Incoming::Notification(notification) => self.notify(notification),
+                Incoming::Answer(..) => {}
+                Incoming::Garbage(why) => return Err(self.bad_hello(why)),
+            }
+        };
+        let answer: HelloAnswer =
+            serde_json::from_str(raw.get()).map_err(|e| self.bad_hello(e.to_string()))?;
+        connection.in_flight = answer.limits.in_flight_per_connection.max(1);
+        Ok((connection, answer))
+    }
+
+    fn bad_hello(&self, why: String) -> CallError {
+        CallError::BadAnswer {
+            endpoint: self.endpoint.to_string(),
+            method: "hello".into(),
+            why,
+        }
+    }
+
+    /// Runs one connection until it breaks; the reason.
+    async fn serve(&mut self, connection: &mut Connection) -> io::Error {
+        loop {
+            if let Err(why) = self.deliver(connection) {
+                return why;
+            }
+            let room = connection.has_room();
+            let Connection {
+                reader,
+                writer,
+                lines,
+                out,
+                written,
+                ..
+            } = connection;
+            let buffer = lines.buffer();
+            buffer.reserve(READ_BYTES);
+            tokio::select! {
+                () = self.hang_up.notified() => return io::Error::other("dropped because it seemed dead"),
+                read = reader.read_buf(buffer) => match read {
+                    Ok(0) => return io::Error::new(io::ErrorKind::UnexpectedEof, "the hub closed the connection"),
+                    Ok(_) => {}
+                    Err(why) => return why,
+                },
+                wrote = writer.write(&out[*written..]), if *written < out.len() => match wrote {
+                    Ok(0) => return io::ErrorKind::WriteZero.into(),
+                    Ok(n) => connection.advance(n),
+                    Err(why) => return why,
+                },
+                call = self.queue.recv(), if room => match call {
+                    Some(call) => self.take(connection, call),
+                    // All handles are gone; `run` is about to be stopped.
+                    None => return io::ErrorKind::ConnectionAborted.into(),
+                },
+            }
+        }
+    }
+
+    /// Takes a call and those behind it, so that they leave in one write.
+    fn take(&mut self, connection: &mut Connection, first: Call) {
+        connection.accept(first);
+        while connection.has_room() {
+            let Ok(call) = self.queue.try_recv() else {
+                return;
+            };
+            connection.accept(call);
+        }
+    }
+
+    /// Hands on all lines that have come in.
+    fn deliver(&self, connection: &mut Connection) -> io::Result<()> {
+        while let Some(line) = connection.lines.next_line() {
+            match incoming(line)? {
+                Incoming::Answer(id, outcome) => {
+                    if let Some(pending) = connection.pending.remove(&id) {
+                        // A caller that gave up does not listen any more.
+                        let _ = pending.reply.send(outcome.map_err(CallError::Refused));
+                    }
+                }
+                Incoming::Notification(notification) => self.notify(notification),
+                Incoming::Complaint(error) => {
+                    tracing::warn!(endpoint = %self.endpoint, %error, "the hub complains")
+                }
+                Incoming::Garbage(why) => {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn notify(&self, notification: Notification) {
+        // Fails only when nobody listens.
+        let _ = self.notifications.send(Arc::new(notification));
+    }
+
+    /// Tells all who wait for an answer that none will come.
+    fn disconnect(&self, connection: Connection) {
+        let endpoint = self.endpoint.to_string();
+        for Pending { method, reply } in connection.pending.into_values() {
+            let _ = reply.send(Err(CallError::Disconnected {
+                endpoint: endpoint.clone(),
+                method,
+            }));
+        }
+    }
+
+    /// A refused `hello` will not get better by waiting for a timeout: those who wait are told now.
+    fn refuse_waiting(&mut self, why: &CallError) {
+        while let Ok(call) = self.queue.try_recv() {
+            let _ = call.reply.send(Err(why.clone()));
+        }
+    }
+}
+
+impl Connection {
+    fn has_room(&self) -> bool {
+        self.out.len() - self.written < WRITE_BYTES && self.pending.len() < self.in_flight
+    }
+
+    fn accept(&mut self, call: Call) {
+        call.sent.store(true, Ordering::SeqCst);
+        if call.reply.is_closed() {
+            return;
+        }
+        self.out.extend_from_slice(&call.line);
+        self.pending.insert(
+            call.id,
+            Pending {
+                method: call.method,
+                reply: call.reply,
+            },
+        );
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.written += n;
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+            self.out.shrink_to(WRITE_BYTES);
+        }
+    }
+
+    /// The next line, while nothing is to be written.
+    async fn next(&mut self) -> io::Result<Incoming> {
+        loop {
+            if let Some(line) = self.lines.next_line() {
+                return incoming(line);
+            }
+            let buffer = self.lines.buffer();
+            buffer.reserve(READ_BYTES);
+            if self.reader.read_buf(buffer).await? == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the hub closed the connection",
+                ));
+            }
+        }
+    }
+}
+
+fn incoming(line: Line<'_>) -> io::Result<Incoming> {
+    match line {
+        Line::Text(text) => Ok(wire::read(text)),
+        Line::TooLong => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "an answer is longer than this client takes",
+        )),
+    }
+}
+
+fn hello_line(hello: &HelloAsk, key: Option<&str>) -> Result<Vec<u8>, Error> {
+    #[derive(Serialize)]
+    struct Greeting<'a> {
+        #[serde(flatten)]
+        hello: &'a HelloAsk,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        auth_token: Option<&'a str>,
+    }
+    let mut line = Vec::new();
+    write_request(
+        &mut line,
+        &RawId::number(0),
+        "hello",
+        &Greeting {
+            hello,
+            auth_token: key,
+        },
+    )?;
+    Ok(line)
+}
