@@ -21,7 +21,9 @@ pub(crate) fn check(key: &Key, raw: &Raw, home: Option<&str>) -> Result<ValueKin
         Kind::Secret => text(raw)
             .filter(|text| !text.contains(['\n', '\r']))
             .map(ValueKind::from),
-        Kind::Path => text(raw).map(|text| ValueKind::from(expand(text, home))),
+        Kind::Path => text(raw)
+            .and_then(|text| expand(text, home))
+            .map(ValueKind::from),
         Kind::Bool => switch(raw).map(ValueKind::from),
         Kind::Int(min, max) => whole(raw)
             .filter(|n| (min..=max).contains(n))
@@ -57,7 +59,7 @@ pub(crate) fn allowed(kind: Kind) -> String {
         Kind::Text => "a text that is not empty".to_owned(),
         Kind::Name => "a name of 1 to 64 characters a-z, 0-9, _ and -".to_owned(),
         Kind::Secret => "a text of one line".to_owned(),
-        Kind::Path => "a path".to_owned(),
+        Kind::Path => "a path (with ~/ only where HOME is set)".to_owned(),
         Kind::Bool => "true or false".to_owned(),
         Kind::Int(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Float(min, max) => format!("a number from {min} to {max}"),
@@ -88,10 +90,10 @@ fn text(raw: &Raw) -> Option<&str> {
         .filter(|text| !text.trim().is_empty() && !text.contains('\0'))
 }
 
-fn expand(path: &str, home: Option<&str>) -> String {
-    match (path.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => format!("{}/{rest}", home.trim_end_matches('/')),
-        _ => path.to_owned(),
+fn expand(path: &str, home: Option<&str>) -> Option<String> {
+    match path.strip_prefix("~/") {
+        Some(rest) => home.map(|home| format!("{}/{rest}", home.trim_end_matches('/'))),
+        None => Some(path.to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fault::Fault;
-use crate::origin::Origins;
+use crate::origin::{Origin, Origins};
 use crate::pool::{Pool, Provider, ProviderKind};
 use crate::schema::with_nearest;
 use crate::settings::{Backoff, Settings};
@@ -27,20 +27,22 @@ pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fau
         checker.pool(settings, pool);
     }
     let blamed: Vec<String> = faults.iter().map(|fault| fault.key.clone()).collect();
-    let new = |fault: &Fault| !blamed.iter().any(|earlier| same_thing(earlier, &fault.key));
+    let new = |fault: &Fault| !blamed.iter().any(|earlier| follows(earlier, &fault.key));
     faults.extend(checker.faults.into_iter().filter(new));
 }
 
-/// Whether two keys belong to one thing: the same pool or provider, or the same key.
-fn same_thing(one: &str, other: &str) -> bool {
+/// Whether a fault of the second key may come of one of the first: both in the same pool or provider, the same key, or
+/// a missing hub key where the key itself was refused.
+fn follows(earlier: &str, later: &str) -> bool {
     let thing = |key: &str| -> String {
         let parts: Vec<&str> = key.split('.').collect();
         match parts[..] {
             [section @ ("pool" | "providers"), name, ..] => format!("{section}.{name}"),
+            ["hub", "key" | "key_file"] => "hub.host".to_owned(),
             _ => key.to_owned(),
         }
     };
-    thing(one) == thing(other)
+    thing(earlier) == thing(later)
 }
 
 /// Combinations that are allowed and yet hardly meant.
@@ -153,6 +155,13 @@ impl Checker<'_> {
 
     fn provider(&mut self, name: &str, provider: &Provider) {
         let key = |key: &str| format!("providers.{name}.{key}");
+        // A built-in command that stands under another kind was not meant by anyone.
+        let origins = self.origins;
+        let written = |key: &str| {
+            origins
+                .get(key)
+                .is_some_and(|origin| *origin != Origin::Default)
+        };
         match (provider.kind, provider.command.is_empty()) {
             (ProviderKind::Command, true) => {
                 self.refuse(
@@ -160,7 +169,7 @@ impl Checker<'_> {
                     "has to be set for kind command: [\"program\", \"argument\"]",
                 );
             }
-            (ProviderKind::Python | ProviderKind::Echo, false) => {
+            (ProviderKind::Python | ProviderKind::Echo, false) if written(&key("command")) => {
                 self.refuse(&key("command"), "is only for kind command");
             }
             _ => {}

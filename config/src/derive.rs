@@ -1,13 +1,14 @@
 //! Defaults: the built-in ones, and those that follow from what was written elsewhere.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::ValueKind;
 use toml::de::DeValue;
 
 use crate::check::check;
 use crate::fault::Fault;
+use crate::file::{self, Names};
 use crate::keys::{BUILT_IN_PROVIDERS, SECTIONS};
 use crate::layer::{Intake, Layer, Leaf};
 use crate::locate::xdg;
@@ -28,8 +29,9 @@ pub(crate) fn overlay(effective: &mut Effective, layer: &Layer) {
     }
 }
 
-/// The layer under all others: the fixed sections, and the built-in providers' definitions.
-pub(crate) fn built_in(faults: &mut Vec<Fault>) -> Layer {
+/// The layer under all others: the fixed sections, and the built-in providers' definitions. Faults can only come of a
+/// mistake in `keys.rs`, and every test would show them.
+pub(crate) fn built_in(faults: &mut Vec<Fault>) -> (Layer, Names) {
     let mut intake = Intake::new(None, faults);
     for section in SECTIONS
         .iter()
@@ -37,19 +39,16 @@ pub(crate) fn built_in(faults: &mut Vec<Fault>) -> Layer {
     {
         presets(section, &[section.name.to_owned()], &mut intake);
     }
-    let providers = crate::file::read(std::path::Path::new(""), BUILT_IN_PROVIDERS, &mut intake);
-    debug_assert!(!providers.providers.is_empty());
-    for leaf in &mut intake.layer.leaves {
+    let names = file::read(Path::new("built in"), BUILT_IN_PROVIDERS, &mut intake);
+    let mut layer = intake.layer;
+    for leaf in &mut layer.leaves {
         leaf.origin = Origin::Default;
     }
-    intake.layer
-}
-
-/// Names of the built-in providers.
-pub(crate) fn built_in_providers() -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut intake = Intake::new(None, &mut faults);
-    crate::file::read(std::path::Path::new(""), BUILT_IN_PROVIDERS, &mut intake).providers
+    let names = names.unwrap_or_else(|wrong| {
+        faults.extend(wrong.0);
+        Names::default()
+    });
+    (layer, names)
 }
 
 fn presets(section: &Section, prefix: &[String], intake: &mut Intake<'_>) {

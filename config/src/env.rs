@@ -3,6 +3,7 @@
 use crate::file::Names;
 use crate::keys::HISTORICAL;
 use crate::layer::Intake;
+use crate::options::LoadOptions;
 use crate::origin::Origin;
 use crate::raw::Raw;
 use crate::schema::{self, Shape};
@@ -17,20 +18,17 @@ const NOT_SETTINGS: &[&str] = &[
 ];
 
 /// The historical variables; weaker than the `KIROSU_` ones, so that a new name always wins over an old one.
-pub(crate) fn historical(env: &[(String, String)], intake: &mut Intake<'_>) {
+pub(crate) fn historical(options: &LoadOptions, intake: &mut Intake<'_>) {
     for (name, key) in HISTORICAL {
-        let Some((_, value)) = env.iter().find(|(known, _)| known == name) else {
+        let Some(value) = options.var(name) else {
             continue;
         };
         // Empty means "not set", as it always did; an empty key has to override the file's, though.
-        if !value.trim().is_empty() || *name == "KIRO_SWARM_KEY" {
-            let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-            intake.take(
-                &path,
-                &Raw::Loose(value.clone()),
-                Origin::Env((*name).to_owned()),
-            );
+        if value.trim().is_empty() && *name != "KIRO_SWARM_KEY" {
+            continue;
         }
+        let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+        intake.take(&path, &Raw::Loose(value), Origin::Env((*name).to_owned()));
     }
 }
 
@@ -45,7 +43,8 @@ pub(crate) fn current(
         .iter()
         .filter(|(name, _)| name.starts_with("KIROSU_"))
         .collect();
-    ours.sort();
+    // By name, and of equal names the last stays the last.
+    ours.sort_by_key(|(name, _)| name);
     for (name, value) in ours {
         let parts: Vec<&str> = name["KIROSU_".len()..].split("__").collect();
         let top_level = parts.len() == 1 && schema::resolve(&[parts[0].to_lowercase()]).is_ok();
@@ -56,7 +55,7 @@ pub(crate) fn current(
         let origin = Origin::Env(name.clone());
         match path(&parts, names) {
             Ok(path) => intake.take(&path, &Raw::Loose(value.clone()), origin),
-            Err(message) => intake.fault(&[name.clone()], &origin, message),
+            Err(message) => intake.fault(std::slice::from_ref(name), &origin, message),
         }
     }
     warnings
@@ -103,12 +102,24 @@ fn path(parts: &[&str], names: &Names) -> Result<Vec<String>, String> {
 /// Variables cannot define a pool or a provider: a misspelt name would do so without a word.
 fn known_name(name: &str, known: &[String]) -> Result<String, String> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
-    let found = known.iter().find(|known| plain(known) == plain(name));
-    found.cloned().ok_or_else(|| {
-        schema::with_nearest(
-            &format!("nothing is defined under the name {}", name.to_lowercase()),
-            &name.to_lowercase(),
-            known.iter().map(String::as_str),
-        )
-    })
+    let fits: Vec<&String> = known
+        .iter()
+        .filter(|known| plain(known) == plain(name))
+        .collect();
+    let lower = name.to_lowercase();
+    match fits[..] {
+        [one] => Ok(one.clone()),
+        [] => {
+            let what = format!("nothing is defined under the name {lower}");
+            Err(schema::with_nearest(
+                &what,
+                &lower,
+                known.iter().map(String::as_str),
+            ))
+        }
+        // `a-b` and `a_b` look the same in a variable.
+        _ => Err(format!(
+            "{lower} fits several names: use a flag or the file"
+        )),
+    }
 }

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use crate::check::{allowed, is_name};
-use crate::fault::Fault;
+use crate::fault::{Fault, Faults};
 use crate::layer::Intake;
 use crate::origin::Origin;
 use crate::raw::Raw;
@@ -42,24 +42,27 @@ impl Document<'_> {
     }
 }
 
-/// Reads a file's text into the intake. Syntax errors are all reported, and then nothing else of the file is.
-pub(crate) fn read(path: &Path, text: &str, intake: &mut Intake<'_>) -> Names {
+/// Reads a file's text into the intake.
+///
+/// # Errors
+/// All syntax errors; then nothing else of the file can be judged.
+pub(crate) fn read(path: &Path, text: &str, intake: &mut Intake<'_>) -> Result<Names, Faults> {
     let document = Document { path, text };
-    let (root, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
+    let (root, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+    let fault = |error: &toml::de::Error| {
         let origin = error.span().map(|span| document.origin(span.start));
         let message = format!("cannot be read as TOML: {}", error.message());
-        intake
-            .faults
-            .push(Fault::new("syntax", origin.as_ref(), message));
+        Fault::new("syntax", origin.as_ref(), message)
+    };
+    if !errors.is_empty() {
+        return Err(Faults(errors.iter().map(fault).collect()));
     }
     let mut names = Names::default();
-    if errors.is_empty() {
-        for (key, value) in in_order(root.get_ref()) {
-            top(&document, key, value, &mut names, intake);
-        }
+    for (key, value) in in_order(root.get_ref()) {
+        top(&document, key, value, &mut names, intake);
     }
-    names
+    Ok(names)
 }
 
 /// Entries by their place in the file: faults then come in the order in which one reads it.
@@ -192,12 +195,13 @@ fn element(
     };
     let name = table.get("name").and_then(|name| name.get_ref().as_str());
     let Some(name) = name.filter(|name| is_name(name)) else {
-        let message = format!("needs a key name: {} is allowed", allowed(Kind::Name));
-        intake.fault(&place, &origin, message);
+        if !table.contains_key("name") {
+            let message = format!("needs a key name: {} is allowed", allowed(Kind::Name));
+            intake.fault(&place, &origin, message);
+        }
         // The other keys are looked at all the same, so that all faults come at once.
-        let prefix = [section.name.to_owned(), format!("[{index}]")];
         let kept = intake.layer.leaves.len();
-        keys(document, section, &prefix, table, intake);
+        keys(document, section, &place, table, intake);
         return intake.layer.leaves.truncate(kept);
     };
     let path = [section.name.to_owned(), name.to_owned()];

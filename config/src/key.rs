@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::fault::Fault;
-use crate::load::Purpose;
+use crate::options::Purpose;
 use crate::origin::{Origin, Origins};
 use crate::secret::Secret;
 use crate::settings::Settings;

@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use crate::schema::Change::{self, Live, Restart};
-use crate::schema::Preset::{self, From, Is, Required, Unset};
+use crate::schema::Preset::{self, Follows, Is, MayFollow, Required, Unset};
 use crate::schema::{Key, Kind, Section, Shape};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// The names of the shapes a wait can have: nothing to a day, the range in which the wire protocol takes leases, ...
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// Ten years: longer than any hub's file, and far from overflow in milliseconds.
-const EPOCH: Duration = Duration::from_secs(3650 * 86_400);
+const DECADE: Duration = Duration::from_secs(3650 * 86_400);
 
 const fn key(name: &'static str, kind: Kind, preset: Preset, change: Change) -> Key {
     Key {
@@ -40,12 +39,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section {
         name: "",
         shape: Shape::Top,
-        keys: &[key(
-            "data_dir",
-            Kind::Path,
-            From("XDG_DATA_HOME or HOME"),
-            Restart,
-        )],
+        keys: &[key("data_dir", Kind::Path, Follows, Restart)],
     },
     Section {
         name: "hub",
@@ -63,7 +57,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "store",
         shape: Shape::One,
         keys: &[
-            key("path", Kind::Path, From("data_dir"), Restart),
+            key("path", Kind::Path, Follows, Restart),
             key(
                 "durability",
                 Kind::Choice(&["full", "normal"]),
@@ -72,7 +66,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             key(
                 "retention",
-                Kind::Time(Duration::from_secs(60), EPOCH),
+                Kind::Time(Duration::from_secs(60), DECADE),
                 Unset,
                 Live,
             ),
@@ -192,11 +186,11 @@ pub(crate) const SECTIONS: &[Section] = &[
         shape: Shape::Array,
         keys: &[
             key("name", Kind::Name, Required, Live),
-            key("provider", Kind::Name, From("agent.provider"), Live),
+            key("provider", Kind::Name, Follows, Live),
             key("size", Kind::Int(0, 10_000), Is("2"), Live),
             key("queues", Kind::List, Is("[\"default\"]"), Live),
             key("types", Kind::List, Is("[]"), Live),
-            key("lease", LEASE, From("lease.default"), Live),
+            key("lease", LEASE, Follows, Live),
             key("timeout", Kind::Time(SECOND, WEEK), Unset, Live),
             key("silence_timeout", Kind::Time(SECOND, WEEK), Unset, Live),
             key("start_timeout", Kind::Time(SECOND, WEEK), Unset, Live),
@@ -214,7 +208,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             key("workdir", Kind::Path, Unset, Live),
             key("trust_all_tools", Kind::Bool, Is("false"), Live),
-            key("model", Kind::Text, From("the provider's model"), Live),
+            key("model", Kind::Text, MayFollow, Live),
             key("env", Kind::Map, Unset, Live),
             key("max_output", Kind::Size(KIB, GIB), Is("\"1 MiB\""), Live),
         ],

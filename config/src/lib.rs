@@ -42,6 +42,7 @@ mod layer;
 mod load;
 mod locate;
 mod merge;
+mod options;
 mod origin;
 pub mod pool;
 mod raw;
@@ -51,9 +52,12 @@ mod secret;
 pub mod settings;
 mod show;
 mod size;
+#[cfg(test)]
+mod tests;
 
 pub use fault::{Fault, Faults};
-pub use load::{Flag, LoadOptions, Loaded, Purpose};
+pub use load::Loaded;
+pub use options::{Flag, LoadOptions, Purpose};
 pub use origin::{Origin, Origins};
 pub use pool::{Pool, Provider};
 pub use secret::Secret;

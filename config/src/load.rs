@@ -1,96 +1,17 @@
 //! From layers to settings: locate, read, merge, validate; every fault at once.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::derive::{self, Deriver, Effective, overlay};
 use crate::fault::{Fault, Faults};
 use crate::file::Names;
 use crate::layer::{Intake, Layer};
+use crate::options::{Flag, LoadOptions, Purpose};
 use crate::origin::{Origin, Origins};
 use crate::raw::Raw;
 use crate::settings::Settings;
 use crate::{cross, env, file, key, locate, merge};
-
-/// What the settings are loaded for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Purpose {
-    /// To run a hub or agents: everything has to fit together.
-    #[default]
-    Serve,
-    /// To speak to a hub: checks that only concern serving are left out (a client may well name a distant host without
-    /// a key), and a system file or key file that this user may not read is a warning.
-    Client,
-}
-
-/// One flag of the command line that sets a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flag {
-    /// The flag as the user wrote it, for messages: `--port`.
-    pub name: String,
-    /// Dotted key: `hub.port`, `pool.coders.size`. A pool that the file does not have is created by its first flag.
-    pub key: String,
-    /// The value's text, read as in a variable: lists are words between commas or TOML lists.
-    pub value: String,
-}
-
-impl Flag {
-    /// A flag with a name of its own, such as `--port 9000` for `hub.port`.
-    pub fn new(name: impl Into<String>, key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            key: key.into(),
-            value: value.into(),
-        }
-    }
-
-    /// The general flag `--set KEY=VALUE`.
-    pub fn set(key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self::new("--set", key, value)
-    }
-}
-
-/// Everything that [`Settings::load`] looks at besides the file system.
-#[derive(Debug, Clone, Default)]
-pub struct LoadOptions {
-    /// The file to read (`--config`); `None` searches.
-    pub file: Option<PathBuf>,
-    /// The environment: names and values. The last of two equal names counts.
-    pub env: Vec<(String, String)>,
-    /// Flags, the later stronger.
-    pub flags: Vec<Flag>,
-    /// Folder in which `kirosu.toml` is looked for; empty means the working directory.
-    pub here: PathBuf,
-    /// What the settings are for.
-    pub purpose: Purpose,
-}
-
-impl LoadOptions {
-    /// Options with an environment and nothing else.
-    pub fn with_env<K: Into<String>, V: Into<String>>(
-        env: impl IntoIterator<Item = (K, V)>,
-    ) -> Self {
-        let env = env
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        Self {
-            env: env.collect(),
-            ..Self::default()
-        }
-    }
-
-    /// Options with this process's environment: the one place of the crate that reads it. Bytes that are not UTF-8
-    /// are replaced, so that a foreign variable cannot stop the start.
-    pub fn from_process() -> Self {
-        let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-        Self::with_env(std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))))
-    }
-
-    fn var(&self, name: &str) -> Option<String> {
-        let found = self.env.iter().rev().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.clone())
-    }
-}
 
 /// Settings, and how they came about.
 #[derive(Debug, Clone)]
@@ -116,31 +37,29 @@ impl Settings {
     ///
     /// # Errors
     /// Every fault of every layer at once. No settings come of a load with a fault.
+    /// A file that cannot be read at all is reported alone, as the rest would be measured against half of the truth.
     pub fn load(options: LoadOptions) -> Result<Loaded, Faults> {
         let mut faults = Vec::new();
         let mut warnings = Vec::new();
-        let found = find(&options, &mut faults, &mut warnings);
-        let layers = Layers::read(&options, found.as_ref(), &mut faults, &mut warnings);
-        let merged = merge::settings(&layers.all, &layers.pools);
+        let found = find(&options, &mut warnings)?;
+        let layers = Layers::read(&options, found.as_ref(), &mut faults, &mut warnings)?;
+        let mut settings = merge::settings(&layers.all, &layers.pools).map_err(|fault| {
+            let earlier = std::mem::take(&mut faults);
+            Faults(earlier.into_iter().chain([fault]).collect())
+        })?;
         let mut origins = layers.origins();
-        let mut settings = match merged {
-            Ok(settings) => settings,
-            Err(fault) => {
-                faults.push(fault);
-                return Err(Faults(faults));
-            }
-        };
+        let purpose = options.purpose;
         key::settle(
             &mut settings,
             &mut origins,
-            options.purpose,
+            purpose,
             &mut faults,
             &mut warnings,
         );
-        if options.purpose == Purpose::Serve {
+        if purpose == Purpose::Serve {
             cross::check(&settings, &origins, &mut faults);
+            warnings.extend(cross::warnings(&settings, &origins));
         }
-        warnings.extend(cross::warnings(&settings, &origins));
         if !faults.is_empty() {
             return Err(Faults(faults));
         }
@@ -166,37 +85,34 @@ impl Layers {
         found: Option<&Found>,
         faults: &mut Vec<Fault>,
         warnings: &mut Vec<String>,
-    ) -> Self {
+    ) -> Result<Self, Faults> {
         let home = options.var("HOME").filter(|home| !home.is_empty());
         let home = home.as_deref();
-        let built_in = derive::built_in(faults);
+        let (built_in, built_in_names) = derive::built_in(faults);
 
         let mut intake = Intake::new(home, faults);
         let mut names = Names::default();
         if let Some(found) = found {
-            names = file::read(&found.path, &found.text, &mut intake);
+            names = file::read(&found.path, &found.text, &mut intake)?;
         }
-        names.providers.extend(derive::built_in_providers());
+        for name in built_in_names.providers {
+            add(&mut names.providers, &name);
+        }
         let from_file = intake.layer;
 
         let mut intake = Intake::new(home, faults);
-        env::historical(&options.env, &mut intake);
+        env::historical(options, &mut intake);
         warnings.extend(env::current(&options.env, &names, &mut intake));
         let from_env = intake.layer;
 
         let mut intake = Intake::new(home, faults);
-        for flag in &options.flags {
-            let path: Vec<String> = flag.key.splitn(4, '.').map(str::to_owned).collect();
-            let origin = Origin::Flag(flag.name.clone());
-            intake.take(&path, &Raw::Loose(flag.value.clone()), origin);
-        }
+        flags(&options.flags, &mut names, &mut intake);
         let from_flags = intake.layer;
 
         let mut effective = Effective::new();
         for layer in [&built_in, &from_file, &from_env, &from_flags] {
             overlay(&mut effective, layer);
         }
-        add_names(&from_flags, &mut names);
         let deriver = Deriver {
             effective: &effective,
             pools: &names.pools,
@@ -204,11 +120,11 @@ impl Layers {
         };
         let derived = deriver.layer(|name| options.var(name), faults);
         overlay(&mut effective, &derived);
-        Self {
+        Ok(Self {
             all: vec![built_in, derived, from_file, from_env, from_flags],
             effective,
             pools: names.pools,
-        }
+        })
     }
 
     /// Origins of what is set; a key that was emptied on purpose counts as set by whoever emptied it.
@@ -222,51 +138,48 @@ impl Layers {
     }
 }
 
-/// Flags may bring pools and providers of their own.
-fn add_names(flags: &Layer, names: &mut Names) {
-    for leaf in &flags.leaves {
-        let (list, name) = match leaf.path.as_slice() {
-            [section, name, ..] if section == "pool" => (&mut names.pools, name),
-            [section, name, ..] if section == "providers" => (&mut names.providers, name),
-            _ => continue,
-        };
-        if !list.contains(name) {
-            list.push(name.clone());
+/// The layer of flags. They may bring pools and providers of their own.
+fn flags(flags: &[Flag], names: &mut Names, intake: &mut Intake<'_>) {
+    for flag in flags {
+        // What follows a third dot is the name of a variable for the run, dots and all.
+        let path: Vec<String> = flag.key.splitn(4, '.').map(str::to_owned).collect();
+        let origin = Origin::Flag(flag.name.clone());
+        intake.take(&path, &Raw::Loose(flag.value.clone()), origin);
+    }
+    for leaf in &intake.layer.leaves {
+        match leaf.path.as_slice() {
+            [section, name, ..] if section == "pool" => add(&mut names.pools, name),
+            [section, name, ..] if section == "providers" => add(&mut names.providers, name),
+            _ => {}
         }
     }
 }
 
-fn find(
-    options: &LoadOptions,
-    faults: &mut Vec<Fault>,
-    warnings: &mut Vec<String>,
-) -> Option<Found> {
+fn add(names: &mut Vec<String>, name: &str) {
+    if !names.iter().any(|known| known == name) {
+        names.push(name.to_owned());
+    }
+}
+
+fn find(options: &LoadOptions, warnings: &mut Vec<String>) -> Result<Option<Found>, Faults> {
     let places = locate::candidates(options.file.as_deref(), &options.here, |name| {
         options.var(name)
     });
     for place in places {
-        match std::fs::read_to_string(&place.path) {
-            Ok(text) => {
-                return Some(Found {
-                    path: place.path,
-                    text,
-                });
-            }
+        let path = place.path;
+        match std::fs::read_to_string(&path) {
+            Ok(text) => return Ok(Some(Found { path, text })),
             Err(error) if error.kind() == ErrorKind::NotFound && !place.asked_for => {}
             Err(error) => {
-                let message = unreadable(&place.path, &error);
-                if options.purpose == Purpose::Client && !place.asked_for {
-                    warnings.push(format!("{message}; going on without it"));
-                } else {
-                    faults.push(Fault::new("configuration file", None, message));
+                let message = format!("cannot read {}: {error}", path.display());
+                if options.purpose == Purpose::Serve || place.asked_for {
+                    let fault = Fault::new("configuration file", None, message);
+                    return Err(Faults(vec![fault]));
                 }
-                return None;
+                warnings.push(format!("{message}; going on without it"));
+                return Ok(None);
             }
         }
     }
-    None
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> String {
-    format!("cannot read {}: {error}", path.display())
+    Ok(None)
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::check::{allowed, is_name};
 use crate::keys;
 
 /// What a key may hold.
@@ -40,8 +41,10 @@ pub(crate) enum Kind {
 pub(crate) enum Preset {
     /// This value, in TOML.
     Is(&'static str),
-    /// Taken over from what is named here (see `derive.rs`).
-    From(&'static str),
+    /// It follows from other keys (see `derive.rs`).
+    Follows,
+    /// It follows from another key where that one is set; else nothing: the key is optional.
+    MayFollow,
     /// Nothing: the key is optional.
     Unset,
     /// There is none: the key has to be written.
@@ -69,7 +72,8 @@ pub(crate) struct Key {
 impl Key {
     /// Whether the empty text is a way to say "nothing".
     pub fn optional(&self) -> bool {
-        matches!(self.preset, Preset::Unset) || self.name == "model"
+        let map = matches!(self.kind, Kind::Map);
+        matches!(self.preset, Preset::Unset | Preset::MayFollow) && !map
     }
 }
 
@@ -117,15 +121,24 @@ pub(crate) fn resolve(path: &[String]) -> Result<&'static Key, String> {
     let (name, rest) = parts.split_first().ok_or("an empty key")?;
     let found = section(name).filter(|found| found.shape != Shape::Top);
     let found = found.ok_or_else(|| unknown_section(name))?;
-    let rest = match (found.shape, rest) {
-        (Shape::Array | Shape::Named, [_, rest @ ..]) => rest,
-        (Shape::Array | Shape::Named, []) => &[],
-        _ => rest,
+    let named = matches!(found.shape, Shape::Array | Shape::Named);
+    let rest = match (named, rest) {
+        (true, [name, ..]) if !is_name(name) => {
+            return Err(format!("not a name: {} is allowed", allowed(Kind::Name)));
+        }
+        (true, [_, rest @ ..]) => rest,
+        (true, []) => &[],
+        (false, rest) => rest,
     };
     let (name, rest) = rest.split_first().ok_or_else(|| incomplete(found))?;
+    if named && *name == "name" {
+        return Err("a name can only be given in the file".to_owned());
+    }
     let key = found.key(name).ok_or_else(|| unknown_key(found, name))?;
     match (key.kind, rest) {
-        (Kind::Map, [_]) | (_, []) => Ok(key),
+        (Kind::Map, [_]) => Ok(key),
+        (Kind::Map, _) => Err(format!("a table, not a value: write {}.NAME", key.name)),
+        (_, []) => Ok(key),
         _ => Err(format!("unknown key: nothing lies below {}", key.name)),
     }
 }
@@ -170,6 +183,7 @@ pub(crate) fn with_nearest<'a>(
         .max_by(|(one, _), (other, _)| one.total_cmp(other));
     match near {
         Some((_, word)) => format!("{what}; did you mean {word}?"),
+        None if known.is_empty() => format!("{what}; the file has to define it"),
         None => format!("{what}; known are {}", known.join(", ")),
     }
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// What stands wherever a secret would be shown.
-pub const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 
-/// The hub's key. `Debug`, `Display` and `Serialize` give [`HIDDEN`]; only [`Secret::expose`] gives the text,
+/// The hub's key. `Debug`, `Display` and `Serialize` give `***`; only [`Secret::expose`] gives the text,
 /// so that every place that handles the real key can be found by that name.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::pool::{Pool, Provider};
 use crate::secret::Secret;
 
-/// Everything that can be set. Obtained from [`crate::load`]; every value has passed every check.
+/// Everything that can be set. Obtained from [`Settings::load`]; every value has passed every check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Settings {
     /// Folder of what the hub keeps: the database and the workspaces.

@@ -36,14 +36,18 @@ impl Loaded {
     pub fn to_json(&self) -> Value {
         let mut root = Map::new();
         for table in self.tables() {
-            let path: Vec<&str> = table
-                .path
-                .split('.')
-                .filter(|part| !part.is_empty())
-                .collect();
-            let place = descend(&mut root, &path);
-            for key in table.section.keys {
-                place.insert(key.name.to_owned(), self.entry(&table, key));
+            let keys = table.section.keys.iter();
+            let values = keys.map(|key| (key.name.to_owned(), self.entry(&table, key)));
+            match table.path.split_once('.') {
+                _ if table.path.is_empty() => root.extend(values),
+                None => {
+                    root.insert(table.path.clone(), Value::Object(values.collect()));
+                }
+                Some((section, name)) => {
+                    if let Some(named) = root.entry(section).or_insert(json!({})).as_object_mut() {
+                        named.insert(name.to_owned(), Value::Object(values.collect()));
+                    }
+                }
             }
         }
         Value::Object(root)
@@ -130,21 +134,6 @@ impl Loaded {
                 .into(),
             (_, value) => entry(value, key.name),
         }
-    }
-}
-
-/// The object at a path, made on the way.
-fn descend<'v>(root: &'v mut Map<String, Value>, path: &[&str]) -> &'v mut Map<String, Value> {
-    let Some((first, rest)) = path.split_first() else {
-        return root;
-    };
-    let empty = || Value::Object(Map::new());
-    if !matches!(root.get(*first), Some(Value::Object(_))) {
-        root.insert((*first).to_owned(), empty());
-    }
-    match root.get_mut(*first) {
-        Some(Value::Object(below)) => descend(below, rest),
-        _ => unreachable!("an object was put here just now"),
     }
 }
 

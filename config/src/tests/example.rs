@@ -1,0 +1,132 @@
+//! The example file tells the truth: every key is in it, and what it calls a default is the default.
+
+use super::{Case, room};
+use crate::keys::SECTIONS;
+use crate::schema::{Kind, Preset, Section, Shape};
+use crate::{Purpose, Settings};
+
+fn example() -> String {
+    std::fs::read_to_string(room().join("kirosu.example.toml")).unwrap()
+}
+
+/// The example with the lines of one marker brought to life.
+fn alive(text: &str, marker: &str) -> String {
+    let is_key = |line: &str| {
+        line.starts_with(|first: char| first.is_ascii_lowercase()) && line.contains(" = ")
+    };
+    let lines = text.lines().map(|line| match line.strip_prefix(marker) {
+        Some(rest) if is_key(rest) => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Lines between the section's heading and the next.
+fn part<'t>(text: &'t str, section: &Section) -> Vec<&'t str> {
+    let heading = match section.shape {
+        Shape::Top => None,
+        Shape::One => Some(format!("[{}]", section.name)),
+        Shape::Array => Some(format!("[[{}]]", section.name)),
+        Shape::Named => Some(format!("[{}.example]", section.name)),
+    };
+    let lines = text
+        .lines()
+        .skip_while(|line| heading.as_ref().is_some_and(|heading| line != heading));
+    let skipped = usize::from(heading.is_some());
+    lines
+        .skip(skipped)
+        .take_while(|line| !line.starts_with('['))
+        .collect()
+}
+
+#[test]
+fn it_holds_every_key_in_the_form_that_says_what_its_default_is() {
+    let text = example();
+    for section in SECTIONS {
+        let lines = part(&text, section);
+        for key in section.keys {
+            let forms = match (key.preset, section.name, key.name) {
+                (_, "providers", "command") => vec![format!("{} = ", key.name)],
+                (Preset::Is(_), ..) => vec![format!("#{} = ", key.name)],
+                (Preset::Required, ..) => vec![format!("{} = ", key.name)],
+                _ => vec![format!("#- {} = ", key.name)],
+            };
+            let there = |form: &String| lines.iter().any(|line| line.starts_with(form.as_str()));
+            assert!(
+                forms.iter().all(there),
+                "[{}] lacks {forms:?}",
+                section.name
+            );
+        }
+    }
+}
+
+#[test]
+fn its_defaults_are_the_defaults() {
+    let plain = Case::new(&example()).settings();
+    let case = Case::new(&alive(&example(), "#"));
+    let loaded = case.load();
+    assert_eq!(loaded.settings, plain);
+    for section in SECTIONS {
+        for key in section
+            .keys
+            .iter()
+            .filter(|key| matches!(key.preset, Preset::Is(_)))
+        {
+            let path = match section.shape {
+                Shape::Top => key.name.to_owned(),
+                Shape::One => format!("{}.{}", section.name, key.name),
+                Shape::Array | Shape::Named => format!("{}.example.{}", section.name, key.name),
+            };
+            let origin = loaded.origins.get(&path).unwrap();
+            assert_eq!(origin.layer(), "file", "{path} did not come to life");
+        }
+    }
+}
+
+#[test]
+fn its_optional_keys_can_all_be_set() {
+    let text = alive(&example(), "#- ");
+    let mut case = Case::new(&text);
+    // As a client: the key file of the example is not there.
+    case.options.purpose = Purpose::Client;
+    let faults = case.faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("keep one of them"), "{faults:?}");
+    let one_key: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("key = "))
+        .collect();
+    std::fs::write(case.path("kirosu.toml"), one_key.join("\n")).unwrap();
+    let settings = Settings::load(case.options.clone()).unwrap().settings;
+    assert_eq!(settings.pools[0].env["RUST_LOG"], "warn");
+}
+
+#[test]
+fn no_key_is_known_to_the_table_and_lost_in_the_settings() {
+    let file = "[[pool]]\nname = \"a\"";
+    let json = serde_json::to_value(Case::new(file).settings()).unwrap();
+    for section in SECTIONS {
+        let values = match section.shape {
+            Shape::Top => &json,
+            Shape::One => &json[section.name],
+            Shape::Array => &json[section.name][0],
+            Shape::Named => &json[section.name]["echo"],
+        };
+        let names: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
+        for name in &names {
+            assert!(values.get(name).is_some(), "{}.{name}", section.name);
+        }
+        let fields = values.as_object().unwrap().len();
+        assert!(
+            section.shape == Shape::Top || fields == names.len(),
+            "[{}]",
+            section.name
+        );
+        let secret = section
+            .keys
+            .iter()
+            .filter(|key| matches!(key.kind, Kind::Secret));
+        assert_eq!(secret.count(), usize::from(section.name == "hub"));
+    }
+}
