@@ -49,12 +49,12 @@ pub enum Event {
     },
     /// A piece of the answer (stdout of a command). Pieces joined in order are the answer.
     Text {
-        /// The piece, at most 16 KiB.
+        /// The piece, at most 48 KiB.
         text: String,
     },
     /// A piece of the program's stderr: its log, never part of the answer.
     Stderr {
-        /// The piece, at most 16 KiB.
+        /// The piece, at most 48 KiB.
         text: String,
     },
     /// A piece of the model's visible reasoning.
@@ -102,7 +102,7 @@ pub struct EventSink(Option<mpsc::Sender<Event>>);
 pub type EventStream = mpsc::Receiver<Event>;
 
 impl EventSink {
-    /// A channel that holds at most `capacity` events (at least 1). One event is at most some 16 KiB, so
+    /// A channel that holds at most `capacity` events (at least 1). One event holds at most 48 KiB, so
     /// `capacity` bounds the memory.
     #[must_use]
     pub fn channel(capacity: usize) -> (Self, EventStream) {

@@ -67,7 +67,7 @@ impl Command {
                 ),
             ));
         }
-        let argv = fill_in(&self.argv, &job);
+        let argv = fill_in(&self.argv, &job)?;
         let env = self.environment(&job);
         let request = Request {
             argv: &argv,
@@ -90,7 +90,11 @@ impl Command {
         match execute(request, &self.containment, events, cancel).await {
             Ok(ran) => conclude(&self.argv[0], ran),
             Err(error) => Err(Failure::new(
-                FailureClass::ProviderError,
+                if error.is_bad_input() {
+                    FailureClass::BadInput
+                } else {
+                    FailureClass::ProviderError
+                },
                 format!("cannot run '{}': {error}", self.argv[0]),
             )),
         }
@@ -173,17 +177,24 @@ impl Provider for Command {
     }
 }
 
-/// The arguments of one job.
-fn fill_in(argv: &[String], job: &Job) -> Vec<String> {
+/// The arguments of one job. What a job says must not become an option of the program.
+fn fill_in(argv: &[String], job: &Job) -> Result<Vec<String>, Failure> {
     let workdir = job.workdir.to_string_lossy();
     let model = job.model.as_deref();
     argv.iter()
         .filter(|it| model.is_some() || *it != "{model}")
         .map(|it| {
-            it.replace("{model}", model.unwrap_or_default())
+            let filled = it
+                .replace("{model}", model.unwrap_or_default())
                 .replace("{workdir}", &workdir)
                 .replace("{task_id}", &job.task_id.to_string())
-                .replace("{task_type}", &job.task_type)
+                .replace("{task_type}", &job.task_type);
+            if filled.starts_with('-') && !it.starts_with('-') {
+                let message =
+                    format!("'{filled}' in place of {it} would be an option; name another");
+                return Err(Failure::new(FailureClass::BadInput, message));
+            }
+            Ok(filled)
         })
         .collect()
 }
@@ -217,9 +228,15 @@ mod tests {
     fn arguments_are_filled_in() {
         let argv = ["x", "-C", "{workdir}", "--for={task_type}", "{model}"].map(str::to_owned);
         let mut job = Job::new("p", "/w");
-        assert_eq!(fill_in(&argv, &job), ["x", "-C", "/w", "--for=chat"]);
+        assert_eq!(
+            fill_in(&argv, &job).unwrap(),
+            ["x", "-C", "/w", "--for=chat"]
+        );
         job.model = Some("m".to_owned());
-        assert_eq!(fill_in(&argv, &job)[4], "m");
+        assert_eq!(fill_in(&argv, &job).unwrap()[4], "m");
+        job.model = Some("--trust-all-tools".to_owned());
+        let failure = fill_in(&argv, &job).unwrap_err();
+        assert_eq!(failure.class, FailureClass::BadInput);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
@@ -36,6 +37,13 @@ pub(crate) struct Launch<'a> {
 pub(crate) struct LaunchError {
     step: String,
     source: io::Error,
+}
+
+impl LaunchError {
+    /// Whether what was asked for can never be started (a NUL in an argument or in the environment).
+    pub(crate) fn is_bad_input(&self) -> bool {
+        self.source.kind() == io::ErrorKind::InvalidInput
+    }
 }
 
 /// A program under a runner. Dropping it makes the runner end everything, without waiting for it.
@@ -110,7 +118,22 @@ impl Contained {
 
     /// Orders the end of everything. A runner that is gone needs no order.
     pub(crate) fn stop(&self) {
+        self.wake();
         drop(self.control.try_write(&[Order::Stop.byte()]));
+    }
+
+    /// Kills a runner that did not do what it was ordered to; [`Notice::Lost`] follows.
+    pub(crate) fn kill_runner(&mut self) {
+        tracing::warn!(run = %self.run, "a runner does not answer; killing it");
+        drop(self.runner.start_kill());
+    }
+
+    /// The program could have stopped its runner with a signal; a stopped one obeys no order.
+    fn wake(&self) {
+        let raw = self.runner.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = raw.and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::CONT);
+        }
     }
 
     /// The next thing from the runner. Cancel safe until the runner is lost, and then the sweep goes on
@@ -156,6 +179,12 @@ impl Contained {
     /// Reaps the runner after its last report.
     pub(crate) async fn reap(mut self) {
         drop(self.runner.wait().await);
+    }
+}
+
+impl Drop for Contained {
+    fn drop(&mut self) {
+        self.wake();
     }
 }
 

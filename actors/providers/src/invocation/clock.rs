@@ -106,7 +106,9 @@ mod tests {
         assert_eq!(clock.expired().await, TimeoutKind::Silence);
         assert_eq!(clock.begin.elapsed().as_secs(), 35);
         // As long as our own reader keeps the program waiting, only the total counts.
+        clock.touch();
         let which = tokio::select! {
+            biased;
             () = clock.excused(std::future::pending()) => None,
             which = clock.expired() => Some(which),
         };

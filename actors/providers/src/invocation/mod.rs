@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
 pub(crate) use capture::cut;
 pub(crate) use conclude::conclude;
@@ -22,11 +23,15 @@ use crate::containment::{
 use crate::event::EventSink;
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
+use crate::runner::GIVE_UP;
 use capture::{Answer, Tail};
 use clock::Clock;
 
 /// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a runner may take longer than by its rules before it is taken for stuck.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// What to run.
 pub(crate) struct Request<'a> {
@@ -94,6 +99,8 @@ pub(crate) async fn execute(
     });
     let (mut fed, mut drained) = (false, false);
     let mut stopped = None;
+    // When a runner that was ordered to stop must have done so.
+    let mut overdue = None;
 
     let (ending, alive) = loop {
         tokio::select! {
@@ -107,7 +114,8 @@ pub(crate) async fn execute(
                 Notice::Report(Report::Failed { error, message }) => {
                     break (Ending::NotStarted(error, message), 0);
                 }
-                Notice::Report(Report::Ended { exit, alive, .. }) => {
+                Notice::Report(Report::Ended { exit, stragglers, alive }) => {
+                    tell_leftovers(request.argv, stragglers, alive);
                     break (Ending::Exit(exit), alive);
                 }
                 Notice::Lost { alive, .. } => break (Ending::RunnerLost, alive),
@@ -115,6 +123,11 @@ pub(crate) async fn execute(
             cause = stop_cause(&mut cancel, &clock), if stopped.is_none() => {
                 stopped = Some(cause);
                 contained.stop();
+                overdue = Some(Instant::now() + containment.grace + GIVE_UP + MARGIN);
+            }
+            () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
+                overdue = None;
+                contained.kill_runner();
             }
             () = &mut feed, if !fed => fed = true,
             () = &mut pumps, if !drained => drained = true,
@@ -124,7 +137,7 @@ pub(crate) async fn execute(
     contained.reap().await;
     if !drained {
         // The pipes are at their end; only a slow reader of our events, or a survivor, keeps us.
-        let hurry = stopped.is_some() || alive > 0;
+        let hurry = stopped.is_some() || alive > 0 || ending == Ending::RunnerLost;
         tokio::select! {
             () = &mut pumps => {}
             () = tokio::time::sleep(DRAIN), if hurry => {}
@@ -139,6 +152,18 @@ pub(crate) async fn execute(
         stderr: stderr.finish(),
         alive,
     })
+}
+
+fn tell_leftovers(argv: &[String], stragglers: u32, alive: u32) {
+    if alive > 0 {
+        tracing::warn!(
+            program = argv[0],
+            alive,
+            "processes of a run could not be ended"
+        );
+    } else if stragglers > 0 {
+        tracing::info!(program = argv[0], stragglers, "ended what a run left");
+    }
 }
 
 /// Resolves when the run shall be stopped.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::Arguments;
 
 /// How long SIGKILL is repeated before what is left is reported as alive.
-const GIVE_UP: Duration = Duration::from_secs(10);
+pub(crate) const GIVE_UP: Duration = Duration::from_secs(10);
 /// Between two rounds of SIGKILL when no death wakes us earlier: orphans of the killed appear only then.
 const ROUND: Duration = Duration::from_millis(5);
 

@@ -2,7 +2,7 @@
 //! leave before nothing of the program is left.
 //!
 //! Single-threaded and without an async runtime: it starts in about a millisecond and there is little in it
-//! that could fail. [`machine`] holds the rules, [`watch`] feeds them.
+//! that could fail. `machine.rs` holds the rules, `watch.rs` feeds them.
 
 mod children;
 mod control;
@@ -20,6 +20,7 @@ use rustix::process::{getpid, set_child_subreaper, setsid};
 
 use crate::containment::{Report, StartError};
 use control::Control;
+pub(crate) use machine::GIVE_UP;
 use machine::Machine;
 
 /// What the command line says: `GRACE_MS LINGER_MS PROGRAM [ARGUMENT...]`.

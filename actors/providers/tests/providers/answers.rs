@@ -110,10 +110,11 @@ async fn junk_on_stdout_becomes_text_and_unread_prompts_do_no_harm() {
     assert!(finished.text.contains(char::REPLACEMENT_CHARACTER));
 
     let prompt = "x".repeat(1024 * 1024);
-    let finished = room.run(&*room.shell("echo ok"), room.job(prompt.clone()));
-    assert_eq!(finished.await.unwrap().text, "ok");
-    let finished = room.run(&*room.shell("wc -c"), room.job(prompt));
-    assert_eq!(finished.await.unwrap().text.trim(), "1048576");
+    for (script, answer) in [("echo ok", "ok"), ("wc -c", "1048576")] {
+        let provider = room.shell(script);
+        let finished = room.run(&*provider, room.job(prompt.clone())).await;
+        assert_eq!(finished.unwrap().text.trim(), answer);
+    }
     room.assert_empty();
 }
 

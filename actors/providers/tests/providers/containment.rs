@@ -112,10 +112,25 @@ async fn a_killed_runner_is_noticed_and_what_it_held_is_swept() {
 }
 
 #[tokio::test]
-async fn a_fork_bomb_in_its_own_sessions_is_ended() {
+async fn a_program_that_stops_its_runner_gains_nothing() {
     let room = Room::new();
-    // Each generation makes a session, forks the next one and leaves: it is never twice in one place.
-    let code = "import os, sys\nprint('ready', flush=True)\nwhile True:\n    if os.fork(): os._exit(0)\n    os.setsid()";
+    let script = "trap '' TERM; echo ready; until [ -e go ]; do sleep 0.01; done;
+        kill -STOP $PPID; echo stopped; sleep 4010";
+    let mut running = room
+        .run_until(room.shell(script), room.job(""), "ready")
+        .await;
+    std::fs::write(room.workdir.path().join("go"), "").unwrap();
+    running.wait_for("stopped").await;
+    let failure = running.cancel().await;
+    assert_eq!(failure.class, FailureClass::Cancelled);
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_chain_of_forks_each_in_a_new_session_is_ended() {
+    let room = Room::new();
+    // Each generation makes a session, forks the next and leaves: no signal finds it where it was seen.
+    let code = "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready', flush=True)\nwhile True:\n    if os.fork(): os._exit(0)\n    os.setsid()";
     let running = room.run_until(room.python(), room.job(code), "ready").await;
     let _ = running.end().await;
     room.assert_empty();

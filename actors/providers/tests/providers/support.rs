@@ -81,24 +81,16 @@ impl Room {
 
     /// Starts a run and comes back when it printed `word`.
     pub async fn run_until(&self, provider: Arc<dyn Provider>, job: Job, word: &str) -> Running {
-        let (sink, mut events) = EventSink::channel(64);
+        let (sink, events) = EventSink::channel(64);
         let (handle, cancel) = Cancel::pair();
         let task = tokio::spawn(async move { provider.run(job, sink, cancel).await });
-        let mut printed = String::new();
-        while !printed.contains(word) {
-            let event = tokio::time::timeout(BOUND, events.recv()).await;
-            match event.expect("the program prints in time") {
-                Some(Event::Text { text }) => printed.push_str(&text),
-                Some(_) => {}
-                None => panic!("the run ended before it printed {word}: {:?}", task.await),
-            }
-        }
-        Running {
+        let mut running = Running {
             task,
             handle,
             events,
-            printed,
-        }
+        };
+        running.wait_for(word).await;
+        running
     }
 
     /// Processes of this instance that are alive.
@@ -118,10 +110,22 @@ pub struct Running {
     pub handle: CancelHandle,
     /// Held so that events have somewhere to go.
     pub events: EventStream,
-    pub printed: String,
 }
 
 impl Running {
+    /// Comes back when the program printed `word`.
+    pub async fn wait_for(&mut self, word: &str) {
+        let mut printed = String::new();
+        while !printed.contains(word) {
+            let event = tokio::time::timeout(BOUND, self.events.recv()).await;
+            match event.expect("the program prints in time") {
+                Some(Event::Text { text }) => printed.push_str(&text),
+                Some(_) => {}
+                None => panic!("the run ended before it printed {word}"),
+            }
+        }
+    }
+
     pub async fn cancel(self) -> Failure {
         self.handle.cancel();
         self.end().await.expect_err("a cancelled run fails")
