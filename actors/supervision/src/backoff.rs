@@ -1,0 +1,163 @@
+//! Delays between restarts: exponential growth with jitter.
+//!
+//! The only file that uses the `backoff` crate. Of it we take the interval computation and nothing
+//! else: it never gives up (`max_elapsed_time` is none, its default of 15 minutes counts from
+//! construction) and the clock it carries decides nothing.
+
+use std::time::Duration;
+
+use ::backoff::ExponentialBackoff;
+use ::backoff::backoff::Backoff as _;
+use serde::Serialize;
+
+/// How the delay before a restart grows, and when it is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BackoffPolicy {
+    /// The first delay. Zero means: restart at once, always.
+    pub initial: Duration,
+    /// No delay is longer than this, jitter included.
+    pub max: Duration,
+    /// What the delay is multiplied by each time; below 1 counts as 1.
+    pub factor: f64,
+    /// Part of the delay that is random, 0 (none) to 1 (from nothing to double).
+    pub jitter: f64,
+    /// A child that stayed up this long starts again at `initial`.
+    pub healthy_after: Duration,
+}
+
+impl Default for BackoffPolicy {
+    /// 100 ms doubling up to 30 s, a fifth of it random, forgotten after a minute of health.
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_millis(100),
+            max: Duration::from_secs(30),
+            factor: 2.0,
+            jitter: 0.2,
+            healthy_after: Duration::from_secs(60),
+        }
+    }
+}
+
+impl BackoffPolicy {
+    /// Restart at once, every time. Only the intensity then bounds a crash loop.
+    pub fn immediate() -> Self {
+        Self {
+            initial: Duration::ZERO,
+            max: Duration::ZERO,
+            factor: 1.0,
+            jitter: 0.0,
+            healthy_after: Duration::ZERO,
+        }
+    }
+
+    /// The delays of this policy, an endless iterator starting at `initial`.
+    pub fn delays(&self) -> Delays {
+        let factor = if self.factor.is_finite() {
+            self.factor.max(1.0)
+        } else {
+            1.0
+        };
+        let jitter = if self.jitter.is_finite() {
+            self.jitter.clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        let initial = self.initial.min(self.max);
+        let source = ExponentialBackoff {
+            current_interval: initial,
+            initial_interval: initial,
+            randomization_factor: jitter,
+            multiplier: factor,
+            max_interval: self.max,
+            max_elapsed_time: None,
+            ..ExponentialBackoff::default()
+        };
+        Delays {
+            source,
+            max: self.max,
+        }
+    }
+}
+
+/// Endless iterator over the delays of a [`BackoffPolicy`].
+#[derive(Debug)]
+pub struct Delays {
+    source: ExponentialBackoff,
+    max: Duration,
+}
+
+impl Delays {
+    /// Starts again at the policy's first delay.
+    pub fn reset(&mut self) {
+        self.source.reset();
+    }
+}
+
+impl Iterator for Delays {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(
+            self.source
+                .next_backoff()
+                .map_or(self.max, |delay| delay.min(self.max)),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_to_the_limit_and_starts_again_after_a_reset() {
+        let policy = BackoffPolicy {
+            initial: Duration::from_millis(100),
+            max: Duration::from_millis(500),
+            factor: 2.0,
+            jitter: 0.0,
+            healthy_after: Duration::from_secs(1),
+        };
+        let mut delays = policy.delays();
+        let seen: Vec<u128> = delays.by_ref().take(5).map(|d| d.as_millis()).collect();
+        assert_eq!(seen, [100, 200, 400, 500, 500]);
+        delays.reset();
+        assert_eq!(delays.next(), Some(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn jitter_stays_inside_its_share_and_below_the_limit() {
+        let policy = BackoffPolicy {
+            jitter: 0.5,
+            max: Duration::from_secs(1),
+            ..BackoffPolicy::default()
+        };
+        for first in (0..200).filter_map(|_| policy.delays().next()) {
+            assert!((50..=151).contains(&first.as_millis()), "{first:?}");
+        }
+        assert!(
+            policy
+                .delays()
+                .take(30)
+                .all(|d| d <= Duration::from_secs(1))
+        );
+    }
+
+    #[test]
+    fn senseless_figures_are_bounded() {
+        let policy = BackoffPolicy {
+            initial: Duration::from_secs(9),
+            max: Duration::from_secs(3),
+            factor: f64::NAN,
+            jitter: -4.0,
+            healthy_after: Duration::ZERO,
+        };
+        assert!(policy.delays().take(5).all(|d| d == Duration::from_secs(3)));
+        assert!(
+            BackoffPolicy::immediate()
+                .delays()
+                .take(5)
+                .all(|d| d.is_zero())
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! Time as something that is given, so that tests can set it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+/// Wall time in Unix milliseconds and monotonic time. Cheap to clone.
+///
+/// Monotonic time is tokio's, so a runtime with paused time pauses it. The wall time of a test
+/// clock follows the monotonic one from a base that the test may move.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    test: Option<Arc<TestTime>>,
+}
+
+#[derive(Debug)]
+struct TestTime {
+    origin: Instant,
+    base_ms: AtomicU64,
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// A clock whose wall time is `base_ms` (Unix milliseconds) now and moves with tokio's time.
+    pub fn test(base_ms: u64) -> Self {
+        Self {
+            test: Some(Arc::new(TestTime {
+                origin: Instant::now(),
+                base_ms: AtomicU64::new(base_ms),
+            })),
+        }
+    }
+
+    /// Wall time in milliseconds since 1970; 0 if the machine's clock stands before that.
+    pub fn now_ms(&self) -> u64 {
+        match &self.test {
+            Some(test) => test.base_ms.load(Ordering::Relaxed) + millis(test.origin.elapsed()),
+            None => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, millis),
+        }
+    }
+
+    /// Monotonic time, for deadlines and durations.
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Moves the wall time of a test clock forward, as when somebody sets the machine's clock.
+    /// Does nothing to the system clock.
+    pub fn jump_ms(&self, forward: u64) {
+        if let Some(test) = &self.test {
+            test.base_ms.fetch_add(forward, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whole milliseconds of a duration, at most `u64::MAX`.
+pub(crate) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,43 @@
+//! A mailbox that exists before its actor, and outlives every incarnation of it.
+
+use actix::dev::channel::{AddressReceiver, channel};
+use actix::{Actor, Addr, Context};
+
+/// Queue length from which `Addr::try_send` reports `Full` to a sender that kept its address.
+/// (`do_send` and `send` on a fresh clone are never refused; see the crate's notes on back-pressure.)
+const CAPACITY: usize = 1024;
+
+/// The receiving end of a mailbox, waiting for its actor. Consumed by a [`ChildSpec`](crate::ChildSpec).
+pub struct Seat<A: Actor<Context = Context<A>>> {
+    pub(crate) receiver: AddressReceiver<A>,
+    pub(crate) addr: Addr<A>,
+}
+
+impl<A: Actor<Context = Context<A>>> Seat<A> {
+    /// The address of whoever will sit here.
+    pub fn addr(&self) -> Addr<A> {
+        self.addr.clone()
+    }
+}
+
+impl<A: Actor<Context = Context<A>>> std::fmt::Debug for Seat<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seat")
+            .field("actor", &std::any::type_name::<A>())
+            .finish()
+    }
+}
+
+/// Makes a mailbox and its address before the actor exists.
+///
+/// Addresses can so be wired in any order; what is sent before the first start, or while the actor
+/// waits for its restart, is queued and handled afterwards.
+pub fn seat<A: Actor<Context = Context<A>>>() -> (Seat<A>, Addr<A>) {
+    let (sender, receiver) = channel(CAPACITY);
+    let addr = Addr::new(sender);
+    let seat = Seat {
+        receiver,
+        addr: addr.clone(),
+    };
+    (seat, addr)
+}
