@@ -29,17 +29,18 @@ impl RawId {
         &self.0
     }
 
-    /// Refuses what could not be echoed as JSON that others can read: a number beyond a 64-bit float.
+    /// Refuses what could not be echoed as JSON that others can read: a number beyond a 64-bit float, a lone surrogate.
     fn read(text: &str) -> Result<RawId, Error> {
         let readable = match text.as_bytes().first() {
             Some(b'-' | b'0'..=b'9') => text.parse::<f64>().is_ok_and(f64::is_finite),
+            Some(b'"') => !text.contains("\\u") || decode(text).is_ok(),
             Some(b'[' | b'{') => serde_json::from_str::<serde_json::Value>(text).is_ok(),
             _ => true,
         };
         match readable {
             true => Ok(RawId(text.into())),
             false => Err(invalid_request(
-                "`id` holds a number beyond the range of a 64-bit float, or text that is no text",
+                "`id` holds a number beyond the range of a 64-bit float, or a lone surrogate",
             )),
         }
     }

@@ -19,6 +19,7 @@ pub mod event;
 pub mod frame;
 pub mod limits;
 pub mod method;
+pub mod notice;
 pub mod params;
 pub mod request;
 pub mod task;
@@ -30,6 +31,7 @@ pub use event::{Event, EventKind};
 pub use frame::{BadLine, Frame, RawId};
 pub use limits::Limits;
 pub use method::Method;
+pub use notice::Notice;
 pub use params::Params;
 pub use request::Request;
 pub use task::{

@@ -1,6 +1,7 @@
 //! What comes from the hub, line by line.
 
 use crate::error::Error;
+use crate::notice::Notice;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -12,6 +13,14 @@ pub struct Notification {
     pub method: String,
     /// Its parameters.
     pub params: Value,
+}
+
+impl Notification {
+    /// The typed notice; `None` for one this version does not know.
+    pub fn notice(&self) -> Option<Notice> {
+        serde_json::from_value(serde_json::json!({ "method": self.method, "params": self.params }))
+            .ok()
+    }
 }
 
 /// One line from the hub.

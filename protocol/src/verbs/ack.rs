@@ -114,10 +114,7 @@ impl Ack {
 }
 
 fn read_status(params: &Params<'_>) -> Result<AckStatus, Error> {
-    let word = params
-        .raw("status")
-        .filter(|raw| raw.starts_with('"'))
-        .and_then(|_| params.opt_text("status").ok().flatten());
+    let word = params.opt_text("status").ok().flatten();
     match word.map(|w| w.trim().to_ascii_lowercase()).as_deref() {
         Some("done") => Ok(AckStatus::Done),
         Some("failed") => Ok(AckStatus::Failed),
