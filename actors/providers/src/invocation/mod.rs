@@ -7,6 +7,7 @@ mod pump;
 mod utf8;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -74,7 +75,7 @@ pub(crate) async fn execute(
     request: Request<'_>,
     containment: &Containment,
     events: &EventSink,
-    mut cancel: Cancel,
+    cancel: Cancel,
 ) -> Result<Ran, LaunchError> {
     let launch = Launch {
         argv: request.argv,
@@ -88,21 +89,85 @@ pub(crate) async fn execute(
     let mut stderr = Tail::default();
 
     let (started, when_started) = oneshot::channel();
-    let mut started = Some(started);
-    let mut feed = Box::pin(pump::feed(streams.stdin, request.stdin));
     let mut pumps = Box::pin(async {
         pump::announce(when_started, events).await;
         tokio::join!(
+            pump::feed(streams.stdin, request.stdin),
             pump::stdout(streams.stdout, &mut answer, events, &clock),
             pump::stderr(streams.stderr, &mut stderr, events, &clock),
         );
     });
-    let (mut fed, mut drained) = (false, false);
-    let mut stopped = None;
-    // When a runner that was ordered to stop must have done so.
-    let mut overdue = None;
+    let patience = containment.grace + GIVE_UP + MARGIN;
+    let mut stop = Stop {
+        cancel,
+        clock: &clock,
+        cause: None,
+    };
+    let held = hold(&mut contained, started, pumps.as_mut(), &mut stop, patience).await;
+    contained.reap().await;
+    if !held.drained {
+        drain(pumps.as_mut(), &held, &mut stop).await;
+    }
+    drop(pumps);
+    tell_leftovers(request.argv, &held);
+    Ok(Ran {
+        ending: stop.cause.unwrap_or(held.ending),
+        truncated: answer.is_cut(),
+        answer: answer.finish(),
+        stderr: stderr.finish(),
+        alive: held.alive,
+    })
+}
 
-    let (ending, alive) = loop {
+/// What may stop a run, and what did.
+struct Stop<'a> {
+    cancel: Cancel,
+    clock: &'a Clock,
+    cause: Option<Ending>,
+}
+
+impl Stop<'_> {
+    /// Resolves, once, when the run shall be stopped. Cancel safe.
+    async fn wanted(&mut self) {
+        if self.cause.is_some() {
+            return std::future::pending().await;
+        }
+        self.cause = Some(tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Ending::Cancelled,
+            which = self.clock.expired() => Ending::Timeout(which),
+        });
+    }
+}
+
+/// What was learnt until the runner left.
+struct Held {
+    ending: Ending,
+    stragglers: u32,
+    alive: u32,
+    /// Whether the pumps came to their end.
+    drained: bool,
+}
+
+/// Pumps until the runner says that all is over, and orders it to end what shall be stopped. A runner that
+/// does not leave within `patience` after that is killed.
+async fn hold(
+    contained: &mut Contained,
+    started: oneshot::Sender<u32>,
+    mut pumps: Pin<&mut impl Future<Output = ()>>,
+    stop: &mut Stop<'_>,
+    patience: Duration,
+) -> Held {
+    let mut started = Some(started);
+    let mut drained = false;
+    let mut overdue = None;
+    let held = |ending, stragglers, alive, drained| Held {
+        ending,
+        stragglers,
+        alive,
+        drained,
+    };
+    loop {
         tokio::select! {
             biased;
             notice = contained.notice() => match notice {
@@ -112,49 +177,41 @@ pub(crate) async fn execute(
                     }
                 }
                 Notice::Report(Report::Failed { error, message }) => {
-                    break (Ending::NotStarted(error, message), 0);
+                    return held(Ending::NotStarted(error, message), 0, 0, drained);
                 }
                 Notice::Report(Report::Ended { exit, stragglers, alive }) => {
-                    tell_leftovers(request.argv, stragglers, alive);
-                    break (Ending::Exit(exit), alive);
+                    return held(Ending::Exit(exit), stragglers, alive, drained);
                 }
-                Notice::Lost { alive, .. } => break (Ending::RunnerLost, alive),
+                Notice::Lost { ended, alive } => {
+                    return held(Ending::RunnerLost, ended, alive, drained);
+                }
             },
-            cause = stop_cause(&mut cancel, &clock), if stopped.is_none() => {
-                stopped = Some(cause);
+            () = stop.wanted() => {
                 contained.stop();
-                overdue = Some(Instant::now() + containment.grace + GIVE_UP + MARGIN);
+                overdue = Some(Instant::now() + patience);
             }
             () = sleep_until(overdue.unwrap_or_else(Instant::now)), if overdue.is_some() => {
                 overdue = None;
                 contained.kill_runner();
             }
-            () = &mut feed, if !fed => fed = true,
             () = &mut pumps, if !drained => drained = true,
         }
-    };
-    drop((started, feed));
-    contained.reap().await;
-    if !drained {
-        // The pipes are at their end; only a slow reader of our events, or a survivor, keeps us.
-        let hurry = stopped.is_some() || alive > 0 || ending == Ending::RunnerLost;
-        tokio::select! {
-            () = &mut pumps => {}
-            () = tokio::time::sleep(DRAIN), if hurry => {}
-            cause = stop_cause(&mut cancel, &clock), if !hurry => stopped = Some(cause),
-        }
     }
-    drop(pumps);
-    Ok(Ran {
-        ending: stopped.unwrap_or(ending),
-        truncated: answer.is_cut(),
-        answer: answer.finish(),
-        stderr: stderr.finish(),
-        alive,
-    })
 }
 
-fn tell_leftovers(argv: &[String], stragglers: u32, alive: u32) {
+/// Reads what is left in the pipes. They are at their end, so only a slow reader of our events keeps us, or
+/// someone out of reach who still holds them.
+async fn drain(pumps: Pin<&mut impl Future<Output = ()>>, held: &Held, stop: &mut Stop<'_>) {
+    let hurry = stop.cause.is_some() || held.alive > 0 || held.ending == Ending::RunnerLost;
+    tokio::select! {
+        () = pumps => {}
+        () = tokio::time::sleep(DRAIN), if hurry => {}
+        () = stop.wanted(), if !hurry => {}
+    }
+}
+
+fn tell_leftovers(argv: &[String], held: &Held) {
+    let (stragglers, alive) = (held.stragglers, held.alive);
     if alive > 0 {
         tracing::warn!(
             program = argv[0],
@@ -163,14 +220,5 @@ fn tell_leftovers(argv: &[String], stragglers: u32, alive: u32) {
         );
     } else if stragglers > 0 {
         tracing::info!(program = argv[0], stragglers, "ended what a run left");
-    }
-}
-
-/// Resolves when the run shall be stopped.
-async fn stop_cause(cancel: &mut Cancel, clock: &Clock) -> Ending {
-    tokio::select! {
-        biased;
-        () = cancel.cancelled() => Ending::Cancelled,
-        which = clock.expired() => Ending::Timeout(which),
     }
 }
