@@ -217,12 +217,8 @@ impl ChildCell {
         self.starts().saturating_sub(1)
     }
 
-    /// Counts a start and clears the orders of the incarnation before.
+    /// Counts a start.
     pub(crate) fn begin(&self) -> u32 {
-        self.orders.fetch_and(
-            !(order::STOP | order::KILL | order::INJECT),
-            Ordering::AcqRel,
-        );
         self.since_ms
             .store(self.world().elapsed_ms(), Ordering::Relaxed);
         self.set_state(State::Starting);

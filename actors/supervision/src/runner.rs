@@ -224,6 +224,7 @@ where
         }
         if orders & order::STOP != 0 && !self.stop_seen {
             self.stop_seen = true;
+            self.cell.set_state(State::Stopping);
             // An actor that is still starting has had no time to opt in: it gets its first poll.
             if self.phase == Phase::Running && orders & order::GRACEFUL == 0 {
                 self.body.stop();

@@ -317,6 +317,8 @@ impl Supervisor {
         desk.live = true;
         cancel(old, ctx);
         if self.recipe.launch(key, &ctx.address()) {
+            // An order that crossed the news of the last end was not meant for what starts now.
+            cell.clear(order::STOP | order::KILL | order::INJECT);
             cell.order(order::START);
         } else {
             self.lost(key, ctx);

@@ -1,1 +1,13 @@
+//! The kernel as its users meet it: actors, specs, a root, and the tree.
 
+mod backoff;
+mod dynamic;
+mod intensity;
+mod kit;
+mod many;
+mod nesting;
+mod panics;
+mod policy;
+mod restart_rules;
+mod stopping;
+mod threads;

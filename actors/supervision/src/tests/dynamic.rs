@@ -1,0 +1,254 @@
+//! The dynamic supervisor.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::tests::kit::{
+    Fail, Finish, Log, Manners, Note, Poke, Trouble, Which, often, recipe, root, run, state_is,
+    steady,
+};
+use crate::{
+    ChildSpec, DynamicHandle, DynamicSpec, ExitReason, Restart, Root, SpawnError, State,
+    SupervisorSpec, testkit,
+};
+
+async fn started(spec: DynamicSpec) -> (Root, DynamicHandle) {
+    let handle = spec.handle();
+    assert!(!handle.is_open());
+    let root =
+        root(SupervisorSpec::new("root").child(ChildSpec::dynamic(spec).backoff(steady(100))));
+    testkit::eventually("the door is open", || handle.is_open()).await;
+    (root, handle)
+}
+
+fn plain(log: &Log) -> impl FnMut(&crate::ChildContext) -> crate::tests::kit::Worker + use<> {
+    recipe(log, None, 0, Manners::Plain)
+}
+
+#[test]
+fn children_are_seen_while_they_live_and_counted_when_they_left() {
+    run(|log| async move {
+        let (root, handle) = started(DynamicSpec::new("leases").kind("lease")).await;
+        let one = handle.spawn(1, plain(&log)).unwrap();
+        let two = handle.spawn("two", plain(&log)).unwrap();
+        assert_eq!(
+            handle.spawn(1, plain(&log)).unwrap_err(),
+            SpawnError::Duplicate
+        );
+        assert_eq!(one.send(Which).await.unwrap(), 0);
+        let node = root.tree().snapshot_at("root/leases").unwrap();
+        assert_eq!(node.children.len(), 2);
+        assert_eq!(&*node.children[0].kind, "lease");
+        assert_eq!(
+            root.tree().snapshot_at("root/leases/two").unwrap().state,
+            State::Running
+        );
+        one.send(Finish).await.unwrap();
+        let _ = two.send(Fail("no luck")).await;
+        testkit::eventually("both have left", || handle.is_empty()).await;
+        assert!(!one.connected() && !two.connected());
+        let past = root
+            .tree()
+            .snapshot_at("root/leases")
+            .unwrap()
+            .past
+            .unwrap();
+        assert_eq!((past.spawned, past.ended, past.ended_abnormally), (2, 2, 1));
+        root.shutdown().await;
+    });
+}
+
+#[test]
+fn a_panic_ends_one_child_and_nobody_else() {
+    run(|log| async move {
+        let (root, handle) = started(DynamicSpec::new("leases")).await;
+        let bad = handle
+            .spawn(1, recipe(&log, Some(Trouble::Handler), 1, Manners::Plain))
+            .unwrap();
+        let good = handle.spawn(2, plain(&log)).unwrap();
+        let drops = handle
+            .spawn(
+                3,
+                recipe(&log, Some(Trouble::HandlerAndDrop), 1, Manners::Plain),
+            )
+            .unwrap();
+        let factory = handle
+            .spawn(4, recipe(&log, Some(Trouble::Factory), 1, Manners::Plain))
+            .unwrap();
+        assert!(bad.send(Poke).await.is_err());
+        assert!(drops.send(Poke).await.is_err());
+        assert!(factory.send(Poke).await.is_err());
+        good.send(Which).await.unwrap();
+        assert!(root.tree().inject_panic("root/leases/2"));
+        testkit::eventually("all have left", || handle.is_empty()).await;
+        assert_eq!(
+            root.tree()
+                .snapshot_at("root/leases")
+                .unwrap()
+                .past
+                .unwrap()
+                .ended_abnormally,
+            4
+        );
+        root.shutdown().await;
+    });
+}
+
+#[test]
+fn transient_children_are_restarted_with_their_queue() {
+    run(|log| async move {
+        let spec = DynamicSpec::new("d")
+            .restart(Restart::Transient)
+            .backoff(steady(500));
+        let (root, handle) = started(spec).await;
+        let addr = handle
+            .spawn(1, recipe(&log, Some(Trouble::Handler), 1, Manners::Plain))
+            .unwrap();
+        addr.do_send(Poke);
+        addr.do_send(Note(4));
+        state_is(&root, "root/d/1", State::BackingOff).await;
+        assert_eq!(
+            root.tree()
+                .snapshot_at("root/d/1")
+                .unwrap()
+                .next_restart_in_ms
+                .map(|ms| ms > 400),
+            Some(true)
+        );
+        assert_eq!(addr.send(Which).await.unwrap(), 1);
+        assert_eq!(log.count("1 note 4"), 1);
+        assert_eq!(
+            root.tree()
+                .snapshot_at("root/d")
+                .unwrap()
+                .past
+                .unwrap()
+                .restarts,
+            1
+        );
+        addr.send(Finish).await.unwrap();
+        testkit::eventually("it has left", || handle.is_empty()).await;
+        root.shutdown().await;
+    });
+}
+
+#[test]
+fn too_many_restarts_make_it_give_up_and_its_parent_restarts_it_empty() {
+    run(|log| async move {
+        let spec = DynamicSpec::new("d")
+            .restart(Restart::Transient)
+            .backoff(steady(1))
+            .intensity(often(3));
+        let (root, handle) = started(spec).await;
+        let good = handle.spawn(2, plain(&log)).unwrap();
+        let _bad = handle
+            .spawn(
+                1,
+                recipe(&log, Some(Trouble::Started), u32::MAX, Manners::Plain),
+            )
+            .unwrap();
+        state_is(&root, "root/d", State::BackingOff).await;
+        assert!(handle.is_empty() && !good.connected());
+        assert!(matches!(
+            root.tree().snapshot_at("root/d").unwrap().last_exit,
+            Some(ExitReason::GaveUp(_))
+        ));
+        assert_eq!(
+            handle.spawn(3, plain(&log)).unwrap_err(),
+            SpawnError::Closed
+        );
+        testkit::eventually("the door is open again", || handle.is_open()).await;
+        handle
+            .spawn(3, plain(&log))
+            .unwrap()
+            .send(Which)
+            .await
+            .unwrap();
+        root.shutdown().await;
+    });
+}
+
+#[test]
+fn all_stop_side_by_side_within_one_grace() {
+    run(|log| async move {
+        let (root, handle) = started(DynamicSpec::new("d").grace(Duration::from_secs(3))).await;
+        let slow = Manners::After(Duration::from_secs(2));
+        let mut addrs: Vec<_> = (0..100)
+            .map(|n| handle.spawn(n, recipe(&log, None, 0, slow)).unwrap())
+            .collect();
+        addrs.push(
+            handle
+                .spawn("deaf", recipe(&log, None, 0, Manners::Deaf))
+                .unwrap(),
+        );
+        for addr in &addrs {
+            addr.send(Which).await.unwrap();
+        }
+        let start = Instant::now();
+        assert_eq!(root.shutdown().await, ExitReason::Stopped);
+        assert_eq!(start.elapsed().as_secs(), 3);
+        assert!(handle.is_empty());
+        assert_eq!(log.count("deaf dropped"), 1);
+        assert_eq!(log.count("deaf stopped"), 0);
+        assert_eq!(
+            handle.spawn(7, plain(&log)).unwrap_err(),
+            SpawnError::Closed
+        );
+    });
+}
+
+#[test]
+fn one_child_may_be_stopped_or_killed() {
+    run(|log| async move {
+        let (root, handle) = started(DynamicSpec::new("d").grace(Duration::from_secs(3))).await;
+        let deaf = handle
+            .spawn(1, recipe(&log, None, 0, Manners::Deaf))
+            .unwrap();
+        let plain_one = handle.spawn(2, plain(&log)).unwrap();
+        let killed = handle.spawn(3, plain(&log)).unwrap();
+        for addr in [&deaf, &plain_one, &killed] {
+            addr.send(Which).await.unwrap();
+        }
+        let start = Instant::now();
+        assert!(handle.stop(1) && handle.stop(2) && handle.kill(3) && !handle.stop(4));
+        testkit::eventually("two have left", || handle.len() == 1).await;
+        assert!(start.elapsed() < Duration::from_secs(1));
+        testkit::eventually("all have left", || handle.is_empty()).await;
+        assert_eq!(start.elapsed().as_secs(), 3);
+        assert_eq!((log.count("2 stopped"), log.count("3 stopped")), (1, 0));
+        root.shutdown().await;
+    });
+}
+
+#[test]
+fn a_panicked_dynamic_supervisor_takes_its_children_along_and_comes_back() {
+    run(|log| async move {
+        let (root, handle) = started(DynamicSpec::new("d")).await;
+        let addr = handle
+            .spawn(1, recipe(&log, None, 0, Manners::Deaf))
+            .unwrap();
+        addr.send(Which).await.unwrap();
+        assert!(root.tree().inject_panic("root/d"));
+        testkit::eventually("its child is gone", || handle.is_empty()).await;
+        testkit::eventually("the door is open again", || handle.is_open()).await;
+        handle
+            .spawn(1, plain(&log))
+            .unwrap()
+            .send(Which)
+            .await
+            .unwrap();
+        root.shutdown().await;
+    });
+}
+
+#[test]
+fn a_child_whose_address_nobody_holds_ends_by_itself() {
+    run(|log| async move {
+        let (root, handle) = started(DynamicSpec::new("d")).await;
+        drop(handle.spawn(1, plain(&log)).unwrap());
+        testkit::eventually("it has left", || handle.is_empty()).await;
+        assert_eq!(log.lines(), ["1 started", "1 stopped", "1 dropped"]);
+        root.shutdown().await;
+    });
+}
