@@ -46,7 +46,8 @@ impl LineSplitter {
         self.buffer().extend_from_slice(chunk);
     }
 
-    /// The buffer to append to directly, as with `read_buf`; only append. Lines already given out are dropped first.
+    /// The buffer to append to directly, as with `read_buf` (reserve room first: a full `Vec`
+    /// offers only 64 bytes); only append. Lines already given out are dropped first.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         if self.start > 0 {
             self.buffer.drain(..self.start);

@@ -262,6 +262,30 @@ async fn a_wrong_key_is_told_at_once_to_connect_and_to_waiting_calls() {
 }
 
 #[tokio::test]
+async fn a_hub_that_is_full_is_asked_again() {
+    let (endpoint, mut pipes) = pipes();
+    let client = Client::start(endpoint, options());
+    let call = tokio::spawn({
+        let client = client.clone();
+        async move { client.call("stats", json!({})).await }
+    });
+    let mut full = accept(&mut pipes).await;
+    let mut out = Vec::new();
+    write_error(
+        &mut out,
+        &RawId::null(),
+        false,
+        &Error::new(ErrorCode::Busy, "too many connections"),
+    );
+    full.send(&out).await;
+    let mut peer = accept(&mut pipes).await;
+    peer.welcome().await;
+    let (id, _, _) = peer.asked().await.expect("the call that waited");
+    peer.answer(&id, json!({})).await;
+    assert!(call.await.expect("no panic").is_ok());
+}
+
+#[tokio::test]
 async fn nobody_there_is_one_clear_sentence() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();

@@ -7,7 +7,7 @@ use super::options::ClientOptions;
 use super::wire::{self, Incoming, Notification};
 use crate::answer::write_request;
 use crate::codec::{Line, LineSplitter};
-use crate::error::Error;
+use crate::error::{Error, ErrorCode};
 use crate::frame::RawId;
 use crate::verbs::hello::{HelloAnswer, HelloAsk};
 use serde::Serialize;
@@ -93,7 +93,7 @@ impl Driver {
             tracing::debug!(endpoint = %self.endpoint, reason = %why, "not connected to the hub");
             self.state
                 .send_replace(State::Connecting(Some(why.clone())));
-            if let CallError::Refused(_) = why {
+            if why.refusal().is_some_and(is_lasting) {
                 self.refuse_waiting(&why);
             }
             let Some(delay) = delays.next() else {
@@ -256,7 +256,7 @@ impl Driver {
         }
     }
 
-    /// A refused `hello` will not get better by waiting for a timeout: those who wait are told now.
+    /// A `hello` refused for good will not get better by waiting for a timeout: those who wait are told now.
     fn refuse_waiting(&mut self, why: &CallError) {
         while let Ok(call) = self.queue.try_recv() {
             let _ = call.reply.send(Err(why.clone()));
@@ -309,6 +309,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// Whether connecting again cannot help: not so for a hub that is full or on its way down.
+fn is_lasting(refusal: &Error) -> bool {
+    !matches!(refusal.code, ErrorCode::Busy | ErrorCode::ShuttingDown)
 }
 
 fn incoming(line: Line<'_>) -> io::Result<Incoming> {
