@@ -1,45 +1,21 @@
 //! The background task that owns the socket.
 
 use super::State;
+use super::connection::{Call, Connection, Pending, READ_BYTES, incoming};
 use super::endpoint::{Endpoint, Stream};
 use super::error::CallError;
 use super::options::ClientOptions;
-use super::wire::{self, Incoming, Notification};
+use super::wire::{Incoming, Notification};
 use crate::answer::write_request;
-use crate::codec::{Line, LineSplitter};
 use crate::error::{Error, ErrorCode};
 use crate::frame::RawId;
 use crate::verbs::hello::{HelloAnswer, HelloAsk};
 use serde::Serialize;
-use serde_json::value::RawValue;
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
-
-/// Bytes taken from the socket at once.
-const READ_BYTES: usize = 16 << 10;
-/// Bytes waiting to be written beyond which no further call is taken from the queue.
-const WRITE_BYTES: usize = 256 << 10;
-
-/// A call on its way.
-pub(super) struct Call {
-    pub(super) id: u64,
-    pub(super) method: String,
-    pub(super) line: Vec<u8>,
-    /// Set before the first byte may leave; see `Client::exchange`.
-    pub(super) sent: Arc<AtomicBool>,
-    pub(super) reply: oneshot::Sender<Result<Box<RawValue>, CallError>>,
-}
-
-/// A call that waits for its answer.
-struct Pending {
-    method: String,
-    reply: oneshot::Sender<Result<Box<RawValue>, CallError>>,
-}
 
 pub(super) struct Driver {
     pub(super) endpoint: Endpoint,
@@ -49,19 +25,6 @@ pub(super) struct Driver {
     pub(super) notifications: broadcast::Sender<Arc<Notification>>,
     pub(super) hang_up: Arc<Notify>,
     pub(super) stop: CancellationToken,
-}
-
-/// One connection after `hello`.
-struct Connection {
-    reader: ReadHalf<Box<dyn Stream>>,
-    writer: WriteHalf<Box<dyn Stream>>,
-    lines: LineSplitter,
-    /// Requests not written yet, from `written` on.
-    out: Vec<u8>,
-    written: usize,
-    pending: HashMap<u64, Pending>,
-    /// Most calls without an answer: the hub's limit.
-    in_flight: usize,
 }
 
 impl Driver {
@@ -127,16 +90,7 @@ impl Driver {
     }
 
     async fn greet(&self, stream: Box<dyn Stream>) -> Result<(Connection, HelloAnswer), CallError> {
-        let (reader, writer) = tokio::io::split(stream);
-        let mut connection = Connection {
-            reader,
-            writer,
-            lines: LineSplitter::new(self.options.answer_bytes),
-            out: Vec::new(),
-            written: 0,
-            pending: HashMap::new(),
-            in_flight: 1,
-        };
+        let mut connection = Connection::new(stream, self.options.answer_bytes);
         let hello = hello_line(&self.options.hello, self.options.key.as_deref())
             .map_err(CallError::Refused)?;
         connection
@@ -264,66 +218,9 @@ impl Driver {
     }
 }
 
-impl Connection {
-    fn has_room(&self) -> bool {
-        self.out.len() - self.written < WRITE_BYTES && self.pending.len() < self.in_flight
-    }
-
-    fn accept(&mut self, call: Call) {
-        call.sent.store(true, Ordering::SeqCst);
-        if call.reply.is_closed() {
-            return;
-        }
-        self.out.extend_from_slice(&call.line);
-        self.pending.insert(
-            call.id,
-            Pending {
-                method: call.method,
-                reply: call.reply,
-            },
-        );
-    }
-
-    fn advance(&mut self, n: usize) {
-        self.written += n;
-        if self.written == self.out.len() {
-            self.out.clear();
-            self.written = 0;
-            self.out.shrink_to(WRITE_BYTES);
-        }
-    }
-
-    /// The next line, while nothing is to be written.
-    async fn next(&mut self) -> io::Result<Incoming> {
-        loop {
-            if let Some(line) = self.lines.next_line() {
-                return incoming(line);
-            }
-            let buffer = self.lines.buffer();
-            buffer.reserve(READ_BYTES);
-            if self.reader.read_buf(buffer).await? == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the hub closed the connection",
-                ));
-            }
-        }
-    }
-}
-
 /// Whether connecting again cannot help: not so for a hub that is full or on its way down.
 fn is_lasting(refusal: &Error) -> bool {
     !matches!(refusal.code, ErrorCode::Busy | ErrorCode::ShuttingDown)
-}
-
-fn incoming(line: Line<'_>) -> io::Result<Incoming> {
-    match line {
-        Line::Text(text) => Ok(wire::read(text)),
-        Line::TooLong => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "an answer is longer than this client takes",
-        )),
-    }
 }
 
 fn hello_line(hello: &HelloAsk, key: Option<&str>) -> Result<Vec<u8>, Error> {

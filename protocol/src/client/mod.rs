@@ -6,6 +6,7 @@
 //! it took effect; resending is the caller's decision (every verb can be sent twice, see the protocol). What had not been
 //! sent waits for the next connection, up to its timeout. Every queue is bounded.
 
+mod connection;
 mod driver;
 mod endpoint;
 mod error;
@@ -21,7 +22,8 @@ use crate::answer::write_request;
 use crate::frame::RawId;
 use crate::verbs::Verb;
 use crate::verbs::hello::HelloAnswer;
-use driver::{Call, Driver};
+use connection::Call;
+use driver::Driver;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -1,0 +1,108 @@
+//! Lenient reading of parameters, with errors that name the parameter, the rule and what was given.
+
+mod entries;
+mod nested;
+mod number;
+mod text;
+
+pub(crate) use entries::Entries;
+pub(crate) use text::{decode, why_json};
+
+use crate::error::{Error, ErrorCode};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// The parameters of a request, borrowed from its line. A value is only decoded when a verb asks for it, so an unknown
+/// one costs nothing; of a name given twice the last counts.
+#[derive(Debug, Default)]
+pub struct Params<'a> {
+    /// Where they stand, for messages: empty, or as `tasks[3].`.
+    path: String,
+    entries: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Params<'a> {
+    /// No parameters.
+    pub fn empty() -> Params<'a> {
+        Params::default()
+    }
+
+    /// Reads the text of a JSON object; `null` is empty. Anything else is `invalid_params`.
+    pub fn parse(text: &'a str) -> Result<Params<'a>, Error> {
+        Params::parse_at(text, String::new())
+    }
+
+    fn parse_at(text: &'a str, path: String) -> Result<Params<'a>, Error> {
+        let entries = match text.as_bytes().first() {
+            Some(b'{') => {
+                serde_json::from_str::<Entries<'a>>(text)
+                    .map_err(|e| {
+                        Error::invalid_params(format!("invalid params: {}", why_json(&e)))
+                    })?
+                    .0
+            }
+            Some(b'n') => Vec::new(),
+            _ if path.is_empty() => {
+                return Err(Error::invalid_params(
+                    "invalid params: `params` must be an object, with each parameter by its name",
+                ));
+            }
+            _ => {
+                return Err(Error::invalid_params(format!(
+                    "invalid params: `{}` must be an object",
+                    path.trim_end_matches('.')
+                )));
+            }
+        };
+        Ok(Params { path, entries })
+    }
+
+    /// The JSON text of a parameter; `None` when it is missing or null.
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
+        let (_, raw) = self.entries.iter().rev().find(|(key, _)| key == name)?;
+        Some(raw.get()).filter(|text| *text != "null")
+    }
+
+    /// An `invalid_params` error for one parameter: "invalid params: `name` must be RULE (got VALUE)".
+    pub fn refuse(&self, name: &str, rule: &str) -> Error {
+        let got = match self.raw(name) {
+            Some(raw) => shorten(raw),
+            None => "nothing".into(),
+        };
+        Error::invalid_params(format!(
+            "invalid params: `{}{name}` must be {rule} (got {got})",
+            self.path
+        ))
+    }
+
+    /// Answers `unsupported` when one of these parameters is given.
+    pub fn unsupported(&self, names: &[&str]) -> Result<(), Error> {
+        match names.iter().find(|name| self.raw(name).is_some()) {
+            None => Ok(()),
+            Some(name) => Err(Error::new(
+                ErrorCode::Unsupported,
+                format!(
+                    "`{}{name}` is part of the protocol but not built in this hub; leave it out",
+                    self.path
+                ),
+            )),
+        }
+    }
+
+    /// `true` or `false`; `default` when missing or null.
+    pub fn flag(&self, name: &str, default: bool) -> Result<bool, Error> {
+        match self.raw(name) {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(self.refuse(name, "true or false")),
+        }
+    }
+}
+
+fn shorten(raw: &str) -> String {
+    match raw.char_indices().nth(40) {
+        None => raw.to_owned(),
+        Some((at, _)) => format!("{}...", &raw[..at]),
+    }
+}

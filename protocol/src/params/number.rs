@@ -1,0 +1,162 @@
+//! Parameters that are numbers: whole, or seconds that become milliseconds.
+
+use super::{Params, decode};
+use crate::error::Error;
+use crate::task::TaskId;
+use std::ops::RangeInclusive;
+
+impl Params<'_> {
+    /// A whole number within `range`, or `None` when missing or null. Text ("2") and whole floats (2.0) are fine.
+    pub fn opt_int(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Error> {
+        let Some(raw) = self.raw(name) else {
+            return Ok(None);
+        };
+        let number = Number::read(raw).and_then(Number::whole);
+        match number {
+            Some(n) if range.contains(&n) => Ok(Some(n)),
+            _ => Err(self.refuse(name, &whole_rule(&range))),
+        }
+    }
+
+    /// As [`opt_int`](Params::opt_int), where null, 0, false and "" mean the default.
+    pub fn opt_positive(
+        &self,
+        name: &str,
+        range: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, Error> {
+        if self.is_blank(name) {
+            return Ok(None);
+        }
+        self.opt_int(name, range)
+    }
+
+    /// A whole number that must be there.
+    pub fn int(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64, Error> {
+        match self.opt_int(name, range.clone())? {
+            Some(n) => Ok(n),
+            None => Err(self.refuse(name, &whole_rule(&range))),
+        }
+    }
+
+    /// `task_id`: any whole number within 64 bits; one that names no task is for the store to refuse.
+    pub fn task_id(&self) -> Result<TaskId, Error> {
+        self.int("task_id", i64::MIN..=i64::MAX)
+    }
+
+    /// Seconds, whole or not, as milliseconds; `None` when missing, null, 0, false or "".
+    pub fn opt_seconds(
+        &self,
+        name: &str,
+        range_ms: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, Error> {
+        if self.is_blank(name) {
+            return Ok(None);
+        }
+        let Some(raw) = self.raw(name) else {
+            return Ok(None);
+        };
+        // Floats beyond u64 saturate in the cast and fall out of the range.
+        let ms = Number::read(raw)
+            .map(|n| (n.float() * 1000.0).round())
+            .filter(|ms| *ms >= 0.0);
+        match ms.map(|ms| ms as u64) {
+            Some(ms) if range_ms.contains(&ms) => Ok(Some(ms)),
+            _ => {
+                let (low, high) = (
+                    *range_ms.start() as f64 / 1000.0,
+                    *range_ms.end() as f64 / 1000.0,
+                );
+                Err(self.refuse(name, &format!("a number from {low} to {high}")))
+            }
+        }
+    }
+
+    /// A number of at least `low` and at most `high`.
+    pub fn opt_float(&self, name: &str, low: f64, high: f64) -> Result<Option<f64>, Error> {
+        let Some(raw) = self.raw(name) else {
+            return Ok(None);
+        };
+        match Number::read(raw).map(Number::float) {
+            Some(n) if n >= low && n <= high => Ok(Some(n)),
+            _ => Err(self.refuse(name, &format!("a number from {low} to {high}"))),
+        }
+    }
+
+    /// Null, 0 (of any form), false or "".
+    pub(super) fn is_blank(&self, name: &str) -> bool {
+        match self.raw(name) {
+            None | Some("\"\"" | "false" | "0") => true,
+            Some(raw) => {
+                raw.starts_with(['0', '-']) && Number::read(raw).is_some_and(|n| n.float() == 0.0)
+            }
+        }
+    }
+}
+
+/// A number as it was given: 64-bit integers are kept exact.
+#[derive(Clone, Copy)]
+pub(super) enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+impl Number {
+    /// From a JSON number or a string that holds one.
+    pub(super) fn read(raw: &str) -> Option<Number> {
+        match raw.as_bytes().first()? {
+            b'"' => Number::from_text(decode(raw).ok()?.trim()),
+            b'-' | b'0'..=b'9' => Number::from_text(raw),
+            _ => None,
+        }
+    }
+
+    fn from_text(text: &str) -> Option<Number> {
+        if let Ok(n) = text.parse::<i64>() {
+            return Some(Number::Int(n));
+        }
+        // Rust also reads "inf" and "nan", which no JSON number is.
+        if !text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
+        {
+            return None;
+        }
+        text.parse::<f64>()
+            .ok()
+            .filter(|f| f.is_finite())
+            .map(Number::Float)
+    }
+
+    fn float(self) -> f64 {
+        match self {
+            Number::Int(n) => n as f64,
+            Number::Float(f) => f,
+        }
+    }
+
+    /// The whole number it is, within 64 bits.
+    pub(super) fn whole(self) -> Option<i64> {
+        // 2^63 as a float: from there on the value does not fit.
+        const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+        match self {
+            Number::Int(n) => Some(n),
+            Number::Float(f) if f.fract() == 0.0 && (-BEYOND..BEYOND).contains(&f) => {
+                Some(f as i64)
+            }
+            Number::Float(_) => None,
+        }
+    }
+}
+
+fn whole_rule(range: &RangeInclusive<i64>) -> String {
+    if *range == (i64::MIN..=i64::MAX) {
+        return "a whole number within 64 bits".into();
+    }
+    if *range.end() == i64::MAX {
+        return format!(
+            "a whole number of at least {}, within 64 bits",
+            range.start()
+        );
+    }
+    format!("a whole number from {} to {}", range.start(), range.end())
+}
