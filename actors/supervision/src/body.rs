@@ -9,14 +9,23 @@ use std::task::{Context as TaskContext, Poll};
 
 use actix::dev::channel::AddressReceiver;
 use actix::dev::{AsyncContextParts as _, ContextFut};
-use actix::{Actor, ActorContext as _, Context, Supervised};
+use actix::fut::ActorFuture;
+use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Supervised};
 
 use crate::exit::ExitReason;
 use crate::swap;
 
+/// How many numbers of spawned futures an actor may have used and still be sure of fresh ones after
+/// its restart (see [`Nothing`]).
+const NUMBERS_SKIPPED: usize = 4096;
+
 /// A restart is tried again this often when dropping a spawned future of the old value panics.
 const DROP_PANICS_BORNE: usize = 16;
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly always the large one, and a box costs every spawn an allocation"
+)]
 enum Held<A: Actor<Context = Context<A>>> {
     /// No value was ever made.
     Seat(AddressReceiver<A>),
@@ -30,6 +39,8 @@ pub(crate) struct Body<A: Actor<Context = Context<A>>> {
     held: Held<A>,
     /// The value is fresh: it was made after the last end and has not been started.
     fresh: bool,
+    /// How many futures the old value had spawned.
+    spawned: usize,
 }
 
 impl<A: Supervised + Actor<Context = Context<A>>> Body<A> {
@@ -37,6 +48,7 @@ impl<A: Supervised + Actor<Context = Context<A>>> Body<A> {
         Self {
             held: Held::Seat(receiver),
             fresh: false,
+            spawned: 0,
         }
     }
 
@@ -52,7 +64,7 @@ impl<A: Supervised + Actor<Context = Context<A>>> Body<A> {
                 self.held = Held::Made(context.into_future(value));
             }
             Held::Made(mut future) => {
-                let exchanged = exchange(&mut future, value);
+                let exchanged = exchange(&mut future, value, self.spawned);
                 self.held = Held::Made(future);
                 exchanged?;
             }
@@ -96,6 +108,7 @@ impl<A: Supervised + Actor<Context = Context<A>>> Body<A> {
     /// runs any more. The value itself stays until a fresh one takes its place.
     pub(crate) fn shed(&mut self) {
         if let Held::Made(future) = &mut self.held {
+            self.spawned = future.ctx().spawn(Nothing).into_usize();
             let address = future.address();
             for _ in 0..DROP_PANICS_BORNE {
                 if catch_unwind(AssertUnwindSafe(|| future.restart())).is_ok() {
@@ -132,7 +145,11 @@ impl<A: Actor<Context = Context<A>>> Drop for Body<A> {
 }
 
 /// Restarts the context with `value` in the actor's place and drops the old value.
-fn exchange<A>(future: &mut ContextFut<A, Context<A>>, value: A) -> Result<(), ExitReason>
+fn exchange<A>(
+    future: &mut ContextFut<A, Context<A>>,
+    value: A,
+    spawned: usize,
+) -> Result<(), ExitReason>
 where
     A: Supervised + Actor<Context = Context<A>>,
 {
@@ -154,6 +171,9 @@ where
     let rest = swap::clear();
     contain("the old value of a restarted child", move || drop(rest));
     if taken {
+        for _ in 0..spawned.min(NUMBERS_SKIPPED) {
+            future.ctx().spawn(Nothing);
+        }
         Ok(())
     } else {
         future.ctx().terminate();
@@ -161,6 +181,26 @@ where
             "{} does not take its fresh value: use supervised!({0}) or call reseat in Supervised::restarting",
             std::any::type_name::<A>()
         )))
+    }
+}
+
+/// A future that is done, spawned to use up its number.
+///
+/// `ContextFut::restart` numbers spawned futures from the start again, but keeps the cancellations
+/// that the old value had asked for in its last moments: they would hit the timers and streams of
+/// the new value that happen to get the same numbers.
+struct Nothing;
+
+impl<A: Actor> ActorFuture<A> for Nothing {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        _: &mut A,
+        _: &mut A::Context,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        Poll::Ready(())
     }
 }
 

@@ -24,11 +24,11 @@ struct Swap<A> {
 /// [`supervised!`](crate::supervised) generates. Does nothing at any other time.
 pub fn reseat<A: Actor>(actor: &mut A) {
     SLOT.with_borrow_mut(|slot| {
-        if let Some(swap) = slot.as_mut().and_then(|any| any.downcast_mut::<Swap<A>>()) {
-            if !swap.done {
-                std::mem::swap(actor, &mut swap.value);
-                swap.done = true;
-            }
+        if let Some(swap) = slot.as_mut().and_then(|any| any.downcast_mut::<Swap<A>>())
+            && !swap.done
+        {
+            std::mem::swap(actor, &mut swap.value);
+            swap.done = true;
         }
     });
 }

@@ -39,10 +39,12 @@ pub struct Pulse {
     pub after_ms: Option<u64>,
 }
 
+type Labelled = (Arc<str>, Arbiter);
+
 /// All threads started by the house. Clone it; all clones see the same threads.
 #[derive(Debug, Clone, Default)]
 pub struct Threads {
-    list: Arc<Mutex<Vec<(Arc<str>, Arbiter)>>>,
+    list: Arc<Mutex<Vec<Labelled>>>,
 }
 
 impl Threads {
@@ -121,7 +123,7 @@ impl Threads {
         left
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Arc<str>, Arbiter)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Labelled>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,7 @@
 //! The kernel as its users meet it: actors, specs, a root, and the tree.
 
 mod backoff;
+mod cancelled;
 mod dynamic;
 mod intensity;
 mod kit;
