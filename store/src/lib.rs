@@ -1,13 +1,27 @@
 //! Kirosu's durable task queue: one SQLite file, one writer.
 
 pub mod command;
+mod core;
+mod counters;
 mod engine;
 mod error;
+mod flush;
+mod heads;
+mod lanes;
+mod lock;
+mod open;
 mod options;
 mod outcome;
+mod parked;
 pub mod query;
 mod reader;
+mod recover;
+mod row;
+mod rows;
+mod rules;
+mod sql;
 mod store;
+mod task;
 
 pub use command::{Command, ParkId};
 pub use engine::Engine;

@@ -1,8 +1,23 @@
-//! The writer.
+//! The writer: one batch of commands, one commit.
 
+use crate::core::{Core, Stop};
+use crate::lock::{self, Lock};
+use crate::open;
+use crate::outcome::Outcome;
+use crate::parked::Parked;
+use crate::recover::{Failure, parked_before};
+use crate::row::TaskRow;
+use crate::sql;
+use crate::sql::sets::{SelectLeased, SelectSessionLeased};
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
-use kirosu_protocol::{Fence, Stats, TaskId};
+use diesel::connection::SimpleConnection;
+use kirosu_protocol::{Error, Fence, Stats, Status, TaskId};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// A lease that is alive now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,37 +51,142 @@ pub struct LaneDepth {
 
 /// The file's one writer: see the crate's page for how it works.
 pub struct Store {
-    options: StoreOptions,
+    /// None only after a recovery failed.
+    core: Option<Core>,
+    options: Arc<StoreOptions>,
+    // After the core: the connection closes before the lock is gone.
+    _lock: Lock,
 }
+
+type Answers = Vec<Result<Outcome, Error>>;
 
 impl Store {
     /// Locks the file, brings its schema up to date and reads the counters. Time does not depend on the number of tasks.
     pub fn open(options: &StoreOptions) -> Result<Store, OpenError> {
+        open::make_directory(&options.path)?;
+        let lock = lock::take(&options.path)?;
+        let options = Arc::new(options.clone());
+        let conn = open::writer(&options)?;
+        let core =
+            Core::load(conn, options.clone(), Parked::default()).map_err(|source| OpenError::Database {
+                path: options.path.clone(),
+                what: "its counters cannot be read",
+                source: source.into(),
+            })?;
         Ok(Store {
-            options: options.clone(),
+            core: Some(core),
+            options,
+            _lock: lock,
         })
+    }
+
+    fn core(&mut self) -> Result<&mut Core, StoreError> {
+        self.core.as_mut().ok_or_else(|| StoreError::Recover("an earlier recovery failed; open the store anew".into()))
+    }
+
+    /// Tries the whole batch as one transaction.
+    fn attempt(&mut self, now_ms: i64, batch: &[Command]) -> Result<Result<Applied, Failure>, StoreError> {
+        let core = self.core()?;
+        let tried = catch_unwind(AssertUnwindSafe(|| run(core, now_ms, batch)));
+        Ok(match tried {
+            Ok(Ok(outcomes)) => Ok(applied(core, outcomes)),
+            Ok(Err(fault)) => Err(Failure::Fault(fault)),
+            Err(payload) => Err(Failure::from_panic(payload)),
+        })
+    }
+
+    /// Drops the connection, which undoes what is not committed, and reads everything anew.
+    fn reload(&mut self) -> Result<(), StoreError> {
+        let mut core = self.core.take().ok_or_else(|| StoreError::Recover("there is no connection".into()))?;
+        let parked = parked_before(&mut core);
+        let opened_ms = core.options.now_ms;
+        if core.in_tx {
+            // Dropping the connection would do; this says it in the open. The failure may have ended the transaction.
+            let _ = sql::run(&mut core.conn, sql::tx::Rollback {});
+        }
+        drop(core);
+        debug_assert_eq!(opened_ms, self.options.now_ms);
+        let conn = open::writer_again(&self.options).map_err(|e| StoreError::Recover(e.into()))?;
+        let core = Core::load(conn, self.options.clone(), parked).map_err(|e| StoreError::Recover(e.into()))?;
+        self.core = Some(core);
+        Ok(())
+    }
+
+    /// Undoes a failed batch; carries its commands out one by one where that can help.
+    fn recover(&mut self, now_ms: i64, batch: &[Command], failure: Failure) -> Result<Applied, StoreError> {
+        tracing::error!(?failure, commands = batch.len(), "a batch was undone");
+        self.reload()?;
+        if failure.is_of_the_disk() || batch.len() <= 1 {
+            return Ok(Applied {
+                outcomes: batch.iter().map(|_| Err(failure.answer())).collect(),
+                ..Applied::default()
+            });
+        }
+        let mut all = Applied::default();
+        for command in batch {
+            let command = std::slice::from_ref(command);
+            match self.attempt(now_ms, command)? {
+                Ok(one) => {
+                    all.outcomes.extend(one.outcomes);
+                    all.woken.extend(one.woken);
+                    all.changes.extend(one.changes);
+                }
+                Err(failure) => {
+                    all.outcomes.push(Err(failure.answer()));
+                    self.reload()?;
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// The counters at a time.
     pub fn stats(&self, now_ms: i64) -> Stats {
-        let _ = now_ms;
-        Stats::default()
+        self.core.as_ref().map(|core| core.counters.stats(&core.lanes, now_ms)).unwrap_or_default()
     }
 
     /// Every pair of queue and type ever used, with its depth.
     pub fn lanes(&self) -> Vec<LaneDepth> {
-        Vec::new()
+        let lanes = self.core.iter().flat_map(|core| core.lanes.iter());
+        lanes
+            .map(|lane| LaneDepth {
+                queue: lane.queue.to_string(),
+                task_type: lane.task_type.to_string(),
+                queued: lane.in_state(Status::Queued),
+                leased: lane.in_state(Status::Leased),
+                paused: lane.paused,
+            })
+            .collect()
+    }
+
+    /// The paused queues, by name.
+    pub fn paused(&self) -> Vec<String> {
+        let mut paused: Vec<String> =
+            self.core.iter().flat_map(|core| core.lanes.paused()).map(str::to_owned).collect();
+        paused.sort();
+        paused
     }
 
     /// The leases of a session, or all when none is named.
     pub fn live_leases(&mut self, session: Option<&str>) -> Result<Vec<LiveLease>, StoreError> {
-        let _ = session;
-        Ok(Vec::new())
+        let conn = &mut self.core()?.conn;
+        let rows: Vec<TaskRow> = match session {
+            Some(session) => sql::all(conn, SelectSessionLeased { session })?,
+            None => sql::all(conn, SelectLeased {})?,
+        };
+        let lease = |row: TaskRow| LiveLease {
+            task_id: row.id,
+            fence: row.fence,
+            worker_id: row.worker.as_deref().map(str::to_owned),
+            session: row.session.as_deref().map(str::to_owned),
+            lease_until_ms: row.lease_until.unwrap_or(row.updated_at),
+        };
+        Ok(rows.into_iter().map(lease).collect())
     }
 
     /// How many lease requests are parked.
     pub fn parked(&self) -> usize {
-        0
+        self.core.as_ref().map_or(0, |core| core.parked.len())
     }
 
     /// The file.
@@ -76,34 +196,85 @@ impl Store {
 
     /// The write-ahead log's present size in bytes.
     pub fn wal_bytes(&self) -> u64 {
-        0
+        std::fs::metadata(lock::beside(&self.options.path, "-wal")).map_or(0, |meta| meta.len())
     }
 
     /// Moves the write-ahead log into the file and cuts it back as far as readers allow. For idle moments;
     /// the store also does it by itself when the log has grown beyond its limit.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.core()?.conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(())
     }
 
-    /// Writes a sound copy of the file to `target`, which must not exist, while the store goes on working.
+    /// Gives up to `pages` free pages of the file back to the disk, after pruning.
+    pub fn shrink(&mut self, pages: u32) -> Result<(), StoreError> {
+        self.core()?.conn.batch_execute(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        Ok(())
+    }
+
+    /// Writes a sound copy of the file to `target`, which must not exist.
     pub fn backup(&mut self, target: &Path) -> Result<(), StoreError> {
-        let _ = target;
+        let target = target.to_string_lossy();
+        sql::run(&mut self.core()?.conn, sql::tx::VacuumInto { target: &target })?;
         Ok(())
     }
 
     /// Checkpoints, closes and unlocks the file. Dropping a store does the same but tells of no error.
-    pub fn close(self) -> Result<(), StoreError> {
-        Ok(())
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.checkpoint()
+    }
+
+    /// Keeps the write-ahead log from growing without bound: SQLite only starts it anew when a checkpoint has copied
+    /// all of it and no reader needs it, which under a constant load may never be by chance.
+    fn bound_wal(&mut self) {
+        if self.wal_bytes() <= self.options.wal_limit_bytes {
+            return;
+        }
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(%error, "the write-ahead log could not be cut back; trying again after the next batch");
+        }
+    }
+}
+
+/// Carries a batch out and commits it.
+fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<Answers> {
+    core.now = now_ms;
+    let mut outcomes = Vec::with_capacity(batch.len());
+    for command in batch {
+        outcomes.push(match core.execute(command) {
+            Ok(outcome) => Ok(outcome),
+            Err(Stop::Refused(error)) => Err(error),
+            Err(Stop::Fault(fault)) => return Err(fault),
+        });
+    }
+    if core.ready_news {
+        core.wake()?;
+    }
+    core.commit()?;
+    Ok(outcomes)
+}
+
+/// What became of a committed batch.
+fn applied(core: &mut Core, outcomes: Answers) -> Applied {
+    core.parked_now.clear();
+    Applied {
+        outcomes,
+        woken: core.woken.drain(..).map(|(waiter, tasks)| (waiter.park, tasks)).collect(),
+        changes: std::mem::take(&mut core.changes),
     }
 }
 
 impl Engine for Store {
     fn apply(&mut self, now_ms: i64, batch: Vec<Command>) -> Result<Applied, StoreError> {
-        let _ = (now_ms, batch);
-        Ok(Applied::default())
+        let applied = match self.attempt(now_ms, &batch)? {
+            Ok(applied) => applied,
+            Err(failure) => self.recover(now_ms, &batch, failure)?,
+        };
+        self.bound_wal();
+        Ok(applied)
     }
 
     fn next_deadline(&self) -> Option<i64> {
-        None
+        self.core.as_ref().and_then(Core::next_deadline)
     }
 }

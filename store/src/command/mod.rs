@@ -1,5 +1,20 @@
 //! What the writer can be told: one variant a verb, one file a verb beside this one.
 
+mod ack;
+mod approve;
+mod cancel;
+mod due;
+mod enqueue;
+mod finish;
+mod holder;
+mod lease;
+mod lost;
+mod pause;
+mod prune;
+mod retry;
+
+use crate::core::{Core, Reply};
+use crate::outcome::Outcome;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseAsk;
@@ -127,4 +142,42 @@ pub enum Command {
     },
     /// The counters. Answer: [`Outcome::Stats`](crate::Outcome::Stats).
     Stats,
+}
+
+impl Core {
+    /// Carries out one command, in memory and within the batch's transaction.
+    pub(crate) fn execute(&mut self, command: &Command) -> Reply<Outcome> {
+        Ok(match command {
+            Command::Enqueue(new) => Outcome::Enqueued(self.enqueue(new)?),
+            Command::EnqueueBatch(batch) => Outcome::Batch(self.enqueue_batch(batch)?),
+            Command::Lease { ask, session, park } => self.lease(ask, session.as_deref(), *park)?,
+            Command::Unpark(park) => {
+                self.parked.remove(*park);
+                Outcome::Ok
+            }
+            Command::Ack(ack) => Outcome::Acked(self.ack(ack)?),
+            Command::Acks(acks) => Outcome::Acks(self.acks(acks)?),
+            Command::Heartbeat { task, fence, lease_ms } => self.heartbeat(*task, *fence, *lease_ms)?,
+            Command::Progress { task, fence, data } => self.progress(*task, *fence, data)?,
+            Command::Output {
+                task,
+                fence,
+                chunk,
+                text,
+            } => self.output(*task, *fence, *chunk, text)?,
+            Command::Release { task, fence, delay_ms } => self.release(*task, *fence, *delay_ms)?,
+            Command::ReleaseSession { session, counted } => self.release_session(session, *counted)?,
+            Command::ExpireDue { limit } => self.expire_due(*limit)?,
+            Command::PromoteDue { limit } => self.promote_due(*limit)?,
+            Command::Cancel(id) => self.cancel(*id)?,
+            Command::Retry(id) => self.retry(*id)?,
+            Command::RetryFailed => self.retry_failed()?,
+            Command::Approve { task, by } => self.approve(*task, by.as_deref())?,
+            Command::Reject { task, reason, by } => self.reject(*task, reason.as_deref(), by.as_deref())?,
+            Command::PauseQueue(queue) => self.pause_queue(queue)?,
+            Command::ResumeQueue(queue) => self.resume_queue(queue)?,
+            Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,
+            Command::Stats => Outcome::Stats(self.counters.stats(&self.lanes, self.now)),
+        })
+    }
 }

@@ -1,0 +1,14 @@
+DROP VIEW task_view;
+DROP TABLE paused_queue;
+DROP TABLE done_minute;
+DROP TABLE counter;
+DROP TABLE output;
+DROP TABLE progress;
+DROP TABLE dependency;
+DROP TABLE decision;
+DROP TABLE note;
+DROP TABLE attempt;
+DROP TABLE idempotency;
+DROP TABLE task_input;
+DROP TABLE task;
+DROP TABLE lane;

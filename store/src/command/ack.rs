@@ -1,0 +1,115 @@
+//! `ack`: a run ended.
+
+use crate::core::{Core, End, Reply, Stop};
+use crate::outcome::Acked;
+use crate::row::Flags;
+use crate::rules::ack::{self, Late};
+use crate::rules::policy::{self, Ended};
+use crate::rules::transition;
+use crate::sql;
+use crate::sql::attempt::SelectAttemptEnd;
+use diesel::QueryResult;
+use kirosu_protocol::verbs::ack::{Ack, AckStatus};
+use kirosu_protocol::{Error, Status, TaskId};
+
+impl Core {
+    /// Takes an ack, recognises one that was taken before, or refuses it.
+    pub(crate) fn ack(&mut self, ack: &Ack) -> Reply<Acked> {
+        let (strict, now) = (self.options.strict_expiry, self.now);
+        let row = self.known(ack.task_id)?;
+        if ack::is_for_live_lease(row, ack, strict, now) {
+            return Ok(self.take_ack(ack)?);
+        }
+        let fence = ack.fence.unwrap_or(row.fence);
+        let attempt = sql::first(
+            &mut self.conn,
+            SelectAttemptEnd {
+                task_id: ack.task_id,
+                fence,
+            },
+        )?;
+        let row = self.known(ack.task_id)?;
+        match ack::late(row, ack, attempt.as_ref(), strict) {
+            Late::Take => Ok(self.take_ack(ack)?),
+            Late::Refuse(error) => Err(error.into()),
+            Late::Again(fence) => Ok(Acked {
+                task_id: ack.task_id,
+                status: row.state,
+                fence,
+                newly: false,
+            }),
+        }
+    }
+
+    /// Each ack on its own; only a failing file ends all.
+    pub(crate) fn acks(&mut self, acks: &[Ack]) -> QueryResult<Vec<Result<Acked, Error>>> {
+        acks.iter()
+            .map(|ack| match self.ack(ack) {
+                Ok(acked) => Ok(Ok(acked)),
+                Err(Stop::Refused(error)) => Ok(Err(error)),
+                Err(Stop::Fault(fault)) => Err(fault),
+            })
+            .collect()
+    }
+
+    fn take_ack(&mut self, ack: &Ack) -> QueryResult<Acked> {
+        let usage = match &ack.usage {
+            None => None,
+            Some(usage) => Some(
+                serde_json::to_string(usage)
+                    .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))?,
+            ),
+        };
+        let end = End {
+            outcome: ack::outcome(ack),
+            result: ack.result.as_deref(),
+            error: ack.error.as_deref(),
+            usage: usage.as_deref(),
+        };
+        self.end_attempt(ack.task_id, &end)?;
+        match ack.status {
+            AckStatus::Done => self.done(ack.task_id),
+            AckStatus::Failed => self.attempt_failed(ack)?,
+        }
+        let Some((state, fence)) = self.rows.get(ack.task_id).map(|row| (row.state, row.fence)) else {
+            return Err(diesel::result::Error::NotFound);
+        };
+        let reason = if state == Status::Done { "done" } else { "failed" };
+        self.tell(ack.task_id, reason);
+        if state.is_final() {
+            self.ended(ack.task_id)?;
+        }
+        Ok(Acked {
+            task_id: ack.task_id,
+            status: state,
+            fence,
+            newly: true,
+        })
+    }
+
+    fn done(&mut self, id: TaskId) {
+        let now = self.now;
+        if let Some(row) = self.rows.get(id) {
+            self.counters.done(row.created_at, now);
+        }
+        self.change(id, |row| transition::finish(row, Status::Done, Flags::TOLD_BY_ATTEMPT, now));
+    }
+
+    fn attempt_failed(&mut self, ack: &Ack) -> QueryResult<()> {
+        let now = self.now;
+        let retry = self.task_options(ack.task_id)?.retry.unwrap_or(self.options.retry_default);
+        let Some(row) = self.rows.get(ack.task_id) else { return Ok(()) };
+        let next = policy::after_attempt(&Ended {
+            task: row.id,
+            class: ack::class(ack),
+            attempts: row.attempts,
+            max_attempts: row.max_attempts,
+            retry: &retry,
+            on_lost: row.flags.on_lost(),
+            retry_at: ack.retry_at_ms,
+            now,
+        });
+        self.change(ack.task_id, |row| transition::attempt_failed(row, next, now));
+        Ok(())
+    }
+}

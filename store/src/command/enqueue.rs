@@ -1,0 +1,167 @@
+//! `enqueue` and `enqueue_batch`: new tasks.
+
+use crate::core::{Core, Reply};
+use crate::outcome::Enqueued;
+use crate::row::{Flags, Input, InputOptions, TaskRow};
+use crate::rules::transition::{self, waiting_state};
+use crate::sql;
+use crate::sql::cold::{InsertDependency, InsertKey, PutNote, SelectKey};
+use diesel::QueryResult;
+use kirosu_protocol::task::TYPE_HUMAN;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{Error, OnLost, Status, TaskId};
+use std::collections::HashSet;
+
+/// Attempts of a task that names a retry policy but no number.
+const DEFAULT_MAX_ATTEMPTS: u32 = 3;
+
+impl Core {
+    /// Makes one task, or finds it by its idempotency key.
+    pub(crate) fn enqueue(&mut self, new: &NewTask) -> Reply<Enqueued> {
+        if let Some(found) = self.find_by_key(new)? {
+            return Ok(found);
+        }
+        self.check(std::slice::from_ref(new))?;
+        Ok(self.make(new)?)
+    }
+
+    /// Makes all tasks or none. A task that exists already (by its key) counts as made.
+    pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> Reply<Vec<Enqueued>> {
+        self.check(batch)?;
+        let mut made = Vec::with_capacity(batch.len());
+        for new in batch {
+            made.push(match self.find_by_key(new)? {
+                Some(found) => found,
+                None => self.make(new)?,
+            });
+        }
+        Ok(made)
+    }
+
+    fn find_by_key(&mut self, new: &NewTask) -> QueryResult<Option<Enqueued>> {
+        let Some(key) = &new.idempotency_key else { return Ok(None) };
+        let found = sql::first(&mut self.conn, SelectKey { key })?;
+        Ok(found.map(|task_id| Enqueued { task_id, existed: true }))
+    }
+
+    /// Everything that can be refused, before anything is changed.
+    fn check(&mut self, batch: &[NewTask]) -> Reply<()> {
+        let mut new_lanes = HashSet::new();
+        for new in batch {
+            if self.lanes.find(&new.queue, &new.task_type).is_none() {
+                new_lanes.insert((&new.queue, &new.task_type));
+            }
+            for dependency in &new.depends_on {
+                if self.row(*dependency)?.is_none() {
+                    return Err(Error::invalid_params(format!("`depends_on` names unknown task {dependency}")).into());
+                }
+            }
+        }
+        let limit = self.options.lane_limit;
+        if !new_lanes.is_empty() && self.lanes.len() + new_lanes.len() > limit {
+            let message = format!(
+                "too many different pairs of queue and type: the limit is {limit}; put what varies into `metadata`"
+            );
+            return Err(Error::invalid_params(message).into());
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, new: &NewTask) -> QueryResult<Enqueued> {
+        #[cfg(test)]
+        crate::store::tests::failpoint(&new.prompt);
+        let task_id = self.next_id;
+        self.next_id += 1;
+        if let Some(key) = &new.idempotency_key {
+            self.write(InsertKey { key, task_id })?;
+        }
+        let (blocked_by, hopeless) = self.depend(task_id, &new.depends_on)?;
+        let mut row = TaskRow {
+            id: task_id,
+            state: Status::Queued,
+            lane: self.lanes.find_or_make(&new.queue, &new.task_type),
+            priority: new.priority,
+            fence: 0,
+            attempts: 0,
+            max_attempts: new.max_attempts.or(new.retry.map(|_| DEFAULT_MAX_ATTEMPTS)),
+            run_at: new.run_at_ms,
+            lease_until: None,
+            lease_ms: None,
+            leased_at: None,
+            session: None,
+            worker: None,
+            created_at: self.now,
+            updated_at: self.now,
+            finished_at: None,
+            flags: flags_of(new),
+            blocked_by,
+        };
+        row.state = waiting_state(&row, self.now);
+        if let Some(error) = &hopeless {
+            transition::finish(&mut row, Status::Failed, Flags::TOLD_BY_NOTE, self.now);
+            self.write(PutNote {
+                task_id,
+                result: None,
+                error: Some(error),
+            })?;
+        }
+        self.add(row, input_of(new));
+        self.tell(task_id, if hopeless.is_some() { "failed" } else { "enqueued" });
+        Ok(Enqueued {
+            task_id,
+            existed: false,
+        })
+    }
+
+    /// Writes what a new task waits for. Answers how many are not done, and why it can never run, if so.
+    fn depend(&mut self, task_id: TaskId, depends_on: &[TaskId]) -> QueryResult<(u32, Option<String>)> {
+        let (mut blocked_by, mut hopeless) = (0, None);
+        let mut depends_on = depends_on.to_vec();
+        depends_on.sort_unstable();
+        depends_on.dedup();
+        for depends_on in depends_on {
+            let Some(state) = self.row(depends_on)?.map(|row| row.state) else { continue };
+            self.write(InsertDependency { depends_on, task_id })?;
+            if state == Status::Done {
+                continue;
+            }
+            blocked_by += 1;
+            self.change(depends_on, |row| row.flags.set(Flags::HAS_DEPENDENTS));
+            if state.is_final() {
+                hopeless = Some(super::finish::dependency_ended(depends_on, state));
+            }
+        }
+        Ok((blocked_by, hopeless))
+    }
+}
+
+fn flags_of(new: &NewTask) -> Flags {
+    let mut flags = Flags::default();
+    // A task for a person is answered by its approval; it needs no second one.
+    if new.requires_approval && new.task_type != TYPE_HUMAN {
+        flags.set(Flags::NEEDS_APPROVAL);
+    }
+    match new.on_lost {
+        OnLost::Retry => {}
+        OnLost::Fail => flags.set(Flags::LOST_FAILS),
+        OnLost::Ask => flags.set(Flags::LOST_ASKS),
+    }
+    flags
+}
+
+fn input_of(new: &NewTask) -> Input {
+    Input {
+        prompt: new.prompt.clone(),
+        system_prompt: new.system_prompt.clone(),
+        options: InputOptions {
+            retry: new.retry,
+            timeout_ms: new.timeout_ms,
+            parent_id: new.parent_id,
+            provider: new.provider.clone(),
+            model: new.model.clone(),
+            workdir: new.workdir.clone(),
+            metadata: new.metadata.clone(),
+        },
+        key: new.idempotency_key.clone(),
+    }
+}

@@ -1,0 +1,99 @@
+//! What only the holder of a lease may say: `heartbeat`, `progress`, `output`, `release`.
+
+use crate::core::{Core, Reply};
+use crate::outcome::Outcome;
+use crate::sql;
+use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
+use crate::sql::cold::{InsertOutput, PutProgress, SelectOutputBytes};
+use kirosu_protocol::{EventKind, Fence, TaskId};
+use serde_json::Value;
+
+impl Core {
+    /// Extends a lease.
+    pub(crate) fn heartbeat(&mut self, task: TaskId, fence: Fence, lease_ms: Option<u64>) -> Reply<Outcome> {
+        let (now, default) = (self.now, self.options.lease_ms_default as i64);
+        let row = self.held("heartbeat", task, fence)?;
+        let lease_ms = lease_ms.map(|ms| ms as i64).or(row.lease_ms).unwrap_or(default);
+        let lease_until_ms = now + lease_ms;
+        self.change(task, |row| row.lease_until = Some(lease_until_ms));
+        Ok(Outcome::Extended { lease_until_ms })
+    }
+
+    /// Keeps the last word of a running task about how far it is.
+    pub(crate) fn progress(&mut self, task: TaskId, fence: Fence, data: &Value) -> Reply<Outcome> {
+        self.held("report progress of", task, fence)?;
+        let at = self.now;
+        self.write(PutProgress {
+            task_id: task,
+            fence,
+            data: &data.to_string(),
+            at,
+        })?;
+        self.changes.push(EventKind::Progress {
+            task_id: task,
+            fence,
+            data: data.clone(),
+        });
+        Ok(Outcome::Ok)
+    }
+
+    /// Keeps a piece of a run's output, up to the limit an attempt has.
+    pub(crate) fn output(&mut self, task: TaskId, fence: Fence, chunk: u64, text: &str) -> Reply<Outcome> {
+        self.held("store output of", task, fence)?;
+        let limit = self.options.output_limit_bytes;
+        let kept = match self.outputs.get(&(task, fence)) {
+            Some(kept) => *kept,
+            None => sql::first::<i64, _>(&mut self.conn, SelectOutputBytes { task_id: task, fence })?.unwrap_or(0) as u64,
+        };
+        if kept >= limit {
+            self.outputs.insert((task, fence), kept);
+            return Ok(Outcome::Ok);
+        }
+        let (stored, cut) = cut_to(text, limit - kept, limit);
+        let chunk_number = i64::try_from(chunk).unwrap_or(i64::MAX);
+        let written = self.write(InsertOutput {
+            task_id: task,
+            fence,
+            chunk: chunk_number,
+            text: &stored,
+        })?;
+        if written == 0 {
+            return Ok(Outcome::Ok);
+        }
+        let kept = if cut { limit } else { kept + stored.len() as u64 };
+        self.outputs.insert((task, fence), kept);
+        self.changes.push(EventKind::Output {
+            task_id: task,
+            fence,
+            chunk,
+            text: stored,
+        });
+        Ok(Outcome::Ok)
+    }
+
+    /// Gives a lease back; sent twice, it is fine.
+    pub(crate) fn release(&mut self, task: TaskId, fence: Fence, delay_ms: u64) -> Reply<Outcome> {
+        if let Err(refusal) = self.held("release", task, fence) {
+            let end: Option<AttemptEnd> = sql::first(&mut self.conn, SelectAttemptEnd { task_id: task, fence })?;
+            return match end {
+                Some(end) if end.outcome == "released" => Ok(Outcome::Ok),
+                _ => Err(refusal),
+            };
+        }
+        self.give_back(task, delay_ms)?;
+        Ok(Outcome::Ok)
+    }
+}
+
+/// The text, or as much of it as there is room for, with a mark that says so.
+fn cut_to(text: &str, room: u64, limit: u64) -> (String, bool) {
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    if text.len() <= room {
+        return (text.to_owned(), false);
+    }
+    let mut end = room;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    (format!("{}\n[output cut here: an attempt keeps {limit} bytes]\n", &text[..end]), true)
+}

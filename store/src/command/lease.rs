@@ -1,0 +1,132 @@
+//! `lease`: take the best ready tasks, or wait for one.
+
+use super::ParkId;
+use crate::core::Core;
+use crate::heads::Place;
+use crate::outcome::Outcome;
+use crate::parked::FilterId;
+use crate::row::{Input, LaneId, TaskRow};
+use crate::rules::transition;
+use crate::sql;
+use crate::task::task_of;
+use diesel::QueryResult;
+use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::{Status, Task, TaskId};
+use std::sync::Arc;
+
+/// How many ready tasks of a lane are read at once.
+const REFILL: usize = 256;
+
+impl Core {
+    /// Takes tasks, parks the request, or answers an empty list.
+    pub(crate) fn lease(
+        &mut self,
+        ask: &LeaseAsk,
+        session: Option<&str>,
+        park: Option<ParkId>,
+    ) -> QueryResult<Outcome> {
+        if self.ready_news {
+            // Who waits already comes first.
+            self.wake()?;
+        }
+        self.parked.forget_unused(&self.lanes);
+        let filter = self.parked.filter(ask, &self.lanes);
+        let tasks = self.grant(ask, session, filter)?;
+        match park {
+            Some(park) if tasks.is_empty() && ask.wait_ms > 0 => {
+                self.parked.park(park, ask.clone(), session.map(str::to_owned), filter);
+                self.parked_now.push(park);
+                Ok(Outcome::Parked)
+            }
+            _ => Ok(Outcome::Leased(tasks)),
+        }
+    }
+
+    /// Answers parked requests from what is ready, in the order of their arrival.
+    pub(crate) fn wake(&mut self) -> QueryResult<()> {
+        self.ready_news = false;
+        let mut dry = Vec::new();
+        while self.parked.len() > 0 {
+            let Some((filter, waiter)) = self.parked.next(&self.lanes, &dry) else { break };
+            let (park, ask, session) = (waiter.park, waiter.ask.clone(), waiter.session.clone());
+            let tasks = self.grant(&ask, session.as_deref(), filter)?;
+            if tasks.is_empty() {
+                dry.push(filter);
+            } else if let Some(waiter) = self.parked.remove(park) {
+                self.woken.push((waiter, tasks));
+            }
+        }
+        Ok(())
+    }
+
+    fn grant(&mut self, ask: &LeaseAsk, session: Option<&str>, filter: FilterId) -> QueryResult<Vec<Task>> {
+        let mut tasks = Vec::new();
+        let mut names: Option<(Arc<str>, Option<Arc<str>>)> = None;
+        let lease_ms = ask.lease_ms.unwrap_or(self.options.lease_ms_default) as i64;
+        while tasks.len() < ask.max_tasks as usize {
+            let Some((lane, place)) = self.best(filter)? else { break };
+            if self.row(place.id)?.is_none_or(|row| row.state != Status::Queued) {
+                // The head is not what the file says: forget the heads, look again.
+                if let Some(lane) = self.lanes.get_mut(lane) {
+                    lane.heads.clear();
+                }
+                continue;
+            }
+            let (worker, session) =
+                names.get_or_insert_with(|| (Arc::from(ask.worker_id.as_str()), session.map(Arc::from)));
+            let (worker, session, now) = (worker.clone(), session.clone(), self.now);
+            self.change(place.id, |row| transition::lease(row, worker, session, lease_ms, now));
+            self.tell(place.id, "leased");
+            tasks.extend(self.leased_task(place.id)?);
+        }
+        Ok(tasks)
+    }
+
+    /// The best ready task of a filter's lanes.
+    fn best(&mut self, filter: FilterId) -> QueryResult<Option<(LaneId, Place)>> {
+        let mut best: Option<(LaneId, Place)> = None;
+        for index in 0..self.parked.lanes(filter).len() {
+            let id = self.parked.lanes(filter)[index];
+            let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_ready()) else { continue };
+            if lane.heads.needs_refill() {
+                self.refill(id)?;
+            }
+            let head = self.lanes.get(id).and_then(|lane| lane.heads.best());
+            if let Some(head) = head
+                && best.is_none_or(|(_, place)| head < place)
+            {
+                best = Some((id, head));
+            }
+        }
+        Ok(best)
+    }
+
+    fn refill(&mut self, lane: LaneId) -> QueryResult<()> {
+        self.flush_rows()?;
+        let limit = REFILL as i64;
+        let rows: Vec<TaskRow> = sql::all(&mut self.conn, sql::task::SelectReady { lane, limit })?;
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.heads.refill(rows.iter().map(|row| Place::of(row.priority, row.id)), REFILL);
+        }
+        for row in rows {
+            self.rows.keep(row);
+        }
+        Ok(())
+    }
+
+    fn leased_task(&mut self, id: TaskId) -> QueryResult<Option<Task>> {
+        let input = if self.rows.is_new(id) {
+            // Not written yet: the input is still needed for that.
+            self.inputs.get(id).cloned()
+        } else {
+            self.inputs.take(id)
+        };
+        let input: Option<Input> = match input {
+            Some(input) => Some(input),
+            None => sql::first(&mut self.conn, sql::task::SelectInput { id })?,
+        };
+        let Some((row, input)) = self.rows.get(id).zip(input) else { return Ok(None) };
+        let Some(lane) = self.lanes.get(row.lane) else { return Ok(None) };
+        Ok(Some(task_of(row, input, &lane.queue, &lane.task_type, None, None)))
+    }
+}

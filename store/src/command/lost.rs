@@ -1,0 +1,126 @@
+//! Leases that end without a word: expired, or their session lost.
+
+use crate::core::{Core, End};
+use crate::outcome::{EndedLease, Outcome};
+use crate::row::Flags;
+use crate::rules::policy::{self, Ended, Next};
+use crate::rules::transition;
+use crate::sql;
+use crate::sql::sets::{SelectExpired, SelectNextExpiry, SelectSessionTasks};
+use diesel::QueryResult;
+use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
+
+impl Core {
+    /// Treats leases past their deadline as lost.
+    pub(crate) fn expire_due(&mut self, limit: u32) -> QueryResult<Outcome> {
+        let opened = self.options.now_ms + self.options.restart_grace_ms as i64;
+        if self.now < opened {
+            return Ok(Outcome::Ended {
+                leases: Vec::new(),
+                more: false,
+            });
+        }
+        self.flush_rows()?;
+        let until = self.now - self.options.lease_grace_ms as i64;
+        let limit = i64::from(limit.max(1));
+        let ids: Vec<TaskId> = sql::all(&mut self.conn, SelectExpired { until, limit })?;
+        let more = ids.len() as i64 == limit;
+        let mut leases = Vec::with_capacity(ids.len());
+        for id in ids {
+            leases.extend(self.lose(id, "its lease expired")?);
+        }
+        self.flush_rows()?;
+        self.due.lease = sql::first(&mut self.conn, SelectNextExpiry {})?;
+        Ok(Outcome::Ended { leases, more })
+    }
+
+    /// Ends every lease of a session: as lost, or given back.
+    pub(crate) fn release_session(&mut self, session: &str, counted: bool) -> QueryResult<Outcome> {
+        self.flush_rows()?;
+        let ids: Vec<TaskId> = sql::all(&mut self.conn, SelectSessionTasks { session })?;
+        let mut leases = Vec::with_capacity(ids.len());
+        for id in ids {
+            leases.extend(if counted {
+                self.lose(id, "its session was lost")?
+            } else {
+                self.give_back(id, 0)?
+            });
+        }
+        Ok(Outcome::Ended { leases, more: false })
+    }
+
+    fn lose(&mut self, id: TaskId, why: &str) -> QueryResult<Option<EndedLease>> {
+        let now = self.now;
+        let Some(row) = self.row(id)?.filter(|row| row.state == Status::Leased) else { return Ok(None) };
+        let (attempts, on_lost) = (row.attempts, row.flags.on_lost());
+        let (id, max_attempts) = (row.id, row.max_attempts);
+        let next = policy::after_attempt(&Ended {
+            task: id,
+            class: FailureClass::Lost,
+            attempts,
+            max_attempts,
+            retry: &self.options.retry_default,
+            on_lost,
+            retry_at: None,
+            now,
+        });
+        let error = match next {
+            Next::Dead if on_lost == OnLost::Fail => format!("lost: {why}, and on_lost is fail"),
+            Next::Dead => format!("lost: {why}, and {attempts} of {attempts} attempts are used"),
+            Next::Ask => format!("lost: {why}; approve to run it again"),
+            Next::Again | Next::At { .. } => format!("lost: {why}"),
+        };
+        let end = End {
+            outcome: FailureClass::Lost.as_str(),
+            error: Some(&error),
+            ..End::default()
+        };
+        self.end_attempt(id, &end)?;
+        let lease = self.lease_of(id);
+        self.change(id, |row| {
+            transition::attempt_failed(row, next, now);
+            row.flags.set(Flags::LOST);
+        });
+        self.tell(id, "lost");
+        if next == Next::Dead {
+            self.ended(id)?;
+        }
+        Ok(self.ended_lease(id, lease))
+    }
+
+    /// Ends a live lease as given back, with a row that says so.
+    pub(crate) fn give_back(&mut self, id: TaskId, delay_ms: u64) -> QueryResult<Option<EndedLease>> {
+        let now = self.now;
+        if self.row(id)?.is_none_or(|row| row.state != Status::Leased) {
+            return Ok(None);
+        }
+        let end = End {
+            outcome: "released",
+            ..End::default()
+        };
+        self.end_attempt(id, &end)?;
+        let lease = self.lease_of(id);
+        let delay_ms = i64::try_from(delay_ms).unwrap_or(i64::MAX / 2);
+        self.change(id, |row| transition::give_back(row, delay_ms, now));
+        self.tell(id, "released");
+        Ok(self.ended_lease(id, lease))
+    }
+
+    /// The live lease of a task that is in memory.
+    pub(crate) fn lease_of(&self, id: TaskId) -> Option<EndedLease> {
+        let row = self.rows.get(id).filter(|row| row.state == Status::Leased)?;
+        Some(EndedLease {
+            task_id: id,
+            fence: row.fence,
+            worker_id: row.worker.as_deref().map(str::to_owned),
+            session: row.session.as_deref().map(str::to_owned),
+            status: row.state,
+        })
+    }
+
+    /// A lease that was, with where its task stands now.
+    pub(crate) fn ended_lease(&self, id: TaskId, lease: Option<EndedLease>) -> Option<EndedLease> {
+        let status = self.rows.get(id)?.state;
+        lease.map(|lease| EndedLease { status, ..lease })
+    }
+}

@@ -1,0 +1,293 @@
+//! Everything the writer has: the connection, the caches over it, and the ways to change a task.
+//!
+//! [`Core::change`] is the one door for a change of a task's row: it keeps the lane's counters, the ready heads and the
+//! deadlines in step. Nothing here is ahead of the file when an answer leaves: after a failure the whole value is thrown
+//! away and loaded anew.
+
+use crate::command::ParkId;
+use crate::counters::Counters;
+use crate::heads::Place;
+use crate::lanes::Lanes;
+use crate::options::StoreOptions;
+use crate::parked::{Parked, Waiter};
+use crate::row::{Input, InputOptions, TaskRow};
+use crate::rows::{Inputs, Rows};
+use crate::rules::ack::stale_lease;
+use crate::sql;
+use crate::sql::attempt::InsertAttempt;
+use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::{Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Why a command has no answer of its own.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It is refused and has changed nothing.
+    Refused(Error),
+    /// The file failed: the whole batch is undone.
+    Fault(diesel::result::Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Refused(error)
+    }
+}
+
+impl From<diesel::result::Error> for Stop {
+    fn from(error: diesel::result::Error) -> Stop {
+        Stop::Fault(error)
+    }
+}
+
+/// A command's own answer, or why there is none.
+pub(crate) type Reply<T> = Result<T, Stop>;
+
+/// The next times at which leases expire and scheduled tasks are due: never late, maybe early.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Due {
+    pub lease: Option<i64>,
+    pub run: Option<i64>,
+}
+
+fn earliest(known: &mut Option<i64>, at: Option<i64>) {
+    if let Some(at) = at {
+        *known = Some(known.map_or(at, |known| known.min(at)));
+    }
+}
+
+/// See the module.
+pub(crate) struct Core {
+    pub conn: SqliteConnection,
+    pub options: Arc<StoreOptions>,
+    pub rows: Rows,
+    pub inputs: Inputs,
+    pub lanes: Lanes,
+    pub counters: Counters,
+    pub parked: Parked,
+    pub due: Due,
+    /// Bytes of output per live attempt.
+    pub outputs: HashMap<(TaskId, Fence), u64>,
+    /// The id the next task gets.
+    pub next_id: TaskId,
+    /// Where pruning goes on, per final status.
+    pub prune_after: [TaskId; 3],
+    /// The time of the present batch, Unix milliseconds.
+    pub now: i64,
+    /// Whether a write transaction is open.
+    pub in_tx: bool,
+    /// What the present batch changed.
+    pub changes: Vec<EventKind>,
+    /// Parked requests that the present batch answers.
+    pub woken: Vec<(Waiter, Vec<Task>)>,
+    /// Requests that the present batch parked.
+    pub parked_now: Vec<ParkId>,
+    /// Whether a task became ready since parked requests were last looked at.
+    pub ready_news: bool,
+    /// The tasks written by the present batch.
+    pub written: Vec<TaskId>,
+}
+
+impl Core {
+    /// Reads what is kept in memory: the small tables and the ends of indexes, never the tasks.
+    pub fn load(mut conn: SqliteConnection, options: Arc<StoreOptions>, parked: Parked) -> QueryResult<Core> {
+        let c = &mut conn;
+        let lanes = Lanes::load(sql::all(c, sql::counter::SelectLanes {})?, sql::all(c, sql::people::SelectPaused {})?);
+        let from = Counters::first_minute(options.now_ms);
+        let counters = Counters::load(
+            sql::all(c, sql::counter::SelectCounters {})?,
+            sql::all(c, sql::counter::SelectMinutes { from })?,
+        );
+        let last_id = sql::first(c, sql::task::SelectLastId {})?.unwrap_or(0).max(counters.last_id);
+        let due = Due {
+            lease: sql::first(c, sql::sets::SelectNextExpiry {})?,
+            run: sql::first(c, sql::sets::SelectNextDue {})?,
+        };
+        let mut core = Core {
+            conn,
+            rows: Rows::default(),
+            inputs: Inputs::default(),
+            lanes,
+            counters,
+            parked,
+            due,
+            outputs: HashMap::new(),
+            next_id: last_id + 1,
+            prune_after: [0; 3],
+            now: options.now_ms,
+            in_tx: false,
+            changes: Vec::new(),
+            woken: Vec::new(),
+            parked_now: Vec::new(),
+            ready_news: true,
+            written: Vec::new(),
+            options,
+        };
+        core.parked.forget_lanes();
+        Ok(core)
+    }
+
+    /// Opens the batch's write transaction, if it is not open.
+    pub fn begin(&mut self) -> QueryResult<()> {
+        if !self.in_tx {
+            sql::run(&mut self.conn, sql::tx::Begin {})?;
+            self.in_tx = true;
+        }
+        Ok(())
+    }
+
+    /// A write beside the hot rows.
+    pub fn write<Q>(&mut self, statement: Q) -> QueryResult<usize>
+    where
+        Q: diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> + diesel::query_builder::QueryId,
+    {
+        self.begin()?;
+        sql::run(&mut self.conn, statement)
+    }
+
+    /// A task's hot row.
+    pub fn row(&mut self, id: TaskId) -> QueryResult<Option<&TaskRow>> {
+        if self.rows.get(id).is_none()
+            && let Some(row) = sql::first::<TaskRow, _>(&mut self.conn, sql::task::SelectTask { id })?
+        {
+            self.rows.keep(row);
+        }
+        Ok(self.rows.get(id))
+    }
+
+    /// A task's hot row, or the refusal `unknown_task`.
+    pub fn known(&mut self, id: TaskId) -> Reply<&TaskRow> {
+        match self.row(id)? {
+            Some(row) => Ok(row),
+            None => Err(unknown_task(id).into()),
+        }
+    }
+
+    /// The hot row of a task whose live lease has this fence, or the refusal.
+    pub fn held(&mut self, verb: &str, id: TaskId, fence: Fence) -> Reply<&TaskRow> {
+        let row = self.known(id)?;
+        if row.state == Status::Leased && row.fence == fence {
+            Ok(row)
+        } else {
+            Err(stale_lease(verb, row, Some(fence)).into())
+        }
+    }
+
+    /// Adds a new task.
+    pub fn add(&mut self, row: TaskRow, input: Input) {
+        self.lanes.count(row.lane, row.state, 1);
+        if row.state == Status::Queued {
+            self.became_ready(&row);
+        }
+        earliest(&mut self.due.run, row.run_at.filter(|_| row.state == Status::Scheduled));
+        self.inputs.add(row.id, input);
+        self.rows.add(row);
+    }
+
+    fn became_ready(&mut self, row: &TaskRow) {
+        if let Some(lane) = self.lanes.get_mut(row.lane)
+            && !lane.is_human()
+        {
+            lane.heads.insert(Place::of(row.priority, row.id));
+            self.ready_news = true;
+        }
+    }
+
+    /// Changes a row that is in memory (it was just looked at), and all that hangs on its state.
+    pub fn change(&mut self, id: TaskId, step: impl FnOnce(&mut TaskRow)) {
+        let Some(row) = self.rows.change(id) else { return };
+        let before = row.state;
+        step(row);
+        let (after, lane, place) = (row.state, row.lane, Place::of(row.priority, row.id));
+        earliest(&mut self.due.run, row.run_at.filter(|_| after == Status::Scheduled));
+        earliest(&mut self.due.lease, row.lease_until.filter(|_| after == Status::Leased));
+        if before == after {
+            return;
+        }
+        self.lanes.count(lane, before, -1);
+        self.lanes.count(lane, after, 1);
+        if before == Status::Leased {
+            let attempt = (id, row.fence);
+            self.outputs.remove(&attempt);
+        }
+        let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.is_human()) else { return };
+        if before == Status::Queued {
+            lane.heads.remove(place);
+        }
+        if after == Status::Queued {
+            lane.heads.insert(place);
+            self.ready_news = true;
+        }
+    }
+
+    /// Tells of a change of a task, as it stands now.
+    pub fn tell(&mut self, id: TaskId, reason: &str) {
+        if let Some(row) = self.rows.get(id) {
+            self.changes.push(EventKind::Task {
+                task_id: id,
+                status: row.state,
+                fence: row.fence,
+                worker_id: row.worker.as_deref().map(str::to_owned),
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    /// A task's options, from memory or file.
+    pub fn task_options(&mut self, id: TaskId) -> QueryResult<InputOptions> {
+        if let Some(input) = self.inputs.get(id) {
+            return Ok(input.options.clone());
+        }
+        let input: Option<Input> = sql::first(&mut self.conn, sql::task::SelectInput { id })?;
+        Ok(input.map(|input| input.options).unwrap_or_default())
+    }
+
+    /// Writes the end of the newest attempt of a task that is in memory.
+    pub fn end_attempt(&mut self, id: TaskId, end: &End<'_>) -> QueryResult<()> {
+        let Some(row) = self.rows.get(id) else { return Ok(()) };
+        let (fence, worker, started_at, ended_at) = (row.fence, row.worker.clone(), row.leased_at, self.now);
+        self.write(InsertAttempt {
+            task_id: id,
+            fence,
+            outcome: end.outcome,
+            worker: worker.as_deref(),
+            started_at: started_at.unwrap_or(ended_at),
+            ended_at,
+            result: end.result,
+            error: end.error,
+            usage: end.usage,
+        })?;
+        Ok(())
+    }
+
+    /// Unix milliseconds of the next thing for the reaper to do.
+    pub fn next_deadline(&self) -> Option<i64> {
+        let opened = self.options.now_ms + self.options.restart_grace_ms as i64;
+        let lease = self.due.lease.map(|at| (at + self.options.lease_grace_ms as i64).max(opened));
+        lease.into_iter().chain(self.due.run).min()
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct End<'a> {
+    pub outcome: &'a str,
+    pub result: Option<&'a str>,
+    pub error: Option<&'a str>,
+    pub usage: Option<&'a str>,
+}
+
+/// No task has that id.
+pub(crate) fn unknown_task(id: TaskId) -> Error {
+    Error::new(ErrorCode::UnknownTask, format!("unknown task {id}"))
+}
+
+/// The task's state does not allow the verb.
+pub(crate) fn wrong_state(verb: &str, row: &TaskRow, needed: &str) -> Error {
+    Error::new(
+        ErrorCode::WrongState,
+        format!("cannot {verb} task {}: it is {}, {needed}", row.id, row.state),
+    )
+    .with_data(serde_json::json!({ "task_id": row.id, "status": row.state }))
+}

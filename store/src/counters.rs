@@ -1,0 +1,136 @@
+//! What `stats` says beyond the lanes' counters: kept with every commit, never counted.
+
+use crate::lanes::Lanes;
+use kirosu_protocol::{Stats, Status};
+use std::collections::BTreeMap;
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MINUTES: i64 = 60;
+
+/// Counters of tasks that are gone, and times of those that are done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Counters {
+    /// Sum of (finished - enqueued) over all done tasks ever, in milliseconds.
+    pub completion_ms: i64,
+    /// Pruned tasks by how they ended.
+    pub pruned_done: i64,
+    pub pruned_failed: i64,
+    pub pruned_cancelled: i64,
+    /// The highest id ever given, written when tasks are pruned (before that the table knows).
+    pub last_id: i64,
+    minutes: BTreeMap<i64, i64>,
+    /// Whether the named counters in the file are behind.
+    pub dirty: bool,
+    dirty_minute: Option<i64>,
+    saved: [i64; 5],
+}
+
+impl Counters {
+    /// The counters of a file.
+    pub fn load(named: Vec<(String, i64)>, minutes: Vec<(i64, i64)>) -> Counters {
+        let mut counters = Counters {
+            minutes: minutes.into_iter().collect(),
+            ..Counters::default()
+        };
+        for (name, value) in named {
+            match name.as_str() {
+                "completion_ms" => counters.completion_ms = value,
+                "pruned_done" => counters.pruned_done = value,
+                "pruned_failed" => counters.pruned_failed = value,
+                "pruned_cancelled" => counters.pruned_cancelled = value,
+                "last_id" => counters.last_id = value,
+                _ => {}
+            }
+        }
+        counters.saved = counters.named().map(|(_, value)| value);
+        counters
+    }
+
+    /// The first minute that `completed_last_hour` needs.
+    pub fn first_minute(now_ms: i64) -> i64 {
+        now_ms.div_euclid(MINUTE_MS) - HOUR_MINUTES + 1
+    }
+
+    fn named(&self) -> [(&'static str, i64); 5] {
+        [
+            ("completion_ms", self.completion_ms),
+            ("pruned_done", self.pruned_done),
+            ("pruned_failed", self.pruned_failed),
+            ("pruned_cancelled", self.pruned_cancelled),
+            ("last_id", self.last_id),
+        ]
+    }
+
+    /// The named counters that the file does not have yet; they count as written afterwards.
+    pub fn take_changed(&mut self) -> Vec<(&'static str, i64)> {
+        self.dirty = false;
+        let named = self.named();
+        let changed = named.iter().zip(self.saved).filter(|((_, value), saved)| value != saved);
+        let changed = changed.map(|(named, _)| *named).collect();
+        self.saved = named.map(|(_, value)| value);
+        changed
+    }
+
+    /// A task was done.
+    pub fn done(&mut self, created_ms: i64, now_ms: i64) {
+        self.completion_ms += (now_ms - created_ms).max(0);
+        let minute = now_ms.div_euclid(MINUTE_MS);
+        *self.minutes.entry(minute).or_default() += 1;
+        self.dirty = true;
+        self.dirty_minute = Some(minute);
+    }
+
+    /// A finished task was forgotten.
+    pub fn pruned(&mut self, status: Status) {
+        match status {
+            Status::Done => self.pruned_done += 1,
+            Status::Failed => self.pruned_failed += 1,
+            Status::Cancelled => self.pruned_cancelled += 1,
+            _ => {}
+        }
+        self.dirty = true;
+    }
+
+    /// The minute whose row is behind, with its count.
+    pub fn take_dirty_minute(&mut self) -> Option<(i64, i64)> {
+        let minute = self.dirty_minute.take()?;
+        Some((minute, self.minutes.get(&minute).copied().unwrap_or(0)))
+    }
+
+    /// Forgets minutes older than the hour; answers the first that stays when any was forgotten.
+    pub fn forget_old_minutes(&mut self, now_ms: i64) -> Option<i64> {
+        let first = Counters::first_minute(now_ms);
+        let old = self.minutes.first_key_value().is_some_and(|(minute, _)| *minute < first);
+        old.then(|| {
+            self.minutes = self.minutes.split_off(&first);
+            first
+        })
+    }
+
+    /// What `stats` answers.
+    pub fn stats(&self, lanes: &Lanes, now_ms: i64) -> Stats {
+        let done = lanes.total(Status::Done) + self.pruned_done;
+        let failed = lanes.total(Status::Failed) + self.pruned_failed;
+        let pruned = self.pruned_done + self.pruned_failed + self.pruned_cancelled;
+        let first = Counters::first_minute(now_ms);
+        Stats {
+            queued: lanes.total(Status::Queued),
+            leased: lanes.total(Status::Leased),
+            done,
+            failed,
+            total_tasks: Status::ALL.into_iter().map(|s| lanes.total(s)).sum::<i64>() + pruned,
+            completed_last_hour: self.minutes.range(first..).map(|(_, done)| done).sum(),
+            avg_completion_time_sec: ratio(self.completion_ms as f64 / 1000.0, done),
+            error_rate_percent: ratio(failed as f64 * 100.0, done + failed),
+            blocked: lanes.total(Status::Blocked),
+            scheduled: lanes.total(Status::Scheduled),
+            awaiting_approval: lanes.total(Status::AwaitingApproval),
+            cancelled: lanes.total(Status::Cancelled) + self.pruned_cancelled,
+        }
+    }
+}
+
+/// `sum / count`, rounded to 2 digits; 0 when there is nothing to divide by.
+fn ratio(sum: f64, count: i64) -> f64 {
+    if count == 0 { 0.0 } else { (sum / count as f64 * 100.0).round() / 100.0 }
+}

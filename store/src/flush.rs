@@ -1,0 +1,164 @@
+//! Writing what a batch changed, once.
+
+use crate::core::Core;
+use crate::row::{LaneId, TaskRow, state_number};
+use crate::sql;
+use crate::sql::counter::{DeleteMinutes, InsertLane, PutCounter, PutMinute, UpdateLane};
+use crate::sql::task::{InsertInput, InsertTask, UpdateTask};
+use diesel::result::Error;
+use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::{Fence, Status, TaskId};
+
+impl Core {
+    /// Writes changed rows, so that statements over many rows see them.
+    pub fn flush_rows(&mut self) -> QueryResult<()> {
+        if !self.rows.is_dirty() {
+            return Ok(());
+        }
+        self.begin()?;
+        for id in self.rows.take_dirty() {
+            let Some((row, before)) = self.rows.writing(id) else { continue };
+            match before {
+                Some(guard) => update(&mut self.conn, row, guard)?,
+                None => {
+                    insert(&mut self.conn, row)?;
+                    self.insert_input(id)?;
+                }
+            }
+            self.written.push(id);
+        }
+        Ok(())
+    }
+
+    fn insert_input(&mut self, id: TaskId) -> QueryResult<()> {
+        let Some(input) = self.inputs.get(id) else { return Ok(()) };
+        let options = input.options.to_text()?;
+        let statement = InsertInput {
+            task_id: id,
+            prompt: &input.prompt,
+            system_prompt: input.system_prompt.as_deref(),
+            options: options.as_deref(),
+            key: input.key.as_deref(),
+        };
+        sql::run(&mut self.conn, statement)?;
+        // A task that was leased before it was written needs its input no more.
+        if self.rows.get(id).is_some_and(|row| row.state == Status::Queued) {
+            self.inputs.written(id);
+        } else {
+            self.inputs.take(id);
+        }
+        Ok(())
+    }
+
+    /// Writes everything that is behind and commits. Nothing to write: nothing is opened.
+    pub fn commit(&mut self) -> QueryResult<()> {
+        self.flush_rows()?;
+        self.flush_counters()?;
+        if self.in_tx {
+            sql::run(&mut self.conn, sql::tx::Commit {})?;
+            self.in_tx = false;
+        }
+        let written = std::mem::take(&mut self.written);
+        self.rows.shrink(&written);
+        Ok(())
+    }
+
+    fn flush_counters(&mut self) -> QueryResult<()> {
+        if self.lanes.is_dirty() {
+            self.begin()?;
+            for id in self.lanes.take_dirty() {
+                self.flush_lane(id)?;
+            }
+        }
+        if self.counters.dirty {
+            self.begin()?;
+            for (name, value) in self.counters.take_changed() {
+                sql::run(&mut self.conn, PutCounter { name, value })?;
+            }
+        }
+        if let Some((minute, done)) = self.counters.take_dirty_minute() {
+            self.write(PutMinute { minute, done })?;
+            if let Some(before) = self.counters.forget_old_minutes(self.now) {
+                self.write(DeleteMinutes { before })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush_lane(&mut self, id: LaneId) -> QueryResult<()> {
+        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
+        lane.dirty = false;
+        if !std::mem::replace(&mut lane.saved, true) {
+            let statement = InsertLane {
+                id,
+                queue: &lane.queue,
+                task_type: &lane.task_type,
+            };
+            sql::run(&mut self.conn, statement)?;
+        }
+        let [queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled] = lane.counts;
+        let statement = UpdateLane {
+            queued,
+            blocked,
+            scheduled,
+            awaiting_approval,
+            leased,
+            done,
+            failed,
+            cancelled,
+            id,
+        };
+        sql::run(&mut self.conn, statement)?;
+        Ok(())
+    }
+}
+
+fn insert(conn: &mut SqliteConnection, row: &TaskRow) -> QueryResult<()> {
+    let statement = InsertTask {
+        id: row.id,
+        state: state_number(row.state),
+        lane: row.lane,
+        priority: i64::from(row.priority),
+        fence: row.fence,
+        attempts: i64::from(row.attempts),
+        max_attempts: row.max_attempts.map(i64::from),
+        run_at: row.run_at,
+        lease_until: row.lease_until,
+        lease_ms: row.lease_ms,
+        leased_at: row.leased_at,
+        session: row.session.as_deref(),
+        worker: row.worker.as_deref(),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        finished_at: row.finished_at,
+        flags: row.flags.0,
+        blocked_by: i64::from(row.blocked_by),
+    };
+    sql::run(conn, statement).map(|_| ())
+}
+
+fn update(conn: &mut SqliteConnection, row: &TaskRow, (old_state, old_fence): (Status, Fence)) -> QueryResult<()> {
+    let statement = UpdateTask {
+        state: state_number(row.state),
+        fence: row.fence,
+        attempts: i64::from(row.attempts),
+        run_at: row.run_at,
+        lease_until: row.lease_until,
+        lease_ms: row.lease_ms,
+        leased_at: row.leased_at,
+        session: row.session.as_deref(),
+        worker: row.worker.as_deref(),
+        updated_at: row.updated_at,
+        finished_at: row.finished_at,
+        flags: row.flags.0,
+        blocked_by: i64::from(row.blocked_by),
+        id: row.id,
+        old_state: state_number(old_state),
+        old_fence,
+    };
+    // The guard holds unless somebody else wrote to the file; then memory is wrong and must be read anew.
+    match sql::run(conn, statement)? {
+        1 => Ok(()),
+        _ => Err(Error::RollbackTransaction),
+    }
+}

@@ -1,0 +1,164 @@
+//! Pairs of queue and type, interned: their counters, their ready heads, whether they are paused.
+
+use crate::heads::Heads;
+use crate::row::{LaneId, state_number};
+use crate::sql::counter::LaneRow;
+use kirosu_protocol::Status;
+use kirosu_protocol::task::TYPE_HUMAN;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// One pair of queue and type.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub id: LaneId,
+    pub queue: Arc<str>,
+    pub task_type: Arc<str>,
+    /// Tasks in each state, by the state's number.
+    pub counts: [i64; 8],
+    pub heads: Heads,
+    pub paused: bool,
+    /// Whether the file's counters are behind.
+    pub dirty: bool,
+    /// Whether the file has the lane.
+    pub saved: bool,
+}
+
+impl Lane {
+    /// Tasks for people are never leased.
+    pub fn is_human(&self) -> bool {
+        &*self.task_type == TYPE_HUMAN
+    }
+
+    /// How many of its tasks are in a state.
+    pub fn in_state(&self, status: Status) -> i64 {
+        self.counts[state_number(status) as usize]
+    }
+
+    /// Whether a lease may find something here.
+    pub fn is_ready(&self) -> bool {
+        self.in_state(Status::Queued) > 0 && !self.paused && !self.is_human()
+    }
+}
+
+/// All lanes: few, never removed, numbered from 1.
+#[derive(Debug, Default)]
+pub(crate) struct Lanes {
+    lanes: Vec<Lane>,
+    by_name: HashMap<Arc<str>, HashMap<Arc<str>, LaneId>>,
+    paused: HashSet<String>,
+    dirty: Vec<LaneId>,
+}
+
+impl Lanes {
+    /// The lanes of a file.
+    pub fn load(rows: Vec<LaneRow>, paused: Vec<String>) -> Lanes {
+        let mut lanes = Lanes {
+            paused: paused.into_iter().collect(),
+            ..Lanes::default()
+        };
+        for row in rows {
+            lanes.push(&row.queue, &row.task_type, row.counts, true);
+        }
+        lanes
+    }
+
+    fn push(&mut self, queue: &str, task_type: &str, counts: [i64; 8], saved: bool) -> LaneId {
+        let id = self.lanes.len() as LaneId + 1;
+        let (queue, task_type): (Arc<str>, Arc<str>) = (queue.into(), task_type.into());
+        self.by_name.entry(queue.clone()).or_default().insert(task_type.clone(), id);
+        self.lanes.push(Lane {
+            id,
+            paused: self.paused.contains(&*queue),
+            queue,
+            task_type,
+            counts,
+            heads: Heads::new(counts[0]),
+            dirty: false,
+            saved,
+        });
+        if !saved {
+            self.touch(id);
+        }
+        id
+    }
+
+    /// The lane of a pair, if there is one.
+    pub fn find(&self, queue: &str, task_type: &str) -> Option<LaneId> {
+        self.by_name.get(queue)?.get(task_type).copied()
+    }
+
+    /// The lane of a pair; a new one is written with the next flush.
+    pub fn find_or_make(&mut self, queue: &str, task_type: &str) -> LaneId {
+        match self.find(queue, task_type) {
+            Some(id) => id,
+            None => self.push(queue, task_type, [0; 8], false),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// All lanes, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Lane> {
+        self.lanes.iter()
+    }
+
+    /// A lane by its number.
+    pub fn get(&self, id: LaneId) -> Option<&Lane> {
+        self.lanes.get(usize::try_from(id).ok()?.checked_sub(1)?)
+    }
+
+    /// A lane by its number, to change what is not counted.
+    pub fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.lanes.get_mut(usize::try_from(id).ok()?.checked_sub(1)?)
+    }
+
+    /// Adds to a lane's counter of a state.
+    pub fn count(&mut self, id: LaneId, status: Status, by: i64) {
+        if let Some(lane) = self.get_mut(id) {
+            lane.counts[state_number(status) as usize] += by;
+        }
+        self.touch(id);
+    }
+
+    fn touch(&mut self, id: LaneId) {
+        if let Some(lane) = self.get_mut(id)
+            && !lane.dirty
+        {
+            lane.dirty = true;
+            self.dirty.push(id);
+        }
+    }
+
+    /// The lanes whose row in the file is behind; they count as written afterwards.
+    pub fn take_dirty(&mut self) -> Vec<LaneId> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// Whether any lane's row in the file is behind.
+    pub fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Pauses or resumes a queue, also for lanes to come. Answers whether that changed anything.
+    pub fn set_paused(&mut self, queue: &str, paused: bool) -> bool {
+        let changed = if paused { self.paused.insert(queue.to_owned()) } else { self.paused.remove(queue) };
+        for lane in self.lanes.iter_mut().filter(|lane| &*lane.queue == queue) {
+            lane.paused = paused;
+        }
+        changed
+    }
+
+    /// The paused queues.
+    pub fn paused(&self) -> impl Iterator<Item = &str> {
+        self.paused.iter().map(String::as_str)
+    }
+
+    /// Tasks in a state over all lanes.
+    pub fn total(&self, status: Status) -> i64 {
+        self.lanes.iter().map(|lane| lane.in_state(status)).sum()
+    }
+}

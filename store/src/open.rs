@@ -1,0 +1,137 @@
+//! Opening connections: pragmas, schema, checks.
+
+use crate::error::OpenError;
+use crate::options::{Durability, StoreOptions};
+use crate::sql::{self, statement};
+use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationSource;
+use diesel::sqlite::Sqlite;
+use diesel::{Connection, SqliteConnection};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::path::Path;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// Older versions can corrupt a write-ahead log when a checkpoint and a writer meet.
+const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+
+/// How long a statement waits for another connection's lock, in milliseconds.
+const BUSY_MS: u32 = 5_000;
+
+/// The log is copied into the file after this many pages (of 4 KiB).
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+statement! {
+    /// The linked SQLite's version.
+    SelectVersion {} "SELECT sqlite_version()"
+}
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+fn database<E: Into<Cause>>(path: &Path, what: &'static str) -> impl FnOnce(E) -> OpenError {
+    move |source| OpenError::Database {
+        path: path.to_owned(),
+        what,
+        source: source.into(),
+    }
+}
+
+/// Makes the directory of the file, if it is missing.
+pub(crate) fn make_directory(path: &Path) -> Result<(), OpenError> {
+    let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) else { return Ok(()) };
+    std::fs::create_dir_all(directory).map_err(|source| OpenError::Io {
+        path: path.to_owned(),
+        what: "its directory cannot be made",
+        source,
+    })
+}
+
+/// The writer's connection, with the schema up to date.
+pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenError> {
+    let path = options.path.as_path();
+    let mut conn = connect(path)?;
+    check_version(&mut conn, path)?;
+    conn.batch_execute(&writer_pragmas(options)).map_err(database(path, "its settings cannot be made"))?;
+    migrate(&mut conn, path)?;
+    Ok(conn)
+}
+
+/// The writer's connection again, to a file that `writer` has opened before.
+pub(crate) fn writer_again(options: &StoreOptions) -> Result<SqliteConnection, OpenError> {
+    let path = options.path.as_path();
+    let mut conn = connect(path)?;
+    conn.batch_execute(&writer_pragmas(options)).map_err(database(path, "its settings cannot be made"))?;
+    Ok(conn)
+}
+
+/// Opens a file, without any settings.
+fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
+    SqliteConnection::establish(&path.to_string_lossy()).map_err(database(path, "it cannot be opened"))
+}
+
+/// `auto_vacuum` only takes effect before the first table, and before the switch to a write-ahead log.
+fn writer_pragmas(options: &StoreOptions) -> String {
+    let synchronous = match options.durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+    };
+    format!(
+        "PRAGMA busy_timeout = {BUSY_MS};
+         PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = {synchronous};
+         PRAGMA journal_size_limit = {wal};
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA cache_size = -{cache};
+         PRAGMA temp_store = MEMORY;
+         PRAGMA mmap_size = 0;
+         PRAGMA foreign_keys = ON;",
+        wal = options.wal_limit_bytes,
+        cache = options.cache_bytes / 1024,
+    )
+}
+
+/// A reader's settings: it never writes, and keeps little in memory.
+pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::ConnectionError> {
+    let mut conn = SqliteConnection::establish(&path.to_string_lossy())?;
+    let pragmas = format!(
+        "PRAGMA busy_timeout = {BUSY_MS};
+         PRAGMA query_only = ON;
+         PRAGMA cache_size = -8192;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA mmap_size = 0;"
+    );
+    conn.batch_execute(&pragmas).map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+fn check_version(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let found: String = sql::first(conn, SelectVersion {})
+        .map_err(database(path, "SQLite does not say its version"))?
+        .unwrap_or_default();
+    let mut numbers = found.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = [(); 3].map(|()| numbers.next().unwrap_or(0));
+    if version < OLDEST_SQLITE {
+        return Err(OpenError::SqliteTooOld {
+            path: path.to_owned(),
+            found,
+        });
+    }
+    Ok(())
+}
+
+fn migrate(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+    let what = "its schema cannot be read";
+    let applied = conn.applied_migrations().map_err(database(path, what))?;
+    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(database(path, what))?;
+    if let Some(newest) = applied.iter().max()
+        && !known.iter().any(|migration| migration.name().version() == *newest)
+    {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: newest.to_string(),
+        });
+    }
+    conn.run_pending_migrations(MIGRATIONS).map_err(database(path, "its schema cannot be brought up to date"))?;
+    Ok(())
+}

@@ -1,0 +1,6 @@
+//! The rules of a task's life as pure functions: no file, no clock.
+
+pub(crate) mod ack;
+pub(crate) mod backoff;
+pub(crate) mod policy;
+pub(crate) mod transition;

@@ -1,0 +1,144 @@
+//! What comes after an attempt that did not succeed: a table, not guesses.
+
+use super::backoff;
+use kirosu_protocol::{FailureClass, OnLost, RetryPolicy, TaskId};
+
+/// What the decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended<'a> {
+    pub task: TaskId,
+    pub class: FailureClass,
+    /// Counted attempts, this one included.
+    pub attempts: u32,
+    pub max_attempts: Option<u32>,
+    pub retry: &'a RetryPolicy,
+    pub on_lost: OnLost,
+    /// Unix milliseconds before which a retry is useless, where the provider said so.
+    pub retry_at: Option<i64>,
+    pub now: i64,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Queued again at once.
+    Again,
+    /// Scheduled for a time; `counted` says whether the attempt counts.
+    At { run_at: i64, counted: bool },
+    /// A person decides.
+    Ask,
+    /// Failed for good, until somebody retries it.
+    Dead,
+}
+
+/// How a class of failure is treated.
+enum Treatment {
+    Retry,
+    Park,
+    Ask,
+    Dead,
+    Lost,
+}
+
+fn treatment(class: FailureClass) -> Treatment {
+    match class {
+        FailureClass::ProviderError | FailureClass::Timeout | FailureClass::Crashed | FailureClass::NotAccepted => {
+            Treatment::Retry
+        }
+        FailureClass::RateLimited => Treatment::Park,
+        // Running again changes nothing until a person has logged in or installed the program.
+        FailureClass::AuthRequired | FailureClass::Missing => Treatment::Ask,
+        FailureClass::Cancelled | FailureClass::BadInput | FailureClass::RefusedByPolicy => Treatment::Dead,
+        FailureClass::Lost => Treatment::Lost,
+    }
+}
+
+/// What comes after an attempt that did not succeed.
+pub(crate) fn after_attempt(ended: &Ended<'_>) -> Next {
+    let spent = ended.max_attempts.is_some_and(|max| ended.attempts >= max);
+    match treatment(ended.class) {
+        Treatment::Dead => Next::Dead,
+        Treatment::Ask => Next::Ask,
+        // Not the task's fault: it costs no attempt and needs no retry policy.
+        Treatment::Park => Next::At {
+            run_at: ended.retry_at.unwrap_or(0).max(ended.now + delay(ended)),
+            counted: false,
+        },
+        // Who asks for no retry wants to hear of the failure at once.
+        Treatment::Retry if ended.max_attempts.is_none() || spent => Next::Dead,
+        Treatment::Retry => Next::At {
+            run_at: ended.now + delay(ended),
+            counted: true,
+        },
+        Treatment::Lost => match ended.on_lost {
+            OnLost::Fail => Next::Dead,
+            OnLost::Ask => Next::Ask,
+            OnLost::Retry if spent => Next::Dead,
+            OnLost::Retry => Next::Again,
+        },
+    }
+}
+
+fn delay(ended: &Ended<'_>) -> i64 {
+    match ended.retry_at {
+        Some(at) if at > ended.now => at - ended.now,
+        _ => backoff::delay_ms(ended.retry, ended.task, ended.attempts),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(class: FailureClass, max_attempts: Option<u32>, attempts: u32) -> Next {
+        let retry = RetryPolicy {
+            initial_ms: 1000,
+            max_ms: 1000,
+            factor: 1.0,
+        };
+        after_attempt(&Ended {
+            task: 1,
+            class,
+            attempts,
+            max_attempts,
+            retry: &retry,
+            on_lost: OnLost::Retry,
+            retry_at: Some(9_000),
+            now: 5_000,
+        })
+    }
+
+    #[test]
+    fn each_class_has_its_treatment() {
+        for class in FailureClass::ALL {
+            let plain = next(class, None, 1);
+            let retried = next(class, Some(2), 1);
+            let spent = next(class, Some(2), 2);
+            let expected = match class {
+                FailureClass::ProviderError
+                | FailureClass::Timeout
+                | FailureClass::Crashed
+                | FailureClass::NotAccepted => {
+                    let again = Next::At {
+                        run_at: 9_000,
+                        counted: true,
+                    };
+                    (Next::Dead, again, Next::Dead)
+                }
+                FailureClass::RateLimited => {
+                    let parked = Next::At {
+                        run_at: 9_000,
+                        counted: false,
+                    };
+                    (parked, parked, parked)
+                }
+                FailureClass::AuthRequired | FailureClass::Missing => (Next::Ask, Next::Ask, Next::Ask),
+                FailureClass::Cancelled | FailureClass::BadInput | FailureClass::RefusedByPolicy => {
+                    (Next::Dead, Next::Dead, Next::Dead)
+                }
+                FailureClass::Lost => (Next::Again, Next::Again, Next::Dead),
+            };
+            assert_eq!((plain, retried, spent), expected, "{class:?}");
+        }
+    }
+}

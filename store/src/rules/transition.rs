@@ -1,0 +1,109 @@
+//! The steps of a task's life, each a change of the hot row.
+
+use super::policy::Next;
+use crate::row::{Flags, TaskRow};
+use kirosu_protocol::Status;
+use std::sync::Arc;
+
+/// Where a task goes that nothing but its own conditions holds back: to a person, to wait for others, for its time, or
+/// to the queue.
+pub(crate) fn waiting_state(row: &TaskRow, now: i64) -> Status {
+    if row.flags.has(Flags::NEEDS_APPROVAL) && !row.flags.has(Flags::APPROVED) {
+        Status::AwaitingApproval
+    } else if row.blocked_by > 0 {
+        Status::Blocked
+    } else if row.run_at.is_some_and(|at| at > now) {
+        Status::Scheduled
+    } else {
+        Status::Queued
+    }
+}
+
+/// Hands the task out. The fence grows, so that nobody who held it before can change it.
+pub(crate) fn lease(row: &mut TaskRow, worker: Arc<str>, session: Option<Arc<str>>, lease_ms: i64, now: i64) {
+    row.state = Status::Leased;
+    row.fence += 1;
+    row.attempts += 1;
+    row.leased_at = Some(now);
+    row.lease_ms = Some(lease_ms);
+    row.lease_until = Some(now + lease_ms);
+    row.worker = Some(worker);
+    row.session = session;
+    row.flags.clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED | Flags::LOST);
+    row.updated_at = now;
+}
+
+/// Ends whatever lease there is; who held it stays readable.
+fn end_lease(row: &mut TaskRow, now: i64) {
+    row.lease_until = None;
+    row.session = None;
+    row.flags.clear(Flags::LOST);
+    row.updated_at = now;
+}
+
+/// Ends the task.
+pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) {
+    end_lease(row, now);
+    row.state = status;
+    row.run_at = None;
+    row.finished_at = Some(now);
+    row.flags.clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED);
+    row.flags.set(told_by);
+}
+
+/// After an attempt that did not succeed: what the policy says.
+pub(crate) fn attempt_failed(row: &mut TaskRow, next: Next, now: i64) {
+    match next {
+        Next::Dead => finish(row, Status::Failed, Flags::TOLD_BY_ATTEMPT, now),
+        Next::Again => {
+            end_lease(row, now);
+            row.state = Status::Queued;
+        }
+        Next::At { run_at, counted } => {
+            end_lease(row, now);
+            row.state = Status::Scheduled;
+            row.run_at = Some(run_at);
+            row.flags.set(Flags::TOLD_BY_ATTEMPT);
+            if !counted {
+                row.attempts = row.attempts.saturating_sub(1);
+            }
+        }
+        Next::Ask => {
+            end_lease(row, now);
+            row.state = Status::AwaitingApproval;
+            row.flags.clear(Flags::APPROVED);
+            row.flags.set(Flags::TOLD_BY_ATTEMPT);
+        }
+    }
+}
+
+/// The lease is given back and costs nothing.
+pub(crate) fn give_back(row: &mut TaskRow, delay_ms: i64, now: i64) {
+    end_lease(row, now);
+    row.attempts = row.attempts.saturating_sub(1);
+    if delay_ms > 0 {
+        row.state = Status::Scheduled;
+        row.run_at = Some(now + delay_ms);
+    } else {
+        row.state = Status::Queued;
+    }
+}
+
+/// A finished task comes back, as if it had just been enqueued; its attempts' rows stay.
+pub(crate) fn retry(row: &mut TaskRow, now: i64) {
+    end_lease(row, now);
+    row.attempts = 0;
+    row.run_at = None;
+    row.worker = None;
+    row.finished_at = None;
+    row.flags.clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::REJECTED);
+    row.flags.set(Flags::RETRIED);
+    row.state = waiting_state(row, now);
+}
+
+/// A person lets it run.
+pub(crate) fn approve(row: &mut TaskRow, now: i64) {
+    row.flags.set(Flags::APPROVED);
+    row.updated_at = now;
+    row.state = waiting_state(row, now);
+}

@@ -1,0 +1,51 @@
+//! Rows beside the hot path: idempotency keys, dependencies, progress, output, notes.
+
+use super::statement;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+statement! {
+    /// The task an idempotency key stands for.
+    SelectKey<'a> { key: &'a str => Text } "SELECT task_id FROM idempotency WHERE key = ?"
+}
+
+statement! {
+    /// Binds an idempotency key to a task.
+    InsertKey<'a> { key: &'a str => Text, task_id: i64 => BigInt }
+    "INSERT INTO idempotency (key, task_id) VALUES (?, ?)"
+}
+
+statement! {
+    /// One task waits for another.
+    InsertDependency { depends_on: i64 => BigInt, task_id: i64 => BigInt }
+    "INSERT INTO dependency (depends_on, task_id) VALUES (?, ?)"
+}
+
+statement! {
+    /// Who waits for a task.
+    SelectDependents { depends_on: i64 => BigInt }
+    "SELECT task_id FROM dependency WHERE depends_on = ? ORDER BY task_id"
+}
+
+statement! {
+    /// What a running task last said about how far it is.
+    PutProgress<'a> { task_id: i64 => BigInt, fence: i64 => BigInt, data: &'a str => Text, at: i64 => BigInt }
+    "INSERT OR REPLACE INTO progress (task_id, fence, data, at) VALUES (?, ?, ?, ?)"
+}
+
+statement! {
+    /// A piece of output; sent twice, it is kept once.
+    InsertOutput<'a> { task_id: i64 => BigInt, fence: i64 => BigInt, chunk: i64 => BigInt, text: &'a str => Text }
+    "INSERT OR IGNORE INTO output (task_id, fence, chunk, text) VALUES (?, ?, ?, ?)"
+}
+
+statement! {
+    /// How many bytes of output an attempt has.
+    SelectOutputBytes { task_id: i64 => BigInt, fence: i64 => BigInt }
+    "SELECT coalesce(sum(octet_length(text)), 0) FROM output WHERE task_id = ? AND fence = ?"
+}
+
+statement! {
+    /// Result and error of a task that no attempt tells.
+    PutNote<'a> { task_id: i64 => BigInt, result: Option<&'a str> => Nullable<Text>, error: Option<&'a str> => Nullable<Text> }
+    "INSERT OR REPLACE INTO note (task_id, result, error) VALUES (?, ?, ?)"
+}

@@ -1,0 +1,32 @@
+//! What people decide.
+
+use super::statement;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+statement! {
+    /// A person's decision about a task.
+    InsertDecision<'a> {
+        task_id: i64 => BigInt,
+        fence: i64 => BigInt,
+        verdict: &'a str => Text,
+        by: Option<&'a str> => Nullable<Text>,
+        reason: Option<&'a str> => Nullable<Text>,
+        at: i64 => BigInt,
+    } "INSERT INTO decision (task_id, fence, verdict, by, reason, at) VALUES (?, ?, ?, ?, ?, ?)"
+}
+
+statement! {
+    /// Stops handing out a queue's tasks.
+    InsertPaused<'a> { queue: &'a str => Text, since: i64 => BigInt }
+    "INSERT OR IGNORE INTO paused_queue (queue, since) VALUES (?, ?)"
+}
+
+statement! {
+    /// Hands out a queue's tasks again.
+    DeletePaused<'a> { queue: &'a str => Text } "DELETE FROM paused_queue WHERE queue = ?"
+}
+
+statement! {
+    /// The paused queues.
+    SelectPaused {} "SELECT queue FROM paused_queue"
+}

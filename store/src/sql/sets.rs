@@ -1,0 +1,141 @@
+//! Statements over many tasks: deadlines, sessions, retry of all, pruning.
+
+use super::{FromRow, int, statement};
+use crate::sql::task::hot_columns;
+use diesel::QueryResult;
+use diesel::row::Row;
+use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::Sqlite;
+
+statement! {
+    /// Leases that ended at or before a time.
+    SelectExpired { until: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT id FROM task WHERE state = 4 AND lease_until <= ? ORDER BY lease_until LIMIT ?"
+}
+
+statement! {
+    /// The earliest lease deadline.
+    SelectNextExpiry {} "SELECT lease_until FROM task WHERE state = 4 ORDER BY lease_until LIMIT 1"
+}
+
+statement! {
+    /// Scheduled tasks whose time has come.
+    SelectDue { until: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT id FROM task WHERE state = 2 AND run_at <= ? ORDER BY run_at LIMIT ?"
+}
+
+statement! {
+    /// The earliest scheduled time.
+    SelectNextDue {} "SELECT run_at FROM task WHERE state = 2 ORDER BY run_at LIMIT 1"
+}
+
+statement! {
+    /// The leases of a session.
+    SelectSessionTasks<'a> { session: &'a str => Text }
+    "SELECT id FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id"
+}
+
+statement! {
+    /// All live leases.
+    SelectLeased {} concat!("SELECT ", hot_columns!(), " FROM task WHERE state = 4 ORDER BY lease_until")
+}
+
+statement! {
+    /// The live leases of a session.
+    SelectSessionLeased<'a> { session: &'a str => Text }
+    concat!("SELECT ", hot_columns!(), " FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id")
+}
+
+/// Where `retry` sends a task: to a person, to wait for others, or to the queue. The bits are those of `Flags`.
+macro_rules! retry_target {
+    () => {
+        "CASE WHEN flags & 8 <> 0 AND flags & 16 = 0 THEN 3 WHEN blocked_by > 0 THEN 1 ELSE 0 END"
+    };
+}
+
+statement! {
+    /// How many failed tasks of each lane `retry_failed` sends where.
+    SelectFailedCounts {}
+    concat!("SELECT lane, ", retry_target!(), " AS target, count(*) FROM task \
+             WHERE state <> 0 AND state <> 4 AND state = 6 GROUP BY lane, target")
+}
+
+/// How many tasks of a lane go to a state.
+pub(crate) struct LaneShift {
+    pub lane: i64,
+    pub target: i64,
+    pub count: i64,
+}
+
+impl FromRow for LaneShift {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<LaneShift> {
+        Ok(LaneShift {
+            lane: int(row, 0)?,
+            target: int(row, 1)?,
+            count: int(row, 2)?,
+        })
+    }
+}
+
+statement! {
+    /// The first failed tasks, by id.
+    SelectFailed { limit: i64 => BigInt }
+    concat!("SELECT ", hot_columns!(), " FROM task WHERE state <> 0 AND state <> 4 AND state = 6 ORDER BY id LIMIT ?")
+}
+
+statement! {
+    /// Every failed task again. 3 are the flags that say where result and error are, 32 is `REJECTED`, 64 `RETRIED`, 512 `LOST`.
+    RetryFailed { now: i64 => BigInt }
+    concat!("UPDATE task SET state = ", retry_target!(), ", attempts = 0, run_at = NULL, lease_until = NULL, \
+             session = NULL, worker = NULL, finished_at = NULL, flags = (flags & ~(3 | 32 | 512)) | 64, updated_at = ? \
+             WHERE state <> 0 AND state <> 4 AND state = 6")
+}
+
+statement! {
+    /// Finished tasks of a state from an id on, to see which are old enough.
+    SelectFinished { state: i64 => BigInt, after: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT id, lane, coalesce(finished_at, updated_at), flags FROM task \
+     WHERE state <> 0 AND state <> 4 AND state = ? AND id > ? ORDER BY id LIMIT ?"
+}
+
+/// A finished task that may be old enough to be pruned.
+pub(crate) struct Finished {
+    pub id: i64,
+    pub lane: i64,
+    pub at: i64,
+    pub flags: i64,
+}
+
+impl FromRow for Finished {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Finished> {
+        Ok(Finished {
+            id: int(row, 0)?,
+            lane: int(row, 1)?,
+            at: int(row, 2)?,
+            flags: int(row, 3)?,
+        })
+    }
+}
+
+/// Defines the deletion of one task's rows from one table.
+macro_rules! delete {
+    ($($name:ident $text:literal),* $(,)?) => {
+        $(statement! {
+            #[doc = concat!("`", $text, "`")]
+            $name { id: i64 => BigInt } $text
+        })*
+    };
+}
+
+delete! {
+    DeleteTask "DELETE FROM task WHERE id = ?",
+    DeleteKey "DELETE FROM idempotency WHERE key = (SELECT idempotency_key FROM task_input WHERE task_id = ?)",
+    DeleteInput "DELETE FROM task_input WHERE task_id = ?",
+    DeleteAttempts "DELETE FROM attempt WHERE task_id = ?",
+    DeleteNote "DELETE FROM note WHERE task_id = ?",
+    DeleteDecisions "DELETE FROM decision WHERE task_id = ?",
+    DeleteDependencies "DELETE FROM dependency WHERE task_id = ?",
+    DeleteDependents "DELETE FROM dependency WHERE depends_on = ?",
+    DeleteProgress "DELETE FROM progress WHERE task_id = ?",
+    DeleteOutput "DELETE FROM output WHERE task_id = ?",
+}

@@ -1,0 +1,23 @@
+//! Transactions.
+
+use super::statement;
+
+statement! {
+    /// Begins a write transaction.
+    Begin {} "BEGIN IMMEDIATE"
+}
+
+statement! {
+    /// Makes it durable.
+    Commit {} "COMMIT"
+}
+
+statement! {
+    /// Undoes it.
+    Rollback {} "ROLLBACK"
+}
+
+statement! {
+    /// A sound copy of the file.
+    VacuumInto<'a> { target: &'a str => diesel::sql_types::Text } "VACUUM INTO ?"
+}

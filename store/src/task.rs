@@ -1,0 +1,45 @@
+//! A task as clients see it, from its rows.
+
+use crate::row::{Input, TaskRow};
+use kirosu_protocol::Task;
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// A task as clients see it.
+pub(crate) fn task_of(
+    row: &TaskRow,
+    input: Input,
+    queue: &str,
+    task_type: &str,
+    result: Option<String>,
+    error: Option<String>,
+) -> Task {
+    Task {
+        task_id: row.id,
+        prompt: input.prompt,
+        system_prompt: input.system_prompt,
+        task_type: task_type.to_owned(),
+        status: row.state,
+        created_at: seconds(row.created_at),
+        updated_at: seconds(row.updated_at),
+        leased_until: row.lease_until.map(seconds),
+        worker_id: row.worker.as_deref().map(str::to_owned),
+        result,
+        error,
+        fence: row.fence,
+        queue: queue.to_owned(),
+        priority: row.priority,
+        attempts: row.attempts,
+        max_attempts: row.max_attempts,
+        run_at: row.run_at.map(seconds),
+        finished_at: row.finished_at.map(seconds),
+        timeout_ms: input.options.timeout_ms,
+        parent_id: input.options.parent_id,
+        provider: input.options.provider,
+        model: input.options.model,
+        workdir: input.options.workdir,
+        metadata: input.options.metadata,
+    }
+}
