@@ -328,7 +328,7 @@ impl DynamicHandle {
         let cell = shared.inner().children.get(&id.into()).cloned();
         match cell {
             Some(cell) => {
-                cell.order(order::KILL);
+                cell.order(GONE);
                 true
             }
             None => false,
@@ -361,6 +361,9 @@ impl std::fmt::Debug for DynamicHandle {
 
 const CAPACITY: usize = 1024;
 
+/// Killed for good: whatever its restart policy says.
+const GONE: u8 = order::KILL | order::REMOVE;
+
 struct DynamicKeeper {
     shared: Arc<DynShared>,
     delays: Option<Delays>,
@@ -369,17 +372,16 @@ struct DynamicKeeper {
 impl Keeper for DynamicKeeper {
     fn started(&mut self, _: &ChildCell) {}
 
-    fn decide(&mut self, cell: &ChildCell, reason: &ExitReason) -> After {
+    fn decide(&mut self, cell: &ChildCell, reason: &ExitReason, asked: bool) -> After {
         let shared = &self.shared;
-        let stays = match shared.restart {
-            Restart::Permanent => *reason != ExitReason::Stopped,
-            Restart::Transient => reason.is_abnormal(),
-            Restart::Temporary => false,
-        };
-        if !stays || !shared.is_open() {
+        if asked || !shared.is_open() {
             return After::End;
         }
-        let name = cell.path();
+        // A path costs an allocation, and most children are temporary.
+        let name = match shared.restart {
+            Restart::Temporary => return After::End,
+            Restart::Permanent | Restart::Transient => cell.path(),
+        };
         let ended = Ended {
             child: &name,
             restart: shared.restart,
@@ -389,7 +391,8 @@ impl Keeper for DynamicKeeper {
         };
         let delays = self.delays.get_or_insert_with(|| shared.backoff.delays());
         let now = cell.world().clock.now();
-        match shared.inner().machine.on_exit(&ended, delays, now) {
+        let verdict = shared.inner().machine.on_exit(&ended, delays, now);
+        match verdict {
             Verdict::Leave => After::End,
             Verdict::Restart { after } => {
                 shared.restarts.fetch_add(1, Ordering::Relaxed);
@@ -481,7 +484,7 @@ impl Drop for DynamicSupervisor {
                 let _inner = self.shared.inner();
                 self.shared.open.store(false, Ordering::Release);
             }
-            self.shared.order_all(order::KILL);
+            self.shared.order_all(GONE);
         }
     }
 }
@@ -504,7 +507,7 @@ impl Handler<News> for DynamicSupervisor {
                 ctx.run_later(self.shared.grace, move |_, _| {
                     if cell.starts() == starts && cell.state().is_live() {
                         tracing::warn!(child = %cell.path(), "has not stopped within its grace: killing it");
-                        cell.order(order::KILL);
+                        cell.order(GONE);
                     }
                 });
             }
@@ -530,7 +533,7 @@ impl DynamicSupervisor {
         self.shared.order_all(order::STOP);
         ctx.run_later(self.shared.grace, |supervisor, ctx| {
             tracing::warn!(supervisor = %supervisor.child.path(), left = supervisor.shared.inner().children.len(), "children have not stopped within their grace: killing them");
-            supervisor.shared.order_all(order::KILL);
+            supervisor.shared.order_all(GONE);
             ctx.run_later(SLACK, |supervisor, ctx| {
                 tracing::error!(supervisor = %supervisor.child.path(), "children do not come back to be dropped: going on without them");
                 supervisor.child.finish(ctx);

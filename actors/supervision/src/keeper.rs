@@ -41,7 +41,7 @@ impl Keeper for ChildKeeper {
         self.tell(cell, What::Started);
     }
 
-    fn decide(&mut self, cell: &ChildCell, _: &ExitReason) -> After {
+    fn decide(&mut self, cell: &ChildCell, _: &ExitReason, _: bool) -> After {
         if self.restart == Restart::Temporary || cell.world().is_closing() {
             After::End
         } else {

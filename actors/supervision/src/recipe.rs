@@ -142,9 +142,13 @@ impl Recipe {
 
     /// Takes the place of a child away and closes its mailbox.
     pub(crate) fn remove(&self, key: u64) {
-        let mut slots = self.slots();
-        if let Some(at) = slots.list.iter().position(|slot| slot.key == key) {
-            let slot = slots.list.remove(at);
+        let removed = {
+            let mut slots = self.slots();
+            let at = slots.list.iter().position(|slot| slot.key == key);
+            at.map(|at| slots.list.remove(at))
+        };
+        // Dropped outside of the lock: an unused factory may own anything.
+        if let Some(slot) = removed {
             slot.cell.order(order::KILL | order::REMOVE);
         }
     }
@@ -206,6 +210,7 @@ impl Drop for RecipeOwner {
         for key in self.0.keys().into_iter().rev() {
             self.0.remove(key);
         }
-        self.0.slots().waiting.clear();
+        let waiting = std::mem::take(&mut self.0.slots().waiting);
+        drop(waiting);
     }
 }

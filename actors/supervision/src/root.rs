@@ -114,7 +114,7 @@ struct RootKeeper {
 impl Keeper for RootKeeper {
     fn started(&mut self, _: &ChildCell) {}
 
-    fn decide(&mut self, _: &ChildCell, _: &ExitReason) -> After {
+    fn decide(&mut self, _: &ChildCell, _: &ExitReason, _: bool) -> After {
         After::End
     }
 

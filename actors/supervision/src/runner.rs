@@ -41,7 +41,8 @@ pub(crate) enum After {
 /// Whoever keeps the child: decides after an end, and hears what happens.
 pub(crate) trait Keeper: 'static {
     fn started(&mut self, cell: &ChildCell);
-    fn decide(&mut self, cell: &ChildCell, reason: &ExitReason) -> After;
+    /// `asked`: it had been ordered to stop.
+    fn decide(&mut self, cell: &ChildCell, reason: &ExitReason, asked: bool) -> After;
     /// The incarnation is gone and `after` is in force.
     fn ended(&mut self, cell: &Arc<ChildCell>, reason: ExitReason, after: After);
     /// The future is dropped without having ended: its thread ends.
@@ -155,6 +156,7 @@ where
     /// Ends the incarnation, does what the keeper decides, then tells it.
     fn end(&mut self, reason: ExitReason) {
         let incarnation = self.cell.incarnation();
+        let asked = self.cell.has_order(order::STOP);
         self.phase = Phase::Idle;
         self.cell
             .clear(order::STOP | order::KILL | order::INJECT | order::GRACEFUL);
@@ -162,7 +164,7 @@ where
         let after = if self.cell.has_order(order::REMOVE) {
             After::End
         } else {
-            self.keeper.decide(&self.cell, &reason)
+            self.keeper.decide(&self.cell, &reason, asked)
         };
         let rest = match reason {
             ExitReason::GaveUp(_) => State::GaveUp,

@@ -190,3 +190,19 @@ fn children_come_and_go_at_run_time() {
         assert!(handle.start_child(late).await.is_err());
     });
 }
+
+#[test]
+fn a_temporary_child_stopped_with_its_group_does_not_come_back() {
+    run(|log| async move {
+        let (a, a_addr) = quiet("a", &log);
+        let (once, once_addr) = quiet("once", &log);
+        let spec = SupervisorSpec::new("root").strategy(Strategy::OneForAll);
+        let root = root(spec.child(once.restart(Restart::Temporary)).child(a));
+        once_addr.send(Which).await.unwrap();
+        a_addr.do_send(Fail("no luck"));
+        assert_eq!(a_addr.send(Which).await.unwrap(), 1);
+        assert!(!once_addr.connected());
+        assert_eq!(root.tree().snapshot().count(), 2);
+        root.shutdown().await;
+    });
+}
