@@ -91,15 +91,24 @@ pub(crate) struct Core {
 
 impl Core {
     /// Reads what is kept in memory: the small tables and the ends of indexes, never the tasks.
-    pub fn load(mut conn: SqliteConnection, options: Arc<StoreOptions>, parked: Parked) -> QueryResult<Core> {
+    pub fn load(
+        mut conn: SqliteConnection,
+        options: Arc<StoreOptions>,
+        parked: Parked,
+    ) -> QueryResult<Core> {
         let c = &mut conn;
-        let lanes = Lanes::load(sql::all(c, sql::counter::SelectLanes {})?, sql::all(c, sql::people::SelectPaused {})?);
+        let lanes = Lanes::load(
+            sql::all(c, sql::counter::SelectLanes {})?,
+            sql::all(c, sql::people::SelectPaused {})?,
+        );
         let from = Counters::first_minute(options.now_ms);
         let counters = Counters::load(
             sql::all(c, sql::counter::SelectCounters {})?,
             sql::all(c, sql::counter::SelectMinutes { from })?,
         );
-        let last_id = sql::first(c, sql::task::SelectLastId {})?.unwrap_or(0).max(counters.last_id);
+        let last_id = sql::first(c, sql::task::SelectLastId {})?
+            .unwrap_or(0)
+            .max(counters.last_id);
         let due = Due {
             lease: sql::first(c, sql::sets::SelectNextExpiry {})?,
             run: sql::first(c, sql::sets::SelectNextDue {})?,
@@ -140,7 +149,8 @@ impl Core {
     /// A write beside the hot rows.
     pub fn write<Q>(&mut self, statement: Q) -> QueryResult<usize>
     where
-        Q: diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite> + diesel::query_builder::QueryId,
+        Q: diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite>
+            + diesel::query_builder::QueryId,
     {
         self.begin()?;
         sql::run(&mut self.conn, statement)
@@ -149,7 +159,8 @@ impl Core {
     /// A task's hot row.
     pub fn row(&mut self, id: TaskId) -> QueryResult<Option<&TaskRow>> {
         if self.rows.get(id).is_none()
-            && let Some(row) = sql::first::<TaskRow, _>(&mut self.conn, sql::task::SelectTask { id })?
+            && let Some(row) =
+                sql::first::<TaskRow, _>(&mut self.conn, sql::task::SelectTask { id })?
         {
             self.rows.keep(row);
         }
@@ -180,7 +191,10 @@ impl Core {
         if row.state == Status::Queued {
             self.became_ready(&row);
         }
-        earliest(&mut self.due.run, row.run_at.filter(|_| row.state == Status::Scheduled));
+        earliest(
+            &mut self.due.run,
+            row.run_at.filter(|_| row.state == Status::Scheduled),
+        );
         self.inputs.add(row.id, input);
         self.rows.add(row);
     }
@@ -196,12 +210,20 @@ impl Core {
 
     /// Changes a row that is in memory (it was just looked at), and all that hangs on its state.
     pub fn change(&mut self, id: TaskId, step: impl FnOnce(&mut TaskRow)) {
-        let Some(row) = self.rows.change(id) else { return };
+        let Some(row) = self.rows.change(id) else {
+            return;
+        };
         let before = row.state;
         step(row);
         let (after, lane, place) = (row.state, row.lane, Place::of(row.priority, row.id));
-        earliest(&mut self.due.run, row.run_at.filter(|_| after == Status::Scheduled));
-        earliest(&mut self.due.lease, row.lease_until.filter(|_| after == Status::Leased));
+        earliest(
+            &mut self.due.run,
+            row.run_at.filter(|_| after == Status::Scheduled),
+        );
+        earliest(
+            &mut self.due.lease,
+            row.lease_until.filter(|_| after == Status::Leased),
+        );
         if before == after {
             return;
         }
@@ -211,7 +233,9 @@ impl Core {
             let attempt = (id, row.fence);
             self.outputs.remove(&attempt);
         }
-        let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.is_human()) else { return };
+        let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.is_human()) else {
+            return;
+        };
         if before == Status::Queued {
             lane.heads.remove(place);
         }
@@ -245,8 +269,11 @@ impl Core {
 
     /// Writes the end of the newest attempt of a task that is in memory.
     pub fn end_attempt(&mut self, id: TaskId, end: &End<'_>) -> QueryResult<()> {
-        let Some(row) = self.rows.get(id) else { return Ok(()) };
-        let (fence, worker, started_at, ended_at) = (row.fence, row.worker.clone(), row.leased_at, self.now);
+        let Some(row) = self.rows.get(id) else {
+            return Ok(());
+        };
+        let (fence, worker, started_at, ended_at) =
+            (row.fence, row.worker.clone(), row.leased_at, self.now);
         self.write(InsertAttempt {
             task_id: id,
             fence,
@@ -264,7 +291,10 @@ impl Core {
     /// Unix milliseconds of the next thing for the reaper to do.
     pub fn next_deadline(&self) -> Option<i64> {
         let opened = self.options.now_ms + self.options.restart_grace_ms as i64;
-        let lease = self.due.lease.map(|at| (at + self.options.lease_grace_ms as i64).max(opened));
+        let lease = self
+            .due
+            .lease
+            .map(|at| (at + self.options.lease_grace_ms as i64).max(opened));
         lease.into_iter().chain(self.due.run).min()
     }
 }
@@ -287,7 +317,10 @@ pub(crate) fn unknown_task(id: TaskId) -> Error {
 pub(crate) fn wrong_state(verb: &str, row: &TaskRow, needed: &str) -> Error {
     Error::new(
         ErrorCode::WrongState,
-        format!("cannot {verb} task {}: it is {}, {needed}", row.id, row.state),
+        format!(
+            "cannot {verb} task {}: it is {}, {needed}",
+            row.id, row.state
+        ),
     )
     .with_data(serde_json::json!({ "task_id": row.id, "status": row.state }))
 }

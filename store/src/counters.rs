@@ -65,7 +65,10 @@ impl Counters {
     pub fn take_changed(&mut self) -> Vec<(&'static str, i64)> {
         self.dirty = false;
         let named = self.named();
-        let changed = named.iter().zip(self.saved).filter(|((_, value), saved)| value != saved);
+        let changed = named
+            .iter()
+            .zip(self.saved)
+            .filter(|((_, value), saved)| value != saved);
         let changed = changed.map(|(named, _)| *named).collect();
         self.saved = named.map(|(_, value)| value);
         changed
@@ -100,7 +103,10 @@ impl Counters {
     /// Forgets minutes older than the hour; answers the first that stays when any was forgotten.
     pub fn forget_old_minutes(&mut self, now_ms: i64) -> Option<i64> {
         let first = Counters::first_minute(now_ms);
-        let old = self.minutes.first_key_value().is_some_and(|(minute, _)| *minute < first);
+        let old = self
+            .minutes
+            .first_key_value()
+            .is_some_and(|(minute, _)| *minute < first);
         old.then(|| {
             self.minutes = self.minutes.split_off(&first);
             first
@@ -132,5 +138,9 @@ impl Counters {
 
 /// `sum / count`, rounded to 2 digits; 0 when there is nothing to divide by.
 fn ratio(sum: f64, count: i64) -> f64 {
-    if count == 0 { 0.0 } else { (sum / count as f64 * 100.0).round() / 100.0 }
+    if count == 0 {
+        0.0
+    } else {
+        (sum / count as f64 * 100.0).round() / 100.0
+    }
 }

@@ -17,7 +17,9 @@ impl Core {
         }
         self.begin()?;
         for id in self.rows.take_dirty() {
-            let Some((row, before)) = self.rows.writing(id) else { continue };
+            let Some((row, before)) = self.rows.writing(id) else {
+                continue;
+            };
             match before {
                 Some(guard) => update(&mut self.conn, row, guard)?,
                 None => {
@@ -31,7 +33,9 @@ impl Core {
     }
 
     fn insert_input(&mut self, id: TaskId) -> QueryResult<()> {
-        let Some(input) = self.inputs.get(id) else { return Ok(()) };
+        let Some(input) = self.inputs.get(id) else {
+            return Ok(());
+        };
         let options = input.options.to_text()?;
         let statement = InsertInput {
             task_id: id,
@@ -42,7 +46,11 @@ impl Core {
         };
         sql::run(&mut self.conn, statement)?;
         // A task that was leased before it was written needs its input no more.
-        if self.rows.get(id).is_some_and(|row| row.state == Status::Queued) {
+        if self
+            .rows
+            .get(id)
+            .is_some_and(|row| row.state == Status::Queued)
+        {
             self.inputs.written(id);
         } else {
             self.inputs.take(id);
@@ -86,7 +94,9 @@ impl Core {
     }
 
     fn flush_lane(&mut self, id: LaneId) -> QueryResult<()> {
-        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return Ok(());
+        };
         lane.dirty = false;
         if !std::mem::replace(&mut lane.saved, true) {
             let statement = InsertLane {
@@ -96,7 +106,16 @@ impl Core {
             };
             sql::run(&mut self.conn, statement)?;
         }
-        let [queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled] = lane.counts;
+        let [
+            queued,
+            blocked,
+            scheduled,
+            awaiting_approval,
+            leased,
+            done,
+            failed,
+            cancelled,
+        ] = lane.counts;
         let statement = UpdateLane {
             queued,
             blocked,
@@ -137,7 +156,11 @@ fn insert(conn: &mut SqliteConnection, row: &TaskRow) -> QueryResult<()> {
     sql::run(conn, statement).map(|_| ())
 }
 
-fn update(conn: &mut SqliteConnection, row: &TaskRow, (old_state, old_fence): (Status, Fence)) -> QueryResult<()> {
+fn update(
+    conn: &mut SqliteConnection,
+    row: &TaskRow,
+    (old_state, old_fence): (Status, Fence),
+) -> QueryResult<()> {
     let statement = UpdateTask {
         state: state_number(row.state),
         fence: row.fence,

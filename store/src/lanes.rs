@@ -66,7 +66,10 @@ impl Lanes {
     fn push(&mut self, queue: &str, task_type: &str, counts: [i64; 8], saved: bool) -> LaneId {
         let id = self.lanes.len() as LaneId + 1;
         let (queue, task_type): (Arc<str>, Arc<str>) = (queue.into(), task_type.into());
-        self.by_name.entry(queue.clone()).or_default().insert(task_type.clone(), id);
+        self.by_name
+            .entry(queue.clone())
+            .or_default()
+            .insert(task_type.clone(), id);
         self.lanes.push(Lane {
             id,
             paused: self.paused.contains(&*queue),
@@ -113,7 +116,8 @@ impl Lanes {
 
     /// A lane by its number, to change what is not counted.
     pub fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
-        self.lanes.get_mut(usize::try_from(id).ok()?.checked_sub(1)?)
+        self.lanes
+            .get_mut(usize::try_from(id).ok()?.checked_sub(1)?)
     }
 
     /// Adds to a lane's counter of a state.
@@ -145,7 +149,11 @@ impl Lanes {
 
     /// Pauses or resumes a queue, also for lanes to come. Answers whether that changed anything.
     pub fn set_paused(&mut self, queue: &str, paused: bool) -> bool {
-        let changed = if paused { self.paused.insert(queue.to_owned()) } else { self.paused.remove(queue) };
+        let changed = if paused {
+            self.paused.insert(queue.to_owned())
+        } else {
+            self.paused.remove(queue)
+        };
         for lane in self.lanes.iter_mut().filter(|lane| &*lane.queue == queue) {
             lane.paused = paused;
         }

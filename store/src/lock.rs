@@ -44,7 +44,9 @@ pub(crate) fn take(path: &Path) -> Result<Lock, OpenError> {
         }
         Err(errno) => return Err(io("its lock file cannot be locked")(errno.into())),
     }
-    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    let written = file
+        .set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(io("its lock file cannot be written"))?;
     Ok(Lock { _file: file })
 }

@@ -38,7 +38,9 @@ fn database<E: Into<Cause>>(path: &Path, what: &'static str) -> impl FnOnce(E) -
 
 /// Makes the directory of the file, if it is missing.
 pub(crate) fn make_directory(path: &Path) -> Result<(), OpenError> {
-    let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) else { return Ok(()) };
+    let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) else {
+        return Ok(());
+    };
     std::fs::create_dir_all(directory).map_err(|source| OpenError::Io {
         path: path.to_owned(),
         what: "its directory cannot be made",
@@ -51,7 +53,8 @@ pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenErr
     let path = options.path.as_path();
     let mut conn = connect(path)?;
     check_version(&mut conn, path)?;
-    conn.batch_execute(&writer_pragmas(options)).map_err(database(path, "its settings cannot be made"))?;
+    conn.batch_execute(&writer_pragmas(options))
+        .map_err(database(path, "its settings cannot be made"))?;
     migrate(&mut conn, path)?;
     Ok(conn)
 }
@@ -60,13 +63,15 @@ pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenErr
 pub(crate) fn writer_again(options: &StoreOptions) -> Result<SqliteConnection, OpenError> {
     let path = options.path.as_path();
     let mut conn = connect(path)?;
-    conn.batch_execute(&writer_pragmas(options)).map_err(database(path, "its settings cannot be made"))?;
+    conn.batch_execute(&writer_pragmas(options))
+        .map_err(database(path, "its settings cannot be made"))?;
     Ok(conn)
 }
 
 /// Opens a file, without any settings.
 fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
-    SqliteConnection::establish(&path.to_string_lossy()).map_err(database(path, "it cannot be opened"))
+    SqliteConnection::establish(&path.to_string_lossy())
+        .map_err(database(path, "it cannot be opened"))
 }
 
 /// `auto_vacuum` only takes effect before the first table, and before the switch to a write-ahead log.
@@ -101,7 +106,8 @@ pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::Connection
          PRAGMA temp_store = MEMORY;
          PRAGMA mmap_size = 0;"
     );
-    conn.batch_execute(&pragmas).map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    conn.batch_execute(&pragmas)
+        .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
 }
 
@@ -109,7 +115,9 @@ fn check_version(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenErr
     let found: String = sql::first(conn, SelectVersion {})
         .map_err(database(path, "SQLite does not say its version"))?
         .unwrap_or_default();
-    let mut numbers = found.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut numbers = found
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or(0));
     let version = [(); 3].map(|()| numbers.next().unwrap_or(0));
     if version < OLDEST_SQLITE {
         return Err(OpenError::SqliteTooOld {
@@ -125,13 +133,16 @@ fn migrate(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let applied = conn.applied_migrations().map_err(database(path, what))?;
     let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(database(path, what))?;
     if let Some(newest) = applied.iter().max()
-        && !known.iter().any(|migration| migration.name().version() == *newest)
+        && !known
+            .iter()
+            .any(|migration| migration.name().version() == *newest)
     {
         return Err(OpenError::Newer {
             path: path.to_owned(),
             found: newest.to_string(),
         });
     }
-    conn.run_pending_migrations(MIGRATIONS).map_err(database(path, "its schema cannot be brought up to date"))?;
+    conn.run_pending_migrations(MIGRATIONS)
+        .map_err(database(path, "its schema cannot be brought up to date"))?;
     Ok(())
 }

@@ -124,7 +124,9 @@ impl Parked {
     /// Lets a request wait again at its old place, after the commit that was to answer it failed.
     pub fn put_back(&mut self, waiter: Waiter, lanes: &Lanes) {
         let filter = self.filter(&waiter.ask, lanes);
-        self.filters[filter].waiting.insert(waiter.arrival, waiter.park);
+        self.filters[filter]
+            .waiting
+            .insert(waiter.arrival, waiter.park);
         self.waiters.insert(waiter.park, (filter, waiter));
     }
 
@@ -144,7 +146,9 @@ impl Parked {
     pub fn next(&mut self, lanes: &Lanes, dry: &[FilterId]) -> Option<(FilterId, &Waiter)> {
         let mut best: Option<(u64, FilterId, ParkId)> = None;
         for (id, filter) in self.filters.iter_mut().enumerate() {
-            let Some((arrival, park)) = filter.waiting.first_key_value() else { continue };
+            let Some((arrival, park)) = filter.waiting.first_key_value() else {
+                continue;
+            };
             if best.is_some_and(|(earliest, ..)| earliest < *arrival) || dry.contains(&id) {
                 continue;
             }
@@ -152,7 +156,11 @@ impl Parked {
             if filter.seen < lanes.len() {
                 filter.learn(lanes);
             }
-            if filter.lanes.iter().any(|lane| lanes.get(*lane).is_some_and(Lane::is_ready)) {
+            if filter
+                .lanes
+                .iter()
+                .any(|lane| lanes.get(*lane).is_some_and(Lane::is_ready))
+            {
                 best = Some((arrival, id, park));
             }
         }

@@ -1,29 +1,32 @@
 //! A connection that only reads.
 
-use crate::StoreError;
-use crate::query::{ListQuery, OutputChunk, Page, TaskDetail};
-use diesel::SqliteConnection;
+use crate::query::{self, ListQuery, OutputChunk, Page, TaskDetail};
+use crate::{StoreError, open};
+use diesel::connection::SimpleConnection;
+use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Fence, Task, TaskId};
 use std::path::Path;
 
 /// A connection that only reads; as many as one likes, each on its own thread. Every call is one short read
 /// transaction and sees everything that was answered before it.
 pub struct Reader {
-    pub(crate) conn: SqliteConnection,
+    conn: SqliteConnection,
 }
 
 impl Reader {
     /// Opens the file that a [`Store`](crate::Store) of this process has open.
     pub fn open(path: &Path) -> Result<Reader, StoreError> {
-        let _ = path;
-        Err(StoreError::Corrupt("not yet".into()))
+        let conn = open::reader(path).map_err(|source| StoreError::Connect {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Reader { conn })
     }
 
     /// A page of tasks, newest id first. A page can be shorter than asked though more follows
     /// (`next_before` says so): a filter by queue or type looks at a bounded number of rows a call.
     pub fn list(&mut self, query: &ListQuery) -> Result<Page, StoreError> {
-        let _ = query;
-        Err(StoreError::Corrupt("not yet".into()))
+        self.snapshot(|conn| query::list::page(conn, query))
     }
 
     /// Everything known of one task; none for an unknown id. `output_chunks`: at most this many of the last chunks.
@@ -32,14 +35,12 @@ impl Reader {
         task: TaskId,
         output_chunks: u32,
     ) -> Result<Option<TaskDetail>, StoreError> {
-        let _ = (task, output_chunks);
-        Err(StoreError::Corrupt("not yet".into()))
+        self.snapshot(|conn| query::get::detail(conn, task, output_chunks))
     }
 
     /// Those of the tasks that exist, in the order asked.
     pub fn many(&mut self, tasks: &[TaskId]) -> Result<Vec<Task>, StoreError> {
-        let _ = tasks;
-        Err(StoreError::Corrupt("not yet".into()))
+        self.snapshot(|conn| query::rows::by_ids(conn, tasks))
     }
 
     /// The output of one attempt from a chunk number on, in order, at most `limit` chunks.
@@ -50,7 +51,17 @@ impl Reader {
         from_chunk: u64,
         limit: u32,
     ) -> Result<Vec<OutputChunk>, StoreError> {
-        let _ = (task, fence, from_chunk, limit);
-        Err(StoreError::Corrupt("not yet".into()))
+        self.snapshot(|conn| query::output::chunks(conn, task, fence, from_chunk, limit))
+    }
+
+    /// Several statements that see the same state of the file.
+    fn snapshot<T>(
+        &mut self,
+        read: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+    ) -> Result<T, StoreError> {
+        self.conn.batch_execute("BEGIN")?;
+        let result = read(&mut self.conn);
+        self.conn.batch_execute("ROLLBACK")?;
+        Ok(result?)
     }
 }

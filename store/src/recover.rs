@@ -21,14 +21,22 @@ pub(crate) enum Failure {
 impl Failure {
     /// From what a panic carries.
     pub fn from_panic(payload: Box<dyn Any + Send>) -> Failure {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned());
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
         Failure::Panic(text.unwrap_or_else(|| "no message".to_owned()))
     }
 
     /// Whether the disk failed, so that trying again cannot help. diesel does not pass SQLite's code on, only its words.
     pub fn is_of_the_disk(&self) -> bool {
-        const WORDS: [&str; 5] = ["full", "disk i/o", "readonly", "malformed", "unable to open"];
+        const WORDS: [&str; 5] = [
+            "full",
+            "disk i/o",
+            "readonly",
+            "malformed",
+            "unable to open",
+        ];
         match self {
             Failure::Panic(_) => false,
             Failure::Fault(fault) => {
@@ -44,9 +52,13 @@ impl Failure {
             Failure::Fault(fault) if self.is_of_the_disk() => format!(
                 "cannot write the store: {fault}; nothing of this request was kept; see to the disk and send it again"
             ),
-            Failure::Fault(fault) => format!("cannot write the store: {fault}; nothing of this request was kept"),
+            Failure::Fault(fault) => {
+                format!("cannot write the store: {fault}; nothing of this request was kept")
+            }
             Failure::Panic(text) => {
-                format!("the store failed on this request ({text}); nothing of it was kept; please report it")
+                format!(
+                    "the store failed on this request ({text}); nothing of it was kept; please report it"
+                )
             }
         };
         Error::new(ErrorCode::Internal, message)

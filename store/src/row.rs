@@ -31,7 +31,11 @@ pub(crate) fn state_of(number: i64) -> QueryResult<Status> {
     usize::try_from(number)
         .ok()
         .and_then(|n| Status::ALL.get(n).copied())
-        .ok_or_else(|| diesel::result::Error::DeserializationError(format!("unknown task state {number}").into()))
+        .ok_or_else(|| {
+            diesel::result::Error::DeserializationError(
+                format!("unknown task state {number}").into(),
+            )
+        })
 }
 
 /// Yes-or-no facts about a task, as bits of one integer.
@@ -159,9 +163,8 @@ impl InputOptions {
     pub fn parse(text: Option<&str>) -> QueryResult<InputOptions> {
         match text {
             None => Ok(InputOptions::default()),
-            Some(text) => {
-                serde_json::from_str(text).map_err(|e| diesel::result::Error::DeserializationError(Box::new(e)))
-            }
+            Some(text) => serde_json::from_str(text)
+                .map_err(|e| diesel::result::Error::DeserializationError(Box::new(e))),
         }
     }
 
@@ -170,7 +173,9 @@ impl InputOptions {
         if *self == InputOptions::default() {
             return Ok(None);
         }
-        serde_json::to_string(self).map(Some).map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))
+        serde_json::to_string(self)
+            .map(Some)
+            .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))
     }
 }
 

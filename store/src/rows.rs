@@ -28,7 +28,9 @@ impl Hasher for IdHasher {
         }
     }
     fn write_i64(&mut self, id: i64) {
-        self.0 = (self.0 ^ id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31);
+        self.0 = (self.0 ^ id as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(31);
     }
 }
 
@@ -110,7 +112,11 @@ impl Rows {
     /// Drops what will hardly be needed again; only when nothing is dirty.
     pub fn shrink(&mut self, touched: &[TaskId]) {
         for id in touched {
-            if self.map.get(id).is_some_and(|cached| cached.row.state.is_final()) {
+            if self
+                .map
+                .get(id)
+                .is_some_and(|cached| cached.row.state.is_final())
+            {
                 self.map.remove(id);
             }
         }
@@ -121,7 +127,9 @@ impl Rows {
 
     /// Whether the file does not have the row yet.
     pub fn is_new(&self, id: TaskId) -> bool {
-        self.map.get(&id).is_some_and(|cached| cached.saved.is_none())
+        self.map
+            .get(&id)
+            .is_some_and(|cached| cached.saved.is_none())
     }
 
     /// Drops a row whose task is gone.

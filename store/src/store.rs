@@ -67,12 +67,13 @@ impl Store {
         let lock = lock::take(&options.path)?;
         let options = Arc::new(options.clone());
         let conn = open::writer(&options)?;
-        let core =
-            Core::load(conn, options.clone(), Parked::default()).map_err(|source| OpenError::Database {
+        let core = Core::load(conn, options.clone(), Parked::default()).map_err(|source| {
+            OpenError::Database {
                 path: options.path.clone(),
                 what: "its counters cannot be read",
                 source: source.into(),
-            })?;
+            }
+        })?;
         Ok(Store {
             core: Some(core),
             options,
@@ -81,11 +82,17 @@ impl Store {
     }
 
     fn core(&mut self) -> Result<&mut Core, StoreError> {
-        self.core.as_mut().ok_or_else(|| StoreError::Recover("an earlier recovery failed; open the store anew".into()))
+        self.core.as_mut().ok_or_else(|| {
+            StoreError::Recover("an earlier recovery failed; open the store anew".into())
+        })
     }
 
     /// Tries the whole batch as one transaction.
-    fn attempt(&mut self, now_ms: i64, batch: &[Command]) -> Result<Result<Applied, Failure>, StoreError> {
+    fn attempt(
+        &mut self,
+        now_ms: i64,
+        batch: &[Command],
+    ) -> Result<Result<Applied, Failure>, StoreError> {
         let core = self.core()?;
         let tried = catch_unwind(AssertUnwindSafe(|| run(core, now_ms, batch)));
         Ok(match tried {
@@ -97,7 +104,10 @@ impl Store {
 
     /// Drops the connection, which undoes what is not committed, and reads everything anew.
     fn reload(&mut self) -> Result<(), StoreError> {
-        let mut core = self.core.take().ok_or_else(|| StoreError::Recover("there is no connection".into()))?;
+        let mut core = self
+            .core
+            .take()
+            .ok_or_else(|| StoreError::Recover("there is no connection".into()))?;
         let parked = parked_before(&mut core);
         let opened_ms = core.options.now_ms;
         if core.in_tx {
@@ -107,13 +117,19 @@ impl Store {
         drop(core);
         debug_assert_eq!(opened_ms, self.options.now_ms);
         let conn = open::writer_again(&self.options).map_err(|e| StoreError::Recover(e.into()))?;
-        let core = Core::load(conn, self.options.clone(), parked).map_err(|e| StoreError::Recover(e.into()))?;
+        let core = Core::load(conn, self.options.clone(), parked)
+            .map_err(|e| StoreError::Recover(e.into()))?;
         self.core = Some(core);
         Ok(())
     }
 
     /// Undoes a failed batch; carries its commands out one by one where that can help.
-    fn recover(&mut self, now_ms: i64, batch: &[Command], failure: Failure) -> Result<Applied, StoreError> {
+    fn recover(
+        &mut self,
+        now_ms: i64,
+        batch: &[Command],
+        failure: Failure,
+    ) -> Result<Applied, StoreError> {
         tracing::error!(?failure, commands = batch.len(), "a batch was undone");
         self.reload()?;
         if failure.is_of_the_disk() || batch.len() <= 1 {
@@ -142,7 +158,10 @@ impl Store {
 
     /// The counters at a time.
     pub fn stats(&self, now_ms: i64) -> Stats {
-        self.core.as_ref().map(|core| core.counters.stats(&core.lanes, now_ms)).unwrap_or_default()
+        self.core
+            .as_ref()
+            .map(|core| core.counters.stats(&core.lanes, now_ms))
+            .unwrap_or_default()
     }
 
     /// Every pair of queue and type ever used, with its depth.
@@ -161,8 +180,12 @@ impl Store {
 
     /// The paused queues, by name.
     pub fn paused(&self) -> Vec<String> {
-        let mut paused: Vec<String> =
-            self.core.iter().flat_map(|core| core.lanes.paused()).map(str::to_owned).collect();
+        let mut paused: Vec<String> = self
+            .core
+            .iter()
+            .flat_map(|core| core.lanes.paused())
+            .map(str::to_owned)
+            .collect();
         paused.sort();
         paused
     }
@@ -202,20 +225,27 @@ impl Store {
     /// Moves the write-ahead log into the file and cuts it back as far as readers allow. For idle moments;
     /// the store also does it by itself when the log has grown beyond its limit.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
-        self.core()?.conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        self.core()?
+            .conn
+            .batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(())
     }
 
     /// Gives up to `pages` free pages of the file back to the disk, after pruning.
     pub fn shrink(&mut self, pages: u32) -> Result<(), StoreError> {
-        self.core()?.conn.batch_execute(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        self.core()?
+            .conn
+            .batch_execute(&format!("PRAGMA incremental_vacuum({pages})"))?;
         Ok(())
     }
 
     /// Writes a sound copy of the file to `target`, which must not exist.
     pub fn backup(&mut self, target: &Path) -> Result<(), StoreError> {
         let target = target.to_string_lossy();
-        sql::run(&mut self.core()?.conn, sql::tx::VacuumInto { target: &target })?;
+        sql::run(
+            &mut self.core()?.conn,
+            sql::tx::VacuumInto { target: &target },
+        )?;
         Ok(())
     }
 
@@ -259,7 +289,11 @@ fn applied(core: &mut Core, outcomes: Answers) -> Applied {
     core.parked_now.clear();
     Applied {
         outcomes,
-        woken: core.woken.drain(..).map(|(waiter, tasks)| (waiter.park, tasks)).collect(),
+        woken: core
+            .woken
+            .drain(..)
+            .map(|(waiter, tasks)| (waiter.park, tasks))
+            .collect(),
         changes: std::mem::take(&mut core.changes),
     }
 }

@@ -71,10 +71,15 @@ impl Core {
             AckStatus::Done => self.done(ack.task_id),
             AckStatus::Failed => self.attempt_failed(ack)?,
         }
-        let Some((state, fence)) = self.rows.get(ack.task_id).map(|row| (row.state, row.fence)) else {
+        let Some((state, fence)) = self.rows.get(ack.task_id).map(|row| (row.state, row.fence))
+        else {
             return Err(diesel::result::Error::NotFound);
         };
-        let reason = if state == Status::Done { "done" } else { "failed" };
+        let reason = if state == Status::Done {
+            "done"
+        } else {
+            "failed"
+        };
         self.tell(ack.task_id, reason);
         if state.is_final() {
             self.ended(ack.task_id)?;
@@ -92,13 +97,20 @@ impl Core {
         if let Some(row) = self.rows.get(id) {
             self.counters.done(row.created_at, now);
         }
-        self.change(id, |row| transition::finish(row, Status::Done, Flags::TOLD_BY_ATTEMPT, now));
+        self.change(id, |row| {
+            transition::finish(row, Status::Done, Flags::TOLD_BY_ATTEMPT, now)
+        });
     }
 
     fn attempt_failed(&mut self, ack: &Ack) -> QueryResult<()> {
         let now = self.now;
-        let retry = self.task_options(ack.task_id)?.retry.unwrap_or(self.options.retry_default);
-        let Some(row) = self.rows.get(ack.task_id) else { return Ok(()) };
+        let retry = self
+            .task_options(ack.task_id)?
+            .retry
+            .unwrap_or(self.options.retry_default);
+        let Some(row) = self.rows.get(ack.task_id) else {
+            return Ok(());
+        };
         let next = policy::after_attempt(&Ended {
             task: row.id,
             class: ack::class(ack),
@@ -109,7 +121,9 @@ impl Core {
             retry_at: ack.retry_at_ms,
             now,
         });
-        self.change(ack.task_id, |row| transition::attempt_failed(row, next, now));
+        self.change(ack.task_id, |row| {
+            transition::attempt_failed(row, next, now)
+        });
         Ok(())
     }
 }

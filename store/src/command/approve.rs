@@ -14,7 +14,8 @@ use std::sync::Arc;
 const APPROVED: &str = "Approved by human";
 /// The worker of a task that a person ended.
 const HUMAN: &str = "human";
-const NEEDED: &str = "only a human task in the queue and a task that awaits approval can be decided";
+const NEEDED: &str =
+    "only a human task in the queue and a task that awaits approval can be decided";
 
 /// What a decision is about.
 enum Matter {
@@ -51,7 +52,12 @@ impl Core {
     }
 
     /// Refuses a `human` task or one that awaits approval: it fails; sent twice, it is fine.
-    pub(crate) fn reject(&mut self, id: TaskId, reason: Option<&str>, by: Option<&str>) -> Reply<Outcome> {
+    pub(crate) fn reject(
+        &mut self,
+        id: TaskId,
+        reason: Option<&str>,
+        by: Option<&str>,
+    ) -> Reply<Outcome> {
         if self.matter(id)?.is_none() {
             let row = self.known(id)?;
             if row.flags.has(Flags::REJECTED) && row.state == Status::Failed {
@@ -82,7 +88,13 @@ impl Core {
         })
     }
 
-    fn decide(&mut self, id: TaskId, verdict: &str, by: Option<&str>, reason: Option<&str>) -> QueryResult<()> {
+    fn decide(
+        &mut self,
+        id: TaskId,
+        verdict: &str,
+        by: Option<&str>,
+        reason: Option<&str>,
+    ) -> QueryResult<()> {
         let (fence, at) = (self.rows.get(id).map_or(0, |row| row.fence), self.now);
         self.write(InsertDecision {
             task_id: id,
@@ -96,7 +108,13 @@ impl Core {
     }
 
     /// Ends a task by a person's word.
-    fn answer(&mut self, id: TaskId, status: Status, result: Option<&str>, error: Option<&str>) -> QueryResult<()> {
+    fn answer(
+        &mut self,
+        id: TaskId,
+        status: Status,
+        result: Option<&str>,
+        error: Option<&str>,
+    ) -> QueryResult<()> {
         let now = self.now;
         self.write(PutNote {
             task_id: id,
@@ -109,7 +127,11 @@ impl Core {
         self.change(id, |row| {
             transition::finish(row, status, Flags::TOLD_BY_NOTE, now);
             row.worker = Some(Arc::from(HUMAN));
-            row.flags.set(if status == Status::Done { Flags::APPROVED } else { Flags::REJECTED });
+            row.flags.set(if status == Status::Done {
+                Flags::APPROVED
+            } else {
+                Flags::REJECTED
+            });
         });
         Ok(())
     }

@@ -13,7 +13,10 @@ impl Core {
         let row = self.known(id)?;
         let mut leases = Vec::new();
         if row.state == Status::Cancelled {
-            return Ok(Outcome::Ended { leases, more: false });
+            return Ok(Outcome::Ended {
+                leases,
+                more: false,
+            });
         }
         if row.state.is_final() {
             return Err(wrong_state("cancel", row, "it has ended already").into());
@@ -29,10 +32,15 @@ impl Core {
             self.end_attempt(id, &end)?;
             told_by = Flags::TOLD_BY_ATTEMPT;
         }
-        self.change(id, |row| transition::finish(row, Status::Cancelled, told_by, now));
+        self.change(id, |row| {
+            transition::finish(row, Status::Cancelled, told_by, now)
+        });
         self.tell(id, "cancelled");
         self.ended(id)?;
         leases.extend(self.ended_lease(id, lease));
-        Ok(Outcome::Ended { leases, more: false })
+        Ok(Outcome::Ended {
+            leases,
+            more: false,
+        })
     }
 }

@@ -17,7 +17,10 @@ impl Core {
         let more = ids.len() as i64 == limit;
         let mut count = 0;
         for id in ids {
-            if self.row(id)?.is_none_or(|row| row.state != Status::Scheduled) {
+            if self
+                .row(id)?
+                .is_none_or(|row| row.state != Status::Scheduled)
+            {
                 continue;
             }
             self.change(id, |row| {

@@ -39,9 +39,14 @@ impl Core {
     }
 
     fn find_by_key(&mut self, new: &NewTask) -> QueryResult<Option<Enqueued>> {
-        let Some(key) = &new.idempotency_key else { return Ok(None) };
+        let Some(key) = &new.idempotency_key else {
+            return Ok(None);
+        };
         let found = sql::first(&mut self.conn, SelectKey { key })?;
-        Ok(found.map(|task_id| Enqueued { task_id, existed: true }))
+        Ok(found.map(|task_id| Enqueued {
+            task_id,
+            existed: true,
+        }))
     }
 
     /// Everything that can be refused, before anything is changed.
@@ -53,7 +58,10 @@ impl Core {
             }
             for dependency in &new.depends_on {
                 if self.row(*dependency)?.is_none() {
-                    return Err(Error::invalid_params(format!("`depends_on` names unknown task {dependency}")).into());
+                    return Err(Error::invalid_params(format!(
+                        "`depends_on` names unknown task {dependency}"
+                    ))
+                    .into());
                 }
             }
         }
@@ -106,7 +114,14 @@ impl Core {
             })?;
         }
         self.add(row, input_of(new));
-        self.tell(task_id, if hopeless.is_some() { "failed" } else { "enqueued" });
+        self.tell(
+            task_id,
+            if hopeless.is_some() {
+                "failed"
+            } else {
+                "enqueued"
+            },
+        );
         Ok(Enqueued {
             task_id,
             existed: false,
@@ -114,14 +129,23 @@ impl Core {
     }
 
     /// Writes what a new task waits for. Answers how many are not done, and why it can never run, if so.
-    fn depend(&mut self, task_id: TaskId, depends_on: &[TaskId]) -> QueryResult<(u32, Option<String>)> {
+    fn depend(
+        &mut self,
+        task_id: TaskId,
+        depends_on: &[TaskId],
+    ) -> QueryResult<(u32, Option<String>)> {
         let (mut blocked_by, mut hopeless) = (0, None);
         let mut depends_on = depends_on.to_vec();
         depends_on.sort_unstable();
         depends_on.dedup();
         for depends_on in depends_on {
-            let Some(state) = self.row(depends_on)?.map(|row| row.state) else { continue };
-            self.write(InsertDependency { depends_on, task_id })?;
+            let Some(state) = self.row(depends_on)?.map(|row| row.state) else {
+                continue;
+            };
+            self.write(InsertDependency {
+                depends_on,
+                task_id,
+            })?;
             if state == Status::Done {
                 continue;
             }

@@ -21,12 +21,16 @@ impl Core {
     pub(crate) fn ended(&mut self, id: TaskId) -> QueryResult<()> {
         let mut ended = vec![id];
         while let Some(id) = ended.pop() {
-            let Some(row) = self.rows.get(id) else { continue };
+            let Some(row) = self.rows.get(id) else {
+                continue;
+            };
             let state = row.state;
             if !row.flags.has(Flags::HAS_DEPENDENTS) {
                 continue;
             }
-            for dependent in sql::all::<TaskId, _>(&mut self.conn, SelectDependents { depends_on: id })? {
+            for dependent in
+                sql::all::<TaskId, _>(&mut self.conn, SelectDependents { depends_on: id })?
+            {
                 if state == Status::Done {
                     self.unblock(dependent)?;
                 } else if self.give_up(dependent, &dependency_ended(id, state))? {
@@ -39,7 +43,9 @@ impl Core {
 
     fn unblock(&mut self, id: TaskId) -> QueryResult<()> {
         let now = self.now;
-        let Some(before) = self.row(id)?.map(|row| row.state) else { return Ok(()) };
+        let Some(before) = self.row(id)?.map(|row| row.state) else {
+            return Ok(());
+        };
         self.change(id, |row| {
             row.blocked_by = row.blocked_by.saturating_sub(1);
             if row.state == Status::Blocked && row.blocked_by == 0 {
@@ -65,7 +71,9 @@ impl Core {
             result: None,
             error: Some(error),
         })?;
-        self.change(id, |row| transition::finish(row, Status::Failed, Flags::TOLD_BY_NOTE, now));
+        self.change(id, |row| {
+            transition::finish(row, Status::Failed, Flags::TOLD_BY_NOTE, now)
+        });
         self.tell(id, "failed");
         Ok(true)
     }

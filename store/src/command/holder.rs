@@ -10,10 +10,18 @@ use serde_json::Value;
 
 impl Core {
     /// Extends a lease.
-    pub(crate) fn heartbeat(&mut self, task: TaskId, fence: Fence, lease_ms: Option<u64>) -> Reply<Outcome> {
+    pub(crate) fn heartbeat(
+        &mut self,
+        task: TaskId,
+        fence: Fence,
+        lease_ms: Option<u64>,
+    ) -> Reply<Outcome> {
         let (now, default) = (self.now, self.options.lease_ms_default as i64);
         let row = self.held("heartbeat", task, fence)?;
-        let lease_ms = lease_ms.map(|ms| ms as i64).or(row.lease_ms).unwrap_or(default);
+        let lease_ms = lease_ms
+            .map(|ms| ms as i64)
+            .or(row.lease_ms)
+            .unwrap_or(default);
         let lease_until_ms = now + lease_ms;
         self.change(task, |row| row.lease_until = Some(lease_until_ms));
         Ok(Outcome::Extended { lease_until_ms })
@@ -38,12 +46,25 @@ impl Core {
     }
 
     /// Keeps a piece of a run's output, up to the limit an attempt has.
-    pub(crate) fn output(&mut self, task: TaskId, fence: Fence, chunk: u64, text: &str) -> Reply<Outcome> {
+    pub(crate) fn output(
+        &mut self,
+        task: TaskId,
+        fence: Fence,
+        chunk: u64,
+        text: &str,
+    ) -> Reply<Outcome> {
         self.held("store output of", task, fence)?;
         let limit = self.options.output_limit_bytes;
         let kept = match self.outputs.get(&(task, fence)) {
             Some(kept) => *kept,
-            None => sql::first::<i64, _>(&mut self.conn, SelectOutputBytes { task_id: task, fence })?.unwrap_or(0) as u64,
+            None => sql::first::<i64, _>(
+                &mut self.conn,
+                SelectOutputBytes {
+                    task_id: task,
+                    fence,
+                },
+            )?
+            .unwrap_or(0) as u64,
         };
         if kept >= limit {
             self.outputs.insert((task, fence), kept);
@@ -60,7 +81,11 @@ impl Core {
         if written == 0 {
             return Ok(Outcome::Ok);
         }
-        let kept = if cut { limit } else { kept + stored.len() as u64 };
+        let kept = if cut {
+            limit
+        } else {
+            kept + stored.len() as u64
+        };
         self.outputs.insert((task, fence), kept);
         self.changes.push(EventKind::Output {
             task_id: task,
@@ -74,7 +99,13 @@ impl Core {
     /// Gives a lease back; sent twice, it is fine.
     pub(crate) fn release(&mut self, task: TaskId, fence: Fence, delay_ms: u64) -> Reply<Outcome> {
         if let Err(refusal) = self.held("release", task, fence) {
-            let end: Option<AttemptEnd> = sql::first(&mut self.conn, SelectAttemptEnd { task_id: task, fence })?;
+            let end: Option<AttemptEnd> = sql::first(
+                &mut self.conn,
+                SelectAttemptEnd {
+                    task_id: task,
+                    fence,
+                },
+            )?;
             return match end {
                 Some(end) if end.outcome == "released" => Ok(Outcome::Ok),
                 _ => Err(refusal),
@@ -95,5 +126,11 @@ fn cut_to(text: &str, room: u64, limit: u64) -> (String, bool) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    (format!("{}\n[output cut here: an attempt keeps {limit} bytes]\n", &text[..end]), true)
+    (
+        format!(
+            "{}\n[output cut here: an attempt keeps {limit} bytes]\n",
+            &text[..end]
+        ),
+        true,
+    )
 }

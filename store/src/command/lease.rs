@@ -34,7 +34,8 @@ impl Core {
         let tasks = self.grant(ask, session, filter)?;
         match park {
             Some(park) if tasks.is_empty() && ask.wait_ms > 0 => {
-                self.parked.park(park, ask.clone(), session.map(str::to_owned), filter);
+                self.parked
+                    .park(park, ask.clone(), session.map(str::to_owned), filter);
                 self.parked_now.push(park);
                 Ok(Outcome::Parked)
             }
@@ -47,7 +48,9 @@ impl Core {
         self.ready_news = false;
         let mut dry = Vec::new();
         while self.parked.len() > 0 {
-            let Some((filter, waiter)) = self.parked.next(&self.lanes, &dry) else { break };
+            let Some((filter, waiter)) = self.parked.next(&self.lanes, &dry) else {
+                break;
+            };
             let (park, ask, session) = (waiter.park, waiter.ask.clone(), waiter.session.clone());
             let tasks = self.grant(&ask, session.as_deref(), filter)?;
             if tasks.is_empty() {
@@ -59,23 +62,35 @@ impl Core {
         Ok(())
     }
 
-    fn grant(&mut self, ask: &LeaseAsk, session: Option<&str>, filter: FilterId) -> QueryResult<Vec<Task>> {
+    fn grant(
+        &mut self,
+        ask: &LeaseAsk,
+        session: Option<&str>,
+        filter: FilterId,
+    ) -> QueryResult<Vec<Task>> {
         let mut tasks = Vec::new();
         let mut names: Option<(Arc<str>, Option<Arc<str>>)> = None;
         let lease_ms = ask.lease_ms.unwrap_or(self.options.lease_ms_default) as i64;
         while tasks.len() < ask.max_tasks as usize {
-            let Some((lane, place)) = self.best(filter)? else { break };
-            if self.row(place.id)?.is_none_or(|row| row.state != Status::Queued) {
+            let Some((lane, place)) = self.best(filter)? else {
+                break;
+            };
+            if self
+                .row(place.id)?
+                .is_none_or(|row| row.state != Status::Queued)
+            {
                 // The head is not what the file says: forget the heads, look again.
                 if let Some(lane) = self.lanes.get_mut(lane) {
                     lane.heads.clear();
                 }
                 continue;
             }
-            let (worker, session) =
-                names.get_or_insert_with(|| (Arc::from(ask.worker_id.as_str()), session.map(Arc::from)));
+            let (worker, session) = names
+                .get_or_insert_with(|| (Arc::from(ask.worker_id.as_str()), session.map(Arc::from)));
             let (worker, session, now) = (worker.clone(), session.clone(), self.now);
-            self.change(place.id, |row| transition::lease(row, worker, session, lease_ms, now));
+            self.change(place.id, |row| {
+                transition::lease(row, worker, session, lease_ms, now)
+            });
             self.tell(place.id, "leased");
             tasks.extend(self.leased_task(place.id)?);
         }
@@ -87,7 +102,9 @@ impl Core {
         let mut best: Option<(LaneId, Place)> = None;
         for index in 0..self.parked.lanes(filter).len() {
             let id = self.parked.lanes(filter)[index];
-            let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_ready()) else { continue };
+            let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_ready()) else {
+                continue;
+            };
             if lane.heads.needs_refill() {
                 self.refill(id)?;
             }
@@ -106,7 +123,10 @@ impl Core {
         let limit = REFILL as i64;
         let rows: Vec<TaskRow> = sql::all(&mut self.conn, sql::task::SelectReady { lane, limit })?;
         if let Some(lane) = self.lanes.get_mut(lane) {
-            lane.heads.refill(rows.iter().map(|row| Place::of(row.priority, row.id)), REFILL);
+            lane.heads.refill(
+                rows.iter().map(|row| Place::of(row.priority, row.id)),
+                REFILL,
+            );
         }
         for row in rows {
             self.rows.keep(row);
@@ -125,8 +145,19 @@ impl Core {
             Some(input) => Some(input),
             None => sql::first(&mut self.conn, sql::task::SelectInput { id })?,
         };
-        let Some((row, input)) = self.rows.get(id).zip(input) else { return Ok(None) };
-        let Some(lane) = self.lanes.get(row.lane) else { return Ok(None) };
-        Ok(Some(task_of(row, input, &lane.queue, &lane.task_type, None, None)))
+        let Some((row, input)) = self.rows.get(id).zip(input) else {
+            return Ok(None);
+        };
+        let Some(lane) = self.lanes.get(row.lane) else {
+            return Ok(None);
+        };
+        Ok(Some(task_of(
+            row,
+            input,
+            &lane.queue,
+            &lane.task_type,
+            None,
+            None,
+        )))
     }
 }

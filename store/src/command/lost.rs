@@ -46,12 +46,17 @@ impl Core {
                 self.give_back(id, 0)?
             });
         }
-        Ok(Outcome::Ended { leases, more: false })
+        Ok(Outcome::Ended {
+            leases,
+            more: false,
+        })
     }
 
     fn lose(&mut self, id: TaskId, why: &str) -> QueryResult<Option<EndedLease>> {
         let now = self.now;
-        let Some(row) = self.row(id)?.filter(|row| row.state == Status::Leased) else { return Ok(None) };
+        let Some(row) = self.row(id)?.filter(|row| row.state == Status::Leased) else {
+            return Ok(None);
+        };
         let (attempts, on_lost) = (row.attempts, row.flags.on_lost());
         let (id, max_attempts) = (row.id, row.max_attempts);
         let next = policy::after_attempt(&Ended {
@@ -89,7 +94,11 @@ impl Core {
     }
 
     /// Ends a live lease as given back, with a row that says so.
-    pub(crate) fn give_back(&mut self, id: TaskId, delay_ms: u64) -> QueryResult<Option<EndedLease>> {
+    pub(crate) fn give_back(
+        &mut self,
+        id: TaskId,
+        delay_ms: u64,
+    ) -> QueryResult<Option<EndedLease>> {
         let now = self.now;
         if self.row(id)?.is_none_or(|row| row.state != Status::Leased) {
             return Ok(None);
@@ -108,7 +117,10 @@ impl Core {
 
     /// The live lease of a task that is in memory.
     pub(crate) fn lease_of(&self, id: TaskId) -> Option<EndedLease> {
-        let row = self.rows.get(id).filter(|row| row.state == Status::Leased)?;
+        let row = self
+            .rows
+            .get(id)
+            .filter(|row| row.state == Status::Leased)?;
         Some(EndedLease {
             task_id: id,
             fence: row.fence,

@@ -157,7 +157,11 @@ impl Core {
             }
             Command::Ack(ack) => Outcome::Acked(self.ack(ack)?),
             Command::Acks(acks) => Outcome::Acks(self.acks(acks)?),
-            Command::Heartbeat { task, fence, lease_ms } => self.heartbeat(*task, *fence, *lease_ms)?,
+            Command::Heartbeat {
+                task,
+                fence,
+                lease_ms,
+            } => self.heartbeat(*task, *fence, *lease_ms)?,
             Command::Progress { task, fence, data } => self.progress(*task, *fence, data)?,
             Command::Output {
                 task,
@@ -165,15 +169,23 @@ impl Core {
                 chunk,
                 text,
             } => self.output(*task, *fence, *chunk, text)?,
-            Command::Release { task, fence, delay_ms } => self.release(*task, *fence, *delay_ms)?,
-            Command::ReleaseSession { session, counted } => self.release_session(session, *counted)?,
+            Command::Release {
+                task,
+                fence,
+                delay_ms,
+            } => self.release(*task, *fence, *delay_ms)?,
+            Command::ReleaseSession { session, counted } => {
+                self.release_session(session, *counted)?
+            }
             Command::ExpireDue { limit } => self.expire_due(*limit)?,
             Command::PromoteDue { limit } => self.promote_due(*limit)?,
             Command::Cancel(id) => self.cancel(*id)?,
             Command::Retry(id) => self.retry(*id)?,
             Command::RetryFailed => self.retry_failed()?,
             Command::Approve { task, by } => self.approve(*task, by.as_deref())?,
-            Command::Reject { task, reason, by } => self.reject(*task, reason.as_deref(), by.as_deref())?,
+            Command::Reject { task, reason, by } => {
+                self.reject(*task, reason.as_deref(), by.as_deref())?
+            }
             Command::PauseQueue(queue) => self.pause_queue(queue)?,
             Command::ResumeQueue(queue) => self.resume_queue(queue)?,
             Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,

@@ -3,10 +3,10 @@
 use crate::core::Core;
 use crate::outcome::Outcome;
 use crate::row::Flags;
+use crate::row::state_number;
 use crate::sql;
 use crate::sql::cold::SelectDependents;
 use crate::sql::sets::{self, Finished, SelectFinished};
-use crate::row::state_number;
 use diesel::QueryResult;
 use kirosu_protocol::{Status, TaskId};
 
@@ -21,7 +21,8 @@ impl Core {
         self.flush_rows()?;
         let (mut count, mut more) = (0, false);
         for (index, status) in FINAL.into_iter().enumerate() {
-            let (removed, next) = self.prune_status(status, self.prune_after[index], before_ms, limit)?;
+            let (removed, next) =
+                self.prune_status(status, self.prune_after[index], before_ms, limit)?;
             count += removed;
             more |= next.is_some();
             self.prune_after[index] = next.unwrap_or(0);
@@ -54,7 +55,9 @@ impl Core {
                 removed += 1;
             }
         }
-        let next = seen.last().filter(|_| seen.len() as i64 == limit && removed > 0);
+        let next = seen
+            .last()
+            .filter(|_| seen.len() as i64 == limit && removed > 0);
         Ok((removed, next.map(|task| task.id)))
     }
 
@@ -63,8 +66,16 @@ impl Core {
         if !Flags(task.flags).has(Flags::HAS_DEPENDENTS) {
             return Ok(false);
         }
-        for dependent in sql::all::<TaskId, _>(&mut self.conn, SelectDependents { depends_on: task.id })? {
-            if self.row(dependent)?.is_some_and(|row| !row.state.is_final()) {
+        for dependent in sql::all::<TaskId, _>(
+            &mut self.conn,
+            SelectDependents {
+                depends_on: task.id,
+            },
+        )? {
+            if self
+                .row(dependent)?
+                .is_some_and(|row| !row.state.is_final())
+            {
                 return Ok(true);
             }
         }

@@ -20,7 +20,14 @@ impl Core {
         match row.state {
             Status::Failed | Status::Cancelled => {}
             state if !state.is_final() && row.flags.has(Flags::RETRIED) => return Ok(Outcome::Ok),
-            _ => return Err(wrong_state("retry", row, "only failed and cancelled tasks can be retried").into()),
+            _ => {
+                return Err(wrong_state(
+                    "retry",
+                    row,
+                    "only failed and cancelled tasks can be retried",
+                )
+                .into());
+            }
         }
         self.change(id, |row| transition::retry(row, now));
         self.tell(id, "retried");
@@ -32,7 +39,10 @@ impl Core {
         self.flush_rows()?;
         let shifts: Vec<LaneShift> = sql::all(&mut self.conn, SelectFailedCounts {})?;
         if shifts.is_empty() {
-            return Ok(Outcome::Counted { count: 0, more: false });
+            return Ok(Outcome::Counted {
+                count: 0,
+                more: false,
+            });
         }
         let told: Vec<TaskRow> = sql::all(&mut self.conn, SelectFailed { limit: TOLD })?;
         let now = self.now;
@@ -41,7 +51,8 @@ impl Core {
         let mut count = 0;
         for shift in shifts {
             self.lanes.count(shift.lane, Status::Failed, -shift.count);
-            self.lanes.count(shift.lane, state_of(shift.target)?, shift.count);
+            self.lanes
+                .count(shift.lane, state_of(shift.target)?, shift.count);
             if let Some(lane) = self.lanes.get_mut(shift.lane) {
                 lane.heads.clear();
             }

@@ -1,5 +1,10 @@
 //! What readers may ask: one file a question, on connections of their own that never write.
 
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod output;
+pub(crate) mod rows;
+
 use kirosu_protocol::{Attempt, Fence, Status, Task, TaskId};
 
 /// Which tasks to list: newest id first.

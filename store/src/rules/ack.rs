@@ -22,7 +22,10 @@ pub(crate) fn class(ack: &Ack) -> FailureClass {
 pub(crate) fn is_for_live_lease(row: &TaskRow, ack: &Ack, strict_expiry: bool, now: i64) -> bool {
     row.state == Status::Leased
         && ack.fence.is_none_or(|fence| fence == row.fence)
-        && ack.worker_id.as_deref().is_none_or(|worker| row.worker.as_deref() == Some(worker))
+        && ack
+            .worker_id
+            .as_deref()
+            .is_none_or(|worker| row.worker.as_deref() == Some(worker))
         && !(strict_expiry && row.lease_until.is_some_and(|until| until < now))
 }
 
@@ -39,7 +42,12 @@ pub(crate) enum Late {
 
 /// Decides over an ack that is not for a live lease. `attempt` is the ended attempt of the ack's fence, or of the
 /// newest fence when the ack names none.
-pub(crate) fn late(row: &TaskRow, ack: &Ack, attempt: Option<&AttemptEnd>, strict_expiry: bool) -> Late {
+pub(crate) fn late(
+    row: &TaskRow,
+    ack: &Ack,
+    attempt: Option<&AttemptEnd>,
+    strict_expiry: bool,
+) -> Late {
     let foreign = ack.worker_id.as_deref().is_some_and(|worker| {
         let holder = attempt.map_or(row.worker.as_deref(), |a| a.worker.as_deref());
         holder != Some(worker)
@@ -51,13 +59,21 @@ pub(crate) fn late(row: &TaskRow, ack: &Ack, attempt: Option<&AttemptEnd>, stric
         return Late::Again(ack.fence.unwrap_or(row.fence));
     }
     match ack.fence {
-        Some(fence) if fence == row.fence && row.flags.has(Flags::LOST) && !row.state.is_final() && !strict_expiry => {
+        Some(fence)
+            if fence == row.fence
+                && row.flags.has(Flags::LOST)
+                && !row.state.is_final()
+                && !strict_expiry =>
+        {
             Late::Take
         }
         Some(_) => Late::Refuse(stale(row, ack)),
         None => Late::Refuse(Error::new(
             ErrorCode::WrongState,
-            format!("cannot ack task {}: it is {}, not leased", row.id, row.state),
+            format!(
+                "cannot ack task {}: it is {}, not leased",
+                row.id, row.state
+            ),
         )),
     }
 }

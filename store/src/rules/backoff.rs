@@ -35,7 +35,10 @@ mod tests {
         for (attempt, full) in [(1, 1000), (2, 2000), (3, 4000), (4, 5000), (60, 5000)] {
             for task in 1..200 {
                 let delay = delay_ms(&policy, task, attempt);
-                assert!((full / 2..=full).contains(&delay), "attempt {attempt}: {delay}");
+                assert!(
+                    (full / 2..=full).contains(&delay),
+                    "attempt {attempt}: {delay}"
+                );
             }
         }
     }

@@ -42,13 +42,16 @@ enum Treatment {
 
 fn treatment(class: FailureClass) -> Treatment {
     match class {
-        FailureClass::ProviderError | FailureClass::Timeout | FailureClass::Crashed | FailureClass::NotAccepted => {
-            Treatment::Retry
-        }
+        FailureClass::ProviderError
+        | FailureClass::Timeout
+        | FailureClass::Crashed
+        | FailureClass::NotAccepted => Treatment::Retry,
         FailureClass::RateLimited => Treatment::Park,
         // Running again changes nothing until a person has logged in or installed the program.
         FailureClass::AuthRequired | FailureClass::Missing => Treatment::Ask,
-        FailureClass::Cancelled | FailureClass::BadInput | FailureClass::RefusedByPolicy => Treatment::Dead,
+        FailureClass::Cancelled | FailureClass::BadInput | FailureClass::RefusedByPolicy => {
+            Treatment::Dead
+        }
         FailureClass::Lost => Treatment::Lost,
     }
 }
@@ -132,10 +135,12 @@ mod tests {
                     };
                     (parked, parked, parked)
                 }
-                FailureClass::AuthRequired | FailureClass::Missing => (Next::Ask, Next::Ask, Next::Ask),
-                FailureClass::Cancelled | FailureClass::BadInput | FailureClass::RefusedByPolicy => {
-                    (Next::Dead, Next::Dead, Next::Dead)
+                FailureClass::AuthRequired | FailureClass::Missing => {
+                    (Next::Ask, Next::Ask, Next::Ask)
                 }
+                FailureClass::Cancelled
+                | FailureClass::BadInput
+                | FailureClass::RefusedByPolicy => (Next::Dead, Next::Dead, Next::Dead),
                 FailureClass::Lost => (Next::Again, Next::Again, Next::Dead),
             };
             assert_eq!((plain, retried, spent), expected, "{class:?}");

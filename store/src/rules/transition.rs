@@ -20,7 +20,13 @@ pub(crate) fn waiting_state(row: &TaskRow, now: i64) -> Status {
 }
 
 /// Hands the task out. The fence grows, so that nobody who held it before can change it.
-pub(crate) fn lease(row: &mut TaskRow, worker: Arc<str>, session: Option<Arc<str>>, lease_ms: i64, now: i64) {
+pub(crate) fn lease(
+    row: &mut TaskRow,
+    worker: Arc<str>,
+    session: Option<Arc<str>>,
+    lease_ms: i64,
+    now: i64,
+) {
     row.state = Status::Leased;
     row.fence += 1;
     row.attempts += 1;
@@ -29,7 +35,8 @@ pub(crate) fn lease(row: &mut TaskRow, worker: Arc<str>, session: Option<Arc<str
     row.lease_until = Some(now + lease_ms);
     row.worker = Some(worker);
     row.session = session;
-    row.flags.clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED | Flags::LOST);
+    row.flags
+        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED | Flags::LOST);
     row.updated_at = now;
 }
 
@@ -47,7 +54,8 @@ pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) 
     row.state = status;
     row.run_at = None;
     row.finished_at = Some(now);
-    row.flags.clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED);
+    row.flags
+        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED);
     row.flags.set(told_by);
 }
 
@@ -96,7 +104,8 @@ pub(crate) fn retry(row: &mut TaskRow, now: i64) {
     row.run_at = None;
     row.worker = None;
     row.finished_at = None;
-    row.flags.clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::REJECTED);
+    row.flags
+        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::REJECTED);
     row.flags.set(Flags::RETRIED);
     row.state = waiting_state(row, now);
 }

@@ -15,8 +15,8 @@ pub(crate) mod tx;
 use diesel::connection::LoadConnection;
 use diesel::deserialize::FromSql;
 use diesel::query_builder::{Query, QueryFragment, QueryId};
-use diesel::row::{Field, Row};
 use diesel::result::Error;
+use diesel::row::{Field, Row};
 use diesel::sql_types::{BigInt, Nullable, Text, Untyped};
 use diesel::sqlite::Sqlite;
 use diesel::{Connection, QueryResult, SqliteConnection};
@@ -92,7 +92,10 @@ pub(crate) fn text<'a>(row: &impl Row<'a, Sqlite>, index: usize) -> QueryResult<
 }
 
 /// A text or null.
-pub(crate) fn maybe_text<'a>(row: &impl Row<'a, Sqlite>, index: usize) -> QueryResult<Option<String>> {
+pub(crate) fn maybe_text<'a>(
+    row: &impl Row<'a, Sqlite>,
+    index: usize,
+) -> QueryResult<Option<String>> {
     column::<Nullable<Text>, Option<String>>(row, index)
 }
 
@@ -116,7 +119,9 @@ where
     T: FromRow,
     Q: Query<SqlType = Untyped> + QueryFragment<Sqlite> + QueryId,
 {
-    conn.load(statement)?.map(|row| T::from_row(&row?)).collect()
+    conn.load(statement)?
+        .map(|row| T::from_row(&row?))
+        .collect()
 }
 
 /// The first row of a statement's answer.

@@ -1,0 +1,101 @@
+//! `get`: everything known of one task.
+
+use super::{Decision, OutputChunk, TaskDetail};
+use crate::query::rows;
+use crate::sql::{self, FromRow, int, maybe_text, text};
+use diesel::row::Row;
+use diesel::sqlite::Sqlite;
+use diesel::{QueryResult, SqliteConnection, sql_query};
+use kirosu_protocol::{Attempt, TaskId};
+
+/// What `get` needs of the hot row beyond the task that clients see.
+struct Held {
+    blocked_by: i64,
+    session: Option<String>,
+}
+
+impl FromRow for Held {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Held> {
+        Ok(Held {
+            blocked_by: int(row, 0)?,
+            session: maybe_text(row, 1)?,
+        })
+    }
+}
+
+impl FromRow for Attempt {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Attempt> {
+        let usage = maybe_text(row, 6)?;
+        Ok(Attempt {
+            fence: int(row, 0)?,
+            worker_id: maybe_text(row, 1)?,
+            started_at: int(row, 2)? as f64 / 1000.0,
+            ended_at: int(row, 3)? as f64 / 1000.0,
+            outcome: text(row, 4)?,
+            error: maybe_text(row, 5)?,
+            usage: usage.and_then(|usage| serde_json::from_str(&usage).ok()),
+        })
+    }
+}
+
+impl FromRow for Decision {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Decision> {
+        Ok(Decision {
+            verdict: text(row, 0)?,
+            by: maybe_text(row, 1)?,
+            reason: maybe_text(row, 2)?,
+            at_ms: int(row, 3)?,
+            fence: int(row, 4)?,
+        })
+    }
+}
+
+/// Everything known of one task, with at most so many of the last output chunks.
+pub(crate) fn detail(
+    conn: &mut SqliteConnection,
+    id: TaskId,
+    chunks: u32,
+) -> QueryResult<Option<TaskDetail>> {
+    let Some(task) = rows::by_ids(conn, &[id])?.pop() else {
+        return Ok(None);
+    };
+    let held: Option<Held> = sql::first(
+        conn,
+        sql_query(format!(
+            "SELECT blocked_by, session FROM task WHERE id = {id}"
+        )),
+    )?;
+    let attempts = format!(
+        "SELECT fence, worker, started_at, ended_at, outcome, error, usage FROM attempt WHERE task_id = {id} ORDER BY fence"
+    );
+    let depends_on =
+        format!("SELECT depends_on FROM dependency WHERE task_id = {id} ORDER BY depends_on");
+    let decisions = format!(
+        "SELECT verdict, by, reason, at, fence FROM decision WHERE task_id = {id} ORDER BY id"
+    );
+    let progress: Option<String> = sql::first(
+        conn,
+        sql_query(format!(
+            "SELECT data FROM progress WHERE task_id = {id} AND fence = {}",
+            task.fence
+        )),
+    )?;
+    let mut output: Vec<OutputChunk> = sql::all(
+        conn,
+        sql_query(format!(
+            "SELECT fence, chunk, text FROM output WHERE task_id = {id} AND fence = {} ORDER BY chunk DESC LIMIT {chunks}",
+            task.fence
+        )),
+    )?;
+    output.reverse();
+    Ok(Some(TaskDetail {
+        attempts: sql::all(conn, sql_query(attempts))?,
+        depends_on: sql::all(conn, sql_query(depends_on))?,
+        decisions: sql::all(conn, sql_query(decisions))?,
+        progress: progress.and_then(|data| serde_json::from_str(&data).ok()),
+        output,
+        blocked_by: held.as_ref().map_or(0, |held| held.blocked_by as u32),
+        session: held.and_then(|held| held.session),
+        task,
+    }))
+}

@@ -1,0 +1,157 @@
+//! `list`: which tasks are on a page, newest id first, at the same cost at any size of the table.
+//!
+//! Without a status the table itself is in the right order. Settled states and leases have an index of their own. The
+//! ready index is ordered by priority within a lane, so queued tasks are merged from the newest of each lane and
+//! priority: these are few. A filter by queue or type that the index does not know looks at bounded windows of ids and
+//! may therefore answer a short page with a cursor to go on.
+
+use super::{ListQuery, Page};
+use crate::query::rows;
+use crate::row::state_number;
+use crate::sql::counter::{LaneRow, SelectLanes};
+use crate::sql::{self};
+use diesel::{QueryResult, SqliteConnection, sql_query};
+use kirosu_protocol::{Status, TaskId};
+
+/// Ids looked at in one step of a filter by lane.
+const WINDOW: TaskId = 250_000;
+/// Steps in one call.
+const WINDOWS: usize = 8;
+
+/// Which tasks a page may show.
+struct Filter {
+    status: Option<Status>,
+    /// The lanes with such tasks; none: all.
+    lanes: Option<Vec<LaneRow>>,
+    /// SQLite's sense: negative means no limit.
+    limit: i64,
+    before: TaskId,
+}
+
+/// A page of tasks.
+pub(crate) fn page(conn: &mut SqliteConnection, query: &ListQuery) -> QueryResult<Page> {
+    let last: TaskId = sql::first(conn, sql::task::SelectLastId {})?.unwrap_or(0);
+    let filter = Filter {
+        status: query.status,
+        lanes: lanes_of(conn, query)?,
+        limit: if query.limit <= 0 { -1 } else { query.limit },
+        before: query.before_id.unwrap_or(TaskId::MAX).min(last + 1),
+    };
+    let (ids, next_before) = match filter.status {
+        Some(Status::Queued) => (queued(conn, &filter)?, None),
+        _ => by_id(conn, &filter)?,
+    };
+    let full = filter.limit > 0 && ids.len() as i64 >= filter.limit;
+    Ok(Page {
+        next_before: if full {
+            ids.last().copied()
+        } else {
+            next_before
+        },
+        tasks: rows::by_ids(conn, &ids)?,
+    })
+}
+
+/// The lanes a query names, without those that have no such task.
+fn lanes_of(conn: &mut SqliteConnection, query: &ListQuery) -> QueryResult<Option<Vec<LaneRow>>> {
+    if query.queue.is_none() && query.task_type.is_none() && query.status != Some(Status::Queued) {
+        return Ok(None);
+    }
+    let mut lanes: Vec<LaneRow> = sql::all(conn, SelectLanes {})?;
+    lanes.retain(|lane| {
+        query
+            .queue
+            .as_ref()
+            .is_none_or(|queue| *queue == lane.queue)
+            && query
+                .task_type
+                .as_ref()
+                .is_none_or(|task_type| *task_type == lane.task_type)
+            && match query.status {
+                Some(status) => lane.counts[state_number(status) as usize] > 0,
+                None => lane.counts.iter().any(|count| *count > 0),
+            }
+    });
+    Ok(Some(lanes))
+}
+
+/// The newest queued tasks: of each lane and priority the newest, merged.
+fn queued(conn: &mut SqliteConnection, filter: &Filter) -> QueryResult<Vec<TaskId>> {
+    let Filter { limit, before, .. } = filter;
+    let mut ids = Vec::new();
+    for lane in filter.lanes.iter().flatten().map(|lane| lane.id) {
+        let mut below = i64::MAX;
+        loop {
+            let next = format!(
+                "SELECT priority FROM task WHERE state = 0 AND lane = {lane} AND priority < {below} \
+                 ORDER BY priority DESC LIMIT 1"
+            );
+            let Some(priority) = sql::first::<i64, _>(conn, sql_query(next))? else {
+                break;
+            };
+            let newest = format!(
+                "SELECT id FROM task WHERE state = 0 AND lane = {lane} AND priority = {priority} AND id < {before} \
+                 ORDER BY id DESC LIMIT {limit}"
+            );
+            ids.extend(sql::all::<TaskId, _>(conn, sql_query(newest))?);
+            below = priority;
+        }
+    }
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    if let Ok(limit) = usize::try_from(filter.limit) {
+        ids.truncate(limit);
+    }
+    Ok(ids)
+}
+
+/// The newest tasks of any other status, or of all; and where to go on when not everything was looked at.
+fn by_id(
+    conn: &mut SqliteConnection,
+    filter: &Filter,
+) -> QueryResult<(Vec<TaskId>, Option<TaskId>)> {
+    let state = match filter.status.map(|status| (status, state_number(status))) {
+        None => String::new(),
+        Some((Status::Leased, _)) => " AND state = 4".to_owned(),
+        Some((_, number)) => format!(" AND state <> 0 AND state <> 4 AND state = {number}"),
+    };
+    let Some(lanes) = &filter.lanes else {
+        let ids = select_ids(conn, 0, filter.before, &state, filter.limit)?;
+        return Ok((ids, None));
+    };
+    if lanes.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let list = lanes
+        .iter()
+        .map(|lane| lane.id.to_string())
+        .collect::<Vec<_>>()
+        .join(",");
+    let condition = format!("{state} AND +lane IN ({list})");
+    if filter.limit < 0 {
+        return Ok((select_ids(conn, 0, filter.before, &condition, -1)?, None));
+    }
+    let (mut ids, mut before) = (Vec::new(), filter.before);
+    for _ in 0..WINDOWS {
+        let from = (before - WINDOW).max(0);
+        let room = filter.limit - ids.len() as i64;
+        ids.extend(select_ids(conn, from, before, &condition, room)?);
+        before = from;
+        if before == 0 || ids.len() as i64 >= filter.limit {
+            break;
+        }
+    }
+    Ok((ids, (before > 1).then_some(before)))
+}
+
+fn select_ids(
+    conn: &mut SqliteConnection,
+    from: TaskId,
+    before: TaskId,
+    condition: &str,
+    limit: i64,
+) -> QueryResult<Vec<TaskId>> {
+    let text = format!(
+        "SELECT id FROM task WHERE id >= {from} AND id < {before}{condition} ORDER BY id DESC LIMIT {limit}"
+    );
+    sql::all(conn, sql_query(text))
+}
