@@ -5,7 +5,7 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::Verb;
+use super::{Verb, seconds, skip_zero};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
@@ -27,6 +27,13 @@ pub struct ReleaseAsk {
     /// Why, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How long nobody may lease the task again, in milliseconds; 0: not at all.
+    #[serde(
+        rename = "delay_seconds",
+        serialize_with = "seconds",
+        skip_serializing_if = "skip_zero"
+    )]
+    pub delay_ms: u64,
 }
 
 impl ReleaseAsk {
@@ -36,6 +43,9 @@ impl ReleaseAsk {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             worker_id: params.opt_name("worker_id", limits)?,
+            delay_ms: params
+                .opt_seconds("delay_seconds", 0..=super::DAY_MS)?
+                .unwrap_or(0),
             reason: params.opt_text("reason")?,
         })
     }

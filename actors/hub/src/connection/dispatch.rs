@@ -1,0 +1,212 @@
+//! From a request to commands for the writer, or a question to somebody else.
+
+use super::Connection;
+use super::order::Kind;
+use super::settle::{AckPart, Settling};
+use super::slots::Tag;
+use actix::prelude::*;
+use kirosu_protocol::verbs::ack::AckAsk;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::{Error, ErrorCode, Fence, Request, TaskId};
+use kirosu_store::Command;
+use std::time::Duration;
+
+/// A request may become two commands; the number of a command is twice its request's tag, plus which.
+pub(super) const FIRST: u64 = 0;
+/// See [`FIRST`].
+pub(super) const SECOND: u64 = 1;
+
+/// The writer's number of a command.
+pub(super) fn number(tag: Tag, part: u64) -> u64 {
+    tag * 2 + part
+}
+
+/// Whose work a request is.
+pub(super) fn kind_of(request: &Request) -> Kind {
+    match request {
+        Request::Enqueue(_)
+        | Request::EnqueueBatch(_)
+        | Request::Lease(_)
+        | Request::Ack(_)
+        | Request::Heartbeat(_)
+        | Request::Release(_)
+        | Request::Cancel(_)
+        | Request::Retry(_)
+        | Request::RetryFailed(_)
+        | Request::Approve(_)
+        | Request::Reject(_)
+        | Request::Stats => Kind::Change,
+        // Output and progress go by the lease's actor, and must not be overtaken by the ack that follows them.
+        Request::Progress(_) | Request::Output(_) => Kind::Question,
+        _ => Kind::Question,
+    }
+}
+
+/// What is needed for its answer beside what the writer says.
+pub(super) fn settling_of(request: &Request) -> Settling {
+    match request {
+        Request::Ack(ask) => Settling::Ack(Box::new(AckPart::of(ask))),
+        _ => Settling::Plain,
+    }
+}
+
+impl Connection {
+    /// Starts a request whose turn has come.
+    pub(super) fn start(&mut self, tag: Tag, request: Request, ctx: &mut Context<Self>) {
+        if kind_of(&request) == Kind::Question {
+            // What comes before must be under way first.
+            self.send_commands(ctx);
+            return self.ask(tag, request, ctx);
+        }
+        match request {
+            Request::Lease(ask) => self.lease(tag, ask, ctx),
+            Request::Ack(ask) => self.ack(tag, ask),
+            other => match self.command(other) {
+                Ok(command) => self.submit.push((number(tag, FIRST), command)),
+                Err(error) => self.refuse(tag, error),
+            },
+        }
+    }
+
+    fn command(&self, request: Request) -> Result<Command, Error> {
+        Ok(match request {
+            Request::Enqueue(task) => Command::Enqueue(self.timed(*task)),
+            Request::EnqueueBatch(batch) => Command::EnqueueBatch(
+                batch
+                    .tasks
+                    .into_iter()
+                    .map(|task| self.timed(task))
+                    .collect(),
+            ),
+            Request::Heartbeat(ask) => Command::Heartbeat {
+                task: ask.task_id,
+                fence: self.fence(ask.task_id, ask.fence)?,
+                lease_ms: ask.lease_ms,
+            },
+            Request::Release(ask) => Command::Release {
+                task: ask.task_id,
+                fence: self.fence(ask.task_id, ask.fence)?,
+                delay_ms: ask.delay_ms,
+            },
+            Request::Cancel(ask) => Command::Cancel(ask.task_id),
+            Request::Retry(ask) => Command::Retry(ask.task_id),
+            Request::RetryFailed(ask) => match ask.queue {
+                None => Command::RetryFailed,
+                Some(_) => return Err(unsupported("`queue` of retry_failed")),
+            },
+            Request::Approve(ask) => Command::Approve {
+                task: ask.task_id,
+                by: ask.by,
+            },
+            Request::Reject(ask) => Command::Reject {
+                task: ask.task_id,
+                reason: ask.reason,
+                by: ask.by,
+            },
+            Request::Stats => Command::Stats,
+            other => {
+                let message = format!("{} cannot be done by the writer", other.method().name());
+                return Err(Error::new(ErrorCode::Internal, message));
+            }
+        })
+    }
+
+    /// A delay becomes a time.
+    fn timed(&self, mut task: NewTask) -> NewTask {
+        if task.delay_ms > 0 {
+            let due = self.child.clock().now_ms().saturating_add(task.delay_ms);
+            task.run_at_ms = Some(i64::try_from(due).unwrap_or(i64::MAX));
+        }
+        task
+    }
+
+    /// The fence a request means: its own, or that of the lease handed out over this connection.
+    pub(super) fn fence(&self, task_id: TaskId, given: Option<Fence>) -> Result<Fence, Error> {
+        given.or_else(|| self.held.fence(task_id)).ok_or_else(|| {
+            let message = format!("invalid params: `fence` is missing, and task {task_id} was not leased over this connection");
+            Error::invalid_params(message)
+        })
+    }
+
+    fn lease(&mut self, tag: Tag, ask: LeaseAsk, ctx: &mut Context<Self>) {
+        let mut park = None;
+        if ask.wait_ms > 0 && !self.ended {
+            if self.slots.parked().count() >= self.limits.in_flight_per_connection {
+                let message = "this connection has too many waiting requests; wait for some, or open another connection";
+                return self.refuse(tag, Error::new(ErrorCode::Busy, message));
+            }
+            park = Some(self.hub.next_park());
+            let wait = Duration::from_millis(ask.wait_ms);
+            let timer = ctx.run_later(wait, move |act, ctx| {
+                act.unpark(tag);
+                act.go_on(ctx);
+            });
+            if let Some(asked) = self.slots.get_mut(tag) {
+                asked.park = park;
+                asked.timer = Some(timer);
+            }
+        }
+        let session = self.session.as_deref().map(str::to_owned);
+        self.submit
+            .push((number(tag, FIRST), Command::Lease { ask, session, park }));
+    }
+
+    fn ack(&mut self, tag: Tag, ask: AckAsk) {
+        let AckAsk {
+            mut acks,
+            single,
+            lease,
+        } = ask;
+        for ack in &mut acks {
+            ack.fence = ack.fence.or_else(|| self.held.fence(ack.task_id));
+        }
+        let command = match (single, acks.pop()) {
+            (true, Some(ack)) => Command::Ack(ack),
+            (_, last) => {
+                acks.extend(last);
+                Command::Acks(acks)
+            }
+        };
+        self.submit.push((number(tag, FIRST), command));
+        if let Some(ask) = lease {
+            let session = self.session.as_deref().map(str::to_owned);
+            self.submit.push((
+                number(tag, SECOND),
+                Command::Lease {
+                    ask: *ask,
+                    session,
+                    park: None,
+                },
+            ));
+        }
+    }
+
+    /// Takes a waiting request out of the store; its answer follows the store's.
+    pub(super) fn unpark(&mut self, tag: Tag) {
+        if let Some(asked) = self.slots.get_mut(tag)
+            && let Some(park) = asked.park.take()
+        {
+            asked.timer = None;
+            asked.settling = Settling::Unparked;
+            self.submit
+                .push((number(tag, FIRST), Command::Unpark(park)));
+        }
+    }
+
+    /// The client can get no more tasks over this connection.
+    pub(super) fn unpark_all(&mut self, ctx: &mut Context<Self>) {
+        let parked: Vec<Tag> = self.slots.parked().map(|(tag, _)| tag).collect();
+        for tag in parked {
+            self.unpark(tag);
+        }
+        self.send_commands(ctx);
+    }
+}
+
+pub(super) fn unsupported(what: &str) -> Error {
+    Error::new(
+        ErrorCode::Unsupported,
+        format!("{what} is part of the protocol but not of this version"),
+    )
+}

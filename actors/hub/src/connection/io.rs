@@ -1,0 +1,164 @@
+//! The two directions of a connection's socket.
+//!
+//! Reading: all that is there is read at once and split into lines, so that pipelined requests become one batch; a gate
+//! stops the reading while the connection owes too many answers, and TCP tells the client to slow down. Writing: the
+//! actor's own attempt comes first, as it nearly always takes everything and spares a wake-up.
+
+use futures_util::Stream;
+use kirosu_protocol::codec::LineSplitter;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll, Waker};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes read at once. One buffer a thread, so that ten thousand idle connections hold none.
+const READ_BYTES: usize = 64 << 10;
+
+/// Reads in a row before other connections get their turn.
+const READS_A_TURN: usize = 4;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// The reading half, whatever the transport.
+pub type Reading = Box<dyn AsyncRead + Unpin + Send>;
+/// The writing half, whatever the transport.
+pub type Writing = Box<dyn AsyncWrite + Unpin + Send>;
+
+/// Opened and closed by the actor, obeyed by the reading stream.
+#[derive(Debug, Default)]
+pub struct Gate {
+    closed: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Gate {
+    /// No more reading until [`open`](Gate::open).
+    pub fn close(&self) {
+        self.closed.set(true);
+    }
+
+    /// Goes on reading.
+    pub fn open(&self) {
+        if self.closed.replace(false)
+            && let Some(waker) = self.waiting.borrow_mut().take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Whether reading is stopped.
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+}
+
+/// What the reading stream tells the actor.
+#[derive(Debug)]
+pub enum Arrived {
+    /// Bytes lie in the splitter.
+    Bytes,
+    /// The client sends no more.
+    End,
+    /// The socket broke.
+    Broken(io::Error),
+}
+
+/// Reads into a splitter shared with the actor.
+pub struct Inbound {
+    io: Option<Reading>,
+    splitter: Rc<RefCell<LineSplitter>>,
+    gate: Rc<Gate>,
+}
+
+impl Inbound {
+    /// A stream that ends after [`Arrived::End`] or [`Arrived::Broken`].
+    pub fn new(io: Reading, splitter: Rc<RefCell<LineSplitter>>, gate: Rc<Gate>) -> Inbound {
+        Inbound {
+            io: Some(io),
+            splitter,
+            gate,
+        }
+    }
+
+    fn read_once(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<usize>> {
+        let Some(io) = self.io.as_mut() else {
+            return Poll::Ready(Ok(0));
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            std::task::ready!(Pin::new(io).poll_read(cx, &mut buf))?;
+            self.splitter.borrow_mut().push(buf.filled());
+            Poll::Ready(Ok(buf.filled().len()))
+        })
+    }
+}
+
+impl Stream for Inbound {
+    type Item = Arrived;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Arrived>> {
+        if self.io.is_none() {
+            return Poll::Ready(None);
+        }
+        if self.gate.is_closed() {
+            *self.gate.waiting.borrow_mut() = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        for turn in 0..READS_A_TURN {
+            match self.read_once(cx) {
+                Poll::Pending if turn == 0 => return Poll::Pending,
+                Poll::Ready(Ok(READ_BYTES)) => {}
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) if turn == 0 => {
+                    self.io = None;
+                    return Poll::Ready(Some(Arrived::End));
+                }
+                Poll::Ready(Ok(_)) => break,
+                Poll::Ready(Err(error)) => {
+                    self.io = None;
+                    return Poll::Ready(Some(Arrived::Broken(error)));
+                }
+            }
+        }
+        Poll::Ready(Some(Arrived::Bytes))
+    }
+}
+
+/// Writes as much as the socket takes without waiting; gives the number of bytes taken.
+pub fn write_now(io: &mut Writing, bytes: &[u8]) -> io::Result<usize> {
+    let mut cx = TaskContext::from_waker(Waker::noop());
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match Pin::new(&mut *io).poll_write(&mut cx, &bytes[taken..]) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(n)) => taken += n,
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => break,
+        }
+    }
+    Ok(taken)
+}
+
+/// Writes the rest as the socket takes it, and gives the writing half back.
+pub async fn write_rest(mut io: Writing, bytes: Vec<u8>) -> io::Result<Writing> {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        let n = poll_fn(|cx| Pin::new(&mut io).poll_write(cx, &bytes[taken..])).await?;
+        if n == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        taken += n;
+    }
+    Ok(io)
+}
+
+/// Tells the client that no more comes.
+pub fn close(mut io: Writing) {
+    let mut cx = TaskContext::from_waker(Waker::noop());
+    let _ = Pin::new(&mut io).poll_shutdown(&mut cx);
+}

@@ -1,0 +1,159 @@
+//! From lines to admitted requests: framing, authentication, limits.
+
+use super::dispatch::{kind_of, settling_of};
+use super::settle::Settling;
+use super::slots::Tag;
+use super::{Asked, Connection};
+use actix::prelude::*;
+use kirosu_protocol::frame::BadLine;
+use kirosu_protocol::{Error, ErrorCode, Frame, Line, RawId, Request, answer};
+use std::sync::atomic::Ordering;
+
+impl Connection {
+    /// Reads complete lines until there are none, or the connection owes too much.
+    pub(super) fn read_lines(&mut self, ctx: &mut Context<Self>) {
+        let splitter = self.splitter.clone();
+        let mut splitter = splitter.borrow_mut();
+        self.limits = self.hub.limits();
+        let mut read = 0;
+        loop {
+            if !self.may_read() {
+                self.gate.close();
+                break;
+            }
+            match splitter.next_line() {
+                Some(line) => self.read_line(line, ctx),
+                None => break,
+            }
+            read += 1;
+        }
+        self.child.handled_many(read);
+    }
+
+    /// The last line may lack its end.
+    pub(super) fn read_last_line(&mut self, ctx: &mut Context<Self>) {
+        let splitter = self.splitter.clone();
+        let mut splitter = splitter.borrow_mut();
+        if let Some(line) = splitter.finish() {
+            self.read_line(line, ctx);
+        }
+    }
+
+    fn read_line(&mut self, line: Line<'_>, ctx: &mut Context<Self>) {
+        let limits = self.limits.clone();
+        let Line::Text(text) = line else {
+            return self.refuse_line(BadLine::too_long(&limits));
+        };
+        let frame = match Frame::read(text, &limits) {
+            Ok(frame) => frame,
+            Err(bad) => return self.refuse_line(*bad),
+        };
+        let request = self
+            .authorise(&frame)
+            .and_then(|()| self.count_in())
+            .and_then(|()| {
+                Request::read(&frame.method, &frame.params, &limits)
+                    .inspect_err(|_| self.settle_count(1))
+            })
+            .and_then(|request| {
+                self.check_trust(&request)
+                    .map(|()| request)
+                    .inspect_err(|_| self.settle_count(1))
+            });
+        match request {
+            Ok(request) => self.admit(frame.id, frame.jsonrpc, request, ctx),
+            Err(error) => self.refuse_line(BadLine {
+                id: frame.id,
+                jsonrpc: frame.jsonrpc,
+                error,
+            }),
+        }
+    }
+
+    fn admit(&mut self, id: RawId, jsonrpc: bool, request: Request, ctx: &mut Context<Self>) {
+        let asked = Asked {
+            id,
+            jsonrpc,
+            settling: settling_of(&request),
+            park: None,
+            timer: None,
+        };
+        let tag = self.slots.open(asked);
+        if let Some((tag, request)) = self.order.admit(kind_of(&request), (tag, request)) {
+            self.start(tag, request, ctx);
+        }
+    }
+
+    /// The key comes before the method: who has none learns nothing.
+    fn authorise(&mut self, frame: &Frame<'_>) -> Result<(), Error> {
+        let Some(key) = self.hub.options().key.as_deref() else {
+            return Ok(());
+        };
+        let allowed = match frame.auth.as_deref() {
+            Some(token) => same(token, key),
+            None => self.authenticated,
+        };
+        if !allowed {
+            return Err(Error::unauthorized());
+        }
+        if frame.method == "hello" {
+            self.authenticated = true;
+        }
+        Ok(())
+    }
+
+    fn count_in(&self) -> Result<(), Error> {
+        let most = self.limits.in_flight_total;
+        if self.hub.in_flight().fetch_add(1, Ordering::Relaxed) < most {
+            return Ok(());
+        }
+        self.settle_count(1);
+        let message = format!(
+            "the hub has {most} requests under way, which is its limit; nothing was done, send it again later"
+        );
+        Err(Error::new(ErrorCode::Busy, message))
+    }
+
+    /// These requests are under way no more.
+    pub(super) fn settle_count(&self, requests: usize) {
+        self.hub.in_flight().fetch_sub(requests, Ordering::Relaxed);
+    }
+
+    /// Python tasks run as they are on the worker's machine: only where hub (here) and pool opted in.
+    fn check_trust(&self, request: &Request) -> Result<(), Error> {
+        let is_python = |task: &kirosu_protocol::verbs::enqueue::NewTask| {
+            task.task_type == kirosu_protocol::task::TYPE_PYTHON
+        };
+        let python = match request {
+            Request::Enqueue(task) => is_python(task),
+            Request::EnqueueBatch(batch) => batch.tasks.iter().any(is_python),
+            _ => false,
+        };
+        if !python || self.hub.options().trust_all_tools {
+            return Ok(());
+        }
+        let message = "python tasks run any code on the agents' machines and are switched off on this hub; start it with `kirosu hub --trust-all-tools` \
+                       (and agents with `kirosu agent --trust-all-tools`), or set `trust_all_tools = true` in [hub] and in the pool";
+        Err(Error::new(ErrorCode::NotTrusted, message))
+    }
+
+    fn refuse_line(&mut self, bad: BadLine) {
+        let asked = Asked {
+            id: bad.id,
+            jsonrpc: bad.jsonrpc,
+            settling: Settling::Plain,
+            park: None,
+            timer: None,
+        };
+        let tag: Tag = self.slots.open(asked);
+        self.slots.answer(tag, &mut self.out, |asked, out| {
+            answer::write_error(out, &asked.id, asked.jsonrpc, &bad.error)
+        });
+    }
+}
+
+/// Compares without telling by its time how much was right.
+fn same(given: &str, key: &str) -> bool {
+    let (given, key) = (given.as_bytes(), key.as_bytes());
+    given.len() == key.len() && given.iter().zip(key).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
+}

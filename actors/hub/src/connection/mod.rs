@@ -1,0 +1,352 @@
+//! One connection: an actor that reads requests, sees to it that they take effect and are answered in order, and tells
+//! the client what happens meanwhile.
+//!
+//! - [`io`] moves bytes, [`slots`] keeps the order of answers, [`order`] the order of effects, [`held`] the leases of
+//!   plain clients: none of them knows the hub.
+//! - `dispatch` turns a request into commands for the writer or questions to others, `settle` turns what comes back into
+//!   an answer, `waits` keeps `wait` and `watch`.
+
+mod answers;
+mod dispatch;
+mod held;
+mod io;
+mod lines;
+mod order;
+mod peer;
+mod questions;
+mod settle;
+mod slots;
+mod waits;
+
+pub use peer::Peer;
+
+use crate::hub::Hub;
+use crate::sessions::Closed;
+use crate::writer::messages::{Answers, Caller, Submit};
+use actix::prelude::*;
+use held::Held;
+use io::{Arrived, Gate, Inbound, Writing, close, write_now, write_rest};
+use kirosu_protocol::{Fence, Limits, LineSplitter, RawId, Request, TaskId};
+use kirosu_store::{Command, ParkId};
+use kirosu_supervision::{ChildContext, supervised};
+use order::Order;
+use settle::Settling;
+use slots::{Slots, Tag};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use waits::Waits;
+
+/// A connection's number within the hub's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+impl ConnectionId {
+    /// Stands for the hub's own actors.
+    pub const HUB: ConnectionId = ConnectionId(0);
+}
+
+/// Something the client is told without having asked.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub enum Notify {
+    /// Somebody cancelled the task: stop the run.
+    Cancel {
+        /// The task.
+        task_id: TaskId,
+        /// The lease.
+        fence: Fence,
+    },
+    /// The lease is no longer the client's.
+    LeaseLost {
+        /// The task.
+        task_id: TaskId,
+        /// The lease.
+        fence: Fence,
+    },
+    /// Another connection has taken the session over; this one is closed.
+    Ousted,
+}
+
+/// Answers that wait in memory for a client that does not read; beyond it, no more requests are read.
+const UNREAD_BYTES: usize = 1 << 20;
+
+/// How long a closing connection waits for what it has asked for, so that nothing is handed out to nobody.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What is remembered of a request until it is answered.
+struct Asked {
+    id: RawId,
+    jsonrpc: bool,
+    settling: Settling,
+    park: Option<ParkId>,
+    timer: Option<SpawnHandle>,
+}
+
+/// The actor.
+pub struct Connection {
+    child: ChildContext,
+    hub: Hub,
+    limits: Arc<Limits>,
+    id: ConnectionId,
+    peer: String,
+    unopened: Option<Peer>,
+    writing: Option<Writing>,
+    broken: bool,
+    splitter: Rc<RefCell<LineSplitter>>,
+    gate: Rc<Gate>,
+    out: Vec<u8>,
+    slots: Slots<Asked>,
+    order: Order<(Tag, Request)>,
+    submit: Vec<(u64, Command)>,
+    held: Held,
+    waits: Waits,
+    authenticated: bool,
+    greeted: bool,
+    session: Option<Arc<str>>,
+    own: Option<Addr<Connection>>,
+    ended: bool,
+    closing: bool,
+}
+
+supervised!(Connection);
+
+impl Connection {
+    /// An actor for a client that has just connected. Temporary: a connection that crashed is closed, its client comes again.
+    pub fn new(child: ChildContext, hub: Hub, id: u64, peer: Option<Peer>) -> Connection {
+        let limits = hub.limits();
+        Connection {
+            child,
+            id: ConnectionId(id),
+            peer: peer
+                .as_ref()
+                .map_or_else(String::new, |peer| peer.name.clone()),
+            unopened: peer,
+            writing: None,
+            broken: false,
+            splitter: Rc::new(RefCell::new(LineSplitter::new(limits.line_bytes))),
+            gate: Rc::new(Gate::default()),
+            out: Vec::new(),
+            slots: Slots::default(),
+            order: Order::default(),
+            submit: Vec::new(),
+            held: Held::default(),
+            waits: Waits::default(),
+            authenticated: hub.options().key.is_none(),
+            greeted: false,
+            session: None,
+            own: None,
+            ended: false,
+            closing: false,
+            limits,
+            hub,
+        }
+    }
+
+    fn caller(&self, ctx: &mut Context<Self>) -> Caller {
+        let own = self.own.clone().unwrap_or_else(|| ctx.address());
+        Caller {
+            connection: self.id,
+            session: self.session.clone(),
+            notify: self.greeted.then(|| own.clone().recipient()),
+            reply: own.recipient(),
+        }
+    }
+
+    /// Sends the writer what has been gathered.
+    fn send_commands(&mut self, ctx: &mut Context<Self>) {
+        if !self.submit.is_empty() {
+            let commands = std::mem::take(&mut self.submit);
+            let caller = self.caller(ctx);
+            self.hub.writer().do_send(Submit { caller, commands });
+        }
+    }
+
+    /// After any step: sends what is to be sent, starts what may start, reads on, or ends.
+    fn go_on(&mut self, ctx: &mut Context<Self>) {
+        while let Some((tag, request)) = self.order.next() {
+            self.start(tag, request, ctx);
+        }
+        if self.gate.is_closed() && self.may_read() {
+            self.gate.open();
+            self.read_lines(ctx);
+        }
+        self.send_commands(ctx);
+        self.write(ctx);
+        if self.ended
+            && self.slots.is_empty()
+            && self.submit.is_empty()
+            && (self.out.is_empty() || self.broken)
+        {
+            self.close(ctx);
+        }
+    }
+
+    fn may_read(&self) -> bool {
+        self.out.len() < UNREAD_BYTES
+            && self.slots.in_order() < self.limits.in_flight_per_connection
+    }
+
+    fn write(&mut self, ctx: &mut Context<Self>) {
+        if self.broken {
+            self.out.clear();
+        }
+        if self.out.is_empty() {
+            return;
+        }
+        let Some(io) = self.writing.as_mut() else {
+            return;
+        };
+        match write_now(io, &self.out) {
+            Ok(n) if n == self.out.len() => {
+                self.out.clear();
+                if self.out.capacity() > UNREAD_BYTES {
+                    self.out = Vec::new();
+                }
+            }
+            Ok(n) => {
+                let rest = self.out.split_off(n);
+                self.out.clear();
+                let Some(io) = self.writing.take() else {
+                    return;
+                };
+                let writing = write_rest(io, rest)
+                    .into_actor(self)
+                    .map(|written, act, ctx| {
+                        match written {
+                            Ok(io) => act.writing = Some(io),
+                            Err(error) => act.give_up(&error, ctx),
+                        }
+                        act.go_on(ctx);
+                    });
+                ctx.spawn(writing);
+            }
+            Err(error) => self.give_up(&error, ctx),
+        }
+    }
+
+    /// The client is gone: nobody reads the answers any more.
+    fn give_up(&mut self, error: &std::io::Error, ctx: &mut Context<Self>) {
+        tracing::debug!(connection = self.id.0, peer = self.peer, %error, "the connection broke");
+        self.broken = true;
+        self.out.clear();
+        self.end(ctx);
+    }
+
+    /// The client sends no more. What waits for a task ends now, or a task would be handed to nobody.
+    fn end(&mut self, ctx: &mut Context<Self>) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.unpark_all(ctx);
+        ctx.run_later(LINGER, |act, ctx| {
+            // Whoever half-closed and waits for a task's end may go on waiting; a broken one may not.
+            if act.broken {
+                act.close(ctx);
+            }
+        });
+    }
+
+    fn close(&mut self, ctx: &mut Context<Self>) {
+        if !self.closing {
+            self.closing = true;
+            if let Some(io) = self.writing.take() {
+                close(io);
+            }
+            self.child.finish(ctx);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.hub.sessions().do_send(Closed {
+                session,
+                connection: self.id,
+            });
+        }
+        self.waits.leave(self.id, self.hub.bus());
+        self.settle_count(self.slots.open_requests());
+        self.hub.leave();
+    }
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.own = Some(ctx.address());
+        let Some(Peer {
+            reading, writing, ..
+        }) = self.unopened.take()
+        else {
+            self.child.finish(ctx);
+            return;
+        };
+        self.writing = Some(writing);
+        ctx.add_stream(Inbound::new(
+            reading,
+            self.splitter.clone(),
+            self.gate.clone(),
+        ));
+        self.child.on_stop(ctx, |act, ctx| {
+            act.write(ctx);
+            act.close(ctx);
+        });
+    }
+}
+
+impl StreamHandler<Arrived> for Connection {
+    fn handle(&mut self, arrived: Arrived, ctx: &mut Self::Context) {
+        match arrived {
+            Arrived::Bytes => self.read_lines(ctx),
+            Arrived::End => {
+                self.read_lines(ctx);
+                self.read_last_line(ctx);
+                self.end(ctx);
+            }
+            Arrived::Broken(error) => self.give_up(&error, ctx),
+        }
+        self.go_on(ctx);
+    }
+
+    /// The default would stop the actor while answers are owed.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl Handler<Answers> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
+        for (number, answer) in answers {
+            self.settle(number, answer, ctx);
+        }
+        self.go_on(ctx);
+    }
+}
+
+impl Handler<Notify> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, notify: Notify, ctx: &mut Self::Context) {
+        #[derive(serde::Serialize)]
+        struct Of {
+            task_id: TaskId,
+            fence: Fence,
+        }
+        let (method, of) = match notify {
+            Notify::Cancel { task_id, fence } => ("cancel", Of { task_id, fence }),
+            Notify::LeaseLost { task_id, fence } => ("lease_lost", Of { task_id, fence }),
+            Notify::Ousted => {
+                self.session = None;
+                self.end(ctx);
+                return self.close(ctx);
+            }
+        };
+        kirosu_protocol::answer::write_notification(&mut self.out, method, &of);
+        self.go_on(ctx);
+    }
+}

@@ -1,0 +1,417 @@
+//! Requests that change nothing in the store: their answers come from readers, sessions, the tree, the pools.
+
+use super::dispatch::{FIRST, number, unsupported};
+use super::settle::Settling;
+use super::slots::Tag;
+use super::{Connection, answers};
+use crate::leases::lease::Report;
+use crate::leases::{Forward, Holder, ListHeld};
+use crate::readers::{Ask, Question, Told};
+use crate::sessions::table::Newcomer;
+use crate::sessions::{ListAgents, Open};
+use crate::writer::messages::{Drain, GetLanes, GetMetrics, GetStats, Owed};
+use actix::dev::{Request as Pending, ToEnvelope};
+use actix::prelude::*;
+use kirosu_protocol::verbs::OK;
+use kirosu_protocol::verbs::drain::DrainAnswer;
+use kirosu_protocol::verbs::hello::{HelloAnswer, HelloAsk, PROTOCOL};
+use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
+use kirosu_protocol::verbs::pause::PauseAnswer;
+use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
+use kirosu_protocol::{Error, ErrorCode, Request, TaskId};
+use kirosu_store::{Command, ListQuery};
+use std::sync::Arc;
+
+/// Chunks of output that one `get` answers at the most.
+const OUTPUT_CHUNKS: u32 = 10_000;
+
+impl Connection {
+    pub(super) fn ask(&mut self, tag: Tag, request: Request, ctx: &mut Context<Self>) {
+        match request {
+            Request::Hello(ask) => self.hello(tag, ask, ctx),
+            Request::List(ask) => self.list(tag, ask, ctx),
+            Request::Get(ask) => {
+                let chunks = if ask.output { OUTPUT_CHUNKS } else { 0 };
+                self.get(tag, ask.task_id, chunks, ask.output, ctx);
+            }
+            Request::Wait(ask) => self.wait(tag, ask, ctx),
+            Request::Watch(ask) => self.watch(tag, ask, ctx),
+            Request::Output(ask) => {
+                let fence = self.fence(ask.task_id, ask.fence);
+                let command = fence.map(|fence| {
+                    (
+                        fence,
+                        Command::Output {
+                            task: ask.task_id,
+                            fence,
+                            chunk: ask.chunk.unwrap_or(0),
+                            text: ask.text,
+                        },
+                    )
+                });
+                self.report(tag, ask.task_id, command, ctx);
+            }
+            Request::Progress(ask) => {
+                let fence = self.fence(ask.task_id, ask.fence);
+                let command = fence.map(|fence| {
+                    (
+                        fence,
+                        Command::Progress {
+                            task: ask.task_id,
+                            fence,
+                            data: ask.data,
+                        },
+                    )
+                });
+                self.report(tag, ask.task_id, command, ctx);
+            }
+            Request::Pause(ask) => self.pause(tag, ask.queue, true, ctx),
+            Request::Resume(ask) => self.pause(tag, ask.queue, false, ctx),
+            Request::Agents => self.agents(tag, ctx),
+            Request::Pools(ask) => self.pools(tag, ask, ctx),
+            Request::Tree => match self.hub.tree() {
+                Some(tree) => {
+                    let answer = answers::tree(&tree.snapshot());
+                    self.answer(tag, &answer);
+                }
+                None => self.refuse(
+                    tag,
+                    unsupported("`tree` (the hub runs without a supervision tree)"),
+                ),
+            },
+            Request::Metrics => self.metrics(tag, ctx),
+            Request::Drain => {
+                self.hub.writer().do_send(Drain);
+                self.ask_actor(
+                    self.hub.writer().send(GetStats),
+                    tag,
+                    ctx,
+                    move |act, stats| {
+                        let leased = u64::try_from(stats.leased).unwrap_or(0);
+                        act.answer(tag, &DrainAnswer { ok: true, leased });
+                    },
+                );
+            }
+            Request::Shutdown => {
+                self.answer(tag, &OK);
+                self.write(ctx);
+                tracing::info!(peer = self.peer, "a client asked for shutdown");
+                self.hub.ask_shutdown();
+            }
+            other => self.refuse(tag, unsupported(other.method().name())),
+        }
+    }
+
+    fn hello(&mut self, tag: Tag, ask: HelloAsk, ctx: &mut Context<Self>) {
+        self.greeted = true;
+        let Some(session) = ask.session_id else {
+            let answer = self.hello_answer(None, false, Vec::new());
+            return self.answer(tag, &answer);
+        };
+        if self
+            .session
+            .as_deref()
+            .is_some_and(|present| present != session)
+        {
+            let message = "this connection has a session already; open another connection for another session";
+            return self.refuse(tag, Error::new(ErrorCode::WrongState, message));
+        }
+        let who = Newcomer {
+            session: session.clone(),
+            name: ask.name.unwrap_or_else(|| session.clone()),
+            peer: self.peer.clone(),
+            connection: self.id.0,
+            notify: self.caller_address(ctx).recipient(),
+            resume: ask.resume,
+        };
+        let session: Arc<str> = session.into();
+        self.session = Some(session.clone());
+        let (sessions, leases) = (self.hub.sessions().clone(), self.hub.leases().clone());
+        let asked = async move {
+            let resumed = sessions.send(Open(who)).await?;
+            Ok((resumed, leases.send(ListHeld).await?))
+        };
+        self.ask_future(asked, tag, ctx, move |act, (resumed, held), _| {
+            let mine = Holder::Session(session.clone());
+            let leases = if ask.resume {
+                held.into_iter()
+                    .filter(|(holder, _)| *holder == mine)
+                    .map(|(_, lease)| lease)
+                    .collect()
+            } else {
+                Vec::new()
+            };
+            let answer = act.hello_answer(Some(session.to_string()), resumed, leases);
+            act.answer(tag, &answer);
+        });
+    }
+
+    fn hello_answer(
+        &self,
+        session_id: Option<String>,
+        resumed: bool,
+        leases: Vec<kirosu_protocol::verbs::hello::HeldLease>,
+    ) -> HelloAnswer {
+        HelloAnswer {
+            protocol: PROTOCOL,
+            server: "kirosu".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            limits: (*self.limits).clone(),
+            session_id,
+            resumed,
+            leases,
+            boot_id: self.hub.boot_id().into(),
+        }
+    }
+
+    fn list(&mut self, tag: Tag, ask: ListAsk, ctx: &mut Context<Self>) {
+        let status = match ask.status {
+            ListStatus::Any => None,
+            ListStatus::Is(status) => Some(status),
+            ListStatus::Unknown => {
+                return self.ask_actor(
+                    self.hub.writer().send(GetStats),
+                    tag,
+                    ctx,
+                    move |act, stats| {
+                        act.answer(
+                            tag,
+                            &ListAnswer {
+                                tasks: Vec::new(),
+                                stats,
+                                next: None,
+                            },
+                        );
+                    },
+                );
+            }
+        };
+        let query = ListQuery {
+            status,
+            queue: ask.queue,
+            task_type: ask.task_type,
+            limit: ask.limit.map_or(0, i64::from),
+            before_id: ask.before,
+        };
+        let (reader, writer) = (self.hub.reader().clone(), self.hub.writer().clone());
+        let asked = async move {
+            let told = reader.send(Ask(Question::List(query))).await?;
+            Ok((told, writer.send(GetStats).await?))
+        };
+        self.ask_future(asked, tag, ctx, move |act, (told, stats), _| match told {
+            Ok(Told::Page(page)) => act.answer(
+                tag,
+                &ListAnswer {
+                    tasks: page.tasks,
+                    stats,
+                    next: page.next_before,
+                },
+            ),
+            Ok(_) => {}
+            Err(error) => act.refuse(tag, error),
+        });
+    }
+
+    fn get(
+        &mut self,
+        tag: Tag,
+        task_id: TaskId,
+        chunks: u32,
+        with_output: bool,
+        ctx: &mut Context<Self>,
+    ) {
+        self.ask_reader(
+            Question::Get(task_id, chunks),
+            tag,
+            ctx,
+            move |act, told, _| match told {
+                Told::Detail(Some(detail)) => {
+                    act.answer(tag, &answers::detail(*detail, with_output))
+                }
+                _ => act.refuse(
+                    tag,
+                    Error::new(
+                        ErrorCode::UnknownTask,
+                        format!("no task has the id {task_id}"),
+                    ),
+                ),
+            },
+        );
+    }
+
+    /// Output and progress go by the lease's actor, which keeps their order and gathers them.
+    fn report(
+        &mut self,
+        tag: Tag,
+        task_id: TaskId,
+        command: Result<(i64, Command), Error>,
+        ctx: &mut Context<Self>,
+    ) {
+        match command {
+            Err(error) => self.refuse(tag, error),
+            Ok((fence, command)) => {
+                let owed = Owed::new(self.caller(ctx), vec![number(tag, FIRST)]);
+                self.hub.leases().do_send(Forward {
+                    task_id,
+                    fence,
+                    report: Report { owed, command },
+                });
+            }
+        }
+    }
+
+    fn pause(&mut self, tag: Tag, queue: Option<String>, on: bool, ctx: &mut Context<Self>) {
+        self.ask_actor(
+            self.hub.writer().send(GetLanes),
+            tag,
+            ctx,
+            move |act, lanes| {
+                let mut paused: Vec<String> = lanes
+                    .iter()
+                    .filter(|lane| lane.paused)
+                    .map(|lane| lane.queue.clone())
+                    .collect();
+                let touched: Vec<String> = match queue {
+                    Some(queue) => vec![queue],
+                    None if on => lanes.into_iter().map(|lane| lane.queue).collect(),
+                    None => paused.clone(),
+                };
+                paused.retain(|queue| !touched.contains(queue));
+                let mut touched = touched;
+                touched.sort();
+                touched.dedup();
+                if on {
+                    paused.extend(touched.iter().cloned());
+                }
+                paused.sort();
+                paused.dedup();
+                let answer = PauseAnswer { ok: true, paused };
+                if touched.is_empty() {
+                    return act.answer(tag, &answer);
+                }
+                if let Some(asked) = act.slots.get_mut(tag) {
+                    asked.settling = Settling::Several(
+                        touched.len(),
+                        serde_json::to_value(answer).unwrap_or_default(),
+                    );
+                }
+                let command = |queue| {
+                    if on {
+                        Command::PauseQueue(queue)
+                    } else {
+                        Command::ResumeQueue(queue)
+                    }
+                };
+                act.submit.extend(
+                    touched
+                        .into_iter()
+                        .map(|queue| (number(tag, FIRST), command(queue))),
+                );
+            },
+        );
+    }
+
+    fn agents(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let (sessions, leases) = (self.hub.sessions().clone(), self.hub.leases().clone());
+        let asked = async move {
+            Ok((
+                sessions.send(ListAgents).await?,
+                leases.send(ListHeld).await?,
+            ))
+        };
+        self.ask_future(asked, tag, ctx, move |act, (agents, held), _| {
+            act.answer(tag, &answers::agents(agents, held));
+        });
+    }
+
+    fn pools(&mut self, tag: Tag, ask: PoolsAsk, ctx: &mut Context<Self>) {
+        let Some(pools) = self.hub.pools().cloned() else {
+            return match ask.resize {
+                None => self.answer(tag, &PoolsAnswer::default()),
+                Some(_) => self.refuse(
+                    tag,
+                    Error::new(
+                        ErrorCode::NotFound,
+                        "this hub runs without pools; start one with `kirosu up`",
+                    ),
+                ),
+            };
+        };
+        let asked = async move { Ok(pools.pools(ask).await) };
+        self.ask_future(asked, tag, ctx, move |act, answer, _| match answer {
+            Ok(answer) => act.answer(tag, &answer),
+            Err(error) => act.refuse(tag, error),
+        });
+    }
+
+    fn metrics(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let writer = self.hub.writer().clone();
+        let asked = async move {
+            Ok((
+                writer.send(GetMetrics).await?,
+                writer.send(GetStats).await?,
+                writer.send(GetLanes).await?,
+            ))
+        };
+        self.ask_future(asked, tag, ctx, move |act, (measured, stats, lanes), _| {
+            let answer = answers::metrics(&act.hub, &measured, &stats, &lanes);
+            act.answer(tag, &answer);
+        });
+    }
+
+    pub(super) fn caller_address(&self, ctx: &mut Context<Self>) -> Addr<Connection> {
+        self.own.clone().unwrap_or_else(|| ctx.address())
+    }
+
+    /// Asks a reader; a refusal is answered at once.
+    pub(super) fn ask_reader(
+        &mut self,
+        question: Question,
+        tag: Tag,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Told, &mut Context<Self>) + 'static,
+    ) {
+        let reader = self.hub.reader().clone();
+        let asked = async move { reader.send(Ask(question)).await };
+        self.ask_future(asked, tag, ctx, move |act, told, ctx| match told {
+            Ok(told) => then(act, told, ctx),
+            Err(error) => act.refuse(tag, error),
+        });
+    }
+
+    /// Asks an actor; if it crashes over it, the client learns that.
+    pub(super) fn ask_actor<A, M>(
+        &mut self,
+        pending: Pending<A, M>,
+        tag: Tag,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, M::Result) + 'static,
+    ) where
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+        M: Message + Send + Unpin + 'static,
+        M::Result: Send,
+    {
+        self.ask_future(pending, tag, ctx, move |act, result, _| then(act, result));
+    }
+
+    fn ask_future<T: 'static>(
+        &mut self,
+        asked: impl Future<Output = Result<T, MailboxError>> + 'static,
+        tag: Tag,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, T, &mut Context<Self>) + 'static,
+    ) {
+        let asked = asked.into_actor(self).map(move |result, act, ctx| {
+            match result {
+                Ok(result) => then(act, result, ctx),
+                Err(_) => {
+                    let message = "a part of the hub crashed over this request and was restarted; send it again";
+                    act.refuse(tag, Error::new(ErrorCode::Internal, message));
+                }
+            }
+            act.go_on(ctx);
+        });
+        ctx.spawn(asked);
+    }
+}

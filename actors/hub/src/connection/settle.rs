@@ -1,0 +1,277 @@
+//! From what the writer says to the answer of the request.
+
+use super::dispatch::SECOND;
+use super::slots::Tag;
+use super::{Asked, Connection};
+use actix::prelude::*;
+use kirosu_protocol::answer::{write_error, write_result};
+use kirosu_protocol::verbs::OK;
+use kirosu_protocol::verbs::ack::{AckAnswer, AckAsk, AckOutcome};
+use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
+use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchAnswer;
+use kirosu_protocol::verbs::heartbeat::HeartbeatAnswer;
+use kirosu_protocol::verbs::lease::LeaseAnswer;
+use kirosu_protocol::verbs::retry_failed::RetryFailedAnswer;
+use kirosu_protocol::verbs::stats::StatsAnswer;
+use kirosu_protocol::{Error, ErrorCode, Task, TaskId};
+use kirosu_store::{Command, Outcome};
+use serde::Serialize;
+
+/// What is needed for a request's answer beside what the writer says.
+#[derive(Debug)]
+pub(super) enum Settling {
+    /// Nothing: the outcome is the answer.
+    Plain,
+    /// A lease whose wait is over: no tasks.
+    Unparked,
+    /// One or several acks, and perhaps the next tasks.
+    Ack(Box<AckPart>),
+    /// So many commands, answered with this once all are done.
+    Several(usize, serde_json::Value),
+}
+
+/// An ack's answers as they come in.
+#[derive(Debug)]
+pub(super) struct AckPart {
+    tasks: Vec<TaskId>,
+    single: bool,
+    waits_for_lease: bool,
+    acked: Option<Result<Outcome, Error>>,
+    leased: Option<Result<Vec<Task>, Error>>,
+}
+
+impl AckPart {
+    pub(super) fn of(ask: &AckAsk) -> AckPart {
+        AckPart {
+            tasks: ask.acks.iter().map(|ack| ack.task_id).collect(),
+            single: ask.single,
+            waits_for_lease: ask.lease.is_some(),
+            acked: None,
+            leased: None,
+        }
+    }
+
+    fn complete(&self) -> bool {
+        self.acked.is_some() && (self.leased.is_some() || !self.waits_for_lease)
+    }
+}
+
+impl Connection {
+    /// Takes one answer of the writer.
+    pub(super) fn settle(
+        &mut self,
+        number: u64,
+        answer: Result<Outcome, Error>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (tag, part) = (number / 2, number % 2);
+        let Some(asked) = self.slots.get_mut(tag) else {
+            return self.give_back(answer, ctx);
+        };
+        match &mut asked.settling {
+            Settling::Ack(state) => {
+                if part == SECOND {
+                    state.leased = Some(answer.map(tasks_of));
+                } else {
+                    state.acked = Some(answer);
+                }
+                if state.complete() {
+                    self.settle_ack(tag, ctx);
+                }
+            }
+            Settling::Several(left, result) => {
+                *left = left.saturating_sub(1);
+                match answer {
+                    Err(error) => self.refuse(tag, error),
+                    Ok(_) if *left == 0 => {
+                        let result = std::mem::take(result);
+                        self.answer(tag, &result);
+                    }
+                    Ok(_) => {}
+                }
+            }
+            _ => self.settle_one(tag, answer, ctx),
+        }
+    }
+
+    fn settle_one(&mut self, tag: Tag, answer: Result<Outcome, Error>, ctx: &mut Context<Self>) {
+        match answer {
+            Err(error) => self.refuse(tag, error),
+            Ok(Outcome::Parked) => {
+                self.slots.park(tag, &mut self.out);
+                self.order.finished();
+                if self.ended {
+                    self.unpark(tag);
+                }
+            }
+            Ok(Outcome::Leased(tasks)) => self.settle_lease(tag, tasks, ctx),
+            Ok(Outcome::Enqueued(made)) => self.answer(
+                tag,
+                &EnqueueAnswer {
+                    task_id: made.task_id,
+                },
+            ),
+            Ok(Outcome::Batch(made)) => {
+                self.answer(
+                    tag,
+                    &EnqueueBatchAnswer {
+                        task_ids: made.iter().map(|one| one.task_id).collect(),
+                    },
+                );
+            }
+            Ok(Outcome::Extended { lease_until_ms }) => {
+                let leased_until = lease_until_ms as f64 / 1000.0;
+                self.answer(
+                    tag,
+                    &HeartbeatAnswer {
+                        ok: true,
+                        leased_until,
+                        cancel: false,
+                    },
+                );
+            }
+            Ok(Outcome::Counted { count, .. }) => {
+                self.answer(tag, &RetryFailedAnswer { retried: count })
+            }
+            Ok(Outcome::Stats(stats)) => self.answer(tag, &StatsAnswer { stats }),
+            Ok(Outcome::Ok) if self.is_unparked(tag) => {
+                self.answer(tag, &LeaseAnswer { tasks: Vec::new() })
+            }
+            Ok(Outcome::Ok | Outcome::Ended { .. } | Outcome::Acked(_) | Outcome::Acks(_)) => {
+                self.answer(tag, &OK)
+            }
+        }
+    }
+
+    fn is_unparked(&mut self, tag: Tag) -> bool {
+        matches!(
+            self.slots.get_mut(tag),
+            Some(Asked {
+                settling: Settling::Unparked,
+                ..
+            })
+        )
+    }
+
+    fn settle_lease(&mut self, tag: Tag, tasks: Vec<Task>, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.slots.get_mut(tag).and_then(|asked| asked.timer.take()) {
+            ctx.cancel_future(timer);
+        }
+        if self.broken {
+            // Nobody reads this answer: the tasks go back at once instead of waiting for their leases to expire.
+            self.release(&tasks);
+            return self.answer(tag, &LeaseAnswer { tasks: Vec::new() });
+        }
+        for task in &tasks {
+            self.held.remember(task.task_id, task.fence);
+        }
+        self.answer(tag, &LeaseAnswer { tasks });
+    }
+
+    fn settle_ack(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let Some(Asked {
+            settling: Settling::Ack(state),
+            ..
+        }) = self.slots.get_mut(tag)
+        else {
+            return;
+        };
+        let (single, tasks) = (state.single, std::mem::take(&mut state.tasks));
+        let acked = state.acked.take().unwrap_or(Ok(Outcome::Ok));
+        let leased = state.leased.take();
+        let mut answer = AckAnswer::default();
+        match (single, acked) {
+            (true, Err(error)) => {
+                // A refused single ack leases nothing.
+                if let Some(Ok(tasks)) = leased {
+                    self.release(&tasks);
+                    self.send_commands(ctx);
+                }
+                return self.refuse(tag, error);
+            }
+            (true, Ok(_)) => answer.ok = Some(true),
+            (false, Ok(Outcome::Acks(results))) => {
+                let outcome = |(task, result): (TaskId, Result<_, Error>)| {
+                    AckOutcome::of(task, result.map(drop))
+                };
+                answer.acks = Some(tasks.into_iter().zip(results).map(outcome).collect());
+            }
+            (false, Ok(_)) => {
+                answer.acks = Some(
+                    tasks
+                        .into_iter()
+                        .map(|task| AckOutcome::of(task, Ok(())))
+                        .collect(),
+                )
+            }
+            (false, Err(error)) => return self.refuse(tag, error),
+        }
+        match leased {
+            None => {}
+            Some(Err(error)) => return self.refuse(tag, error),
+            Some(Ok(next)) => {
+                for task in &next {
+                    self.held.remember(task.task_id, task.fence);
+                }
+                answer.tasks = Some(next);
+            }
+        }
+        self.answer(tag, &answer);
+    }
+
+    /// An answer nobody waits for any more; tasks in it go back.
+    fn give_back(&mut self, answer: Result<Outcome, Error>, ctx: &mut Context<Self>) {
+        if let Ok(Outcome::Leased(tasks)) = answer {
+            self.release(&tasks);
+            self.send_commands(ctx);
+        }
+    }
+
+    fn release(&mut self, tasks: &[Task]) {
+        let release = |task: &Task| {
+            (
+                u64::MAX,
+                Command::Release {
+                    task: task.task_id,
+                    fence: task.fence,
+                    delay_ms: 0,
+                },
+            )
+        };
+        self.submit.extend(tasks.iter().map(release));
+    }
+
+    /// Answers a request.
+    pub(super) fn answer(&mut self, tag: Tag, result: &impl Serialize) {
+        self.close_slot(tag, |asked, out| {
+            write_result(out, &asked.id, asked.jsonrpc, result)
+        });
+    }
+
+    /// Refuses a request.
+    pub(super) fn refuse(&mut self, tag: Tag, error: Error) {
+        if error.code == ErrorCode::Internal {
+            tracing::error!(connection = self.id.0, %error, "a request failed");
+        }
+        self.close_slot(tag, |asked, out| {
+            write_error(out, &asked.id, asked.jsonrpc, &error)
+        });
+    }
+
+    fn close_slot(&mut self, tag: Tag, write: impl FnOnce(&Asked, &mut Vec<u8>)) {
+        let parked = self.slots.is_parked(tag);
+        if self.slots.answer(tag, &mut self.out, write).is_some() {
+            self.settle_count(1);
+            if !parked {
+                self.order.finished();
+            }
+        }
+    }
+}
+
+fn tasks_of(outcome: Outcome) -> Vec<Task> {
+    match outcome {
+        Outcome::Leased(tasks) => tasks,
+        _ => Vec::new(),
+    }
+}

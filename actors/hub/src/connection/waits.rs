@@ -1,0 +1,213 @@
+//! `wait` and `watch` of one connection: what it waits for, and the events it is told.
+
+use super::slots::Tag;
+use super::{Connection, ConnectionId};
+use crate::bus::{Bus, Events, Filter, Unwatch, Watch};
+use crate::readers::{Question, Told};
+use actix::prelude::*;
+use kirosu_protocol::answer::write_notification;
+use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
+use kirosu_protocol::verbs::watch::{WatchAnswer, WatchAsk};
+use kirosu_protocol::{Event, EventKind, TaskId};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+/// Events kept in memory for a client that does not read; beyond it the watch ends.
+const UNREAD_EVENTS_BYTES: usize = 8 << 20;
+
+/// What a connection waits for.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    watches: HashSet<Tag>,
+    waits: BTreeMap<Tag, Wait>,
+}
+
+#[derive(Debug)]
+struct Wait {
+    asked: Vec<TaskId>,
+    /// Tasks that have not ended, as far as is known.
+    open: HashSet<TaskId>,
+    /// Whether the tasks' state at the beginning is known.
+    seen: bool,
+}
+
+impl Waits {
+    /// Tells the bus that nobody listens here any more.
+    pub(super) fn leave(&mut self, connection: ConnectionId, bus: &Addr<Bus>) {
+        for tag in self
+            .watches
+            .drain()
+            .chain(std::mem::take(&mut self.waits).into_keys())
+        {
+            bus.do_send(Unwatch((connection, tag)));
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn watch(&mut self, tag: Tag, ask: WatchAsk, ctx: &mut Context<Self>) {
+        let filter = Filter {
+            tasks: ask.task_id.into_iter().collect(),
+            kinds: ask.kinds,
+            only_final: false,
+        };
+        let since = ask.since;
+        let request = Watch {
+            id: (self.id, tag),
+            filter,
+            since,
+            to: self.caller_address(ctx).recipient(),
+        };
+        self.ask_actor(
+            self.hub.bus().send(request),
+            tag,
+            ctx,
+            move |act, watched| {
+                act.waits.watches.insert(tag);
+                // A number beyond the newest was given by another life of the hub.
+                let gap = watched.lost > 0 || since.is_some_and(|since| since > watched.newest);
+                act.answer(
+                    tag,
+                    &WatchAnswer {
+                        seq: watched.newest,
+                        gap,
+                    },
+                );
+                act.tell(&watched.missed);
+            },
+        );
+    }
+
+    pub(super) fn wait(&mut self, tag: Tag, ask: WaitAsk, ctx: &mut Context<Self>) {
+        let open: HashSet<TaskId> = ask.task_ids.iter().copied().collect();
+        self.waits.waits.insert(
+            tag,
+            Wait {
+                asked: ask.task_ids.clone(),
+                open,
+                seen: false,
+            },
+        );
+        self.slots.park(tag, &mut self.out);
+        self.order.finished();
+        let timer = ctx.run_later(Duration::from_millis(ask.timeout_ms), move |act, ctx| {
+            act.finish_wait(tag, ctx);
+        });
+        if let Some(asked) = self.slots.get_mut(tag) {
+            asked.timer = Some(timer);
+        }
+        // Listens first and looks then: an end in between is seen at least once.
+        let filter = Filter {
+            tasks: ask.task_ids.clone(),
+            kinds: Vec::new(),
+            only_final: true,
+        };
+        let request = Watch {
+            id: (self.id, tag),
+            filter,
+            since: None,
+            to: self.caller_address(ctx).recipient(),
+        };
+        self.hub.bus().do_send(request);
+        self.look(tag, ask.task_ids, ctx);
+    }
+
+    /// Looks how the tasks of a wait stand.
+    fn look(&mut self, tag: Tag, tasks: Vec<TaskId>, ctx: &mut Context<Self>) {
+        self.ask_reader(Question::Many(tasks), tag, ctx, move |act, told, ctx| {
+            let (Told::Tasks(tasks), Some(wait)) = (told, act.waits.waits.get_mut(&tag)) else {
+                return;
+            };
+            let known: HashSet<TaskId> = tasks.iter().map(|task| task.task_id).collect();
+            if let Some(unknown) = wait.asked.iter().find(|id| !known.contains(id)) {
+                let error = kirosu_protocol::Error::new(
+                    kirosu_protocol::ErrorCode::UnknownTask,
+                    format!("no task has the id {unknown}"),
+                );
+                act.forget_wait(tag);
+                return act.refuse(tag, error);
+            }
+            for task in tasks.iter().filter(|task| task.status.is_final()) {
+                wait.open.remove(&task.task_id);
+            }
+            wait.seen = true;
+            if wait.open.is_empty() {
+                act.finish_wait(tag, ctx);
+            }
+        });
+    }
+
+    /// All have ended, or the time is over: answers with the tasks as they stand.
+    fn finish_wait(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let Some(wait) = self.waits.waits.get(&tag) else {
+            return;
+        };
+        let asked = wait.asked.clone();
+        self.forget_wait(tag);
+        self.ask_reader(
+            Question::Many(asked.clone()),
+            tag,
+            ctx,
+            move |act, told, _| {
+                if let Told::Tasks(tasks) = told {
+                    let finished = tasks.len() == asked.len()
+                        && tasks.iter().all(|task| task.status.is_final());
+                    act.answer(tag, &WaitAnswer { tasks, finished });
+                }
+            },
+        );
+    }
+
+    fn forget_wait(&mut self, tag: Tag) {
+        self.waits.waits.remove(&tag);
+        self.hub.bus().do_send(Unwatch((self.id, tag)));
+    }
+
+    fn tell(&mut self, events: &[Event]) {
+        for event in events {
+            write_notification(&mut self.out, "event", event);
+        }
+    }
+
+    fn drop_slow_watch(&mut self, tag: Tag, next: Option<&Event>) {
+        #[derive(Serialize)]
+        struct Lagged {
+            lagged: bool,
+            since: u64,
+        }
+        self.waits.watches.remove(&tag);
+        self.hub.bus().do_send(Unwatch((self.id, tag)));
+        let since = next.map_or(0, |event| event.seq.saturating_sub(1));
+        write_notification(
+            &mut self.out,
+            "event",
+            &Lagged {
+                lagged: true,
+                since,
+            },
+        );
+    }
+}
+
+impl Handler<Events> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, Events { tag, events }: Events, ctx: &mut Self::Context) {
+        if let Some(wait) = self.waits.waits.get_mut(&tag) {
+            for event in &events {
+                if let EventKind::Task { task_id, .. } = event.what {
+                    wait.open.remove(&task_id);
+                }
+            }
+            if wait.seen && wait.open.is_empty() {
+                self.finish_wait(tag, ctx);
+            }
+        } else if self.out.len() > UNREAD_EVENTS_BYTES {
+            self.drop_slow_watch(tag, events.first());
+        } else if self.waits.watches.contains(&tag) {
+            self.tell(&events);
+        }
+        self.go_on(ctx);
+    }
+}

@@ -1,0 +1,196 @@
+//! What every actor of the hub knows of the others: addresses that survive restarts, limits, counts.
+
+use crate::bus::{Bus, FollowTree, SharedTree};
+use crate::leases::Leases;
+use crate::options::HubOptions;
+use crate::readers::Reader;
+use crate::sessions::Sessions;
+use crate::writer::Writer;
+use actix::prelude::*;
+use futures_util::future::BoxFuture;
+use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
+use kirosu_protocol::{Error, Limits};
+use kirosu_supervision::Tree;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use tokio::sync::watch;
+
+/// The pools beside the hub, where there are any: the swarm's supervisor, seen through this keyhole.
+pub trait Pools: Send + Sync {
+    /// Resizes a pool where asked for, and tells of all.
+    fn pools(&self, ask: PoolsAsk) -> BoxFuture<'static, Result<PoolsAnswer, Error>>;
+}
+
+/// Cheap to clone; one a hub.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+pub(crate) struct Addresses {
+    pub writer: Addr<Writer>,
+    pub bus: Addr<Bus>,
+    pub leases: Addr<Leases>,
+    pub sessions: Addr<Sessions>,
+    pub readers: Vec<Addr<Reader>>,
+}
+
+struct Inner {
+    addresses: Addresses,
+    options: HubOptions,
+    limits: RwLock<Arc<Limits>>,
+    boot_id: String,
+    draining: Arc<AtomicBool>,
+    next_connection: AtomicU64,
+    next_park: AtomicU64,
+    next_reader: AtomicUsize,
+    connections: AtomicUsize,
+    in_flight: AtomicUsize,
+    stop: watch::Sender<bool>,
+    tree: SharedTree,
+    pools: OnceLock<Arc<dyn Pools>>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        addresses: Addresses,
+        options: HubOptions,
+        tree: SharedTree,
+        boot_id: String,
+        draining: Arc<AtomicBool>,
+    ) -> Hub {
+        Hub(Arc::new(Inner {
+            addresses,
+            limits: RwLock::new(Arc::new(options.limits.clone())),
+            options,
+            boot_id,
+            draining,
+            next_connection: AtomicU64::new(1),
+            next_park: AtomicU64::new(1),
+            next_reader: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            stop: watch::Sender::new(false),
+            tree,
+            pools: OnceLock::new(),
+        }))
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> Arc<Limits> {
+        self.0
+            .limits
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Puts other limits in force, for requests from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        *self
+            .0
+            .limits
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+
+    /// Tells the hub of the tree it is part of, for the verb `tree` and the events. The first one counts.
+    pub fn set_tree(&self, tree: Tree) {
+        if self.0.tree.set(tree).is_ok() {
+            self.bus().do_send(FollowTree);
+        }
+    }
+
+    /// Tells the hub of the pools beside it, for the verb `pools`. The first one counts.
+    pub fn set_pools(&self, pools: Arc<dyn Pools>) {
+        let _ = self.0.pools.set(pools);
+    }
+
+    /// Resolves when a client has asked for `shutdown`.
+    pub async fn shutdown_asked(&self) {
+        let mut stop = self.0.stop.subscribe();
+        // The sender lives as long as this handle.
+        let _ = stop.wait_for(|asked| *asked).await;
+    }
+
+    /// Another word with each start: event numbers begin anew.
+    pub fn boot_id(&self) -> &str {
+        &self.0.boot_id
+    }
+
+    /// The writer's address.
+    pub fn writer(&self) -> &Addr<Writer> {
+        &self.0.addresses.writer
+    }
+
+    /// The event bus's address.
+    pub fn bus(&self) -> &Addr<Bus> {
+        &self.0.addresses.bus
+    }
+
+    pub(crate) fn leases(&self) -> &Addr<Leases> {
+        &self.0.addresses.leases
+    }
+
+    pub(crate) fn sessions(&self) -> &Addr<Sessions> {
+        &self.0.addresses.sessions
+    }
+
+    /// The readers take turns.
+    pub(crate) fn reader(&self) -> &Addr<Reader> {
+        let readers = &self.0.addresses.readers;
+        let turn = self.0.next_reader.fetch_add(1, Ordering::Relaxed);
+        &readers[turn % readers.len()]
+    }
+
+    pub(crate) fn options(&self) -> &HubOptions {
+        &self.0.options
+    }
+
+    pub(crate) fn tree(&self) -> Option<&Tree> {
+        self.0.tree.get()
+    }
+
+    pub(crate) fn pools(&self) -> Option<&Arc<dyn Pools>> {
+        self.0.pools.get()
+    }
+
+    pub(crate) fn ask_shutdown(&self) {
+        self.0.stop.send_replace(true);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.0.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_park(&self) -> u64 {
+        self.0.next_park.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Counts a connection in, unless there are too many.
+    pub(crate) fn enter(&self) -> bool {
+        let most = self.limits().connections;
+        let enter = |open: usize| (open < most).then_some(open + 1);
+        self.0
+            .connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter)
+            .is_ok()
+    }
+
+    /// Counts a connection out.
+    pub(crate) fn leave(&self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Connections that stand now.
+    pub(crate) fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::Relaxed)
+    }
+
+    /// Requests under way, over all connections.
+    pub(crate) fn in_flight(&self) -> &AtomicUsize {
+        &self.0.in_flight
+    }
+}

@@ -1,0 +1,109 @@
+//! Opens the listening sockets before anything else starts, so that a taken port is one sentence and an exit code.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
+
+/// Connections the kernel may hold for us before we accept them. tokio's own bind asks for 128, and 900 clients that
+/// start at once then stall for seconds.
+const BACKLOG: i32 = 4096;
+
+/// Why a socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The host has no address.
+    #[error("cannot listen on {host}: {source}")]
+    Resolve {
+        /// The host as configured.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// The address lies beyond loopback and no key is set.
+    #[error(
+        "refusing to listen on {0}, beyond loopback, without a key: set KIRO_SWARM_KEY or `key_file` in [hub], or listen on 127.0.0.1"
+    )]
+    NoKey(SocketAddr),
+    /// The port is taken or not ours to take.
+    #[error(
+        "cannot listen on {address}: {source}; is another hub running? choose another port with --port, or 0 for any free one"
+    )]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A living process listens on the path.
+    #[error("cannot listen on {0}: another process listens there")]
+    SocketTaken(PathBuf),
+    /// The path is not ours to bind.
+    #[error("cannot listen on {path}: {source}")]
+    Unix {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Listens on `host:port`. Beyond loopback only with a key.
+pub fn tcp(host: &str, port: u16, has_key: bool) -> Result<std::net::TcpListener, BindError> {
+    let resolve = |source| BindError::Resolve {
+        host: host.to_owned(),
+        source,
+    };
+    let address = (host, port)
+        .to_socket_addrs()
+        .map_err(resolve)?
+        .next()
+        .ok_or_else(|| {
+            resolve(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the name has no address",
+            ))
+        })?;
+    if !address.ip().is_loopback() && !has_key {
+        return Err(BindError::NoKey(address));
+    }
+    listen_tcp(address).map_err(|source| BindError::Tcp { address, source })
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+    let family = if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
+    // A hub that restarts must not wait for its old connections' TIME_WAIT.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    net::bind(&socket, &address)?;
+    net::listen(&socket, BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Listens on a Unix socket that only its owner may use. A path left behind by a dead hub is taken over.
+pub fn unix(path: &Path) -> Result<StdUnixListener, BindError> {
+    let wrap = |source| BindError::Unix {
+        path: path.to_owned(),
+        source,
+    };
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(BindError::SocketTaken(path.to_owned()));
+        }
+        std::fs::remove_file(path).map_err(wrap)?;
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(wrap)?;
+    }
+    let listener = StdUnixListener::bind(path).map_err(wrap)?;
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(wrap)?;
+    listener.set_nonblocking(true).map_err(wrap)?;
+    Ok(listener)
+}

@@ -1,0 +1,140 @@
+//! The listener: accepts TCP and Unix connections and hands each to an actor of its own.
+//!
+//! The sockets are opened before the tree starts and belong to the recipe: a crash of the listener loses no client that
+//! waits in the kernel's queue.
+
+pub mod bind;
+
+use crate::connection::{Connection, Peer};
+use crate::hub::Hub;
+use actix::prelude::*;
+use futures_util::stream::unfold;
+use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// How long to wait when the system gives no more connections (too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The open sockets.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets {
+    /// The TCP socket.
+    pub tcp: Option<Arc<std::net::TcpListener>>,
+    /// The Unix socket.
+    pub unix: Option<Arc<std::os::unix::net::UnixListener>>,
+}
+
+/// Somebody connected.
+enum Accepted {
+    Tcp(io::Result<(TcpStream, std::net::SocketAddr)>),
+    Unix(io::Result<UnixStream>),
+}
+
+/// A connection from within the process: no socket, the same protocol.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Connect(pub tokio::io::DuplexStream);
+
+/// The actor.
+pub struct Listener {
+    child: ChildContext,
+    hub: Hub,
+    sockets: Sockets,
+    connections: DynamicHandle,
+}
+
+supervised!(Listener);
+
+impl Listener {
+    /// A listener on sockets that outlive it.
+    pub fn new(
+        child: ChildContext,
+        hub: Hub,
+        sockets: Sockets,
+        connections: DynamicHandle,
+    ) -> Listener {
+        Listener {
+            child,
+            hub,
+            sockets,
+            connections,
+        }
+    }
+
+    fn listen(&self, ctx: &mut Context<Self>) -> io::Result<()> {
+        if let Some(tcp) = &self.sockets.tcp {
+            let tcp = TcpListener::from_std(tcp.try_clone()?)?;
+            ctx.add_stream(unfold(tcp, |tcp| async move {
+                let accepted = tcp.accept().await;
+                pause_after_failure(&accepted).await;
+                Some((Accepted::Tcp(accepted), tcp))
+            }));
+        }
+        if let Some(unix) = &self.sockets.unix {
+            let unix = UnixListener::from_std(unix.try_clone()?)?;
+            ctx.add_stream(unfold(unix, |unix| async move {
+                let accepted = unix.accept().await.map(|(stream, _)| stream);
+                pause_after_failure(&accepted).await;
+                Some((Accepted::Unix(accepted), unix))
+            }));
+        }
+        Ok(())
+    }
+
+    fn welcome(&self, peer: Peer) {
+        if !self.hub.enter() {
+            peer.refuse(self.hub.limits().connections);
+            return;
+        }
+        let (id, hub) = (self.hub.next_connection(), self.hub.clone());
+        let mut peer = Some(peer);
+        let spawned = self.connections.spawn(id, move |child| {
+            Connection::new(child.clone(), hub.clone(), id, peer.take())
+        });
+        if let Err(error) = spawned {
+            self.hub.leave();
+            tracing::warn!(%error, "a client was turned away");
+        }
+    }
+}
+
+async fn pause_after_failure<T>(accepted: &io::Result<T>) {
+    if accepted.is_err() {
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Err(error) = self.listen(ctx) {
+            self.child
+                .fail(ctx, format!("cannot accept connections: {error}"));
+        }
+    }
+}
+
+impl StreamHandler<Accepted> for Listener {
+    fn handle(&mut self, accepted: Accepted, _: &mut Self::Context) {
+        self.child.handled();
+        match accepted {
+            Accepted::Tcp(Ok((stream, address))) => self.welcome(Peer::tcp(stream, address)),
+            Accepted::Unix(Ok(stream)) => self.welcome(Peer::unix(stream)),
+            Accepted::Tcp(Err(error)) | Accepted::Unix(Err(error)) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+            }
+        }
+    }
+}
+
+impl Handler<Connect> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, Connect(pipe): Connect, _: &mut Self::Context) {
+        self.welcome(Peer::local(pipe));
+    }
+}

@@ -1,0 +1,185 @@
+//! The hub's actors, wired and ready to be put under a supervisor.
+
+use crate::bus::ring::Ring;
+use crate::bus::{Bus, RING_CAPACITY};
+use crate::hub::{Addresses, Hub};
+use crate::leases::Leases;
+use crate::listener::{Connect, Listener, Sockets};
+use crate::options::HubOptions;
+use crate::readers::Reader;
+use crate::reaper::Reaper;
+use crate::sessions::Sessions;
+use crate::sessions::table::Table;
+use crate::writer::{Writer, WriterRecipe};
+use actix::prelude::*;
+use actix_rt::ArbiterHandle;
+use kirosu_store::{Store, StoreOptions};
+use kirosu_supervision::{ChildSpec, DynamicSpec, Restart, Stop, Strategy, SupervisorSpec, seat};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// Which threads the hub's actors run on; none: the supervisor's own.
+#[derive(Clone, Debug, Default)]
+pub struct HubThreads {
+    /// The writer's.
+    pub writer: Option<ArbiterHandle>,
+    /// The readers'.
+    pub readers: Option<ArbiterHandle>,
+}
+
+/// The hub's part of the tree, in start order, and its handles.
+pub struct HubParts {
+    /// Writer, readers, bus, sessions, reaper, leases: what must stand before anybody is let in.
+    pub core: Vec<ChildSpec>,
+    /// The listener and its connections.
+    pub front: ChildSpec,
+    /// What the rest of the house may ask of the hub.
+    pub hub: Hub,
+    /// Takes connections from within the process.
+    pub connect: Recipient<Connect>,
+}
+
+impl HubParts {
+    /// Wires the actors; nothing runs yet. `store` is opened beforehand, so that a file in use is one sentence and an
+    /// exit code; `store_options` open it again should the writer crash. `boot_id` is another word with each start.
+    pub fn build(
+        options: HubOptions,
+        store: Store,
+        store_options: StoreOptions,
+        sockets: Sockets,
+        threads: &HubThreads,
+        boot_id: String,
+    ) -> HubParts {
+        let (writer_seat, writer) = seat::<Writer>();
+        let (bus_seat, bus) = seat::<Bus>();
+        let (leases_seat, leases) = seat::<Leases>();
+        let (sessions_seat, sessions) = seat::<Sessions>();
+        let (reaper_seat, reaper) = seat::<Reaper>();
+        let (listener_seat, listener) = seat::<Listener>();
+        let draining = Arc::new(AtomicBool::new(false));
+
+        let recipe = WriterRecipe {
+            store: store_options,
+            opened: Arc::new(Mutex::new(Some(store))),
+            bus: bus.clone(),
+            leases: leases.clone(),
+            reaper: reaper.clone(),
+            draining: draining.clone(),
+        };
+        let writer_spec = ChildSpec::new("writer", writer_seat, move |child| {
+            Writer::new(child.clone(), recipe.clone())
+        })
+        .stop(Stop::Grace(Duration::from_secs(30)));
+        let writer_spec = on(writer_spec, threads.writer.as_ref());
+
+        let (readers_spec, readers) = readers(&options, threads.readers.as_ref());
+
+        let ring = Arc::new(Mutex::new(Ring::new(RING_CAPACITY)));
+        let tree = Arc::new(OnceLock::new());
+        let to_tree = tree.clone();
+        let bus_spec = ChildSpec::new("bus", bus_seat, move |child| {
+            Bus::new(child.clone(), ring.clone(), to_tree.clone())
+        });
+
+        let grace_ms = i64::try_from(options.session_grace.as_millis()).unwrap_or(i64::MAX);
+        let table = Arc::new(Mutex::new(Table::new(grace_ms)));
+        let (to_writer, to_bus) = (writer.clone(), bus.clone());
+        let sessions_spec = ChildSpec::new("sessions", sessions_seat, move |child| {
+            Sessions::new(
+                child.clone(),
+                table.clone(),
+                to_writer.clone(),
+                to_bus.clone(),
+            )
+        });
+
+        let (to_writer, retention) = (writer.clone(), options.retention);
+        let reaper_spec = ChildSpec::new("reaper", reaper_seat, move |child| {
+            Reaper::new(child.clone(), to_writer.clone(), retention)
+        });
+
+        let lease_actors = DynamicSpec::new("leases")
+            .kind("lease")
+            .restart(Restart::Transient);
+        let (spawn, to_writer, to_sessions) =
+            (lease_actors.handle(), writer.clone(), sessions.clone());
+        let book_spec = ChildSpec::new("lease-book", leases_seat, move |child| {
+            Leases::new(
+                child.clone(),
+                spawn.clone(),
+                to_writer.clone(),
+                to_sessions.clone(),
+            )
+        });
+
+        let hub = Hub::new(
+            Addresses {
+                writer,
+                bus,
+                leases,
+                sessions,
+                readers,
+            },
+            options,
+            tree,
+            boot_id,
+            draining,
+        );
+
+        let connections = DynamicSpec::new("connections")
+            .kind("connection")
+            .restart(Restart::Temporary);
+        let (spawn, to_hub) = (connections.handle(), hub.clone());
+        let listener_spec = ChildSpec::new("accept", listener_seat, move |child| {
+            Listener::new(
+                child.clone(),
+                to_hub.clone(),
+                sockets.clone(),
+                spawn.clone(),
+            )
+        });
+        // The connections come first, so that the listener stops before them.
+        let front = SupervisorSpec::new("listener")
+            .strategy(Strategy::OneForOne)
+            .child(ChildSpec::dynamic(connections))
+            .child(listener_spec);
+
+        HubParts {
+            core: vec![
+                bus_spec,
+                sessions_spec,
+                ChildSpec::dynamic(lease_actors),
+                book_spec,
+                writer_spec,
+                readers_spec,
+                reaper_spec,
+            ],
+            front: ChildSpec::supervisor(front),
+            hub,
+            connect: listener.recipient(),
+        }
+    }
+}
+
+fn readers(options: &HubOptions, thread: Option<&ArbiterHandle>) -> (ChildSpec, Vec<Addr<Reader>>) {
+    let mut spec = SupervisorSpec::new("readers");
+    let mut addresses = Vec::new();
+    for number in 1..=options.readers.max(1) {
+        let (seat, address) = seat::<Reader>();
+        let path = options.store_path.clone();
+        let child = ChildSpec::new(number.to_string(), seat, move |child| {
+            Reader::new(child.clone(), path.clone())
+        });
+        spec = spec.child(on(child, thread));
+        addresses.push(address);
+    }
+    (ChildSpec::supervisor(spec), addresses)
+}
+
+fn on(spec: ChildSpec, thread: Option<&ArbiterHandle>) -> ChildSpec {
+    match thread {
+        Some(thread) => spec.on(thread),
+        None => spec,
+    }
+}

@@ -1,0 +1,90 @@
+//! Read connections beside the writer, on a thread of their own: a long list never holds up a lease.
+
+use actix::prelude::*;
+use kirosu_protocol::{Error, ErrorCode, Fence, Task, TaskId};
+use kirosu_store::{ListQuery, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail};
+use kirosu_supervision::{ChildContext, supervised};
+use std::path::PathBuf;
+
+/// A question to the store.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// A page of tasks.
+    List(ListQuery),
+    /// Everything about one task, with at most so many chunks of its output.
+    Get(TaskId, u32),
+    /// These tasks, those that exist.
+    Many(Vec<TaskId>),
+    /// The output of one attempt from a chunk on.
+    Output(TaskId, Fence, u64, u32),
+}
+
+/// What the store said.
+#[derive(Debug)]
+pub enum Told {
+    /// To [`Question::List`].
+    Page(Page),
+    /// To [`Question::Get`]; none: no such task.
+    Detail(Option<Box<TaskDetail>>),
+    /// To [`Question::Many`].
+    Tasks(Vec<Task>),
+    /// To [`Question::Output`].
+    Output(Vec<OutputChunk>),
+}
+
+/// Asks a reader.
+#[derive(Message)]
+#[rtype(result = "Result<Told, Error>")]
+pub struct Ask(pub Question);
+
+/// The actor.
+pub struct Reader {
+    child: ChildContext,
+    path: PathBuf,
+    store: Option<StoreReader>,
+}
+
+supervised!(Reader);
+
+impl Reader {
+    /// A reader that opens its connection with the first question.
+    pub fn new(child: ChildContext, path: PathBuf) -> Reader {
+        Reader {
+            child,
+            path,
+            store: None,
+        }
+    }
+
+    fn ask(&mut self, question: Question) -> Result<Told, StoreError> {
+        let store = match self.store.take() {
+            Some(store) => self.store.insert(store),
+            None => self.store.insert(StoreReader::open(&self.path)?),
+        };
+        Ok(match question {
+            Question::List(query) => Told::Page(store.list(&query)?),
+            Question::Get(task, chunks) => Told::Detail(store.get(task, chunks)?.map(Box::new)),
+            Question::Many(tasks) => Told::Tasks(store.many(&tasks)?),
+            Question::Output(task, fence, from, limit) => {
+                Told::Output(store.output(task, fence, from, limit)?)
+            }
+        })
+    }
+}
+
+impl Actor for Reader {
+    type Context = Context<Self>;
+}
+
+impl Handler<Ask> for Reader {
+    type Result = Result<Told, Error>;
+
+    fn handle(&mut self, Ask(question): Ask, _: &mut Self::Context) -> Self::Result {
+        self.child.handled();
+        self.ask(question).map_err(|error| {
+            // The next question opens a fresh connection.
+            self.store = None;
+            Error::new(ErrorCode::Internal, error.to_string())
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! Sessions: who works for the hub, over which connection, and what happens when one stays away.
+//!
+//! The table belongs to the recipe: a crash of this actor forgets nobody.
+
+pub mod table;
+
+use crate::bus::{Bus, Publish};
+use crate::connection::{ConnectionId, Notify};
+use crate::writer::Writer;
+use crate::writer::messages::{Answers, Caller, Submit};
+use actix::prelude::*;
+use kirosu_protocol::EventKind;
+use kirosu_protocol::verbs::agents::AgentInfo;
+use kirosu_store::{Command, LiveLease, Outcome};
+use kirosu_supervision::{ChildContext, supervised};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use table::{Newcomer, Table};
+
+/// What outlives the actor.
+pub type SharedTable = Arc<Mutex<Table<Recipient<Notify>>>>;
+
+/// A connection opens a session.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Open(pub Newcomer<Recipient<Notify>>);
+
+/// A session's connection is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Closed {
+    /// The session.
+    pub session: Arc<str>,
+    /// The connection that is gone.
+    pub connection: ConnectionId,
+}
+
+/// Leases that were alive when the store was opened: their sessions have their grace.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Seed(pub Vec<LiveLease>);
+
+/// Tells a session something, if it is connected.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Tell {
+    /// The session.
+    pub session: String,
+    /// What.
+    pub notify: Notify,
+}
+
+/// Asks for all sessions, without their leases.
+#[derive(Message)]
+#[rtype(result = "Vec<AgentInfo>")]
+pub struct ListAgents;
+
+/// The actor.
+pub struct Sessions {
+    child: ChildContext,
+    table: SharedTable,
+    writer: Addr<Writer>,
+    bus: Addr<Bus>,
+    timer: Option<SpawnHandle>,
+}
+
+supervised!(Sessions);
+
+impl Sessions {
+    /// Over a table that outlives it.
+    pub fn new(
+        child: ChildContext,
+        table: SharedTable,
+        writer: Addr<Writer>,
+        bus: Addr<Bus>,
+    ) -> Sessions {
+        Sessions {
+            child,
+            table,
+            writer,
+            bus,
+            timer: None,
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table<Recipient<Notify>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.child.clock().now_ms()).unwrap_or(i64::MAX)
+    }
+
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(deadline) = self.table().next_deadline() else {
+            return;
+        };
+        let wait = u64::try_from(deadline.saturating_sub(self.now_ms())).unwrap_or(0);
+        self.timer = Some(ctx.run_later(Duration::from_millis(wait), |sessions, ctx| {
+            sessions.timer = None;
+            let now_ms = sessions.now_ms();
+            let lost = sessions.table().take_lost(now_ms);
+            for session in &lost {
+                sessions.publish(session.clone(), "lost");
+            }
+            sessions.release(ctx, lost);
+            sessions.arm(ctx);
+        }));
+    }
+
+    /// Takes the leases of these sessions away. Sent before anything the session's next life may ask for.
+    fn release(&mut self, ctx: &mut Context<Self>, sessions: Vec<String>) {
+        if sessions.is_empty() {
+            return;
+        }
+        let caller = Caller::hub(ctx.address().recipient());
+        let commands = sessions
+            .iter()
+            .map(|s| {
+                (
+                    0,
+                    Command::ReleaseSession {
+                        session: s.clone(),
+                        counted: true,
+                    },
+                )
+            })
+            .collect();
+        self.writer.do_send(Submit { caller, commands });
+    }
+
+    fn publish(&self, session_id: String, state: &str) {
+        self.bus.do_send(Publish(vec![EventKind::Session {
+            session_id,
+            state: state.into(),
+        }]));
+    }
+}
+
+impl Actor for Sessions {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.arm(ctx);
+    }
+}
+
+impl Handler<Open> for Sessions {
+    type Result = bool;
+
+    fn handle(&mut self, Open(who): Open, ctx: &mut Self::Context) -> bool {
+        self.child.handled();
+        let session = who.session.clone();
+        let opened = self.table().open(who, self.now_ms());
+        if let Some(ousted) = opened.ousted {
+            ousted.do_send(Notify::Ousted);
+        }
+        if opened.supersedes {
+            self.release(ctx, vec![session.clone()]);
+        }
+        self.publish(session, if opened.resumed { "resumed" } else { "opened" });
+        self.arm(ctx);
+        opened.resumed
+    }
+}
+
+impl Handler<Closed> for Sessions {
+    type Result = ();
+
+    fn handle(
+        &mut self,
+        Closed {
+            session,
+            connection,
+        }: Closed,
+        ctx: &mut Self::Context,
+    ) {
+        let was_present = self.table().closed(&session, connection.0, self.now_ms());
+        if was_present {
+            self.publish(session.to_string(), "closed");
+            self.arm(ctx);
+        }
+    }
+}
+
+impl Handler<Seed> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, Seed(live): Seed, ctx: &mut Self::Context) {
+        let now_ms = self.now_ms();
+        for lease in live {
+            if let Some(session) = lease.session {
+                let name = lease.worker_id.unwrap_or_else(|| session.clone());
+                self.table().seed(session, name, now_ms);
+            }
+        }
+        self.arm(ctx);
+    }
+}
+
+impl Handler<Tell> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, Tell { session, notify }: Tell, _: &mut Self::Context) {
+        if let Some(to) = self.table().reach(&session) {
+            to.do_send(notify);
+        }
+    }
+}
+
+impl Handler<ListAgents> for Sessions {
+    type Result = MessageResult<ListAgents>;
+
+    fn handle(&mut self, _: ListAgents, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.table().agents())
+    }
+}
+
+impl Handler<Answers> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, Answers(answers): Answers, _: &mut Self::Context) {
+        for (_, answer) in answers {
+            match answer {
+                Ok(Outcome::Ended { leases, .. }) if !leases.is_empty() => {
+                    tracing::warn!(
+                        leases = leases.len(),
+                        session = leases[0].session,
+                        "a session was lost; its tasks are given back"
+                    );
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the leases of a lost session could not be given back; they end when they expire")
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Who is connected and who is away: pure rules, time given.
+
+use kirosu_protocol::verbs::agents::AgentInfo;
+use std::collections::BTreeMap;
+
+/// What is known of one session. `N` is how it is reached.
+#[derive(Debug)]
+struct Entry<N> {
+    name: String,
+    peer: String,
+    since_ms: i64,
+    seen_ms: i64,
+    connection: Option<(u64, N)>,
+    /// Unix milliseconds at which a session that is away counts as lost.
+    lost_at_ms: Option<i64>,
+}
+
+/// The sessions of a hub.
+#[derive(Debug)]
+pub struct Table<N> {
+    grace_ms: i64,
+    sessions: BTreeMap<String, Entry<N>>,
+}
+
+/// What became of an older life of a session that is opened.
+#[derive(Debug, PartialEq)]
+pub struct Opened<N> {
+    /// Whether the session goes on with its leases.
+    pub resumed: bool,
+    /// Whether leases of an older incarnation must be taken away.
+    pub supersedes: bool,
+    /// A connection that held the session until now and has lost it.
+    pub ousted: Option<N>,
+}
+
+/// Somebody who opens a session.
+#[derive(Clone, Debug)]
+pub struct Newcomer<N> {
+    /// The session's id.
+    pub session: String,
+    /// A name for people.
+    pub name: String,
+    /// Where it connects from.
+    pub peer: String,
+    /// The connection's number.
+    pub connection: u64,
+    /// How it is reached.
+    pub notify: N,
+    /// Whether an older life goes on; if not, this is a new incarnation.
+    pub resume: bool,
+}
+
+impl<N: Clone> Table<N> {
+    /// No sessions; one that goes away has `grace_ms` to come back.
+    pub fn new(grace_ms: i64) -> Table<N> {
+        Table {
+            grace_ms,
+            sessions: BTreeMap::new(),
+        }
+    }
+
+    /// A session that held leases when the hub stopped: it is away, and has its grace.
+    pub fn seed(&mut self, session: String, name: String, now_ms: i64) {
+        let lost_at_ms = Some(now_ms + self.grace_ms);
+        self.sessions.entry(session).or_insert(Entry {
+            name,
+            peer: "away".into(),
+            since_ms: now_ms,
+            seen_ms: now_ms,
+            connection: None,
+            lost_at_ms,
+        });
+    }
+
+    /// A connection says `hello` for a session.
+    pub fn open(&mut self, who: Newcomer<N>, now_ms: i64) -> Opened<N> {
+        let old = self.sessions.remove(&who.session);
+        let known = old.is_some();
+        let resumed = known && who.resume;
+        let since_ms = old
+            .as_ref()
+            .filter(|_| resumed)
+            .map_or(now_ms, |old| old.since_ms);
+        let ousted = old
+            .and_then(|old| old.connection)
+            .filter(|(id, _)| *id != who.connection)
+            .map(|(_, notify)| notify);
+        let entry = Entry {
+            name: who.name,
+            peer: who.peer,
+            since_ms,
+            seen_ms: now_ms,
+            connection: Some((who.connection, who.notify)),
+            lost_at_ms: None,
+        };
+        self.sessions.insert(who.session, entry);
+        Opened {
+            resumed,
+            supersedes: !who.resume,
+            ousted,
+        }
+    }
+
+    /// A connection is gone. True when it was the session's present one: the grace begins.
+    pub fn closed(&mut self, session: &str, connection: u64, now_ms: i64) -> bool {
+        let Some(entry) = self.sessions.get_mut(session) else {
+            return false;
+        };
+        if entry.connection.as_ref().map(|(id, _)| *id) != Some(connection) {
+            return false;
+        }
+        entry.connection = None;
+        entry.seen_ms = now_ms;
+        entry.lost_at_ms = Some(now_ms + self.grace_ms);
+        true
+    }
+
+    /// Forgets the sessions whose grace is over, and names them.
+    pub fn take_lost(&mut self, now_ms: i64) -> Vec<String> {
+        let lost = |entry: &Entry<N>| entry.lost_at_ms.is_some_and(|at| at <= now_ms);
+        let names: Vec<String> = self
+            .sessions
+            .iter()
+            .filter(|(_, e)| lost(e))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for name in &names {
+            self.sessions.remove(name);
+        }
+        names
+    }
+
+    /// When the next grace is over, in Unix milliseconds.
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.sessions
+            .values()
+            .filter_map(|entry| entry.lost_at_ms)
+            .min()
+    }
+
+    /// How a session is reached, if it is connected.
+    pub fn reach(&self, session: &str) -> Option<&N> {
+        self.sessions
+            .get(session)?
+            .connection
+            .as_ref()
+            .map(|(_, notify)| notify)
+    }
+
+    /// All of them, for `agents`; their leases are for the caller to fill in.
+    pub fn agents(&self) -> Vec<AgentInfo> {
+        let info = |(id, entry): (&String, &Entry<N>)| AgentInfo {
+            session_id: Some(id.clone()),
+            name: entry.name.clone(),
+            peer: entry.peer.clone(),
+            connected: entry.connection.is_some(),
+            leases: Vec::new(),
+            since: entry.since_ms as f64 / 1000.0,
+            last_seen: entry.seen_ms as f64 / 1000.0,
+        };
+        self.sessions.iter().map(info).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(connection: u64, resume: bool) -> Newcomer<u64> {
+        Newcomer {
+            session: "s".into(),
+            name: "n".into(),
+            peer: "local".into(),
+            connection,
+            notify: connection,
+            resume,
+        }
+    }
+
+    #[test]
+    fn a_session_that_comes_back_in_time_goes_on() {
+        let mut table = Table::new(10_000);
+        assert!(!table.open(who(1, true), 0).resumed);
+        assert!(table.closed("s", 1, 1_000));
+        assert_eq!(table.next_deadline(), Some(11_000));
+        assert!(table.take_lost(10_999).is_empty());
+        assert!(table.open(who(2, true), 10_999).resumed);
+        assert!(table.take_lost(99_000).is_empty());
+    }
+
+    #[test]
+    fn a_session_that_stays_away_is_lost_once() {
+        let mut table = Table::new(10_000);
+        table.open(who(1, true), 0);
+        table.closed("s", 1, 0);
+        assert_eq!(table.take_lost(10_000), ["s"]);
+        assert!(table.take_lost(10_000).is_empty());
+        assert!(!table.open(who(2, true), 10_001).resumed);
+    }
+
+    #[test]
+    fn a_new_connection_ousts_the_old_whose_end_then_means_nothing() {
+        let mut table = Table::new(10_000);
+        table.open(who(1, true), 0);
+        assert_eq!(table.open(who(2, true), 5).ousted, Some(1));
+        assert!(!table.closed("s", 1, 10));
+        assert_eq!(table.reach("s"), Some(&2));
+    }
+
+    #[test]
+    fn a_new_incarnation_takes_nothing_over() {
+        let mut table = Table::new(10_000);
+        table.open(who(1, true), 0);
+        let opened = table.open(who(2, false), 5);
+        assert_eq!((opened.resumed, opened.supersedes), (false, true));
+    }
+
+    #[test]
+    fn sessions_of_before_a_restart_have_their_grace() {
+        let mut table: Table<u64> = Table::new(10_000);
+        table.seed("old".into(), "w".into(), 100);
+        assert_eq!(table.next_deadline(), Some(10_100));
+        assert_eq!(table.take_lost(10_100), ["old"]);
+    }
+}

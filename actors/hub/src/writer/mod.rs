@@ -1,0 +1,448 @@
+//! The writer: the one actor that changes the store.
+//!
+//! It takes what waits in its mailbox, without an artificial delay, applies all of it as one commit and then answers:
+//! one sync of the disk serves everybody who asked meanwhile. Requests of one caller keep their order.
+
+pub mod messages;
+
+use crate::bus::{Bus, Publish};
+use crate::leases::{Granted, Leases, LeasesChanged, Rebuild};
+use crate::reaper::{NextDeadline, Reaper};
+use actix::prelude::*;
+use kirosu_protocol::{Error, ErrorCode, EventKind, Stats, Status};
+use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
+use kirosu_supervision::{ChildContext, supervised};
+use messages::{
+    Answers, Caller, Drain, GetLanes, GetMetrics, GetStats, Owed, Submit, TellDeadline, TellLeases,
+    WriterMetrics,
+};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Most commands of one commit, so that nobody's answer waits for a queue without end.
+const COMMANDS_A_COMMIT: usize = 4096;
+
+/// Everything a writer needs to start, again and again.
+#[derive(Clone)]
+pub struct WriterRecipe {
+    /// How the store is opened; `now_ms` is set anew at each start.
+    pub store: StoreOptions,
+    /// A store that was opened before the tree started, for the first incarnation.
+    pub opened: Arc<Mutex<Option<Store>>>,
+    /// Who is told of events.
+    pub bus: Addr<Bus>,
+    /// Who keeps the live leases.
+    pub leases: Addr<Leases>,
+    /// Who watches the deadlines.
+    pub reaper: Addr<Reaper>,
+    /// Whether leases are held back; outlives the actor.
+    pub draining: Arc<AtomicBool>,
+}
+
+impl WriterRecipe {
+    fn open(&self, now_ms: i64) -> Result<Store, OpenError> {
+        let opened = self
+            .opened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match opened {
+            Some(store) => Ok(store),
+            None => Store::open(&StoreOptions {
+                now_ms,
+                ..self.store.clone()
+            }),
+        }
+    }
+}
+
+/// The actor.
+pub struct Writer {
+    child: ChildContext,
+    recipe: WriterRecipe,
+    store: Option<Store>,
+    waiting: VecDeque<Submit>,
+    flush_asked: bool,
+    parks: Parks,
+    deadline: Option<i64>,
+    metrics: WriterMetrics,
+}
+
+supervised!(Writer);
+
+/// Parked leases and who waits for them. Dropped (the writer crashed), each is answered with nothing, so that its
+/// worker asks again.
+#[derive(Default)]
+struct Parks(HashMap<ParkId, (Caller, u64)>);
+
+impl Drop for Parks {
+    fn drop(&mut self) {
+        for (caller, tag) in self.0.values() {
+            caller
+                .reply
+                .do_send(Answers(vec![(*tag, Ok(Outcome::Leased(Vec::new())))]));
+        }
+    }
+}
+
+/// Work for after the current messages: one commit.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Flush;
+
+impl Writer {
+    /// A writer that opens its store when it starts.
+    pub fn new(child: ChildContext, recipe: WriterRecipe) -> Writer {
+        Writer {
+            child,
+            recipe,
+            store: None,
+            waiting: VecDeque::new(),
+            flush_asked: false,
+            parks: Parks::default(),
+            deadline: None,
+            metrics: WriterMetrics::default(),
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.child.clock().now_ms()).unwrap_or(i64::MAX)
+    }
+
+    fn ask_flush(&mut self, ctx: &mut Context<Self>) {
+        if !self.flush_asked && !self.waiting.is_empty() {
+            self.flush_asked = true;
+            ctx.notify(Flush);
+        }
+    }
+
+    /// Takes waiting submissions up to the size of one commit.
+    fn take_batch(&mut self) -> (Vec<Owed>, Vec<Command>) {
+        let mut debts = Vec::with_capacity(self.waiting.len());
+        let mut batch = Vec::new();
+        while batch.len() < COMMANDS_A_COMMIT
+            && let Some(submit) = self.waiting.pop_front()
+        {
+            let mut tags = Vec::with_capacity(submit.commands.len());
+            for (tag, command) in submit.commands {
+                tags.push(tag);
+                batch.push(command);
+            }
+            debts.push(Owed::new(submit.caller, tags));
+        }
+        (debts, batch)
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        let (debts, mut batch) = self.take_batch();
+        if batch.is_empty() {
+            return;
+        }
+        let parks: Vec<Option<ParkId>> = batch.iter().map(park_of).collect();
+        let held = self.hold_leases_while_draining(&mut batch);
+        let now_ms = self.now_ms();
+        let Some(store) = self.store.as_mut() else {
+            return;
+        };
+        let (began, size) = (Instant::now(), batch.len() as u64);
+        let applied = store.apply(now_ms, batch);
+        let wal_bytes = store.wal_bytes();
+        let deadline = store.next_deadline();
+        self.measure(began, size, wal_bytes);
+        match applied {
+            Ok(applied) => self.answer(debts, parks, held, applied),
+            Err(error) => {
+                tracing::error!(%error, "the store failed; the writer restarts");
+                drop(debts);
+                self.child.fail(ctx, error.to_string());
+                return;
+            }
+        }
+        if deadline != self.deadline {
+            self.deadline = deadline;
+            self.recipe.reaper.do_send(NextDeadline(deadline));
+        }
+    }
+
+    fn measure(&mut self, began: Instant, size: u64, wal_bytes: u64) {
+        self.metrics.commits += 1;
+        self.metrics.commands += size;
+        self.metrics.largest_commit = self.metrics.largest_commit.max(size);
+        self.metrics.commit_us += u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.metrics.wal_bytes = wal_bytes;
+    }
+
+    /// While draining no lease is handed out: its command becomes a cheap question, and the request is answered with
+    /// no tasks, or parked until the draining ends or its wait is over.
+    fn hold_leases_while_draining(&self, batch: &mut [Command]) -> Vec<Option<Outcome>> {
+        if !self.draining() {
+            return Vec::new();
+        }
+        let hold = |command: &mut Command| match command {
+            Command::Lease { park, .. } => {
+                let outcome = if park.is_some() {
+                    Outcome::Parked
+                } else {
+                    Outcome::Leased(Vec::new())
+                };
+                *command = Command::Stats;
+                Some(outcome)
+            }
+            _ => None,
+        };
+        batch.iter_mut().map(hold).collect()
+    }
+
+    fn draining(&self) -> bool {
+        self.recipe.draining.load(Ordering::Relaxed)
+    }
+
+    fn answer(
+        &mut self,
+        debts: Vec<Owed>,
+        parks: Vec<Option<ParkId>>,
+        mut held: Vec<Option<Outcome>>,
+        applied: Applied,
+    ) {
+        let mut granted = Vec::new();
+        let mut ended = Vec::new();
+        let mut index = 0;
+        let mut outcomes = applied.outcomes.into_iter();
+        for debt in debts {
+            let mut results = Vec::with_capacity(debt.tags().len());
+            for tag in debt.tags() {
+                let mut outcome = outcomes.next().unwrap_or_else(|| Err(unanswered()));
+                if let Some(instead) = held.get_mut(index).and_then(Option::take) {
+                    outcome = Ok(instead);
+                }
+                match &outcome {
+                    Ok(Outcome::Parked) => {
+                        if let Some(park) = parks.get(index).copied().flatten() {
+                            self.parks.0.insert(park, (debt.caller().clone(), *tag));
+                        }
+                    }
+                    Ok(Outcome::Leased(tasks)) => granted.extend(Granted::of(tasks, debt.caller())),
+                    Ok(Outcome::Ended { leases, .. }) => ended.extend(leases.iter().cloned()),
+                    _ => {}
+                }
+                results.push(outcome);
+                index += 1;
+            }
+            debt.answer(results.into_iter());
+        }
+        let mut given_back = Vec::new();
+        for (park, tasks) in applied.woken {
+            let Some((caller, tag)) = self.parks.0.remove(&park) else {
+                continue;
+            };
+            if caller.reply.connected() {
+                granted.extend(Granted::of(&tasks, &caller));
+                caller
+                    .reply
+                    .do_send(Answers(vec![(tag, Ok(Outcome::Leased(tasks)))]));
+            } else {
+                let release = |t: kirosu_protocol::Task| {
+                    (
+                        0,
+                        Command::Release {
+                            task: t.task_id,
+                            fence: t.fence,
+                            delay_ms: 0,
+                        },
+                    )
+                };
+                given_back.push(Submit {
+                    caller,
+                    commands: tasks.into_iter().map(release).collect(),
+                });
+            }
+        }
+        self.waiting.extend(given_back);
+        self.tell(granted, ended, applied.changes);
+    }
+
+    /// Applies what still waits, and closes the store in good order.
+    fn finish(&mut self, ctx: &mut Context<Self>) {
+        while !self.waiting.is_empty() && self.store.is_some() {
+            self.flush(ctx);
+        }
+        if let Some(Err(error)) = self.store.take().map(Store::close) {
+            tracing::error!(%error, "the store could not be closed in good order; nothing that was answered is lost");
+        }
+        self.child.finish(ctx);
+    }
+
+    fn tell_leases(&mut self) {
+        let Some(store) = self.store.as_mut() else {
+            return;
+        };
+        match store.live_leases(None) {
+            Ok(live) => self.recipe.leases.do_send(Rebuild(live)),
+            Err(error) => {
+                tracing::error!(%error, "the live leases could not be read; their sessions end when they expire")
+            }
+        }
+    }
+
+    fn tell(
+        &mut self,
+        granted: Vec<Granted>,
+        ended: Vec<kirosu_store::EndedLease>,
+        changes: Vec<EventKind>,
+    ) {
+        let closed: Vec<_> = changes.iter().filter_map(closed_lease).collect();
+        if !(granted.is_empty() && ended.is_empty() && closed.is_empty()) {
+            self.recipe.leases.do_send(LeasesChanged {
+                granted,
+                closed,
+                ended,
+            });
+        }
+        if !changes.is_empty() {
+            self.recipe.bus.do_send(Publish(changes));
+        }
+    }
+}
+
+/// A change after which the lease with this fence is over.
+fn closed_lease(change: &EventKind) -> Option<(i64, i64)> {
+    match change {
+        EventKind::Task {
+            task_id,
+            status,
+            fence,
+            ..
+        } if *status != Status::Leased && *fence > 0 => Some((*task_id, *fence)),
+        _ => None,
+    }
+}
+
+fn park_of(command: &Command) -> Option<ParkId> {
+    match command {
+        Command::Lease { park, .. } => *park,
+        _ => None,
+    }
+}
+
+fn unanswered() -> Error {
+    Error::new(
+        ErrorCode::Internal,
+        "the store gave no answer to this request; whether it took effect is unknown",
+    )
+}
+
+impl Actor for Writer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.child.on_stop(ctx, |writer, ctx| {
+            writer.finish(ctx);
+        });
+        match self.recipe.open(self.now_ms()) {
+            Ok(store) => {
+                self.deadline = store.next_deadline();
+                self.recipe.reaper.do_send(NextDeadline(self.deadline));
+                self.store = Some(store);
+                self.tell_leases();
+            }
+            Err(error) => self.child.fail(ctx, error.to_string()),
+        }
+    }
+}
+
+impl Handler<Submit> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
+        self.child.handled();
+        for (_, command) in &submit.commands {
+            if let Command::Unpark(park) = command {
+                self.parks.0.remove(park);
+            }
+        }
+        self.waiting.push_back(submit);
+        self.ask_flush(ctx);
+    }
+}
+
+impl Handler<Flush> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
+        self.flush_asked = false;
+        self.flush(ctx);
+        self.ask_flush(ctx);
+    }
+}
+
+impl Handler<GetStats> for Writer {
+    type Result = MessageResult<GetStats>;
+
+    fn handle(&mut self, _: GetStats, _: &mut Self::Context) -> Self::Result {
+        let now_ms = self.now_ms();
+        MessageResult(
+            self.store
+                .as_ref()
+                .map_or_else(Stats::default, |store| store.stats(now_ms)),
+        )
+    }
+}
+
+impl Handler<GetMetrics> for Writer {
+    type Result = WriterMetrics;
+
+    fn handle(&mut self, _: GetMetrics, _: &mut Self::Context) -> WriterMetrics {
+        self.metrics
+    }
+}
+
+impl Handler<Drain> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        if self.recipe.draining.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // Parked requests stay parked here until their wait is over, but leave the store, where an enqueue would wake them.
+        let Some((caller, _)) = self.parks.0.values().next().cloned() else {
+            return;
+        };
+        let unpark = self
+            .parks
+            .0
+            .keys()
+            .map(|park| (u64::MAX, Command::Unpark(*park)))
+            .collect();
+        self.waiting.push_back(Submit {
+            caller,
+            commands: unpark,
+        });
+        self.ask_flush(ctx);
+    }
+}
+
+impl Handler<TellLeases> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: TellLeases, _: &mut Self::Context) {
+        self.tell_leases();
+    }
+}
+
+impl Handler<TellDeadline> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: TellDeadline, _: &mut Self::Context) {
+        self.recipe.reaper.do_send(NextDeadline(self.deadline));
+    }
+}
+
+impl Handler<GetLanes> for Writer {
+    type Result = MessageResult<GetLanes>;
+
+    fn handle(&mut self, _: GetLanes, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.store.as_ref().map_or_else(Vec::new, Store::lanes))
+    }
+}
