@@ -2,6 +2,7 @@
 
 mod backoff;
 mod cancelled;
+mod chaos;
 mod dynamic;
 mod intensity;
 mod kit;
