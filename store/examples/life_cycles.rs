@@ -1,0 +1,232 @@
+//! Measures the writer: life cycles a second, and what a lease costs with few or many tasks behind it.
+//!
+//! `cargo run --release -p kirosu-store --example life_cycles [DIRECTORY]`
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use kirosu_protocol::Status;
+use kirosu_protocol::Task;
+use kirosu_protocol::verbs::ack::{Ack, AckStatus};
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_store::{Command, Durability, Engine, ListQuery, Outcome, Reader, Store, StoreOptions};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as i64
+}
+
+fn ask(max_tasks: u32) -> LeaseAsk {
+    LeaseAsk {
+        worker_id: "worker".into(),
+        max_tasks,
+        lease_ms: None,
+        wait_ms: 0,
+        queues: vec!["default".into()],
+        types: vec![],
+        exclude_types: vec![],
+    }
+}
+
+fn lease(max_tasks: u32) -> Command {
+    Command::Lease {
+        ask: ask(max_tasks),
+        session: None,
+        park: None,
+    }
+}
+
+fn ack(task: &Task) -> Command {
+    Command::Ack(Ack {
+        task_id: task.task_id,
+        fence: Some(task.fence),
+        worker_id: None,
+        status: AckStatus::Done,
+        result: Some("the result of it, some words long".into()),
+        error: None,
+        class: None,
+        retry_at_ms: None,
+        usage: None,
+    })
+}
+
+fn open(directory: &Path, name: &str, durability: Durability) -> Store {
+    let mut options = StoreOptions::new(directory.join(name), now());
+    options.durability = durability;
+    Store::open(&options).unwrap()
+}
+
+/// Processor time of this process.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+fn leased(outcomes: Vec<Result<Outcome, kirosu_protocol::Error>>) -> Vec<Task> {
+    outcomes
+        .into_iter()
+        .flat_map(|outcome| match outcome.unwrap() {
+            Outcome::Leased(tasks) => tasks,
+            _ => Vec::new(),
+        })
+        .collect()
+}
+
+/// Batches as `clients` one-request-at-a-time clients make them: a third enqueues, a third leases, a third acks.
+fn plain(directory: &Path, durability: Durability, clients: usize, prompt: usize) {
+    let mut store = open(
+        directory,
+        &format!("plain-{durability:?}-{clients}-{prompt}.db"),
+        durability,
+    );
+    let third = clients / 3;
+    let (mut held, mut cycles) = (Vec::new(), 0);
+    let mut commits = Vec::new();
+    let (start, cpu_start) = (Instant::now(), cpu());
+    while start.elapsed() < Duration::from_secs(3) {
+        let mut batch: Vec<Command> = held.drain(..).map(|task| ack(&task)).collect();
+        cycles += batch.len();
+        batch.extend((0..third).map(|_| lease(1)));
+        batch.extend((0..third).map(|_| Command::Enqueue(NewTask::chat("x".repeat(prompt)))));
+        let one = Instant::now();
+        held = leased(store.apply(now(), batch).unwrap().outcomes);
+        commits.push(one.elapsed());
+    }
+    report(
+        &format!("{clients} plain clients, {durability:?}, prompt {prompt} B"),
+        cycles,
+        start,
+        cpu_start,
+        commits,
+        &store,
+    );
+}
+
+/// 50 enqueues, one lease of 50, 50 acks, in batches of one client or several.
+fn pipelined(directory: &Path, durability: Durability) {
+    let mut store = open(directory, &format!("piped-{durability:?}.db"), durability);
+    let (mut held, mut cycles) = (Vec::new(), 0);
+    let mut commits = Vec::new();
+    let (start, cpu_start) = (Instant::now(), cpu());
+    while start.elapsed() < Duration::from_secs(3) {
+        let mut batch: Vec<Command> = held.drain(..).map(|task| ack(&task)).collect();
+        cycles += batch.len();
+        batch.push(lease(50));
+        batch.extend(
+            (0..50).map(|_| Command::Enqueue(NewTask::chat("do something, a hundred bytes or so"))),
+        );
+        let one = Instant::now();
+        held = leased(store.apply(now(), batch).unwrap().outcomes);
+        commits.push(one.elapsed());
+    }
+    report(
+        &format!("pipelined 50/1/50, {durability:?}"),
+        cycles,
+        start,
+        cpu_start,
+        commits,
+        &store,
+    );
+}
+
+fn report(
+    name: &str,
+    cycles: usize,
+    start: Instant,
+    cpu_start: Duration,
+    mut commits: Vec<Duration>,
+    store: &Store,
+) {
+    let (wall, used) = (start.elapsed(), cpu() - cpu_start);
+    commits.sort();
+    let at = |share: f64| commits[((commits.len() - 1) as f64 * share) as usize];
+    println!(
+        "{name}: {:.0} cycles/s, {:.2} us CPU each, batch p50 {:?} p99 {:?} p99.9 {:?} max {:?}, log {} KiB",
+        cycles as f64 / wall.as_secs_f64(),
+        used.as_secs_f64() * 1e6 / cycles as f64,
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0),
+        store.wal_bytes() / 1024,
+    );
+}
+
+/// What single steps cost with many tasks in the file.
+fn behind(directory: &Path, tasks: usize) {
+    let mut store = open(directory, &format!("behind-{tasks}.db"), Durability::Normal);
+    let path = store.path().to_owned();
+    for _ in 0..tasks / 1000 {
+        let batch = (0..1000).map(|i| {
+            Command::Enqueue(NewTask {
+                priority: i % 5,
+                ..NewTask::chat("a prompt")
+            })
+        });
+        store.apply(now(), batch.collect()).unwrap();
+    }
+    store.checkpoint().unwrap();
+    drop(store);
+    let opening = Instant::now();
+    let mut store = open(directory, &format!("behind-{tasks}.db"), Durability::Normal);
+    let opening = opening.elapsed();
+    let mut times = Vec::new();
+    for _ in 0..2000 {
+        let one = Instant::now();
+        let held = leased(store.apply(now(), vec![lease(1)]).unwrap().outcomes);
+        times.push(one.elapsed());
+        store.apply(now(), held.iter().map(ack).collect()).unwrap();
+    }
+    times.sort();
+    let mut reader = Reader::open(&path).unwrap();
+    let mut lists = String::new();
+    for status in [
+        None,
+        Some(Status::Queued),
+        Some(Status::Done),
+        Some(Status::Failed),
+        Some(Status::Leased),
+    ] {
+        let one = Instant::now();
+        let query = ListQuery {
+            status,
+            limit: 50,
+            ..ListQuery::default()
+        };
+        reader.list(&query).unwrap();
+        lists += &format!(
+            " {} {:?}",
+            status.map_or("all", Status::as_str),
+            one.elapsed()
+        );
+    }
+    println!(
+        "{tasks} tasks behind: open {opening:?}, lease and its commit p50 {:?} p99 {:?}, list of 50:{lists}",
+        times[1000], times[1980]
+    );
+}
+
+fn main() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = std::env::args()
+        .nth(1)
+        .map_or(temporary.path().to_owned(), Into::into);
+    for durability in [Durability::Full, Durability::Normal] {
+        plain(&directory, durability, 48, 100);
+        pipelined(&directory, durability);
+    }
+    plain(&directory, Durability::Full, 12, 100);
+    plain(&directory, Durability::Full, 48, 100_000);
+    behind(&directory, 1_000);
+    behind(&directory, 1_000_000);
+}
