@@ -5,7 +5,7 @@ use actix::{Actor, Addr, Context};
 
 /// Queue length from which `Addr::try_send` reports `Full` to a sender that kept its address.
 /// (`do_send` and `send` on a fresh clone are never refused; see the crate's notes on back-pressure.)
-const CAPACITY: usize = 1024;
+pub(crate) const CAPACITY: usize = 1024;
 
 /// The receiving end of a mailbox, waiting for its actor. Consumed by a [`ChildSpec`](crate::ChildSpec).
 pub struct Seat<A: Actor<Context = Context<A>>> {
