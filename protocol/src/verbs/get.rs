@@ -43,6 +43,9 @@ pub struct AttemptOutput {
     /// Whether the end was cut off.
     #[serde(default)]
     pub cut: bool,
+    /// The number after its last chunk: with it a watcher knows which `output` events the text holds already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_chunk: Option<u64>,
 }
 
 /// The task and its history.
