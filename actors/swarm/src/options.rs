@@ -1,0 +1,152 @@
+//! What the swarm is told when it starts: plain data, validated by whoever read the configuration.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::task::DEFAULT_QUEUE;
+use kirosu_providers::{DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
+use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
+
+/// Which folder a task runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Workspace {
+    /// All sessions of the pool in one folder: [`PoolOptions::workdir`], or the working directory of the process. A
+    /// task may name a folder inside it.
+    #[default]
+    Shared,
+    /// One private folder a session, kept from task to task: `PARENT/POOL/session-N`.
+    Isolated,
+    /// One private folder a task: `PARENT/POOL/task-ID-FENCE`. Removed once the hub has confirmed the result; kept
+    /// when the run failed.
+    Ephemeral,
+}
+
+/// One pool of agent sessions. Everything but `restart`, `backoff` and `intensity` may be changed while it runs.
+#[derive(Clone)]
+pub struct PoolOptions {
+    /// Its name, unique in the swarm; a step of paths and of folder names, so without `/`.
+    pub name: String,
+    /// What runs its tasks.
+    pub provider: Arc<dyn Provider>,
+    /// What runs tasks of type `python`; used on trusted pools only.
+    pub python: Option<Arc<dyn Provider>>,
+    /// Number of sessions; 0 is a pool that waits to be resized.
+    pub size: u32,
+    /// Queues it takes tasks from; empty means the default queue.
+    pub queues: Vec<String>,
+    /// Task types it takes; empty means every type that it may run.
+    pub types: Vec<String>,
+    /// Length of its leases; a heartbeat is sent every third of it.
+    pub lease: Duration,
+    /// Time limits of a run. A task's own limit counts where it is shorter than `total`.
+    pub timeouts: Timeouts,
+    /// When a session that ended is started again.
+    pub restart: Restart,
+    /// Delays before restarts of a session, and between its attempts to reach the hub.
+    pub backoff: BackoffPolicy,
+    /// Restarts of its sessions, all together, that it bears before they are all stopped for a while.
+    pub intensity: Intensity,
+    /// Which folder a task runs in.
+    pub workspace: Workspace,
+    /// `Shared`: the folder itself. Otherwise the parent of the private folders, where not `workspaces_dir`.
+    pub workdir: Option<PathBuf>,
+    /// Parent of private folders. Not in a directory for temporary files: results are there until they are confirmed.
+    pub workspaces_dir: PathBuf,
+    /// Whether it may run code of tasks on this machine.
+    pub trust_all_tools: bool,
+    /// The model, where a task names none.
+    pub model: Option<String>,
+    /// Variables added to the environment of its runs.
+    pub env: Vec<(String, String)>,
+    /// Bytes of a result, and of a run's streamed output, that are kept; the rest is cut with a mark.
+    pub max_output_bytes: usize,
+}
+
+impl PoolOptions {
+    /// A pool of one session with the default queue, leases of five minutes and no limits of time.
+    pub fn new(
+        name: impl Into<String>,
+        provider: Arc<dyn Provider>,
+        workspaces_dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            provider,
+            python: None,
+            size: 1,
+            queues: Vec::new(),
+            types: Vec::new(),
+            lease: Duration::from_secs(300),
+            timeouts: Timeouts::default(),
+            restart: Restart::Permanent,
+            backoff: BackoffPolicy::default(),
+            intensity: Intensity::default(),
+            workspace: Workspace::Shared,
+            workdir: None,
+            workspaces_dir: workspaces_dir.into(),
+            trust_all_tools: false,
+            model: None,
+            env: Vec::new(),
+            max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
+        }
+    }
+
+    /// The queues it takes tasks from, never empty.
+    pub(crate) fn queues(&self) -> Vec<String> {
+        if self.queues.is_empty() {
+            return vec![DEFAULT_QUEUE.to_owned()];
+        }
+        self.queues.clone()
+    }
+
+    /// Whether tasks of type `python` run here.
+    pub(crate) fn runs_python(&self) -> bool {
+        self.trust_all_tools && self.python.is_some()
+    }
+}
+
+impl std::fmt::Debug for PoolOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the environment's values nor the provider, which has no form for people.
+        f.debug_struct("PoolOptions")
+            .field("name", &self.name)
+            .field("provider", &self.provider.name())
+            .field("size", &self.size)
+            .field("queues", &self.queues)
+            .field("workspace", &self.workspace)
+            .field("trust_all_tools", &self.trust_all_tools)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The whole swarm of one process.
+#[derive(Clone)]
+pub struct SwarmOptions {
+    /// Where the hub is.
+    pub endpoint: Endpoint,
+    /// The hub's key.
+    pub key: Option<String>,
+    /// The pools, in the order in which they are shown.
+    pub pools: Vec<PoolOptions>,
+    /// Names this start of this process among all that speak to the hub: `HOST:PID-BOOT`. Sessions are named after it.
+    pub instance: String,
+    /// Name of this machine, as people see it behind a worker's name.
+    pub host: String,
+    /// How long running tasks may go on after a stop was asked for, before they are ended and given back.
+    pub drain: Duration,
+}
+
+impl std::fmt::Debug for SwarmOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the key itself.
+        f.debug_struct("SwarmOptions")
+            .field("endpoint", &self.endpoint)
+            .field("key", &self.key.as_ref().map(|_| "set"))
+            .field("pools", &self.pools)
+            .field("instance", &self.instance)
+            .field("drain", &self.drain)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,130 @@
+//! The probe: looks whether the pool's provider can run, so that no task is burnt to find out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
+use tokio::time::{sleep, sleep_until};
+
+use crate::options::PoolOptions;
+use crate::pool::Pool;
+use crate::pool::health::{Block, Health};
+
+/// A look that takes longer counts as failed.
+const LOOK_LIMIT: Duration = Duration::from_secs(20);
+
+/// Delays between looks for a provider that is missing: somebody may be installing it.
+const LOOKS: BackoffPolicy = BackoffPolicy {
+    initial: Duration::from_secs(2),
+    max: Duration::from_secs(60),
+    factor: 2.0,
+    jitter: 0.2,
+    healthy_after: Duration::ZERO,
+};
+
+/// The actor.
+pub(crate) struct Probe {
+    pool: Arc<Pool>,
+}
+
+supervised!(Probe);
+
+impl Probe {
+    pub(crate) fn new(_: &ChildContext, pool: &Arc<Pool>) -> Self {
+        Self { pool: pool.clone() }
+    }
+}
+
+impl Actor for Probe {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.spawn(watch_over(self.pool.clone()).into_actor(self));
+    }
+}
+
+/// Looks at the start, when the options change, and while something is missing; ends blocks whose time is over.
+async fn watch_over(pool: Arc<Pool>) {
+    let mut options = pool.watch_options();
+    let mut health = pool.watch_health();
+    let mut delays = LOOKS.delays();
+    look(&pool, &mut delays).await;
+    loop {
+        let standing = health.borrow_and_update().clone();
+        tokio::select! {
+            changed = options.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                delays.reset();
+                look(&pool, &mut delays).await;
+            }
+            _ = health.changed() => {}
+            () = due(&standing, &mut delays) => {
+                let timed = matches!(standing, Health::Blocked { until: Some(_), .. });
+                match timed {
+                    true => pool.set_health(Health::Ready),
+                    false => look(&pool, &mut delays).await,
+                }
+            }
+        }
+    }
+}
+
+/// Resolves when something is to be done about this standing.
+async fn due(standing: &Health, delays: &mut Delays) {
+    match standing {
+        Health::Blocked {
+            until: Some(until), ..
+        } => sleep_until(*until).await,
+        Health::Blocked {
+            word: Block::Missing,
+            ..
+        } => sleep(delays.next().unwrap_or(LOOKS.max)).await,
+        Health::Unknown => sleep(LOOKS.initial).await,
+        Health::Ready | Health::Blocked { .. } => std::future::pending().await,
+    }
+}
+
+async fn look(pool: &Pool, delays: &mut Delays) {
+    let options = pool.options();
+    let found = standing_of(&options).await;
+    if found.is_ready() {
+        delays.reset();
+    }
+    pool.set_health(found);
+}
+
+async fn standing_of(options: &PoolOptions) -> Health {
+    let name = options.provider.name();
+    let blocked = |word, note| Health::Blocked {
+        word,
+        note,
+        until: None,
+    };
+    if options.provider.dangerous() && !options.trust_all_tools {
+        let note = format!(
+            "provider '{name}' runs code of tasks on this machine; set trust_all_tools = true on the pool and on the hub to allow it"
+        );
+        return blocked(Block::NotTrusted, note);
+    }
+    match tokio::time::timeout(LOOK_LIMIT, options.provider.probe()).await {
+        Ok(probe) if probe.found => Health::Ready,
+        Ok(probe) => {
+            let problem = probe.problem.unwrap_or_else(|| {
+                format!(
+                    "{} was not found; install it or name another program",
+                    probe.command
+                )
+            });
+            blocked(Block::Missing, format!("provider '{name}': {problem}"))
+        }
+        Err(_) => {
+            let note = format!(
+                "provider '{name}' did not answer a look at its version within {LOOK_LIMIT:?}; run its program by hand to see why"
+            );
+            blocked(Block::Missing, note)
+        }
+    }
+}
