@@ -203,6 +203,7 @@ where
     /// Ends without an incarnation having run.
     fn leave(&mut self) {
         self.phase = Phase::Over;
+        self.cell.clear(order::STOP);
         self.body.destroy();
         self.cell.set_state(State::Stopped);
         let reason = self.cell.last_exit().unwrap_or(ExitReason::Stopped);

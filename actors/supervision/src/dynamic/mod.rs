@@ -9,10 +9,12 @@ mod keeper;
 mod shared;
 mod spec;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message};
+use tokio::time::Instant;
 
 use crate::cell::{ChildCell, order};
 use crate::context::ChildContext;
@@ -45,6 +47,9 @@ impl Message for News {
 pub struct DynamicSupervisor {
     child: ChildContext,
     shared: Arc<DynShared>,
+    /// Children that were asked to stop, with the end of their grace. All have the same grace, so
+    /// the first is due first and one timer serves them all.
+    stopping: VecDeque<(Instant, Arc<ChildCell>)>,
     started: bool,
 }
 
@@ -100,20 +105,49 @@ impl Handler<News> for DynamicSupervisor {
                     self.close(ExitReason::GaveUp(why), ctx);
                 }
             }
-            News::Stopping(cell) => {
-                let starts = cell.starts();
-                ctx.run_later(self.shared.grace, move |_, _| {
-                    if cell.starts() == starts && cell.state().is_live() {
-                        tracing::warn!(child = %cell.path(), "has not stopped within its grace: killing it");
-                        cell.order(GONE);
-                    }
-                });
-            }
+            News::Stopping(cell) => self.watch(cell, ctx),
         }
     }
 }
 
 impl DynamicSupervisor {
+    pub(super) fn new(child: ChildContext, shared: Arc<DynShared>) -> Self {
+        Self {
+            child,
+            shared,
+            stopping: VecDeque::new(),
+            started: false,
+        }
+    }
+
+    /// Kills a child that was asked to stop, if it is still there when its grace is over.
+    fn watch(&mut self, cell: Arc<ChildCell>, ctx: &mut Context<Self>) {
+        if !cell.has_order(order::STOP) {
+            return;
+        }
+        let due = self.child.clock().now() + self.shared.grace;
+        self.stopping.push_back((due, cell));
+        if self.stopping.len() == 1 {
+            ctx.run_later(self.shared.grace, Self::sweep);
+        }
+    }
+
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        let now = self.child.clock().now();
+        while let Some((due, cell)) = self.stopping.front() {
+            if *due > now {
+                ctx.run_later(*due - now, Self::sweep);
+                return;
+            }
+            // The order is cleared when the incarnation ends.
+            if cell.has_order(order::STOP) {
+                tracing::warn!(child = %cell.path(), "has not stopped within its grace: killing it");
+                cell.order(GONE);
+            }
+            self.stopping.pop_front();
+        }
+    }
+
     /// Closes the door, stops all children side by side, and ends with `reason`.
     fn close(&mut self, reason: ExitReason, ctx: &mut Context<Self>) {
         let empty = {

@@ -120,10 +120,8 @@ impl ChildSpec {
         });
         let _ = spec.shared.set(shared.clone());
         let owned = shared.clone();
-        let mut child = Self::new(spec.id, spec.seat, move |child| DynamicSupervisor {
-            child: child.clone(),
-            shared: owned.clone(),
-            started: false,
+        let mut child = Self::new(spec.id, spec.seat, move |child| {
+            DynamicSupervisor::new(child.clone(), owned.clone())
         });
         child.graft = Some(Box::new(move |cell: &Arc<ChildCell>| {
             let _ = shared.scope.set(Arc::new(Scope {

@@ -222,6 +222,21 @@ fn one_child_may_be_stopped_or_killed() {
 }
 
 #[test]
+fn a_stop_before_the_first_step_has_its_deadline_too() {
+    run(|log| async move {
+        let (root, handle) = started(DynamicSpec::new("d").grace(Duration::from_secs(3))).await;
+        let _deaf = handle
+            .spawn(1, recipe(&log, None, 0, Manners::Deaf))
+            .unwrap();
+        assert!(handle.stop(1));
+        let start = Instant::now();
+        testkit::eventually("it has left", || handle.is_empty()).await;
+        assert_eq!(start.elapsed().as_secs(), 3);
+        root.shutdown().await;
+    });
+}
+
+#[test]
 fn a_panicked_dynamic_supervisor_takes_its_children_along_and_comes_back() {
     run(|log| async move {
         let (root, handle) = started(DynamicSpec::new("d")).await;
