@@ -26,6 +26,6 @@ pub mod writer;
 
 pub use hub::{Hub, Pools};
 pub use listener::bind::{self, BindError};
-pub use listener::{Connect, Sockets};
+pub use listener::{LocalSocket, Sockets};
 pub use options::HubOptions;
 pub use parts::{HubParts, HubThreads};

@@ -4,7 +4,7 @@ use crate::bus::ring::Ring;
 use crate::bus::{Bus, RING_CAPACITY};
 use crate::hub::{Addresses, Hub};
 use crate::leases::Leases;
-use crate::listener::{Connect, Listener, Sockets};
+use crate::listener::{Listener, Sockets};
 use crate::options::HubOptions;
 use crate::readers::Reader;
 use crate::reaper::Reaper;
@@ -36,8 +36,6 @@ pub struct HubParts {
     pub front: ChildSpec,
     /// What the rest of the house may ask of the hub.
     pub hub: Hub,
-    /// Takes connections from within the process.
-    pub connect: Recipient<Connect>,
 }
 
 impl HubParts {
@@ -56,7 +54,6 @@ impl HubParts {
         let (leases_seat, leases) = seat::<Leases>();
         let (sessions_seat, sessions) = seat::<Sessions>();
         let (reaper_seat, reaper) = seat::<Reaper>();
-        let (listener_seat, listener) = seat::<Listener>();
         let draining = Arc::new(AtomicBool::new(false));
 
         let recipe = WriterRecipe {
@@ -131,7 +128,7 @@ impl HubParts {
             .kind("connection")
             .restart(Restart::Temporary);
         let (spawn, to_hub) = (connections.handle(), hub.clone());
-        let listener_spec = ChildSpec::new("accept", listener_seat, move |child| {
+        let listener_spec = ChildSpec::simple("accept", move |child| {
             Listener::new(
                 child.clone(),
                 to_hub.clone(),
@@ -157,7 +154,6 @@ impl HubParts {
             ],
             front: ChildSpec::supervisor(front),
             hub,
-            connect: listener.recipient(),
         }
     }
 }

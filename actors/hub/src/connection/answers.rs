@@ -60,13 +60,15 @@ pub(super) fn detail(detail: TaskDetail, with_output: bool) -> GetAnswer {
 fn by_attempt(chunks: Vec<OutputChunk>) -> Vec<AttemptOutput> {
     let mut attempts: Vec<AttemptOutput> = Vec::new();
     for chunk in chunks {
-        match attempts.last_mut() {
-            Some(last) if last.fence == chunk.fence => last.text.push_str(&chunk.text),
-            _ => attempts.push(AttemptOutput {
+        if attempts.last().is_none_or(|last| last.fence != chunk.fence) {
+            attempts.push(AttemptOutput {
                 fence: chunk.fence,
-                text: chunk.text,
-                cut: false,
-            }),
+                ..AttemptOutput::default()
+            });
+        }
+        if let Some(attempt) = attempts.last_mut() {
+            attempt.text.push_str(&chunk.text);
+            attempt.next_chunk = Some(chunk.chunk + 1);
         }
     }
     attempts

@@ -13,14 +13,21 @@ use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{Mutex, mpsc};
 
 /// How long to wait when the system gives no more connections (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Pipes from within the process: no socket, the same protocol. Send one end of a pair to connect.
+pub type LocalSocket = Arc<Mutex<mpsc::Receiver<DuplexStream>>>;
+
 /// The open sockets.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
+    /// Connections from within the process.
+    pub local: Option<LocalSocket>,
     /// The TCP socket.
     pub tcp: Option<Arc<std::net::TcpListener>>,
     /// The Unix socket.
@@ -31,12 +38,8 @@ pub struct Sockets {
 enum Accepted {
     Tcp(io::Result<(TcpStream, std::net::SocketAddr)>),
     Unix(io::Result<UnixStream>),
+    Local(DuplexStream),
 }
-
-/// A connection from within the process: no socket, the same protocol.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Connect(pub tokio::io::DuplexStream);
 
 /// The actor.
 pub struct Listener {
@@ -79,6 +82,12 @@ impl Listener {
                 let accepted = unix.accept().await.map(|(stream, _)| stream);
                 pause_after_failure(&accepted).await;
                 Some((Accepted::Unix(accepted), unix))
+            }));
+        }
+        if let Some(local) = &self.sockets.local {
+            ctx.add_stream(unfold(local.clone(), |local| async move {
+                let pipe = local.lock().await.recv().await?;
+                Some((Accepted::Local(pipe), local))
             }));
         }
         Ok(())
@@ -124,17 +133,13 @@ impl StreamHandler<Accepted> for Listener {
         match accepted {
             Accepted::Tcp(Ok((stream, address))) => self.welcome(Peer::tcp(stream, address)),
             Accepted::Unix(Ok(stream)) => self.welcome(Peer::unix(stream)),
+            Accepted::Local(pipe) => self.welcome(Peer::local(pipe)),
             Accepted::Tcp(Err(error)) | Accepted::Unix(Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
             }
         }
     }
-}
 
-impl Handler<Connect> for Listener {
-    type Result = ();
-
-    fn handle(&mut self, Connect(pipe): Connect, _: &mut Self::Context) {
-        self.welcome(Peer::local(pipe));
-    }
+    /// The last sender of local pipes is gone; the default would stop the listener.
+    fn finished(&mut self, _: &mut Self::Context) {}
 }
