@@ -1,25 +1,39 @@
 //! The wiring diagram: what is started, in this order, and stopped in reverse.
 //!
 //! ```text
-//! root ── bus, sessions, leases, lease-book, writer, readers, reaper     the hub's core
-//!      ├─ pools ── POOL ── sessions, invocations                        `up` only
-//!      └─ listener ── connections, accept                               clients come in last
+//! root ─┬─ bus, sessions, leases, lease-book, writer, readers, reaper     the hub's core
+//!       ├─ listener ── connections, accept                               clients come in
+//!       └─ pools ── POOL ── sessions, invocations                        `up` and `agent`
 //! ```
 
 use crate::options;
 use crate::signals::{Signal, Signals};
 use kirosu_config::settings::StoreThread;
 use kirosu_config::{Loaded, Settings};
-use kirosu_hub::{BindError, Connect, Hub, HubParts, HubThreads, Sockets};
+use kirosu_hub::{BindError, Hub, HubParts, HubThreads, Pools, Sockets};
+use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
+use kirosu_providers::{BuildError, Containment, Runner};
 use kirosu_store::{OpenError, Store};
-use kirosu_supervision::{ChildSpec, Clock, ExitReason, Intensity, Root, Strategy, SupervisorSpec, Threads};
+use kirosu_supervision::{
+    ChildSpec, Clock, ExitReason, Intensity, Root, Strategy, SupervisorSpec, Threads,
+};
+use kirosu_swarm::SwarmHandle;
+use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::DuplexStream;
+use tokio::sync::{Mutex, mpsc};
 
 /// How long threads get to end after everything on them has stopped.
 const THREADS_END: Duration = Duration::from_secs(5);
+/// Connections from within the process that may wait to be accepted.
+const LOCAL_BACKLOG: usize = 256;
+/// The hidden verb under which this binary is the runner of one invocation.
+pub const RUNNER_VERB: &str = "__run";
 
 /// Why the house could not be started, or ended in disorder.
 #[derive(Debug, thiserror::Error)]
@@ -30,46 +44,150 @@ pub enum BootError {
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// A pool's provider is wrong.
+    #[error("cannot start pool {pool}: {source}")]
+    Provider {
+        /// The pool.
+        pool: String,
+        /// What is wrong.
+        source: BuildError,
+    },
     /// The machine refused a thread or a signal handler.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
     /// The supervisor gave up.
-    #[error("the supervisor gave up: {0}; the log above names the actor, `kirosu config check` and the disk are places to look")]
+    #[error("the supervisor gave up: {0}; the log above names the actor that kept failing")]
     GaveUp(ExitReason),
 }
 
 impl BootError {
-    /// The process's exit code: 1, as for everything that failed.
+    /// The process's exit code.
     pub fn exit_code(&self) -> u8 {
         1
     }
 }
 
-/// A running hub.
+/// A running house: a hub, pools, or both.
 pub struct House {
-    /// The supervision tree.
-    pub root: Root,
-    /// The hub's handle.
-    pub hub: Hub,
-    /// Where it listens, if it does.
+    root: Root,
+    hub: Option<Hub>,
+    /// Where the hub listens.
     pub address: Option<SocketAddr>,
+    /// Connects to the hub from within the process.
+    pub local: Option<Endpoint>,
+    /// The pools.
+    pub swarm: Option<SwarmHandle>,
     threads: Threads,
 }
 
-/// Starts a hub on this thread, which must run an actix system.
-pub async fn start(settings: &Settings) -> Result<House, BootError> {
+/// `kirosu up`: a hub and the configured pools.
+pub fn up(loaded: Loaded) -> Result<(), BootError> {
+    run(loaded, Rooms::HubAndPools)
+}
+
+/// `kirosu hub`: a hub without pools.
+pub fn hub(loaded: Loaded) -> Result<(), BootError> {
+    run(loaded, Rooms::Hub)
+}
+
+/// `kirosu agent`: pools for a hub elsewhere.
+pub fn agent(loaded: Loaded) -> Result<(), BootError> {
+    run(loaded, Rooms::Pools)
+}
+
+/// What a process consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rooms {
+    /// A hub only.
+    Hub,
+    /// A hub and pools beside it.
+    HubAndPools,
+    /// Pools only.
+    Pools,
+}
+
+fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
+    actix_rt::System::new().block_on(async {
+        let mut signals = Signals::listen()?;
+        let house = start(&loaded.settings, rooms).await?;
+        house.announce();
+        house.serve(&mut signals, loaded, rooms).await
+    })
+}
+
+/// Starts the rooms on this thread, which must run an actix system.
+pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError> {
+    let threads = Threads::new();
+    let mut root = SupervisorSpec::new("root")
+        .strategy(Strategy::OneForOne)
+        .intensity(Intensity {
+            restarts: 20,
+            period: Duration::from_secs(60),
+        });
+    let (connect, incoming) = mpsc::channel(LOCAL_BACKLOG);
+    let (mut hub, mut address) = (None, None);
+    if rooms != Rooms::Pools {
+        let (parts, bound) = hub_parts(settings, incoming, &threads)?;
+        address = bound;
+        root = root.children(parts.core).child(parts.front);
+        hub = Some(parts.hub);
+    }
+    let mut swarm = None;
+    if rooms != Rooms::Hub {
+        let endpoint = match rooms {
+            Rooms::Pools => remote(settings),
+            _ => Endpoint::InMemory(connect.clone()),
+        };
+        let (spec, handle) = pools(settings, endpoint).await?;
+        root = root.child(spec);
+        swarm = Some(handle);
+    }
+    let root = Root::start(root, Clock::system());
+    if let Some(hub) = &hub {
+        hub.set_tree(root.tree());
+        if let Some(swarm) = &swarm {
+            hub.set_pools(Arc::new(PoolsOf(swarm.clone())));
+        }
+    }
+    let local = hub.is_some().then_some(Endpoint::InMemory(connect));
+    Ok(House {
+        root,
+        hub,
+        address,
+        local,
+        swarm,
+        threads,
+    })
+}
+
+fn hub_parts(
+    settings: &Settings,
+    incoming: mpsc::Receiver<DuplexStream>,
+    threads: &Threads,
+) -> Result<(HubParts, Option<SocketAddr>), BootError> {
     let hub_options = options::hub(settings);
     let has_key = hub_options.key.is_some();
     let sockets = Sockets {
-        tcp: Some(Arc::new(kirosu_hub::bind::tcp(&settings.hub.host, settings.hub.port, has_key)?)),
-        unix: settings.hub.socket.as_deref().map(kirosu_hub::bind::unix).transpose()?.map(Arc::new),
+        tcp: Some(Arc::new(kirosu_hub::bind::tcp(
+            &settings.hub.host,
+            settings.hub.port,
+            has_key,
+        )?)),
+        unix: settings
+            .hub
+            .socket
+            .as_deref()
+            .map(kirosu_hub::bind::unix)
+            .transpose()?
+            .map(Arc::new),
+        local: Some(Arc::new(Mutex::new(incoming))),
     };
-    let address = sockets.tcp.as_ref().and_then(|socket| socket.local_addr().ok());
-
+    let address = sockets
+        .tcp
+        .as_ref()
+        .and_then(|socket| socket.local_addr().ok());
     let store_options = options::store(settings);
     let store = Store::open(&store_options)?;
-
-    let threads = Threads::new();
     let hub_threads = HubThreads {
         writer: match settings.threads.store {
             StoreThread::Shared => None,
@@ -77,20 +195,136 @@ pub async fn start(settings: &Settings) -> Result<House, BootError> {
         },
         readers: Some(threads.start("readers")?),
     };
-    let parts = HubParts::build(hub_options, store, store_options, sockets, &hub_threads, boot_id());
-    let root = SupervisorSpec::new("root")
-        .strategy(Strategy::OneForOne)
-        .intensity(Intensity { restarts: 20, period: Duration::from_secs(60) })
-        .children(parts.core)
-        .child(parts.front);
-    let root = Root::start(root, Clock::system());
-    parts.hub.set_tree(root.tree());
-    Ok(House { root, hub: parts.hub, address, threads })
+    let parts = HubParts::build(
+        hub_options,
+        store,
+        store_options,
+        sockets,
+        &hub_threads,
+        boot_id(),
+    );
+    Ok((parts, address))
+}
+
+async fn pools(
+    settings: &Settings,
+    endpoint: Endpoint,
+) -> Result<(ChildSpec, SwarmHandle), BootError> {
+    // Before the first run of ours: end what a killed life of this house left behind.
+    let instance = options::instance(settings);
+    let sweep = tokio::task::spawn_blocking(move || {
+        kirosu_providers::containment::sweep_instance(&instance, options::KILL_GRACE)
+    });
+    match sweep.await {
+        Ok(swept) if swept.ended > 0 => {
+            tracing::warn!(
+                ended = swept.ended,
+                "ended processes that an earlier run had left behind"
+            );
+        }
+        _ => {}
+    }
+    let containment = containment(settings)?;
+    let swarm = options::swarm(settings, endpoint, &containment, &boot_id())?;
+    Ok(kirosu_swarm::specs(swarm))
+}
+
+fn containment(settings: &Settings) -> Result<Containment, BootError> {
+    Ok(Containment::new(
+        Runner::this_executable(RUNNER_VERB)?,
+        options::instance(settings),
+    ))
+}
+
+fn remote(settings: &Settings) -> Endpoint {
+    match &settings.hub.socket {
+        Some(socket) => Endpoint::Unix(socket.clone()),
+        None => Endpoint::Tcp(settings.hub.host.clone(), settings.hub.port),
+    }
+}
+
+/// The swarm, through the hub's keyhole.
+struct PoolsOf(SwarmHandle);
+
+impl Pools for PoolsOf {
+    fn pools(
+        &self,
+        ask: PoolsAsk,
+    ) -> Pin<Box<dyn Future<Output = Result<PoolsAnswer, kirosu_protocol::Error>> + Send>> {
+        let swarm = self.0.clone();
+        Box::pin(async move { swarm.pools(ask).await })
+    }
 }
 
 impl House {
-    /// Stops everything in order and joins the threads.
+    /// The first line of output, which clients and scripts read.
+    fn announce(&self) {
+        if let Some(address) = self.address {
+            let mut out = std::io::stdout().lock();
+            // A closed stdout is no reason not to serve.
+            let _ = writeln!(out, "KIRO_SWARM_HUB tcp://{address}").and_then(|()| out.flush());
+        }
+    }
+
+    /// Serves until a signal or a client asks for the end.
+    async fn serve(
+        self,
+        signals: &mut Signals,
+        mut loaded: Loaded,
+        rooms: Rooms,
+    ) -> Result<(), BootError> {
+        loop {
+            let signal = tokio::select! {
+                signal = signals.next() => signal,
+                () = shutdown_asked(self.hub.as_ref()) => Signal::Stop,
+                reason = self.root.ended() => {
+                    self.stop().await;
+                    return Err(BootError::GaveUp(reason));
+                }
+            };
+            match signal {
+                Signal::Stop => break,
+                Signal::Reload => crate::reload::reload(&self, &mut loaded, rooms).await,
+            }
+        }
+        self.stop_or_hurry(signals, loaded.settings.shutdown.drain)
+            .await;
+        Ok(())
+    }
+
+    /// Stops in order; a second signal skips what may take long.
+    async fn stop_or_hurry(self, signals: &mut Signals, drain: Duration) {
+        if self.swarm.is_some() {
+            let drain = humantime_seconds(drain);
+            tracing::info!(
+                "stopping; running tasks have {drain} to end, a second signal gives them back at once"
+            );
+        }
+        let (swarm, root) = (self.swarm.clone(), self.root.clone());
+        let stopping = self.stop();
+        tokio::pin!(stopping);
+        let mut hurried = false;
+        loop {
+            tokio::select! {
+                _ = &mut stopping => return,
+                Signal::Stop = signals.next() => match (&swarm, hurried) {
+                    (Some(swarm), false) => {
+                        tracing::warn!("stopping at once");
+                        swarm.stop_now();
+                        hurried = true;
+                    }
+                    _ => root.kill(),
+                },
+                else => {}
+            }
+        }
+    }
+
+    /// Stops everything in reverse order and joins the threads.
     pub async fn stop(self) -> ExitReason {
+        if let Some(hub) = &self.hub {
+            hub.drain();
+        }
         let reason = self.root.shutdown().await;
         for thread in self.threads.stop(THREADS_END).await {
             tracing::error!(%thread, "a thread did not end in time and is left behind");
@@ -98,39 +332,31 @@ impl House {
         reason
     }
 
-    /// Serves until a signal or a client asks for the end.
-    async fn serve(self) -> Result<(), BootError> {
-        let mut signals = Signals::listen()?;
-        let asked = tokio::select! {
-            signal = signals.next() => signal,
-            () = self.hub.shutdown_asked() => Signal::Stop,
-            reason = self.root.ended() => {
-                self.stop().await;
-                return Err(BootError::GaveUp(reason));
-            }
-        };
-        let _ = asked;
-        self.stop().await;
+    /// Makes the swarm consist of these pools.
+    pub async fn reload_pools(&self, settings: &Settings) -> Result<(), BootError> {
+        if let Some(swarm) = &self.swarm {
+            let containment = containment(settings)?;
+            swarm.reload(options::pools(settings, &containment)?).await;
+        }
         Ok(())
     }
-}
 
-/// `kirosu hub`: serves clients, runs no agents.
-pub fn hub(loaded: Loaded) -> Result<(), BootError> {
-    actix_rt::System::new().block_on(async {
-        let house = start(&loaded.settings).await?;
-        announce(&house);
-        house.serve().await
-    })
-}
-
-/// The first line of output, which clients and scripts read.
-fn announce(house: &House) {
-    if let Some(address) = house.address {
-        let mut out = std::io::stdout().lock();
-        // A closed stdout is no reason not to serve.
-        let _ = writeln!(out, "KIRO_SWARM_HUB tcp://{address}").and_then(|()| out.flush());
+    /// The hub's handle, where there is one.
+    pub fn hub(&self) -> Option<&Hub> {
+        self.hub.as_ref()
     }
+}
+
+/// Resolves when a client asks for shutdown; never without a hub.
+async fn shutdown_asked(hub: Option<&Hub>) {
+    match hub {
+        Some(hub) => hub.shutdown_asked().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn humantime_seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64().round())
 }
 
 /// Another word with each start.

@@ -1,15 +1,24 @@
 //! From the settings to what each room is told: plain options, no room knows of the configuration.
 
-use kirosu_config::Settings;
+use crate::boot::BootError;
+use kirosu_config::pool::ProviderKind;
 use kirosu_config::settings::{Backoff, Durability};
+use kirosu_config::{self as config, Pool, Settings};
 use kirosu_hub::HubOptions;
+use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Limits, RetryPolicy};
+use kirosu_providers::{Containment, ProviderOptions, Timeouts};
 use kirosu_store::StoreOptions;
+use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
+use kirosu_swarm::{PoolOptions, SwarmOptions, Workspace};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The wall clock in Unix milliseconds.
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -65,8 +74,152 @@ pub fn store(settings: &Settings) -> StoreOptions {
     }
 }
 
+/// How long the processes of an earlier run get to end when they are found at the start.
+pub const KILL_GRACE: Duration = Duration::from_secs(2);
+
+/// Names this house among others on the machine, for the processes it starts: the same after a restart.
+pub fn instance(settings: &Settings) -> String {
+    settings.data_dir.to_string_lossy().into_owned()
+}
+
+/// What the swarm is told.
+pub fn swarm(
+    settings: &Settings,
+    endpoint: Endpoint,
+    containment: &Containment,
+    boot: &str,
+) -> Result<SwarmOptions, BootError> {
+    let host = host_name();
+    Ok(SwarmOptions {
+        endpoint,
+        key: settings.hub.key.as_ref().map(|key| key.expose().to_owned()),
+        pools: pools(settings, containment)?,
+        instance: format!("{host}:{boot}"),
+        host,
+        drain: settings.shutdown.drain,
+    })
+}
+
+/// What each pool is told.
+pub fn pools(
+    settings: &Settings,
+    containment: &Containment,
+) -> Result<Vec<PoolOptions>, BootError> {
+    settings
+        .pools
+        .iter()
+        .map(|pool| self::pool(settings, pool, containment))
+        .collect()
+}
+
+fn pool(
+    settings: &Settings,
+    pool: &Pool,
+    containment: &Containment,
+) -> Result<PoolOptions, BootError> {
+    let refuse = |source| BootError::Provider {
+        pool: pool.name.clone(),
+        source,
+    };
+    let build = |name: &str, provider: &config::Provider| {
+        kirosu_providers::build(&provider_options(name, provider), containment).map_err(refuse)
+    };
+    let Some(provider) = settings.provider_of(pool) else {
+        // The configuration has checked it; a kind that nobody knows says the same here.
+        return Err(refuse(kirosu_providers::BuildError::UnknownKind {
+            name: pool.provider.clone(),
+            kind: String::new(),
+        }));
+    };
+    let python = settings
+        .providers
+        .values()
+        .zip(settings.providers.keys())
+        .find(|(p, _)| p.kind == ProviderKind::Python);
+    let supervision = &settings.supervision;
+    Ok(PoolOptions {
+        python: python
+            .map(|(provider, name)| build(name, provider))
+            .transpose()?,
+        size: pool.size,
+        queues: pool.queues.clone(),
+        types: pool.types.clone(),
+        lease: pool.lease,
+        timeouts: Timeouts {
+            start: pool.start_timeout,
+            silence: pool.silence_timeout,
+            total: pool.timeout,
+        },
+        restart: match pool.restart {
+            config::pool::Restart::Permanent => Restart::Permanent,
+            config::pool::Restart::Transient => Restart::Transient,
+            config::pool::Restart::Temporary => Restart::Temporary,
+        },
+        backoff: BackoffPolicy {
+            initial: supervision.backoff.initial,
+            max: supervision.backoff.max,
+            factor: supervision.backoff.factor,
+            jitter: supervision.backoff.jitter,
+            healthy_after: supervision.healthy_after,
+        },
+        intensity: Intensity {
+            restarts: supervision.restarts,
+            period: supervision.period,
+        },
+        workspace: match pool.workspace {
+            config::pool::Workspace::Shared => Workspace::Shared,
+            config::pool::Workspace::Isolated => Workspace::Isolated,
+            config::pool::Workspace::Ephemeral => Workspace::Ephemeral,
+        },
+        workdir: pool.workdir.clone(),
+        trust_all_tools: pool.trust_all_tools,
+        model: pool.model.clone(),
+        env: pairs(&pool.env),
+        max_output_bytes: bytes(pool.max_output),
+        ..PoolOptions::new(
+            &pool.name,
+            build(&pool.provider, provider)?,
+            settings.workspaces_dir(),
+        )
+    })
+}
+
+fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions {
+    ProviderOptions {
+        name: name.to_owned(),
+        kind: match provider.kind {
+            ProviderKind::Command => "command".into(),
+            ProviderKind::Python => "python".into(),
+            ProviderKind::Echo => "echo".into(),
+        },
+        argv: provider.command.clone(),
+        interpreter: Some(provider.interpreter.clone().into()),
+        delay: provider.delay.unwrap_or_default(),
+        env: pairs(&provider.env),
+        ..ProviderOptions::default()
+    }
+}
+
+fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    map.iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// This machine's name, as people see it behind a worker's.
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
 fn retry(backoff: &Backoff) -> RetryPolicy {
-    RetryPolicy { initial_ms: millis(backoff.initial), max_ms: millis(backoff.max), factor: backoff.factor }
+    RetryPolicy {
+        initial_ms: millis(backoff.initial),
+        max_ms: millis(backoff.max),
+        factor: backoff.factor,
+    }
 }
 
 /// A duration in milliseconds.

@@ -24,6 +24,17 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// The file that was read.
     pub file: Option<PathBuf>,
+    asked: LoadOptions,
+}
+
+impl Loaded {
+    /// What to load to read the same layers again: the same file even if a search would now find another one.
+    pub fn again(&self) -> LoadOptions {
+        LoadOptions {
+            file: self.file.clone().or_else(|| self.asked.file.clone()),
+            ..self.asked.clone()
+        }
+    }
 }
 
 /// One file as found.
@@ -68,6 +79,7 @@ impl Settings {
             origins,
             warnings,
             file: found.map(|found| found.path),
+            asked: options,
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::options::HubOptions;
 use crate::readers::Reader;
 use crate::sessions::Sessions;
 use crate::writer::Writer;
+use crate::writer::messages::Drain;
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
@@ -102,6 +103,11 @@ impl Hub {
     /// Tells the hub of the pools beside it, for the verb `pools`. The first one counts.
     pub fn set_pools(&self, pools: Arc<dyn Pools>) {
         let _ = self.0.pools.set(pools);
+    }
+
+    /// No more leases are handed out until the process ends.
+    pub fn drain(&self) {
+        self.writer().do_send(Drain);
     }
 
     /// Resolves when a client has asked for `shutdown`.

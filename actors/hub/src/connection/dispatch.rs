@@ -129,7 +129,8 @@ impl Connection {
         })
     }
 
-    fn lease(&mut self, tag: Tag, ask: LeaseAsk, ctx: &mut Context<Self>) {
+    fn lease(&mut self, tag: Tag, mut ask: LeaseAsk, ctx: &mut Context<Self>) {
+        ask.lease_ms.get_or_insert(self.limits.lease_ms_default);
         let mut park = None;
         if ask.wait_ms > 0 && !self.ended {
             if self.slots.parked().count() >= self.limits.in_flight_per_connection {
@@ -169,7 +170,8 @@ impl Connection {
             }
         };
         self.submit.push((number(tag, FIRST), command));
-        if let Some(ask) = lease {
+        if let Some(mut ask) = lease {
+            ask.lease_ms.get_or_insert(self.limits.lease_ms_default);
             let session = self.session.as_deref().map(str::to_owned);
             self.submit.push((
                 number(tag, SECOND),

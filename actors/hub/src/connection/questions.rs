@@ -9,7 +9,7 @@ use crate::leases::{Forward, Holder, ListHeld};
 use crate::readers::{Ask, Question, Told};
 use crate::sessions::table::Newcomer;
 use crate::sessions::{ListAgents, Open};
-use crate::writer::messages::{Drain, GetLanes, GetMetrics, GetStats, Owed};
+use crate::writer::messages::{GetLanes, GetMetrics, GetStats, Owed};
 use actix::dev::{Request as Pending, ToEnvelope};
 use actix::prelude::*;
 use kirosu_protocol::verbs::OK;
@@ -81,7 +81,7 @@ impl Connection {
             },
             Request::Metrics => self.metrics(tag, ctx),
             Request::Drain => {
-                self.hub.writer().do_send(Drain);
+                self.hub.drain();
                 self.ask_actor(
                     self.hub.writer().send(GetStats),
                     tag,
