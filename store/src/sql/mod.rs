@@ -39,7 +39,10 @@ macro_rules! statement {
                 &'b self,
                 mut out: diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
             ) -> diesel::QueryResult<()> {
-                let mut pieces = $text.split('?');
+                // Cut once: this runs several times for each execution.
+                static PIECES: std::sync::LazyLock<Vec<&'static str>> =
+                    std::sync::LazyLock::new(|| $text.split('?').collect());
+                let mut pieces = PIECES.iter().copied();
                 out.push_sql(pieces.next().unwrap_or_default());
                 $(
                     out.push_bind_param::<$sql, $ty>(&self.$field)?;

@@ -1,0 +1,762 @@
+//! Random commands against a short model of the rules: the store's answers, its tasks, its counters and its lists must
+//! be the model's, in batches, over restarts.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+use common::*;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::{ErrorCode, Fence, OnLost, Status, Task, TaskId};
+use kirosu_store::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const QUEUES: [&str; 2] = ["default", "other"];
+
+/// A step of a random story; tasks are named by their place in the order of enqueueing.
+#[derive(Clone, Debug)]
+enum Step {
+    Enqueue {
+        queue: usize,
+        human: bool,
+        priority: i32,
+        max: Option<u32>,
+        lost: u8,
+        approval: bool,
+        delay: bool,
+        dep: Option<usize>,
+    },
+    Lease {
+        queues: u8,
+        max: u32,
+        session: Option<u8>,
+        wait: bool,
+    },
+    Ack {
+        task: usize,
+        back: u8,
+        ok: bool,
+        worker: u8,
+    },
+    Release {
+        task: usize,
+        back: u8,
+        delay: bool,
+    },
+    Heartbeat {
+        task: usize,
+        back: u8,
+    },
+    Session {
+        session: u8,
+        counted: bool,
+    },
+    Expire,
+    Promote,
+    Cancel(usize),
+    Retry(usize),
+    RetryFailed,
+    Approve(usize),
+    Reject(usize),
+    Pause(usize),
+    Resume(usize),
+}
+
+#[derive(Clone, Debug)]
+struct M {
+    queue: usize,
+    human: bool,
+    priority: i32,
+    max: Option<u32>,
+    lost_rule: OnLost,
+    needs: bool,
+    approved: bool,
+    rejected: bool,
+    retried: bool,
+    lost: bool,
+    status: Status,
+    fence: Fence,
+    attempts: u32,
+    run_at: Option<i64>,
+    until: i64,
+    session: Option<u8>,
+    worker: Option<String>,
+    deps: Vec<usize>,
+    outcomes: BTreeMap<Fence, &'static str>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Said {
+    Id(TaskId),
+    Leased(Vec<(TaskId, Fence)>),
+    Parked,
+    Acked(Status, bool),
+    Ended(BTreeSet<(TaskId, Fence)>),
+    Count(u64),
+    Until(i64),
+    Ok,
+}
+
+#[derive(Default)]
+struct Model {
+    tasks: Vec<M>,
+    now: i64,
+    paused: [bool; 2],
+    parked: Vec<(ParkId, u8, u32, Option<u8>)>,
+    next_park: ParkId,
+    woken: Vec<(ParkId, Vec<(TaskId, Fence)>)>,
+}
+
+type Reply = Result<Said, ErrorCode>;
+
+impl Model {
+    fn waiting(&self, t: &M) -> Status {
+        if t.needs && !t.approved {
+            Status::AwaitingApproval
+        } else if t.deps.iter().any(|d| self.tasks[*d].status != Status::Done) {
+            Status::Blocked
+        } else if t.run_at.is_some_and(|at| at > self.now) {
+            Status::Scheduled
+        } else {
+            Status::Queued
+        }
+    }
+
+    fn grant(&mut self, queues: u8, max: u32, session: Option<u8>) -> Vec<(TaskId, Fence)> {
+        let mut ready: Vec<usize> = (0..self.tasks.len())
+            .filter(|i| {
+                let t = &self.tasks[*i];
+                t.status == Status::Queued
+                    && !t.human
+                    && queues & (1 << t.queue) != 0
+                    && !self.paused[t.queue]
+            })
+            .collect();
+        ready.sort_by_key(|i| (-self.tasks[*i].priority, *i));
+        ready.truncate(max as usize);
+        let now = self.now;
+        ready
+            .into_iter()
+            .map(|i| {
+                let t = &mut self.tasks[i];
+                t.status = Status::Leased;
+                t.fence += 1;
+                t.attempts += 1;
+                t.until = now + 10_000;
+                t.session = session;
+                t.worker = Some("w1".into());
+                (t.retried, t.lost) = (false, false);
+                (i as TaskId + 1, t.fence)
+            })
+            .collect()
+    }
+
+    fn wake(&mut self) {
+        for (park, queues, max, session) in std::mem::take(&mut self.parked) {
+            let got = self.grant(queues, max, session);
+            if got.is_empty() {
+                self.parked.push((park, queues, max, session));
+            } else {
+                self.woken.push((park, got));
+            }
+        }
+    }
+
+    fn ended(&mut self, i: usize) {
+        for d in 0..self.tasks.len() {
+            if !self.tasks[d].deps.contains(&i) {
+                continue;
+            }
+            if self.tasks[i].status == Status::Done {
+                let next = self.waiting(&self.tasks[d].clone());
+                if self.tasks[d].status == Status::Blocked {
+                    self.tasks[d].status = next;
+                }
+            } else if !self.tasks[d].status.is_final() {
+                self.finish(d, Status::Failed);
+                self.ended(d);
+            }
+        }
+    }
+
+    fn finish(&mut self, i: usize, status: Status) {
+        let t = &mut self.tasks[i];
+        t.status = status;
+        (t.lost, t.retried, t.session, t.run_at) = (false, false, None, None);
+    }
+
+    fn lose(&mut self, i: usize) {
+        let t = &mut self.tasks[i];
+        t.outcomes.insert(t.fence, "lost");
+        t.session = None;
+        match t.lost_rule {
+            OnLost::Fail => self.finish(i, Status::Failed),
+            OnLost::Ask => (t.status, t.approved) = (Status::AwaitingApproval, false),
+            OnLost::Retry if t.max.is_some_and(|max| t.attempts >= max) => {
+                self.finish(i, Status::Failed)
+            }
+            OnLost::Retry => t.status = Status::Queued,
+        }
+        let t = &mut self.tasks[i];
+        t.lost = true;
+        if t.status == Status::Failed {
+            self.ended(i);
+        }
+    }
+
+    fn pick(&self, task: usize) -> Option<usize> {
+        (!self.tasks.is_empty())
+            .then(|| task % (self.tasks.len() + 1))
+            .filter(|i| *i < self.tasks.len())
+    }
+
+    /// A fence near the newest one, or none.
+    fn fence(&self, task: usize, back: u8) -> Option<Fence> {
+        let newest = self.pick(task).map_or(0, |i| self.tasks[i].fence);
+        match back {
+            0 | 1 | 2 => Some(newest),
+            3 => Some(newest - 1),
+            _ => None,
+        }
+    }
+
+    /// The command for a step, and what the rules say to it.
+    fn step(&mut self, step: &Step) -> (Command, Reply) {
+        let id = |task: usize| (task % (self.tasks.len() + 1)) as TaskId + 1;
+        match step.clone() {
+            Step::Enqueue {
+                queue,
+                human,
+                priority,
+                max,
+                lost,
+                approval,
+                delay,
+                dep,
+            } => {
+                let dep = dep.and_then(|d| self.pick(d));
+                let on_lost =
+                    [OnLost::Retry, OnLost::Retry, OnLost::Fail, OnLost::Ask][lost as usize];
+                let run_at = delay.then_some(self.now + 3_000);
+                let new = NewTask {
+                    queue: QUEUES[queue].into(),
+                    task_type: if human { "human" } else { "chat" }.into(),
+                    priority,
+                    max_attempts: max,
+                    on_lost,
+                    requires_approval: approval,
+                    run_at_ms: run_at,
+                    depends_on: dep.iter().map(|d| *d as TaskId + 1).collect(),
+                    ..NewTask::chat("p")
+                };
+                let mut t = M {
+                    queue,
+                    human,
+                    priority,
+                    max,
+                    lost_rule: on_lost,
+                    needs: approval && !human,
+                    approved: false,
+                    rejected: false,
+                    retried: false,
+                    lost: false,
+                    status: Status::Queued,
+                    fence: 0,
+                    attempts: 0,
+                    run_at,
+                    until: 0,
+                    session: None,
+                    worker: None,
+                    deps: dep.into_iter().collect(),
+                    outcomes: BTreeMap::new(),
+                };
+                let hopeless = dep.is_some_and(|d| {
+                    matches!(self.tasks[d].status, Status::Failed | Status::Cancelled)
+                });
+                t.status = if hopeless {
+                    Status::Failed
+                } else {
+                    self.waiting(&t)
+                };
+                if hopeless {
+                    t.run_at = None;
+                }
+                self.tasks.push(t);
+                (
+                    Command::Enqueue(new),
+                    Ok(Said::Id(self.tasks.len() as TaskId)),
+                )
+            }
+            Step::Lease {
+                queues,
+                max,
+                session,
+                wait,
+            } => {
+                self.next_park += 1;
+                let park = self.next_park;
+                let ask = LeaseAsk {
+                    queues: (0..2)
+                        .filter(|q| queues & (1 << q) != 0)
+                        .map(|q| QUEUES[q].into())
+                        .collect(),
+                    ..if wait { waiting(max) } else { ask(max) }
+                };
+                self.wake();
+                let got = self.grant(queues, max, session);
+                let said = if got.is_empty() && wait {
+                    self.parked.push((park, queues, max, session));
+                    Said::Parked
+                } else {
+                    Said::Leased(got)
+                };
+                let session = session.map(|s| format!("s{s}"));
+                (
+                    Command::Lease {
+                        ask,
+                        session,
+                        park: Some(park),
+                    },
+                    Ok(said),
+                )
+            }
+            Step::Ack {
+                task,
+                back,
+                ok,
+                worker,
+            } => {
+                let fence = self.fence(task, back);
+                let worker_id = match worker {
+                    0 => Some("w1".to_owned()),
+                    1 => Some("stranger".to_owned()),
+                    _ => None,
+                };
+                let mut ack = if ok {
+                    done(id(task), fence)
+                } else {
+                    failed(id(task), fence)
+                };
+                ack.worker_id = worker_id;
+                let reply = self.ack(task, fence, ok, ack.worker_id.as_deref());
+                (Command::Ack(ack), reply)
+            }
+            Step::Release { task, back, delay } => {
+                let fence = self.fence(task, back).unwrap_or(99);
+                let command = Command::Release {
+                    task: id(task),
+                    fence,
+                    delay_ms: if delay { 2_000 } else { 0 },
+                };
+                let Some(i) = self.pick(task) else {
+                    return (command, Err(ErrorCode::UnknownTask));
+                };
+                let now = self.now;
+                let t = &mut self.tasks[i];
+                if t.status != Status::Leased || t.fence != fence {
+                    let again = t.outcomes.get(&fence) == Some(&"released");
+                    return (
+                        command,
+                        if again {
+                            Ok(Said::Ok)
+                        } else {
+                            Err(ErrorCode::StaleLease)
+                        },
+                    );
+                }
+                t.outcomes.insert(fence, "released");
+                t.attempts -= 1;
+                (t.session, t.lost) = (None, false);
+                t.status = if delay {
+                    Status::Scheduled
+                } else {
+                    Status::Queued
+                };
+                if delay {
+                    t.run_at = Some(now + 2_000);
+                }
+                (command, Ok(Said::Ok))
+            }
+            Step::Heartbeat { task, back } => {
+                let fence = self.fence(task, back).unwrap_or(99);
+                let command = Command::Heartbeat {
+                    task: id(task),
+                    fence,
+                    lease_ms: None,
+                };
+                let Some(i) = self.pick(task) else {
+                    return (command, Err(ErrorCode::UnknownTask));
+                };
+                let t = &mut self.tasks[i];
+                if t.status != Status::Leased || t.fence != fence {
+                    return (command, Err(ErrorCode::StaleLease));
+                }
+                t.until = self.now + 10_000;
+                (command, Ok(Said::Until(self.now + 10_000)))
+            }
+            Step::Session { session, counted } => {
+                let mut ended = BTreeSet::new();
+                for i in 0..self.tasks.len() {
+                    let t = &mut self.tasks[i];
+                    if t.status != Status::Leased || t.session != Some(session) {
+                        continue;
+                    }
+                    ended.insert((i as TaskId + 1, t.fence));
+                    if counted {
+                        self.lose(i);
+                    } else {
+                        t.outcomes.insert(t.fence, "released");
+                        t.attempts -= 1;
+                        (t.status, t.session, t.lost) = (Status::Queued, None, false);
+                    }
+                }
+                (
+                    Command::ReleaseSession {
+                        session: format!("s{session}"),
+                        counted,
+                    },
+                    Ok(Said::Ended(ended)),
+                )
+            }
+            Step::Expire => {
+                let mut ended = BTreeSet::new();
+                for i in 0..self.tasks.len() {
+                    let t = &self.tasks[i];
+                    if t.status == Status::Leased && t.until <= self.now {
+                        ended.insert((i as TaskId + 1, t.fence));
+                        self.lose(i);
+                    }
+                }
+                (Command::ExpireDue { limit: 1000 }, Ok(Said::Ended(ended)))
+            }
+            Step::Promote => {
+                let mut count = 0;
+                for i in 0..self.tasks.len() {
+                    if self.tasks[i].status == Status::Scheduled
+                        && self.tasks[i].run_at <= Some(self.now)
+                    {
+                        self.tasks[i].status = Status::Queued;
+                        count += 1;
+                    }
+                }
+                (Command::PromoteDue { limit: 1000 }, Ok(Said::Count(count)))
+            }
+            Step::Cancel(task) => {
+                let command = Command::Cancel(id(task));
+                let Some(i) = self.pick(task) else {
+                    return (command, Err(ErrorCode::UnknownTask));
+                };
+                let mut ended = BTreeSet::new();
+                match self.tasks[i].status {
+                    Status::Cancelled => {}
+                    Status::Done | Status::Failed => return (command, Err(ErrorCode::WrongState)),
+                    was => {
+                        if was == Status::Leased {
+                            let fence = self.tasks[i].fence;
+                            ended.insert((i as TaskId + 1, fence));
+                            self.tasks[i].outcomes.insert(fence, "cancelled");
+                        }
+                        self.finish(i, Status::Cancelled);
+                        self.ended(i);
+                    }
+                }
+                (command, Ok(Said::Ended(ended)))
+            }
+            Step::Retry(task) => {
+                let command = Command::Retry(id(task));
+                let Some(i) = self.pick(task) else {
+                    return (command, Err(ErrorCode::UnknownTask));
+                };
+                let t = &self.tasks[i];
+                let reply = match t.status {
+                    Status::Failed | Status::Cancelled => {
+                        self.retry(i);
+                        Ok(Said::Ok)
+                    }
+                    Status::Done => Err(ErrorCode::WrongState),
+                    _ if t.retried => Ok(Said::Ok),
+                    _ => Err(ErrorCode::WrongState),
+                };
+                (command, reply)
+            }
+            Step::RetryFailed => {
+                let failed: Vec<usize> = (0..self.tasks.len())
+                    .filter(|i| self.tasks[*i].status == Status::Failed)
+                    .collect();
+                for i in &failed {
+                    self.retry(*i);
+                }
+                (Command::RetryFailed, Ok(Said::Count(failed.len() as u64)))
+            }
+            Step::Approve(task) => {
+                let command = Command::Approve {
+                    task: id(task),
+                    by: None,
+                };
+                let Some(i) = self.pick(task) else {
+                    return (command, Err(ErrorCode::UnknownTask));
+                };
+                let t = &mut self.tasks[i];
+                if t.status == Status::Queued && t.human {
+                    t.approved = true;
+                    t.worker = Some("human".into());
+                    self.finish(i, Status::Done);
+                    self.ended(i);
+                } else if t.status == Status::AwaitingApproval {
+                    t.approved = true;
+                    let t = t.clone();
+                    self.tasks[i].status = self.waiting(&t);
+                } else if !t.approved {
+                    return (command, Err(ErrorCode::WrongState));
+                }
+                (command, Ok(Said::Ok))
+            }
+            Step::Reject(task) => {
+                let command = Command::Reject {
+                    task: id(task),
+                    reason: Some("no".into()),
+                    by: None,
+                };
+                let Some(i) = self.pick(task) else {
+                    return (command, Err(ErrorCode::UnknownTask));
+                };
+                let t = &mut self.tasks[i];
+                let decides =
+                    t.status == Status::AwaitingApproval || (t.status == Status::Queued && t.human);
+                if decides {
+                    t.rejected = true;
+                    t.worker = Some("human".into());
+                    self.finish(i, Status::Failed);
+                    self.ended(i);
+                } else if !(t.rejected && t.status == Status::Failed) {
+                    return (command, Err(ErrorCode::WrongState));
+                }
+                (command, Ok(Said::Ok))
+            }
+            Step::Pause(queue) => {
+                self.paused[queue] = true;
+                (Command::PauseQueue(QUEUES[queue].into()), Ok(Said::Ok))
+            }
+            Step::Resume(queue) => {
+                self.paused[queue] = false;
+                (Command::ResumeQueue(QUEUES[queue].into()), Ok(Said::Ok))
+            }
+        }
+    }
+
+    fn retry(&mut self, i: usize) {
+        let t = &mut self.tasks[i];
+        (t.attempts, t.run_at, t.worker) = (0, None, None);
+        (t.rejected, t.lost, t.retried) = (false, false, true);
+        let t = t.clone();
+        self.tasks[i].status = self.waiting(&t);
+    }
+
+    fn ack(&mut self, task: usize, fence: Option<Fence>, ok: bool, worker: Option<&str>) -> Reply {
+        let Some(i) = self.pick(task) else {
+            return Err(ErrorCode::UnknownTask);
+        };
+        let t = &self.tasks[i];
+        let live = t.status == Status::Leased
+            && fence.is_none_or(|f| f == t.fence)
+            && worker.is_none_or(|w| t.worker.as_deref() == Some(w));
+        if !live {
+            let outcome = t.outcomes.get(&fence.unwrap_or(t.fence)).copied();
+            let holder = if outcome.is_some() {
+                Some("w1")
+            } else {
+                t.worker.as_deref()
+            };
+            if worker.is_some_and(|w| holder != Some(w))
+                || (fence.is_none() && t.status == Status::Leased)
+            {
+                return Err(ErrorCode::StaleLease);
+            }
+            if outcome == Some(if ok { "done" } else { "provider_error" }) {
+                return Ok(Said::Acked(t.status, false));
+            }
+            if fence.is_none() {
+                return Err(ErrorCode::WrongState);
+            }
+            if !(fence == Some(t.fence) && t.lost && !t.status.is_final()) {
+                return Err(ErrorCode::StaleLease);
+            }
+        }
+        let t = &mut self.tasks[i];
+        t.outcomes
+            .insert(t.fence, if ok { "done" } else { "provider_error" });
+        if ok {
+            self.finish(i, Status::Done);
+        } else if t.max.is_none_or(|max| t.attempts >= max) {
+            self.finish(i, Status::Failed);
+        } else {
+            (t.status, t.run_at, t.lost, t.session) = (Status::Scheduled, None, false, None);
+        }
+        let status = self.tasks[i].status;
+        if status.is_final() {
+            self.ended(i);
+        }
+        Ok(Said::Acked(status, true))
+    }
+}
+
+fn said(outcome: Outcome) -> Said {
+    let leased = |tasks: Vec<Task>| tasks.into_iter().map(|t| (t.task_id, t.fence)).collect();
+    match outcome {
+        Outcome::Ok => Said::Ok,
+        Outcome::Enqueued(made) => Said::Id(made.task_id),
+        Outcome::Leased(tasks) => Said::Leased(leased(tasks)),
+        Outcome::Parked => Said::Parked,
+        Outcome::Acked(acked) => Said::Acked(acked.status, acked.newly),
+        Outcome::Ended { leases, .. } => {
+            Said::Ended(leases.into_iter().map(|l| (l.task_id, l.fence)).collect())
+        }
+        Outcome::Counted { count, .. } => Said::Count(count),
+        Outcome::Extended { lease_until_ms } => Said::Until(lease_until_ms),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn check(model: &mut Model, b: &mut Bench) {
+    let all = b.reader.list(&ListQuery::default()).unwrap().tasks;
+    assert_eq!(all.len(), model.tasks.len());
+    for (task, id) in all.iter().rev().zip(1..) {
+        let m = &mut model.tasks[id as usize - 1];
+        assert_eq!(task.task_id, id);
+        assert_eq!(
+            (
+                task.status,
+                task.fence,
+                task.attempts,
+                task.worker_id.as_deref()
+            ),
+            (m.status, m.fence, m.attempts, m.worker.as_deref()),
+            "task {id}"
+        );
+        assert_eq!(
+            task.result.is_some(),
+            m.status == Status::Done,
+            "result of {id}"
+        );
+        if m.status == Status::Scheduled && m.run_at.is_none() {
+            let at = (task.run_at.unwrap() * 1000.0).round() as i64;
+            assert!(at > b.now && at <= b.now + 300_000, "backoff until {at}");
+            m.run_at = Some(at);
+        }
+        assert_eq!(task.leased_until.is_some(), m.status == Status::Leased);
+    }
+    let stats = b.stats();
+    let count = |status: Status| model.tasks.iter().filter(|t| t.status == status).count() as i64;
+    assert_eq!(
+        (
+            stats.queued,
+            stats.leased,
+            stats.done,
+            stats.failed,
+            stats.cancelled,
+            stats.scheduled,
+            stats.blocked
+        ),
+        (
+            count(Status::Queued),
+            count(Status::Leased),
+            count(Status::Done),
+            count(Status::Failed),
+            count(Status::Cancelled),
+            count(Status::Scheduled),
+            count(Status::Blocked)
+        )
+    );
+    assert_eq!(
+        (stats.awaiting_approval, stats.total_tasks),
+        (count(Status::AwaitingApproval), all.len() as i64)
+    );
+    assert_eq!(b.store.parked(), model.parked.len());
+    for status in Status::ALL {
+        let page = b
+            .reader
+            .list(&ListQuery {
+                status: Some(status),
+                limit: 3,
+                ..ListQuery::default()
+            })
+            .unwrap();
+        let ids: Vec<TaskId> = page.tasks.iter().map(|t| t.task_id).collect();
+        let expected: Vec<TaskId> = all
+            .iter()
+            .filter(|t| t.status == status)
+            .map(|t| t.task_id)
+            .take(3)
+            .collect();
+        assert_eq!(ids, expected, "list of {status}");
+    }
+    let due = model.tasks.iter().filter_map(|t| match t.status {
+        Status::Leased => Some(t.until),
+        Status::Scheduled => t.run_at,
+        _ => None,
+    });
+    if let Some(due) = due.min() {
+        assert!(
+            b.store
+                .next_deadline()
+                .is_some_and(|at| at <= due.max(b.now)),
+            "the reaper would be late"
+        );
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let task = 0..12usize;
+    prop_oneof![
+        6 => (0..2usize, prop::bool::weighted(0.15), -1..2i32, prop::option::of(1..3u32), 0..4u8,
+              prop::bool::weighted(0.15), prop::bool::weighted(0.15), prop::option::weighted(0.3, 0..12usize))
+            .prop_map(|(queue, human, priority, max, lost, approval, delay, dep)|
+                Step::Enqueue { queue, human, priority, max, lost, approval, delay, dep }),
+        6 => (1..4u8, 1..4u32, prop::option::of(0..2u8), prop::bool::weighted(0.4))
+            .prop_map(|(queues, max, session, wait)| Step::Lease { queues, max, session, wait }),
+        6 => (task.clone(), 0..5u8, any::<bool>(), 0..5u8)
+            .prop_map(|(task, back, ok, worker)| Step::Ack { task, back, ok, worker }),
+        2 => (task.clone(), 0..4u8, any::<bool>()).prop_map(|(task, back, delay)| Step::Release { task, back, delay }),
+        1 => (task.clone(), 0..4u8).prop_map(|(task, back)| Step::Heartbeat { task, back }),
+        1 => (0..2u8, any::<bool>()).prop_map(|(session, counted)| Step::Session { session, counted }),
+        2 => Just(Step::Expire),
+        2 => Just(Step::Promote),
+        1 => task.clone().prop_map(Step::Cancel),
+        1 => task.clone().prop_map(Step::Retry),
+        1 => Just(Step::RetryFailed),
+        2 => task.clone().prop_map(Step::Approve),
+        1 => task.prop_map(Step::Reject),
+        1 => (0..2usize).prop_map(Step::Pause),
+        1 => (0..2usize).prop_map(Step::Resume),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn the_store_does_what_the_rules_say(
+        story in prop::collection::vec((prop::collection::vec(step(), 1..6), 0..6_000i64, prop::bool::weighted(0.05)), 1..25)
+    ) {
+        let mut b = Bench::with(|options| options.durability = Durability::Normal);
+        let mut model = Model { now: b.now, ..Model::default() };
+        for (steps, wait, reopen) in story {
+            b.now += wait;
+            model.now = b.now;
+            let (commands, expected): (Vec<_>, Vec<_>) = steps.iter().map(|s| model.step(s)).unzip();
+            model.wake();
+            let shown = format!("{commands:?}");
+            b.woken.clear();
+            let got: Vec<Reply> = b.batch(commands).into_iter().map(|r| r.map(said).map_err(|e| e.code)).collect();
+            prop_assert_eq!(got, expected, "{}", shown);
+            let woken: Vec<_> = b.woken.iter()
+                .map(|(park, tasks)| (*park, tasks.iter().map(|t| (t.task_id, t.fence)).collect::<Vec<_>>())).collect();
+            prop_assert_eq!(woken, std::mem::take(&mut model.woken));
+            check(&mut model, &mut b);
+            if reopen {
+                model.parked.clear();
+                b = b.reopen();
+                check(&mut model, &mut b);
+            }
+        }
+    }
+}
