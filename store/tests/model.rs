@@ -214,7 +214,7 @@ impl Model {
     fn fence(&self, task: usize, back: u8) -> Option<Fence> {
         let newest = self.pick(task).map_or(0, |i| self.tasks[i].fence);
         match back {
-            0 | 1 | 2 => Some(newest),
+            0..=2 => Some(newest),
             3 => Some(newest - 1),
             _ => None,
         }
@@ -433,7 +433,7 @@ impl Model {
                 let mut count = 0;
                 for i in 0..self.tasks.len() {
                     if self.tasks[i].status == Status::Scheduled
-                        && self.tasks[i].run_at <= Some(self.now)
+                        && self.tasks[i].run_at.is_some_and(|at| at <= self.now)
                     {
                         self.tasks[i].status = Status::Queued;
                         count += 1;

@@ -1,9 +1,97 @@
 //! What happens when a statement fails or the code panics.
 
+use crate::{Applied, Command, Engine, Outcome, Store, StoreOptions};
+use diesel::connection::SimpleConnection;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::{ErrorCode, Task};
+
 /// The prompt that makes `enqueue` panic.
-pub(crate) const PANIC: &str = "\u{1}panic";
+const PANIC: &str = "\u{1}panic";
 
 /// Panics on the prompt that asks for it.
 pub(crate) fn failpoint(prompt: &str) {
     assert!(prompt != PANIC, "asked to panic");
+}
+
+fn enqueue(prompt: &str) -> Command {
+    Command::Enqueue(NewTask::chat(prompt))
+}
+
+fn park(park: u64) -> Command {
+    Command::Lease {
+        ask: LeaseAsk {
+            worker_id: "w".into(),
+            max_tasks: 1,
+            lease_ms: None,
+            wait_ms: 1000,
+            queues: vec!["default".into()],
+            types: vec![],
+            exclude_types: vec![],
+        },
+        session: None,
+        park: Some(park),
+    }
+}
+
+fn open(directory: &tempfile::TempDir) -> Store {
+    Store::open(&StoreOptions::new(directory.path().join("db"), 0)).unwrap()
+}
+
+fn woken(applied: &Applied) -> Vec<(u64, &str)> {
+    let prompt = |tasks: &'_ [Task]| tasks[0].prompt.clone();
+    applied
+        .woken
+        .iter()
+        .map(|(park, tasks)| (*park, prompt(tasks).leak() as &str))
+        .collect()
+}
+
+#[test]
+fn a_panic_refuses_the_guilty_command_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(&directory);
+    store.apply(1, vec![park(1)]).unwrap();
+    let applied = store
+        .apply(1, vec![enqueue("a"), park(2), enqueue(PANIC), enqueue("b")])
+        .unwrap();
+    let codes: Vec<_> = applied
+        .outcomes
+        .iter()
+        .map(|o| o.as_ref().err().map(|e| e.code))
+        .collect();
+    assert_eq!(codes, [None, None, Some(ErrorCode::Internal), None]);
+    assert_eq!(woken(&applied), [(1, "a"), (2, "b")]);
+    assert_eq!(store.stats(1).total_tasks, 2);
+    drop(store);
+    assert_eq!(open(&directory).stats(1).leased, 2);
+}
+
+#[test]
+fn a_full_disk_refuses_the_batch_and_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(&directory);
+    store
+        .apply(1, vec![park(1), enqueue("a"), park(2)])
+        .unwrap();
+    let before = store.stats(1);
+    let conn = &mut store.core().unwrap().conn;
+    conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
+    let large = "x".repeat(1_000_000);
+    let applied = store
+        .apply(1, vec![enqueue("b"), enqueue(&large), park(3)])
+        .unwrap();
+    for outcome in &applied.outcomes {
+        let error = outcome.as_ref().unwrap_err();
+        assert!(error.message.contains("full"), "{error}");
+    }
+    assert!(applied.woken.is_empty() && applied.changes.is_empty());
+    assert_eq!(
+        (store.stats(1), store.parked()),
+        (before, 1),
+        "who waited waits on"
+    );
+    let applied = store.apply(1, vec![enqueue("c")]).unwrap();
+    assert_eq!(woken(&applied), [(2, "c")]);
+    assert!(matches!(applied.outcomes[0], Ok(Outcome::Enqueued(made)) if made.task_id == 2));
 }
