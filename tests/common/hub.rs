@@ -1,0 +1,235 @@
+//! The built binary as a hub: started on a free port, killed by its process id at the end.
+
+use super::{Client, PATIENCE, until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use tempfile::TempDir;
+
+/// How a hub is started; the directory lives as long as anybody holds on to it, so that a hub can be started again.
+#[derive(Clone)]
+pub struct Setup {
+    pub directory: Arc<TempDir>,
+    pub port: u16,
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// A fresh directory, any port. Leases of a fresh hub expire on time, not after the grace of a restart.
+    pub fn new() -> Setup {
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        let setup = Setup {
+            directory,
+            port: 0,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        };
+        setup.set("lease.heartbeat_grace=0s")
+    }
+
+    /// One setting, as `key=value`.
+    pub fn set(self, setting: &str) -> Setup {
+        self.argument("--set").argument(setting)
+    }
+
+    pub fn argument(mut self, argument: &str) -> Setup {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    pub fn environment(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("kirosu.db")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("hub.log")
+    }
+
+    /// The command, with nothing of the surroundings in it.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
+        let home = self.directory.path();
+        command.arg("hub").arg("--port").arg(self.port.to_string());
+        command
+            .arg("--db")
+            .arg(self.database())
+            .args(&self.arguments);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env("HOME", home)
+            .env("NO_COLOR", "1")
+            .current_dir(home);
+        command
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it and waits for its first line.
+    pub fn start(&self) -> Hub {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
+        let mut child = self
+            .command()
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        let (said, output) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            stdout
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| said.send(line))
+        });
+        let first_line = output.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let _ = child.kill();
+            panic!(
+                "the hub said nothing; its log:\n{}",
+                std::fs::read_to_string(self.log()).unwrap_or_default()
+            )
+        });
+        let port = first_line
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        let port = port.unwrap_or_else(|| panic!("no port in {first_line:?}"));
+        Hub {
+            child,
+            first_line,
+            port,
+            output,
+            setup: self.clone(),
+        }
+    }
+
+    /// Starts what is expected to end by itself; exit status, standard output, standard error.
+    pub fn run(&self) -> (ExitStatus, String, String) {
+        let log = self.directory.path().join("run.log");
+        let file = std::fs::File::create(&log).unwrap();
+        let out = self.directory.path().join("run.out");
+        let mut command = self.command();
+        command
+            .stdout(std::fs::File::create(&out).unwrap())
+            .stderr(file);
+        let mut child = Ended(command.spawn().expect("the binary starts"));
+        let status = until("the process ended", || child.0.try_wait().unwrap());
+        let text = |path| std::fs::read_to_string(path).unwrap_or_default();
+        (status, text(out), text(log))
+    }
+}
+
+/// A process that is gone when the test is.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A running hub.
+pub struct Hub {
+    child: Child,
+    pub first_line: String,
+    pub port: u16,
+    /// What it prints after its first line.
+    pub output: Receiver<String>,
+    pub setup: Setup,
+}
+
+impl Hub {
+    /// With the defaults.
+    pub fn start() -> Hub {
+        Setup::new().start()
+    }
+
+    /// With some settings, each as `key=value`.
+    pub fn with(settings: &[&str]) -> Hub {
+        settings
+            .iter()
+            .fold(Setup::new(), |setup, setting| setup.set(setting))
+            .start()
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    /// A connection that says `hello` for a session.
+    pub fn session(&self, session: &str) -> Client {
+        let mut client = self.client();
+        client.call(
+            "hello",
+            serde_json::json!({"session_id": session, "name": session}),
+        );
+        client
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal to this process alone.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the hub runs");
+    }
+
+    /// SIGKILL, as a crash.
+    pub fn kill(mut self) -> Setup {
+        self.child.kill().expect("the hub runs");
+        self.child.wait().unwrap();
+        self.setup.clone()
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> ExitStatus {
+        until("the hub ended", || self.child.try_wait().unwrap())
+    }
+
+    /// Bytes of memory in use.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .expect("VmRSS");
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .expect("a number");
+        kib * 1024
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.setup.log()).unwrap_or_default()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the hub's log:\n{}", self.log());
+        }
+    }
+}
