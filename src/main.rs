@@ -1,2 +1,19 @@
 //! Kirosu's front door.
-fn main() {}
+
+mod boot;
+mod cli;
+mod demo;
+mod options;
+mod reload;
+mod signals;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    // Before any thread and any runtime: the runner of a provider run has to be alone in its process.
+    if args.nth(1).is_some_and(|verb| verb == cli::RUNNER_VERB) {
+        return kirosu_providers::runner::main(args);
+    }
+    cli::main(std::env::args_os())
+}

@@ -1,0 +1,202 @@
+//! `kirosu agent`: agents for a hub that runs elsewhere.
+
+use super::failure::Failure;
+use super::globals::Globals;
+use super::log;
+use kirosu_config::{Flag, Loaded, Purpose, Settings};
+use std::path::PathBuf;
+
+/// The pool that is made when none is named.
+const USUAL_NAME: &str = "agent";
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu agent                              one agent of the usual provider, for the hub of the settings
+  kirosu agent --host hub.lan --provider codex --size 4
+  kirosu agent --provider echo --id trial   answers each prompt with itself
+  kirosu agent --pool coders                the pool `coders` of the settings file";
+
+/// Runs agents that take tasks from a hub elsewhere
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Pools of the settings file to run; may be repeated
+    #[arg(long, value_name = "NAME", conflicts_with = "id")]
+    pool: Vec<String>,
+    /// Name of these agents, where no pool is named [default: agent]
+    #[arg(long, value_name = "NAME")]
+    id: Option<String>,
+    /// What runs the tasks: kiro, codex, python, echo, or one of the settings
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// The provider's model
+    #[arg(long)]
+    model: Option<String>,
+    /// Agents side by side [default: 1, or the pool's size]
+    #[arg(long, value_name = "NUMBER")]
+    size: Option<u32>,
+    /// Runs python tasks too: code of whoever can enqueue, on this machine
+    #[arg(long)]
+    trust_all_tools: bool,
+    /// Writes the log to a file instead of standard error
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+}
+
+/// Runs until it is told to stop.
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
+    let loaded = load(args, globals)?;
+    log::for_server(&loaded, globals)?;
+    crate::boot::agent(loaded)?;
+    Ok(0)
+}
+
+/// The settings with only the pools that were asked for.
+fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
+    // Where the hub is counts as for any client: it may be distant, and then has a key of its own.
+    let before = Settings::load(globals.load_options(Purpose::Client, []))?;
+    let written: Vec<&str> = before
+        .settings
+        .pools
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect();
+    if let Some(missing) = args
+        .pool
+        .iter()
+        .find(|name| !written.contains(&name.as_str()))
+    {
+        let known = match written.is_empty() {
+            true => "they have none".to_owned(),
+            false => format!("they have {}", written.join(", ")),
+        };
+        return Err(Failure::Usage(format!(
+            "the settings have no pool {missing}: {known}; without --pool an agent of its own is made"
+        )));
+    }
+    let names = match args.pool.as_slice() {
+        [] => vec![pool_name(args.id.as_deref().unwrap_or(USUAL_NAME))],
+        names => names.to_vec(),
+    };
+    let is_new = |name: &String| !written.contains(&name.as_str());
+    let flags = names.iter().flat_map(|name| args.flags(name, is_new(name)));
+    let flags: Vec<Flag> = flags.chain(args.log_file_flag()).collect();
+    let mut loaded = globals.for_agent(flags)?;
+    loaded
+        .settings
+        .pools
+        .retain(|pool| names.contains(&pool.name));
+    for pool in &loaded.settings.pools {
+        if loaded.settings.provider_of(pool).is_none() {
+            let known: Vec<&str> = loaded
+                .settings
+                .providers
+                .keys()
+                .map(String::as_str)
+                .collect();
+            return Err(Failure::Usage(format!(
+                "there is no provider {}: name one of {}, or define it under [providers.{}]",
+                pool.provider,
+                known.join(", "),
+                pool.provider
+            )));
+        }
+    }
+    Ok(loaded)
+}
+
+impl Args {
+    fn flags(&self, pool: &str, is_new: bool) -> Vec<Flag> {
+        let flag = |name: &str, key: &str, value: String| {
+            Flag::new(name, format!("pool.{pool}.{key}"), value)
+        };
+        let mut flags = Vec::new();
+        match self.size {
+            Some(size) => flags.push(flag("--size", "size", size.to_string())),
+            None if is_new => flags.push(flag("--size", "size", "1".into())),
+            None => {}
+        }
+        if let Some(provider) = &self.provider {
+            flags.push(flag("--provider", "provider", provider.clone()));
+        }
+        if let Some(model) = &self.model {
+            flags.push(flag("--model", "model", model.clone()));
+        }
+        if self.trust_all_tools {
+            flags.push(flag("--trust-all-tools", "trust_all_tools", "true".into()));
+            // The hub decides for itself whether it takes such tasks; here it is this machine that agrees.
+            flags.push(Flag::new(
+                "--trust-all-tools",
+                "hub.trust_all_tools",
+                "true",
+            ));
+        }
+        flags
+    }
+
+    fn log_file_flag(&self) -> Option<Flag> {
+        let path = self.log_file.as_ref()?;
+        Some(Flag::new("--log-file", "log.file", path.to_string_lossy()))
+    }
+}
+
+/// An id of the earlier version as a pool's name: lower case, other characters become dashes.
+fn pool_name(id: &str) -> String {
+    let plain = |c: char| match c {
+        'a'..='z' | '0'..='9' | '_' | '-' => c,
+        'A'..='Z' => c.to_ascii_lowercase(),
+        _ => '-',
+    };
+    id.chars().take(64).map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        globals: Globals,
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn pools(line: &str) -> Result<Vec<(String, String, u32)>, Failure> {
+        let words = std::iter::once("agent").chain(line.split_whitespace());
+        let line = Line::try_parse_from(words).unwrap();
+        let loaded = load(&line.args, &line.globals)?;
+        let pool = |p: kirosu_config::Pool| (p.name, p.provider, p.size);
+        Ok(loaded.settings.pools.into_iter().map(pool).collect())
+    }
+
+    fn one(name: &str, provider: &str, size: u32) -> Vec<(String, String, u32)> {
+        vec![(name.into(), provider.into(), size)]
+    }
+
+    #[test]
+    fn runs_one_agent_of_its_own_or_the_pools_that_were_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("kirosu.toml");
+        std::fs::write(
+            &file,
+            "[[pool]]\nname='a'\nprovider='codex'\nsize=5\n[[pool]]\nname='b'\n",
+        )
+        .unwrap();
+        let file = file.display();
+        let own = pools(&format!(
+            "--config {file} --provider echo --id Trial.1 --host far.lan"
+        ));
+        assert_eq!(own.unwrap(), one("trial-1", "echo", 1));
+        let named = pools(&format!("--config {file} --pool a")).unwrap();
+        assert_eq!(named, one("a", "codex", 5));
+        let changed = pools(&format!(
+            "--config {file} --pool a --size 2 --provider echo"
+        ))
+        .unwrap();
+        assert_eq!(changed, one("a", "echo", 2));
+        let missing = pools(&format!("--config {file} --pool c"));
+        assert!(matches!(missing, Err(Failure::Usage(text)) if text.contains("a, b")));
+    }
+}

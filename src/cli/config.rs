@@ -1,0 +1,109 @@
+//! `kirosu config`: the settings, before anything runs on them.
+
+use super::connect::Context;
+use super::failure::Failure;
+use super::show::paint::Paint;
+use clap::{Subcommand, ValueEnum};
+use kirosu_config::Loaded;
+use serde_json::json;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu config check --config kirosu.toml
+  kirosu config show                        every value, and where it came from
+  kirosu config example > kirosu.toml
+  kirosu config example --profile batch";
+
+/// Checks and shows the settings
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Says what is wrong with the settings, all at once
+    Check,
+    /// Shows every value in force, and where it came from
+    Show,
+    /// Prints a commented file of every setting, or of a profile
+    Example {
+        /// A ready file for one kind of work
+        #[arg(long)]
+        profile: Option<Profile>,
+    },
+    /// Prints which file is read
+    Path,
+}
+
+/// Ready files for kinds of work.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Profile {
+    /// Few agents that answer at once
+    Interactive,
+    /// Many agents on long queues
+    Batch,
+    /// A small hub that watches things
+    Monitor,
+}
+
+impl Profile {
+    fn text(self) -> &'static str {
+        match self {
+            Profile::Interactive => include_str!("../../config/profiles/interactive.toml"),
+            Profile::Batch => include_str!("../../config/profiles/batch.toml"),
+            Profile::Monitor => include_str!("../../config/profiles/monitor.toml"),
+        }
+    }
+}
+
+const EXAMPLE: &str = include_str!("../../config/kirosu.example.toml");
+
+/// Checks or shows.
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let (screen, globals) = (&context.screen, &context.globals);
+    match &args.what {
+        What::Example { profile } => {
+            screen.print(profile.map_or(EXAMPLE, Profile::text))?;
+        }
+        What::Check => check(&globals.for_server([])?, context)?,
+        What::Show => {
+            let loaded = globals.for_server([])?;
+            match screen.json {
+                true => screen.json(&loaded.to_json())?,
+                false => screen.print(loaded.to_toml().trim_start())?,
+            }
+        }
+        What::Path => path(&globals.for_client()?, context)?,
+    }
+    Ok(0)
+}
+
+fn check(loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+    let screen = &context.screen;
+    let file = loaded.file.as_ref().map(|file| file.display().to_string());
+    if screen.json {
+        return screen.json(&json!({ "ok": true, "file": file, "warnings": loaded.warnings }));
+    }
+    for warning in &loaded.warnings {
+        screen.print(&format!(
+            "{}: {warning}",
+            screen.paint(Paint::Attention, "warning")
+        ))?;
+    }
+    let what = file.unwrap_or_else(|| "built-in settings (there is no file)".into());
+    screen.print(&format!("{}: {what}", screen.paint(Paint::Good, "ok")))
+}
+
+fn path(loaded: &Loaded, context: &Context) -> Result<(), Failure> {
+    let screen = &context.screen;
+    match (&loaded.file, screen.json) {
+        (file, true) => screen.json(&json!({ "file": file })),
+        (Some(file), _) => screen.print(&file.display().to_string()),
+        (None, _) => screen.note(
+            "no file is read: there is no ./kirosu.toml, ~/.config/kirosu/kirosu.toml or /etc/kirosu/kirosu.toml",
+        ),
+    }
+}

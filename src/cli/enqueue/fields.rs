@@ -1,0 +1,174 @@
+//! What can be said of a task, as flags and as the protocol's parameters.
+
+use super::super::failure::Failure;
+use super::super::show::time;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{Limits, Params, TaskId};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Every parameter of `enqueue`: a line of a file with another one is refused, where the hub would ignore it.
+const KNOWN: [&str; 21] = [
+    "prompt",
+    "system_prompt",
+    "type",
+    "queue",
+    "priority",
+    "run_at",
+    "delay_seconds",
+    "max_attempts",
+    "retry",
+    "timeout_seconds",
+    "idempotency_key",
+    "depends_on",
+    "parent_id",
+    "requires_approval",
+    "provider",
+    "model",
+    "workdir",
+    "on_lost",
+    "metadata",
+    // Known, and answered as not built yet.
+    "budget",
+    "accept",
+];
+
+/// The flags that describe a task.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "The task")]
+pub struct Fields {
+    /// Instructions that frame the prompt
+    #[arg(long, visible_alias = "system-prompt", value_name = "TEXT")]
+    pub system: Option<String>,
+    /// chat, python, human, or any word that workers agree on [default: chat]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub task_type: Option<String>,
+    /// The queue [default: default]
+    #[arg(long)]
+    pub queue: Option<String>,
+    /// Higher goes first, -1000 to 1000
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub priority: Option<i64>,
+    /// Not before this long from now: 90, 5m, 1h30m
+    #[arg(long, value_name = "TIME", value_parser = time::read_span, conflicts_with = "at")]
+    pub delay: Option<Duration>,
+    /// Not before this moment: 2027-01-31T08:00:00Z
+    #[arg(long, value_name = "MOMENT", value_parser = time::read_moment)]
+    pub at: Option<f64>,
+    /// Tries at most; with it, failed ones are repeated with growing pauses
+    #[arg(long, value_name = "NUMBER")]
+    pub max_attempts: Option<u32>,
+    /// Longest run
+    #[arg(long, value_name = "TIME", value_parser = time::read_span)]
+    pub timeout: Option<Duration>,
+    /// The same key gives the same task: enqueueing twice does no harm
+    #[arg(long, value_name = "KEY", conflicts_with = "jsonl")]
+    pub idempotency_key: Option<String>,
+    /// Tasks that must be done first; may be repeated
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub depends_on: Vec<TaskId>,
+    /// Waits for `kirosu approve` before it runs
+    #[arg(long)]
+    pub requires_approval: bool,
+    /// The model asked for
+    #[arg(long)]
+    pub model: Option<String>,
+    /// The provider asked for
+    #[arg(long)]
+    pub provider: Option<String>,
+    /// The folder to run in
+    #[arg(long, value_name = "FOLDER")]
+    pub workdir: Option<String>,
+    /// What happens when its agent is lost: retry, fail or ask [default: retry]
+    #[arg(long, value_name = "WHAT", value_parser = ["retry", "fail", "ask"], hide_possible_values = true)]
+    pub on_lost: Option<String>,
+    /// Anything you want to keep with it
+    #[arg(long, value_name = "JSON")]
+    pub metadata: Option<String>,
+}
+
+impl Fields {
+    /// As parameters of `enqueue`, those that were given.
+    pub fn to_json(&self) -> Result<Map<String, Value>, Failure> {
+        let mut map = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                map.insert(name.to_owned(), value);
+            }
+        };
+        let text = |text: &Option<String>| text.clone().map(Value::String);
+        put("system_prompt", text(&self.system));
+        put("type", text(&self.task_type));
+        put("queue", text(&self.queue));
+        put("priority", self.priority.map(Value::from));
+        put("delay_seconds", self.delay.map(|d| d.as_secs_f64().into()));
+        put("run_at", self.at.map(Value::from));
+        put("max_attempts", self.max_attempts.map(Value::from));
+        put(
+            "timeout_seconds",
+            self.timeout.map(|d| d.as_secs_f64().into()),
+        );
+        put("idempotency_key", text(&self.idempotency_key));
+        put(
+            "depends_on",
+            (!self.depends_on.is_empty()).then(|| json!(self.depends_on)),
+        );
+        put(
+            "requires_approval",
+            self.requires_approval.then_some(Value::Bool(true)),
+        );
+        put("model", text(&self.model));
+        put("provider", text(&self.provider));
+        put("workdir", text(&self.workdir));
+        put("on_lost", text(&self.on_lost));
+        put("metadata", self.metadata()?);
+        Ok(map)
+    }
+
+    fn metadata(&self) -> Result<Option<Value>, Failure> {
+        let Some(text) = &self.metadata else {
+            return Ok(None);
+        };
+        let value = serde_json::from_str(text)
+            .map_err(|why| Failure::Usage(format!("--metadata is not JSON: {why}")))?;
+        Ok(Some(value))
+    }
+}
+
+/// Reads the parameters of `enqueue` by the hub's own rules; the reason when they break one.
+pub fn read(object: &str, limits: &Limits) -> Result<NewTask, String> {
+    let plain = |error: kirosu_protocol::Error| {
+        error
+            .message
+            .trim_start_matches("invalid params: ")
+            .to_owned()
+    };
+    let params = Params::parse(object).map_err(plain)?;
+    NewTask::read(&params, limits).map_err(plain)
+}
+
+/// A line of a file laid over what the flags say, as one object's text.
+pub fn merged(line: &str, usual: &Map<String, Value>) -> Result<String, String> {
+    let own: Map<String, Value> = serde_json::from_str(line).map_err(|why| {
+        let why = why.to_string();
+        let reason = why.split(" at line ").next().unwrap_or_default();
+        match line.trim_start().starts_with('{') {
+            true => format!("not JSON: {reason}"),
+            false => "not a JSON object".to_owned(),
+        }
+    })?;
+    if let Some(unknown) = own.keys().find(|key| !KNOWN.contains(&key.as_str())) {
+        return Err(format!("`{unknown}` is no parameter of a task"));
+    }
+    if !own.contains_key("prompt") {
+        return Err("`prompt` is missing".into());
+    }
+    let mut all = usual.clone();
+    // One of the two says when; a line's own word counts.
+    if own.contains_key("run_at") || own.contains_key("delay_seconds") {
+        all.remove("run_at");
+        all.remove("delay_seconds");
+    }
+    all.extend(own);
+    Ok(Value::Object(all).to_string())
+}

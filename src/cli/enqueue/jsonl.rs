@@ -1,0 +1,241 @@
+//! A file of tasks: checked whole, then sent in durable steps.
+
+use super::super::connect::{Context, Hub};
+use super::super::failure::Failure;
+use super::super::show::{spinner, text};
+use super::fields;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchAsk;
+use kirosu_protocol::{Limits, TaskId};
+use serde_json::{Map, Value, json};
+
+/// Tasks of one step: large enough for speed, small enough for a bar that moves.
+const STEP: usize = 1000;
+/// What the fields that a line leaves out may add to it on the wire.
+const OVERHEAD: usize = 512;
+/// Bad lines that are named one by one.
+const NAMED: usize = 20;
+
+/// One line of the file: its number from 1, and its text.
+type Numbered<'a> = (usize, &'a str);
+
+/// Checks every line, then enqueues them all.
+pub async fn run(
+    file: &str,
+    usual: &Map<String, Value>,
+    hub: &Hub,
+    context: &Context,
+) -> Result<u8, Failure> {
+    let limits = hub.limits();
+    let lines = lines(file);
+    check(&lines, usual, &limits)?;
+    let bar = spinner::bar(&context.screen, lines.len() as u64, "tasks");
+    let mut ids: Vec<TaskId> = Vec::with_capacity(lines.len());
+    for step in steps(&lines, &limits) {
+        let sent = send(step, usual, &limits, hub).await;
+        match sent {
+            Ok(more) => ids.extend(more),
+            Err(failure) => {
+                bar.abandon();
+                broke_off(&ids, step, context)?;
+                return Err(failure);
+            }
+        }
+        bar.set_position(ids.len() as u64);
+    }
+    bar.finish_and_clear();
+    tell(&ids, context)
+}
+
+/// The lines that hold something.
+fn lines(file: &str) -> Vec<Numbered<'_>> {
+    let file = file.strip_prefix('\u{feff}').unwrap_or(file);
+    let numbered = file
+        .lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line.trim()));
+    numbered.filter(|(_, line)| !line.is_empty()).collect()
+}
+
+fn read(line: &str, usual: &Map<String, Value>, limits: &Limits) -> Result<NewTask, String> {
+    fields::read(&fields::merged(line, usual)?, limits)
+}
+
+/// Refuses the file when any line is bad, naming each.
+fn check(
+    lines: &[Numbered<'_>],
+    usual: &Map<String, Value>,
+    limits: &Limits,
+) -> Result<(), Failure> {
+    let bad: Vec<String> = lines
+        .iter()
+        .filter_map(|(number, line)| {
+            let why = read(line, usual, limits).err()?;
+            Some(format!("  line {number}: {why}"))
+        })
+        .collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let more = match bad.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        n => format!("\n  and {n} more"),
+    };
+    Err(Failure::Local(format!(
+        "nothing was enqueued: {} of {} cannot be used\n{}{more}",
+        text::grouped(bad.len() as u64),
+        text::count(lines.len() as u64, "line"),
+        bad[..bad.len().min(NAMED)].join("\n")
+    )))
+}
+
+/// Cuts the lines into steps that the hub takes: by number and by bytes.
+fn steps<'l, 'f>(lines: &'l [Numbered<'f>], limits: &Limits) -> Vec<&'l [Numbered<'f>]> {
+    let most = STEP.min(limits.batch).max(1);
+    let room = limits.line_bytes / 2;
+    let mut steps = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (at, (_, line)) in lines.iter().enumerate() {
+        let size = line.len() + OVERHEAD;
+        if at > start && (at - start == most || bytes + size > room) {
+            steps.push(&lines[start..at]);
+            (start, bytes) = (at, 0);
+        }
+        bytes += size;
+    }
+    if start < lines.len() {
+        steps.push(&lines[start..]);
+    }
+    steps
+}
+
+async fn send(
+    step: &[Numbered<'_>],
+    usual: &Map<String, Value>,
+    limits: &Limits,
+    hub: &Hub,
+) -> Result<Vec<TaskId>, Failure> {
+    let tasks: Result<Vec<NewTask>, String> = step
+        .iter()
+        .map(|(_, line)| read(line, usual, limits))
+        .collect();
+    let tasks = tasks.map_err(Failure::Local)?;
+    Ok(hub.ask(&EnqueueBatchAsk { tasks }).await?.task_ids)
+}
+
+/// Says what stands when a step in the middle was refused.
+fn broke_off(ids: &[TaskId], step: &[Numbered<'_>], context: &Context) -> Result<(), Failure> {
+    let (Some(first), Some(last)) = (step.first(), step.last()) else {
+        return Ok(());
+    };
+    context.screen.note(&format!(
+        "kirosu: {} enqueued; the step of lines {} to {} failed, and what follows was not sent",
+        match ids.len() {
+            0 => "nothing was".to_owned(),
+            n => format!("{} before it were", text::count(n as u64, "task")),
+        },
+        first.0,
+        last.0
+    ))
+}
+
+fn tell(ids: &[TaskId], context: &Context) -> Result<u8, Failure> {
+    let screen = &context.screen;
+    if screen.json {
+        screen.json(&json!({ "task_ids": ids }))?;
+        return Ok(0);
+    }
+    if screen.width.is_none() {
+        screen.print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>())?;
+        return Ok(0);
+    }
+    let span = match (ids.iter().min(), ids.iter().max()) {
+        (Some(first), Some(last)) if first != last => format!(": {first} to {last}"),
+        (Some(first), _) => format!(": {first}"),
+        _ => String::new(),
+    };
+    screen.print(&format!(
+        "enqueued {}{span}",
+        text::count(ids.len() as u64, "task")
+    ))?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usual() -> Map<String, Value> {
+        [
+            ("queue".to_owned(), json!("night")),
+            ("delay_seconds".to_owned(), json!(5)),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    #[test]
+    fn every_bad_line_is_named_and_refuses_the_file() {
+        let file = "\u{feff}{\"prompt\":\"a\"}\r\n\n{\"prompt\":5}\n[1]\n{\"prompt\":\"b\",\"prio\":1}\n{oops\n{}\n{\"prompt\":\"c\",\"priority\":9999}\n";
+        let lines = lines(file);
+        assert_eq!(
+            lines.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
+            [1, 3, 4, 5, 6, 7, 8]
+        );
+        let Err(Failure::Local(text)) = check(&lines, &usual(), &Limits::default()) else {
+            panic!("taken");
+        };
+        for part in [
+            "6 of 7 lines",
+            "line 3: `prompt` must be a string",
+            "line 4: not a JSON object",
+            "line 5: `prio` is no parameter of a task",
+            "line 6: not JSON",
+            "line 7: `prompt` is missing",
+            "line 8: `priority` must be",
+        ] {
+            assert!(text.contains(part), "{part} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn flags_count_where_a_line_says_nothing_else() {
+        let limits = Limits::default();
+        let plain = read(r#"{"prompt":"a"}"#, &usual(), &limits).unwrap();
+        assert_eq!((plain.queue.as_str(), plain.delay_ms), ("night", 5000));
+        let own = read(
+            r#"{"prompt":"a","queue":"day","run_at":1e9}"#,
+            &usual(),
+            &limits,
+        )
+        .unwrap();
+        assert_eq!(
+            (own.queue.as_str(), own.delay_ms, own.run_at_ms),
+            ("day", 0, Some(1_000_000_000_000))
+        );
+    }
+
+    #[test]
+    fn steps_keep_to_the_hubs_limits_and_lose_no_line() {
+        let file = "{\"prompt\":\"x\"}\n".repeat(2500);
+        let lines = lines(&file);
+        let sizes = |limits: &Limits| {
+            steps(&lines, limits)
+                .iter()
+                .map(|s| s.len())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&Limits::default()), [1000, 1000, 500]);
+        let narrow = Limits {
+            line_bytes: 8192,
+            ..Limits::default()
+        };
+        assert!(
+            sizes(&narrow).iter().all(|n| *n == 7 || *n == 1),
+            "{:?}",
+            sizes(&narrow)
+        );
+        assert_eq!(sizes(&narrow).iter().sum::<usize>(), 2500);
+        assert!(steps(&[], &narrow).is_empty());
+    }
+}

@@ -1,0 +1,173 @@
+//! `kirosu enqueue`: one task, or a file of them.
+
+mod fields;
+mod jsonl;
+
+use super::connect::{Context, Hub};
+use super::failure::Failure;
+use super::show::{text, time};
+use super::wait::{self, Until};
+use fields::Fields;
+use kirosu_protocol::TaskId;
+use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu enqueue \"Summarise README.md\"
+  kirosu enqueue \"Summarise README.md\" --wait            prints the answer
+  git diff | kirosu enqueue - --system \"Review this diff\"
+  kirosu enqueue --file plan.md --queue docs --max-attempts 3 --timeout 10m
+  kirosu enqueue \"Deploy\" --type human --depends-on 41,42
+  kirosu enqueue --jsonl tasks.jsonl --queue night
+
+A line of --jsonl is an object with the parameters of `enqueue`, such as
+  {\"prompt\": \"Summarise README.md\", \"priority\": 5, \"delay_seconds\": 60}
+Flags count for the lines that say nothing else. Nothing is enqueued if any line is bad.
+In a pipe only the new task's number is printed.";
+
+/// Puts a task, or a file of tasks, into the queue
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// What is to be done; `-` reads it from standard input
+    #[arg(value_name = "PROMPT", conflicts_with_all = ["file", "jsonl"])]
+    prompt: Option<String>,
+    /// Reads the prompt from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "jsonl")]
+    file: Option<PathBuf>,
+    /// Enqueues a task for each line of a file (`-`: standard input)
+    #[arg(long, value_name = "FILE")]
+    jsonl: Option<PathBuf>,
+    #[command(flatten)]
+    fields: Fields,
+    /// Waits for the end, and prints the result
+    #[arg(long, conflicts_with = "jsonl")]
+    wait: bool,
+    /// With --wait: gives up after this long
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = time::read_span)]
+    wait_timeout: Option<Duration>,
+}
+
+/// Enqueues, and waits where asked to.
+pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
+    let usual = args.fields.to_json()?;
+    if let Some(path) = &args.jsonl {
+        let text = read(path).await?;
+        let hub = context.connect().await?;
+        return jsonl::run(&text, &usual, &hub, context).await;
+    }
+    let mut fields = usual;
+    fields.insert("prompt".into(), Value::String(args.prompt().await?));
+    let hub = context.connect().await?;
+    let task =
+        fields::read(&Value::Object(fields).to_string(), &hub.limits()).map_err(Failure::Usage)?;
+    let EnqueueAnswer { task_id } = hub.ask(&task).await?;
+    match args.wait {
+        true => finish(task_id, args.wait_timeout, &hub, context).await,
+        false => told(task_id, context),
+    }
+}
+
+impl Args {
+    async fn prompt(&self) -> Result<String, Failure> {
+        let text = match (&self.prompt, &self.file) {
+            (_, Some(file)) => read(file).await?,
+            (Some(prompt), None) if prompt != "-" => return Ok(prompt.clone()),
+            (None, None) if std::io::stdin().is_terminal() => {
+                return Err(Failure::Usage(
+                    "there is no prompt: give it in quotes, with --file, or on standard input"
+                        .into(),
+                ));
+            }
+            _ => read(Path::new("-")).await?,
+        };
+        // The line end that files and pipes end with is not meant.
+        let end = text
+            .strip_suffix('\n')
+            .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+        Ok(end.to_owned())
+    }
+}
+
+/// Reads a whole file or, for `-`, standard input.
+async fn read(path: &Path) -> Result<String, Failure> {
+    let named = match path == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    };
+    let path = path.to_owned();
+    let bytes = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        match path == Path::new("-") {
+            true => std::io::stdin()
+                .lock()
+                .read_to_end(&mut bytes)
+                .map(|_| ())?,
+            false => bytes = std::fs::read(path)?,
+        }
+        std::io::Result::Ok(bytes)
+    });
+    let bytes = match bytes.await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(why)) => return Err(Failure::local(format!("cannot read {named}"), why)),
+        Err(why) => return Err(Failure::local(format!("cannot read {named}"), why)),
+    };
+    String::from_utf8(bytes).map_err(|why| {
+        let at = why.utf8_error().valid_up_to();
+        Failure::Local(format!(
+            "cannot use {named}: it is not UTF-8 text (byte {at})"
+        ))
+    })
+}
+
+fn told(task_id: TaskId, context: &Context) -> Result<u8, Failure> {
+    let screen = &context.screen;
+    match (screen.json, screen.width) {
+        (true, _) => screen.json(&json!({ "task_id": task_id }))?,
+        (_, Some(_)) => screen.print(&format!("enqueued task {task_id}"))?,
+        _ => screen.print(&task_id.to_string())?,
+    }
+    Ok(0)
+}
+
+/// Waits for the one task and prints its result.
+async fn finish(
+    task_id: TaskId,
+    timeout: Option<Duration>,
+    hub: &Hub,
+    context: &Context,
+) -> Result<u8, Failure> {
+    let screen = &context.screen;
+    let message = format!("task {task_id} is on its way");
+    let spinner = super::show::spinner::spinner(screen, message);
+    let until = Until::after(timeout);
+    let answer = wait::for_tasks(vec![task_id], until, hub).await;
+    spinner.finish_and_clear();
+    let answer = answer?;
+    let Some(task) = answer.tasks.first() else {
+        return Ok(super::failure::TIMED_OUT);
+    };
+    if screen.json {
+        screen.json(task)?;
+    } else if !answer.finished {
+        let state = task.status.as_str();
+        screen.note(&format!(
+            "task {task_id} is still {state}; `kirosu wait {task_id}` waits on"
+        ))?;
+    } else if task.status == kirosu_protocol::Status::Done {
+        screen.print(task.result.as_deref().unwrap_or_default())?;
+    } else {
+        let why = task
+            .error
+            .as_deref()
+            .map(text::one_line)
+            .filter(|why| !why.is_empty());
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        screen.note(&format!("kirosu: task {task_id} {}{why}", task.status))?;
+    }
+    Ok(wait::exit_code(&answer.tasks, answer.finished))
+}

@@ -1,0 +1,115 @@
+//! The hub's events, as a stream that survives reconnects.
+
+use super::connect::Hub;
+use super::failure::Failure;
+use kirosu_protocol::client::{CallError, Notification, State};
+use kirosu_protocol::verbs::watch::WatchAsk;
+use kirosu_protocol::{Event, Notice};
+use std::sync::Arc;
+use tokio::sync::{broadcast, watch};
+
+/// What comes out of the stream.
+#[derive(Debug)]
+pub enum Heard {
+    /// Something happened.
+    Event(Event),
+    /// Some events are lost for good: the state has to be read anew.
+    Missed,
+}
+
+/// Events from the moment of [`start`](Events::start) on.
+pub struct Events {
+    hub: Hub,
+    notifications: broadcast::Receiver<Arc<Notification>>,
+    state: watch::Receiver<State>,
+    /// `since` is the last event seen.
+    ask: WatchAsk,
+    boot_id: String,
+}
+
+impl Events {
+    /// Starts to listen. What is read from the hub after this returned can be combined with the events without a gap.
+    pub async fn start(hub: &Hub, ask: WatchAsk) -> Result<Events, Failure> {
+        let mut events = Events {
+            hub: hub.clone(),
+            notifications: hub.client.notifications(),
+            state: hub.client.state(),
+            ask,
+            boot_id: String::new(),
+        };
+        events.subscribe().await?;
+        Ok(events)
+    }
+
+    /// The next one. Waits for a hub that went away to come back, though not for ever.
+    pub async fn next(&mut self) -> Result<Heard, Failure> {
+        loop {
+            tokio::select! {
+                // What came before a break is told before it.
+                biased;
+                told = self.notifications.recv() => match told {
+                    Ok(told) => if let Some(event) = self.fresh(&told) {
+                        return Ok(Heard::Event(event));
+                    },
+                    Err(broadcast::error::RecvError::Lagged(_)) => return Ok(Heard::Missed),
+                    Err(broadcast::error::RecvError::Closed) => return Err(self.closed()),
+                },
+                changed = self.state.changed() => {
+                    if changed.is_err() {
+                        return Err(self.closed());
+                    }
+                    if self.subscribe().await? {
+                        return Ok(Heard::Missed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn closed(&self) -> Failure {
+        let endpoint = self.hub.client.endpoint().to_owned();
+        CallError::Closed { endpoint }.into()
+    }
+
+    /// An event that was not told before.
+    fn fresh(&mut self, told: &Notification) -> Option<Event> {
+        let Some(Notice::Event(event)) = told.notice() else {
+            return None;
+        };
+        if self.ask.since.is_some_and(|seen| event.seq <= seen) {
+            return None;
+        }
+        self.ask.since = Some(event.seq);
+        Some(event)
+    }
+
+    /// Asks for the events on the present connection; whether some were lost before it.
+    async fn subscribe(&mut self) -> Result<bool, Failure> {
+        loop {
+            let state = self.state.borrow_and_update().clone();
+            let broken = match state {
+                State::Closed => return Err(self.closed()),
+                State::Connecting(why) => why.unwrap_or(CallError::Closed {
+                    endpoint: self.hub.client.endpoint().to_owned(),
+                }),
+                State::Connected(hello) => {
+                    let restarted = !self.boot_id.is_empty() && self.boot_id != hello.boot_id;
+                    if restarted {
+                        // Another hub process counts its events anew.
+                        self.ask.since = None;
+                    }
+                    match self.hub.client.request(&self.ask).await {
+                        Ok(answer) => {
+                            self.boot_id.clone_from(&hello.boot_id);
+                            self.ask.since.get_or_insert(answer.seq);
+                            return Ok(restarted || answer.gap);
+                        }
+                        Err(broken @ CallError::Disconnected { .. }) => broken,
+                        Err(other) => return Err(other.into()),
+                    }
+                }
+            };
+            self.hub.returned(broken).await?;
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `kirosu get`: one task with its history.
+
+use super::connect::Context;
+use super::failure::Failure;
+use super::show::paint::Paint;
+use super::show::sheet::Sheet;
+use super::show::table::{Cell, Column, Table};
+use super::show::time::{ago, now, span, stamp};
+use super::show::{Screen, text};
+use kirosu_protocol::verbs::get::{GetAnswer, GetAsk};
+use kirosu_protocol::{Attempt, Task, TaskId, Usage};
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu get 42
+  kirosu get 42 --result > answer.md        the result alone, as it is
+  kirosu get 42 --output                    with what its runs printed
+  kirosu get 42 --json | jq .attempts";
+
+/// Shows one task: what it is, how it stands, its attempts
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The task
+    #[arg(value_name = "ID")]
+    task_id: TaskId,
+    /// With the output of its attempts
+    #[arg(long)]
+    output: bool,
+    /// Only the result
+    #[arg(long, conflicts_with_all = ["output", "json"])]
+    result: bool,
+}
+
+/// Prints it.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let ask = GetAsk {
+        task_id: args.task_id,
+        output: args.output,
+    };
+    let answer = context.connect().await?.read(&ask).await?;
+    let screen = &context.screen;
+    if screen.json {
+        screen.json(&answer)?;
+    } else if args.result {
+        result_alone(&answer.task, screen)?;
+    } else {
+        show(&answer, screen)?;
+    }
+    Ok(0)
+}
+
+fn result_alone(task: &Task, screen: &Screen) -> Result<(), Failure> {
+    match &task.result {
+        Some(result) => screen.print(result),
+        None => Err(Failure::Local(format!(
+            "task {} has no result: it is {}",
+            task.task_id, task.status
+        ))),
+    }
+}
+
+fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
+    facts(answer, screen).print(screen)?;
+    if !answer.attempts.is_empty() {
+        heading("Attempts", screen)?;
+        attempts(&answer.attempts).print(screen)?;
+    }
+    body(
+        "System prompt",
+        answer.task.system_prompt.as_deref(),
+        screen,
+    )?;
+    body("Prompt", Some(&answer.task.prompt), screen)?;
+    body("Result", answer.task.result.as_deref(), screen)?;
+    body("Error", answer.task.error.as_deref(), screen)?;
+    for output in answer.output.iter().flatten() {
+        let cut = if output.cut { ", cut" } else { "" };
+        body(
+            &format!("Output of attempt {}{cut}", output.fence),
+            Some(&output.text),
+            screen,
+        )?;
+    }
+    Ok(())
+}
+
+fn facts(answer: &GetAnswer, screen: &Screen) -> Sheet {
+    let (task, now) = (&answer.task, now());
+    let when = |at: f64| match screen.width {
+        Some(_) => format!("{} ({})", ago(at, now), stamp(at)),
+        None => stamp(at),
+    };
+    let of = |max: u32| format!("{} of {max}", task.attempts);
+    let ids = |ids: &[TaskId]| {
+        ids.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let status = screen.paint(Paint::of_status(task.status), task.status.as_str());
+    let mut sheet = Sheet::default();
+    sheet
+        .fact("task", task.task_id.to_string())
+        .fact("status", status)
+        .fact("type", &task.task_type)
+        .fact("queue", &task.queue)
+        .maybe(
+            "priority",
+            (task.priority != 0).then(|| task.priority.to_string()),
+        )
+        .fact(
+            "attempts",
+            task.max_attempts.map_or(task.attempts.to_string(), of),
+        )
+        .maybe("worker", task.worker_id.as_deref())
+        .fact("created", when(task.created_at))
+        .maybe(
+            "due",
+            task.run_at.filter(|_| !task.status.is_final()).map(when),
+        )
+        .maybe("leased until", task.leased_until.map(when))
+        .maybe("finished", task.finished_at.map(when))
+        .maybe(
+            "took",
+            task.finished_at.map(|end| span(end - task.created_at)),
+        )
+        .maybe(
+            "timeout",
+            task.timeout_ms.map(|ms| span(ms as f64 / 1000.0)),
+        )
+        .maybe(
+            "waits for",
+            (!answer.depends_on.is_empty()).then(|| ids(&answer.depends_on)),
+        )
+        .maybe("parent", task.parent_id.map(|id| id.to_string()))
+        .maybe("provider", task.provider.as_deref())
+        .maybe("model", task.model.as_deref())
+        .maybe("workdir", task.workdir.as_deref())
+        .maybe("metadata", task.metadata.as_ref().map(ToString::to_string))
+        .maybe(
+            "progress",
+            answer.progress.as_ref().map(ToString::to_string),
+        );
+    sheet
+}
+
+fn attempts(attempts: &[Attempt]) -> Table {
+    let mut table = Table::new([
+        Column::number("FENCE"),
+        Column::text("OUTCOME"),
+        Column::text("TOOK"),
+        Column::text("WORKER"),
+        Column::text("USAGE"),
+        Column::long("ERROR"),
+    ]);
+    for attempt in attempts {
+        let paint = match attempt.outcome.as_str() {
+            "done" => Paint::Good,
+            "released" | "cancelled" => Paint::Dim,
+            _ => Paint::Bad,
+        };
+        let took = attempt.ended_at - attempt.started_at;
+        table.row([
+            Cell::new(attempt.fence.to_string()),
+            Cell::new(&attempt.outcome).painted(paint),
+            Cell::new(span(took)).exact(format!("{took:.3}")),
+            Cell::new(attempt.worker_id.as_deref().unwrap_or_default()),
+            Cell::new(attempt.usage.as_ref().map(usage).unwrap_or_default()),
+            Cell::new(attempt.error.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table
+}
+
+fn usage(usage: &Usage) -> String {
+    let input = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
+    let cost = usage
+        .cost_usd
+        .map(|cost| format!(", ${cost:.4}"))
+        .unwrap_or_default();
+    format!(
+        "{} in, {} out{cost}",
+        text::grouped(input),
+        text::grouped(usage.output_tokens)
+    )
+}
+
+fn heading(name: &str, screen: &Screen) -> Result<(), Failure> {
+    screen.print(&format!("\n{}", screen.paint(Paint::Bold, name)))
+}
+
+/// A text of the task under its heading; nothing when it is empty.
+fn body(name: &str, text: Option<&str>, screen: &Screen) -> Result<(), Failure> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(());
+    };
+    heading(name, screen)?;
+    screen.print(text)
+}

@@ -1,0 +1,116 @@
+//! The flags that every verb takes: where the settings and the hub are, and how to print.
+
+use kirosu_config::{Flag, LoadOptions, Loaded, Purpose, Settings};
+use std::path::PathBuf;
+
+use super::failure::Failure;
+
+/// Flags of every verb.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Settings file [default: the first of ./kirosu.toml, ~/.config/kirosu/kirosu.toml, /etc/kirosu/kirosu.toml]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Sets any key of the settings, such as lease.default=2m; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true, value_parser = key_value)]
+    pub set: Vec<(String, String)>,
+    /// The hub's host [default: 127.0.0.1]
+    #[arg(long, global = true)]
+    pub host: Option<String>,
+    /// The hub's TCP port [default: 8765]
+    #[arg(long, global = true)]
+    pub port: Option<u16>,
+    /// The hub's Unix socket
+    #[arg(long, value_name = "PATH", global = true)]
+    pub socket: Option<PathBuf>,
+    /// File that holds the hub's key (or set KIRO_SWARM_KEY)
+    #[arg(long, value_name = "FILE", global = true)]
+    pub key_file: Option<PathBuf>,
+    /// Prints JSON for programs; errors too, on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No colours (as the variable NO_COLOR)
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Tells more on standard error
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Tells only errors on standard error
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("write it as KEY=VALUE, such as lease.default=2m".into()),
+    }
+}
+
+impl Globals {
+    /// Loads the settings to speak to a hub.
+    pub fn for_client(&self) -> Result<Loaded, Failure> {
+        Ok(Settings::load(self.load_options(Purpose::Client, []))?)
+    }
+
+    /// Loads the settings to run a hub or agents; `more` are the verb's own flags.
+    pub fn for_server(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
+        let log = self.log_flags();
+        let options = self.load_options(Purpose::Serve, log.into_iter().chain(more));
+        Ok(Settings::load(options)?)
+    }
+
+    /// Loads the settings to run agents for a hub elsewhere: as a client of it, but with a server's log.
+    pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
+        let log = self.log_flags();
+        let options = self.load_options(Purpose::Client, log.into_iter().chain(more));
+        Ok(Settings::load(options)?)
+    }
+
+    /// What [`Settings::load`] is told: this process's environment and these flags.
+    pub fn load_options(
+        &self,
+        purpose: Purpose,
+        more: impl IntoIterator<Item = Flag>,
+    ) -> LoadOptions {
+        let mut options = LoadOptions::from_process();
+        options.file = self.config.clone();
+        options.purpose = purpose;
+        options.flags = self.set.iter().map(|(k, v)| Flag::set(k, v)).collect();
+        options.flags.extend(self.hub_flags());
+        options.flags.extend(more);
+        options
+    }
+
+    fn hub_flags(&self) -> impl Iterator<Item = Flag> {
+        let path = |path: &PathBuf| path.to_string_lossy().into_owned();
+        [
+            ("--host", "hub.host", self.host.clone()),
+            ("--port", "hub.port", self.port.map(|p| p.to_string())),
+            ("--socket", "hub.socket", self.socket.as_ref().map(path)),
+            (
+                "--key-file",
+                "hub.key_file",
+                self.key_file.as_ref().map(path),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(name, key, value)| Some(Flag::new(name, key, value?)))
+    }
+
+    fn log_flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        if self.json {
+            flags.push(Flag::new("--json", "log.format", "json"));
+        }
+        match (self.verbose, self.quiet) {
+            (true, _) => flags.push(Flag::new("--verbose", "log.level", "debug")),
+            (_, true) => flags.push(Flag::new("--quiet", "log.level", "warn")),
+            _ => {}
+        }
+        flags
+    }
+}

@@ -1,0 +1,66 @@
+//! `kirosu hub`: the queue alone; agents come over the network.
+
+use super::failure::Failure;
+use super::globals::Globals;
+use super::log;
+use kirosu_config::Flag;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu hub                                127.0.0.1:8765
+  kirosu hub --port 0                       any free port; the first line of output says which
+  kirosu hub --socket /run/kirosu/hub.sock --db /var/lib/kirosu/kirosu.db
+  KIRO_SWARM_KEY=... kirosu hub --host 0.0.0.0";
+
+/// Runs the hub alone: the queue, without agents
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    serving: Serving,
+}
+
+/// What `hub` and `up` have in common.
+#[derive(Debug, Default, clap::Args)]
+pub struct Serving {
+    /// The database file [default: kirosu.db in the data folder]
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+    /// Length of a lease whose taker names none, in seconds [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    lease_seconds: Option<u64>,
+    /// Takes python tasks, which run code on the agents' machines
+    #[arg(long)]
+    trust_all_tools: bool,
+}
+
+impl Serving {
+    /// As flags of the settings.
+    pub fn flags(&self) -> Vec<Flag> {
+        let mut flags = Vec::new();
+        if let Some(db) = &self.db {
+            flags.push(Flag::new("--db", "store.path", db.to_string_lossy()));
+        }
+        if let Some(seconds) = self.lease_seconds {
+            let value = format!("{seconds}s");
+            flags.push(Flag::new("--lease-seconds", "lease.default", value));
+        }
+        if self.trust_all_tools {
+            flags.push(Flag::new(
+                "--trust-all-tools",
+                "hub.trust_all_tools",
+                "true",
+            ));
+        }
+        flags
+    }
+}
+
+/// Runs until it is told to stop.
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
+    let loaded = globals.for_server(args.serving.flags())?;
+    log::for_server(&loaded, globals)?;
+    crate::boot::hub(loaded)?;
+    Ok(0)
+}

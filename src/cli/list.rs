@@ -1,0 +1,98 @@
+//! `kirosu list`: tasks by filter, page by page.
+
+use super::connect::Context;
+use super::failure::Failure;
+use super::show::{task, time};
+use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
+use kirosu_protocol::{Status, TaskId};
+
+/// Tasks of a page.
+pub const PAGE: u32 = 20;
+/// Tasks asked for at once with `--all`.
+const BULK: u32 = 1000;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu list --status failed
+  kirosu list --queue docs --limit 100
+  kirosu list --before 480                  the page of older tasks
+  kirosu list --all --status failed | cut -f1 | xargs kirosu retry
+In a pipe the columns are: id, status, type, queue, tries, created, worker, prompt, result.";
+
+/// Lists tasks, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Only of this status: queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled
+    #[arg(long, value_parser = read_status)]
+    status: Option<Status>,
+    /// Only of this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Only of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    task_type: Option<String>,
+    /// Only those that this task enqueued
+    #[arg(long, value_name = "ID")]
+    parent: Option<TaskId>,
+    /// Tasks of a page
+    #[arg(long, default_value_t = PAGE, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Only tasks with a smaller number: the page that follows
+    #[arg(long, visible_alias = "cursor", value_name = "ID")]
+    before: Option<TaskId>,
+    /// All of them
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+/// Reads a status word.
+pub fn read_status(word: &str) -> Result<Status, String> {
+    let word = word.trim().to_ascii_lowercase().replace('-', "_");
+    Status::from_name(&word).ok_or_else(|| {
+        let known = Status::ALL.map(Status::as_str).join(", ");
+        format!("it is one of {known}")
+    })
+}
+
+/// Prints them.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let hub = context.connect().await?;
+    let mut ask = ListAsk {
+        status: args.status.map_or(ListStatus::Any, ListStatus::Is),
+        limit: Some(if args.all { BULK } else { args.limit }),
+        queue: args.queue.clone(),
+        task_type: args.task_type.clone(),
+        parent_id: args.parent,
+        before: args.before,
+    };
+    let mut answer = hub.read(&ask).await?;
+    // In a pipe each page goes out as it comes; only a table needs all of them to be aligned.
+    let stream = args.all && !context.screen.json && context.screen.width.is_none();
+    while let (true, Some(next)) = (args.all, answer.next) {
+        if stream {
+            show(&answer, context)?;
+            answer.tasks.clear();
+        }
+        ask.before = Some(next);
+        let page = hub.read(&ask).await?;
+        answer.tasks.extend(page.tasks);
+        (answer.next, answer.stats) = (page.next, page.stats);
+    }
+    show(&answer, context)?;
+    Ok(0)
+}
+
+fn show(answer: &ListAnswer, context: &Context) -> Result<(), Failure> {
+    let screen = &context.screen;
+    if screen.json {
+        return screen.json(answer);
+    }
+    task::print(&answer.tasks, screen, "no such tasks", time::now())?;
+    match answer.next {
+        Some(next) if screen.width.is_some() => screen.note(&format!(
+            "more: kirosu list --before {next} (with the same filters)"
+        )),
+        _ => Ok(()),
+    }
+}

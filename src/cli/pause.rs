@@ -1,0 +1,45 @@
+//! `kirosu pause`: nothing more is started from a queue.
+
+use super::connect::Context;
+use super::failure::Failure;
+use kirosu_protocol::verbs::pause::{PauseAnswer, PauseAsk};
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu pause                              all queues
+  kirosu pause docs
+  kirosu resume docs";
+
+/// Starts nothing more from a queue, or from all; what runs goes on
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The queue [default: all]
+    #[arg(value_name = "QUEUE")]
+    queue: Option<String>,
+}
+
+/// Pauses.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let ask = PauseAsk {
+        queue: args.queue.clone(),
+    };
+    let answer = context.connect().await?.ask(&ask).await?;
+    tell(&answer, context)
+}
+
+/// Says what is paused now.
+pub fn tell(answer: &PauseAnswer, context: &Context) -> Result<u8, Failure> {
+    let screen = &context.screen;
+    if screen.json {
+        screen.json(answer)?;
+        return Ok(0);
+    }
+    let all = answer.paused.iter().any(|queue| queue == "*");
+    screen.print(&match (all, answer.paused.as_slice()) {
+        (true, _) => "paused: all queues".to_owned(),
+        (false, []) => "nothing is paused".to_owned(),
+        (false, queues) => format!("paused: {}", queues.join(", ")),
+    })?;
+    Ok(0)
+}

@@ -1,0 +1,39 @@
+//! A sheet: one thing's facts, a line each, names aligned.
+
+use super::text::width;
+use super::{Failure, Paint, Screen};
+
+/// Facts of one thing, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Sheet(Vec<(&'static str, String)>);
+
+impl Sheet {
+    /// Adds a fact.
+    pub fn fact(&mut self, name: &'static str, value: impl Into<String>) -> &mut Sheet {
+        self.0.push((name, value.into()));
+        self
+    }
+
+    /// Adds a fact that may be missing.
+    pub fn maybe(&mut self, name: &'static str, value: Option<impl Into<String>>) -> &mut Sheet {
+        if let Some(value) = value {
+            self.fact(name, value);
+        }
+        self
+    }
+
+    /// Prints it.
+    pub fn print(&self, screen: &Screen) -> Result<(), Failure> {
+        let wide = self
+            .0
+            .iter()
+            .map(|(name, _)| width(name))
+            .max()
+            .unwrap_or(0);
+        let line = |(name, value): &(&str, String)| {
+            let pad = " ".repeat(wide - width(name) + 2);
+            format!("{}{pad}{value}\n", screen.paint(Paint::Dim, name))
+        };
+        screen.print(&self.0.iter().map(line).collect::<String>())
+    }
+}

@@ -1,0 +1,36 @@
+//! Something that moves while a verb waits: only on a terminal, on standard error, gone at the end.
+
+use super::Screen;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
+
+/// A spinner with a message; nothing where nothing may move.
+pub fn spinner(screen: &Screen, message: impl Into<String>) -> ProgressBar {
+    let spinner = hidden_unless(screen, ProgressBar::no_length());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        spinner.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
+    }
+    spinner.set_message(message.into());
+    if screen.lively {
+        spinner.enable_steady_tick(Duration::from_millis(100));
+    }
+    spinner
+}
+
+/// A bar over `length` steps; nothing where nothing may move.
+pub fn bar(screen: &Screen, length: u64, noun: &str) -> ProgressBar {
+    let bar = hidden_unless(screen, ProgressBar::new(length));
+    let template =
+        format!("{{wide_bar:.cyan/dim}} {{human_pos}} of {{human_len}} {noun}, {{eta}} left");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar
+}
+
+fn hidden_unless(screen: &Screen, bar: ProgressBar) -> ProgressBar {
+    if !screen.lively {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
+}

@@ -1,0 +1,131 @@
+//! Tasks in tables and in one line.
+
+use super::paint::Paint;
+use super::table::{Cell, Column, Table};
+use super::text::{fit, grouped, one_line};
+use super::time::{ago, span, stamp};
+use super::{Failure, Screen};
+use kirosu_protocol::{Stats, Status, Task};
+
+/// Longest piece of a prompt or result that is looked at for a table's cell on a terminal.
+const PIECE: usize = 2000;
+
+/// The tasks as a table.
+pub fn table(tasks: &[Task], screen: &Screen, now: f64) -> Table {
+    let mut table = Table::new([
+        Column::number("ID"),
+        Column::text("STATUS"),
+        Column::text("TYPE").unless("chat"),
+        Column::text("QUEUE").unless("default"),
+        Column::number("TRIES").unless("0"),
+        Column::text("CREATED"),
+        Column::text("WORKER"),
+        Column::long("PROMPT"),
+        Column::long("RESULT"),
+    ]);
+    let short = screen.width.is_some();
+    for task in tasks {
+        table.row([
+            Cell::new(task.task_id.to_string()),
+            Cell::new(task.status.as_str()).painted(Paint::of_status(task.status)),
+            Cell::new(&task.task_type),
+            Cell::new(&task.queue),
+            Cell::new(task.attempts.to_string()),
+            Cell::new(ago(task.created_at, now))
+                .exact(stamp(task.created_at))
+                .painted(Paint::Dim),
+            Cell::new(task.worker_id.as_deref().unwrap_or_default()),
+            Cell::new(piece(&task.prompt, short)),
+            outcome(task, short, now),
+        ]);
+    }
+    table
+}
+
+/// The start of a long text: a table shows no more of it anyway.
+fn piece(text: &str, short: bool) -> String {
+    match text.char_indices().nth(PIECE) {
+        Some((at, _)) if short => text[..at].to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// What came of it, or what it waits for.
+fn outcome(task: &Task, short: bool, now: f64) -> Cell {
+    let text = |text: &Option<String>| piece(text.as_deref().unwrap_or_default(), short);
+    match task.status {
+        Status::Done => Cell::new(text(&task.result)),
+        Status::Failed | Status::Cancelled => {
+            Cell::new(text(&task.error)).painted(Paint::of_status(task.status))
+        }
+        Status::Scheduled => match task.run_at {
+            Some(at) => Cell::new(format!("due {}", ago(at, now)))
+                .exact(stamp(at))
+                .painted(Paint::Dim),
+            None => Cell::new(""),
+        },
+        _ => Cell::new(text(&task.error)),
+    }
+}
+
+/// Prints the tasks; says so where there are none.
+pub fn print(tasks: &[Task], screen: &Screen, none: &str, now: f64) -> Result<(), Failure> {
+    match tasks.is_empty() {
+        true => screen.note(none),
+        false => table(tasks, screen, now).print(screen),
+    }
+}
+
+/// How a finished task ended, in one line.
+pub fn ending(task: &Task, screen: &Screen) -> String {
+    let status = screen.paint(Paint::of_status(task.status), task.status.as_str());
+    let took = task
+        .finished_at
+        .map(|end| format!(" in {}", span(end - task.created_at)))
+        .unwrap_or_default();
+    let head = format!("task {} {status}{took}", task.task_id);
+    let told = match task.status {
+        Status::Done => task.result.as_deref(),
+        _ => task.error.as_deref(),
+    };
+    match told.map(one_line).filter(|text| !text.is_empty()) {
+        None => head,
+        Some(text) => {
+            let plain = format!("task {} {}{took}: ", task.task_id, task.status);
+            let room = screen
+                .width
+                .unwrap_or(usize::MAX)
+                .saturating_sub(plain.len());
+            format!("{head}: {}", fit(&text, room.max(20)))
+        }
+    }
+}
+
+/// The counters in one line: those that always matter, and the others while they count something.
+pub fn counters(stats: &Stats, screen: &Screen) -> String {
+    let always = [
+        (Status::Queued, stats.queued, true),
+        (Status::Leased, stats.leased, true),
+        (Status::Done, stats.done, true),
+        (Status::Failed, stats.failed, true),
+        (Status::Blocked, stats.blocked, false),
+        (Status::Scheduled, stats.scheduled, false),
+        (Status::AwaitingApproval, stats.awaiting_approval, false),
+        (Status::Cancelled, stats.cancelled, false),
+    ];
+    let part = |(status, n, always): (Status, i64, bool)| {
+        let name = status.as_str().replace('_', " ");
+        let text = format!("{} {name}", grouped(n.max(0) as u64));
+        let paint = if n > 0 {
+            Paint::of_status(status)
+        } else {
+            Paint::Dim
+        };
+        (always || n > 0).then(|| screen.paint(paint, &text))
+    };
+    always
+        .into_iter()
+        .filter_map(part)
+        .collect::<Vec<_>>()
+        .join(" · ")
+}

@@ -1,0 +1,51 @@
+//! `kirosu stats`: the counters.
+
+use super::connect::Context;
+use super::failure::Failure;
+use super::show::sheet::Sheet;
+use super::show::{text, time};
+use kirosu_protocol::verbs::stats::StatsAsk;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu stats
+  kirosu stats --json | jq .stats.queued";
+
+/// Shows the counters
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {}
+
+/// Prints them.
+pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
+    let answer = context.connect().await?.read(&StatsAsk {}).await?;
+    let screen = &context.screen;
+    if screen.json {
+        screen.json(&answer)?;
+        return Ok(0);
+    }
+    let stats = answer.stats;
+    let number = |n: i64| match screen.width {
+        Some(_) => text::grouped(n.max(0) as u64),
+        None => n.to_string(),
+    };
+    let mut sheet = Sheet::default();
+    sheet
+        .fact("queued", number(stats.queued))
+        .fact("blocked", number(stats.blocked))
+        .fact("scheduled", number(stats.scheduled))
+        .fact("awaiting approval", number(stats.awaiting_approval))
+        .fact("leased", number(stats.leased))
+        .fact("done", number(stats.done))
+        .fact("failed", number(stats.failed))
+        .fact("cancelled", number(stats.cancelled))
+        .fact("total", number(stats.total_tasks))
+        .fact("done within the hour", number(stats.completed_last_hour))
+        .fact(
+            "mean time to done",
+            time::span(stats.avg_completion_time_sec),
+        )
+        .fact("failed share", format!("{} %", stats.error_rate_percent));
+    sheet.print(screen)?;
+    Ok(0)
+}

@@ -1,0 +1,47 @@
+//! `kirosu status`: the counters and the newest tasks.
+
+use super::connect::Context;
+use super::failure::Failure;
+use super::list::{PAGE, read_status};
+use super::show::{task, time};
+use kirosu_protocol::Status;
+use kirosu_protocol::verbs::list::{ListAsk, ListStatus};
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu status
+  kirosu status --status failed --limit 5
+  kirosu status --json | jq .stats";
+
+/// Shows the counters and the newest tasks
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Tasks to show; 0: all
+    #[arg(long, default_value_t = PAGE, value_name = "NUMBER")]
+    limit: u32,
+    /// Only tasks of this status
+    #[arg(long, value_parser = read_status)]
+    status: Option<Status>,
+}
+
+/// Prints them.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let ask = ListAsk {
+        status: args.status.map_or(ListStatus::Any, ListStatus::Is),
+        limit: (args.limit > 0).then_some(args.limit),
+        ..ListAsk::default()
+    };
+    let answer = context.connect().await?.read(&ask).await?;
+    let screen = &context.screen;
+    if screen.json {
+        screen.json(&answer)?;
+        return Ok(0);
+    }
+    screen.print(&task::counters(&answer.stats, screen))?;
+    if !answer.tasks.is_empty() {
+        screen.raw("\n")?;
+        task::table(&answer.tasks, screen, time::now()).print(screen)?;
+    }
+    Ok(0)
+}

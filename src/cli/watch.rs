@@ -1,0 +1,129 @@
+//! `kirosu watch`: what happens, as it happens.
+
+use super::connect::Context;
+use super::events::{Events, Heard};
+use super::failure::Failure;
+use super::show::paint::Paint;
+use super::show::{Screen, text, time};
+use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
+use kirosu_protocol::{Event, EventKind, TaskId};
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu watch
+  kirosu watch --kind task,actor
+  kirosu watch --json | jq -c 'select(.event == \"actor\")'";
+
+/// Shows what happens, as it happens, until Ctrl-C
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Only this task's
+    #[arg(long, value_name = "ID")]
+    task: Option<TaskId>,
+    /// Only these kinds: task, progress, output, session, actor, hub [default: all but output]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = KINDS, hide_possible_values = true)]
+    kind: Vec<String>,
+}
+
+/// Prints events until it is interrupted.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let kinds = match args.kind.is_empty() {
+        true => KINDS
+            .iter()
+            .filter(|kind| **kind != "output")
+            .map(ToString::to_string)
+            .collect(),
+        false => args.kind.clone(),
+    };
+    let hub = context.connect().await?;
+    let ask = WatchAsk {
+        since: None,
+        task_id: args.task,
+        kinds,
+    };
+    let mut events = Events::start(&hub, ask).await?;
+    let screen = &context.screen;
+    loop {
+        match events.next().await? {
+            Heard::Missed => screen.note("(some events were missed)")?,
+            Heard::Event(event) if screen.json => screen.json(&event)?,
+            Heard::Event(event) => screen.print(&line(&event, screen))?,
+        }
+    }
+}
+
+/// An event in one line.
+fn line(event: &Event, screen: &Screen) -> String {
+    let stamp = time::stamp(event.time);
+    // The time of day is enough for a person who looks on.
+    let shown = match screen.width {
+        Some(_) => stamp.get(11..23).unwrap_or(&stamp),
+        None => &stamp,
+    };
+    let (subject, paint, told) = told(&event.what);
+    let room = screen.width.unwrap_or(usize::MAX);
+    let told = text::fit(
+        &text::one_line(&told),
+        room.saturating_sub(shown.len() + 2 + subject.len() + 2)
+            .max(20),
+    );
+    format!(
+        "{}  {subject}  {}",
+        screen.paint(Paint::Dim, shown),
+        screen.paint(paint, &told)
+    )
+}
+
+/// Whom it is about, and what happened.
+fn told(what: &EventKind) -> (String, Paint, String) {
+    let task = |id: &TaskId| format!("task {id}");
+    match what {
+        EventKind::Task {
+            task_id,
+            status,
+            worker_id,
+            reason,
+            ..
+        } => {
+            let by = worker_id
+                .as_ref()
+                .map(|worker| format!(" by {worker}"))
+                .unwrap_or_default();
+            let why = match reason == status.as_str() {
+                true => String::new(),
+                false => format!(" ({reason})"),
+            };
+            (
+                task(task_id),
+                Paint::of_status(*status),
+                format!("{status}{why}{by}"),
+            )
+        }
+        EventKind::Progress { task_id, data, .. } => {
+            (task(task_id), Paint::Plain, data.to_string())
+        }
+        EventKind::Output { task_id, text, .. } => (task(task_id), Paint::Dim, text.clone()),
+        EventKind::Session { session_id, state } => {
+            (format!("session {session_id}"), Paint::Plain, state.clone())
+        }
+        EventKind::Actor {
+            path,
+            state,
+            reason,
+        } => {
+            let paint = match state.as_str() {
+                "gave_up" => Paint::Bad,
+                "restarted" => Paint::Good,
+                _ => Paint::Attention,
+            };
+            let why = if reason.is_empty() {
+                String::new()
+            } else {
+                format!(": {reason}")
+            };
+            (path.clone(), paint, format!("{state}{why}"))
+        }
+        EventKind::Hub { state } => ("hub".into(), Paint::Attention, state.clone()),
+    }
+}
