@@ -158,7 +158,7 @@ mod tests {
             ["0 s", "3.1 s", "42 s", "2 min", "1 h 20 min", "25 h", "4 d"]
         );
         assert_eq!(ago(100.0, 103.7), "3 s ago");
-        assert_eq!(ago(200.0, 100.0), "in 2 min");
+        assert_eq!(ago(200.0, 100.0), "in 1 min");
         assert_eq!(ago(100.0, 100.3), "now");
     }
 }
