@@ -1,4 +1,47 @@
 //! Kirosu's durable task queue: one SQLite file, one writer.
+//!
+//! # Theory of operation
+//!
+//! **One batch, one commit.** The hub's writer takes what waits and hands it over as one batch ([`Engine::apply`]). The
+//! commands take effect in order, in memory; the rows they changed are written once, at the batch's end, within one
+//! `BEGIN IMMEDIATE`; after the COMMIT every command is answered. A task enqueued and leased in one batch costs one
+//! INSERT. A batch that changes nothing (an idle lease, `stats`) opens no transaction. Every refusal is decided before
+//! anything is changed, so that no command needs a savepoint.
+//!
+//! **Hot and cold apart.** The table `task` holds small numbers and short names and is what a step of a task's life
+//! changes. Prompts, results, attempts, output have tables of their own and are written once: a change of state costs the
+//! same with a prompt of 100 bytes and of 1 MB. An attempt's row is written at its end; the live attempt is in `task`.
+//!
+//! **Guards.** Each UPDATE of a task names the state and fence it was decided on. The fence grows with each lease and is
+//! never used again; whoever comes with an older one is refused. The rules themselves are pure functions (`rules/`).
+//!
+//! **Lanes.** A pair of queue and type is a *lane*, a small number. The index of ready tasks is ordered by lane, priority
+//! (highest first) and id, holds ready tasks only, and so any filter by queue and type is a merge of a few lanes' heads.
+//! The heads are kept in memory (`heads`), as are the hot rows in use (`rows`), the inputs of tasks that wait (bounded),
+//! the counters (`lanes`, `counters`) and the next deadlines. All of it but the parked requests is a cache of the file,
+//! and none is ahead of it when an answer leaves.
+//!
+//! **Parked leases** wait here, not in the hub: at the end of each batch, and before each new lease, those that wait are
+//! served in the order of their arrival from whatever made tasks ready: an enqueue and the lease it satisfies are one
+//! commit.
+//!
+//! **Failure.** A failing statement or a panic undoes the whole batch: the connection is dropped, memory is read anew
+//! (small tables and the ends of indexes: milliseconds at any size), and the commands are carried out one by one, so that
+//! only the guilty one is refused. When the disk is full or broken, all of the batch are told. See `recover`.
+//!
+//! **Finished tasks that others wait for.** When a task fails or is cancelled, those that depend on it fail with it, and
+//! theirs in turn. Retrying it does not bring them back; retrying one of them lets it wait (`blocked`) for its
+//! dependency to be retried and done. An enqueue that depends on a task that has failed makes a task that has failed.
+//!
+//! **The log.** SQLite copies the write-ahead log into the file every 16 MiB, within a commit: larger steps make rarer
+//! but longer stalls, smaller ones cost throughput. When it grows beyond `wal_limit_bytes` all the same (a reader held
+//! it), the store cuts it back itself, waiting no longer than 0.2 s for readers.
+//!
+//! No foreign keys are declared: the writer is the only one to write, every lookup they would cost is on the hot path,
+//! and pruning names its tables one by one.
+//!
+//! [`Engine`] is the seam for a second engine, and all that the hub's writer needs. [`Reader`]s are connections of their
+//! own that answer questions about many or large rows, beside the writer.
 
 pub mod command;
 mod core;

@@ -54,9 +54,14 @@ pub struct Store {
     /// None only after a recovery failed.
     core: Option<Core>,
     options: Arc<StoreOptions>,
+    /// Batches applied.
+    batches: u32,
     // After the core: the connection closes before the lock is gone.
     _lock: Lock,
 }
+
+/// The write-ahead log's size is looked at after so many batches.
+const WAL_CHECK: u32 = 64;
 
 type Answers = Vec<Result<Outcome, Error>>;
 
@@ -77,6 +82,7 @@ impl Store {
         Ok(Store {
             core: Some(core),
             options,
+            batches: 0,
             _lock: lock,
         })
     }
@@ -257,7 +263,10 @@ impl Store {
     /// Keeps the write-ahead log from growing without bound: SQLite only starts it anew when a checkpoint has copied
     /// all of it and no reader needs it, which under a constant load may never be by chance.
     fn bound_wal(&mut self) {
-        if self.wal_bytes() <= self.options.wal_limit_bytes {
+        self.batches = self.batches.wrapping_add(1);
+        if !self.batches.is_multiple_of(WAL_CHECK)
+            || self.wal_bytes() <= self.options.wal_limit_bytes
+        {
             return;
         }
         if let Err(error) = self.checkpoint() {

@@ -105,3 +105,10 @@ fn one_batch_may_enqueue_and_lease_the_same_task() {
     assert_eq!((b.store.parked(), b.stats().leased), (0, 3));
     assert_eq!(b.store.live_leases(None).unwrap().len(), 3);
 }
+
+#[test]
+fn a_store_may_move_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Store>();
+    is_send::<Reader>();
+}
