@@ -115,7 +115,11 @@ impl<T: Talk> Pump<T> {
 
     fn turn(&mut self) -> Result<(), Fault> {
         self.events.clear();
-        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&SILENCE))?;
+        epoll::wait(
+            &self.epoll,
+            spare_capacity(&mut self.events),
+            Some(&SILENCE),
+        )?;
         if self.events.is_empty() {
             return Err(Fault::new("no answer for 30 s; the server hangs"));
         }
@@ -150,7 +154,10 @@ impl<T: Talk> Line<T> {
         let mut at = 0;
         while self.awaited > 0 {
             let refused = |answer| Fault::new(format!("the server refused a request: {answer}"));
-            let taken = self.talk.take(&self.input[at..self.used]).map_err(refused)?;
+            let taken = self
+                .talk
+                .take(&self.input[at..self.used])
+                .map_err(refused)?;
             if taken == 0 {
                 break;
             }

@@ -31,7 +31,9 @@ enum Step {
 /// A prompt of `size` bytes that begins with its number.
 pub fn prompt(number: u64, size: usize) -> String {
     let head = format!("task {number:012} ");
-    let filler = "Summarise what changed and say why it matters. ".chars().cycle();
+    let filler = "Summarise what changed and say why it matters. "
+        .chars()
+        .cycle();
     head.chars().chain(filler).take(size).collect()
 }
 
@@ -55,6 +57,7 @@ pub struct Kirosu {
     number: u64,
     cycles: u64,
     task_id: Finder<'static>,
+    error: Finder<'static>,
 }
 
 impl Kirosu {
@@ -70,6 +73,7 @@ impl Kirosu {
             number: speaker * 1_000_000_000,
             cycles: 0,
             task_id: Finder::new(b"\"task_id\":"),
+            error: Finder::new(b"\"error\":{"),
         }
     }
 
@@ -92,7 +96,13 @@ impl Kirosu {
             if i > 0 && self.style == Style::Batched {
                 out.push(b',');
             }
-            put(out, format_args!("{open}\"prompt\":\"task {:012} {}\"", self.number, self.filler));
+            put(
+                out,
+                format_args!(
+                    "{open}\"prompt\":\"task {:012} {}\"",
+                    self.number, self.filler
+                ),
+            );
             if let Some(queue) = self.queue {
                 put(out, format_args!(",\"queue\":\"{queue}\""));
             }
@@ -134,7 +144,12 @@ impl Kirosu {
             if i > 0 && self.style == Style::Batched {
                 out.push(b',');
             }
-            put(out, format_args!("{open}\"task_id\":{task},\"status\":\"done\",\"result\":\"ok\"{close}"));
+            put(
+                out,
+                format_args!(
+                    "{open}\"task_id\":{task},\"status\":\"done\",\"result\":\"ok\"{close}"
+                ),
+            );
         }
         if self.style == Style::Batched {
             out.extend_from_slice(b"]}}\n");
@@ -174,12 +189,14 @@ impl Talk for Kirosu {
             return Ok(0);
         };
         let line = &input[..end];
-        if !line.ends_with(b"\"error\":null}") {
+        let refused = self.style == Style::Batched && self.error.find(line).is_some();
+        if refused || !line.ends_with(b"\"error\":null}") {
             return Err(String::from_utf8_lossy(line).into_owned());
         }
         if self.step == Step::Lease {
             let found = self.task_id.find_iter(line);
-            self.tasks.extend(found.map(|at| number_at(&line[at + 10..])));
+            self.tasks
+                .extend(found.map(|at| number_at(&line[at + 10..])));
         }
         Ok(end + 1)
     }
@@ -227,15 +244,31 @@ impl Redis {
             Step::Enqueue => {
                 self.number += 1;
                 let length = 18 + self.filler.len();
-                put(out, format_args!("*3\r\n$5\r\nLPUSH\r\n$4\r\nwork\r\n${length}\r\ntask {:012} {}\r\n", self.number, self.filler));
+                put(
+                    out,
+                    format_args!(
+                        "*3\r\n$5\r\nLPUSH\r\n$4\r\nwork\r\n${length}\r\ntask {:012} {}\r\n",
+                        self.number, self.filler
+                    ),
+                );
             }
             Step::Lease => put(
                 out,
-                format_args!("*4\r\n$10\r\nBRPOPLPUSH\r\n$4\r\nwork\r\n${}\r\n{own}\r\n$1\r\n0\r\n", own.len()),
+                format_args!(
+                    "*4\r\n$10\r\nBRPOPLPUSH\r\n$4\r\nwork\r\n${}\r\n{own}\r\n$1\r\n0\r\n",
+                    own.len()
+                ),
             ),
             Step::Ack => {
                 let task = &self.tasks[i];
-                put(out, format_args!("*4\r\n$4\r\nLREM\r\n${}\r\n{own}\r\n$2\r\n-1\r\n${}\r\n", own.len(), task.len()));
+                put(
+                    out,
+                    format_args!(
+                        "*4\r\n$4\r\nLREM\r\n${}\r\n{own}\r\n$2\r\n-1\r\n${}\r\n",
+                        own.len(),
+                        task.len()
+                    ),
+                );
                 out.extend_from_slice(task);
                 out.extend_from_slice(b"\r\n");
             }

@@ -83,7 +83,8 @@ impl Wire {
         let length = self.buffer.len();
         self.buffer.resize(length + 64 * 1024, 0);
         let got = self.stream.read(&mut self.buffer[length..]);
-        self.buffer.truncate(length + got.as_ref().copied().unwrap_or(0));
+        self.buffer
+            .truncate(length + got.as_ref().copied().unwrap_or(0));
         match got? {
             0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(searched),

@@ -1,0 +1,1 @@
+//! Kills a hub under load and checks what is left.
