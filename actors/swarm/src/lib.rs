@@ -34,6 +34,7 @@ mod options;
 mod pool;
 mod session;
 mod swarm;
+mod workspace;
 
 #[cfg(test)]
 mod tests;

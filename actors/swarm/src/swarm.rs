@@ -45,13 +45,15 @@ impl Common {
         self.lock().iter().find(|pool| pool.name == name).cloned()
     }
 
-    /// A provider of any pool, by its name: a task may ask for another one than that of the pool that took it.
-    pub(crate) fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
+    /// A provider of any pool, by its name, and that pool's model: a task may ask for another one than that of the pool
+    /// that took it.
+    pub(crate) fn provider(&self, name: &str) -> Option<(Arc<dyn Provider>, Option<String>)> {
         let pools = self.pools();
-        let providers = pools.iter().map(|pool| pool.options().provider.clone());
-        providers
-            .filter(|provider| !provider.dangerous())
-            .find(|provider| provider.name() == name)
+        let options = pools.iter().map(|pool| pool.options());
+        options
+            .filter(|options| !options.provider.dangerous())
+            .find(|options| options.provider.name() == name)
+            .map(|options| (options.provider.clone(), options.model.clone()))
     }
 
     /// Whether the whole swarm is being stopped.

@@ -1,1 +1,175 @@
-//! stub
+//! The invocation: one run of one task, as a temporary child in the tree.
+//!
+//! It owns the provider's run and the stream of its output. It hangs on a leash held by its session: when the session
+//! lets go, however it ends, the run is cancelled. It answers once, when everything that the run started is dead.
+
+mod job;
+mod output;
+pub(crate) mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures_util::future::{Either, select};
+use kirosu_protocol::task::{FailureClass, Task};
+use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_providers::{Cancel, CancelHandle, EventSink};
+use kirosu_supervision::{ChildContext, supervised};
+use tokio::sync::oneshot;
+
+use crate::pool::Pool;
+use crate::pool::health::Symptom;
+use crate::session::link::Line;
+use crate::session::machine::End;
+use crate::workspace::Place;
+use job::{NotRun, Ready};
+
+/// Events of a run that wait to be sent; each holds at most 48 KiB.
+const EVENTS: usize = 32;
+/// How long the rest of the output may take after the run has ended; the result does not depend on it.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// What an invocation is to do.
+pub(crate) struct Work {
+    pub(crate) pool: Arc<Pool>,
+    /// Number of the session in its pool.
+    pub(crate) session: u32,
+    pub(crate) task: Task,
+    pub(crate) line: Line,
+    /// Told, or dropped, when the run is to end.
+    pub(crate) leash: oneshot::Receiver<()>,
+    /// Told how it ended; dropped when the invocation crashed.
+    pub(crate) ended: oneshot::Sender<Ended>,
+}
+
+/// How an invocation ended.
+pub(crate) struct Ended {
+    pub(crate) end: End,
+    /// Where it worked, if it came so far.
+    pub(crate) place: Option<Place>,
+}
+
+/// The actor.
+pub(crate) struct Invocation {
+    child: ChildContext,
+    work: Option<Work>,
+    cancel: Option<CancelHandle>,
+}
+
+supervised!(Invocation);
+
+impl Invocation {
+    /// Without work it ends at once.
+    pub(crate) fn new(child: &ChildContext, work: Option<Work>) -> Self {
+        Self {
+            child: child.clone(),
+            work,
+            cancel: None,
+        }
+    }
+
+    fn cancel(&self) {
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel();
+        }
+    }
+}
+
+impl Actor for Invocation {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let Some(work) = self.work.take() else {
+            self.child.finish(ctx);
+            return;
+        };
+        self.child.on_stop(ctx, |invocation, _| invocation.cancel());
+        let (handle, cancel) = Cancel::pair();
+        self.cancel = Some(handle);
+        let Work {
+            pool,
+            session,
+            task,
+            line,
+            leash,
+            ended,
+        } = work;
+        let slack = leash
+            .into_actor(self)
+            .map(|_, invocation, _| invocation.cancel());
+        ctx.spawn(slack);
+        let run = run(pool, session, task, line, cancel);
+        let told = run.into_actor(self).map(|outcome, invocation, ctx| {
+            // Nobody waits for it when the session is gone.
+            let _ = ended.send(outcome);
+            invocation.child.handled();
+            invocation.child.finish(ctx);
+        });
+        ctx.spawn(told);
+    }
+}
+
+async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Cancel) -> Ended {
+    let lease = HeldLease {
+        task_id: task.task_id,
+        fence: task.fence,
+    };
+    let ready = match prepare(&pool, session, task).await {
+        Ok(ready) => ready,
+        Err(NotRun::Task(class, why)) => {
+            tracing::warn!(pool = %pool.name, task = lease.task_id, "does not run: {why}");
+            return without_place(report::fail(lease, class, &why));
+        }
+        Err(NotRun::Pool(why)) => {
+            let end = report::give_back(&why);
+            pool.report(Symptom::Missing(why));
+            return without_place(end);
+        }
+    };
+    let Ready {
+        provider,
+        own,
+        job,
+        place,
+    } = ready;
+    let limit = job.max_output_bytes;
+    let (sink, events) = EventSink::channel(EVENTS);
+    let run = provider.run(job, sink, cancel);
+    let pump = std::pin::pin!(output::pump(events, line, lease, limit));
+    let outcome = match select(run, pump).await {
+        Either::Left((outcome, pump)) => {
+            if tokio::time::timeout(FLUSH, pump).await.is_err() {
+                tracing::info!(
+                    task = lease.task_id,
+                    "the rest of the output was not sent in time"
+                );
+            }
+            outcome
+        }
+        Either::Right(((), run)) => run.await,
+    };
+    let (end, symptom) = report::read(lease, own, outcome);
+    pool.report(symptom);
+    Ended {
+        end,
+        place: Some(place),
+    }
+}
+
+async fn prepare(pool: &Arc<Pool>, session: u32, task: Task) -> Result<Ready, NotRun> {
+    let runner = job::runner_for(pool, &task)?;
+    let options = pool.options();
+    let made = move || job::prepare(&options, session, runner, task);
+    // The folder may lie on a slow disk, and this thread has other sessions.
+    tokio::task::spawn_blocking(made)
+        .await
+        .unwrap_or_else(|error| {
+            let why = format!("the workspace could not be prepared: {error}");
+            Err(NotRun::Task(FailureClass::Crashed, why))
+        })
+}
+
+fn without_place(end: End) -> Ended {
+    Ended { end, place: None }
+}

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::options::PoolOptions;
 use crate::pool::Pool;
 use crate::pool::health::{Block, Health};
+use crate::workspace;
 
 /// A look that takes longer counts as failed.
 const LOOK_LIMIT: Duration = Duration::from_secs(20);
@@ -20,7 +21,7 @@ const LOOKS: BackoffPolicy = BackoffPolicy {
     max: Duration::from_secs(60),
     factor: 2.0,
     jitter: 0.2,
-    healthy_after: Duration::ZERO,
+    healthy_after: Duration::from_secs(120),
 };
 
 /// The actor.
@@ -49,23 +50,34 @@ async fn watch_over(pool: Arc<Pool>) {
     let mut options = pool.watch_options();
     let mut health = pool.watch_health();
     let mut delays = LOOKS.delays();
-    look(&pool, &mut delays).await;
+    let mut ready_since: Option<Instant> = None;
+    look(&pool).await;
     loop {
         let standing = health.borrow_and_update().clone();
+        match standing {
+            Health::Ready => ready_since = ready_since.or_else(|| Some(Instant::now())),
+            _ => {
+                // What is found by a look and missed by a run is not looked for in ever the same pace.
+                let was_ready = ready_since.take();
+                if was_ready.is_some_and(|since| since.elapsed() >= LOOKS.healthy_after) {
+                    delays.reset();
+                }
+            }
+        }
         tokio::select! {
             changed = options.changed() => {
                 if changed.is_err() {
                     return;
                 }
                 delays.reset();
-                look(&pool, &mut delays).await;
+                look(&pool).await;
             }
             _ = health.changed() => {}
             () = due(&standing, &mut delays) => {
                 let timed = matches!(standing, Health::Blocked { until: Some(_), .. });
                 match timed {
                     true => pool.set_health(Health::Ready),
-                    false => look(&pool, &mut delays).await,
+                    false => look(&pool).await,
                 }
             }
         }
@@ -87,16 +99,13 @@ async fn due(standing: &Health, delays: &mut Delays) {
     }
 }
 
-async fn look(pool: &Pool, delays: &mut Delays) {
+async fn look(pool: &Pool) {
     let options = pool.options();
-    let found = standing_of(&options).await;
-    if found.is_ready() {
-        delays.reset();
-    }
+    let found = standing_of(options).await;
     pool.set_health(found);
 }
 
-async fn standing_of(options: &PoolOptions) -> Health {
+async fn standing_of(options: Arc<PoolOptions>) -> Health {
     let name = options.provider.name();
     let blocked = |word, note| Health::Blocked {
         word,
@@ -108,6 +117,11 @@ async fn standing_of(options: &PoolOptions) -> Health {
             "provider '{name}' runs code of tasks on this machine; set trust_all_tools = true on the pool and on the hub to allow it"
         );
         return blocked(Block::NotTrusted, note);
+    }
+    let folder = options.clone();
+    let checked = tokio::task::spawn_blocking(move || workspace::check(&folder)).await;
+    if let Ok(Err(why)) = checked {
+        return blocked(Block::Missing, why);
     }
     match tokio::time::timeout(LOOK_LIMIT, options.provider.probe()).await {
         Ok(probe) if probe.found => Health::Ready,

@@ -1,0 +1,151 @@
+//! From a task to a job: who runs it, where, with which instructions and limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
+use kirosu_providers::{Job, Provider};
+
+use crate::options::PoolOptions;
+use crate::pool::Pool;
+use crate::workspace::{self, NoPlace, Place};
+
+/// Who runs a task.
+pub(crate) struct Runner {
+    provider: Arc<dyn Provider>,
+    /// The model, where the task names none.
+    model: Option<String>,
+    /// It is the pool's own provider.
+    own: bool,
+}
+
+/// A job that can start.
+pub(crate) struct Ready {
+    pub(crate) provider: Arc<dyn Provider>,
+    /// It is the pool's own provider.
+    pub(crate) own: bool,
+    pub(crate) job: Job,
+    pub(crate) place: Place,
+}
+
+/// Why a task is not run.
+#[derive(Debug)]
+pub(crate) enum NotRun {
+    /// The task's own fault: it fails.
+    Task(FailureClass, String),
+    /// The pool's fault: the lease goes back.
+    Pool(String),
+}
+
+fn refused(why: String) -> NotRun {
+    NotRun::Task(FailureClass::RefusedByPolicy, why)
+}
+
+/// Who runs a task of this pool.
+///
+/// # Errors
+/// A refusal that names the switch or the missing pool.
+pub(crate) fn runner_for(pool: &Pool, task: &Task) -> Result<Runner, NotRun> {
+    let options = pool.options();
+    match task.task_type.as_str() {
+        TYPE_PYTHON => python_for(&options),
+        TYPE_HUMAN => Err(refused(
+            "tasks of type 'human' are answered by people and never run".to_owned(),
+        )),
+        _ => chat_for(pool, &options, task.provider.as_deref()),
+    }
+}
+
+fn python_for(options: &PoolOptions) -> Result<Runner, NotRun> {
+    let pool = &options.name;
+    if !options.trust_all_tools {
+        return Err(refused(format!(
+            "pool '{pool}' does not run python tasks; set trust_all_tools = true on it (or start the agent with --trust-all-tools) to allow code of tasks to run there"
+        )));
+    }
+    let Some(provider) = options.python.clone() else {
+        return Err(refused(format!(
+            "pool '{pool}' has no python provider; define one"
+        )));
+    };
+    Ok(Runner {
+        own: Arc::ptr_eq(&provider, &options.provider),
+        provider,
+        model: None,
+    })
+}
+
+fn chat_for(pool: &Pool, options: &PoolOptions, wanted: Option<&str>) -> Result<Runner, NotRun> {
+    let other = wanted.filter(|name| !name.is_empty() && *name != options.provider.name());
+    if let Some(name) = other {
+        let Some((provider, model)) = pool.common.provider(name) else {
+            return Err(refused(format!(
+                "the task asks for provider '{name}', which no pool beside '{}' has; enqueue it to the queue of a pool that runs it",
+                options.name
+            )));
+        };
+        return Ok(Runner {
+            provider,
+            model,
+            own: false,
+        });
+    }
+    if options.provider.dangerous() && !options.trust_all_tools {
+        return Err(refused(format!(
+            "provider '{}' runs code of tasks, which pool '{}' does not allow; set trust_all_tools = true on it",
+            options.provider.name(),
+            options.name
+        )));
+    }
+    Ok(Runner {
+        provider: options.provider.clone(),
+        model: options.model.clone(),
+        own: true,
+    })
+}
+
+/// Finds the folder and makes the job. Blocks on the file system.
+pub(crate) fn prepare(
+    options: &PoolOptions,
+    session: u32,
+    runner: Runner,
+    task: Task,
+) -> Result<Ready, NotRun> {
+    let id = (task.task_id, task.fence);
+    let place = match workspace::prepare(options, session, id, task.workdir.as_deref()) {
+        Ok(place) => place,
+        Err(NoPlace::Refused(why)) => return Err(refused(why)),
+        Err(NoPlace::NotThere(why)) => return Err(NotRun::Task(FailureClass::BadInput, why)),
+        Err(NoPlace::Pool(why)) => return Err(NotRun::Pool(why)),
+    };
+    let context = workspace::context(&place.dir);
+    let mut timeouts = options.timeouts;
+    let own = task.timeout_ms.map(Duration::from_millis);
+    timeouts.total = [own, timeouts.total].into_iter().flatten().min();
+    let job = Job {
+        task_id: task.task_id,
+        fence: task.fence,
+        task_type: task.task_type,
+        prompt: task.prompt,
+        system_prompt: joined(context, task.system_prompt),
+        model: task.model.or(runner.model),
+        workdir: place.dir.clone(),
+        env: options.env.clone(),
+        timeouts,
+        max_output_bytes: options.max_output_bytes,
+    };
+    Ok(Ready {
+        provider: runner.provider,
+        own: runner.own,
+        job,
+        place,
+    })
+}
+
+/// The context of the folder before the task's own instructions.
+fn joined(context: Option<String>, own: Option<String>) -> Option<String> {
+    match (context, own.filter(|own| !own.is_empty())) {
+        (Some(context), Some(own)) => Some(format!("{context}\n\n{own}")),
+        (context, own) => context.or(own),
+    }
+}

@@ -1,0 +1,99 @@
+//! From the end of a run to what the hub is told, and what the pool learns about its provider.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kirosu_protocol::task::{FailureClass, Usage};
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_providers::{Failure, FailureClass as Class, Finished, Usage as Used};
+
+use crate::pool::health::Symptom;
+use crate::session::machine::{End, Report};
+
+/// How long nobody shall lease a task that came back because the provider is missing.
+const MISSING_DELAY: Duration = Duration::from_secs(3);
+
+/// What the run's end means for the lease, and for the pool. `own`: it ran on the pool's own provider.
+pub(crate) fn read(
+    lease: HeldLease,
+    own: bool,
+    outcome: Result<Finished, Failure>,
+) -> (End, Symptom) {
+    match outcome {
+        Ok(finished) => {
+            let mut ack = Ack::done(lease.task_id, Some(lease.fence), finished.text);
+            ack.usage = finished.usage.as_ref().map(usage);
+            (End::Report(Report::Ack(Box::new(ack))), Symptom::Fine)
+        }
+        // Another provider's trouble is the task's alone.
+        Err(failure) if !own && failure.class == Class::Missing => {
+            let end = fail(lease, FailureClass::Missing, &failure.message);
+            (end, Symptom::Fine)
+        }
+        Err(failure) => {
+            let (end, symptom) = failed(lease, failure);
+            (end, if own { symptom } else { Symptom::Fine })
+        }
+    }
+}
+
+fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
+    let message = failure.message;
+    let ack = |class| Box::new(failure_of(lease, class, &message));
+    let plain = |class| End::Report(Report::Ack(ack(class)));
+    match failure.class {
+        Class::Cancelled => (End::Cancelled(ack(FailureClass::Cancelled)), Symptom::Fine),
+        Class::Missing => (give_back(&message), Symptom::Missing(message)),
+        Class::RateLimited { until } => {
+            let mut ack = ack(FailureClass::RateLimited);
+            ack.retry_at_ms = until.and_then(unix_ms);
+            let wait = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
+            let end = End::Report(Report::Ack(ack));
+            (end, Symptom::RateLimited(wait, message))
+        }
+        Class::AuthRequired => {
+            let end = plain(FailureClass::AuthRequired);
+            (end, Symptom::AuthRequired(message))
+        }
+        Class::ProviderError => (plain(FailureClass::ProviderError), Symptom::Fine),
+        Class::Timeout { .. } => (plain(FailureClass::Timeout), Symptom::Fine),
+        Class::Crashed => (plain(FailureClass::Crashed), Symptom::Fine),
+        Class::BadInput => (plain(FailureClass::BadInput), Symptom::Fine),
+        Class::RefusedByPolicy => (plain(FailureClass::RefusedByPolicy), Symptom::Fine),
+        // A class of a later version of the providers.
+        _ => (plain(FailureClass::ProviderError), Symptom::Fine),
+    }
+}
+
+/// A failure that is the task's own.
+pub(crate) fn fail(lease: HeldLease, class: FailureClass, message: &str) -> End {
+    End::Report(Report::Ack(Box::new(failure_of(lease, class, message))))
+}
+
+/// The lease goes back because the pool cannot run anything.
+pub(crate) fn give_back(reason: &str) -> End {
+    End::Report(Report::Release {
+        reason: reason.to_owned(),
+        delay: MISSING_DELAY,
+    })
+}
+
+fn failure_of(lease: HeldLease, class: FailureClass, message: &str) -> Ack {
+    Ack::failed(lease.task_id, Some(lease.fence), class, message)
+}
+
+fn unix_ms(at: SystemTime) -> Option<i64> {
+    let since = at.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn usage(used: &Used) -> Usage {
+    Usage {
+        input_tokens: used.input,
+        cache_read_tokens: used.cache_read,
+        cache_write_tokens: used.cache_write,
+        output_tokens: used.output.saturating_add(used.reasoning),
+        cost_usd: used.cost_micros.map(|micros| micros as f64 / 1e6),
+    }
+}

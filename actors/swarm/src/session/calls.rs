@@ -1,0 +1,142 @@
+//! What a session asks of the hub, each call turned into the event that its answer means.
+
+use std::time::Duration;
+
+use kirosu_protocol::ErrorCode;
+use kirosu_protocol::client::{CallError, Client};
+use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
+use kirosu_protocol::verbs::ack::{AckAsk, AckStatus};
+use kirosu_protocol::verbs::heartbeat::HeartbeatAsk;
+use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::release::ReleaseAsk;
+
+use crate::options::PoolOptions;
+use crate::session::machine::{Pulse, Report, Told};
+
+/// How long a lease is parked before it is asked for anew.
+const PARKED: Duration = Duration::from_secs(45);
+
+/// The lease that a pool with these options asks for.
+pub(crate) fn lease_ask(options: &PoolOptions, worker_id: &str) -> LeaseAsk {
+    let mut exclude_types = vec![TYPE_HUMAN.to_owned()];
+    if !options.runs_python() {
+        exclude_types.push(TYPE_PYTHON.to_owned());
+    }
+    LeaseAsk {
+        lease_ms: Some(ms(options.lease)),
+        wait_ms: ms(PARKED),
+        queues: options.queues(),
+        types: options.types.clone(),
+        exclude_types,
+        ..LeaseAsk::one(worker_id)
+    }
+}
+
+/// Extends a lease.
+pub(crate) async fn beat(client: Client, lease: HeldLease, length: Duration) -> Pulse {
+    let ask = HeartbeatAsk {
+        task_id: lease.task_id,
+        fence: Some(lease.fence),
+        worker_id: None,
+        lease_ms: Some(ms(length)),
+    };
+    match client.request(&ask).await {
+        Ok(answer) if answer.cancel => Pulse::Cancel,
+        Ok(_) => Pulse::Alive,
+        Err(CallError::Refused(error)) => match error.code {
+            ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => Pulse::Stale,
+            _ => {
+                tracing::warn!(task = lease.task_id, %error, "the hub does not take a heartbeat");
+                Pulse::Unknown
+            }
+        },
+        Err(error) => {
+            tracing::debug!(task = lease.task_id, %error, "a heartbeat has no answer");
+            if let CallError::Timeout { .. } = error {
+                client.reconnect();
+            }
+            Pulse::Unknown
+        }
+    }
+}
+
+/// Tells the hub how a lease ends. The second value: whether the hub has taken an ack `done`.
+pub(crate) async fn tell(client: Client, lease: HeldLease, report: Report) -> (Told, bool) {
+    let (outcome, done) = match report {
+        Report::Ack(ack) => {
+            let done = ack.status == AckStatus::Done;
+            (client.request(&AckAsk::one(*ack)).await.map(drop), done)
+        }
+        Report::Release { reason, delay } => {
+            let ask = release_ask(lease, reason, delay);
+            (client.request(&ask).await.map(drop), false)
+        }
+    };
+    match outcome {
+        Ok(()) => (Told::Answered, done),
+        Err(error) => (told_of(&client, lease, error), false),
+    }
+}
+
+fn told_of(client: &Client, lease: HeldLease, error: CallError) -> Told {
+    let HeldLease { task_id, fence } = lease;
+    match error {
+        CallError::Refused(error) => match error.code {
+            ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
+                tracing::info!(task_id, fence, %error, "the hub no longer wants to know how the run ended");
+                Told::Answered
+            }
+            ErrorCode::TooLarge | ErrorCode::InvalidParams | ErrorCode::Unsupported => {
+                tracing::warn!(task_id, fence, %error, "the hub does not take the report of a run");
+                Told::Unfit(error.message)
+            }
+            _ => {
+                tracing::warn!(task_id, fence, %error, "the hub does not take the report of a run now; it is sent again");
+                Told::Unknown
+            }
+        },
+        CallError::BadAnswer { .. } => {
+            // It has taken effect, only its answer is of another version.
+            tracing::warn!(task_id, fence, %error, "the answer to a report is not understood");
+            Told::Answered
+        }
+        error => {
+            tracing::debug!(task_id, fence, %error, "a report has no answer; it is sent again");
+            if let CallError::Timeout { .. } = error {
+                client.reconnect();
+            }
+            Told::Unknown
+        }
+    }
+}
+
+/// Gives a lease back that the session does not know; if that fails, its end finds it.
+pub(crate) async fn release_stray(client: Client, lease: HeldLease) {
+    let HeldLease { task_id, fence } = lease;
+    let ask = release_ask(
+        lease,
+        "the session does not know this lease".to_owned(),
+        Duration::ZERO,
+    );
+    match client.request(&ask).await {
+        Ok(_) => tracing::info!(task_id, fence, "gave back a lease whose answer was lost"),
+        Err(error) => {
+            tracing::warn!(task_id, fence, %error, "could not give back a lease whose answer was lost")
+        }
+    }
+}
+
+fn release_ask(lease: HeldLease, reason: String, delay: Duration) -> ReleaseAsk {
+    ReleaseAsk {
+        task_id: lease.task_id,
+        fence: Some(lease.fence),
+        worker_id: None,
+        reason: Some(reason),
+        delay_ms: ms(delay),
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,64 @@
+//! What reaches a session from outside, as streams of one type.
+
+use futures_util::stream::{self, Stream, StreamExt as _};
+use kirosu_protocol::client::{Client, State};
+use kirosu_protocol::notice::Notice;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+
+use crate::pool::health::Health;
+
+/// One piece of news.
+pub(super) enum Signal {
+    /// The line's state; `resuming` tells the first line of an incarnation from its successor.
+    Link { resuming: bool, state: State },
+    /// The hub says something unasked.
+    Notice(Notice),
+    /// Whether the pool takes tasks.
+    Health(bool),
+    /// The drain is to be skipped.
+    Hurry,
+}
+
+/// The states of a line, the present one first. Ends with the client.
+pub(super) fn link(client: &Client, resuming: bool) -> impl Stream<Item = Signal> + use<> {
+    values(client.state()).map(move |state| Signal::Link { resuming, state })
+}
+
+/// The hub's notices. Ends with the client.
+pub(super) fn notices(client: &Client) -> impl Stream<Item = Signal> + use<> {
+    stream::unfold(client.notifications(), |mut notices| async move {
+        loop {
+            match notices.recv().await {
+                Ok(notification) => {
+                    if let Some(notice) = notification.notice() {
+                        return Some((Signal::Notice(notice), notices));
+                    }
+                }
+                // What was missed, the next heartbeat tells.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    })
+}
+
+/// Whether the pool takes tasks, the present word first.
+pub(super) fn health(health: watch::Receiver<Health>) -> impl Stream<Item = Signal> {
+    values(health).map(|health| Signal::Health(health.is_ready()))
+}
+
+/// Told when the drain is to be skipped.
+pub(super) fn hurry(hurry: watch::Receiver<bool>) -> impl Stream<Item = Signal> {
+    values(hurry).filter_map(|hurry| std::future::ready(hurry.then_some(Signal::Hurry)))
+}
+
+/// The values of a watch, the present one first.
+fn values<T: Clone>(mut watch: watch::Receiver<T>) -> impl Stream<Item = T> {
+    watch.mark_changed();
+    stream::unfold(watch, |mut watch| async move {
+        watch.changed().await.ok()?;
+        let value = watch.borrow_and_update().clone();
+        Some((value, watch))
+    })
+}
