@@ -6,6 +6,7 @@
 //!       └─ pools ── POOL ── sessions, invocations                        `up` and `agent`
 //! ```
 
+use crate::cli::RUNNER_VERB;
 use crate::options;
 use crate::signals::{Signal, Signals};
 use kirosu_config::settings::StoreThread;
@@ -32,8 +33,6 @@ use tokio::sync::{Mutex, mpsc};
 const THREADS_END: Duration = Duration::from_secs(5);
 /// Connections from within the process that may wait to be accepted.
 const LOCAL_BACKLOG: usize = 256;
-/// The hidden verb under which this binary is the runner of one invocation.
-pub const RUNNER_VERB: &str = "__run";
 
 /// Why the house could not be started, or ended in disorder.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +116,7 @@ fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
 
 /// Starts the rooms on this thread, which must run an actix system.
 pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError> {
+    crate::panics::to_log();
     let threads = Threads::new();
     let mut root = SupervisorSpec::new("root")
         .strategy(Strategy::OneForOne)
@@ -224,16 +224,16 @@ async fn pools(
         }
         _ => {}
     }
-    let containment = containment(settings)?;
+    let containment = containment(settings);
     let swarm = options::swarm(settings, endpoint, &containment, &boot_id())?;
     Ok(kirosu_swarm::specs(swarm))
 }
 
-fn containment(settings: &Settings) -> Result<Containment, BootError> {
-    Ok(Containment::new(
-        Runner::this_executable(RUNNER_VERB)?,
+fn containment(settings: &Settings) -> Containment {
+    Containment::new(
+        Runner::this_executable(RUNNER_VERB),
         options::instance(settings),
-    ))
+    )
 }
 
 fn remote(settings: &Settings) -> Endpoint {
@@ -335,7 +335,7 @@ impl House {
     /// Makes the swarm consist of these pools.
     pub async fn reload_pools(&self, settings: &Settings) -> Result<(), BootError> {
         if let Some(swarm) = &self.swarm {
-            let containment = containment(settings)?;
+            let containment = containment(settings);
             swarm.reload(options::pools(settings, &containment)?).await;
         }
         Ok(())

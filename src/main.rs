@@ -4,6 +4,7 @@ mod boot;
 mod cli;
 mod demo;
 mod options;
+mod panics;
 mod reload;
 mod signals;
 

@@ -23,7 +23,11 @@ pub struct Args {
 
 /// Runs the demo to its end.
 pub fn run(args: Args, globals: &Globals) -> Result<u8, Failure> {
-    log::for_client(globals);
+    // The story tells what happens; the log would tell it again.
+    log::for_client(&Globals {
+        quiet: !globals.verbose,
+        ..globals.clone()
+    });
     crate::demo::run(crate::demo::DemoArgs {
         folder: args.folder,
         keep: args.keep,

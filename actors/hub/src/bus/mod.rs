@@ -128,6 +128,7 @@ pub struct Bus {
     child: ChildContext,
     ring: SharedRing,
     tree: SharedTree,
+    follows: bool,
     watchers: HashMap<(ConnectionId, u64), Watcher>,
 }
 
@@ -140,12 +141,18 @@ impl Bus {
             child,
             ring,
             tree,
+            follows: false,
             watchers: HashMap::new(),
         }
     }
 
+    /// Called at the start and when the tree becomes known: whichever comes second counts.
     fn follow_tree(&mut self, ctx: &mut Context<Self>) {
+        if self.follows {
+            return;
+        }
         let Some(tree) = self.tree.get() else { return };
+        self.follows = true;
         ctx.add_stream(unfold(tree.subscribe(), |mut events| async move {
             loop {
                 match events.recv().await {

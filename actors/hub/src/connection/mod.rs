@@ -26,7 +26,7 @@ use crate::writer::messages::{Answers, Caller, Submit};
 use actix::prelude::*;
 use held::Held;
 use io::{Arrived, Gate, Inbound, Writing, close, write_now, write_rest};
-use kirosu_protocol::{Fence, Limits, LineSplitter, RawId, Request, TaskId};
+use kirosu_protocol::{Fence, Limits, LineSplitter, Notice, RawId, Request, TaskId};
 use kirosu_store::{Command, ParkId};
 use kirosu_supervision::{ChildContext, supervised};
 use order::Order;
@@ -332,21 +332,24 @@ impl Handler<Notify> for Connection {
     type Result = ();
 
     fn handle(&mut self, notify: Notify, ctx: &mut Self::Context) {
-        #[derive(serde::Serialize)]
-        struct Of {
-            task_id: TaskId,
-            fence: Fence,
-        }
-        let (method, of) = match notify {
-            Notify::Cancel { task_id, fence } => ("cancel", Of { task_id, fence }),
-            Notify::LeaseLost { task_id, fence } => ("lease_lost", Of { task_id, fence }),
+        let notice = match notify {
+            Notify::Cancel { task_id, fence } => Notice::Cancel {
+                task_id,
+                fence,
+                reason: None,
+            },
+            Notify::LeaseLost { task_id, fence } => Notice::LeaseLost {
+                task_id,
+                fence,
+                reason: "expired".into(),
+            },
             Notify::Ousted => {
                 self.session = None;
                 self.end(ctx);
                 return self.close(ctx);
             }
         };
-        kirosu_protocol::answer::write_notification(&mut self.out, method, &of);
+        notice.write(&mut self.out);
         self.go_on(ctx);
     }
 }
