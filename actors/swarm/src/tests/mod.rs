@@ -1,1 +1,10 @@
+//! The swarm against a scripted hub, on one thread with paused time.
 
+mod kit;
+
+mod crashes;
+mod health;
+mod resize;
+mod runs;
+mod stops;
+mod workspaces;
