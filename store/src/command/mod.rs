@@ -26,12 +26,12 @@ pub type ParkId = u64;
 /// One change (or a question about counters) for the writer. Commands of a batch take effect in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Make a task. Answer: [`Outcome::Enqueued`](crate::Outcome::Enqueued).
+    /// Make a task. Answer: [`Outcome::Enqueued`].
     Enqueue(NewTask),
-    /// Make all tasks or none. Answer: [`Outcome::Batch`](crate::Outcome::Batch).
+    /// Make all tasks or none. Answer: [`Outcome::Batch`].
     EnqueueBatch(Vec<NewTask>),
-    /// Take tasks, or wait for some. Answer: [`Outcome::Leased`](crate::Outcome::Leased) (maybe empty) or
-    /// [`Outcome::Parked`](crate::Outcome::Parked).
+    /// Take tasks, or wait for some. Answer: [`Outcome::Leased`] (maybe empty) or
+    /// [`Outcome::Parked`].
     Lease {
         /// What the worker asks for.
         ask: LeaseAsk,
@@ -44,11 +44,11 @@ pub enum Command {
     /// Forget a parked request (its wait is over, its connection closed). Unknown ids are fine. Answer: `Ok`.
     Unpark(ParkId),
     /// A run ended; the fence is the one the hub resolved from its connection, where it knows one.
-    /// Answer: [`Outcome::Acked`](crate::Outcome::Acked).
+    /// Answer: [`Outcome::Acked`].
     Ack(Ack),
-    /// Several ended runs, each answered on its own. Answer: [`Outcome::Acks`](crate::Outcome::Acks).
+    /// Several ended runs, each answered on its own. Answer: [`Outcome::Acks`].
     Acks(Vec<Ack>),
-    /// Extend a lease. Answer: [`Outcome::Extended`](crate::Outcome::Extended).
+    /// Extend a lease. Answer: [`Outcome::Extended`].
     Heartbeat {
         /// The task.
         task: TaskId,
@@ -87,7 +87,7 @@ pub enum Command {
         /// Milliseconds before the task may be leased again; 0 for at once.
         delay_ms: u64,
     },
-    /// End every lease of a session. Answer: [`Outcome::Ended`](crate::Outcome::Ended).
+    /// End every lease of a session. Answer: [`Outcome::Ended`].
     ReleaseSession {
         /// The session.
         session: String,
@@ -95,22 +95,22 @@ pub enum Command {
         /// its leases are given back and cost nothing.
         counted: bool,
     },
-    /// Treat leases past their deadline as lost. Answer: [`Outcome::Ended`](crate::Outcome::Ended).
+    /// Treat leases past their deadline as lost. Answer: [`Outcome::Ended`].
     ExpireDue {
         /// At most this many; `more` in the answer says whether some are left.
         limit: u32,
     },
-    /// Queue scheduled tasks whose time has come. Answer: [`Outcome::Counted`](crate::Outcome::Counted).
+    /// Queue scheduled tasks whose time has come. Answer: [`Outcome::Counted`].
     PromoteDue {
         /// At most this many; `more` in the answer says whether some are left.
         limit: u32,
     },
     /// End an unfinished task; a leased one is cancelled at once and its fence is dead. Cancelling twice is fine.
-    /// Answer: [`Outcome::Ended`](crate::Outcome::Ended) with the lease to tell, if there was one.
+    /// Answer: [`Outcome::Ended`] with the lease to tell, if there was one.
     Cancel(TaskId),
     /// Queue a failed or cancelled task again, attempts counted from 0. Answer: `Ok`.
     Retry(TaskId),
-    /// Queue every failed task again. Answer: [`Outcome::Counted`](crate::Outcome::Counted).
+    /// Queue every failed task again. Answer: [`Outcome::Counted`].
     RetryFailed,
     /// Answer a `human` task, or let a task that awaits approval run. Answer: `Ok`.
     Approve {
@@ -133,14 +133,14 @@ pub enum Command {
     /// Hand out tasks of a queue again. Answer: `Ok`.
     ResumeQueue(String),
     /// Forget finished tasks that ended before a time; the counters keep them.
-    /// Answer: [`Outcome::Counted`](crate::Outcome::Counted) with what was removed; `more` while this should be sent again.
+    /// Answer: [`Outcome::Counted`] with what was removed; `more` while this should be sent again.
     Prune {
         /// Unix milliseconds: tasks that ended before are removed.
         before_ms: i64,
         /// Look at no more than this many tasks.
         limit: u32,
     },
-    /// The counters. Answer: [`Outcome::Stats`](crate::Outcome::Stats).
+    /// The counters. Answer: [`Outcome::Stats`].
     Stats,
 }
 
