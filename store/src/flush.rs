@@ -67,6 +67,12 @@ impl Core {
             self.in_tx = false;
         }
         let written = std::mem::take(&mut self.written);
+        for id in &written {
+            if self.rows.get(*id).is_some_and(|row| row.state.is_final()) {
+                // Cancelled before it was leased: nobody will come for its input.
+                self.inputs.take(*id);
+            }
+        }
         self.rows.shrink(&written);
         Ok(())
     }
