@@ -37,10 +37,10 @@ fn table(agents: &[AgentInfo], now: f64) -> Table {
         Column::text("NAME"),
         Column::text("STATE"),
         Column::text("TASKS"),
-        Column::text("PEER"),
-        Column::text("SINCE"),
+        Column::text("PEER").yields(2),
+        Column::text("SINCE").yields(1),
         Column::text("SEEN"),
-        Column::long("SESSION"),
+        Column::long("SESSION").yields(3),
     ]);
     for agent in agents {
         let (state, paint) = match (agent.connected, agent.leases.is_empty()) {

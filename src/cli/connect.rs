@@ -8,6 +8,7 @@ use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State}
 use kirosu_protocol::{Limits, Verb};
 use kirosu_supervision::BackoffPolicy;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a verb that had a connection waits for a hub that went away to come back.
@@ -40,7 +41,11 @@ impl Context {
             ..ClientOptions::default()
         };
         let client = Client::connect(endpoint, options).await?;
-        Ok(Hub { client })
+        Ok(Hub {
+            client,
+            screen: self.screen,
+            away: Arc::default(),
+        })
     }
 }
 
@@ -49,6 +54,9 @@ impl Context {
 pub struct Hub {
     /// The client itself.
     pub client: Client,
+    screen: Screen,
+    /// Whether the user was told that the hub is away.
+    away: Arc<AtomicBool>,
 }
 
 impl Hub {
@@ -69,11 +77,20 @@ impl Hub {
 
     /// Waits until the connection stands again; `why` is the failure when it does not.
     pub async fn returned(&self, why: CallError) -> Result<(), Failure> {
+        if !self.away.swap(true, Ordering::Relaxed) {
+            self.screen
+                .note("kirosu: the connection to the hub broke; waiting for it to come back")?;
+        }
         let mut state = self.client.state();
         let stands = state.wait_for(|state| !matches!(state, State::Connecting(_)));
         let stands = tokio::time::timeout(PATIENCE, stands).await;
         match stands {
-            Ok(Ok(state)) if matches!(*state, State::Connected(_)) => Ok(()),
+            Ok(Ok(state)) if matches!(*state, State::Connected(_)) => {
+                if self.away.swap(false, Ordering::Relaxed) {
+                    self.screen.note("kirosu: the hub is back")?;
+                }
+                Ok(())
+            }
             _ => Err(why.into()),
         }
     }

@@ -6,7 +6,7 @@ use kirosu_protocol::client::CallError;
 use kirosu_protocol::{TaskId, Verb};
 use serde_json::{Value, json};
 
-/// Asks for each task; `done` is the word for it, such as `cancelled`. The exit code is 1 when any was refused.
+/// Asks for each task; `done` says how it went, such as `cancelled`. The exit code is 1 when any was refused.
 pub async fn each<V: Verb>(
     task_ids: &[TaskId],
     done: &str,
@@ -20,7 +20,7 @@ pub async fn each<V: Verb>(
             Ok(_) => {
                 went.push(*task_id);
                 if !context.screen.json {
-                    context.screen.print(&format!("{done} task {task_id}"))?;
+                    context.screen.print(&format!("task {task_id} {done}"))?;
                 }
             }
             Err(error @ CallError::Refused(_)) => {
@@ -36,7 +36,7 @@ pub async fn each<V: Verb>(
     if context.screen.json {
         context
             .screen
-            .json(&json!({ done: went, "refused": refused }))?;
+            .json(&json!({ "ok": went, "refused": refused }))?;
     }
     Ok(u8::from(!refused.is_empty()))
 }

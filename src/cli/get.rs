@@ -151,7 +151,7 @@ fn attempts(attempts: &[Attempt]) -> Table {
         Column::text("OUTCOME"),
         Column::text("TOOK"),
         Column::text("WORKER"),
-        Column::text("USAGE"),
+        Column::text("USAGE").yields(1),
         Column::long("ERROR"),
     ]);
     for attempt in attempts {

@@ -69,17 +69,21 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let mut answer = hub.read(&ask).await?;
     // In a pipe each page goes out as it comes; only a table needs all of them to be aligned.
     let stream = args.all && !context.screen.json && context.screen.width.is_none();
+    let mut streamed = false;
     while let (true, Some(next)) = (args.all, answer.next) {
         if stream {
             show(&answer, context)?;
             answer.tasks.clear();
+            streamed = true;
         }
         ask.before = Some(next);
         let page = hub.read(&ask).await?;
         answer.tasks.extend(page.tasks);
         (answer.next, answer.stats) = (page.next, page.stats);
     }
-    show(&answer, context)?;
+    if !(streamed && answer.tasks.is_empty()) {
+        show(&answer, context)?;
+    }
     Ok(0)
 }
 

@@ -82,7 +82,7 @@ fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), Failure> {
         Column::number("SIZE"),
         Column::number("BUSY"),
         Column::text("PROVIDER"),
-        Column::text("MODEL"),
+        Column::text("MODEL").yields(1),
         Column::text("QUEUES"),
         Column::text("TRUSTED").unless("no"),
         Column::long("NOTE"),

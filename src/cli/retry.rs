@@ -38,7 +38,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     if !args.failed {
         let ask = |task_id| RetryAsk { task_id };
-        return each(&args.task_ids, "queued", &hub, context, ask).await;
+        return each(&args.task_ids, "queued again", &hub, context, ask).await;
     }
     let answer = hub
         .ask(&RetryFailedAsk {

@@ -5,7 +5,6 @@ use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
 use super::show::{spinner, task, text, time};
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
 use kirosu_protocol::{Status, Task, TaskId};
-use serde_json::json;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -126,9 +125,9 @@ fn tell(
     // In the order asked for, each once.
     let tasks: Vec<Task> = ids.iter().filter_map(|id| ended.remove(id)).collect();
     if context.screen.json {
-        context
-            .screen
-            .json(&json!({ "tasks": tasks, "finished": finished }))?;
+        let answer = WaitAnswer { tasks, finished };
+        context.screen.json(&answer)?;
+        return Ok(exit_code(&answer.tasks, finished));
     }
     if !finished {
         let open = tasks.iter().filter(|task| !task.status.is_final());

@@ -1,5 +1,6 @@
 //! How things are shown: on a terminal for people, in a pipe for programs.
 
+mod layout;
 pub mod paint;
 pub mod sheet;
 pub mod spinner;
@@ -75,6 +76,12 @@ impl Screen {
     /// Tells something by the way, on standard error; not with `--quiet` or `--json`.
     pub fn note(&self, text: &str) -> Result<(), Failure> {
         if !self.quiet && !self.json {
+            // What moves on that line comes again by itself.
+            let text = if self.lively {
+                format!("\r\x1b[K{text}")
+            } else {
+                text.to_owned()
+            };
             // A closed standard error is no reason to end.
             let _ = io::stderr()
                 .lock()

@@ -17,9 +17,9 @@ pub fn table(tasks: &[Task], screen: &Screen, now: f64) -> Table {
         Column::text("STATUS"),
         Column::text("TYPE").unless("chat"),
         Column::text("QUEUE").unless("default"),
-        Column::number("TRIES").unless("0"),
-        Column::text("CREATED"),
-        Column::text("WORKER"),
+        Column::number("TRIES").unless("0").yields(2),
+        Column::text("CREATED").yields(1),
+        Column::text("WORKER").yields(3),
         Column::long("PROMPT"),
         Column::long("RESULT"),
     ]);
@@ -88,7 +88,8 @@ pub fn ending(task: &Task, screen: &Screen) -> String {
         Status::Done => task.result.as_deref(),
         _ => task.error.as_deref(),
     };
-    match told.map(one_line).filter(|text| !text.is_empty()) {
+    let tells = |text: &String| !text.is_empty() && text != task.status.as_str();
+    match told.map(one_line).filter(tells) {
         None => head,
         Some(text) => {
             let plain = format!("task {} {}{took}: ", task.task_id, task.status);

@@ -9,12 +9,15 @@ pub fn now() -> f64 {
         .map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// A duration in its two largest units at most: `0.3 s`, `42 s`, `5 min`, `1 h 20 min`, `3 d`.
+/// A duration in its two largest units at most: `30 ms`, `1.3 s`, `42 s`, `5 min`, `1 h 20 min`, `3 d`.
 pub fn span(seconds: f64) -> String {
     if seconds.is_nan() {
         return "?".into();
     }
     let seconds = seconds.max(0.0);
+    if (0.0005..0.9995).contains(&seconds) {
+        return format!("{:.0} ms", seconds * 1000.0);
+    }
     if seconds < 9.95 {
         let tenths = (seconds * 10.0).round() / 10.0;
         return format!("{tenths} s");
@@ -155,7 +158,15 @@ mod tests {
             .collect();
         assert_eq!(
             told,
-            ["0 s", "3.1 s", "42 s", "2 min", "1 h 20 min", "25 h", "4 d"]
+            [
+                "40 ms",
+                "3.1 s",
+                "42 s",
+                "2 min",
+                "1 h 20 min",
+                "25 h",
+                "4 d"
+            ]
         );
         assert_eq!(ago(100.0, 103.7), "3 s ago");
         assert_eq!(ago(200.0, 100.0), "in 1 min");
