@@ -44,7 +44,7 @@ pub struct PoolOptions {
     pub timeouts: Timeouts,
     /// When a session that ended is started again.
     pub restart: Restart,
-    /// Delays before restarts of a session, and between its attempts to reach the hub.
+    /// Delays before restarts of a session.
     pub backoff: BackoffPolicy,
     /// Restarts of its sessions, all together, that it bears before they are all stopped for a while.
     pub intensity: Intensity,

@@ -64,12 +64,17 @@ impl Batch {
             self.dropped += text.len();
             return;
         }
+        self.mark_dropped();
+        self.text.push_str(text);
+    }
+
+    /// Says where text is missing. To be called at the end as well.
+    fn mark_dropped(&mut self) {
         if self.dropped > 0 {
             let mark = format!("\n[kirosu: {} bytes were dropped]\n", self.dropped);
             self.text.push_str(&mark);
             self.dropped = 0;
         }
-        self.text.push_str(text);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -130,7 +135,10 @@ pub(super) async fn pump(mut events: EventStream, line: Line, lease: HeldLease, 
                         due = due.or_else(|| Some(Instant::now() + BATCH_TIME));
                     }
                 }
-                None => open = false,
+                None => {
+                    open = false;
+                    batch.mark_dropped();
+                }
             },
             goes_on = &mut sending, if busy => {
                 busy = false;
@@ -190,5 +198,50 @@ async fn send(line: Line, ask: OutputAsk) -> bool {
             Err(CallError::BadAnswer { .. }) => return true,
             Err(_) => sleep(RESEND_PAUSE).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(batch: &mut Batch) -> Vec<String> {
+        let mut pieces = Vec::new();
+        while !batch.is_empty() {
+            pieces.push(batch.take());
+        }
+        pieces
+    }
+
+    #[test]
+    fn pieces_are_bounded_and_cut_between_characters() {
+        let text = "wörter ".repeat(5000);
+        let mut batch = Batch::new(usize::MAX);
+        batch.push(&text);
+        let pieces = all(&mut batch);
+        assert!(pieces.len() > 1 && pieces.iter().all(|p| p.len() <= BATCH_BYTES));
+        assert_eq!(pieces.concat(), text);
+    }
+
+    #[test]
+    fn what_finds_no_room_leaves_a_mark() {
+        let mut batch = Batch::new(usize::MAX);
+        batch.push(&"a".repeat(KEPT_BYTES));
+        batch.push("bb");
+        batch.push("ccc");
+        batch.take();
+        batch.push("d");
+        let rest = all(&mut batch).concat();
+        assert!(rest.ends_with("a\n[kirosu: 5 bytes were dropped]\nd"));
+    }
+
+    #[test]
+    fn output_beyond_the_limit_is_cut_once() {
+        let mut batch = Batch::new(4);
+        batch.push("abö");
+        batch.push("öx");
+        batch.push("y");
+        let shown = all(&mut batch).concat();
+        assert_eq!(shown, "abö\n[kirosu: output beyond 4 bytes is not shown]\n");
     }
 }

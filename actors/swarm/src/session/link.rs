@@ -19,24 +19,31 @@ const QUEUE: usize = 32;
 /// Longest wait for an answer, beyond what the request is parked for.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
+/// Pauses between attempts to reach the hub.
+const ATTEMPTS: BackoffPolicy = BackoffPolicy {
+    initial: Duration::from_millis(50),
+    max: Duration::from_secs(5),
+    factor: 2.0,
+    jitter: 0.3,
+    healthy_after: Duration::ZERO,
+};
+
 /// Who speaks, and to whom.
 pub(crate) struct Introduction {
     pub(crate) endpoint: Endpoint,
     pub(crate) key: Option<String>,
     pub(crate) session_id: String,
     pub(crate) name: String,
-    pub(crate) backoff: BackoffPolicy,
 }
 
 impl Introduction {
     /// A client of one connection, which makes a new incarnation known.
     pub(crate) fn first(&self) -> Client {
-        let policy = self.backoff;
         let asked = AtomicBool::new(false);
         let delays: Delays = Arc::new(move || {
             // Asked for at the start, and again as soon as the connection stands.
             match asked.swap(true, Ordering::Relaxed) {
-                false => Box::new(policy.delays()),
+                false => Box::new(ATTEMPTS.delays()),
                 true => Box::new(std::iter::empty()),
             }
         });
@@ -45,8 +52,7 @@ impl Introduction {
 
     /// A client that resumes the session for as long as it lives.
     pub(crate) fn again(&self) -> Client {
-        let policy = self.backoff;
-        self.client(true, Arc::new(move || Box::new(policy.delays())))
+        self.client(true, Arc::new(|| Box::new(ATTEMPTS.delays())))
     }
 
     fn client(&self, resume: bool, delays: Delays) -> Client {

@@ -10,8 +10,8 @@ use crate::pool::health::Health;
 
 /// One piece of news.
 pub(super) enum Signal {
-    /// The line's state; `resuming` tells the first line of an incarnation from its successor.
-    Link { resuming: bool, state: State },
+    /// The state of the line of this number.
+    Link { number: u32, state: State },
     /// The hub says something unasked.
     Notice(Notice),
     /// Whether the pool takes tasks.
@@ -21,8 +21,8 @@ pub(super) enum Signal {
 }
 
 /// The states of a line, the present one first. Ends with the client.
-pub(super) fn link(client: &Client, resuming: bool) -> impl Stream<Item = Signal> + use<> {
-    values(client.state()).map(move |state| Signal::Link { resuming, state })
+pub(super) fn link(client: &Client, number: u32) -> impl Stream<Item = Signal> + use<> {
+    values(client.state()).map(move |state| Signal::Link { number, state })
 }
 
 /// The hub's notices. Ends with the client.

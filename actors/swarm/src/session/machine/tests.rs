@@ -1,6 +1,7 @@
 //! The machine's rules, one by one.
 
-use kirosu_protocol::verbs::ack::AckStatus;
+use kirosu_protocol::task::FailureClass;
+use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use serde_json::json;
 
 use super::*;

@@ -1,0 +1,84 @@
+//! What a session asks of the hub, and what it tells it, while its machine waits.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use kirosu_protocol::client::CallError;
+use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::verbs::lease::LeaseAsk;
+
+use crate::session::machine::{Event, Report, Told};
+use crate::session::{REFUSED, Session, calls};
+use crate::workspace;
+
+/// Pause after a lease without an answer; the client itself waits for the connection.
+const SHORT_PAUSE: Duration = Duration::from_millis(100);
+
+impl Session {
+    pub(super) fn lease(&mut self, ctx: &mut Context<Self>) {
+        let Some(line) = &self.line else { return };
+        let ask = calls::lease_ask(&self.pool.options(), &self.worker_id);
+        let client = line.client();
+        let asked = async move {
+            let outcome = client.request::<LeaseAsk>(&ask).await;
+            if let Err(CallError::Timeout { .. }) = outcome {
+                client.reconnect();
+            }
+            outcome
+        };
+        ctx.spawn(asked.into_actor(self).map(|outcome, session, ctx| {
+            let event = match outcome {
+                Ok(answer) => {
+                    session.refused.reset();
+                    session.refusal = None;
+                    Event::Leased(answer.tasks)
+                }
+                Err(error) => session.lease_failed(&error),
+            };
+            session.on(event, ctx);
+        }));
+    }
+
+    fn lease_failed(&mut self, error: &CallError) -> Event {
+        let said = error.refusal().map(|refusal| refusal.message.clone());
+        self.pause = match &said {
+            Some(_) => self.refused.next().unwrap_or(REFUSED.max),
+            None => SHORT_PAUSE,
+        };
+        match said {
+            Some(why) if self.refusal.as_ref() != Some(&why) => {
+                tracing::warn!(session = %self.who.session_id, "the hub gives no lease: {why}; asking again");
+                self.refusal = Some(why);
+            }
+            Some(_) => {}
+            None => {
+                tracing::debug!(session = %self.who.session_id, %error, "a lease has no answer");
+            }
+        }
+        Event::LeaseFailed
+    }
+
+    pub(super) fn report(&mut self, lease: HeldLease, report: Report, ctx: &mut Context<Self>) {
+        let Some(line) = &self.line else { return };
+        let told = calls::tell(line.client(), lease, report);
+        ctx.spawn(
+            told.into_actor(self)
+                .map(move |(told, done), session, ctx| {
+                    if told != Told::Unknown {
+                        session.retells.reset();
+                    }
+                    if done && told == Told::Answered {
+                        session.discard();
+                    }
+                    session.on(Event::Told(lease, told), ctx);
+                }),
+        );
+    }
+
+    /// The hub has the result: the folder that was made for the task is of no more use.
+    fn discard(&mut self) {
+        if let Some(place) = self.place.take().filter(|place| place.made.is_some()) {
+            tokio::task::spawn_blocking(move || workspace::discard(&place));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Reports that the machine makes itself.
+
+use std::time::Duration;
+
+use kirosu_protocol::task::{FailureClass, Task};
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::hello::HeldLease;
+
+use super::{Action, Report};
+
+pub(super) const LEAVING: &str = "the session is stopping";
+pub(super) const NOT_READY: &str = "the pool takes no tasks now";
+
+pub(super) fn give_back(reason: &str) -> Report {
+    Report::Release {
+        reason: reason.to_owned(),
+        delay: Duration::ZERO,
+    }
+}
+
+pub(super) fn held(task: &Task) -> HeldLease {
+    HeldLease {
+        task_id: task.task_id,
+        fence: task.fence,
+    }
+}
+
+pub(super) fn release(leases: Vec<HeldLease>) -> Vec<Action> {
+    leases.into_iter().map(Action::ReleaseStray).collect()
+}
+
+/// A report that the hub can take in place of one that it cannot: the run's failure, with the reason. None for what is
+/// a failure already, so that this happens once.
+pub(super) fn substitute(report: &Report, lease: HeldLease, why: &str) -> Option<Report> {
+    match report {
+        Report::Ack(ack) if ack.result.is_some() => {
+            let why = format!("the run ended well, but the hub does not take its result: {why}");
+            let class = FailureClass::ProviderError;
+            let mut failed = Ack::failed(lease.task_id, Some(lease.fence), class, why);
+            failed.usage.clone_from(&ack.usage);
+            Some(Report::Ack(Box::new(failed)))
+        }
+        _ => None,
+    }
+}

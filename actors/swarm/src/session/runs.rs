@@ -1,0 +1,100 @@
+//! The session's side of a run: started as an invocation, kept alive at the hub, ended before its time.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use kirosu_protocol::task::{FailureClass, Task};
+use kirosu_protocol::verbs::hello::HeldLease;
+use tokio::sync::oneshot;
+
+use crate::invocation::{Ended, Invocation, Work, report};
+use crate::session::machine::{Cause, End, Event};
+use crate::session::{Run, Session, calls};
+
+impl Session {
+    pub(super) fn start(&mut self, task: Task, ctx: &mut Context<Self>) {
+        let lease = HeldLease {
+            task_id: task.task_id,
+            fence: task.fence,
+        };
+        let Some(line) = self.line.clone() else {
+            return;
+        };
+        tracing::debug!(session = %self.who.session_id, task = lease.task_id, fence = lease.fence, "runs");
+        let (leash, held) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
+        let mut work = Some(Work {
+            pool: self.pool.clone(),
+            session: self.index,
+            task,
+            line,
+            leash: held,
+            ended,
+        });
+        let name = format!("{}.{}", lease.task_id, lease.fence);
+        let spawned = self
+            .pool
+            .invocations
+            .spawn(name, move |child| Invocation::new(child, work.take()));
+        let every = (self.pool.options().lease / 3).max(Duration::from_millis(100));
+        let beats = ctx.run_interval(every, |session, ctx| session.on(Event::BeatDue, ctx));
+        self.place = None;
+        self.run = Some(Run {
+            lease,
+            leash: Some(leash),
+            beats,
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(session = %self.who.session_id, task = lease.task_id, %error, "the run was not started; its lease goes back");
+        }
+        let not_started = spawned.is_err();
+        ctx.spawn(end.into_actor(self).map(move |ended, session, ctx| {
+            let end = match ended {
+                Ok(Ended { end, place }) => {
+                    session.place = place;
+                    end
+                }
+                Err(_) if not_started => report::give_back("the pool starts no runs now"),
+                Err(_) => {
+                    let why = "the invocation crashed; see the hub's or agent's log";
+                    report::fail(lease, FailureClass::Crashed, why)
+                }
+            };
+            session.ended(lease, end, ctx);
+        }));
+    }
+
+    fn ended(&mut self, lease: HeldLease, end: End, ctx: &mut Context<Self>) {
+        self.child.handled();
+        self.on(Event::Ended(lease, end), ctx);
+    }
+
+    pub(super) fn cancel(&mut self, cause: Cause) {
+        let Some(run) = &mut self.run else { return };
+        let HeldLease { task_id, fence } = run.lease;
+        let why = match cause {
+            Cause::Asked => "somebody asked for it",
+            Cause::Lost => "its lease is another's",
+            Cause::Drain => "the session stops and the drain is over",
+        };
+        tracing::info!(task_id, fence, "the run is ended: {why}");
+        if let Some(leash) = run.leash.take() {
+            let _ = leash.send(());
+        }
+    }
+
+    pub(super) fn drop_run(&mut self, ctx: &mut Context<Self>) {
+        if let Some(run) = self.run.take() {
+            ctx.cancel_future(run.beats);
+        }
+    }
+
+    pub(super) fn beat(&mut self, lease: HeldLease, ctx: &mut Context<Self>) {
+        let Some(line) = &self.line else { return };
+        let beat = calls::beat(line.client(), lease, self.pool.options().lease);
+        ctx.spawn(
+            beat.into_actor(self)
+                .map(move |pulse, session, ctx| session.on(Event::Beat(lease, pulse), ctx)),
+        );
+    }
+}
