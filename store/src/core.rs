@@ -4,6 +4,7 @@
 //! deadlines in step. Nothing here is ahead of the file when an answer leaves: after a failure the whole value is thrown
 //! away and loaded anew.
 
+use crate::command::holder::KeptOutput;
 use crate::command::ParkId;
 use crate::counters::Counters;
 use crate::heads::Place;
@@ -68,7 +69,7 @@ pub(crate) struct Core {
     pub parked: Parked,
     pub due: Due,
     /// Bytes of output per live attempt.
-    pub outputs: HashMap<(TaskId, Fence), u64>,
+    pub outputs: HashMap<(TaskId, Fence), KeptOutput>,
     /// The id the next task gets.
     pub next_id: TaskId,
     /// Where pruning goes on, per final status.

@@ -65,6 +65,7 @@ mod rules;
 mod sql;
 mod store;
 mod task;
+mod wal;
 
 pub use command::{Command, ParkId};
 pub use engine::Engine;

@@ -9,6 +9,7 @@ use crate::recover::{Failure, parked_before};
 use crate::row::TaskRow;
 use crate::sql;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
+use crate::wal;
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection;
 use kirosu_protocol::{Error, Fence, Stats, Status, TaskId};
@@ -225,7 +226,7 @@ impl Store {
 
     /// The write-ahead log's present size in bytes.
     pub fn wal_bytes(&self) -> u64 {
-        std::fs::metadata(lock::beside(&self.options.path, "-wal")).map_or(0, |meta| meta.len())
+        wal::bytes(&self.options.path)
     }
 
     /// Moves the write-ahead log into the file and cuts it back as far as readers allow. For idle moments;

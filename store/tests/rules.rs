@@ -477,7 +477,7 @@ fn output_progress_and_usage_are_kept_and_output_is_cut_with_a_mark() {
     let output = |chunk, text: &str, fence| Command::Output {
         task: id,
         fence,
-        chunk,
+        chunk: Some(chunk),
         text: text.into(),
     };
     b.batch(vec![

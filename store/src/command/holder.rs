@@ -4,9 +4,16 @@ use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
 use crate::sql;
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
-use crate::sql::cold::{InsertOutput, PutProgress, SelectOutputBytes};
+use crate::sql::cold::{InsertOutput, PutProgress, SelectOutputKept};
 use kirosu_protocol::{EventKind, Fence, TaskId};
 use serde_json::Value;
+
+/// How much of a running attempt's output is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct KeptOutput {
+    bytes: u64,
+    next_chunk: u64,
+}
 
 impl Core {
     /// Extends a lease.
@@ -50,42 +57,32 @@ impl Core {
         &mut self,
         task: TaskId,
         fence: Fence,
-        chunk: u64,
+        chunk: Option<u64>,
         text: &str,
     ) -> Reply<Outcome> {
         self.held("store output of", task, fence)?;
         let limit = self.options.output_limit_bytes;
-        let kept = match self.outputs.get(&(task, fence)) {
-            Some(kept) => *kept,
-            None => sql::first::<i64, _>(
-                &mut self.conn,
-                SelectOutputBytes {
-                    task_id: task,
-                    fence,
-                },
-            )?
-            .unwrap_or(0) as u64,
-        };
-        if kept >= limit {
-            self.outputs.insert((task, fence), kept);
+        let mut kept = self.kept_output(task, fence)?;
+        if kept.bytes >= limit {
             return Ok(Outcome::Ok);
         }
-        let (stored, cut) = cut_to(text, limit - kept, limit);
-        let chunk_number = i64::try_from(chunk).unwrap_or(i64::MAX);
+        let chunk = chunk.unwrap_or(kept.next_chunk);
+        let (stored, cut) = cut_to(text, limit - kept.bytes, limit);
         let written = self.write(InsertOutput {
             task_id: task,
             fence,
-            chunk: chunk_number,
+            chunk: i64::try_from(chunk).unwrap_or(i64::MAX),
             text: &stored,
         })?;
         if written == 0 {
             return Ok(Outcome::Ok);
         }
-        let kept = if cut {
+        kept.bytes = if cut {
             limit
         } else {
-            kept + stored.len() as u64
+            kept.bytes + stored.len() as u64
         };
+        kept.next_chunk = kept.next_chunk.max(chunk.saturating_add(1));
         self.outputs.insert((task, fence), kept);
         self.changes.push(EventKind::Output {
             task_id: task,
@@ -94,6 +91,24 @@ impl Core {
             text: stored,
         });
         Ok(Outcome::Ok)
+    }
+
+    /// How much of an attempt's output is kept.
+    fn kept_output(&mut self, task: TaskId, fence: Fence) -> Reply<KeptOutput> {
+        if let Some(kept) = self.outputs.get(&(task, fence)) {
+            return Ok(*kept);
+        }
+        let statement = SelectOutputKept {
+            task_id: task,
+            fence,
+        };
+        let (bytes, next): (i64, i64) = sql::first(&mut self.conn, statement)?.unwrap_or((0, 0));
+        let kept = KeptOutput {
+            bytes: bytes as u64,
+            next_chunk: next as u64,
+        };
+        self.outputs.insert((task, fence), kept);
+        Ok(kept)
     }
 
     /// Gives a lease back; sent twice, it is fine.

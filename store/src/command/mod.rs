@@ -6,7 +6,7 @@ mod cancel;
 mod due;
 mod enqueue;
 mod finish;
-mod holder;
+pub(crate) mod holder;
 mod lease;
 mod lost;
 mod pause;
@@ -73,8 +73,8 @@ pub enum Command {
         task: TaskId,
         /// The lease's fence.
         fence: Fence,
-        /// The chunk's number within the attempt, from 0.
-        chunk: u64,
+        /// The chunk's number within the attempt, from 0; none: the next.
+        chunk: Option<u64>,
         /// The text.
         text: String,
     },

@@ -39,9 +39,9 @@ statement! {
 }
 
 statement! {
-    /// How many bytes of output an attempt has.
-    SelectOutputBytes { task_id: i64 => BigInt, fence: i64 => BigInt }
-    "SELECT coalesce(sum(octet_length(text)), 0) FROM output WHERE task_id = ? AND fence = ?"
+    /// How many bytes of output an attempt has, and the number after its last chunk.
+    SelectOutputKept { task_id: i64 => BigInt, fence: i64 => BigInt }
+    "SELECT coalesce(sum(octet_length(text)), 0), coalesce(max(chunk) + 1, 0) FROM output WHERE task_id = ? AND fence = ?"
 }
 
 statement! {

@@ -44,7 +44,7 @@ impl Connection {
                         Command::Output {
                             task: ask.task_id,
                             fence,
-                            chunk: ask.chunk.unwrap_or(0),
+                            chunk: ask.chunk,
                             text: ask.text,
                         },
                     )
@@ -165,6 +165,9 @@ impl Connection {
     }
 
     fn list(&mut self, tag: Tag, ask: ListAsk, ctx: &mut Context<Self>) {
+        if ask.parent_id.is_some() {
+            return self.refuse(tag, unsupported("`parent_id` of list"));
+        }
         let status = match ask.status {
             ListStatus::Any => None,
             ListStatus::Is(status) => Some(status),

@@ -148,9 +148,8 @@ impl Writer {
         };
         let (began, size) = (Instant::now(), batch.len() as u64);
         let applied = store.apply(now_ms, batch);
-        let wal_bytes = store.wal_bytes();
         let deadline = store.next_deadline();
-        self.measure(began, size, wal_bytes);
+        self.measure(began, size);
         match applied {
             Ok(applied) => self.answer(debts, parks, held, applied),
             Err(error) => {
@@ -166,12 +165,11 @@ impl Writer {
         }
     }
 
-    fn measure(&mut self, began: Instant, size: u64, wal_bytes: u64) {
+    fn measure(&mut self, began: Instant, size: u64) {
         self.metrics.commits += 1;
         self.metrics.commands += size;
         self.metrics.largest_commit = self.metrics.largest_commit.max(size);
         self.metrics.commit_us += u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.metrics.wal_bytes = wal_bytes;
     }
 
     /// While draining no lease is handed out: its command becomes a cheap question, and the request is answered with
@@ -394,7 +392,8 @@ impl Handler<GetMetrics> for Writer {
     type Result = WriterMetrics;
 
     fn handle(&mut self, _: GetMetrics, _: &mut Self::Context) -> WriterMetrics {
-        self.metrics
+        let wal_bytes = self.store.as_ref().map_or(0, Store::wal_bytes);
+        WriterMetrics { wal_bytes, ..self.metrics }
     }
 }
 
