@@ -17,6 +17,7 @@ mod each;
 mod events;
 mod failure;
 mod globals;
+mod help;
 mod log;
 mod show;
 
@@ -48,7 +49,7 @@ mod wait;
 mod watch;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use connect::Context;
 use failure::Failure;
 use globals::Globals;
@@ -66,6 +67,7 @@ Examples:
   git diff | kirosu enqueue - --system \"Review this diff\"
   kirosu status
   kirosu tree                               who runs, who was restarted, and why
+  kirosu enqueue --help                     flags and examples of a command
 
 Exit codes:
   0  done                          4    a wait ran out of time
@@ -131,7 +133,8 @@ enum Verb {
 /// Reads the command line, does what it says, and tells how it went.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let cli = match Cli::try_parse_from(&args) {
+    let parsed = help::command().try_get_matches_from(&args);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return refused(&error, args.iter().any(|arg| arg == "--json")),
     };

@@ -9,13 +9,13 @@ use kirosu_protocol::verbs::shutdown::ShutdownAsk;
 const EXAMPLES: &str = "\
 Examples:
   kirosu shutdown                           running tasks get shutdown.drain to finish
-  kirosu shutdown --wait                    until the hub has gone";
+  kirosu shutdown --wait                    until it serves no more";
 
 /// Stops the hub in good order
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Until it has gone
+    /// Until it serves no more
     #[arg(long)]
     wait: bool,
 }
@@ -36,7 +36,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     }
     match (screen.json, args.wait) {
         (true, _) => screen.json(&answer)?,
-        (false, true) => screen.print("the hub has stopped")?,
+        (false, true) => screen.print("the hub has stopped serving")?,
         (false, false) => screen.print("the hub is stopping")?,
     }
     Ok(0)

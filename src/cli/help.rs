@@ -1,0 +1,84 @@
+//! `kirosu --help`: the verbs in groups, which clap itself cannot show.
+
+use super::Cli;
+use clap::builder::styling::Style;
+use clap::{Command, CommandFactory};
+
+/// Every visible verb, under what it is for.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Run it", &["up", "hub", "agent", "demo"]),
+    (
+        "Tasks",
+        &[
+            "enqueue", "status", "list", "get", "wait", "logs", "cancel", "retry", "approve",
+            "reject",
+        ],
+    ),
+    ("Look inside", &["tree", "watch", "agents", "pool", "stats"]),
+    ("Steer", &["pause", "resume", "drain", "shutdown"]),
+    ("Set up", &["config", "completions"]),
+];
+
+const TEMPLATE: &str =
+    "{about-with-newline}\n{usage-heading} {usage}\n{before-help}\n{all-args}{after-help}";
+
+/// The command line, with this help.
+pub fn command() -> Command {
+    let command = Cli::command();
+    // Rendered from a copy that hides its verbs, as they stand in their groups already.
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    let bare = names.iter().fold(command.clone(), |bare, name| {
+        bare.mut_subcommand(name, |verb| verb.hide(true))
+    });
+    let help = bare
+        .override_usage("kirosu [OPTIONS] <COMMAND>")
+        .before_help(groups(&command).trim_end().to_owned())
+        .help_template(TEMPLATE)
+        .render_help();
+    command.override_help(help)
+}
+
+fn groups(command: &Command) -> String {
+    let (heading, name) = (Style::new().bold().underline(), Style::new().bold());
+    let wide = GROUPS
+        .iter()
+        .flat_map(|(_, verbs)| verbs.iter())
+        .map(|verb| verb.len())
+        .max();
+    let wide = wide.unwrap_or(0);
+    let mut text = String::new();
+    for (group, verbs) in GROUPS {
+        text.push_str(&format!("\n{heading}{group}:{heading:#}\n"));
+        for verb in verbs {
+            let about = command.find_subcommand(verb).and_then(Command::get_about);
+            let about = about.map(ToString::to_string).unwrap_or_default();
+            text.push_str(&format!("  {name}{verb:wide$}{name:#}  {about}\n"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_visible_verb_stands_in_a_group() {
+        let visible = Cli::command();
+        let mut visible: Vec<&str> = visible
+            .get_subcommands()
+            .filter(|verb| !verb.is_hide_set())
+            .map(Command::get_name)
+            .collect();
+        let mut grouped: Vec<&str> = GROUPS
+            .iter()
+            .flat_map(|(_, verbs)| verbs.iter().copied())
+            .collect();
+        visible.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(visible, grouped);
+    }
+}
