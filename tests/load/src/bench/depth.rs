@@ -46,7 +46,9 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
             cost,
         );
         if base > 0.0 {
-            row = row.beside(base_name.clone(), base).target(Target::RatioAtMost(1.3));
+            row = row
+                .beside(base_name.clone(), base)
+                .target(Target::RatioAtMost(1.3));
         } else {
             base = cost;
             base_name = format!("{behind} behind");

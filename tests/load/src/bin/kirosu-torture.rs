@@ -1,0 +1,136 @@
+//! `kirosu-torture`: kill -9 under load, again and again, then the checker.
+
+use clap::{Parser, ValueEnum};
+use kirosu_load::Fault;
+use kirosu_load::bench::folder_or_temp;
+use kirosu_load::torture::history::Event;
+use kirosu_load::torture::{Torture, Verdict, clients, up};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Kills a hub in the middle of its work and checks that nothing is lost, doubled or left behind
+///
+/// Starts the binary on a fresh file, lets producers and workers (or the hub's own pools) at it, kills it with SIGKILL at
+/// random points, starts it again, drains, ends it with SIGTERM, and compares what was seen with what the file holds.
+/// Exit code 1 when a promise was broken; the folder is kept then.
+#[derive(Debug, Parser)]
+#[command(
+    after_help = "Examples:\n  kirosu-torture\n  kirosu-torture --mode clients --tasks 2000 --kills 20 --seed 7"
+)]
+struct Args {
+    /// The binary to kill
+    #[arg(long, default_value = "target/release/kirosu")]
+    binary: PathBuf,
+    /// Who does the work
+    #[arg(long, value_enum, default_value_t = Mode::Both)]
+    mode: Mode,
+    /// Tasks to enqueue
+    #[arg(long, default_value_t = 10_000)]
+    tasks: u64,
+    /// Times the hub is killed
+    #[arg(long, default_value_t = 5)]
+    kills: u32,
+    /// Workers
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    workers: u32,
+    /// Decides when the hub is killed and what every speaker does [default: random, printed]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where the files lie [default: the system's temporary folder]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// A setting for the hub, as key=value; may be repeated
+    #[arg(long = "set")]
+    settings: Vec<String>,
+    /// Keeps the folder with database, log and histories in any case
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// This tool's own workers lease and ack over TCP
+    Clients,
+    /// The pools of `kirosu up`
+    Up,
+    /// One after the other
+    Both,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("kirosu-torture: {fault}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<bool, Fault> {
+    let binary = args.binary.canonicalize().map_err(|e| {
+        Fault::new(format!(
+            "cannot find {}: {e}; build it with `cargo build --release`",
+            args.binary.display()
+        ))
+    })?;
+    let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
+    println!("seed {seed}; {} tasks, {} kills", args.tasks, args.kills);
+    let mut clean = true;
+    for mode in [Mode::Clients, Mode::Up] {
+        if args.mode != Mode::Both && args.mode != mode {
+            continue;
+        }
+        let root = tempfile::Builder::new()
+            .prefix("kirosu-torture-")
+            .tempdir_in(folder_or_temp(args.dir.as_deref()))?;
+        let torture = Torture {
+            binary: binary.clone(),
+            folder: root.path().to_path_buf(),
+            tasks: args.tasks.max(1),
+            kills: args.kills,
+            workers: args.workers,
+            seed,
+            settings: args.settings.clone(),
+        };
+        let outcome = match mode {
+            Mode::Up => up::run(&torture).map(|verdict| (verdict, Vec::new())),
+            _ => clients::run(&torture),
+        };
+        let broken = !matches!(&outcome, Ok((verdict, _)) if verdict.violations.is_empty());
+        if broken || args.keep {
+            let kept = root.keep();
+            println!("kept {}", kept.display());
+            if let Ok((_, events)) = &outcome {
+                write_history(&kept, events)?;
+            }
+        }
+        let (verdict, _) = outcome?;
+        print(mode, &verdict);
+        clean &= verdict.violations.is_empty();
+    }
+    Ok(clean)
+}
+
+fn write_history(folder: &Path, events: &[Event]) -> Result<(), Fault> {
+    let file = std::fs::File::create(folder.join("history.jsonl"))?;
+    let mut file = std::io::BufWriter::new(file);
+    for event in events {
+        writeln!(file, "{}", event.json())?;
+    }
+    Ok(file.flush()?)
+}
+
+fn print(mode: Mode, verdict: &Verdict) {
+    println!("\nmode {}", format!("{mode:?}").to_lowercase());
+    for (what, count) in &verdict.counts {
+        println!("{count:>9}  {what}");
+    }
+    println!("{:>9}  broken promises", verdict.violations.len());
+    for sentence in verdict.violations.iter().take(50) {
+        println!("  BROKEN: {sentence}");
+    }
+}

@@ -1,0 +1,232 @@
+//! A checker that never complains proves nothing: each planted fault must be found, and a faultless history must pass.
+
+use super::*;
+use crate::torture::history::prompt_of;
+
+/// One task, enqueued as number 7, leased, acked.
+struct World {
+    events: Vec<Event>,
+    stored: Vec<Stored>,
+}
+
+fn event(begun: u64, outcome: Outcome, call: Call) -> Event {
+    Event {
+        speaker: 1,
+        begun,
+        ended: begun + 5,
+        wall_ms: begun as i64,
+        tries: 1,
+        call,
+        outcome,
+    }
+}
+
+fn enqueue(begun: u64, outcome: Outcome, numbers: &[u64], ids: &[u64]) -> Event {
+    let call = Call::Enqueue {
+        numbers: numbers.to_vec(),
+        keyed: false,
+        after: None,
+        ids: ids.to_vec(),
+    };
+    event(begun, outcome, call)
+}
+
+fn lease(begun: u64, fence: i64, until_ms: i64) -> Event {
+    let tasks = vec![Leased {
+        task: 1,
+        fence,
+        number: Some(7),
+        until_ms,
+    }];
+    let session = false;
+    event(begun, Outcome::Ok, Call::Lease { session, tasks })
+}
+
+fn ack(begun: u64, fence: i64, outcome: Outcome) -> Event {
+    let call = Call::Ack {
+        task: 1,
+        fence,
+        done: true,
+        result: format!("by {fence}"),
+    };
+    event(begun, outcome, call)
+}
+
+fn world() -> World {
+    World {
+        events: vec![
+            enqueue(0, Outcome::Ok, &[7], &[1]),
+            lease(10, 1, 100),
+            ack(20, 1, Outcome::Ok),
+        ],
+        stored: vec![Stored {
+            id: 1,
+            status: "done".into(),
+            fence: 1,
+            attempts: 1,
+            prompt: prompt_of(7),
+            result: Some("by 1".into()),
+            done_attempts: 1,
+            ..Stored::default()
+        }],
+    }
+}
+
+/// Asserts that the checker says exactly this (a part of each sentence, in order).
+fn finds(world: &World, parts: &[&str]) {
+    let found = check(&world.events, &world.stored).violations;
+    assert_eq!(found.len(), parts.len(), "{found:#?}");
+    for (sentence, part) in found.iter().zip(parts) {
+        assert!(sentence.contains(part), "{sentence:?} lacks {part:?}");
+    }
+}
+
+#[test]
+fn a_faultless_history_passes() {
+    finds(&world(), &[]);
+}
+
+#[test]
+fn an_answered_enqueue_that_is_gone_is_a_loss() {
+    let mut world = world();
+    world.events.push(enqueue(30, Outcome::Ok, &[8], &[2]));
+    finds(&world, &["holds it 0 times", "answered as task 2"]);
+}
+
+#[test]
+fn an_unknown_enqueue_may_be_there_once_but_not_twice() {
+    let mut world = world();
+    world.events[0] = enqueue(0, Outcome::Unknown, &[7], &[]);
+    world.events.push(enqueue(30, Outcome::Unknown, &[8], &[]));
+    finds(&world, &[]);
+    let mut twin = world.stored[0].clone();
+    twin.id = 2;
+    twin.status = "failed".into();
+    twin.done_attempts = 0;
+    world.stored.push(twin);
+    finds(&world, &["holds it 2 times"]);
+}
+
+#[test]
+fn a_batch_in_part_and_an_invented_task_are_found() {
+    let mut world = world();
+    world.events[0] = enqueue(0, Outcome::Unknown, &[7, 8], &[]);
+    finds(&world, &["in the file in part"]);
+    world.events[0] = enqueue(0, Outcome::Unknown, &[8], &[]);
+    finds(&world, &["nobody enqueued it"]);
+}
+
+#[test]
+fn a_fence_used_twice_or_going_back_is_found() {
+    let mut twice = world();
+    twice.events.push(lease(200, 1, 300));
+    finds(&twice, &["leased twice with fence 1"]);
+    let mut back = world();
+    back.events[1] = lease(10, 2, 100);
+    back.events[2] = ack(20, 2, Outcome::Ok);
+    back.events.push(lease(200, 1, 0));
+    back.stored[0].fence = 2;
+    back.stored[0].result = Some("by 2".into());
+    finds(&back, &["fence 2 was issued before fence 1"]);
+}
+
+#[test]
+fn a_stale_ack_that_was_taken_is_found() {
+    let mut world = world();
+    world.events.insert(2, lease(150, 2, 300));
+    world.events[3] = ack(160, 1, Outcome::Ok);
+    world.stored[0].fence = 2;
+    finds(
+        &world,
+        &[
+            "taken after fence 2 was issued",
+            "which nobody's accepted ack said",
+        ],
+    );
+}
+
+#[test]
+fn two_winners_and_a_result_of_the_loser_are_found() {
+    let mut world = world();
+    world.events.push(lease(150, 2, 300));
+    world.events.push(ack(160, 2, Outcome::Ok));
+    world.stored[0].fence = 2;
+    let found = check(&world.events, &world.stored).violations.join("\n");
+    assert!(found.contains("done was taken under fences"), "{found}");
+    assert!(
+        found.contains("the file says done with Some(\"by 1\")"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_refused_ack_that_changed_the_task_is_found() {
+    let mut world = world();
+    world.events[2] = ack(20, 1, Outcome::Refused(STALE));
+    finds(&world, &["which nobody's accepted ack said"]);
+}
+
+#[test]
+fn an_ack_cut_off_may_have_been_taken() {
+    let mut world = world();
+    world.events[2] = ack(20, 1, Outcome::Unknown);
+    finds(&world, &[]);
+}
+
+#[test]
+fn a_lease_under_a_live_lease_is_found_unless_it_was_given_back() {
+    let mut world = world();
+    world.events[1] = lease(10, 1, 1000);
+    world.events[2] = lease(50, 2, 1000);
+    world.events.push(ack(60, 2, Outcome::Ok));
+    world.stored[0].fence = 2;
+    world.stored[0].result = Some("by 2".into());
+    finds(&world, &["before the lease under fence 1 ran out"]);
+    let call = Call::Release { task: 1, fence: 1 };
+    world.events.push(event(30, Outcome::Unknown, call));
+    finds(&world, &[]);
+}
+
+#[test]
+fn a_dependent_that_ran_too_early_is_found() {
+    let mut world = world();
+    let call = Call::Enqueue {
+        numbers: vec![8],
+        keyed: true,
+        after: Some(1),
+        ids: vec![2],
+    };
+    world.events.push(event(6, Outcome::Ok, call));
+    let tasks = vec![Leased {
+        task: 2,
+        fence: 1,
+        number: Some(8),
+        until_ms: 100,
+    }];
+    let session = false;
+    world
+        .events
+        .push(event(8, Outcome::Ok, Call::Lease { session, tasks }));
+    world.stored.push(Stored {
+        id: 2,
+        status: "failed".into(),
+        fence: 1,
+        attempts: 1,
+        prompt: prompt_of(8),
+        ..Stored::default()
+    });
+    finds(&world, &["handed out before task 1 was done"]);
+}
+
+#[test]
+fn unfinished_tasks_and_attempts_beyond_the_limit_are_found() {
+    let mut world = world();
+    world.events.truncate(2);
+    let task = &mut world.stored[0];
+    (task.status, task.result, task.done_attempts) = ("leased".into(), None, 0);
+    (task.attempts, task.max_attempts) = (4, Some(3));
+    finds(
+        &world,
+        &["is leased, after draining", "4 attempts of at most"],
+    );
+}

@@ -1,0 +1,146 @@
+//! What every speaker writes down: each call, when it was begun and ended, and how.
+
+use serde_json::{Value, json};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How a call ended, as its speaker saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Answered with a result.
+    Ok,
+    /// Refused, with this code.
+    Refused(i64),
+    /// Cut off: it may have taken effect or not.
+    Unknown,
+}
+
+/// A task as it was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// Its id.
+    pub task: u64,
+    /// The lease's fence.
+    pub fence: i64,
+    /// Which task its prompt says it is; `None` when the prompt is not, byte for byte, one that was enqueued.
+    pub number: Option<u64>,
+    /// Unix milliseconds until which the lease holds.
+    pub until_ms: i64,
+}
+
+/// What was asked, with what its answer said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// One task, or several in one durable step.
+    Enqueue {
+        /// The tasks' numbers, ours.
+        numbers: Vec<u64>,
+        /// Whether each carried an idempotency key.
+        keyed: bool,
+        /// The task that must be done first, by the hub's id.
+        after: Option<u64>,
+        /// The hub's ids, where answered.
+        ids: Vec<u64>,
+    },
+    /// A lease.
+    Lease {
+        /// Whether it was taken under a session, which the hub may declare lost.
+        session: bool,
+        /// What was handed out.
+        tasks: Vec<Leased>,
+    },
+    /// An extension.
+    Heartbeat {
+        /// The task.
+        task: u64,
+        /// The lease's fence.
+        fence: i64,
+        /// Unix milliseconds until which it holds now; 0 where not answered.
+        until_ms: i64,
+    },
+    /// The end of a run.
+    Ack {
+        /// The task.
+        task: u64,
+        /// The lease's fence.
+        fence: i64,
+        /// Done, or failed.
+        done: bool,
+        /// The result, unlike any other ack's.
+        result: String,
+    },
+    /// A lease given back.
+    Release {
+        /// The task.
+        task: u64,
+        /// The lease's fence.
+        fence: i64,
+    },
+}
+
+/// One call. A call that was sent again until it was answered is one event, from the first sending to the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Who.
+    pub speaker: u32,
+    /// Nanoseconds since the start of the tool, before the first byte was sent.
+    pub begun: u64,
+    /// The same after the answer was read, or the connection broke.
+    pub ended: u64,
+    /// Unix milliseconds at the end, to compare with the hub's deadlines.
+    pub wall_ms: i64,
+    /// How often it was sent.
+    pub tries: u32,
+    /// What.
+    pub call: Call,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl Event {
+    /// As one JSON object, for people who look for the cause of a violation.
+    pub fn json(&self) -> Value {
+        json!({
+            "speaker": self.speaker, "begun_ns": self.begun, "ended_ns": self.ended, "wall_ms": self.wall_ms,
+            "tries": self.tries, "call": format!("{:?}", self.call), "outcome": format!("{:?}", self.outcome),
+        })
+    }
+}
+
+/// The clocks of all speakers.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Starts now.
+    pub fn start() -> Clock {
+        Clock {
+            start: Instant::now(),
+        }
+    }
+
+    /// Nanoseconds since the start.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Unix milliseconds.
+    pub fn wall_ms() -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let ms = since.unwrap_or(Duration::ZERO).as_millis();
+        i64::try_from(ms).unwrap_or(i64::MAX)
+    }
+}
+
+/// The prompt of task `number`: sizes differ, and all its bytes follow from the number.
+pub fn prompt_of(number: u64) -> String {
+    let size = 40 + (number.wrapping_mul(2_654_435_761) % 400) as usize;
+    crate::talk::prompt(number, size)
+}
+
+/// Which task a prompt is of, if it is one of ours and whole.
+pub fn number_of(prompt: &str) -> Option<u64> {
+    let number = prompt.strip_prefix("task ")?.get(..12)?.parse().ok()?;
+    (prompt_of(number) == prompt).then_some(number)
+}

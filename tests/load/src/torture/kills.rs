@@ -1,0 +1,80 @@
+//! When the hub is killed, and what its file looks like at that moment.
+
+use super::{Torture, Verdict};
+use crate::Fault;
+use crate::server::{Plan, Server};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// The progress at which each kill comes: anywhere between the first twentieth and the last tenth.
+pub fn points(torture: &Torture, rng: &mut fastrand::Rng) -> Vec<u64> {
+    let (from, to) = (torture.tasks / 20, torture.tasks * 9 / 10);
+    let mut points: Vec<u64> = (0..torture.kills).map(|_| rng.u64(from..=to)).collect();
+    points.sort_unstable();
+    points
+}
+
+/// Kills the hub at some instant of the next milliseconds, checks a copy of its file, and starts it again.
+pub fn kill_and_restart(
+    server: &mut Server,
+    plan: &Plan,
+    rng: &mut fastrand::Rng,
+    verdict: &mut Verdict,
+    after_kill: impl FnOnce(&mut Verdict) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    std::thread::sleep(Duration::from_micros(rng.u64(0..20_000)));
+    server.kill()?;
+    check_copy(plan, verdict)?;
+    after_kill(verdict)?;
+    *server = Server::hub(plan)?;
+    Ok(())
+}
+
+/// What the kill left must be whole for SQLite alone, before the hub has touched it.
+fn check_copy(plan: &Plan, verdict: &mut Verdict) -> Result<(), Fault> {
+    let copy = plan.folder.join("copy.db");
+    for suffix in ["", "-wal"] {
+        let from = format!("{}{suffix}", plan.database().display());
+        let to = format!("{}{suffix}", copy.display());
+        match std::fs::copy(&from, &to) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let _ = std::fs::remove_file(&to);
+            }
+            copied => drop(copied?),
+        }
+    }
+    let found = integrity(&copy)?;
+    if found != "ok" {
+        verdict.violation(format!("integrity_check after a kill says: {found}"));
+    }
+    Ok(())
+}
+
+/// What `PRAGMA integrity_check` says, by Python's SQLite.
+pub fn integrity(database: &Path) -> Result<String, Fault> {
+    let script = "import sqlite3,sys\n\
+                  for row in sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check'): print(row[0])";
+    python(script, database).map(|text| text.trim().to_owned())
+}
+
+/// Runs a Python script on a file and returns its output.
+pub fn python(script: &str, database: &Path) -> Result<String, Fault> {
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .arg(database)
+        .output()
+        .map_err(|e| {
+            Fault::new(format!(
+                "cannot run python3, which reads the file afterwards: {e}"
+            ))
+        })?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(Fault::new(format!(
+            "python3 could not read {}: {}",
+            database.display(),
+            String::from_utf8_lossy(&output.stderr)
+        ))),
+    }
+}

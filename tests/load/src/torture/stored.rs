@@ -1,0 +1,94 @@
+//! What the file holds in the end, read by Python's `sqlite3`: nothing of ours stands between the checker and the truth.
+
+use super::Verdict;
+use super::kills::{integrity, python};
+use crate::Fault;
+use serde_json::Value;
+use std::path::Path;
+
+const SCRIPT: &str = r"
+import json, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+def rows(query): return db.execute(query).fetchall()
+names = ['queued', 'blocked', 'scheduled', 'awaiting_approval', 'leased', 'done', 'failed', 'cancelled']
+states = dict(rows('select state, count(*) from task group by state'))
+print(json.dumps({
+  'tasks': rows('''select t.id, v.status, t.fence, t.attempts, t.max_attempts, i.prompt, i.idempotency_key, v.result,
+                   (select count(*) from attempt a where a.task_id = t.id and a.outcome = 'done')
+                   from task t join task_view v on v.id = t.id join task_input i on i.task_id = t.id'''),
+  'counted': {name: states.get(n, 0) for n, name in enumerate(names)},
+  'kept': dict(zip(names, rows('select ' + ','.join('coalesce(sum(%s), 0)' % n for n in names) + ' from lane')[0])),
+  'leased_without_deadline': rows('select count(*) from task where state = 4 and lease_until is null')[0][0],
+  'inputs_without_task': rows('select count(*) from task_input where task_id not in (select id from task)')[0][0],
+}))
+";
+
+/// A task as the file has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Its id.
+    pub id: u64,
+    /// Its state, by name.
+    pub status: String,
+    /// Its newest fence.
+    pub fence: i64,
+    /// Attempts that count.
+    pub attempts: i64,
+    /// The most it may have.
+    pub max_attempts: Option<i64>,
+    /// Its prompt.
+    pub prompt: String,
+    /// Its idempotency key.
+    pub key: Option<String>,
+    /// Its result.
+    pub result: Option<String>,
+    /// Attempts that ended as done.
+    pub done_attempts: u64,
+}
+
+impl Stored {
+    /// Whether it has ended.
+    pub fn is_final(&self) -> bool {
+        matches!(self.status.as_str(), "done" | "failed" | "cancelled")
+    }
+}
+
+/// The tasks, after the checks that need no history: integrity, counters, deadlines.
+pub fn read(database: &Path, verdict: &mut Verdict) -> Result<Vec<Stored>, Fault> {
+    let found = integrity(database)?;
+    if found != "ok" {
+        verdict.violation(format!("integrity_check of the final file says: {found}"));
+    }
+    let text = python(SCRIPT, database)?;
+    let facts: Value = serde_json::from_str(&text)
+        .map_err(|e| Fault::new(format!("python3 printed something else than JSON: {e}")))?;
+    if facts["counted"] != facts["kept"] {
+        verdict.violation(format!(
+            "counters differ from a real count: kept {}, counted {}",
+            facts["kept"], facts["counted"]
+        ));
+    }
+    for what in ["leased_without_deadline", "inputs_without_task"] {
+        match facts[what].as_u64() {
+            Some(0) => {}
+            count => verdict.violation(format!("rows {}: {count:?}", what.replace('_', " "))),
+        }
+    }
+    let tasks = facts["tasks"].as_array().into_iter().flatten();
+    Ok(tasks.map(stored).collect())
+}
+
+fn stored(row: &Value) -> Stored {
+    let text = |at: usize| row[at].as_str().map(str::to_owned);
+    Stored {
+        id: row[0].as_u64().unwrap_or(0),
+        status: text(1).unwrap_or_default(),
+        fence: row[2].as_i64().unwrap_or(-1),
+        attempts: row[3].as_i64().unwrap_or(-1),
+        max_attempts: row[4].as_i64(),
+        prompt: text(5).unwrap_or_default(),
+        key: text(6),
+        result: text(7),
+        done_attempts: row[8].as_u64().unwrap_or(0),
+    }
+}
