@@ -95,6 +95,24 @@ impl<T: Talk> Pump<T> {
         Ok(())
     }
 
+    /// Starts all conversations and lets them run until the last has ended of itself.
+    pub fn run_to_end(&mut self) -> Result<Pumped, Fault> {
+        let (before, begun) = (self.cycles(), Instant::now());
+        self.start()?;
+        while self.lines.iter().any(|line| line.awaited > 0) {
+            self.turn()?;
+        }
+        Ok(Pumped {
+            cycles: self.cycles() - before,
+            elapsed: begun.elapsed(),
+        })
+    }
+
+    /// The conversations, to be told what comes next between two runs.
+    pub fn talks(&mut self) -> impl Iterator<Item = &mut T> {
+        self.lines.iter_mut().map(|line| &mut line.talk)
+    }
+
     fn start(&mut self) -> Result<(), Fault> {
         for line in &mut self.lines {
             line.ask(&mut self.out)?;

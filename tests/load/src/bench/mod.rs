@@ -7,6 +7,7 @@ mod memory;
 mod prompt_size;
 mod report;
 mod start_up;
+mod verbs;
 
 pub use report::{Report, Row, Target};
 
@@ -16,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every measurement by its name, in the order they run.
-pub const NAMES: [&str; 9] = [
-    "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt",
+pub const NAMES: [&str; 10] = [
+    "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt", "verbs",
 ];
 
 /// What is measured, and how thoroughly.
@@ -51,6 +52,7 @@ impl Bench {
             "memory" => memory::measure(self, report),
             "start" => start_up::measure(self, report),
             "prompt" => prompt_size::measure(self, report),
+            "verbs" => verbs::measure(self, report),
             _ => Err(Fault::new(format!(
                 "no measurement is called {name:?}; there are {}",
                 NAMES.join(", ")

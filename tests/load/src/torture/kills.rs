@@ -25,8 +25,8 @@ pub fn kill_and_restart(
 ) -> Result<(), Fault> {
     std::thread::sleep(Duration::from_micros(rng.u64(0..20_000)));
     server.kill()?;
-    check_copy(plan, verdict)?;
     after_kill(verdict)?;
+    check_copy(plan, verdict)?;
     *server = Server::hub(plan)?;
     Ok(())
 }

@@ -55,7 +55,7 @@ pub fn run(torture: &Torture) -> Result<Verdict, Fault> {
 fn plan(torture: &Torture, marker: &str, runs: &Path) -> Result<Plan, Fault> {
     let config = torture.folder.join("torture.toml");
     let script = format!(
-        "read -r line; echo \"$line\" >> {}; sleep 300 & echo \"ran $line\"",
+        "IFS= read -r line; echo \"$line\" >> {}; sleep 300 & echo \"ran $line\"",
         shell_word(runs)?
     );
     std::fs::write(&config, settings(torture, &script))?;
