@@ -20,7 +20,7 @@ pub struct Args {}
 
 /// Prints them.
 pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
-    let answer = context.connect().await?.read(&AgentsAsk {}).await?;
+    let answer = context.connect().await?.insist(&AgentsAsk {}).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;

@@ -65,8 +65,8 @@ impl Hub {
         Ok(self.client.request(params).await?)
     }
 
-    /// Sends a request that changes nothing, and again when the connection broke before the answer.
-    pub async fn read<V: Verb>(&self, params: &V) -> Result<V::Answer, Failure> {
+    /// Sends a request that may take effect twice without harm, and again when the connection broke before the answer.
+    pub async fn insist<V: Verb>(&self, params: &V) -> Result<V::Answer, Failure> {
         loop {
             match self.client.request(params).await {
                 Err(broken @ CallError::Disconnected { .. }) => self.returned(broken).await?,

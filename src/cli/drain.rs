@@ -69,7 +69,7 @@ async fn until_idle(
         ));
         events.next().await?;
         // Sent again, it tells how many are left, and is as good after a restart of the hub.
-        answer = hub.read(&DrainAsk {}).await?;
+        answer = hub.insist(&DrainAsk {}).await?;
     }
     spinner.finish_and_clear();
     Ok(answer)

@@ -38,7 +38,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         task_id: args.task_id,
         output: args.output,
     };
-    let answer = context.connect().await?.read(&ask).await?;
+    let answer = context.connect().await?.insist(&ask).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;

@@ -20,7 +20,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 ];
 
 const TEMPLATE: &str =
-    "{about-with-newline}\n{usage-heading} {usage}\n{before-help}\n{all-args}{after-help}";
+    "{about-with-newline}\n{usage-heading} {usage}\n{before-help}{all-args}{after-help}";
 
 /// The command line, with this help.
 pub fn command() -> Command {

@@ -66,7 +66,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         parent_id: args.parent,
         before: args.before,
     };
-    let mut answer = hub.read(&ask).await?;
+    let mut answer = hub.insist(&ask).await?;
     // In a pipe each page goes out as it comes; only a table needs all of them to be aligned.
     let stream = args.all && !context.screen.json && context.screen.width.is_none();
     let mut streamed = false;
@@ -77,7 +77,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             streamed = true;
         }
         ask.before = Some(next);
-        let page = hub.read(&ask).await?;
+        let page = hub.insist(&ask).await?;
         answer.tasks.extend(page.tasks);
         (answer.next, answer.stats) = (page.next, page.stats);
     }

@@ -137,7 +137,7 @@ impl Reader {
     /// Reads the output from the hub and prints what is new.
     async fn catch_up(&mut self, hub: &Hub) -> Result<GetAnswer, Failure> {
         let answer = hub
-            .read(&GetAsk {
+            .insist(&GetAsk {
                 task_id: self.task_id,
                 output: true,
             })

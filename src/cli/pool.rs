@@ -41,7 +41,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
     let answer = match &args.what {
-        What::List => hub.read(&PoolsAsk::default()).await?,
+        What::List => hub.insist(&PoolsAsk::default()).await?,
         What::Resize { name, size } => {
             let resize = Resize {
                 pool: name.clone(),

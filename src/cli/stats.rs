@@ -18,7 +18,7 @@ pub struct Args {}
 
 /// Prints them.
 pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
-    let answer = context.connect().await?.read(&StatsAsk {}).await?;
+    let answer = context.connect().await?.insist(&StatsAsk {}).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;

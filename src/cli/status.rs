@@ -32,7 +32,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         limit: (args.limit > 0).then_some(args.limit),
         ..ListAsk::default()
     };
-    let answer = context.connect().await?.read(&ask).await?;
+    let answer = context.connect().await?.insist(&ask).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;

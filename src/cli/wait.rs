@@ -63,7 +63,7 @@ pub async fn for_tasks(
     loop {
         let left = until.left().min(longest);
         ask.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let answer = hub.read(&ask).await?;
+        let answer = hub.insist(&ask).await?;
         if answer.finished || until.left().is_zero() {
             return Ok(answer);
         }

@@ -36,7 +36,7 @@ pub async fn run(
         match sent {
             Ok(more) => ids.extend(more),
             Err(failure) => {
-                bar.abandon();
+                bar.finish_and_clear();
                 broke_off(&ids, step, context)?;
                 return Err(failure);
             }

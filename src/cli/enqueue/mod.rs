@@ -65,7 +65,11 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let task =
         fields::read(&Value::Object(fields).to_string(), &hub.limits()).map_err(Failure::Usage)?;
-    let EnqueueAnswer { task_id } = hub.ask(&task).await?;
+    let EnqueueAnswer { task_id } = match task.idempotency_key {
+        // With a key it can be sent again when the connection breaks, without becoming two tasks.
+        Some(_) => hub.insist(&task).await?,
+        None => hub.ask(&task).await?,
+    };
     match args.wait {
         true => finish(task_id, args.wait_timeout, &hub, context).await,
         false => told(task_id, context),

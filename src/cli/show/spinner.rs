@@ -1,7 +1,7 @@
 //! Something that moves while a verb waits: only on a terminal, on standard error, gone at the end.
 
 use super::Screen;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use std::time::Duration;
 
 /// A spinner with a message; nothing where nothing may move.
@@ -28,7 +28,9 @@ pub fn bar(screen: &Screen, length: u64, noun: &str) -> ProgressBar {
     bar
 }
 
+/// Whatever ends it, its line goes with it.
 fn hidden_unless(screen: &Screen, bar: ProgressBar) -> ProgressBar {
+    let bar = bar.with_finish(ProgressFinish::AndClear);
     if !screen.lively {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }

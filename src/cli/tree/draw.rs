@@ -1,44 +1,12 @@
-//! `kirosu tree`: the supervision tree, live.
+//! The tree as a drawing with box characters, one line an actor.
 
-use super::connect::Context;
-use super::failure::Failure;
-use super::show::paint::Paint;
-use super::show::{Screen, text, time};
-use kirosu_protocol::verbs::tree::{TreeAsk, TreeNode};
+use super::Args;
+use crate::cli::show::paint::Paint;
+use crate::cli::show::{Screen, text, time};
+use kirosu_protocol::verbs::tree::TreeNode;
 
 /// Of more siblings than this the ordinary ones are left out.
 const SIBLINGS: usize = 12;
-
-const EXAMPLES: &str = "\
-Examples:
-  kirosu tree
-  kirosu tree --depth 2
-  kirosu tree --all                         every connection and session
-  kirosu tree --json";
-
-/// Draws the supervision tree: states, restarts, last exits
-#[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
-pub struct Args {
-    /// Levels below the root
-    #[arg(long, value_name = "NUMBER")]
-    depth: Option<usize>,
-    /// Leaves nobody out, however many there are
-    #[arg(long)]
-    all: bool,
-}
-
-/// Draws it.
-pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let answer = context.connect().await?.read(&TreeAsk {}).await?;
-    match context.screen.json {
-        true => context.screen.json(&answer)?,
-        false => context
-            .screen
-            .print(&draw(&answer.tree, args, &context.screen))?,
-    }
-    Ok(0)
-}
 
 /// One line of the drawing.
 struct Line<'a> {
@@ -48,7 +16,8 @@ struct Line<'a> {
     node: Option<&'a TreeNode>,
 }
 
-fn draw(root: &TreeNode, args: &Args, screen: &Screen) -> String {
+/// Draws the tree as deep and as complete as the flags say.
+pub fn draw(root: &TreeNode, args: &Args, screen: &Screen) -> String {
     let mut lines = Vec::new();
     lines.push(Line {
         branch: String::new(),

@@ -1,0 +1,38 @@
+//! `kirosu tree`: the supervision tree, live.
+
+mod draw;
+
+use super::connect::Context;
+use super::failure::Failure;
+use kirosu_protocol::verbs::tree::TreeAsk;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu tree
+  kirosu tree --depth 2
+  kirosu tree --all                         every connection and session
+  kirosu tree --json";
+
+/// Draws the supervision tree: states, restarts, last exits
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Levels below the root
+    #[arg(long, value_name = "NUMBER")]
+    depth: Option<usize>,
+    /// Leaves nobody out, however many there are
+    #[arg(long)]
+    all: bool,
+}
+
+/// Draws it.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let answer = context.connect().await?.insist(&TreeAsk {}).await?;
+    match context.screen.json {
+        true => context.screen.json(&answer)?,
+        false => context
+            .screen
+            .print(&draw::draw(&answer.tree, args, &context.screen))?,
+    }
+    Ok(0)
+}
