@@ -15,7 +15,12 @@ fn log(panic: &PanicHookInfo<'_>) {
         .location()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let message = panic.payload_as_str().unwrap_or("no message");
+    let payload = panic.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
     tracing::warn!(place, message, "panicked");
     // Resolving a backtrace takes a good part of a second in which nothing else runs on this thread.
     if tracing::enabled!(tracing::Level::DEBUG) {

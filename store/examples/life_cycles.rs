@@ -97,7 +97,9 @@ fn plain(directory: &Path, durability: Durability, clients: usize, prompt: usize
         let mut batch: Vec<Command> = held.drain(..).map(|task| ack(&task)).collect();
         cycles += batch.len();
         batch.extend((0..third).map(|_| lease(1)));
-        batch.extend((0..third).map(|_| Command::Enqueue(NewTask::chat("x".repeat(prompt)))));
+        batch.extend(
+            (0..third).map(|_| Command::Enqueue(Box::new(NewTask::chat("x".repeat(prompt))))),
+        );
         let one = Instant::now();
         held = leased(store.apply(now(), batch).unwrap().outcomes);
         commits.push(one.elapsed());
@@ -122,9 +124,11 @@ fn pipelined(directory: &Path, durability: Durability) {
         let mut batch: Vec<Command> = held.drain(..).map(|task| ack(&task)).collect();
         cycles += batch.len();
         batch.push(lease(50));
-        batch.extend(
-            (0..50).map(|_| Command::Enqueue(NewTask::chat("do something, a hundred bytes or so"))),
-        );
+        batch.extend((0..50).map(|_| {
+            Command::Enqueue(Box::new(NewTask::chat(
+                "do something, a hundred bytes or so",
+            )))
+        }));
         let one = Instant::now();
         held = leased(store.apply(now(), batch).unwrap().outcomes);
         commits.push(one.elapsed());
@@ -168,10 +172,10 @@ fn behind(directory: &Path, tasks: usize) {
     let path = store.path().to_owned();
     for _ in 0..tasks / 1000 {
         let batch = (0..1000).map(|i| {
-            Command::Enqueue(NewTask {
+            Command::Enqueue(Box::new(NewTask {
                 priority: i % 5,
                 ..NewTask::chat("a prompt")
-            })
+            }))
         });
         store.apply(now(), batch.collect()).unwrap();
     }

@@ -4,8 +4,8 @@
 //! deadlines in step. Nothing here is ahead of the file when an answer leaves: after a failure the whole value is thrown
 //! away and loaded anew.
 
-use crate::command::holder::KeptOutput;
 use crate::command::ParkId;
+use crate::command::holder::KeptOutput;
 use crate::counters::Counters;
 use crate::heads::Place;
 use crate::lanes::Lanes;

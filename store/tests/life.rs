@@ -85,9 +85,9 @@ fn one_batch_may_enqueue_and_lease_the_same_task() {
             session: None,
             park: Some(7),
         },
-        Command::Enqueue(NewTask::chat("a")),
-        Command::Enqueue(NewTask::chat("b")),
-        Command::Enqueue(NewTask::chat("c")),
+        Command::Enqueue(Box::new(NewTask::chat("a"))),
+        Command::Enqueue(Box::new(NewTask::chat("b"))),
+        Command::Enqueue(Box::new(NewTask::chat("c"))),
         Command::Lease {
             ask: ask(5),
             session: None,

@@ -283,7 +283,7 @@ impl Model {
                 }
                 self.tasks.push(t);
                 (
-                    Command::Enqueue(new),
+                    Command::Enqueue(Box::new(new)),
                     Ok(Said::Id(self.tasks.len() as TaskId)),
                 )
             }

@@ -323,7 +323,7 @@ fn what_needs_approval_then_waits_for_its_dependencies_and_its_time() {
         ..NewTask::chat("x")
     };
     assert_eq!(
-        b.one(Command::Enqueue(unknown)).unwrap_err().code,
+        b.one(Command::Enqueue(Box::new(unknown))).unwrap_err().code,
         ErrorCode::InvalidParams
     );
 }
@@ -382,7 +382,7 @@ fn an_idempotency_key_finds_its_task_and_a_batch_is_all_or_none() {
     };
     let outcomes = b.batch(vec![
         Command::EnqueueBatch(vec![NewTask::chat("w"), bad]),
-        Command::Enqueue(keyed),
+        Command::Enqueue(Box::new(keyed)),
     ]);
     assert_eq!(
         outcomes[0].as_ref().unwrap_err().code,
@@ -596,7 +596,7 @@ fn lanes_are_limited_and_idle_requests_write_nothing() {
         queue: "another".into(),
         ..NewTask::chat("y")
     };
-    let refused = b.one(Command::Enqueue(other)).unwrap_err();
+    let refused = b.one(Command::Enqueue(Box::new(other))).unwrap_err();
     assert!(refused.message.contains("limit is 1"), "{refused}");
     b.lease(1);
     let log = b.store.wal_bytes();

@@ -6,13 +6,14 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use tempfile::TempDir;
 
 /// How a hub is started; the directory lives as long as anybody holds on to it, so that a hub can be started again.
 #[derive(Clone)]
 pub struct Setup {
     pub directory: Arc<TempDir>,
+    pub verb: &'static str,
     pub port: u16,
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
@@ -24,11 +25,18 @@ impl Setup {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let setup = Setup {
             directory,
+            verb: "hub",
             port: 0,
             arguments: Vec::new(),
             environment: Vec::new(),
         };
         setup.set("lease.heartbeat_grace=0s")
+    }
+
+    /// `kirosu up`: the hub with its pools.
+    pub fn up(mut self) -> Setup {
+        self.verb = "up";
+        self
     }
 
     /// One setting, as `key=value`.
@@ -58,7 +66,10 @@ impl Setup {
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
         let home = self.directory.path();
-        command.arg("hub").arg("--port").arg(self.port.to_string());
+        command
+            .arg(self.verb)
+            .arg("--port")
+            .arg(self.port.to_string());
         command
             .arg("--db")
             .arg(self.database())
@@ -91,11 +102,10 @@ impl Setup {
             .expect("the binary starts");
         let (said, output) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
+        // Reads on to the end, so that the hub never writes into a closed or a full pipe.
         std::thread::spawn(move || {
-            stdout
-                .lines()
-                .map_while(Result::ok)
-                .try_for_each(|line| said.send(line))
+            let lines = stdout.lines().map_while(Result::ok);
+            lines.for_each(|line| drop(said.send(line)));
         });
         let first_line = output.recv_timeout(PATIENCE).unwrap_or_else(|_| {
             let _ = child.kill();
@@ -113,7 +123,6 @@ impl Setup {
             child,
             first_line,
             port,
-            output,
             setup: self.clone(),
         }
     }
@@ -149,8 +158,6 @@ pub struct Hub {
     child: Child,
     pub first_line: String,
     pub port: u16,
-    /// What it prints after its first line.
-    pub output: Receiver<String>,
     pub setup: Setup,
 }
 

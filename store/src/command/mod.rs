@@ -27,7 +27,7 @@ pub type ParkId = u64;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Make a task. Answer: [`Outcome::Enqueued`].
-    Enqueue(NewTask),
+    Enqueue(Box<NewTask>),
     /// Make all tasks or none. Answer: [`Outcome::Batch`].
     EnqueueBatch(Vec<NewTask>),
     /// Take tasks, or wait for some. Answer: [`Outcome::Leased`] (maybe empty) or

@@ -15,7 +15,7 @@ pub(crate) fn failpoint(prompt: &str) {
 }
 
 fn enqueue(prompt: &str) -> Command {
-    Command::Enqueue(NewTask::chat(prompt))
+    Command::Enqueue(Box::new(NewTask::chat(prompt)))
 }
 
 fn park(park: u64) -> Command {

@@ -50,7 +50,7 @@ impl Bench {
     }
 
     pub fn enqueue(&mut self, new: NewTask) -> TaskId {
-        match self.one(Command::Enqueue(new)) {
+        match self.one(Command::Enqueue(Box::new(new))) {
             Ok(Outcome::Enqueued(made)) => made.task_id,
             other => panic!("enqueue: {other:?}"),
         }

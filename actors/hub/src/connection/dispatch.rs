@@ -71,14 +71,14 @@ impl Connection {
 
     fn command(&self, request: Request) -> Result<Command, Error> {
         Ok(match request {
-            Request::Enqueue(task) => Command::Enqueue(self.timed(*task)),
-            Request::EnqueueBatch(batch) => Command::EnqueueBatch(
-                batch
-                    .tasks
-                    .into_iter()
-                    .map(|task| self.timed(task))
-                    .collect(),
-            ),
+            Request::Enqueue(mut task) => {
+                self.time(&mut task);
+                Command::Enqueue(task)
+            }
+            Request::EnqueueBatch(mut batch) => {
+                batch.tasks.iter_mut().for_each(|task| self.time(task));
+                Command::EnqueueBatch(batch.tasks)
+            }
             Request::Heartbeat(ask) => Command::Heartbeat {
                 task: ask.task_id,
                 fence: self.fence(ask.task_id, ask.fence)?,
@@ -113,12 +113,11 @@ impl Connection {
     }
 
     /// A delay becomes a time.
-    fn timed(&self, mut task: NewTask) -> NewTask {
+    fn time(&self, task: &mut NewTask) {
         if task.delay_ms > 0 {
             let due = self.child.clock().now_ms().saturating_add(task.delay_ms);
             task.run_at_ms = Some(i64::try_from(due).unwrap_or(i64::MAX));
         }
-        task
     }
 
     /// The fence a request means: its own, or that of the lease handed out over this connection.

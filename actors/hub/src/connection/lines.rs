@@ -48,6 +48,10 @@ impl Connection {
             Ok(frame) => frame,
             Err(bad) => return self.refuse_line(*bad),
         };
+        #[cfg(feature = "fault-injection")]
+        if frame.method == "_panic" {
+            return self.inject_panic(frame);
+        }
         let request = self
             .authorise(&frame)
             .and_then(|()| self.count_in())
@@ -135,6 +139,24 @@ impl Connection {
         let message = "python tasks run any code on the agents' machines and are switched off on this hub; start it with `kirosu hub --trust-all-tools` \
                        (and agents with `kirosu agent --trust-all-tools`), or set `trust_all_tools = true` in [hub] and in the pool";
         Err(Error::new(ErrorCode::NotTrusted, message))
+    }
+
+    /// Makes the actor at `path` panic; the answer tells whether there is such an actor.
+    #[cfg(feature = "fault-injection")]
+    fn inject_panic(&mut self, frame: Frame<'_>) {
+        let path = frame.params.text("path").unwrap_or_default();
+        let found = self.hub.tree().is_some_and(|tree| tree.inject_panic(&path));
+        let asked = Asked {
+            id: frame.id,
+            jsonrpc: frame.jsonrpc,
+            settling: Settling::Plain,
+            park: None,
+            timer: None,
+        };
+        let tag = self.slots.open(asked);
+        self.slots.answer(tag, &mut self.out, |asked, out| {
+            answer::write_result(out, &asked.id, asked.jsonrpc, &found);
+        });
     }
 
     fn refuse_line(&mut self, bad: BadLine) {

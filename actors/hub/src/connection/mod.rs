@@ -149,7 +149,7 @@ impl Connection {
         Caller {
             connection: self.id,
             session: self.session.clone(),
-            notify: self.greeted.then(|| own.clone().recipient()),
+            notify: (self.greeted && self.session.is_none()).then(|| own.clone().recipient()),
             reply: own.recipient(),
         }
     }

@@ -9,6 +9,7 @@ use actix::prelude::*;
 use kirosu_protocol::{Fence, Status, TaskId};
 use kirosu_store::Command;
 use kirosu_supervision::{ChildContext, supervised};
+use std::rc::Rc;
 
 /// Output or progress of the run, to be kept in the order in which it came.
 #[derive(Message)]
@@ -28,12 +29,19 @@ pub struct Over {
     pub ended: Option<Status>,
 }
 
+/// Whom every lease speaks to. Shared, as tens of thousands of leases a second begin and end.
+pub struct Neighbours {
+    /// Keeps their output.
+    pub writer: Addr<Writer>,
+    /// Finds their holders.
+    pub sessions: Addr<Sessions>,
+}
+
 /// The actor.
 pub struct Lease {
     child: ChildContext,
     granted: Granted,
-    writer: Addr<Writer>,
-    sessions: Addr<Sessions>,
+    neighbours: Rc<Neighbours>,
     /// Reports that wait while others are being written: they become one batch.
     waiting: Vec<Report>,
     writing: Vec<Owed>,
@@ -44,17 +52,11 @@ supervised!(Lease);
 
 impl Lease {
     /// Starts with an empty box of reports.
-    pub fn new(
-        child: ChildContext,
-        granted: Granted,
-        writer: Addr<Writer>,
-        sessions: Addr<Sessions>,
-    ) -> Lease {
+    pub fn new(child: ChildContext, granted: Granted, neighbours: Rc<Neighbours>) -> Lease {
         Lease {
             child,
             granted,
-            writer,
-            sessions,
+            neighbours,
             waiting: Vec::new(),
             writing: Vec::new(),
             over: false,
@@ -71,7 +73,7 @@ impl Lease {
             commands.push((index as u64, report.command));
         }
         let caller = Caller::hub(ctx.address().recipient());
-        self.writer.do_send(Submit { caller, commands });
+        self.neighbours.writer.do_send(Submit { caller, commands });
     }
 
     fn tell_holder(&self, status: Status) {
@@ -81,7 +83,7 @@ impl Lease {
             _ => Notify::LeaseLost { task_id, fence },
         };
         match (&self.granted.session, &self.granted.notify) {
-            (Some(session), _) => self.sessions.do_send(Tell {
+            (Some(session), _) => self.neighbours.sessions.do_send(Tell {
                 session: session.to_string(),
                 notify,
             }),

@@ -11,8 +11,9 @@ use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{Fence, Task, TaskId};
 use kirosu_store::{EndedLease, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
-use lease::{Lease, Over, Report};
+use lease::{Lease, Neighbours, Over, Report};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A lease that was handed out.
@@ -95,8 +96,7 @@ struct Live {
 pub struct Leases {
     child: ChildContext,
     supervisor: DynamicHandle,
-    writer: Addr<Writer>,
-    sessions: Addr<Sessions>,
+    neighbours: Rc<Neighbours>,
     live: HashMap<TaskId, Live>,
 }
 
@@ -113,31 +113,24 @@ impl Leases {
         Leases {
             child,
             supervisor,
-            writer,
-            sessions,
+            neighbours: Rc::new(Neighbours { writer, sessions }),
             live: HashMap::new(),
         }
     }
 
     fn start(&mut self, granted: Granted) {
-        let (writer, sessions, recipe) =
-            (self.writer.clone(), self.sessions.clone(), granted.clone());
         if let Some(old) = self.live.remove(&granted.task_id) {
             old.actor.do_send(Over { ended: None });
         }
+        let (recipe, neighbours) = (granted.clone(), self.neighbours.clone());
         let make = move |child: &ChildContext| {
-            Lease::new(
-                child.clone(),
-                recipe.clone(),
-                writer.clone(),
-                sessions.clone(),
-            )
+            Lease::new(child.clone(), recipe.clone(), neighbours.clone())
         };
         // Named after its task; the lease before may still be writing its last output under that name.
-        let spawned = self.supervisor.spawn(granted.task_id as u64, make.clone());
-        let spawned = spawned.or_else(|_| {
-            self.supervisor
-                .spawn(format!("{}.{}", granted.task_id, granted.fence), make)
+        let name = granted.task_id as u64;
+        let spawned = self.supervisor.spawn(name, make.clone()).or_else(|_| {
+            let name = format!("{}.{}", granted.task_id, granted.fence);
+            self.supervisor.spawn(name, make)
         });
         match spawned {
             Ok(actor) => {
@@ -145,7 +138,7 @@ impl Leases {
             }
             // Its supervisor is being restarted: the lease is alive in the store all the same.
             Err(error) => {
-                tracing::warn!(task = granted.task_id, %error, "a lease runs without its actor")
+                tracing::warn!(task = granted.task_id, %error, "a lease runs without its actor");
             }
         }
     }
@@ -167,7 +160,9 @@ impl Actor for Leases {
     fn started(&mut self, _: &mut Self::Context) {
         if self.child.incarnation() > 0 {
             // The map died with the old value; the writer tells of the living again.
-            self.writer.do_send(crate::writer::messages::TellLeases);
+            self.neighbours
+                .writer
+                .do_send(crate::writer::messages::TellLeases);
         }
     }
 }
@@ -194,7 +189,7 @@ impl Handler<Rebuild> for Leases {
     type Result = ();
 
     fn handle(&mut self, Rebuild(live): Rebuild, _: &mut Self::Context) {
-        self.sessions.do_send(Seed(live.clone()));
+        self.neighbours.sessions.do_send(Seed(live.clone()));
         for lease in live {
             let known = self
                 .live
@@ -234,7 +229,7 @@ impl Handler<Forward> for Leases {
                     .into_iter()
                     .map(|tag| (tag, report.command.clone()))
                     .collect();
-                self.writer.do_send(Submit { caller, commands });
+                self.neighbours.writer.do_send(Submit { caller, commands });
             }
         }
     }

@@ -393,7 +393,10 @@ impl Handler<GetMetrics> for Writer {
 
     fn handle(&mut self, _: GetMetrics, _: &mut Self::Context) -> WriterMetrics {
         let wal_bytes = self.store.as_ref().map_or(0, Store::wal_bytes);
-        WriterMetrics { wal_bytes, ..self.metrics }
+        WriterMetrics {
+            wal_bytes,
+            ..self.metrics
+        }
     }
 }
 
