@@ -7,6 +7,7 @@ mod job;
 mod output;
 pub(crate) mod report;
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,8 @@ use job::{NotRun, Ready};
 
 /// Events of a run that wait to be sent; each holds at most 48 KiB.
 const EVENTS: usize = 32;
-/// How long the rest of the output may take after the run has ended; the result does not depend on it.
+/// How long the rest of the output may take after the run has ended and the hub is there; the result does not depend
+/// on it. While the hub is away the report has to wait as well.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// What an invocation is to do.
@@ -135,11 +137,11 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     } = ready;
     let limit = job.max_output_bytes;
     let (sink, events) = EventSink::channel(EVENTS);
-    let run = provider.run(job, sink, cancel);
-    let pump = std::pin::pin!(output::pump(events, line, lease, limit));
+    let run = provider.run(job, sink, cancel.clone());
+    let pump = pin!(output::pump(events, line.clone(), lease, limit));
     let outcome = match select(run, pump).await {
         Either::Left((outcome, pump)) => {
-            if tokio::time::timeout(FLUSH, pump).await.is_err() {
+            if !flushed(pump, &line, &cancel).await {
                 tracing::info!(
                     task = lease.task_id,
                     "the rest of the output was not sent in time"
@@ -154,6 +156,25 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     Ended {
         end,
         place: Some(place),
+    }
+}
+
+/// Waits for the rest of the output. False when it has to be left.
+async fn flushed(
+    mut pump: Pin<&mut impl Future<Output = ()>>,
+    line: &Line,
+    cancel: &Cancel,
+) -> bool {
+    let mut was_connected = line.is_connected();
+    loop {
+        if tokio::time::timeout(FLUSH, pump.as_mut()).await.is_ok() {
+            return true;
+        }
+        let is_connected = line.is_connected();
+        if cancel.is_cancelled() || (was_connected && is_connected) {
+            return false;
+        }
+        was_connected = is_connected;
     }
 }
 

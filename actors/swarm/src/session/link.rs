@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kirosu_protocol::client::{Client, ClientOptions, Delays, Endpoint};
+use kirosu_protocol::client::{Client, ClientOptions, Delays, Endpoint, State};
 use kirosu_protocol::verbs::hello::{HelloAsk, PROTOCOL};
 use kirosu_supervision::BackoffPolicy;
 
@@ -22,7 +22,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// Pauses between attempts to reach the hub.
 const ATTEMPTS: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_millis(50),
-    max: Duration::from_secs(5),
+    max: Duration::from_secs(3),
     factor: 2.0,
     jitter: 0.3,
     healthy_after: Duration::ZERO,
@@ -89,6 +89,11 @@ impl Line {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether a connection stands now.
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(*self.client().state().borrow(), State::Connected(_))
     }
 
     pub(crate) fn replace(&self, client: Client) {

@@ -129,8 +129,9 @@ impl Hub {
         if let Some(at) = self.passed.iter().position(|call| call.method == method) {
             return self.passed.remove(at).unwrap();
         }
+        let limit = tokio::time::Instant::now() + Duration::from_secs(1200);
         loop {
-            let next = tokio::time::timeout(Duration::from_secs(600), self.calls.recv()).await;
+            let next = tokio::time::timeout_at(limit, self.calls.recv()).await;
             let Ok(Some(call)) = next else {
                 panic!("waited in vain for {method}; {:?}", self.passed);
             };

@@ -93,6 +93,27 @@ fn a_run_outlives_a_break_and_output_keeps_its_numbers() {
 }
 
 #[test]
+fn the_output_of_a_run_that_ended_without_the_hub_is_not_lost() {
+    run(async {
+        let mut swarm = Swarm::start(vec![echo(Duration::from_secs(40))]);
+        swarm.hub.park().await.answer(grant(task(4, 2, "x")));
+        swarm.hub.expect("heartbeat").await.cut();
+        // Nobody is let in until long after the run has ended.
+        let shut = tokio::time::Instant::now() + Duration::from_secs(60);
+        while tokio::time::Instant::now() < shut {
+            swarm.hub.expect("hello").await.cut();
+        }
+        swarm.hub.welcome(&[(4, 2)]).await;
+        let output = swarm.hub.expect("output").await;
+        assert_eq!(output.says("text"), "x");
+        assert!(!swarm.hub.has("ack"));
+        output.ok();
+        assert_eq!(swarm.hub.expect("ack").await.says("status"), "done");
+        swarm.kill().await;
+    });
+}
+
+#[test]
 fn a_cancel_ends_the_run_and_is_acked() {
     run(async {
         let mut swarm = Swarm::start(vec![echo(HOUR)]);
