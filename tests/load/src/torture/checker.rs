@@ -3,6 +3,8 @@
 //! Calls overlap, and an unknown one may have taken effect or not, so each rule is stated such that only a hub that
 //! breaks its word can fail it: "before" means that one call had ended before the other began.
 
+mod enqueues;
+
 use super::Verdict;
 use super::history::{Call, Event, Leased, Outcome, number_of};
 use super::stored::Stored;
@@ -37,8 +39,8 @@ pub fn check(events: &[Event], stored: &[Stored]) -> Verdict {
     count(events, stored, &mut verdict);
     let lives = lives(events);
     let by_id: HashMap<u64, &Stored> = stored.iter().map(|task| (task.id, task)).collect();
-    enqueues(events, stored, &by_id, &mut verdict);
-    dependencies(events, &lives, &mut verdict);
+    enqueues::enqueued(events, stored, &by_id, &mut verdict);
+    enqueues::dependencies(events, &lives, &mut verdict);
     for (id, life) in &lives {
         let Some(task) = by_id.get(id) else {
             verdict.violation(format!(
@@ -124,106 +126,6 @@ fn lives(events: &[Event]) -> BTreeMap<u64, Life<'_>> {
         life.leases.sort_by_key(|(_, leased)| leased.fence);
     }
     lives
-}
-
-/// No loss, no invention, no double: what was answered is there once, what is unknown at most once, a batch whole or not.
-fn enqueues(
-    events: &[Event],
-    stored: &[Stored],
-    by_id: &HashMap<u64, &Stored>,
-    verdict: &mut Verdict,
-) {
-    let mut copies: HashMap<u64, usize> = HashMap::new();
-    for task in stored {
-        match number_of(&task.prompt) {
-            Some(number) => *copies.entry(number).or_default() += 1,
-            None => verdict.violation(format!("task {} has a prompt that nobody sent", task.id)),
-        }
-    }
-    let mut sent = HashSet::new();
-    for event in events {
-        let Call::Enqueue { numbers, ids, .. } = &event.call else {
-            continue;
-        };
-        sent.extend(numbers.iter().copied());
-        let there = |number: &u64| copies.get(number).copied().unwrap_or(0);
-        let expected = match event.outcome {
-            Outcome::Ok => 1..=1,
-            Outcome::Unknown => 0..=1,
-            Outcome::Refused(code) => {
-                verdict.violation(format!("enqueue of {numbers:?} was refused with {code}"));
-                0..=0
-            }
-        };
-        for number in numbers.iter().filter(|n| !expected.contains(&there(n))) {
-            verdict.violation(format!(
-                "the enqueue of number {number} ended as {:?}, the file holds it {} times",
-                event.outcome,
-                there(number)
-            ));
-        }
-        if numbers.iter().any(|n| there(n) != there(&numbers[0])) {
-            verdict.violation(format!("the batch {numbers:?} is in the file in part"));
-        }
-        answered_ids(numbers, ids, event.outcome, by_id, verdict);
-    }
-    for number in copies.keys().filter(|number| !sent.contains(number)) {
-        verdict.violation(format!(
-            "number {number} is in the file, but nobody enqueued it"
-        ));
-    }
-}
-
-/// An answered id must be that of the task asked for.
-fn answered_ids(
-    numbers: &[u64],
-    ids: &[u64],
-    outcome: Outcome,
-    by_id: &HashMap<u64, &Stored>,
-    verdict: &mut Verdict,
-) {
-    if outcome == Outcome::Ok && ids.len() != numbers.len() {
-        verdict.violation(format!(
-            "{} tasks were answered with the ids {ids:?}",
-            numbers.len()
-        ));
-    }
-    for (number, id) in numbers.iter().zip(ids) {
-        let held = by_id.get(id).and_then(|task| number_of(&task.prompt));
-        if held != Some(*number) {
-            verdict.violation(format!(
-                "number {number} was answered as task {id}, which holds number {held:?}"
-            ));
-        }
-    }
-}
-
-/// A dependent starts only after what it depends on is done.
-fn dependencies(events: &[Event], lives: &BTreeMap<u64, Life<'_>>, verdict: &mut Verdict) {
-    for event in events {
-        let Call::Enqueue {
-            ids,
-            after: Some(after),
-            ..
-        } = &event.call
-        else {
-            continue;
-        };
-        let acks = lives.get(after).map_or(&[][..], |life| &life.acks);
-        let done = acks.iter().filter(|ack| ack.done && took_or_may_have(ack));
-        let earliest = done.map(|ack| ack.event.begun).min();
-        for id in ids {
-            let leases = lives.get(id).map_or(&[][..], |life| &life.leases);
-            if leases
-                .iter()
-                .any(|(lease, _)| earliest.is_none_or(|done| lease.ended < done))
-            {
-                verdict.violation(format!(
-                    "task {id} was handed out before task {after} was done"
-                ));
-            }
-        }
-    }
 }
 
 fn took_or_may_have(ack: &Ended<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use super::history::Event;
 use super::link::Shared;
-use super::{Torture, Verdict, checker, kills, producer, stored, worker};
+use super::{Torture, Verdict, checker, kills, nuisance, producer, stored, worker};
 use crate::Fault;
 use crate::machine::processes_with;
 use crate::server::{Plan, Server};
@@ -37,7 +37,7 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
         let crew = Crew::start(scope, torture, &shared);
         let driven = drive(torture, &shared, &plan, &mut server, &mut verdict);
         shared.over.store(true, Ordering::Relaxed);
-        let events = crew.join();
+        let events = crew.join(&mut verdict);
         driven.and(events)
     })?;
     let said = Wire::connect(server.address)?.call("stats", json!({}))?;
@@ -51,6 +51,7 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
 /// The speakers' threads.
 struct Crew<'scope> {
     threads: Vec<ScopedJoinHandle<'scope, Vec<Event>>>,
+    nuisance: ScopedJoinHandle<'scope, u64>,
 }
 
 impl<'scope> Crew<'scope> {
@@ -73,16 +74,20 @@ impl<'scope> Crew<'scope> {
             let (speaker, seed) = (100 + n, torture.seed.wrapping_add(100 + u64::from(n)));
             threads.push(scope.spawn(move || worker::run(shared, speaker, n % 2 == 0, seed)));
         }
-        Crew { threads }
+        let seed = torture.seed;
+        let nuisance = scope.spawn(move || nuisance::run(shared, seed));
+        Crew { threads, nuisance }
     }
 
-    fn join(self) -> Result<Vec<Event>, Fault> {
+    fn join(self, verdict: &mut Verdict) -> Result<Vec<Event>, Fault> {
+        let panicked = |_| Fault::new("a speaker's thread panicked; its message is above");
+        verdict.count(
+            "bad clients endured",
+            self.nuisance.join().map_err(panicked)?,
+        );
         let mut events = Vec::new();
         for thread in self.threads {
-            let seen = thread
-                .join()
-                .map_err(|_| Fault::new("a speaker's thread panicked; its message is above"))?;
-            events.extend(seen);
+            events.extend(thread.join().map_err(panicked)?);
         }
         Ok(events)
     }

@@ -46,7 +46,8 @@ impl Shared {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
     }
 
-    fn address(&self) -> SocketAddr {
+    /// Where it is now.
+    pub fn address(&self) -> SocketAddr {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

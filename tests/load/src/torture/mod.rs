@@ -12,6 +12,7 @@ pub mod clients;
 pub mod history;
 mod kills;
 mod link;
+mod nuisance;
 mod producer;
 pub mod stored;
 pub mod up;

@@ -1,0 +1,77 @@
+//! What the pools must have left: each task once, done once, with the result its provider gives.
+
+use super::is_command;
+use crate::Fault;
+use crate::torture::Verdict;
+use crate::torture::history::number_of;
+use crate::torture::stored::Stored;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// How often each command was executed.
+pub(super) fn executions(runs: &Path) -> Result<HashMap<u64, u64>, Fault> {
+    let mut executions = HashMap::new();
+    if runs.exists() {
+        for line in std::fs::read_to_string(runs)?.lines() {
+            let number =
+                number_of(line).ok_or_else(|| Fault::new(format!("a run noted {line:?}")))?;
+            *executions.entry(number).or_default() += 1;
+        }
+    }
+    Ok(executions)
+}
+
+/// Each number once, done once, with the result its provider must give.
+pub(super) fn check(
+    tasks: u64,
+    stored: &[Stored],
+    executions: &HashMap<u64, u64>,
+    verdict: &mut Verdict,
+) {
+    let mut seen: HashMap<u64, u64> = HashMap::new();
+    for task in stored {
+        let Some(number) = number_of(&task.prompt) else {
+            verdict.violation(format!("task {} has a prompt that nobody sent", task.id));
+            continue;
+        };
+        *seen.entry(number).or_default() += 1;
+        if task.status != "done" || task.done_attempts != 1 {
+            verdict.violation(format!(
+                "task {} is {}, done {} times",
+                task.id, task.status, task.done_attempts
+            ));
+        }
+        let result = task.result.as_deref().unwrap_or_default().trim();
+        let expected = match is_command(number) {
+            true => format!("ran {}", task.prompt.trim()),
+            false => task.prompt.trim().to_owned(),
+        };
+        if result != expected {
+            verdict.violation(format!(
+                "task {}'s result is {result:?}, not {expected:?}",
+                task.id
+            ));
+        }
+        if is_command(number) && !executions.contains_key(&number) {
+            verdict.violation(format!(
+                "task {} is done, but its command never ran",
+                task.id
+            ));
+        }
+    }
+    for number in (0..tasks).filter(|number| seen.get(number) != Some(&1)) {
+        let copies = seen.get(&number).copied().unwrap_or(0);
+        verdict.violation(format!("number {number} is in the file {copies} times"));
+    }
+    verdict.count(
+        "tasks done",
+        stored.iter().filter(|t| t.status == "done").count(),
+    );
+    verdict.count(
+        "tasks leased more than once",
+        stored.iter().filter(|t| t.fence > 1).count(),
+    );
+    verdict.count("commands executed", executions.values().sum::<u64>());
+    let again: u64 = executions.values().map(|times| times - 1).sum();
+    verdict.count("of these again, after a lost run", again);
+}
