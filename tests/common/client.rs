@@ -185,6 +185,11 @@ impl Client {
         self.task(id)["status"].as_str().unwrap().to_owned()
     }
 
+    /// The same connection, to write from another thread.
+    pub fn another_handle(&self) -> TcpStream {
+        self.reading.get_ref().try_clone().unwrap()
+    }
+
     /// How long a read may take from now on.
     pub fn read_timeout(&mut self, limit: Duration) {
         self.reading

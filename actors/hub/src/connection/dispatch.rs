@@ -7,9 +7,11 @@ use super::slots::Tag;
 use actix::prelude::*;
 use kirosu_protocol::verbs::ack::AckAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::heartbeat::HeartbeatAsk;
 use kirosu_protocol::verbs::lease::LeaseAsk;
-use kirosu_protocol::{Error, ErrorCode, Fence, Request, TaskId};
-use kirosu_store::Command;
+use kirosu_protocol::verbs::release::ReleaseAsk;
+use kirosu_protocol::{Error, ErrorCode, Fence, Request};
+use kirosu_store::{Command, ParkId};
 use std::time::Duration;
 
 /// A request may become two commands; the number of a command is twice its request's tag, plus which.
@@ -29,16 +31,16 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::EnqueueBatch(_)
         | Request::Lease(_)
         | Request::Ack(_)
-        | Request::Heartbeat(_)
-        | Request::Release(_)
         | Request::Cancel(_)
         | Request::Retry(_)
         | Request::RetryFailed(_)
         | Request::Approve(_)
         | Request::Reject(_)
         | Request::Stats => Kind::Change,
+        // Without a fence, or in a worker's name, the lease has to be looked up first.
+        Request::Heartbeat(ask) if ask.fence.is_some() && ask.worker_id.is_none() => Kind::Change,
+        Request::Release(ask) if ask.fence.is_some() && ask.worker_id.is_none() => Kind::Change,
         // Output and progress go by the lease's actor, and must not be overtaken by the ack that follows them.
-        Request::Progress(_) | Request::Output(_) => Kind::Question,
         _ => Kind::Question,
     }
 }
@@ -61,7 +63,7 @@ impl Connection {
         }
         match request {
             Request::Lease(ask) => self.lease(tag, ask, ctx),
-            Request::Ack(ask) => self.ack(tag, ask),
+            Request::Ack(ask) => self.ack(tag, ask, ctx),
             other => match self.command(other) {
                 Ok(command) => self.submit.push((number(tag, FIRST), command)),
                 Err(error) => self.refuse(tag, error),
@@ -79,16 +81,8 @@ impl Connection {
                 batch.tasks.iter_mut().for_each(|task| self.time(task));
                 Command::EnqueueBatch(batch.tasks)
             }
-            Request::Heartbeat(ask) => Command::Heartbeat {
-                task: ask.task_id,
-                fence: self.fence(ask.task_id, ask.fence)?,
-                lease_ms: ask.lease_ms,
-            },
-            Request::Release(ask) => Command::Release {
-                task: ask.task_id,
-                fence: self.fence(ask.task_id, ask.fence)?,
-                delay_ms: ask.delay_ms,
-            },
+            Request::Heartbeat(ask) => heartbeat(&ask, ask.fence.unwrap_or_default()),
+            Request::Release(ask) => release(&ask, ask.fence.unwrap_or_default()),
             Request::Cancel(ask) => Command::Cancel(ask.task_id),
             Request::Retry(ask) => Command::Retry(ask.task_id),
             Request::RetryFailed(ask) => match ask.queue {
@@ -120,39 +114,39 @@ impl Connection {
         }
     }
 
-    /// The fence a request means: its own, or that of the lease handed out over this connection.
-    pub(super) fn fence(&self, task_id: TaskId, given: Option<Fence>) -> Result<Fence, Error> {
-        given.or_else(|| self.held.fence(task_id)).ok_or_else(|| {
-            let message = format!("invalid params: `fence` is missing, and task {task_id} was not leased over this connection");
-            Error::invalid_params(message)
-        })
-    }
-
     fn lease(&mut self, tag: Tag, mut ask: LeaseAsk, ctx: &mut Context<Self>) {
-        ask.lease_ms.get_or_insert(self.limits.lease_ms_default);
-        let mut park = None;
-        if ask.wait_ms > 0 && !self.ended {
-            if self.slots.parked().count() >= self.limits.in_flight_per_connection {
-                let message = "this connection has too many waiting requests; wait for some, or open another connection";
-                return self.refuse(tag, Error::new(ErrorCode::Busy, message));
-            }
-            park = Some(self.hub.next_park());
-            let wait = Duration::from_millis(ask.wait_ms);
-            let timer = ctx.run_later(wait, move |act, ctx| {
-                act.unpark(tag);
-                act.go_on(ctx);
-            });
-            if let Some(asked) = self.slots.get_mut(tag) {
-                asked.park = park;
-                asked.timer = Some(timer);
-            }
+        if ask.wait_ms > 0 && self.too_many_wait() {
+            let message = "this connection has too many waiting requests; wait for some, or open another connection";
+            return self.refuse(tag, Error::new(ErrorCode::Busy, message));
         }
+        ask.lease_ms.get_or_insert(self.limits.lease_ms_default);
+        let park = self.may_park(tag, &ask, ctx);
         let session = self.session.as_deref().map(str::to_owned);
         self.submit
             .push((number(tag, FIRST), Command::Lease { ask, session, park }));
     }
 
-    fn ack(&mut self, tag: Tag, ask: AckAsk) {
+    fn too_many_wait(&self) -> bool {
+        self.slots.parked().count() >= self.limits.in_flight_per_connection
+    }
+
+    /// The name under which a lease may wait in the store, and the timer that ends its wait.
+    fn may_park(&mut self, tag: Tag, ask: &LeaseAsk, ctx: &mut Context<Self>) -> Option<ParkId> {
+        if ask.wait_ms == 0 || self.ended || self.too_many_wait() {
+            return None;
+        }
+        let park = self.hub.next_park();
+        let timer = ctx.run_later(Duration::from_millis(ask.wait_ms), move |act, ctx| {
+            act.unpark(tag);
+            act.go_on(ctx);
+        });
+        let asked = self.slots.get_mut(tag)?;
+        asked.park = Some(park);
+        asked.timer = Some(timer);
+        Some(park)
+    }
+
+    fn ack(&mut self, tag: Tag, ask: AckAsk, ctx: &mut Context<Self>) {
         let AckAsk {
             mut acks,
             single,
@@ -171,13 +165,15 @@ impl Connection {
         self.submit.push((number(tag, FIRST), command));
         if let Some(mut ask) = lease {
             ask.lease_ms.get_or_insert(self.limits.lease_ms_default);
+            // With too many waiting already, the lease does not wait: the ack must be taken in any case.
+            let park = self.may_park(tag, &ask, ctx);
             let session = self.session.as_deref().map(str::to_owned);
             self.submit.push((
                 number(tag, SECOND),
                 Command::Lease {
                     ask: *ask,
                     session,
-                    park: None,
+                    park,
                 },
             ));
         }
@@ -189,9 +185,14 @@ impl Connection {
             && let Some(park) = asked.park.take()
         {
             asked.timer = None;
-            asked.settling = Settling::Unparked;
-            self.submit
-                .push((number(tag, FIRST), Command::Unpark(park)));
+            let part = match asked.settling {
+                Settling::Ack(_) => SECOND,
+                _ => {
+                    asked.settling = Settling::Unparked;
+                    FIRST
+                }
+            };
+            self.submit.push((number(tag, part), Command::Unpark(park)));
         }
     }
 
@@ -202,6 +203,24 @@ impl Connection {
             self.unpark(tag);
         }
         self.send_commands(ctx);
+    }
+}
+
+/// As the writer takes it.
+pub(super) fn heartbeat(ask: &HeartbeatAsk, fence: Fence) -> Command {
+    Command::Heartbeat {
+        task: ask.task_id,
+        fence,
+        lease_ms: ask.lease_ms,
+    }
+}
+
+/// As the writer takes it.
+pub(super) fn release(ask: &ReleaseAsk, fence: Fence) -> Command {
+    Command::Release {
+        task: ask.task_id,
+        fence,
+        delay_ms: ask.delay_ms,
     }
 }
 

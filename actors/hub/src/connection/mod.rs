@@ -64,12 +64,14 @@ pub enum Notify {
         task_id: TaskId,
         /// The lease.
         fence: Fence,
+        /// `expired`, `session_lost` or `taken`.
+        reason: &'static str,
     },
     /// Another connection has taken the session over; this one is closed.
     Ousted,
 }
 
-/// Answers that wait in memory for a client that does not read; beyond it, no more requests are read.
+/// Answers that wait in memory for a client that does not read; beyond it, no more requests are read or started.
 const UNREAD_BYTES: usize = 1 << 20;
 
 /// How long a closing connection waits for what it has asked for, so that nothing is handed out to nobody.
@@ -165,15 +167,25 @@ impl Connection {
 
     /// After any step: sends what is to be sent, starts what may start, reads on, or ends.
     fn go_on(&mut self, ctx: &mut Context<Self>) {
-        while let Some((tag, request)) = self.order.next() {
-            self.start(tag, request, ctx);
+        loop {
+            while self.has_room()
+                && let Some((tag, request)) = self.order.next()
+            {
+                self.start(tag, request, ctx);
+            }
+            if self.gate.is_closed() && self.may_read() {
+                self.gate.open();
+                self.read_lines(ctx);
+            }
+            self.send_commands(ctx);
+            self.write(ctx);
+            // What was held back for want of room has to go on when the room came from this very write: nothing else
+            // may be under way that would come back here.
+            let held_back = self.order.is_ready() || self.gate.is_closed() && self.may_read();
+            if !(held_back && self.has_room()) {
+                break;
+            }
         }
-        if self.gate.is_closed() && self.may_read() {
-            self.gate.open();
-            self.read_lines(ctx);
-        }
-        self.send_commands(ctx);
-        self.write(ctx);
         if self.ended
             && self.slots.is_empty()
             && self.submit.is_empty()
@@ -183,9 +195,12 @@ impl Connection {
         }
     }
 
-    fn may_read(&self) -> bool {
+    fn has_room(&self) -> bool {
         self.out.len() < UNREAD_BYTES
-            && self.slots.in_order() < self.limits.in_flight_per_connection
+    }
+
+    fn may_read(&self) -> bool {
+        self.has_room() && self.slots.in_order() < self.limits.in_flight_per_connection
     }
 
     fn write(&mut self, ctx: &mut Context<Self>) {
@@ -338,10 +353,14 @@ impl Handler<Notify> for Connection {
                 fence,
                 reason: None,
             },
-            Notify::LeaseLost { task_id, fence } => Notice::LeaseLost {
+            Notify::LeaseLost {
                 task_id,
                 fence,
-                reason: "expired".into(),
+                reason,
+            } => Notice::LeaseLost {
+                task_id,
+                fence,
+                reason: reason.into(),
             },
             Notify::Ousted => {
                 self.session = None;

@@ -2,9 +2,12 @@
 //!
 //! Changes go to the writer, which keeps their order; questions go to others (readers, event bus, sessions). So a
 //! question waits until the changes before it are answered, and a change until the questions before it are; changes
-//! among themselves, and questions among themselves, run side by side.
+//! among themselves, and questions among themselves, run side by side, of questions only so many at once.
 
 use std::collections::VecDeque;
+
+/// Questions of one connection under way at once. Each may bring a long answer, which waits in memory for the client.
+const QUESTIONS_AT_ONCE: usize = 16;
 
 /// What kind of work a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +66,19 @@ impl<T> Order<T> {
         self.backlog.pop_front().map(|(_, request)| request)
     }
 
+    /// Whether [`Order::next`] has something to give.
+    pub fn is_ready(&self) -> bool {
+        self.backlog
+            .front()
+            .is_some_and(|(kind, _)| self.fits(*kind))
+    }
+
     fn fits(&self, kind: Kind) -> bool {
-        self.under_way.is_none_or(|present| present == kind)
+        match self.under_way {
+            None => true,
+            Some(Kind::Question) => kind == Kind::Question && self.count < QUESTIONS_AT_ONCE,
+            Some(Kind::Change) => kind == Kind::Change,
+        }
     }
 
     fn begin(&mut self, kind: Kind) {
@@ -96,5 +110,18 @@ mod tests {
         assert_eq!(order.next(), None);
         order.finished();
         assert_eq!(order.next(), Some(4));
+    }
+
+    #[test]
+    fn only_so_many_questions_run_side_by_side() {
+        let mut order = Order::default();
+        for number in 0..QUESTIONS_AT_ONCE {
+            assert_eq!(order.admit(Question, number), Some(number));
+        }
+        assert_eq!(order.admit(Question, 99), None);
+        assert!(!order.is_ready());
+        order.finished();
+        assert!(order.is_ready());
+        assert_eq!(order.next(), Some(99));
     }
 }

@@ -1,6 +1,6 @@
 //! Requests that change nothing in the store: their answers come from readers, sessions, the tree, the pools.
 
-use super::dispatch::{FIRST, number, unsupported};
+use super::dispatch::{FIRST, heartbeat, number, release, unsupported};
 use super::settle::Settling;
 use super::slots::Tag;
 use super::{Connection, answers};
@@ -9,7 +9,7 @@ use crate::leases::{Forward, Holder, ListHeld};
 use crate::readers::{Ask, Question, Told};
 use crate::sessions::table::Newcomer;
 use crate::sessions::{ListAgents, Open};
-use crate::writer::messages::{GetLanes, GetMetrics, GetStats, Owed};
+use crate::writer::messages::{GetLanes, GetMetrics, GetPaused, GetStats, Owed};
 use actix::dev::{Request as Pending, ToEnvelope};
 use actix::prelude::*;
 use kirosu_protocol::verbs::OK;
@@ -18,8 +18,9 @@ use kirosu_protocol::verbs::hello::{HelloAnswer, HelloAsk, PROTOCOL};
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
 use kirosu_protocol::verbs::pause::PauseAnswer;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
-use kirosu_protocol::{Error, ErrorCode, Request, TaskId};
+use kirosu_protocol::{Error, ErrorCode, Fence, Request, Status, TaskId};
 use kirosu_store::{Command, ListQuery};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Chunks of output that one `get` answers at the most.
@@ -36,34 +37,41 @@ impl Connection {
             }
             Request::Wait(ask) => self.wait(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
-            Request::Output(ask) => {
-                let fence = self.fence(ask.task_id, ask.fence);
-                let command = fence.map(|fence| {
-                    (
-                        fence,
-                        Command::Output {
-                            task: ask.task_id,
-                            fence,
-                            chunk: ask.chunk,
-                            text: ask.text,
-                        },
-                    )
+            Request::Heartbeat(ask) => {
+                let held = (ask.task_id, ask.fence, ask.worker_id.clone());
+                self.as_holder(tag, held, ctx, move |act, fence, _| {
+                    act.submit
+                        .push((number(tag, FIRST), heartbeat(&ask, fence)));
                 });
-                self.report(tag, ask.task_id, command, ctx);
+            }
+            Request::Release(ask) => {
+                let held = (ask.task_id, ask.fence, ask.worker_id.clone());
+                self.as_holder(tag, held, ctx, move |act, fence, _| {
+                    act.submit.push((number(tag, FIRST), release(&ask, fence)));
+                });
+            }
+            Request::Output(ask) => {
+                let held = (ask.task_id, ask.fence, ask.worker_id);
+                self.as_holder(tag, held, ctx, move |act, fence, ctx| {
+                    let command = Command::Output {
+                        task: ask.task_id,
+                        fence,
+                        chunk: ask.chunk,
+                        text: ask.text,
+                    };
+                    act.report(tag, (ask.task_id, fence), command, ctx);
+                });
             }
             Request::Progress(ask) => {
-                let fence = self.fence(ask.task_id, ask.fence);
-                let command = fence.map(|fence| {
-                    (
+                let held = (ask.task_id, ask.fence, ask.worker_id);
+                self.as_holder(tag, held, ctx, move |act, fence, ctx| {
+                    let command = Command::Progress {
+                        task: ask.task_id,
                         fence,
-                        Command::Progress {
-                            task: ask.task_id,
-                            fence,
-                            data: ask.data,
-                        },
-                    )
+                        data: ask.data,
+                    };
+                    act.report(tag, (ask.task_id, fence), command, ctx);
                 });
-                self.report(tag, ask.task_id, command, ctx);
             }
             Request::Pause(ask) => self.pause(tag, ask.queue, true, ctx),
             Request::Resume(ask) => self.pause(tag, ask.queue, false, ctx),
@@ -168,6 +176,9 @@ impl Connection {
         if ask.parent_id.is_some() {
             return self.refuse(tag, unsupported("`parent_id` of list"));
         }
+        if ask.parent_id.is_some() {
+            return self.refuse(tag, unsupported("`parent_id` of list"));
+        }
         let status = match ask.status {
             ListStatus::Any => None,
             ListStatus::Is(status) => Some(status),
@@ -242,76 +253,78 @@ impl Connection {
         );
     }
 
+    /// Finds the lease that a holder speaks of: by its fence; without one, what was leased over this connection, or else
+    /// the current lease. A worker named with it must be the holder.
+    fn as_holder(
+        &mut self,
+        tag: Tag,
+        (task_id, given, worker): (TaskId, Option<Fence>, Option<String>),
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Fence, &mut Context<Self>) + 'static,
+    ) {
+        let fence = given.or_else(|| self.held.fence(task_id));
+        let (None, Some(fence)) = (&worker, fence) else {
+            let question = Question::Many(vec![task_id]);
+            return self.ask_reader(
+                question,
+                tag,
+                ctx,
+                move |act, told, ctx| match current_lease(told, task_id, fence, worker.as_deref()) {
+                    Ok(fence) => then(act, fence, ctx),
+                    Err(error) => act.refuse(tag, error),
+                },
+            );
+        };
+        then(self, fence, ctx);
+    }
+
     /// Output and progress go by the lease's actor, which keeps their order and gathers them.
     fn report(
         &mut self,
         tag: Tag,
-        task_id: TaskId,
-        command: Result<(i64, Command), Error>,
+        (task_id, fence): (TaskId, Fence),
+        command: Command,
         ctx: &mut Context<Self>,
     ) {
-        match command {
-            Err(error) => self.refuse(tag, error),
-            Ok((fence, command)) => {
-                let owed = Owed::new(self.caller(ctx), vec![number(tag, FIRST)]);
-                self.hub.leases().do_send(Forward {
-                    task_id,
-                    fence,
-                    report: Report { owed, command },
-                });
-            }
-        }
+        let owed = Owed::new(self.caller(ctx), vec![number(tag, FIRST)]);
+        self.hub.leases().do_send(Forward {
+            task_id,
+            fence,
+            report: Report { owed, command },
+        });
     }
 
     fn pause(&mut self, tag: Tag, queue: Option<String>, on: bool, ctx: &mut Context<Self>) {
-        self.ask_actor(
-            self.hub.writer().send(GetLanes),
-            tag,
-            ctx,
-            move |act, lanes| {
-                let mut paused: Vec<String> = lanes
-                    .iter()
-                    .filter(|lane| lane.paused)
-                    .map(|lane| lane.queue.clone())
-                    .collect();
-                let touched: Vec<String> = match queue {
-                    Some(queue) => vec![queue],
-                    None if on => lanes.into_iter().map(|lane| lane.queue).collect(),
-                    None => paused.clone(),
-                };
-                paused.retain(|queue| !touched.contains(queue));
-                let mut touched = touched;
-                touched.sort();
-                touched.dedup();
-                if on {
-                    paused.extend(touched.iter().cloned());
-                }
-                paused.sort();
-                paused.dedup();
-                let answer = PauseAnswer { ok: true, paused };
-                if touched.is_empty() {
-                    return act.answer(tag, &answer);
-                }
-                if let Some(asked) = act.slots.get_mut(tag) {
-                    asked.settling = Settling::Several(
-                        touched.len(),
-                        serde_json::to_value(answer).unwrap_or_default(),
-                    );
-                }
-                let command = |queue| {
-                    if on {
-                        Command::PauseQueue(queue)
-                    } else {
-                        Command::ResumeQueue(queue)
-                    }
-                };
-                act.submit.extend(
-                    touched
-                        .into_iter()
-                        .map(|queue| (number(tag, FIRST), command(queue))),
-                );
-            },
-        );
+        let writer = self.hub.writer().clone();
+        let asked =
+            async move { Ok((writer.send(GetLanes).await?, writer.send(GetPaused).await?)) };
+        self.ask_future(asked, tag, ctx, move |act, (lanes, mut paused), _| {
+            let touched: BTreeSet<String> = match queue {
+                Some(queue) => [queue].into(),
+                None if on => lanes.into_iter().map(|lane| lane.queue).collect(),
+                None => paused.iter().cloned().collect(),
+            };
+            paused.retain(|queue| !touched.contains(queue));
+            if on {
+                paused.extend(touched.iter().cloned());
+            }
+            paused.sort();
+            let answer = PauseAnswer { ok: true, paused };
+            if touched.is_empty() {
+                return act.answer(tag, &answer);
+            }
+            if let Some(asked) = act.slots.get_mut(tag) {
+                let answer = serde_json::to_value(answer).unwrap_or_default();
+                asked.settling = Settling::Several(touched.len(), answer);
+            }
+            let command = |queue| match on {
+                true => Command::PauseQueue(queue),
+                false => Command::ResumeQueue(queue),
+            };
+            let commands = touched.into_iter().map(command);
+            act.submit
+                .extend(commands.map(|command| (number(tag, FIRST), command)));
+        });
     }
 
     fn agents(&mut self, tag: Tag, ctx: &mut Context<Self>) {
@@ -416,5 +429,39 @@ impl Connection {
             act.go_on(ctx);
         });
         ctx.spawn(asked);
+    }
+}
+
+/// The fence of a task's newest lease, unless somebody else is named as its holder.
+fn current_lease(
+    told: Told,
+    task_id: TaskId,
+    given: Option<Fence>,
+    worker: Option<&str>,
+) -> Result<Fence, Error> {
+    let task = match told {
+        Told::Tasks(tasks) => tasks.into_iter().next(),
+        _ => None,
+    };
+    let Some(task) = task else {
+        let message = format!("no task has the id {task_id}");
+        return Err(Error::new(ErrorCode::UnknownTask, message));
+    };
+    if let Some(worker) = worker.filter(|worker| task.worker_id.as_deref() != Some(worker)) {
+        let message = format!(
+            "task {task_id} is not leased to {worker} (it is {}, its newest lease is {}); drop this run",
+            task.status, task.fence
+        );
+        return Err(Error::new(ErrorCode::StaleLease, message).with_data(
+            serde_json::json!({ "task_id": task_id, "status": task.status, "fence": task.fence }),
+        ));
+    }
+    match given {
+        Some(fence) => Ok(fence),
+        None if task.status == Status::Leased => Ok(task.fence),
+        None => {
+            let message = format!("task {task_id} is {}, not leased", task.status);
+            Err(Error::new(ErrorCode::WrongState, message))
+        }
     }
 }

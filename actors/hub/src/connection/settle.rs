@@ -70,6 +70,9 @@ impl Connection {
         };
         match &mut asked.settling {
             Settling::Ack(state) => {
+                if matches!(answer, Ok(Outcome::Parked)) {
+                    return self.park_ack(tag, ctx);
+                }
                 if part == SECOND {
                     state.leased = Some(answer.map(tasks_of));
                 } else {
@@ -92,6 +95,30 @@ impl Connection {
             }
             _ => self.settle_one(tag, answer, ctx),
         }
+    }
+
+    /// The lease that an ack asked for waits: so does the answer, unless the ack was refused, which is told at once.
+    fn park_ack(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let Some(asked) = self.slots.get_mut(tag) else {
+            return;
+        };
+        let Settling::Ack(state) = &mut asked.settling else {
+            return;
+        };
+        if !(state.single && matches!(state.acked, Some(Err(_)))) {
+            self.slots.park(tag, &mut self.out);
+            self.order.finished();
+            if self.ended {
+                self.unpark(tag);
+            }
+            return;
+        }
+        state.leased = Some(Ok(Vec::new()));
+        if let Some(park) = asked.park.take() {
+            // Tasks that come in between are given back: nobody asks under this number any more.
+            self.submit.push((u64::MAX, Command::Unpark(park)));
+        }
+        self.settle_ack(tag, ctx);
     }
 
     fn settle_one(&mut self, tag: Tag, answer: Result<Outcome, Error>, ctx: &mut Context<Self>) {
@@ -178,7 +205,16 @@ impl Connection {
         };
         let (single, tasks) = (state.single, std::mem::take(&mut state.tasks));
         let acked = state.acked.take().unwrap_or(Ok(Outcome::Ok));
-        let leased = state.leased.take();
+        let mut leased = state.leased.take();
+        if let Some(timer) = self.slots.get_mut(tag).and_then(|asked| asked.timer.take()) {
+            ctx.cancel_future(timer);
+        }
+        if self.broken
+            && let Some(Ok(tasks)) = &mut leased
+        {
+            let tasks = std::mem::take(tasks);
+            self.release(&tasks);
+        }
         let mut answer = AckAnswer::default();
         match (single, acked) {
             (true, Err(error)) => {

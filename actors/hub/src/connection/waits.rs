@@ -10,7 +10,7 @@ use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
 use kirosu_protocol::verbs::watch::{WatchAnswer, WatchAsk};
 use kirosu_protocol::{Event, EventKind, TaskId};
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// Events kept in memory for a client that does not read; beyond it the watch ends.
@@ -19,8 +19,17 @@ const UNREAD_EVENTS_BYTES: usize = 8 << 20;
 /// What a connection waits for.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    watches: HashSet<Tag>,
+    watches: HashMap<Tag, Watching>,
     waits: BTreeMap<Tag, Wait>,
+}
+
+/// How far a watch is.
+#[derive(Debug)]
+enum Watching {
+    /// The bus has been asked: what it sends before its answer is told after what was missed.
+    Begins(Vec<Event>),
+    /// The client has its answer.
+    Runs,
 }
 
 #[derive(Debug)]
@@ -38,6 +47,7 @@ impl Waits {
         for tag in self
             .watches
             .drain()
+            .map(|(tag, _)| tag)
             .chain(std::mem::take(&mut self.waits).into_keys())
         {
             bus.do_send(Unwatch((connection, tag)));
@@ -59,12 +69,13 @@ impl Connection {
             since,
             to: self.caller_address(ctx).recipient(),
         };
+        self.waits.watches.insert(tag, Watching::Begins(Vec::new()));
         self.ask_actor(
             self.hub.bus().send(request),
             tag,
             ctx,
             move |act, watched| {
-                act.waits.watches.insert(tag);
+                let begun = act.waits.watches.insert(tag, Watching::Runs);
                 // A number beyond the newest was given by another life of the hub.
                 let gap = watched.lost > 0 || since.is_some_and(|since| since > watched.newest);
                 act.answer(
@@ -75,6 +86,9 @@ impl Connection {
                     },
                 );
                 act.tell(&watched.missed);
+                if let Some(Watching::Begins(meanwhile)) = begun {
+                    act.tell(&meanwhile);
+                }
             },
         );
     }
@@ -203,10 +217,16 @@ impl Handler<Events> for Connection {
             if wait.seen && wait.open.is_empty() {
                 self.finish_wait(tag, ctx);
             }
-        } else if self.out.len() > UNREAD_EVENTS_BYTES {
-            self.drop_slow_watch(tag, events.first());
-        } else if self.waits.watches.contains(&tag) {
-            self.tell(&events);
+        } else {
+            let unread = self.out.len();
+            match self.waits.watches.get_mut(&tag) {
+                None => {}
+                Some(Watching::Begins(meanwhile)) => meanwhile.extend(events),
+                Some(Watching::Runs) if unread > UNREAD_EVENTS_BYTES => {
+                    self.drop_slow_watch(tag, events.first());
+                }
+                Some(Watching::Runs) => self.tell(&events),
+            }
         }
         self.go_on(ctx);
     }

@@ -25,8 +25,8 @@ pub struct Report {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Over {
-    /// Where the task stands now, when somebody else than the holder ended the lease: the holder is told.
-    pub ended: Option<Status>,
+    /// Where the task stands now and why, when somebody else than the holder ended the lease: the holder is told.
+    pub ended: Option<(Status, &'static str)>,
 }
 
 /// Whom every lease speaks to. Shared, as tens of thousands of leases a second begin and end.
@@ -76,11 +76,15 @@ impl Lease {
         self.neighbours.writer.do_send(Submit { caller, commands });
     }
 
-    fn tell_holder(&self, status: Status) {
+    fn tell_holder(&self, status: Status, reason: &'static str) {
         let (task_id, fence): (TaskId, Fence) = (self.granted.task_id, self.granted.fence);
         let notify = match status {
             Status::Cancelled => Notify::Cancel { task_id, fence },
-            _ => Notify::LeaseLost { task_id, fence },
+            _ => Notify::LeaseLost {
+                task_id,
+                fence,
+                reason,
+            },
         };
         match (&self.granted.session, &self.granted.notify) {
             (Some(session), _) => self.neighbours.sessions.do_send(Tell {
@@ -126,8 +130,8 @@ impl Handler<Over> for Lease {
     type Result = ();
 
     fn handle(&mut self, Over { ended }: Over, ctx: &mut Self::Context) {
-        if let Some(status) = ended {
-            self.tell_holder(status);
+        if let Some((status, reason)) = ended {
+            self.tell_holder(status, reason);
         }
         self.over = true;
         if self.writing.is_empty() {

@@ -8,7 +8,7 @@ use crate::writer::Writer;
 use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{Fence, Task, TaskId};
+use kirosu_protocol::{Fence, Status, Task, TaskId};
 use kirosu_store::{EndedLease, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use lease::{Lease, Neighbours, Over, Report};
@@ -52,8 +52,8 @@ pub struct LeasesChanged {
     pub granted: Vec<Granted>,
     /// Tasks that are leased no more, with the fence that ended.
     pub closed: Vec<(TaskId, Fence)>,
-    /// Leases that somebody else than the holder ended: the holder is told.
-    pub ended: Vec<EndedLease>,
+    /// Leases that somebody else than the holder ended, and why: the holder is told.
+    pub ended: Vec<(EndedLease, &'static str)>,
 }
 
 /// The leases that are alive in the store, when it was opened.
@@ -143,7 +143,7 @@ impl Leases {
         }
     }
 
-    fn end(&mut self, task_id: TaskId, fence: Fence, ended: Option<kirosu_protocol::Status>) {
+    fn end(&mut self, task_id: TaskId, fence: Fence, ended: Option<(Status, &'static str)>) {
         let same = self
             .live
             .get(&task_id)
@@ -173,8 +173,8 @@ impl Handler<LeasesChanged> for Leases {
     fn handle(&mut self, changed: LeasesChanged, _: &mut Self::Context) {
         self.child.handled();
         // Ends first: a task that was taken away and handed out again in one commit is a new lease.
-        for lease in changed.ended {
-            self.end(lease.task_id, lease.fence, Some(lease.status));
+        for (lease, reason) in changed.ended {
+            self.end(lease.task_id, lease.fence, Some((lease.status, reason)));
         }
         for (task_id, fence) in changed.closed {
             self.end(task_id, fence, None);

@@ -76,6 +76,11 @@ pub struct TellDeadline;
 #[rtype(result = "Vec<LaneDepth>")]
 pub struct GetLanes;
 
+/// Asks for the names of the paused queues, those without tasks included.
+#[derive(Message)]
+#[rtype(result = "Vec<String>")]
+pub struct GetPaused;
+
 /// What the writer measured since it started.
 #[derive(Clone, Copy, Debug, Default, MessageResponse)]
 pub struct WriterMetrics {

@@ -13,8 +13,8 @@ use kirosu_protocol::{Error, ErrorCode, EventKind, Stats, Status};
 use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::{
-    Answers, Caller, Drain, GetLanes, GetMetrics, GetStats, Owed, Submit, TellDeadline, TellLeases,
-    WriterMetrics,
+    Answers, Caller, Drain, GetLanes, GetMetrics, GetPaused, GetStats, Owed, Submit, TellDeadline,
+    TellLeases, WriterMetrics,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -140,7 +140,7 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        let parks: Vec<Option<ParkId>> = batch.iter().map(park_of).collect();
+        let noted: Vec<Noted> = batch.iter().map(Noted::of).collect();
         let held = self.hold_leases_while_draining(&mut batch);
         let now_ms = self.now_ms();
         let Some(store) = self.store.as_mut() else {
@@ -151,7 +151,7 @@ impl Writer {
         let deadline = store.next_deadline();
         self.measure(began, size);
         match applied {
-            Ok(applied) => self.answer(debts, parks, held, applied),
+            Ok(applied) => self.answer(debts, noted, held, applied),
             Err(error) => {
                 tracing::error!(%error, "the store failed; the writer restarts");
                 drop(debts);
@@ -200,7 +200,7 @@ impl Writer {
     fn answer(
         &mut self,
         debts: Vec<Owed>,
-        parks: Vec<Option<ParkId>>,
+        noted: Vec<Noted>,
         mut held: Vec<Option<Outcome>>,
         applied: Applied,
     ) {
@@ -215,14 +215,17 @@ impl Writer {
                 if let Some(instead) = held.get_mut(index).and_then(Option::take) {
                     outcome = Ok(instead);
                 }
+                let note = noted.get(index).copied().unwrap_or_default();
                 match &outcome {
                     Ok(Outcome::Parked) => {
-                        if let Some(park) = parks.get(index).copied().flatten() {
+                        if let Some(park) = note.park {
                             self.parks.0.insert(park, (debt.caller().clone(), *tag));
                         }
                     }
                     Ok(Outcome::Leased(tasks)) => granted.extend(Granted::of(tasks, debt.caller())),
-                    Ok(Outcome::Ended { leases, .. }) => ended.extend(leases.iter().cloned()),
+                    Ok(Outcome::Ended { leases, .. }) => {
+                        ended.extend(leases.iter().cloned().map(|lease| (lease, note.why)));
+                    }
                     _ => {}
                 }
                 results.push(outcome);
@@ -257,6 +260,9 @@ impl Writer {
                 });
             }
         }
+        for park in noted.iter().filter_map(|note| note.unparked) {
+            self.parks.0.remove(&park);
+        }
         self.waiting.extend(given_back);
         self.tell(granted, ended, applied.changes);
     }
@@ -287,7 +293,7 @@ impl Writer {
     fn tell(
         &mut self,
         granted: Vec<Granted>,
-        ended: Vec<kirosu_store::EndedLease>,
+        ended: Vec<(kirosu_store::EndedLease, &'static str)>,
         changes: Vec<EventKind>,
     ) {
         let closed: Vec<_> = changes.iter().filter_map(closed_lease).collect();
@@ -317,10 +323,29 @@ fn closed_lease(change: &EventKind) -> Option<(i64, i64)> {
     }
 }
 
-fn park_of(command: &Command) -> Option<ParkId> {
-    match command {
-        Command::Lease { park, .. } => *park,
-        _ => None,
+/// What is to be known of a command after the store has taken it.
+#[derive(Clone, Copy, Default)]
+struct Noted {
+    /// Under which name the request is parked, if it is.
+    park: Option<ParkId>,
+    /// Whose wait is over. It is forgotten only now: an earlier command of the same commit may have woken it, and its
+    /// tasks must reach its connection to be given back.
+    unparked: Option<ParkId>,
+    /// Why leases end that it ends.
+    why: &'static str,
+}
+
+impl Noted {
+    fn of(command: &Command) -> Noted {
+        let mut note = Noted::default();
+        match command {
+            Command::Lease { park, .. } => note.park = *park,
+            Command::Unpark(park) => note.unparked = Some(*park),
+            Command::ExpireDue { .. } => note.why = "expired",
+            Command::ReleaseSession { .. } => note.why = "session_lost",
+            _ => note.why = "taken",
+        }
+        note
     }
 }
 
@@ -355,11 +380,6 @@ impl Handler<Submit> for Writer {
 
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
         self.child.handled();
-        for (_, command) in &submit.commands {
-            if let Command::Unpark(park) = command {
-                self.parks.0.remove(park);
-            }
-        }
         self.waiting.push_back(submit);
         self.ask_flush(ctx);
     }
@@ -407,6 +427,9 @@ impl Handler<Drain> for Writer {
         if self.recipe.draining.swap(true, Ordering::Relaxed) {
             return;
         }
+        self.recipe.bus.do_send(Publish(vec![EventKind::Hub {
+            state: "draining".into(),
+        }]));
         // Parked requests stay parked here until their wait is over, but leave the store, where an enqueue would wake them.
         let Some((caller, _)) = self.parks.0.values().next().cloned() else {
             return;
@@ -438,6 +461,14 @@ impl Handler<TellDeadline> for Writer {
 
     fn handle(&mut self, _: TellDeadline, _: &mut Self::Context) {
         self.recipe.reaper.do_send(NextDeadline(self.deadline));
+    }
+}
+
+impl Handler<GetPaused> for Writer {
+    type Result = Vec<String>;
+
+    fn handle(&mut self, _: GetPaused, _: &mut Self::Context) -> Self::Result {
+        self.store.as_ref().map_or_else(Vec::new, Store::paused)
     }
 }
 
