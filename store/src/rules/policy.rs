@@ -31,9 +31,13 @@ pub(crate) enum Next {
     Dead,
 }
 
+/// Attempts of a task that names no `max_attempts`, when they end without a word.
+const CRASHES: u32 = 3;
+
 /// How a class of failure is treated.
 enum Treatment {
     Retry,
+    Crash,
     Park,
     Ask,
     Dead,
@@ -42,10 +46,10 @@ enum Treatment {
 
 fn treatment(class: FailureClass) -> Treatment {
     match class {
-        FailureClass::ProviderError
-        | FailureClass::Timeout
-        | FailureClass::Crashed
-        | FailureClass::NotAccepted => Treatment::Retry,
+        FailureClass::ProviderError | FailureClass::Timeout | FailureClass::NotAccepted => {
+            Treatment::Retry
+        }
+        FailureClass::Crashed => Treatment::Crash,
         FailureClass::RateLimited => Treatment::Park,
         // Running again changes nothing until a person has logged in or installed the program.
         FailureClass::AuthRequired | FailureClass::Missing => Treatment::Ask,
@@ -72,6 +76,17 @@ pub(crate) fn after_attempt(ended: &Ended<'_>) -> Next {
         Treatment::Retry => Next::At {
             run_at: ended.now + delay(ended),
             counted: true,
+        },
+        // The run ended without a word: nobody said that the task failed. It may also be what crashes its runs, so that
+        // it is not tried for ever.
+        Treatment::Crash => match ended.on_lost {
+            OnLost::Fail => Next::Dead,
+            OnLost::Ask => Next::Ask,
+            OnLost::Retry if ended.attempts >= ended.max_attempts.unwrap_or(CRASHES) => Next::Dead,
+            OnLost::Retry => Next::At {
+                run_at: ended.now + delay(ended),
+                counted: true,
+            },
         },
         Treatment::Lost => match ended.on_lost {
             OnLost::Fail => Next::Dead,
@@ -117,17 +132,15 @@ mod tests {
             let plain = next(class, None, 1);
             let retried = next(class, Some(2), 1);
             let spent = next(class, Some(2), 2);
+            let again = Next::At {
+                run_at: 9_000,
+                counted: true,
+            };
             let expected = match class {
-                FailureClass::ProviderError
-                | FailureClass::Timeout
-                | FailureClass::Crashed
-                | FailureClass::NotAccepted => {
-                    let again = Next::At {
-                        run_at: 9_000,
-                        counted: true,
-                    };
+                FailureClass::ProviderError | FailureClass::Timeout | FailureClass::NotAccepted => {
                     (Next::Dead, again, Next::Dead)
                 }
+                FailureClass::Crashed => (again, again, Next::Dead),
                 FailureClass::RateLimited => {
                     let parked = Next::At {
                         run_at: 9_000,
@@ -145,5 +158,10 @@ mod tests {
             };
             assert_eq!((plain, retried, spent), expected, "{class:?}");
         }
+    }
+
+    #[test]
+    fn crashes_are_not_retried_for_ever() {
+        assert_eq!(next(FailureClass::Crashed, None, CRASHES), Next::Dead);
     }
 }
