@@ -2,7 +2,7 @@
 //!
 //! Each hub is the built binary on a free port, with its files in a directory that goes away with it. Nothing here
 //! sleeps for a time that "should do": every wait is for a condition, with [`PATIENCE`] as its bound.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 mod client;
 mod hub;
