@@ -1,5 +1,6 @@
 //! `kill -9` of the hub in the middle of work: nothing is lost, nothing is done twice. (`tests/load` does this for hours
 //! and checks every call; this is the version that runs with each change.)
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

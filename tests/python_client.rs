@@ -1,4 +1,5 @@
 //! A script written for the Python hub works against this one without a change.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

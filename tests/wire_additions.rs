@@ -1,4 +1,5 @@
 //! What this hub's protocol adds: part 3 of the wire protocol, over a real socket.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

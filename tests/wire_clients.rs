@@ -1,4 +1,5 @@
 //! What clients written for the Python hub send and read: part 1 of the wire protocol, row by row.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 

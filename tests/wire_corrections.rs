@@ -1,4 +1,5 @@
 //! Where the Python hub was wrong and this one is right: part 2 of the wire protocol, row by row.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
