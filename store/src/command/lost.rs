@@ -13,8 +13,7 @@ use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 impl Core {
     /// Treats leases past their deadline as lost.
     pub(crate) fn expire_due(&mut self, limit: u32) -> QueryResult<Outcome> {
-        let opened = self.options.now_ms + self.options.restart_grace_ms as i64;
-        if self.now < opened {
+        if self.now < self.grace_until {
             return Ok(Outcome::Ended {
                 leases: Vec::new(),
                 more: false,
