@@ -207,6 +207,24 @@ fn human_tasks_are_never_leased() {
 }
 
 #[test]
+fn leases_expire_on_time_on_a_fresh_hub_and_have_a_grace_after_a_restart() {
+    let hub = Hub::with(&["lease.heartbeat_grace=1h"]);
+    let mut client = hub.client();
+    let id = client.enqueue("x");
+    client.lease(json!({"lease_seconds": 1}));
+    assert_eq!(client.lease(json!({"lease_seconds": 1}))["fence"], 2);
+    let hub = hub.kill().start();
+    let mut client = hub.client();
+    let nobody = client.call("lease", json!({"wait_seconds": 1.5}));
+    assert_eq!(
+        nobody,
+        json!({"tasks": []}),
+        "its holder may be on its way back"
+    );
+    client.call("ack", json!({"task_id": id, "fence": 2, "status": "done"}));
+}
+
+#[test]
 fn a_heartbeat_extends_the_lease() {
     let hub = Hub::start();
     let mut client = hub.client();
@@ -459,10 +477,12 @@ fn requests_beyond_a_connections_limit_wait_their_turn() {
     for (at, id) in sent.into_iter().enumerate() {
         assert_eq!(client.result(id)["task_id"], at as i64 + 1);
     }
-    let mut parked: Vec<u64> = (0..5)
-        .map(|_| client.send("lease", json!({"queues": ["none"], "wait_seconds": 30})))
-        .collect();
-    assert_eq!(word(&client.answer(parked.pop().unwrap())["error"]), "busy");
+    let wait = json!({"queues": ["none"], "wait_seconds": 30});
+    for _ in 0..4 {
+        client.send("lease", wait.clone());
+    }
+    client.call("stats", json!({}));
+    assert_eq!(word(&client.refused("lease", wait)), "busy");
 }
 
 #[test]
@@ -674,6 +694,48 @@ fn a_thousand_connections_at_once_do_not_stall() {
     until("they are forgotten", || {
         (connections(&mut client) <= 1.0).then_some(())
     });
+}
+
+#[test]
+fn what_clients_leave_behind_is_forgotten() {
+    let hub = Hub::with(&["limits.in_flight_per_connection=8"]);
+    let mut client = hub.client();
+    for round in 0..40 {
+        let mut rude = hub.client();
+        let mut lines = String::new();
+        for id in 0..12 {
+            let (method, params) = match (id + round) % 6 {
+                0 => ("lease", json!({"wait_seconds": 3000, "queues": ["none"]})),
+                1 => ("enqueue", json!({"prompt": "x", "type": "python"})),
+                2 => ("list", json!({})),
+                3 => ("wait", json!({"task_ids": [9999]})),
+                4 => ("watch", json!({"since": 0})),
+                _ => ("enqueue", json!({"prompt": 5})),
+            };
+            lines += &json!({"id": id, "method": method, "params": params}).to_string();
+            lines += "\n";
+        }
+        rude.raw(&lines[..lines.len() - round]);
+        if round % 2 == 0 {
+            rude.read();
+        }
+    }
+    until("nothing of them is left", || {
+        let metrics = client.call("metrics", json!({}))["metrics"].take();
+        let value = |name: &str| {
+            let mut metrics = metrics.as_array().unwrap().iter();
+            metrics.find(|metric| metric["name"] == name).unwrap()["value"]
+                .as_f64()
+                .unwrap()
+        };
+        let left = (
+            value("kirosu_connections"),
+            value("kirosu_requests_in_flight"),
+        );
+        (left == (1.0, 1.0)).then_some(())
+    });
+    let tree = client.call("tree", json!({}))["tree"].to_string();
+    assert!(!tree.contains("\"restarts\":1"), "{tree}");
 }
 
 #[test]

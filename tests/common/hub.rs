@@ -20,7 +20,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A fresh directory, any port. Leases of a fresh hub expire on time, not after the grace of a restart.
+    /// A fresh directory, any port, and no grace for leases after a restart: tests that want one say so.
     pub fn new() -> Setup {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let setup = Setup {
