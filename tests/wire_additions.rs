@@ -1353,6 +1353,59 @@ fn drain_hands_out_nothing_more_and_lets_runs_end() {
 }
 
 #[test]
+fn a_unix_socket_speaks_the_same_and_outlives_a_crash() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixStream;
+    let setup = Setup::new();
+    let path = setup.directory.path().join("hub.sock");
+    let setup = setup.set(&format!("hub.socket={}", path.display()));
+    let ask = |line: &str| {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        stream.write_all(line.as_bytes()).unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        serde_json::from_str::<Value>(&answer).unwrap()
+    };
+    let enqueue = "{\"id\":1,\"method\":\"enqueue\",\"params\":{\"prompt\":\"x\"}}\n";
+    let hub = setup.start();
+    assert_eq!(ask(enqueue)["result"]["task_id"], 1);
+    assert_eq!(hub.client().task(1)["status"], "queued");
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "for its owner alone");
+    // What a killed hub left behind is no obstacle.
+    let mut hub = hub.kill().start();
+    assert_eq!(ask(enqueue)["result"]["task_id"], 2);
+    hub.client().call("shutdown", json!({}));
+    assert_eq!(hub.ended().code(), Some(0));
+}
+
+#[test]
+fn a_full_hub_is_busy_and_says_so() {
+    let hub = Hub::with(&[
+        "limits.in_flight_total=3",
+        "limits.in_flight_per_connection=3",
+    ]);
+    let (mut waiting, mut client) = (hub.client(), hub.client());
+    let wait = json!({"queues": ["none"], "wait_seconds": 2});
+    let parked: Vec<u64> = (0..3)
+        .map(|_| waiting.send("lease", wait.clone()))
+        .collect();
+    let error = until("the hub is full", || {
+        let sent = client.send("enqueue", json!({"prompt": "x"}));
+        let answer = client.answer(sent);
+        answer["error"].is_object().then(|| answer["error"].clone())
+    });
+    assert_eq!(word(&error), "busy");
+    assert!(sentence(&error).contains("nothing was done"), "{error}");
+    for sent in parked {
+        waiting.result(sent);
+    }
+    client.enqueue("there is room again");
+}
+
+#[test]
 fn a_hub_without_pools_says_so() {
     let hub = Hub::start();
     let mut client = hub.client();
