@@ -76,6 +76,7 @@ pub struct House {
     pub local: Option<Endpoint>,
     /// The pools.
     pub swarm: Option<SwarmHandle>,
+    containment: Containment,
     threads: Threads,
 }
 
@@ -106,17 +107,21 @@ pub enum Rooms {
 }
 
 fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
-    actix_rt::System::new().block_on(async {
+    let serve = async move {
         let mut signals = Signals::listen()?;
         let house = start(&loaded.settings, rooms).await?;
         house.announce();
         house.serve(&mut signals, loaded, rooms).await
-    })
+    };
+    // A task of its own: what `block_on` holds is polled whenever anything happens on this thread.
+    let served = actix_rt::System::new().block_on(async { tokio::task::spawn_local(serve).await });
+    served.unwrap_or_else(|error| Err(BootError::System(std::io::Error::other(error))))
 }
 
 /// Starts the rooms on this thread, which must run an actix system.
 pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError> {
     crate::panics::to_log();
+    let boot = boot_id();
     let threads = Threads::new();
     let mut root = SupervisorSpec::new("root")
         .strategy(Strategy::OneForOne)
@@ -127,18 +132,23 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
     let (connect, incoming) = mpsc::channel(LOCAL_BACKLOG);
     let (mut hub, mut address) = (None, None);
     if rooms != Rooms::Pools {
-        let (parts, bound) = hub_parts(settings, incoming, &threads)?;
+        let (parts, bound) = hub_parts(settings, incoming, &threads, &boot)?;
         address = bound;
         root = root.children(parts.core).child(parts.front);
         hub = Some(parts.hub);
     }
     let mut swarm = None;
+    // After the store is locked: the sweep must not meet another living house of this name.
+    let containment = Containment::new(
+        Runner::this_executable(RUNNER_VERB),
+        options::instance(settings, rooms, &boot),
+    );
     if rooms != Rooms::Hub {
         let endpoint = match rooms {
             Rooms::Pools => remote(settings),
             _ => Endpoint::InMemory(connect.clone()),
         };
-        let (spec, handle) = pools(settings, endpoint).await?;
+        let (spec, handle) = pools(settings, endpoint, &containment, &boot).await?;
         root = root.child(spec);
         swarm = Some(handle);
     }
@@ -156,6 +166,7 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
         address,
         local,
         swarm,
+        containment,
         threads,
     })
 }
@@ -164,6 +175,7 @@ fn hub_parts(
     settings: &Settings,
     incoming: mpsc::Receiver<DuplexStream>,
     threads: &Threads,
+    boot: &str,
 ) -> Result<(HubParts, Option<SocketAddr>), BootError> {
     let hub_options = options::hub(settings);
     let has_key = hub_options.key.is_some();
@@ -201,7 +213,7 @@ fn hub_parts(
         store_options,
         sockets,
         &hub_threads,
-        boot_id(),
+        boot.to_owned(),
     );
     Ok((parts, address))
 }
@@ -209,31 +221,23 @@ fn hub_parts(
 async fn pools(
     settings: &Settings,
     endpoint: Endpoint,
+    containment: &Containment,
+    boot: &str,
 ) -> Result<(ChildSpec, SwarmHandle), BootError> {
     // Before the first run of ours: end what a killed life of this house left behind.
-    let instance = options::instance(settings);
+    let instance = containment.instance.clone();
     let sweep = tokio::task::spawn_blocking(move || {
         kirosu_providers::containment::sweep_instance(&instance, options::KILL_GRACE)
     });
     match sweep.await {
         Ok(swept) if swept.ended > 0 => {
-            tracing::warn!(
-                ended = swept.ended,
-                "ended processes that an earlier run had left behind"
-            );
+            let ended = swept.ended;
+            tracing::warn!(ended, "ended processes that an earlier run had left behind");
         }
         _ => {}
     }
-    let containment = containment(settings);
-    let swarm = options::swarm(settings, endpoint, &containment, &boot_id())?;
+    let swarm = options::swarm(settings, endpoint, containment, boot)?;
     Ok(kirosu_swarm::specs(swarm))
-}
-
-fn containment(settings: &Settings) -> Containment {
-    Containment::new(
-        Runner::this_executable(RUNNER_VERB),
-        options::instance(settings),
-    )
 }
 
 fn remote(settings: &Settings) -> Endpoint {
@@ -335,8 +339,9 @@ impl House {
     /// Makes the swarm consist of these pools.
     pub async fn reload_pools(&self, settings: &Settings) -> Result<(), BootError> {
         if let Some(swarm) = &self.swarm {
-            let containment = containment(settings);
-            swarm.reload(options::pools(settings, &containment)?).await;
+            swarm
+                .reload(options::pools(settings, &self.containment)?)
+                .await;
         }
         Ok(())
     }

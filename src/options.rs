@@ -1,6 +1,6 @@
 //! From the settings to what each room is told: plain options, no room knows of the configuration.
 
-use crate::boot::BootError;
+use crate::boot::{BootError, Rooms};
 use kirosu_config::pool::ProviderKind;
 use kirosu_config::settings::{Backoff, Durability};
 use kirosu_config::{self as config, Pool, Settings};
@@ -67,6 +67,7 @@ pub fn store(settings: &Settings) -> StoreOptions {
         },
         wal_limit_bytes: settings.store.wal_limit,
         retry_default: retry(&settings.retry),
+        retry_jitter: settings.retry.jitter,
         lease_ms_default: millis(settings.lease.default),
         restart_grace_ms: millis(settings.lease.heartbeat_grace),
         strict_expiry: settings.lease.strict_expiry,
@@ -77,9 +78,20 @@ pub fn store(settings: &Settings) -> StoreOptions {
 /// How long the processes of an earlier run get to end when they are found at the start.
 pub const KILL_GRACE: Duration = Duration::from_secs(2);
 
-/// Names this house among others on the machine, for the processes it starts: the same after a restart.
-pub fn instance(settings: &Settings) -> String {
-    settings.data_dir.to_string_lossy().into_owned()
+/// Names this house among others on the machine, for the processes it starts. That of a house with a store is the same
+/// after a restart, so that it can end what a killed life of its own has left; the store's lock sees to it that no two
+/// have the same. Agents alone have no lock: each start has a name of its own.
+pub fn instance(settings: &Settings, rooms: Rooms, boot: &str) -> String {
+    match rooms {
+        Rooms::Pools => format!("agent {boot}"),
+        _ => {
+            let path = &settings.store.path;
+            path.canonicalize()
+                .unwrap_or_else(|_| path.clone())
+                .to_string_lossy()
+                .into_owned()
+        }
+    }
 }
 
 /// What the swarm is told.

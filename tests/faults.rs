@@ -1,31 +1,38 @@
 //! A panic in every actor of the running tree: each comes back, and no task is lost. The list of actors is the tree's
 //! own, so that none can be forgotten. Needs the feature `fault-injection` (the README's test command has it).
 #![cfg(feature = "fault-injection")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
 use common::{Client, Setup, until};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-const TASKS_A_PANIC: usize = 6;
+/// Tasks enqueued around each panic.
+const TASKS_A_PANIC: usize = 4;
 
+/// A hub with three echo sessions that bears many panics in a short time.
 fn setup() -> Setup {
-    let pool = ["provider=echo", "size=3", "lease=5s"];
-    let setup = Setup::new().up().set("providers.echo.delay=20ms");
-    // Many panics in a short time are the point here.
-    let setup = ["restarts=1000", "period=60s", "initial=10ms", "max=50ms"]
+    let settings = [
+        "supervision.restarts=1000",
+        "supervision.initial=10ms",
+        "supervision.max=50ms",
+        "providers.echo.delay=50ms",
+        "pool.p.provider=echo",
+        "pool.p.size=3",
+        "retry.initial=10ms",
+    ];
+    settings
         .iter()
-        .fold(setup, |setup, value| {
-            setup.set(&format!("supervision.{value}"))
-        });
-    let setup = pool
-        .iter()
-        .fold(setup, |setup, value| setup.set(&format!("pool.p.{value}")));
-    setup.set("lease.session_grace=1s")
+        .fold(Setup::new().up(), |setup, setting| setup.set(setting))
 }
 
-/// Every node of the tree with its path.
-fn nodes(node: &Value, above: &str, all: &mut Vec<(String, Value)>) {
+/// A node's path and what the tree says of it.
+type Nodes = Vec<(String, Value)>;
+
+fn nodes(node: &Value, above: &str, all: &mut Nodes) {
     let name = node["name"].as_str().unwrap();
     let path = if above.is_empty() {
         name.to_owned()
@@ -38,138 +45,117 @@ fn nodes(node: &Value, above: &str, all: &mut Vec<(String, Value)>) {
     all.push((path, node.clone()));
 }
 
-fn tree(client: &mut Client) -> Vec<(String, Value)> {
-    let mut all = Vec::new();
-    nodes(&client.call("tree", json!({}))["tree"], "", &mut all);
-    all
+/// Speaks to the hub over a connection of its own; none if a panic ended it.
+fn speak<T>(port: u16, words: impl FnOnce(&mut Client) -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(|| words(&mut Client::connect(port)))).ok()
 }
 
-/// Enqueues, surviving the crash of the connection's actor; an idempotency key makes sending twice harmless.
-fn enqueue(port: u16, key: &str) -> i64 {
+fn tree(port: u16) -> Option<Nodes> {
+    let mut all = Vec::new();
+    nodes(
+        &speak(port, |client| client.call("tree", json!({})))?["tree"],
+        "",
+        &mut all,
+    );
+    Some(all)
+}
+
+/// Enqueues, whatever crashes meanwhile: an idempotency key makes sending twice harmless.
+fn enqueue(port: u16, key: &str) {
+    let task = json!({"prompt": key, "idempotency_key": key});
     until("the task is enqueued", || {
-        let port = port;
-        std::panic::catch_unwind(move || {
-            let mut client = Client::connect(port);
-            client.enqueue_with(json!({"prompt": key, "idempotency_key": key}))
-        })
-        .ok()
-    })
+        speak(port, |client| client.enqueue_with(task.clone()))
+    });
+}
+
+fn panic_in(port: u16, path: &str) -> Option<bool> {
+    let hit = speak(port, |client| client.call("_panic", json!({"path": path})))?;
+    hit.as_bool()
+}
+
+/// Whether an actor comes and goes with what it stands for: those of dynamic supervisors are numbered.
+fn is_dynamic(path: &str) -> bool {
+    [
+        "root/leases/",
+        "root/listener/connections/",
+        "/invocations/",
+    ]
+    .iter()
+    .any(|above| path.contains(above))
 }
 
 #[test]
 fn a_panic_in_each_actor_brings_it_back_and_loses_no_task() {
     let hub = setup().start();
-    let sessions_up = |client: &mut Client| {
-        tree(client)
+    let port = hub.port;
+    let fixed = until("the sessions are up", || {
+        let all = tree(port)?;
+        let up = |node: &Value| node["state"] == "running" && node["kind"] == "session";
+        let fixed = all
             .iter()
-            .filter(|(path, node)| path.contains("/sessions/") && node["state"] == "running")
-            .count()
-            == 3
-    };
-    let mut client = hub.client();
-    until("the sessions are up", || {
-        sessions_up(&mut client).then_some(())
+            .map(|(path, _)| path.clone())
+            .filter(|path| !is_dynamic(path));
+        (all.iter().filter(|(_, node)| up(node)).count() == 3)
+            .then(|| fixed.collect::<BTreeSet<_>>())
     });
-    // One task at work, so that a lease and an invocation are in the picture.
-    enqueue(hub.port, "warm up");
-    let mut paths: Vec<String> = tree(&mut client)
-        .into_iter()
-        .map(|(path, _)| path)
-        .collect();
-    paths.retain(|path| path != "root");
-    // Dynamic ones come and go; those that can always be found are named by what they belong to.
-    let fixed: Vec<String> = paths
-        .iter()
-        .filter(|path| {
-            path.rsplit('/').next().is_none_or(|n| {
-                n.parse::<u64>().is_err() || path.contains("sessions/") || path.contains("readers/")
-            })
-        })
-        .cloned()
-        .collect();
-    for expected in [
+    for known in [
         "writer",
         "bus",
         "reaper",
         "sessions",
         "lease-book",
         "leases",
-        "readers",
-        "listener",
-        "pools",
+        "readers/1",
+        "listener/accept",
+        "pools/p/sessions/3",
     ] {
         assert!(
-            fixed.iter().any(|path| path == &format!("root/{expected}")),
-            "{expected} is not in {fixed:?}"
+            fixed.contains(&format!("root/{known}")),
+            "{known} is not in {fixed:?}"
         );
     }
-
-    let mut tasks = Vec::new();
-    for path in &fixed {
+    let mut tasks = 0;
+    let mut work = |about: &str| {
         for n in 0..TASKS_A_PANIC {
-            tasks.push(enqueue(hub.port, &format!("{path} {n}")));
+            enqueue(port, &format!("{about} {n}"));
         }
-        panic_in(hub.port, path);
-        until(&format!("{path} is back"), || {
-            let mut client = try_connect(hub.port)?;
-            let all = try_tree(&mut client)?;
-            let (_, node) = all.into_iter().find(|(known, _)| known == path)?;
+        tasks += TASKS_A_PANIC;
+    };
+    // Nobody is above the root: its end is the end of the process, which systemd restarts.
+    for path in fixed.iter().filter(|path| *path != "root") {
+        work(path);
+        until(&format!("{path} is hit"), || {
+            panic_in(port, path).filter(|hit| *hit)
+        });
+        until(&format!("{path} runs again"), || {
+            let all = tree(port)?;
+            let (_, node) = all.iter().find(|(known, _)| known == path)?;
             (node["state"] == "running").then_some(())
         });
     }
-    panic_in_dynamic(hub.port, "root/listener/connections");
-    tasks.push(enqueue(hub.port, "after the connections"));
-
-    until("all tasks are done", || {
-        let mut client = try_connect(hub.port)?;
-        let stats = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            client.call("stats", json!({}))
-        }))
-        .ok()?;
-        let stats = &stats["stats"];
-        (stats["done"].as_u64()? == tasks.len() as u64 + 1).then_some(())
-    });
-    let mut client = hub.client();
-    let stats = client.call("stats", json!({}))["stats"].clone();
-    assert_eq!(
-        (&stats["failed"], &stats["leased"], &stats["queued"]),
-        (&json!(0), &json!(0), &json!(0)),
-        "{stats}"
-    );
-}
-
-fn try_connect(port: u16) -> Option<Client> {
-    std::panic::catch_unwind(|| Client::connect(port)).ok()
-}
-
-fn try_tree(client: &mut Client) -> Option<Vec<(String, Value)>> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| tree(client))).ok()
-}
-
-/// Over a connection of its own: if the panic hits what the connection hangs on, it may end with it.
-fn panic_in(port: u16, path: &str) {
-    until(&format!("{path} is hit"), || {
-        let path = path.to_owned();
-        let hit = std::panic::catch_unwind(move || {
-            Client::connect(port).call("_panic", json!({"path": path}))
-        })
-        .ok()?;
-        (hit == json!(true)).then_some(())
-    });
-}
-
-/// A panic in each child that a dynamic supervisor has now.
-fn panic_in_dynamic(port: u16, above: &str) {
-    let mut client = Client::connect(port);
-    let children: Vec<String> = tree(&mut client)
-        .into_iter()
-        .map(|(path, _)| path)
-        .filter(|path| path.starts_with(&format!("{above}/")))
-        .collect();
-    assert!(!children.is_empty(), "{above} has no children");
-    for path in children {
-        let _ = std::panic::catch_unwind(|| {
-            Client::connect(port).call("_panic", json!({"path": path}))
+    for dynamic in [
+        "root/leases/",
+        "/invocations/",
+        "root/listener/connections/",
+    ] {
+        work(dynamic);
+        until(&format!("an actor of {dynamic} is hit"), || {
+            let all = tree(port)?;
+            let (path, _) = all.iter().find(|(path, _)| path.contains(dynamic))?;
+            // None: it was our own connection.
+            panic_in(port, path).is_none_or(|hit| hit).then_some(())
         });
     }
+    let stats = until("nothing is left to do", || {
+        let stats = speak(port, |client| client.call("stats", json!({})))?["stats"].clone();
+        let open = ["queued", "leased", "scheduled"]
+            .iter()
+            .all(|state| stats[*state] == 0);
+        open.then_some(stats)
+    });
+    assert_eq!(
+        (&stats["done"], &stats["total_tasks"]),
+        (&json!(tasks), &json!(tasks)),
+        "{stats}"
+    );
 }

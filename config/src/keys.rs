@@ -251,7 +251,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             "drain",
             Kind::Time(Duration::ZERO, DAY),
             Is("\"30s\""),
-            Live,
+            Restart,
         )],
     },
 ];

@@ -68,9 +68,6 @@ pub(crate) struct Core {
     pub counters: Counters,
     pub parked: Parked,
     pub due: Due,
-    /// Unix milliseconds before which no lease is taken for expired: those that were alive when the file was opened have
-    /// holders who must find the hub again first. None were alive: no grace.
-    pub grace_until: i64,
     /// Bytes of output per live attempt.
     pub outputs: HashMap<(TaskId, Fence), KeptOutput>,
     /// The id the next task gets.
@@ -117,10 +114,8 @@ impl Core {
             lease: sql::first(c, sql::sets::SelectNextExpiry {})?,
             run: sql::first(c, sql::sets::SelectNextDue {})?,
         };
-        let grace_ms = due.lease.map_or(0, |_| options.restart_grace_ms as i64);
         let mut core = Core {
             conn,
-            grace_until: options.now_ms + grace_ms,
             rows: Rows::default(),
             inputs: Inputs::default(),
             lanes,
@@ -299,7 +294,7 @@ impl Core {
         let lease = self
             .due
             .lease
-            .map(|at| (at + self.options.lease_grace_ms as i64).max(self.grace_until));
+            .map(|at| at + self.options.lease_grace_ms as i64);
         lease.into_iter().chain(self.due.run).min()
     }
 }

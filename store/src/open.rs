@@ -2,6 +2,7 @@
 
 use crate::error::OpenError;
 use crate::options::{Durability, StoreOptions};
+use crate::sql::sets::ExtendLeases;
 use crate::sql::{self, statement};
 use crate::wal;
 use diesel::connection::SimpleConnection;
@@ -64,8 +65,16 @@ pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenErr
     conn.batch_execute(&writer_pragmas(options))
         .map_err(database(path, "its settings cannot be made"))?;
     migrate(&mut conn, path)?;
+    extend_leases(&mut conn, options).map_err(database(path, "its leases cannot be extended"))?;
     prepare_log(&mut conn, options);
     Ok(conn)
+}
+
+/// Leases that are alive from before have holders who must find the hub again first.
+fn extend_leases(conn: &mut SqliteConnection, options: &StoreOptions) -> diesel::QueryResult<()> {
+    let until = options.now_ms + options.restart_grace_ms as i64;
+    let below = until;
+    sql::run(conn, ExtendLeases { until, below }).map(|_| ())
 }
 
 /// Empties the log into the file and makes it as long as it will get. A failure costs speed only.

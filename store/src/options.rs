@@ -26,11 +26,13 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// Backoff of tasks that ask for several attempts and name no policy.
     pub retry_default: RetryPolicy,
+    /// The share, 0 to 1, by which delays of retries are shortened at random.
+    pub retry_jitter: f64,
     /// How long a lease holds when neither the lease nor the heartbeat says.
     pub lease_ms_default: u64,
     /// How long after its deadline a lease is taken away.
     pub lease_grace_ms: u64,
-    /// After opening, no lease is taken away for this long, so that workers can reconnect first.
+    /// Leases that are alive when the file is opened hold at least this much longer, so that workers can reconnect first.
     pub restart_grace_ms: u64,
     /// Refuse every ack that comes after the lease's deadline, even if nobody else has the task.
     pub strict_expiry: bool,
@@ -55,6 +57,7 @@ impl StoreOptions {
                 max_ms: 300_000,
                 factor: 2.0,
             },
+            retry_jitter: 0.2,
             lease_ms_default: 300_000,
             lease_grace_ms: 0,
             restart_grace_ms: 0,

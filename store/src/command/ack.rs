@@ -112,6 +112,7 @@ impl Core {
             return Ok(());
         };
         let next = policy::after_attempt(&Ended {
+            jitter: self.options.retry_jitter,
             task: row.id,
             class: ack::class(ack),
             attempts: row.attempts,

@@ -13,12 +13,6 @@ use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 impl Core {
     /// Treats leases past their deadline as lost.
     pub(crate) fn expire_due(&mut self, limit: u32) -> QueryResult<Outcome> {
-        if self.now < self.grace_until {
-            return Ok(Outcome::Ended {
-                leases: Vec::new(),
-                more: false,
-            });
-        }
         self.flush_rows()?;
         let until = self.now - self.options.lease_grace_ms as i64;
         let limit = i64::from(limit.max(1));
@@ -59,6 +53,7 @@ impl Core {
         let (attempts, on_lost) = (row.attempts, row.flags.on_lost());
         let (id, max_attempts) = (row.id, row.max_attempts);
         let next = policy::after_attempt(&Ended {
+            jitter: self.options.retry_jitter,
             task: id,
             class: FailureClass::Lost,
             attempts,

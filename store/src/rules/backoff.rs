@@ -2,14 +2,15 @@
 
 use kirosu_protocol::{RetryPolicy, TaskId};
 
-/// The delay in milliseconds after the given failed attempt (from 1): exponential, capped, and spread over the upper half
-/// so that tasks that failed together do not come back together. The same task and attempt always give the same delay.
-pub(crate) fn delay_ms(policy: &RetryPolicy, task: TaskId, attempt: u32) -> i64 {
+/// The delay in milliseconds after the given failed attempt (from 1): exponential, capped, and shortened by up to the
+/// share `jitter` (0 to 1), so that tasks that failed together do not come back together. The same task and attempt
+/// always give the same delay.
+pub(crate) fn delay_ms(policy: &RetryPolicy, jitter: f64, task: TaskId, attempt: u32) -> i64 {
     let exponent = attempt.saturating_sub(1).min(64);
     let full = policy.initial_ms as f64 * policy.factor.max(1.0).powi(exponent as i32);
     let full = full.min(policy.max_ms as f64).clamp(0.0, 1e15) as u64;
-    let half = full / 2;
-    (full - half + spread(task, attempt) % (half + 1)) as i64
+    let most = (full as f64 * jitter.clamp(0.0, 1.0)) as u64;
+    (full - spread(task, attempt) % (most + 1)) as i64
 }
 
 /// A number that looks random (splitmix64).
@@ -26,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn delays_double_up_to_the_longest_and_stay_in_their_upper_half() {
+    fn delays_double_up_to_the_longest_and_are_shortened_by_the_jitter() {
         let policy = RetryPolicy {
             initial_ms: 1000,
             max_ms: 5000,
@@ -34,11 +35,12 @@ mod tests {
         };
         for (attempt, full) in [(1, 1000), (2, 2000), (3, 4000), (4, 5000), (60, 5000)] {
             for task in 1..200 {
-                let delay = delay_ms(&policy, task, attempt);
+                let delay = delay_ms(&policy, 0.5, task, attempt);
                 assert!(
                     (full / 2..=full).contains(&delay),
                     "attempt {attempt}: {delay}"
                 );
+                assert_eq!(delay_ms(&policy, 0.0, task, attempt), full);
             }
         }
     }

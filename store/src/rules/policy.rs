@@ -12,6 +12,8 @@ pub(crate) struct Ended<'a> {
     pub attempts: u32,
     pub max_attempts: Option<u32>,
     pub retry: &'a RetryPolicy,
+    /// The share by which delays are shortened, 0 to 1.
+    pub jitter: f64,
     pub on_lost: OnLost,
     /// Unix milliseconds before which a retry is useless, where the provider said so.
     pub retry_at: Option<i64>,
@@ -100,7 +102,7 @@ pub(crate) fn after_attempt(ended: &Ended<'_>) -> Next {
 fn delay(ended: &Ended<'_>) -> i64 {
     match ended.retry_at {
         Some(at) if at > ended.now => at - ended.now,
-        _ => backoff::delay_ms(ended.retry, ended.task, ended.attempts),
+        _ => backoff::delay_ms(ended.retry, ended.jitter, ended.task, ended.attempts),
     }
 }
 
@@ -120,6 +122,7 @@ mod tests {
             attempts,
             max_attempts,
             retry: &retry,
+            jitter: 0.0,
             on_lost: OnLost::Retry,
             retry_at: Some(9_000),
             now: 5_000,

@@ -19,6 +19,12 @@ statement! {
 }
 
 statement! {
+    /// Lets every live lease hold at least until a time.
+    ExtendLeases { until: i64 => BigInt, below: i64 => BigInt }
+    "UPDATE task SET lease_until = ? WHERE state = 4 AND lease_until < ?"
+}
+
+statement! {
     /// Scheduled tasks whose time has come.
     SelectDue { until: i64 => BigInt, limit: i64 => BigInt }
     "SELECT id FROM task WHERE state = 2 AND run_at <= ? ORDER BY run_at LIMIT ?"

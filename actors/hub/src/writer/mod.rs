@@ -20,6 +20,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::task::yield_now;
 
 /// Most commands of one commit, so that nobody's answer waits for a queue without end.
 const COMMANDS_A_COMMIT: usize = 4096;
@@ -67,6 +68,8 @@ pub struct Writer {
     flush_asked: bool,
     parks: Parks,
     deadline: Option<i64>,
+    /// The deadline that the reaper sleeps towards.
+    told: Option<i64>,
     metrics: WriterMetrics,
 }
 
@@ -87,11 +90,6 @@ impl Drop for Parks {
     }
 }
 
-/// Work for after the current messages: one commit.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Flush;
-
 impl Writer {
     /// A writer that opens its store when it starts.
     pub fn new(child: ChildContext, recipe: WriterRecipe) -> Writer {
@@ -103,6 +101,7 @@ impl Writer {
             flush_asked: false,
             parks: Parks::default(),
             deadline: None,
+            told: None,
             metrics: WriterMetrics::default(),
         }
     }
@@ -114,7 +113,12 @@ impl Writer {
     fn ask_flush(&mut self, ctx: &mut Context<Self>) {
         if !self.flush_asked && !self.waiting.is_empty() {
             self.flush_asked = true;
-            ctx.notify(Flush);
+            // One turn of the event loop first: whoever sent a request meanwhile is in the same commit.
+            ctx.spawn(yield_now().into_actor(self).map(|(), writer, ctx| {
+                writer.flush_asked = false;
+                writer.flush(ctx);
+                writer.ask_flush(ctx);
+            }));
         }
     }
 
@@ -159,9 +163,12 @@ impl Writer {
                 return;
             }
         }
-        if deadline != self.deadline {
-            self.deadline = deadline;
-            self.recipe.reaper.do_send(NextDeadline(deadline));
+        self.deadline = deadline;
+        // The reaper may wake too early, never too late; then it asks again.
+        if let Some(at) = deadline
+            && self.told.is_none_or(|told| at < told)
+        {
+            self.tell_deadline();
         }
     }
 
@@ -278,6 +285,11 @@ impl Writer {
         self.child.finish(ctx);
     }
 
+    fn tell_deadline(&mut self) {
+        self.told = self.deadline;
+        self.recipe.reaper.do_send(NextDeadline(self.deadline));
+    }
+
     fn tell_leases(&mut self) {
         let Some(store) = self.store.as_mut() else {
             return;
@@ -366,7 +378,7 @@ impl Actor for Writer {
         match self.recipe.open(self.now_ms()) {
             Ok(store) => {
                 self.deadline = store.next_deadline();
-                self.recipe.reaper.do_send(NextDeadline(self.deadline));
+                self.tell_deadline();
                 self.store = Some(store);
                 self.tell_leases();
             }
@@ -381,16 +393,6 @@ impl Handler<Submit> for Writer {
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
         self.child.handled();
         self.waiting.push_back(submit);
-        self.ask_flush(ctx);
-    }
-}
-
-impl Handler<Flush> for Writer {
-    type Result = ();
-
-    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
-        self.flush_asked = false;
-        self.flush(ctx);
         self.ask_flush(ctx);
     }
 }
@@ -460,7 +462,7 @@ impl Handler<TellDeadline> for Writer {
     type Result = ();
 
     fn handle(&mut self, _: TellDeadline, _: &mut Self::Context) {
-        self.recipe.reaper.do_send(NextDeadline(self.deadline));
+        self.tell_deadline();
     }
 }
 

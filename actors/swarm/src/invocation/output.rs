@@ -1,7 +1,7 @@
 //! What a run prints, on its way to the hub: in order, in batches, and never in the run's way.
 //!
-//! One piece is under way at a time, under a number that stays the same when it is sent again. While the hub is away
-//! what comes is kept up to a bound, then dropped with a mark; the run itself never waits for the hub.
+//! One piece is under way at a time, under a number that stays the same when it is sent again. What comes meanwhile is
+//! kept, which is bounded by the pool's limit for the whole run; the run itself never waits for the hub.
 
 use std::time::Duration;
 
@@ -18,8 +18,6 @@ use crate::session::link::Line;
 const BATCH_TIME: Duration = Duration::from_millis(50);
 /// A piece of this size leaves at once, and none is longer.
 const BATCH_BYTES: usize = 16 << 10;
-/// What is kept while a piece is under way.
-const KEPT_BYTES: usize = 256 << 10;
 /// Pause before a piece is sent again.
 const RESEND_PAUSE: Duration = Duration::from_millis(250);
 
@@ -27,8 +25,6 @@ const RESEND_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     text: String,
-    /// Bytes that found no room.
-    dropped: usize,
     /// Bytes taken so far, over the whole run.
     taken: usize,
     limit: usize,
@@ -60,21 +56,7 @@ impl Batch {
             return;
         }
         self.taken += text.len();
-        if self.text.len() + text.len() > KEPT_BYTES {
-            self.dropped += text.len();
-            return;
-        }
-        self.mark_dropped();
         self.text.push_str(text);
-    }
-
-    /// Says where text is missing. To be called at the end as well.
-    fn mark_dropped(&mut self) {
-        if self.dropped > 0 {
-            let mark = format!("\n[kirosu: {} bytes were dropped]\n", self.dropped);
-            self.text.push_str(&mark);
-            self.dropped = 0;
-        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -135,10 +117,7 @@ pub(super) async fn pump(mut events: EventStream, line: Line, lease: HeldLease, 
                         due = due.or_else(|| Some(Instant::now() + BATCH_TIME));
                     }
                 }
-                None => {
-                    open = false;
-                    batch.mark_dropped();
-                }
+                None => open = false,
             },
             goes_on = &mut sending, if busy => {
                 busy = false;
@@ -224,15 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_leaves_a_mark() {
-        let mut batch = Batch::new(usize::MAX);
-        batch.push(&"a".repeat(KEPT_BYTES));
-        batch.push("bb");
-        batch.push("ccc");
+    fn what_waits_for_the_hub_is_kept_up_to_the_limit() {
+        let mut batch = Batch::new(1 << 20);
+        batch.push(&"a".repeat(1 << 19));
         batch.take();
-        batch.push("d");
+        batch.push(&"b".repeat(1 << 19));
         let rest = all(&mut batch).concat();
-        assert!(rest.ends_with("a\n[kirosu: 5 bytes were dropped]\nd"));
+        assert_eq!(rest.len(), (1 << 20) - BATCH_BYTES);
     }
 
     #[test]
