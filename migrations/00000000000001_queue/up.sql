@@ -4,7 +4,9 @@
 -- States: 0 queued, 1 blocked, 2 scheduled, 3 awaiting_approval, 4 leased, 5 done, 6 failed, 7 cancelled.
 -- Times are Unix milliseconds.
 
--- A lane is one pair of queue and type; the counters are kept with every commit, never counted.
+-- A lane is one pair of queue and type; the counters are kept with every commit, never counted. All of them stand in
+-- this one row, so that a commit writes one page for them: tasks by state, the sum of (finished - enqueued) of all that
+-- were ever done, how many were done in the newest minute, and the highest id that is or was done.
 CREATE TABLE lane (
     id                INTEGER PRIMARY KEY,
     queue             TEXT    NOT NULL,
@@ -17,6 +19,10 @@ CREATE TABLE lane (
     done              INTEGER NOT NULL DEFAULT 0,
     failed            INTEGER NOT NULL DEFAULT 0,
     cancelled         INTEGER NOT NULL DEFAULT 0,
+    completion_ms     INTEGER NOT NULL DEFAULT 0,
+    minute            INTEGER NOT NULL DEFAULT 0,
+    minute_done       INTEGER NOT NULL DEFAULT 0,
+    newest_done       INTEGER NOT NULL DEFAULT 0,
     UNIQUE (queue, type)
 ) STRICT;
 
@@ -47,7 +53,8 @@ CREATE INDEX task_ready     ON task (lane, priority DESC) WHERE state = 0;
 CREATE INDEX task_scheduled ON task (run_at)              WHERE state = 2;
 CREATE INDEX task_leased    ON task (lease_until)         WHERE state = 4;
 CREATE INDEX task_session   ON task (session)             WHERE state = 4 AND session IS NOT NULL;
-CREATE INDEX task_settled   ON task (state)               WHERE state <> 0 AND state <> 4;
+-- Not the done ones: they are nearly all there are, and `lane.newest_done` says where to look for them.
+CREATE INDEX task_settled   ON task (state)               WHERE state <> 0 AND state <> 4 AND state <> 5;
 
 -- What the task is: written once, read when it is leased or shown.
 CREATE TABLE task_input (
@@ -123,7 +130,7 @@ CREATE TABLE counter (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE done_minute (
-    minute INTEGER PRIMARY KEY, -- Unix minutes
+    minute INTEGER PRIMARY KEY, -- Unix minutes that are over; the present one is in `lane`
     done   INTEGER NOT NULL
 ) STRICT;
 

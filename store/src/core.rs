@@ -103,10 +103,13 @@ impl Core {
             sql::all(c, sql::people::SelectPaused {})?,
         );
         let from = Counters::first_minute(options.now_ms);
-        let counters = Counters::load(
+        let mut counters = Counters::load(
             sql::all(c, sql::counter::SelectCounters {})?,
             sql::all(c, sql::counter::SelectMinutes { from })?,
         );
+        for lane in lanes.iter() {
+            counters.done_in(lane.done.minute, lane.done.minute_done);
+        }
         let last_id = sql::first(c, sql::task::SelectLastId {})?
             .unwrap_or(0)
             .max(counters.last_id);

@@ -1,4 +1,4 @@
-//! What `stats` says beyond the lanes' counters: kept with every commit, never counted.
+//! What `stats` says beyond the lanes' counters: kept, never counted.
 
 use crate::lanes::Lanes;
 use kirosu_protocol::{Stats, Status};
@@ -7,22 +7,20 @@ use std::collections::BTreeMap;
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MINUTES: i64 = 60;
 
-/// Counters of tasks that are gone, and times of those that are done.
+/// Counters of tasks that are gone, and of the minutes that are over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Counters {
-    /// Sum of (finished - enqueued) over all done tasks ever, in milliseconds.
-    pub completion_ms: i64,
     /// Pruned tasks by how they ended.
     pub pruned_done: i64,
     pub pruned_failed: i64,
     pub pruned_cancelled: i64,
     /// The highest id ever given, written when tasks are pruned (before that the table knows).
     pub last_id: i64,
+    /// Tasks done by Unix minute, the present one included.
     minutes: BTreeMap<i64, i64>,
     /// Whether the named counters in the file are behind.
     pub dirty: bool,
-    dirty_minute: Option<i64>,
-    saved: [i64; 5],
+    saved: [i64; 4],
 }
 
 impl Counters {
@@ -34,7 +32,6 @@ impl Counters {
         };
         for (name, value) in named {
             match name.as_str() {
-                "completion_ms" => counters.completion_ms = value,
                 "pruned_done" => counters.pruned_done = value,
                 "pruned_failed" => counters.pruned_failed = value,
                 "pruned_cancelled" => counters.pruned_cancelled = value,
@@ -51,9 +48,8 @@ impl Counters {
         now_ms.div_euclid(MINUTE_MS) - HOUR_MINUTES + 1
     }
 
-    fn named(&self) -> [(&'static str, i64); 5] {
+    fn named(&self) -> [(&'static str, i64); 4] {
         [
-            ("completion_ms", self.completion_ms),
             ("pruned_done", self.pruned_done),
             ("pruned_failed", self.pruned_failed),
             ("pruned_cancelled", self.pruned_cancelled),
@@ -74,13 +70,16 @@ impl Counters {
         changed
     }
 
-    /// A task was done.
-    pub fn done(&mut self, created_ms: i64, now_ms: i64) {
-        self.completion_ms += (now_ms - created_ms).max(0);
-        let minute = now_ms.div_euclid(MINUTE_MS);
-        *self.minutes.entry(minute).or_default() += 1;
-        self.dirty = true;
-        self.dirty_minute = Some(minute);
+    /// The Unix minute of a time.
+    pub fn minute(now_ms: i64) -> i64 {
+        now_ms.div_euclid(MINUTE_MS)
+    }
+
+    /// Tasks were done in a minute.
+    pub fn done_in(&mut self, minute: i64, tasks: i64) {
+        if tasks > 0 {
+            *self.minutes.entry(minute).or_default() += tasks;
+        }
     }
 
     /// A finished task was forgotten.
@@ -92,12 +91,6 @@ impl Counters {
             _ => {}
         }
         self.dirty = true;
-    }
-
-    /// The minute whose row is behind, with its count.
-    pub fn take_dirty_minute(&mut self) -> Option<(i64, i64)> {
-        let minute = self.dirty_minute.take()?;
-        Some((minute, self.minutes.get(&minute).copied().unwrap_or(0)))
     }
 
     /// Forgets minutes older than the hour; answers the first that stays when any was forgotten.
@@ -126,7 +119,7 @@ impl Counters {
             failed,
             total_tasks: Status::ALL.into_iter().map(|s| lanes.total(s)).sum::<i64>() + pruned,
             completed_last_hour: self.minutes.range(first..).map(|(_, done)| done).sum(),
-            avg_completion_time_sec: ratio(self.completion_ms as f64 / 1000.0, done),
+            avg_completion_time_sec: ratio(lanes.completion_ms() as f64 / 1000.0, done),
             error_rate_percent: ratio(failed as f64 * 100.0, done + failed),
             blocked: lanes.total(Status::Blocked),
             scheduled: lanes.total(Status::Scheduled),

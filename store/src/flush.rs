@@ -1,9 +1,10 @@
 //! Writing what a batch changed, once.
 
 use crate::core::Core;
+use crate::counters::Counters;
 use crate::row::{LaneId, TaskRow, state_number};
 use crate::sql;
-use crate::sql::counter::{DeleteMinutes, InsertLane, PutCounter, PutMinute, UpdateLane};
+use crate::sql::counter::{AddMinute, DeleteMinutes, InsertLane, PutCounter, UpdateLane};
 use crate::sql::task::{InsertInput, InsertTask, UpdateTask};
 use diesel::result::Error;
 use diesel::{QueryResult, SqliteConnection};
@@ -77,6 +78,23 @@ impl Core {
         Ok(())
     }
 
+    /// Counts a task that is done now.
+    pub fn count_done(&mut self, lane: LaneId, task: TaskId, created_ms: i64) -> QueryResult<()> {
+        let minute = Counters::minute(self.now);
+        self.counters.done_in(minute, 1);
+        let over = self
+            .lanes
+            .task_done(lane, task, self.now - created_ms, minute);
+        let Some((minute, done)) = over else {
+            return Ok(());
+        };
+        self.write(AddMinute { minute, done })?;
+        if let Some(before) = self.counters.forget_old_minutes(self.now) {
+            self.write(DeleteMinutes { before })?;
+        }
+        Ok(())
+    }
+
     fn flush_counters(&mut self) -> QueryResult<()> {
         if self.lanes.is_dirty() {
             self.begin()?;
@@ -88,12 +106,6 @@ impl Core {
             self.begin()?;
             for (name, value) in self.counters.take_changed() {
                 sql::run(&mut self.conn, PutCounter { name, value })?;
-            }
-        }
-        if let Some((minute, done)) = self.counters.take_dirty_minute() {
-            self.write(PutMinute { minute, done })?;
-            if let Some(before) = self.counters.forget_old_minutes(self.now) {
-                self.write(DeleteMinutes { before })?;
             }
         }
         Ok(())
@@ -131,6 +143,10 @@ impl Core {
             done,
             failed,
             cancelled,
+            completion_ms: lane.done.completion_ms,
+            minute: lane.done.minute,
+            minute_done: lane.done.minute_done,
+            newest_done: lane.done.newest,
             id,
         };
         sql::run(&mut self.conn, statement)?;

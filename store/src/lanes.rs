@@ -2,9 +2,9 @@
 
 use crate::heads::Heads;
 use crate::row::{LaneId, state_number};
-use crate::sql::counter::LaneRow;
-use kirosu_protocol::Status;
+use crate::sql::counter::{DoneTally, LaneRow};
 use kirosu_protocol::task::TYPE_HUMAN;
+use kirosu_protocol::{Status, TaskId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub(crate) struct Lane {
     pub task_type: Arc<str>,
     /// Tasks in each state, by the state's number.
     pub counts: [i64; 8],
+    /// What is known of its done tasks.
+    pub done: DoneTally,
     pub heads: Heads,
     pub paused: bool,
     /// Whether the file's counters are behind.
@@ -58,7 +60,10 @@ impl Lanes {
             ..Lanes::default()
         };
         for row in rows {
-            lanes.push(&row.queue, &row.task_type, row.counts, true);
+            let id = lanes.push(&row.queue, &row.task_type, row.counts, true);
+            if let Some(lane) = lanes.get_mut(id) {
+                lane.done = row.done;
+            }
         }
         lanes
     }
@@ -76,6 +81,7 @@ impl Lanes {
             queue,
             task_type,
             counts,
+            done: DoneTally::default(),
             heads: Heads::new(counts[0]),
             dirty: false,
             saved,
@@ -126,6 +132,40 @@ impl Lanes {
             lane.counts[state_number(status) as usize] += by;
         }
         self.touch(id);
+    }
+
+    /// A task was done. Answers the minute that is over with this, and how many were done in it.
+    pub fn task_done(
+        &mut self,
+        id: LaneId,
+        task: TaskId,
+        took_ms: i64,
+        minute: i64,
+    ) -> Option<(i64, i64)> {
+        self.touch(id);
+        let done = &mut self.get_mut(id)?.done;
+        done.completion_ms += took_ms.max(0);
+        done.newest = done.newest.max(task);
+        let over = (done.minute != minute).then_some((done.minute, done.minute_done));
+        if over.is_some() {
+            (done.minute, done.minute_done) = (minute, 0);
+        }
+        done.minute_done += 1;
+        over.filter(|(_, tasks)| *tasks > 0)
+    }
+
+    /// Sum of (finished - enqueued) over all done tasks ever, in milliseconds.
+    pub fn completion_ms(&self) -> i64 {
+        self.lanes.iter().map(|lane| lane.done.completion_ms).sum()
+    }
+
+    /// The highest id that is or was done.
+    pub fn newest_done(&self) -> TaskId {
+        self.lanes
+            .iter()
+            .map(|lane| lane.done.newest)
+            .max()
+            .unwrap_or(0)
     }
 
     fn touch(&mut self, id: LaneId) {

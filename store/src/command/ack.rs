@@ -68,7 +68,7 @@ impl Core {
         };
         self.end_attempt(ack.task_id, &end)?;
         match ack.status {
-            AckStatus::Done => self.done(ack.task_id),
+            AckStatus::Done => self.done(ack.task_id)?,
             AckStatus::Failed => self.attempt_failed(ack)?,
         }
         let Some((state, fence)) = self.rows.get(ack.task_id).map(|row| (row.state, row.fence))
@@ -92,14 +92,15 @@ impl Core {
         })
     }
 
-    fn done(&mut self, id: TaskId) {
+    fn done(&mut self, id: TaskId) -> QueryResult<()> {
         let now = self.now;
-        if let Some(row) = self.rows.get(id) {
-            self.counters.done(row.created_at, now);
+        if let Some((lane, created)) = self.rows.get(id).map(|row| (row.lane, row.created_at)) {
+            self.count_done(lane, id, created)?;
         }
         self.change(id, |row| {
             transition::finish(row, Status::Done, Flags::TOLD_BY_ATTEMPT, now)
         });
+        Ok(())
     }
 
     fn attempt_failed(&mut self, ack: &Ack) -> QueryResult<()> {

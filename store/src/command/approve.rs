@@ -121,8 +121,10 @@ impl Core {
             result,
             error,
         })?;
-        if let Some(row) = self.rows.get(id).filter(|_| status == Status::Done) {
-            self.counters.done(row.created_at, now);
+        if status == Status::Done
+            && let Some((lane, created)) = self.rows.get(id).map(|row| (row.lane, row.created_at))
+        {
+            self.count_done(lane, id, created)?;
         }
         self.change(id, |row| {
             transition::finish(row, status, Flags::TOLD_BY_NOTE, now);

@@ -6,9 +6,12 @@ use crate::row::Flags;
 use crate::row::state_number;
 use crate::sql;
 use crate::sql::cold::SelectDependents;
-use crate::sql::sets::{self, Finished, SelectFinished};
+use crate::sql::sets::{self, Finished, SelectDone, SelectFinished};
 use diesel::QueryResult;
 use kirosu_protocol::{Status, TaskId};
+
+/// Ids that one step looks at for done tasks.
+const DONE_WINDOW: TaskId = 50_000;
 
 const FINAL: [Status; 3] = [Status::Done, Status::Failed, Status::Cancelled];
 
@@ -42,6 +45,9 @@ impl Core {
         limit: u32,
     ) -> QueryResult<(u64, Option<TaskId>)> {
         let limit = i64::from(limit.max(1));
+        if status == Status::Done {
+            return self.prune_done(after, before_ms, limit);
+        }
         let statement = SelectFinished {
             state: state_number(status),
             after,
@@ -50,7 +56,7 @@ impl Core {
         let seen: Vec<Finished> = sql::all(&mut self.conn, statement)?;
         let mut removed = 0;
         for task in seen.iter().filter(|task| task.at < before_ms) {
-            if status == Status::Done || !self.is_waited_for(task)? {
+            if !self.is_waited_for(task)? {
                 self.forget(task, status)?;
                 removed += 1;
             }
@@ -59,6 +65,30 @@ impl Core {
             .last()
             .filter(|_| seen.len() as i64 == limit && removed > 0);
         Ok((removed, next.map(|task| task.id)))
+    }
+
+    /// Done tasks have no index of their own: a bounded range of ids is looked at.
+    fn prune_done(
+        &mut self,
+        after: TaskId,
+        before_ms: i64,
+        limit: i64,
+    ) -> QueryResult<(u64, Option<TaskId>)> {
+        let newest = self.lanes.newest_done();
+        let last = newest.min(after + DONE_WINDOW);
+        let statement = SelectDone { after, last, limit };
+        let seen: Vec<Finished> = sql::all(&mut self.conn, statement)?;
+        let mut removed = 0;
+        for task in seen.iter().filter(|task| task.at < before_ms) {
+            self.forget(task, Status::Done)?;
+            removed += 1;
+        }
+        let next = match seen.last() {
+            Some(_) if removed == 0 => None,
+            Some(task) if seen.len() as i64 == limit => Some(task.id),
+            _ => (last < newest).then_some(last),
+        };
+        Ok((removed, next))
     }
 
     /// Whether a task that was brought back waits for this one to be brought back too.

@@ -1,6 +1,7 @@
 //! `list`: which tasks are on a page, newest id first, at the same cost at any size of the table.
 //!
-//! Without a status the table itself is in the right order. Settled states and leases have an index of their own. The
+//! Without a status the table itself is in the right order. Settled states and leases have an index of their own. Done
+//! tasks are nearly all there are: the lanes say up to which id there are any, and from there down they are dense. The
 //! ready index is ordered by priority within a lane, so queued tasks are merged from the newest of each lane and
 //! priority: these are few. A filter by queue or type that the index does not know looks at bounded windows of ids and
 //! may therefore answer a short page with a cursor to go on.
@@ -8,7 +9,7 @@
 use super::{ListQuery, Page};
 use crate::query::rows;
 use crate::row::state_number;
-use crate::sql::counter::{LaneRow, SelectLanes};
+use crate::sql::counter::{LaneRow, SelectLanes, SelectNewestDone};
 use crate::sql::{self};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Status, TaskId};
@@ -32,7 +33,10 @@ struct Filter {
 
 /// A page of tasks.
 pub(crate) fn page(conn: &mut SqliteConnection, query: &ListQuery) -> QueryResult<Page> {
-    let last: TaskId = sql::first(conn, sql::task::SelectLastId {})?.unwrap_or(0);
+    let mut last: TaskId = sql::first(conn, sql::task::SelectLastId {})?.unwrap_or(0);
+    if query.status == Some(Status::Done) {
+        last = last.min(sql::first(conn, SelectNewestDone {})?.unwrap_or(0));
+    }
     let filter = Filter {
         status: query.status,
         lanes: lanes_of(conn, query)?,
@@ -114,7 +118,10 @@ fn by_id(
     let state = match filter.status.map(|status| (status, state_number(status))) {
         None => String::new(),
         Some((Status::Leased, _)) => LEASED.to_owned(),
-        Some((_, number)) => format!(" AND state <> 0 AND state <> 4 AND state = {number}"),
+        Some((Status::Done, number)) => format!(" AND state = {number}"),
+        Some((_, number)) => {
+            format!(" AND state <> 0 AND state <> 4 AND state <> 5 AND state = {number}")
+        }
     };
     let Some(lanes) = &filter.lanes else {
         let ids = select_ids(conn, 0, filter.before, &state, filter.limit)?;

@@ -23,16 +23,25 @@ statement! {
         done: i64 => BigInt,
         failed: i64 => BigInt,
         cancelled: i64 => BigInt,
+        completion_ms: i64 => BigInt,
+        minute: i64 => BigInt,
+        minute_done: i64 => BigInt,
+        newest_done: i64 => BigInt,
         id: i64 => BigInt,
     } "UPDATE lane SET queued = ?, blocked = ?, scheduled = ?, awaiting_approval = ?, leased = ?, done = ?, failed = ?, \
-       cancelled = ? WHERE id = ?"
+       cancelled = ?, completion_ms = ?, minute = ?, minute_done = ?, newest_done = ? WHERE id = ?"
 }
 
 statement! {
     /// Every lane.
     SelectLanes {}
-    "SELECT id, queue, type, queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled FROM lane \
-     ORDER BY id"
+    "SELECT id, queue, type, queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled, \
+     completion_ms, minute, minute_done, newest_done FROM lane ORDER BY id"
+}
+
+statement! {
+    /// The highest id that is or was done.
+    SelectNewestDone {} "SELECT coalesce(max(newest_done), 0) FROM lane"
 }
 
 /// A lane as the file keeps it.
@@ -41,6 +50,19 @@ pub(crate) struct LaneRow {
     pub queue: String,
     pub task_type: String,
     pub counts: [i64; 8],
+    pub done: DoneTally,
+}
+
+/// What a lane knows of its done tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct DoneTally {
+    /// Sum of (finished - enqueued) over all that were ever done, in milliseconds.
+    pub completion_ms: i64,
+    /// The newest Unix minute in which one was done, and how many were in it.
+    pub minute: i64,
+    pub minute_done: i64,
+    /// The highest id that is or was done.
+    pub newest: i64,
 }
 
 impl FromRow for LaneRow {
@@ -54,6 +76,12 @@ impl FromRow for LaneRow {
             queue: text(row, 1)?,
             task_type: text(row, 2)?,
             counts,
+            done: DoneTally {
+                completion_ms: int(row, 11)?,
+                minute: int(row, 12)?,
+                minute_done: int(row, 13)?,
+                newest: int(row, 14)?,
+            },
         })
     }
 }
@@ -76,9 +104,9 @@ impl FromRow for (String, i64) {
 }
 
 statement! {
-    /// How many tasks were done in a minute.
-    PutMinute { minute: i64 => BigInt, done: i64 => BigInt }
-    "INSERT OR REPLACE INTO done_minute (minute, done) VALUES (?, ?)"
+    /// How many more tasks were done in a minute that is over.
+    AddMinute { minute: i64 => BigInt, done: i64 => BigInt }
+    "INSERT INTO done_minute (minute, done) VALUES (?, ?) ON CONFLICT (minute) DO UPDATE SET done = done + excluded.done"
 }
 
 statement! {

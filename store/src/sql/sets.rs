@@ -63,7 +63,7 @@ statement! {
     /// How many failed tasks of each lane `retry_failed` sends where.
     SelectFailedCounts {}
     concat!("SELECT lane, ", retry_target!(), " AS target, count(*) FROM task \
-             WHERE state <> 0 AND state <> 4 AND state = 6 GROUP BY lane, target")
+             WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6 GROUP BY lane, target")
 }
 
 /// How many tasks of a lane go to a state.
@@ -86,7 +86,7 @@ impl FromRow for LaneShift {
 statement! {
     /// The first failed tasks, by id.
     SelectFailed { limit: i64 => BigInt }
-    concat!("SELECT ", hot_columns!(), " FROM task WHERE state <> 0 AND state <> 4 AND state = 6 ORDER BY id LIMIT ?")
+    concat!("SELECT ", hot_columns!(), " FROM task WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6 ORDER BY id LIMIT ?")
 }
 
 statement! {
@@ -94,14 +94,21 @@ statement! {
     RetryFailed { now: i64 => BigInt }
     concat!("UPDATE task SET state = ", retry_target!(), ", attempts = 0, run_at = NULL, lease_until = NULL, \
              session = NULL, worker = NULL, finished_at = NULL, flags = (flags & ~(3 | 32 | 512)) | 64, updated_at = ? \
-             WHERE state <> 0 AND state <> 4 AND state = 6")
+             WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6")
 }
 
 statement! {
-    /// Finished tasks of a state from an id on, to see which are old enough.
+    /// Failed or cancelled tasks from an id on, to see which are old enough.
     SelectFinished { state: i64 => BigInt, after: i64 => BigInt, limit: i64 => BigInt }
     "SELECT id, lane, coalesce(finished_at, updated_at), flags FROM task \
-     WHERE state <> 0 AND state <> 4 AND state = ? AND id > ? ORDER BY id LIMIT ?"
+     WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = ? AND id > ? ORDER BY id LIMIT ?"
+}
+
+statement! {
+    /// Done tasks of a range of ids, to see which are old enough.
+    SelectDone { after: i64 => BigInt, last: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT id, lane, coalesce(finished_at, updated_at), flags FROM task \
+     WHERE state = 5 AND id > ? AND id <= ? ORDER BY id LIMIT ?"
 }
 
 /// A finished task that may be old enough to be pruned.

@@ -66,6 +66,8 @@ pub struct Writer {
     store: Option<Store>,
     waiting: VecDeque<Submit>,
     flush_asked: bool,
+    /// Whether the last commit was of more than one command.
+    crowded: bool,
     parks: Parks,
     deadline: Option<i64>,
     /// The deadline that the reaper sleeps towards.
@@ -99,6 +101,7 @@ impl Writer {
             store: None,
             waiting: VecDeque::new(),
             flush_asked: false,
+            crowded: false,
             parks: Parks::default(),
             deadline: None,
             told: None,
@@ -110,16 +113,24 @@ impl Writer {
         i64::try_from(self.child.clock().now_ms()).unwrap_or(i64::MAX)
     }
 
+    /// Commits when this turn's messages are handled. Where much is going on, one turn of the event loop comes first, so
+    /// that whoever has sent a request meanwhile is in this commit; a lone request need not wait for it.
     fn ask_flush(&mut self, ctx: &mut Context<Self>) {
-        if !self.flush_asked && !self.waiting.is_empty() {
-            self.flush_asked = true;
-            // One turn of the event loop first: whoever sent a request meanwhile is in the same commit.
-            ctx.spawn(yield_now().into_actor(self).map(|(), writer, ctx| {
-                writer.flush_asked = false;
-                writer.flush(ctx);
-                writer.ask_flush(ctx);
-            }));
+        if self.flush_asked || self.waiting.is_empty() {
+            return;
         }
+        self.flush_asked = true;
+        let crowded = self.crowded;
+        let turn = async move {
+            if crowded {
+                yield_now().await;
+            }
+        };
+        ctx.spawn(turn.into_actor(self).map(|(), writer, ctx| {
+            writer.flush_asked = false;
+            writer.flush(ctx);
+            writer.ask_flush(ctx);
+        }));
     }
 
     /// Takes waiting submissions up to the size of one commit.
@@ -144,6 +155,7 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
+        self.crowded = batch.len() > 1;
         let noted: Vec<Noted> = batch.iter().map(Noted::of).collect();
         let held = self.hold_leases_while_draining(&mut batch);
         let now_ms = self.now_ms();
