@@ -110,7 +110,7 @@ fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
     let serve = async move {
         let mut signals = Signals::listen()?;
         let house = start(&loaded.settings, rooms).await?;
-        house.announce();
+        house.announce(&loaded.settings);
         house.serve(&mut signals, loaded, rooms).await
     };
     // A task of its own: what `block_on` holds is polled whenever anything happens on this thread.
@@ -247,6 +247,13 @@ fn remote(settings: &Settings) -> Endpoint {
     }
 }
 
+fn remote_name(settings: &Settings) -> String {
+    match &settings.hub.socket {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", settings.hub.host, settings.hub.port),
+    }
+}
+
 /// The swarm, through the hub's keyhole.
 struct PoolsOf(SwarmHandle);
 
@@ -261,13 +268,26 @@ impl Pools for PoolsOf {
 }
 
 impl House {
-    /// The first line of output, which clients and scripts read.
-    fn announce(&self) {
-        if let Some(address) = self.address {
-            let mut out = std::io::stdout().lock();
-            // A closed stdout is no reason not to serve.
-            let _ = writeln!(out, "KIRO_SWARM_HUB tcp://{address}").and_then(|()| out.flush());
-        }
+    /// The first line of output, which clients and scripts read; and what stands, for the log.
+    fn announce(&self, settings: &Settings) {
+        let pools: Vec<&str> = settings
+            .pools
+            .iter()
+            .map(|pool| pool.name.as_str())
+            .collect();
+        let pools = if self.swarm.is_some() {
+            pools.join(", ")
+        } else {
+            String::new()
+        };
+        let Some(address) = self.address else {
+            tracing::info!(pools, hub = %remote_name(settings), "ready");
+            return;
+        };
+        tracing::info!(%address, store = %settings.store.path.display(), pools, "ready");
+        let mut out = std::io::stdout().lock();
+        // A closed stdout is no reason not to serve.
+        let _ = writeln!(out, "KIRO_SWARM_HUB tcp://{address}").and_then(|()| out.flush());
     }
 
     /// Serves until a signal or a client asks for the end.

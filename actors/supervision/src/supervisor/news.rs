@@ -43,7 +43,10 @@ impl Supervisor {
     pub(super) fn tell_start(&self, key: u64) {
         if let Some(cell) = self.recipe.cell(key) {
             let incarnation = cell.incarnation();
-            tracing::info!(child = %cell.path(), incarnation, "started");
+            match incarnation {
+                0 => tracing::debug!(child = %cell.path(), "started"),
+                _ => tracing::info!(child = %cell.path(), incarnation, "restarted"),
+            }
             cell.publish(|| Change::Started { incarnation });
         }
     }
