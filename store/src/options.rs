@@ -22,7 +22,8 @@ pub struct StoreOptions {
     pub durability: Durability,
     /// The write-ahead log is cut back when it has grown beyond this many bytes.
     pub wal_limit_bytes: u64,
-    /// The writer's page cache, in bytes.
+    /// The writer's page cache, in bytes. More is not better: SQLite looks through all of it at the end of each commit that
+    /// rearranged pages (it numbers them beyond the file's end meanwhile, and then cuts the cache at the end).
     pub cache_bytes: u64,
     /// Backoff of tasks that ask for several attempts and name no policy.
     pub retry_default: RetryPolicy,
@@ -51,7 +52,7 @@ impl StoreOptions {
             path: path.into(),
             durability: Durability::Full,
             wal_limit_bytes: 64 << 20,
-            cache_bytes: 64 << 20,
+            cache_bytes: 12 << 20,
             retry_default: RetryPolicy {
                 initial_ms: 1_000,
                 max_ms: 300_000,
