@@ -9,7 +9,7 @@ use crate::bus::{Bus, Publish};
 use crate::leases::{Granted, Leases, LeasesChanged, Rebuild};
 use crate::reaper::{NextDeadline, Reaper};
 use actix::prelude::*;
-use kirosu_protocol::{Error, ErrorCode, EventKind, Stats, Status};
+use kirosu_protocol::{Error, ErrorCode, EventKind, Stats, Status, Task};
 use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::{
@@ -252,38 +252,34 @@ impl Writer {
             }
             debt.answer(results.into_iter());
         }
-        let mut given_back = Vec::new();
         for (park, tasks) in applied.woken {
-            let Some((caller, tag)) = self.parks.0.remove(&park) else {
-                continue;
-            };
-            if caller.reply.connected() {
-                granted.extend(Granted::of(&tasks, &caller));
-                caller
-                    .reply
-                    .do_send(Answers(vec![(tag, Ok(Outcome::Leased(tasks)))]));
-            } else {
-                let release = |t: kirosu_protocol::Task| {
-                    (
-                        0,
-                        Command::Release {
-                            task: t.task_id,
-                            fence: t.fence,
-                            delay_ms: 0,
-                        },
-                    )
-                };
-                given_back.push(Submit {
-                    caller,
-                    commands: tasks.into_iter().map(release).collect(),
-                });
-            }
+            granted.extend(self.wake(park, tasks));
         }
         for park in noted.iter().filter_map(|note| note.unparked) {
             self.parks.0.remove(&park);
         }
-        self.waiting.extend(given_back);
         self.tell(granted, ended, applied.changes);
+    }
+
+    /// Hands tasks to a parked request; back they go if nobody is there any more.
+    fn wake(&mut self, park: ParkId, tasks: Vec<Task>) -> Vec<Granted> {
+        let Some((caller, tag)) = self.parks.0.remove(&park) else {
+            return Vec::new();
+        };
+        if !caller.reply.connected() {
+            let release = |task: Task| Command::Release {
+                task: task.task_id,
+                fence: task.fence,
+                delay_ms: 0,
+            };
+            let commands = tasks.into_iter().map(|task| (0, release(task))).collect();
+            self.waiting.push_back(Submit { caller, commands });
+            return Vec::new();
+        }
+        let granted = Granted::of(&tasks, &caller).collect();
+        let answer = Answers(vec![(tag, Ok(Outcome::Leased(tasks)))]);
+        caller.reply.do_send(answer);
+        granted
     }
 
     /// Applies what still waits, and closes the store in good order.
