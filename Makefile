@@ -5,11 +5,11 @@ build:
 	cargo build --release --locked -p kirosu -p kirosu-load
 
 test:
-	cargo test --workspace
+	cargo test --workspace --all-features
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
 
 # Speed, beside Redis where redis-server is installed: minutes of work, on a quiet machine.
 # BENCH='--only a,b --runs 5' chooses; `kirosu-bench --help` lists the rest.
