@@ -192,7 +192,7 @@ impl Writer {
     }
 
     /// While draining no lease is handed out: its command becomes a cheap question, and the request is answered with
-    /// no tasks, or parked until the draining ends or its wait is over.
+    /// no tasks, or parked until its wait is over: draining ends with the process.
     fn hold_leases_while_draining(&self, batch: &mut [Command]) -> Vec<Option<Outcome>> {
         if !self.draining() {
             return Vec::new();
