@@ -1,0 +1,1 @@
+//! The hub's faces to the web: REST, MCP and metrics. Each is a client of the hub like any other.
