@@ -81,14 +81,20 @@ impl Checker<'_> {
 
     fn hub(&mut self, settings: &Settings) {
         let hub = &settings.hub;
-        if !is_loopback(&hub.host) && hub.key.is_none() {
-            self.refuse(
-                "hub.host",
-                format!(
-                    "refusing to listen beyond loopback ({}) without a key: set KIRO_SWARM_KEY or [hub] key_file",
-                    hub.host
-                ),
-            );
+        let (gateway, metrics) = (&settings.gateway, &settings.metrics);
+        for (key, host, listens) in [
+            ("hub.host", &hub.host, true),
+            ("gateway.host", &gateway.host, gateway.enabled),
+            ("metrics.host", &metrics.host, metrics.enabled),
+        ] {
+            if listens && !is_loopback(host) && hub.key.is_none() {
+                self.refuse(
+                    key,
+                    format!(
+                        "refusing to listen beyond loopback ({host}) without a key: set KIRO_SWARM_KEY or [hub] key_file"
+                    ),
+                );
+            }
         }
         let length = hub.socket.as_ref().map_or(0, |path| path.as_os_str().len());
         if length > SOCKET_PATH {

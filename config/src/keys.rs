@@ -231,6 +231,31 @@ pub(crate) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "gateway",
+        shape: Shape::One,
+        keys: &[
+            key("enabled", Kind::Bool, Is("false"), Restart),
+            key("host", Kind::Text, Is("\"127.0.0.1\""), Restart),
+            key("port", Kind::Int(0, 65_535), Is("8000"), Restart),
+            key(
+                "body_bytes",
+                Kind::Size(KIB, GIB),
+                Is("\"16 MiB\""),
+                Restart,
+            ),
+            key("connections", Kind::Int(1, 1_000_000), Is("1024"), Restart),
+        ],
+    },
+    Section {
+        name: "metrics",
+        shape: Shape::One,
+        keys: &[
+            key("enabled", Kind::Bool, Is("false"), Restart),
+            key("host", Kind::Text, Is("\"127.0.0.1\""), Restart),
+            key("port", Kind::Int(0, 65_535), Is("9765"), Restart),
+        ],
+    },
+    Section {
         name: "log",
         shape: Shape::One,
         keys: &[

@@ -13,7 +13,8 @@ use crate::fault::Fault;
 use crate::layer::Layer;
 use crate::pool::{Pool, Provider};
 use crate::settings::{
-    Agent, Backoff, Hub, Lease, Limits, Log, Settings, Shutdown, Store, Supervision, Threads,
+    Agent, Backoff, Gateway, Hub, Lease, Limits, Log, Metrics, Settings, Shutdown, Store,
+    Supervision, Threads,
 };
 
 /// The tree as written: pools are a table by name here, so that every layer can mean one of them.
@@ -31,6 +32,8 @@ struct Written {
     #[serde(default)]
     pool: BTreeMap<String, Pool>,
     providers: BTreeMap<String, Provider>,
+    gateway: Gateway,
+    metrics: Metrics,
     log: Log,
     shutdown: Shutdown,
 }
@@ -64,6 +67,8 @@ fn ordered(mut written: Written, order: &[String]) -> Settings {
         agent: written.agent,
         pools,
         providers: written.providers,
+        gateway: written.gateway,
+        metrics: written.metrics,
         log: written.log,
         shutdown: written.shutdown,
     }

@@ -35,6 +35,10 @@ pub struct Settings {
     pub pools: Vec<Pool>,
     /// Provider definitions by name, the built-in ones (`echo`, `python`, `kiro`, `codex`) included.
     pub providers: BTreeMap<String, Provider>,
+    /// The REST interface.
+    pub gateway: Gateway,
+    /// The page of figures for Prometheus.
+    pub metrics: Metrics,
     /// The log.
     pub log: Log,
     /// The orderly end.
@@ -195,6 +199,32 @@ pub struct Supervision {
 pub struct Agent {
     /// Provider of a pool that names none.
     pub provider: String,
+}
+
+/// `[gateway]`: REST and MCP over HTTP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Whether `kirosu up` and `kirosu hub` serve it; `kirosu api` always does.
+    pub enabled: bool,
+    /// Host name or address. Beyond loopback only together with the hub's key.
+    pub host: String,
+    /// TCP port; 0 lets the system choose a free one.
+    pub port: u16,
+    /// Longest request body, in bytes.
+    pub body_bytes: u64,
+    /// Open connections; further ones are turned away with a 503.
+    pub connections: u32,
+}
+
+/// `[metrics]`: figures for Prometheus, on a port of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Whether they are served.
+    pub enabled: bool,
+    /// Host name or address. Beyond loopback only together with the hub's key.
+    pub host: String,
+    /// TCP port; 0 lets the system choose a free one.
+    pub port: u16,
 }
 
 /// `[log]`.

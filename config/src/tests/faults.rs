@@ -104,6 +104,16 @@ const TABLE: &[(&str, &str, &str)] = &[
         "longer than retry.max",
     ),
     (
+        "[gateway]\nenabled = true\nhost = \"0.0.0.0\"",
+        "gateway.host (kirosu.toml:3)",
+        "without a key",
+    ),
+    (
+        "[metrics]\nenabled = true\nhost = \"::\"",
+        "metrics.host (kirosu.toml:3)",
+        "without a key",
+    ),
+    (
         "[agent]\nprovider = \"codx\"",
         "agent.provider (kirosu.toml:2)",
         "did you mean codex?",
