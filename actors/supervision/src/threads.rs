@@ -39,12 +39,19 @@ pub struct Pulse {
     pub after_ms: Option<u64>,
 }
 
-type Labelled = (Arc<str>, Arbiter);
+/// A thread that can be asked.
+#[derive(Debug)]
+struct Asked {
+    label: Arc<str>,
+    handle: ArbiterHandle,
+    /// Of a thread started here, to join it; none of one that was [adopted](Threads::adopt).
+    arbiter: Option<Arbiter>,
+}
 
-/// All threads started by the house. Clone it; all clones see the same threads.
+/// All threads started or adopted by the house. Clone it; all clones see the same threads.
 #[derive(Debug, Clone, Default)]
 pub struct Threads {
-    list: Arc<Mutex<Vec<Labelled>>>,
+    list: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Threads {
@@ -67,8 +74,25 @@ impl Threads {
         let told = label.clone();
         arbiter.spawn_fn(move || label_this_thread(&told));
         let handle = arbiter.handle();
-        self.lock().push((label, arbiter));
+        self.lock().push(Asked {
+            label,
+            handle: handle.clone(),
+            arbiter: Some(arbiter),
+        });
         Ok(handle)
+    }
+
+    /// Counts the calling thread, which runs an actix system, among those that are asked for a
+    /// sign of life. It is neither stopped nor joined by [`stop`](Self::stop).
+    ///
+    /// # Panics
+    /// When no actix system runs on the calling thread.
+    pub fn adopt(&self) {
+        self.lock().push(Asked {
+            label: label(),
+            handle: Arbiter::current(),
+            arbiter: None,
+        });
     }
 
     /// Asks every thread for a sign of life and waits at most `deadline` for all of them.
@@ -76,12 +100,12 @@ impl Threads {
         let asked: Vec<_> = {
             let list = self.lock();
             list.iter()
-                .map(|(label, arbiter)| {
+                .map(|asked| {
                     let (sign, answer) = oneshot::channel();
-                    arbiter.spawn_fn(move || {
+                    asked.handle.spawn_fn(move || {
                         let _ = sign.send(Instant::now());
                     });
-                    (label.clone(), answer)
+                    (asked.label.clone(), answer)
                 })
                 .collect()
         };
@@ -98,6 +122,15 @@ impl Threads {
         pulses
     }
 
+    /// Keeps the thread with this label busy for a while, as code that does not return would; false
+    /// when there is none. Fault tests only.
+    #[cfg(any(test, feature = "fault-injection"))]
+    pub fn inject_hang(&self, label: &str, lasting: Duration) -> bool {
+        let list = self.lock();
+        let hung = list.iter().find(|asked| &*asked.label == label);
+        hung.is_some_and(|asked| asked.handle.spawn_fn(move || std::thread::sleep(lasting)))
+    }
+
     /// Stops all threads, last started first, and joins them. Returns the labels of those that
     /// did not end by the deadline; they are left behind.
     pub async fn stop(&self, deadline: Duration) -> Vec<Arc<str>> {
@@ -105,7 +138,8 @@ impl Threads {
         list.reverse();
         let until = Instant::now() + deadline;
         let mut left = Vec::new();
-        for (label, arbiter) in list {
+        for Asked { label, arbiter, .. } in list {
+            let Some(arbiter) = arbiter else { continue };
             arbiter.stop();
             let (joined, done) = oneshot::channel();
             // A thread of its own and not the runtime's pool, which would wait for it at the end.
@@ -123,7 +157,7 @@ impl Threads {
         left
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Labelled>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Asked>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

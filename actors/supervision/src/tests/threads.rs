@@ -49,6 +49,7 @@ fn a_hung_thread_is_seen_and_does_not_hold_up_the_tree_or_the_stop() {
             Clock::system(),
         );
         addr.send(Which).await.unwrap();
+        threads.adopt();
         let (release, hold) = std::sync::mpsc::channel::<()>();
         busy.spawn_fn(move || {
             let _ = hold.recv();
@@ -59,7 +60,7 @@ fn a_hung_thread_is_seen_and_does_not_hold_up_the_tree_or_the_stop() {
                 .iter()
                 .map(|p| p.after_ms.is_some())
                 .collect::<Vec<_>>(),
-            [false, true]
+            [false, true, true]
         );
         assert_eq!(root.tree().snapshot().count(), 2);
         assert_eq!(
