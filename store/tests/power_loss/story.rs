@@ -1,0 +1,189 @@
+//! Random commands, and the answers that clients hold on to.
+
+use super::common::*;
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{Fence, TaskId};
+use kirosu_store::*;
+
+/// A small generator of numbers (splitmix64): the same seed tells the same story everywhere.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % limit.max(1) as u64) as usize
+    }
+}
+
+/// What was answered so far.
+#[derive(Default)]
+pub struct Story {
+    tasks: Vec<TaskId>,
+    leases: Vec<(TaskId, Fence)>,
+    keyed: Vec<(String, TaskId)>,
+    acked: Vec<(Ack, Acked)>,
+    keys: usize,
+}
+
+impl Story {
+    /// One batch of one to five commands, and what its answers say.
+    pub fn batch(&mut self, bench: &mut Bench, random: &mut Random) {
+        bench.now += random.below(3_000) as i64;
+        let commands: Vec<Command> = (0..1 + random.below(5))
+            .map(|_| self.command(random))
+            .collect();
+        let answers = bench.batch(commands.clone());
+        for (command, answer) in commands.into_iter().zip(answers) {
+            match (command, answer) {
+                (Command::Enqueue(new), Ok(Outcome::Enqueued(made))) => {
+                    self.tasks.push(made.task_id);
+                    self.keyed
+                        .extend(new.idempotency_key.map(|key| (key, made.task_id)));
+                }
+                (_, Ok(Outcome::Batch(made))) => {
+                    self.tasks.extend(made.iter().map(|it| it.task_id))
+                }
+                (_, Ok(Outcome::Leased(tasks))) => {
+                    self.leases
+                        .extend(tasks.iter().map(|task| (task.task_id, task.fence)));
+                }
+                // A retry would open the task again, so what an ack said is asked again only as long as nothing did.
+                (Command::Ack(ack), Ok(Outcome::Acked(said))) if said.newly => {
+                    self.acked
+                        .retain(|(_, before)| before.task_id != said.task_id);
+                    self.acked.push((ack, said));
+                }
+                (Command::Retry(task), Ok(_)) => {
+                    self.acked.retain(|(_, said)| said.task_id != task)
+                }
+                (Command::RetryFailed { .. }, Ok(_)) => self.acked.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    /// The clients send what was answered once more: they must get the same answer.
+    pub fn ask_again(&self, store: &mut Store, now: i64, about: &str) {
+        let key = |(key, task): &(String, TaskId)| {
+            let new = NewTask {
+                idempotency_key: Some(key.clone()),
+                ..NewTask::chat("again")
+            };
+            let wanted = Outcome::Enqueued(Enqueued {
+                task_id: *task,
+                existed: true,
+            });
+            (Command::Enqueue(Box::new(new)), wanted)
+        };
+        let ack = |(ack, said): &(Ack, Acked)| {
+            let wanted = Acked {
+                newly: false,
+                ..*said
+            };
+            (Command::Ack(ack.clone()), wanted)
+        };
+        let keys = self.keyed.iter().rev().take(10).map(key);
+        let (commands, wanted): (Vec<_>, Vec<_>) = keys.unzip();
+        let said = store.apply(now, commands).unwrap().outcomes;
+        assert_eq!(
+            said,
+            wanted.into_iter().map(Ok).collect::<Vec<_>>(),
+            "{about}: keys"
+        );
+        for (command, wanted) in self.acked.iter().rev().take(10).map(ack) {
+            match store.apply(now, vec![command]).unwrap().outcomes.pop() {
+                Some(Ok(Outcome::Acked(said))) => assert!(
+                    !said.newly && said.fence == wanted.fence,
+                    "{about}: {said:?} instead of {wanted:?}"
+                ),
+                other => panic!("{about}: {other:?} instead of {wanted:?}"),
+            }
+        }
+    }
+
+    fn task(&self, random: &mut Random) -> TaskId {
+        self.tasks
+            .get(random.below(self.tasks.len()))
+            .copied()
+            .unwrap_or(1)
+    }
+
+    fn lease(&self, random: &mut Random) -> (TaskId, Fence) {
+        // The newest leases are those most likely alive.
+        let back = random.below(self.leases.len().min(6)) + 1;
+        let at = self.leases.len().checked_sub(back);
+        at.and_then(|at| self.leases.get(at))
+            .copied()
+            .unwrap_or((1, 1))
+    }
+
+    fn new_task(&mut self, random: &mut Random) -> NewTask {
+        let size = [20, 200, 3_000, 30_000][random.below(4)];
+        self.keys += 1;
+        NewTask {
+            queue: ["default", "default", "other"][random.below(3)].into(),
+            priority: random.below(5) as i32 - 2,
+            max_attempts: (random.below(3) == 0).then_some(3),
+            delay_ms: if random.below(8) == 0 { 4_000 } else { 0 },
+            requires_approval: random.below(10) == 0,
+            idempotency_key: (random.below(2) == 0).then(|| format!("key {}", self.keys)),
+            depends_on: if random.below(8) == 0 && !self.tasks.is_empty() {
+                vec![self.task(random)]
+            } else {
+                Vec::new()
+            },
+            ..NewTask::chat("p".repeat(size))
+        }
+    }
+
+    fn command(&mut self, random: &mut Random) -> Command {
+        let (task, fence) = self.lease(random);
+        match random.below(24) {
+            0..6 => Command::Enqueue(Box::new(self.new_task(random))),
+            6 => Command::EnqueueBatch((0..8).map(|_| self.new_task(random)).collect()),
+            7..12 => Command::Lease {
+                ask: ask(1 + random.below(3) as u32),
+                session: (random.below(2) == 0).then(|| format!("s{}", random.below(2))),
+                park: None,
+            },
+            12..16 => Command::Ack(done(task, Some(fence))),
+            16 => Command::Ack(failed(task, Some(fence))),
+            17 => Command::Output {
+                task,
+                fence,
+                chunk: None,
+                text: "o".repeat(random.below(900)),
+            },
+            18 => Command::Release {
+                task,
+                fence,
+                delay_ms: 0,
+                reason: None,
+            },
+            19 => Command::ReleaseSession {
+                session: "s1".into(),
+                counted: random.below(2) == 0,
+            },
+            20 => Command::ExpireDue { limit: 100 },
+            21 => Command::PromoteDue { limit: 100 },
+            22 => Command::Cancel {
+                task: self.task(random),
+                by: None,
+                reason: None,
+            },
+            _ => match random.below(3) {
+                0 => Command::Retry(self.task(random)),
+                1 => Command::RetryFailed { queue: None },
+                _ => Command::Approve {
+                    task: self.task(random),
+                    by: None,
+                    comment: None,
+                },
+            },
+        }
+    }
+}
