@@ -3,7 +3,8 @@
 //! ```text
 //! root ─┬─ bus, sessions, leases, lease-book, writer, readers, reaper     the hub's core
 //!       ├─ listener ── connections, accept                               clients come in
-//!       └─ pools ── POOL ── sessions, invocations                        `up` and `agent`
+//!       ├─ pools ── POOL ── sessions, invocations                        `up` and `agent`
+//!       └─ gateway ── http, metrics                                      where enabled, and `api`
 //! ```
 
 use crate::cli::RUNNER_VERB;
@@ -11,6 +12,7 @@ use crate::options;
 use crate::signals::{Signal, Signals};
 use kirosu_config::settings::StoreThread;
 use kirosu_config::{Loaded, Settings};
+use kirosu_gateway::GatewayHandle;
 use kirosu_hub::{BindError, Hub, HubParts, HubThreads, Pools, Sockets};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
@@ -40,6 +42,9 @@ pub enum BootError {
     /// A socket could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The gateway's sockets could not be opened.
+    #[error(transparent)]
+    Gateway(#[from] kirosu_gateway::BindError),
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -66,7 +71,7 @@ impl BootError {
     }
 }
 
-/// A running house: a hub, pools, or both.
+/// A running house: a hub, pools, a gateway, or several of them.
 pub struct House {
     root: Root,
     hub: Option<Hub>,
@@ -76,6 +81,8 @@ pub struct House {
     pub local: Option<Endpoint>,
     /// The pools.
     pub swarm: Option<SwarmHandle>,
+    /// REST and the like.
+    pub gateway: Option<GatewayHandle>,
     containment: Containment,
     threads: Threads,
 }
@@ -95,6 +102,11 @@ pub fn agent(loaded: Loaded) -> Result<(), BootError> {
     run(loaded, Rooms::Pools)
 }
 
+/// `kirosu api`: a gateway for a hub elsewhere.
+pub fn api(loaded: Loaded) -> Result<(), BootError> {
+    run(loaded, Rooms::Gateway)
+}
+
 /// What a process consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rooms {
@@ -104,6 +116,18 @@ pub enum Rooms {
     HubAndPools,
     /// Pools only.
     Pools,
+    /// A gateway only.
+    Gateway,
+}
+
+impl Rooms {
+    fn has_hub(self) -> bool {
+        matches!(self, Rooms::Hub | Rooms::HubAndPools)
+    }
+
+    fn has_pools(self) -> bool {
+        matches!(self, Rooms::Pools | Rooms::HubAndPools)
+    }
 }
 
 fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
@@ -131,7 +155,7 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
         });
     let (connect, incoming) = mpsc::channel(LOCAL_BACKLOG);
     let (mut hub, mut address) = (None, None);
-    if rooms != Rooms::Pools {
+    if rooms.has_hub() {
         let (parts, bound) = hub_parts(settings, incoming, &threads, &boot)?;
         address = bound;
         root = root.children(parts.core).child(parts.front);
@@ -143,14 +167,21 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
         Runner::this_executable(RUNNER_VERB),
         options::instance(settings, rooms, &boot),
     );
-    if rooms != Rooms::Hub {
-        let endpoint = match rooms {
-            Rooms::Pools => remote(settings),
-            _ => Endpoint::InMemory(connect.clone()),
-        };
-        let (spec, handle) = pools(settings, endpoint, &containment, &boot).await?;
+    let endpoint = match rooms.has_hub() {
+        true => Endpoint::InMemory(connect.clone()),
+        false => remote(settings),
+    };
+    if rooms.has_pools() {
+        let (spec, handle) = pools(settings, endpoint.clone(), &containment, &boot).await?;
         root = root.child(spec);
         swarm = Some(handle);
+    }
+    let mut gateway = None;
+    if let Some(options) = options::gateway(settings, endpoint, rooms) {
+        let (spec, handle) = kirosu_gateway::specs(options)?;
+        // Nothing of it runs where the hub does: whatever its clients do, the hub's thread is not the one that suffers.
+        root = root.child(spec.on(&threads.start("gateway")?));
+        gateway = Some(handle);
     }
     let root = Root::start(root, Clock::system());
     if let Some(hub) = &hub {
@@ -166,6 +197,7 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
         address,
         local,
         swarm,
+        gateway,
         containment,
         threads,
     })
@@ -268,7 +300,7 @@ impl Pools for PoolsOf {
 }
 
 impl House {
-    /// The first line of output, which clients and scripts read; and what stands, for the log.
+    /// The first lines of output, which clients and scripts read; and what stands, for the log.
     fn announce(&self, settings: &Settings) {
         let pools: Vec<&str> = settings
             .pools
@@ -280,14 +312,25 @@ impl House {
         } else {
             String::new()
         };
-        let Some(address) = self.address else {
+        let mut lines = String::new();
+        if let Some(address) = self.address {
+            tracing::info!(%address, store = %settings.store.path.display(), pools, "ready");
+            lines.push_str(&format!("KIRO_SWARM_HUB tcp://{address}\n"));
+        } else {
             tracing::info!(pools, hub = %remote_name(settings), "ready");
-            return;
-        };
-        tracing::info!(%address, store = %settings.store.path.display(), pools, "ready");
+        }
+        let gateway = self.gateway.as_ref();
+        if let Some(address) = gateway.and_then(|gateway| gateway.http) {
+            tracing::info!(%address, "REST is served");
+            lines.push_str(&format!("KIRO_SWARM_API http://{address}\n"));
+        }
+        if let Some(address) = gateway.and_then(|gateway| gateway.metrics) {
+            tracing::info!(%address, "metrics are served");
+            lines.push_str(&format!("KIRO_SWARM_METRICS http://{address}/metrics\n"));
+        }
         let mut out = std::io::stdout().lock();
         // A closed stdout is no reason not to serve.
-        let _ = writeln!(out, "KIRO_SWARM_HUB tcp://{address}").and_then(|()| out.flush());
+        let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
     }
 
     /// Serves until a signal or a client asks for the end.

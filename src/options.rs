@@ -4,6 +4,7 @@ use crate::boot::{BootError, Rooms};
 use kirosu_config::pool::ProviderKind;
 use kirosu_config::settings::{Backoff, Durability};
 use kirosu_config::{self as config, Pool, Settings};
+use kirosu_gateway::{GatewayOptions, HttpOptions, MetricsOptions};
 use kirosu_hub::HubOptions;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Limits, RetryPolicy};
@@ -83,7 +84,7 @@ pub const KILL_GRACE: Duration = Duration::from_secs(2);
 /// have the same. Agents alone have no lock: each start has a name of its own.
 pub fn instance(settings: &Settings, rooms: Rooms, boot: &str) -> String {
     match rooms {
-        Rooms::Pools => format!("agent {boot}"),
+        Rooms::Pools | Rooms::Gateway => format!("agent {boot}"),
         _ => {
             let path = &settings.store.path;
             path.canonicalize()
@@ -109,6 +110,28 @@ pub fn swarm(
         instance: format!("{host}:{boot}"),
         host,
         drain: settings.shutdown.drain,
+    })
+}
+
+/// What the gateway is told; none where nothing of it is served.
+pub fn gateway(settings: &Settings, endpoint: Endpoint, rooms: Rooms) -> Option<GatewayOptions> {
+    let (gateway, metrics) = (&settings.gateway, &settings.metrics);
+    let may_serve = rooms != Rooms::Pools;
+    let serves_http = may_serve && (gateway.enabled || rooms == Rooms::Gateway);
+    let serves_metrics = may_serve && metrics.enabled;
+    (serves_http || serves_metrics).then(|| GatewayOptions {
+        endpoint,
+        key: settings.hub.key.as_ref().map(|key| key.expose().to_owned()),
+        http: serves_http.then(|| HttpOptions {
+            host: gateway.host.clone(),
+            port: gateway.port,
+            body_bytes: bytes(gateway.body_bytes),
+            connections: gateway.connections as usize,
+        }),
+        metrics: serves_metrics.then(|| MetricsOptions {
+            host: metrics.host.clone(),
+            port: metrics.port,
+        }),
     })
 }
 

@@ -106,7 +106,7 @@ impl Hub {
 
 /// Where the settings say the hub is. A socket counts when it was named more closely than host and port, or as closely
 /// and it is there.
-fn endpoint(loaded: &Loaded) -> Result<Endpoint, Failure> {
+pub(super) fn endpoint(loaded: &Loaded) -> Result<Endpoint, Failure> {
     let hub = &loaded.settings.hub;
     let rank = |key| loaded.origins.get(key).map_or(0, Origin::rank);
     let tcp = rank("hub.host").max(rank("hub.port"));

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory};
 
 /// Every visible verb, under what it is for.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run it", &["up", "hub", "agent", "demo"]),
+    ("Run it", &["up", "hub", "agent", "api", "demo"]),
     (
         "Tasks",
         &[

@@ -20,9 +20,6 @@ pub enum Verb {
     /// The MCP server
     #[command(hide = true)]
     Mcp(Anything),
-    /// The REST interface
-    #[command(hide = true)]
-    Api(Anything),
     /// Suggests a persona for a task
     #[command(hide = true)]
     Suggest(Anything),
@@ -44,10 +41,6 @@ impl Verb {
             ),
             Verb::Mcp(_) => (
                 "mcp",
-                "the hub's own protocol is one JSON object a line, over TCP",
-            ),
-            Verb::Api(_) => (
-                "api",
                 "the hub's own protocol is one JSON object a line, over TCP",
             ),
             Verb::Suggest(_) => (

@@ -4,7 +4,7 @@
 //!
 //! `main` hands over here after the hidden runner verb was ruled out. Clap reads the flags; every flag that means a
 //! setting becomes one flag of the configuration's strongest layer, so that `kirosu config show` names it as origin.
-//! Verbs come in three kinds: those that serve (`up`, `hub`, `agent`, `demo`) load settings and call the wiring in
+//! Verbs come in three kinds: those that serve (`up`, `hub`, `agent`, `api`, `demo`) load settings and call the wiring in
 //! `boot`; those that speak to a hub share one [`Context`] and run on one thread under Ctrl-C; those that need no hub
 //! (`config`, `completions`) just print.
 //!
@@ -23,6 +23,7 @@ mod show;
 
 mod agent;
 mod agents;
+mod api;
 mod approve;
 mod cancel;
 mod completions;
@@ -98,6 +99,7 @@ enum Verb {
     Up(up::Args),
     Hub(hub::Args),
     Agent(agent::Args),
+    Api(api::Args),
     Demo(demo::Args),
 
     Enqueue(Box<enqueue::Args>),
@@ -175,6 +177,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Up(args) => up::run(&args, &context.globals),
         Verb::Hub(args) => hub::run(&args, &context.globals),
         Verb::Agent(args) => agent::run(&args, &context.globals),
+        Verb::Api(args) => api::run(&args, &context.globals),
         Verb::Demo(args) => demo::run(args, &context.globals),
         Verb::Config(args) => config::run(&args, &context),
         Verb::Completions(args) => completions::run(&args, &context.screen),
@@ -209,7 +212,7 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Drain(args) => drain::run(&args, context).await,
         Verb::Shutdown(args) => shutdown::run(&args, context).await,
         // `run` has taken these.
-        Verb::Up(_) | Verb::Hub(_) | Verb::Agent(_) | Verb::Demo(_) => Ok(0),
+        Verb::Up(_) | Verb::Hub(_) | Verb::Agent(_) | Verb::Api(_) | Verb::Demo(_) => Ok(0),
         Verb::Config(_) | Verb::Completions(_) | Verb::Later(_) => Ok(0),
     }
 }

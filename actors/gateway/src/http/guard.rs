@@ -1,0 +1,155 @@
+//! Who is let in: pure rules over a request's headers.
+//!
+//! With a key, whoever shows it. Without one, the gateway listens on loopback only, and what is left to fear is a web
+//! page in a browser on this machine: one that talks to a name of its own which it has made mean 127.0.0.1 (DNS
+//! rebinding; its requests name a strange host), or one that posts across sites (its requests name a strange origin).
+
+use crate::rest::Refusal;
+use std::net::IpAddr;
+
+/// Paths that tell nothing, for probes and tools that have no key.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/openapi.json"];
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heads<'a> {
+    pub(super) path: &'a str,
+    /// `x-kiro-key`
+    pub(super) key: Option<&'a str>,
+    pub(super) authorization: Option<&'a str>,
+    pub(super) host: Option<&'a str>,
+    pub(super) origin: Option<&'a str>,
+}
+
+/// Whether the request is let in.
+///
+/// # Errors
+/// 403, with the reason.
+pub(super) fn admit(heads: &Heads<'_>, key: Option<&str>) -> Result<(), Refusal> {
+    match key {
+        Some(key) => shows_key(heads, key),
+        None => is_local(heads),
+    }
+}
+
+fn shows_key(heads: &Heads<'_>, key: &str) -> Result<(), Refusal> {
+    if OPEN.contains(&heads.path) {
+        return Ok(());
+    }
+    let bearer = || heads.authorization?.strip_prefix("Bearer ");
+    match heads.key.or_else(bearer) {
+        Some(given) if same(given, key) => Ok(()),
+        _ => Err(Refusal::forbidden(
+            "Invalid KIRO_SWARM_KEY: send the hub's key as header x-kiro-key",
+        )),
+    }
+}
+
+fn is_local(heads: &Heads<'_>) -> Result<(), Refusal> {
+    if let Some(host) = heads.host.filter(|host| !is_loopback(host)) {
+        return Err(Refusal::forbidden(format!(
+            "refusing a request for host {host}: without a key only requests for localhost are taken; set KIRO_SWARM_KEY to use another name"
+        )));
+    }
+    let own = heads.host.map(|host| format!("http://{host}"));
+    match heads.origin {
+        Some(origin) if own.as_deref() != Some(origin) => Err(Refusal::forbidden(format!(
+            "refusing a request of the web page {origin}: without a key no other site may use this one; set KIRO_SWARM_KEY"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a `Host` header means this machine alone.
+fn is_loopback(host: &str) -> bool {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let bare = bare.strip_suffix('.').unwrap_or(bare);
+    match bare.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => bare.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+/// Compares without telling by its time how much was right.
+fn same(given: &str, key: &str) -> bool {
+    let (given, key) = (given.as_bytes(), key.as_bytes());
+    given.len() == key.len() && given.iter().zip(key).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(heads: Heads<'_>, key: Option<&str>) -> Option<String> {
+        admit(&heads, key)
+            .err()
+            .map(|refusal| refusal.error.message)
+    }
+
+    #[test]
+    fn with_a_key_it_must_be_shown_except_to_probes() {
+        let heads = |path, key, authorization| Heads {
+            path,
+            key,
+            authorization,
+            host: Some("any.example"),
+            origin: Some("http://other.example"),
+        };
+        let key = Some("k1");
+        for good in [
+            heads("/tasks", Some("k1"), None),
+            heads("/mcp", None, Some("Bearer k1")),
+            heads("/healthz", None, None),
+            heads("/readyz", Some("wrong"), None),
+        ] {
+            assert_eq!(refused(good, key), None, "{good:?}");
+        }
+        for bad in [
+            heads("/tasks", None, None),
+            heads("/tasks", Some(""), None),
+            heads("/tasks", Some("k11"), None),
+            heads("/tasks", Some("k2"), Some("Bearer k1")),
+            heads("/stats", None, Some("k1")),
+            heads("/healthz/x", None, None),
+        ] {
+            let why = refused(bad, key).unwrap_or_default();
+            assert!(why.contains("Invalid KIRO_SWARM_KEY"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_key_only_this_machine_by_its_own_names() {
+        let heads = |host, origin| Heads {
+            path: "/tasks",
+            host,
+            origin,
+            ..Heads::default()
+        };
+        for good in [
+            heads(None, None),
+            heads(Some("localhost"), None),
+            heads(Some("LOCALHOST.:8000"), None),
+            heads(Some("127.8.0.1:1"), None),
+            heads(Some("[::1]:8000"), None),
+            heads(Some("localhost:8000"), Some("http://localhost:8000")),
+        ] {
+            assert_eq!(refused(good, None), None, "{good:?}");
+        }
+        for bad in [
+            heads(Some("evil.example:8000"), None),
+            heads(Some("localhost.evil.example"), None),
+            heads(Some("192.168.1.7:8000"), None),
+            heads(Some(""), None),
+            heads(Some("\u{fffd}"), None),
+            heads(Some("localhost:8000"), Some("http://localhost:3000")),
+            heads(Some("localhost:8000"), Some("http://evil.example")),
+            heads(Some("localhost:8000"), Some("null")),
+            heads(None, Some("http://localhost:8000")),
+        ] {
+            assert!(refused(bad, None).is_some(), "{bad:?}");
+        }
+    }
+}

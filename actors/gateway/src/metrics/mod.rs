@@ -1,0 +1,1 @@
+//! Figures for Prometheus, on a listener of their own.

@@ -1,0 +1,50 @@
+//! What the gateway is told at start; `src/boot.rs` fills it from the settings.
+
+use kirosu_protocol::client::Endpoint;
+
+/// Where the hub is, and what is served.
+#[derive(Clone)]
+pub struct GatewayOptions {
+    /// Where the hub is.
+    pub endpoint: Endpoint,
+    /// The hub's key, which the gateway's clients must show too; none: only loopback, and every client is let in.
+    pub key: Option<String>,
+    /// REST and MCP; none: not served.
+    pub http: Option<HttpOptions>,
+    /// Figures for Prometheus; none: not served.
+    pub metrics: Option<MetricsOptions>,
+}
+
+impl std::fmt::Debug for GatewayOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Never the key itself.
+        f.debug_struct("GatewayOptions")
+            .field("endpoint", &self.endpoint)
+            .field("key", &self.key.as_ref().map(|_| "set"))
+            .field("http", &self.http)
+            .field("metrics", &self.metrics)
+            .finish()
+    }
+}
+
+/// The socket of REST and MCP, and its limits.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port; 0 takes any free one.
+    pub port: u16,
+    /// Longest request body, in bytes.
+    pub body_bytes: usize,
+    /// Most connections at once; further ones are turned away with 503.
+    pub connections: usize,
+}
+
+/// The socket of the figures.
+#[derive(Clone, Debug)]
+pub struct MetricsOptions {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port; 0 takes any free one.
+    pub port: u16,
+}

@@ -1,0 +1,52 @@
+//! REST: the routes that scripts of the earlier version use, and the rest of a task's life.
+//!
+//! A route reads its parameters with the protocol's own parser, asks the hub, and passes the answer on as the hub wrote
+//! it. So there is one place that says what is valid, and a field that the hub adds reaches REST without a change here.
+
+mod body;
+mod health;
+mod openapi;
+mod refusal;
+mod schema;
+mod tasks;
+
+pub(crate) use refusal::{Refusal, no_such_route};
+
+use actix_web::web::{self, ServiceConfig};
+
+/// Adds the routes.
+pub(crate) fn configure(routes: &mut ServiceConfig) {
+    let only = || web::to(refusal::not_allowed);
+    routes
+        .service(
+            web::resource("/tasks")
+                .route(web::post().to(tasks::enqueue))
+                .route(web::get().to(tasks::list))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/tasks/{id}")
+                .route(web::get().to(tasks::get))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/tasks/{id}/wait")
+                .route(web::get().to(tasks::wait))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/tasks/{id}/{act:cancel|approve|reject|retry}")
+                .route(web::post().to(tasks::act))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/stats")
+                .route(web::get().to(tasks::stats))
+                .default_service(only()),
+        )
+        .route("/healthz", web::get().to(health::healthz))
+        .route("/readyz", web::get().to(health::readyz))
+        .route("/openapi.json", web::get().to(openapi::serve));
+    #[cfg(feature = "fault-injection")]
+    routes.route("/_panic", web::get().to(health::panic));
+}

@@ -1,0 +1,44 @@
+//! The description of the routes, generated from their code.
+
+use super::{health, schema, tasks};
+use actix_web::HttpResponse;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Kirosu",
+        description = "The task queue of a Kirosu hub. With a key set, every request but the probes carries it as x-kiro-key.",
+    ),
+    paths(
+        tasks::enqueue,
+        tasks::list,
+        tasks::get,
+        tasks::wait,
+        tasks::act,
+        tasks::stats,
+        health::healthz,
+        health::readyz,
+    ),
+    components(schemas(schema::Refused)),
+    security((), ("key" = [])),
+    modifiers(&Key),
+)]
+struct Description;
+
+/// The header that carries the key.
+struct Key;
+
+impl Modify for Key {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("x-kiro-key")));
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("key", scheme);
+    }
+}
+
+/// `/openapi.json`
+pub(super) async fn serve() -> HttpResponse {
+    HttpResponse::Ok().json(Description::openapi())
+}

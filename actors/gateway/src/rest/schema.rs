@@ -1,0 +1,228 @@
+//! The shapes of bodies, for the OpenAPI description. They are the protocol's own; a test holds the two together.
+#![allow(
+    dead_code,
+    reason = "described, never built: answers pass through as the hub wrote them"
+)]
+
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A task to be made. Further fields are ignored.
+#[derive(ToSchema)]
+pub(super) struct NewTask {
+    /// What is to be done; may be empty.
+    pub prompt: String,
+    /// Instructions that frame the prompt.
+    pub system_prompt: Option<String>,
+    /// `chat` (the default), `python`, `human`, or free text.
+    pub r#type: Option<String>,
+    /// The queue; `default` by default.
+    pub queue: Option<String>,
+    /// Higher goes first; -1000 to 1000.
+    pub priority: Option<i32>,
+    /// Unix seconds before which it does not run.
+    pub run_at: Option<f64>,
+    /// Seconds from now before which it does not run; not together with `run_at`.
+    pub delay_seconds: Option<f64>,
+    /// Most attempts, 1 to 1000.
+    pub max_attempts: Option<u32>,
+    /// How failed attempts are spaced.
+    pub retry: Option<Retry>,
+    /// Longest run, in seconds.
+    pub timeout_seconds: Option<f64>,
+    /// The same key returns the same task.
+    pub idempotency_key: Option<String>,
+    /// Tasks that must be done first.
+    pub depends_on: Option<Vec<i64>>,
+    /// The task that enqueues this one.
+    pub parent_id: Option<i64>,
+    /// Whether a person must approve before it runs.
+    pub requires_approval: Option<bool>,
+    /// The provider asked for.
+    pub provider: Option<String>,
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The directory asked for.
+    pub workdir: Option<String>,
+    /// What happens when a run is lost: `retry` (the default), `fail` or `ask`.
+    pub on_lost: Option<String>,
+    /// Whatever the client wants to keep beside the task.
+    pub metadata: Option<Value>,
+}
+
+/// Pauses between attempts.
+#[derive(ToSchema)]
+pub(super) struct Retry {
+    /// The first pause, in seconds.
+    pub initial_seconds: Option<f64>,
+    /// The longest pause, in seconds.
+    pub max_seconds: Option<f64>,
+    /// Growth from one to the next, 1 to 100.
+    pub factor: Option<f64>,
+}
+
+/// The new task's number.
+#[derive(ToSchema)]
+pub(super) struct Enqueued {
+    pub task_id: i64,
+}
+
+/// A task.
+#[derive(ToSchema)]
+pub(super) struct Task {
+    pub task_id: i64,
+    pub prompt: String,
+    pub system_prompt: Option<String>,
+    pub r#type: String,
+    /// `queued`, `blocked`, `scheduled`, `awaiting_approval`, `leased`, `done`, `failed` or `cancelled`.
+    pub status: String,
+    /// Unix seconds, as all times.
+    pub created_at: f64,
+    pub updated_at: f64,
+    pub leased_until: Option<f64>,
+    pub worker_id: Option<String>,
+    pub result: Option<String>,
+    pub error: Option<String>,
+    pub fence: i64,
+    pub queue: String,
+    pub priority: i32,
+    pub attempts: u32,
+    pub max_attempts: Option<u32>,
+    pub run_at: Option<f64>,
+    pub finished_at: Option<f64>,
+    pub timeout_ms: Option<u64>,
+    pub parent_id: Option<i64>,
+    pub provider: Option<String>,
+    pub model: Option<String>,
+    pub workdir: Option<String>,
+    pub metadata: Option<Value>,
+}
+
+/// An attempt that has ended.
+#[derive(ToSchema)]
+pub(super) struct Attempt {
+    pub fence: i64,
+    pub worker_id: Option<String>,
+    pub started_at: f64,
+    pub ended_at: f64,
+    /// `done`, a failure class, or `released`.
+    pub outcome: String,
+    pub error: Option<String>,
+    /// Tokens and cost.
+    pub usage: Option<Value>,
+}
+
+/// The counters.
+#[derive(ToSchema)]
+pub(super) struct Stats {
+    pub queued: i64,
+    pub leased: i64,
+    pub done: i64,
+    pub failed: i64,
+    pub total_tasks: i64,
+    pub completed_last_hour: i64,
+    pub avg_completion_time_sec: f64,
+    pub error_rate_percent: f64,
+    pub blocked: i64,
+    pub scheduled: i64,
+    pub awaiting_approval: i64,
+    pub cancelled: i64,
+}
+
+/// The counters.
+#[derive(ToSchema)]
+pub(super) struct StatsOnly {
+    pub stats: Stats,
+}
+
+/// A page of tasks.
+#[derive(ToSchema)]
+pub(super) struct TaskList {
+    /// Newest first.
+    pub tasks: Vec<Task>,
+    pub stats: Stats,
+    /// `before` of the next page; missing on the last.
+    pub next: Option<i64>,
+}
+
+/// A task and its history.
+#[derive(ToSchema)]
+pub(super) struct TaskAndAttempts {
+    pub task: Task,
+    /// Oldest first.
+    pub attempts: Vec<Attempt>,
+    pub depends_on: Option<Vec<i64>>,
+    /// What the running attempt said last.
+    pub progress: Option<Value>,
+    /// What each attempt printed, where asked for.
+    pub output: Option<Vec<Output>>,
+}
+
+/// What an attempt printed.
+#[derive(ToSchema)]
+pub(super) struct Output {
+    pub fence: i64,
+    pub text: String,
+    /// Whether the end was cut off.
+    pub cut: bool,
+    pub next_chunk: Option<u64>,
+}
+
+/// The task at the end of the wait.
+#[derive(ToSchema)]
+pub(super) struct Waited {
+    pub task: Task,
+    pub finished: bool,
+}
+
+/// What is done to a task.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(super) enum ActName {
+    Cancel,
+    Approve,
+    Reject,
+    Retry,
+}
+
+/// For the record; each field only where it makes sense.
+#[derive(ToSchema)]
+pub(super) struct Act {
+    /// Who approves or rejects.
+    pub by: Option<String>,
+    /// What was said with an approval.
+    pub comment: Option<String>,
+    /// Why it is cancelled or rejected.
+    pub reason: Option<String>,
+}
+
+/// It is done.
+#[derive(ToSchema)]
+pub(super) struct Done {
+    pub ok: bool,
+}
+
+/// Why not.
+#[derive(ToSchema)]
+pub(super) struct Refused {
+    /// The sentence again, where scripts of the earlier version look for it.
+    pub detail: String,
+    pub error: WireError,
+}
+
+/// An error as on the wire.
+#[derive(ToSchema)]
+pub(super) struct WireError {
+    /// A sentence for a person.
+    pub message: String,
+    /// A stable number.
+    pub code: i64,
+    pub data: ErrorData,
+}
+
+/// For programs; some errors have more fields.
+#[derive(ToSchema)]
+pub(super) struct ErrorData {
+    /// The number's name, such as `unknown_task`.
+    pub code: String,
+}

@@ -1,0 +1,230 @@
+//! The routes of tasks.
+
+use super::body;
+use super::refusal::Refusal;
+use super::schema;
+use crate::http::Desk;
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use kirosu_protocol::verbs::approve::ApproveAsk;
+use kirosu_protocol::verbs::cancel::CancelAsk;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::get::GetAsk;
+use kirosu_protocol::verbs::list::ListAsk;
+use kirosu_protocol::verbs::reject::RejectAsk;
+use kirosu_protocol::verbs::retry::RetryAsk;
+use kirosu_protocol::verbs::stats::StatsAsk;
+use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
+use kirosu_protocol::{ErrorCode, Limits, Params, Verb};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long `wait` waits when nobody says how long.
+const WAIT_DEFAULT: &str = "30";
+/// The longest single wait that is parked in the hub: a client that has hung up costs a slot that long.
+const WAIT_SLICE: Duration = Duration::from_secs(15);
+
+type Answer = Result<HttpResponse, Refusal>;
+type Query = web::Query<BTreeMap<String, String>>;
+
+/// Makes a task. It is durable when the answer leaves.
+#[utoipa::path(post, path = "/tasks", tag = "tasks", request_body = schema::NewTask, responses(
+    (status = 200, description = "the new task's number", body = schema::Enqueued),
+    (status = 400, description = "the body is not JSON", body = schema::Refused),
+    (status = 403, description = "the key is wrong or missing", body = schema::Refused),
+    (status = 413, description = "body or prompt are too long", body = schema::Refused),
+    (status = 422, description = "a field is missing or wrong", body = schema::Refused),
+    (status = 503, description = "hub or gateway are full or away; nothing was done", body = schema::Refused),
+))]
+pub(super) async fn enqueue(
+    request: HttpRequest,
+    payload: web::Payload,
+    desk: web::Data<Desk>,
+) -> Answer {
+    let body = body::read(&request, payload, &desk).await?;
+    let Some(text) = body.text()? else {
+        let message = "the body is empty: send a JSON object with a `prompt`";
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            ErrorCode::ParseError,
+            message,
+        ));
+    };
+    let task = NewTask::read(&Params::parse(object(text)?)?, &desk.hub.limits())?;
+    pass_on(&desk, task).await
+}
+
+/// Lists tasks, newest first.
+#[utoipa::path(get, path = "/tasks", tag = "tasks",
+    params(
+        ("status" = Option<String>, Query, description = "only of this status"),
+        ("limit" = Option<i64>, Query, description = "at most so many, 50 by default; 0 for all"),
+        ("queue" = Option<String>, Query, description = "only of this queue"),
+        ("type" = Option<String>, Query, description = "only of this type"),
+        ("parent_id" = Option<i64>, Query, description = "only children of this task"),
+        ("before" = Option<i64>, Query, description = "only lower numbers: the last answer's `next`"),
+    ),
+    responses(
+        (status = 200, description = "a page", body = schema::TaskList),
+        (status = 403, description = "the key is wrong or missing", body = schema::Refused),
+        (status = 422, description = "a parameter is wrong", body = schema::Refused),
+    ),
+)]
+pub(super) async fn list(query: Query, desk: web::Data<Desk>) -> Answer {
+    let params = words(query.into_inner(), []);
+    let ask = read(&params, &desk, ListAsk::read)?;
+    pass_on(&desk, ask).await
+}
+
+/// The counters.
+#[utoipa::path(get, path = "/stats", tag = "tasks", responses(
+    (status = 200, description = "the counters", body = schema::StatsOnly),
+    (status = 403, description = "the key is wrong or missing", body = schema::Refused),
+))]
+pub(super) async fn stats(desk: web::Data<Desk>) -> Answer {
+    pass_on(&desk, StatsAsk::default()).await
+}
+
+/// One task with its attempts.
+#[utoipa::path(get, path = "/tasks/{id}", tag = "tasks",
+    params(
+        ("id" = i64, Path, description = "the task's number"),
+        ("output" = Option<bool>, Query, description = "true: with what its attempts printed"),
+    ),
+    responses(
+        (status = 200, description = "the task", body = schema::TaskAndAttempts),
+        (status = 404, description = "there is no such task", body = schema::Refused),
+    ),
+)]
+pub(super) async fn get(id: web::Path<String>, query: Query, desk: web::Data<Desk>) -> Answer {
+    let mut params = words(query.into_inner(), [("task_id", id.as_str())]);
+    // A query has no other way to say it.
+    for switch in params.iter_mut().filter(|(name, _)| *name == "output") {
+        match switch.1.as_str() {
+            Some("true" | "1") => *switch.1 = true.into(),
+            Some("false" | "0" | "") => *switch.1 = false.into(),
+            _ => {}
+        }
+    }
+    let ask = read(&params, &desk, GetAsk::read)?;
+    pass_on(&desk, ask).await
+}
+
+/// Waits until a task is finished, or the time is over.
+#[utoipa::path(get, path = "/tasks/{id}/wait", tag = "tasks",
+    params(
+        ("id" = i64, Path, description = "the task's number"),
+        ("seconds" = Option<f64>, Query, description = "the longest wait, 30 by default"),
+    ),
+    responses(
+        (status = 200, description = "the task as it stands; `finished` tells whether it has ended", body = schema::Waited),
+        (status = 404, description = "there is no such task", body = schema::Refused),
+    ),
+)]
+pub(super) async fn wait(id: web::Path<String>, query: Query, desk: web::Data<Desk>) -> Answer {
+    let seconds = query.get("seconds").map_or(WAIT_DEFAULT, String::as_str);
+    let params = words(
+        BTreeMap::new(),
+        [("task_id", id.as_str()), ("timeout_seconds", seconds)],
+    );
+    // The protocol's word is not the route's.
+    let mut ask = read(&params, &desk, WaitAsk::read).map_err(|mut refusal| {
+        let message = &mut refusal.error.message;
+        *message = message.replace("`timeout_seconds`", "`seconds`");
+        refusal
+    })?;
+    let end = Instant::now() + Duration::from_millis(ask.timeout_ms);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let slice = left.min(WAIT_SLICE);
+        ask.timeout_ms = u64::try_from(slice.as_millis()).unwrap_or(u64::MAX);
+        let answer: WaitAnswer = desk.hub.ask(ask.clone()).await?;
+        if answer.finished || left <= WAIT_SLICE {
+            let (task, finished) = (answer.tasks.first(), answer.finished);
+            return Ok(HttpResponse::Ok().json(json!({"task": task, "finished": finished})));
+        }
+    }
+}
+
+/// Cancels, approves, rejects or retries a task.
+#[utoipa::path(post, path = "/tasks/{id}/{act}", tag = "tasks", request_body = Option<schema::Act>,
+    params(
+        ("id" = i64, Path, description = "the task's number"),
+        ("act" = schema::ActName, Path, description = "what to do"),
+    ),
+    responses(
+        (status = 200, description = "done", body = schema::Done),
+        (status = 404, description = "there is no such task", body = schema::Refused),
+        (status = 409, description = "its state does not allow this", body = schema::Refused),
+    ),
+)]
+pub(super) async fn act(
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    payload: web::Payload,
+    desk: web::Data<Desk>,
+) -> Answer {
+    let body = body::read(&request, payload, &desk).await?;
+    let (id, act) = path.into_inner();
+    let mut params: BTreeMap<String, Box<RawValue>> = match body.text()? {
+        Some(text) => serde_json::from_str(object(text)?).map_err(|error| not_json(&error))?,
+        None => BTreeMap::new(),
+    };
+    let id = serde_json::value::to_raw_value(&id).map_err(|error| not_json(&error))?;
+    params.insert("task_id".into(), id);
+    match act.as_str() {
+        "cancel" => pass_on(&desk, read(&params, &desk, CancelAsk::read)?).await,
+        "approve" => pass_on(&desk, read(&params, &desk, ApproveAsk::read)?).await,
+        "reject" => pass_on(&desk, read(&params, &desk, RejectAsk::read)?).await,
+        _ => pass_on(&desk, read(&params, &desk, RetryAsk::read)?).await,
+    }
+}
+
+/// Asks the hub and passes its answer on as it is.
+async fn pass_on<V: Verb + Send + Sync + 'static>(desk: &Desk, ask: V) -> Answer {
+    let answer: Box<RawValue> = desk.hub.ask_for(ask).await?;
+    let text = String::from(Box::<str>::from(answer));
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(text))
+}
+
+/// Reads parameters with the protocol's parser.
+fn read<A>(
+    params: &impl serde::Serialize,
+    desk: &Desk,
+    reader: impl FnOnce(&Params<'_>, &Limits) -> Result<A, kirosu_protocol::Error>,
+) -> Result<A, Refusal> {
+    let text = serde_json::to_string(params).map_err(|error| not_json(&error))?;
+    Ok(reader(&Params::parse(&text)?, &desk.hub.limits())?)
+}
+
+/// A query's words, and others that count more, as parameters: the protocol reads numbers from text.
+fn words<const N: usize>(
+    query: BTreeMap<String, String>,
+    more: [(&str, &str); N],
+) -> Map<String, Value> {
+    let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let all = query.into_iter().chain(more);
+    all.map(|(name, value)| (name, Value::String(value)))
+        .collect()
+}
+
+/// The text, once it is sure to be one JSON object.
+fn object(text: &str) -> Result<&str, Refusal> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
+    match raw.get().starts_with('{') {
+        true => Ok(raw.get()),
+        false => {
+            Err(kirosu_protocol::Error::invalid_params("the body must be a JSON object").into())
+        }
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Refusal {
+    let message = format!("the body is not JSON: {error}");
+    Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::ParseError, message)
+}

@@ -1,0 +1,61 @@
+//! The gateway's part of the tree.
+
+use crate::bind::{self, BindError};
+use crate::http::{Counts, Http, HttpRecipe};
+use crate::options::GatewayOptions;
+use kirosu_supervision::{BackoffPolicy, ChildSpec, Intensity, Stop, SupervisorSpec};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The gateway's supervisor never gives up: a face that cannot live must not take the hub with it.
+const NEVER: Intensity = Intensity {
+    restarts: u32::MAX,
+    period: Duration::from_secs(1),
+};
+
+/// A crash of the server itself is rare, and its clients come again at once.
+const BACKOFF: BackoffPolicy = BackoffPolicy {
+    initial: Duration::from_millis(50),
+    max: Duration::from_secs(5),
+    factor: 2.0,
+    jitter: 0.2,
+    healthy_after: Duration::from_secs(60),
+};
+
+/// How long requests under way get at a stop.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
+
+/// What the rest of the house may know of a gateway.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayHandle {
+    /// Where REST and MCP are served.
+    pub http: Option<SocketAddr>,
+    /// Where the figures are served.
+    pub metrics: Option<SocketAddr>,
+    /// What the gateway counts.
+    pub counts: Arc<Counts>,
+}
+
+/// Opens the sockets and makes the recipe of the supervisor `gateway`, which belongs on a thread of its own
+/// ([`ChildSpec::on`]), and the handle on it. Nothing is served until it is started.
+///
+/// # Errors
+/// When a socket cannot be opened, or lies beyond loopback without a key.
+pub fn specs(options: GatewayOptions) -> Result<(ChildSpec, GatewayHandle), BindError> {
+    let mut supervisor = SupervisorSpec::new("gateway").intensity(NEVER);
+    let mut handle = GatewayHandle::default();
+    let has_key = options.key.is_some();
+    if let Some(http) = &options.http {
+        let socket = bind::tcp(&http.host, http.port, has_key, "gateway")?;
+        handle.http = socket.local_addr().ok();
+        let recipe = HttpRecipe::new(&options, http, Arc::new(socket), handle.counts.clone());
+        let spec = ChildSpec::simple("http", move |child| {
+            Http::new(child.clone(), recipe.clone())
+        })
+        .backoff(BACKOFF)
+        .stop(Stop::Grace(GRACE + Duration::from_secs(1)));
+        supervisor = supervisor.child(spec);
+    }
+    Ok((ChildSpec::supervisor(supervisor), handle))
+}

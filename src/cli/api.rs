@@ -1,0 +1,78 @@
+//! `kirosu api`: REST and MCP for a hub that runs elsewhere.
+
+use super::connect;
+use super::failure::Failure;
+use super::globals::Globals;
+use super::log;
+use kirosu_config::{Flag, Loaded};
+use kirosu_protocol::client::Endpoint;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu api                                http://127.0.0.1:8000, for the hub of the settings
+  kirosu api --port 0 --hub hub.lan:8765    any free port; the first line of output says which
+  KIRO_SWARM_KEY=... kirosu api --host 0.0.0.0
+  curl http://127.0.0.1:8000/tasks -d '{\"prompt\": \"Summarise README.md\"}'
+
+`kirosu up` serves the same itself with [gateway] enabled = true. Without a key it listens on loopback only.";
+
+/// Serves REST and MCP over HTTP, for a hub elsewhere
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    // These two stand in the place of the global flags, which mean the hub's for every other verb.
+    /// Where to listen [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+    /// The port to listen on; 0 for any free one [default: 8000]
+    #[arg(long)]
+    port: Option<u16>,
+    /// The hub's host and port [default: of the settings]
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "socket", value_parser = host_and_port)]
+    hub: Option<(String, u16)>,
+}
+
+fn host_and_port(text: &str) -> Result<(String, u16), String> {
+    let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let read = parts.and_then(|(host, port)| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some((host.to_owned(), port.parse().ok()?))
+    });
+    read.ok_or_else(|| "write it as HOST:PORT, such as hub.lan:8765".to_owned())
+}
+
+/// Runs until it is told to stop.
+pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
+    let loaded = load(args, globals)?;
+    log::for_server(&loaded, globals)?;
+    crate::boot::api(loaded)?;
+    Ok(0)
+}
+
+/// The settings, with the hub where a client would look for it.
+fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
+    let mut globals = globals.clone();
+    (globals.host, globals.port) = args.hub.clone().unzip();
+    let mut loaded = globals.for_agent(args.flags())?;
+    let endpoint = connect::endpoint(&loaded)?;
+    let hub = &mut loaded.settings.hub;
+    match endpoint {
+        Endpoint::Tcp(host, port) => (hub.host, hub.port, hub.socket) = (host, port, None),
+        Endpoint::Unix(path) => hub.socket = Some(path),
+        Endpoint::InMemory(_) => {}
+    }
+    Ok(loaded)
+}
+
+impl Args {
+    fn flags(&self) -> Vec<Flag> {
+        let port = self.port.map(|port| port.to_string());
+        [
+            ("--host", "gateway.host", self.host.clone()),
+            ("--port", "gateway.port", port),
+        ]
+        .into_iter()
+        .filter_map(|(name, key, value)| Some(Flag::new(name, key, value?)))
+        .collect()
+    }
+}
