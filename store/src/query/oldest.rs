@@ -1,0 +1,127 @@
+//! The oldest waiting task of each queue and state, for `metrics`.
+//!
+//! The cost is bounded at any size: ready tasks are found by a step of the index for each priority in use, tasks that wait
+//! for something else are looked for among the [`LOOKED_AT`] oldest of their state, and leases are as many as workers.
+
+use crate::row::state_of;
+use crate::sql::{self, FromRow, int, maybe_int, statement, text};
+use diesel::row::Row;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::Sqlite;
+use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::Status;
+use std::collections::BTreeMap;
+
+/// Tasks of a state that are looked at.
+const LOOKED_AT: i64 = 10_000;
+
+/// Since when the oldest task of a queue is in its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// The queue.
+    pub queue: String,
+    /// The state.
+    pub status: Status,
+    /// Unix milliseconds: for `queued` of the enqueue, or of `run_at` where that is later; for others of the step into
+    /// this state.
+    pub since_ms: i64,
+}
+
+statement! {
+    /// Lanes in which tasks are ready.
+    SelectReadyLanes {} "SELECT id, queue FROM lane WHERE queued > 0 ORDER BY id"
+}
+
+statement! {
+    /// The oldest ready task of a lane: the lowest id of each priority, 64 of them at most.
+    SelectOldestReady { first: i64 => BigInt, next: i64 => BigInt, lane: i64 => BigInt }
+    "WITH RECURSIVE step(priority) AS ( \
+       SELECT (SELECT priority FROM task WHERE state = 0 AND lane = ? ORDER BY priority DESC LIMIT 1) \
+       UNION ALL \
+       SELECT (SELECT priority FROM task WHERE state = 0 AND lane = ? AND priority < step.priority \
+               ORDER BY priority DESC LIMIT 1) \
+       FROM step WHERE step.priority IS NOT NULL LIMIT 64) \
+     SELECT min(max(t.created_at, coalesce(t.run_at, 0))) FROM step JOIN task t ON t.id = \
+       (SELECT id FROM task WHERE state = 0 AND lane = ? AND priority = step.priority ORDER BY id LIMIT 1)"
+}
+
+statement! {
+    /// The oldest lease of each queue.
+    SelectOldestLeased {}
+    "SELECT l.queue, 4, min(coalesce(t.leased_at, t.updated_at)) FROM task t JOIN lane l ON l.id = t.lane \
+     WHERE t.state = 4 GROUP BY l.queue"
+}
+
+statement! {
+    /// The oldest task of each queue in another waiting state.
+    SelectOldestWaiting { state: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT l.queue, t.state, min(t.updated_at) FROM \
+     (SELECT state, lane, updated_at FROM task \
+      WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = ? ORDER BY id LIMIT ?) t \
+     JOIN lane l ON l.id = t.lane GROUP BY l.queue"
+}
+
+struct ReadyLane {
+    id: i64,
+    queue: String,
+}
+
+impl FromRow for ReadyLane {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<ReadyLane> {
+        Ok(ReadyLane {
+            id: int(row, 0)?,
+            queue: text(row, 1)?,
+        })
+    }
+}
+
+/// A time, or none where nothing was found.
+struct Since(Option<i64>);
+
+impl FromRow for Since {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Since> {
+        maybe_int(row, 0).map(Since)
+    }
+}
+
+impl FromRow for Oldest {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Oldest> {
+        Ok(Oldest {
+            queue: text(row, 0)?,
+            status: state_of(int(row, 1)?)?,
+            since_ms: int(row, 2)?,
+        })
+    }
+}
+
+/// The oldest task of each queue and waiting state in which one was found.
+pub(crate) fn oldest(conn: &mut SqliteConnection) -> QueryResult<Vec<Oldest>> {
+    let mut ready: BTreeMap<String, i64> = BTreeMap::new();
+    for ReadyLane { id, queue } in sql::all(conn, SelectReadyLanes {})? {
+        let ask = SelectOldestReady {
+            first: id,
+            next: id,
+            lane: id,
+        };
+        if let Some(Since(Some(since))) = sql::first(conn, ask)? {
+            let known = ready.entry(queue).or_insert(since);
+            *known = since.min(*known);
+        }
+    }
+    let ready = ready.into_iter().map(|(queue, since_ms)| Oldest {
+        queue,
+        status: Status::Queued,
+        since_ms,
+    });
+    let mut all: Vec<Oldest> = ready.collect();
+    all.extend(sql::all::<Oldest, _>(conn, SelectOldestLeased {})?);
+    for status in [Status::Blocked, Status::Scheduled, Status::AwaitingApproval] {
+        let state = crate::row::state_number(status);
+        let limit = LOOKED_AT;
+        all.extend(sql::all::<Oldest, _>(
+            conn,
+            SelectOldestWaiting { state, limit },
+        )?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,321 @@
+//! What is measured of the life of tasks, for the verb `metrics`.
+//!
+//! A step is noted where it happens (a push into a vector that keeps its room) and counted once its batch is committed:
+//! what was undone was never counted. Nothing of it is in the file; it begins at zero when the store is opened.
+
+mod depth;
+mod histogram;
+mod labels;
+
+pub use depth::QueueDepth;
+pub use histogram::Histogram;
+pub use labels::Labels;
+
+use crate::core::Core;
+use crate::lanes::Lanes;
+use crate::row::LaneId;
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::{Status, TaskId};
+
+/// Queues that are counted under their own names: the first ones used. The rest is counted as `other`.
+const MOST_QUEUES: usize = 64;
+/// The same for providers.
+const MOST_PROVIDERS: usize = 32;
+/// The provider of an ack that names none.
+const UNKNOWN: &str = "unknown";
+
+/// Upper bounds in seconds: from a lease within the commit of its enqueue to a day.
+pub(crate) const LIFE_SECONDS: &[f64] = &[
+    0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0,
+];
+
+/// Why a lease was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    Expired,
+    SessionLost,
+}
+
+impl Loss {
+    /// As a person reads it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Loss::Expired => "its lease expired",
+            Loss::SessionLost => "its session was lost",
+        }
+    }
+}
+
+/// A step of a task's life. Times in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Enqueued {
+        lane: LaneId,
+    },
+    Leased {
+        lane: LaneId,
+        waited: i64,
+    },
+    /// A run ended with an ack.
+    Ran {
+        lane: LaneId,
+        took: i64,
+        provider: usize,
+        outcome: &'static str,
+    },
+    /// The task reached a final state.
+    Ended {
+        lane: LaneId,
+        status: Status,
+        took: i64,
+    },
+    Lost(Loss),
+    Released,
+}
+
+/// What was measured of the tasks of a queue.
+#[derive(Clone, Debug)]
+pub struct QueueTally {
+    /// Tasks enqueued.
+    pub enqueued: u64,
+    /// Tasks that failed for good.
+    pub failed: u64,
+    /// Tasks cancelled.
+    pub cancelled: u64,
+    /// Seconds from ready to leased.
+    pub waited: Histogram,
+    /// Seconds from leased to the ack, whatever it said.
+    pub ran: Histogram,
+    /// Seconds from enqueued to done.
+    pub completed: Histogram,
+}
+
+impl QueueTally {
+    fn new() -> QueueTally {
+        QueueTally {
+            enqueued: 0,
+            failed: 0,
+            cancelled: 0,
+            waited: Histogram::new(LIFE_SECONDS),
+            ran: Histogram::new(LIFE_SECONDS),
+            completed: Histogram::new(LIFE_SECONDS),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    noted: Vec<Step>,
+    /// The number of a lane's queue, by the lane's number.
+    of_lane: Vec<usize>,
+    queue_labels: Labels,
+    queues: Vec<QueueTally>,
+    providers: Labels,
+    /// Runs by provider and outcome.
+    runs: Vec<Vec<(&'static str, u64)>>,
+    expired: u64,
+    session_lost: u64,
+    released: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally {
+            noted: Vec::new(),
+            of_lane: Vec::new(),
+            queue_labels: Labels::new(MOST_QUEUES),
+            queues: Vec::new(),
+            providers: Labels::new(MOST_PROVIDERS),
+            runs: Vec::new(),
+            expired: 0,
+            session_lost: 0,
+            released: 0,
+        }
+    }
+}
+
+impl Tally {
+    /// Notes a step of the present batch.
+    pub(crate) fn note(&mut self, step: Step) {
+        self.noted.push(step);
+    }
+
+    /// The present batch is undone, and its new lanes with it.
+    pub(crate) fn undo(&mut self) {
+        self.noted.clear();
+        self.of_lane.clear();
+    }
+
+    /// The present batch is committed: its steps count.
+    pub(crate) fn settle(&mut self, lanes: &Lanes) {
+        if self.noted.is_empty() {
+            return;
+        }
+        self.learn(lanes);
+        let mut noted = std::mem::take(&mut self.noted);
+        for step in noted.drain(..) {
+            self.count(step);
+        }
+        self.noted = noted;
+    }
+
+    /// Sees to it that every lane has its queue's number.
+    fn learn(&mut self, lanes: &Lanes) {
+        for lane in lanes.iter().skip(self.of_lane.len()) {
+            let queue = self.queue_labels.number(&lane.queue);
+            self.of_lane.push(queue);
+            while self.queues.len() <= queue {
+                self.queues.push(QueueTally::new());
+            }
+        }
+    }
+
+    fn queue(&mut self, lane: LaneId) -> Option<&mut QueueTally> {
+        let index = usize::try_from(lane).ok()?.checked_sub(1)?;
+        self.queues.get_mut(*self.of_lane.get(index)?)
+    }
+
+    fn count(&mut self, step: Step) {
+        match step {
+            Step::Enqueued { lane } => {
+                if let Some(queue) = self.queue(lane) {
+                    queue.enqueued += 1;
+                }
+            }
+            Step::Leased { lane, waited } => {
+                if let Some(queue) = self.queue(lane) {
+                    queue.waited.observe(seconds(waited));
+                }
+            }
+            Step::Ran {
+                lane,
+                took,
+                provider,
+                outcome,
+            } => {
+                if let Some(queue) = self.queue(lane) {
+                    queue.ran.observe(seconds(took));
+                }
+                self.count_run(provider, outcome);
+            }
+            Step::Ended { lane, status, took } => {
+                if let Some(queue) = self.queue(lane) {
+                    match status {
+                        Status::Done => queue.completed.observe(seconds(took)),
+                        Status::Failed => queue.failed += 1,
+                        _ => queue.cancelled += 1,
+                    }
+                }
+            }
+            Step::Lost(Loss::Expired) => self.expired += 1,
+            Step::Lost(Loss::SessionLost) => self.session_lost += 1,
+            Step::Released => self.released += 1,
+        }
+    }
+
+    fn count_run(&mut self, provider: usize, outcome: &'static str) {
+        while self.runs.len() <= provider {
+            self.runs.push(Vec::new());
+        }
+        let runs = &mut self.runs[provider];
+        match runs.iter_mut().find(|(known, _)| *known == outcome) {
+            Some((_, count)) => *count += 1,
+            None => runs.push((outcome, 1)),
+        }
+    }
+
+    /// What was measured, by the name under which a queue is counted.
+    pub fn queues(&self) -> impl Iterator<Item = (&str, &QueueTally)> {
+        let named = self.queues.iter().enumerate();
+        named.filter_map(|(number, tally)| Some((&**self.queue_labels.name(number)?, tally)))
+    }
+
+    /// The names under which queues are counted.
+    pub fn queue_labels(&self) -> &Labels {
+        &self.queue_labels
+    }
+
+    /// Acks taken, by provider and outcome (`done`, or the class of the failure).
+    pub fn runs(&self) -> impl Iterator<Item = (&str, &'static str, u64)> {
+        let named = self.runs.iter().enumerate();
+        named.flat_map(|(number, runs)| {
+            let provider = self.providers.name(number).map_or(UNKNOWN, |name| name);
+            runs.iter()
+                .map(move |(outcome, count)| (provider, *outcome, *count))
+        })
+    }
+
+    /// Leases lost, by reason.
+    pub fn lost(&self) -> [(&'static str, u64); 2] {
+        [
+            ("expired", self.expired),
+            ("session_lost", self.session_lost),
+        ]
+    }
+
+    /// Leases given back.
+    pub fn released(&self) -> u64 {
+        self.released
+    }
+}
+
+fn seconds(ms: i64) -> f64 {
+    // A wall clock that was set back makes no time negative.
+    ms.max(0) as f64 / 1000.0
+}
+
+impl Core {
+    /// Notes that a run ended with an ack; before its task changes.
+    pub(crate) fn note_run(&mut self, ack: &Ack, outcome: &'static str) {
+        let provider = self
+            .tally
+            .providers
+            .number(ack.provider.as_deref().unwrap_or(UNKNOWN));
+        if let Some(row) = self.rows.get(ack.task_id) {
+            let took = self.now - row.leased_at.unwrap_or(self.now);
+            self.tally.note(Step::Ran {
+                lane: row.lane,
+                took,
+                provider,
+                outcome,
+            });
+        }
+    }
+
+    /// Notes what a change of state means; `since` is when the task came into the state it leaves.
+    pub(crate) fn note_change(&mut self, id: TaskId, before: Status, since: i64) {
+        let Some(row) = self.rows.get(id) else {
+            return;
+        };
+        if row.state == Status::Leased {
+            self.tally.note(Step::Leased {
+                lane: row.lane,
+                waited: self.now - since,
+            });
+        } else if row.state.is_final() && !before.is_final() {
+            self.tally.note(Step::Ended {
+                lane: row.lane,
+                status: row.state,
+                took: self.now - row.created_at,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_undone_was_never_counted() {
+        let mut lanes = Lanes::default();
+        let lane = lanes.find_or_make("a", "chat");
+        let mut tally = Tally::default();
+        tally.note(Step::Enqueued { lane });
+        tally.undo();
+        tally.note(Step::Released);
+        tally.settle(&lanes);
+        assert_eq!((tally.queues[0].enqueued, tally.released), (0, 1));
+    }
+}
