@@ -1,15 +1,19 @@
 //! The wiring diagram: what is started, in this order, and stopped in reverse.
 //!
 //! ```text
-//! root ─┬─ bus, sessions, leases, lease-book, writer, readers, reaper     the hub's core
+//! root ─┬─ watchdog                                                     every thread lives, or systemd hears of it
+//!       ├─ bus, sessions, leases, lease-book, writer, readers, reaper     the hub's core
 //!       ├─ listener ── connections, accept                               clients come in
 //!       ├─ pools ── POOL ── sessions, invocations                        `up` and `agent`
-//!       └─ gateway ── http, metrics                                      where enabled, and `api`
+//!       ├─ gateway ── http, metrics                                      where enabled, and `api`
+//!       └─ herald                                                        where systemd listens: how things stand
 //! ```
 
 use crate::cli::RUNNER_VERB;
+use crate::notify::{self, Manager};
 use crate::options;
 use crate::signals::{Signal, Signals};
+use crate::watchdog;
 use kirosu_config::settings::StoreThread;
 use kirosu_config::{Loaded, Settings};
 use kirosu_gateway::GatewayHandle;
@@ -33,6 +37,8 @@ use tokio::sync::{Mutex, mpsc};
 
 /// How long threads get to end after everything on them has stopped.
 const THREADS_END: Duration = Duration::from_secs(5);
+/// How long watchers may take to be told that the hub stops.
+const STOP_TOLD: Duration = Duration::from_secs(1);
 /// Connections from within the process that may wait to be accepted.
 const LOCAL_BACKLOG: usize = 256;
 
@@ -59,6 +65,9 @@ pub enum BootError {
     /// The machine refused a thread or a signal handler.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
+    /// The hub listens but does not answer.
+    #[error(transparent)]
+    NoAnswer(#[from] notify::NoAnswer),
     /// The supervisor gave up.
     #[error("the supervisor gave up: {0}; the log above names the actor that kept failing")]
     GaveUp(ExitReason),
@@ -85,6 +94,8 @@ pub struct House {
     pub gateway: Option<GatewayHandle>,
     containment: Containment,
     threads: Threads,
+    /// systemd, where it started this process.
+    manager: Option<Manager>,
 }
 
 /// `kirosu up`: a hub and the configured pools.
@@ -134,7 +145,10 @@ fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
     let serve = async move {
         let mut signals = Signals::listen()?;
         let house = start(&loaded.settings, rooms).await?;
+        #[cfg(feature = "fault-injection")]
+        watchdog::fault::hang_on_signal(&house.threads)?;
         house.announce(&loaded.settings);
+        let house = house.tell_ready(&loaded.settings).await?;
         house.serve(&mut signals, loaded, rooms).await
     };
     // A task of its own: what `block_on` holds is polled whenever anything happens on this thread.
@@ -147,12 +161,15 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
     crate::panics::to_log();
     let boot = boot_id();
     let threads = Threads::new();
+    threads.adopt();
+    let manager = Manager::from_environment();
     let mut root = SupervisorSpec::new("root")
         .strategy(Strategy::OneForOne)
         .intensity(Intensity {
             restarts: 20,
             period: Duration::from_secs(60),
-        });
+        })
+        .child(watchdog::spec(&threads, manager.as_ref())?);
     let (connect, incoming) = mpsc::channel(LOCAL_BACKLOG);
     let (mut hub, mut address) = (None, None);
     if rooms.has_hub() {
@@ -183,6 +200,14 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
         root = root.child(spec.on(&threads.start("gateway")?));
         gateway = Some(handle);
     }
+    if let Some(manager) = &manager {
+        let hub = match rooms.has_hub() {
+            true => Endpoint::InMemory(connect.clone()),
+            false => remote(settings),
+        };
+        let key = key_of(settings);
+        root = root.child(notify::spec(manager, &hub, key, swarm.as_ref()));
+    }
     let root = Root::start(root, Clock::system());
     if let Some(hub) = &hub {
         hub.set_tree(root.tree());
@@ -200,6 +225,7 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
         gateway,
         containment,
         threads,
+        manager,
     })
 }
 
@@ -279,6 +305,11 @@ fn remote(settings: &Settings) -> Endpoint {
     }
 }
 
+fn key_of(settings: &Settings) -> Option<String> {
+    let key = settings.hub.key.as_ref();
+    key.map(|key| key.expose().to_owned())
+}
+
 fn remote_name(settings: &Settings) -> String {
     match &settings.hub.socket {
         Some(socket) => socket.display().to_string(),
@@ -333,6 +364,21 @@ impl House {
         let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
     }
 
+    /// Tells systemd, where it listens, that the house is ready: a hub, once it has answered a client.
+    async fn tell_ready(self, settings: &Settings) -> Result<House, BootError> {
+        let Some(manager) = self.manager.clone() else {
+            return Ok(self);
+        };
+        if let Some(address) = self.address
+            && let Err(error) = notify::answers(address, key_of(settings).as_deref()).await
+        {
+            self.stop().await;
+            return Err(error.into());
+        }
+        manager.ready();
+        Ok(self)
+    }
+
     /// Serves until a signal or a client asks for the end.
     async fn serve(
         self,
@@ -351,7 +397,7 @@ impl House {
             };
             match signal {
                 Signal::Stop => break,
-                Signal::Reload => crate::reload::reload(&self, &mut loaded, rooms).await,
+                Signal::Reload => self.reload(&mut loaded, rooms).await,
             }
         }
         self.stop_or_hurry(signals, loaded.settings.shutdown.drain)
@@ -359,8 +405,18 @@ impl House {
         Ok(())
     }
 
+    async fn reload(&self, loaded: &mut Loaded, rooms: Rooms) {
+        let manager = self.manager.as_ref();
+        manager.inspect(|manager| manager.reloading());
+        crate::reload::reload(self, loaded, rooms).await;
+        manager.inspect(|manager| manager.ready());
+    }
+
     /// Stops in order; a second signal skips what may take long.
     async fn stop_or_hurry(self, signals: &mut Signals, drain: Duration) {
+        if let Some(manager) = &self.manager {
+            manager.stopping(drain);
+        }
         if self.swarm.is_some() {
             let drain = humantime_seconds(drain);
             tracing::info!(
@@ -391,6 +447,8 @@ impl House {
     pub async fn stop(self) -> ExitReason {
         if let Some(hub) = &self.hub {
             hub.drain();
+            // A hub whose actors hang must stop all the same.
+            let _ = tokio::time::timeout(STOP_TOLD, hub.announce_stop()).await;
         }
         let reason = self.root.shutdown().await;
         for thread in self.threads.stop(THREADS_END).await {

@@ -348,9 +348,8 @@ fn what_is_not_built_is_said_to_be_unsupported() {
         client.enqueue_with(json!({"prompt": "other", "queue": "other"}));
         let sent = client.send(method, params);
         let answer = client.answer(sent);
-        let honest = answer["error"]["data"]["code"] == "unsupported"
-            || answer["result"]["tasks"] == json!([])
-            || answer["result"]["retried"] == 0;
+        let honest =
+            answer["result"]["tasks"] == json!([]) || answer["result"]["retried"] == 0;
         assert!(honest, "{method}: {answer}");
     }
 }
@@ -980,10 +979,7 @@ fn all_queues_can_be_paused_at_once_those_without_tasks_too() {
         json!(["empty"])
     );
     let paused = client.call("pause", json!({}))["paused"].take();
-    assert!(
-        paused.as_array().unwrap().contains(&json!("default")),
-        "{paused}"
-    );
+    assert_eq!(paused, json!(["*", "empty"]));
     assert_eq!(client.call("lease", json!({})), json!({"tasks": []}));
     assert_eq!(client.call("resume", json!({}))["paused"], json!([]));
     client.enqueue_with(json!({"prompt": "x", "queue": "empty"}));

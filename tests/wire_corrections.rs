@@ -235,10 +235,7 @@ fn a_heartbeat_extends_the_lease() {
         "heartbeat",
         json!({"task_id": id, "fence": task["fence"], "lease_seconds": 60}),
     );
-    assert_eq!(
-        (&answer["ok"], &answer["cancel"]),
-        (&json!(true), &json!(false))
-    );
+    assert_eq!(answer["ok"], true);
     assert!(
         answer["leased_until"].as_f64().unwrap() > until_first + 50.0,
         "{answer}"

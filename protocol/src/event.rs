@@ -33,6 +33,9 @@ pub enum EventKind {
         worker_id: Option<String>,
         /// Why: `enqueued`, `leased`, `done`, `failed`, `lost`, `released`, `retried`, `cancelled`, `approved`, `rejected`, `due`, `unblocked`.
         reason: String,
+        /// What a person is asked, when the task begins to wait for `approve` or `reject`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        question: Option<String>,
     },
     /// A running task said how far it is.
     Progress {
@@ -69,6 +72,13 @@ pub enum EventKind {
         state: String,
         /// Why it exited.
         reason: String,
+    },
+    /// A queue was paused or resumed.
+    Queue {
+        /// The queue; `*` stands for all.
+        queue: String,
+        /// `paused`, `resumed`.
+        state: String,
     },
     /// The hub began to drain, or stops.
     Hub {

@@ -53,6 +53,8 @@ pub enum Method {
     Tree,
     /// `metrics`
     Metrics,
+    /// `backup`
+    Backup,
     /// `drain`
     Drain,
     /// `shutdown`
@@ -61,7 +63,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of the reference.
-    pub const ALL: [Method; 27] = [
+    pub const ALL: [Method; 28] = [
         Method::Hello,
         Method::Enqueue,
         Method::EnqueueBatch,
@@ -87,6 +89,7 @@ impl Method {
         Method::Pools,
         Method::Tree,
         Method::Metrics,
+        Method::Backup,
         Method::Drain,
         Method::Shutdown,
     ];
@@ -119,6 +122,7 @@ impl Method {
             Method::Pools => "pools",
             Method::Tree => "tree",
             Method::Metrics => "metrics",
+            Method::Backup => "backup",
             Method::Drain => "drain",
             Method::Shutdown => "shutdown",
         }
@@ -152,6 +156,7 @@ impl Method {
             "pools" => Some(Method::Pools),
             "tree" => Some(Method::Tree),
             "metrics" => Some(Method::Metrics),
+            "backup" => Some(Method::Backup),
             "drain" => Some(Method::Drain),
             "shutdown" => Some(Method::Shutdown),
             _ => None,

@@ -29,7 +29,7 @@ pub enum Notice {
     },
     /// To a watcher.
     Event(Event),
-    /// To a watcher: a task waits for a person's `approve` or `reject`.
+    /// To a watcher: a task begins to wait for a person's `approve` or `reject`.
     Approval {
         /// The task.
         task_id: TaskId,

@@ -5,7 +5,9 @@ use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
 use crate::verbs::ack::AckAsk;
+use crate::verbs::agents::AgentsAsk;
 use crate::verbs::approve::ApproveAsk;
+use crate::verbs::backup::BackupAsk;
 use crate::verbs::cancel::CancelAsk;
 use crate::verbs::enqueue::NewTask;
 use crate::verbs::enqueue_batch::EnqueueBatchAsk;
@@ -72,13 +74,15 @@ pub enum Request {
     /// See [`crate::verbs::stats`].
     Stats,
     /// See [`crate::verbs::agents`].
-    Agents,
+    Agents(AgentsAsk),
     /// See [`crate::verbs::pools`].
     Pools(PoolsAsk),
     /// See [`crate::verbs::tree`].
     Tree,
     /// See [`crate::verbs::metrics`].
     Metrics,
+    /// See [`crate::verbs::backup`].
+    Backup(BackupAsk),
     /// See [`crate::verbs::drain`].
     Drain,
     /// See [`crate::verbs::shutdown`].
@@ -116,10 +120,11 @@ impl Request {
             Method::Resume => Request::Resume(ResumeAsk::read(params, limits)?),
             Method::Watch => Request::Watch(WatchAsk::read(params, limits)?),
             Method::Stats => Request::Stats,
-            Method::Agents => Request::Agents,
+            Method::Agents => Request::Agents(AgentsAsk::read(params, limits)?),
             Method::Pools => Request::Pools(PoolsAsk::read(params, limits)?),
             Method::Tree => Request::Tree,
             Method::Metrics => Request::Metrics,
+            Method::Backup => Request::Backup(BackupAsk::read(params, limits)?),
             Method::Drain => Request::Drain,
             Method::Shutdown => Request::Shutdown,
         })
@@ -149,10 +154,11 @@ impl Request {
             Request::Resume(_) => Method::Resume,
             Request::Watch(_) => Method::Watch,
             Request::Stats => Method::Stats,
-            Request::Agents => Method::Agents,
+            Request::Agents(_) => Method::Agents,
             Request::Pools(_) => Method::Pools,
             Request::Tree => Method::Tree,
             Request::Metrics => Method::Metrics,
+            Request::Backup(_) => Method::Backup,
             Request::Drain => Method::Drain,
             Request::Shutdown => Method::Shutdown,
         }

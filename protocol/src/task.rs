@@ -284,7 +284,7 @@ pub struct Attempt {
     pub ended_at: f64,
     /// `done`, a failure class, `released` (not counted).
     pub outcome: String,
-    /// Why it failed.
+    /// Why it failed, was cancelled, or was given back.
     pub error: Option<String>,
     /// What it consumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -318,4 +318,7 @@ pub struct Stats {
     pub awaiting_approval: i64,
     /// Tasks cancelled, ever.
     pub cancelled: i64,
+    /// The paused queues, by name; `*` first stands for all, those to come included.
+    #[serde(default)]
+    pub paused: Vec<String>,
 }

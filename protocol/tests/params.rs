@@ -194,7 +194,7 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
         (
             "watch",
             r#"{"kinds":["moon"]}"#,
-            "invalid params: `kinds` must be a list of task, progress, output, session, actor, hub (got [\"moon\"])",
+            "invalid params: `kinds` must be a list of task, progress, output, session, actor, queue, hub (got [\"moon\"])",
         ),
     ];
     for (method, params, message) in table {
@@ -393,6 +393,7 @@ fn what_is_written_is_read_back() {
     round_trip(&wait, Request::Wait(wait.clone()));
     let watch = WatchAsk {
         since: Some(3),
+        boot_id: Some("b".into()),
         task_id: Some(4),
         kinds: vec!["output".into()],
     };

@@ -5,25 +5,49 @@ use super::failure::Failure;
 use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::time::{ago, now, stamp};
-use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAsk};
+use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAsk, ConnectionInfo};
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu agents
+  kirosu agents --all                       every connection, with and without a session
   kirosu agents --json | jq '.agents[] | select(.leases != [])'
-In a pipe the columns are: name, state, tasks, peer, since, last seen, session.";
+In a pipe the columns are: name, state, tasks, peer, since, last seen, session;
+with --all: connection, peer, since, in flight, session.";
 
 /// Shows the agents of all processes, and the tasks they hold
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Args {}
+pub struct Args {
+    /// Shows every connection instead, also of clients that are no agents
+    #[arg(long)]
+    all: bool,
+}
+
+/// Connections asked for at once.
+const PAGE: u32 = 1000;
 
 /// Prints them.
-pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
-    let answer = context.connect().await?.insist(&AgentsAsk {}).await?;
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let hub = context.connect().await?;
+    let mut ask = AgentsAsk {
+        all: args.all,
+        limit: args.all.then_some(PAGE),
+        after: None,
+    };
+    let mut answer = hub.insist(&ask).await?;
+    while let (true, Some(next)) = (args.all, answer.next) {
+        ask.after = Some(next);
+        let page = hub.insist(&ask).await?;
+        answer.next = page.next;
+        let connections = answer.connections.get_or_insert_default();
+        connections.extend(page.connections.unwrap_or_default());
+    }
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;
+    } else if let Some(connections) = &answer.connections {
+        connection_table(connections, now()).print(screen)?;
     } else if answer.agents.is_empty() {
         screen.note("no agents")?;
     } else {
@@ -32,7 +56,8 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn table(agents: &[AgentInfo], now: f64) -> Table {
+/// The agents, a row each.
+pub(crate) fn table(agents: &[AgentInfo], now: f64) -> Table {
     let mut table = Table::new([
         Column::text("NAME"),
         Column::text("STATE"),
@@ -57,6 +82,27 @@ fn table(agents: &[AgentInfo], now: f64) -> Table {
             Cell::new(ago(agent.since, now)).exact(stamp(agent.since)),
             Cell::new(ago(agent.last_seen, now)).exact(stamp(agent.last_seen)),
             Cell::new(agent.session_id.as_deref().unwrap_or_default()).painted(Paint::Dim),
+        ]);
+    }
+    table
+}
+
+fn connection_table(connections: &[ConnectionInfo], now: f64) -> Table {
+    let mut table = Table::new([
+        Column::number("CONNECTION"),
+        Column::text("PEER"),
+        Column::text("SINCE"),
+        Column::number("IN FLIGHT"),
+        Column::long("SESSION"),
+    ]);
+    for connection in connections {
+        let since = connection.since;
+        table.row([
+            Cell::new(connection.connection.to_string()),
+            Cell::new(&connection.peer),
+            Cell::new(ago(since, now)).exact(stamp(since)),
+            Cell::new(connection.in_flight.to_string()),
+            Cell::new(connection.session_id.as_deref().unwrap_or_default()).painted(Paint::Dim),
         ]);
     }
     table

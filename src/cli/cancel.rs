@@ -1,7 +1,7 @@
 //! `kirosu cancel`: ends unfinished tasks.
 
 use super::connect::Context;
-use super::each::each;
+use super::each::{actor, each};
 use super::failure::Failure;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::cancel::CancelAsk;
@@ -22,6 +22,9 @@ pub struct Args {
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Who asks for it, for the record [default: you]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
 }
 
 /// Cancels each.
@@ -29,6 +32,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let ask = |task_id| CancelAsk {
         task_id,
+        by: actor(&args.by),
         reason: args.reason.clone(),
     };
     each(&args.task_ids, "cancelled", &hub, context, ask).await

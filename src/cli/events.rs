@@ -22,9 +22,8 @@ pub struct Events {
     hub: Hub,
     notifications: broadcast::Receiver<Arc<Notification>>,
     state: watch::Receiver<State>,
-    /// `since` is the last event seen.
+    /// `since` is the last event seen, and `boot_id` the hub that numbered it.
     ask: WatchAsk,
-    boot_id: String,
 }
 
 impl Events {
@@ -35,7 +34,6 @@ impl Events {
             notifications: hub.client.notifications(),
             state: hub.client.state(),
             ask,
-            boot_id: String::new(),
         };
         events.subscribe().await?;
         Ok(events)
@@ -48,6 +46,12 @@ impl Events {
                 // What came before a break is told before it.
                 biased;
                 told = self.notifications.recv() => match told {
+                    Ok(told) if told.params["lagged"] == true => {
+                        // The hub has dropped a watch that was not read in time: it is asked for anew.
+                        if self.subscribe().await? {
+                            return Ok(Heard::Missed);
+                        }
+                    }
                     Ok(told) => if let Some(event) = self.fresh(&told) {
                         return Ok(Heard::Event(event));
                     },
@@ -93,16 +97,15 @@ impl Events {
                     endpoint: self.hub.client.endpoint().to_owned(),
                 }),
                 State::Connected(hello) => {
-                    let restarted = !self.boot_id.is_empty() && self.boot_id != hello.boot_id;
-                    if restarted {
-                        // Another hub process counts its events anew.
-                        self.ask.since = None;
-                    }
                     match self.hub.client.request(&self.ask).await {
                         Ok(answer) => {
-                            self.boot_id.clone_from(&hello.boot_id);
+                            if self.ask.boot_id.as_ref().is_some_and(|old| *old != hello.boot_id) {
+                                // Another hub process counts its events anew, and sends all that it has.
+                                self.ask.since = Some(0);
+                            }
+                            self.ask.boot_id = Some(hello.boot_id.clone());
                             self.ask.since.get_or_insert(answer.seq);
-                            return Ok(restarted || answer.gap);
+                            return Ok(answer.gap);
                         }
                         Err(broken @ CallError::Disconnected { .. }) => broken,
                         Err(other) => return Err(other.into()),

@@ -7,14 +7,14 @@ use super::show::sheet::Sheet;
 use super::show::table::{Cell, Column, Table};
 use super::show::time::{ago, now, span, stamp};
 use super::show::{Screen, text};
-use kirosu_protocol::verbs::get::{GetAnswer, GetAsk};
-use kirosu_protocol::{Attempt, Task, TaskId, Usage};
+use kirosu_protocol::verbs::get::{Decision, GetAnswer, GetAsk};
+use kirosu_protocol::{Attempt, Fence, Task, TaskId, Usage};
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu get 42
   kirosu get 42 --result > answer.md        the result alone, as it is
-  kirosu get 42 --output                    with what its runs printed
+  kirosu get 42 --output                    with what its newest run printed
   kirosu get 42 --json | jq .attempts";
 
 /// Shows one task: what it is, how it stands, its attempts
@@ -24,9 +24,12 @@ pub struct Args {
     /// The task
     #[arg(value_name = "ID")]
     task_id: TaskId,
-    /// With the output of its attempts
+    /// With what its newest attempt printed
     #[arg(long)]
     output: bool,
+    /// With what this attempt printed, by its fence
+    #[arg(long, value_name = "FENCE", requires = "output")]
+    attempt: Option<Fence>,
     /// Only the result
     #[arg(long, conflicts_with_all = ["output", "json"])]
     result: bool,
@@ -37,6 +40,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let ask = GetAsk {
         task_id: args.task_id,
         output: args.output,
+        attempt: args.attempt,
     };
     let answer = context.connect().await?.insist(&ask).await?;
     let screen = &context.screen;
@@ -61,7 +65,7 @@ fn result_alone(task: &Task, screen: &Screen) -> Result<(), Failure> {
 }
 
 fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
-    facts(answer, screen).print(screen)?;
+    facts(answer, screen, now()).print(screen)?;
     if !answer.attempts.is_empty() {
         heading("Attempts", screen)?;
         attempts(&answer.attempts).print(screen)?;
@@ -74,6 +78,10 @@ fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
     body("Prompt", Some(&answer.task.prompt), screen)?;
     body("Result", answer.task.result.as_deref(), screen)?;
     body("Error", answer.task.error.as_deref(), screen)?;
+    if !answer.decisions.is_empty() {
+        heading("Decisions", screen)?;
+        decisions(&answer.decisions, now()).print(screen)?;
+    }
     for output in answer.output.iter().flatten() {
         let cut = if output.cut { ", cut" } else { "" };
         body(
@@ -85,8 +93,9 @@ fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
     Ok(())
 }
 
-fn facts(answer: &GetAnswer, screen: &Screen) -> Sheet {
-    let (task, now) = (&answer.task, now());
+/// What is known of a task besides its texts.
+pub(crate) fn facts(answer: &GetAnswer, screen: &Screen, now: f64) -> Sheet {
+    let task = &answer.task;
     let when = |at: f64| match screen.width {
         Some(_) => format!("{} ({})", ago(at, now), stamp(at)),
         None => stamp(at),
@@ -145,7 +154,8 @@ fn facts(answer: &GetAnswer, screen: &Screen) -> Sheet {
     sheet
 }
 
-fn attempts(attempts: &[Attempt]) -> Table {
+/// Ended attempts, a row each.
+pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
     let mut table = Table::new([
         Column::number("FENCE"),
         Column::text("OUTCOME"),
@@ -168,6 +178,29 @@ fn attempts(attempts: &[Attempt]) -> Table {
             Cell::new(attempt.worker_id.as_deref().unwrap_or_default()),
             Cell::new(attempt.usage.as_ref().map(usage).unwrap_or_default()),
             Cell::new(attempt.error.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table
+}
+
+/// What people decided, a row each.
+pub(crate) fn decisions(decisions: &[Decision], now: f64) -> Table {
+    let mut table = Table::new([
+        Column::text("DECISION"),
+        Column::text("BY"),
+        Column::text("WHEN"),
+        Column::long("COMMENT"),
+    ]);
+    for decision in decisions {
+        let paint = match decision.verdict.as_str() {
+            "approved" => Paint::Good,
+            _ => Paint::Bad,
+        };
+        table.row([
+            Cell::new(&decision.verdict).painted(paint),
+            Cell::new(decision.by.as_deref().unwrap_or_default()),
+            Cell::new(ago(decision.at, now)).exact(stamp(decision.at)),
+            Cell::new(decision.comment.as_deref().unwrap_or_default()),
         ]);
     }
     table

@@ -12,6 +12,7 @@ use serde_json::json;
 const EXAMPLES: &str = "\
 Examples:
   kirosu logs 42
+  kirosu logs 42 --attempt 1                what an earlier attempt printed
   kirosu logs -f 42                         until the task is finished
   kirosu logs -f 42 --json | jq -r .text
 
@@ -27,6 +28,9 @@ pub struct Args {
     /// Goes on until the task is finished
     #[arg(short, long)]
     follow: bool,
+    /// Shows this attempt, by its fence (`kirosu get` lists them) [default: the newest]
+    #[arg(long, value_name = "FENCE", conflicts_with = "follow")]
+    attempt: Option<Fence>,
 }
 
 /// Prints it.
@@ -34,6 +38,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let mut reader = Reader {
         task_id: args.task_id,
+        attempt: args.attempt,
         screen: context.screen,
         at: Position::default(),
         at_line_start: true,
@@ -43,7 +48,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         false => {
             let answer = reader.catch_up(&hub).await?;
             reader.end()?;
-            if reader.at.fence == 0 && answer.task.status == Status::Done {
+            if reader.at.fence == 0
+                && let Some(attempt) = args.attempt
+            {
+                let why = format!("attempt {attempt} of task {} printed nothing", args.task_id);
+                context.screen.note(&why)?;
+            } else if reader.at.fence == 0 && answer.task.status == Status::Done {
                 context.screen.note(&format!(
                     "task {0} printed nothing; `kirosu get {0} --result` shows its result",
                     args.task_id
@@ -56,9 +66,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 
 async fn follow(reader: &mut Reader, hub: &Hub) -> Result<u8, Failure> {
     let ask = WatchAsk {
-        since: None,
         task_id: Some(reader.task_id),
         kinds: vec!["task".into(), "output".into()],
+        ..WatchAsk::default()
     };
     let mut events = Events::start(hub, ask).await?;
     let mut answer = reader.catch_up(hub).await?;
@@ -91,18 +101,18 @@ async fn follow(reader: &mut Reader, hub: &Hub) -> Result<u8, Failure> {
 
 /// How far the output has been printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Position {
+pub(crate) struct Position {
     /// The attempt; 0: none yet.
-    fence: Fence,
+    pub(crate) fence: Fence,
     /// Its next chunk.
-    chunk: u64,
+    pub(crate) chunk: u64,
     /// Bytes of it that are printed.
-    bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// What to do with a piece of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Piece {
+pub(crate) enum Piece {
     /// Printed before.
     Known,
     /// It follows what was printed.
@@ -114,7 +124,8 @@ enum Piece {
 }
 
 impl Position {
-    fn piece(&self, fence: Fence, chunk: u64) -> Piece {
+    /// What a chunk is, seen from here.
+    pub(crate) fn piece(&self, fence: Fence, chunk: u64) -> Piece {
         match (fence.cmp(&self.fence), chunk.cmp(&self.chunk)) {
             (std::cmp::Ordering::Less, _) => Piece::Known,
             (std::cmp::Ordering::Greater, _) if chunk == 0 => Piece::NewAttempt,
@@ -128,6 +139,8 @@ impl Position {
 
 struct Reader {
     task_id: TaskId,
+    /// The attempt to show; the newest when none.
+    attempt: Option<Fence>,
     screen: Screen,
     at: Position,
     at_line_start: bool,
@@ -140,6 +153,7 @@ impl Reader {
             .insist(&GetAsk {
                 task_id: self.task_id,
                 output: true,
+                attempt: self.attempt,
             })
             .await?;
         for output in answer.output.iter().flatten() {

@@ -2,7 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
-use kirosu_protocol::verbs::pause::{PauseAnswer, PauseAsk};
+use kirosu_protocol::verbs::pause::{ALL, PauseAnswer, PauseAsk};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,7 +14,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The queue [default: all]
+    /// The queue [default: all, those to come included]
     #[arg(value_name = "QUEUE")]
     queue: Option<String>,
 }
@@ -35,11 +35,15 @@ pub fn tell(answer: &PauseAnswer, context: &Context) -> Result<u8, Failure> {
         screen.json(answer)?;
         return Ok(0);
     }
-    let all = answer.paused.iter().any(|queue| queue == "*");
-    screen.print(&match (all, answer.paused.as_slice()) {
-        (true, _) => "paused: all queues".to_owned(),
-        (false, []) => "nothing is paused".to_owned(),
-        (false, queues) => format!("paused: {}", queues.join(", ")),
-    })?;
+    screen.print(&paused(&answer.paused))?;
     Ok(0)
+}
+
+/// Which queues are paused, in one line.
+pub fn paused(queues: &[String]) -> String {
+    match queues {
+        [] => "nothing is paused".to_owned(),
+        [all, ..] if all == ALL => "paused: all queues".to_owned(),
+        queues => format!("paused: {}", queues.join(", ")),
+    }
 }

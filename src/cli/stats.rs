@@ -45,6 +45,10 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
             "mean time to done",
             time::span(stats.avg_completion_time_sec),
         )
+        .maybe(
+            "paused",
+            (!stats.paused.is_empty()).then(|| super::pause::paused(&stats.paused)),
+        )
         .fact("failed share", format!("{} %", stats.error_rate_percent));
     sheet.print(screen)?;
     Ok(0)

@@ -3,6 +3,7 @@
 use super::connect::Context;
 use super::failure::Failure;
 use super::list::{PAGE, read_status};
+use super::show::paint::Paint;
 use super::show::{task, time};
 use kirosu_protocol::Status;
 use kirosu_protocol::verbs::list::{ListAsk, ListStatus};
@@ -39,6 +40,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         return Ok(0);
     }
     screen.print(&task::counters(&answer.stats, screen))?;
+    if !answer.stats.paused.is_empty() {
+        let paused = super::pause::paused(&answer.stats.paused);
+        screen.print(&screen.paint(Paint::Attention, &paused))?;
+    }
     if !answer.tasks.is_empty() {
         screen.raw("\n")?;
         task::table(&answer.tasks, screen, time::now()).print(screen)?;

@@ -5,6 +5,7 @@ use super::events::{Events, Heard};
 use super::failure::Failure;
 use super::show::paint::Paint;
 use super::show::{Screen, text, time};
+use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
 use kirosu_protocol::{Event, EventKind, TaskId};
 
@@ -21,7 +22,7 @@ pub struct Args {
     /// Only this task's
     #[arg(long, value_name = "ID")]
     task: Option<TaskId>,
-    /// Only these kinds: task, progress, output, session, actor, hub [default: all but output]
+    /// Only these kinds: task, progress, output, session, actor, queue, hub [default: all but output]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = KINDS, hide_possible_values = true)]
     kind: Vec<String>,
 }
@@ -38,9 +39,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     };
     let hub = context.connect().await?;
     let ask = WatchAsk {
-        since: None,
         task_id: args.task,
         kinds,
+        ..WatchAsk::default()
     };
     let mut events = Events::start(&hub, ask).await?;
     let screen = &context.screen;
@@ -76,7 +77,7 @@ fn line(event: &Event, screen: &Screen) -> String {
 }
 
 /// Whom it is about, and what happened.
-fn told(what: &EventKind) -> (String, Paint, String) {
+pub(crate) fn told(what: &EventKind) -> (String, Paint, String) {
     let task = |id: &TaskId| format!("task {id}");
     match what {
         EventKind::Task {
@@ -84,6 +85,7 @@ fn told(what: &EventKind) -> (String, Paint, String) {
             status,
             worker_id,
             reason,
+            question,
             ..
         } => {
             let by = worker_id
@@ -94,10 +96,14 @@ fn told(what: &EventKind) -> (String, Paint, String) {
                 true => String::new(),
                 false => format!(" ({reason})"),
             };
+            let asks = question
+                .as_ref()
+                .map(|question| format!(": {question}"))
+                .unwrap_or_default();
             (
                 task(task_id),
                 Paint::of_status(*status),
-                format!("{status}{why}{by}"),
+                format!("{status}{why}{by}{asks}"),
             )
         }
         EventKind::Progress { task_id, data, .. } => {
@@ -123,6 +129,13 @@ fn told(what: &EventKind) -> (String, Paint, String) {
                 format!(": {reason}")
             };
             (path.clone(), paint, format!("{state}{why}"))
+        }
+        EventKind::Queue { queue, state } => {
+            let queue = match queue == ALL {
+                true => "all queues".to_owned(),
+                false => format!("queue {queue}"),
+            };
+            (queue, Paint::Attention, state.clone())
         }
         EventKind::Hub { state } => ("hub".into(), Paint::Attention, state.clone()),
     }

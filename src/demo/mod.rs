@@ -232,7 +232,7 @@ async fn tell(
     let task = client
         .request(&GetAsk {
             task_id: reduce,
-            output: false,
+            ..GetAsk::default()
         })
         .await?
         .task;
@@ -245,7 +245,7 @@ async fn failed(client: &Client, task: TaskId) -> Result<DemoError, DemoError> {
     let Task { status, error, .. } = client
         .request(&GetAsk {
             task_id: task,
-            output: false,
+            ..GetAsk::default()
         })
         .await?
         .task;

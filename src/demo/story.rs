@@ -78,6 +78,7 @@ impl Story {
                 fence,
                 worker_id,
                 reason,
+                ..
             } => self.task(*task_id, *status, *fence, worker_id.as_deref(), reason),
             EventKind::Actor {
                 path,

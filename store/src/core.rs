@@ -16,6 +16,7 @@ use crate::rows::{Inputs, Rows};
 use crate::rules::ack::stale_lease;
 use crate::sql;
 use crate::sql::attempt::InsertAttempt;
+use crate::tally::{Step, Tally};
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
 use std::collections::HashMap;
@@ -67,6 +68,8 @@ pub(crate) struct Core {
     pub lanes: Lanes,
     pub counters: Counters,
     pub parked: Parked,
+    /// What is measured; the present batch's part is undone with it.
+    pub tally: Tally,
     pub due: Due,
     /// Bytes of output per live attempt.
     pub outputs: HashMap<(TaskId, Fence), KeptOutput>,
@@ -124,6 +127,7 @@ impl Core {
             lanes,
             counters,
             parked,
+            tally: Tally::default(),
             due,
             outputs: HashMap::new(),
             next_id: last_id + 1,
@@ -192,6 +196,7 @@ impl Core {
     /// Adds a new task.
     pub fn add(&mut self, row: TaskRow, input: Input) {
         self.lanes.count(row.lane, row.state, 1);
+        self.tally.note(Step::Enqueued { lane: row.lane });
         if row.state == Status::Queued {
             self.became_ready(&row);
         }
@@ -200,7 +205,9 @@ impl Core {
             row.run_at.filter(|_| row.state == Status::Scheduled),
         );
         self.inputs.add(row.id, input);
+        let (id, created_at) = (row.id, row.created_at);
         self.rows.add(row);
+        self.note_change(id, Status::Queued, created_at);
     }
 
     fn became_ready(&mut self, row: &TaskRow) {
@@ -217,9 +224,10 @@ impl Core {
         let Some(row) = self.rows.change(id) else {
             return;
         };
-        let before = row.state;
+        let (before, since) = (row.state, row.updated_at);
         step(row);
-        let (after, lane, place) = (row.state, row.lane, Place::of(row.priority, row.id));
+        let (after, lane, fence) = (row.state, row.lane, row.fence);
+        let place = Place::of(row.priority, row.id);
         earliest(
             &mut self.due.run,
             row.run_at.filter(|_| after == Status::Scheduled),
@@ -233,9 +241,9 @@ impl Core {
         }
         self.lanes.count(lane, before, -1);
         self.lanes.count(lane, after, 1);
+        self.note_change(id, before, since);
         if before == Status::Leased {
-            let attempt = (id, row.fence);
-            self.outputs.remove(&attempt);
+            self.outputs.remove(&(id, fence));
         }
         let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.is_human()) else {
             return;
@@ -251,6 +259,7 @@ impl Core {
 
     /// Tells of a change of a task, as it stands now.
     pub fn tell(&mut self, id: TaskId, reason: &str) {
+        let question = self.question(id);
         if let Some(row) = self.rows.get(id) {
             self.changes.push(EventKind::Task {
                 task_id: id,
@@ -258,6 +267,7 @@ impl Core {
                 fence: row.fence,
                 worker_id: row.worker.as_deref().map(str::to_owned),
                 reason: reason.to_owned(),
+                question,
             });
         }
     }

@@ -125,6 +125,7 @@ impl Counters {
             scheduled: lanes.total(Status::Scheduled),
             awaiting_approval: lanes.total(Status::AwaitingApproval),
             cancelled: lanes.total(Status::Cancelled) + self.pruned_cancelled,
+            paused: lanes.paused(),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Pairs of queue and type, interned: their counters, their ready heads, whether they are paused.
 
+use crate::command::pause::ALL_ROW;
 use crate::heads::Heads;
 use crate::row::{LaneId, state_number};
 use crate::sql::counter::{DoneTally, LaneRow};
 use kirosu_protocol::task::TYPE_HUMAN;
+use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::{Status, TaskId};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// One pair of queue and type.
@@ -19,6 +21,7 @@ pub(crate) struct Lane {
     /// What is known of its done tasks.
     pub done: DoneTally,
     pub heads: Heads,
+    /// Its queue is paused, or all are.
     pub paused: bool,
     /// Whether the file's counters are behind.
     pub dirty: bool,
@@ -48,15 +51,18 @@ impl Lane {
 pub(crate) struct Lanes {
     lanes: Vec<Lane>,
     by_name: HashMap<Arc<str>, HashMap<Arc<str>, LaneId>>,
-    paused: HashSet<String>,
+    paused: BTreeSet<String>,
+    all_paused: bool,
     dirty: Vec<LaneId>,
 }
 
 impl Lanes {
     /// The lanes of a file.
     pub fn load(rows: Vec<LaneRow>, paused: Vec<String>) -> Lanes {
+        let mut paused: BTreeSet<String> = paused.into_iter().collect();
         let mut lanes = Lanes {
-            paused: paused.into_iter().collect(),
+            all_paused: paused.remove(ALL_ROW),
+            paused,
             ..Lanes::default()
         };
         for row in rows {
@@ -77,7 +83,7 @@ impl Lanes {
             .insert(task_type.clone(), id);
         self.lanes.push(Lane {
             id,
-            paused: self.paused.contains(&*queue),
+            paused: self.all_paused || self.paused.contains(&*queue),
             queue,
             task_type,
             counts,
@@ -195,14 +201,26 @@ impl Lanes {
             self.paused.remove(queue)
         };
         for lane in self.lanes.iter_mut().filter(|lane| &*lane.queue == queue) {
-            lane.paused = paused;
+            lane.paused = paused || self.all_paused;
         }
         changed
     }
 
-    /// The paused queues.
-    pub fn paused(&self) -> impl Iterator<Item = &str> {
-        self.paused.iter().map(String::as_str)
+    /// Pauses or resumes all queues, those to come included; a queue that is paused by name stays so. Answers whether
+    /// that changed anything.
+    pub fn set_all_paused(&mut self, paused: bool) -> bool {
+        let changed = std::mem::replace(&mut self.all_paused, paused) != paused;
+        for lane in &mut self.lanes {
+            lane.paused = paused || self.paused.contains(&*lane.queue);
+        }
+        changed
+    }
+
+    /// The paused queues by name; `*` first stands for all.
+    pub fn paused(&self) -> Vec<String> {
+        let all = self.all_paused.then(|| ALL.to_owned());
+        let named = self.paused.iter().filter(|queue| *queue != ALL).cloned();
+        all.into_iter().chain(named).collect()
     }
 
     /// Tasks in a state over all lanes.

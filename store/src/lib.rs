@@ -43,6 +43,7 @@
 //! [`Engine`] is the seam for a second engine, and all that the hub's writer needs. [`Reader`]s are connections of their
 //! own that answer questions about many or large rows, beside the writer.
 
+mod backup;
 pub mod command;
 mod core;
 mod counters;
@@ -57,6 +58,7 @@ mod options;
 mod outcome;
 mod parked;
 pub mod query;
+mod question;
 mod reader;
 mod recover;
 mod row;
@@ -64,14 +66,18 @@ mod rows;
 mod rules;
 mod sql;
 mod store;
+mod tally;
 mod task;
 mod wal;
 
+pub use backup::{BackupError, backup};
 pub use command::{Command, ParkId};
 pub use engine::Engine;
 pub use error::{OpenError, StoreError};
 pub use options::{Durability, StoreOptions};
 pub use outcome::{Acked, Applied, EndedLease, Enqueued, Outcome};
+pub use query::oldest::Oldest;
 pub use query::{Decision, ListQuery, OutputChunk, Page, TaskDetail};
 pub use reader::Reader;
 pub use store::{LaneDepth, LiveLease, Store};
+pub use tally::{Histogram, Labels, QueueDepth, QueueTally, Tally};

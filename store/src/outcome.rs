@@ -38,6 +38,8 @@ pub struct EndedLease {
     pub session: Option<String>,
     /// Where the task stands now.
     pub status: Status,
+    /// Why, where a person said it.
+    pub reason: Option<String>,
 }
 
 /// The answer to one command.
@@ -76,6 +78,8 @@ pub enum Outcome {
         /// Whether the command's limit left some for another command.
         more: bool,
     },
+    /// To `Pause` and `Resume`: what is paused now; `*` first stands for all.
+    Paused(Vec<String>),
     /// To `Stats`.
     Stats(Stats),
 }

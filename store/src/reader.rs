@@ -1,5 +1,6 @@
 //! A connection that only reads.
 
+use crate::query::oldest::Oldest;
 use crate::query::{self, ListQuery, OutputChunk, Page, TaskDetail};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
@@ -29,13 +30,29 @@ impl Reader {
         self.snapshot(|conn| query::list::page(conn, query))
     }
 
-    /// Everything known of one task; none for an unknown id. `output_chunks`: at most this many of the last chunks.
+    /// Everything known of one task; none for an unknown id. `output_chunks`: at most this many of the last chunks of
+    /// the newest attempt.
     pub fn get(
         &mut self,
         task: TaskId,
         output_chunks: u32,
     ) -> Result<Option<TaskDetail>, StoreError> {
-        self.snapshot(|conn| query::get::detail(conn, task, output_chunks))
+        self.get_attempt(task, None, output_chunks)
+    }
+
+    /// As [`get`](Reader::get), with the output of the attempt with this fence.
+    pub fn get_attempt(
+        &mut self,
+        task: TaskId,
+        attempt: Option<Fence>,
+        output_chunks: u32,
+    ) -> Result<Option<TaskDetail>, StoreError> {
+        self.snapshot(|conn| query::get::detail(conn, task, attempt, output_chunks))
+    }
+
+    /// Since when the oldest task of each queue waits, by state. Bounded at any size: see `query/oldest.rs`.
+    pub fn oldest(&mut self) -> Result<Vec<Oldest>, StoreError> {
+        self.snapshot(query::oldest::oldest)
     }
 
     /// Those of the tasks that exist, in the order asked.

@@ -9,6 +9,7 @@ use crate::recover::{Failure, parked_before};
 use crate::row::TaskRow;
 use crate::sql;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
+use crate::tally::{QueueDepth, Tally};
 use crate::wal;
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection;
@@ -116,6 +117,8 @@ impl Store {
             .take()
             .ok_or_else(|| StoreError::Recover("there is no connection".into()))?;
         let parked = parked_before(&mut core);
+        let mut tally = std::mem::take(&mut core.tally);
+        tally.undo();
         let opened_ms = core.options.now_ms;
         if core.in_tx {
             // Dropping the connection would do; this says it in the open. The failure may have ended the transaction.
@@ -124,8 +127,9 @@ impl Store {
         drop(core);
         debug_assert_eq!(opened_ms, self.options.now_ms);
         let conn = open::writer_again(&self.options).map_err(|e| StoreError::Recover(e.into()))?;
-        let core = Core::load(conn, self.options.clone(), parked)
+        let mut core = Core::load(conn, self.options.clone(), parked)
             .map_err(|e| StoreError::Recover(e.into()))?;
+        core.tally = tally;
         self.core = Some(core);
         Ok(())
     }
@@ -185,16 +189,25 @@ impl Store {
             .collect()
     }
 
-    /// The paused queues, by name.
+    /// What was measured of the life of tasks since the store was opened.
+    pub fn tally(&self) -> Tally {
+        self.core
+            .as_ref()
+            .map_or_else(Tally::default, |core| core.tally.clone())
+    }
+
+    /// How full each queue is, by the name under which it is counted.
+    pub fn depths(&mut self) -> Vec<QueueDepth> {
+        self.core
+            .as_mut()
+            .map_or_else(Vec::new, |core| core.tally.depths(&core.lanes))
+    }
+
+    /// The paused queues, by name; `*` first stands for all.
     pub fn paused(&self) -> Vec<String> {
-        let mut paused: Vec<String> = self
-            .core
-            .iter()
-            .flat_map(|core| core.lanes.paused())
-            .map(str::to_owned)
-            .collect();
-        paused.sort();
-        paused
+        self.core
+            .as_ref()
+            .map_or_else(Vec::new, |core| core.lanes.paused())
     }
 
     /// The leases of a session, or all when none is named.
@@ -238,22 +251,12 @@ impl Store {
         Ok(())
     }
 
-    /// Gives up to `pages` free pages of the file back to the disk, after pruning.
-    pub fn shrink(&mut self, pages: u32) -> Result<(), StoreError> {
-        self.core()?
-            .conn
-            .batch_execute(&format!("PRAGMA incremental_vacuum({pages})"))?;
-        Ok(())
-    }
-
-    /// Writes a sound copy of the file to `target`, which must not exist.
-    pub fn backup(&mut self, target: &Path) -> Result<(), StoreError> {
-        let target = target.to_string_lossy();
-        sql::run(
-            &mut self.core()?.conn,
-            sql::tx::VacuumInto { target: &target },
-        )?;
-        Ok(())
+    /// Gives up to `pages` free pages of the file back to the disk, after pruning; answers how many are left.
+    pub fn shrink(&mut self, pages: u32) -> Result<u64, StoreError> {
+        let conn = &mut self.core()?.conn;
+        conn.batch_execute(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let left: Option<i64> = sql::first(conn, sql::tx::FreePages {})?;
+        Ok(left.unwrap_or(0) as u64)
     }
 
     /// Checkpoints, closes and unlocks the file. Dropping a store does the same but tells of no error.
@@ -297,6 +300,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
 /// What became of a committed batch.
 fn applied(core: &mut Core, outcomes: Answers) -> Applied {
     core.parked_now.clear();
+    core.tally.settle(&core.lanes);
     Applied {
         outcomes,
         woken: core

@@ -94,6 +94,7 @@ enum Said {
     Ended(BTreeSet<(TaskId, Fence)>),
     Count(u64),
     Until(i64),
+    Paused(Vec<String>),
     Ok,
 }
 
@@ -101,7 +102,8 @@ enum Said {
 struct Model {
     tasks: Vec<M>,
     now: i64,
-    paused: [bool; 2],
+    /// The two queues, and all.
+    paused: [bool; 3],
     parked: Vec<(ParkId, u8, u32, Option<u8>)>,
     next_park: ParkId,
     woken: Vec<(ParkId, Vec<(TaskId, Fence)>)>,
@@ -130,6 +132,7 @@ impl Model {
                     && !t.human
                     && queues & (1 << t.queue) != 0
                     && !self.paused[t.queue]
+                    && !self.paused[2]
             })
             .collect();
         ready.sort_by_key(|i| (-self.tasks[*i].priority, *i));
@@ -347,6 +350,7 @@ impl Model {
                     task: id(task),
                     fence,
                     delay_ms: if delay { 2_000 } else { 0 },
+                    reason: None,
                 };
                 let Some(i) = self.pick(task) else {
                     return (command, Err(ErrorCode::UnknownTask));
@@ -442,7 +446,11 @@ impl Model {
                 (Command::PromoteDue { limit: 1000 }, Ok(Said::Count(count)))
             }
             Step::Cancel(task) => {
-                let command = Command::Cancel(id(task));
+                let command = Command::Cancel {
+                    task: id(task),
+                    by: None,
+                    reason: None,
+                };
                 let Some(i) = self.pick(task) else {
                     return (command, Err(ErrorCode::UnknownTask));
                 };
@@ -486,12 +494,16 @@ impl Model {
                 for i in &failed {
                     self.retry(*i);
                 }
-                (Command::RetryFailed, Ok(Said::Count(failed.len() as u64)))
+                (
+                    Command::RetryFailed { queue: None },
+                    Ok(Said::Count(failed.len() as u64)),
+                )
             }
             Step::Approve(task) => {
                 let command = Command::Approve {
                     task: id(task),
                     by: None,
+                    comment: None,
                 };
                 let Some(i) = self.pick(task) else {
                     return (command, Err(ErrorCode::UnknownTask));
@@ -535,13 +547,25 @@ impl Model {
             }
             Step::Pause(queue) => {
                 self.paused[queue] = true;
-                (Command::PauseQueue(QUEUES[queue].into()), Ok(Said::Ok))
+                let command = Command::Pause(QUEUES.get(queue).map(ToString::to_string));
+                (command, Ok(self.paused_now()))
             }
             Step::Resume(queue) => {
-                self.paused[queue] = false;
-                (Command::ResumeQueue(QUEUES[queue].into()), Ok(Said::Ok))
+                match QUEUES.get(queue) {
+                    Some(_) => self.paused[queue] = false,
+                    None => self.paused = [false; 3],
+                }
+                let command = Command::Resume(QUEUES.get(queue).map(ToString::to_string));
+                (command, Ok(self.paused_now()))
             }
         }
+    }
+
+    fn paused_now(&self) -> Said {
+        let names = ["*", QUEUES[0], QUEUES[1]];
+        let paused = [self.paused[2], self.paused[0], self.paused[1]];
+        let now = names.into_iter().zip(paused).filter(|(_, paused)| *paused);
+        Said::Paused(now.map(|(name, _)| name.to_owned()).collect())
     }
 
     fn retry(&mut self, i: usize) {
@@ -612,6 +636,7 @@ fn said(outcome: Outcome) -> Said {
             Said::Ended(leases.into_iter().map(|l| (l.task_id, l.fence)).collect())
         }
         Outcome::Counted { count, .. } => Said::Count(count),
+        Outcome::Paused(paused) => Said::Paused(paused),
         Outcome::Extended { lease_until_ms } => Said::Until(lease_until_ms),
         other => panic!("{other:?}"),
     }
@@ -726,8 +751,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::RetryFailed),
         2 => task.clone().prop_map(Step::Approve),
         1 => task.prop_map(Step::Reject),
-        1 => (0..2usize).prop_map(Step::Pause),
-        1 => (0..2usize).prop_map(Step::Resume),
+        1 => (0..3usize).prop_map(Step::Pause),
+        1 => (0..3usize).prop_map(Step::Resume),
     ]
 }
 

@@ -102,7 +102,7 @@ fn failed_attempts_are_retried_as_the_policy_says() {
     }
     assert_eq!(b.detail(id).attempts.len(), 3);
     assert_eq!(
-        b.one(Command::RetryFailed),
+        b.one(Command::RetryFailed { queue: None }),
         Ok(Outcome::Counted {
             count: 1,
             more: false
@@ -140,6 +140,7 @@ fn a_rate_limit_costs_no_attempt_and_a_login_needs_a_person() {
     b.one(Command::Approve {
         task: id,
         by: Some("ann".into()),
+        comment: None,
     })
     .unwrap();
     assert_eq!(b.lease(1)[0].fence, 3);
@@ -197,6 +198,7 @@ fn what_is_given_back_is_not_counted_and_can_be_given_back_twice() {
         task: id,
         fence: 1,
         delay_ms: 0,
+        reason: None,
     };
     b.one(release.clone()).unwrap();
     b.one(release.clone()).unwrap();
@@ -219,7 +221,11 @@ fn a_cancelled_lease_is_dead_at_once() {
     let mut b = Bench::new();
     let id = b.chat("x");
     b.lease_as(ask(1), Some("s"));
-    let Ok(Outcome::Ended { leases, .. }) = b.one(Command::Cancel(id)) else {
+    let Ok(Outcome::Ended { leases, .. }) = b.one(Command::Cancel {
+        task: id,
+        by: None,
+        reason: None,
+    }) else {
         panic!()
     };
     assert_eq!(
@@ -236,13 +242,24 @@ fn a_cancelled_lease_is_dead_at_once() {
         lease_ms: None,
     };
     assert_eq!(b.one(beat).unwrap_err().code, ErrorCode::StaleLease);
-    b.one(Command::Cancel(id)).unwrap();
+    b.one(Command::Cancel {
+        task: id,
+        by: None,
+        reason: None,
+    })
+    .unwrap();
     b.one(Command::Retry(id)).unwrap();
     b.one(Command::Retry(id)).unwrap();
     b.lease(1);
     b.ack(done(id, None)).unwrap();
     assert_eq!(
-        b.one(Command::Cancel(id)).unwrap_err().code,
+        b.one(Command::Cancel {
+            task: id,
+            by: None,
+            reason: None
+        })
+        .unwrap_err()
+        .code,
         ErrorCode::WrongState
     );
 }
@@ -261,7 +278,11 @@ fn human_tasks_wait_in_the_queue_and_are_only_answered_by_people() {
         ..ask(5)
     };
     assert!(b.lease(5).is_empty() && b.lease_as(every, None).is_empty());
-    let approve = |task| Command::Approve { task, by: None };
+    let approve = |task| Command::Approve {
+        task,
+        by: None,
+        comment: None,
+    };
     b.one(approve(yes)).unwrap();
     b.one(approve(yes)).unwrap();
     let task = b.task(yes);
@@ -300,7 +321,12 @@ fn what_needs_approval_then_waits_for_its_dependencies_and_its_time() {
         ..NewTask::chat("x")
     });
     assert_eq!(b.task(id).status, Status::AwaitingApproval);
-    b.one(Command::Approve { task: id, by: None }).unwrap();
+    b.one(Command::Approve {
+        task: id,
+        by: None,
+        comment: None,
+    })
+    .unwrap();
     assert_eq!(
         (b.task(id).status, b.detail(id).blocked_by),
         (Status::Blocked, 1)
@@ -338,7 +364,12 @@ fn a_failed_dependency_fails_those_behind_it() {
     let a = b.chat("a");
     let c = b.enqueue(after(a));
     let d = b.enqueue(after(c));
-    b.one(Command::Cancel(a)).unwrap();
+    b.one(Command::Cancel {
+        task: a,
+        by: None,
+        reason: None,
+    })
+    .unwrap();
     assert_eq!(
         b.task(c).error.as_deref(),
         Some(&*format!("dependency {a} was cancelled"))
@@ -424,7 +455,7 @@ fn parked_requests_are_answered_in_order_by_whatever_makes_tasks_ready() {
         (b.woken[0].0, b.woken[0].1[0].task_id, b.woken[0].1[0].fence),
         (3, id, 2)
     );
-    b.one(Command::PauseQueue("elsewhere".into())).unwrap();
+    b.one(Command::Pause(Some("elsewhere".into()))).unwrap();
     b.enqueue(NewTask {
         queue: "elsewhere".into(),
         ..NewTask::chat("y")
@@ -437,7 +468,7 @@ fn parked_requests_are_answered_in_order_by_whatever_makes_tasks_ready() {
         ["elsewhere"],
         "a pause survives a restart"
     );
-    b.one(Command::ResumeQueue("elsewhere".into())).unwrap();
+    b.one(Command::Resume(Some("elsewhere".into()))).unwrap();
     assert_eq!(b.woken.last().unwrap().0, 4);
 }
 
@@ -619,7 +650,10 @@ fn a_file_has_one_hub_and_a_backup_is_sound() {
         "{second}"
     );
     let copy = b.directory.path().join("copy.db");
-    b.store.backup(&copy).unwrap();
+    let bytes = backup(&b.options.path, &copy).unwrap();
+    assert_eq!(bytes, std::fs::metadata(&copy).unwrap().len());
+    let again = backup(&b.options.path, &copy).unwrap_err();
+    assert!(matches!(again, BackupError::Exists(_)), "{again}");
     b.store.close().unwrap();
     let copied = Store::open(&StoreOptions::new(copy, T0)).unwrap();
     assert_eq!(copied.stats(T0).queued, 1);

@@ -1,16 +1,17 @@
 //! What every actor of the hub knows of the others: addresses that survive restarts, limits, counts.
 
-use crate::bus::{Bus, FollowTree, SharedTree};
+use crate::bus::{Bus, FollowTree, Publish, SharedTree};
 use crate::leases::Leases;
 use crate::options::HubOptions;
 use crate::readers::Reader;
+use crate::roll::Roll;
 use crate::sessions::Sessions;
 use crate::writer::Writer;
 use crate::writer::messages::Drain;
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
-use kirosu_protocol::{Error, Limits};
+use kirosu_protocol::{Error, EventKind, Limits};
 use kirosu_supervision::Tree;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -48,6 +49,7 @@ struct Inner {
     stop: watch::Sender<bool>,
     tree: SharedTree,
     pools: OnceLock<Arc<dyn Pools>>,
+    roll: Roll,
 }
 
 impl Hub {
@@ -72,6 +74,7 @@ impl Hub {
             stop: watch::Sender::new(false),
             tree,
             pools: OnceLock::new(),
+            roll: Roll::default(),
         }))
     }
 
@@ -103,6 +106,16 @@ impl Hub {
     /// Tells the hub of the pools beside it, for the verb `pools`. The first one counts.
     pub fn set_pools(&self, pools: Arc<dyn Pools>) {
         let _ = self.0.pools.set(pools);
+    }
+
+    /// Tells watchers that the hub stops. Once this has returned, those who are reached by then have been told.
+    pub async fn announce_stop(&self) {
+        let stopping = EventKind::Hub {
+            state: "stopping".into(),
+        };
+        // After what the writer has to tell: that the hub drains. An actor that is gone has nobody to tell.
+        let _ = self.writer().send(Drain).await;
+        let _ = self.bus().send(Publish(vec![stopping])).await;
     }
 
     /// No more leases are handed out until the process ends.
@@ -193,6 +206,11 @@ impl Hub {
     /// Connections that stand now.
     pub(crate) fn connections(&self) -> usize {
         self.0.connections.load(Ordering::Relaxed)
+    }
+
+    /// The connections that stand now, one by one.
+    pub(crate) fn roll(&self) -> &Roll {
+        &self.0.roll
     }
 
     /// Requests under way, over all connections.

@@ -17,10 +17,12 @@ pub mod connection;
 mod hub;
 pub mod leases;
 pub mod listener;
+mod measure;
 mod options;
 mod parts;
 pub mod readers;
 pub mod reaper;
+mod roll;
 pub mod sessions;
 pub mod writer;
 

@@ -61,6 +61,9 @@ pub struct Ack {
     /// What it consumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What ran it, for the metrics: the provider's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
 }
 
 impl Ack {
@@ -76,6 +79,7 @@ impl Ack {
             class: None,
             retry_at_ms: None,
             usage: None,
+            provider: None,
         }
     }
 
@@ -109,6 +113,7 @@ impl Ack {
                 .opt_seconds("retry_at", 0..=super::LAST_MS)?
                 .map(|ms| ms as i64),
             usage: read_usage(params)?,
+            provider: params.opt_name("provider", limits)?,
         })
     }
 }

@@ -32,7 +32,7 @@ impl ApproveAsk {
         Ok(ApproveAsk {
             task_id: params.task_id()?,
             by: params.opt_name("by", limits)?,
-            comment: params.opt_text("comment")?,
+            comment: params.opt_text_within("comment", super::REASON_BYTES)?,
         })
     }
 }

@@ -18,17 +18,21 @@ use serde::Serialize;
 pub struct CancelAsk {
     /// The task.
     pub task_id: TaskId,
-    /// Why, for people.
+    /// Who asks for it, for the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why, for people; at most 64 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl CancelAsk {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<CancelAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<CancelAsk, Error> {
         Ok(CancelAsk {
             task_id: params.task_id()?,
-            reason: params.opt_text("reason")?,
+            by: params.opt_name("by", limits)?,
+            reason: params.opt_text_within("reason", super::REASON_BYTES)?,
         })
     }
 }

@@ -21,6 +21,9 @@ pub struct GetAsk {
     pub task_id: TaskId,
     /// Whether its output is wanted too.
     pub output: bool,
+    /// Whose output: the fence of the attempt; the newest attempt's when none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Fence>,
 }
 
 impl GetAsk {
@@ -29,6 +32,7 @@ impl GetAsk {
         Ok(GetAsk {
             task_id: params.task_id()?,
             output: params.flag("output", false)?,
+            attempt: params.opt_positive("attempt", 1..=i64::MAX)?,
         })
     }
 }
@@ -40,12 +44,30 @@ pub struct AttemptOutput {
     pub fence: Fence,
     /// All of its text that was kept, in order.
     pub text: String,
-    /// Whether the end was cut off.
+    /// Whether the hub does not have all of it: the end was cut off (the text says where), or this is only the end of
+    /// more than is answered at once.
     #[serde(default)]
     pub cut: bool,
     /// The number after its last chunk: with it a watcher knows which `output` events the text holds already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_chunk: Option<u64>,
+}
+
+/// What a person decided about a task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// `approved`, `rejected` or `cancelled`.
+    pub verdict: String,
+    /// Who decided, where said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why, or what was said with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Unix seconds.
+    pub at: f64,
+    /// The newest lease's fence at that time; 0 before the first.
+    pub fence: Fence,
 }
 
 /// The task and its history.
@@ -58,10 +80,13 @@ pub struct GetAnswer {
     /// The tasks it waits for, or waited for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
+    /// What people decided about it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<Decision>,
     /// What the running attempt said last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Value>,
-    /// Per attempt, oldest first; where asked for.
+    /// Of the attempt asked for; where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Vec<AttemptOutput>>,
 }

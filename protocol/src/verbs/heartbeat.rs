@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"id":1,"method":"heartbeat","params":{"task_id":42,"fence":1,"lease_seconds":60}}
-//! {"id":1,"result":{"ok":true,"leased_until":1760000060.0,"cancel":false},"error":null}
+//! {"id":1,"result":{"ok":true,"leased_until":1760000060.0},"error":null}
 //! ```
 
 use super::{Verb, seconds_or_null};
@@ -49,13 +49,10 @@ impl HeartbeatAsk {
 /// The lease as it stands now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeartbeatAnswer {
-    /// Always true; a lost lease is the error `stale_lease`.
+    /// Always true; a lost lease is the error `stale_lease`, whose data says `"status":"cancelled"` of a cancelled run.
     pub ok: bool,
     /// Unix seconds until which it holds.
     pub leased_until: f64,
-    /// Whether somebody asked to cancel the run.
-    #[serde(default)]
-    pub cancel: bool,
 }
 
 impl Verb for HeartbeatAsk {

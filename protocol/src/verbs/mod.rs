@@ -3,6 +3,7 @@
 pub mod ack;
 pub mod agents;
 pub mod approve;
+pub mod backup;
 pub mod cancel;
 pub mod drain;
 pub mod enqueue;
@@ -35,6 +36,9 @@ use std::time::Duration;
 
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: u64 = 86_400_000;
+
+/// Most bytes of what a person says with a decision (`reason`, `comment`).
+pub(crate) const REASON_BYTES: usize = 64 << 10;
 
 /// The last moment that can be named: the end of the year 9999, in Unix milliseconds.
 pub(crate) const LAST_MS: u64 = 253_402_300_799_000;

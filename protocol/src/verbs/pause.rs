@@ -12,10 +12,13 @@ use crate::method::Method;
 use crate::params::Params;
 use serde::{Deserialize, Serialize};
 
+/// Stands for all queues.
+pub const ALL: &str = "*";
+
 /// Which queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PauseAsk {
-    /// The queue; none: all of them.
+    /// The queue; none or `*`: all of them, those to come included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
@@ -24,7 +27,9 @@ impl PauseAsk {
     /// Reads the parameters.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PauseAsk, Error> {
         Ok(PauseAsk {
-            queue: params.opt_name("queue", limits)?,
+            queue: params
+                .opt_name("queue", limits)?
+                .filter(|queue| queue != super::pause::ALL),
         })
     }
 }

@@ -32,7 +32,7 @@ impl RejectAsk {
         Ok(RejectAsk {
             task_id: params.task_id()?,
             by: params.opt_name("by", limits)?,
-            reason: params.opt_text("reason")?,
+            reason: params.opt_text_within("reason", super::REASON_BYTES)?,
         })
     }
 }

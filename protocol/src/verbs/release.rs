@@ -46,7 +46,7 @@ impl ReleaseAsk {
             delay_ms: params
                 .opt_seconds("delay_seconds", 0..=super::DAY_MS)?
                 .unwrap_or(0),
-            reason: params.opt_text("reason")?,
+            reason: params.opt_text_within("reason", super::REASON_BYTES)?,
         })
     }
 }

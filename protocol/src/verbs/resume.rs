@@ -15,7 +15,7 @@ use serde::Serialize;
 /// Which queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ResumeAsk {
-    /// The queue; none: all of them.
+    /// The queue; none or `*`: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
@@ -24,7 +24,9 @@ impl ResumeAsk {
     /// Reads the parameters.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ResumeAsk, Error> {
         Ok(ResumeAsk {
-            queue: params.opt_name("queue", limits)?,
+            queue: params
+                .opt_name("queue", limits)?
+                .filter(|queue| queue != super::pause::ALL),
         })
     }
 }

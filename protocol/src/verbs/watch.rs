@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"id":1,"method":"watch","params":{"since":118,"kinds":["task","output"],"task_id":42}}
-//! {"id":1,"result":{"seq":120,"gap":false},"error":null}
+//! {"id":1,"result":{"seq":120,"gap":false,"boot_id":"..."},"error":null}
 //! {"jsonrpc":"2.0","method":"event","params":{"seq":119,"time":1760000000.0,"event":"task","task_id":42,"status":"leased",...}}
 //! ```
 
@@ -20,10 +20,13 @@ pub struct WatchAsk {
     /// The last number seen: what came after it is sent first. None: only new events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
+    /// The `boot_id` of the hub that gave `since`; another hub's numbers say nothing, and the answer is a gap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// Only events of this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// Only these kinds (`task`, `progress`, `output`, `session`, `actor`, `hub`); empty: all.
+    /// Only these kinds (`task`, `progress`, `output`, `session`, `actor`, `queue`, `hub`); empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
 }
@@ -37,6 +40,7 @@ impl WatchAsk {
         }
         Ok(WatchAsk {
             since: params.opt_int("since", 0..=i64::MAX)?.map(|n| n as u64),
+            boot_id: params.opt_name("boot_id", limits)?,
             task_id: params.opt_int("task_id", i64::MIN..=i64::MAX)?,
             kinds,
         })
@@ -50,6 +54,9 @@ pub struct WatchAnswer {
     pub seq: u64,
     /// Whether events after `since` are lost: too old, or the hub was restarted. Read the state anew.
     pub gap: bool,
+    /// Another one with each start of the hub: send it with the next `since`.
+    #[serde(default)]
+    pub boot_id: String,
 }
 
 impl Verb for WatchAsk {
@@ -58,4 +65,6 @@ impl Verb for WatchAsk {
 }
 
 /// The words of `kinds`: the `event` field of each event.
-pub const KINDS: [&str; 6] = ["task", "progress", "output", "session", "actor", "hub"];
+pub const KINDS: [&str; 7] = [
+    "task", "progress", "output", "session", "actor", "queue", "hub",
+];

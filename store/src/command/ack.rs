@@ -67,6 +67,7 @@ impl Core {
             usage: usage.as_deref(),
         };
         self.end_attempt(ack.task_id, &end)?;
+        self.note_run(ack, ack::outcome(ack));
         match ack.status {
             AckStatus::Done => self.done(ack.task_id)?,
             AckStatus::Failed => self.attempt_failed(ack)?,

@@ -27,17 +27,22 @@ enum Matter {
 
 impl Core {
     /// Answers a `human` task, or lets a task that awaits approval run; sent twice, it is fine.
-    pub(crate) fn approve(&mut self, id: TaskId, by: Option<&str>) -> Reply<Outcome> {
+    pub(crate) fn approve(
+        &mut self,
+        id: TaskId,
+        by: Option<&str>,
+        comment: Option<&str>,
+    ) -> Reply<Outcome> {
         let now = self.now;
         match self.matter(id)? {
             Some(Matter::Human) => {
-                self.decide(id, "approved", by, None)?;
+                self.decide(id, "approved", by, comment)?;
                 self.answer(id, Status::Done, Some(APPROVED), None)?;
                 self.tell(id, "approved");
                 self.ended(id)?;
             }
             Some(Matter::Run) => {
-                self.decide(id, "approved", by, None)?;
+                self.decide(id, "approved", by, comment)?;
                 self.change(id, |row| transition::approve(row, now));
                 self.tell(id, "approved");
             }
@@ -88,7 +93,8 @@ impl Core {
         })
     }
 
-    fn decide(
+    /// Keeps what a person decided about a task in memory.
+    pub(crate) fn decide(
         &mut self,
         id: TaskId,
         verdict: &str,

@@ -1,14 +1,20 @@
 //! `cancel`: end an unfinished task.
 
 use crate::core::{Core, End, Reply, wrong_state};
-use crate::outcome::Outcome;
+use crate::outcome::{EndedLease, Outcome};
 use crate::row::Flags;
 use crate::rules::transition;
+use crate::sql::cold::PutNote;
 use kirosu_protocol::{FailureClass, Status, TaskId};
 
 impl Core {
     /// Cancels a task at once, whoever holds it; the answer names the lease that is dead now.
-    pub(crate) fn cancel(&mut self, id: TaskId) -> Reply<Outcome> {
+    pub(crate) fn cancel(
+        &mut self,
+        id: TaskId,
+        by: Option<&str>,
+        reason: Option<&str>,
+    ) -> Reply<Outcome> {
         let now = self.now;
         let row = self.known(id)?;
         let mut leases = Vec::new();
@@ -21,16 +27,33 @@ impl Core {
         if row.state.is_final() {
             return Err(wrong_state("cancel", row, "it has ended already").into());
         }
-        let lease = self.lease_of(id);
+        let lease = self.lease_of(id).map(|lease| EndedLease {
+            reason: reason.map(str::to_owned),
+            ..lease
+        });
+        if by.is_some() || reason.is_some() {
+            self.decide(id, "cancelled", by, reason)?;
+        }
+        let error = match reason {
+            Some(reason) => format!("cancelled: {reason}"),
+            None => "cancelled".to_owned(),
+        };
         let mut told_by = 0;
         if lease.is_some() {
             let end = End {
                 outcome: FailureClass::Cancelled.as_str(),
-                error: Some("cancelled"),
+                error: Some(&error),
                 ..End::default()
             };
             self.end_attempt(id, &end)?;
             told_by = Flags::TOLD_BY_ATTEMPT;
+        } else if reason.is_some() {
+            self.write(PutNote {
+                task_id: id,
+                result: None,
+                error: Some(&error),
+            })?;
+            told_by = Flags::TOLD_BY_NOTE;
         }
         self.change(id, |row| {
             transition::finish(row, Status::Cancelled, told_by, now)

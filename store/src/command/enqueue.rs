@@ -5,7 +5,7 @@ use crate::outcome::Enqueued;
 use crate::row::{Flags, Input, InputOptions, TaskRow};
 use crate::rules::transition::{self, waiting_state};
 use crate::sql;
-use crate::sql::cold::{InsertDependency, InsertKey, PutNote, SelectKey};
+use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, PutNote, SelectKey};
 use diesel::QueryResult;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -82,6 +82,9 @@ impl Core {
         self.next_id += 1;
         if let Some(key) = &new.idempotency_key {
             self.write(InsertKey { key, task_id })?;
+        }
+        if let Some(parent_id) = new.parent_id {
+            self.write(InsertChild { parent_id, task_id })?;
         }
         let (blocked_by, hopeless) = self.depend(task_id, &new.depends_on)?;
         let mut row = TaskRow {

@@ -112,7 +112,13 @@ impl Core {
     }
 
     /// Gives a lease back; sent twice, it is fine.
-    pub(crate) fn release(&mut self, task: TaskId, fence: Fence, delay_ms: u64) -> Reply<Outcome> {
+    pub(crate) fn release(
+        &mut self,
+        task: TaskId,
+        fence: Fence,
+        delay_ms: u64,
+        reason: Option<&str>,
+    ) -> Reply<Outcome> {
         if let Err(refusal) = self.held("release", task, fence) {
             let end: Option<AttemptEnd> = sql::first(
                 &mut self.conn,
@@ -126,7 +132,7 @@ impl Core {
                 _ => Err(refusal),
             };
         }
-        self.give_back(task, delay_ms)?;
+        self.give_back(task, delay_ms, reason)?;
         Ok(Outcome::Ok)
     }
 }
@@ -141,11 +147,19 @@ fn cut_to(text: &str, room: u64, limit: u64) -> (String, bool) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    (
-        format!(
-            "{}\n[output cut here: an attempt keeps {limit} bytes]\n",
-            &text[..end]
-        ),
-        true,
-    )
+    (format!("{}{}", &text[..end], cut_mark(limit)), true)
+}
+
+/// What stands at the end of an output that was cut.
+const CUT_MARK: &str = "\n[output cut here: an attempt keeps ";
+
+fn cut_mark(limit: u64) -> String {
+    format!("{CUT_MARK}{limit} bytes]\n")
+}
+
+/// Whether an attempt's last chunk says that its output was cut.
+pub(crate) fn is_cut(last: &str) -> bool {
+    let mark = last.rfind(CUT_MARK).map(|at| &last[at + CUT_MARK.len()..]);
+    let limit = mark.and_then(|rest| rest.strip_suffix(" bytes]\n"));
+    limit.is_some_and(|limit| !limit.is_empty() && limit.bytes().all(|c| c.is_ascii_digit()))
 }

@@ -7,6 +7,7 @@ use crate::rules::policy::{self, Ended, Next};
 use crate::rules::transition;
 use crate::sql;
 use crate::sql::sets::{SelectExpired, SelectNextExpiry, SelectSessionTasks};
+use crate::tally::{Loss, Step};
 use diesel::QueryResult;
 use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 
@@ -20,7 +21,7 @@ impl Core {
         let more = ids.len() as i64 == limit;
         let mut leases = Vec::with_capacity(ids.len());
         for id in ids {
-            leases.extend(self.lose(id, "its lease expired")?);
+            leases.extend(self.lose(id, Loss::Expired)?);
         }
         self.flush_rows()?;
         self.due.lease = sql::first(&mut self.conn, SelectNextExpiry {})?;
@@ -34,9 +35,9 @@ impl Core {
         let mut leases = Vec::with_capacity(ids.len());
         for id in ids {
             leases.extend(if counted {
-                self.lose(id, "its session was lost")?
+                self.lose(id, Loss::SessionLost)?
             } else {
-                self.give_back(id, 0)?
+                self.give_back(id, 0, None)?
             });
         }
         Ok(Outcome::Ended {
@@ -45,8 +46,8 @@ impl Core {
         })
     }
 
-    fn lose(&mut self, id: TaskId, why: &str) -> QueryResult<Option<EndedLease>> {
-        let now = self.now;
+    fn lose(&mut self, id: TaskId, loss: Loss) -> QueryResult<Option<EndedLease>> {
+        let (now, why) = (self.now, loss.words());
         let Some(row) = self.row(id)?.filter(|row| row.state == Status::Leased) else {
             return Ok(None);
         };
@@ -80,6 +81,7 @@ impl Core {
             transition::attempt_failed(row, next, now);
             row.flags.set(Flags::LOST);
         });
+        self.tally.note(Step::Lost(loss));
         self.tell(id, "lost");
         if next == Next::Dead {
             self.ended(id)?;
@@ -92,6 +94,7 @@ impl Core {
         &mut self,
         id: TaskId,
         delay_ms: u64,
+        reason: Option<&str>,
     ) -> QueryResult<Option<EndedLease>> {
         let now = self.now;
         if self.row(id)?.is_none_or(|row| row.state != Status::Leased) {
@@ -99,12 +102,14 @@ impl Core {
         }
         let end = End {
             outcome: "released",
+            error: reason,
             ..End::default()
         };
         self.end_attempt(id, &end)?;
         let lease = self.lease_of(id);
         let delay_ms = i64::try_from(delay_ms).unwrap_or(i64::MAX / 2);
         self.change(id, |row| transition::give_back(row, delay_ms, now));
+        self.tally.note(Step::Released);
         self.tell(id, "released");
         Ok(self.ended_lease(id, lease))
     }
@@ -121,6 +126,7 @@ impl Core {
             worker_id: row.worker.as_deref().map(str::to_owned),
             session: row.session.as_deref().map(str::to_owned),
             status: row.state,
+            reason: None,
         })
     }
 

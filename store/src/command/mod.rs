@@ -9,7 +9,7 @@ mod finish;
 pub(crate) mod holder;
 mod lease;
 mod lost;
-mod pause;
+pub(crate) mod pause;
 mod prune;
 mod retry;
 
@@ -86,6 +86,8 @@ pub enum Command {
         fence: Fence,
         /// Milliseconds before the task may be leased again; 0 for at once.
         delay_ms: u64,
+        /// Why, for people.
+        reason: Option<String>,
     },
     /// End every lease of a session. Answer: [`Outcome::Ended`].
     ReleaseSession {
@@ -107,17 +109,29 @@ pub enum Command {
     },
     /// End an unfinished task; a leased one is cancelled at once and its fence is dead. Cancelling twice is fine.
     /// Answer: [`Outcome::Ended`] with the lease to tell, if there was one.
-    Cancel(TaskId),
+    Cancel {
+        /// The task.
+        task: TaskId,
+        /// Who asks for it.
+        by: Option<String>,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Queue a failed or cancelled task again, attempts counted from 0. Answer: `Ok`.
     Retry(TaskId),
-    /// Queue every failed task again. Answer: [`Outcome::Counted`].
-    RetryFailed,
+    /// Queue every failed task again, or those of one queue. Answer: [`Outcome::Counted`].
+    RetryFailed {
+        /// The queue; none: all.
+        queue: Option<String>,
+    },
     /// Answer a `human` task, or let a task that awaits approval run. Answer: `Ok`.
     Approve {
         /// The task.
         task: TaskId,
         /// Who decided.
         by: Option<String>,
+        /// What was said with it.
+        comment: Option<String>,
     },
     /// Refuse a `human` task or one that awaits approval: it fails. Answer: `Ok`.
     Reject {
@@ -128,10 +142,11 @@ pub enum Command {
         /// Who decided.
         by: Option<String>,
     },
-    /// Stop handing out tasks of a queue, durably. Answer: `Ok`.
-    PauseQueue(String),
-    /// Hand out tasks of a queue again. Answer: `Ok`.
-    ResumeQueue(String),
+    /// Stop handing out tasks of a queue, or (none) of all that are and will be, durably. Answer: [`Outcome::Paused`].
+    Pause(Option<String>),
+    /// Hand out tasks of a queue again, or (none) of all. A queue stays paused while all are. Answer:
+    /// [`Outcome::Paused`].
+    Resume(Option<String>),
     /// Forget finished tasks that ended before a time; the counters keep them.
     /// Answer: [`Outcome::Counted`] with what was removed; `more` while this should be sent again.
     Prune {
@@ -173,21 +188,26 @@ impl Core {
                 task,
                 fence,
                 delay_ms,
-            } => self.release(*task, *fence, *delay_ms)?,
+                reason,
+            } => self.release(*task, *fence, *delay_ms, reason.as_deref())?,
             Command::ReleaseSession { session, counted } => {
                 self.release_session(session, *counted)?
             }
             Command::ExpireDue { limit } => self.expire_due(*limit)?,
             Command::PromoteDue { limit } => self.promote_due(*limit)?,
-            Command::Cancel(id) => self.cancel(*id)?,
+            Command::Cancel { task, by, reason } => {
+                self.cancel(*task, by.as_deref(), reason.as_deref())?
+            }
             Command::Retry(id) => self.retry(*id)?,
-            Command::RetryFailed => self.retry_failed()?,
-            Command::Approve { task, by } => self.approve(*task, by.as_deref())?,
+            Command::RetryFailed { queue } => self.retry_failed(queue.as_deref())?,
+            Command::Approve { task, by, comment } => {
+                self.approve(*task, by.as_deref(), comment.as_deref())?
+            }
             Command::Reject { task, reason, by } => {
                 self.reject(*task, reason.as_deref(), by.as_deref())?
             }
-            Command::PauseQueue(queue) => self.pause_queue(queue)?,
-            Command::ResumeQueue(queue) => self.resume_queue(queue)?,
+            Command::Pause(queue) => self.pause(queue.as_deref())?,
+            Command::Resume(queue) => self.resume(queue.as_deref())?,
             Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,
             Command::Stats => Outcome::Stats(self.counters.stats(&self.lanes, self.now)),
         })

@@ -115,6 +115,7 @@ impl Core {
     fn forget(&mut self, task: &Finished, status: Status) -> QueryResult<()> {
         let id = task.id;
         self.write(sets::DeleteKey { id })?;
+        self.write(sets::DeleteChild { task_id: id, id })?;
         self.write(sets::DeleteInput { id })?;
         self.write(sets::DeleteAttempts { id })?;
         self.write(sets::DeleteNote { id })?;

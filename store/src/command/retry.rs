@@ -2,11 +2,12 @@
 
 use crate::core::{Core, Reply, wrong_state};
 use crate::outcome::Outcome;
-use crate::row::{Flags, TaskRow, state_of};
+use crate::row::{Flags, LaneId, TaskRow, state_of};
 use crate::rules::transition;
 use crate::sql;
-use crate::sql::sets::{LaneShift, RetryFailed, SelectFailed, SelectFailedCounts};
-use diesel::QueryResult;
+use crate::sql::failed;
+use crate::sql::sets::LaneShift;
+use diesel::{QueryResult, sql_query};
 use kirosu_protocol::{Status, TaskId};
 
 /// Of `retry_failed`, only so many tasks are told of one by one.
@@ -34,19 +35,25 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Queues every failed task again, in one statement.
-    pub(crate) fn retry_failed(&mut self) -> QueryResult<Outcome> {
+    /// Queues every failed task again, or those of one queue, in one statement.
+    pub(crate) fn retry_failed(&mut self, queue: Option<&str>) -> QueryResult<Outcome> {
         self.flush_rows()?;
-        let shifts: Vec<LaneShift> = sql::all(&mut self.conn, SelectFailedCounts {})?;
+        let lanes: Option<Vec<LaneId>> = queue.map(|queue| {
+            let lanes = self.lanes.iter().filter(|lane| &*lane.queue == queue);
+            lanes.map(|lane| lane.id).collect()
+        });
+        let lanes = lanes.as_deref();
+        let counts = sql_query(failed::select_counts(lanes));
+        let shifts: Vec<LaneShift> = sql::all(&mut self.conn, counts)?;
         if shifts.is_empty() {
             return Ok(Outcome::Counted {
                 count: 0,
                 more: false,
             });
         }
-        let told: Vec<TaskRow> = sql::all(&mut self.conn, SelectFailed { limit: TOLD })?;
-        let now = self.now;
-        self.write(RetryFailed { now })?;
+        let told: Vec<TaskRow> =
+            sql::all(&mut self.conn, sql_query(failed::select_first(lanes, TOLD)))?;
+        self.write(sql_query(failed::update(lanes, self.now)))?;
         self.rows.clear();
         let mut count = 0;
         for shift in shifts {

@@ -1,12 +1,13 @@
 //! `get`: everything known of one task.
 
 use super::{Decision, OutputChunk, TaskDetail};
+use crate::command::holder::is_cut;
 use crate::query::rows;
 use crate::sql::{self, FromRow, int, maybe_text, text};
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
-use kirosu_protocol::{Attempt, TaskId};
+use kirosu_protocol::{Attempt, Fence, TaskId};
 
 /// What `get` needs of the hot row beyond the task that clients see.
 struct Held {
@@ -50,10 +51,11 @@ impl FromRow for Decision {
     }
 }
 
-/// Everything known of one task, with at most so many of the last output chunks.
+/// Everything known of one task, with at most so many of the last output chunks of one attempt (none: the newest).
 pub(crate) fn detail(
     conn: &mut SqliteConnection,
     id: TaskId,
+    attempt: Option<Fence>,
     chunks: u32,
 ) -> QueryResult<Option<TaskDetail>> {
     let Some(task) = rows::by_ids(conn, &[id])?.pop() else {
@@ -80,22 +82,39 @@ pub(crate) fn detail(
             task.fence
         )),
     )?;
-    let mut output: Vec<OutputChunk> = sql::all(
-        conn,
-        sql_query(format!(
-            "SELECT fence, chunk, text FROM output WHERE task_id = {id} AND fence = {} ORDER BY chunk DESC LIMIT {chunks}",
-            task.fence
-        )),
-    )?;
-    output.reverse();
+    let (output, output_cut) = output(conn, id, attempt.unwrap_or(task.fence), chunks)?;
     Ok(Some(TaskDetail {
         attempts: sql::all(conn, sql_query(attempts))?,
         depends_on: sql::all(conn, sql_query(depends_on))?,
         decisions: sql::all(conn, sql_query(decisions))?,
         progress: progress.and_then(|data| serde_json::from_str(&data).ok()),
         output,
+        output_cut,
         blocked_by: held.as_ref().map_or(0, |held| held.blocked_by as u32),
         session: held.and_then(|held| held.session),
         task,
     }))
+}
+
+/// The last chunks of an attempt's output, and whether that is not all of it.
+fn output(
+    conn: &mut SqliteConnection,
+    id: TaskId,
+    fence: Fence,
+    chunks: u32,
+) -> QueryResult<(Vec<OutputChunk>, bool)> {
+    if chunks == 0 {
+        return Ok((Vec::new(), false));
+    }
+    // One more than is wanted tells whether there are more.
+    let limit = u64::from(chunks) + 1;
+    let text = format!(
+        "SELECT fence, chunk, text FROM output WHERE task_id = {id} AND fence = {fence} ORDER BY chunk DESC LIMIT {limit}"
+    );
+    let mut output: Vec<OutputChunk> = sql::all(conn, sql_query(text))?;
+    let more = output.len() as u64 == limit;
+    let cut = more || output.first().is_some_and(|last| is_cut(&last.text));
+    output.truncate(chunks as usize);
+    output.reverse();
+    Ok((output, cut))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod oldest;
 pub(crate) mod output;
 pub(crate) mod rows;
 
@@ -16,6 +17,8 @@ pub struct ListQuery {
     pub queue: Option<String>,
     /// Only this type.
     pub task_type: Option<String>,
+    /// Only tasks that this one enqueued.
+    pub parent_id: Option<TaskId>,
     /// At most this many; 0 or less: all.
     pub limit: i64,
     /// Only ids below this (the cursor).
@@ -44,8 +47,10 @@ pub struct TaskDetail {
     pub blocked_by: u32,
     /// What the newest attempt last said about its progress.
     pub progress: Option<serde_json::Value>,
-    /// The end of the newest attempt's output, oldest chunk first.
+    /// The end of the output of the attempt that was asked for, oldest chunk first.
     pub output: Vec<OutputChunk>,
+    /// Whether that is not all of it: earlier chunks were left out, or it was cut when it was kept.
+    pub output_cut: bool,
     /// The session of the present lease.
     pub session: Option<String>,
     /// Decisions of people about it, oldest first.
@@ -66,7 +71,7 @@ pub struct OutputChunk {
 /// A person's decision about a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// `approved` or `rejected`.
+    /// `approved`, `rejected` or `cancelled`.
     pub verdict: String,
     /// Who decided.
     pub by: Option<String>,

@@ -28,6 +28,12 @@ statement! {
     "SELECT outcome, worker FROM attempt WHERE task_id = ? AND fence = ?"
 }
 
+statement! {
+    /// Why one attempt failed.
+    SelectAttemptError { task_id: i64 => BigInt, fence: i64 => BigInt }
+    "SELECT coalesce(error, outcome) FROM attempt WHERE task_id = ? AND fence = ?"
+}
+
 /// How one attempt ended, and whose it was.
 pub(crate) struct AttemptEnd {
     pub outcome: String,

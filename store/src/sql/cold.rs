@@ -21,6 +21,12 @@ statement! {
 }
 
 statement! {
+    /// One task was enqueued by another.
+    InsertChild { parent_id: i64 => BigInt, task_id: i64 => BigInt }
+    "INSERT INTO child (parent_id, task_id) VALUES (?, ?)"
+}
+
+statement! {
     /// Who waits for a task.
     SelectDependents { depends_on: i64 => BigInt }
     "SELECT task_id FROM dependency WHERE depends_on = ? ORDER BY task_id"

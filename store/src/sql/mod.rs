@@ -7,6 +7,7 @@
 pub(crate) mod attempt;
 pub(crate) mod cold;
 pub(crate) mod counter;
+pub(crate) mod failed;
 pub(crate) mod people;
 pub(crate) mod sets;
 pub(crate) mod task;

@@ -52,20 +52,6 @@ statement! {
     concat!("SELECT ", hot_columns!(), " FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id")
 }
 
-/// Where `retry` sends a task: to a person, to wait for others, or to the queue. The bits are those of `Flags`.
-macro_rules! retry_target {
-    () => {
-        "CASE WHEN flags & 8 <> 0 AND flags & 16 = 0 THEN 3 WHEN blocked_by > 0 THEN 1 ELSE 0 END"
-    };
-}
-
-statement! {
-    /// How many failed tasks of each lane `retry_failed` sends where.
-    SelectFailedCounts {}
-    concat!("SELECT lane, ", retry_target!(), " AS target, count(*) FROM task \
-             WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6 GROUP BY lane, target")
-}
-
 /// How many tasks of a lane go to a state.
 pub(crate) struct LaneShift {
     pub lane: i64,
@@ -81,20 +67,6 @@ impl FromRow for LaneShift {
             count: int(row, 2)?,
         })
     }
-}
-
-statement! {
-    /// The first failed tasks, by id.
-    SelectFailed { limit: i64 => BigInt }
-    concat!("SELECT ", hot_columns!(), " FROM task WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6 ORDER BY id LIMIT ?")
-}
-
-statement! {
-    /// Every failed task again. 3 are the flags that say where result and error are, 32 is `REJECTED`, 64 `RETRIED`, 512 `LOST`.
-    RetryFailed { now: i64 => BigInt }
-    concat!("UPDATE task SET state = ", retry_target!(), ", attempts = 0, run_at = NULL, lease_until = NULL, \
-             session = NULL, worker = NULL, finished_at = NULL, flags = (flags & ~(3 | 32 | 512)) | 64, updated_at = ? \
-             WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6")
 }
 
 statement! {
@@ -128,6 +100,13 @@ impl FromRow for Finished {
             flags: int(row, 3)?,
         })
     }
+}
+
+statement! {
+    /// A task is nobody's child any more. Before its input goes, which knows whose it was.
+    DeleteChild { task_id: i64 => BigInt, id: i64 => BigInt }
+    "DELETE FROM child WHERE parent_id = (SELECT json_extract(options, '$.parent_id') FROM task_input WHERE task_id = ?) \
+     AND task_id = ?"
 }
 
 /// Defines the deletion of one task's rows from one table.

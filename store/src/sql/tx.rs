@@ -18,6 +18,11 @@ statement! {
 }
 
 statement! {
+    /// Pages of the file that hold nothing.
+    FreePages {} "PRAGMA freelist_count"
+}
+
+statement! {
     /// A sound copy of the file.
     VacuumInto<'a> { target: &'a str => diesel::sql_types::Text } "VACUUM INTO ?"
 }

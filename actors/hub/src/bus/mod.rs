@@ -94,6 +94,7 @@ pub fn kind_name(what: &EventKind) -> &'static str {
         EventKind::Output { .. } => "output",
         EventKind::Session { .. } => "session",
         EventKind::Actor { .. } => "actor",
+        EventKind::Queue { .. } => "queue",
         EventKind::Hub { .. } => "hub",
     }
 }

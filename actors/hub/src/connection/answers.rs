@@ -1,18 +1,14 @@
 //! What the hub knows, in the protocol's words.
 
-use crate::hub::Hub;
 use crate::leases::Holder;
-use crate::writer::messages::WriterMetrics;
-use kirosu_protocol::Stats;
 use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAnswer};
-use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer};
+use kirosu_protocol::verbs::get::{AttemptOutput, Decision, GetAnswer, GetAsk};
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::metrics::{Metric, MetricsAnswer};
 use kirosu_protocol::verbs::tree::{TreeAnswer, TreeNode};
-use kirosu_store::{LaneDepth, OutputChunk, TaskDetail};
+use kirosu_protocol::Error;
+use kirosu_store::{OutputChunk, TaskDetail};
 use kirosu_supervision::{Node, State};
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 /// The tree, as `tree` answers it.
 pub(super) fn tree(root: &Node) -> TreeAnswer {
@@ -47,31 +43,50 @@ fn state(state: State) -> &'static str {
 }
 
 /// One task with everything about it, as `get` answers it.
-pub(super) fn detail(detail: TaskDetail, with_output: bool) -> GetAnswer {
-    GetAnswer {
+pub(super) fn detail(detail: TaskDetail, ask: &GetAsk) -> Result<GetAnswer, Error> {
+    let newest = detail.task.fence;
+    if ask.attempt.is_some_and(|attempt| attempt > newest) {
+        let message = match newest {
+            0 => format!("task {} had no attempt yet", ask.task_id),
+            _ => format!("the newest attempt of task {} is {newest}", ask.task_id),
+        };
+        return Err(Error::invalid_params(format!(
+            "invalid params: `attempt` is unknown: {message}"
+        )));
+    }
+    let output = AttemptOutput {
+        fence: ask.attempt.unwrap_or(newest),
+        cut: detail.output_cut,
+        ..AttemptOutput::default()
+    };
+    Ok(GetAnswer {
         task: detail.task,
         attempts: detail.attempts,
         depends_on: detail.depends_on,
         progress: detail.progress,
-        output: with_output.then(|| by_attempt(detail.output)),
+        decisions: detail.decisions.into_iter().map(decision).collect(),
+        output: ask.output.then(|| gathered(output, &detail.output)),
+    })
+}
+
+fn decision(kept: kirosu_store::Decision) -> Decision {
+    Decision {
+        verdict: kept.verdict,
+        by: kept.by,
+        comment: kept.reason,
+        at: kept.at_ms as f64 / 1000.0,
+        fence: kept.fence,
     }
 }
 
-fn by_attempt(chunks: Vec<OutputChunk>) -> Vec<AttemptOutput> {
-    let mut attempts: Vec<AttemptOutput> = Vec::new();
-    for chunk in chunks {
-        if attempts.last().is_none_or(|last| last.fence != chunk.fence) {
-            attempts.push(AttemptOutput {
-                fence: chunk.fence,
-                ..AttemptOutput::default()
-            });
-        }
-        if let Some(attempt) = attempts.last_mut() {
-            attempt.text.push_str(&chunk.text);
-            attempt.next_chunk = Some(chunk.chunk + 1);
-        }
-    }
-    attempts
+/// The chunks of one attempt, put together; empty when it printed nothing.
+fn gathered(mut output: AttemptOutput, chunks: &[OutputChunk]) -> Vec<AttemptOutput> {
+    let Some(last) = chunks.last() else {
+        return Vec::new();
+    };
+    output.text = chunks.iter().map(|chunk| chunk.text.as_str()).collect();
+    output.next_chunk = Some(last.chunk + 1);
+    vec![output]
 }
 
 /// Who works for the hub, as `agents` answers it: sessions, and connections that hold leases without one.
@@ -99,120 +114,8 @@ pub(super) fn agents(mut agents: Vec<AgentInfo>, held: Vec<(Holder, HeldLease)>)
         ..AgentInfo::default()
     }));
     agents.sort_by(|a, b| a.since.total_cmp(&b.since));
-    AgentsAnswer { agents }
-}
-
-/// Counters and gauges, as `metrics` answers them.
-pub(super) fn metrics(
-    hub: &Hub,
-    writer: &WriterMetrics,
-    stats: &Stats,
-    lanes: &[LaneDepth],
-) -> MetricsAnswer {
-    let mut metrics = vec![
-        counter(
-            "kirosu_commits_total",
-            "Commits of the store.",
-            writer.commits as f64,
-        ),
-        counter(
-            "kirosu_commands_total",
-            "Commands in all commits of the store.",
-            writer.commands as f64,
-        ),
-        counter(
-            "kirosu_commit_seconds_total",
-            "Seconds spent in commits of the store.",
-            writer.commit_us as f64 / 1e6,
-        ),
-        gauge(
-            "kirosu_commit_largest_commands",
-            "Commands of the largest commit.",
-            writer.largest_commit as f64,
-        ),
-        gauge(
-            "kirosu_wal_bytes",
-            "Size of the store's write-ahead log.",
-            writer.wal_bytes as f64,
-        ),
-        gauge(
-            "kirosu_connections",
-            "Connections that stand.",
-            hub.connections() as f64,
-        ),
-        gauge(
-            "kirosu_requests_in_flight",
-            "Requests that are not answered.",
-            hub.in_flight().load(Ordering::Relaxed) as f64,
-        ),
-        gauge(
-            "kirosu_draining",
-            "Whether leases are held back.",
-            f64::from(u8::from(hub.is_draining())),
-        ),
-    ];
-    let states = [
-        ("queued", stats.queued),
-        ("blocked", stats.blocked),
-        ("scheduled", stats.scheduled),
-        ("awaiting_approval", stats.awaiting_approval),
-        ("leased", stats.leased),
-        ("done", stats.done),
-        ("failed", stats.failed),
-        ("cancelled", stats.cancelled),
-    ];
-    metrics.extend(states.map(|(state, count)| {
-        labelled(
-            gauge("kirosu_tasks", "Tasks by state.", count as f64),
-            &[("state", state)],
-        )
-    }));
-    for lane in lanes {
-        let labels = [
-            ("queue", lane.queue.as_str()),
-            ("type", lane.task_type.as_str()),
-        ];
-        metrics.push(labelled(
-            gauge(
-                "kirosu_queue_ready",
-                "Tasks ready to be leased.",
-                lane.queued as f64,
-            ),
-            &labels,
-        ));
-        metrics.push(labelled(
-            gauge(
-                "kirosu_queue_leased",
-                "Tasks held by workers.",
-                lane.leased as f64,
-            ),
-            &labels,
-        ));
+    AgentsAnswer {
+        agents,
+        ..AgentsAnswer::default()
     }
-    MetricsAnswer { metrics }
-}
-
-fn counter(name: &str, help: &str, value: f64) -> Metric {
-    Metric {
-        name: name.into(),
-        kind: "counter".into(),
-        help: help.into(),
-        value,
-        ..Metric::default()
-    }
-}
-
-fn gauge(name: &str, help: &str, value: f64) -> Metric {
-    Metric {
-        kind: "gauge".into(),
-        ..counter(name, help, value)
-    }
-}
-
-fn labelled(mut metric: Metric, labels: &[(&str, &str)]) -> Metric {
-    metric.labels = labels
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    metric
 }

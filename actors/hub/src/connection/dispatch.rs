@@ -36,6 +36,8 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::RetryFailed(_)
         | Request::Approve(_)
         | Request::Reject(_)
+        | Request::Pause(_)
+        | Request::Resume(_)
         | Request::Stats => Kind::Change,
         // Without a fence, or in a worker's name, the lease has to be looked up first.
         Request::Heartbeat(ask) if ask.fence.is_some() && ask.worker_id.is_none() => Kind::Change,
@@ -83,21 +85,25 @@ impl Connection {
             }
             Request::Heartbeat(ask) => heartbeat(&ask, ask.fence.unwrap_or_default()),
             Request::Release(ask) => release(&ask, ask.fence.unwrap_or_default()),
-            Request::Cancel(ask) => Command::Cancel(ask.task_id),
-            Request::Retry(ask) => Command::Retry(ask.task_id),
-            Request::RetryFailed(ask) => match ask.queue {
-                None => Command::RetryFailed,
-                Some(_) => return Err(unsupported("`queue` of retry_failed")),
+            Request::Cancel(ask) => Command::Cancel {
+                task: ask.task_id,
+                by: ask.by,
+                reason: ask.reason,
             },
+            Request::Retry(ask) => Command::Retry(ask.task_id),
+            Request::RetryFailed(ask) => Command::RetryFailed { queue: ask.queue },
             Request::Approve(ask) => Command::Approve {
                 task: ask.task_id,
                 by: ask.by,
+                comment: ask.comment,
             },
             Request::Reject(ask) => Command::Reject {
                 task: ask.task_id,
                 reason: ask.reason,
                 by: ask.by,
             },
+            Request::Pause(ask) => Command::Pause(ask.queue),
+            Request::Resume(ask) => Command::Resume(ask.queue),
             Request::Stats => Command::Stats,
             other => {
                 let message = format!("{} cannot be done by the writer", other.method().name());
@@ -116,8 +122,7 @@ impl Connection {
 
     fn lease(&mut self, tag: Tag, mut ask: LeaseAsk, ctx: &mut Context<Self>) {
         if ask.wait_ms > 0 && self.too_many_wait() {
-            let message = "this connection has too many waiting requests; wait for some, or open another connection";
-            return self.refuse(tag, Error::new(ErrorCode::Busy, message));
+            return self.refuse(tag, too_many_wait());
         }
         ask.lease_ms.get_or_insert(self.limits.lease_ms_default);
         let park = self.may_park(tag, &ask, ctx);
@@ -126,8 +131,9 @@ impl Connection {
             .push((number(tag, FIRST), Command::Lease { ask, session, park }));
     }
 
-    fn too_many_wait(&self) -> bool {
-        self.slots.parked().count() >= self.limits.in_flight_per_connection
+    /// Counted when a request starts, not when it is parked: a burst of them is no way around the limit.
+    pub(super) fn too_many_wait(&self) -> bool {
+        self.waiting >= self.limits.in_flight_per_connection
     }
 
     /// The name under which a lease may wait in the store, and the timer that ends its wait.
@@ -143,6 +149,8 @@ impl Connection {
         let asked = self.slots.get_mut(tag)?;
         asked.park = Some(park);
         asked.timer = Some(timer);
+        asked.waits = true;
+        self.waiting += 1;
         Some(park)
     }
 
@@ -221,7 +229,15 @@ pub(super) fn release(ask: &ReleaseAsk, fence: Fence) -> Command {
         task: ask.task_id,
         fence,
         delay_ms: ask.delay_ms,
+        reason: ask.reason.clone(),
     }
+}
+
+/// The refusal of one more request that would wait.
+pub(super) fn too_many_wait() -> Error {
+    let message =
+        "this connection has too many waiting requests; wait for some, or open another connection";
+    Error::new(ErrorCode::Busy, message)
 }
 
 pub(super) fn unsupported(what: &str) -> Error {

@@ -6,13 +6,16 @@
 
 use futures_util::Stream;
 use kirosu_protocol::codec::LineSplitter;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, WriteHalf};
+use tokio::net::{tcp, unix};
 
 /// Bytes read at once. One buffer a thread, so that ten thousand idle connections hold none.
 const READ_BYTES: usize = 64 << 10;
@@ -26,8 +29,45 @@ thread_local! {
 
 /// The reading half, whatever the transport.
 pub type Reading = Box<dyn AsyncRead + Unpin + Send>;
-/// The writing half, whatever the transport.
-pub type Writing = Box<dyn AsyncWrite + Unpin + Send>;
+/// The writing half.
+pub enum Writing {
+    /// Over TCP.
+    Tcp(tcp::OwnedWriteHalf),
+    /// Over a Unix socket.
+    Unix(unix::OwnedWriteHalf),
+    /// From within the process.
+    Local(WriteHalf<DuplexStream>),
+}
+
+impl Writing {
+    /// Whether the client is known to be gone, not only silent. Who closes its sending side only (a half-close) looks the
+    /// same as who closes all, until the system finds out: a Unix socket at once, TCP when a keep-alive is refused.
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Writing::Tcp(half) => hung_up(half.as_ref()),
+            Writing::Unix(half) => hung_up(half.as_ref()),
+            // Its other end is a client of this process, which does not half-close.
+            Writing::Local(_) => true,
+        }
+    }
+
+    fn half(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
+        Pin::new(match self {
+            Writing::Tcp(half) => half,
+            Writing::Unix(half) => half,
+            Writing::Local(half) => half,
+        })
+    }
+}
+
+fn hung_up(socket: &impl AsFd) -> bool {
+    let mut fds = [PollFd::new(socket, PollFlags::empty())];
+    let now = Timespec::default();
+    match poll(&mut fds, Some(&now)) {
+        Ok(_) => fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR),
+        Err(_) => false,
+    }
+}
 
 /// Opened and closed by the actor, obeyed by the reading stream.
 #[derive(Debug, Default)]
@@ -134,7 +174,7 @@ pub fn write_now(io: &mut Writing, bytes: &[u8]) -> io::Result<usize> {
     let mut cx = TaskContext::from_waker(Waker::noop());
     let mut taken = 0;
     while taken < bytes.len() {
-        match Pin::new(&mut *io).poll_write(&mut cx, &bytes[taken..]) {
+        match io.half().poll_write(&mut cx, &bytes[taken..]) {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(Ok(n)) => taken += n,
             Poll::Ready(Err(error)) => return Err(error),
@@ -148,7 +188,7 @@ pub fn write_now(io: &mut Writing, bytes: &[u8]) -> io::Result<usize> {
 pub async fn write_rest(mut io: Writing, bytes: Vec<u8>) -> io::Result<Writing> {
     let mut taken = 0;
     while taken < bytes.len() {
-        let n = poll_fn(|cx| Pin::new(&mut io).poll_write(cx, &bytes[taken..])).await?;
+        let n = poll_fn(|cx| io.half().poll_write(cx, &bytes[taken..])).await?;
         if n == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -160,5 +200,5 @@ pub async fn write_rest(mut io: Writing, bytes: Vec<u8>) -> io::Result<Writing> 
 /// Tells the client that no more comes.
 pub fn close(mut io: Writing) {
     let mut cx = TaskContext::from_waker(Waker::noop());
-    let _ = Pin::new(&mut io).poll_shutdown(&mut cx);
+    let _ = io.half().poll_shutdown(&mut cx);
 }

@@ -81,6 +81,7 @@ impl Connection {
             settling: settling_of(&request),
             park: None,
             timer: None,
+            waits: false,
         };
         let tag = self.slots.open(asked);
         if let Some((tag, request)) = self.order.admit(kind_of(&request), (tag, request)) {
@@ -107,6 +108,7 @@ impl Connection {
     }
 
     fn count_in(&self) -> Result<(), Error> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         let most = self.limits.in_flight_total;
         if self.hub.in_flight().fetch_add(1, Ordering::Relaxed) < most {
             return Ok(());
@@ -120,6 +122,7 @@ impl Connection {
 
     /// These requests are under way no more.
     pub(super) fn settle_count(&self, requests: usize) {
+        self.in_flight.fetch_sub(requests, Ordering::Relaxed);
         self.hub.in_flight().fetch_sub(requests, Ordering::Relaxed);
     }
 
@@ -152,6 +155,7 @@ impl Connection {
             settling: Settling::Plain,
             park: None,
             timer: None,
+            waits: false,
         };
         let tag = self.slots.open(asked);
         self.slots.answer(tag, &mut self.out, |asked, out| {
@@ -166,6 +170,7 @@ impl Connection {
             settling: Settling::Plain,
             park: None,
             timer: None,
+            waits: false,
         };
         let tag: Tag = self.slots.open(asked);
         self.slots.answer(tag, &mut self.out, |asked, out| {

@@ -35,6 +35,7 @@ use slots::{Slots, Tag};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use waits::Waits;
 
@@ -57,6 +58,8 @@ pub enum Notify {
         task_id: TaskId,
         /// The lease.
         fence: Fence,
+        /// Why, where a person said it.
+        reason: Option<String>,
     },
     /// The lease is no longer the client's.
     LeaseLost {
@@ -77,6 +80,9 @@ const UNREAD_BYTES: usize = 1 << 20;
 /// How long a closing connection waits for what it has asked for, so that nothing is handed out to nobody.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a client that sends no more, but waits for an answer, is still there.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+
 /// What is remembered of a request until it is answered.
 struct Asked {
     id: RawId,
@@ -84,6 +90,8 @@ struct Asked {
     settling: Settling,
     park: Option<ParkId>,
     timer: Option<SpawnHandle>,
+    /// Whether it counts among those that wait.
+    waits: bool,
 }
 
 /// The actor.
@@ -110,6 +118,10 @@ pub struct Connection {
     own: Option<Addr<Connection>>,
     ended: bool,
     closing: bool,
+    /// Requests that wait in the hub, or may come to.
+    waiting: usize,
+    /// Requests that are not answered, for the roll.
+    in_flight: Arc<AtomicUsize>,
 }
 
 supervised!(Connection);
@@ -118,12 +130,16 @@ impl Connection {
     /// An actor for a client that has just connected. Temporary: a connection that crashed is closed, its client comes again.
     pub fn new(child: ChildContext, hub: Hub, id: u64, peer: Option<Peer>) -> Connection {
         let limits = hub.limits();
+        let name = peer
+            .as_ref()
+            .map_or_else(String::new, |peer| peer.name.clone());
+        let now_ms = i64::try_from(child.clock().now_ms()).unwrap_or(i64::MAX);
         Connection {
+            in_flight: hub.roll().enter(id, name.clone(), now_ms),
+            waiting: 0,
             child,
             id: ConnectionId(id),
-            peer: peer
-                .as_ref()
-                .map_or_else(String::new, |peer| peer.name.clone()),
+            peer: name,
             unopened: peer,
             writing: None,
             broken: false,
@@ -244,9 +260,13 @@ impl Connection {
     /// The client is gone: nobody reads the answers any more.
     fn give_up(&mut self, error: &std::io::Error, ctx: &mut Context<Self>) {
         tracing::debug!(connection = self.id.0, peer = self.peer, %error, "the connection broke");
-        self.broken = true;
+        if std::mem::replace(&mut self.broken, true) {
+            return;
+        }
         self.out.clear();
         self.end(ctx);
+        // What it waits for is answered to nobody; what it asked for and may still be handed out goes back.
+        ctx.run_later(LINGER, |act, ctx| act.close(ctx));
     }
 
     /// The client sends no more. What waits for a task ends now, or a task would be handed to nobody.
@@ -256,10 +276,10 @@ impl Connection {
         }
         self.ended = true;
         self.unpark_all(ctx);
-        ctx.run_later(LINGER, |act, ctx| {
-            // Whoever half-closed and waits for a task's end may go on waiting; a broken one may not.
-            if act.broken {
-                act.close(ctx);
+        // Whoever half-closed and waits for a task's end may go on waiting; who is gone may not.
+        ctx.run_interval(PROBE_EVERY, |act, ctx| {
+            if !act.broken && act.writing.as_ref().is_some_and(Writing::is_gone) {
+                act.give_up(&std::io::ErrorKind::ConnectionReset.into(), ctx);
             }
         });
     }
@@ -285,6 +305,7 @@ impl Drop for Connection {
         }
         self.waits.leave(self.id, self.hub.bus());
         self.settle_count(self.slots.open_requests());
+        self.hub.roll().leave(self.id.0);
         self.hub.leave();
     }
 }
@@ -348,10 +369,14 @@ impl Handler<Notify> for Connection {
 
     fn handle(&mut self, notify: Notify, ctx: &mut Self::Context) {
         let notice = match notify {
-            Notify::Cancel { task_id, fence } => Notice::Cancel {
+            Notify::Cancel {
                 task_id,
                 fence,
-                reason: None,
+                reason,
+            } => Notice::Cancel {
+                task_id,
+                fence,
+                reason,
             },
             Notify::LeaseLost {
                 task_id,

@@ -2,7 +2,9 @@
 
 use super::io::{Reading, Writing, close, write_now};
 use kirosu_protocol::{Error, ErrorCode, RawId, answer};
+use rustix::net::sockopt;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::DuplexStream;
 use tokio::net::{TcpStream, UnixStream};
 
@@ -19,7 +21,7 @@ impl Peer {
     pub fn tcp(stream: TcpStream, address: SocketAddr) -> Peer {
         let tuned = stream
             .set_nodelay(true)
-            .and_then(|()| Ok(rustix::net::sockopt::set_socket_keepalive(&stream, true)?));
+            .and_then(|()| Ok(keep_alive(&stream)?));
         if let Err(error) = tuned {
             tracing::debug!(%error, %address, "the socket's options could not be set");
         }
@@ -27,7 +29,7 @@ impl Peer {
         Peer {
             name: address.to_string(),
             reading: Box::new(reading),
-            writing: Box::new(writing),
+            writing: Writing::Tcp(writing),
         }
     }
 
@@ -37,7 +39,7 @@ impl Peer {
         Peer {
             name: "unix".into(),
             reading: Box::new(reading),
-            writing: Box::new(writing),
+            writing: Writing::Unix(writing),
         }
     }
 
@@ -47,7 +49,7 @@ impl Peer {
         Peer {
             name: "local".into(),
             reading: Box::new(reading),
-            writing: Box::new(writing),
+            writing: Writing::Local(writing),
         }
     }
 
@@ -62,4 +64,18 @@ impl Peer {
         let _ = write_now(&mut self.writing, &line);
         close(self.writing);
     }
+}
+
+/// The system asks a silent client after this time whether it is still there,
+const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(30);
+/// again after this one,
+const KEEP_ALIVE_PAUSE: Duration = Duration::from_secs(10);
+/// and gives it up after so many questions without an answer.
+const KEEP_ALIVE_PROBES: u32 = 3;
+
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEP_ALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE_PAUSE)?;
+    sockopt::set_tcp_keepcnt(stream, KEEP_ALIVE_PROBES)
 }

@@ -1,27 +1,29 @@
 //! Requests that change nothing in the store: their answers come from readers, sessions, the tree, the pools.
 
 use super::dispatch::{FIRST, heartbeat, number, release, unsupported};
-use super::settle::Settling;
 use super::slots::Tag;
 use super::{Connection, answers};
 use crate::leases::lease::Report;
 use crate::leases::{Forward, Holder, ListHeld};
+use crate::measure::{self, Facts};
 use crate::readers::{Ask, Question, Told};
 use crate::sessions::table::Newcomer;
 use crate::sessions::{ListAgents, Open};
-use crate::writer::messages::{GetLanes, GetMetrics, GetPaused, GetStats, Owed};
+use crate::writer::messages::{GetMetrics, GetStats, Owed};
 use actix::dev::{Request as Pending, ToEnvelope};
 use actix::prelude::*;
 use kirosu_protocol::verbs::OK;
+use kirosu_protocol::verbs::agents::{AgentsAsk, DEFAULT_LIMIT};
 use kirosu_protocol::verbs::drain::DrainAnswer;
+use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::hello::{HelloAnswer, HelloAsk, PROTOCOL};
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
-use kirosu_protocol::verbs::pause::PauseAnswer;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
 use kirosu_protocol::{Error, ErrorCode, Fence, Request, Status, TaskId};
 use kirosu_store::{Command, ListQuery};
-use std::collections::BTreeSet;
+use kirosu_supervision::Tree;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Chunks of output that one `get` answers at the most.
 const OUTPUT_CHUNKS: u32 = 10_000;
@@ -31,10 +33,7 @@ impl Connection {
         match request {
             Request::Hello(ask) => self.hello(tag, ask, ctx),
             Request::List(ask) => self.list(tag, ask, ctx),
-            Request::Get(ask) => {
-                let chunks = if ask.output { OUTPUT_CHUNKS } else { 0 };
-                self.get(tag, ask.task_id, chunks, ask.output, ctx);
-            }
+            Request::Get(ask) => self.get(tag, ask, ctx),
             Request::Wait(ask) => self.wait(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
             Request::Heartbeat(ask) => {
@@ -73,9 +72,7 @@ impl Connection {
                     act.report(tag, (ask.task_id, fence), command, ctx);
                 });
             }
-            Request::Pause(ask) => self.pause(tag, ask.queue, true, ctx),
-            Request::Resume(ask) => self.pause(tag, ask.queue, false, ctx),
-            Request::Agents => self.agents(tag, ctx),
+            Request::Agents(ask) => self.agents(tag, ask, ctx),
             Request::Pools(ask) => self.pools(tag, ask, ctx),
             Request::Tree => match self.hub.tree() {
                 Some(tree) => {
@@ -134,6 +131,7 @@ impl Connection {
         };
         let session: Arc<str> = session.into();
         self.session = Some(session.clone());
+        self.hub.roll().opened(self.id.0, session.clone());
         let (sessions, leases) = (self.hub.sessions().clone(), self.hub.leases().clone());
         let asked = async move {
             let resumed = sessions.send(Open(who)).await?;
@@ -173,12 +171,6 @@ impl Connection {
     }
 
     fn list(&mut self, tag: Tag, ask: ListAsk, ctx: &mut Context<Self>) {
-        if ask.parent_id.is_some() {
-            return self.refuse(tag, unsupported("`parent_id` of list"));
-        }
-        if ask.parent_id.is_some() {
-            return self.refuse(tag, unsupported("`parent_id` of list"));
-        }
         let status = match ask.status {
             ListStatus::Any => None,
             ListStatus::Is(status) => Some(status),
@@ -204,6 +196,7 @@ impl Connection {
             status,
             queue: ask.queue,
             task_type: ask.task_type,
+            parent_id: ask.parent_id,
             limit: ask.limit.map_or(0, i64::from),
             before_id: ask.before,
         };
@@ -226,31 +219,22 @@ impl Connection {
         });
     }
 
-    fn get(
-        &mut self,
-        tag: Tag,
-        task_id: TaskId,
-        chunks: u32,
-        with_output: bool,
-        ctx: &mut Context<Self>,
-    ) {
-        self.ask_reader(
-            Question::Get(task_id, chunks),
-            tag,
-            ctx,
-            move |act, told, _| match told {
-                Told::Detail(Some(detail)) => {
-                    act.answer(tag, &answers::detail(*detail, with_output))
-                }
-                _ => act.refuse(
-                    tag,
-                    Error::new(
-                        ErrorCode::UnknownTask,
-                        format!("no task has the id {task_id}"),
-                    ),
-                ),
+    fn get(&mut self, tag: Tag, ask: GetAsk, ctx: &mut Context<Self>) {
+        let question = Question::Get {
+            task: ask.task_id,
+            attempt: ask.attempt,
+            chunks: if ask.output { OUTPUT_CHUNKS } else { 0 },
+        };
+        self.ask_reader(question, tag, ctx, move |act, told, _| match told {
+            Told::Detail(Some(detail)) => match answers::detail(*detail, &ask) {
+                Ok(answer) => act.answer(tag, &answer),
+                Err(error) => act.refuse(tag, error),
             },
-        );
+            _ => {
+                let message = format!("no task has the id {}", ask.task_id);
+                act.refuse(tag, Error::new(ErrorCode::UnknownTask, message));
+            }
+        });
     }
 
     /// Finds the lease that a holder speaks of: by its fence; without one, what was leased over this connection, or else
@@ -294,40 +278,7 @@ impl Connection {
         });
     }
 
-    fn pause(&mut self, tag: Tag, queue: Option<String>, on: bool, ctx: &mut Context<Self>) {
-        let writer = self.hub.writer().clone();
-        let asked =
-            async move { Ok((writer.send(GetLanes).await?, writer.send(GetPaused).await?)) };
-        self.ask_future(asked, tag, ctx, move |act, (lanes, mut paused), _| {
-            let touched: BTreeSet<String> = match queue {
-                Some(queue) => [queue].into(),
-                None if on => lanes.into_iter().map(|lane| lane.queue).collect(),
-                None => paused.iter().cloned().collect(),
-            };
-            paused.retain(|queue| !touched.contains(queue));
-            if on {
-                paused.extend(touched.iter().cloned());
-            }
-            paused.sort();
-            let answer = PauseAnswer { ok: true, paused };
-            if touched.is_empty() {
-                return act.answer(tag, &answer);
-            }
-            if let Some(asked) = act.slots.get_mut(tag) {
-                let answer = serde_json::to_value(answer).unwrap_or_default();
-                asked.settling = Settling::Several(touched.len(), answer);
-            }
-            let command = |queue| match on {
-                true => Command::PauseQueue(queue),
-                false => Command::ResumeQueue(queue),
-            };
-            let commands = touched.into_iter().map(command);
-            act.submit
-                .extend(commands.map(|command| (number(tag, FIRST), command)));
-        });
-    }
-
-    fn agents(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+    fn agents(&mut self, tag: Tag, ask: AgentsAsk, ctx: &mut Context<Self>) {
         let (sessions, leases) = (self.hub.sessions().clone(), self.hub.leases().clone());
         let asked = async move {
             Ok((
@@ -336,7 +287,13 @@ impl Connection {
             ))
         };
         self.ask_future(asked, tag, ctx, move |act, (agents, held), _| {
-            act.answer(tag, &answers::agents(agents, held));
+            let mut answer = answers::agents(agents, held);
+            if ask.all {
+                let limit = ask.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+                let (page, next) = act.hub.roll().page(ask.after.unwrap_or(0), limit);
+                (answer.connections, answer.next) = (Some(page), next);
+            }
+            act.answer(tag, &answer);
         });
     }
 
@@ -361,16 +318,35 @@ impl Connection {
     }
 
     fn metrics(&mut self, tag: Tag, ctx: &mut Context<Self>) {
-        let writer = self.hub.writer().clone();
+        let hub = self.hub.clone();
         let asked = async move {
+            let (writer, sessions) = (hub.writer().clone(), hub.sessions().clone());
+            let oldest = hub.reader().send(Ask(Question::Oldest)).await?;
             Ok((
                 writer.send(GetMetrics).await?,
-                writer.send(GetStats).await?,
-                writer.send(GetLanes).await?,
+                sessions.send(ListAgents).await?,
+                oldest,
             ))
         };
-        self.ask_future(asked, tag, ctx, move |act, (measured, stats, lanes), _| {
-            let answer = answers::metrics(&act.hub, &measured, &stats, &lanes);
+        self.ask_future(asked, tag, ctx, move |act, (measured, agents, oldest), _| {
+            let oldest = match oldest {
+                Ok(Told::Oldest(oldest)) => oldest,
+                Ok(_) => Vec::new(),
+                Err(error) => {
+                    tracing::warn!(%error, "the ages of the oldest tasks are not among the metrics");
+                    Vec::new()
+                }
+            };
+            let answer = measure::answer(&Facts {
+                measured: *measured,
+                oldest,
+                restarts: act.hub.tree().map(Tree::restarts).unwrap_or_default(),
+                sessions: (agents.len(), agents.iter().filter(|a| a.connected).count()),
+                connections: act.hub.connections(),
+                in_flight: act.hub.in_flight().load(Ordering::Relaxed),
+                draining: act.hub.is_draining(),
+                now_ms: i64::try_from(act.child.clock().now_ms()).unwrap_or(i64::MAX),
+            });
             act.answer(tag, &answer);
         });
     }

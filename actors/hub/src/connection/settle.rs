@@ -11,6 +11,7 @@ use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
 use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchAnswer;
 use kirosu_protocol::verbs::heartbeat::HeartbeatAnswer;
 use kirosu_protocol::verbs::lease::LeaseAnswer;
+use kirosu_protocol::verbs::pause::PauseAnswer;
 use kirosu_protocol::verbs::retry_failed::RetryFailedAnswer;
 use kirosu_protocol::verbs::stats::StatsAnswer;
 use kirosu_protocol::{Error, ErrorCode, Task, TaskId};
@@ -26,8 +27,6 @@ pub(super) enum Settling {
     Unparked,
     /// One or several acks, and perhaps the next tasks.
     Ack(Box<AckPart>),
-    /// So many commands, answered with this once all are done.
-    Several(usize, serde_json::Value),
 }
 
 /// An ack's answers as they come in.
@@ -80,17 +79,6 @@ impl Connection {
                 }
                 if state.complete() {
                     self.settle_ack(tag, ctx);
-                }
-            }
-            Settling::Several(left, result) => {
-                *left = left.saturating_sub(1);
-                match answer {
-                    Err(error) => self.refuse(tag, error),
-                    Ok(_) if *left == 0 => {
-                        let result = std::mem::take(result);
-                        self.answer(tag, &result);
-                    }
-                    Ok(_) => {}
                 }
             }
             _ => self.settle_one(tag, answer, ctx),
@@ -153,13 +141,13 @@ impl Connection {
                     &HeartbeatAnswer {
                         ok: true,
                         leased_until,
-                        cancel: false,
                     },
                 );
             }
             Ok(Outcome::Counted { count, .. }) => {
                 self.answer(tag, &RetryFailedAnswer { retried: count })
             }
+            Ok(Outcome::Paused(paused)) => self.answer(tag, &PauseAnswer { ok: true, paused }),
             Ok(Outcome::Stats(stats)) => self.answer(tag, &StatsAnswer { stats }),
             Ok(Outcome::Ok) if self.is_unparked(tag) => {
                 self.answer(tag, &LeaseAnswer { tasks: Vec::new() })
@@ -271,6 +259,7 @@ impl Connection {
                     task: task.task_id,
                     fence: task.fence,
                     delay_ms: 0,
+                    reason: None,
                 },
             )
         };
@@ -296,8 +285,9 @@ impl Connection {
 
     fn close_slot(&mut self, tag: Tag, write: impl FnOnce(&Asked, &mut Vec<u8>)) {
         let parked = self.slots.is_parked(tag);
-        if self.slots.answer(tag, &mut self.out, write).is_some() {
+        if let Some(asked) = self.slots.answer(tag, &mut self.out, write) {
             self.settle_count(1);
+            self.waiting -= usize::from(asked.waits);
             if !parked {
                 self.order.finished();
             }

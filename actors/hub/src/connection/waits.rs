@@ -1,5 +1,6 @@
 //! `wait` and `watch` of one connection: what it waits for, and the events it is told.
 
+use super::dispatch::too_many_wait;
 use super::slots::Tag;
 use super::{Connection, ConnectionId};
 use crate::bus::{Bus, Events, Filter, Unwatch, Watch};
@@ -8,7 +9,7 @@ use actix::prelude::*;
 use kirosu_protocol::answer::write_notification;
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
 use kirosu_protocol::verbs::watch::{WatchAnswer, WatchAsk};
-use kirosu_protocol::{Event, EventKind, TaskId};
+use kirosu_protocol::{Event, EventKind, Notice, TaskId};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -62,7 +63,12 @@ impl Connection {
             kinds: ask.kinds,
             only_final: false,
         };
-        let since = ask.since;
+        let elsewhere = ask
+            .boot_id
+            .as_deref()
+            .is_some_and(|id| id != self.hub.boot_id());
+        // Another life of the hub gave that number: all that there is came after it.
+        let since = ask.since.map(|since| if elsewhere { 0 } else { since });
         let request = Watch {
             id: (self.id, tag),
             filter,
@@ -77,12 +83,15 @@ impl Connection {
             move |act, watched| {
                 let begun = act.waits.watches.insert(tag, Watching::Runs);
                 // A number beyond the newest was given by another life of the hub.
-                let gap = watched.lost > 0 || since.is_some_and(|since| since > watched.newest);
+                let gap = elsewhere
+                    || watched.lost > 0
+                    || since.is_some_and(|since| since > watched.newest);
                 act.answer(
                     tag,
                     &WatchAnswer {
                         seq: watched.newest,
                         gap,
+                        boot_id: act.hub.boot_id().to_owned(),
                     },
                 );
                 act.tell(&watched.missed);
@@ -94,6 +103,9 @@ impl Connection {
     }
 
     pub(super) fn wait(&mut self, tag: Tag, ask: WaitAsk, ctx: &mut Context<Self>) {
+        if self.too_many_wait() {
+            return self.refuse(tag, too_many_wait());
+        }
         let open: HashSet<TaskId> = ask.task_ids.iter().copied().collect();
         self.waits.waits.insert(
             tag,
@@ -110,6 +122,8 @@ impl Connection {
         });
         if let Some(asked) = self.slots.get_mut(tag) {
             asked.timer = Some(timer);
+            asked.waits = true;
+            self.waiting += 1;
         }
         // Listens first and looks then: an end in between is seen at least once.
         let filter = Filter {
@@ -181,6 +195,18 @@ impl Connection {
     fn tell(&mut self, events: &[Event]) {
         for event in events {
             write_notification(&mut self.out, "event", event);
+            if let EventKind::Task {
+                task_id,
+                question: Some(question),
+                ..
+            } = &event.what
+            {
+                let notice = Notice::Approval {
+                    task_id: *task_id,
+                    question: question.clone(),
+                };
+                notice.write(&mut self.out);
+            }
         }
     }
 

@@ -25,8 +25,18 @@ pub struct Report {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Over {
-    /// Where the task stands now and why, when somebody else than the holder ended the lease: the holder is told.
-    pub ended: Option<(Status, &'static str)>,
+    /// When somebody else than the holder ended the lease: the holder is told.
+    pub ended: Option<Ending>,
+}
+
+/// A lease that its holder did not end itself.
+pub struct Ending {
+    /// Where the task stands now.
+    pub status: Status,
+    /// `expired`, `session_lost` or `taken`.
+    pub why: &'static str,
+    /// What a person said about it.
+    pub reason: Option<String>,
 }
 
 /// Whom every lease speaks to. Shared, as tens of thousands of leases a second begin and end.
@@ -76,14 +86,18 @@ impl Lease {
         self.neighbours.writer.do_send(Submit { caller, commands });
     }
 
-    fn tell_holder(&self, status: Status, reason: &'static str) {
+    fn tell_holder(&self, ended: Ending) {
         let (task_id, fence): (TaskId, Fence) = (self.granted.task_id, self.granted.fence);
-        let notify = match status {
-            Status::Cancelled => Notify::Cancel { task_id, fence },
+        let notify = match ended.status {
+            Status::Cancelled => Notify::Cancel {
+                task_id,
+                fence,
+                reason: ended.reason,
+            },
             _ => Notify::LeaseLost {
                 task_id,
                 fence,
-                reason,
+                reason: ended.why,
             },
         };
         match (&self.granted.session, &self.granted.notify) {
@@ -130,8 +144,8 @@ impl Handler<Over> for Lease {
     type Result = ();
 
     fn handle(&mut self, Over { ended }: Over, ctx: &mut Self::Context) {
-        if let Some((status, reason)) = ended {
-            self.tell_holder(status, reason);
+        if let Some(ended) = ended {
+            self.tell_holder(ended);
         }
         self.over = true;
         if self.writing.is_empty() {

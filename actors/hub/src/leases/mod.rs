@@ -8,10 +8,10 @@ use crate::writer::Writer;
 use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{Fence, Status, Task, TaskId};
+use kirosu_protocol::{Fence, Task, TaskId};
 use kirosu_store::{EndedLease, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
-use lease::{Lease, Neighbours, Over, Report};
+use lease::{Ending, Lease, Neighbours, Over, Report};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ impl Leases {
         }
     }
 
-    fn end(&mut self, task_id: TaskId, fence: Fence, ended: Option<(Status, &'static str)>) {
+    fn end(&mut self, task_id: TaskId, fence: Fence, ended: Option<Ending>) {
         let same = self
             .live
             .get(&task_id)
@@ -173,8 +173,13 @@ impl Handler<LeasesChanged> for Leases {
     fn handle(&mut self, changed: LeasesChanged, _: &mut Self::Context) {
         self.child.handled();
         // Ends first: a task that was taken away and handed out again in one commit is a new lease.
-        for (lease, reason) in changed.ended {
-            self.end(lease.task_id, lease.fence, Some((lease.status, reason)));
+        for (lease, why) in changed.ended {
+            let ending = Ending {
+                status: lease.status,
+                why,
+                reason: lease.reason,
+            };
+            self.end(lease.task_id, lease.fence, Some(ending));
         }
         for (task_id, fence) in changed.closed {
             self.end(task_id, fence, None);

@@ -2,7 +2,7 @@
 
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, Fence, Task, TaskId};
-use kirosu_store::{ListQuery, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail};
+use kirosu_store::{ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail};
 use kirosu_supervision::{ChildContext, supervised};
 use std::path::PathBuf;
 
@@ -11,10 +11,19 @@ use std::path::PathBuf;
 pub enum Question {
     /// A page of tasks.
     List(ListQuery),
-    /// Everything about one task, with at most so many chunks of its output.
-    Get(TaskId, u32),
+    /// Everything about one task.
+    Get {
+        /// The task.
+        task: TaskId,
+        /// Whose output; the newest attempt's when none.
+        attempt: Option<Fence>,
+        /// At most so many of the last chunks of it.
+        chunks: u32,
+    },
     /// These tasks, those that exist.
     Many(Vec<TaskId>),
+    /// Since when the oldest task of each queue waits, by state.
+    Oldest,
     /// The output of one attempt from a chunk on.
     Output(TaskId, Fence, u64, u32),
 }
@@ -28,6 +37,8 @@ pub enum Told {
     Detail(Option<Box<TaskDetail>>),
     /// To [`Question::Many`].
     Tasks(Vec<Task>),
+    /// To [`Question::Oldest`].
+    Oldest(Vec<Oldest>),
     /// To [`Question::Output`].
     Output(Vec<OutputChunk>),
 }
@@ -63,8 +74,13 @@ impl Reader {
         };
         Ok(match question {
             Question::List(query) => Told::Page(store.list(&query)?),
-            Question::Get(task, chunks) => Told::Detail(store.get(task, chunks)?.map(Box::new)),
+            Question::Get {
+                task,
+                attempt,
+                chunks,
+            } => Told::Detail(store.get_attempt(task, attempt, chunks)?.map(Box::new)),
             Question::Many(tasks) => Told::Tasks(store.many(&tasks)?),
+            Question::Oldest => Told::Oldest(store.oldest()?),
             Question::Output(task, fence, from, limit) => {
                 Told::Output(store.output(task, fence, from, limit)?)
             }

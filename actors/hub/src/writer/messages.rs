@@ -1,9 +1,10 @@
 //! What is sent to the writer, and what it answers.
 
 use crate::connection::{ConnectionId, Notify};
+use crate::measure::Measured;
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, Stats};
-use kirosu_store::{Command, LaneDepth, Outcome};
+use kirosu_store::{Command, Outcome};
 use std::sync::Arc;
 
 /// Who asks: tells the lease's holder apart, and where its answers go.
@@ -53,7 +54,7 @@ pub struct GetStats;
 
 /// Asks for what the writer measured.
 #[derive(Message)]
-#[rtype(result = "WriterMetrics")]
+#[rtype(result = "Box<Measured>")]
 pub struct GetMetrics;
 
 /// No more leases are handed out until the process ends.
@@ -70,31 +71,6 @@ pub struct TellLeases;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct TellDeadline;
-
-/// Asks for every pair of queue and type ever used, with its depth.
-#[derive(Message)]
-#[rtype(result = "Vec<LaneDepth>")]
-pub struct GetLanes;
-
-/// Asks for the names of the paused queues, those without tasks included.
-#[derive(Message)]
-#[rtype(result = "Vec<String>")]
-pub struct GetPaused;
-
-/// What the writer measured since it started.
-#[derive(Clone, Copy, Debug, Default, MessageResponse)]
-pub struct WriterMetrics {
-    /// Commits.
-    pub commits: u64,
-    /// Commands in them.
-    pub commands: u64,
-    /// Microseconds spent in them.
-    pub commit_us: u64,
-    /// Most commands of one commit.
-    pub largest_commit: u64,
-    /// Size of the write-ahead log in bytes.
-    pub wal_bytes: u64,
-}
 
 /// Answers owed to one caller. Dropped unanswered (the writer crashed), it says so: nobody waits for ever.
 pub struct Owed {

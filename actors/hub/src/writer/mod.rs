@@ -7,14 +7,14 @@ pub mod messages;
 
 use crate::bus::{Bus, Publish};
 use crate::leases::{Granted, Leases, LeasesChanged, Rebuild};
+use crate::measure::{Commits, Measured};
 use crate::reaper::{NextDeadline, Reaper};
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, EventKind, Stats, Status, Task};
 use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::{
-    Answers, Caller, Drain, GetLanes, GetMetrics, GetPaused, GetStats, Owed, Submit, TellDeadline,
-    TellLeases, WriterMetrics,
+    Answers, Caller, Drain, GetMetrics, GetStats, Owed, Submit, TellDeadline, TellLeases,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,7 +72,7 @@ pub struct Writer {
     deadline: Option<i64>,
     /// The deadline that the reaper sleeps towards.
     told: Option<i64>,
-    metrics: WriterMetrics,
+    commits: Commits,
 }
 
 supervised!(Writer);
@@ -105,7 +105,7 @@ impl Writer {
             parks: Parks::default(),
             deadline: None,
             told: None,
-            metrics: WriterMetrics::default(),
+            commits: Commits::default(),
         }
     }
 
@@ -162,10 +162,10 @@ impl Writer {
         let Some(store) = self.store.as_mut() else {
             return;
         };
-        let (began, size) = (Instant::now(), batch.len() as u64);
+        let (began, size) = (Instant::now(), batch.len());
         let applied = store.apply(now_ms, batch);
         let deadline = store.next_deadline();
-        self.measure(began, size);
+        self.commits.observe(began.elapsed(), size);
         match applied {
             Ok(applied) => self.answer(debts, noted, held, applied),
             Err(error) => {
@@ -182,13 +182,6 @@ impl Writer {
         {
             self.tell_deadline();
         }
-    }
-
-    fn measure(&mut self, began: Instant, size: u64) {
-        self.metrics.commits += 1;
-        self.metrics.commands += size;
-        self.metrics.largest_commit = self.metrics.largest_commit.max(size);
-        self.metrics.commit_us += u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     }
 
     /// While draining no lease is handed out: its command becomes a cheap question, and the request is answered with
@@ -271,6 +264,7 @@ impl Writer {
                 task: task.task_id,
                 fence: task.fence,
                 delay_ms: 0,
+                reason: None,
             };
             let commands = tasks.into_iter().map(|task| (0, release(task))).collect();
             self.waiting.push_back(Submit { caller, commands });
@@ -419,14 +413,22 @@ impl Handler<GetStats> for Writer {
 }
 
 impl Handler<GetMetrics> for Writer {
-    type Result = WriterMetrics;
+    type Result = MessageResult<GetMetrics>;
 
-    fn handle(&mut self, _: GetMetrics, _: &mut Self::Context) -> WriterMetrics {
-        let wal_bytes = self.store.as_ref().map_or(0, Store::wal_bytes);
-        WriterMetrics {
-            wal_bytes,
-            ..self.metrics
+    fn handle(&mut self, _: GetMetrics, _: &mut Self::Context) -> Self::Result {
+        let now_ms = self.now_ms();
+        let mut measured = Measured {
+            commits: self.commits.clone(),
+            parked: self.parks.0.len(),
+            ..Measured::default()
+        };
+        if let Some(store) = &mut self.store {
+            measured.wal_bytes = store.wal_bytes();
+            measured.tally = store.tally();
+            measured.depths = store.depths();
+            measured.stats = store.stats(now_ms);
         }
+        MessageResult(Box::new(measured))
     }
 }
 
@@ -471,21 +473,5 @@ impl Handler<TellDeadline> for Writer {
 
     fn handle(&mut self, _: TellDeadline, _: &mut Self::Context) {
         self.tell_deadline();
-    }
-}
-
-impl Handler<GetPaused> for Writer {
-    type Result = Vec<String>;
-
-    fn handle(&mut self, _: GetPaused, _: &mut Self::Context) -> Self::Result {
-        self.store.as_ref().map_or_else(Vec::new, Store::paused)
-    }
-}
-
-impl Handler<GetLanes> for Writer {
-    type Result = MessageResult<GetLanes>;
-
-    fn handle(&mut self, _: GetLanes, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.store.as_ref().map_or_else(Vec::new, Store::lanes))
     }
 }

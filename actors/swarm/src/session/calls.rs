@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kirosu_protocol::ErrorCode;
+use kirosu_protocol::{ErrorCode, Status};
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
 use kirosu_protocol::verbs::ack::{AckAsk, AckStatus};
@@ -42,8 +42,9 @@ pub(crate) async fn beat(client: Client, lease: HeldLease, length: Duration) -> 
         lease_ms: Some(ms(length)),
     };
     match client.request(&ask).await {
-        Ok(answer) if answer.cancel => Pulse::Cancel,
         Ok(_) => Pulse::Alive,
+        // Its notification may have been missed.
+        Err(CallError::Refused(error)) if says_cancelled(&error) => Pulse::Cancel,
         Err(CallError::Refused(error)) => match error.code {
             ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => Pulse::Stale,
             _ => {
@@ -59,6 +60,13 @@ pub(crate) async fn beat(client: Client, lease: HeldLease, length: Duration) -> 
             Pulse::Unknown
         }
     }
+}
+
+/// Whether a refusal tells that the task was cancelled.
+fn says_cancelled(refusal: &kirosu_protocol::Error) -> bool {
+    let status = refusal.data.as_ref().and_then(|data| data.get("status"));
+    refusal.code == ErrorCode::StaleLease
+        && status.and_then(|status| status.as_str()) == Some(Status::Cancelled.as_str())
 }
 
 /// Tells the hub how a lease ends. The second value: whether the hub has taken an ack `done`.

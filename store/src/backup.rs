@@ -1,0 +1,131 @@
+//! A sound copy of the file while the hub works on.
+//!
+//! `VACUUM INTO` on a connection of its own: one read transaction, so the copy is the state of one moment, and nobody
+//! waits for it. (The write-ahead log cannot begin anew before that transaction ends.) The copy is written under another
+//! name, checked, synced, and only then gets its name: a file with that name is a whole backup.
+
+use crate::open;
+use crate::sql::{self, statement};
+use diesel::SqliteConnection;
+use diesel::connection::SimpleConnection;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why there is no backup.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// There is a file of that name.
+    #[error("there is a file {0} already; name another one")]
+    Exists(PathBuf),
+    /// The folder, the file or the disk.
+    #[error("cannot write the backup {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// SQLite could not copy.
+    #[error("cannot copy the store to {path}: {why}")]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        why: String,
+    },
+    /// The copy is not sound.
+    #[error(
+        "the copy {path} is damaged ({found}) and was removed; check the disk, and the store itself"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the check found first.
+        found: String,
+    },
+}
+
+statement! {
+    /// Looks through a whole file.
+    IntegrityCheck {} "PRAGMA integrity_check(1)"
+}
+
+/// Copies the store at `source`, which a store of this process has open, to `target`, which must not exist. Blocks for as
+/// long as the copy takes. Answers its size in bytes.
+pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
+    let wrap = |source| BackupError::Io {
+        path: target.to_owned(),
+        source,
+    };
+    if target.symlink_metadata().is_ok() {
+        return Err(BackupError::Exists(target.to_owned()));
+    }
+    let folder = target.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(wrap)?;
+    let mut part = target.as_os_str().to_owned();
+    part.push(".part");
+    let part = Part(part.into());
+    // What a killed hub left behind.
+    let _ = fs::remove_file(&part.0);
+    copy(source, &part.0)?;
+    check(&part.0)?;
+    let bytes = sync(&part.0).map_err(wrap)?;
+    // Unlike a rename, a link does not replace what has come there meanwhile.
+    fs::hard_link(&part.0, target).map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => BackupError::Exists(target.to_owned()),
+        _ => wrap(source),
+    })?;
+    drop(part);
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(wrap)?;
+    Ok(bytes)
+}
+
+/// The unfinished copy; it goes whatever happens.
+struct Part(PathBuf);
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn copy(source: &Path, part: &Path) -> Result<(), BackupError> {
+    let failed = |why: String| BackupError::Copy {
+        path: part.to_owned(),
+        why,
+    };
+    let mut conn = open::reader(source).map_err(|error| failed(error.to_string()))?;
+    // It writes nothing into the store, but into the copy.
+    conn.batch_execute("PRAGMA query_only = OFF")
+        .map_err(|error| failed(error.to_string()))?;
+    let target = part.to_string_lossy();
+    sql::run(&mut conn, sql::tx::VacuumInto { target: &target })
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(())
+}
+
+fn check(part: &Path) -> Result<(), BackupError> {
+    let damaged = |found: String| BackupError::Damaged {
+        path: part.to_owned(),
+        found,
+    };
+    let mut conn: SqliteConnection = open::reader(part).map_err(|e| damaged(e.to_string()))?;
+    let said: Option<String> =
+        sql::first(&mut conn, IntegrityCheck {}).map_err(|e| damaged(e.to_string()))?;
+    match said.as_deref() {
+        Some("ok") => Ok(()),
+        said => Err(damaged(said.unwrap_or("no answer").to_owned())),
+    }
+}
+
+fn sync(part: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::PermissionsExt;
+    let file = File::options().write(true).open(part)?;
+    // Prompts and results are nobody else's business.
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}

@@ -1,0 +1,58 @@
+//! What a person is asked when a task begins to wait for one.
+
+use crate::core::Core;
+use crate::row::{Flags, Input};
+use crate::sql;
+use crate::sql::attempt::SelectAttemptError;
+use kirosu_protocol::{Status, TaskId};
+
+/// Most characters of a prompt or an error in a question.
+const PIECE: usize = 200;
+
+impl Core {
+    /// The question of a task that is in memory and waits for a person since its last change; none: it does not.
+    pub(crate) fn question(&mut self, id: TaskId) -> Option<String> {
+        let row = self.rows.get(id)?;
+        match row.state {
+            Status::AwaitingApproval if row.flags.has(Flags::TOLD_BY_ATTEMPT) => {
+                let fence = row.fence;
+                Some(format!("may it run again? {}", self.last_error(id, fence)))
+            }
+            Status::AwaitingApproval => Some(format!("may it run? {}", self.first_line(id))),
+            Status::Queued if self.lanes.get(row.lane).is_some_and(|lane| lane.is_human()) => {
+                Some(self.first_line(id))
+            }
+            _ => None,
+        }
+    }
+
+    /// The start of the prompt. A file that cannot be read is found out by the statements that matter.
+    fn first_line(&mut self, id: TaskId) -> String {
+        if let Some(input) = self.inputs.get(id) {
+            return piece(&input.prompt);
+        }
+        let input = sql::first::<Input, _>(&mut self.conn, sql::task::SelectInput { id });
+        input
+            .ok()
+            .flatten()
+            .map_or_else(String::new, |input| piece(&input.prompt))
+    }
+
+    fn last_error(&mut self, task_id: TaskId, fence: i64) -> String {
+        let error = sql::first::<String, _>(&mut self.conn, SelectAttemptError { task_id, fence });
+        error
+            .ok()
+            .flatten()
+            .map_or_else(String::new, |error| piece(&error))
+    }
+}
+
+/// The first line that says something, shortened.
+fn piece(text: &str) -> String {
+    let line = text.lines().find(|line| !line.trim().is_empty());
+    let line = line.unwrap_or_default().trim();
+    match line.char_indices().nth(PIECE) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line.to_owned(),
+    }
+}
