@@ -69,6 +69,10 @@ impl DynShared {
             .cloned()
     }
 
+    pub(crate) fn kind(&self) -> &Arc<str> {
+        &self.kind
+    }
+
     pub(crate) fn past(&self) -> Past {
         Past {
             spawned: self.spawned.load(Ordering::Relaxed),

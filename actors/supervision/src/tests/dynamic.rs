@@ -267,3 +267,29 @@ fn a_child_whose_address_nobody_holds_ends_by_itself() {
         root.shutdown().await;
     });
 }
+
+#[test]
+fn restarts_are_added_up_by_place() {
+    run(|log| async move {
+        let spec = DynamicSpec::new("leases").kind("lease");
+        let (root, handle) = started(spec.restart(Restart::Transient)).await;
+        let one = handle.spawn(1, plain(&log)).unwrap();
+        let two = handle.spawn(2, plain(&log)).unwrap();
+        for child in [&one, &two] {
+            let _ = child.send(Fail("no luck")).await;
+        }
+        let of = |kind: &str| {
+            let all = root.tree().restarts();
+            let found = all.into_iter().find(|one| &*one.kind == kind);
+            found.unwrap()
+        };
+        testkit::eventually("both are restarted", || of("lease").restarts == 2).await;
+        let lease = of("lease");
+        assert_eq!((lease.place.as_str(), lease.dynamic), ("root/leases", true));
+        assert_eq!(lease.lost, 0);
+        one.send(Finish).await.unwrap();
+        testkit::eventually("one has left", || handle.len() == 1).await;
+        assert_eq!(of("lease").restarts, 2);
+        root.shutdown().await;
+    });
+}
