@@ -3,10 +3,12 @@
 mod boot;
 mod cli;
 mod demo;
+mod notify;
 mod options;
 mod panics;
 mod reload;
 mod signals;
+mod watchdog;
 
 use std::process::ExitCode;
 
