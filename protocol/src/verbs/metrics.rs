@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! {"id":1,"method":"metrics"}
-//! {"id":1,"result":{"metrics":[{"name":"kirosu_tasks_enqueued_total","kind":"counter","help":"Tasks enqueued.","value":42}]},"error":null}
+//! {"id":1,"result":{"metrics":[{"name":"kirosu_wal_bytes","kind":"gauge","help":"Size of the store's write-ahead log.","value":16777216},
+//!   {"name":"kirosu_task_wait_seconds","kind":"histogram","help":"...","labels":{"queue":"default"},"value":1.5,"count":3,"buckets":[[0.001,2],...]}]},"error":null}
 //! ```
+//!
+//! Series of one name stand together. Counters begin at zero when the hub (or its writer) is restarted.
 
 use super::Verb;
 use crate::method::Method;
@@ -31,7 +34,8 @@ pub struct Metric {
     /// A histogram's number of observations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// A histogram's cumulative buckets: upper bound, observations up to it.
+    /// A histogram's buckets, cumulative: upper bound (inclusive), observations up to it, growing. What is beyond the
+    /// last bound is in `count` only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<(f64, u64)>,
 }

@@ -1,6 +1,7 @@
 //! The live leases: one actor each, found by task, started and ended as the writer commits.
 
 pub mod lease;
+pub(crate) mod lost;
 
 use crate::connection::{ConnectionId, Notify};
 use crate::sessions::{Seed, Sessions};
@@ -138,7 +139,7 @@ impl Leases {
             }
             // Its supervisor is being restarted: the lease is alive in the store all the same.
             Err(error) => {
-                tracing::warn!(task = granted.task_id, %error, "a lease runs without its actor");
+                tracing::warn!(task_id = granted.task_id, fence = granted.fence, session = granted.session.as_deref(), %error, "a lease runs without its actor");
             }
         }
     }

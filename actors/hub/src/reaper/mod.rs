@@ -3,8 +3,10 @@
 //! The store's indexes are the timer wheel; the reaper only sleeps until the next deadline that the writer names, and
 //! then asks the writer to requeue what is due, in small batches.
 
+use crate::leases::lost;
 use crate::writer::Writer;
-use crate::writer::messages::{Answers, Caller, Submit, TellDeadline};
+use crate::tuning::Tuning;
+use crate::writer::messages::{Answers, Caller, Shrink, Submit, TellDeadline};
 use actix::prelude::*;
 use kirosu_store::{Command, Outcome};
 use kirosu_supervision::{ChildContext, supervised};
@@ -16,6 +18,8 @@ const BATCH: u32 = 500;
 const PRUNE_BATCH: u32 = 500;
 /// How often retention looks for old tasks.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// Pause between two steps that give free pages back.
+const SHRINK_PAUSE: Duration = Duration::from_millis(200);
 /// Longest sleep: the wall clock may be set, and deadlines are wall time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
@@ -32,7 +36,9 @@ pub struct NextDeadline(pub Option<i64>);
 pub struct Reaper {
     child: ChildContext,
     writer: Addr<Writer>,
-    retention: Option<Duration>,
+    rules: Tuning,
+    /// Whether this sweep of retention has removed anything.
+    pruned: bool,
     deadline: Option<i64>,
     timer: Option<SpawnHandle>,
 }
@@ -41,11 +47,12 @@ supervised!(Reaper);
 
 impl Reaper {
     /// A reaper that learns the first deadline from the writer.
-    pub fn new(child: ChildContext, writer: Addr<Writer>, retention: Option<Duration>) -> Reaper {
+    pub(crate) fn new(child: ChildContext, writer: Addr<Writer>, rules: Tuning) -> Reaper {
         Reaper {
             child,
             writer,
-            retention,
+            rules,
+            pruned: false,
             deadline: None,
             timer: None,
         }
@@ -92,7 +99,7 @@ impl Reaper {
     }
 
     fn prune(&mut self, ctx: &mut Context<Self>) {
-        let Some(retention) = self.retention else {
+        let Some(retention) = self.rules.get().retention else {
             return;
         };
         let keep_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
@@ -110,16 +117,26 @@ impl Reaper {
     }
 }
 
+impl Reaper {
+    /// After a sweep: gives what it freed back to the disk, step by step, so that nobody waits for long.
+    fn shrink(&mut self, ctx: &mut Context<Self>) {
+        let step = self.writer.send(Shrink).into_actor(self);
+        ctx.spawn(step.map(|more, _, ctx| {
+            if let Ok(true) = more {
+                ctx.run_later(SHRINK_PAUSE, |reaper, ctx| reaper.shrink(ctx));
+            }
+        }));
+    }
+}
+
 impl Actor for Reaper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // Looks once at the start: whatever fell due while nobody watched is due now, and the answer brings the next deadline.
         self.reap(ctx);
-        if self.retention.is_some() {
-            self.prune(ctx);
-            ctx.run_interval(PRUNE_EVERY, |reaper, ctx| reaper.prune(ctx));
-        }
+        self.prune(ctx);
+        ctx.run_interval(PRUNE_EVERY, |reaper, ctx| reaper.prune(ctx));
     }
 }
 
@@ -139,7 +156,10 @@ impl Handler<Answers> for Reaper {
     fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
         for (tag, answer) in answers {
             let (count, more) = match answer {
-                Ok(Outcome::Ended { leases, more }) => (leases.len() as u64, more),
+                Ok(Outcome::Ended { leases, more }) => {
+                    lost::tell(&leases, "no sign of life until its lease expired");
+                    (leases.len() as u64, more)
+                }
                 Ok(Outcome::Counted { count, more }) => (count, more),
                 Ok(_) => continue,
                 Err(error) => {
@@ -150,9 +170,6 @@ impl Handler<Answers> for Reaper {
                 }
             };
             match tag {
-                EXPIRE if count > 0 => {
-                    tracing::warn!(count, "leases expired; their tasks are queued again")
-                }
                 PROMOTE if count > 0 => tracing::debug!(count, "scheduled tasks are due"),
                 PRUNE if count > 0 => tracing::info!(count, "old tasks pruned"),
                 _ => {}
@@ -164,7 +181,14 @@ impl Handler<Answers> for Reaper {
                 PROMOTE if more => {
                     self.submit(ctx, vec![(PROMOTE, Command::PromoteDue { limit: BATCH })])
                 }
-                PRUNE if more => self.prune(ctx),
+                PRUNE => {
+                    self.pruned |= count > 0;
+                    match more {
+                        true => self.prune(ctx),
+                        false if std::mem::take(&mut self.pruned) => self.shrink(ctx),
+                        false => {}
+                    }
+                }
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@ pub mod table;
 
 use crate::bus::{Bus, Publish};
 use crate::connection::{ConnectionId, Notify};
+use crate::leases::lost;
 use crate::writer::Writer;
 use crate::writer::messages::{Answers, Caller, Submit};
 use actix::prelude::*;
@@ -49,6 +50,11 @@ pub struct Tell {
     /// What.
     pub notify: Notify,
 }
+
+/// How long a session may be away from now on, in milliseconds.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SetGrace(pub i64);
 
 /// Asks for all sessions, without their leases.
 #[derive(Message)]
@@ -211,6 +217,14 @@ impl Handler<Tell> for Sessions {
     }
 }
 
+impl Handler<SetGrace> for Sessions {
+    type Result = ();
+
+    fn handle(&mut self, SetGrace(grace_ms): SetGrace, _: &mut Self::Context) {
+        self.table().set_grace(grace_ms);
+    }
+}
+
 impl Handler<ListAgents> for Sessions {
     type Result = MessageResult<ListAgents>;
 
@@ -226,11 +240,7 @@ impl Handler<Answers> for Sessions {
         for (_, answer) in answers {
             match answer {
                 Ok(Outcome::Ended { leases, .. }) if !leases.is_empty() => {
-                    tracing::warn!(
-                        leases = leases.len(),
-                        session = leases[0].session,
-                        "a session was lost; its tasks are given back"
-                    );
+                    lost::tell(&leases, "a session was lost");
                 }
                 Err(error) => {
                     tracing::error!(%error, "the leases of a lost session could not be given back; they end when they expire")

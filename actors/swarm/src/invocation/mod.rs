@@ -18,6 +18,7 @@ use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_providers::{Cancel, CancelHandle, EventSink};
 use kirosu_supervision::{ChildContext, supervised};
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use crate::pool::Pool;
 use crate::pool::health::Symptom;
@@ -43,6 +44,8 @@ pub(crate) struct Work {
     pub(crate) leash: oneshot::Receiver<()>,
     /// Told how it ended; dropped when the invocation crashed.
     pub(crate) ended: oneshot::Sender<Ended>,
+    /// Names task and session on every line that the run logs.
+    pub(crate) span: Span,
 }
 
 /// How an invocation ended.
@@ -96,12 +99,13 @@ impl Actor for Invocation {
             line,
             leash,
             ended,
+            span,
         } = work;
         let slack = leash
             .into_actor(self)
             .map(|_, invocation, _| invocation.cancel());
         ctx.spawn(slack);
-        let run = run(pool, session, task, line, cancel);
+        let run = run(pool, session, task, line, cancel).instrument(span);
         let told = run.into_actor(self).map(|outcome, invocation, ctx| {
             // Nobody waits for it when the session is gone.
             let _ = ended.send(outcome);
@@ -120,7 +124,7 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     let ready = match prepare(&pool, session, task).await {
         Ok(ready) => ready,
         Err(NotRun::Task(class, why)) => {
-            tracing::warn!(pool = %pool.name, task = lease.task_id, "does not run: {why}");
+            tracing::warn!("does not run: {why}");
             return without_place(report::fail(lease, class, &why));
         }
         Err(NotRun::Pool(why)) => {
@@ -142,10 +146,7 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     let outcome = match select(run, pump).await {
         Either::Left((outcome, pump)) => {
             if !flushed(pump, &line, &cancel).await {
-                tracing::info!(
-                    task = lease.task_id,
-                    "the rest of the output was not sent in time"
-                );
+                tracing::info!("the rest of the output was not sent in time");
             }
             outcome
         }
@@ -154,7 +155,7 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     let (end, symptom) = report::read(lease, own, outcome);
     pool.report(symptom);
     Ended {
-        end,
+        end: report::signed(end, provider.name()),
         place: Some(place),
     }
 }

@@ -170,7 +170,7 @@ async fn send(line: Line, ask: OutputAsk) -> bool {
                 }
                 ErrorCode::Busy => sleep(RESEND_PAUSE).await,
                 _ => {
-                    tracing::debug!(task = ask.task_id, %error, "the hub does not take a piece of output");
+                    tracing::debug!(%error, "the hub does not take a piece of output");
                     return true;
                 }
             },

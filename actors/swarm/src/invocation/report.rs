@@ -65,6 +65,14 @@ fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
     }
 }
 
+/// Says what ran it, for the hub's figures.
+pub(crate) fn signed(mut end: End, provider: &str) -> End {
+    if let End::Report(Report::Ack(ack)) | End::Cancelled(ack) = &mut end {
+        ack.provider = Some(provider.to_owned());
+    }
+    end
+}
+
 /// A failure that is the task's own.
 pub(crate) fn fail(lease: HeldLease, class: FailureClass, message: &str) -> End {
     End::Report(Report::Ack(Box::new(failure_of(lease, class, message))))

@@ -145,7 +145,7 @@ impl Pool {
             let (spec, addr) = spec::session_spec(self, index);
             self.sessions().insert(index, addr);
             if let Err(error) = self.session_supervisor.start_child(spec).await {
-                tracing::warn!(pool = %self.name, session = index, %error, "the session did not come up at once");
+                tracing::warn!(pool = %self.name, number = index, %error, "the session did not come up at once");
             }
         }
         let size = self.size();
@@ -155,7 +155,7 @@ impl Pool {
             match self.session_supervisor.remove_child(id).await {
                 Ok(()) | Err(SupervisorError::Unknown) => {}
                 Err(error) => {
-                    tracing::warn!(pool = %self.name, session = index, %error, "the session was not removed");
+                    tracing::warn!(pool = %self.name, number = index, %error, "the session was not removed");
                 }
             }
             self.sessions().remove(index);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use kirosu_protocol::{ErrorCode, Status};
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
 use kirosu_protocol::verbs::ack::{AckAsk, AckStatus};
@@ -10,6 +9,7 @@ use kirosu_protocol::verbs::heartbeat::HeartbeatAsk;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::lease::LeaseAsk;
 use kirosu_protocol::verbs::release::ReleaseAsk;
+use kirosu_protocol::{ErrorCode, Status};
 
 use crate::options::PoolOptions;
 use crate::session::machine::{Pulse, Report, Told};
@@ -48,12 +48,12 @@ pub(crate) async fn beat(client: Client, lease: HeldLease, length: Duration) -> 
         Err(CallError::Refused(error)) => match error.code {
             ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => Pulse::Stale,
             _ => {
-                tracing::warn!(task = lease.task_id, %error, "the hub does not take a heartbeat");
+                tracing::warn!(task_id = lease.task_id, fence = lease.fence, %error, "the hub does not take a heartbeat");
                 Pulse::Unknown
             }
         },
         Err(error) => {
-            tracing::debug!(task = lease.task_id, %error, "a heartbeat has no answer");
+            tracing::debug!(task_id = lease.task_id, fence = lease.fence, %error, "a heartbeat has no answer");
             if let CallError::Timeout { .. } = error {
                 client.reconnect();
             }

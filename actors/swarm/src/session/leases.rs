@@ -6,6 +6,7 @@ use actix::prelude::*;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::lease::LeaseAsk;
+use tracing::Instrument;
 
 use crate::session::machine::{Event, Report, Told};
 use crate::session::{REFUSED, Session, calls};
@@ -40,6 +41,8 @@ impl Session {
     }
 
     fn lease_failed(&mut self, error: &CallError) -> Event {
+        let span = self.span.clone();
+        let _named = span.enter();
         let said = error.refusal().map(|refusal| refusal.message.clone());
         self.pause = match &said {
             Some(_) => self.refused.next().unwrap_or(REFUSED.max),
@@ -47,12 +50,12 @@ impl Session {
         };
         match said {
             Some(why) if self.refusal.as_ref() != Some(&why) => {
-                tracing::warn!(session = %self.who.session_id, "the hub gives no lease: {why}; asking again");
+                tracing::warn!("the hub gives no lease: {why}; asking again");
                 self.refusal = Some(why);
             }
             Some(_) => {}
             None => {
-                tracing::debug!(session = %self.who.session_id, %error, "a lease has no answer");
+                tracing::debug!(%error, "a lease has no answer");
             }
         }
         Event::LeaseFailed
@@ -60,7 +63,7 @@ impl Session {
 
     pub(super) fn report(&mut self, lease: HeldLease, report: Report, ctx: &mut Context<Self>) {
         let Some(line) = &self.line else { return };
-        let told = calls::tell(line.client(), lease, report);
+        let told = calls::tell(line.client(), lease, report).instrument(self.span.clone());
         ctx.spawn(
             told.into_actor(self)
                 .map(move |(told, done), session, ctx| {

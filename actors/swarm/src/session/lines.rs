@@ -15,10 +15,7 @@ const CHECK_TIME: Duration = Duration::from_secs(1);
 impl Session {
     /// Opens a line: the first of this incarnation, or its successor.
     pub(super) fn open_line(&mut self, ctx: &mut Context<Self>) {
-        let client = match self.line {
-            None => self.who.first(),
-            Some(_) => self.who.again(),
-        };
+        let client = self.who.client(self.line.is_some());
         self.lines += 1;
         ctx.add_stream(signals::link(&client, self.lines));
         ctx.add_stream(signals::notices(&client));
@@ -36,10 +33,6 @@ impl Session {
             }
             State::Connecting(None) => {}
             State::Connecting(Some(error)) => self.link_broken(&error, ctx),
-            State::Closed if self.lines == 1 => {
-                self.on(Event::Disconnected, ctx);
-                self.open_line(ctx);
-            }
             State::Closed => self.on(Event::Disconnected, ctx),
         }
     }

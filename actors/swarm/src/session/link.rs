@@ -1,14 +1,12 @@
 //! The session's line to the hub.
 //!
 //! The first `hello` of an incarnation says `resume: false`: what an older incarnation held is lost at once. Every later
-//! one says `resume: true`. A client repeats its `hello` at each reconnect, so the first client gets a single
-//! connection (no delays follow once it stands) and its successor does the reconnecting.
+//! one, of the same client or of a successor, goes on with it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kirosu_protocol::client::{Client, ClientOptions, Delays, Endpoint, State};
+use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
 use kirosu_protocol::verbs::hello::{HelloAsk, PROTOCOL};
 use kirosu_supervision::BackoffPolicy;
 
@@ -37,25 +35,8 @@ pub(crate) struct Introduction {
 }
 
 impl Introduction {
-    /// A client of one connection, which makes a new incarnation known.
-    pub(crate) fn first(&self) -> Client {
-        let asked = AtomicBool::new(false);
-        let delays: Delays = Arc::new(move || {
-            // Asked for at the start, and again as soon as the connection stands.
-            match asked.swap(true, Ordering::Relaxed) {
-                false => Box::new(ATTEMPTS.delays()),
-                true => Box::new(std::iter::empty()),
-            }
-        });
-        self.client(false, delays)
-    }
-
-    /// A client that resumes the session for as long as it lives.
-    pub(crate) fn again(&self) -> Client {
-        self.client(true, Arc::new(|| Box::new(ATTEMPTS.delays())))
-    }
-
-    fn client(&self, resume: bool, delays: Delays) -> Client {
+    /// A client for this incarnation: its first, which makes the incarnation known (`resume` false), or a successor.
+    pub(crate) fn client(&self, resume: bool) -> Client {
         let hello = HelloAsk {
             protocol: PROTOCOL,
             session_id: Some(self.session_id.clone()),
@@ -65,7 +46,7 @@ impl Introduction {
         let options = ClientOptions {
             key: self.key.clone(),
             hello,
-            delays,
+            delays: Arc::new(|| Box::new(ATTEMPTS.delays())),
             request_timeout: ANSWER_LIMIT,
             queue: QUEUE,
             notifications: NOTICES,

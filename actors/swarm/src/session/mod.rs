@@ -16,6 +16,7 @@ use kirosu_protocol::notice::Notice;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 use crate::pool::Pool;
 use crate::workspace::Place;
@@ -75,6 +76,8 @@ pub(crate) struct Session {
     refusal: Option<String>,
     /// Pause before the next lease, after one that failed.
     pause: Duration,
+    /// Names the session on every line that it logs.
+    span: Span,
 }
 
 supervised!(Session);
@@ -83,13 +86,16 @@ impl Session {
     /// The session of this number in the pool.
     pub(crate) fn new(child: &ChildContext, pool: &Arc<Pool>, index: u32) -> Self {
         let common = &pool.common;
+        let session = format!("{}/{}/{index}", common.instance, pool.name);
         let worker_id = format!("{}-{index}@{}", pool.name, common.host);
         let who = Introduction {
             endpoint: common.endpoint.clone(),
             key: common.key.clone(),
-            session_id: format!("{}/{}/{index}", common.instance, pool.name),
+            session_id: session.clone(),
             name: worker_id.clone(),
         };
+        // Of the highest level, so that it is there whatever level is logged.
+        let span = tracing::error_span!("session", session, pool = %pool.name, worker = worker_id);
         Self {
             child: child.clone(),
             pool: pool.clone(),
@@ -105,10 +111,13 @@ impl Session {
             retells: RETELL.delays(),
             refusal: None,
             pause: Duration::ZERO,
+            span,
         }
     }
 
     fn on(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let span = self.span.clone();
+        let _named = span.enter();
         for action in self.machine.on(event) {
             self.act(action, ctx);
         }
@@ -135,11 +144,12 @@ impl Session {
             }
             Action::ReleaseStray(lease) => {
                 if let Some(line) = &self.line {
-                    tokio::spawn(calls::release_stray(line.client(), lease));
+                    let release = calls::release_stray(line.client(), lease);
+                    tokio::spawn(release.instrument(self.span.clone()));
                 }
             }
             Action::StartDrain => {
-                tracing::info!(session = %self.who.session_id, state = self.machine.word(), drain = ?self.pool.common.drain, "stopping; the task under way may end");
+                tracing::info!(state = self.machine.word(), drain = ?self.pool.common.drain, "stopping; the task under way may end");
                 self.tell_later(self.pool.common.drain, Event::Overdue, ctx);
             }
             Action::Check => self.check(ctx),

@@ -6,6 +6,7 @@ use actix::prelude::*;
 use kirosu_protocol::task::{FailureClass, Task};
 use kirosu_protocol::verbs::hello::HeldLease;
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 use crate::invocation::{Ended, Invocation, Work, report};
 use crate::session::machine::{Cause, End, Event};
@@ -20,7 +21,10 @@ impl Session {
         let Some(line) = self.line.clone() else {
             return;
         };
-        tracing::debug!(session = %self.who.session_id, task = lease.task_id, fence = lease.fence, "runs");
+        let HeldLease { task_id, fence } = lease;
+        // A child of the session's span, which is entered here.
+        let span = tracing::error_span!("run", task_id, fence);
+        span.in_scope(|| tracing::debug!("runs"));
         let (leash, held) = oneshot::channel();
         let (ended, end) = oneshot::channel();
         let mut work = Some(Work {
@@ -30,6 +34,7 @@ impl Session {
             line,
             leash: held,
             ended,
+            span,
         });
         let name = format!("{}.{}", lease.task_id, lease.fence);
         let spawned = self
@@ -45,7 +50,7 @@ impl Session {
             beats,
         });
         if let Err(error) = spawned {
-            tracing::warn!(session = %self.who.session_id, task = lease.task_id, %error, "the run was not started; its lease goes back");
+            tracing::warn!(task_id, fence, %error, "the run was not started; its lease goes back");
         }
         let not_started = spawned.is_err();
         ctx.spawn(end.into_actor(self).map(move |ended, session, ctx| {
@@ -57,7 +62,8 @@ impl Session {
                 Err(_) if not_started => report::give_back("the pool starts no runs now"),
                 Err(_) => {
                     let why = "the invocation crashed; see the hub's or agent's log";
-                    report::fail(lease, FailureClass::Crashed, why)
+                    let end = report::fail(lease, FailureClass::Crashed, why);
+                    report::signed(end, session.pool.options().provider.name())
                 }
             };
             session.ended(lease, end, ctx);
@@ -91,7 +97,8 @@ impl Session {
 
     pub(super) fn beat(&mut self, lease: HeldLease, ctx: &mut Context<Self>) {
         let Some(line) = &self.line else { return };
-        let beat = calls::beat(line.client(), lease, self.pool.options().lease);
+        let beat = calls::beat(line.client(), lease, self.pool.options().lease)
+            .instrument(self.span.clone());
         ctx.spawn(
             beat.into_actor(self)
                 .map(move |pulse, session, ctx| session.on(Event::Beat(lease, pulse), ctx)),

@@ -38,6 +38,7 @@ pub(super) fn substitute(report: &Report, lease: HeldLease, why: &str) -> Option
             let class = FailureClass::ProviderError;
             let mut failed = Ack::failed(lease.task_id, Some(lease.fence), class, why);
             failed.usage.clone_from(&ack.usage);
+            failed.provider.clone_from(&ack.provider);
             Some(Report::Ack(Box::new(failed)))
         }
         _ => None,
