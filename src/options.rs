@@ -5,7 +5,7 @@ use kirosu_config::pool::ProviderKind;
 use kirosu_config::settings::{Backoff, Durability};
 use kirosu_config::{self as config, Pool, Settings};
 use kirosu_gateway::{GatewayOptions, HttpOptions, MetricsOptions};
-use kirosu_hub::HubOptions;
+use kirosu_hub::{HubOptions, Rules};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Limits, RetryPolicy};
 use kirosu_providers::{Containment, ProviderOptions, Timeouts};
@@ -35,6 +35,7 @@ pub fn hub(settings: &Settings) -> HubOptions {
         session_grace: settings.lease.session_grace,
         retention: settings.store.retention,
         readers: settings.store.readers as usize,
+        backup_dir: settings.data_dir.join("backups"),
         store_path: settings.store.path.clone(),
     }
 }
@@ -56,6 +57,17 @@ pub fn limits(settings: &Settings) -> Limits {
         wait_ms_max: millis(limits.wait_seconds_max),
         batch: limits.batch as usize,
         ..Limits::default()
+    }
+}
+
+/// The rules that may change while the hub runs.
+pub fn rules(settings: &Settings) -> Rules {
+    Rules {
+        session_grace: settings.lease.session_grace,
+        retention: settings.store.retention,
+        retry: retry(&settings.retry),
+        retry_jitter: settings.retry.jitter,
+        strict_expiry: settings.lease.strict_expiry,
     }
 }
 

@@ -25,6 +25,7 @@ pub async fn reload(house: &House, loaded: &mut Loaded, rooms: Rooms) {
     }
     if let Some(hub) = house.hub() {
         hub.set_limits(options::limits(&fresh.settings));
+        hub.tune(options::rules(&fresh.settings));
     }
     if rooms != Rooms::Hub
         && let Err(error) = house.reload_pools(&fresh.settings).await

@@ -478,3 +478,124 @@ fn who_leaves_during_a_wait_does_not_keep_its_place() {
     half.half_close();
     assert_eq!(half.read()["result"]["finished"], false);
 }
+
+// ---------------------------------------------------------------- backup, reload
+
+#[test]
+fn a_backup_is_a_store_that_a_hub_can_serve() {
+    let setup = Setup::new();
+    let data = setup.directory.path().join("data");
+    let setting = format!("data_dir={}", data.display());
+    let hub = setup.set(&setting).start();
+    let mut client = hub.client();
+    for number in 0..50 {
+        client.enqueue(&format!("task {number}"));
+    }
+    let made = client.call("backup", json!({"name": "first.db"}));
+    assert_eq!(made["name"], "first.db");
+    let path = std::path::PathBuf::from(made["path"].as_str().unwrap());
+    assert_eq!(path, data.join("backups/first.db"));
+    let file = std::fs::metadata(&path).unwrap();
+    assert_eq!(file.len(), made["bytes"].as_u64().unwrap());
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    client.enqueue("after it");
+
+    // What is there is not overwritten, and a client does not choose the folder.
+    let error = client.refused("backup", json!({"name": "first.db"}));
+    assert_eq!(word(&error), "wrong_state");
+    assert!(sentence(&error).contains("already"), "{error}");
+    for name in ["../first.db", "/etc/x", ".hidden", "a b"] {
+        let error = client.refused("backup", json!({"name": name}));
+        assert_eq!(word(&error), "invalid_params", "{name}");
+    }
+
+    // By the command line, under a name of its own.
+    let told = std::process::Command::new(env!("CARGO_BIN_EXE_kirosu"))
+        .args(["backup", "--json", "--port", &hub.port.to_string()])
+        .env_clear()
+        .env("HOME", setup.directory.path())
+        .current_dir(setup.directory.path())
+        .output()
+        .unwrap();
+    assert!(
+        told.status.success(),
+        "{}",
+        String::from_utf8_lossy(&told.stderr)
+    );
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    let name = told["name"].as_str().unwrap();
+    assert!(
+        name.starts_with("kirosu-2") && name.ends_with("Z.db"),
+        "{told}"
+    );
+    let mut files: Vec<_> = std::fs::read_dir(data.join("backups"))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["first.db", name], "nothing unfinished is left");
+
+    let restored = Setup::new();
+    std::fs::copy(&path, restored.database()).unwrap();
+    let restored = restored.start();
+    let mut client = restored.client();
+    let stats = client.call("stats", json!({}))["stats"].take();
+    assert_eq!(stats["queued"], 50);
+    assert_eq!(client.lease(json!({}))["prompt"], "task 0");
+}
+
+#[test]
+fn rules_change_without_a_restart() {
+    let setup = Setup::new();
+    let file = setup.directory.path().join("kirosu.toml");
+    let write = |retry: &str, rest: &str| {
+        std::fs::write(
+            &file,
+            format!("[retry]\ninitial = \"{retry}\"\njitter = 0.0\n{rest}"),
+        )
+        .unwrap();
+    };
+    write("1h", "");
+    let hub = setup
+        .argument("--config")
+        .argument(file.to_str().unwrap())
+        .start();
+    let mut client = hub.client();
+    let fail = |client: &mut Client| {
+        let id = client.enqueue_with(json!({"prompt": "x", "max_attempts": 2}));
+        client.lease(json!({}));
+        client.call("ack", json!({"task_id": id, "status": "failed"}));
+        let task = client.task(id);
+        task["run_at"].as_f64().unwrap() - task["updated_at"].as_f64().unwrap()
+    };
+    assert_eq!(fail(&mut client).round(), 3600.0);
+    let id = client.enqueue_with(json!({"prompt": "x", "queue": "late"}));
+    let lease = json!({"queues": ["late"], "lease_seconds": 1});
+    let late = client.lease(lease);
+    write(
+        "2h",
+        "[lease]\nstrict_expiry = true\nsession_grace = \"0s\"\n",
+    );
+    let away = hub.session("s-1");
+    hub.signal(rustix::process::Signal::HUP);
+    until("the new rules are in force", || {
+        hub.log()
+            .contains("the configuration was reloaded")
+            .then_some(())
+    });
+    assert!(!hub.log().contains("only after a restart"), "{}", hub.log());
+    assert_eq!(fail(&mut client).round(), 7200.0);
+    // A late ack is refused now.
+    until("the lease is over", || {
+        (client.status(id) == "queued").then_some(())
+    });
+    let ack = json!({"task_id": id, "fence": late["fence"], "status": "done"});
+    assert_eq!(word(&client.refused("ack", ack)), "stale_lease");
+    // A session that goes away is lost at once.
+    drop(away);
+    until("the session is gone", || {
+        let agents = client.call("agents", json!({}))["agents"].take();
+        (agents == json!([])).then_some(())
+    });
+}

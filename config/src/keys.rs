@@ -68,7 +68,7 @@ pub(crate) const SECTIONS: &[Section] = &[
                 "retention",
                 Kind::Time(Duration::from_secs(60), DECADE),
                 Unset,
-                Restart,
+                Live,
             ),
             key("readers", Kind::Int(1, 64), Is("2"), Restart),
             key(
@@ -86,12 +86,12 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("default", LEASE, Is("\"5m\""), Live),
             key("min", LEASE, Is("\"1s\""), Live),
             key("max", LEASE, Is("\"1day\""), Live),
-            key("strict_expiry", Kind::Bool, Is("false"), Restart),
+            key("strict_expiry", Kind::Bool, Is("false"), Live),
             key(
                 "session_grace",
                 Kind::Time(Duration::ZERO, HOUR),
                 Is("\"10s\""),
-                Restart,
+                Live,
             ),
             key(
                 "heartbeat_grace",
@@ -151,10 +151,10 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "retry",
         shape: Shape::One,
         keys: &[
-            key("initial", INITIAL, Is("\"1s\""), Restart),
-            key("max", MAX, Is("\"5m\""), Restart),
-            key("factor", FACTOR, Is("2.0"), Restart),
-            key("jitter", JITTER, Is("0.2"), Restart),
+            key("initial", INITIAL, Is("\"1s\""), Live),
+            key("max", MAX, Is("\"5m\""), Live),
+            key("factor", FACTOR, Is("2.0"), Live),
+            key("jitter", JITTER, Is("0.2"), Live),
         ],
     },
     Section {

@@ -386,3 +386,34 @@ async fn more_calls_than_the_hub_takes_wait_their_turn() {
         assert!(call.await.expect("no panic").is_ok());
     }
 }
+
+#[tokio::test]
+async fn a_new_life_is_told_once_and_then_goes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let hello = HelloAsk {
+        session_id: Some("s".into()),
+        resume: false,
+        ..HelloAsk::default()
+    };
+    let options = ClientOptions { hello, ..options() };
+    let client = Client::start(Endpoint::Tcp("127.0.0.1".into(), port), options);
+    let mut told = Vec::new();
+    // The first connection breaks before `hello` is answered: the hub may not have heard it.
+    for answered in [false, true, true] {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let mut peer = Peer::new(stream);
+        if answered {
+            told.push(peer.welcome().await["resume"].clone());
+            let mut state = client.state();
+            let stands = state.wait_for(|state| matches!(state, State::Connected(_)));
+            tokio::time::timeout(BOUND, stands)
+                .await
+                .expect("in time")
+                .expect("a client");
+        } else {
+            told.push(peer.asked().await.expect("a hello").2["resume"].clone());
+        }
+    }
+    assert_eq!(told, [false, false, true]);
+}

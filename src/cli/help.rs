@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory};
 
 /// Every visible verb, under what it is for.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Run it", &["up", "hub", "agent", "api", "demo"]),
+    ("Run it", &["up", "hub", "agent", "api", "mcp", "demo"]),
     (
         "Tasks",
         &[
@@ -14,8 +14,8 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "reject",
         ],
     ),
-    ("Look inside", &["tree", "watch", "agents", "pool", "stats"]),
-    ("Steer", &["pause", "resume", "drain", "shutdown"]),
+    ("Look inside", &["dashboard", "tree", "watch", "agents", "pool", "stats"]),
+    ("Steer", &["pause", "resume", "backup", "drain", "shutdown"]),
     ("Set up", &["config", "completions"]),
 ];
 

@@ -12,42 +12,45 @@
 //! terminal tables are cut to its width and coloured; in a pipe they are whole, tab-separated and without a heading.
 //! `--json` prints exactly one document, or one a line for what streams.
 
-mod connect;
-mod each;
-mod events;
-mod failure;
-mod globals;
+pub(crate) mod connect;
+pub(crate) mod each;
+pub(crate) mod events;
+pub(crate) mod failure;
+pub(crate) mod globals;
 mod help;
 mod log;
-mod show;
+pub(crate) mod show;
 
 mod agent;
-mod agents;
+pub(crate) mod agents;
 mod api;
 mod approve;
+mod backup;
 mod cancel;
 mod completions;
 mod config;
+mod dashboard;
 mod demo;
 mod drain;
 mod enqueue;
-mod get;
+pub(crate) mod get;
 mod hub;
 mod later;
 mod list;
-mod logs;
+pub(crate) mod logs;
+mod mcp;
 mod pause;
-mod pool;
+pub(crate) mod pool;
 mod reject;
 mod resume;
 mod retry;
 mod shutdown;
 mod stats;
 mod status;
-mod tree;
+pub(crate) mod tree;
 mod up;
 mod wait;
-mod watch;
+pub(crate) mod watch;
 
 use clap::error::ErrorKind;
 use clap::{FromArgMatches, Parser, Subcommand};
@@ -100,6 +103,7 @@ enum Verb {
     Hub(hub::Args),
     Agent(agent::Args),
     Api(api::Args),
+    Mcp(mcp::Args),
     Demo(demo::Args),
 
     Enqueue(Box<enqueue::Args>),
@@ -115,6 +119,7 @@ enum Verb {
     Approve(approve::Args),
     Reject(reject::Args),
 
+    Dashboard(dashboard::Args),
     Stats(stats::Args),
     Tree(tree::Args),
     Pool(pool::Args),
@@ -122,6 +127,7 @@ enum Verb {
 
     Pause(pause::Args),
     Resume(resume::Args),
+    Backup(backup::Args),
     Drain(drain::Args),
     Shutdown(shutdown::Args),
 
@@ -181,6 +187,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Demo(args) => demo::run(args, &context.globals),
         Verb::Config(args) => config::run(&args, &context),
         Verb::Completions(args) => completions::run(&args, &context.screen),
+        Verb::Dashboard(args) => dashboard::run(&args, &context),
         Verb::Later(verb) => verb.run(),
         verb => {
             log::for_client(&context.globals);
@@ -192,6 +199,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
 /// The verbs that speak to a hub.
 async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
     match verb {
+        Verb::Mcp(args) => mcp::run(&args, context).await,
         Verb::Enqueue(args) => enqueue::run(*args, context).await,
         Verb::Status(args) => status::run(&args, context).await,
         Verb::List(args) => list::run(&args, context).await,
@@ -209,11 +217,12 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Agents(args) => agents::run(&args, context).await,
         Verb::Pause(args) => pause::run(&args, context).await,
         Verb::Resume(args) => resume::run(&args, context).await,
+        Verb::Backup(args) => backup::run(&args, context).await,
         Verb::Drain(args) => drain::run(&args, context).await,
         Verb::Shutdown(args) => shutdown::run(&args, context).await,
         // `run` has taken these.
         Verb::Up(_) | Verb::Hub(_) | Verb::Agent(_) | Verb::Api(_) | Verb::Demo(_) => Ok(0),
-        Verb::Config(_) | Verb::Completions(_) | Verb::Later(_) => Ok(0),
+        Verb::Config(_) | Verb::Completions(_) | Verb::Dashboard(_) | Verb::Later(_) => Ok(0),
     }
 }
 

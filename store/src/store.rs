@@ -13,7 +13,7 @@ use crate::tally::{QueueDepth, Tally};
 use crate::wal;
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection;
-use kirosu_protocol::{Error, Fence, Stats, Status, TaskId};
+use kirosu_protocol::{Error, Fence, RetryPolicy, Stats, Status, TaskId};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -251,12 +251,32 @@ impl Store {
         Ok(())
     }
 
-    /// Gives up to `pages` free pages of the file back to the disk, after pruning; answers how many are left.
-    pub fn shrink(&mut self, pages: u32) -> Result<u64, StoreError> {
+    /// Gives up to `pages` free pages of the file back to the disk, after pruning, and leaves `spare` for new tasks.
+    /// Answers whether there are more to give.
+    pub fn shrink(&mut self, pages: u32, spare: u32) -> Result<bool, StoreError> {
         let conn = &mut self.core()?.conn;
+        let free: Option<i64> = sql::first(conn, sql::tx::FreePages {})?;
+        let surplus = free.unwrap_or(0) - i64::from(spare);
+        if surplus <= 0 {
+            return Ok(false);
+        }
+        let pages = surplus.min(i64::from(pages));
         conn.batch_execute(&format!("PRAGMA incremental_vacuum({pages})"))?;
-        let left: Option<i64> = sql::first(conn, sql::tx::FreePages {})?;
-        Ok(left.unwrap_or(0) as u64)
+        Ok(surplus > pages)
+    }
+
+    /// Puts other rules in force, for commands from now on.
+    pub fn tune(&mut self, retry_default: RetryPolicy, retry_jitter: f64, strict_expiry: bool) {
+        let options = Arc::new(StoreOptions {
+            retry_default,
+            retry_jitter,
+            strict_expiry,
+            ..(*self.options).clone()
+        });
+        if let Some(core) = self.core.as_mut() {
+            core.options = options.clone();
+        }
+        self.options = options;
     }
 
     /// Checkpoints, closes and unlocks the file. Dropping a store does the same but tells of no error.

@@ -672,3 +672,40 @@ fn a_status_change_writes_the_same_with_a_large_prompt() {
     }
     assert_eq!(grown[0], grown[1], "bytes written by lease and ack");
 }
+
+#[test]
+fn pruned_space_goes_back_to_the_disk_but_for_a_reserve() {
+    let mut b = Bench::new();
+    for _ in 0..400 {
+        b.chat(&"x".repeat(20_000));
+    }
+    for task in b.lease(400) {
+        b.ack(done(task.task_id, Some(task.fence))).unwrap();
+    }
+    b.store.checkpoint().unwrap();
+    let size = |b: &Bench| std::fs::metadata(&b.options.path).unwrap().len();
+    let full = size(&b);
+    b.now += 1_000;
+    let before_ms = b.now;
+    b.one(Command::Prune {
+        before_ms,
+        limit: 1000,
+    })
+    .unwrap();
+    let reserve = 64;
+    assert!(
+        b.store.shrink(100, reserve).unwrap(),
+        "there is more to give"
+    );
+    while b.store.shrink(500, reserve).unwrap() {}
+    b.store.checkpoint().unwrap();
+    assert!(
+        full > 8_000_000 && size(&b) < 1_000_000,
+        "{full} {}",
+        size(&b)
+    );
+    let kept = size(&b);
+    assert!(!b.store.shrink(500, reserve).unwrap());
+    b.store.checkpoint().unwrap();
+    assert_eq!(size(&b), kept, "the reserve stays");
+}

@@ -5,9 +5,10 @@ use crate::leases::Leases;
 use crate::options::HubOptions;
 use crate::readers::Reader;
 use crate::roll::Roll;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, SetGrace};
+use crate::tuning::{Rules, Tuning};
 use crate::writer::Writer;
-use crate::writer::messages::Drain;
+use crate::writer::messages::{Drain, Tune};
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
@@ -50,6 +51,8 @@ struct Inner {
     tree: SharedTree,
     pools: OnceLock<Arc<dyn Pools>>,
     roll: Roll,
+    backing_up: AtomicBool,
+    tuning: Tuning,
 }
 
 impl Hub {
@@ -59,6 +62,7 @@ impl Hub {
         tree: SharedTree,
         boot_id: String,
         draining: Arc<AtomicBool>,
+        tuning: Tuning,
     ) -> Hub {
         Hub(Arc::new(Inner {
             addresses,
@@ -75,6 +79,8 @@ impl Hub {
             tree,
             pools: OnceLock::new(),
             roll: Roll::default(),
+            backing_up: AtomicBool::new(false),
+            tuning,
         }))
     }
 
@@ -94,6 +100,14 @@ impl Hub {
             .limits
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+    }
+
+    /// Puts other rules in force, for what happens from now on.
+    pub fn tune(&self, rules: Rules) {
+        self.0.tuning.set(rules.clone());
+        let grace_ms = i64::try_from(rules.session_grace.as_millis()).unwrap_or(i64::MAX);
+        self.sessions().do_send(SetGrace(grace_ms));
+        self.writer().do_send(Tune);
     }
 
     /// Tells the hub of the tree it is part of, for the verb `tree` and the events. The first one counts.
@@ -211,6 +225,11 @@ impl Hub {
     /// The connections that stand now, one by one.
     pub(crate) fn roll(&self) -> &Roll {
         &self.0.roll
+    }
+
+    /// Whether a backup is being made.
+    pub(crate) fn backing_up(&self) -> &AtomicBool {
+        &self.0.backing_up
     }
 
     /// Requests under way, over all connections.

@@ -24,6 +24,7 @@ pub mod readers;
 pub mod reaper;
 mod roll;
 pub mod sessions;
+mod tuning;
 pub mod writer;
 
 pub use hub::{Hub, Pools};
@@ -31,3 +32,4 @@ pub use listener::bind::{self, BindError};
 pub use listener::{LocalSocket, Sockets};
 pub use options::HubOptions;
 pub use parts::{HubParts, HubThreads};
+pub use tuning::Rules;

@@ -25,6 +25,8 @@ pub struct HubOptions {
     pub retention: Option<Duration>,
     /// The number of read connections.
     pub readers: usize,
+    /// The folder for backups; made when the first one is asked for.
+    pub backup_dir: PathBuf,
     /// The store's file, for the readers.
     pub store_path: PathBuf,
 }

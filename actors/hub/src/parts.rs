@@ -10,6 +10,7 @@ use crate::readers::Reader;
 use crate::reaper::Reaper;
 use crate::sessions::Sessions;
 use crate::sessions::table::Table;
+use crate::tuning::{Rules, Tuning};
 use crate::writer::{Writer, WriterRecipe};
 use actix::prelude::*;
 use actix_rt::ArbiterHandle;
@@ -55,9 +56,17 @@ impl HubParts {
         let (sessions_seat, sessions) = seat::<Sessions>();
         let (reaper_seat, reaper) = seat::<Reaper>();
         let draining = Arc::new(AtomicBool::new(false));
+        let tuning = Tuning::new(Rules {
+            session_grace: options.session_grace,
+            retention: options.retention,
+            retry: store_options.retry_default,
+            retry_jitter: store_options.retry_jitter,
+            strict_expiry: store_options.strict_expiry,
+        });
 
         let recipe = WriterRecipe {
             store: store_options,
+            tuning: tuning.clone(),
             opened: Arc::new(Mutex::new(Some(store))),
             bus: bus.clone(),
             leases: leases.clone(),
@@ -91,9 +100,9 @@ impl HubParts {
             )
         });
 
-        let (to_writer, retention) = (writer.clone(), options.retention);
+        let (to_writer, rules) = (writer.clone(), tuning.clone());
         let reaper_spec = ChildSpec::new("reaper", reaper_seat, move |child| {
-            Reaper::new(child.clone(), to_writer.clone(), retention)
+            Reaper::new(child.clone(), to_writer.clone(), rules.clone())
         });
 
         let lease_actors = DynamicSpec::new("leases")
@@ -122,6 +131,7 @@ impl HubParts {
             tree,
             boot_id,
             draining,
+            tuning,
         );
 
         let connections = DynamicSpec::new("connections")

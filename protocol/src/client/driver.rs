@@ -46,6 +46,8 @@ impl Driver {
                 Ok((mut connection, hello)) => {
                     tracing::debug!(endpoint = %self.endpoint, "connected to the hub");
                     delays = (self.options.delays)();
+                    // A new life of its session has been told once; from now on this life goes on.
+                    self.options.hello.resume = true;
                     self.state.send_replace(State::Connected(Arc::new(hello)));
                     let why = self.serve(&mut connection).await;
                     self.disconnect(connection);

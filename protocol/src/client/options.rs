@@ -12,7 +12,8 @@ pub type Delays = Arc<dyn Fn() -> Box<dyn Iterator<Item = Duration> + Send> + Se
 pub struct ClientOptions {
     /// The hub's key, sent with each `hello`.
     pub key: Option<String>,
-    /// How it introduces itself on each new connection; a `session_id` here is resumed after a reconnect.
+    /// How it introduces itself on each new connection. A `session_id` here is resumed after a reconnect; with
+    /// `resume: false` the first `hello` that is answered begins a new life of the session, the later ones go on with it.
     pub hello: HelloAsk,
     /// The pauses between attempts to connect.
     pub delays: Delays,

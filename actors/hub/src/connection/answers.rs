@@ -1,11 +1,11 @@
 //! What the hub knows, in the protocol's words.
 
 use crate::leases::Holder;
+use kirosu_protocol::Error;
 use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAnswer};
 use kirosu_protocol::verbs::get::{AttemptOutput, Decision, GetAnswer, GetAsk};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::tree::{TreeAnswer, TreeNode};
-use kirosu_protocol::Error;
 use kirosu_store::{OutputChunk, TaskDetail};
 use kirosu_supervision::{Node, State};
 use std::collections::BTreeMap;

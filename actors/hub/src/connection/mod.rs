@@ -7,6 +7,7 @@
 //!   an answer, `waits` keeps `wait` and `watch`.
 
 mod answers;
+mod backup;
 mod dispatch;
 mod held;
 mod io;

@@ -84,6 +84,7 @@ impl Connection {
                     unsupported("`tree` (the hub runs without a supervision tree)"),
                 ),
             },
+            Request::Backup(ask) => self.backup(tag, ask, ctx),
             Request::Metrics => self.metrics(tag, ctx),
             Request::Drain => {
                 self.hub.drain();

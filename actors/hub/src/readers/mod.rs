@@ -2,7 +2,9 @@
 
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, Fence, Task, TaskId};
-use kirosu_store::{ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail};
+use kirosu_store::{
+    ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail,
+};
 use kirosu_supervision::{ChildContext, supervised};
 use std::path::PathBuf;
 

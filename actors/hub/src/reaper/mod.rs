@@ -4,8 +4,8 @@
 //! then asks the writer to requeue what is due, in small batches.
 
 use crate::leases::lost;
-use crate::writer::Writer;
 use crate::tuning::Tuning;
+use crate::writer::Writer;
 use crate::writer::messages::{Answers, Caller, Shrink, Submit, TellDeadline};
 use actix::prelude::*;
 use kirosu_store::{Command, Outcome};

@@ -59,6 +59,11 @@ impl<N: Clone> Table<N> {
         }
     }
 
+    /// Another grace, for sessions that go away from now on.
+    pub fn set_grace(&mut self, grace_ms: i64) {
+        self.grace_ms = grace_ms;
+    }
+
     /// A session that held leases when the hub stopped: it is away, and has its grace.
     pub fn seed(&mut self, session: String, name: String, now_ms: i64) {
         let lost_at_ms = Some(now_ms + self.grace_ms);

@@ -72,6 +72,16 @@ pub struct TellLeases;
 #[rtype(result = "()")]
 pub struct TellDeadline;
 
+/// The rules have changed: they are read again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Tune;
+
+/// Gives free pages of the store back to the disk, in a step that takes milliseconds; answers whether there are more.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct Shrink;
+
 /// Answers owed to one caller. Dropped unanswered (the writer crashed), it says so: nobody waits for ever.
 pub struct Owed {
     caller: Caller,

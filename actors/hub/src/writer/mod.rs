@@ -9,12 +9,14 @@ use crate::bus::{Bus, Publish};
 use crate::leases::{Granted, Leases, LeasesChanged, Rebuild};
 use crate::measure::{Commits, Measured};
 use crate::reaper::{NextDeadline, Reaper};
+use crate::tuning::Tuning;
 use actix::prelude::*;
 use kirosu_protocol::{Error, ErrorCode, EventKind, Stats, Status, Task};
 use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::{
-    Answers, Caller, Drain, GetMetrics, GetStats, Owed, Submit, TellDeadline, TellLeases,
+    Answers, Caller, Drain, GetMetrics, GetStats, Owed, Shrink, Submit, TellDeadline, TellLeases,
+    Tune,
 };
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,11 +27,18 @@ use tokio::task::yield_now;
 /// Most commands of one commit, so that nobody's answer waits for a queue without end.
 const COMMANDS_A_COMMIT: usize = 4096;
 
+/// Free pages given back to the disk in one step: some milliseconds.
+const SHRINK_PAGES: u32 = 256;
+/// Free pages that stay for new tasks (of 4 KiB).
+const SPARE_PAGES: u32 = 1024;
+
 /// Everything a writer needs to start, again and again.
 #[derive(Clone)]
 pub struct WriterRecipe {
     /// How the store is opened; `now_ms` is set anew at each start.
     pub store: StoreOptions,
+    /// The rules that may have changed since.
+    pub(crate) tuning: Tuning,
     /// A store that was opened before the tree started, for the first incarnation.
     pub opened: Arc<Mutex<Option<Store>>>,
     /// Who is told of events.
@@ -53,7 +62,7 @@ impl WriterRecipe {
             Some(store) => Ok(store),
             None => Store::open(&StoreOptions {
                 now_ms,
-                ..self.store.clone()
+                ..self.tuning.get().of_store(&self.store)
             }),
         }
     }
@@ -457,6 +466,40 @@ impl Handler<Drain> for Writer {
             commands: unpark,
         });
         self.ask_flush(ctx);
+    }
+}
+
+impl Handler<Tune> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Tune, _: &mut Self::Context) {
+        let options = self.recipe.tuning.get().of_store(&self.recipe.store);
+        if let Some(store) = self.store.as_mut() {
+            store.tune(
+                options.retry_default,
+                options.retry_jitter,
+                options.strict_expiry,
+            );
+        }
+    }
+}
+
+impl Handler<Shrink> for Writer {
+    type Result = bool;
+
+    fn handle(&mut self, _: Shrink, _: &mut Self::Context) -> bool {
+        let shrunk = self
+            .store
+            .as_mut()
+            .map(|store| store.shrink(SHRINK_PAGES, SPARE_PAGES));
+        match shrunk {
+            Some(Ok(more)) => more,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "free pages could not be given back to the disk");
+                false
+            }
+            None => false,
+        }
     }
 }
 

@@ -1,0 +1,89 @@
+//! `backup`: a copy of the store into the hub's folder of backups.
+//!
+//! A client gives a plain file name at most: where the hub writes is for whoever configures it to say. One copy is made at
+//! a time, on a thread of its own; it goes on when its client leaves.
+
+use super::Connection;
+use super::slots::Tag;
+use crate::hub::Hub;
+use actix::prelude::*;
+use kirosu_protocol::verbs::backup::{BackupAnswer, BackupAsk};
+use kirosu_protocol::{Error, ErrorCode};
+use kirosu_store::BackupError;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+impl Connection {
+    pub(super) fn backup(&mut self, tag: Tag, ask: BackupAsk, ctx: &mut Context<Self>) {
+        if self.hub.backing_up().swap(true, Ordering::AcqRel) {
+            let message = "another backup is being made; try again when it has ended";
+            return self.refuse(tag, Error::new(ErrorCode::Busy, message));
+        }
+        // It takes its time: what this client asks meanwhile need not wait for it.
+        self.slots.park(tag, &mut self.out);
+        self.order.finished();
+        let name = ask
+            .name
+            .unwrap_or_else(|| name_of(self.child.clock().now_ms()));
+        let hub = self.hub.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let made = copy(&hub, name);
+            hub.backing_up().store(false, Ordering::Release);
+            made
+        });
+        ctx.spawn(made.into_actor(self).map(move |made, act, ctx| {
+            match made {
+                Ok(Ok(answer)) => act.answer(tag, &answer),
+                Ok(Err(error)) => act.refuse(tag, error),
+                Err(crashed) => {
+                    act.hub.backing_up().store(false, Ordering::Release);
+                    let message = format!("the backup failed: {crashed}; please report it");
+                    act.refuse(tag, Error::new(ErrorCode::Internal, message));
+                }
+            }
+            act.go_on(ctx);
+        }));
+    }
+}
+
+fn copy(hub: &Hub, name: String) -> Result<BackupAnswer, Error> {
+    let path = hub.options().backup_dir.join(&name);
+    let began = Instant::now();
+    let made = kirosu_store::backup(&hub.options().store_path, &path);
+    let seconds = began.elapsed().as_secs_f64();
+    match made {
+        Ok(bytes) => {
+            tracing::info!(path = %path.display(), bytes, seconds, "backup made");
+            Ok(BackupAnswer {
+                name,
+                path: path.display().to_string(),
+                bytes,
+                seconds: (seconds * 1000.0).round() / 1000.0,
+            })
+        }
+        Err(error @ BackupError::Exists(_)) => {
+            Err(Error::new(ErrorCode::WrongState, error.to_string()))
+        }
+        Err(error) => {
+            tracing::error!(%error, "no backup was made");
+            Err(Error::new(ErrorCode::Internal, error.to_string()))
+        }
+    }
+}
+
+/// `kirosu-20261122T173905Z.db`.
+fn name_of(now_ms: u64) -> String {
+    let now = UNIX_EPOCH + Duration::from_millis(now_ms);
+    let stamp = humantime::format_rfc3339_seconds(now).to_string();
+    format!("kirosu-{}.db", stamp.replace(['-', ':'], ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_without_a_name_is_named_after_its_second() {
+        assert_eq!(name_of(1_700_000_000_999), "kirosu-20231114T221320Z.db");
+    }
+}
