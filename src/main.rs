@@ -2,6 +2,7 @@
 
 mod boot;
 mod cli;
+mod console;
 mod demo;
 mod notify;
 mod options;

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::globals::Globals;
 use super::show::Screen;
 use kirosu_config::{Loaded, Origin};
-use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::client::{CallError, Client, ClientOptions, Delays, Endpoint, State};
 use kirosu_protocol::{Limits, Verb};
 use kirosu_supervision::BackoffPolicy;
 use std::sync::Arc;
@@ -25,6 +25,22 @@ pub struct Context {
 impl Context {
     /// Connects to the hub that the settings name.
     pub async fn connect(&self) -> Result<Hub, Failure> {
+        let delays: Delays = Arc::new(|| Box::new(BackoffPolicy::default().delays()));
+        let (endpoint, options) = self.address(delays)?;
+        Ok(self.over(Client::connect(endpoint, options).await?))
+    }
+
+    /// What works with a client of one's own.
+    pub fn over(&self, client: Client) -> Hub {
+        Hub {
+            client,
+            screen: self.screen,
+            away: Arc::default(),
+        }
+    }
+
+    /// Where the hub is, and how to speak to it.
+    pub fn address(&self, delays: Delays) -> Result<(Endpoint, ClientOptions), Failure> {
         let loaded = self.globals.for_client()?;
         for warning in &loaded.warnings {
             self.screen.note(&format!("kirosu: {warning}"))?;
@@ -37,15 +53,10 @@ impl Context {
                 .key
                 .as_ref()
                 .map(|key| key.expose().to_owned()),
-            delays: Arc::new(|| Box::new(BackoffPolicy::default().delays())),
+            delays,
             ..ClientOptions::default()
         };
-        let client = Client::connect(endpoint, options).await?;
-        Ok(Hub {
-            client,
-            screen: self.screen,
-            away: Arc::default(),
-        })
+        Ok((endpoint, options))
     }
 }
 

@@ -14,12 +14,6 @@ pub struct Anything {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// The terminal dashboard
-    #[command(hide = true)]
-    Dashboard(Anything),
-    /// The MCP server
-    #[command(hide = true)]
-    Mcp(Anything),
     /// Suggests a persona for a task
     #[command(hide = true)]
     Suggest(Anything),
@@ -35,14 +29,6 @@ impl Verb {
     /// Says that it is not there yet, and what is.
     pub fn run(&self) -> Result<u8, Failure> {
         let (name, instead) = match self {
-            Verb::Dashboard(_) => (
-                "dashboard",
-                "`kirosu status`, `kirosu tree` and `kirosu watch` show the same",
-            ),
-            Verb::Mcp(_) => (
-                "mcp",
-                "the hub's own protocol is one JSON object a line, over TCP",
-            ),
             Verb::Suggest(_) => (
                 "suggest",
                 "`kirosu enqueue --system` takes any system prompt",

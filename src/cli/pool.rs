@@ -76,6 +76,11 @@ fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), Failure> {
         return screen
             .note("this hub has no pools; agents of other processes are under `kirosu agents`");
     }
+    table(pools).print(screen)
+}
+
+/// The pools, a row each.
+pub(crate) fn table(pools: &[PoolInfo]) -> Table {
     let mut table = Table::new([
         Column::text("NAME"),
         Column::text("STATE"),
@@ -100,5 +105,5 @@ fn show(pools: &[PoolInfo], screen: &Screen) -> Result<(), Failure> {
             Cell::new(pool.note.as_deref().unwrap_or_default()),
         ]);
     }
-    table.print(screen)
+    table
 }

@@ -22,6 +22,11 @@ impl Sheet {
         self
     }
 
+    /// The facts, name and value.
+    pub fn facts(&self) -> &[(&'static str, String)] {
+        &self.0
+    }
+
     /// Prints it.
     pub fn print(&self, screen: &Screen) -> Result<(), Failure> {
         let wide = self

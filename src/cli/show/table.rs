@@ -142,6 +142,20 @@ impl Table {
     }
 
     fn aligned(&self, room: usize, colour: bool) -> String {
+        let mut text = String::new();
+        for pieces in self.lines(room) {
+            let start = text.len();
+            for (piece, paint) in pieces {
+                text.push_str(&paint.on(&piece, colour));
+            }
+            text.truncate(start + text[start..].trim_end().len());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Its heading and rows for so many columns: the pieces of each line, blanks between them included.
+    pub fn lines(&self, room: usize) -> Vec<Vec<(String, Paint)>> {
         let texts: Vec<Vec<String>> = self
             .rows
             .iter()
@@ -153,15 +167,15 @@ impl Table {
             .iter()
             .map(at)
             .map(|at| (self.columns[at].name, Paint::Dim));
-        let mut text = self.line(&places, heads, colour);
+        let mut lines = vec![self.line(&places, heads)];
         for (row, cells) in texts.iter().zip(&self.rows) {
             let cells = places
                 .iter()
                 .map(at)
                 .map(|at| (row[at].as_str(), cells[at].paint));
-            text.push_str(&self.line(&places, cells, colour));
+            lines.push(self.line(&places, cells));
         }
-        text
+        lines
     }
 
     /// The columns that tell something, each as wide as its widest cell.
@@ -186,9 +200,8 @@ impl Table {
         &self,
         places: &[Place],
         cells: impl Iterator<Item = (&'a str, Paint)>,
-        colour: bool,
-    ) -> String {
-        let mut line = String::new();
+    ) -> Vec<(String, Paint)> {
+        let mut line = Vec::new();
         let mut pending = 0;
         for ((text, paint), place) in cells.zip(places) {
             let (column, wide) = (&self.columns[place.column], place.width);
@@ -198,13 +211,10 @@ impl Table {
             };
             let pad = wide.saturating_sub(width(&text));
             let (before, after) = if column.right { (pad, 0) } else { (0, pad) };
-            line.push_str(&" ".repeat(pending + before));
-            line.push_str(&paint.on(&text, colour));
+            line.push((" ".repeat(pending + before), Paint::Plain));
+            line.push((text, paint));
             pending = after + GAP;
         }
-        let end = line.trim_end().len();
-        line.truncate(end);
-        line.push('\n');
         line
     }
 }

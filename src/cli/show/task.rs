@@ -104,6 +104,15 @@ pub fn ending(task: &Task, screen: &Screen) -> String {
 
 /// The counters in one line: those that always matter, and the others while they count something.
 pub fn counters(stats: &Stats, screen: &Screen) -> String {
+    let parts = counted(stats).into_iter();
+    parts
+        .map(|(text, paint)| screen.paint(paint, &text))
+        .collect::<Vec<_>>()
+        .join(" · ")
+}
+
+/// The counters worth telling, each with its paint.
+pub fn counted(stats: &Stats) -> Vec<(String, Paint)> {
     let always = [
         (Status::Queued, stats.queued, true),
         (Status::Leased, stats.leased, true),
@@ -122,11 +131,7 @@ pub fn counters(stats: &Stats, screen: &Screen) -> String {
         } else {
             Paint::Dim
         };
-        (always || n > 0).then(|| screen.paint(paint, &text))
+        (always || n > 0).then_some((text, paint))
     };
-    always
-        .into_iter()
-        .filter_map(part)
-        .collect::<Vec<_>>()
-        .join(" · ")
+    always.into_iter().filter_map(part).collect()
 }

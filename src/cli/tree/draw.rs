@@ -18,6 +18,18 @@ struct Line<'a> {
 
 /// Draws the tree as deep and as complete as the flags say.
 pub fn draw(root: &TreeNode, args: &Args, screen: &Screen) -> String {
+    let room = screen.width.unwrap_or(usize::MAX);
+    let line = |pieces: Vec<(String, Paint)>| {
+        let painted = pieces
+            .iter()
+            .map(|(text, paint)| screen.paint(*paint, text));
+        format!("{}\n", painted.collect::<String>().trim_end())
+    };
+    pieces(root, args, room).into_iter().map(line).collect()
+}
+
+/// The drawing for so many columns: the pieces of each line.
+pub fn pieces(root: &TreeNode, args: &Args, room: usize) -> Vec<Vec<(String, Paint)>> {
     let mut lines = Vec::new();
     lines.push(Line {
         branch: String::new(),
@@ -41,25 +53,26 @@ pub fn draw(root: &TreeNode, args: &Args, screen: &Screen) -> String {
     lines
         .iter()
         .map(|line| {
-            let branch = screen.paint(Paint::Dim, &line.branch);
+            let branch = (line.branch.clone(), Paint::Dim);
             let Some(node) = line.node else {
-                return format!("{branch}{}\n", screen.paint(Paint::Dim, &line.name));
+                return vec![branch, (line.name.clone(), Paint::Dim)];
             };
             let name = match node.kind.as_str() {
-                "supervisor" => screen.paint(Paint::Bold, &line.name),
-                _ => line.name.clone(),
+                "supervisor" => Paint::Bold,
+                _ => Paint::Plain,
             };
             let pad = " ".repeat(named - wide(line) + 2);
-            let state = screen.paint(Paint::of_state(&node.state), &node.state);
             let gap = " ".repeat(states - node.state.len() + 2);
-            let room = screen.width.unwrap_or(usize::MAX);
             let room = room.saturating_sub(named + 2 + states + 2).max(16);
             let told = text::fit(&text::one_line(&facts(node)), room);
-            let drawn = format!(
-                "{branch}{name}{pad}{state}{gap}{}",
-                screen.paint(facts_paint(node), &told)
-            );
-            format!("{}\n", drawn.trim_end())
+            vec![
+                branch,
+                (line.name.clone(), name),
+                (pad, Paint::Plain),
+                (node.state.clone(), Paint::of_state(&node.state)),
+                (gap, Paint::Plain),
+                (told, facts_paint(node)),
+            ]
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! `kirosu tree`: the supervision tree, live.
 
-mod draw;
+pub(crate) mod draw;
 
 use super::connect::Context;
 use super::failure::Failure;
@@ -19,10 +19,10 @@ Examples:
 pub struct Args {
     /// Levels below the root
     #[arg(long, value_name = "NUMBER")]
-    depth: Option<usize>,
+    pub(crate) depth: Option<usize>,
     /// Leaves nobody out, however many there are
     #[arg(long)]
-    all: bool,
+    pub(crate) all: bool,
 }
 
 /// Draws it.

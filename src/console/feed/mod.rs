@@ -1,0 +1,329 @@
+//! What keeps the model up to date: tasks in the background that listen to the hub and ask it.
+//!
+//! # Theory of operation
+//!
+//! Nothing is polled. One connection carries a `watch` of everything but output; each event marks the topics (list, one
+//! task, agents, tree) that it may have changed, and a keeper for each topic asks the hub anew when its mark is set and
+//! the topic is on the screen. A keeper rests after each answer, longer after a slow one: however much happens, a topic
+//! is asked for a few times a second, and the last change is always seen. A key that wants something else ends the rest.
+//!
+//! The link's task tells how the connection stands, and marks everything when it stands again. The output of the task
+//! that is looked at has a connection of its own.
+
+pub mod fetch;
+mod link;
+pub mod output;
+
+use super::model::{Act, View};
+use super::news::{News, Want};
+use crate::cli::connect::{Context, Hub};
+use crate::cli::each::actor;
+use crate::cli::events::{Events, Heard};
+use crate::cli::failure::Failure;
+use crate::cli::globals::Globals;
+use crate::cli::show::Screen;
+use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
+use kirosu_protocol::{Event, EventKind, TaskId};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep};
+
+/// Events of before that are shown at the start.
+const HISTORY: u64 = 300;
+/// News that may wait to be taken in; more wait at the hub.
+const QUEUE: usize = 256;
+/// Before a watch that ended is begun again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What the feed tells.
+#[derive(Debug)]
+pub enum Told {
+    /// For the model.
+    News(News),
+    /// It cannot go on.
+    Failed(Failure),
+}
+
+/// How to reach the hub, and whom to tell.
+#[derive(Clone)]
+pub struct Line {
+    context: Arc<Context>,
+    endpoint: Endpoint,
+    options: ClientOptions,
+    news: mpsc::Sender<Told>,
+}
+
+impl Line {
+    /// One more connection; its pauses are told nobody.
+    fn another(&self) -> Hub {
+        let options = ClientOptions {
+            delays: link::delays().0,
+            ..self.options.clone()
+        };
+        self.over(options)
+    }
+
+    fn over(&self, options: ClientOptions) -> Hub {
+        self.context
+            .over(Client::start(self.endpoint.clone(), options))
+    }
+
+    async fn tell(&self, told: Told) {
+        // Nobody listens any more when the dashboard ends.
+        let _ = self.news.send(told).await;
+    }
+
+    /// Waits until the connection stands.
+    async fn stands(&self, hub: &Hub) {
+        let mut state = hub.client.state();
+        let stands = |state: &State| matches!(state, State::Connected(_));
+        if state.wait_for(stands).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The running feed; dropped, it ends with the runtime.
+pub struct Feed {
+    /// What it tells.
+    pub news: mpsc::Receiver<Told>,
+    want: watch::Sender<Want>,
+    hub: Hub,
+    line: Line,
+}
+
+impl Feed {
+    /// Starts to listen; the hub may come later.
+    pub fn start(globals: &Globals, want: Want) -> Result<Feed, Failure> {
+        // What it has to tell of the connection stands on the screen, not in between.
+        let screen = Screen {
+            quiet: true,
+            ..Screen::default()
+        };
+        let context = Context {
+            globals: globals.clone(),
+            screen,
+        };
+        let (delays, again) = link::delays();
+        let (endpoint, options) = context.address(delays)?;
+        let (told, news) = mpsc::channel(QUEUE);
+        let line = Line {
+            context: Arc::new(context),
+            endpoint,
+            options,
+            news: told,
+        };
+        let hub = line.over(line.options.clone());
+        let (want, wanted) = watch::channel(want);
+        let topics = Arc::new(Topics::default());
+        tokio::spawn(link::run(line.clone(), hub.clone(), again, topics.clone()));
+        tokio::spawn(listen(
+            line.clone(),
+            hub.clone(),
+            topics.clone(),
+            wanted.clone(),
+        ));
+        tokio::spawn(output::run(line.clone(), wanted.clone()));
+        keep(&line, &hub, &topics, &wanted);
+        Ok(Feed {
+            news,
+            want,
+            hub,
+            line,
+        })
+    }
+
+    /// The hub's address, for people.
+    pub fn endpoint(&self) -> &str {
+        self.hub.client.endpoint()
+    }
+
+    /// Something else is on the screen.
+    pub fn want(&self, want: Want) {
+        self.want.send_if_modified(|now| {
+            let other = *now != want;
+            *now = want;
+            other
+        });
+    }
+
+    /// Asks the hub for an action; what came of it is told.
+    pub fn act(&self, act: Act, task_id: TaskId) {
+        let (client, line) = (self.hub.client.clone(), self.line.clone());
+        tokio::spawn(async move {
+            let news = fetch::act(&client, act, task_id, actor(&None)).await;
+            line.tell(Told::News(news)).await;
+        });
+    }
+}
+
+/// What may have changed.
+#[derive(Debug, Default)]
+struct Topics {
+    tasks: Topic,
+    task: Topic,
+    agents: Topic,
+    tree: Topic,
+}
+
+/// One mark.
+#[derive(Debug, Default)]
+struct Topic {
+    /// It may have changed.
+    changed: Notify,
+    /// Something else is wanted of it: now.
+    wanted: Notify,
+}
+
+impl Topics {
+    fn all(&self) -> [&Topic; 4] {
+        [&self.tasks, &self.task, &self.agents, &self.tree]
+    }
+
+    /// Anything may have changed.
+    fn mark_all(&self) {
+        self.all()
+            .iter()
+            .for_each(|topic| topic.changed.notify_one());
+    }
+
+    /// Marks what an event may have changed; `task` is the chosen one.
+    fn mark(&self, event: &Event, task: Option<TaskId>) {
+        let chosen = |id: &TaskId| Some(*id) == task;
+        match &event.what {
+            EventKind::Task { task_id, .. } => {
+                if chosen(task_id) {
+                    self.task.changed.notify_one();
+                }
+                for topic in [&self.tasks, &self.agents, &self.tree] {
+                    topic.changed.notify_one();
+                }
+            }
+            EventKind::Progress { task_id, .. } if chosen(task_id) => {
+                self.task.changed.notify_one()
+            }
+            EventKind::Progress { .. } | EventKind::Output { .. } => {}
+            _ => self.mark_all(),
+        }
+    }
+}
+
+/// Listens to the hub, for ever.
+async fn listen(line: Line, hub: Hub, topics: Arc<Topics>, want: watch::Receiver<Want>) {
+    let mut history = HISTORY;
+    while !line.news.is_closed() {
+        line.stands(&hub).await;
+        // The link tells of a broken connection.
+        let _ = listen_once(&line, &hub, &topics, &want, history).await;
+        history = 0;
+        sleep(PAUSE).await;
+    }
+}
+
+async fn listen_once(
+    line: &Line,
+    hub: &Hub,
+    topics: &Topics,
+    want: &watch::Receiver<Want>,
+    history: u64,
+) -> Result<(), Failure> {
+    let mut events = Events::start(hub, since(hub, history).await?).await?;
+    topics.mark_all();
+    loop {
+        match events.next().await? {
+            Heard::Missed => topics.mark_all(),
+            Heard::Event(event) => {
+                topics.mark(&event, want.borrow().task);
+                line.tell(Told::News(News::Event(event))).await;
+            }
+        }
+    }
+}
+
+/// A watch of everything but output, from so many events ago on.
+pub async fn since(hub: &Hub, history: u64) -> Result<WatchAsk, Failure> {
+    // A watch that hears nearly nothing says which number is the newest.
+    let ask = |kinds: &[&str], since| WatchAsk {
+        since,
+        kinds: kinds.iter().map(ToString::to_string).collect(),
+        ..WatchAsk::default()
+    };
+    let newest = hub.insist(&ask(&["hub"], None)).await?.seq;
+    let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| *kind != "output").collect();
+    Ok(ask(&kinds, Some(newest.saturating_sub(history))))
+}
+
+/// Starts the keepers.
+fn keep(line: &Line, hub: &Hub, topics: &Arc<Topics>, want: &watch::Receiver<Want>) {
+    let millis = Duration::from_millis;
+    macro_rules! keeper {
+        ($topic:ident, $rest:expr) => {
+            let (line, client) = (line.clone(), hub.client.clone());
+            let (topics, want) = (topics.clone(), want.clone());
+            tokio::spawn(async move {
+                let ask = || async {
+                    let now = want.borrow().clone();
+                    let outcome = fetch::$topic(&client, &now).await;
+                    answered(&line, &now, outcome).await;
+                };
+                keeper(&topics.$topic, $rest, ask).await;
+            });
+        };
+    }
+    keeper!(tasks, millis(100));
+    keeper!(task, millis(50));
+    keeper!(agents, millis(200));
+    keeper!(tree, millis(500));
+    let (topics, mut want) = (topics.clone(), want.clone());
+    tokio::spawn(async move {
+        while want.changed().await.is_ok() {
+            topics
+                .all()
+                .iter()
+                .for_each(|topic| topic.wanted.notify_one());
+        }
+    });
+}
+
+/// Asks when there is something new, and rests.
+async fn keeper<F: Future<Output = ()>>(topic: &Topic, rest: Duration, ask: impl Fn() -> F) {
+    let mut now = false;
+    loop {
+        if !now {
+            tokio::select! {
+                () = topic.changed.notified() => {}
+                () = topic.wanted.notified() => {}
+            }
+        }
+        let begun = Instant::now();
+        now = tokio::select! {
+            () = ask() => false,
+            () = topic.wanted.notified() => true,
+        };
+        if !now {
+            now = tokio::select! {
+                () = sleep(rest.max(begun.elapsed() * 4)) => false,
+                () = topic.wanted.notified() => true,
+            };
+        }
+    }
+}
+
+async fn answered(line: &Line, want: &Want, outcome: Result<Vec<News>, CallError>) {
+    match outcome {
+        Ok(news) => {
+            for news in news {
+                line.tell(Told::News(news)).await;
+            }
+        }
+        Err(why @ (CallError::Refused(_) | CallError::BadAnswer { .. })) => {
+            let task = want.task.filter(|_| want.view == View::Task).unwrap_or(0);
+            let news = News::Trouble(want.view, task, why.to_string());
+            line.tell(Told::News(news)).await;
+        }
+        // The link tells of a broken connection, and everything is asked for again when it stands.
+        Err(_) => {}
+    }
+}

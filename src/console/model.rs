@@ -1,0 +1,326 @@
+//! Everything that is on the screen, as one value: what came from the hub, and where the eye is.
+//!
+//! Nothing here waits or looks at a clock: time comes in with [`Model::pass`], news with [`Model::hear`].
+
+use super::clean::one_line;
+use super::list::Cursor;
+use super::news::{Link, News, Output, Want};
+use super::query::Query;
+use super::rate::Rate;
+use super::tasks::Tasks;
+use super::transcript::Transcript;
+use super::views;
+use crate::cli::show::paint::Paint;
+use crate::cli::watch::told;
+use kirosu_protocol::verbs::agents::AgentInfo;
+use kirosu_protocol::verbs::get::GetAnswer;
+use kirosu_protocol::verbs::pools::PoolInfo;
+use kirosu_protocol::verbs::tree::TreeNode;
+use kirosu_protocol::{Event, EventKind, Fence, Stats, TaskId};
+use std::collections::VecDeque;
+
+/// Events kept.
+const EVENTS: usize = 2000;
+/// Seconds for which a message stays.
+const MESSAGE: f64 = 6.0;
+
+/// One screen of the dashboard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum View {
+    /// The list of tasks.
+    #[default]
+    Tasks,
+    /// One task.
+    Task,
+    /// Pools and agents.
+    Agents,
+    /// The supervision tree.
+    Tree,
+    /// What happened.
+    Events,
+}
+
+impl View {
+    /// All, in the order of their keys.
+    pub const ALL: [View; 5] = [
+        View::Tasks,
+        View::Task,
+        View::Agents,
+        View::Tree,
+        View::Events,
+    ];
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            View::Tasks => "Tasks",
+            View::Task => "Task",
+            View::Agents => "Agents",
+            View::Tree => "Tree",
+            View::Events => "Events",
+        }
+    }
+}
+
+/// The task that is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct TaskPane {
+    /// Its number.
+    pub id: TaskId,
+    /// What the hub knows of it.
+    pub answer: Option<Box<GetAnswer>>,
+    /// Why there is nothing to show.
+    pub trouble: Option<String>,
+    /// The attempt whose output this is; 0: none.
+    pub fence: Fence,
+    /// What that attempt printed.
+    pub output: Transcript,
+    /// Whether the hub cut it.
+    pub cut: bool,
+    /// The first row shown; counted from the end when `follows`.
+    pub top: usize,
+    /// Whether the newest output stays in sight.
+    pub follows: bool,
+    /// Rows in all, and rows on the screen, when it was drawn last.
+    pub rows: (usize, usize),
+}
+
+/// What a person can do to a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Lets it run, or answers it.
+    Approve,
+    /// Lets it fail.
+    Reject,
+    /// Ends it.
+    Cancel,
+    /// Queues it again.
+    Retry,
+}
+
+/// A question that waits for `y` or `n`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Confirm {
+    /// What is going to be done.
+    pub act: Act,
+    /// To which task.
+    pub task_id: TaskId,
+    /// What is known of it.
+    pub about: String,
+}
+
+/// A sentence at the foot of the screen.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The sentence.
+    pub text: String,
+    /// Good or bad.
+    pub paint: Paint,
+    /// Unix seconds at which it goes.
+    pub until: f64,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// Unix seconds.
+    pub now: f64,
+    /// Columns and lines of the screen.
+    pub size: (u16, u16),
+    /// Where the hub is.
+    pub hub: String,
+    /// How the connection stands.
+    pub link: Link,
+    /// The present screen.
+    pub view: View,
+    /// The counters.
+    pub stats: Option<Stats>,
+    /// Completions by the second.
+    pub rate: Rate,
+    /// The list of tasks.
+    pub tasks: Tasks,
+    /// The chosen task.
+    pub task: Option<TaskPane>,
+    /// Pools, once known.
+    pub pools: Option<Vec<PoolInfo>>,
+    /// Agents, once known.
+    pub agents: Option<Vec<AgentInfo>>,
+    /// The tree, once known, and when it was read.
+    pub tree: Option<(TreeNode, f64)>,
+    /// Newest first.
+    pub events: VecDeque<Event>,
+    /// The eye on agents, tree and events.
+    pub cursors: [Cursor; 5],
+    /// The filter of each screen, as typed.
+    pub filters: [String; 5],
+    /// The filter that is being typed.
+    pub typing: Option<String>,
+    /// What waits for `y` or `n`.
+    pub confirm: Option<Confirm>,
+    /// What is told at the foot.
+    pub message: Option<Message>,
+    /// Whether the keys are shown.
+    pub help: bool,
+}
+
+impl Model {
+    /// An empty dashboard of a screen's size.
+    pub fn new(hub: &str, view: View, size: (u16, u16), now: f64) -> Model {
+        let mut model = Model {
+            now,
+            hub: one_line(hub, 200),
+            view,
+            ..Model::default()
+        };
+        model.resize(size);
+        model
+    }
+
+    /// The screen has another size.
+    pub fn resize(&mut self, size: (u16, u16)) {
+        self.size = size;
+        self.tasks.resize(views::list_height(self, View::Tasks));
+    }
+
+    /// Time passes.
+    pub fn pass(&mut self, now: f64) {
+        self.now = now;
+        self.rate.pass(now);
+        self.message.take_if(|message| message.until <= now);
+    }
+
+    /// Says something at the foot of the screen.
+    pub fn say(&mut self, text: impl Into<String>, paint: Paint) {
+        self.message = Some(Message {
+            text: text.into(),
+            paint,
+            until: self.now + MESSAGE,
+        });
+    }
+
+    /// The filter of the present screen.
+    pub fn filter(&self) -> &str {
+        &self.filters[self.view as usize]
+    }
+
+    /// What has to be fetched for what is on the screen.
+    pub fn want(&self) -> Want {
+        Want {
+            view: self.view,
+            page: self.tasks.ask.clone(),
+            task: self.task.as_ref().map(|pane| pane.id),
+        }
+    }
+
+    /// Looks at one task.
+    pub fn open(&mut self, id: TaskId) {
+        if self.task.as_ref().is_none_or(|pane| pane.id != id) {
+            self.task = Some(TaskPane {
+                id,
+                follows: true,
+                ..TaskPane::default()
+            });
+        }
+        self.view = View::Task;
+    }
+
+    /// Takes in what the hub said.
+    pub fn hear(&mut self, news: News) {
+        match news {
+            News::Link(link) => {
+                if !matches!(link, Link::Up { .. }) {
+                    self.rate.forget_counter();
+                }
+                self.link = link;
+            }
+            News::Event(event) => {
+                self.events.push_front(event);
+                self.events.truncate(EVENTS);
+                self.keep_event();
+            }
+            News::Page(ask, page, stats) => {
+                let height = views::list_height(self, View::Tasks);
+                self.tasks.arrive(&ask, page, height);
+                self.count(stats);
+            }
+            News::Stats(stats) => self.count(stats),
+            News::Task(answer) => self.task_came(answer),
+            News::Output(id, output) => self.printed(id, output),
+            News::Agents(agents) => self.agents = Some(agents),
+            News::Pools(pools) => self.pools = Some(pools),
+            News::Tree(tree) => self.tree = Some((tree, self.now)),
+            News::Trouble(View::Task, id, why) => {
+                if let Some(pane) = self.task.as_mut().filter(|pane| pane.id == id) {
+                    pane.trouble = Some(why);
+                }
+            }
+            News::Trouble(_, _, why) => self.say(why, Paint::Bad),
+            News::Acted(Ok(text)) => self.say(text, Paint::Good),
+            News::Acted(Err(text)) => self.say(text, Paint::Bad),
+        }
+    }
+
+    fn count(&mut self, stats: Stats) {
+        self.rate.count(stats.done, self.now);
+        self.stats = Some(stats);
+    }
+
+    /// A new event at the top moves the others: who has gone down stays with the one that is chosen.
+    fn keep_event(&mut self) {
+        let shows = Query::words(&self.filters[View::Events as usize]);
+        let newest = self.events.front();
+        let cursor = &mut self.cursors[View::Events as usize];
+        if cursor.at > 0 && newest.is_some_and(|event| shown(event, &shows)) {
+            cursor.at += 1;
+            cursor.top += 1;
+        }
+    }
+
+    fn task_came(&mut self, answer: Box<GetAnswer>) {
+        let Some(pane) = self
+            .task
+            .as_mut()
+            .filter(|pane| pane.id == answer.task.task_id)
+        else {
+            return;
+        };
+        // A task that has ended is read from its beginning.
+        if pane.answer.is_none() && answer.task.status.is_final() {
+            pane.follows = false;
+            pane.top = 0;
+        }
+        pane.trouble = None;
+        pane.answer = Some(answer);
+    }
+
+    fn printed(&mut self, id: TaskId, output: Output) {
+        let Some(pane) = self.task.as_mut().filter(|pane| pane.id == id) else {
+            return;
+        };
+        match output {
+            Output::Whole { fence, text, cut } => {
+                pane.fence = fence;
+                pane.cut = cut;
+                pane.output = Transcript::default();
+                pane.output.push(&text);
+            }
+            Output::More(text) => pane.output.push(&text),
+        }
+    }
+}
+
+/// Whether an event passes a filter.
+pub fn shown(event: &Event, filter: &Query) -> bool {
+    let (subject, _, text) = told(&event.what);
+    filter.found_in([subject.as_str(), text.as_str()].into_iter())
+}
+
+/// The task that an event is about.
+pub fn task_of(event: &Event) -> Option<TaskId> {
+    match &event.what {
+        EventKind::Task { task_id, .. }
+        | EventKind::Progress { task_id, .. }
+        | EventKind::Output { task_id, .. } => Some(*task_id),
+        _ => None,
+    }
+}

@@ -1,0 +1,56 @@
+//! Screen 5: what happened, newest first.
+
+use super::canvas::Canvas;
+use super::nothing;
+use crate::cli::show::paint::Paint;
+use crate::cli::show::{text, time};
+use crate::cli::watch::told;
+use crate::console::model::{self, Model, View};
+use crate::console::query::Query;
+use kirosu_protocol::Event;
+
+/// Columns of whom it is about.
+const SUBJECT: usize = 24;
+
+/// Draws it.
+pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    let events = shown(model);
+    if events.is_empty() {
+        return nothing(model, canvas, true, "nothing has happened yet");
+    }
+    let wide = if canvas.width() >= 120 {
+        2 * SUBJECT
+    } else {
+        SUBJECT
+    };
+    canvas.line(1, 0, "TIME (UTC)", Paint::Dim);
+    canvas.line(15, 0, "WHO", Paint::Dim);
+    canvas.line(16 + wide, 0, "WHAT", Paint::Dim);
+    let mut cursor = model.cursors[View::Events as usize];
+    cursor.fit(events.len(), canvas.height() - 1);
+    let lines = events.iter().skip(cursor.top).take(canvas.height() - 1);
+    for (at, event) in lines.enumerate() {
+        let (subject, paint, what) = told(&event.what);
+        let stamp = time::stamp(event.time);
+        canvas.line(1, at + 1, stamp.get(11..23).unwrap_or_default(), Paint::Dim);
+        canvas.text(15, at + 1, &subject, Paint::Plain, wide);
+        canvas.line(16 + wide, at + 1, &text::one_line(&what), paint);
+        if cursor.top + at == cursor.at {
+            canvas.choose(at + 1);
+        }
+    }
+}
+
+/// The events that pass the filter.
+pub fn shown(model: &Model) -> Vec<&Event> {
+    let query = Query::words(&model.filters[View::Events as usize]);
+    let passes = |event: &&Event| query.is_empty() || model::shown(event, &query);
+    model.events.iter().filter(passes).collect()
+}
+
+/// The chosen event.
+pub fn chosen(model: &Model) -> Option<&Event> {
+    shown(model)
+        .get(model.cursors[View::Events as usize].at)
+        .copied()
+}

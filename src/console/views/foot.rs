@@ -1,0 +1,76 @@
+//! The line below every screen.
+
+use super::canvas::Canvas;
+use crate::cli::show::paint::Paint;
+use crate::console::model::{Model, View};
+use ratatui::style::{Modifier, Style};
+
+/// Draws what is being typed, what was told, or the keys.
+pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    if let Some(typed) = &model.typing {
+        return typing(typed, canvas);
+    }
+    if let Some(message) = &model.message {
+        canvas.line(1, 0, &message.text, message.paint);
+        return;
+    }
+    let mut x = 1;
+    if !model.filter().is_empty() {
+        let text = format!("/{} ", model.filter());
+        x = canvas.text(x, 0, &text, Paint::Attention, canvas.width() / 2) + 1;
+    }
+    let keys: &[(&str, &str)] = match model.view {
+        View::Tasks => &[
+            ("Enter", "open"),
+            ("/", "filter"),
+            ("a", "approve"),
+            ("r", "reject"),
+            ("c", "cancel"),
+            ("R", "retry"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        View::Task => &[
+            ("Esc", "back"),
+            ("G", "follow"),
+            ("a", "approve"),
+            ("r", "reject"),
+            ("c", "cancel"),
+            ("R", "retry"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        View::Tree => &[
+            ("/", "filter"),
+            ("Tab", "next screen"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+        View::Agents | View::Events => &[
+            ("Enter", "open its task"),
+            ("/", "filter"),
+            ("Tab", "next screen"),
+            ("?", "help"),
+            ("q", "quit"),
+        ],
+    };
+    for (key, what) in keys {
+        x = canvas.line(x, 0, key, Paint::Bold) + 1;
+        x = canvas.line(x, 0, what, Paint::Dim) + 2;
+    }
+}
+
+fn typing(typed: &str, canvas: &mut Canvas<'_>) {
+    let x = canvas.line(1, 0, "filter: ", Paint::Bold);
+    // Of a long filter its end is seen, where it is typed.
+    let room = canvas.width().saturating_sub(x + 2);
+    let skipped = typed.chars().count().saturating_sub(room);
+    let end: String = typed.chars().skip(skipped).collect();
+    let x = canvas.line(x, 0, &end, Paint::Plain);
+    let cursor = (canvas.area.x + x as u16, canvas.area.y);
+    if let Some(cell) = canvas.frame.cell_mut(cursor) {
+        cell.set_style(Style::new().add_modifier(Modifier::REVERSED));
+    }
+    let hint = "Enter keeps it, Esc leaves it; words, status:failed, queue:x, type:x";
+    canvas.line(x + 3, 0, hint, Paint::Dim);
+}

@@ -1,0 +1,75 @@
+//! The two lines above every screen.
+
+use super::canvas::Canvas;
+use crate::cli::show::paint::Paint;
+use crate::cli::show::task::counted;
+use crate::cli::show::text::width;
+use crate::console::model::{Model, View};
+use crate::console::news::Link;
+use ratatui::style::{Modifier, Style};
+
+/// Draws them.
+pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    let end = names(model, canvas);
+    let (state, paint) = state(model);
+    let long = format!("{} {state} ", model.hub);
+    let told = match end + width(&long) < canvas.width() {
+        true => long,
+        false => format!("{state} "),
+    };
+    let x = canvas.width().saturating_sub(width(&told)).max(end + 1);
+    let hub = told.len() - state.len() - 1;
+    let x = canvas.line(x, 0, &told[..hub], Paint::Dim);
+    canvas.line(x, 0, state, paint);
+    match &model.link {
+        Link::Away { why, again } => {
+            let again = again.map_or(0.0, |at| (at - model.now).ceil().max(0.0));
+            let text = format!(" no connection, trying again in {again} s: {why}");
+            canvas.line(0, 1, &text, Paint::Attention);
+        }
+        _ => counters(model, canvas),
+    }
+}
+
+/// The screens' names, the present one marked; the column behind them.
+fn names(model: &Model, canvas: &mut Canvas<'_>) -> usize {
+    let mut x = canvas.line(1, 0, "kirosu", Paint::Bold) + 1;
+    for (at, view) in View::ALL.into_iter().enumerate() {
+        let name = format!(" {} {} ", at + 1, view.name());
+        let begin = x;
+        x = canvas.line(x, 0, &name, Paint::Plain);
+        if view == model.view {
+            let mut name = canvas.area;
+            (name.x, name.width, name.height) = (begin as u16, (x - begin) as u16, 1);
+            let style = Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD);
+            canvas.frame.set_style(name, style);
+        }
+    }
+    x
+}
+
+fn state(model: &Model) -> (&'static str, Paint) {
+    match model.link {
+        Link::Up { .. } => ("live", Paint::Good),
+        Link::Connecting => ("connecting", Paint::Busy),
+        Link::Away { .. } => ("away", Paint::Attention),
+    }
+}
+
+fn counters(model: &Model, canvas: &mut Canvas<'_>) {
+    let Some(stats) = &model.stats else { return };
+    let mut x = 1;
+    for (text, paint) in counted(stats) {
+        if x > 1 {
+            x = canvas.line(x, 1, " · ", Paint::Dim);
+        }
+        x = canvas.line(x, 1, &text, paint);
+    }
+    if !stats.paused.is_empty() {
+        let paused = match stats.paused.iter().any(|queue| queue == "*") {
+            true => "all queues".to_owned(),
+            false => stats.paused.join(", "),
+        };
+        canvas.line(x, 1, &format!(" · paused: {paused}"), Paint::Attention);
+    }
+}

@@ -1,0 +1,108 @@
+//! The screens: each a function from the model to a part of the frame.
+//!
+//! Two lines stand above every screen (which one it is and how the connection stands; the counters), one below (a
+//! question, a message, or the keys). The model is only changed in what it keeps for drawing: rows wrapped to a width.
+
+pub mod agents;
+mod canvas;
+pub mod events;
+mod foot;
+mod head;
+mod popup;
+mod task;
+mod tasks;
+mod tree;
+
+use super::model::{Model, View};
+use super::news::Link;
+use crate::cli::show::paint::Paint;
+use canvas::Canvas;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// Lines above and below a screen.
+const FRAME: u16 = 3;
+/// The smallest terminal that is drawn on.
+const LEAST: (u16, u16) = (40, 10);
+
+/// Draws a frame.
+pub fn draw(model: &mut Model, frame: &mut Buffer, colour: bool) {
+    let mut all = Canvas::new(frame, colour);
+    let area = all.area;
+    if (area.width, area.height) < LEAST || area.height < LEAST.1 {
+        let text = format!(
+            "{}x{} is too small: {}x{} at least",
+            area.width, area.height, LEAST.0, LEAST.1
+        );
+        return all.sentence(&text, Paint::Plain);
+    }
+    head::draw(model, &mut all.part(Rect::new(0, 0, area.width, 2)));
+    let body = Rect::new(0, 2, area.width, area.height - FRAME);
+    body_of(model, &mut all.part(body));
+    foot::draw(
+        model,
+        &mut all.part(Rect::new(0, area.height - 1, area.width, 1)),
+    );
+    popup::draw(model, &mut all.part(body));
+}
+
+fn body_of(model: &mut Model, canvas: &mut Canvas<'_>) {
+    match model.view {
+        View::Tasks => tasks::draw(model, canvas),
+        View::Task => task::draw(model, canvas),
+        View::Agents => agents::draw(model, canvas),
+        View::Tree => tree::draw(model, canvas),
+        View::Events => events::draw(model, canvas),
+    }
+}
+
+/// Lines of a screen's list that can be seen at once.
+pub fn list_height(model: &Model, view: View) -> usize {
+    let body = usize::from(model.size.1.saturating_sub(FRAME));
+    let others = match view {
+        View::Tasks => tasks::lines_above(body),
+        View::Agents => agents::LINES_BESIDE,
+        View::Events => 1,
+        View::Task | View::Tree => 0,
+    };
+    body.saturating_sub(others).max(1)
+}
+
+/// Lines of the present screen's list.
+pub fn list_len(model: &Model) -> usize {
+    match model.view {
+        View::Tasks => model.tasks.page.as_ref().map_or(0, |page| page.rows.len()),
+        View::Task => 0,
+        View::Agents => agents::len(model),
+        View::Tree => tree::lines(model).len(),
+        View::Events => events::shown(model).len(),
+    }
+}
+
+/// In place of a list that has nothing to show: why.
+fn nothing(model: &Model, canvas: &mut Canvas<'_>, known: bool, none: &str) {
+    let filter = model.filter();
+    match (&model.link, known) {
+        (_, true) if !filter.is_empty() => {
+            let text = format!("nothing passes the filter {filter:?}; Esc takes it away");
+            canvas.sentence(&text, Paint::Plain);
+        }
+        (_, true) => canvas.sentence(none, Paint::Plain),
+        (Link::Up { .. }, false) => canvas.sentence("asking the hub …", Paint::Dim),
+        (Link::Connecting, false) => {
+            canvas.sentence(&format!("connecting to {} …", model.hub), Paint::Dim);
+        }
+        (Link::Away { why, .. }, false) => canvas.sentence(why, Paint::Attention),
+    }
+}
+
+/// A duration in at most four columns: `7s`, `59m`, `23h`, `99d`.
+fn short(seconds: f64) -> String {
+    let whole = if seconds > 0.0 { seconds as u64 } else { 0 };
+    match whole {
+        0..=99 => format!("{whole}s"),
+        100..=5999 => format!("{}m", whole / 60),
+        6000..=359_999 => format!("{}h", whole / 3600),
+        _ => format!("{}d", (whole / 86_400).min(999)),
+    }
+}

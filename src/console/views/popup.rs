@@ -1,0 +1,102 @@
+//! What stands over a screen: a question, and the keys.
+
+use super::canvas::Canvas;
+use crate::cli::show::paint::Paint;
+use crate::cli::show::text::width;
+use crate::console::model::{Act, Confirm, Model};
+use crate::console::transcript::wrap;
+use ratatui::layout::Rect;
+use ratatui::widgets::{Block, Clear, Widget};
+
+const KEYS: [(&str, &str); 14] = [
+    (
+        "1 … 5, Tab",
+        "screens: tasks, one task, agents, tree, events",
+    ),
+    ("↑ ↓ j k", "a line up or down"),
+    ("PgUp PgDn", "a page up or down (Space; Ctrl-B, Ctrl-F)"),
+    (
+        "g G",
+        "to the first, to the last (of a task: follow output)",
+    ),
+    ("Enter", "opens the chosen task (of an agent, of an event)"),
+    ("Esc", "back to the list; takes the filter away"),
+    ("/", "filter: words, status:failed, queue:x, type:x,"),
+    ("", "parent:42; an empty one shows all"),
+    ("a", "approve: answers a human task, or lets it run"),
+    ("r", "reject: it fails"),
+    ("c", "cancel: ends it, a running one too"),
+    ("R", "retry: a failed or cancelled one is queued again"),
+    ("Ctrl-L", "draws everything anew"),
+    ("q, Ctrl-C", "quit"),
+];
+
+/// Draws the question that waits, or the keys.
+pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    match &model.confirm {
+        Some(confirm) => question(confirm, canvas),
+        None if model.help => help(canvas),
+        None => {}
+    }
+}
+
+fn question(confirm: &Confirm, canvas: &mut Canvas<'_>) {
+    let (verb, then) = match confirm.act {
+        Act::Approve => ("approve", "it runs, or is done if it is a human task"),
+        Act::Reject => ("reject", "it fails"),
+        Act::Cancel => ("cancel", "it ends; a running one is stopped"),
+        Act::Retry => ("retry", "it is queued again"),
+    };
+    let inner = canvas.width().saturating_sub(8).min(70);
+    let mut about = wrap(&confirm.about, inner);
+    about.truncate(4);
+    let lines = about.len() + 4;
+    let mut canvas = boxed(
+        canvas,
+        inner,
+        lines,
+        &format!(" {verb} task {}? ", confirm.task_id),
+    );
+    for (at, line) in about.iter().enumerate() {
+        canvas.line(0, at, line, Paint::Plain);
+    }
+    canvas.line(0, lines - 3, then, Paint::Dim);
+    let x = canvas.line(0, lines - 1, "y", Paint::Bold);
+    let x = canvas.line(
+        x,
+        lines - 1,
+        &format!("  yes, {verb} it     "),
+        Paint::Plain,
+    );
+    let x = canvas.line(x, lines - 1, "n", Paint::Bold);
+    canvas.line(x, lines - 1, "  no", Paint::Plain);
+}
+
+fn help(canvas: &mut Canvas<'_>) {
+    let inner = canvas.width().saturating_sub(8).min(68);
+    let mut canvas = boxed(canvas, inner, KEYS.len(), " keys ");
+    for (at, (keys, what)) in KEYS.into_iter().enumerate() {
+        canvas.line(0, at, keys, Paint::Bold);
+        canvas.line(13, at, what, Paint::Plain);
+    }
+}
+
+/// An empty box in the middle; its inside.
+fn boxed<'a>(canvas: &'a mut Canvas<'_>, inner: usize, lines: usize, title: &str) -> Canvas<'a> {
+    let (wide, high) = (inner.max(width(title)) + 4, lines + 2);
+    let area = canvas.area;
+    let x = area.x + (canvas.width().saturating_sub(wide) / 2) as u16;
+    let y = area.y + (canvas.height().saturating_sub(high) / 2) as u16;
+    let area = Rect::new(x, y, wide as u16, high as u16).intersection(area);
+    Clear.render(area, canvas.frame);
+    Block::bordered()
+        .title(title.to_owned())
+        .render(area, canvas.frame);
+    let inside = Rect::new(
+        x + 2,
+        y + 1,
+        wide.saturating_sub(4) as u16,
+        area.height.saturating_sub(2),
+    );
+    canvas.part(inside)
+}

@@ -1,0 +1,236 @@
+//! Screen 1: how fast it goes, and the tasks.
+
+use super::canvas::Canvas;
+use super::{nothing, short};
+use crate::cli::show::paint::Paint;
+use crate::cli::show::text;
+use crate::cli::show::time::span;
+use crate::console::model::Model;
+use crate::console::row::Row;
+use crate::console::tasks::Page;
+use kirosu_protocol::Status;
+use kirosu_protocol::task::{DEFAULT_QUEUE, TYPE_CHAT};
+use ratatui::layout::Rect;
+use ratatui::widgets::{RenderDirection, Sparkline, Widget};
+
+/// A screen of at least so many lines has a higher sparkline.
+const TALL: usize = 36;
+/// Seconds over which the rate is told.
+const MINUTE: usize = 60;
+
+/// Lines above the rows on a body of that height.
+pub fn lines_above(body: usize) -> usize {
+    spark_height(body) + 1
+}
+
+fn spark_height(body: usize) -> usize {
+    if body >= TALL { 4 } else { 1 }
+}
+
+/// Draws it.
+pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    let high = spark_height(canvas.height());
+    let area = canvas.area;
+    spark(
+        model,
+        &mut canvas.part(Rect {
+            height: high as u16,
+            ..area
+        }),
+    );
+    let list = Rect {
+        y: area.y + high as u16,
+        height: area.height - high as u16,
+        ..area
+    };
+    let canvas = &mut canvas.part(list);
+    let page = model.tasks.page.as_ref();
+    match page.filter(|page| !page.rows.is_empty()) {
+        Some(page) => rows(model, page, canvas),
+        None => {
+            let none = "no tasks yet: kirosu enqueue \"Summarise README.md\"";
+            nothing(model, canvas, page.is_some(), none);
+        }
+    }
+}
+
+fn spark(model: &Model, canvas: &mut Canvas<'_>) {
+    let told = match model.rate.mean(MINUTE) {
+        Some(mean) if mean >= 10.0 => format!("{mean:.0} done/s"),
+        Some(mean) => format!("{mean:.1} done/s"),
+        None => "done/s".into(),
+    };
+    let x = canvas.line(1, 0, &told, Paint::Bold).max(13) + 1;
+    if canvas.height() > 1 {
+        canvas.line(1, 1, "over the last", Paint::Dim);
+        canvas.line(1, 2, "minute", Paint::Dim);
+    }
+    let x = if canvas.height() > 1 { x.max(16) } else { x };
+    let area = Rect {
+        x: canvas.area.x + x as u16,
+        width: (canvas.width().saturating_sub(x + 1)) as u16,
+        height: canvas.area.height.clamp(1, 3),
+        ..canvas.area
+    };
+    let newest: Vec<u64> = model
+        .rate
+        .last(usize::from(area.width))
+        .into_iter()
+        .rev()
+        .collect();
+    Sparkline::default()
+        .data(&newest)
+        .direction(RenderDirection::RightToLeft)
+        .style(canvas.style(Paint::Good))
+        .render(area, canvas.frame);
+}
+
+/// Where each column stands, and how wide it is; 0: not shown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Columns {
+    id: usize,
+    task_type: usize,
+    queue: usize,
+    tries: usize,
+    worker: usize,
+    since: usize,
+    prompt: usize,
+    told: usize,
+}
+
+const STATUS: usize = 9;
+const AGE: usize = 4;
+
+impl Columns {
+    fn of(rows: &[Row], width: usize) -> Columns {
+        let wide = width >= 120;
+        let digits = rows.first().map_or(1, |row| row.id.to_string().len());
+        let longest = |text: fn(&Row) -> &str| {
+            rows.iter()
+                .map(|row| text::width(text(row)))
+                .max()
+                .unwrap_or(0)
+        };
+        let some = |shown: bool, size: usize| if shown { size } else { 0 };
+        let id = digits.max(4);
+        let task_type = some(
+            rows.iter().any(|row| row.task_type != TYPE_CHAT),
+            longest(|row| &row.task_type).clamp(6, 10),
+        );
+        let queue = some(
+            rows.iter().any(|row| row.queue != DEFAULT_QUEUE),
+            longest(|row| &row.queue).clamp(7, if wide { 16 } else { 9 }),
+        );
+        let tries = some(wide, 5);
+        let worker = longest(|row| &row.worker).clamp(8, if wide { 24 } else { 12 });
+        let since = some(wide, 5);
+        let fixed = [id, STATUS, task_type, queue, tries, worker, AGE, since];
+        let used: usize = 1 + fixed
+            .iter()
+            .filter(|size| **size > 0)
+            .map(|size| size + 1)
+            .sum::<usize>();
+        let rest = width.saturating_sub(used + 1);
+        let prompt = rest * 11 / 20;
+        Columns {
+            id,
+            task_type,
+            queue,
+            tries,
+            worker,
+            since,
+            prompt,
+            told: rest - prompt,
+        }
+    }
+}
+
+fn rows(model: &Model, page: &Page, canvas: &mut Canvas<'_>) {
+    let columns = Columns::of(&page.rows, canvas.width());
+    heading(&columns, canvas);
+    let cursor = model.tasks.cursor;
+    let shown = page.rows.iter().enumerate().skip(cursor.top);
+    for (line, (at, row)) in shown.take(canvas.height() - 1).enumerate() {
+        draw_row(row, &columns, model.now, line + 1, canvas);
+        if at == cursor.at {
+            canvas.choose(line + 1);
+        }
+    }
+    let end = page.rows.len() - cursor.top + 1;
+    if let Some(searched) = page.searched.filter(|_| end < canvas.height()) {
+        let text = format!(
+            "searched the newest {} tasks",
+            text::grouped(searched as u64)
+        );
+        canvas.line(1, end, &text, Paint::Dim);
+    }
+}
+
+/// Puts cells side by side; a cell of no width is left out.
+struct Line<'a, 'b> {
+    canvas: &'a mut Canvas<'b>,
+    x: usize,
+    y: usize,
+}
+
+impl Line<'_, '_> {
+    fn left(&mut self, text: &str, paint: Paint, size: usize) {
+        if size > 0 {
+            self.canvas.text(self.x, self.y, text, paint, size);
+            self.x += size + 1;
+        }
+    }
+
+    fn right(&mut self, text: &str, paint: Paint, size: usize) {
+        let pad = size.saturating_sub(text::width(text));
+        if size > 0 {
+            self.canvas
+                .text(self.x + pad, self.y, text, paint, size - pad);
+            self.x += size + 1;
+        }
+    }
+}
+
+fn heading(columns: &Columns, canvas: &mut Canvas<'_>) {
+    let mut line = Line { canvas, x: 1, y: 0 };
+    line.right("ID", Paint::Dim, columns.id);
+    line.left("STATUS", Paint::Dim, STATUS);
+    line.right("FOR", Paint::Dim, columns.since);
+    line.left("TYPE", Paint::Dim, columns.task_type);
+    line.left("QUEUE", Paint::Dim, columns.queue);
+    line.right("TRIES", Paint::Dim, columns.tries);
+    line.left("WORKER", Paint::Dim, columns.worker);
+    line.right("AGE", Paint::Dim, AGE);
+    line.left("PROMPT", Paint::Dim, columns.prompt);
+    line.left("RESULT", Paint::Dim, columns.told);
+}
+
+fn draw_row(row: &Row, columns: &Columns, now: f64, y: usize, canvas: &mut Canvas<'_>) {
+    let paint = Paint::of_status(row.status);
+    let mut line = Line { canvas, x: 1, y };
+    line.right(&row.id.to_string(), Paint::Plain, columns.id);
+    line.left(word(row.status), paint, STATUS);
+    line.right(&short(now - row.updated_at), Paint::Dim, columns.since);
+    line.left(&row.task_type, Paint::Plain, columns.task_type);
+    line.left(&row.queue, Paint::Plain, columns.queue);
+    line.right(&row.attempts.to_string(), Paint::Plain, columns.tries);
+    line.left(&row.worker, Paint::Plain, columns.worker);
+    line.right(&short(now - row.created_at), Paint::Dim, AGE);
+    line.left(&row.prompt, Paint::Plain, columns.prompt);
+    match (row.status, row.run_at) {
+        (Status::Scheduled, Some(at)) if row.told.is_empty() => {
+            let due = format!("due in {}", span((at - now).max(0.0).ceil()));
+            line.left(&due, Paint::Dim, columns.told);
+        }
+        (Status::Failed | Status::Cancelled, _) => line.left(&row.told, paint, columns.told),
+        _ => line.left(&row.told, Paint::Plain, columns.told),
+    }
+}
+
+/// A status in at most nine letters.
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::AwaitingApproval => "approval",
+        status => status.as_str(),
+    }
+}

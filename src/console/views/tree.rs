@@ -1,0 +1,58 @@
+//! Screen 4: the supervision tree, as `kirosu tree` draws it.
+
+use super::canvas::{Canvas, Pieces};
+use super::nothing;
+use crate::cli::tree::{Args, draw};
+use crate::console::model::{Model, View};
+use crate::console::query::Query;
+use kirosu_protocol::verbs::tree::TreeNode;
+
+/// Draws it.
+pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    let lines = lines(model);
+    if lines.is_empty() {
+        return nothing(model, canvas, model.tree.is_some(), "the tree is empty");
+    }
+    let mut cursor = model.cursors[View::Tree as usize];
+    cursor.fit(lines.len(), canvas.height());
+    for (y, pieces) in lines
+        .iter()
+        .skip(cursor.top)
+        .take(canvas.height())
+        .enumerate()
+    {
+        canvas.pieces(1, y, pieces);
+        if cursor.top + y == cursor.at {
+            canvas.choose(y);
+        }
+    }
+}
+
+/// The drawing's lines that pass the filter.
+pub fn lines(model: &Model) -> Vec<Pieces> {
+    let Some((tree, read)) = &model.tree else {
+        return Vec::new();
+    };
+    let mut tree = tree.clone();
+    pass(&mut tree, (model.now - read).max(0.0));
+    let whole = Args {
+        depth: None,
+        all: false,
+    };
+    let room = usize::from(model.size.0).saturating_sub(2);
+    let mut lines = draw::pieces(&tree, &whole, room);
+    let query = Query::words(&model.filters[View::Tree as usize]);
+    if !query.is_empty() {
+        lines.retain(|pieces| query.found_in(pieces.iter().map(|(text, _)| text.as_str())));
+    }
+    lines
+}
+
+/// Time has passed since the tree was read: its ages grow without asking again.
+fn pass(node: &mut TreeNode, seconds: f64) {
+    node.uptime = node.uptime.map(|up| up + seconds);
+    node.next_restart_in = node.next_restart_in.map(|left| (left - seconds).max(0.0));
+    node.children
+        .iter_mut()
+        .for_each(|child| pass(child, seconds));
+}
