@@ -1,5 +1,5 @@
 # What a developer runs by hand; .ci/run is what must pass.
-.PHONY: build test lint bench torture
+.PHONY: build test lint bench torture install uninstall
 
 build:
 	cargo build --release --locked -p kirosu -p kirosu-load
@@ -19,3 +19,36 @@ bench: build
 # kill -9 under load, again and again, then the checker. TORTURE='--seed 7 --kills 20' chooses.
 torture: build
 	target/release/kirosu-torture --binary target/release/kirosu $(TORTURE)
+
+# Binary, units, account, folders, settings, completions. Packagers set DESTDIR and PREFIX=/usr; the binary must have been
+# built before (`make build`), so that nothing is compiled as root. Settings that are there already stay.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+BINARY ?= target/release/kirosu
+bindir = $(PREFIX)/bin
+unitdir = $(PREFIX)/lib/systemd/system
+sharedir = $(PREFIX)/share
+units = kirosu.service kirosu-agent@.service
+
+install:
+	@test -x $(BINARY) || { echo "there is no $(BINARY) to install: run make build first" >&2; exit 1; }
+	install -D -m 755 $(BINARY) $(DESTDIR)$(bindir)/kirosu
+	for unit in $(units); do \
+	  sed 's|/usr/local/bin/kirosu|$(bindir)/kirosu|; s|/etc/kirosu|$(SYSCONFDIR)/kirosu|g' deploy/systemd/$$unit \
+	    | install -D -m 644 /dev/stdin $(DESTDIR)$(unitdir)/$$unit || exit 1; \
+	done
+	install -D -m 644 deploy/sysusers.d/kirosu.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/kirosu.conf
+	install -D -m 644 deploy/tmpfiles.d/kirosu.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/kirosu.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/kirosu/kirosu.toml || \
+	  install -D -m 644 deploy/etc/kirosu/kirosu.toml $(DESTDIR)$(SYSCONFDIR)/kirosu/kirosu.toml
+	$(BINARY) completions bash | install -D -m 644 /dev/stdin $(DESTDIR)$(sharedir)/bash-completion/completions/kirosu
+	$(BINARY) completions zsh | install -D -m 644 /dev/stdin $(DESTDIR)$(sharedir)/zsh/site-functions/_kirosu
+	$(BINARY) completions fish | install -D -m 644 /dev/stdin $(DESTDIR)$(sharedir)/fish/vendor_completions.d/kirosu.fish
+	@test -n "$(DESTDIR)" || echo "installed; how to go on (account, key, start): docs/operations.md, \"As a service\""
+
+# Settings, key and data stay.
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/kirosu $(addprefix $(DESTDIR)$(unitdir)/,$(units))
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/kirosu.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/kirosu.conf
+	rm -f $(DESTDIR)$(sharedir)/bash-completion/completions/kirosu $(DESTDIR)$(sharedir)/zsh/site-functions/_kirosu
+	rm -f $(DESTDIR)$(sharedir)/fish/vendor_completions.d/kirosu.fish

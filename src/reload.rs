@@ -2,11 +2,11 @@
 
 use crate::boot::{House, Rooms};
 use crate::options;
-use kirosu_config::{Loaded, Settings, reload};
+use kirosu_config::{Loaded, Pool, Settings, reload};
 
 /// Reads the same layers again and puts pools and limits in force.
 pub async fn reload(house: &House, loaded: &mut Loaded, rooms: Rooms) {
-    let fresh = match Settings::load(loaded.again()) {
+    let mut fresh = match Settings::load(loaded.again()) {
         Ok(fresh) => fresh,
         Err(faults) => {
             tracing::error!(
@@ -15,6 +15,11 @@ pub async fn reload(house: &House, loaded: &mut Loaded, rooms: Rooms) {
             return;
         }
     };
+    if rooms == Rooms::Pools {
+        // `kirosu agent` runs the pools that it was started for, whatever else the file has.
+        let ours = |pool: &Pool| loaded.settings.pools.iter().any(|it| it.name == pool.name);
+        fresh.settings.pools.retain(ours);
+    }
     let change = reload::diff(&loaded.settings, &fresh.settings);
     if change.is_empty() {
         tracing::info!("the configuration was read again; nothing has changed");

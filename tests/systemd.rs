@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Hub, PATIENCE, Setup, until};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::collections::VecDeque;
 use std::os::unix::net::UnixDatagram;
@@ -212,22 +212,28 @@ impl Drop for Running {
     }
 }
 
-#[test]
-fn agents_are_ready_without_a_hub_and_say_which_one_they_wait_for() {
-    let hub = Hub::start();
-    let port = hub.port;
-    let setup = hub.kill();
-    let (mut manager, setup) = Manager::listen(setup);
+/// `kirosu agent` with these arguments, heard by this manager.
+fn agent(arguments: &[&str], manager: &Manager, setup: &Setup) -> Running {
     let mut agent = Command::new(env!("CARGO_BIN_EXE_kirosu"));
     agent
-        .args(["agent", "--provider", "echo", "--port", &port.to_string()])
+        .arg("agent")
+        .args(arguments)
         .env_clear()
         .env("HOME", setup.directory.path())
         .env("NOTIFY_SOCKET", &manager.at)
         .current_dir(setup.directory.path())
         .stdin(Stdio::null())
         .stderr(Stdio::null());
-    let _agent = Running(agent.spawn().unwrap());
+    Running(agent.spawn().unwrap())
+}
+
+#[test]
+fn agents_are_ready_without_a_hub_and_say_which_one_they_wait_for() {
+    let hub = Hub::start();
+    let port = hub.port;
+    let (mut manager, setup) = Manager::listen(hub.kill());
+    let arguments = ["--provider", "echo", "--port", &port.to_string()];
+    let _agent = agent(&arguments, &manager, &setup);
     manager.until("READY=1");
     until("it tells that the hub is away", || {
         let line = manager.until("STATUS=");
@@ -241,4 +247,29 @@ fn agents_are_ready_without_a_hub_and_say_which_one_they_wait_for() {
         line.contains(&format!("connected to the hub at 127.0.0.1:{port}"))
             .then_some(())
     });
+}
+
+#[test]
+fn agents_reload_the_pool_that_they_were_started_for_and_no_other() {
+    let (mut manager, setup) = Manager::listen(Setup::new());
+    let file = setup.directory.path().join("kirosu.toml");
+    let write = |size: u32| {
+        let pool = |name: &str| {
+            format!("[[pool]]\nname = \"{name}\"\nprovider = \"echo\"\nsize = {size}\n")
+        };
+        std::fs::write(&file, pool("ours") + &pool("other")).unwrap();
+    };
+    write(1);
+    // Nobody listens on port 1: no hub is needed here.
+    let agent = agent(&["--pool", "ours", "--port", "1"], &manager, &setup);
+    manager.until("READY=1");
+    write(3);
+    kill_process(Pid::from_child(&agent.0), Signal::HUP).unwrap();
+    manager.until("RELOADING=1");
+    manager.until("READY=1");
+    let told = until("the status tells of the new size", || {
+        let line = manager.until("STATUS=");
+        line.contains("ours 0 of 3").then_some(line)
+    });
+    assert!(!told.contains("other"), "{told}");
 }
