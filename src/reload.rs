@@ -1,6 +1,7 @@
 //! SIGHUP: the configuration is read again. What can change while the house runs changes; a bad file changes nothing.
 
 use crate::boot::{House, Rooms};
+use crate::cli::log;
 use crate::options;
 use kirosu_config::{Loaded, Pool, Settings, reload};
 
@@ -27,6 +28,9 @@ pub async fn reload(house: &House, loaded: &mut Loaded, rooms: Rooms) {
     }
     for key in &change.needs_restart {
         tracing::warn!(%key, "changed in the configuration, but takes effect only after a restart");
+    }
+    if let Err(error) = log::set_level(&fresh.settings.log.level) {
+        tracing::error!(%error, "the log's level was not changed");
     }
     if let Some(hub) = house.hub() {
         hub.set_limits(options::limits(&fresh.settings));

@@ -261,11 +261,11 @@ pub(crate) const SECTIONS: &[Section] = &[
         keys: &[
             key(
                 "format",
-                Kind::Choice(&["text", "json"]),
+                Kind::Choice(&["text", "json", "journald"]),
                 Is("\"text\""),
                 Restart,
             ),
-            key("level", Kind::Text, Is("\"info\""), Restart),
+            key("level", Kind::Text, Is("\"info\""), Live),
             key("file", Kind::Path, Unset, Restart),
         ],
     },

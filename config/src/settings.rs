@@ -246,6 +246,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// To the systemd journal, in its own protocol.
+    Journald,
 }
 
 /// `[shutdown]`.

@@ -18,7 +18,7 @@ pub(crate) mod events;
 pub(crate) mod failure;
 pub(crate) mod globals;
 mod help;
-mod log;
+pub(crate) mod log;
 pub(crate) mod show;
 
 mod agent;
