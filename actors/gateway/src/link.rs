@@ -66,6 +66,8 @@ impl From<CallError> for AskError {
 #[derive(Clone, Debug)]
 pub struct HubLink {
     client: Client,
+    endpoint: Endpoint,
+    options: ClientOptions,
     in_flight: Arc<AtomicUsize>,
     /// Of these, the ones that wait in the hub on purpose.
     parked: Arc<AtomicUsize>,
@@ -87,10 +89,17 @@ impl HubLink {
             ..ClientOptions::default()
         };
         HubLink {
-            client: Client::start(endpoint, options),
+            client: Client::start(endpoint.clone(), options.clone()),
+            endpoint,
+            options,
             in_flight: Arc::default(),
             parked: Arc::default(),
         }
+    }
+
+    /// A connection of its own, for one who listens to the hub's notifications.
+    pub(crate) fn another(&self) -> Client {
+        Client::start(self.endpoint.clone(), self.options.clone())
     }
 
     /// Asks the hub.
@@ -208,7 +217,7 @@ impl Drop for Slot {
 fn away(endpoint: &str, why: &CallError) -> String {
     match why {
         CallError::Refused(refusal) if refusal.code == ErrorCode::Unauthorized => format!(
-            "the hub at {endpoint} refuses this gateway's key; start both with the same KIRO_SWARM_KEY"
+            "the hub at {endpoint} refuses our key; give both sides the same KIRO_SWARM_KEY"
         ),
         CallError::Refused(refusal) => {
             format!("the hub at {endpoint} takes no connection now: {refusal}")

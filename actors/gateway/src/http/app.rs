@@ -10,7 +10,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error, HttpResponse, web};
 use futures_util::FutureExt;
-use kirosu_supervision::ChildContext;
+use kirosu_supervision::{ChildContext, StopToken};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -28,6 +28,13 @@ pub(crate) struct Desk {
     pub(crate) bodies: Arc<AtomicUsize>,
     pub(super) counts: Arc<Counts>,
     pub(super) child: ChildContext,
+}
+
+impl Desk {
+    /// Resolves when the gateway is to stop.
+    pub(crate) fn stop_token(&self) -> StopToken {
+        self.child.stop_token()
+    }
 }
 
 /// The application's recipe.
@@ -52,7 +59,7 @@ pub(super) fn factory(
     App::new()
         .app_data(desk.clone())
         .configure(rest::configure)
-        .configure(|routes| crate::mcp::configure(routes, &desk.hub))
+        .configure(|routes| crate::mcp::configure(routes, &desk))
         .default_service(web::to(rest::no_such_route))
         .wrap_fn(move |request, service| {
             let admitted = admit(&request, &shared);

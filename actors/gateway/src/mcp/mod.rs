@@ -1,7 +1,29 @@
 //! MCP: the hub's queue as tools for models, at `/mcp` of the gateway and on standard input and output.
+//!
+//! # Theory of operation
+//!
+//! ```text
+//! stdio (kirosu mcp) ─┐
+//!                     ├─ rmcp ── tools ── HubLink ── hub
+//! http  (/mcp) ───────┘            └─ waiting ── a connection each ── hub
+//! ```
+//!
+//! rmcp, the protocol's official library, speaks MCP; the tools are the same over both transports. A tool reads its
+//! arguments with the hub's own parser (`arguments`), asks the hub, and answers facts with a sentence before them
+//! (`reports`). What goes wrong is a result with `isError` and a sentence that says what to do (`refusal`), as a model
+//! sees results and not protocol errors.
+//!
+//! Only a wait lasts: it is parked in the hub and hears its task's events over a connection of its own (`waiting`), which
+//! it passes on as progress notifications (`progress`). It ends with the call that began it.
 
-use crate::link::HubLink;
-use actix_web::web::ServiceConfig;
+mod arguments;
+mod http;
+mod progress;
+mod refusal;
+mod reports;
+mod stdio;
+mod tools;
+mod waiting;
 
-/// Adds the routes below `/mcp`. Called once in each life of the actor `http`, on its thread.
-pub fn configure(_routes: &mut ServiceConfig, _hub: &HubLink) {}
+pub(crate) use http::configure;
+pub use stdio::{StdioError, serve_stdio};

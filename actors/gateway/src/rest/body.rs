@@ -16,12 +16,17 @@ const TIME: Duration = Duration::from_secs(20);
 const LONGEST_AT_ONCE: usize = 8;
 
 /// A body, and its share of the budget until it is dropped.
-pub(super) struct Body {
+pub(crate) struct Body {
     bytes: Vec<u8>,
     budget: Arc<AtomicUsize>,
 }
 
 impl Body {
+    /// As it came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The text; none for an empty one.
     ///
     /// # Errors
@@ -71,7 +76,7 @@ fn too_long(longest: usize) -> Refusal {
 /// # Errors
 /// 413 when it is too long (before it is read, where its length was announced), 408 when it takes too long, 503 when
 /// others use up the budget.
-pub(super) async fn read(
+pub(crate) async fn read(
     request: &HttpRequest,
     mut payload: web::Payload,
     desk: &Desk,

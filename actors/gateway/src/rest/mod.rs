@@ -10,6 +10,7 @@ mod refusal;
 mod schema;
 mod tasks;
 
+pub(crate) use body::read as read_body;
 pub(crate) use refusal::{Refusal, no_such_route};
 
 use actix_web::web::{self, ServiceConfig};

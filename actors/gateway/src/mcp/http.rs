@@ -1,0 +1,130 @@
+//! MCP over HTTP: rmcp's service behind actix-web.
+//!
+//! The adapter is ours. rmcp-actix-web does the same and is kept up, but it turns on `preserve_order` of serde_json for
+//! the whole workspace, brings four libraries, and reads bodies past the gateway's budget; what is needed is this page.
+//!
+//! Who is let in (key, host, origin) is decided before, for all routes alike. Clients of the revisions before 2026-07-28
+//! have sessions: they end when the client deletes them, when they are idle for [`IDLE`], and with the gateway. Newer
+//! ones have none.
+
+use super::tools::Tools;
+use crate::http::Desk;
+use crate::rest::{self, Refusal};
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Bytes, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use http_body_util::{BodyDataStream, Full};
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a session lives without a word of its client or to it; longer than the longest wait of a client that wants
+/// no progress.
+const IDLE: Duration = Duration::from_secs(2 * 3600);
+/// Most sessions at once.
+const SESSIONS: usize = 1000;
+/// Where the revisions without sessions begin; revisions are dates, so text compares.
+const SESSIONLESS: &str = "2026-07-28";
+
+/// The service, which ends with its last owner.
+struct Mcp {
+    service: StreamableHttpService<Tools, LocalSessionManager>,
+    sessions: Arc<LocalSessionManager>,
+}
+
+impl Mcp {
+    fn new(desk: &Desk) -> Mcp {
+        let tools = Tools::new(desk.hub.clone());
+        let mut sessions = LocalSessionManager::default();
+        sessions.session_config.keep_alive = Some(IDLE);
+        let sessions = Arc::new(sessions);
+        let config = StreamableHttpServerConfig::default()
+            // Decided before, by a rule that knows the key.
+            .disable_allowed_hosts()
+            .disable_allowed_origins()
+            .with_max_request_body_bytes(desk.body_bytes);
+        let service =
+            StreamableHttpService::new(move || Ok(tools.clone()), sessions.clone(), config);
+        Mcp { service, sessions }
+    }
+
+    /// Refuses a session too many.
+    async fn has_room(&self, request: &HttpRequest) -> Result<(), Refusal> {
+        let header = |name| request.headers().get(name).map(|value| value.as_bytes());
+        let revision = header("mcp-protocol-version").unwrap_or_default();
+        if header("mcp-session-id").is_some() || revision >= SESSIONLESS.as_bytes() {
+            return Ok(());
+        }
+        match self.sessions.sessions.read().await.len() {
+            SESSIONS.. => Err(Refusal::busy(format!(
+                "the gateway has {SESSIONS} MCP sessions, its limit; end some, or try again later"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Mcp {
+    fn drop(&mut self) {
+        self.service.config.cancellation_token.cancel();
+    }
+}
+
+/// Adds the routes below `/mcp`. Called once in each life of the actor `http`, on its thread.
+pub(crate) fn configure(routes: &mut ServiceConfig, desk: &Desk) {
+    let mcp = web::Data::new(Mcp::new(desk));
+    // Streams that stand open would hold up the gateway's end.
+    let (stop, open) = (
+        desk.stop_token(),
+        mcp.service.config.cancellation_token.clone(),
+    );
+    actix_rt::spawn(async move {
+        tokio::select! {
+            () = stop.requested() => open.cancel(),
+            () = open.cancelled() => {}
+        }
+    });
+    for path in ["/mcp", "/mcp/"] {
+        let resource = web::resource(path).app_data(mcp.clone());
+        routes.service(resource.route(web::route().to(answer)));
+    }
+}
+
+/// Passes a request on to rmcp, and its answer back.
+async fn answer(
+    request: HttpRequest,
+    payload: web::Payload,
+    desk: web::Data<Desk>,
+    mcp: web::Data<Mcp>,
+) -> Result<HttpResponse, Refusal> {
+    mcp.has_room(&request).await?;
+    let body = rest::read_body(&request, payload, &desk).await?;
+    let bytes = Bytes::copy_from_slice(body.bytes());
+    let answer = mcp.service.handle(theirs(&request, bytes)?).await;
+    let (head, body) = answer.into_parts();
+    let status = StatusCode::from_u16(head.status.as_u16());
+    let mut ours = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    for (name, value) in &head.headers {
+        ours.append_header((name.as_str(), value.as_bytes()));
+    }
+    Ok(ours.streaming(BodyDataStream::new(body)))
+}
+
+/// The request in the types of `http` 1, which actix-web does not use yet.
+fn theirs(request: &HttpRequest, body: Bytes) -> Result<http::Request<Full<Bytes>>, Refusal> {
+    let mut theirs = http::Request::builder()
+        .method(request.method().as_str())
+        .uri(request.uri().to_string());
+    for (name, value) in request.headers() {
+        theirs = theirs.header(name.as_str(), value.as_bytes());
+    }
+    theirs.body(Full::new(body)).map_err(|why| {
+        let message = format!("the request's head cannot be used: {why}");
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            kirosu_protocol::ErrorCode::InvalidRequest,
+            message,
+        )
+    })
+}

@@ -1,0 +1,353 @@
+//! What the tools answer: a sentence first, then the facts. Texts are cut to what a model can hold, and say so.
+
+use kirosu_protocol::verbs::get::GetAnswer;
+use kirosu_protocol::{Attempt, Stats, Status, Task, TaskId};
+use rmcp::schemars::{self, JsonSchema};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Characters of each text in a list.
+pub(super) const CHARS_OF_LIST: usize = 300;
+/// Attempts that are told, the newest ones.
+const ATTEMPTS: usize = 10;
+
+/// A task as a model sees it. Times are Unix seconds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct TaskReport {
+    /// The task's number.
+    task_id: i64,
+    /// queued, blocked, scheduled, awaiting_approval, leased (running), done, failed or cancelled.
+    status: String,
+    /// Whether it has ended: done, failed or cancelled.
+    finished: bool,
+    /// chat, python, human, or a word of the workers.
+    #[serde(rename = "type")]
+    task_type: String,
+    queue: String,
+    priority: i64,
+    prompt: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_prompt: Option<String>,
+    /// What came out, when it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<String>,
+    /// Why it failed or was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// Who runs it, or ran it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_id: Option<String>,
+    /// Tries so far.
+    attempts: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<i64>,
+    created_at: f64,
+    updated_at: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    finished_at: Option<f64>,
+    /// When it will start at the earliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_at: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workdir: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Value>,
+    /// The texts that were cut; get_task_status with max_chars 0 tells all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cut: Vec<String>,
+}
+
+impl TaskReport {
+    /// With each text cut to `chars` characters; 0: whole.
+    pub(super) fn of(task: Task, chars: usize) -> TaskReport {
+        let mut cut = Vec::new();
+        let mut fit = |name: &str, text: String| {
+            let (text, whole) = fit(text, chars);
+            if !whole {
+                cut.push(name.to_owned());
+            }
+            text
+        };
+        let prompt = fit("prompt", task.prompt);
+        let system_prompt = task.system_prompt.map(|text| fit("system_prompt", text));
+        let result = task.result.map(|text| fit("result", text));
+        let error = task.error.map(|text| fit("error", text));
+        TaskReport {
+            task_id: task.task_id,
+            status: task.status.to_string(),
+            finished: task.status.is_final(),
+            task_type: task.task_type,
+            queue: task.queue,
+            priority: task.priority.into(),
+            prompt,
+            system_prompt,
+            result,
+            error,
+            worker_id: task.worker_id,
+            attempts: task.attempts.into(),
+            max_attempts: task.max_attempts.map(Into::into),
+            created_at: task.created_at,
+            updated_at: task.updated_at,
+            finished_at: task.finished_at,
+            run_at: task.run_at,
+            parent_id: task.parent_id,
+            model: task.model,
+            provider: task.provider,
+            workdir: task.workdir,
+            metadata: task.metadata,
+            cut,
+        }
+    }
+}
+
+/// The text, cut to `chars` characters (0: not at all) with an ellipsis, and whether it is whole.
+fn fit(mut text: String, chars: usize) -> (String, bool) {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) if chars > 0 => {
+            text.truncate(end);
+            text.push('…');
+            (text, false)
+        }
+        _ => (text, true),
+    }
+}
+
+/// Answer of `enqueue_task`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Enqueued {
+    /// What was done, in a sentence.
+    pub(super) message: String,
+    /// The new task's number; with an idempotency_key known before, the old one's.
+    pub(super) task_id: i64,
+}
+
+/// Answer of `cancel_task` and `approve_task`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Decided {
+    /// What was done, in a sentence.
+    pub(super) message: String,
+    pub(super) task_id: i64,
+    /// Where the task stands now; left out when it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<String>,
+}
+
+/// How many tasks there are.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Counts {
+    queued: i64,
+    blocked: i64,
+    scheduled: i64,
+    awaiting_approval: i64,
+    leased: i64,
+    done: i64,
+    failed: i64,
+    cancelled: i64,
+    total_tasks: i64,
+    completed_last_hour: i64,
+    avg_completion_time_sec: f64,
+    error_rate_percent: f64,
+}
+
+/// Answer of `list_tasks`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Listed {
+    /// What was found, in a sentence.
+    message: String,
+    /// Newest first; long texts are cut.
+    tasks: Vec<TaskReport>,
+    /// All tasks of the hub, counted.
+    stats: Counts,
+    /// `before` of the next page; left out when this was the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<i64>,
+}
+
+impl Listed {
+    pub(super) fn of(tasks: Vec<Task>, stats: &Stats, next: Option<TaskId>) -> Listed {
+        let found = match tasks.len() {
+            0 => "no such task".to_owned(),
+            1 => "1 task".to_owned(),
+            many => format!("{many} tasks, newest first"),
+        };
+        let more = next.map(|next| format!("; call again with before: {next} for older ones"));
+        Listed {
+            message: found + &more.unwrap_or_default(),
+            tasks: tasks
+                .into_iter()
+                .map(|task| TaskReport::of(task, CHARS_OF_LIST))
+                .collect(),
+            stats: Counts {
+                queued: stats.queued,
+                blocked: stats.blocked,
+                scheduled: stats.scheduled,
+                awaiting_approval: stats.awaiting_approval,
+                leased: stats.leased,
+                done: stats.done,
+                failed: stats.failed,
+                cancelled: stats.cancelled,
+                total_tasks: stats.total_tasks,
+                completed_last_hour: stats.completed_last_hour,
+                avg_completion_time_sec: stats.avg_completion_time_sec,
+                error_rate_percent: stats.error_rate_percent,
+            },
+            next,
+        }
+    }
+}
+
+/// An ended attempt.
+#[derive(Debug, Serialize, JsonSchema)]
+struct AttemptReport {
+    /// done, released, or how it failed.
+    outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_id: Option<String>,
+    started_at: f64,
+    ended_at: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl AttemptReport {
+    fn of(attempt: Attempt) -> AttemptReport {
+        AttemptReport {
+            outcome: attempt.outcome,
+            worker_id: attempt.worker_id,
+            started_at: attempt.started_at,
+            ended_at: attempt.ended_at,
+            error: attempt.error.map(|error| fit(error, CHARS_OF_LIST).0),
+        }
+    }
+}
+
+/// Answer of `get_task_status`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct StatusReport {
+    /// Where it stands, in a sentence.
+    message: String,
+    #[serde(flatten)]
+    task: TaskReport,
+    /// Tasks it waits for, or waited for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    depends_on: Vec<i64>,
+    /// What the running attempt said last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Value>,
+    /// Ended attempts, the newest last; at most 10.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    history: Vec<AttemptReport>,
+    /// What the newest attempt printed, where asked for; its end when it is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
+}
+
+impl StatusReport {
+    pub(super) fn of(answer: GetAnswer, chars: usize) -> StatusReport {
+        let output = answer.output.and_then(|mut attempts| attempts.pop());
+        let message = sentence(&answer.task);
+        let mut task = TaskReport::of(answer.task, chars);
+        let output = output.map(|output| {
+            let (text, whole) = tail(output.text, chars);
+            if !whole || output.cut {
+                task.cut.push("output".to_owned());
+            }
+            text
+        });
+        let old = answer.attempts.len().saturating_sub(ATTEMPTS);
+        StatusReport {
+            message,
+            task,
+            depends_on: answer.depends_on,
+            progress: answer.progress,
+            history: answer
+                .attempts
+                .into_iter()
+                .skip(old)
+                .map(AttemptReport::of)
+                .collect(),
+            output,
+        }
+    }
+}
+
+/// The last `chars` characters (0: all), and whether that is all.
+fn tail(text: String, chars: usize) -> (String, bool) {
+    match text.char_indices().rev().nth(chars.saturating_sub(1)) {
+        Some((start, _)) if chars > 0 && start > 0 => (format!("…{}", &text[start..]), false),
+        _ => (text, true),
+    }
+}
+
+/// Answer of `wait_for_task`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Waited {
+    /// How the wait ended, in a sentence.
+    message: String,
+    /// Whether the time ran out before the task ended.
+    timed_out: bool,
+    #[serde(flatten)]
+    task: TaskReport,
+}
+
+impl Waited {
+    pub(super) fn of(task: Task, waited_seconds: f64, chars: usize) -> Waited {
+        let timed_out = !task.status.is_final();
+        let message = match timed_out {
+            false => sentence(&task),
+            true => format!(
+                "not finished: {} after a wait of {waited_seconds} s; call wait_for_task again to wait on",
+                sentence(&task)
+            ),
+        };
+        Waited {
+            message,
+            timed_out,
+            task: TaskReport::of(task, chars),
+        }
+    }
+}
+
+/// Where a task stands.
+fn sentence(task: &Task) -> String {
+    let id = task.task_id;
+    let by = task.worker_id.as_deref().unwrap_or("a worker");
+    match task.status {
+        Status::Queued if task.task_type == "human" => {
+            format!("task {id} waits for a person's answer (approve_task)")
+        }
+        Status::Queued => format!("task {id} is queued"),
+        Status::Blocked => format!("task {id} waits for the tasks it depends on"),
+        Status::Scheduled => format!("task {id} waits for its time"),
+        Status::AwaitingApproval => {
+            format!("task {id} waits for a person's approval (approve_task)")
+        }
+        Status::Leased => format!("task {id} is being run by {by}"),
+        Status::Done => format!("task {id} is done"),
+        Status::Failed => format!("task {id} has failed"),
+        Status::Cancelled => format!("task {id} was cancelled"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters_and_said_to_be() {
+        assert_eq!(fit("wörter".into(), 3), ("wör…".into(), false));
+        assert_eq!(fit("wörter".into(), 6), ("wörter".into(), true));
+        assert_eq!(fit("wörter".into(), 0), ("wörter".into(), true));
+        assert_eq!(fit(String::new(), 1), (String::new(), true));
+        assert_eq!(tail("größe".into(), 3), ("…öße".into(), false));
+        assert_eq!(tail("größe".into(), 5), ("größe".into(), true));
+        assert_eq!(tail("größe".into(), 0), ("größe".into(), true));
+        assert_eq!(tail(String::new(), 0), (String::new(), true));
+    }
+}
