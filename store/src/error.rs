@@ -61,12 +61,9 @@ pub enum OpenError {
     },
 }
 
-/// The store cannot go on: nothing of the batch was kept, and the store must be opened anew.
+/// The store cannot do what was asked of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// After a failure the file could not be read again.
-    #[error("cannot recover the store after a failure: {0}; nothing of the last batch was kept")]
-    Recover(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A read failed.
     #[error("cannot read the store: {0}")]
     Read(#[from] diesel::result::Error),

@@ -2,8 +2,10 @@
 //!
 //! A failed statement or a panic undoes the whole batch. The connection is dropped, everything in memory is read anew,
 //! and the commands are carried out one by one, so that only the guilty one is refused. When the disk is full or broken,
-//! nothing is tried again: every command of the batch is told.
+//! nothing is tried again: every command of the batch is told. Where the disk takes so little that the file cannot even
+//! be opened again, the store stands without it: each batch first tries to open it, and is refused until that works.
 
+use crate::OpenError;
 use crate::core::Core;
 use crate::parked::Parked;
 use kirosu_protocol::{Error, ErrorCode};
@@ -63,6 +65,14 @@ impl Failure {
         };
         Error::new(ErrorCode::Internal, message)
     }
+}
+
+/// What a command is told while the file cannot be opened again.
+pub(crate) fn cannot_open(error: &OpenError) -> Error {
+    let message = format!(
+        "cannot write the store: {error}; nothing of this request was kept; see to the disk and send it again"
+    );
+    Error::new(ErrorCode::Internal, message)
 }
 
 /// The parked requests as they were before the batch.

@@ -5,7 +5,7 @@ use crate::lock::{self, Lock};
 use crate::open;
 use crate::outcome::Outcome;
 use crate::parked::Parked;
-use crate::recover::{Failure, parked_before};
+use crate::recover::{Failure, cannot_open, parked_before};
 use crate::row::TaskRow;
 use crate::sql;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
@@ -53,11 +53,13 @@ pub struct LaneDepth {
 
 /// The file's one writer: see the crate's page for how it works.
 pub struct Store {
-    /// None only after a recovery failed.
-    core: Option<Core>,
+    core: Core,
     options: Arc<StoreOptions>,
     /// Batches applied.
     batches: u32,
+    /// Whether the file could not be opened again after a failure: each batch tries first of all, and is refused as long
+    /// as it cannot. Counters then are those of the failure.
+    outage: bool,
     // After the core: the connection closes before the lock is gone.
     _lock: Lock,
 }
@@ -82,102 +84,110 @@ impl Store {
             }
         })?;
         Ok(Store {
-            core: Some(core),
+            core,
             options,
             batches: 0,
+            outage: false,
             _lock: lock,
         })
     }
 
-    fn core(&mut self) -> Result<&mut Core, StoreError> {
-        self.core.as_mut().ok_or_else(|| {
-            StoreError::Recover("an earlier recovery failed; open the store anew".into())
-        })
-    }
-
     /// Tries the whole batch as one transaction.
-    fn attempt(
-        &mut self,
-        now_ms: i64,
-        batch: &[Command],
-    ) -> Result<Result<Applied, Failure>, StoreError> {
-        let core = self.core()?;
+    fn attempt(&mut self, now_ms: i64, batch: &[Command]) -> Result<Applied, Failure> {
+        let core = &mut self.core;
         let tried = catch_unwind(AssertUnwindSafe(|| run(core, now_ms, batch)));
-        Ok(match tried {
+        match tried {
             Ok(Ok(outcomes)) => Ok(applied(core, outcomes)),
             Ok(Err(fault)) => Err(Failure::Fault(fault)),
             Err(payload) => Err(Failure::from_panic(payload)),
-        })
+        }
     }
 
-    /// Drops the connection, which undoes what is not committed, and reads everything anew.
-    fn reload(&mut self) -> Result<(), StoreError> {
-        let mut core = self
-            .core
-            .take()
-            .ok_or_else(|| StoreError::Recover("there is no connection".into()))?;
-        let parked = parked_before(&mut core);
-        let mut tally = std::mem::take(&mut core.tally);
-        tally.undo();
-        let opened_ms = core.options.now_ms;
-        if core.in_tx {
-            // Dropping the connection would do; this says it in the open. The failure may have ended the transaction.
-            let _ = sql::run(&mut core.conn, sql::tx::Rollback {});
+    /// Undoes what is not committed, opens a new connection and reads everything anew. Where that fails (the disk takes
+    /// nothing at all), what waits is kept, and the next batch tries again.
+    fn reload(&mut self) -> Result<(), OpenError> {
+        if !self.outage {
+            self.outage = true;
+            let core = &mut self.core;
+            core.parked = parked_before(core);
+            core.tally.undo();
+            if core.in_tx {
+                // The failure may have ended the transaction.
+                let _ = sql::run(&mut core.conn, sql::tx::Rollback {});
+                core.in_tx = false;
+            }
+            core.changes.clear();
         }
-        drop(core);
-        debug_assert_eq!(opened_ms, self.options.now_ms);
-        let conn = open::writer_again(&self.options).map_err(|e| StoreError::Recover(e.into()))?;
-        let mut core = Core::load(conn, self.options.clone(), parked)
-            .map_err(|e| StoreError::Recover(e.into()))?;
-        core.tally = tally;
-        self.core = Some(core);
+        let conn = open::writer_again(&self.options)?;
+        let loaded = Core::load(conn, self.options.clone(), Parked::default());
+        let mut core = loaded.map_err(|source| OpenError::Database {
+            path: self.options.path.clone(),
+            what: "its counters cannot be read",
+            source: source.into(),
+        })?;
+        core.parked = std::mem::take(&mut self.core.parked);
+        core.parked.forget_lanes();
+        core.tally = std::mem::take(&mut self.core.tally);
+        self.core = core;
+        self.outage = false;
         Ok(())
     }
 
+    /// Reloads, and says in the log when that has to wait.
+    fn reload_or_wait(&mut self) {
+        if let Err(error) = self.reload() {
+            tracing::error!(%error, "the file cannot be opened again; refusing until it can");
+        }
+    }
+
     /// Undoes a failed batch; carries its commands out one by one where that can help.
-    fn recover(
-        &mut self,
-        now_ms: i64,
-        batch: &[Command],
-        failure: Failure,
-    ) -> Result<Applied, StoreError> {
+    fn recover(&mut self, now_ms: i64, batch: &[Command], failure: Failure) -> Applied {
         tracing::error!(?failure, commands = batch.len(), "a batch was undone");
-        self.reload()?;
-        if failure.is_of_the_disk() || batch.len() <= 1 {
-            return Ok(Applied {
-                outcomes: batch.iter().map(|_| Err(failure.answer())).collect(),
-                ..Applied::default()
-            });
+        self.reload_or_wait();
+        if failure.is_of_the_disk() || batch.len() <= 1 || self.outage {
+            return self.refused(batch, &failure.answer());
         }
         let mut all = Applied::default();
         for command in batch {
             let command = std::slice::from_ref(command);
-            match self.attempt(now_ms, command)? {
-                Ok(one) => {
-                    all.outcomes.extend(one.outcomes);
-                    all.woken.extend(one.woken);
-                    all.changes.extend(one.changes);
-                }
-                Err(failure) => {
-                    all.outcomes.push(Err(failure.answer()));
-                    self.reload()?;
-                }
-            }
+            let one = match self.outage {
+                true => self.refused(command, &failure.answer()),
+                false => self.attempt(now_ms, command).unwrap_or_else(|failure| {
+                    self.reload_or_wait();
+                    self.refused(command, &failure.answer())
+                }),
+            };
+            all.outcomes.extend(one.outcomes);
+            all.woken.extend(one.woken);
+            all.changes.extend(one.changes);
         }
-        Ok(all)
+        all
+    }
+
+    /// Nothing of a batch is done, but that who waits no longer is forgotten.
+    fn refused(&mut self, batch: &[Command], error: &Error) -> Applied {
+        let parked = &mut self.core.parked;
+        let answer = |command: &Command| match command {
+            Command::Unpark(park) => {
+                parked.remove(*park);
+                Ok(Outcome::Ok)
+            }
+            _ => Err(error.clone()),
+        };
+        Applied {
+            outcomes: batch.iter().map(answer).collect(),
+            ..Applied::default()
+        }
     }
 
     /// The counters at a time.
     pub fn stats(&self, now_ms: i64) -> Stats {
-        self.core
-            .as_ref()
-            .map(|core| core.counters.stats(&core.lanes, now_ms))
-            .unwrap_or_default()
+        self.core.counters.stats(&self.core.lanes, now_ms)
     }
 
     /// Every pair of queue and type ever used, with its depth.
     pub fn lanes(&self) -> Vec<LaneDepth> {
-        let lanes = self.core.iter().flat_map(|core| core.lanes.iter());
+        let lanes = self.core.lanes.iter();
         lanes
             .map(|lane| LaneDepth {
                 queue: lane.queue.to_string(),
@@ -191,28 +201,22 @@ impl Store {
 
     /// What was measured of the life of tasks since the store was opened.
     pub fn tally(&self) -> Tally {
-        self.core
-            .as_ref()
-            .map_or_else(Tally::default, |core| core.tally.clone())
+        self.core.tally.clone()
     }
 
     /// How full each queue is, by the name under which it is counted.
     pub fn depths(&mut self) -> Vec<QueueDepth> {
-        self.core
-            .as_mut()
-            .map_or_else(Vec::new, |core| core.tally.depths(&core.lanes))
+        self.core.tally.depths(&self.core.lanes)
     }
 
     /// The paused queues, by name; `*` first stands for all.
     pub fn paused(&self) -> Vec<String> {
-        self.core
-            .as_ref()
-            .map_or_else(Vec::new, |core| core.lanes.paused())
+        self.core.lanes.paused()
     }
 
     /// The leases of a session, or all when none is named.
     pub fn live_leases(&mut self, session: Option<&str>) -> Result<Vec<LiveLease>, StoreError> {
-        let conn = &mut self.core()?.conn;
+        let conn = &mut self.core.conn;
         let rows: Vec<TaskRow> = match session {
             Some(session) => sql::all(conn, SelectSessionLeased { session })?,
             None => sql::all(conn, SelectLeased {})?,
@@ -229,7 +233,7 @@ impl Store {
 
     /// How many lease requests are parked.
     pub fn parked(&self) -> usize {
-        self.core.as_ref().map_or(0, |core| core.parked.len())
+        self.core.parked.len()
     }
 
     /// The file.
@@ -245,7 +249,7 @@ impl Store {
     /// Moves the write-ahead log into the file and cuts it back as far as readers allow. For idle moments;
     /// the store also does it by itself when the log has grown beyond its limit.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
-        self.core()?
+        self.core
             .conn
             .batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(())
@@ -254,7 +258,7 @@ impl Store {
     /// Gives up to `pages` free pages of the file back to the disk, after pruning, and leaves `spare` for new tasks.
     /// Answers whether there are more to give.
     pub fn shrink(&mut self, pages: u32, spare: u32) -> Result<bool, StoreError> {
-        let conn = &mut self.core()?.conn;
+        let conn = &mut self.core.conn;
         let free: Option<i64> = sql::first(conn, sql::tx::FreePages {})?;
         let surplus = free.unwrap_or(0) - i64::from(spare);
         if surplus <= 0 {
@@ -273,9 +277,7 @@ impl Store {
             strict_expiry,
             ..(*self.options).clone()
         });
-        if let Some(core) = self.core.as_mut() {
-            core.options = options.clone();
-        }
+        self.core.options = options.clone();
         self.options = options;
     }
 
@@ -334,15 +336,20 @@ fn applied(core: &mut Core, outcomes: Answers) -> Applied {
 
 impl Engine for Store {
     fn apply(&mut self, now_ms: i64, batch: Vec<Command>) -> Result<Applied, StoreError> {
-        let applied = match self.attempt(now_ms, &batch)? {
+        if self.outage
+            && let Err(error) = self.reload()
+        {
+            return Ok(self.refused(&batch, &cannot_open(&error)));
+        }
+        let applied = match self.attempt(now_ms, &batch) {
             Ok(applied) => applied,
-            Err(failure) => self.recover(now_ms, &batch, failure)?,
+            Err(failure) => self.recover(now_ms, &batch, failure),
         };
         self.bound_wal();
         Ok(applied)
     }
 
     fn next_deadline(&self) -> Option<i64> {
-        self.core.as_ref().and_then(Core::next_deadline)
+        self.core.next_deadline()
     }
 }

@@ -75,7 +75,7 @@ fn a_full_disk_refuses_the_batch_and_changes_nothing() {
         .apply(1, vec![park(1), enqueue("a"), park(2)])
         .unwrap();
     let before = store.stats(1);
-    let conn = &mut store.core().unwrap().conn;
+    let conn = &mut store.core.conn;
     conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
     let large = "x".repeat(1_000_000);
     let applied = store
@@ -94,4 +94,30 @@ fn a_full_disk_refuses_the_batch_and_changes_nothing() {
     let applied = store.apply(1, vec![enqueue("c")]).unwrap();
     assert_eq!(woken(&applied), [(2, "c")]);
     assert!(matches!(applied.outcomes[0], Ok(Outcome::Enqueued(made)) if made.task_id == 2));
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_again_is_tried_with_each_batch() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, aside) = (directory.path().join("db"), directory.path().join("aside"));
+    let mut store = open(&directory);
+    store
+        .apply(1, vec![park(1), enqueue("a"), park(2), park(3)])
+        .unwrap();
+    let conn = &mut store.core.conn;
+    conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let large = enqueue(&"x".repeat(1_000_000));
+    for batch in [vec![large, park(4)], vec![enqueue("b"), Command::Unpark(2)]] {
+        let applied = store.apply(1, batch).unwrap();
+        let refused = applied.outcomes[0].as_ref().unwrap_err();
+        assert!(refused.message.contains("send it again"), "{refused}");
+        assert!(applied.woken.is_empty() && applied.changes.is_empty());
+    }
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    let applied = store.apply(1, vec![enqueue("c")]).unwrap();
+    assert_eq!(woken(&applied), [(3, "c")], "who waited waits on");
+    assert_eq!(store.stats(1).total_tasks, 2);
 }
