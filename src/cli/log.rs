@@ -22,8 +22,8 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, registry, reload};
 pub fn for_client(globals: &Globals) {
     let level = match (globals.verbose, globals.quiet) {
         (true, _) => "debug",
-        (_, true) => "error",
-        _ => "warn",
+        (_, true) => "rmcp=off,error",
+        _ => "rmcp=off,warn",
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))
@@ -71,12 +71,11 @@ pub fn for_server(loaded: &Loaded, globals: &Globals) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When it cannot be read; the old one stays.
-pub fn set_level(level: &str) -> Result<(), Failure> {
-    let filter = filter(level)?;
+pub fn set_level(level: &str) -> Result<(), String> {
+    let filter = EnvFilter::try_new(level).map_err(|why| why.to_string())?;
     // Without a log of ours there is nothing to change.
     LEVEL.get().map_or(Ok(()), |log| {
-        let tried = format!("cannot log at {level:?}");
-        log.reload(filter).map_err(|why| Failure::local(tried, why))
+        log.reload(filter).map_err(|why| why.to_string())
     })
 }
 
@@ -86,7 +85,8 @@ type Filtered = Layered<reload::Layer<EnvFilter, Registry>, Registry>;
 static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 fn filter(level: &str) -> Result<EnvFilter, Failure> {
-    EnvFilter::try_new(level)
+    // rmcp warns of whatever a client does wrong; a level that names it counts.
+    EnvFilter::try_new(format!("rmcp=off,{level}"))
         .map_err(|why| Failure::local(format!("cannot read log.level {level:?}"), why))
 }
 
