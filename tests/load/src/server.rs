@@ -27,6 +27,8 @@ pub struct Plan {
     pub config: Option<PathBuf>,
     /// Marks every process that comes of this hub.
     pub marker: Option<(String, String)>,
+    /// Whether a write beyond the limit of file size fails, as on a full disk, rather than killing the hub.
+    pub bears_full_disk: bool,
 }
 
 impl Plan {
@@ -39,6 +41,7 @@ impl Plan {
             settings: Vec::new(),
             config: None,
             marker: None,
+            bears_full_disk: false,
         }
     }
 
@@ -52,7 +55,16 @@ impl Plan {
             .create(true)
             .append(true)
             .open(self.folder.join("hub.log"))?;
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.bears_full_disk {
+            false => Command::new(&self.binary),
+            // An ignored signal stays ignored across `exec`, and the process id stays the same.
+            true => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+                shell.arg(&self.binary);
+                shell
+            }
+        };
         command.arg(self.verb).args(["--port", "0"]);
         command.arg("--db").arg(self.database());
         command.args(["--set", "log.level=warn"]);
@@ -152,6 +164,11 @@ impl Server {
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it did by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, Fault> {
+        Ok(self.child.try_wait()?)
     }
 
     /// SIGKILL, and waits until it is gone.

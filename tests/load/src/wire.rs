@@ -93,12 +93,22 @@ impl Wire {
 
     /// One request and its answer; nothing else may be in flight.
     pub fn call(&mut self, method: &str, params: Value) -> Result<Value, CallError> {
+        self.ask(method, &params)?;
+        self.answer()
+    }
+
+    /// Sends a request.
+    pub fn ask(&mut self, method: &str, params: &Value) -> Result<(), CallError> {
         self.next_id += 1;
         let id = self.next_id;
         let mut request = json!({"id": id, "method": method, "params": params}).to_string();
         request.push('\n');
-        let broken = |error: std::io::Error| CallError::Broken(error.to_string());
-        self.send(request.as_bytes()).map_err(broken)?;
+        self.send(request.as_bytes()).map_err(broken)
+    }
+
+    /// The answer to the newest request.
+    pub fn answer(&mut self) -> Result<Value, CallError> {
+        let id = self.next_id;
         loop {
             let line = self.line().map_err(broken)?;
             let answer: Value = serde_json::from_slice(line)
@@ -109,6 +119,10 @@ impl Wire {
             }
         }
     }
+}
+
+fn broken(error: std::io::Error) -> CallError {
+    CallError::Broken(error.to_string())
 }
 
 fn outcome(mut answer: Value) -> Result<Value, CallError> {

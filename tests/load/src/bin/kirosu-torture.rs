@@ -1,22 +1,26 @@
-//! `kirosu-torture`: kill -9 under load, again and again, then the checker.
+//! `kirosu-torture`: faults under load, again and again, then the checker.
 
 use clap::{Parser, ValueEnum};
 use kirosu_load::Fault;
 use kirosu_load::bench::folder_or_temp;
 use kirosu_load::torture::history::Event;
+use kirosu_load::torture::nemesis::{Kind, USUAL};
+use kirosu_load::torture::remote::Role;
 use kirosu_load::torture::{Torture, Verdict, clients, up};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Kills a hub in the middle of its work and checks that nothing is lost, doubled or left behind
+/// Does to a hub at work what the world does, and checks that nothing is lost, doubled or left behind
 ///
-/// Starts the binary on a fresh file, lets producers and workers (or the hub's own pools) at it, kills it with SIGKILL at
-/// random points, starts it again, drains, ends it with SIGTERM, and compares what was seen with what the file holds.
+/// Starts the binary on a fresh file, lets producers and workers (or the hub's own pools) at it, and lets faults strike at
+/// random points: kills, stopped workers, cut and held wires, a disk that takes nothing, requests sent twice. Then drains,
+/// ends the hub with SIGTERM, and compares what was seen with what the file holds.
 /// Exit code 1 when a promise was broken; the folder is kept then.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  kirosu-torture\n  kirosu-torture --mode clients --tasks 2000 --kills 20 --seed 7"
+    after_help = "Examples:\n  kirosu-torture\n  kirosu-torture --mode clients --tasks 2000 --kills 20 --seed 7\n  kirosu-torture --mode clients --nemesis stop,cut --strikes 10"
 )]
 struct Args {
     /// The binary to kill
@@ -31,6 +35,13 @@ struct Args {
     /// Times the hub is killed
     #[arg(long, default_value_t = 5)]
     kills: u32,
+    /// What happens in mode `clients`, one or several, separated by commas [default: all that need no file system of
+    /// their own]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = USUAL, hide_default_value = true)]
+    nemesis: Vec<Kind>,
+    /// Times that each fault but `kill` strikes
+    #[arg(long, default_value_t = 3)]
+    strikes: u32,
     /// Workers
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     workers: u32,
@@ -43,6 +54,11 @@ struct Args {
     /// A setting for the hub, as key=value; may be repeated
     #[arg(long = "set")]
     settings: Vec<String>,
+    /// Works as a single worker for the hub at this address, and prints its calls
+    #[arg(long, hide = true)]
+    worker: Option<SocketAddr>,
+    #[arg(long, hide = true, default_value_t = 0)]
+    speaker: u32,
     /// Keeps the folder with database, log and histories in any case
     #[arg(long)]
     keep: bool,
@@ -71,6 +87,14 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<bool, Fault> {
+    if let Some(address) = args.worker {
+        let role = Role {
+            speaker: args.speaker,
+            address,
+            seed: args.seed.unwrap_or(0),
+        };
+        return role.play().map(|()| true);
+    }
     let binary = args.binary.canonicalize().map_err(|e| {
         Fault::new(format!(
             "cannot find {}: {e}; build it with `cargo build --release`",
@@ -78,7 +102,7 @@ fn run(args: &Args) -> Result<bool, Fault> {
         ))
     })?;
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
-    println!("seed {seed}; {} tasks, {} kills", args.tasks, args.kills);
+    println!("seed {seed}; {} tasks", args.tasks);
     let mut clean = true;
     for mode in [Mode::Clients, Mode::Up] {
         if args.mode != Mode::Both && args.mode != mode {
@@ -92,6 +116,9 @@ fn run(args: &Args) -> Result<bool, Fault> {
             folder: root.path().to_path_buf(),
             tasks: args.tasks.max(1),
             kills: args.kills,
+            strikes: args.strikes,
+            nemeses: args.nemesis.clone(),
+            tool: std::env::current_exe()?,
             workers: args.workers,
             seed,
             settings: args.settings.clone(),
@@ -119,7 +146,8 @@ fn write_history(folder: &Path, events: &[Event]) -> Result<(), Fault> {
     let file = std::fs::File::create(folder.join("history.jsonl"))?;
     let mut file = std::io::BufWriter::new(file);
     for event in events {
-        writeln!(file, "{}", event.json())?;
+        serde_json::to_writer(&mut file, event).map_err(std::io::Error::from)?;
+        writeln!(file)?;
     }
     Ok(file.flush()?)
 }

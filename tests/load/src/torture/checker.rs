@@ -4,9 +4,12 @@
 //! breaks its word can fail it: "before" means that one call had ended before the other began.
 
 mod enqueues;
+mod limits;
+mod order;
 
 use super::Verdict;
 use super::history::{Call, Event, Leased, Outcome, number_of};
+use super::link::FAILED;
 use super::stored::Stored;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -41,6 +44,9 @@ pub fn check(events: &[Event], stored: &[Stored]) -> Verdict {
     let by_id: HashMap<u64, &Stored> = stored.iter().map(|task| (task.id, task)).collect();
     enqueues::enqueued(events, stored, &by_id, &mut verdict);
     enqueues::dependencies(events, &lives, &mut verdict);
+    limits::limits(events, &mut verdict);
+    limits::doubles(events, &mut verdict);
+    order::order(events, &lives, &mut verdict);
     for (id, life) in &lives {
         let Some(task) = by_id.get(id) else {
             verdict.violation(format!(
@@ -60,13 +66,17 @@ pub fn check(events: &[Event], stored: &[Stored]) -> Verdict {
 }
 
 fn count(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
-    let of = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(e)).count();
+    let calls = || {
+        let own = |event: &&Event| !matches!(event.call, Call::Twice { .. } | Call::Load { .. });
+        events.iter().filter(own)
+    };
+    let of = |wanted: fn(&Event) -> bool| calls().filter(|e| wanted(e)).count();
     verdict.count("tasks in the file", stored.len());
     for status in ["done", "failed"] {
         let with = stored.iter().filter(|task| task.status == status).count();
         verdict.count(format!("tasks {status}"), with);
     }
-    verdict.count("calls", events.len());
+    verdict.count("calls", calls().count());
     verdict.count("calls sent again after a break", of(|e| e.tries > 1));
     verdict.count("calls unknown", of(|e| e.outcome == Outcome::Unknown));
     verdict.count(
@@ -77,6 +87,10 @@ fn count(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
     verdict.count(
         "acks refused as stale_lease",
         of(|e| is_ack(e) && e.outcome == Outcome::Refused(STALE)),
+    );
+    verdict.count(
+        "calls refused, as the hub could not write",
+        of(|e| e.outcome == Outcome::Refused(FAILED)),
     );
     let again = stored.iter().filter(|task| task.fence > 1).count();
     verdict.count("tasks leased more than once", again);
@@ -90,7 +104,7 @@ fn lives(events: &[Event]) -> BTreeMap<u64, Life<'_>> {
     let mut lives: BTreeMap<u64, Life<'_>> = BTreeMap::new();
     for event in events {
         match &event.call {
-            Call::Enqueue { .. } => {}
+            Call::Enqueue { .. } | Call::Twice { .. } | Call::Load { .. } => {}
             Call::Lease { tasks, .. } => {
                 for leased in tasks {
                     let life = lives.entry(leased.task).or_default();

@@ -1,8 +1,12 @@
-//! Mode `clients`: our own producers and workers against a hub that is killed again and again.
+//! Mode `clients`: our own producers and workers, in threads and in processes, against a hub to which faults happen.
 
+use super::drive::{drive, strikes};
 use super::history::Event;
 use super::link::Shared;
-use super::{Torture, Verdict, checker, kills, nuisance, producer, stored, worker};
+use super::nemesis::{Field, Kind};
+use super::proxy::{self, Gates};
+use super::remote::{self, Remote, Role};
+use super::{Torture, Verdict, checker, load, nuisance, producer, stored, worker};
 use crate::Fault;
 use crate::machine::processes_with;
 use crate::server::{Plan, Server};
@@ -10,15 +14,12 @@ use crate::wire::Wire;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PRODUCERS: u64 = 3;
 
-/// No progress for so long, with the hub up: it has stopped working.
-const STALL: Duration = Duration::from_secs(30);
-
-/// After the last kill the queue must be empty within this time.
-const DRAIN: Duration = Duration::from_secs(120);
+/// Worker processes behind the proxy.
+const REMOTES: u32 = 4;
 
 /// Grace times short enough for a test: what a kill held up comes back within a second or two.
 pub const GRACES: [&str; 2] = ["lease.session_grace=1s", "lease.heartbeat_grace=1s"];
@@ -29,17 +30,42 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
     let mut plan = Plan::hub(&torture.binary, &torture.folder);
     let marker = format!("clients-{}-{:x}", std::process::id(), torture.seed);
     plan.marker = Some(("KIROSU_TORTURE".into(), marker.clone()));
+    plan.bears_full_disk = torture.nemeses.contains(&Kind::Full);
     plan.settings = GRACES.map(str::to_owned).to_vec();
+    plan.settings.extend(load::settings());
     plan.settings.extend_from_slice(&torture.settings);
     let mut server = Server::hub(&plan)?;
-    let shared = Shared::new(server.address, PRODUCERS as u32);
+    let mut rng = fastrand::Rng::with_seed(torture.seed);
+    let (strikes, pace) = strikes(torture, &mut rng);
+    let mut shared = Shared::new(server.address, PRODUCERS as u32);
+    shared.pace = pace.mul_f64(PRODUCERS as f64);
+    let (shared, gates) = (&shared, &Gates::default());
+    let mut remotes = Vec::new();
     let events = std::thread::scope(|scope| {
-        let crew = Crew::start(scope, torture, &shared);
-        let driven = drive(torture, &shared, &plan, &mut server, &mut verdict);
+        let crew = Crew::start(scope, torture, shared, gates, &mut remotes);
+        let driven = crew.and_then(|crew| {
+            let mut field = Field {
+                plan: &plan,
+                server: &mut server,
+                shared,
+                gates,
+                remotes: &remotes,
+                rng: &mut rng,
+                verdict: &mut verdict,
+                slowest_start: Duration::ZERO,
+            };
+            let probes = drive(torture, &strikes, &mut field);
+            shared.over.store(true, Ordering::Relaxed);
+            let ended: Result<Vec<()>, Fault> = remotes.iter_mut().map(Remote::end).collect();
+            let mut events = crew.join(&mut verdict)?;
+            ended?;
+            events.extend(probes?);
+            Ok(events)
+        });
         shared.over.store(true, Ordering::Relaxed);
-        let events = crew.join(&mut verdict);
-        driven.and(events)
+        driven
     })?;
+    verdict.count("bytes swallowed by cut wires", gates.swallowed());
     let said = Wire::connect(server.address)?.call("stats", json!({}))?;
     end(server, &marker, &mut verdict)?;
     let tasks = stored::read(&plan.database(), &mut verdict)?;
@@ -59,7 +85,9 @@ impl<'scope> Crew<'scope> {
         scope: &'scope Scope<'scope, 'env>,
         torture: &Torture,
         shared: &'env Shared,
-    ) -> Crew<'scope> {
+        gates: &'env Gates,
+        remotes: &mut Vec<Remote>,
+    ) -> Result<Crew<'scope>, Fault> {
         let mut threads = Vec::new();
         for n in 0..PRODUCERS {
             let numbers = torture.tasks * n / PRODUCERS..torture.tasks * (n + 1) / PRODUCERS;
@@ -74,9 +102,21 @@ impl<'scope> Crew<'scope> {
             let (speaker, seed) = (100 + n, torture.seed.wrapping_add(100 + u64::from(n)));
             threads.push(scope.spawn(move || worker::run(shared, speaker, n % 2 == 0, seed)));
         }
+        threads.push(scope.spawn(move || load::run(shared, 99)));
         let seed = torture.seed;
         let nuisance = scope.spawn(move || nuisance::run(shared, seed));
-        Crew { threads, nuisance }
+        let address = proxy::start(scope, shared, gates)?;
+        for n in 0..REMOTES {
+            let role = Role {
+                speaker: 2_000 + n,
+                address,
+                seed: torture.seed.wrapping_add(2_000 + u64::from(n)),
+            };
+            let (remote, output) = Remote::start(&torture.tool, &role)?;
+            remotes.push(remote);
+            threads.push(remote::listen(scope, shared, output));
+        }
+        Ok(Crew { threads, nuisance })
     }
 
     fn join(self, verdict: &mut Verdict) -> Result<Vec<Event>, Fault> {
@@ -91,69 +131,6 @@ impl<'scope> Crew<'scope> {
         }
         Ok(events)
     }
-}
-
-/// Kills at the chosen points, then waits until the queue is empty.
-fn drive(
-    torture: &Torture,
-    shared: &Shared,
-    plan: &Plan,
-    server: &mut Server,
-    verdict: &mut Verdict,
-) -> Result<(), Fault> {
-    let mut rng = fastrand::Rng::with_seed(torture.seed);
-    let mut slowest = Duration::ZERO;
-    for point in kills::points(torture, &mut rng) {
-        if !wait_for_progress(shared, point) {
-            verdict.violation(format!("no ack was taken for {STALL:?} with the hub up"));
-            return Ok(());
-        }
-        kills::kill_and_restart(server, plan, &mut rng, verdict, |_| Ok(()))?;
-        shared.moved(server.address);
-        slowest = slowest.max(server.started_in);
-    }
-    verdict.count("kills", torture.kills);
-    verdict.count("slowest restart, ms", slowest.as_millis());
-    let begun = Instant::now();
-    match drained(server, shared)? {
-        true => verdict.count("drained after, ms", begun.elapsed().as_millis()),
-        false => verdict.violation(format!(
-            "the queue was not empty {DRAIN:?} after the last kill"
-        )),
-    }
-    Ok(())
-}
-
-fn wait_for_progress(shared: &Shared, point: u64) -> bool {
-    let (mut last, mut since) = (0, Instant::now());
-    loop {
-        let acked = shared.acked.load(Ordering::Relaxed);
-        if acked >= point {
-            return true;
-        }
-        if acked != last {
-            (last, since) = (acked, Instant::now());
-        }
-        if since.elapsed() > STALL {
-            return false;
-        }
-        std::thread::sleep(Duration::from_micros(200));
-    }
-}
-
-fn drained(server: &Server, shared: &Shared) -> Result<bool, Fault> {
-    let mut wire = Wire::connect(server.address)?;
-    let begun = Instant::now();
-    while begun.elapsed() < DRAIN {
-        if shared.producing.load(Ordering::Acquire) == 0 {
-            let stats = wire.call("stats", json!({}))?;
-            if unfinished(&stats["stats"]) == 0 {
-                return Ok(true);
-            }
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(false)
 }
 
 /// Tasks that have not ended.

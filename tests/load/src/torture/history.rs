@@ -1,10 +1,11 @@
 //! What every speaker writes down: each call, when it was begun and ended, and how.
 
-use serde_json::{Value, json};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How a call ended, as its speaker saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Answered with a result.
     Ok,
@@ -15,7 +16,7 @@ pub enum Outcome {
 }
 
 /// A task as it was handed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leased {
     /// Its id.
     pub task: u64,
@@ -28,7 +29,7 @@ pub struct Leased {
 }
 
 /// What was asked, with what its answer said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// One task, or several in one durable step.
     Enqueue {
@@ -38,6 +39,8 @@ pub enum Call {
         keyed: bool,
         /// The task that must be done first, by the hub's id.
         after: Option<u64>,
+        /// Higher goes first.
+        priority: i64,
         /// The hub's ids, where answered.
         ids: Vec<u64>,
     },
@@ -45,6 +48,8 @@ pub enum Call {
     Lease {
         /// Whether it was taken under a session, which the hub may declare lost.
         session: bool,
+        /// The most that may be handed out.
+        most: u64,
         /// What was handed out.
         tasks: Vec<Leased>,
     },
@@ -75,14 +80,30 @@ pub enum Call {
         /// The lease's fence.
         fence: i64,
     },
+    /// The two answers to one request that was sent twice at once; none where it was cut off or put off.
+    Twice {
+        /// What was asked.
+        method: String,
+        /// What the first answer decides.
+        first: Option<String>,
+        /// What the second answer decides.
+        second: Option<String>,
+    },
+    /// A question about the requests that are under way.
+    Load {
+        /// How many the hub said there are.
+        in_flight: u64,
+        /// The most that its settings allow.
+        most: u64,
+    },
 }
 
 /// One call. A call that was sent again until it was answered is one event, from the first sending to the answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Who.
     pub speaker: u32,
-    /// Nanoseconds since the start of the tool, before the first byte was sent.
+    /// Monotonic nanoseconds, before the first byte was sent.
     pub begun: u64,
     /// The same after the answer was read, or the connection broke.
     pub ended: u64,
@@ -96,41 +117,17 @@ pub struct Event {
     pub outcome: Outcome,
 }
 
-impl Event {
-    /// As one JSON object, for people who look for the cause of a violation.
-    pub fn json(&self) -> Value {
-        json!({
-            "speaker": self.speaker, "begun_ns": self.begun, "ended_ns": self.ended, "wall_ms": self.wall_ms,
-            "tries": self.tries, "call": format!("{:?}", self.call), "outcome": format!("{:?}", self.outcome),
-        })
-    }
+/// Nanoseconds of the machine's monotonic clock, which is one for all processes of a run.
+pub fn now_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
 }
 
-/// The clocks of all speakers.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    start: Instant,
-}
-
-impl Clock {
-    /// Starts now.
-    pub fn start() -> Clock {
-        Clock {
-            start: Instant::now(),
-        }
-    }
-
-    /// Nanoseconds since the start.
-    pub fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    /// Unix milliseconds.
-    pub fn wall_ms() -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let ms = since.unwrap_or(Duration::ZERO).as_millis();
-        i64::try_from(ms).unwrap_or(i64::MAX)
-    }
+/// Unix milliseconds.
+pub fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let ms = since.unwrap_or(Duration::ZERO).as_millis();
+    i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
 /// The prompt of task `number`: sizes differ, and all its bytes follow from the number.

@@ -1,16 +1,16 @@
 //! When the hub is killed, and what its file looks like at that moment.
 
-use super::{Torture, Verdict};
+use super::Verdict;
 use crate::Fault;
 use crate::server::{Plan, Server};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// The progress at which each kill comes: anywhere between the first twentieth and the last tenth.
-pub fn points(torture: &Torture, rng: &mut fastrand::Rng) -> Vec<u64> {
-    let (from, to) = (torture.tasks / 20, torture.tasks * 9 / 10);
-    let mut points: Vec<u64> = (0..torture.kills).map(|_| rng.u64(from..=to)).collect();
+/// The progress at which each fault comes: anywhere between the first twentieth and the last tenth.
+pub fn points(tasks: u64, count: usize, rng: &mut fastrand::Rng) -> Vec<u64> {
+    let (from, to) = (tasks / 20, tasks * 9 / 10);
+    let mut points: Vec<u64> = (0..count).map(|_| rng.u64(from..=to)).collect();
     points.sort_unstable();
     points
 }

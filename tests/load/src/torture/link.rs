@@ -1,8 +1,9 @@
 //! A speaker's connection to a hub that comes and goes.
 
-use super::history::{Call, Clock, Event, Outcome};
+use super::history::{Call, Event, Outcome, now_ns, wall_ms};
 use crate::wire::{CallError, Wire};
 use serde_json::{Value, json};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,8 +12,14 @@ use std::time::Duration;
 /// Refusals that say "later", not "no": busy and shutting down.
 const LATER: [i64; 2] = [-32005, -32009];
 
+/// The hub could not write, or a part of it crashed: the sentence says whether anything of the request may have been kept.
+pub const FAILED: i64 = -32603;
+
 /// Between two attempts to reach a hub that is down.
 const REST: Duration = Duration::from_millis(5);
+
+/// No fault lasts as long: a hub that does not answer until then never will.
+const PATIENCE_NS: u64 = 60_000_000_000;
 
 /// What all speakers know.
 #[derive(Debug)]
@@ -25,8 +32,12 @@ pub struct Shared {
     pub acked: AtomicU64,
     /// Producers still at work.
     pub producing: AtomicU32,
-    /// The clocks.
-    pub clock: Clock,
+    /// Whether requests that may be repeated are sent twice at once.
+    pub twice: AtomicBool,
+    /// Whether each call is printed when it has ended.
+    pub tells: bool,
+    /// Between two enqueues of a producer, so that there is work for as long as there are faults.
+    pub pace: Duration,
 }
 
 impl Shared {
@@ -37,7 +48,9 @@ impl Shared {
             over: AtomicBool::new(false),
             acked: AtomicU64::new(0),
             producing: AtomicU32::new(producers),
-            clock: Clock::start(),
+            twice: AtomicBool::new(false),
+            tells: false,
+            pace: Duration::ZERO,
         }
     }
 
@@ -73,6 +86,8 @@ pub struct Link<'a> {
     speaker: u32,
     session: Option<String>,
     wire: Option<Wire>,
+    /// A second connection, for requests that are sent twice.
+    twin: Option<Wire>,
     /// What it saw.
     pub events: Vec<Event>,
 }
@@ -85,6 +100,7 @@ impl<'a> Link<'a> {
             speaker,
             session,
             wire: None,
+            twin: None,
             events: Vec::new(),
         }
     }
@@ -102,35 +118,94 @@ impl<'a> Link<'a> {
         sending: Sending,
         call: impl FnOnce(Option<&Value>) -> Call,
     ) -> Outcome {
-        let begun = self.shared.clock.now();
+        let begun = now_ns();
         let mut tries = 0;
+        let again = sending == Sending::UntilAnswered;
         let answer = loop {
             tries += 1;
-            match self.once(method, params) {
+            match self.once_or_twice(method, params, again) {
                 Err(CallError::Refused(code, _)) if LATER.contains(&code) => {}
-                Err(CallError::Broken(_)) if sending == Sending::UntilAnswered => {}
+                Err(CallError::Refused(FAILED, _)) if again => {}
+                Err(CallError::Broken(_)) if again => {}
                 answer => break answer,
             }
-            if self.shared.is_over() {
+            if self.shared.is_over() || now_ns() - begun > PATIENCE_NS {
                 break Err(CallError::Broken("the torture is over".into()));
             }
             std::thread::sleep(REST);
         };
-        let outcome = match &answer {
-            Ok(_) => Outcome::Ok,
-            Err(CallError::Refused(code, _)) => Outcome::Refused(*code),
-            Err(CallError::Broken(_)) => Outcome::Unknown,
-        };
-        self.events.push(Event {
+        let outcome = outcome(&answer);
+        let call = call(answer.as_ref().ok());
+        self.note(begun, tries, call, outcome);
+        outcome
+    }
+
+    /// Asks without writing it down, once.
+    pub fn ask(&mut self, method: &str, params: &Value, read: impl FnOnce(&Value)) -> Outcome {
+        let answer = self.once(method, params);
+        if let Ok(answer) = &answer {
+            read(answer);
+        }
+        outcome(&answer)
+    }
+
+    fn note(&mut self, begun: u64, tries: u32, call: Call, outcome: Outcome) {
+        let event = Event {
             speaker: self.speaker,
             begun,
-            ended: self.shared.clock.now(),
-            wall_ms: Clock::wall_ms(),
+            ended: now_ns(),
+            wall_ms: wall_ms(),
             tries,
-            call: call(answer.as_ref().ok()),
+            call,
             outcome,
-        });
-        outcome
+        };
+        if self.shared.tells
+            && let Ok(line) = serde_json::to_string(&event)
+        {
+            // Nobody listens: nobody wants to know.
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
+        self.events.push(event);
+    }
+
+    /// While requests are doubled, two copies of what may be repeated are under way at once, over two connections. What
+    /// is said to one must be said to the other.
+    fn once_or_twice(
+        &mut self,
+        method: &str,
+        params: &Value,
+        repeatable: bool,
+    ) -> Result<Value, CallError> {
+        if !repeatable || !self.shared.twice.load(Ordering::Relaxed) {
+            return self.once(method, params);
+        }
+        // Without a session: it would take the session from the first connection.
+        let twin = self.twin.take();
+        let twin = twin.map_or_else(|| Wire::connect(self.shared.address()), Ok);
+        let Ok(mut twin) = twin else {
+            return self.once(method, params);
+        };
+        if twin.ask(method, params).is_err() {
+            return self.once(method, params);
+        }
+        let first = self.once(method, params);
+        let second = twin.answer();
+        if !matches!(second, Err(CallError::Broken(_))) {
+            self.twin = Some(twin);
+        }
+        let begun = now_ns();
+        let call = Call::Twice {
+            method: method.to_owned(),
+            first: essence(&first),
+            second: essence(&second),
+        };
+        self.note(begun, 2, call, Outcome::Ok);
+        // Either copy may have been the one that was carried out.
+        match (first, second) {
+            (Ok(first), _) => Ok(first),
+            (Err(_), Ok(second)) => Ok(second),
+            (first, _) => first,
+        }
     }
 
     /// Sends once, over a fresh connection where the old one broke.
@@ -148,7 +223,8 @@ impl<'a> Link<'a> {
 
     /// Waits for the hub; only an end of the whole torture ends the waiting.
     fn connect(&self) -> Result<Wire, CallError> {
-        while !self.shared.is_over() {
+        let begun = now_ns();
+        while !self.shared.is_over() && now_ns() - begun < PATIENCE_NS {
             if let Ok(mut wire) = Wire::connect(self.shared.address())
                 && self.greet(&mut wire).is_ok()
             {
@@ -166,5 +242,26 @@ impl<'a> Link<'a> {
                 .call("hello", json!({"protocol": 1, "session_id": session}))
                 .map(drop),
         }
+    }
+}
+
+fn outcome(answer: &Result<Value, CallError>) -> Outcome {
+    match answer {
+        Ok(_) => Outcome::Ok,
+        Err(CallError::Refused(FAILED, sentence)) if sentence.contains("is unknown") => {
+            Outcome::Unknown
+        }
+        Err(CallError::Refused(code, _)) => Outcome::Refused(*code),
+        Err(CallError::Broken(_)) => Outcome::Unknown,
+    }
+}
+
+/// What an answer decides: the ids it names, or the refusal's number. None: it was cut off, or says "later".
+fn essence(answer: &Result<Value, CallError>) -> Option<String> {
+    match answer {
+        Ok(answer) => Some(format!("{} {}", answer["task_id"], answer["task_ids"])),
+        Err(CallError::Refused(code, _)) if LATER.contains(code) || *code == FAILED => None,
+        Err(CallError::Refused(code, _)) => Some(format!("refused with {code}")),
+        Err(CallError::Broken(_)) => None,
     }
 }

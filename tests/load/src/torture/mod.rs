@@ -2,22 +2,29 @@
 //!
 //! Two ways: [`clients`] has workers of its own, who lease and ack over TCP and write down every call; [`up`] lets the
 //! hub's own pools do the work and looks at the file and at the processes. Both kill the hub with SIGKILL at seeded
-//! points of their progress, start it again on the same file, drain, and end it in good order.
+//! points of their progress, start it again on the same file, drain, and end it in good order. The first also stops
+//! workers, cuts and holds their wires, takes the disk away, and sends everything twice: [`nemesis`] has one file a fault.
 //!
 //! What the workers saw is a [`history`]; what the file holds is read with Python's `sqlite3`, not with ours
 //! ([`stored`]); [`checker`] compares the two and knows no more than the protocol's promises.
 
 pub mod checker;
 pub mod clients;
+mod drive;
 pub mod history;
 mod kills;
 mod link;
+mod load;
+pub mod nemesis;
 mod nuisance;
 mod producer;
+mod proxy;
+pub mod remote;
 pub mod stored;
 pub mod up;
 mod worker;
 
+use nemesis::Kind;
 use std::path::PathBuf;
 
 /// What is done to the hub.
@@ -31,6 +38,12 @@ pub struct Torture {
     pub tasks: u64,
     /// Times the hub is killed.
     pub kills: u32,
+    /// Times that each other fault strikes.
+    pub strikes: u32,
+    /// Which faults; mode `up` knows `kill` alone.
+    pub nemeses: Vec<Kind>,
+    /// This tool's own program, for workers in processes of their own.
+    pub tool: PathBuf,
     /// Workers that lease and ack; in mode `up`, the size of the pools.
     pub workers: u32,
     /// Decides the kills and what every speaker does. (The kernel's scheduling it cannot decide.)

@@ -10,12 +10,16 @@ const BATCH_IN: u32 = 50;
 const DEPENDENT_IN: u32 = 40;
 const RETRIED_IN: u32 = 10;
 
+/// Most calls say no priority.
+const PRIORITIES: [i64; 6] = [0, 0, 0, 0, 1, 5];
+
 /// Enqueues the tasks of these numbers and returns what it saw.
 pub fn run(shared: &Shared, speaker: u32, mut numbers: Range<u64>, seed: u64) -> Vec<Event> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut link = Link::new(shared, speaker, None);
     let mut last = None;
     while !numbers.is_empty() && !shared.is_over() {
+        std::thread::sleep(shared.pace);
         let size = match rng.u32(0..BATCH_IN) {
             0 => 20.min(numbers.end - numbers.start),
             _ => 1,
@@ -24,19 +28,23 @@ pub fn run(shared: &Shared, speaker: u32, mut numbers: Range<u64>, seed: u64) ->
         numbers.start += size;
         let keyed = rng.bool();
         let after = last.filter(|_| rng.u32(0..DEPENDENT_IN) == 0);
+        let priority = PRIORITIES[rng.usize(0..PRIORITIES.len())];
         let tasks: Vec<Value> = some
             .clone()
-            .map(|number| task(number, keyed, after, rng.u32(0..RETRIED_IN) == 0))
+            .map(|number| task(number, keyed, after, priority, rng.u32(0..RETRIED_IN) == 0))
             .collect();
-        last = enqueue(&mut link, some.collect(), tasks, keyed, after).or(last);
+        last = enqueue(&mut link, some.collect(), tasks, keyed, after, priority).or(last);
     }
     link.events
 }
 
-fn task(number: u64, keyed: bool, after: Option<u64>, retried: bool) -> Value {
+fn task(number: u64, keyed: bool, after: Option<u64>, priority: i64, retried: bool) -> Value {
     let mut task = json!({"prompt": prompt_of(number)});
     if keyed {
         task["idempotency_key"] = json!(key_of(number));
+    }
+    if priority != 0 {
+        task["priority"] = json!(priority);
     }
     if let Some(after) = after {
         task["depends_on"] = json!([after]);
@@ -60,6 +68,7 @@ fn enqueue(
     mut tasks: Vec<Value>,
     keyed: bool,
     after: Option<u64>,
+    priority: i64,
 ) -> Option<u64> {
     let sending = match keyed {
         true => Sending::UntilAnswered,
@@ -79,6 +88,7 @@ fn enqueue(
             numbers,
             keyed,
             after,
+            priority,
             ids: ids.clone(),
         }
     });

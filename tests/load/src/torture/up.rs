@@ -123,6 +123,7 @@ fn enqueue(shared: &Shared, tasks: u64) {
                 numbers,
                 keyed: true,
                 after: None,
+                priority: 0,
                 ids: Vec::new(),
             }
         });
@@ -153,7 +154,7 @@ fn drive(
 ) -> Result<(), Fault> {
     let mut rng = fastrand::Rng::with_seed(torture.seed);
     let (mut slowest, mut lingered) = (Duration::ZERO, Duration::ZERO);
-    for point in kills::points(torture, &mut rng) {
+    for point in kills::points(torture.tasks, torture.kills as usize, &mut rng) {
         if !wait_until(server, |stats| done(stats) >= point)? {
             verdict.violation(format!("no task was done for {STALL:?} with the house up"));
             return Ok(());

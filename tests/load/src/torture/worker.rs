@@ -9,6 +9,12 @@ use std::time::Duration;
 /// The shortest lease a hub gives with default settings: lost leases come back soon.
 const LEASE_SECONDS: u64 = 1;
 
+/// Between a lease that was refused and the next.
+const REST: Duration = Duration::from_millis(5);
+
+/// Longest work of a worker in a process of its own, so that a SIGSTOP most likely meets it with leases in its hands.
+const WORK: Duration = Duration::from_millis(20);
+
 /// How a run ends.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
@@ -43,6 +49,9 @@ pub fn run(shared: &Shared, speaker: u32, session: bool, seed: u64) -> Vec<Event
     let mut link = Link::new(shared, speaker, session);
     while !shared.is_over() {
         for leased in lease(&mut link, speaker, rng.u32(1..=4)) {
+            if shared.tells {
+                std::thread::sleep(WORK.mul_f64(rng.f64()));
+            }
             end(&mut link, shared, leased, ending(&mut rng));
         }
     }
@@ -55,14 +64,18 @@ fn lease(link: &mut Link<'_>, speaker: u32, most: u32) -> Vec<Leased> {
     });
     let session = link.has_session();
     let mut tasks = Vec::new();
-    link.say("lease", &params, Sending::Once, |answer| {
+    let outcome = link.say("lease", &params, Sending::Once, |answer| {
         let handed_out = answer.and_then(|answer| answer["tasks"].as_array());
         tasks = handed_out.into_iter().flatten().map(leased).collect();
         Call::Lease {
             session,
+            most: u64::from(most),
             tasks: tasks.clone(),
         }
     });
+    if matches!(outcome, Outcome::Refused(_)) {
+        std::thread::sleep(REST);
+    }
     tasks
 }
 

@@ -3,6 +3,7 @@
 use super::{Life, took_or_may_have};
 use crate::torture::Verdict;
 use crate::torture::history::{Call, Event, Outcome, number_of};
+use crate::torture::link::FAILED;
 use crate::torture::stored::Stored;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -30,6 +31,8 @@ pub(super) fn enqueued(
         let expected = match event.outcome {
             Outcome::Ok => 1..=1,
             Outcome::Unknown => 0..=1,
+            // The disk was full: nothing of it was kept.
+            Outcome::Refused(FAILED) => 0..=0,
             Outcome::Refused(code) => {
                 verdict.violation(format!("enqueue of {numbers:?} was refused with {code}"));
                 0..=0

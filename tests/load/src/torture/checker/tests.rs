@@ -26,6 +26,7 @@ fn enqueue(begun: u64, outcome: Outcome, numbers: &[u64], ids: &[u64]) -> Event 
         numbers: numbers.to_vec(),
         keyed: false,
         after: None,
+        priority: 0,
         ids: ids.to_vec(),
     };
     event(begun, outcome, call)
@@ -38,8 +39,12 @@ fn lease(begun: u64, fence: i64, until_ms: i64) -> Event {
         number: Some(7),
         until_ms,
     }];
-    let session = false;
-    event(begun, Outcome::Ok, Call::Lease { session, tasks })
+    let call = Call::Lease {
+        session: false,
+        most: 1,
+        tasks,
+    };
+    event(begun, Outcome::Ok, call)
 }
 
 fn ack(begun: u64, fence: i64, outcome: Outcome) -> Event {
@@ -70,6 +75,27 @@ fn world() -> World {
             ..Stored::default()
         }],
     }
+}
+
+/// A second task, enqueued as number 8 with this priority, that was handed out at `leased`.
+fn another(world: &mut World, enqueued: u64, priority: i64, leased: u64) {
+    let mut made = enqueue(enqueued, Outcome::Ok, &[8], &[2]);
+    if let Call::Enqueue { priority: p, .. } = &mut made.call {
+        *p = priority;
+    }
+    let mut taken = lease(leased, 1, 1000);
+    if let Call::Lease { tasks, .. } = &mut taken.call {
+        (tasks[0].task, tasks[0].number) = (2, Some(8));
+    }
+    world.events.extend([made, taken]);
+    world.stored.push(Stored {
+        id: 2,
+        status: "failed".into(),
+        fence: 1,
+        attempts: 1,
+        prompt: prompt_of(8),
+        ..Stored::default()
+    });
 }
 
 /// Asserts that the checker says exactly this (a part of each sentence, in order).
@@ -194,6 +220,7 @@ fn a_dependent_that_ran_too_early_is_found() {
         numbers: vec![8],
         keyed: true,
         after: Some(1),
+        priority: 0,
         ids: vec![2],
     };
     world.events.push(event(6, Outcome::Ok, call));
@@ -203,10 +230,12 @@ fn a_dependent_that_ran_too_early_is_found() {
         number: Some(8),
         until_ms: 100,
     }];
-    let session = false;
-    world
-        .events
-        .push(event(8, Outcome::Ok, Call::Lease { session, tasks }));
+    let call = Call::Lease {
+        session: false,
+        most: 1,
+        tasks,
+    };
+    world.events.push(event(8, Outcome::Ok, call));
     world.stored.push(Stored {
         id: 2,
         status: "failed".into(),
@@ -229,4 +258,95 @@ fn unfinished_tasks_and_attempts_beyond_the_limit_are_found() {
         &world,
         &["is leased, after draining", "4 attempts of at most"],
     );
+}
+
+#[test]
+fn a_task_that_was_passed_over_is_found() {
+    // Task 1 is ready from 5 on and was taken by a request of 30; task 2 is handed out in between.
+    let mut early = world();
+    (early.events[1], early.events[2]) = (lease(30, 1, 100), ack(40, 1, Outcome::Ok));
+    another(&mut early, 6, 0, 20);
+    finds(
+        &early,
+        &["task 2 (priority 0) was handed out while task 1 (priority 0) was ready"],
+    );
+    // Of a higher priority it goes first; of a lower one even an older task waits.
+    let mut higher = world();
+    (higher.events[1], higher.events[2]) = (lease(30, 1, 100), ack(40, 1, Outcome::Ok));
+    another(&mut higher, 6, 5, 20);
+    finds(&higher, &[]);
+    let mut lower = world();
+    another(&mut lower, 1, 5, 30);
+    finds(
+        &lower,
+        &["task 1 (priority 0) was handed out while task 2 (priority 5) was ready"],
+    );
+}
+
+#[test]
+fn requests_that_overlap_may_be_carried_out_in_either_order() {
+    let mut world = world();
+    (world.events[1], world.events[2]) = (lease(30, 1, 100), ack(40, 1, Outcome::Ok));
+    // It was asked for before task 2 was answered.
+    another(&mut world, 6, 0, 28);
+    finds(&world, &[]);
+}
+
+#[test]
+fn a_task_given_back_and_passed_over_is_found() {
+    let mut world = world();
+    let call = Call::Release { task: 1, fence: 1 };
+    world.events[2] = event(20, Outcome::Ok, call);
+    world.events.push(lease(60, 2, 1000));
+    world.events.push(ack(70, 2, Outcome::Ok));
+    (world.stored[0].fence, world.stored[0].result) = (2, Some("by 2".into()));
+    another(&mut world, 6, 0, 40);
+    finds(&world, &["while task 1 (priority 0) was ready"]);
+}
+
+#[test]
+fn limits_that_were_exceeded_are_found() {
+    let mut world = world();
+    if let Call::Lease { most, .. } = &mut world.events[1].call {
+        *most = 0;
+    }
+    for in_flight in [64, 65] {
+        let call = Call::Load {
+            in_flight,
+            most: 64,
+        };
+        world.events.push(event(30, Outcome::Ok, call));
+    }
+    finds(
+        &world,
+        &[
+            "at most 0 was answered with 1",
+            "65 requests were under way, of at most 64",
+        ],
+    );
+}
+
+#[test]
+fn two_answers_to_one_request_are_found() {
+    let mut world = world();
+    let twice = |second: Option<&str>| Call::Twice {
+        method: "enqueue".into(),
+        first: Some("1".into()),
+        second: second.map(str::to_owned),
+    };
+    world.events.push(event(30, Outcome::Ok, twice(None)));
+    world.events.push(event(30, Outcome::Ok, twice(Some("1"))));
+    finds(&world, &[]);
+    world.events.push(event(30, Outcome::Ok, twice(Some("2"))));
+    finds(&world, &["answered with 1 and with 2"]);
+}
+
+#[test]
+fn an_enqueue_refused_for_a_full_disk_must_not_be_there() {
+    let mut world = world();
+    let full = Outcome::Refused(crate::torture::link::FAILED);
+    world.events.push(enqueue(30, full, &[9], &[]));
+    finds(&world, &[]);
+    world.events[0] = enqueue(0, full, &[7], &[]);
+    finds(&world, &["holds it 1 times"]);
 }
