@@ -167,6 +167,29 @@ fn report(
     );
 }
 
+/// One client, one request in flight: each of the three is a commit of its own.
+fn alone(directory: &Path, durability: Durability) {
+    let mut store = open(directory, &format!("alone-{durability:?}.db"), durability);
+    let (mut cycles, mut commits) = (0, Vec::new());
+    let (start, cpu_start) = (Instant::now(), cpu());
+    let mut one = |store: &mut Store, command| {
+        let one = Instant::now();
+        let held = leased(store.apply(now(), vec![command]).unwrap().outcomes);
+        commits.push(one.elapsed());
+        held
+    };
+    while start.elapsed() < Duration::from_secs(3) {
+        let task = NewTask::chat("x".repeat(200));
+        one(&mut store, Command::Enqueue(Box::new(task)));
+        for task in one(&mut store, lease(1)) {
+            one(&mut store, ack(&task));
+            cycles += 1;
+        }
+    }
+    let name = format!("one plain client, {durability:?}");
+    report(&name, cycles, start, cpu_start, commits, &store);
+}
+
 /// What single steps cost with many tasks in the file.
 fn behind(directory: &Path, tasks: usize) {
     let mut store = open(directory, &format!("behind-{tasks}.db"), Durability::Normal);
@@ -227,6 +250,7 @@ fn main() {
         .nth(1)
         .map_or(temporary.path().to_owned(), Into::into);
     for durability in [Durability::Full, Durability::Normal] {
+        alone(&directory, durability);
         plain(&directory, durability, 48, 100);
         pipelined(&directory, durability);
     }

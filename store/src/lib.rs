@@ -68,6 +68,7 @@ mod sql;
 mod store;
 mod tally;
 mod task;
+mod vfs;
 mod wal;
 
 pub use backup::{BackupError, backup};
