@@ -3,13 +3,17 @@
 //!
 //! - [`io`] moves bytes, [`slots`] keeps the order of answers, [`order`] the order of effects, [`held`] the leases of
 //!   plain clients: none of them knows the hub.
-//! - `dispatch` turns a request into commands for the writer or questions to others, `settle` turns what comes back into
-//!   an answer, `waits` keeps `wait` and `watch`.
+//! - `lines` reads and admits requests, `dispatch` turns them into commands for the writer, `questions` asks others
+//!   (`hello`, `tasks`, `holder`, `backup` for those with more to them), `settle` and `answers` turn what comes back into
+//!   the protocol's words, `waits` keeps `wait` and `watch`, and `flow` is what follows each step.
 
 mod answers;
 mod backup;
 mod dispatch;
+mod flow;
 mod held;
+mod hello;
+mod holder;
 mod io;
 mod lines;
 mod order;
@@ -17,6 +21,7 @@ mod peer;
 mod questions;
 mod settle;
 mod slots;
+mod tasks;
 mod waits;
 
 pub use peer::Peer;
@@ -26,7 +31,7 @@ use crate::sessions::Closed;
 use crate::writer::messages::{Answers, Caller, Submit};
 use actix::prelude::*;
 use held::Held;
-use io::{Arrived, Gate, Inbound, Writing, close, write_now, write_rest};
+use io::{Arrived, Gate, Inbound, Writing};
 use kirosu_protocol::{Fence, Limits, LineSplitter, Notice, RawId, Request, TaskId};
 use kirosu_store::{Command, ParkId};
 use kirosu_supervision::{ChildContext, supervised};
@@ -37,7 +42,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
 use waits::Waits;
 
 /// A connection's number within the hub's process.
@@ -74,15 +78,6 @@ pub enum Notify {
     /// Another connection has taken the session over; this one is closed.
     Ousted,
 }
-
-/// Answers that wait in memory for a client that does not read; beyond it, no more requests are read or started.
-const UNREAD_BYTES: usize = 1 << 20;
-
-/// How long a closing connection waits for what it has asked for, so that nothing is handed out to nobody.
-const LINGER: Duration = Duration::from_secs(5);
-
-/// How often it is looked whether a client that sends no more, but waits for an answer, is still there.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 /// What is remembered of a request until it is answered.
 struct Asked {
@@ -179,119 +174,6 @@ impl Connection {
             let commands = std::mem::take(&mut self.submit);
             let caller = self.caller(ctx);
             self.hub.writer().do_send(Submit { caller, commands });
-        }
-    }
-
-    /// After any step: sends what is to be sent, starts what may start, reads on, or ends.
-    fn go_on(&mut self, ctx: &mut Context<Self>) {
-        loop {
-            while self.has_room()
-                && let Some((tag, request)) = self.order.next()
-            {
-                self.start(tag, request, ctx);
-            }
-            if self.gate.is_closed() && self.may_read() {
-                self.gate.open();
-                self.read_lines(ctx);
-            }
-            self.send_commands(ctx);
-            self.write(ctx);
-            // What was held back for want of room has to go on when the room came from this very write: nothing else
-            // may be under way that would come back here.
-            let held_back = self.order.is_ready() || self.gate.is_closed() && self.may_read();
-            if !(held_back && self.has_room()) {
-                break;
-            }
-        }
-        if self.ended
-            && self.slots.is_empty()
-            && self.submit.is_empty()
-            && (self.out.is_empty() || self.broken)
-        {
-            self.close(ctx);
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.out.len() < UNREAD_BYTES
-    }
-
-    fn may_read(&self) -> bool {
-        self.has_room() && self.slots.in_order() < self.limits.in_flight_per_connection
-    }
-
-    fn write(&mut self, ctx: &mut Context<Self>) {
-        if self.broken {
-            self.out.clear();
-        }
-        if self.out.is_empty() {
-            return;
-        }
-        let Some(io) = self.writing.as_mut() else {
-            return;
-        };
-        match write_now(io, &self.out) {
-            Ok(n) if n == self.out.len() => {
-                self.out.clear();
-                if self.out.capacity() > UNREAD_BYTES {
-                    self.out = Vec::new();
-                }
-            }
-            Ok(n) => {
-                let rest = self.out.split_off(n);
-                self.out.clear();
-                let Some(io) = self.writing.take() else {
-                    return;
-                };
-                let writing = write_rest(io, rest)
-                    .into_actor(self)
-                    .map(|written, act, ctx| {
-                        match written {
-                            Ok(io) => act.writing = Some(io),
-                            Err(error) => act.give_up(&error, ctx),
-                        }
-                        act.go_on(ctx);
-                    });
-                ctx.spawn(writing);
-            }
-            Err(error) => self.give_up(&error, ctx),
-        }
-    }
-
-    /// The client is gone: nobody reads the answers any more.
-    fn give_up(&mut self, error: &std::io::Error, ctx: &mut Context<Self>) {
-        tracing::debug!(connection = self.id.0, peer = self.peer, %error, "the connection broke");
-        if std::mem::replace(&mut self.broken, true) {
-            return;
-        }
-        self.out.clear();
-        self.end(ctx);
-        // What it waits for is answered to nobody; what it asked for and may still be handed out goes back.
-        ctx.run_later(LINGER, |act, ctx| act.close(ctx));
-    }
-
-    /// The client sends no more. What waits for a task ends now, or a task would be handed to nobody.
-    fn end(&mut self, ctx: &mut Context<Self>) {
-        if self.ended {
-            return;
-        }
-        self.ended = true;
-        self.unpark_all(ctx);
-        // Whoever half-closed and waits for a task's end may go on waiting; who is gone may not.
-        ctx.run_interval(PROBE_EVERY, |act, ctx| {
-            if !act.broken && act.writing.as_ref().is_some_and(Writing::is_gone) {
-                act.give_up(&std::io::ErrorKind::ConnectionReset.into(), ctx);
-            }
-        });
-    }
-
-    fn close(&mut self, ctx: &mut Context<Self>) {
-        if !self.closing {
-            self.closing = true;
-            if let Some(io) = self.writing.take() {
-                close(io);
-            }
-            self.child.finish(ctx);
         }
     }
 }

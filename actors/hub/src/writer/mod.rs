@@ -3,22 +3,22 @@
 //! It takes what waits in its mailbox, without an artificial delay, applies all of it as one commit and then answers:
 //! one sync of the disk serves everybody who asked meanwhile. Requests of one caller keep their order.
 
+mod handlers;
 pub mod messages;
+mod noted;
 
 use crate::bus::{Bus, Publish};
 use crate::leases::{Granted, Leases, LeasesChanged, Rebuild};
-use crate::measure::{Commits, Measured};
+use crate::measure::Commits;
 use crate::reaper::{NextDeadline, Reaper};
 use crate::tuning::Tuning;
 use actix::prelude::*;
-use kirosu_protocol::{Error, ErrorCode, EventKind, Stats, Status, Task};
+use kirosu_protocol::{EventKind, Task};
 use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
 use kirosu_supervision::{ChildContext, supervised};
-use messages::{
-    Answers, Caller, Drain, GetMetrics, GetStats, Owed, Shrink, Submit, TellDeadline, TellLeases,
-    Tune,
-};
-use std::collections::{HashMap, VecDeque};
+use messages::{Answers, Owed, Submit};
+use noted::{Noted, Parks, closed_lease, unanswered};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -26,11 +26,6 @@ use tokio::task::yield_now;
 
 /// Most commands of one commit, so that nobody's answer waits for a queue without end.
 const COMMANDS_A_COMMIT: usize = 4096;
-
-/// Free pages given back to the disk in one step: some milliseconds.
-const SHRINK_PAGES: u32 = 256;
-/// Free pages that stay for new tasks (of 4 KiB).
-const SPARE_PAGES: u32 = 1024;
 
 /// Everything a writer needs to start, again and again.
 #[derive(Clone)]
@@ -85,21 +80,6 @@ pub struct Writer {
 }
 
 supervised!(Writer);
-
-/// Parked leases and who waits for them. Dropped (the writer crashed), each is answered with nothing, so that its
-/// worker asks again.
-#[derive(Default)]
-struct Parks(HashMap<ParkId, (Caller, u64)>);
-
-impl Drop for Parks {
-    fn drop(&mut self) {
-        for (caller, tag) in self.0.values() {
-            caller
-                .reply
-                .do_send(Answers(vec![(*tag, Ok(Outcome::Leased(Vec::new())))]));
-        }
-    }
-}
 
 impl Writer {
     /// A writer that opens its store when it starts.
@@ -333,52 +313,6 @@ impl Writer {
     }
 }
 
-/// A change after which the lease with this fence is over.
-fn closed_lease(change: &EventKind) -> Option<(i64, i64)> {
-    match change {
-        EventKind::Task {
-            task_id,
-            status,
-            fence,
-            ..
-        } if *status != Status::Leased && *fence > 0 => Some((*task_id, *fence)),
-        _ => None,
-    }
-}
-
-/// What is to be known of a command after the store has taken it.
-#[derive(Clone, Copy, Default)]
-struct Noted {
-    /// Under which name the request is parked, if it is.
-    park: Option<ParkId>,
-    /// Whose wait is over. It is forgotten only now: an earlier command of the same commit may have woken it, and its
-    /// tasks must reach its connection to be given back.
-    unparked: Option<ParkId>,
-    /// Why leases end that it ends.
-    why: &'static str,
-}
-
-impl Noted {
-    fn of(command: &Command) -> Noted {
-        let mut note = Noted::default();
-        match command {
-            Command::Lease { park, .. } => note.park = *park,
-            Command::Unpark(park) => note.unparked = Some(*park),
-            Command::ExpireDue { .. } => note.why = "expired",
-            Command::ReleaseSession { .. } => note.why = "session_lost",
-            _ => note.why = "taken",
-        }
-        note
-    }
-}
-
-fn unanswered() -> Error {
-    Error::new(
-        ErrorCode::Internal,
-        "the store gave no answer to this request; whether it took effect is unknown",
-    )
-}
-
 impl Actor for Writer {
     type Context = Context<Self>;
 
@@ -395,126 +329,5 @@ impl Actor for Writer {
             }
             Err(error) => self.child.fail(ctx, error.to_string()),
         }
-    }
-}
-
-impl Handler<Submit> for Writer {
-    type Result = ();
-
-    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
-        self.child.handled();
-        self.waiting.push_back(submit);
-        self.ask_flush(ctx);
-    }
-}
-
-impl Handler<GetStats> for Writer {
-    type Result = MessageResult<GetStats>;
-
-    fn handle(&mut self, _: GetStats, _: &mut Self::Context) -> Self::Result {
-        let now_ms = self.now_ms();
-        MessageResult(
-            self.store
-                .as_ref()
-                .map_or_else(Stats::default, |store| store.stats(now_ms)),
-        )
-    }
-}
-
-impl Handler<GetMetrics> for Writer {
-    type Result = MessageResult<GetMetrics>;
-
-    fn handle(&mut self, _: GetMetrics, _: &mut Self::Context) -> Self::Result {
-        let now_ms = self.now_ms();
-        let mut measured = Measured {
-            commits: self.commits.clone(),
-            parked: self.parks.0.len(),
-            ..Measured::default()
-        };
-        if let Some(store) = &mut self.store {
-            measured.wal_bytes = store.wal_bytes();
-            measured.tally = store.tally();
-            measured.depths = store.depths();
-            measured.stats = store.stats(now_ms);
-        }
-        MessageResult(Box::new(measured))
-    }
-}
-
-impl Handler<Drain> for Writer {
-    type Result = ();
-
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
-        if self.recipe.draining.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        self.recipe.bus.do_send(Publish(vec![EventKind::Hub {
-            state: "draining".into(),
-        }]));
-        // Parked requests stay parked here until their wait is over, but leave the store, where an enqueue would wake them.
-        let Some((caller, _)) = self.parks.0.values().next().cloned() else {
-            return;
-        };
-        let unpark = self
-            .parks
-            .0
-            .keys()
-            .map(|park| (u64::MAX, Command::Unpark(*park)))
-            .collect();
-        self.waiting.push_back(Submit {
-            caller,
-            commands: unpark,
-        });
-        self.ask_flush(ctx);
-    }
-}
-
-impl Handler<Tune> for Writer {
-    type Result = ();
-
-    fn handle(&mut self, _: Tune, _: &mut Self::Context) {
-        let options = self.recipe.tuning.get().of_store(&self.recipe.store);
-        if let Some(store) = self.store.as_mut() {
-            store.tune(
-                options.retry_default,
-                options.retry_jitter,
-                options.strict_expiry,
-            );
-        }
-    }
-}
-
-impl Handler<Shrink> for Writer {
-    type Result = bool;
-
-    fn handle(&mut self, _: Shrink, _: &mut Self::Context) -> bool {
-        let shrunk = self
-            .store
-            .as_mut()
-            .map(|store| store.shrink(SHRINK_PAGES, SPARE_PAGES));
-        match shrunk {
-            Some(Ok(more)) => more,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "free pages could not be given back to the disk");
-                false
-            }
-            None => false,
-        }
-    }
-}
-
-impl Handler<TellLeases> for Writer {
-    type Result = ();
-
-    fn handle(&mut self, _: TellLeases, _: &mut Self::Context) {
-        self.tell_leases();
-    }
-}
-
-impl Handler<TellDeadline> for Writer {
-    type Result = ();
-
-    fn handle(&mut self, _: TellDeadline, _: &mut Self::Context) {
-        self.tell_deadline();
     }
 }

@@ -1,0 +1,76 @@
+//! `hello`: who is at the other end, and its session.
+
+use super::Connection;
+use super::slots::Tag;
+use crate::leases::{Holder, ListHeld};
+use crate::sessions::Open;
+use crate::sessions::table::Newcomer;
+use actix::prelude::*;
+use kirosu_protocol::verbs::hello::{HeldLease, HelloAnswer, HelloAsk, PROTOCOL};
+use kirosu_protocol::{Error, ErrorCode};
+use std::sync::Arc;
+
+impl Connection {
+    pub(super) fn hello(&mut self, tag: Tag, ask: HelloAsk, ctx: &mut Context<Self>) {
+        self.greeted = true;
+        let Some(session) = ask.session_id else {
+            let answer = self.hello_answer(None, false, Vec::new());
+            return self.answer(tag, &answer);
+        };
+        if self
+            .session
+            .as_deref()
+            .is_some_and(|present| present != session)
+        {
+            let message = "this connection has a session already; open another connection for another session";
+            return self.refuse(tag, Error::new(ErrorCode::WrongState, message));
+        }
+        let who = Newcomer {
+            session: session.clone(),
+            name: ask.name.unwrap_or_else(|| session.clone()),
+            peer: self.peer.clone(),
+            connection: self.id.0,
+            notify: self.caller_address(ctx).recipient(),
+            resume: ask.resume,
+        };
+        let session: Arc<str> = session.into();
+        self.session = Some(session.clone());
+        self.hub.roll().opened(self.id.0, session.clone());
+        let (sessions, leases) = (self.hub.sessions().clone(), self.hub.leases().clone());
+        let asked = async move {
+            let resumed = sessions.send(Open(who)).await?;
+            Ok((resumed, leases.send(ListHeld).await?))
+        };
+        self.ask_future(asked, tag, ctx, move |act, (resumed, held), _| {
+            let mine = Holder::Session(session.clone());
+            let leases = if ask.resume {
+                held.into_iter()
+                    .filter(|(holder, _)| *holder == mine)
+                    .map(|(_, lease)| lease)
+                    .collect()
+            } else {
+                Vec::new()
+            };
+            let answer = act.hello_answer(Some(session.to_string()), resumed, leases);
+            act.answer(tag, &answer);
+        });
+    }
+
+    fn hello_answer(
+        &self,
+        session_id: Option<String>,
+        resumed: bool,
+        leases: Vec<HeldLease>,
+    ) -> HelloAnswer {
+        HelloAnswer {
+            protocol: PROTOCOL,
+            server: "kirosu".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            limits: (*self.limits).clone(),
+            session_id,
+            resumed,
+            leases,
+            boot_id: self.hub.boot_id().into(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What others ask of the writer beside commands.
+
+use super::Writer;
+use super::messages::{
+    Drain, GetMetrics, GetStats, Shrink, Submit, TellDeadline, TellLeases, Tune,
+};
+use crate::bus::Publish;
+use crate::measure::Measured;
+use actix::prelude::*;
+use kirosu_protocol::{EventKind, Stats};
+use kirosu_store::Command;
+use std::sync::atomic::Ordering;
+
+/// Free pages given back to the disk in one step: some milliseconds.
+const SHRINK_PAGES: u32 = 256;
+/// Free pages that stay for new tasks (of 4 KiB).
+const SPARE_PAGES: u32 = 1024;
+
+impl Handler<Submit> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
+        self.child.handled();
+        self.waiting.push_back(submit);
+        self.ask_flush(ctx);
+    }
+}
+
+impl Handler<GetStats> for Writer {
+    type Result = MessageResult<GetStats>;
+
+    fn handle(&mut self, _: GetStats, _: &mut Self::Context) -> Self::Result {
+        let now_ms = self.now_ms();
+        MessageResult(
+            self.store
+                .as_ref()
+                .map_or_else(Stats::default, |store| store.stats(now_ms)),
+        )
+    }
+}
+
+impl Handler<GetMetrics> for Writer {
+    type Result = MessageResult<GetMetrics>;
+
+    fn handle(&mut self, _: GetMetrics, _: &mut Self::Context) -> Self::Result {
+        let now_ms = self.now_ms();
+        let mut measured = Measured {
+            commits: self.commits.clone(),
+            parked: self.parks.0.len(),
+            ..Measured::default()
+        };
+        if let Some(store) = &mut self.store {
+            measured.wal_bytes = store.wal_bytes();
+            measured.tally = store.tally();
+            measured.depths = store.depths();
+            measured.stats = store.stats(now_ms);
+        }
+        MessageResult(Box::new(measured))
+    }
+}
+
+impl Handler<Drain> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        if self.recipe.draining.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.recipe.bus.do_send(Publish(vec![EventKind::Hub {
+            state: "draining".into(),
+        }]));
+        // Parked requests stay parked here until their wait is over, but leave the store, where an enqueue would wake them.
+        let Some((caller, _)) = self.parks.0.values().next().cloned() else {
+            return;
+        };
+        let unpark = self
+            .parks
+            .0
+            .keys()
+            .map(|park| (u64::MAX, Command::Unpark(*park)))
+            .collect();
+        self.waiting.push_back(Submit {
+            caller,
+            commands: unpark,
+        });
+        self.ask_flush(ctx);
+    }
+}
+
+impl Handler<Tune> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: Tune, _: &mut Self::Context) {
+        let options = self.recipe.tuning.get().of_store(&self.recipe.store);
+        if let Some(store) = self.store.as_mut() {
+            store.tune(
+                options.retry_default,
+                options.retry_jitter,
+                options.strict_expiry,
+            );
+        }
+    }
+}
+
+impl Handler<Shrink> for Writer {
+    type Result = bool;
+
+    fn handle(&mut self, _: Shrink, _: &mut Self::Context) -> bool {
+        let shrunk = self
+            .store
+            .as_mut()
+            .map(|store| store.shrink(SHRINK_PAGES, SPARE_PAGES));
+        match shrunk {
+            Some(Ok(more)) => more,
+            Some(Err(error)) => {
+                tracing::warn!(%error, "free pages could not be given back to the disk");
+                false
+            }
+            None => false,
+        }
+    }
+}
+
+impl Handler<TellLeases> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: TellLeases, _: &mut Self::Context) {
+        self.tell_leases();
+    }
+}
+
+impl Handler<TellDeadline> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, _: TellDeadline, _: &mut Self::Context) {
+        self.tell_deadline();
+    }
+}
