@@ -14,7 +14,9 @@ use std::sync::mpsc::channel;
 const PAGE: &str = include_str!("../docs/protocol.md");
 
 /// The fields whose values no example can foretell; their types must be right all the same.
-const DIFFERS: [&str; 6] = ["boot_id", "busy", "handled", "peer", "seq", "version"];
+const DIFFERS: [&str; 8] = [
+    "boot_id", "busy", "bytes", "handled", "path", "peer", "seq", "version",
+];
 /// Stands for more fields, or for more elements.
 const MORE: &str = "...";
 /// A text with the machine's name in it differs too.

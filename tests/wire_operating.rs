@@ -441,7 +441,7 @@ fn who_leaves_during_a_wait_does_not_keep_its_place() {
     let setup = Setup::new();
     let socket = setup.directory.path().join("hub.sock");
     let setting = format!("hub.socket={}", socket.display());
-    let hub = setup.set(&setting).start();
+    let hub = setup.clone().set(&setting).start();
     let mut client = hub.client();
     let id = client.enqueue("x");
     let wait =
@@ -486,7 +486,7 @@ fn a_backup_is_a_store_that_a_hub_can_serve() {
     let setup = Setup::new();
     let data = setup.directory.path().join("data");
     let setting = format!("data_dir={}", data.display());
-    let hub = setup.set(&setting).start();
+    let hub = setup.clone().set(&setting).start();
     let mut client = hub.client();
     for number in 0..50 {
         client.enqueue(&format!("task {number}"));
@@ -552,7 +552,7 @@ fn rules_change_without_a_restart() {
     let write = |retry: &str, rest: &str| {
         std::fs::write(
             &file,
-            format!("[retry]\ninitial = \"{retry}\"\njitter = 0.0\n{rest}"),
+            format!("[retry]\nmax = \"1day\"\ninitial = \"{retry}\"\njitter = 0.0\n{rest}"),
         )
         .unwrap();
     };
