@@ -30,8 +30,11 @@ mod options;
 mod rest;
 mod specs;
 
+#[cfg(test)]
+mod tests;
+
 pub use bind::BindError;
 pub use http::Counts;
 pub use link::{AskError, HubLink};
-pub use options::{GatewayOptions, HttpOptions, MetricsOptions};
+pub use options::{GatewayOptions, HttpOptions, MetricsOptions, Patience};
 pub use specs::{GatewayHandle, specs};

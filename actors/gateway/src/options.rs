@@ -1,6 +1,7 @@
 //! What the gateway is told at start; `src/boot.rs` fills it from the settings.
 
 use kirosu_protocol::client::Endpoint;
+use std::time::Duration;
 
 /// Where the hub is, and what is served.
 #[derive(Clone)]
@@ -38,6 +39,32 @@ pub struct HttpOptions {
     pub body_bytes: usize,
     /// Most connections at once; further ones are turned away with 503.
     pub connections: usize,
+    /// How patient it is.
+    pub patience: Patience,
+}
+
+/// How long a client may take. Nobody should need to change these; tests do.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the head of a request.
+    pub head: Duration,
+    /// For its body.
+    pub body: Duration,
+    /// Between two requests on one connection.
+    pub idle: Duration,
+    /// To take the next bytes of an answer.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            head: Duration::from_secs(5),
+            body: Duration::from_secs(20),
+            idle: Duration::from_secs(15),
+            stall: Duration::from_secs(20),
+        }
+    }
 }
 
 /// The socket of the figures.

@@ -2,6 +2,7 @@
 
 use crate::bind::{self, BindError};
 use crate::http::{Counts, Http, HttpRecipe};
+use crate::metrics::{self, Metrics, MetricsRecipe};
 use crate::options::GatewayOptions;
 use kirosu_supervision::{BackoffPolicy, ChildSpec, Intensity, Stop, SupervisorSpec};
 use std::net::SocketAddr;
@@ -55,6 +56,18 @@ pub fn specs(options: GatewayOptions) -> Result<(ChildSpec, GatewayHandle), Bind
         })
         .backoff(BACKOFF)
         .stop(Stop::Grace(GRACE + Duration::from_secs(1)));
+        supervisor = supervisor.child(spec);
+    }
+    if let Some(own) = &options.metrics {
+        let socket = bind::tcp(&own.host, own.port, has_key, "metrics")?;
+        handle.metrics = socket.local_addr().ok();
+        let http = options.http.as_ref().map(|_| handle.counts.clone());
+        let recipe = MetricsRecipe::new(&options, Arc::new(socket), http);
+        let spec = ChildSpec::simple("metrics", move |child| {
+            Metrics::new(child.clone(), recipe.clone())
+        })
+        .backoff(BACKOFF)
+        .stop(Stop::Grace(metrics::GRACE + Duration::from_secs(1)));
         supervisor = supervisor.child(spec);
     }
     Ok((ChildSpec::supervisor(supervisor), handle))

@@ -1,13 +1,15 @@
 //! The accept loop: a task for each connection, at most so many, all of them ended with the actor.
 
-use super::app::{self, Desk};
 use super::counts::Counts;
 use super::full;
 use super::stream::Patient;
 use crate::link::Slot;
-use actix_http::HttpService;
+use crate::options::Patience;
+use actix_http::{HttpService, Request};
 use actix_service::{Service, ServiceFactory, map_config};
-use actix_web::dev::AppConfig;
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, ServiceResponse};
 use kirosu_supervision::StopToken;
 use std::io;
 use std::net::SocketAddr;
@@ -18,22 +20,19 @@ use tokio::task::JoinSet;
 
 /// How long to wait when the system gives no more connections (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a client may take for the head of a request.
-const HEAD: Duration = Duration::from_secs(5);
-/// How long a connection may be idle between two requests.
-const IDLE: Duration = Duration::from_secs(15);
 /// How long a client may take to close after the last answer.
 const CLOSE: Duration = Duration::from_secs(1);
 
 /// What the loop needs.
-pub(super) struct Accept {
-    pub(super) socket: Arc<std::net::TcpListener>,
+pub(crate) struct Accept {
+    pub(crate) socket: Arc<std::net::TcpListener>,
     /// Most connections at once.
-    pub(super) most: usize,
+    pub(crate) most: usize,
+    pub(crate) patience: Patience,
     /// How long requests under way get at a stop.
-    pub(super) grace: Duration,
-    pub(super) counts: Arc<Counts>,
-    pub(super) stop: StopToken,
+    pub(crate) grace: Duration,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) stop: StopToken,
 }
 
 impl Accept {
@@ -41,7 +40,19 @@ impl Accept {
     ///
     /// # Errors
     /// A sentence, when the socket cannot be served.
-    pub(super) async fn run(self, desk: Desk) -> Result<(), String> {
+    pub(crate) async fn run<F>(self, app: F) -> Result<(), String>
+    where
+        F: ServiceFactory<
+                Request,
+                Config = AppConfig,
+                Response = ServiceResponse<BoxBody>,
+                Error = HttpResponse,
+                InitError = (),
+            > + 'static,
+        F::Future: 'static,
+        F::Service: 'static,
+        <F::Service as Service<Request>>::Future: 'static,
+    {
         let listener = self
             .socket
             .try_clone()
@@ -49,15 +60,18 @@ impl Accept {
             .map_err(|error| format!("cannot accept HTTP connections: {error}"))?;
         let at = listener.local_addr().map_err(|error| error.to_string())?;
         let stop = self.stop.clone();
-        let service = map_config(app::factory(desk), move |()| AppConfig::default());
+        let service = map_config(app, move |()| AppConfig::default());
         let handler = HttpService::build()
-            .keep_alive(IDLE)
-            .client_request_timeout(HEAD)
+            .keep_alive(self.patience.idle)
+            .client_request_timeout(self.patience.head)
             .client_disconnect_timeout(CLOSE)
             // A client that has closed is gone: what it waited for is not waited for any more.
             .h1_allow_half_closed(false)
             .local_addr(at)
             .graceful_shutdown_signal(move || stop.clone().requested())
+            .on_connect_ext(|stream: &Patient<TcpStream>, data| {
+                data.insert(stream.under_way().clone());
+            })
             .h1(service)
             .new_service(())
             .await
@@ -103,7 +117,9 @@ impl Accept {
         if let Err(error) = tune(&stream) {
             tracing::debug!(%error, %peer, "the socket's options could not be set");
         }
-        let serving = handler.call((Patient::new(stream), Some(peer)));
+        let quiet = self.patience.idle + self.patience.head;
+        let stream = Patient::new(stream, quiet, self.patience.stall);
+        let serving = handler.call((stream, Some(peer)));
         connections.spawn_local(async move {
             let _slot = slot;
             // What can fail here is the client's: it went away, or sent what is no HTTP.

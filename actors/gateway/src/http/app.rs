@@ -2,6 +2,7 @@
 
 use super::counts::Counts;
 use super::guard::{self, Heads};
+use super::stream::{Answering, Sending, UnderWay};
 use crate::link::HubLink;
 use crate::rest::{self, Refusal};
 use actix_http::Request;
@@ -15,6 +16,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 /// What every handler may use; as `web::Data<Desk>`.
 pub(crate) struct Desk {
@@ -24,6 +26,8 @@ pub(crate) struct Desk {
     pub(super) key: Option<Arc<str>>,
     /// Longest body, in bytes.
     pub(crate) body_bytes: usize,
+    /// How long a client may take to send one.
+    pub(crate) body_time: Duration,
     /// Bytes of all bodies that are being read or carried out.
     pub(crate) bodies: Arc<AtomicUsize>,
     pub(super) counts: Arc<Counts>,
@@ -62,8 +66,10 @@ pub(super) fn factory(
         .configure(|routes| crate::mcp::configure(routes, &desk))
         .default_service(web::to(rest::no_such_route))
         .wrap_fn(move |request, service| {
-            let admitted = admit(&request, &shared);
-            answer(admitted.map(|()| service.call(request)), shared.clone())
+            let under_way = request.request().conn_data::<UnderWay>();
+            let answering = under_way.map(UnderWay::begin);
+            let admitted = admit(&request, &shared).map(|()| service.call(request));
+            answer(admitted, answering, shared.clone())
         })
         .into_factory()
         .map_err(|error: Error| error.error_response())
@@ -88,6 +94,7 @@ fn admit(request: &ServiceRequest, desk: &Desk) -> Result<(), Refusal> {
 /// Carries a request out: a panic is one answer 500, everything is counted.
 async fn answer<B: MessageBody + 'static>(
     admitted: Result<impl Future<Output = Result<ServiceResponse<B>, Error>>, Refusal>,
+    answering: Option<Answering>,
     desk: web::Data<Desk>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let outcome = match admitted {
@@ -112,5 +119,5 @@ async fn answer<B: MessageBody + 'static>(
     } else if status.is_client_error() {
         Counts::add(&desk.counts.refused);
     }
-    outcome
+    outcome.map(|response| response.map_body(|_, body| Sending::watch(body, answering)))
 }

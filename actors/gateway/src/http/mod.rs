@@ -7,13 +7,13 @@ mod full;
 mod guard;
 mod stream;
 
+pub(crate) use accept::Accept;
 pub(crate) use app::Desk;
 pub use counts::Counts;
 
 use crate::link::HubLink;
 use crate::options::{GatewayOptions, HttpOptions};
 use crate::specs::GRACE;
-use accept::Accept;
 use actix::prelude::*;
 use kirosu_protocol::client::Endpoint;
 use kirosu_supervision::{ChildContext, supervised};
@@ -77,6 +77,7 @@ impl Actor for Http {
             hub,
             key: recipe.key,
             body_bytes: recipe.options.body_bytes,
+            body_time: recipe.options.patience.body,
             bodies: Arc::default(),
             counts: recipe.counts.clone(),
             child: self.child.clone(),
@@ -84,12 +85,13 @@ impl Actor for Http {
         let accept = Accept {
             socket: recipe.socket,
             most: recipe.options.connections,
+            patience: recipe.options.patience,
             grace: GRACE,
             counts: recipe.counts,
             stop: self.child.stop_token(),
         };
         // In this actor's context, so that a panic of the loop is the actor's.
-        let serving = accept.run(desk).into_actor(self);
+        let serving = accept.run(app::factory(desk)).into_actor(self);
         ctx.spawn(serving.map(|outcome, actor, ctx| match outcome {
             Ok(()) => actor.child.finish(ctx),
             Err(why) => actor.child.fail(ctx, why),

@@ -8,10 +8,7 @@ use futures_util::StreamExt;
 use kirosu_protocol::ErrorCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-/// How long a client may take to send a body.
-const TIME: Duration = Duration::from_secs(20);
 /// Bodies of the longest length that may be in memory at once; or more, if shorter.
 const LONGEST_AT_ONCE: usize = 8;
 
@@ -100,12 +97,15 @@ pub(crate) async fn read(
         }
         Ok(())
     };
-    match tokio::time::timeout(TIME, reading).await {
+    match tokio::time::timeout(desk.body_time, reading).await {
         Ok(outcome) => outcome.map(|()| body),
         Err(_) => Err(Refusal::new(
             StatusCode::REQUEST_TIMEOUT,
             ErrorCode::InvalidRequest,
-            format!("the body did not come within {TIME:?}; send it at once"),
+            format!(
+                "the body did not come within {:?}; send it at once",
+                desk.body_time
+            ),
         )),
     }
 }

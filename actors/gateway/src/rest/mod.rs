@@ -11,6 +11,8 @@ mod schema;
 mod tasks;
 
 pub(crate) use body::read as read_body;
+#[cfg(test)]
+pub(crate) use openapi::description;
 pub(crate) use refusal::{Refusal, no_such_route};
 
 use actix_web::web::{self, ServiceConfig};

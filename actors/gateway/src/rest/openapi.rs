@@ -38,7 +38,12 @@ impl Modify for Key {
     }
 }
 
+/// The description.
+pub(crate) fn description() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
 /// `/openapi.json`
 pub(super) async fn serve() -> HttpResponse {
-    HttpResponse::Ok().json(Description::openapi())
+    HttpResponse::Ok().json(description())
 }

@@ -127,6 +127,8 @@ pub(super) struct Stats {
     pub scheduled: i64,
     pub awaiting_approval: i64,
     pub cancelled: i64,
+    /// The paused queues; `*` stands for all.
+    pub paused: Vec<String>,
 }
 
 /// The counters.

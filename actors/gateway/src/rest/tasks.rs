@@ -136,13 +136,14 @@ pub(super) async fn wait(id: web::Path<String>, query: Query, desk: web::Data<De
         *message = message.replace("`timeout_seconds`", "`seconds`");
         refusal
     })?;
+    let longest = Duration::from_millis(desk.hub.limits().wait_ms_max);
     let end = Instant::now() + Duration::from_millis(ask.timeout_ms);
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let slice = left.min(WAIT_SLICE);
+        let slice = left.min(WAIT_SLICE).min(longest);
         ask.timeout_ms = u64::try_from(slice.as_millis()).unwrap_or(u64::MAX);
         let answer: WaitAnswer = desk.hub.ask(ask.clone()).await?;
-        if answer.finished || left <= WAIT_SLICE {
+        if answer.finished || left <= slice {
             let (task, finished) = (answer.tasks.first(), answer.finished);
             return Ok(HttpResponse::Ok().json(json!({"task": task, "finished": finished})));
         }

@@ -1,0 +1,157 @@
+//! The one page: what the hub, the gateway and the process say, put together.
+
+use super::{process, text};
+use crate::http::Counts;
+use crate::link::HubLink;
+use actix_http::Request;
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, ServiceResponse};
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{App, Error, HttpResponse, web};
+use kirosu_protocol::verbs::metrics::{Metric, MetricsAsk};
+use kirosu_supervision::ChildContext;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long the hub may take: half of what Prometheus waits for a scrape.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the figures come from.
+pub(super) struct Sources {
+    pub(super) hub: HubLink,
+    pub(super) http: Option<Arc<Counts>>,
+    pub(super) child: ChildContext,
+}
+
+/// The application's recipe.
+pub(super) fn factory(
+    sources: Sources,
+) -> impl ServiceFactory<
+    Request,
+    Config = AppConfig,
+    Response = ServiceResponse<BoxBody>,
+    Error = HttpResponse,
+    InitError = (),
+    Service = impl Service<
+        Request,
+        Response = ServiceResponse<BoxBody>,
+        Error = HttpResponse,
+        Future: 'static,
+    >,
+    Future: 'static,
+> {
+    App::new()
+        .app_data(web::Data::new(sources))
+        .route("/metrics", web::get().to(scrape))
+        .default_service(web::to(elsewhere))
+        .into_factory()
+        .map_err(|error: Error| error.error_response())
+}
+
+async fn elsewhere() -> HttpResponse {
+    HttpResponse::NotFound()
+        .content_type("text/plain; charset=utf-8")
+        .body("only GET /metrics is served here\n")
+}
+
+async fn scrape(sources: web::Data<Sources>) -> HttpResponse {
+    sources.child.handled();
+    HttpResponse::Ok()
+        .content_type(text::CONTENT_TYPE)
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(text::page(&figures(&sources).await))
+}
+
+async fn figures(sources: &Sources) -> Vec<Metric> {
+    let began = Instant::now();
+    let asked = sources.hub.ask(MetricsAsk {});
+    let answer = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => Some(answer),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a scrape without the hub");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the hub did not tell its figures within {PATIENCE:?}");
+            None
+        }
+    };
+    let mut all = vec![
+        plain(
+            "kirosu_up",
+            "1 when the hub answered this scrape, 0 when not; then its figures are missing.",
+            f64::from(u8::from(answer.is_some())),
+        ),
+        plain(
+            "kirosu_scrape_seconds",
+            "Time that the hub took for this scrape.",
+            began.elapsed().as_secs_f64(),
+        ),
+    ];
+    if answer.is_some()
+        && let Ok(hello) = sources.hub.connected().await
+    {
+        let mut version = plain("kirosu_build_info", "1, with the hub's version.", 1.0);
+        version
+            .labels
+            .insert("version".into(), hello.version.clone());
+        all.push(version);
+    }
+    all.extend(answer.into_iter().flat_map(|answer| answer.metrics));
+    all.extend(sources.http.iter().flat_map(|counts| http(counts)));
+    all.extend(process::figures());
+    all
+}
+
+fn http(counts: &Counts) -> Vec<Metric> {
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+    let errors = |class: &str, value| Metric {
+        labels: [("class".to_owned(), class.to_owned())].into(),
+        ..plain(
+            "kirosu_http_errors_total",
+            "Requests answered with an error, by its class.",
+            value,
+        )
+    };
+    vec![
+        plain(
+            "kirosu_http_requests_total",
+            "Requests answered over HTTP.",
+            of(&counts.requests),
+        ),
+        errors("4xx", of(&counts.refused)),
+        errors("5xx", of(&counts.failed)),
+        plain(
+            "kirosu_http_panics_total",
+            "Requests over which a handler panicked.",
+            of(&counts.panics),
+        ),
+        plain(
+            "kirosu_http_turned_away_total",
+            "HTTP connections turned away because there were too many.",
+            of(&counts.turned_away),
+        ),
+        plain(
+            "kirosu_http_connections",
+            "HTTP connections that stand.",
+            counts.connections() as f64,
+        ),
+    ]
+}
+
+/// A series without labels; its name says whether it is a counter.
+pub(super) fn plain(name: &str, help: &str, value: f64) -> Metric {
+    let kind = match name.ends_with("_total") {
+        true => "counter",
+        false => "gauge",
+    };
+    Metric {
+        name: name.into(),
+        kind: kind.into(),
+        help: help.into(),
+        value,
+        ..Metric::default()
+    }
+}
