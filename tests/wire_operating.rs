@@ -556,7 +556,7 @@ fn rules_change_without_a_restart() {
         )
         .unwrap();
     };
-    write("1h", "");
+    write("20m", "");
     let hub = setup
         .argument("--config")
         .argument(file.to_str().unwrap())
@@ -569,12 +569,12 @@ fn rules_change_without_a_restart() {
         let task = client.task(id);
         task["run_at"].as_f64().unwrap() - task["updated_at"].as_f64().unwrap()
     };
-    assert_eq!(fail(&mut client).round(), 3600.0);
+    assert_eq!(fail(&mut client).round(), 1200.0);
     let id = client.enqueue_with(json!({"prompt": "x", "queue": "late"}));
     let lease = json!({"queues": ["late"], "lease_seconds": 1});
     let late = client.lease(lease);
     write(
-        "2h",
+        "40m",
         "[lease]\nstrict_expiry = true\nsession_grace = \"0s\"\n",
     );
     let away = hub.session("s-1");
@@ -585,7 +585,7 @@ fn rules_change_without_a_restart() {
             .then_some(())
     });
     assert!(!hub.log().contains("only after a restart"), "{}", hub.log());
-    assert_eq!(fail(&mut client).round(), 7200.0);
+    assert_eq!(fail(&mut client).round(), 2400.0);
     // A late ack is refused now.
     until("the lease is over", || {
         (client.status(id) == "queued").then_some(())
