@@ -10,10 +10,10 @@
 use super::tools::Tools;
 use crate::http::Desk;
 use crate::rest::{self, Refusal};
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use http_body_util::{BodyDataStream, Full};
+use http_body_util::{BodyDataStream, BodyExt, Full};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use std::sync::Arc;
@@ -103,12 +103,22 @@ async fn answer(
     let bytes = Bytes::copy_from_slice(body.bytes());
     let answer = mcp.service.handle(theirs(&request, bytes)?).await;
     let (head, body) = answer.into_parts();
-    let status = StatusCode::from_u16(head.status.as_u16());
-    let mut ours = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let status = match (request.method(), head.status.as_u16()) {
+        // The official Python client takes 202 for a session that was not ended.
+        (&Method::DELETE, 202) => StatusCode::NO_CONTENT,
+        (_, status) => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+    };
+    let mut ours = HttpResponse::build(status);
     for (name, value) in &head.headers {
         ours.append_header((name.as_str(), value.as_bytes()));
     }
-    Ok(ours.streaming(BodyDataStream::new(body)))
+    let streams = head.headers.get("content-type");
+    if streams.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+        return Ok(ours.streaming(BodyDataStream::new(body)));
+    }
+    // All there already: sent with its length, or with none where the status has no body.
+    let Ok(whole) = body.collect().await;
+    Ok(ours.body(whole.to_bytes()))
 }
 
 /// The request in the types of `http` 1, which actix-web does not use yet.

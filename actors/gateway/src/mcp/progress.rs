@@ -120,21 +120,19 @@ fn word(data: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_protocol::Status;
     use serde_json::json;
 
     #[test]
     fn events_are_told_in_words() {
-        let task = |status, worker: Option<&str>, reason: &str| EventKind::Task {
-            task_id: 1,
-            status,
-            fence: 1,
-            worker_id: worker.map(str::to_owned),
-            reason: reason.to_owned(),
+        let task = |status: &str, worker: Option<&str>, reason: &str| {
+            let event = json!({
+                "event": "task", "task_id": 1, "status": status, "fence": 1, "worker_id": worker, "reason": reason,
+            });
+            serde_json::from_value::<EventKind>(event).unwrap()
         };
-        let leased = task(Status::Leased, Some("echo-1"), "leased");
+        let leased = task("leased", Some("echo-1"), "leased");
         assert_eq!(words(&leased).unwrap(), "leased by echo-1");
-        let lost = task(Status::Queued, None, "lost");
+        let lost = task("queued", None, "lost");
         assert_eq!(words(&lost).unwrap(), "queued (lost)");
     }
 

@@ -1,10 +1,15 @@
 //! MCP over standard input and output: how a client starts a server of its own.
 
 use super::tools::Tools;
+use super::waiting::Waits;
 use crate::link::HubLink;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::stdio_pipes;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// Why the server ended before its client did.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +30,13 @@ pub enum StdioError {
 /// # Errors
 /// When what comes is no MCP, or the server crashes.
 pub async fn serve_stdio(hub: HubLink) -> Result<(), StdioError> {
-    let served = match Tools::new(hub).serve(stdio_pipes()).await {
+    let tools = Tools::new(hub);
+    let (reader, writer) = stdio_pipes();
+    let reader = Input {
+        reader,
+        waits: tools.waits(),
+    };
+    let served = match tools.serve((reader, writer)).await {
         Ok(served) => served,
         // A client that leaves before it has said anything has not failed.
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
@@ -34,5 +45,31 @@ pub async fn serve_stdio(hub: HubLink) -> Result<(), StdioError> {
     match served.waiting().await {
         Ok(_) => Ok(()),
         Err(why) => Err(StdioError::Broken(why.to_string())),
+    }
+}
+
+/// Standard input, whose end ends the waits: what else is under way is short, and rmcp lets it finish.
+struct Input<R> {
+    reader: R,
+    waits: Waits,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Input<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = (buffer.filled().len(), buffer.remaining());
+        let read = Pin::new(&mut self.reader).poll_read(cx, buffer);
+        let ended = match &read {
+            Poll::Pending => false,
+            Poll::Ready(Err(_)) => true,
+            Poll::Ready(Ok(())) => before.1 > 0 && buffer.filled().len() == before.0,
+        };
+        if ended {
+            self.waits.end();
+        }
+        read
     }
 }

@@ -40,6 +40,11 @@ impl Tools {
         }
     }
 
+    /// The waits under way, for all clones alike.
+    pub(super) fn waits(&self) -> Waits {
+        self.waits.clone()
+    }
+
     /// Asks the hub, and once more when the connection broke before the answer: for what may be said twice.
     async fn insist<V>(&self, ask: V) -> Result<V::Answer, AskError>
     where
@@ -155,6 +160,7 @@ impl Tools {
             .wait(&self.hub, task_id, longest, Teller::new(&context));
         tokio::select! {
             task = wait => Ok(Json(Waited::of(task?, longest.as_secs_f64(), chars))),
+            () = self.waits.ended() => Err(Refusal("the client has gone".to_owned())),
             () = context.ct.cancelled() => Err(Refusal(format!(
                 "the wait for task {task_id} was cancelled; the task goes on"
             ))),

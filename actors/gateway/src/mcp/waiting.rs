@@ -17,18 +17,36 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Most waits at once.
 const WAITS: usize = 256;
+/// The longest wait that is parked in the hub at once. A hub cannot tell a client that has gone from one that only has
+/// nothing more to ask, so a wait that was given up costs it a connection that long.
+const SLICE: Duration = Duration::from_secs(5);
 /// How long a hub that went away in the middle may take to come back.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The waits under way.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Waits(Arc<AtomicUsize>);
+pub(super) struct Waits {
+    taken: Arc<AtomicUsize>,
+    over: watch::Sender<bool>,
+}
 
 impl Waits {
+    /// Ends all waits, those to come too: the client has gone.
+    pub(super) fn end(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Resolves when all waits are ended.
+    pub(super) async fn ended(&self) {
+        // Fails only without a sender, and here is one.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
+    }
+
     /// Waits until the task has ended or the time is over; the task as it then stands. To drop the future ends the wait.
     pub(super) async fn wait(
         &self,
@@ -41,7 +59,7 @@ impl Waits {
             let text = format!("{WAITS} waits are under way, the limit; try again later");
             Error::new(ErrorCode::Busy, text)
         };
-        let _slot = Slot::take(&self.0, WAITS).ok_or_else(busy)?;
+        let _slot = Slot::take(&self.taken, WAITS).ok_or_else(busy)?;
         // Says at once, and in words, when the hub is away.
         hub.connected().await?;
         let client = hub.another();
@@ -107,19 +125,10 @@ impl Wait {
         }
         loop {
             let left = self.end.saturating_duration_since(Instant::now());
-            let longest = Duration::from_millis(self.longest_ms());
-            let (task, finished) = self.ask(left.min(longest)).await?;
-            if finished || left <= longest {
+            let (task, finished) = self.ask(left.min(SLICE)).await?;
+            if finished || left <= SLICE {
                 return Ok(task);
             }
-        }
-    }
-
-    /// What the hub parks at most.
-    fn longest_ms(&self) -> u64 {
-        match &*self.client.state().borrow() {
-            State::Connected(hello) => hello.limits.wait_ms_max,
-            _ => kirosu_protocol::Limits::default().wait_ms_max,
         }
     }
 
