@@ -1,0 +1,113 @@
+//! A disk that takes nothing more: the hub says so, loses nothing, and goes on when there is room again. Its log lies on
+//! the same disk, as it does where people write `kirosu up 2> log`.
+//!
+//! The disk is "full" by the hub's limit of file size, which needs no rights and can be lifted again: every write beyond
+//! it fails. (`kirosu-torture --nemesis fill` does the same with a real file system.)
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{Client, Setup, sentence, until, word};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// A hub that gets an error rather than a signal from a write beyond its limit.
+struct Full {
+    child: Child,
+    port: u16,
+    setup: Setup,
+}
+
+impl Full {
+    fn start() -> Full {
+        let setup = Setup::new();
+        let hub = setup.command();
+        // An ignored signal stays ignored in the program that follows.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        command.arg(hub.get_program()).args(hub.get_args());
+        let log = std::fs::File::create(setup.directory.path().join("hub.log")).unwrap();
+        let mut child = command
+            .env_clear()
+            .envs(
+                hub.get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .current_dir(setup.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("sh starts");
+        let mut first = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut first).unwrap();
+        let port = first.trim().rsplit(':').next().unwrap().parse();
+        let port = port.unwrap_or_else(|_| panic!("no port in {first:?}"));
+        Full { child, port, setup }
+    }
+
+    /// The longest that files may be from now on.
+    fn room(&self, bytes: Option<u64>) {
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit).unwrap();
+    }
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Enqueues until it is refused; the refusal. What was answered is kept in `made`.
+fn until_refused(client: &mut Client, made: &mut Vec<i64>) -> Value {
+    until("the disk is full", || {
+        let sent = client.send("enqueue", json!({"prompt": "x".repeat(2_000)}));
+        let answer = client.answer(sent);
+        made.extend(answer["result"]["task_id"].as_i64());
+        answer["error"].is_object().then(|| answer["error"].clone())
+    })
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_not_the_end() {
+    let mut hub = Full::start();
+    let mut client = Client::connect(hub.port);
+    let held = client.enqueue("held by a worker");
+    let lease = client.lease(json!({"lease_seconds": 60}));
+    let mut made = vec![held];
+    // No byte more; and a limit somewhere in the log, where a write is torn.
+    for room in [0, 60_000, 0] {
+        hub.room(Some(room));
+        let error = until_refused(&mut client, &mut made);
+        assert_eq!(word(&error), "internal", "{error}");
+        assert!(sentence(&error).contains("send it again"), "{error}");
+        hub.room(None);
+        let id = until("there is room again", || {
+            let sent = client.send("enqueue", json!({"prompt": "after"}));
+            client.answer(sent)["result"]["task_id"].as_i64()
+        });
+        made.push(id);
+    }
+    let ack = json!({"task_id": held, "fence": lease["fence"], "status": "done", "result": "r"});
+    client.call("ack", ack);
+    let listed = client.call("list", json!({"limit": 0}));
+    let mut ids = common::ids(&listed);
+    ids.sort_unstable();
+    assert_eq!(
+        ids, made,
+        "each answered enqueue is there, and no refused one"
+    );
+    assert_eq!(listed["stats"]["done"], 1);
+    kill_process(Pid::from_child(&hub.child), Signal::TERM).unwrap();
+    let status = until("the hub ended", || hub.child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    assert!(hub.setup.database().exists());
+}
