@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::Instrument;
 
 use crate::invocation::{Ended, Invocation, Work, report};
-use crate::session::machine::{Cause, End, Event};
+use crate::session::machine::{Cause, End, Event, Report};
 use crate::session::{Run, Session, calls};
 
 impl Session {
@@ -70,7 +70,26 @@ impl Session {
         }));
     }
 
+    /// For the log: never the result or the error's text, which may hold what the prompt said.
+    fn log_end(&self, lease: HeldLease, end: &End) {
+        let _named = self.span.enter();
+        let HeldLease { task_id, fence } = lease;
+        let (End::Report(Report::Ack(ack)) | End::Cancelled(ack)) = end else {
+            tracing::debug!(task_id, fence, "the run did not begin; its lease goes back");
+            return;
+        };
+        let provider = ack.provider.as_deref();
+        match ack.class {
+            None => tracing::debug!(task_id, fence, provider, "the run is done"),
+            Some(class) => {
+                let class = class.as_str();
+                tracing::info!(task_id, fence, provider, class, "the run failed");
+            }
+        }
+    }
+
     fn ended(&mut self, lease: HeldLease, end: End, ctx: &mut Context<Self>) {
+        self.log_end(lease, &end);
         self.child.handled();
         self.on(Event::Ended(lease, end), ctx);
     }
