@@ -139,6 +139,7 @@ pub fn gateway(settings: &Settings, endpoint: Endpoint, rooms: Rooms) -> Option<
             port: gateway.port,
             body_bytes: bytes(gateway.body_bytes),
             connections: gateway.connections as usize,
+            patience: kirosu_gateway::Patience::default(),
         }),
         metrics: serves_metrics.then(|| MetricsOptions {
             host: metrics.host.clone(),
