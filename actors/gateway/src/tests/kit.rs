@@ -1,0 +1,131 @@
+//! A gateway on a free port, a hub made of canned answers, and a client of a few lines.
+
+use crate::{Counts, GatewayOptions, HttpOptions, Patience, specs};
+use kirosu_protocol::client::Endpoint;
+use kirosu_supervision::{Clock, Root, SupervisorSpec};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+/// The bound of every wait.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A gateway that runs.
+pub(super) struct Gateway {
+    root: Root,
+    address: SocketAddr,
+    pub(super) counts: Arc<Counts>,
+}
+
+/// Runs a test before a gateway.
+pub(super) fn with_gateway<F>(
+    change: impl FnOnce(&mut HttpOptions),
+    hub: fn(&Value) -> Option<Value>,
+    test: impl FnOnce(Arc<Gateway>) -> F,
+) where
+    F: Future<Output = ()>,
+{
+    actix_rt::System::new().block_on(async {
+        let (connect, incoming) = mpsc::channel(8);
+        tokio::task::spawn_local(answer_all(incoming, hub));
+        let mut http = HttpOptions {
+            host: "127.0.0.1".into(),
+            port: 0,
+            body_bytes: 1 << 20,
+            connections: 64,
+            patience: Patience::default(),
+        };
+        change(&mut http);
+        let (spec, handle) = specs(GatewayOptions {
+            endpoint: Endpoint::InMemory(connect),
+            key: None,
+            http: Some(http),
+            metrics: None,
+        })
+        .unwrap();
+        let root = Root::start(SupervisorSpec::new("root").child(spec), Clock::system());
+        let gateway = Arc::new(Gateway {
+            root,
+            address: handle.http.unwrap(),
+            counts: handle.counts,
+        });
+        tokio::time::timeout(PATIENCE, test(gateway.clone()))
+            .await
+            .unwrap();
+        gateway.root.shutdown().await;
+    });
+}
+
+/// A hub that answers each line with what `say` makes of it, or not.
+async fn answer_all(mut incoming: mpsc::Receiver<DuplexStream>, say: fn(&Value) -> Option<Value>) {
+    while let Some(pipe) = incoming.recv().await {
+        tokio::task::spawn_local(async move {
+            let (reading, mut writing) = tokio::io::split(pipe);
+            let mut lines = BufReader::new(reading).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let asked: Value = serde_json::from_str(&line).unwrap();
+                let hello = json!({
+                    "protocol": 1, "server": "test", "version": "0", "boot_id": "b", "limits": {}
+                });
+                let result = match asked["method"].as_str() {
+                    Some("hello") => Some(hello),
+                    _ => say(&asked),
+                };
+                let Some(result) = result else { continue };
+                let answer = json!({"id": asked["id"], "result": result, "error": null});
+                writing
+                    .write_all(format!("{answer}\n").as_bytes())
+                    .await
+                    .unwrap();
+            }
+        });
+    }
+}
+
+impl Gateway {
+    /// A fresh connection.
+    pub(super) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends bytes on a fresh connection and reads to its end.
+    pub(super) async fn exchange(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes).await.unwrap();
+        rest(&mut stream).await
+    }
+
+    /// The actor `http`, as the tree sees it.
+    pub(super) fn path(&self) -> &'static str {
+        "root/gateway/http"
+    }
+
+    /// Makes an actor panic.
+    pub(super) fn panic_in(&self, path: &str) -> bool {
+        self.root.tree().inject_panic(path)
+    }
+}
+
+/// Everything up to the end of the stream.
+pub(super) async fn rest(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A reset after the answer is an end too.
+    let _ = stream.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Looks again and again until it holds.
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let looking = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let looked = tokio::time::timeout(PATIENCE, looking).await;
+    assert!(looked.is_ok(), "waited in vain until {what}");
+}

@@ -1,0 +1,139 @@
+//! Clients that take their time, too many of them, and a crash of the actor.
+
+use super::kit::{rest, until, with_gateway};
+use crate::Patience;
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const SHORT: Duration = Duration::from_millis(200);
+/// actix-http's clock ticks twice a second: what is shorter has passed before it begins.
+const TICKS: Duration = Duration::from_millis(1100);
+const GET: &[u8] = b"GET /stats HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+
+fn stats(_: &Value) -> Option<Value> {
+    Some(json!({"stats": {"queued": 1}}))
+}
+
+/// An answer that no socket's buffers hold.
+fn much(_: &Value) -> Option<Value> {
+    Some(json!({"stats": "x".repeat(32 << 20)}))
+}
+
+fn nothing(_: &Value) -> Option<Value> {
+    None
+}
+
+#[test]
+fn a_head_a_body_and_an_idle_connection_have_their_time() {
+    let short = Patience {
+        head: TICKS,
+        body: SHORT,
+        idle: TICKS,
+        stall: SHORT,
+    };
+    with_gateway(
+        |http| http.patience = short,
+        stats,
+        async |gateway| {
+            let silent = gateway.exchange(b"").await;
+            assert!(silent.is_empty() || silent.contains(" 408 "), "{silent}");
+            let half_a_head = gateway.exchange(b"GET /stats HTTP/1.1\r\nhost: loc").await;
+            assert!(half_a_head.contains(" 408 "), "{half_a_head}");
+            let head =
+                "POST /tasks HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{\"prompt\"";
+            let half_a_body = gateway.exchange(head.as_bytes()).await;
+            assert!(half_a_body.contains(" 408 "), "{half_a_body}");
+            assert!(half_a_body.contains("send it at once"), "{half_a_body}");
+            let idle = gateway
+                .exchange(b"GET /stats HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                .await;
+            assert!(idle.contains("\"queued\":1"), "{idle}");
+            until("all connections have ended", || {
+                gateway.counts.connections() == 0
+            })
+            .await;
+        },
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_is_given_up() {
+    let short = Patience {
+        stall: SHORT,
+        ..Patience::default()
+    };
+    with_gateway(
+        |http| http.patience = short,
+        much,
+        async |gateway| {
+            let mut stream = gateway.connect().await;
+            stream.write_all(GET).await.unwrap();
+            // The answer has begun, so the request is under way.
+            stream.read_u8().await.unwrap();
+            assert_eq!(gateway.counts.connections(), 1);
+            until("its connection is given up", || {
+                gateway.counts.connections() == 0
+            })
+            .await;
+        },
+    );
+}
+
+#[test]
+fn one_connection_too_many_is_told_so_and_takes_no_room() {
+    with_gateway(
+        |http| http.connections = 2,
+        stats,
+        async |gateway| {
+            let held = [gateway.connect().await, gateway.connect().await];
+            until("both are taken", || gateway.counts.connections() == 2).await;
+            let answer = gateway.exchange(GET).await;
+            assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+            assert!(answer.contains("retry-after: 1\r\n"), "{answer}");
+            assert!(answer.contains("has 2 connections, its limit"), "{answer}");
+            assert_eq!(gateway.counts.turned_away.load(Ordering::Relaxed), 1);
+            drop(held);
+            until("both have left", || gateway.counts.connections() == 0).await;
+            let answer = gateway.exchange(GET).await;
+            assert!(answer.contains("\"queued\":1"), "{answer}");
+        },
+    );
+}
+
+#[test]
+fn whoever_hangs_up_while_it_waits_gives_its_connection_back() {
+    with_gateway(
+        |_| (),
+        nothing,
+        async |gateway| {
+            let mut stream = gateway.connect().await;
+            let head = b"GET /tasks/1/wait?seconds=3000 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+            stream.write_all(head).await.unwrap();
+            until("it waits", || gateway.counts.connections() == 1).await;
+            drop(stream);
+            until("its connection has ended", || {
+                gateway.counts.connections() == 0
+            })
+            .await;
+        },
+    );
+}
+
+#[test]
+fn a_crash_of_the_actor_closes_its_connections_and_keeps_the_socket() {
+    with_gateway(
+        |_| (),
+        stats,
+        async |gateway| {
+            let mut old = gateway.connect().await;
+            until("it is taken", || gateway.counts.connections() == 1).await;
+            assert!(gateway.panic_in(gateway.path()));
+            assert_eq!(rest(&mut old).await, "");
+            // Waits in the kernel's queue until the next incarnation takes it.
+            let answer = gateway.exchange(GET).await;
+            assert!(answer.contains("\"queued\":1"), "{answer}");
+        },
+    );
+}

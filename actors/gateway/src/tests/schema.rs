@@ -1,0 +1,111 @@
+//! The OpenAPI description says what the protocol says.
+
+use crate::rest::description;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, Usage};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Names of an object's fields, or of a schema's properties.
+fn names(object: &Value) -> BTreeSet<&str> {
+    object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+fn same(schema: &str, real: &impl Serialize) {
+    let description = serde_json::to_value(description()).unwrap();
+    let described = &description["components"]["schemas"][schema]["properties"];
+    let real = serde_json::to_value(real).unwrap();
+    assert_eq!(names(described), names(&real), "{schema}");
+}
+
+fn task() -> Task {
+    Task {
+        task_id: 1,
+        prompt: "p".into(),
+        system_prompt: None,
+        task_type: "chat".into(),
+        status: Status::Queued,
+        created_at: 0.0,
+        updated_at: 0.0,
+        leased_until: None,
+        worker_id: None,
+        result: None,
+        error: None,
+        fence: 0,
+        queue: "default".into(),
+        priority: 0,
+        attempts: 0,
+        max_attempts: Some(1),
+        run_at: Some(0.0),
+        finished_at: Some(0.0),
+        timeout_ms: Some(1),
+        parent_id: Some(1),
+        provider: Some("p".into()),
+        model: Some("m".into()),
+        workdir: Some("w".into()),
+        metadata: Some(json!({})),
+    }
+}
+
+#[test]
+fn its_shapes_are_the_protocols() {
+    same("Task", &task());
+    same("Stats", &Stats::default());
+    let attempt = Attempt {
+        fence: 1,
+        worker_id: None,
+        started_at: 0.0,
+        ended_at: 0.0,
+        outcome: "done".into(),
+        error: None,
+        usage: Some(Usage::default()),
+    };
+    same("Attempt", &attempt);
+    same("WireError", &Error::new(ErrorCode::Busy, "full"));
+    let once = NewTask {
+        system_prompt: Some("s".into()),
+        run_at_ms: Some(0),
+        max_attempts: Some(1),
+        retry: Some(RetryPolicy::default()),
+        timeout_ms: Some(1),
+        idempotency_key: Some("k".into()),
+        depends_on: vec![1],
+        parent_id: Some(1),
+        provider: Some("p".into()),
+        model: Some("m".into()),
+        workdir: Some("w".into()),
+        on_lost: OnLost::Ask,
+        metadata: Some(json!({})),
+        delay_ms: 1,
+        ..NewTask::chat("p")
+    };
+    same("NewTask", &once);
+    same("Retry", &serde_json::to_value(&once).unwrap()["retry"]);
+}
+
+#[test]
+fn every_route_is_described_with_its_key() {
+    let description = serde_json::to_value(description()).unwrap();
+    let paths = names(&description["paths"]);
+    let expected = [
+        "/healthz",
+        "/readyz",
+        "/stats",
+        "/tasks",
+        "/tasks/{id}",
+        "/tasks/{id}/wait",
+        "/tasks/{id}/{act}",
+    ];
+    assert_eq!(paths, BTreeSet::from(expected));
+    let key = &description["components"]["securitySchemes"]["key"];
+    assert_eq!(
+        (&key["in"], &key["name"]),
+        (&json!("header"), &json!("x-kiro-key"))
+    );
+}
