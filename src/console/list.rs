@@ -25,14 +25,19 @@ pub enum Step {
 impl Cursor {
     /// Goes a step in a list of `len` lines of which `height` are on the screen.
     pub fn step(&mut self, step: Step, len: usize, height: usize) {
-        let by = |by: isize| self.at.saturating_add_signed(by);
-        self.at = match step {
-            Step::Lines(lines) => by(lines),
-            Step::Pages(pages) => by(pages * height.saturating_sub(1).max(1) as isize),
-            Step::First => 0,
-            Step::Last => len,
-        };
+        self.at = self.wanted(step, len, height).max(0) as usize;
         self.fit(len, height);
+    }
+
+    /// The line that a step leads to, which may lie outside of the list.
+    pub fn wanted(&self, step: Step, len: usize, height: usize) -> isize {
+        let at = self.at as isize;
+        match step {
+            Step::Lines(lines) => at + lines,
+            Step::Pages(pages) => at + pages * height.saturating_sub(1).max(1) as isize,
+            Step::First => 0,
+            Step::Last => len.saturating_sub(1) as isize,
+        }
     }
 
     /// Keeps the chosen line within the list and on the screen.

@@ -54,6 +54,8 @@ pub struct Tasks {
     pub page: Option<Page>,
     /// The eye, counted in the page's rows.
     pub cursor: Cursor,
+    /// Lines that were to be gone beyond the window, down when positive.
+    owed: isize,
 }
 
 impl Tasks {
@@ -68,6 +70,7 @@ impl Tasks {
         self.ask.from = From::Newest;
         self.page = None;
         self.cursor = Cursor::default();
+        self.owed = 0;
     }
 
     /// The screen has room for so many rows.
@@ -99,16 +102,33 @@ impl Tasks {
                 };
                 return;
             }
-            step => self.cursor.step(step, page.rows.len(), height),
+            step => {
+                let (len, more) = (page.rows.len(), page.more);
+                let newer = page.from != From::Newest;
+                let wanted = self.cursor.wanted(step, len, height) + self.owed;
+                self.cursor.at = wanted.clamp(0, len.saturating_sub(1) as isize) as usize;
+                self.cursor.fit(len, height);
+                // What lies beyond the window is gone when the next one is there.
+                let beyond = wanted - self.cursor.at as isize;
+                let exists = if beyond > 0 { more } else { newer };
+                let goes_on = matches!(step, Step::Lines(_) | Step::Pages(_)) && exists;
+                self.owed = if goes_on { beyond } else { 0 };
+            }
         }
+        self.look_ahead(height);
+    }
+
+    /// Asks for another window where the loaded one ends soon.
+    fn look_ahead(&mut self, height: usize) {
+        let Some(page) = &self.page else { return };
         let (at, len) = (self.cursor.at, page.rows.len());
         if page.more && at + height >= len && at >= height {
             let above = &page.rows[at - height];
             self.ask.from = From::Below(above.id + 1);
         } else if page.from != From::Newest && at < height && at + height < len {
-            self.ask.from = match words {
-                true => From::Newest,
-                false => From::Above(page.rows[at + height].id),
+            self.ask.from = match self.ask.query.words.is_empty() {
+                true => From::Above(page.rows[at + height].id),
+                false => From::Newest,
             };
         }
     }
@@ -139,6 +159,9 @@ impl Tasks {
         // Found: from now on it is looked at where it is.
         self.ask.from = page.from;
         self.page = Some(page);
+        if self.owed != 0 {
+            self.step(Step::Lines(0), height);
+        }
     }
 }
 
@@ -207,6 +230,23 @@ mod tests {
         tasks.step(Step::Last, 10);
         arrive(&mut tasks, page(30, 1, From::Below(31), false));
         assert_eq!(ids(&tasks), (1, 9));
+    }
+
+    #[test]
+    fn a_step_beyond_the_window_is_gone_when_the_next_one_is_there() {
+        let mut tasks = Tasks::default();
+        tasks.resize(10);
+        arrive(&mut tasks, page(100, 71, From::Newest, true));
+        tasks.step(Step::Pages(3), 10);
+        tasks.step(Step::Pages(1), 10);
+        assert_eq!((ids(&tasks).0, tasks.ask.from), (71, From::Below(82)));
+        arrive(&mut tasks, page(81, 52, From::Below(82), true));
+        assert_eq!(ids(&tasks).0, 100 - 36);
+        // Not where the list itself ends.
+        arrive(&mut tasks, page(30, 1, From::Below(31), false));
+        tasks.step(Step::Pages(9), 10);
+        tasks.step(Step::Lines(-1), 10);
+        assert_eq!(ids(&tasks).0, 2);
     }
 
     #[test]

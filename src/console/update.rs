@@ -135,9 +135,7 @@ fn enter(model: &mut Model) {
 
 /// Takes back what was done last: the filter, the way into a task.
 fn back(model: &mut Model) {
-    if model.message.take().is_some() {
-        return;
-    }
+    model.message = None;
     match model.view {
         View::Task => model.view = View::Tasks,
         _ if !model.filter().is_empty() => filter(model, String::new()),

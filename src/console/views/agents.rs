@@ -24,6 +24,9 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let mut lines: Vec<(Option<usize>, Pieces)> = Vec::new();
     let mut row = 0;
     let mut table = |title: &str, none: &str, table: crate::cli::show::table::Table, some: bool| {
+        if !lines.is_empty() {
+            lines.push((None, Vec::new()));
+        }
         lines.push((None, vec![(title.to_owned(), Paint::Bold)]));
         if !some {
             lines.push((None, vec![(none.to_owned(), Paint::Dim)]));

@@ -5,6 +5,13 @@ use crate::cli::show::paint::Paint;
 use crate::console::model::{Model, View};
 use ratatui::style::{Modifier, Style};
 
+const ACTIONS: [(&str, &str); 4] = [
+    ("a", "approve"),
+    ("r", "reject"),
+    ("c", "cancel"),
+    ("R", "retry"),
+];
+
 /// Draws what is being typed, what was told, or the keys.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     if let Some(typed) = &model.typing {
@@ -20,40 +27,23 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         x = canvas.text(x, 0, &text, Paint::Attention, canvas.width() / 2) + 1;
     }
     let keys: &[(&str, &str)] = match model.view {
-        View::Tasks => &[
-            ("Enter", "open"),
-            ("/", "filter"),
-            ("a", "approve"),
-            ("r", "reject"),
-            ("c", "cancel"),
-            ("R", "retry"),
-            ("?", "help"),
-            ("q", "quit"),
-        ],
-        View::Task => &[
-            ("Esc", "back"),
-            ("G", "follow"),
-            ("a", "approve"),
-            ("r", "reject"),
-            ("c", "cancel"),
-            ("R", "retry"),
-            ("?", "help"),
-            ("q", "quit"),
-        ],
-        View::Tree => &[
-            ("/", "filter"),
-            ("Tab", "next screen"),
-            ("?", "help"),
-            ("q", "quit"),
-        ],
+        View::Tasks => &[("Enter", "open"), ("/", "filter")],
+        View::Task => &[("Esc", "back"), ("G", "follow")],
+        View::Tree => &[("Tab", "next screen"), ("/", "filter")],
         View::Agents | View::Events => &[
-            ("Enter", "open its task"),
-            ("/", "filter"),
             ("Tab", "next screen"),
-            ("?", "help"),
-            ("q", "quit"),
+            ("/", "filter"),
+            ("Enter", "open its task"),
         ],
     };
+    let actions: &[(&str, &str)] = match model.view {
+        View::Tasks | View::Task => &ACTIONS,
+        View::Agents | View::Tree | View::Events => &[],
+    };
+    let keys = [("?", "help"), ("q", "quit")]
+        .iter()
+        .chain(keys)
+        .chain(actions);
     for (key, what) in keys {
         x = canvas.line(x, 0, key, Paint::Bold) + 1;
         x = canvas.line(x, 0, what, Paint::Dim) + 2;

@@ -22,8 +22,14 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let x = canvas.line(x, 0, &told[..hub], Paint::Dim);
     canvas.line(x, 0, state, paint);
     match &model.link {
-        Link::Away { why, again } => {
+        Link::Away {
+            why: told_why,
+            again,
+        } => {
             let again = again.map_or(0.0, |at| (at - model.now).ceil().max(0.0));
+            // Where the hub should be stands above.
+            let why = told_why.split_once(&format!("{}: ", model.hub));
+            let why = why.map_or(told_why.as_str(), |(_, why)| why);
             let text = format!(" no connection, trying again in {again} s: {why}");
             canvas.line(0, 1, &text, Paint::Attention);
         }
