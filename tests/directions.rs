@@ -39,6 +39,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("ratatui", &["kirosu"]),
     ("indicatif", &["kirosu"]),
     ("tracing-subscriber", &["kirosu"]),
+    ("tracing-journald", &["kirosu"]),
     ("sd-notify", &["kirosu"]),
     ("actix-web", &["kirosu-gateway"]),
     ("rmcp", &["kirosu-gateway"]),
