@@ -474,7 +474,7 @@ fn who_leaves_during_a_wait_does_not_keep_its_place() {
 
     // Who only half-closes gets its answer, also after it was looked whether it is still there.
     let mut half = hub.client();
-    half.raw(wait.replace("600", "6"));
+    half.raw(wait.replace("600", "3"));
     half.half_close();
     assert_eq!(half.read()["result"]["finished"], false);
 }

@@ -43,7 +43,14 @@ pub fn tell(answer: &PauseAnswer, context: &Context) -> Result<u8, Failure> {
 pub fn paused(queues: &[String]) -> String {
     match queues {
         [] => "nothing is paused".to_owned(),
-        [all, ..] if all == ALL => "paused: all queues".to_owned(),
-        queues => format!("paused: {}", queues.join(", ")),
+        queues => format!("paused: {}", names(queues)),
+    }
+}
+
+/// The names of paused queues.
+pub fn names(queues: &[String]) -> String {
+    match queues {
+        [all, ..] if all == ALL => "all queues".to_owned(),
+        queues => queues.join(", "),
     }
 }

@@ -47,7 +47,7 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
         )
         .maybe(
             "paused",
-            (!stats.paused.is_empty()).then(|| super::pause::paused(&stats.paused)),
+            (!stats.paused.is_empty()).then(|| super::pause::names(&stats.paused)),
         )
         .fact("failed share", format!("{} %", stats.error_rate_percent));
     sheet.print(screen)?;

@@ -12,7 +12,7 @@ const UNREAD_BYTES: usize = 1 << 20;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether a client that sends no more, but waits for an answer, is still there.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 impl Connection {
     /// After any step: sends what is to be sent, starts what may start, reads on, or ends.
