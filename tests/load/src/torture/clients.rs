@@ -2,7 +2,7 @@
 
 use super::drive::{drive, strikes};
 use super::history::Event;
-use super::link::Shared;
+use super::link::{LATER, REST, Shared};
 use super::nemesis::{Field, Kind};
 use super::proxy::{self, Gates};
 use super::remote::{self, Remote, Role};
@@ -10,16 +10,20 @@ use super::{Torture, Verdict, checker, load, nuisance, producer, stored, worker}
 use crate::Fault;
 use crate::machine::processes_with;
 use crate::server::{Plan, Server};
-use crate::wire::Wire;
+use crate::wire::{CallError, Wire};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PRODUCERS: u64 = 3;
 
 /// Worker processes behind the proxy.
 const REMOTES: u32 = 4;
+
+/// The longest that a hub may be busy when nobody works any more.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// Grace times short enough for a test: what a kill held up comes back within a second or two.
 pub const GRACES: [&str; 2] = ["lease.session_grace=1s", "lease.heartbeat_grace=1s"];
@@ -66,11 +70,11 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
         driven
     })?;
     verdict.count("bytes swallowed by cut wires", gates.swallowed());
-    let said = Wire::connect(server.address)?.call("stats", json!({}))?;
+    let said = stats(server.address)?;
     end(server, &marker, &mut verdict)?;
     let tasks = stored::read(&plan.database(), &mut verdict)?;
     verdict.merge(checker::check(&events, &tasks));
-    compare_stats(&said["stats"], &tasks, &mut verdict);
+    compare_stats(&said, &tasks, &mut verdict);
     Ok((verdict, events))
 }
 
@@ -130,6 +134,20 @@ impl<'scope> Crew<'scope> {
             events.extend(thread.join().map_err(panicked)?);
         }
         Ok(events)
+    }
+}
+
+/// The hub's counters; a hub that is busy is asked again.
+pub fn stats(address: SocketAddr) -> Result<Value, Fault> {
+    let begun = Instant::now();
+    loop {
+        match Wire::connect(address)?.call("stats", json!({})) {
+            Ok(mut answer) => return Ok(answer["stats"].take()),
+            Err(CallError::Refused(code, _)) if LATER.contains(&code) && begun.elapsed() < BUSY => {
+                std::thread::sleep(REST);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

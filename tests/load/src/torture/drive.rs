@@ -1,12 +1,11 @@
 //! Faults, one after the other, at seeded points of the workers' progress; after each the hub must be at work again.
 
-use super::clients::unfinished;
+use super::clients::{stats, unfinished};
 use super::history::{Call, Event, Outcome, prompt_of};
 use super::link::{Link, Sending};
 use super::nemesis::{Field, Kind};
 use super::{Torture, kills};
 use crate::Fault;
-use crate::wire::Wire;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -184,14 +183,12 @@ fn wait_for_progress(field: &Field<'_>, point: u64) -> bool {
 }
 
 fn drained(field: &Field<'_>) -> Result<bool, Fault> {
-    let mut wire = Wire::connect(field.server.address)?;
     let begun = Instant::now();
     while begun.elapsed() < DRAIN {
-        if field.shared.producing.load(Ordering::Acquire) == 0 {
-            let stats = wire.call("stats", json!({}))?;
-            if unfinished(&stats["stats"]) == 0 {
-                return Ok(true);
-            }
+        if field.shared.producing.load(Ordering::Acquire) == 0
+            && unfinished(&stats(field.server.address)?) == 0
+        {
+            return Ok(true);
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -10,13 +10,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Refusals that say "later", not "no": busy and shutting down.
-const LATER: [i64; 2] = [-32005, -32009];
+pub const LATER: [i64; 2] = [-32005, -32009];
 
 /// The hub could not write, or a part of it crashed: the sentence says whether anything of the request may have been kept.
 pub const FAILED: i64 = -32603;
 
 /// Between two attempts to reach a hub that is down.
-const REST: Duration = Duration::from_millis(5);
+pub const REST: Duration = Duration::from_millis(5);
 
 /// No fault lasts as long: a hub that does not answer until then never will.
 const PATIENCE_NS: u64 = 60_000_000_000;

@@ -5,8 +5,9 @@ use super::link::{Link, Sending, Shared};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The most requests under way at once. Small, so that it is reached: a client that does not read fills it.
-const MOST: u64 = 96;
+/// The most requests under way at once: a little more than the clients fill that do not read, so that it is reached, and
+/// not all the time.
+const MOST: u64 = 540;
 
 /// The most of one connection.
 const MOST_OF_ONE: u64 = 64;

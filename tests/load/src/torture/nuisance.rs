@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Answers of this many questions fill every buffer between a hub and a client that does not read.
-const UNREAD: usize = 300;
+/// More questions than a connection may have under way.
+const UNREAD: usize = 100;
 
 /// Between two nuisances.
 const REST: Duration = Duration::from_millis(50);

@@ -9,7 +9,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Questions asked at once: far more than a connection may have under way.
-const QUESTIONS: usize = 5_000;
+const QUESTIONS: usize = 1_500;
 
 /// How long the reader waits for an answer when it reads again.
 const PATIENCE: Duration = Duration::from_secs(20);
