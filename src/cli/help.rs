@@ -14,7 +14,10 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "reject",
         ],
     ),
-    ("Look inside", &["dashboard", "tree", "watch", "agents", "pool", "stats"]),
+    (
+        "Look inside",
+        &["dashboard", "tree", "watch", "agents", "pool", "stats"],
+    ),
     ("Steer", &["pause", "resume", "backup", "drain", "shutdown"]),
     ("Set up", &["config", "completions"]),
 ];
