@@ -346,5 +346,17 @@ fn what_is_no_mcp_is_no_crash() {
     assert_eq!((code, said.as_str(), errors.as_str()), (Some(0), "", ""));
     let bad = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_tasks"}}"#;
     let (code, said, errors, _) = piped(&format!("{bad}\n"), false);
-    println!("{code:?}\n{said}\n{errors}");
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    let answer: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&answer["id"], &answer["error"]["code"]),
+        (&json!(1), &json!(-32602))
+    );
+
+    let (code, said, errors, _) = piped("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n", false);
+    assert_eq!((code, said.as_str()), (Some(2), ""));
+    assert!(
+        errors.starts_with("kirosu: standard input does not speak MCP: "),
+        "{errors}"
+    );
 }

@@ -40,7 +40,11 @@ pub async fn serve_stdio(hub: HubLink) -> Result<(), StdioError> {
         Ok(served) => served,
         // A client that leaves before it has said anything has not failed.
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
-        Err(other) => return Err(StdioError::NotMcp(other.to_string())),
+        Err(ServerInitializeError::ExpectedInitializeRequest(_)) => {
+            let why = "its first message is no request of an MCP client";
+            return Err(StdioError::NotMcp(why.to_owned()));
+        }
+        Err(other) => return Err(StdioError::Broken(other.to_string())),
     };
     match served.waiting().await {
         Ok(_) => Ok(()),
