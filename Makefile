@@ -16,7 +16,7 @@ lint:
 bench: build
 	target/release/kirosu-bench --binary target/release/kirosu $(BENCH)
 
-# kill -9 under load, again and again, then the checker. TORTURE='--seed 7 --kills 20' chooses.
+# Faults under load, again and again, then the checker. TORTURE='--seed 7 --kills 20' chooses.
 torture: build
 	target/release/kirosu-torture --binary target/release/kirosu $(TORTURE)
 
