@@ -11,6 +11,10 @@ use diesel::connection::SimpleConnection;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What an unfinished copy's name ends with.
+const SUFFIX: &str = ".part";
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
@@ -64,10 +68,10 @@ pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
     let folder = target.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(wrap)?;
     let mut part = target.as_os_str().to_owned();
-    part.push(".part");
+    part.push(SUFFIX);
     let part = Part(part.into());
-    // What a killed hub left behind.
     let _ = fs::remove_file(&part.0);
+    sweep(folder);
     copy(source, &part.0)?;
     check(&part.0)?;
     let bytes = sync(&part.0).map_err(wrap)?;
@@ -81,6 +85,24 @@ pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
         .and_then(|folder| folder.sync_all())
         .map_err(wrap)?;
     Ok(bytes)
+}
+
+/// An unfinished copy that nobody has touched for so long was left behind by a hub that ended meanwhile.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// Removes unfinished copies that were left behind. A folder that cannot be looked through is found out by the copy.
+fn sweep(folder: &Path) {
+    let Ok(files) = fs::read_dir(folder) else {
+        return;
+    };
+    for file in files.flatten() {
+        let is_part = file.file_name().to_string_lossy().ends_with(SUFFIX);
+        let age = file.metadata().and_then(|meta| meta.modified());
+        let age = age.ok().and_then(|at| at.elapsed().ok());
+        if is_part && age.is_some_and(|age| age > ABANDONED) {
+            let _ = fs::remove_file(file.path());
+        }
+    }
 }
 
 /// The unfinished copy; it goes whatever happens.

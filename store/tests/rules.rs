@@ -650,8 +650,15 @@ fn a_file_has_one_hub_and_a_backup_is_sound() {
         "{second}"
     );
     let copy = b.directory.path().join("copy.db");
+    // Unfinished copies of a hub that ended: the one that is old goes, the other may still be written.
+    let [left, fresh] = ["left.db.part", "fresh.db.part"].map(|name| b.directory.path().join(name));
+    std::fs::write(&fresh, "x").unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 86_400);
+    let file = std::fs::File::create(&left).unwrap();
+    file.set_modified(old).unwrap();
     let bytes = backup(&b.options.path, &copy).unwrap();
     assert_eq!(bytes, std::fs::metadata(&copy).unwrap().len());
+    assert!(!left.exists() && fresh.exists());
     let again = backup(&b.options.path, &copy).unwrap_err();
     assert!(matches!(again, BackupError::Exists(_)), "{again}");
     b.store.close().unwrap();

@@ -12,6 +12,7 @@ use kirosu_protocol::{Error, ErrorCode};
 use kirosu_store::BackupError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
+use tokio::sync::oneshot;
 
 impl Connection {
     pub(super) fn backup(&mut self, tag: Tag, ask: BackupAsk, ctx: &mut Context<Self>) {
@@ -26,23 +27,41 @@ impl Connection {
             .name
             .unwrap_or_else(|| name_of(self.child.clock().now_ms()));
         let hub = self.hub.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            let made = copy(&hub, name);
-            hub.backing_up().store(false, Ordering::Release);
-            made
+        let (done, made) = oneshot::channel();
+        // No thread of the runtime's: the hub must be able to stop while a large store is copied.
+        let thread = std::thread::Builder::new().name("backup".into());
+        let started = thread.spawn(move || {
+            let under_way = UnderWay(hub);
+            let made = copy(&under_way.0, name);
+            drop(under_way);
+            // The client may have left.
+            let _ = done.send(made);
         });
+        if let Err(error) = started {
+            self.hub.backing_up().store(false, Ordering::Release);
+            let message = format!("cannot start a thread for the backup: {error}; try again later");
+            return self.refuse(tag, Error::new(ErrorCode::Internal, message));
+        }
         ctx.spawn(made.into_actor(self).map(move |made, act, ctx| {
             match made {
                 Ok(Ok(answer)) => act.answer(tag, &answer),
                 Ok(Err(error)) => act.refuse(tag, error),
-                Err(crashed) => {
-                    act.hub.backing_up().store(false, Ordering::Release);
-                    let message = format!("the backup failed: {crashed}; please report it");
+                Err(_) => {
+                    let message = "the backup crashed; please report it";
                     act.refuse(tag, Error::new(ErrorCode::Internal, message));
                 }
             }
             act.go_on(ctx);
         }));
+    }
+}
+
+/// A backup is being made as long as this lives.
+struct UnderWay(Hub);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.backing_up().store(false, Ordering::Release);
     }
 }
 
