@@ -47,6 +47,11 @@ pub struct Args {
 pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
     let loaded = load(args, globals)?;
     log::for_server(&loaded, globals)?;
+    if loaded.settings.metrics.enabled {
+        tracing::warn!(
+            "an agent serves no figures, [metrics] is without effect here: its runs are among those of its hub"
+        );
+    }
     crate::boot::agent(loaded)?;
     Ok(0)
 }
