@@ -23,6 +23,10 @@ fn setup() -> Setup {
         "pool.p.provider=echo",
         "pool.p.size=3",
         "retry.initial=10ms",
+        "gateway.enabled=true",
+        "gateway.port=0",
+        "metrics.enabled=true",
+        "metrics.port=0",
     ];
     settings
         .iter()
@@ -108,6 +112,9 @@ fn a_panic_in_each_actor_brings_it_back_and_loses_no_task() {
         "readers/1",
         "listener/accept",
         "pools/p/sessions/3",
+        "gateway",
+        "gateway/http",
+        "gateway/metrics",
     ] {
         assert!(
             fixed.contains(&format!("root/{known}")),
