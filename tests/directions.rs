@@ -41,6 +41,8 @@ const ALONE: &[(&str, &[&str])] = &[
     ("tracing-subscriber", &["kirosu"]),
     ("tracing-journald", &["kirosu"]),
     ("sd-notify", &["kirosu"]),
+    ("actix-http", &["kirosu-gateway"]),
+    ("actix-service", &["kirosu-gateway"]),
     ("actix-web", &["kirosu-gateway"]),
     ("rmcp", &["kirosu-gateway"]),
     ("utoipa", &["kirosu-gateway"]),
