@@ -2,12 +2,14 @@
 
 use super::counts::Counts;
 use crate::link::Slot;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Most clients that are told; more are closed without a word.
+/// Most clients that are told in peace; more are told in passing, which some of them will not hear.
 const TOLD: usize = 256;
 /// How long one may take to send its request and take the answer.
 const TIME: Duration = Duration::from_millis(500);
@@ -19,10 +21,12 @@ pub(super) fn turn_away(
     counts: &Counts,
     tasks: &mut JoinSet<()>,
 ) {
+    let answer = answer(most);
     let Some(slot) = Slot::take(&counts.leaving, TOLD) else {
+        // A client that does not take it is no loss.
+        let _ = tell_in_passing(stream, &answer);
         return;
     };
-    let answer = answer(most);
     tasks.spawn_local(async move {
         let _slot = slot;
         let tell = async {
@@ -32,11 +36,22 @@ pub(super) fn turn_away(
             stream.write_all(answer.as_bytes()).await?;
             stream.shutdown().await?;
             while stream.read(&mut head).await? > 0 {}
-            std::io::Result::Ok(())
+            io::Result::Ok(())
         };
         // A client that does not take it is no loss.
         let _ = tokio::time::timeout(TIME, tell).await;
     });
+}
+
+/// Reads what is there, answers, and closes, without waiting.
+fn tell_in_passing(stream: TcpStream, answer: &str) -> io::Result<()> {
+    let mut stream = stream.into_std()?;
+    match stream.read(&mut [0; 4096]) {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+        _ => {}
+    }
+    stream.write_all(answer.as_bytes())?;
+    stream.shutdown(Shutdown::Write)
 }
 
 fn answer(most: usize) -> String {
