@@ -267,17 +267,12 @@ fn manners_over_http() {
     });
     let mut scenario = Scenario::start("manners", &hub.setup, &setup);
     scenario.asks("stop the server");
-    let begun = Instant::now();
     hub.signal(Signal::TERM);
     scenario.done();
     scenario.succeeds();
     assert!(hub.ended().success());
-    // Not cut off after the grace, but told.
-    assert!(
-        begun.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begun.elapsed()
-    );
+    let log = hub.log();
+    assert!(!log.contains("cut off"), "the stream held it up:\n{log}");
 }
 
 // ---------------------------------------------------------------- the process
@@ -337,7 +332,8 @@ fn it_ends_with_its_input_and_says_nothing_but_mcp() {
     let wait = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"wait_for_task","arguments":{"task_id":1,"timeout_seconds":600},"_meta":{"progressToken":1}}}"#;
     let (code, _, errors, took) = piped(&format!("{HELLO}{wait}\n"), true);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    // Which rmcp would do for five seconds.
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
 
 #[test]
