@@ -70,7 +70,7 @@ async fn answer_all(mut incoming: mpsc::Receiver<DuplexStream>, say: fn(&Value) 
             while let Ok(Some(line)) = lines.next_line().await {
                 let asked: Value = serde_json::from_str(&line).unwrap();
                 let hello = json!({
-                    "protocol": 1, "server": "test", "version": "0", "boot_id": "b", "limits": {}
+                    "protocol": 1, "server": "test", "version": "0", "boot_id": "b", "limits": {"in_flight_per_connection": 4}
                 });
                 let result = match asked["method"].as_str() {
                     Some("hello") => Some(hello),

@@ -3,7 +3,7 @@
 use super::kit::{rest, until, with_gateway};
 use crate::Patience;
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -54,6 +54,32 @@ fn a_head_a_body_and_an_idle_connection_have_their_time() {
                 gateway.counts.connections() == 0
             })
             .await;
+        },
+    );
+}
+
+#[test]
+fn the_head_of_a_second_request_has_its_time_too() {
+    let short = Patience {
+        head: SHORT,
+        idle: TICKS,
+        ..Patience::default()
+    };
+    with_gateway(
+        |http| http.patience = short,
+        stats,
+        async |gateway| {
+            let mut stream = gateway.connect().await;
+            let first = b"GET /stats HTTP/1.1\r\nhost: localhost\r\n\r\nGET /stats HTTP/1.1\r\nx: ";
+            stream.write_all(first).await.unwrap();
+            // One byte after the other: never silent, never a request.
+            until("it is given up", || {
+                let _ = stream.try_write(b"x");
+                gateway.counts.accepted.load(Ordering::Relaxed) == 1
+                    && gateway.counts.connections() == 0
+            })
+            .await;
+            assert_eq!(gateway.counts.requests.load(Ordering::Relaxed), 1);
         },
     );
 }
@@ -117,6 +143,48 @@ fn whoever_hangs_up_while_it_waits_gives_its_connection_back() {
                 gateway.counts.connections() == 0
             })
             .await;
+        },
+    );
+}
+
+/// Waits that have come to the hub of the test below.
+static WAITS: AtomicUsize = AtomicUsize::new(0);
+
+fn stats_but_no_end_of_waits(asked: &Value) -> Option<Value> {
+    match asked["method"].as_str() {
+        Some("wait") => {
+            WAITS.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+        _ => stats(asked),
+    }
+}
+
+#[test]
+fn waits_take_half_of_the_room_at_most_also_when_their_clients_have_left() {
+    with_gateway(
+        |_| (),
+        stats_but_no_end_of_waits,
+        async |gateway| {
+            let head = "GET /tasks/1/wait?seconds=3000 HTTP/1.1\r\nhost: localhost\r\n";
+            for n in 1..=2 {
+                let mut stream = gateway.connect().await;
+                stream
+                    .write_all(format!("{head}\r\n").as_bytes())
+                    .await
+                    .unwrap();
+                until("it waits", || WAITS.load(Ordering::Relaxed) == n).await;
+            }
+            until("both have left", || gateway.counts.connections() == 0).await;
+            let third = format!("{head}connection: close\r\n\r\n");
+            let refused = gateway.exchange(third.as_bytes()).await;
+            assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+            assert!(
+                refused.contains("2 requests that wait under way"),
+                "{refused}"
+            );
+            let answer = gateway.exchange(GET).await;
+            assert!(answer.contains("\"queued\":1"), "{answer}");
         },
     );
 }
