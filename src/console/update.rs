@@ -76,7 +76,9 @@ fn show(model: &mut Model, view: View) {
     // The screen of one task shows the chosen one.
     let chosen = model.tasks.chosen().map(|row| row.id);
     match (view, chosen) {
-        (View::Task, Some(id)) if model.view == View::Tasks => model.open(id),
+        (View::Task, Some(id)) if model.view == View::Tasks || model.task.is_none() => {
+            model.open(id);
+        }
         _ => model.view = view,
     }
 }

@@ -94,8 +94,9 @@ impl<'a> Canvas<'a> {
     pub fn choose(&mut self, y: usize) {
         if y < self.height() {
             let line = Rect::new(self.area.x, self.area.y + y as u16, self.area.width, 1);
-            self.frame
-                .set_style(line, Style::new().add_modifier(Modifier::REVERSED));
+            // One colour, so that it is one bar.
+            let style = Style::reset().add_modifier(Modifier::REVERSED);
+            self.frame.set_style(line, style);
         }
     }
 

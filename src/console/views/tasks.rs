@@ -47,11 +47,20 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let page = model.tasks.page.as_ref();
     match page.filter(|page| !page.rows.is_empty()) {
         Some(page) => rows(model, page, canvas),
-        None => {
-            let none = "no tasks yet: kirosu enqueue \"Summarise README.md\"";
-            nothing(model, canvas, page.is_some(), none);
-        }
+        None => match page.and_then(|page| page.searched) {
+            Some(searched) => canvas.sentence(&given_up(searched), Paint::Plain),
+            None => {
+                let none = "no tasks yet: kirosu enqueue \"Summarise README.md\"";
+                nothing(model, canvas, page.is_some(), none);
+            }
+        },
     }
+}
+
+/// A search by words that was not carried to the end.
+fn given_up(searched: usize) -> String {
+    let searched = text::grouped(searched as u64);
+    format!("searched the newest {searched} tasks; status:, queue: and type: find the older ones")
 }
 
 fn spark(model: &Model, canvas: &mut Canvas<'_>) {
@@ -121,7 +130,7 @@ impl Columns {
             rows.iter().any(|row| row.queue != DEFAULT_QUEUE),
             longest(|row| &row.queue).clamp(7, if wide { 16 } else { 9 }),
         );
-        let tries = some(wide, 5);
+        let tries = some(width >= 140, 5);
         let worker = longest(|row| &row.worker).clamp(8, if wide { 24 } else { 12 });
         let since = some(wide, 5);
         let fixed = [id, STATUS, task_type, queue, tries, worker, AGE, since];
@@ -158,11 +167,7 @@ fn rows(model: &Model, page: &Page, canvas: &mut Canvas<'_>) {
     }
     let end = page.rows.len() - cursor.top + 1;
     if let Some(searched) = page.searched.filter(|_| end < canvas.height()) {
-        let text = format!(
-            "searched the newest {} tasks",
-            text::grouped(searched as u64)
-        );
-        canvas.line(1, end, &text, Paint::Dim);
+        canvas.line(1, end, &given_up(searched), Paint::Dim);
     }
 }
 
