@@ -1,4 +1,5 @@
 //! An HTTP client of a few lines, which sends what no polite one would.
+#![allow(dead_code, reason = "shared by tests that each use a part of it")]
 
 use super::common::PATIENCE;
 use serde_json::Value;

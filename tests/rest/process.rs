@@ -1,4 +1,5 @@
 //! Where a gateway serves, beside a hub or alone.
+#![allow(dead_code, reason = "shared by tests that each use a part of it")]
 
 use super::common::{Hub, PATIENCE, Setup, until};
 use rustix::process::{Pid, Signal, kill_process};
