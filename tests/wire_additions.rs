@@ -348,8 +348,7 @@ fn what_is_not_built_is_said_to_be_unsupported() {
         client.enqueue_with(json!({"prompt": "other", "queue": "other"}));
         let sent = client.send(method, params);
         let answer = client.answer(sent);
-        let honest =
-            answer["result"]["tasks"] == json!([]) || answer["result"]["retried"] == 0;
+        let honest = answer["result"]["tasks"] == json!([]) || answer["result"]["retried"] == 0;
         assert!(honest, "{method}: {answer}");
     }
 }
@@ -819,6 +818,23 @@ fn wait_answers_when_all_have_ended() {
         word(&waiter.refused("wait", json!({"task_ids": []}))),
         "invalid_params"
     );
+}
+
+#[test]
+fn wait_without_patience_still_looks() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let id = client.enqueue("a");
+    // Many times: time and look race.
+    for _ in 0..50 {
+        let answer = client.call("wait", json!({"task_ids": [id], "timeout_seconds": 0}));
+        assert_eq!(
+            (&answer["finished"], ids(&answer)),
+            (&json!(false), vec![id])
+        );
+        let error = client.refused("wait", json!({"task_ids": [999], "timeout_seconds": 0}));
+        assert_eq!(word(&error), "unknown_task");
+    }
 }
 
 #[test]

@@ -40,6 +40,8 @@ struct Wait {
     open: HashSet<TaskId>,
     /// Whether the tasks' state at the beginning is known.
     seen: bool,
+    /// Whether its time is over: it is answered as soon as that state is known.
+    over: bool,
 }
 
 impl Waits {
@@ -113,12 +115,13 @@ impl Connection {
                 asked: ask.task_ids.clone(),
                 open,
                 seen: false,
+                over: false,
             },
         );
         self.slots.park(tag, &mut self.out);
         self.order.finished();
         let timer = ctx.run_later(Duration::from_millis(ask.timeout_ms), move |act, ctx| {
-            act.finish_wait(tag, ctx);
+            act.end_time(tag, ctx);
         });
         if let Some(asked) = self.slots.get_mut(tag) {
             asked.timer = Some(timer);
@@ -160,10 +163,19 @@ impl Connection {
                 wait.open.remove(&task.task_id);
             }
             wait.seen = true;
-            if wait.open.is_empty() {
+            if wait.open.is_empty() || wait.over {
                 act.finish_wait(tag, ctx);
             }
         });
+    }
+
+    /// The time is over. Not before the tasks have been looked at: whoever waits no time at all still learns how they stand,
+    /// and which there are not.
+    fn end_time(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        match self.waits.waits.get_mut(&tag) {
+            Some(wait) if !wait.seen => wait.over = true,
+            _ => self.finish_wait(tag, ctx),
+        }
     }
 
     /// All have ended, or the time is over: answers with the tasks as they stand.
