@@ -256,7 +256,10 @@ fn the_key_counts_for_everything_but_probes() {
     }
     for path in ["/healthz", "/readyz", "/openapi.json"] {
         assert_eq!(get(&at, path).status, 200, "{path}");
+        assert_eq!(with(&at, "PUT", path, "", "").status, 405, "{path}");
     }
+    let head = with(&at, "HEAD", "/readyz", "", "");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
 }
 
 #[test]

@@ -47,9 +47,24 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
                 .route(web::get().to(tasks::stats))
                 .default_service(only()),
         )
-        .route("/healthz", web::get().to(health::healthz))
-        .route("/readyz", web::get().to(health::readyz))
-        .route("/openapi.json", web::get().to(openapi::serve));
+        // Load balancers like to ask with HEAD.
+        .service(
+            web::resource("/healthz")
+                .route(web::get().to(health::healthz))
+                .route(web::head().to(health::healthz))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/readyz")
+                .route(web::get().to(health::readyz))
+                .route(web::head().to(health::readyz))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/openapi.json")
+                .route(web::get().to(openapi::serve))
+                .default_service(only()),
+        );
     #[cfg(feature = "fault-injection")]
     routes.route("/_panic", web::get().to(health::panic));
 }
