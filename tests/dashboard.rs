@@ -10,6 +10,7 @@ mod tmux;
 
 use common::{Client, Hub, Setup, until};
 use relay::Relay;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
@@ -381,6 +382,21 @@ fn a_hub_that_is_not_there_yet_is_waited_for_and_a_wrong_key_is_not() {
         &dashboard(port, ""),
     );
     tmux.see(&["no tasks yet: kirosu enqueue", "live"]);
+}
+
+#[test]
+fn the_terminal_is_given_back_when_it_is_told_to_end() {
+    let hub = Hub::start();
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let tmux = open(&hub, SIZES[0], "");
+        tmux.see(&["no tasks yet", "live"]);
+        kill_process(Pid::from_raw(tmux.pid()).unwrap(), signal).unwrap();
+        tmux.see(&["[exit 130]"]);
+        // Typed text is echoed again, and the dashboard is gone.
+        tmux.keys(&["hello"]);
+        let screen = tmux.see(&["hello"]);
+        assert!(!screen.contains("1 Tasks"), "{screen}");
+    }
 }
 
 /// Seconds from a mark's print to its sight; the screen is read as fast as tmux gives it.

@@ -68,7 +68,8 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         task: args.task,
         filter: args.filter.clone().unwrap_or_default(),
     };
-    let plain = args.plain || args.size.is_some() || !io::stdout().is_terminal();
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let plain = args.plain || args.size.is_some() || dumb || !io::stdout().is_terminal();
     super::interruptible(async {
         match plain {
             true => console::plain(&begin, Plain { size: args.size }, context).await,

@@ -64,6 +64,16 @@ impl Tmux {
         output.expect("tmux is not there: install it (apt-get install tmux)")
     }
 
+    /// The process id of the running command.
+    pub fn pid(&self) -> i32 {
+        let shell = self
+            .run(&["list-panes", "-t", "t", "-F", "#{pane_pid}"])
+            .stdout;
+        let shell = String::from_utf8(shell).unwrap().trim().to_owned();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        children.unwrap().trim().parse().unwrap()
+    }
+
     /// Presses keys, by tmux's names: `j`, `Enter`, `C-c`.
     pub fn keys(&self, keys: &[&str]) {
         let sent = self.run(&[&["send-keys", "-t", "t"], keys].concat());

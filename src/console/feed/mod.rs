@@ -13,8 +13,9 @@
 pub mod fetch;
 mod link;
 pub mod output;
+mod topics;
 
-use super::model::{Act, View};
+use super::model::Act;
 use super::news::{News, Want};
 use crate::cli::connect::{Context, Hub};
 use crate::cli::each::actor;
@@ -22,13 +23,14 @@ use crate::cli::events::{Events, Heard};
 use crate::cli::failure::Failure;
 use crate::cli::globals::Globals;
 use crate::cli::show::Screen;
-use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::TaskId;
+use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
 use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
-use kirosu_protocol::{Event, EventKind, TaskId};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+use topics::{Topics, keep};
 
 /// Events of before that are shown at the start.
 const HISTORY: u64 = 300;
@@ -159,57 +161,6 @@ impl Feed {
     }
 }
 
-/// What may have changed.
-#[derive(Debug, Default)]
-struct Topics {
-    tasks: Topic,
-    task: Topic,
-    agents: Topic,
-    tree: Topic,
-}
-
-/// One mark.
-#[derive(Debug, Default)]
-struct Topic {
-    /// It may have changed.
-    changed: Notify,
-    /// Something else is wanted of it: now.
-    wanted: Notify,
-}
-
-impl Topics {
-    fn all(&self) -> [&Topic; 4] {
-        [&self.tasks, &self.task, &self.agents, &self.tree]
-    }
-
-    /// Anything may have changed.
-    fn mark_all(&self) {
-        self.all()
-            .iter()
-            .for_each(|topic| topic.changed.notify_one());
-    }
-
-    /// Marks what an event may have changed; `task` is the chosen one.
-    fn mark(&self, event: &Event, task: Option<TaskId>) {
-        let chosen = |id: &TaskId| Some(*id) == task;
-        match &event.what {
-            EventKind::Task { task_id, .. } => {
-                if chosen(task_id) {
-                    self.task.changed.notify_one();
-                }
-                for topic in [&self.tasks, &self.agents, &self.tree] {
-                    topic.changed.notify_one();
-                }
-            }
-            EventKind::Progress { task_id, .. } if chosen(task_id) => {
-                self.task.changed.notify_one()
-            }
-            EventKind::Progress { .. } | EventKind::Output { .. } => {}
-            _ => self.mark_all(),
-        }
-    }
-}
-
 /// Listens to the hub, for ever.
 async fn listen(line: Line, hub: Hub, topics: Arc<Topics>, want: watch::Receiver<Want>) {
     let mut history = HISTORY;
@@ -253,77 +204,4 @@ pub async fn since(hub: &Hub, history: u64) -> Result<WatchAsk, Failure> {
     let newest = hub.insist(&ask(&["hub"], None)).await?.seq;
     let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| *kind != "output").collect();
     Ok(ask(&kinds, Some(newest.saturating_sub(history))))
-}
-
-/// Starts the keepers.
-fn keep(line: &Line, hub: &Hub, topics: &Arc<Topics>, want: &watch::Receiver<Want>) {
-    let millis = Duration::from_millis;
-    macro_rules! keeper {
-        ($topic:ident, $rest:expr) => {
-            let (line, client) = (line.clone(), hub.client.clone());
-            let (topics, want) = (topics.clone(), want.clone());
-            tokio::spawn(async move {
-                let ask = || async {
-                    let now = want.borrow().clone();
-                    let outcome = fetch::$topic(&client, &now).await;
-                    answered(&line, &now, outcome).await;
-                };
-                keeper(&topics.$topic, $rest, ask).await;
-            });
-        };
-    }
-    keeper!(tasks, millis(100));
-    keeper!(task, millis(50));
-    keeper!(agents, millis(200));
-    keeper!(tree, millis(500));
-    let (topics, mut want) = (topics.clone(), want.clone());
-    tokio::spawn(async move {
-        while want.changed().await.is_ok() {
-            topics
-                .all()
-                .iter()
-                .for_each(|topic| topic.wanted.notify_one());
-        }
-    });
-}
-
-/// Asks when there is something new, and rests.
-async fn keeper<F: Future<Output = ()>>(topic: &Topic, rest: Duration, ask: impl Fn() -> F) {
-    let mut now = false;
-    loop {
-        if !now {
-            tokio::select! {
-                () = topic.changed.notified() => {}
-                () = topic.wanted.notified() => {}
-            }
-        }
-        let begun = Instant::now();
-        now = tokio::select! {
-            () = ask() => false,
-            () = topic.wanted.notified() => true,
-        };
-        if !now {
-            now = tokio::select! {
-                () = sleep(rest.max(begun.elapsed() * 4)) => false,
-                () = topic.wanted.notified() => true,
-            };
-        }
-    }
-}
-
-async fn answered(line: &Line, want: &Want, outcome: Result<Vec<News>, CallError>) {
-    match outcome {
-        Ok(news) => {
-            for news in news {
-                line.tell(Told::News(news)).await;
-            }
-        }
-        Err(why @ (CallError::Refused(_) | CallError::BadAnswer { .. })) => {
-            let task = want.task.filter(|_| want.view == View::Task).unwrap_or(0);
-            let news = News::Trouble(want.view, task, why.to_string());
-            line.tell(Told::News(news)).await;
-        }
-        // The link tells of a broken connection, and everything is asked for again when it stands.
-        Err(_) => {}
-    }
 }
