@@ -16,6 +16,7 @@ mod frames;
 mod list;
 pub mod model;
 mod news;
+mod pane;
 mod plain;
 mod query;
 mod rate;

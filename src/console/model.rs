@@ -4,19 +4,18 @@
 
 use super::clean::one_line;
 use super::list::Cursor;
-use super::news::{Link, News, Output, Want};
+use super::news::{Link, News, Want};
+use super::pane::TaskPane;
 use super::query::Query;
 use super::rate::Rate;
 use super::tasks::Tasks;
-use super::transcript::Transcript;
 use super::views;
 use crate::cli::show::paint::Paint;
 use crate::cli::watch::told;
 use kirosu_protocol::verbs::agents::AgentInfo;
-use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::verbs::pools::PoolInfo;
 use kirosu_protocol::verbs::tree::TreeNode;
-use kirosu_protocol::{Event, EventKind, Fence, Stats, TaskId};
+use kirosu_protocol::{Event, EventKind, Stats, TaskId};
 use std::collections::VecDeque;
 
 /// Events kept.
@@ -60,29 +59,6 @@ impl View {
             View::Events => "Events",
         }
     }
-}
-
-/// The task that is looked at.
-#[derive(Clone, Debug, Default)]
-pub struct TaskPane {
-    /// Its number.
-    pub id: TaskId,
-    /// What the hub knows of it.
-    pub answer: Option<Box<GetAnswer>>,
-    /// Why there is nothing to show.
-    pub trouble: Option<String>,
-    /// The attempt whose output this is; 0: none.
-    pub fence: Fence,
-    /// What that attempt printed.
-    pub output: Transcript,
-    /// Whether the hub cut it.
-    pub cut: bool,
-    /// The first row shown; counted from the end when `follows`.
-    pub top: usize,
-    /// Whether the newest output stays in sight.
-    pub follows: bool,
-    /// Rows in all, and rows on the screen, when it was drawn last.
-    pub rows: (usize, usize),
 }
 
 /// What a person can do to a task.
@@ -215,11 +191,7 @@ impl Model {
     /// Looks at one task.
     pub fn open(&mut self, id: TaskId) {
         if self.task.as_ref().is_none_or(|pane| pane.id != id) {
-            self.task = Some(TaskPane {
-                id,
-                follows: true,
-                ..TaskPane::default()
-            });
+            self.task = Some(TaskPane::new(id));
         }
         self.view = View::Task;
     }
@@ -244,13 +216,21 @@ impl Model {
                 self.count(stats);
             }
             News::Stats(stats) => self.count(stats),
-            News::Task(answer) => self.task_came(answer),
-            News::Output(id, output) => self.printed(id, output),
+            News::Task(answer) => {
+                if let Some(pane) = self.pane(answer.task.task_id) {
+                    pane.came(answer);
+                }
+            }
+            News::Output(id, output) => {
+                if let Some(pane) = self.pane(id) {
+                    pane.printed(output);
+                }
+            }
             News::Agents(agents) => self.agents = Some(agents),
             News::Pools(pools) => self.pools = Some(pools),
             News::Tree(tree) => self.tree = Some((tree, self.now)),
             News::Trouble(View::Task, id, why) => {
-                if let Some(pane) = self.task.as_mut().filter(|pane| pane.id == id) {
+                if let Some(pane) = self.pane(id) {
                     pane.trouble = Some(why);
                 }
             }
@@ -258,6 +238,11 @@ impl Model {
             News::Acted(Ok(text)) => self.say(text, Paint::Good),
             News::Acted(Err(text)) => self.say(text, Paint::Bad),
         }
+    }
+
+    /// The task that is looked at, if it is this one.
+    fn pane(&mut self, id: TaskId) -> Option<&mut TaskPane> {
+        self.task.as_mut().filter(|pane| pane.id == id)
     }
 
     fn count(&mut self, stats: Stats) {
@@ -273,38 +258,6 @@ impl Model {
         if cursor.at > 0 && newest.is_some_and(|event| shown(event, &shows)) {
             cursor.at += 1;
             cursor.top += 1;
-        }
-    }
-
-    fn task_came(&mut self, answer: Box<GetAnswer>) {
-        let Some(pane) = self
-            .task
-            .as_mut()
-            .filter(|pane| pane.id == answer.task.task_id)
-        else {
-            return;
-        };
-        // A task that has ended is read from its beginning.
-        if pane.answer.is_none() && answer.task.status.is_final() {
-            pane.follows = false;
-            pane.top = 0;
-        }
-        pane.trouble = None;
-        pane.answer = Some(answer);
-    }
-
-    fn printed(&mut self, id: TaskId, output: Output) {
-        let Some(pane) = self.task.as_mut().filter(|pane| pane.id == id) else {
-            return;
-        };
-        match output {
-            Output::Whole { fence, text, cut } => {
-                pane.fence = fence;
-                pane.cut = cut;
-                pane.output = Transcript::default();
-                pane.output.push(&text);
-            }
-            Output::More(text) => pane.output.push(&text),
         }
     }
 }
