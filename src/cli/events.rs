@@ -99,7 +99,12 @@ impl Events {
                 State::Connected(hello) => {
                     match self.hub.client.request(&self.ask).await {
                         Ok(answer) => {
-                            if self.ask.boot_id.as_ref().is_some_and(|old| *old != hello.boot_id) {
+                            if self
+                                .ask
+                                .boot_id
+                                .as_ref()
+                                .is_some_and(|old| *old != hello.boot_id)
+                            {
                                 // Another hub process counts its events anew, and sends all that it has.
                                 self.ask.since = Some(0);
                             }
