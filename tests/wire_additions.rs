@@ -838,6 +838,36 @@ fn wait_without_patience_still_looks() {
 }
 
 #[test]
+fn waits_that_are_over_cost_nothing() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let id = client.enqueue("a");
+    client.call("cancel", json!({"task_id": id}));
+    let wait = |client: &mut Client| {
+        client.call("wait", json!({"task_ids": [id], "timeout_seconds": 600}));
+    };
+    // The best of some rounds: neighbours make it slower, nothing makes it faster.
+    let round = |client: &mut Client| {
+        let asked = Instant::now();
+        for _ in 0..100 {
+            client.call("stats", json!({}));
+        }
+        asked.elapsed()
+    };
+    let best = |client: &mut Client| (0..5).map(|_| round(client)).min().unwrap();
+    wait(&mut client);
+    let before = best(&mut client);
+    for _ in 0..5_000 {
+        wait(&mut client);
+    }
+    let after = best(&mut client);
+    assert!(
+        after < before * 3,
+        "100 questions took {before:?}, and {after:?} after 5,000 waits"
+    );
+}
+
+#[test]
 fn cancel_ends_a_task_and_tells_its_holder() {
     let hub = Hub::start();
     let (mut client, mut plain) = (hub.client(), hub.client());

@@ -168,10 +168,15 @@ impl Connection {
         )
     }
 
-    fn settle_lease(&mut self, tag: Tag, tasks: Vec<Task>, ctx: &mut Context<Self>) {
+    /// A timer that is left behind is looked at with every wake of this connection until its time comes.
+    pub(super) fn cancel_timer(&mut self, tag: Tag, ctx: &mut Context<Self>) {
         if let Some(timer) = self.slots.get_mut(tag).and_then(|asked| asked.timer.take()) {
             ctx.cancel_future(timer);
         }
+    }
+
+    fn settle_lease(&mut self, tag: Tag, tasks: Vec<Task>, ctx: &mut Context<Self>) {
+        self.cancel_timer(tag, ctx);
         if self.broken {
             // Nobody reads this answer: the tasks go back at once instead of waiting for their leases to expire.
             self.release(&tasks);
@@ -194,9 +199,7 @@ impl Connection {
         let (single, tasks) = (state.single, std::mem::take(&mut state.tasks));
         let acked = state.acked.take().unwrap_or(Ok(Outcome::Ok));
         let mut leased = state.leased.take();
-        if let Some(timer) = self.slots.get_mut(tag).and_then(|asked| asked.timer.take()) {
-            ctx.cancel_future(timer);
-        }
+        self.cancel_timer(tag, ctx);
         if self.broken
             && let Some(Ok(tasks)) = &mut leased
         {

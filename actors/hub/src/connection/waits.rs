@@ -156,7 +156,7 @@ impl Connection {
                     kirosu_protocol::ErrorCode::UnknownTask,
                     format!("no task has the id {unknown}"),
                 );
-                act.forget_wait(tag);
+                act.forget_wait(tag, ctx);
                 return act.refuse(tag, error);
             }
             for task in tasks.iter().filter(|task| task.status.is_final()) {
@@ -184,7 +184,7 @@ impl Connection {
             return;
         };
         let asked = wait.asked.clone();
-        self.forget_wait(tag);
+        self.forget_wait(tag, ctx);
         self.ask_reader(
             Question::Many(asked.clone()),
             tag,
@@ -199,8 +199,9 @@ impl Connection {
         );
     }
 
-    fn forget_wait(&mut self, tag: Tag) {
+    fn forget_wait(&mut self, tag: Tag, ctx: &mut Context<Self>) {
         self.waits.waits.remove(&tag);
+        self.cancel_timer(tag, ctx);
         self.hub.bus().do_send(Unwatch((self.id, tag)));
     }
 
