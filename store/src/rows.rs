@@ -132,6 +132,15 @@ impl Rows {
             .is_some_and(|cached| cached.saved.is_none())
     }
 
+    /// Moves the deadline of every lease in memory, as a statement has moved it in the file; only when nothing is dirty.
+    pub fn shift_leases(&mut self, by_ms: i64) {
+        let leased = |cached: &&mut Cached| cached.row.state == Status::Leased;
+        for cached in self.map.values_mut().filter(leased) {
+            let until = &mut cached.row.lease_until;
+            *until = until.map(|at| at.saturating_add(by_ms));
+        }
+    }
+
     /// Drops a row whose task is gone.
     pub fn forget(&mut self, id: TaskId) {
         self.map.remove(&id);

@@ -105,8 +105,7 @@ impl Hub {
     /// Puts other rules in force, for what happens from now on.
     pub fn tune(&self, rules: Rules) {
         self.0.tuning.set(rules.clone());
-        let grace_ms = i64::try_from(rules.session_grace.as_millis()).unwrap_or(i64::MAX);
-        self.sessions().do_send(SetGrace(grace_ms));
+        self.sessions().do_send(SetGrace(rules.session_grace));
         self.writer().do_send(Tune);
     }
 

@@ -88,8 +88,7 @@ impl HubParts {
             Bus::new(child.clone(), ring.clone(), to_tree.clone())
         });
 
-        let grace_ms = i64::try_from(options.session_grace.as_millis()).unwrap_or(i64::MAX);
-        let table = Arc::new(Mutex::new(Table::new(grace_ms)));
+        let table = Arc::new(Mutex::new(Table::new(options.session_grace)));
         let (to_writer, to_bus) = (writer.clone(), bus.clone());
         let sessions_spec = ChildSpec::new("sessions", sessions_seat, move |child| {
             Sessions::new(

@@ -52,11 +52,13 @@ impl Clock {
         Instant::now()
     }
 
-    /// Moves the wall time of a test clock forward, as when somebody sets the machine's clock.
-    /// Does nothing to the system clock.
-    pub fn jump_ms(&self, forward: u64) {
+    /// Moves the wall time of a test clock by so many milliseconds, forward or (negative) back, as when somebody sets
+    /// the machine's clock. Monotonic time goes on unmoved. Does nothing to the system clock.
+    pub fn jump_ms(&self, by: i64) {
         if let Some(test) = &self.test {
-            test.base_ms.fetch_add(forward, Ordering::Relaxed);
+            // Two's complement: adding wraps to a subtraction.
+            test.base_ms
+                .fetch_add(by.cast_unsigned(), Ordering::Relaxed);
         }
     }
 }

@@ -12,6 +12,7 @@ mod lost;
 pub(crate) mod pause;
 mod prune;
 mod retry;
+mod shift;
 
 use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
@@ -101,6 +102,13 @@ pub enum Command {
     ExpireDue {
         /// At most this many; `more` in the answer says whether some are left.
         limit: u32,
+    },
+    /// The wall clock was set by so many milliseconds, forward or (negative) back: the deadlines of all live leases move
+    /// with it. First in its batch, whose time is already the new one. Tasks that wait for a moment (`run_at`) stay
+    /// bound to the wall clock. Answer: `Ok`.
+    ShiftLeases {
+        /// By how much; 0 changes nothing.
+        by_ms: i64,
     },
     /// Queue scheduled tasks whose time has come. Answer: [`Outcome::Counted`].
     PromoteDue {
@@ -194,6 +202,7 @@ impl Core {
                 self.release_session(session, *counted)?
             }
             Command::ExpireDue { limit } => self.expire_due(*limit)?,
+            Command::ShiftLeases { by_ms } => self.shift_leases(*by_ms)?,
             Command::PromoteDue { limit } => self.promote_due(*limit)?,
             Command::Cancel { task, by, reason } => {
                 self.cancel(*task, by.as_deref(), reason.as_deref())?

@@ -25,6 +25,12 @@ statement! {
 }
 
 statement! {
+    /// Moves the deadline of every live lease.
+    ShiftLeases { by: i64 => BigInt }
+    "UPDATE task SET lease_until = lease_until + ? WHERE state = 4 AND lease_until IS NOT NULL"
+}
+
+statement! {
     /// Scheduled tasks whose time has come.
     SelectDue { until: i64 => BigInt, limit: i64 => BigInt }
     "SELECT id FROM task WHERE state = 2 AND run_at <= ? ORDER BY run_at LIMIT ?"

@@ -20,7 +20,7 @@ const PRUNE_BATCH: u32 = 500;
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Pause between two steps that give free pages back.
 const SHRINK_PAUSE: Duration = Duration::from_millis(200);
-/// Longest sleep: the wall clock may be set, and deadlines are wall time.
+/// Longest sleep: the wall clock may be set, and deadlines are wall time. (The writer then moves those of leases.)
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 const EXPIRE: u64 = 0;
@@ -81,7 +81,11 @@ impl Reaper {
             reaper.timer = None;
             match reaper.deadline {
                 Some(deadline) if deadline <= reaper.now_ms() => reaper.reap(ctx),
-                _ => reaper.arm(ctx),
+                _ => {
+                    // Slept as long as it may: perhaps the clock was set back, and the deadline with it.
+                    reaper.writer.do_send(TellDeadline);
+                    reaper.arm(ctx);
+                }
             }
         }));
     }

@@ -51,10 +51,10 @@ pub struct Tell {
     pub notify: Notify,
 }
 
-/// How long a session may be away from now on, in milliseconds.
+/// How long a session may be away from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct SetGrace(pub i64);
+pub struct SetGrace(pub Duration);
 
 /// Asks for all sessions, without their leases.
 #[derive(Message)]
@@ -104,11 +104,11 @@ impl Sessions {
         let Some(deadline) = self.table().next_deadline() else {
             return;
         };
-        let wait = u64::try_from(deadline.saturating_sub(self.now_ms())).unwrap_or(0);
-        self.timer = Some(ctx.run_later(Duration::from_millis(wait), |sessions, ctx| {
+        let wait = deadline.saturating_duration_since(self.child.clock().now());
+        self.timer = Some(ctx.run_later(wait, |sessions, ctx| {
             sessions.timer = None;
-            let now_ms = sessions.now_ms();
-            let lost = sessions.table().take_lost(now_ms);
+            let now = sessions.child.clock().now();
+            let lost = sessions.table().take_lost(now);
             for session in &lost {
                 sessions.publish(session.clone(), "lost");
             }
@@ -184,7 +184,8 @@ impl Handler<Closed> for Sessions {
         }: Closed,
         ctx: &mut Self::Context,
     ) {
-        let was_present = self.table().closed(&session, connection.0, self.now_ms());
+        let (now_ms, now) = (self.now_ms(), self.child.clock().now());
+        let was_present = self.table().closed(&session, connection.0, now_ms, now);
         if was_present {
             self.publish(session.to_string(), "closed");
             self.arm(ctx);
@@ -196,11 +197,11 @@ impl Handler<Seed> for Sessions {
     type Result = ();
 
     fn handle(&mut self, Seed(live): Seed, ctx: &mut Self::Context) {
-        let now_ms = self.now_ms();
+        let (now_ms, now) = (self.now_ms(), self.child.clock().now());
         for lease in live {
             if let Some(session) = lease.session {
                 let name = lease.worker_id.unwrap_or_else(|| session.clone());
-                self.table().seed(session, name, now_ms);
+                self.table().seed(session, name, now_ms, now);
             }
         }
         self.arm(ctx);
@@ -220,8 +221,8 @@ impl Handler<Tell> for Sessions {
 impl Handler<SetGrace> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, SetGrace(grace_ms): SetGrace, _: &mut Self::Context) {
-        self.table().set_grace(grace_ms);
+    fn handle(&mut self, SetGrace(grace): SetGrace, _: &mut Self::Context) {
+        self.table().set_grace(grace);
     }
 }
 

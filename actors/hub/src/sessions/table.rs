@@ -1,7 +1,9 @@
-//! Who is connected and who is away: pure rules, time given.
+//! Who is connected and who is away: pure rules, time given: wall time for people to read, monotonic time for deadlines.
 
 use kirosu_protocol::verbs::agents::AgentInfo;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// What is known of one session. `N` is how it is reached.
 #[derive(Debug)]
@@ -11,14 +13,14 @@ struct Entry<N> {
     since_ms: i64,
     seen_ms: i64,
     connection: Option<(u64, N)>,
-    /// Unix milliseconds at which a session that is away counts as lost.
-    lost_at_ms: Option<i64>,
+    /// When a session that is away counts as lost. Monotonic: nobody is lost because the wall clock was set.
+    lost_at: Option<Instant>,
 }
 
 /// The sessions of a hub.
 #[derive(Debug)]
 pub struct Table<N> {
-    grace_ms: i64,
+    grace: Duration,
     sessions: BTreeMap<String, Entry<N>>,
 }
 
@@ -51,29 +53,29 @@ pub struct Newcomer<N> {
 }
 
 impl<N: Clone> Table<N> {
-    /// No sessions; one that goes away has `grace_ms` to come back.
-    pub fn new(grace_ms: i64) -> Table<N> {
+    /// No sessions; one that goes away has `grace` to come back.
+    pub fn new(grace: Duration) -> Table<N> {
         Table {
-            grace_ms,
+            grace,
             sessions: BTreeMap::new(),
         }
     }
 
     /// Another grace, for sessions that go away from now on.
-    pub fn set_grace(&mut self, grace_ms: i64) {
-        self.grace_ms = grace_ms;
+    pub fn set_grace(&mut self, grace: Duration) {
+        self.grace = grace;
     }
 
     /// A session that held leases when the hub stopped: it is away, and has its grace.
-    pub fn seed(&mut self, session: String, name: String, now_ms: i64) {
-        let lost_at_ms = Some(now_ms + self.grace_ms);
+    pub fn seed(&mut self, session: String, name: String, now_ms: i64, now: Instant) {
+        let lost_at = Some(now + self.grace);
         self.sessions.entry(session).or_insert(Entry {
             name,
             peer: "away".into(),
             since_ms: now_ms,
             seen_ms: now_ms,
             connection: None,
-            lost_at_ms,
+            lost_at,
         });
     }
 
@@ -96,7 +98,7 @@ impl<N: Clone> Table<N> {
             since_ms,
             seen_ms: now_ms,
             connection: Some((who.connection, who.notify)),
-            lost_at_ms: None,
+            lost_at: None,
         };
         self.sessions.insert(who.session, entry);
         Opened {
@@ -107,7 +109,7 @@ impl<N: Clone> Table<N> {
     }
 
     /// A connection is gone. True when it was the session's present one: the grace begins.
-    pub fn closed(&mut self, session: &str, connection: u64, now_ms: i64) -> bool {
+    pub fn closed(&mut self, session: &str, connection: u64, now_ms: i64, now: Instant) -> bool {
         let Some(entry) = self.sessions.get_mut(session) else {
             return false;
         };
@@ -116,13 +118,13 @@ impl<N: Clone> Table<N> {
         }
         entry.connection = None;
         entry.seen_ms = now_ms;
-        entry.lost_at_ms = Some(now_ms + self.grace_ms);
+        entry.lost_at = Some(now + self.grace);
         true
     }
 
     /// Forgets the sessions whose grace is over, and names them.
-    pub fn take_lost(&mut self, now_ms: i64) -> Vec<String> {
-        let lost = |entry: &Entry<N>| entry.lost_at_ms.is_some_and(|at| at <= now_ms);
+    pub fn take_lost(&mut self, now: Instant) -> Vec<String> {
+        let lost = |entry: &Entry<N>| entry.lost_at.is_some_and(|at| at <= now);
         let names: Vec<String> = self
             .sessions
             .iter()
@@ -135,11 +137,11 @@ impl<N: Clone> Table<N> {
         names
     }
 
-    /// When the next grace is over, in Unix milliseconds.
-    pub fn next_deadline(&self) -> Option<i64> {
+    /// When the next grace is over.
+    pub fn next_deadline(&self) -> Option<Instant> {
         self.sessions
             .values()
-            .filter_map(|entry| entry.lost_at_ms)
+            .filter_map(|entry| entry.lost_at)
             .min()
     }
 
@@ -171,6 +173,14 @@ impl<N: Clone> Table<N> {
 mod tests {
     use super::*;
 
+    const GRACE: Duration = Duration::from_secs(10);
+
+    /// Moments so many milliseconds after now.
+    fn times() -> impl Fn(u64) -> Instant {
+        let start = Instant::now();
+        move |ms| start + Duration::from_millis(ms)
+    }
+
     fn who(connection: u64, resume: bool) -> Newcomer<u64> {
         Newcomer {
             session: "s".into(),
@@ -184,37 +194,37 @@ mod tests {
 
     #[test]
     fn a_session_that_comes_back_in_time_goes_on() {
-        let mut table = Table::new(10_000);
+        let (at, mut table) = (times(), Table::new(GRACE));
         assert!(!table.open(who(1, true), 0).resumed);
-        assert!(table.closed("s", 1, 1_000));
-        assert_eq!(table.next_deadline(), Some(11_000));
-        assert!(table.take_lost(10_999).is_empty());
+        assert!(table.closed("s", 1, 1_000, at(1_000)));
+        assert_eq!(table.next_deadline(), Some(at(11_000)));
+        assert!(table.take_lost(at(10_999)).is_empty());
         assert!(table.open(who(2, true), 10_999).resumed);
-        assert!(table.take_lost(99_000).is_empty());
+        assert!(table.take_lost(at(99_000)).is_empty());
     }
 
     #[test]
     fn a_session_that_stays_away_is_lost_once() {
-        let mut table = Table::new(10_000);
+        let (at, mut table) = (times(), Table::new(GRACE));
         table.open(who(1, true), 0);
-        table.closed("s", 1, 0);
-        assert_eq!(table.take_lost(10_000), ["s"]);
-        assert!(table.take_lost(10_000).is_empty());
+        table.closed("s", 1, 0, at(0));
+        assert_eq!(table.take_lost(at(10_000)), ["s"]);
+        assert!(table.take_lost(at(10_000)).is_empty());
         assert!(!table.open(who(2, true), 10_001).resumed);
     }
 
     #[test]
     fn a_new_connection_ousts_the_old_whose_end_then_means_nothing() {
-        let mut table = Table::new(10_000);
+        let (at, mut table) = (times(), Table::new(GRACE));
         table.open(who(1, true), 0);
         assert_eq!(table.open(who(2, true), 5).ousted, Some(1));
-        assert!(!table.closed("s", 1, 10));
+        assert!(!table.closed("s", 1, 10, at(10)));
         assert_eq!(table.reach("s"), Some(&2));
     }
 
     #[test]
     fn a_new_incarnation_takes_nothing_over() {
-        let mut table = Table::new(10_000);
+        let mut table = Table::new(GRACE);
         table.open(who(1, true), 0);
         let opened = table.open(who(2, false), 5);
         assert_eq!((opened.resumed, opened.supersedes), (false, true));
@@ -222,9 +232,9 @@ mod tests {
 
     #[test]
     fn sessions_of_before_a_restart_have_their_grace() {
-        let mut table: Table<u64> = Table::new(10_000);
-        table.seed("old".into(), "w".into(), 100);
-        assert_eq!(table.next_deadline(), Some(10_100));
-        assert_eq!(table.take_lost(10_100), ["old"]);
+        let (at, mut table): (_, Table<u64>) = (times(), Table::new(GRACE));
+        table.seed("old".into(), "w".into(), 100, at(100));
+        assert_eq!(table.next_deadline(), Some(at(10_100)));
+        assert_eq!(table.take_lost(at(10_100)), ["old"]);
     }
 }

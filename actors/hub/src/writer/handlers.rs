@@ -132,7 +132,11 @@ impl Handler<TellLeases> for Writer {
 impl Handler<TellDeadline> for Writer {
     type Result = ();
 
-    fn handle(&mut self, _: TellDeadline, _: &mut Self::Context) {
+    fn handle(&mut self, _: TellDeadline, ctx: &mut Self::Context) {
+        // Where nobody asks for anything, this is what notices that the clock was set.
+        if self.waiting.is_empty() {
+            self.flush(ctx);
+        }
         self.tell_deadline();
     }
 }

@@ -67,7 +67,7 @@ pub struct Drain;
 #[rtype(result = "()")]
 pub struct TellLeases;
 
-/// Asks the writer to tell the reaper of the next deadline.
+/// Asks the writer to look at the clock, and to tell the reaper of the next deadline.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct TellDeadline;

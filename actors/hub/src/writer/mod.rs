@@ -4,6 +4,7 @@
 //! one sync of the disk serves everybody who asked meanwhile. Requests of one caller keep their order.
 
 mod handlers;
+mod jump;
 pub mod messages;
 mod noted;
 
@@ -13,6 +14,7 @@ use crate::measure::Commits;
 use crate::reaper::{NextDeadline, Reaper};
 use crate::tuning::Tuning;
 use actix::prelude::*;
+use jump::Look;
 use kirosu_protocol::{EventKind, Task};
 use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
 use kirosu_supervision::{ChildContext, supervised};
@@ -77,6 +79,10 @@ pub struct Writer {
     /// The deadline that the reaper sleeps towards.
     told: Option<i64>,
     commits: Commits,
+    /// What the clocks showed at the last commit.
+    look: Look,
+    /// By how many milliseconds the wall clock was set, as far as the store does not know of it.
+    set_by: i64,
 }
 
 supervised!(Writer);
@@ -84,7 +90,11 @@ supervised!(Writer);
 impl Writer {
     /// A writer that opens its store when it starts.
     pub fn new(child: ChildContext, recipe: WriterRecipe) -> Writer {
+        let clock = child.clock();
+        let wall_ms = i64::try_from(clock.now_ms()).unwrap_or(i64::MAX);
         Writer {
+            look: Look::new(wall_ms, clock.now()),
+            set_by: 0,
             child,
             recipe,
             store: None,
@@ -100,6 +110,20 @@ impl Writer {
 
     fn now_ms(&self) -> i64 {
         i64::try_from(self.child.clock().now_ms()).unwrap_or(i64::MAX)
+    }
+
+    /// The time for a commit; notes by how much the wall clock was set since the last one.
+    fn look_at_clocks(&mut self) -> i64 {
+        let now_ms = self.now_ms();
+        let jump = self.look.again(now_ms, self.child.clock().now());
+        if jump != 0 {
+            self.set_by = self.set_by.saturating_add(jump);
+            tracing::warn!(
+                seconds = jump as f64 / 1000.0,
+                "the wall clock was set, or the machine slept; the deadlines of live leases follow"
+            );
+        }
+        now_ms
     }
 
     /// Commits when this turn's messages are handled. Where much is going on, one turn of the event loop comes first, so
@@ -140,23 +164,34 @@ impl Writer {
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
+        let now_ms = self.look_at_clocks();
         let (debts, mut batch) = self.take_batch();
-        if batch.is_empty() {
+        if batch.is_empty() && self.set_by == 0 {
             return;
         }
         self.crowded = batch.len() > 1;
         let noted: Vec<Noted> = batch.iter().map(Noted::of).collect();
         let held = self.hold_leases_while_draining(&mut batch);
-        let now_ms = self.now_ms();
         let Some(store) = self.store.as_mut() else {
             return;
         };
+        let shifts = self.set_by != 0;
+        if shifts {
+            let by_ms = self.set_by;
+            batch.insert(0, Command::ShiftLeases { by_ms });
+        }
         let (began, size) = (Instant::now(), batch.len());
         let applied = store.apply(now_ms, batch);
         let deadline = store.next_deadline();
         self.commits.observe(began.elapsed(), size);
         match applied {
-            Ok(applied) => self.answer(debts, noted, held, applied),
+            Ok(mut applied) => {
+                // Not done (the disk took nothing): the next commit tries again.
+                if shifts && applied.outcomes.remove(0).is_ok() {
+                    self.set_by = 0;
+                }
+                self.answer(debts, noted, held, applied);
+            }
             Err(error) => {
                 tracing::error!(%error, "the store failed; the writer restarts");
                 drop(debts);

@@ -1,0 +1,85 @@
+//! The wall clock is set while leases are alive: with the shift that the hub orders, each holds as long as it would have.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::*;
+use kirosu_protocol::Status;
+use kirosu_store::{Command, Engine, Outcome};
+
+const HOUR: i64 = 3_600_000;
+
+/// The clock is set by so much, one second after a lease of ten was granted; the hub notices.
+fn set_by(jump: i64) -> Bench {
+    let mut bench = Bench::new();
+    bench.chat("in memory and in the file");
+    bench.lease(1);
+    bench.now += 1_000 + jump;
+    let shifted = bench.one(Command::ShiftLeases { by_ms: jump });
+    assert!(matches!(shifted, Ok(Outcome::Ok)), "{shifted:?}");
+    bench
+}
+
+#[test]
+fn leases_end_when_they_would_have_whichever_way_the_clock_is_set() {
+    for jump in [HOUR, -HOUR] {
+        for reopened in [false, true] {
+            let mut bench = set_by(jump);
+            let deadline = bench.store.next_deadline();
+            assert_eq!(
+                deadline,
+                Some(T0 + jump + 10_000),
+                "what the reaper waits for"
+            );
+            if reopened {
+                bench = bench.reopen();
+            }
+            bench.now += 8_000;
+            assert!(bench.expire().is_empty(), "lost too early, set by {jump}");
+            bench.now += 1_001;
+            assert_eq!(bench.expire().len(), 1, "lives too long, set by {jump}");
+        }
+    }
+}
+
+#[test]
+fn memory_and_file_agree_also_on_what_the_same_batch_changed_before() {
+    let mut bench = Bench::new();
+    let first = bench.chat("leased before");
+    let fence = bench.lease(1)[0].fence;
+    bench.now += HOUR;
+    bench.batch(vec![
+        Command::ShiftLeases { by_ms: HOUR },
+        Command::Heartbeat {
+            task: first,
+            fence,
+            lease_ms: Some(5_000),
+        },
+        Command::ShiftLeases { by_ms: -1_000 },
+    ]);
+    let live = bench.store.live_leases(None).unwrap();
+    assert_eq!(live[0].lease_until_ms, T0 + HOUR + 4_000);
+    // A change of the row writes what memory has of the deadline.
+    bench
+        .one(Command::Heartbeat {
+            task: first,
+            fence,
+            lease_ms: Some(9_000),
+        })
+        .unwrap();
+    bench.one(Command::ShiftLeases { by_ms: 500 }).unwrap();
+    let live = bench.store.live_leases(None).unwrap();
+    assert_eq!(live[0].lease_until_ms, T0 + HOUR + 9_500);
+}
+
+#[test]
+fn what_waits_for_a_moment_stays_bound_to_the_wall_clock() {
+    let mut bench = Bench::new();
+    let mut later = kirosu_protocol::verbs::enqueue::NewTask::chat("at a moment");
+    later.run_at_ms = Some(T0 + 60_000);
+    let id = bench.enqueue(later);
+    bench.now += HOUR;
+    bench.one(Command::ShiftLeases { by_ms: HOUR }).unwrap();
+    bench.one(Command::PromoteDue { limit: 10 }).unwrap();
+    assert_eq!(bench.task(id).status, Status::Queued);
+}
