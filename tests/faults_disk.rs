@@ -89,6 +89,13 @@ fn a_full_disk_is_an_error_and_not_the_end() {
         let error = until_refused(&mut client, &mut made);
         assert_eq!(word(&error), "internal", "{error}");
         assert!(sentence(&error).contains("send it again"), "{error}");
+        // A program reads the same as a person.
+        let words = match error["data"]["effect"].as_str() {
+            Some("none") => "nothing of this request was kept",
+            Some("unknown") => "is unknown",
+            other => panic!("no effect {other:?} in {error}"),
+        };
+        assert!(sentence(&error).contains(words), "{error}");
         hub.room(None);
         let id = until("there is room again", || {
             let sent = client.send("enqueue", json!({"prompt": "after"}));

@@ -1,6 +1,6 @@
 //! Answers and notifications, written as lines into the caller's buffer.
 
-use crate::error::{Error, ErrorCode};
+use crate::error::{Effect, Error, ErrorCode};
 use crate::frame::RawId;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde::{Deserialize, Deserializer};
@@ -15,7 +15,7 @@ pub fn write_result(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, result: &impl 
         out.truncate(before);
         let why =
             format!("the answer could not be written: {error}; the request may have taken effect");
-        return write_error(out, id, jsonrpc, &Error::new(ErrorCode::Internal, why));
+        return write_error(out, id, jsonrpc, &Error::internal(Effect::Unknown, why));
     }
     out.extend_from_slice(if jsonrpc {
         b"}\n"

@@ -1,6 +1,6 @@
 //! Error codes: stable numbers, one meaning each.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Why a request was refused. The numbers are part of the protocol and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub enum ErrorCode {
     MethodNotFound,
     /// A parameter is missing, of the wrong type or out of range (JSON-RPC).
     InvalidParams,
-    /// The hub failed; the request changed nothing, or its effect is unknown where the message says so (JSON-RPC).
+    /// The hub failed; `data.effect` says whether the request changed nothing ([`Effect`]) (JSON-RPC).
     Internal,
     /// The key is wrong or missing.
     Unauthorized,
@@ -105,6 +105,25 @@ impl ErrorCode {
     }
 }
 
+/// What a request has changed on whose way the hub failed; `data.effect` of [`ErrorCode::Internal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing: it may be sent again, or given up.
+    None,
+    /// Nobody knows: all of it or nothing may have been kept.
+    Unknown,
+}
+
+impl Effect {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Effect::None => "none",
+            Effect::Unknown => "unknown",
+        }
+    }
+}
+
 /// An error answer: a stable code, a sentence for a person, and data for a program.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -125,6 +144,11 @@ impl Error {
             message: message.into(),
             data: None,
         }
+    }
+
+    /// The hub failed on the request, which has had this effect.
+    pub fn internal(effect: Effect, message: impl Into<String>) -> Error {
+        Error::new(ErrorCode::Internal, message).with_data(json!({"effect": effect.as_str()}))
     }
 
     /// A parameter is missing, of the wrong type or out of range.

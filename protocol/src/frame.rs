@@ -139,6 +139,32 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// Whether a hub with these limits reads the line (without its line end) as a request; a hub that does not cannot say
+/// whose request it was.
+#[cfg(feature = "client")]
+pub(crate) fn fits(line: &[u8], limits: &Limits) -> Result<(), Error> {
+    if line.len() > limits.line_bytes {
+        let message = format!(
+            "the request has {} bytes as a line, the hub takes {}",
+            line.len(),
+            limits.line_bytes
+        );
+        return Err(Error::new(ErrorCode::TooLarge, message));
+    }
+    match nests_deeper(line, limits.nesting) {
+        true => Err(too_deep(limits)),
+        false => Ok(()),
+    }
+}
+
+fn too_deep(limits: &Limits) -> Error {
+    let message = format!(
+        "the request is nested deeper than {} levels",
+        limits.nesting
+    );
+    Error::new(ErrorCode::TooLarge, message)
+}
+
 fn top_level<'a>(
     line: &'a [u8],
     limits: &Limits,
@@ -146,11 +172,7 @@ fn top_level<'a>(
     let line = std::str::from_utf8(line)
         .map_err(|e| parse_error(format!("bad UTF-8 at byte {}", e.valid_up_to())))?;
     if nests_deeper(line.as_bytes(), limits.nesting) {
-        let message = format!(
-            "the request is nested deeper than {} levels",
-            limits.nesting
-        );
-        return Err(Error::new(ErrorCode::TooLarge, message));
+        return Err(too_deep(limits));
     }
     match line.trim_start().as_bytes().first() {
         Some(b'{') => Ok(serde_json::from_str::<Entries<'a>>(line)

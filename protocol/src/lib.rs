@@ -26,7 +26,7 @@ pub mod task;
 pub mod verbs;
 
 pub use codec::{Line, LineSplitter};
-pub use error::{Error, ErrorCode};
+pub use error::{Effect, Error, ErrorCode};
 pub use event::{Event, EventKind};
 pub use frame::{BadLine, Frame, RawId};
 pub use limits::Limits;

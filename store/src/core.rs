@@ -81,6 +81,8 @@ pub(crate) struct Core {
     pub now: i64,
     /// Whether a write transaction is open.
     pub in_tx: bool,
+    /// Whether a COMMIT was begun and has not come back well: its frames may stand in the log.
+    pub committing: bool,
     /// What the present batch changed.
     pub changes: Vec<EventKind>,
     /// Parked requests that the present batch answers.
@@ -134,6 +136,7 @@ impl Core {
             prune_after: [0; 3],
             now: options.now_ms,
             in_tx: false,
+            committing: false,
             changes: Vec::new(),
             woken: Vec::new(),
             parked_now: Vec::new(),

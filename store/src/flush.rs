@@ -64,7 +64,9 @@ impl Core {
         self.flush_rows()?;
         self.flush_counters()?;
         if self.in_tx {
+            self.committing = true;
             sql::run(&mut self.conn, sql::tx::Commit {})?;
+            self.committing = false;
             self.in_tx = false;
         }
         let written = std::mem::take(&mut self.written);

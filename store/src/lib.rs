@@ -27,7 +27,8 @@
 //!
 //! **Failure.** A failing statement or a panic undoes the whole batch: the connection is dropped, memory is read anew
 //! (small tables and the ends of indexes: milliseconds at any size), and the commands are carried out one by one, so that
-//! only the guilty one is refused. When the disk is full or broken, all of the batch are told. See `recover`.
+//! only the guilty one is refused. When the disk is full or broken, all of the batch are told. What a failed COMMIT may
+//! have left in the log is written over before that. See `recover`.
 //!
 //! **Finished tasks that others wait for.** When a task fails or is cancelled, those that depend on it fail with it, and
 //! theirs in turn. Retrying it does not bring them back; retrying one of them lets it wait (`blocked`) for its

@@ -4,11 +4,20 @@
 //! and the commands are carried out one by one, so that only the guilty one is refused. When the disk is full or broken,
 //! nothing is tried again: every command of the batch is told. Where the disk takes so little that the file cannot even
 //! be opened again, the store stands without it: each batch first tries to open it, and is refused until that works.
+//!
+//! **A COMMIT that fails** (a sync, a write torn at some byte) may leave the whole batch in the log, its last frame
+//! included. This process does not see it: where the log ends is kept in memory, and the next commit writes over it. But
+//! the recovery after a `kill -9` or a power cut would bring it to life. So before anybody is told that nothing was kept, a
+//! small commit is written over those frames ([`Core::void`]): each frame's checksum goes on from the one before, so
+//! that what lies behind it is void with it. Where that fails too, the answer is that the effect is unknown.
 
 use crate::OpenError;
 use crate::core::Core;
 use crate::parked::Parked;
-use kirosu_protocol::{Error, ErrorCode};
+use crate::sql;
+use diesel::QueryResult;
+use diesel::connection::SimpleConnection;
+use kirosu_protocol::{Effect, Error};
 use std::any::Any;
 
 /// Why a batch was undone.
@@ -49,21 +58,21 @@ impl Failure {
     }
 
     /// What a command of the batch is told.
-    pub fn answer(&self) -> Error {
+    pub fn answer(&self, effect: Effect) -> Error {
+        let outcome = match effect {
+            Effect::None => "nothing of this request was kept",
+            Effect::Unknown => "whether this request took effect is unknown",
+        };
         let message = match self {
             Failure::Fault(fault) if self.is_of_the_disk() => format!(
-                "cannot write the store: {fault}; nothing of this request was kept; see to the disk and send it again"
+                "cannot write the store: {fault}; {outcome}; see to the disk and send it again"
             ),
-            Failure::Fault(fault) => {
-                format!("cannot write the store: {fault}; nothing of this request was kept")
-            }
+            Failure::Fault(fault) => format!("cannot write the store: {fault}; {outcome}"),
             Failure::Panic(text) => {
-                format!(
-                    "the store failed on this request ({text}); nothing of it was kept; please report it"
-                )
+                format!("the store failed on this request ({text}); {outcome}; please report it")
             }
         };
-        Error::new(ErrorCode::Internal, message)
+        Error::internal(effect, message)
     }
 }
 
@@ -72,7 +81,18 @@ pub(crate) fn cannot_open(error: &OpenError) -> Error {
     let message = format!(
         "cannot write the store: {error}; nothing of this request was kept; see to the disk and send it again"
     );
-    Error::new(ErrorCode::Internal, message)
+    Error::internal(Effect::None, message)
+}
+
+impl Core {
+    /// Makes sure that what a failed COMMIT may have left at the end of the log never comes to life.
+    pub(crate) fn void(&mut self) -> QueryResult<()> {
+        // Nothing else uses this number of SQLite's for applications. The failed batch wrote the old one, if any.
+        let version = sql::first::<i64, _>(&mut self.conn, sql::tx::UserVersion {})?;
+        let next = version.unwrap_or(0) % 1_000_000 + 1;
+        self.conn
+            .batch_execute(&format!("PRAGMA user_version = {next}"))
+    }
 }
 
 /// The parked requests as they were before the batch.

@@ -13,11 +13,13 @@ use crate::tally::{QueueDepth, Tally};
 use crate::wal;
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection;
-use kirosu_protocol::{Error, Fence, RetryPolicy, Stats, Status, TaskId};
+use kirosu_protocol::{Effect, Error, Fence, RetryPolicy, Stats, Status, TaskId};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(test)]
+mod failed_commit;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -133,28 +135,38 @@ impl Store {
         Ok(())
     }
 
-    /// Reloads, and says in the log when that has to wait.
-    fn reload_or_wait(&mut self) {
+    /// Reloads, and says in the log when that has to wait; what the undone batch has had for an effect.
+    fn reload_or_wait(&mut self) -> Effect {
+        let doubtful = self.core.committing;
         if let Err(error) = self.reload() {
             tracing::error!(%error, "the file cannot be opened again; refusing until it can");
+        } else if doubtful && let Err(error) = self.core.void() {
+            tracing::error!(%error, "a batch whose commit failed may still stand in the log");
+        } else {
+            return Effect::None;
+        }
+        match doubtful {
+            true => Effect::Unknown,
+            false => Effect::None,
         }
     }
 
     /// Undoes a failed batch; carries its commands out one by one where that can help.
     fn recover(&mut self, now_ms: i64, batch: &[Command], failure: Failure) -> Applied {
         tracing::error!(?failure, commands = batch.len(), "a batch was undone");
-        self.reload_or_wait();
-        if failure.is_of_the_disk() || batch.len() <= 1 || self.outage {
-            return self.refused(batch, &failure.answer());
+        let effect = self.reload_or_wait();
+        let final_word = failure.is_of_the_disk() || effect == Effect::Unknown;
+        if final_word || batch.len() <= 1 || self.outage {
+            return self.refused(batch, &failure.answer(effect));
         }
         let mut all = Applied::default();
         for command in batch {
             let command = std::slice::from_ref(command);
             let one = match self.outage {
-                true => self.refused(command, &failure.answer()),
+                true => self.refused(command, &failure.answer(Effect::None)),
                 false => self.attempt(now_ms, command).unwrap_or_else(|failure| {
-                    self.reload_or_wait();
-                    self.refused(command, &failure.answer())
+                    let effect = self.reload_or_wait();
+                    self.refused(command, &failure.answer(effect))
                 }),
             };
             all.outcomes.extend(one.outcomes);

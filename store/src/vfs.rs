@@ -18,6 +18,9 @@
 //! This is the one file with `unsafe` in the store: SQLite calls it through C function pointers.
 #![allow(unsafe_code)]
 
+#[cfg(test)]
+pub(crate) mod failing;
+
 use libsqlite3_sys as ffi;
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::OnceLock;
@@ -182,6 +185,13 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
         if kept.bytes.is_empty() {
             return ffi::SQLITE_OK;
         }
+        #[cfg(test)]
+        if let Some(written) = failing::write(kept.bytes.len()) {
+            let (bytes, length) = (kept.bytes.as_ptr(), written as c_int);
+            below!(file, xWrite, bytes.cast(), length, kept.offset);
+            kept.bytes.clear();
+            return ffi::SQLITE_IOERR_WRITE;
+        }
         let (bytes, length) = (kept.bytes.as_ptr(), kept.bytes.len() as c_int);
         let result = below!(file, xWrite, bytes.cast(), length, kept.offset);
         kept.bytes.clear();
@@ -261,6 +271,17 @@ unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: i64) -> c_int 
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
+    #[cfg(test)]
+    {
+        // SAFETY: as in `after_flush`.
+        let flushed = unsafe { flush(file) };
+        // What was kept is in the file: only the sync fails.
+        if flushed == ffi::SQLITE_OK && failing::sync() {
+            return ffi::SQLITE_IOERR_FSYNC;
+        } else if flushed != ffi::SQLITE_OK {
+            return flushed;
+        }
+    }
     after_flush!(file, xSync, flags)
 }
 

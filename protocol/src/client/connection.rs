@@ -4,6 +4,8 @@ use super::endpoint::Stream;
 use super::error::CallError;
 use super::wire::{self, Incoming};
 use crate::codec::{Line, LineSplitter};
+use crate::frame::fits;
+use crate::limits::Limits;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::io;
@@ -42,8 +44,8 @@ pub(super) struct Connection {
     pub(super) out: Vec<u8>,
     pub(super) written: usize,
     pub(super) pending: HashMap<u64, Pending>,
-    /// Most calls without an answer: the hub's limit.
-    pub(super) in_flight: usize,
+    /// What the hub takes; told by `hello`.
+    pub(super) limits: Limits,
 }
 
 impl Connection {
@@ -57,15 +59,22 @@ impl Connection {
             out: Vec::new(),
             written: 0,
             pending: HashMap::new(),
-            in_flight: 1,
+            limits: Limits::default(),
         }
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.out.len() - self.written < WRITE_BYTES && self.pending.len() < self.in_flight
+        self.out.len() - self.written < WRITE_BYTES && self.pending.len() < self.limits.in_flight_per_connection.max(1)
     }
 
+    /// Takes a call to be written. One that the hub would skip as too long or too deep is refused here: the hub answers
+    /// such a line without an id, and its caller would wait in vain.
     pub(super) fn accept(&mut self, call: Call) {
+        let line = call.line.strip_suffix(b"\n").unwrap_or(&call.line);
+        if let Err(error) = fits(line, &self.limits) {
+            let _ = call.reply.send(Err(CallError::Refused(error)));
+            return;
+        }
         call.sent.store(true, Ordering::SeqCst);
         if call.reply.is_closed() {
             return;

@@ -113,7 +113,7 @@ impl Driver {
         };
         let answer: HelloAnswer =
             serde_json::from_str(raw.get()).map_err(|e| self.bad_hello(e.to_string()))?;
-        connection.in_flight = answer.limits.in_flight_per_connection.max(1);
+        connection.limits = answer.limits.clone();
         Ok((connection, answer))
     }
 

@@ -23,6 +23,11 @@ statement! {
 }
 
 statement! {
+    /// A number that the file keeps for whoever uses it.
+    UserVersion {} "PRAGMA user_version"
+}
+
+statement! {
     /// A sound copy of the file.
     VacuumInto<'a> { target: &'a str => diesel::sql_types::Text } "VACUUM INTO ?"
 }

@@ -8,7 +8,7 @@ use super::slots::Tag;
 use crate::hub::Hub;
 use actix::prelude::*;
 use kirosu_protocol::verbs::backup::{BackupAnswer, BackupAsk};
-use kirosu_protocol::{Error, ErrorCode};
+use kirosu_protocol::{Effect, Error, ErrorCode};
 use kirosu_store::BackupError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -40,7 +40,7 @@ impl Connection {
         if let Err(error) = started {
             self.hub.backing_up().store(false, Ordering::Release);
             let message = format!("cannot start a thread for the backup: {error}; try again later");
-            return self.refuse(tag, Error::new(ErrorCode::Internal, message));
+            return self.refuse(tag, Error::internal(Effect::None, message));
         }
         ctx.spawn(made.into_actor(self).map(move |made, act, ctx| {
             match made {
@@ -48,7 +48,7 @@ impl Connection {
                 Ok(Err(error)) => act.refuse(tag, error),
                 Err(_) => {
                     let message = "the backup crashed; please report it";
-                    act.refuse(tag, Error::new(ErrorCode::Internal, message));
+                    act.refuse(tag, Error::internal(Effect::Unknown, message));
                 }
             }
             act.go_on(ctx);
@@ -85,7 +85,7 @@ fn copy(hub: &Hub, name: String) -> Result<BackupAnswer, Error> {
         }
         Err(error) => {
             tracing::error!(%error, "no backup was made");
-            Err(Error::new(ErrorCode::Internal, error.to_string()))
+            Err(Error::internal(Effect::None, error.to_string()))
         }
     }
 }

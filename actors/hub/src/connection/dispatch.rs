@@ -10,7 +10,7 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::heartbeat::HeartbeatAsk;
 use kirosu_protocol::verbs::lease::LeaseAsk;
 use kirosu_protocol::verbs::release::ReleaseAsk;
-use kirosu_protocol::{Error, ErrorCode, Fence, Request};
+use kirosu_protocol::{Effect, Error, ErrorCode, Fence, Request};
 use kirosu_store::{Command, ParkId};
 use std::time::Duration;
 
@@ -107,7 +107,7 @@ impl Connection {
             Request::Stats => Command::Stats,
             other => {
                 let message = format!("{} cannot be done by the writer", other.method().name());
-                return Err(Error::new(ErrorCode::Internal, message));
+                return Err(Error::internal(Effect::None, message));
             }
         })
     }

@@ -14,7 +14,7 @@ use kirosu_protocol::verbs::OK;
 use kirosu_protocol::verbs::agents::{AgentsAsk, DEFAULT_LIMIT};
 use kirosu_protocol::verbs::drain::DrainAnswer;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
-use kirosu_protocol::{Error, ErrorCode, Request};
+use kirosu_protocol::{Effect, Error, ErrorCode, Request};
 use kirosu_supervision::Tree;
 use std::sync::atomic::Ordering;
 
@@ -186,8 +186,8 @@ impl Connection {
             match result {
                 Ok(result) => then(act, result, ctx),
                 Err(_) => {
-                    let message = "a part of the hub crashed over this request and was restarted; send it again";
-                    act.refuse(tag, Error::new(ErrorCode::Internal, message));
+                    let message = "a part of the hub crashed over this request and was restarted; whether the request took effect is unknown, send it again";
+                    act.refuse(tag, Error::internal(Effect::Unknown, message));
                 }
             }
             act.go_on(ctx);

@@ -14,7 +14,7 @@ use kirosu_protocol::verbs::lease::LeaseAnswer;
 use kirosu_protocol::verbs::pause::PauseAnswer;
 use kirosu_protocol::verbs::retry_failed::RetryFailedAnswer;
 use kirosu_protocol::verbs::stats::StatsAnswer;
-use kirosu_protocol::{Error, ErrorCode, Task, TaskId};
+use kirosu_protocol::{Effect, Error, ErrorCode, Task, TaskId};
 use kirosu_store::{Command, Outcome};
 use serde::Serialize;
 
@@ -235,6 +235,12 @@ impl Connection {
         }
         match leased {
             None => {}
+            Some(Err(error)) if error.code == ErrorCode::Internal => {
+                let message = format!(
+                    "the acks were taken, but no next task: {error} (the acks may be sent again)"
+                );
+                return self.refuse(tag, Error::internal(Effect::Unknown, message));
+            }
             Some(Err(error)) => return self.refuse(tag, error),
             Some(Ok(next)) => {
                 for task in &next {

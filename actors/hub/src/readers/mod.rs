@@ -1,7 +1,7 @@
 //! Read connections beside the writer, on a thread of their own: a long list never holds up a lease.
 
 use actix::prelude::*;
-use kirosu_protocol::{Error, ErrorCode, Fence, Task, TaskId};
+use kirosu_protocol::{Effect, Error, Fence, Task, TaskId};
 use kirosu_store::{
     ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail,
 };
@@ -102,7 +102,7 @@ impl Handler<Ask> for Reader {
         self.ask(question).map_err(|error| {
             // The next question opens a fresh connection.
             self.store = None;
-            Error::new(ErrorCode::Internal, error.to_string())
+            Error::internal(Effect::None, error.to_string())
         })
     }
 }

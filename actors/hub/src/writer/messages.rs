@@ -3,7 +3,7 @@
 use crate::connection::{ConnectionId, Notify};
 use crate::measure::Measured;
 use actix::prelude::*;
-use kirosu_protocol::{Error, ErrorCode, Stats};
+use kirosu_protocol::{Effect, Error, Stats};
 use kirosu_store::{Command, Outcome};
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ impl Drop for Owed {
         let answers = self
             .tags
             .drain(..)
-            .map(|tag| (tag, Err(Error::new(ErrorCode::Internal, lost))))
+            .map(|tag| (tag, Err(Error::internal(Effect::Unknown, lost))))
             .collect();
         self.caller.reply.do_send(Answers(answers));
     }

@@ -1,7 +1,7 @@
 //! What the writer notes of commands and their effects, as pure functions, and of the requests that wait.
 
 use super::messages::{Answers, Caller};
-use kirosu_protocol::{Error, ErrorCode, EventKind, Status};
+use kirosu_protocol::{Effect, Error, EventKind, Status};
 use kirosu_store::{Command, Outcome, ParkId};
 use std::collections::HashMap;
 
@@ -61,8 +61,8 @@ impl Noted {
 }
 
 pub(super) fn unanswered() -> Error {
-    Error::new(
-        ErrorCode::Internal,
+    Error::internal(
+        Effect::Unknown,
         "the store gave no answer to this request; whether it took effect is unknown",
     )
 }

@@ -1,0 +1,120 @@
+//! A COMMIT that fails: the answer is true, also after a `kill -9` at once.
+
+use crate::vfs::failing::{self, Fault};
+use crate::{Command, Engine, Store, StoreOptions};
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{Error, Stats};
+use std::path::Path;
+
+/// Not a byte reaches the disk.
+const DEAD: Fault = Fault::Write {
+    missing: usize::MAX,
+};
+
+fn options(directory: &Path) -> StoreOptions {
+    StoreOptions::new(directory.join("db"), 0)
+}
+
+fn enqueue(store: &mut Store, prompt: &str) -> Result<(), Error> {
+    let command = Command::Enqueue(Box::new(NewTask::chat(prompt)));
+    let applied = store.apply(1, vec![command]).unwrap();
+    applied.outcomes.into_iter().next().unwrap().map(drop)
+}
+
+/// What a hub finds that starts after this one was killed now.
+fn after_a_kill(directory: &Path) -> Stats {
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["db", "db-wal"] {
+        std::fs::copy(directory.join(file), copy.path().join(file)).unwrap();
+    }
+    let options = options(copy.path());
+    // The faults are this thread's.
+    let other = std::thread::spawn(move || Store::open(&options).unwrap().stats(1));
+    other.join().unwrap()
+}
+
+/// What an enqueue is told of its effect that meets these faults, with the store and its directory.
+fn enqueue_into(once: Fault, then: Option<Fault>) -> (String, Store, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&options(directory.path())).unwrap();
+    enqueue(&mut store, "before").unwrap();
+    failing::plan(Some(once), then);
+    let error = enqueue(&mut store, "meets the fault").unwrap_err();
+    assert!(failing::has_struck(), "{once:?}: {error}");
+    let effect = error.data.as_ref().unwrap()["effect"].as_str().unwrap();
+    (effect.to_owned(), store, directory)
+}
+
+const FAULTS: [Fault; 3] = [
+    Fault::Sync,
+    // The write is whole, or all but the last byte of the last page.
+    Fault::Write { missing: 0 },
+    Fault::Write { missing: 1 },
+];
+
+#[test]
+fn nothing_was_kept_means_that_nothing_comes_to_life() {
+    for fault in FAULTS {
+        let (effect, mut store, directory) = enqueue_into(fault, None);
+        assert_eq!(effect, "none", "{fault:?}");
+        assert_eq!(store.stats(1).total_tasks, 1, "memory is that of before");
+        assert_eq!(after_a_kill(directory.path()).total_tasks, 1, "{fault:?}");
+        enqueue(&mut store, "after").unwrap();
+        assert_eq!(after_a_kill(directory.path()), store.stats(1), "{fault:?}");
+        drop(store);
+        let reopened = Store::open(&options(directory.path())).unwrap();
+        assert_eq!(reopened.stats(1).total_tasks, 2, "{fault:?}");
+    }
+}
+
+#[test]
+fn what_may_come_to_life_is_told_as_unknown() {
+    let (effect, mut store, directory) = enqueue_into(Fault::Sync, Some(DEAD));
+    assert_eq!(
+        after_a_kill(directory.path()).total_tasks,
+        2,
+        "it stands in the log"
+    );
+    assert_eq!(effect, "unknown");
+    let refused = enqueue(&mut store, "never begun").unwrap_err();
+    assert_eq!(refused.data.unwrap()["effect"], "none");
+    // The disk takes again: what was unknown is void, and the next task has its id.
+    failing::plan(None, None);
+    enqueue(&mut store, "after").unwrap();
+    assert_eq!(store.stats(1).total_tasks, 2);
+    assert_eq!(after_a_kill(directory.path()), store.stats(1));
+}
+
+#[test]
+fn memory_and_file_agree_again_whatever_has_failed_for_a_while() {
+    for once in FAULTS {
+        for then in FAULTS {
+            let (effect, mut store, directory) = enqueue_into(once, Some(then));
+            assert_eq!(effect, "unknown", "{once:?}, {then:?}");
+            enqueue(&mut store, "in vain").unwrap_err();
+            failing::plan(None, None);
+            enqueue(&mut store, "after").unwrap();
+            assert_eq!(store.stats(1).total_tasks, 2, "{once:?}, {then:?}");
+            assert_eq!(
+                after_a_kill(directory.path()),
+                store.stats(1),
+                "{once:?}, {then:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_void_as_a_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&options(directory.path())).unwrap();
+    let large = "x".repeat(20_000);
+    let commands = || (0..20).map(|_| Command::Enqueue(Box::new(NewTask::chat(&large))));
+    failing::plan(Some(Fault::Sync), None);
+    let applied = store.apply(1, commands().collect()).unwrap();
+    assert!(applied.outcomes.iter().all(Result::is_err));
+    assert_eq!(after_a_kill(directory.path()).total_tasks, 0);
+    store.apply(1, commands().take(3).collect()).unwrap();
+    assert_eq!(after_a_kill(directory.path()), store.stats(1));
+    assert_eq!(store.stats(1).total_tasks, 3);
+}
