@@ -335,6 +335,37 @@ async fn a_silent_hub_times_out_and_can_be_dropped() {
     accept(&mut pipes).await.welcome().await;
 }
 
+#[tokio::test]
+async fn a_line_that_the_hub_would_skip_is_refused_here() {
+    let (endpoint, mut pipes) = pipes();
+    let hub = tokio::spawn(async move {
+        let mut peer = accept(&mut pipes).await;
+        let (id, _, _) = peer.asked().await.expect("a hello");
+        let limits = json!({"line_bytes": 1000, "nesting": 5});
+        peer.answer(
+            &id,
+            json!({"protocol": 1, "server": "tiny", "version": "0", "boot_id": "b", "limits": limits}),
+        )
+        .await;
+        let (id, method, _) = peer.asked().await.expect("a request");
+        peer.answer(&id, json!({})).await;
+        method
+    });
+    let client = Client::start(endpoint, options());
+    // The hub could not say whose line it was, so nobody would get an answer.
+    for params in [
+        json!({"prompt": "x".repeat(1000)}),
+        json!({"metadata": {"a": {"b": {"c": [[]]}}}}),
+    ] {
+        let refused = client.call("enqueue", params).await.expect_err("refused");
+        let error = refused.refusal().expect("a refusal");
+        assert_eq!(error.code, ErrorCode::TooLarge, "{error}");
+    }
+    let fits = json!({"metadata": {"a": {"b": "[[[[[[[[[["}}});
+    client.call("stats", fits).await.expect("an answer");
+    assert_eq!(hub.await.expect("the hub ends"), "stats");
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_calls_than_the_hub_takes_wait_their_turn() {
     let (endpoint, mut pipes) = pipes();

@@ -64,7 +64,8 @@ impl Connection {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.out.len() - self.written < WRITE_BYTES && self.pending.len() < self.limits.in_flight_per_connection.max(1)
+        self.out.len() - self.written < WRITE_BYTES
+            && self.pending.len() < self.limits.in_flight_per_connection.max(1)
     }
 
     /// Takes a call to be written. One that the hub would skip as too long or too deep is refused here: the hub answers
