@@ -1443,22 +1443,27 @@ fn a_full_hub_is_busy_and_says_so() {
         "limits.in_flight_total=3",
         "limits.in_flight_per_connection=3",
     ]);
-    let (mut waiting, mut client) = (hub.client(), hub.client());
+    let (mut first, mut second, mut other) = (hub.client(), hub.client(), hub.client());
     let wait = json!({"queues": ["none"], "wait_seconds": 2});
-    let parked: Vec<u64> = (0..3)
-        .map(|_| waiting.send("lease", wait.clone()))
-        .collect();
-    let error = until("the hub is full", || {
-        let sent = client.send("enqueue", json!({"prompt": "x"}));
-        let answer = client.answer(sent);
-        answer["error"].is_object().then(|| answer["error"].clone())
+    let mut parked = vec![first.send("lease", wait.clone())];
+    parked.push(first.send("lease", wait.clone()));
+    until("both leases wait", || {
+        let metrics = other.call("metrics", json!({}));
+        let mut gauges = metrics["metrics"].as_array()?.iter();
+        gauges
+            .any(|gauge| gauge["name"] == "kirosu_waiting_leases" && gauge["value"] == 2.0)
+            .then_some(())
     });
+    // The third and the one too many over the same connection: only so it is sure which comes first.
+    let third = second.send("lease", wait);
+    let error = second.refused("enqueue", json!({"prompt": "x"}));
     assert_eq!(word(&error), "busy");
     assert!(sentence(&error).contains("nothing was done"), "{error}");
     for sent in parked {
-        waiting.result(sent);
+        first.result(sent);
     }
-    client.enqueue("there is room again");
+    second.result(third);
+    other.enqueue("there is room again");
 }
 
 #[test]
