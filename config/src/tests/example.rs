@@ -130,3 +130,31 @@ fn no_key_is_known_to_the_table_and_lost_in_the_settings() {
         assert_eq!(secret.count(), usize::from(section.name == "hub"));
     }
 }
+
+#[test]
+fn the_users_page_has_a_row_of_every_key() {
+    let page = room().join("../docs/configuration.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, table) = page.split_once("\n## Keys\n").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    for section in SECTIONS {
+        let heading = match section.shape {
+            Shape::Top => "`data_dir`".to_owned(),
+            Shape::One => format!("**`[{}]`**", section.name),
+            Shape::Array => format!("**`[[{}]]`**", section.name),
+            Shape::Named => format!("**`[{}.NAME]`**", section.name),
+        };
+        let (_, rows) = table
+            .split_once(&heading)
+            .unwrap_or_else(|| panic!("{heading} is missing"));
+        let own = rows.split("\n| **`[").next().unwrap_or(rows);
+        let keys = section.keys.iter().filter(|_| section.shape != Shape::Top);
+        for key in keys {
+            assert!(
+                own.contains(&format!("`{}`", key.name)),
+                "{heading} lacks {}",
+                key.name
+            );
+        }
+    }
+}
