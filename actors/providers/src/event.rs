@@ -47,6 +47,11 @@ pub enum Event {
         /// The model that answers, where the provider says so.
         model: Option<String>,
     },
+    /// The program told its own name for the conversation.
+    Session {
+        /// The name, by which it can be resumed.
+        session: String,
+    },
     /// A piece of the answer (stdout of a command). Pieces joined in order are the answer.
     Text {
         /// The piece, at most 48 KiB.

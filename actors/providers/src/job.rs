@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::outcome::Conversation;
+
 /// The cap on a kept result unless the job says otherwise: 1 MiB.
 pub const DEFAULT_MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 
@@ -15,6 +17,18 @@ pub struct Timeouts {
     pub silence: Option<Duration>,
     /// The whole run.
     pub total: Option<Duration>,
+}
+
+/// What a program may do without asking a person.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Read, and nothing that a person would have to allow.
+    #[default]
+    Safe,
+    /// Change files of its folder, too.
+    Edit,
+    /// All that its user may do.
+    All,
 }
 
 /// One attempt of one task.
@@ -32,6 +46,10 @@ pub struct Job {
     pub system_prompt: Option<String>,
     /// The model to use, where the provider has a choice.
     pub model: Option<String>,
+    /// What it may do. Each adapter says how it passes that on.
+    pub trust: Trust,
+    /// The conversation to go on with, where the provider can.
+    pub conversation: Option<Conversation>,
     /// An existing directory to work in.
     pub workdir: PathBuf,
     /// More environment for programs; wins over the provider's own.
@@ -53,6 +71,8 @@ impl Job {
             prompt: prompt.into(),
             system_prompt: None,
             model: None,
+            trust: Trust::default(),
+            conversation: None,
             workdir: workdir.into(),
             env: Vec::new(),
             timeouts: Timeouts::default(),

@@ -33,10 +33,12 @@
 mod adapters;
 mod cancel;
 pub mod containment;
+pub mod definition;
 mod event;
 mod invocation;
 mod job;
 mod outcome;
+mod output;
 mod provider;
 mod registry;
 pub mod runner;
@@ -44,10 +46,11 @@ mod session;
 
 pub use cancel::{Cancel, CancelHandle};
 pub use containment::{Containment, Runner};
+pub use definition::Definition;
 pub use event::{Event, EventSink, EventStream, ToolStatus, Usage};
 pub use futures_util::future::BoxFuture;
-pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts};
-pub use outcome::{Failure, FailureClass, Finished, TimeoutKind};
+pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, Trust};
+pub use outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
 pub use provider::{Probe, Provider};
 pub use registry::{BuildError, KINDS, ProviderOptions, build};
 pub use session::{ProviderSession, SessionOptions, open_session};

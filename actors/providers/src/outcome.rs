@@ -14,6 +14,17 @@ pub struct Finished {
     pub usage: Option<Usage>,
     /// Whether the answer was longer than [`crate::Job::max_output_bytes`] and was cut.
     pub truncated: bool,
+    /// With what a later job can go on from here, where the provider says so.
+    pub conversation: Option<Conversation>,
+}
+
+/// A conversation with a provider, between two jobs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conversation {
+    /// The provider's own name for it.
+    pub session: String,
+    /// Totals up to now, for providers that count over the whole conversation; else nothing.
+    pub total: Usage,
 }
 
 /// Which limit of [`crate::Timeouts`] ran out.
@@ -91,6 +102,8 @@ pub struct Failure {
     pub message: String,
     /// The answer as far as it had been printed, capped like a whole one.
     pub output: String,
+    /// What it cost all the same, where the provider says so.
+    pub usage: Option<Usage>,
 }
 
 impl Failure {
@@ -100,6 +113,7 @@ impl Failure {
             class,
             message: message.into(),
             output: String::new(),
+            usage: None,
         }
     }
 }

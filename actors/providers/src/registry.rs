@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::adapters::{Command, Echo, Python};
 use crate::containment::Containment;
+use crate::definition::Definition;
 use crate::provider::Provider;
 
 /// The kinds that [`build`] knows.
@@ -18,11 +21,16 @@ pub struct ProviderOptions {
     pub name: String,
     /// One of [`KINDS`].
     pub kind: String,
-    /// `command`: program and arguments. `{model}`, `{workdir}`, `{task_id}` and `{task_type}` are filled in;
-    /// an argument that is nothing but `{model}` is left out when the job names no model.
+    /// `command`: the built-in definition that it starts from.
+    pub preset: Option<String>,
+    /// `command`: keys of a [`Definition`] that stand above the preset's, as a table.
+    pub overrides: Map<String, Value>,
+    /// `command`: program and arguments, where they are not in `overrides` or the preset. `{model}`, `{workdir}`,
+    /// `{task_id}` and `{task_type}` are filled in; an argument that is nothing but `{model}` is left out when the job
+    /// names no model.
     pub argv: Vec<String>,
     /// `command`: arguments that make the program print its version (`["--version"]`), for the probe.
-    /// `None`: the program is only looked for.
+    /// `None`: as the preset says; without one the program is only looked for.
     pub version_args: Option<Vec<String>>,
     /// `python`: the interpreter; default `python3`.
     pub interpreter: Option<PathBuf>,
@@ -35,6 +43,23 @@ pub struct ProviderOptions {
     pub pass_env: Vec<String>,
 }
 
+impl ProviderOptions {
+    /// The definition of a `command`.
+    ///
+    /// # Errors
+    /// Every fault of it, one sentence each.
+    pub fn definition(&self) -> Result<Definition, Vec<String>> {
+        let mut table = self.overrides.clone();
+        if !self.argv.is_empty() {
+            table.insert("command".to_owned(), self.argv.clone().into());
+        }
+        if let Some(version) = &self.version_args {
+            table.insert("version".to_owned(), version.clone().into());
+        }
+        Definition::read(self.preset.as_deref(), &table)
+    }
+}
+
 /// Why a provider cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
@@ -45,6 +70,14 @@ pub enum BuildError {
         name: String,
         /// What it asked for.
         kind: String,
+    },
+    /// A `command` whose definition cannot be used.
+    #[error("provider '{name}' is not defined well: {}", faults.join("; "))]
+    Definition {
+        /// The provider.
+        name: String,
+        /// What is wrong, one sentence each.
+        faults: Vec<String>,
     },
     /// A `command` without a program.
     #[error(

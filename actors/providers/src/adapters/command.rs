@@ -1,20 +1,26 @@
 //! `command`: any program that reads a prompt on stdin and answers on stdout.
 //!
 //! The prompt is never an argument: arguments are limited, everyone on the machine can read them, and a
-//! prompt that begins with a dash would be an option. A system prompt is put before the prompt, with an empty
-//! line between. Exit code 0 is success.
+//! prompt that begins with a dash would be an option. How the program is called and what its output means is data,
+//! a [`Definition`]; a definition that only names a program stands for: a system prompt is put before the prompt, with
+//! an empty line between, all it prints is the answer, exit code 0 is success.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::arguments;
+use super::find::{advice, find_program};
 use crate::cancel::Cancel;
 use crate::containment::Containment;
+use crate::definition::{Definition, Output};
 use crate::event::EventSink;
 use crate::invocation::{Request, conclude, execute};
 use crate::job::{Job, Timeouts};
 use crate::outcome::{Failure, FailureClass, Finished};
+use crate::output::Reader;
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions};
 
@@ -24,8 +30,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 /// Runs one program per job.
 pub(crate) struct Command {
     name: String,
-    argv: Vec<String>,
-    version_args: Option<Vec<String>>,
+    definition: Definition,
+    output: Arc<Output>,
     env: Vec<(String, String)>,
     pass_env: Vec<String>,
     containment: Containment,
@@ -36,25 +42,36 @@ impl Command {
         options: &ProviderOptions,
         containment: &Containment,
     ) -> Result<Self, BuildError> {
-        if options.argv.first().is_none_or(String::is_empty) {
+        let preset = options.preset.as_deref();
+        if preset.is_none() && options.argv.first().is_none_or(String::is_empty) {
             let name = options.name.clone();
             return Err(BuildError::NoProgram { name });
         }
+        let definition = options
+            .definition()
+            .map_err(|faults| BuildError::Definition {
+                name: options.name.clone(),
+                faults,
+            })?;
+        let mut env: Vec<_> = definition.env.clone().into_iter().collect();
+        env.extend(options.env.iter().cloned());
         Ok(Self {
             name: options.name.clone(),
-            argv: options.argv.clone(),
-            version_args: options.version_args.clone(),
-            env: options.env.clone(),
+            output: Arc::new(definition.output.clone()),
+            definition,
+            env,
             pass_env: options.pass_env.clone(),
             containment: containment.clone(),
         })
     }
 
-    /// What [`Provider::run`] does, for adapters built upon this one: `stdin` instead of the prompt.
+    /// What [`Provider::run`] does, for adapters built upon this one: `stdin` instead of the prompt, `reader` for
+    /// stdout.
     pub(super) async fn run_with(
         &self,
         job: Job,
         stdin: String,
+        reader: Reader,
         events: EventSink,
         cancel: Cancel,
     ) -> Result<Finished, Failure> {
@@ -67,7 +84,7 @@ impl Command {
                 ),
             ));
         }
-        let argv = fill_in(&self.argv, &job)?;
+        let argv = arguments::argv(&self.definition, &job)?;
         let env = self.environment(&job);
         let request = Request {
             argv: &argv,
@@ -76,7 +93,8 @@ impl Command {
             workdir: &job.workdir,
             stdin: stdin.into_bytes(),
             timeouts: job.timeouts,
-            max_output_bytes: job.max_output_bytes,
+            env_pass: self.definition.env_pass.as_deref(),
+            reader,
         };
         self.execute(request, &events, cancel).await
     }
@@ -88,21 +106,41 @@ impl Command {
         cancel: Cancel,
     ) -> Result<Finished, Failure> {
         match execute(request, &self.containment, events, cancel).await {
-            Ok(ran) => conclude(&self.argv[0], ran),
+            Ok(ran) => {
+                let finished = conclude(self.program(), &self.output, ran);
+                finished.map_err(|failure| self.explain(failure))
+            }
             Err(error) => Err(Failure::new(
                 if error.is_bad_input() {
                     FailureClass::BadInput
                 } else {
                     FailureClass::ProviderError
                 },
-                format!("cannot run '{}': {error}", self.argv[0]),
+                format!("cannot run '{}': {error}", self.program()),
             )),
         }
     }
 
-    /// The provider's own, then the job's, then what no one may change.
+    /// The program; a definition always has one.
+    fn program(&self) -> &str {
+        self.definition.command.first().map_or("", String::as_str)
+    }
+
+    /// A program that went away between the probe and the run is told of as the probe tells it.
+    fn explain(&self, mut failure: Failure) -> Failure {
+        if failure.class == FailureClass::Missing
+            && find_program(self.program(), &self.env).is_none()
+        {
+            failure.message = advice(self.program(), &self.definition, &self.env);
+        }
+        failure
+    }
+
+    /// The provider's own, then its trust profile's, then the job's, then what no one may change.
     fn environment(&self, job: &Job) -> Vec<(String, String)> {
         let mut env = self.env.clone();
+        let trust = arguments::profile(&self.definition, job.trust);
+        env.extend(trust.env.clone());
         env.extend(job.env.iter().cloned());
         env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
         env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
@@ -111,10 +149,10 @@ impl Command {
 
     /// The first line that the program prints about its version.
     async fn version(&self) -> Result<Option<String>, Failure> {
-        let Some(args) = &self.version_args else {
+        let Some(args) = &self.definition.version else {
             return Ok(None);
         };
-        let mut argv = vec![self.argv[0].clone()];
+        let mut argv = vec![self.program().to_owned()];
         argv.extend(args.iter().cloned());
         let request = Request {
             argv: &argv,
@@ -126,10 +164,18 @@ impl Command {
                 total: Some(PROBE_LIMIT),
                 ..Timeouts::default()
             },
-            max_output_bytes: 4096,
+            env_pass: self.definition.env_pass.as_deref(),
+            reader: Reader::raw(4096),
         };
         let events = EventSink::discard();
-        let finished = self.execute(request, &events, Cancel::never()).await?;
+        let ran = execute(request, &self.containment, &events, Cancel::never()).await;
+        let ran = ran.map_err(|error| {
+            Failure::new(
+                FailureClass::ProviderError,
+                format!("cannot run it: {error}"),
+            )
+        })?;
+        let finished = conclude(self.program(), &Output::default(), ran)?;
         Ok(finished.text.lines().next().map(str::to_owned))
     }
 }
@@ -141,13 +187,11 @@ impl Provider for Command {
 
     fn probe(&self) -> BoxFuture<'_, Probe> {
         Box::pin(async move {
-            let command = self.argv.join(" ");
-            let program = &self.argv[0];
+            let command = self.definition.command.join(" ");
+            let program = self.program();
             let found = match find_program(program, &self.env) {
                 Some(_) => self.version().await.map_err(|failure| failure.message),
-                None => Err(format!(
-                    "'{program}' is not in PATH or not executable; install it, or correct the provider's program"
-                )),
+                None => Err(advice(program, &self.definition, &self.env)),
             };
             let (version, problem) = match found {
                 Ok(version) => (version, None),
@@ -168,81 +212,10 @@ impl Provider for Command {
         events: EventSink,
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<Finished, Failure>> {
-        let prompt = std::mem::take(&mut job.prompt);
-        let stdin = match &job.system_prompt {
-            Some(system) => format!("{system}\n\n{prompt}"),
-            None => prompt,
-        };
-        Box::pin(self.run_with(job, stdin, events, cancel))
-    }
-}
-
-/// The arguments of one job. What a job says must not become an option of the program.
-fn fill_in(argv: &[String], job: &Job) -> Result<Vec<String>, Failure> {
-    let workdir = job.workdir.to_string_lossy();
-    let model = job.model.as_deref();
-    argv.iter()
-        .filter(|it| model.is_some() || *it != "{model}")
-        .map(|it| {
-            let filled = it
-                .replace("{model}", model.unwrap_or_default())
-                .replace("{workdir}", &workdir)
-                .replace("{task_id}", &job.task_id.to_string())
-                .replace("{task_type}", &job.task_type);
-            if filled.starts_with('-') && !it.starts_with('-') {
-                let message =
-                    format!("'{filled}' in place of {it} would be an option; name another");
-                return Err(Failure::new(FailureClass::BadInput, message));
-            }
-            Ok(filled)
-        })
-        .collect()
-}
-
-/// Where the program is, by the PATH it will have.
-fn find_program(program: &str, env: &[(String, String)]) -> Option<PathBuf> {
-    if program.contains('/') {
-        let path = PathBuf::from(program);
-        // A relative one is found from the workdir, which is not known yet.
-        return (path.is_relative() || is_executable(&path)).then_some(path);
-    }
-    let own = env.iter().rev().find(|(name, _)| name == "PATH");
-    let path = match own {
-        Some((_, path)) => path.into(),
-        None => std::env::var_os("PATH")?,
-    };
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(program))
-        .find(|it| is_executable(it))
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_filled_in() {
-        let argv = ["x", "-C", "{workdir}", "--for={task_type}", "{model}"].map(str::to_owned);
-        let mut job = Job::new("p", "/w");
-        assert_eq!(
-            fill_in(&argv, &job).unwrap(),
-            ["x", "-C", "/w", "--for=chat"]
-        );
-        job.model = Some("m".to_owned());
-        assert_eq!(fill_in(&argv, &job).unwrap()[4], "m");
-        job.model = Some("--trust-all-tools".to_owned());
-        let failure = fill_in(&argv, &job).unwrap_err();
-        assert_eq!(failure.class, FailureClass::BadInput);
-    }
-
-    #[test]
-    fn programs_are_found_by_the_path_they_will_have() {
-        assert!(find_program("sh", &[]).is_some());
-        assert!(find_program("no-such-program", &[]).is_none());
-        assert!(find_program("sh", &[("PATH".to_owned(), "/nowhere".to_owned())]).is_none());
+        let stdin = arguments::stdin(&self.definition, &mut job);
+        let before = job.conversation.as_ref().map(|it| it.total.clone());
+        let before = before.unwrap_or_default();
+        let reader = Reader::new(&self.output, job.max_output_bytes, before);
+        Box::pin(self.run_with(job, stdin, reader, events, cancel))
     }
 }

@@ -116,6 +116,7 @@ async fn answer(job: Job, delay: Duration, events: &EventSink) -> Finished {
         text,
         usage: None,
         truncated,
+        conversation: None,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::containment::Containment;
 use crate::event::EventSink;
 use crate::job::Job;
 use crate::outcome::{Failure, Finished};
+use crate::output::Reader;
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions};
 
@@ -57,6 +58,7 @@ impl Provider for Python {
     ) -> BoxFuture<'_, Result<Finished, Failure>> {
         // A system prompt has no meaning for code.
         let code = std::mem::take(&mut job.prompt);
-        Box::pin(self.0.run_with(job, code, events, cancel))
+        let reader = Reader::raw(job.max_output_bytes);
+        Box::pin(self.0.run_with(job, code, reader, events, cancel))
     }
 }

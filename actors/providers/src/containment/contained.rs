@@ -26,6 +26,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) env: &'a [(String, String)],
     pub(crate) pass_env: &'a [String],
+    pub(crate) env_pass: Option<&'a [String]>,
     pub(crate) workdir: &'a Path,
 }
 
@@ -203,7 +204,7 @@ fn command(
         .args(launch.argv)
         .current_dir(launch.workdir)
         .env_clear()
-        .envs(inherited(launch.pass_env))
+        .envs(inherited(launch.pass_env, launch.env_pass))
         .envs(launch.env.iter().map(|(name, value)| (name, value)))
         .env(RUN_VARIABLE, run)
         .env(INSTANCE_VARIABLE, &containment.instance)

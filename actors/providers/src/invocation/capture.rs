@@ -9,7 +9,7 @@ pub(super) const STDERR_BYTES: usize = 64 * 1024;
 
 /// The answer: the first `limit` bytes of stdout, as text.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     decoder: Decoder,
     text: String,
     limit: usize,
@@ -17,7 +17,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             decoder: Decoder::default(),
             text: String::new(),
@@ -27,7 +27,7 @@ impl Answer {
     }
 
     /// Takes a piece; gives back what of it is kept, to be streamed.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> &str {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> &str {
         let from = self.text.len();
         if self.dropped > 0 {
             self.dropped += bytes.len() as u64;
@@ -39,12 +39,12 @@ impl Answer {
     }
 
     /// Whether something was cut off.
-    pub(super) const fn is_cut(&self) -> bool {
+    pub(crate) const fn is_cut(&self) -> bool {
         self.dropped > 0
     }
 
     /// The whole answer, without one trailing newline, or with a mark where it was cut.
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         if self.dropped == 0 {
             let last = self.decoder.finish();
             self.keep(last);

@@ -2,18 +2,25 @@
 
 use super::{Ending, Ran, floor_boundary};
 use crate::containment::{Exit, StartError};
-use crate::outcome::{Failure, FailureClass, Finished, TimeoutKind};
+use crate::definition::Output;
+use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
+use crate::output::{self, Ended};
 
 /// Most bytes of stderr in a failure's message.
 const MESSAGE_TAIL: usize = 4 * 1024;
 
-/// The result of a run whose exit code 0 means success. `program` is its name for messages.
-pub(crate) fn conclude(program: &str, ran: Ran) -> Result<Finished, Failure> {
-    let Some((class, mut message)) = verdict(program, &ran) else {
+/// The result of a run. `program` is its name for messages, `output` what its output means.
+pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finished, Failure> {
+    let Some((class, mut message)) = verdict(program, output, &ran) else {
+        let reading = ran.reading;
+        let total = reading.total;
         return Ok(Finished {
-            text: ran.answer,
-            usage: None,
-            truncated: ran.truncated,
+            text: reading.answer,
+            usage: reading.usage,
+            truncated: reading.truncated,
+            conversation: reading
+                .session
+                .map(|session| Conversation { session, total }),
         });
     };
     if ran.alive > 0 {
@@ -30,22 +37,27 @@ pub(crate) fn conclude(program: &str, ran: Ran) -> Result<Finished, Failure> {
     Err(Failure {
         class,
         message,
-        output: ran.answer,
+        output: ran.reading.answer,
+        usage: ran.reading.usage,
     })
 }
 
 /// `None` for success.
-fn verdict(program: &str, ran: &Ran) -> Option<(FailureClass, String)> {
+fn verdict(program: &str, output: &Output, ran: &Ran) -> Option<(FailureClass, String)> {
     Some(match &ran.ending {
-        Ending::Exit(Exit::Code(0)) if ran.alive == 0 => return None,
-        Ending::Exit(Exit::Code(code)) => (
-            FailureClass::ProviderError,
-            format!("'{program}' exited with code {code}"),
-        ),
-        Ending::Exit(Exit::Signal(signal)) => (
-            FailureClass::Crashed,
-            format!("'{program}' was ended by signal {signal}"),
-        ),
+        Ending::Exit(exit) => {
+            let ended = match exit {
+                Exit::Code(code) => Ended::Code(*code),
+                Exit::Signal(signal) => Ended::Signal(*signal),
+            };
+            return match output::verdict(program, output, &ran.reading, ended, &ran.stderr) {
+                None if ran.alive > 0 => Some((
+                    FailureClass::ProviderError,
+                    format!("'{program}' exited with code 0"),
+                )),
+                verdict => verdict,
+            };
+        }
         Ending::Cancelled => (
             FailureClass::Cancelled,
             format!("'{program}' was cancelled"),

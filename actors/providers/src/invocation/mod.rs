@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use capture::cut;
+pub(crate) use capture::{Answer, cut};
 pub(crate) use conclude::conclude;
 pub(crate) use utf8::floor_boundary;
 
@@ -24,8 +24,9 @@ use crate::containment::{
 use crate::event::EventSink;
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
+use crate::output::{Reader, Reading};
 use crate::runner::GIVE_UP;
-use capture::{Answer, Tail};
+use capture::Tail;
 use clock::Clock;
 
 /// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
@@ -42,15 +43,17 @@ pub(crate) struct Request<'a> {
     pub(crate) workdir: &'a Path,
     pub(crate) stdin: Vec<u8>,
     pub(crate) timeouts: Timeouts,
-    pub(crate) max_output_bytes: usize,
+    /// Variables of ours that it sees beside the usual ones; `None`: all.
+    pub(crate) env_pass: Option<&'a [String]>,
+    /// What its stdout means.
+    pub(crate) reader: Reader,
 }
 
 /// What became of it.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) ending: Ending,
-    pub(crate) answer: String,
-    pub(crate) truncated: bool,
+    pub(crate) reading: Reading,
     /// The last 64 KiB of stderr.
     pub(crate) stderr: String,
     /// Processes that could not be ended.
@@ -81,11 +84,12 @@ pub(crate) async fn execute(
         argv: request.argv,
         env: request.env,
         pass_env: request.pass_env,
+        env_pass: request.env_pass,
         workdir: request.workdir,
     };
     let clock = Clock::start(request.timeouts);
     let (mut contained, streams) = Contained::start(&launch, containment)?;
-    let mut answer = Answer::new(request.max_output_bytes);
+    let mut reader = request.reader;
     let mut stderr = Tail::default();
 
     let (started, when_started) = oneshot::channel();
@@ -93,7 +97,7 @@ pub(crate) async fn execute(
         pump::announce(when_started, events).await;
         tokio::join!(
             pump::feed(streams.stdin, request.stdin),
-            pump::stdout(streams.stdout, &mut answer, events, &clock),
+            pump::stdout(streams.stdout, &mut reader, events, &clock),
             pump::stderr(streams.stderr, &mut stderr, events, &clock),
         );
     });
@@ -112,8 +116,7 @@ pub(crate) async fn execute(
     tell_leftovers(request.argv, &held);
     Ok(Ran {
         ending: stop.cause.unwrap_or(held.ending),
-        truncated: answer.is_cut(),
-        answer: answer.finish(),
+        reading: reader.finish(),
         stderr: stderr.finish(),
         alive: held.alive,
     })

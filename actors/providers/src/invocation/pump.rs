@@ -5,10 +5,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::capture::{Answer, Tail};
+use super::capture::Tail;
 use super::clock::Clock;
 use super::utf8::Decoder;
 use crate::event::{Event, EventSink};
+use crate::output::Reader;
 
 /// One read; also about the size of one event.
 const BUFFER: usize = 16 * 1024;
@@ -30,24 +31,21 @@ pub(super) async fn announce(started: oneshot::Receiver<u32>, events: &EventSink
     }
 }
 
-/// Reads stdout to its end into the answer and streams what is kept.
+/// Reads stdout to its end and streams what it means.
 pub(super) async fn stdout(
     mut pipe: impl AsyncRead + Unpin,
-    answer: &mut Answer,
+    reader: &mut Reader,
     events: &EventSink,
     clock: &Clock,
 ) {
     let mut buffer = vec![0; BUFFER];
     while let Some(bytes) = next(&mut pipe, &mut buffer, clock).await {
-        let was_cut = answer.is_cut();
-        let text = answer.push(bytes).to_owned();
-        if !text.is_empty() {
-            clock.excused(events.send(Event::Text { text })).await;
+        for event in reader.push(bytes) {
+            clock.excused(events.send(event)).await;
         }
-        if answer.is_cut() && !was_cut {
-            let message = "the answer is longer than is kept; the rest is dropped".to_owned();
-            clock.excused(events.send(Event::Warning { message })).await;
-        }
+    }
+    for event in reader.end() {
+        clock.excused(events.send(event)).await;
     }
 }
 

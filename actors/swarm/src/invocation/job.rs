@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
-use kirosu_providers::{Job, Provider};
+use kirosu_providers::{Job, Provider, Trust};
 
 use crate::options::PoolOptions;
 use crate::pool::Pool;
@@ -129,6 +129,11 @@ pub(crate) fn prepare(
         prompt: task.prompt,
         system_prompt: joined(context, task.system_prompt),
         model: task.model.or(runner.model),
+        trust: match options.trust_all_tools {
+            true => Trust::All,
+            false => Trust::Safe,
+        },
+        conversation: None,
         workdir: place.dir.clone(),
         env: options.env.clone(),
         timeouts,

@@ -39,7 +39,12 @@ pub(crate) fn read(
 
 fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
     let message = failure.message;
-    let ack = |class| Box::new(failure_of(lease, class, &message));
+    let used = failure.usage.as_ref().map(usage);
+    let ack = |class| {
+        let mut ack = failure_of(lease, class, &message);
+        ack.usage.clone_from(&used);
+        Box::new(ack)
+    };
     let plain = |class| End::Report(Report::Ack(ack(class)));
     match failure.class {
         Class::Cancelled => (End::Cancelled(ack(FailureClass::Cancelled)), Symptom::Fine),

@@ -367,6 +367,7 @@ impl Provider for Stub {
                     .to_string(),
                     usage: None,
                     truncated: false,
+                    conversation: None,
                 }),
             }
         })

@@ -1,0 +1,197 @@
+//! From a definition and a job to a call: arguments, environment, what goes to stdin. Pure.
+
+use std::borrow::Cow;
+
+use crate::definition::{Definition, TrustProfile};
+use crate::job::{Job, Trust};
+use crate::outcome::{Failure, FailureClass};
+
+/// A longer system prompt does not go into an argument: the system takes 128 KiB for one.
+const SYSTEM_ARGUMENT: usize = 96 * 1024;
+
+/// The profile of a job's trust.
+pub(super) fn profile(definition: &Definition, trust: Trust) -> &TrustProfile {
+    match trust {
+        Trust::Safe => &definition.trust.safe,
+        Trust::Edit => &definition.trust.edit,
+        Trust::All => &definition.trust.all,
+    }
+}
+
+/// The system prompt as arguments take it; `None` where it goes before the prompt.
+fn system<'j>(definition: &Definition, job: &'j Job) -> Option<&'j str> {
+    let system = job.system_prompt.as_deref()?;
+    let fits = system.len() <= SYSTEM_ARGUMENT && !system.contains('\0');
+    (fits && !definition.system_args.is_empty()).then_some(system)
+}
+
+/// What the program reads on stdin.
+pub(super) fn stdin(definition: &Definition, job: &mut Job) -> String {
+    let prompt = std::mem::take(&mut job.prompt);
+    match &job.system_prompt {
+        Some(text) if system(definition, job).is_none() => format!("{text}\n\n{prompt}"),
+        _ => prompt,
+    }
+}
+
+/// Program and arguments of one job.
+///
+/// # Errors
+/// A value of the job that would become an option of the program.
+pub(super) fn argv(definition: &Definition, job: &Job) -> Result<Vec<String>, Failure> {
+    let given = |args: &'_ [String], is_given: bool| match is_given {
+        true => args.to_vec(),
+        false => Vec::new(),
+    };
+    let mut argv = Vec::new();
+    for part in &definition.command {
+        let group = match part.as_str() {
+            "{model_args}" => given(&definition.model_args, job.model.is_some()),
+            "{resume_args}" => given(&definition.resume_args, job.conversation.is_some()),
+            "{system_args}" => given(&definition.system_args, system(definition, job).is_some()),
+            "{trust_args}" => profile(definition, job.trust).args.clone(),
+            "{extra_args}" => definition.extra_args.clone(),
+            // On its own it goes when there is no model, as it always did.
+            "{model}" if job.model.is_none() => Vec::new(),
+            _ => vec![part.clone()],
+        };
+        for argument in group {
+            argv.push(fill_in(&argument, definition, job)?);
+        }
+    }
+    Ok(argv)
+}
+
+/// Fills the places of one argument. What a job says must not become an option of the program.
+fn fill_in(argument: &str, definition: &Definition, job: &Job) -> Result<String, Failure> {
+    if !argument.contains('{') {
+        return Ok(argument.to_owned());
+    }
+    let mut filled = String::new();
+    let mut rest = argument;
+    // In one pass, so that places in what is filled in are left alone.
+    while let Some(start) = rest.find('{') {
+        let (before, from) = rest.split_at(start);
+        filled.push_str(before);
+        let place = from.find('}').map(|end| &from[..=end]);
+        let value = place.and_then(|place| value(place, definition, job));
+        match (place, value) {
+            (Some(place), Some(value)) => {
+                filled.push_str(&value);
+                rest = &from[place.len()..];
+            }
+            _ => {
+                filled.push('{');
+                rest = &from[1..];
+            }
+        }
+    }
+    filled.push_str(rest);
+    if filled.starts_with('-') && !argument.starts_with('-') {
+        let message = format!("'{filled}' in place of {argument} would be an option; name another");
+        return Err(Failure::new(FailureClass::BadInput, message));
+    }
+    Ok(filled)
+}
+
+fn value<'j>(place: &str, definition: &Definition, job: &'j Job) -> Option<Cow<'j, str>> {
+    Some(match place {
+        "{model}" => job.model.as_deref().unwrap_or_default().into(),
+        "{workdir}" => job.workdir.to_string_lossy(),
+        "{task_id}" => job.task_id.to_string().into(),
+        "{task_type}" => job.task_type.as_str().into(),
+        "{session}" => job.conversation.as_ref()?.session.as_str().into(),
+        "{system}" => system(definition, job)?.into(),
+        // Good as a basic string of TOML too, but for DEL, which JSON leaves as it is.
+        "{system_quoted}" => serde_json::to_string(system(definition, job)?)
+            .ok()?
+            .replace('\u{7f}', "\\u007f")
+            .into(),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Conversation;
+
+    fn definition(preset: Option<&str>, overrides: serde_json::Value) -> Definition {
+        Definition::read(preset, overrides.as_object().unwrap()).unwrap()
+    }
+
+    fn codex(job: &Job) -> String {
+        let codex = definition(Some("codex"), serde_json::json!({}));
+        argv(&codex, job).unwrap().join(" ")
+    }
+
+    #[test]
+    fn arguments_are_filled_in() {
+        let command = ["x", "-C", "{workdir}", "--for={task_type}", "{model}"];
+        let plain = definition(None, serde_json::json!({ "command": command }));
+        let mut job = Job::new("p", "/w{model}");
+        let args = argv(&plain, &job).unwrap();
+        assert_eq!(args, ["x", "-C", "/w{model}", "--for=chat"]);
+        job.model = Some("m".to_owned());
+        assert_eq!(argv(&plain, &job).unwrap()[4], "m");
+        job.model = Some("--trust-all-tools".to_owned());
+        let failure = argv(&plain, &job).unwrap_err();
+        assert_eq!(failure.class, FailureClass::BadInput);
+    }
+
+    #[test]
+    fn groups_stand_for_what_the_job_has_and_trust_is_given_only_where_it_is_given() {
+        let mut job = Job::new("p", "/w");
+        let start = "codex exec --json --skip-git-repo-check";
+        assert_eq!(codex(&job), format!("{start} -s read-only -"));
+        job.trust = Trust::All;
+        job.model = Some("m".to_owned());
+        job.system_prompt = Some("be \"brief\"\n".to_owned());
+        job.conversation = Some(Conversation {
+            session: "S".to_owned(),
+            ..Conversation::default()
+        });
+        assert_eq!(
+            codex(&job),
+            format!(
+                "{start} --dangerously-bypass-approvals-and-sandbox -m m -c developer_instructions=\"be \\\"brief\\\"\\n\" resume S -"
+            )
+        );
+        let kiro = definition(Some("kiro"), serde_json::json!({}));
+        assert!(
+            argv(&kiro, &job)
+                .unwrap()
+                .contains(&"--trust-all-tools".to_owned())
+        );
+        job.trust = Trust::Safe;
+        assert!(
+            !argv(&kiro, &job)
+                .unwrap()
+                .contains(&"--trust-all-tools".to_owned())
+        );
+    }
+
+    #[test]
+    fn the_system_prompt_goes_to_its_flag_or_before_the_prompt() {
+        let job = |system: &str| {
+            let mut job = Job::new("p", "/w");
+            job.system_prompt = Some(system.to_owned());
+            job
+        };
+        let claude = definition(Some("claude"), serde_json::json!({}));
+        let mut short = job("-brief");
+        let args = argv(&claude, &short).unwrap();
+        assert!(args.contains(&"--append-system-prompt=-brief".to_owned()));
+        assert_eq!(stdin(&claude, &mut short), "p");
+        let mut long = job(&"x".repeat(SYSTEM_ARGUMENT + 1));
+        assert!(
+            argv(&claude, &long)
+                .unwrap()
+                .iter()
+                .all(|it| it.len() < 100)
+        );
+        assert!(stdin(&claude, &mut long).ends_with("x\n\np"));
+        let kiro = definition(Some("kiro"), serde_json::json!({}));
+        assert_eq!(stdin(&kiro, &mut job("brief")), "brief\n\np");
+    }
+}

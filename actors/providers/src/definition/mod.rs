@@ -1,0 +1,252 @@
+//! Agent CLIs as data: how a program is called, and what its output means.
+//!
+//! # Theory of operation
+//!
+//! A [`Definition`] is a table. The ones that come with the house are TOML files in `definitions/`, embedded; the
+//! configuration may start from one of them (`preset`) and override any key, or write its own from nothing.
+//! [`Definition::read`] lays overrides over the preset (`trust`, `env` and `output` key by key, everything else as a whole) and reads the
+//! result with all faults at once. What is in it is applied by two readers that know no CLI by name: `adapters/`
+//! builds the call, `output/` turns bytes into events and an outcome.
+
+mod builtin;
+mod read;
+mod taker;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::outcome::FailureClass;
+
+pub use builtin::{built_in, built_in_names};
+
+/// How one CLI is called and understood.
+#[derive(Debug, Clone, Default)]
+pub struct Definition {
+    /// How a person gets the program: one line.
+    pub install: Option<String>,
+    /// Arguments that make the program print its version, for the probe. `None`: it is only looked for.
+    pub version: Option<Vec<String>>,
+    /// Program and arguments, with places: see `docs/providers.md`.
+    pub command: Vec<String>,
+    /// Stands for `{model_args}` when the job names a model.
+    pub model_args: Vec<String>,
+    /// Stands for `{resume_args}` when the job goes on with a conversation.
+    pub resume_args: Vec<String>,
+    /// Stands for `{system_args}` when there is a system prompt; empty: it is put before the prompt.
+    pub system_args: Vec<String>,
+    /// Stands for `{extra_args}`: for whoever runs it to add.
+    pub extra_args: Vec<String>,
+    /// What the job's trust adds.
+    pub trust: TrustProfiles,
+    /// Environment of its own; weaker than the configuration's.
+    pub env: BTreeMap<String, String>,
+    /// Variables that it may see besides the usual ones, `NAME` or `PREFIX_*`. `None`: all.
+    pub env_pass: Option<Vec<String>>,
+    /// What its output means.
+    pub output: Output,
+}
+
+/// What is added to the call for each trust profile.
+#[derive(Debug, Clone, Default)]
+pub struct TrustProfiles {
+    /// Reads, and does nothing that a person would have to allow.
+    pub safe: TrustProfile,
+    /// May change files of its folder.
+    pub edit: TrustProfile,
+    /// May do all its user may do.
+    pub all: TrustProfile,
+}
+
+/// What is added to the call.
+#[derive(Debug, Clone, Default)]
+pub struct TrustProfile {
+    /// Stands for `{trust_args}`.
+    pub args: Vec<String>,
+    /// More environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// The form of what a program prints.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Text for people: all of it is the answer. Colours are taken out.
+    #[default]
+    Text,
+    /// One JSON document, at the end.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// How the pieces of text become the answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Answer {
+    /// Joined as they are: pieces of a stream.
+    #[default]
+    Joined,
+    /// The last one that is not blank: whole messages.
+    Last,
+}
+
+/// What is read from a program's output.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    /// The form.
+    pub format: Format,
+    /// `Format::Text`: taken off the beginning of the answer.
+    pub prefix: String,
+    /// The conversation's id; `value` points to it.
+    pub session: Vec<Rule>,
+    /// Pieces of the answer.
+    pub text: Vec<Rule>,
+    /// How pieces become the answer.
+    pub answer: Answer,
+    /// The answer as a whole, where the program says it again at the end; wins over the pieces.
+    pub result: Vec<Rule>,
+    /// Visible reasoning.
+    pub thought: Vec<Rule>,
+    /// Tool calls.
+    pub tool: Vec<ToolRule>,
+    /// Things a person should know.
+    pub warning: Vec<Rule>,
+    /// A person's permission would have been needed. Without a good end after it, the run was refused.
+    pub denied: Vec<Rule>,
+    /// The good end. Without it a run of a JSON format has failed, whatever its exit code.
+    pub done: Vec<Rule>,
+    /// The bad end; `value` points to the message.
+    pub fail: Vec<FailRule>,
+    /// Tokens and money.
+    pub usage: Vec<UsageRule>,
+    /// Beginnings of answers that are errors in truth.
+    pub error_answers: Vec<String>,
+    /// Words in the error, or in the end of stderr after a bad exit code, and their class.
+    pub errors: Vec<Phrase>,
+    /// Exit codes that mean a class.
+    pub exit: BTreeMap<i32, FailureClass>,
+}
+
+/// Which frames (lines, documents), and what of them.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    /// Pointers and the values that must stand there; a list means any of them.
+    pub when: Vec<(String, Value)>,
+    /// Pointer to a list, each element of which is looked at on its own.
+    pub each: Option<String>,
+    /// As `when`, for the element.
+    pub item: Vec<(String, Value)>,
+    /// What is taken: from the element where there is `each`, else from the frame.
+    pub value: Option<String>,
+}
+
+/// A rule for a bad end.
+#[derive(Debug, Clone, Default)]
+pub struct FailRule {
+    /// Which frames; `value` is the message.
+    pub rule: Rule,
+    /// Pointer to an HTTP status.
+    pub status: Option<String>,
+    /// The class, where the frame itself says it.
+    pub class: Option<FailureClass>,
+}
+
+/// A rule for tool calls.
+#[derive(Debug, Clone)]
+pub struct ToolRule {
+    /// Which frames; `value` is the arguments or the output.
+    pub rule: Rule,
+    /// Pointer to the call's id.
+    pub id: Option<String>,
+    /// Pointer to the tool's name.
+    pub name: Option<String>,
+    /// How far the call is.
+    pub status: crate::event::ToolStatus,
+}
+
+/// Whether figures count from the start of the run or of the conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// Each frame says what came to it: they are added up.
+    #[default]
+    Delta,
+    /// Each frame says the total of the whole conversation.
+    Running,
+}
+
+/// A rule for figures.
+#[derive(Debug, Clone, Default)]
+pub struct UsageRule {
+    /// Which frames.
+    pub rule: Rule,
+    /// Pointers to the figures.
+    pub fields: UsageFields,
+    /// Tokens.
+    pub mode: Counting,
+    /// Money.
+    pub cost_mode: Counting,
+    /// Whether `input` counts what came from a cache.
+    pub input_includes_cached: bool,
+    /// Whether `output` counts the reasoning.
+    pub output_includes_reasoning: bool,
+}
+
+/// Pointers to figures; what a program does not tell stays `None`.
+#[derive(Debug, Clone, Default)]
+pub struct UsageFields {
+    /// Input tokens.
+    pub input: Option<String>,
+    /// Input tokens from a cache.
+    pub cached_input: Option<String>,
+    /// Input tokens written to a cache.
+    pub cache_write: Option<String>,
+    /// Output tokens.
+    pub output: Option<String>,
+    /// Reasoning tokens.
+    pub reasoning: Option<String>,
+    /// US dollars.
+    pub cost: Option<String>,
+}
+
+/// Words that mean a class.
+#[derive(Debug, Clone)]
+pub struct Phrase {
+    /// The words, whatever their case.
+    pub contains: String,
+    /// What they mean.
+    pub class: FailureClass,
+}
+
+impl Definition {
+    /// Reads the table `overrides`, laid over the built-in definition `preset` where one is named.
+    ///
+    /// # Errors
+    /// Every fault, one sentence each: `output.format: one of text, json, jsonl is allowed`.
+    pub fn read(
+        preset: Option<&str>,
+        overrides: &Map<String, Value>,
+    ) -> Result<Definition, Vec<String>> {
+        let mut table = match preset {
+            Some(name) => built_in(name).ok_or_else(|| {
+                vec![format!(
+                    "preset: no definition {name} comes with kirosu; there are {}",
+                    built_in_names().collect::<Vec<_>>().join(", ")
+                )]
+            })?,
+            None => Map::new(),
+        };
+        lay_over(&mut table, overrides);
+        read::definition(&table)
+    }
+}
+
+/// `trust`, `env` and `output` are merged key by key; anything else, rules above all, is replaced as a whole.
+fn lay_over(under: &mut Map<String, Value>, over: &Map<String, Value>) {
+    for (name, value) in over {
+        match (under.get_mut(name), value) {
+            (Some(Value::Object(below)), Value::Object(above)) => below.extend(above.clone()),
+            _ => {
+                under.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}

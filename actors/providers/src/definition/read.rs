@@ -1,0 +1,229 @@
+//! From a table to a [`Definition`], with every fault.
+
+use serde_json::{Map, Value};
+
+use super::taker::{Faults, POINTER, Taker, is_pointer};
+use super::{
+    Answer, Counting, Definition, FailRule, Format, Output, Phrase, Rule, ToolRule, TrustProfile,
+    TrustProfiles, UsageFields, UsageRule,
+};
+use crate::event::ToolStatus;
+use crate::outcome::FailureClass;
+
+/// Classes that a definition may name.
+const CLASSES: &[(&str, FailureClass)] = &[
+    ("provider_error", FailureClass::ProviderError),
+    ("rate_limited", FailureClass::RateLimited { until: None }),
+    ("auth_required", FailureClass::AuthRequired),
+    ("bad_input", FailureClass::BadInput),
+    ("refused_by_policy", FailureClass::RefusedByPolicy),
+];
+
+/// Places in `command` that stand for several arguments, and the keys that fill them.
+pub(crate) const GROUPS: &[&str] = &[
+    "{model_args}",
+    "{resume_args}",
+    "{system_args}",
+    "{trust_args}",
+    "{extra_args}",
+];
+
+pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<String>> {
+    let faults = Faults::default();
+    let taker = Taker::new("", table, &faults);
+    let list = |name| taker.texts(name).unwrap_or_default();
+    let definition = Definition {
+        install: taker.text("install"),
+        version: taker.texts("version"),
+        command: list("command"),
+        model_args: list("model_args"),
+        resume_args: list("resume_args"),
+        system_args: list("system_args"),
+        extra_args: list("extra_args"),
+        trust: taker.table("trust", trust).unwrap_or_default(),
+        env: taker.map("env"),
+        env_pass: taker.texts("env_pass"),
+        output: taker.table("output", output).unwrap_or_default(),
+    };
+    fits(&definition, &taker);
+    taker.finish();
+    let faults = faults.into_inner();
+    match faults.is_empty() {
+        true => Ok(definition),
+        false => Err(faults),
+    }
+}
+
+/// What must hold between keys.
+fn fits(definition: &Definition, taker: &Taker<'_>) {
+    if definition.command.first().is_none_or(String::is_empty) {
+        taker.fault(
+            "command",
+            "has to be set for kind command: [\"program\", \"argument\"]",
+        );
+        return;
+    }
+    let trust = &definition.trust;
+    let trust_args = [&trust.safe, &trust.edit, &trust.all]
+        .map(|it| it.args.as_slice())
+        .concat();
+    let groups = [
+        &definition.model_args,
+        &definition.resume_args,
+        &definition.system_args,
+        &trust_args,
+        &definition.extra_args,
+    ];
+    for (place, args) in GROUPS.iter().zip(groups) {
+        if !args.is_empty() && !definition.command.iter().any(|it| it == place) {
+            taker.fault("command", &format!("needs the place {place} for them"));
+        }
+    }
+    let output = &definition.output;
+    if output.format != Format::Text && output.done.is_empty() {
+        taker.fault(
+            "output.done",
+            "has to be set for json and jsonl: without it no run can succeed",
+        );
+    }
+}
+
+fn trust(taker: &Taker<'_>) -> TrustProfiles {
+    TrustProfiles {
+        safe: profile(taker, "safe"),
+        edit: profile(taker, "edit"),
+        all: profile(taker, "all"),
+    }
+}
+
+/// A list of arguments, or a table of arguments and environment.
+fn profile(taker: &Taker<'_>, name: &'static str) -> TrustProfile {
+    if !taker.is_table(name) {
+        return TrustProfile {
+            args: taker.texts(name).unwrap_or_default(),
+            ..TrustProfile::default()
+        };
+    }
+    let read = |below: &Taker<'_>| TrustProfile {
+        args: below.texts("args").unwrap_or_default(),
+        env: below.map("env"),
+    };
+    taker.table(name, read).unwrap_or_default()
+}
+
+fn output(taker: &Taker<'_>) -> Output {
+    let formats = [
+        ("text", Format::Text),
+        ("json", Format::Json),
+        ("jsonl", Format::Jsonl),
+    ];
+    let answers = [("joined", Answer::Joined), ("last", Answer::Last)];
+    Output {
+        format: taker.choice("format", &formats).unwrap_or_default(),
+        prefix: taker.text("prefix").unwrap_or_default(),
+        session: taker.tables("session", rule),
+        text: taker.tables("text", rule),
+        answer: taker.choice("answer", &answers).unwrap_or_default(),
+        result: taker.tables("result", rule),
+        thought: taker.tables("thought", rule),
+        tool: taker.tables("tool", tool),
+        warning: taker.tables("warning", rule),
+        denied: taker.tables("denied", rule),
+        done: taker.tables("done", rule),
+        fail: taker.tables("fail", fail),
+        usage: taker.tables("usage", usage),
+        error_answers: taker.texts("error_answers").unwrap_or_default(),
+        errors: taker
+            .tables("errors", phrase)
+            .into_iter()
+            .flatten()
+            .collect(),
+        exit: taker
+            .table("exit", exit_codes)
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
+    }
+}
+
+fn rule(taker: &Taker<'_>) -> Rule {
+    Rule {
+        when: conditions(taker, "match"),
+        each: taker.pointer("each"),
+        item: conditions(taker, "item"),
+        value: taker.pointer("value"),
+    }
+}
+
+fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
+    let conditions = taker.values(name);
+    for pointer in conditions.keys().filter(|it| !is_pointer(it)) {
+        taker.fault(name, &format!("{pointer:?} is not {POINTER}"));
+    }
+    conditions.into_iter().collect()
+}
+
+fn fail(taker: &Taker<'_>) -> FailRule {
+    FailRule {
+        rule: rule(taker),
+        status: taker.pointer("status"),
+        class: taker.choice("class", CLASSES),
+    }
+}
+
+fn tool(taker: &Taker<'_>) -> ToolRule {
+    let states = [
+        ("started", ToolStatus::Started),
+        ("done", ToolStatus::Done),
+        ("failed", ToolStatus::Failed),
+    ];
+    ToolRule {
+        rule: rule(taker),
+        id: taker.pointer("id"),
+        name: taker.pointer("name"),
+        status: taker
+            .choice("status", &states)
+            .unwrap_or(ToolStatus::Started),
+    }
+}
+
+fn usage(taker: &Taker<'_>) -> UsageRule {
+    let modes = [("delta", Counting::Delta), ("running", Counting::Running)];
+    let mode = taker.choice("mode", &modes).unwrap_or_default();
+    UsageRule {
+        rule: rule(taker),
+        fields: UsageFields {
+            input: taker.pointer("input"),
+            cached_input: taker.pointer("cached_input"),
+            cache_write: taker.pointer("cache_write"),
+            output: taker.pointer("output"),
+            reasoning: taker.pointer("reasoning"),
+            cost: taker.pointer("cost"),
+        },
+        mode,
+        cost_mode: taker.choice("cost_mode", &modes).unwrap_or(mode),
+        input_includes_cached: taker.flag("input_includes_cached"),
+        output_includes_reasoning: taker.flag("output_includes_reasoning"),
+    }
+}
+
+fn phrase(taker: &Taker<'_>) -> Option<Phrase> {
+    let contains = taker.text("contains").filter(|it| !it.is_empty());
+    let class = taker.choice("class", CLASSES);
+    if contains.is_none() || class.is_none() {
+        taker.fault("contains", "an error needs contains and class");
+    }
+    Some(Phrase {
+        contains: contains?.to_lowercase(),
+        class: class?,
+    })
+}
+
+/// Codes are keys, and TOML's keys are texts.
+fn exit_codes(taker: &Taker<'_>) -> Vec<(i32, FailureClass)> {
+    taker.rest(|name, word| {
+        let code = name.parse().ok().filter(|it| (0..=255).contains(it))?;
+        let class = CLASSES.iter().find(|(it, _)| *it == word)?.1;
+        Some((code, class))
+    })
+}

@@ -1,0 +1,217 @@
+//! Takes the keys of one table one by one, and notes every fault: wrong types, unknown keys, all at once.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+/// Faults in the order in which they were found, one sentence each, with the key's path.
+pub(super) type Faults = RefCell<Vec<String>>;
+
+/// One table while it is read.
+pub(super) struct Taker<'v> {
+    path: String,
+    table: &'v Map<String, Value>,
+    known: RefCell<Vec<&'static str>>,
+    /// All keys were taken, whatever their names.
+    whole: Cell<bool>,
+    faults: &'v Faults,
+}
+
+impl<'v> Taker<'v> {
+    pub(super) fn new(
+        path: impl Into<String>,
+        table: &'v Map<String, Value>,
+        faults: &'v Faults,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            table,
+            known: RefCell::default(),
+            whole: Cell::default(),
+            faults,
+        }
+    }
+
+    /// The path of a key, for faults.
+    pub(super) fn key(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    pub(super) fn fault(&self, name: &str, message: &str) {
+        self.faults
+            .borrow_mut()
+            .push(format!("{}: {message}", self.key(name)));
+    }
+
+    fn value(&self, name: &'static str) -> Option<&'v Value> {
+        self.known.borrow_mut().push(name);
+        self.table.get(name)
+    }
+
+    fn read<T>(
+        &self,
+        name: &'static str,
+        allowed: &str,
+        read: impl FnOnce(&'v Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.value(name)?;
+        let taken = read(value);
+        if taken.is_none() {
+            self.fault(name, &format!("{allowed} is allowed"));
+        }
+        taken
+    }
+
+    pub(super) fn is_table(&self, name: &str) -> bool {
+        self.table.get(name).is_some_and(Value::is_object)
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Option<String> {
+        self.read(name, "a text", |it| it.as_str().map(str::to_owned))
+    }
+
+    pub(super) fn flag(&self, name: &'static str) -> bool {
+        self.read(name, "true or false", Value::as_bool)
+            .unwrap_or(false)
+    }
+
+    /// A list of texts, or one text.
+    pub(super) fn texts(&self, name: &'static str) -> Option<Vec<String>> {
+        self.read(name, "a list of texts", |it| match it {
+            Value::String(one) => Some(vec![one.clone()]),
+            Value::Array(items) => items
+                .iter()
+                .map(|it| it.as_str().map(str::to_owned))
+                .collect(),
+            _ => None,
+        })
+    }
+
+    /// A table of texts.
+    pub(super) fn map(&self, name: &'static str) -> BTreeMap<String, String> {
+        self.read(name, "a table of texts", |it| {
+            it.as_object()?
+                .iter()
+                .map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned())))
+                .collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// A table of any values.
+    pub(super) fn values(&self, name: &'static str) -> BTreeMap<String, Value> {
+        self.read(name, "a table", |it| {
+            let entries = it.as_object()?.iter();
+            Some(entries.map(|(k, v)| (k.clone(), v.clone())).collect())
+        })
+        .unwrap_or_default()
+    }
+
+    /// One of some words, each with what it means.
+    pub(super) fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let allowed = format!("one of {}", all.join(", "));
+        self.read(name, &allowed, |it| {
+            let word = it.as_str()?;
+            words.iter().find(|(w, _)| *w == word).map(|(_, t)| *t)
+        })
+    }
+
+    /// A pointer into JSON: empty, or steps that begin with `/`.
+    pub(super) fn pointer(&self, name: &'static str) -> Option<String> {
+        self.read(name, POINTER, |it| {
+            it.as_str().filter(|it| is_pointer(it)).map(str::to_owned)
+        })
+    }
+
+    /// A table below this one.
+    pub(super) fn table<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&Taker<'v>) -> T,
+    ) -> Option<T> {
+        let table = self.read(name, "a table", Value::as_object)?;
+        let below = Taker::new(self.key(name), table, self.faults);
+        let taken = read(&below);
+        below.finish();
+        Some(taken)
+    }
+
+    /// A table below this one, or a list of such tables.
+    pub(super) fn tables<T>(&self, name: &'static str, read: impl Fn(&Taker<'v>) -> T) -> Vec<T> {
+        let Some(value) = self.value(name) else {
+            return Vec::new();
+        };
+        let items = match value {
+            Value::Array(items) => items.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let mut taken = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let Some(table) = item.as_object() else {
+                self.fault(name, "a table, or a list of tables, is allowed");
+                continue;
+            };
+            let path = match items.len() {
+                1 => self.key(name),
+                _ => format!("{}[{index}]", self.key(name)),
+            };
+            let below = Taker::new(path, table, self.faults);
+            taken.push(read(&below));
+            below.finish();
+        }
+        taken
+    }
+
+    /// Every key of the table, whatever its name, with its text.
+    pub(super) fn rest<T>(&self, read: impl Fn(&str, &str) -> Option<T>) -> Vec<T> {
+        let mut taken = Vec::new();
+        for (name, value) in self.table {
+            match value.as_str().and_then(|text| read(name, text)) {
+                Some(it) => taken.push(it),
+                None => self.fault(name, "an exit code from 0 to 255 and a class is allowed"),
+            }
+        }
+        self.whole.set(true);
+        taken
+    }
+
+    /// Notes the keys that nobody took.
+    pub(super) fn finish(&self) {
+        let known = self.known.borrow();
+        if self.whole.get() {
+            return;
+        }
+        for name in self.table.keys() {
+            if !known.contains(&name.as_str()) {
+                self.fault(name, &unknown(name, &known));
+            }
+        }
+    }
+}
+
+/// What a pointer may be.
+pub(super) const POINTER: &str = "a JSON pointer such as \"/item/text\"";
+
+/// Whether this is a JSON pointer.
+pub(super) fn is_pointer(text: &str) -> bool {
+    text.is_empty() || text.starts_with('/')
+}
+
+/// Sentence for a word that is none of the known ones.
+pub(super) fn unknown(name: &str, known: &[&str]) -> String {
+    let near = known
+        .iter()
+        .map(|word| (strsim::jaro_winkler(name, word), word))
+        .filter(|(likeness, _)| *likeness >= 0.75)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    match near {
+        Some((_, word)) => format!("unknown; did you mean {word}?"),
+        None => format!("unknown; known are {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,67 @@
+//! Takes terminal control sequences out of bytes, however they are cut into pieces.
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Text,
+    /// After ESC.
+    Escape,
+    /// In a control sequence (`ESC [`), up to its final byte.
+    Control,
+    /// In a string (`ESC ]` and the like), up to BEL or ESC \.
+    Label,
+    /// After ESC within such a string.
+    LabelEscape,
+}
+
+/// Remembers where a sequence was cut.
+#[derive(Debug, Default)]
+pub(crate) struct Ansi(State);
+
+impl Ansi {
+    /// The bytes without sequences.
+    pub(super) fn strip(&mut self, bytes: &[u8]) -> Vec<u8> {
+        bytes.iter().copied().filter(|it| self.keeps(*it)).collect()
+    }
+
+    fn keeps(&mut self, byte: u8) -> bool {
+        let (next, keep) = match (self.0, byte) {
+            (State::Text, 0x1b) => (State::Escape, false),
+            (State::Text, _) => (State::Text, true),
+            (State::Escape, b'[') => (State::Control, false),
+            (State::Escape, b']' | b'P' | b'X' | b'^' | b'_') => (State::Label, false),
+            // Intermediate bytes; the next one ends it.
+            (State::Escape, 0x20..=0x2f) => (State::Escape, false),
+            (State::Escape, 0x1b) => (State::Escape, false),
+            (State::Escape, _) => (State::Text, false),
+            (State::Control, 0x40..=0x7e) => (State::Text, false),
+            // No sequence goes over a line: it was broken off.
+            (State::Control, b'\n') => (State::Text, true),
+            (State::Control, _) => (State::Control, false),
+            (State::Label, 0x07) => (State::Text, false),
+            (State::Label, 0x1b) => (State::LabelEscape, false),
+            (State::Label, b'\n') => (State::Text, true),
+            (State::Label, _) => (State::Label, false),
+            (State::LabelEscape, _) => (State::Text, false),
+        };
+        self.0 = next;
+        keep
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_go_and_text_stays_whatever_the_cut() {
+        let text =
+            "\x1b[1m\x1b[38;5;10m> \x1b[0mgrüße\x1b]8;;http://x\x1b\\link\x1b]0;t\x07 \x1b(Bend\n";
+        for size in 1..=text.len() {
+            let mut ansi = Ansi::default();
+            let pieces = text.as_bytes().chunks(size).flat_map(|it| ansi.strip(it));
+            let plain = String::from_utf8(pieces.collect()).unwrap();
+            assert_eq!(plain, "> grüßelink end\n", "cut every {size}");
+        }
+    }
+}

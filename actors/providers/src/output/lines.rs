@@ -1,0 +1,90 @@
+//! Bytes to lines, with a bound.
+
+/// Bytes of a line that are kept; a longer one is dropped as a whole.
+pub(super) const LINE_BYTES: usize = 8 * 1024 * 1024;
+
+/// A line, or what became of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Without its end.
+    Whole(Vec<u8>),
+    /// It was longer than the bound.
+    TooLong,
+}
+
+/// Keeps the line that is not yet whole.
+#[derive(Debug)]
+pub(super) struct Lines {
+    kept: Vec<u8>,
+    bound: usize,
+    dropping: bool,
+}
+
+impl Lines {
+    pub(super) fn new(bound: usize) -> Self {
+        Self {
+            kept: Vec::new(),
+            bound,
+            dropping: false,
+        }
+    }
+
+    /// The lines that these bytes complete.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let (body, is_end) = match piece.split_last() {
+                Some((b'\n', body)) => (body, true),
+                _ => (piece, false),
+            };
+            self.take(body);
+            if is_end {
+                lines.push(self.line());
+            }
+        }
+        lines
+    }
+
+    /// The last line, where it has no end.
+    pub(super) fn end(&mut self) -> Option<Line> {
+        (self.dropping || !self.kept.is_empty()).then(|| self.line())
+    }
+
+    fn take(&mut self, body: &[u8]) {
+        if self.dropping || self.kept.len() + body.len() > self.bound {
+            self.dropping = true;
+            self.kept = Vec::new();
+        } else {
+            self.kept.extend_from_slice(body);
+        }
+    }
+
+    fn line(&mut self) -> Line {
+        if std::mem::take(&mut self.dropping) {
+            return Line::TooLong;
+        }
+        let mut line = std::mem::take(&mut self.kept);
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Line::Whole(line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_whole_whatever_the_cut_and_long_ones_are_dropped() {
+        let text = b"ab\r\n\n0123456789\ncd";
+        let whole = |text: &str| Line::Whole(text.as_bytes().to_vec());
+        for size in 1..=text.len() {
+            let mut lines = Lines::new(8);
+            let mut found: Vec<Line> = text.chunks(size).flat_map(|it| lines.push(it)).collect();
+            found.extend(lines.end());
+            let expected = [whole("ab"), whole(""), Line::TooLong, whole("cd")];
+            assert_eq!(found, expected, "cut every {size}");
+        }
+    }
+}

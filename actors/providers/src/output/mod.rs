@@ -1,0 +1,158 @@
+//! From what a program prints to events and an outcome.
+//!
+//! # Theory of operation
+//!
+//! Pure: bytes go in, in whatever pieces; [`Event`]s come out, and at the end a [`Reading`]. A definition's rules say
+//! which JSON means what; no CLI is known by name here. What no rule speaks of is passed over: a new version of a CLI
+//! may print new kinds of events. What is not JSON is a warning. Memory is bounded: a line by 8 MiB, the
+//! answer by the job's limit. [`verdict`] then weighs what was read against how the program ended: a run of a JSON
+//! format is good only when the program said so *and* exited with 0.
+
+mod ansi;
+mod frames;
+mod lines;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod verdict;
+
+use std::sync::Arc;
+
+use crate::definition::{Format, Output};
+use crate::event::{Event, Usage};
+use crate::invocation::Answer;
+use ansi::Ansi;
+use frames::Frames;
+pub(crate) use verdict::{Ended, verdict};
+
+/// Bytes of one event of text, at most.
+const PIECE: usize = 16 * 1024;
+
+/// Reads one run's stdout.
+#[derive(Debug)]
+pub(crate) enum Reader {
+    /// Every byte is the answer.
+    Raw(Answer),
+    /// Text for people.
+    Text {
+        ansi: Ansi,
+        answer: Answer,
+        prefix: String,
+    },
+    /// JSON.
+    Frames(Box<Frames>),
+}
+
+/// How a run said that it ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Terminal {
+    /// Nothing was said.
+    #[default]
+    Unsaid,
+    /// Well.
+    Done,
+    /// Badly.
+    Failed {
+        message: String,
+        status: Option<u16>,
+        class: Option<crate::FailureClass>,
+    },
+}
+
+/// What was read of a whole run.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// The answer, capped, with a mark where it was cut.
+    pub(crate) answer: String,
+    pub(crate) truncated: bool,
+    /// The last word; always `Unsaid` for text.
+    pub(crate) terminal: Terminal,
+    /// What was denied for want of a person.
+    pub(crate) denied: Option<String>,
+    pub(crate) session: Option<String>,
+    /// What this run used.
+    pub(crate) usage: Option<Usage>,
+    /// Totals of the conversation, where that is what the program tells.
+    pub(crate) total: Usage,
+}
+
+impl Reader {
+    /// Reads bytes as they are, keeping `limit` of them.
+    pub(crate) fn raw(limit: usize) -> Self {
+        Self::Raw(Answer::new(limit))
+    }
+
+    /// Reads by a definition. `before`: totals of the conversation that goes on.
+    pub(crate) fn new(output: &Arc<Output>, limit: usize, before: Usage) -> Self {
+        match output.format {
+            Format::Text => Self::Text {
+                ansi: Ansi::default(),
+                answer: Answer::new(limit),
+                prefix: output.prefix.clone(),
+            },
+            Format::Json | Format::Jsonl => {
+                Self::Frames(Box::new(Frames::new(output.clone(), limit, before)))
+            }
+        }
+    }
+
+    /// Takes the next bytes.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
+        match self {
+            Self::Raw(answer) => plain(answer, bytes),
+            Self::Text { ansi, answer, .. } => plain(answer, &ansi.strip(bytes)),
+            Self::Frames(frames) => frames.push(bytes),
+        }
+    }
+
+    /// There are no more bytes.
+    pub(crate) fn end(&mut self) -> Vec<Event> {
+        match self {
+            Self::Raw(_) | Self::Text { .. } => Vec::new(),
+            Self::Frames(frames) => frames.end(),
+        }
+    }
+
+    /// What was read, after [`Reader::end`].
+    pub(crate) fn finish(self) -> Reading {
+        match self {
+            Self::Raw(answer) => whole(answer, ""),
+            Self::Text { answer, prefix, .. } => whole(answer, &prefix),
+            Self::Frames(frames) => frames.finish(),
+        }
+    }
+}
+
+fn plain(answer: &mut Answer, bytes: &[u8]) -> Vec<Event> {
+    let was_cut = answer.is_cut();
+    let text = answer.push(bytes).to_owned();
+    let mut events = Vec::new();
+    if !text.is_empty() {
+        events.push(Event::Text { text });
+    }
+    if answer.is_cut() && !was_cut {
+        events.push(cut_warning());
+    }
+    events
+}
+
+fn whole(answer: Answer, prefix: &str) -> Reading {
+    let truncated = answer.is_cut();
+    let mut text = answer.finish();
+    if !prefix.is_empty() {
+        let start = text.trim_start();
+        text = start.strip_prefix(prefix).unwrap_or(&text).to_owned();
+    }
+    Reading {
+        answer: text,
+        truncated,
+        ..Reading::default()
+    }
+}
+
+fn cut_warning() -> Event {
+    Event::Warning {
+        message: "the answer is longer than is kept; the rest is dropped".to_owned(),
+    }
+}

@@ -1,0 +1,49 @@
+//! Which frames a rule means, and what it takes of them.
+
+use serde_json::Value;
+
+use crate::definition::Rule;
+
+/// The elements of a frame that a rule means: the frame itself, or elements of a list in it.
+pub(super) fn meant<'v>(rule: &'v Rule, frame: &'v Value) -> impl Iterator<Item = &'v Value> {
+    let list = fits(&rule.when, frame).then_some(()).and_then(|()| {
+        Some(match &rule.each {
+            None => std::slice::from_ref(frame),
+            Some(pointer) => frame.pointer(pointer)?.as_array()?.as_slice(),
+        })
+    });
+    list.unwrap_or_default()
+        .iter()
+        .filter(|element| fits(&rule.item, element))
+}
+
+/// The first element that a rule means.
+pub(super) fn first<'v>(rule: &'v Rule, frame: &'v Value) -> Option<&'v Value> {
+    meant(rule, frame).next()
+}
+
+/// What a rule takes, as text, of each element it means.
+pub(super) fn texts(rules: &[Rule], frame: &Value) -> Vec<String> {
+    rules
+        .iter()
+        .flat_map(|rule| meant(rule, frame).filter_map(|it| text(it, rule.value.as_deref())))
+        .collect()
+}
+
+/// Text at a pointer: a string as it is, anything else as JSON; nothing for null.
+pub(super) fn text(element: &Value, pointer: Option<&str>) -> Option<String> {
+    match element.pointer(pointer?)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+fn fits(conditions: &[(String, Value)], value: &Value) -> bool {
+    conditions.iter().all(|(pointer, wanted)| {
+        value.pointer(pointer).is_some_and(|found| match wanted {
+            Value::Array(any) => any.contains(found),
+            one => one == found,
+        })
+    })
+}
