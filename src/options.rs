@@ -49,6 +49,7 @@ pub fn limits(settings: &Settings) -> Limits {
         connections: limits.connections as usize,
         in_flight_per_connection: limits.in_flight_per_connection as usize,
         in_flight_total: limits.in_flight_total as usize,
+        unread_ms_max: millis(limits.unread_max),
         prompt_bytes: bytes(limits.prompt_bytes),
         max_tasks_per_lease: limits.max_tasks_per_lease,
         lease_ms_min: millis(lease.min),

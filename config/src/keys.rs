@@ -121,6 +121,7 @@ pub(crate) const SECTIONS: &[Section] = &[
                 Is("65536"),
                 Live,
             ),
+            key("unread_max", Kind::Time(SECOND, DAY), Is("\"30s\""), Live),
             key("prompt_bytes", Kind::Size(1, GIB), Is("\"8 MiB\""), Live),
             key(
                 "max_tasks_per_lease",

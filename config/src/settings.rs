@@ -135,6 +135,9 @@ pub struct Limits {
     pub in_flight_per_connection: u32,
     /// Unanswered requests of all connections together; beyond it the hub answers `busy`.
     pub in_flight_total: u32,
+    /// How long a client may take no byte of its answers before its connection is ended.
+    #[serde(with = "humantime_serde")]
+    pub unread_max: Duration,
     /// Longest prompt, in bytes.
     pub prompt_bytes: u64,
     /// Most tasks that one lease request may take.

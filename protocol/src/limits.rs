@@ -16,6 +16,8 @@ pub struct Limits {
     pub in_flight_per_connection: usize,
     /// Most unanswered requests of the hub.
     pub in_flight_total: usize,
+    /// How long a connection may take no byte of its answers before it is ended, in milliseconds.
+    pub unread_ms_max: u64,
     /// Longest prompt, system prompt or metadata, each, in bytes.
     pub prompt_bytes: usize,
     /// Most tasks that one `lease` hands out.
@@ -42,6 +44,7 @@ impl Default for Limits {
             connections: 12_000,
             in_flight_per_connection: 1024,
             in_flight_total: 65_536,
+            unread_ms_max: 30_000,
             prompt_bytes: 8 << 20,
             max_tasks_per_lease: 1000,
             lease_ms_min: 1000,

@@ -47,6 +47,7 @@ struct Inner {
     next_reader: AtomicUsize,
     connections: AtomicUsize,
     in_flight: AtomicUsize,
+    unread: AtomicU64,
     stop: watch::Sender<bool>,
     tree: SharedTree,
     pools: OnceLock<Arc<dyn Pools>>,
@@ -75,6 +76,7 @@ impl Hub {
             next_reader: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
+            unread: AtomicU64::new(0),
             stop: watch::Sender::new(false),
             tree,
             pools: OnceLock::new(),
@@ -229,6 +231,16 @@ impl Hub {
     /// Whether a backup is being made.
     pub(crate) fn backing_up(&self) -> &AtomicBool {
         &self.0.backing_up
+    }
+
+    /// Counts a connection that is ended as its client does not read.
+    pub(crate) fn count_unread(&self) {
+        self.0.unread.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many were.
+    pub(crate) fn unread(&self) -> u64 {
+        self.0.unread.load(Ordering::Relaxed)
     }
 
     /// Requests under way, over all connections.

@@ -1,7 +1,7 @@
 //! What follows any step of a connection: answers leave, requests start, reading goes on, or it ends.
 
 use super::Connection;
-use super::io::{Writing, close, write_now, write_rest};
+use super::io::{Writing, Written, close, write_now, write_rest};
 use actix::prelude::*;
 use std::time::Duration;
 
@@ -50,7 +50,9 @@ impl Connection {
     }
 
     pub(super) fn may_read(&self) -> bool {
-        self.has_room() && self.slots.in_order() < self.limits.in_flight_per_connection
+        !self.deaf
+            && self.has_room()
+            && self.slots.in_order() < self.limits.in_flight_per_connection
     }
 
     pub(super) fn write(&mut self, ctx: &mut Context<Self>) {
@@ -76,18 +78,50 @@ impl Connection {
                 let Some(io) = self.writing.take() else {
                     return;
                 };
-                let writing = write_rest(io, rest)
-                    .into_actor(self)
-                    .map(|written, act, ctx| {
-                        match written {
-                            Ok(io) => act.writing = Some(io),
-                            Err(error) => act.give_up(&error, ctx),
-                        }
-                        act.go_on(ctx);
-                    });
-                ctx.spawn(writing);
+                self.write_on(io, rest, ctx);
             }
             Err(error) => self.give_up(&error, ctx),
+        }
+    }
+
+    /// Writes the rest when the socket takes it.
+    fn write_on(&mut self, io: Writing, rest: Vec<u8>, ctx: &mut Context<Self>) {
+        let patience = Duration::from_millis(self.hub.limits().unread_ms_max);
+        let writing = write_rest(io, rest, patience)
+            .into_actor(self)
+            .map(|written, act, ctx| {
+                match written {
+                    Ok(Written::All(io)) => act.writing = Some(io),
+                    // A watcher that asks for nothing else holds nothing that others need.
+                    Ok(Written::Stuck(io, rest)) if act.only_watches() => {
+                        return act.write_on(io, rest, ctx);
+                    }
+                    Ok(Written::Stuck(..)) => act.end_unread(ctx),
+                    Err(error) => act.give_up(&error, ctx),
+                }
+                act.go_on(ctx);
+            });
+        ctx.spawn(writing);
+    }
+
+    fn only_watches(&self) -> bool {
+        self.waits.watches() && self.slots.open_requests() == 0
+    }
+
+    /// The client asks and does not read: its place is given to others. What has not begun is not begun any more.
+    fn end_unread(&mut self, ctx: &mut Context<Self>) {
+        tracing::info!(
+            connection = self.id.0,
+            peer = self.peer,
+            unanswered = self.slots.open_requests(),
+            "a client does not read its answers; its connection is ended"
+        );
+        self.hub.count_unread();
+        self.deaf = true;
+        self.gate.close();
+        self.give_up(&std::io::ErrorKind::TimedOut.into(), ctx);
+        for (tag, _) in self.order.abandon() {
+            self.forget_slot(tag);
         }
     }
 

@@ -14,8 +14,10 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, WriteHalf};
 use tokio::net::{tcp, unix};
+use tokio::time::timeout;
 
 /// Bytes read at once. One buffer a thread, so that ten thousand idle connections hold none.
 const READ_BYTES: usize = 64 << 10;
@@ -184,21 +186,71 @@ pub fn write_now(io: &mut Writing, bytes: &[u8]) -> io::Result<usize> {
     Ok(taken)
 }
 
-/// Writes the rest as the socket takes it, and gives the writing half back.
-pub async fn write_rest(mut io: Writing, bytes: Vec<u8>) -> io::Result<Writing> {
+/// How a longer write ended.
+pub enum Written {
+    /// The socket has taken all.
+    All(Writing),
+    /// It took no byte for as long as it may; what is left.
+    Stuck(Writing, Vec<u8>),
+}
+
+/// Writes the rest as the socket takes it, and gives the writing half back: at the end, or when the socket takes no byte
+/// for `patience`.
+pub async fn write_rest(
+    mut io: Writing,
+    mut bytes: Vec<u8>,
+    patience: Duration,
+) -> io::Result<Written> {
     let mut taken = 0;
     while taken < bytes.len() {
-        let n = poll_fn(|cx| io.half().poll_write(cx, &bytes[taken..])).await?;
-        if n == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
+        let write = poll_fn(|cx| io.half().poll_write(cx, &bytes[taken..]));
+        match timeout(patience, write).await {
+            Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => taken += n?,
+            Err(_) => {
+                let rest = bytes.split_off(taken);
+                return Ok(Written::Stuck(io, rest));
+            }
         }
-        taken += n;
     }
-    Ok(io)
+    Ok(Written::All(io))
 }
 
 /// Tells the client that no more comes.
 pub fn close(mut io: Writing) {
     let mut cx = TaskContext::from_waker(Waker::noop());
     let _ = io.half().poll_shutdown(&mut cx);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, duplex, split};
+    use tokio::time::sleep;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn who_reads_slowly_gets_all_and_who_does_not_read_is_stuck() {
+        kirosu_supervision::testkit::run(async {
+            let (ours, mut theirs) = duplex(10);
+            let (_reading, half) = split(ours);
+            let write = write_rest(Writing::Local(half), vec![7; 35], PATIENCE);
+            let read = async {
+                let mut some = [0; 10];
+                for _ in 0..3 {
+                    sleep(PATIENCE - Duration::from_secs(1)).await;
+                    theirs.read_exact(&mut some).await.unwrap();
+                }
+            };
+            let (written, ()) = tokio::join!(write, read);
+            let Written::All(io) = written.unwrap() else {
+                panic!("a slow reader is no deaf one");
+            };
+            match write_rest(io, vec![8; 35], PATIENCE).await.unwrap() {
+                Written::Stuck(_, rest) => assert_eq!(rest.len(), 30, "five had room"),
+                Written::All(_) => panic!("nobody has read it"),
+            }
+        });
+    }
 }

@@ -100,6 +100,8 @@ pub struct Connection {
     unopened: Option<Peer>,
     writing: Option<Writing>,
     broken: bool,
+    /// Whether the client was given up because it does not read: nothing more is read from it either.
+    deaf: bool,
     splitter: Rc<RefCell<LineSplitter>>,
     gate: Rc<Gate>,
     out: Vec<u8>,
@@ -139,6 +141,7 @@ impl Connection {
             unopened: peer,
             writing: None,
             broken: false,
+            deaf: false,
             splitter: Rc::new(RefCell::new(LineSplitter::new(limits.line_bytes))),
             gate: Rc::new(Gate::default()),
             out: Vec::new(),

@@ -66,6 +66,13 @@ impl<T> Order<T> {
         self.backlog.pop_front().map(|(_, request)| request)
     }
 
+    /// Gives up what waits; what is under way goes on.
+    pub fn abandon(&mut self) -> impl Iterator<Item = T> + use<T> {
+        std::mem::take(&mut self.backlog)
+            .into_iter()
+            .map(|(_, request)| request)
+    }
+
     /// Whether [`Order::next`] has something to give.
     pub fn is_ready(&self) -> bool {
         self.backlog

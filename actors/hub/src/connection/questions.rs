@@ -131,6 +131,7 @@ impl Connection {
                 restarts: act.hub.tree().map(Tree::restarts).unwrap_or_default(),
                 sessions: (agents.len(), agents.iter().filter(|a| a.connected).count()),
                 connections: act.hub.connections(),
+                unread: act.hub.unread(),
                 in_flight: act.hub.in_flight().load(Ordering::Relaxed),
                 draining: act.hub.is_draining(),
                 now_ms: i64::try_from(act.child.clock().now_ms()).unwrap_or(i64::MAX),

@@ -292,6 +292,13 @@ impl Connection {
         });
     }
 
+    /// Gives up a request that has not begun, without an answer.
+    pub(super) fn forget_slot(&mut self, tag: Tag) {
+        if self.slots.answer(tag, &mut self.out, |_, _| {}).is_some() {
+            self.settle_count(1);
+        }
+    }
+
     fn close_slot(&mut self, tag: Tag, write: impl FnOnce(&Asked, &mut Vec<u8>)) {
         let parked = self.slots.is_parked(tag);
         if let Some(asked) = self.slots.answer(tag, &mut self.out, write) {

@@ -45,6 +45,11 @@ struct Wait {
 }
 
 impl Waits {
+    /// Whether the client watches.
+    pub(super) fn watches(&self) -> bool {
+        !self.watches.is_empty()
+    }
+
     /// Tells the bus that nobody listens here any more.
     pub(super) fn leave(&mut self, connection: ConnectionId, bus: &Addr<Bus>) {
         for tag in self

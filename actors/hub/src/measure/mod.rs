@@ -42,6 +42,8 @@ pub(crate) struct Facts {
     /// Sessions that are known, and those of them with a connection.
     pub sessions: (usize, usize),
     pub connections: usize,
+    /// Connections that were ended as their clients did not read.
+    pub unread: u64,
     pub in_flight: usize,
     pub draining: bool,
     /// Unix milliseconds.
@@ -224,6 +226,12 @@ fn hub(families: &mut Families, facts: &Facts) {
     for (name, help, value) in gauges {
         families.gauge(name, help).add(&[], value);
     }
+    families
+        .counter(
+            "kirosu_connections_unread_total",
+            "Connections that were ended as their clients did not read their answers.",
+        )
+        .add(&[], facts.unread as f64);
 }
 
 fn actors(families: &mut Families, places: &[Restarts]) {
