@@ -24,7 +24,6 @@ pub(super) async fn readyz(desk: web::Data<Desk>) -> Result<HttpResponse, Refusa
 
 /// A handler that panics, for tests of what that does.
 #[cfg(feature = "fault-injection")]
-#[allow(clippy::panic)]
 pub(super) async fn panic() -> HttpResponse {
     panic!("asked for by GET /_panic")
 }

@@ -100,7 +100,6 @@ fn unix_ms(at: SystemTime) -> Option<i64> {
     i64::try_from(since.as_millis()).ok()
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn usage(used: &Used) -> Usage {
     Usage {
         input_tokens: used.input,

@@ -214,7 +214,6 @@ impl StreamHandler<Signal> for Session {
 impl Handler<Crash> for Session {
     type Result = ();
 
-    #[allow(clippy::panic)]
     fn handle(&mut self, _: Crash, _: &mut Context<Self>) {
         panic!("crashed on purpose");
     }
