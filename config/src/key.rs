@@ -1,6 +1,7 @@
 //! The hub's key: which of `key` and `key_file` counts, and whether others can read it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -45,15 +46,21 @@ pub(crate) fn settle(
             warn_if_open(path, warnings);
             origins.0.insert("hub.key".to_owned(), file_origin);
         }
-        Err(message) if purpose == Purpose::Client => warnings.push(message),
+        // A client may well find a file that is the hub's alone, but not one that was named with the command.
+        Err(message) if purpose == Purpose::Client && !matches!(file_origin, Origin::Flag(_)) => {
+            warnings.push(message);
+        }
         Err(message) => faults.push(Fault::new("hub.key_file", Some(&file_origin), message)),
     }
 }
 
 fn read(path: &Path) -> Result<Secret, String> {
     let shown = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("cannot read the key from {shown}: {error}"))?;
+    let mut text = String::new();
+    // Not the whole of what may have no end; a little more than the longest, so that too much is seen.
+    let read =
+        File::open(path).and_then(|file| file.take(2 * LONGEST as u64).read_to_string(&mut text));
+    read.map_err(|error| format!("cannot read the key from {shown}: {error}"))?;
     match text.trim() {
         "" => Err(format!(
             "cannot take the key from {shown}: the file is empty"

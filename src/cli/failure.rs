@@ -1,8 +1,10 @@
 //! How a verb can fail, in words and as an exit code.
 
+use super::show::foreign::Foreign;
 use crate::boot::BootError;
 use crate::demo::DemoError;
 use kirosu_config::Faults;
+use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::CallError;
 use serde_json::{Value, json};
 use std::io;
@@ -83,6 +85,12 @@ impl Failure {
 
     fn message(&self) -> String {
         match self {
+            // The hub's words are for those who write requests.
+            Failure::Call(CallError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
+                "Invalid KIRO_SWARM_KEY: the hub has another key; set the variable or --key-file, \
+                 and see with `kirosu config show` where yours comes from"
+                    .into()
+            }
             Failure::Call(error) => error.to_string(),
             Failure::Settings(faults) => settings_message(faults),
             Failure::Usage(text) | Failure::Local(text) | Failure::NotYet(text) => text.clone(),
@@ -129,7 +137,8 @@ impl Failure {
         }
         let text = match json {
             true => self.to_json().to_string(),
-            false => format!("kirosu: {}", self.message()),
+            // It may repeat what others wrote.
+            false => format!("kirosu: {}", Foreign::whole(&self.message())),
         };
         // Nothing is left to tell it to when standard error is closed too.
         let _ = io::Write::write_all(&mut io::stderr().lock(), format!("{text}\n").as_bytes());

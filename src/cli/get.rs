@@ -56,7 +56,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 
 fn result_alone(task: &Task, screen: &Screen) -> Result<(), Failure> {
     match &task.result {
-        Some(result) => screen.print(result),
+        Some(result) => screen.foreign(result),
         None => Err(Failure::Local(format!(
             "task {} has no result: it is {}",
             task.task_id, task.status
@@ -111,7 +111,7 @@ pub(crate) fn facts(answer: &GetAnswer, screen: &Screen, now: f64) -> Sheet {
     let mut sheet = Sheet::default();
     sheet
         .fact("task", task.task_id.to_string())
-        .fact("status", status)
+        .painted("status", status)
         .fact("type", &task.task_type)
         .fact("queue", &task.queue)
         .maybe(
@@ -229,5 +229,5 @@ fn body(name: &str, text: Option<&str>, screen: &Screen) -> Result<(), Failure> 
         return Ok(());
     };
     heading(name, screen)?;
-    screen.print(text)
+    screen.foreign(text)
 }

@@ -4,6 +4,7 @@ use super::connect::{Context, Hub};
 use super::events::{Events, Heard};
 use super::failure::{Failure, NOT_ALL_DONE};
 use super::show::Screen;
+use super::show::foreign::Foreign;
 use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetAsk};
 use kirosu_protocol::verbs::watch::WatchAsk;
 use kirosu_protocol::{EventKind, Fence, Status, TaskId};
@@ -42,6 +43,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         screen: context.screen,
         at: Position::default(),
         at_line_start: true,
+        foreign: Foreign::default(),
     };
     match args.follow {
         true => follow(&mut reader, &hub).await,
@@ -144,6 +146,7 @@ struct Reader {
     screen: Screen,
     at: Position,
     at_line_start: bool,
+    foreign: Foreign,
 }
 
 impl Reader {
@@ -205,6 +208,8 @@ impl Reader {
             fence,
             ..Position::default()
         };
+        // A sequence that the attempt before left open ends with it.
+        self.foreign = Foreign::default();
         Ok(())
     }
 
@@ -217,7 +222,10 @@ impl Reader {
             let line = json!({ "task_id": self.task_id, "fence": self.at.fence, "text": text });
             return self.screen.json(&line);
         }
-        self.screen.raw(text)
+        match self.screen.width {
+            Some(_) => self.screen.raw(&self.foreign.piece(text)),
+            None => self.screen.raw(text),
+        }
     }
 
     /// Ends the last line on a terminal, so that the prompt does not stick to it.

@@ -2,6 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::show::text::one_line;
 use kirosu_protocol::verbs::pause::{ALL, PauseAnswer, PauseAsk};
 
 const EXAMPLES: &str = "\
@@ -51,6 +52,9 @@ pub fn paused(queues: &[String]) -> String {
 pub fn names(queues: &[String]) -> String {
     match queues {
         [all, ..] if all == ALL => "all queues".to_owned(),
-        queues => queues.join(", "),
+        queues => {
+            let names: Vec<String> = queues.iter().map(|queue| one_line(queue)).collect();
+            names.join(", ")
+        }
     }
 }

@@ -63,6 +63,7 @@ fn line(event: &Event, screen: &Screen) -> String {
         None => &stamp,
     };
     let (subject, paint, told) = told(&event.what);
+    let subject = text::one_line(&subject);
     let room = screen.width.unwrap_or(usize::MAX);
     let told = text::fit(
         &text::one_line(&told),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::Case;
 use crate::pool::ProviderKind;
 use crate::settings::Durability;
-use crate::{LoadOptions, Origin, Purpose, Secret, Settings};
+use crate::{Flag, LoadOptions, Origin, Purpose, Secret, Settings};
 
 #[test]
 fn each_layer_overrides_the_one_before_and_is_named_as_origin() {
@@ -148,6 +148,17 @@ fn of_key_and_key_file_the_stronger_layer_counts() {
         format!("{:?} {}", Secret::new("x"), Secret::new("x")),
         "*** ***"
     );
+}
+
+#[test]
+fn a_key_file_named_with_the_command_is_read_or_refused() {
+    for file in ["/nonexistent/key", "/dev/zero"] {
+        let mut case = Case::new("");
+        case.options.purpose = Purpose::Client;
+        case.options.flags.push(Flag::set("hub.key_file", file));
+        let faults = case.faults();
+        assert!(faults[0].starts_with("hub.key_file (flag"), "{faults:?}");
+    }
 }
 
 #[test]

@@ -15,6 +15,9 @@ use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Most bytes that are read of a file or of standard input, which may have no end.
+const MOST: u64 = 1 << 30;
+
 const EXAMPLES: &str = "\
 Examples:
   kirosu enqueue \"Summarise README.md\"
@@ -89,11 +92,19 @@ impl Args {
             }
             _ => read(Path::new("-")).await?,
         };
+
         // The line end that files and pipes end with is not meant.
         let end = text
             .strip_suffix('\n')
             .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
-        Ok(end.to_owned())
+        match end {
+            // Nothing was piped, or its writer failed; who means it writes "".
+            "" => Err(Failure::Usage(
+                "there is no prompt: the file or standard input that should hold it is empty"
+                    .into(),
+            )),
+            prompt => Ok(prompt.to_owned()),
+        }
     }
 }
 
@@ -104,16 +115,9 @@ async fn read(path: &Path) -> Result<String, Failure> {
         false => path.display().to_string(),
     };
     let path = path.to_owned();
-    let bytes = tokio::task::spawn_blocking(move || {
-        let mut bytes = Vec::new();
-        match path == Path::new("-") {
-            true => std::io::stdin()
-                .lock()
-                .read_to_end(&mut bytes)
-                .map(|_| ())?,
-            false => bytes = std::fs::read(path)?,
-        }
-        std::io::Result::Ok(bytes)
+    let bytes = tokio::task::spawn_blocking(move || match path == Path::new("-") {
+        true => bounded(std::io::stdin().lock()),
+        false => bounded(std::fs::File::open(path)?),
     });
     let bytes = match bytes.await {
         Ok(Ok(bytes)) => bytes,
@@ -126,6 +130,18 @@ async fn read(path: &Path) -> Result<String, Failure> {
             "cannot use {named}: it is not UTF-8 text (byte {at})"
         ))
     })
+}
+
+/// Everything there is, up to [`MOST`].
+fn bounded(source: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MOST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > MOST {
+        true => Err(std::io::Error::other(format!(
+            "it has more than {MOST} bytes; enqueue it in several parts"
+        ))),
+        false => Ok(bytes),
+    }
 }
 
 fn told(task_id: TaskId, context: &Context) -> Result<u8, Failure> {
@@ -163,7 +179,7 @@ async fn finish(
             "task {task_id} is still {state}; `kirosu wait {task_id}` waits on"
         ))?;
     } else if task.status == kirosu_protocol::Status::Done {
-        screen.print(task.result.as_deref().unwrap_or_default())?;
+        screen.foreign(task.result.as_deref().unwrap_or_default())?;
     } else {
         let why = task
             .error

@@ -1,5 +1,6 @@
 //! How things are shown: on a terminal for people, in a pipe for programs.
 
+pub mod foreign;
 mod layout;
 pub mod paint;
 pub mod sheet;
@@ -11,6 +12,7 @@ pub mod time;
 
 use super::failure::Failure;
 use super::globals::Globals;
+use foreign::Foreign;
 use paint::Paint;
 use serde::Serialize;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -57,6 +59,14 @@ impl Screen {
         self.raw(&format!("{text}{end}"))
     }
 
+    /// Prints a text that others wrote: on a terminal without what could steer it, in a pipe as it is.
+    pub fn foreign(&self, text: &str) -> Result<(), Failure> {
+        match self.width {
+            Some(_) => self.print(&Foreign::whole(text)),
+            None => self.print(text),
+        }
+    }
+
     /// Prints a text as it is.
     pub fn raw(&self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
@@ -76,11 +86,11 @@ impl Screen {
     /// Tells something by the way, on standard error; not with `--quiet` or `--json`.
     pub fn note(&self, text: &str) -> Result<(), Failure> {
         if !self.quiet && !self.json {
+            let text = Foreign::whole(text);
             // What moves on that line comes again by itself.
-            let text = if self.lively {
-                format!("\r\x1b[K{text}")
-            } else {
-                text.to_owned()
+            let text = match self.lively {
+                true => format!("\r\x1b[K{text}"),
+                false => text,
             };
             // A closed standard error is no reason to end.
             let _ = io::stderr()

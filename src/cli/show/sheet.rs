@@ -1,6 +1,6 @@
 //! A sheet: one thing's facts, a line each, names aligned.
 
-use super::text::width;
+use super::text::{one_line, width};
 use super::{Failure, Paint, Screen};
 
 /// Facts of one thing, in order.
@@ -8,14 +8,19 @@ use super::{Failure, Paint, Screen};
 pub struct Sheet(Vec<(&'static str, String)>);
 
 impl Sheet {
-    /// Adds a fact.
-    pub fn fact(&mut self, name: &'static str, value: impl Into<String>) -> &mut Sheet {
-        self.0.push((name, value.into()));
+    /// Adds a fact, in one harmless line: others may have written it.
+    pub fn fact(&mut self, name: &'static str, value: impl AsRef<str>) -> &mut Sheet {
+        self.painted(name, one_line(value.as_ref()))
+    }
+
+    /// Adds a fact of our own words, painted or not.
+    pub fn painted(&mut self, name: &'static str, value: String) -> &mut Sheet {
+        self.0.push((name, value));
         self
     }
 
     /// Adds a fact that may be missing.
-    pub fn maybe(&mut self, name: &'static str, value: Option<impl Into<String>>) -> &mut Sheet {
+    pub fn maybe(&mut self, name: &'static str, value: Option<impl AsRef<str>>) -> &mut Sheet {
         if let Some(value) = value {
             self.fact(name, value);
         }

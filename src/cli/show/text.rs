@@ -1,5 +1,7 @@
 //! Text in columns: its width on a terminal, cut to fit, made harmless.
 
+use crate::console::clean::harmless;
+
 /// Columns a character takes on a terminal: none for marks that join the character before, two for wide ones.
 fn columns(c: char) -> usize {
     match u32::from(c) {
@@ -43,8 +45,9 @@ pub fn fit(text: &str, max: usize) -> String {
     if max == 0 { kept } else { kept + "…" }
 }
 
-/// The text in one line, for a table: line ends and other control characters become single blanks, so that no text of a
-/// task can move the cursor or colour the terminal.
+/// The text in one line, for a table: line ends and other control characters become single blanks, and what turns the
+/// direction of writing or cannot be seen is left out, so that no text of a task can move the cursor, colour the terminal
+/// or pass for another text.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(256));
     for c in text.trim().chars() {
@@ -53,7 +56,7 @@ pub fn one_line(text: &str) -> String {
                 line.push(' ');
             }
         } else {
-            line.push(c);
+            line.extend(harmless(c));
         }
     }
     line
@@ -99,6 +102,7 @@ mod tests {
     #[test]
     fn a_tables_cell_is_one_harmless_line() {
         assert_eq!(one_line(" a\n\n  b\tc\x1b[31m "), "a b c [31m");
+        assert_eq!(one_line("a\u{202e}b\u{2028}c\u{200b}d"), "abcd");
     }
 
     #[test]

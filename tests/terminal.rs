@@ -1,0 +1,88 @@
+//! The command line on a terminal: nothing that a task, a worker or a result says can steer it.
+
+mod common;
+
+use common::{Hub, PATIENCE};
+use serde_json::json;
+use std::process::{Command, Stdio};
+
+/// A window title, a cleared screen, a colour, an 8-bit sequence, a written-over line, a turned direction, a tag.
+const EVIL: &str =
+    "\x1b]0;title\x07\x1b[2J\x1b[31mred\u{9b}31m\rover\x08\u{202e}txt\u{2028}\u{e0041}";
+
+/// What a verb prints on a terminal (`script`, part of every Linux), line ends as the terminal makes them.
+fn on_terminal(hub: &Hub, verb: &str) -> String {
+    let line = format!(
+        "stty cols 200; exec timeout {} {} --port {} {verb}",
+        PATIENCE.as_secs(),
+        env!("CARGO_BIN_EXE_kirosu"),
+        hub.port
+    );
+    let told = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", hub.setup.directory.path())
+        .env("SHELL", "/bin/sh")
+        .env("NO_COLOR", "1")
+        .env("TERM", "dumb")
+        .current_dir(hub.setup.directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("`script` runs: it is in the package bsdutils");
+    String::from_utf8(told.stdout).expect("UTF-8")
+}
+
+/// What would steer the terminal.
+fn steers(text: &str) -> Vec<char> {
+    let text = text.replace("\r\n", "\n");
+    let steers = |c: &char| match c {
+        '\n' | '\t' => false,
+        '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{e0041}' => true,
+        c => c.is_control(),
+    };
+    text.chars().filter(steers).collect()
+}
+
+#[test]
+fn what_tasks_and_workers_say_cannot_steer_the_terminal() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let id = client.enqueue_with(json!({"prompt": EVIL, "system_prompt": EVIL, "type": EVIL,
+        "queue": EVIL, "model": EVIL, "metadata": {EVIL: EVIL}}));
+    let lease = client.lease(json!({"worker_id": EVIL, "queues": [EVIL]}));
+    let mut of_lease = json!({"task_id": id, "fence": lease["fence"]});
+    of_lease["text"] = json!(EVIL);
+    client.call("output", of_lease.clone());
+    of_lease["status"] = json!("failed");
+    of_lease["error"] = json!(EVIL);
+    of_lease["result"] = json!(EVIL);
+    client.call("ack", of_lease);
+    let done = client.enqueue_with(json!({"prompt": "x", "type": "human"}));
+    client.call(
+        "approve",
+        json!({"task_id": done, "by": EVIL, "comment": EVIL}),
+    );
+    client.call("pause", json!({"queue": EVIL}));
+    for verb in [
+        "list".to_owned(),
+        "status".to_owned(),
+        "stats".to_owned(),
+        "resume other".to_owned(),
+        format!("get {id} --output"),
+        format!("get {id} --result"),
+        format!("get {done}"),
+        format!("logs {id}"),
+        format!("logs -f {id}"),
+        format!("wait {id}"),
+        "dashboard --plain".to_owned(),
+        format!("dashboard --plain --task {id}"),
+        "--host \"$(printf '\\033[2J')\" stats".to_owned(),
+    ] {
+        let told = on_terminal(&hub, &verb);
+        assert!(!told.trim().is_empty(), "{verb} says something");
+        assert_eq!(steers(&told), Vec::<char>::new(), "{verb}: {told:?}");
+    }
+    let shown = on_terminal(&hub, &format!("logs {id}"));
+    assert_eq!(shown, "red\r\novertxt\r\n\r\n", "the words stay");
+}
