@@ -3,7 +3,7 @@
 use crate::boot::{BootError, Rooms};
 use kirosu_config::pool::ProviderKind;
 use kirosu_config::settings::{Backoff, Durability};
-use kirosu_config::{self as config, Pool, Settings};
+use kirosu_config::{self as config, Fault, Loaded, Pool, Settings};
 use kirosu_gateway::{GatewayOptions, HttpOptions, MetricsOptions};
 use kirosu_hub::{HubOptions, Rules};
 use kirosu_protocol::client::Endpoint;
@@ -12,6 +12,7 @@ use kirosu_providers::{Containment, ProviderOptions, Timeouts};
 use kirosu_store::StoreOptions;
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 use kirosu_swarm::{PoolOptions, SwarmOptions, Workspace};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -241,12 +242,54 @@ fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions 
             ProviderKind::Python => "python".into(),
             ProviderKind::Echo => "echo".into(),
         },
+        preset: provider.preset.clone(),
+        overrides: overrides(provider),
         argv: provider.command.clone(),
         interpreter: Some(provider.interpreter.clone().into()),
         delay: provider.delay.unwrap_or_default(),
         env: pairs(&provider.env),
         ..ProviderOptions::default()
     }
+}
+
+/// What the settings say of a definition, as its table.
+fn overrides(provider: &config::Provider) -> Map<String, Value> {
+    let list = |list: &Option<Vec<String>>| list.clone().map(Value::from);
+    let keys = [
+        ("model_args", list(&provider.model_args)),
+        ("system_args", list(&provider.system_args)),
+        ("extra_args", list(&provider.extra_args)),
+        ("trust", provider.trust.clone()),
+        ("output", provider.output.clone()),
+        ("env_pass", list(&provider.env_pass)),
+        ("version", list(&provider.version)),
+        ("install", provider.install.clone().map(Value::from)),
+    ];
+    let written = keys
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    written.collect()
+}
+
+/// What is wrong with the definitions of providers: `config` knows their keys, only the providers' room what is in them.
+pub fn definition_faults(loaded: &Loaded) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let commands = loaded.settings.providers.iter();
+    for (name, provider) in commands.filter(|(_, it)| it.kind == ProviderKind::Command) {
+        let wrong = provider_options(name, provider).definition().err();
+        for fault in wrong.into_iter().flatten() {
+            let (key, message) = fault.split_once(": ").unwrap_or(("command", &fault));
+            // What lies below a key of the settings came from where that key was written.
+            let top = key.split(['.', '[']).next().unwrap_or(key);
+            let origin = loaded.origins.get(&format!("providers.{name}.{top}"));
+            faults.push(Fault {
+                key: format!("providers.{name}.{key}"),
+                origin: origin.cloned(),
+                message: message.to_owned(),
+            });
+        }
+    }
+    faults
 }
 
 fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {

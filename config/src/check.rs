@@ -46,6 +46,7 @@ pub(crate) fn check(key: &Key, raw: &Raw, home: Option<&str>) -> Result<ValueKin
             .text()
             .filter(|text| !text.contains('\0'))
             .map(ValueKind::from),
+        Kind::Tree => tree(raw).map(ValueKind::from),
     };
     read.ok_or_else(|| match key.kind {
         Kind::Secret => format!("cannot take this value: {} is allowed", allowed(key.kind)),
@@ -76,6 +77,7 @@ pub(crate) fn allowed(kind: Kind) -> String {
         Kind::Choice(words) => format!("one of {}", words.join(", ")),
         Kind::List => "a list of texts".to_owned(),
         Kind::Map => "a table of names and texts".to_owned(),
+        Kind::Tree => "a table".to_owned(),
     }
 }
 
@@ -140,6 +142,22 @@ fn time(raw: &Raw) -> Option<Duration> {
         _ => whole(raw)?,
     };
     Some(Duration::from_secs(seconds))
+}
+
+/// A table as the text of its JSON: the one form in which it comes through all layers unchanged. Of a variable or a flag
+/// it is TOML.
+fn tree(raw: &Raw) -> Option<String> {
+    match raw {
+        Raw::Table(table) => Some(table.to_string()),
+        Raw::Loose(loose) => {
+            let value = toml::de::DeValue::parse(loose.trim()).ok()?;
+            match Raw::from_toml(value.get_ref()) {
+                Raw::Table(table) => Some(table.to_string()),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// A list of a variable or a flag is TOML when it starts with a bracket, else words between commas.

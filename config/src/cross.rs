@@ -12,6 +12,20 @@ use crate::settings::{Backoff, Settings};
 /// Longest path of a Unix socket in bytes, its closing zero not counted (unix(7)).
 const SOCKET_PATH: usize = 107;
 
+/// Keys that say how a command is called.
+const DEFINITION: &[&str] = &[
+    "preset",
+    "command",
+    "model_args",
+    "system_args",
+    "extra_args",
+    "trust",
+    "output",
+    "env_pass",
+    "version",
+    "install",
+];
+
 /// Adds a fault for everything that does not fit together. What follows from an earlier fault is left out.
 pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fault>) {
     let mut checker = Checker {
@@ -54,7 +68,9 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
             let key = format!("pool.{}.trust_all_tools", pool.name);
             let place = origins.get(&key).map(|origin| format!(" ({origin})"));
             let place = place.unwrap_or_default();
-            format!("{key}{place} has no effect: hub.trust_all_tools is false")
+            format!(
+                "{key}{place} has no effect on python tasks: hub.trust_all_tools is false; agent programs of the pool do get their trust-all arguments"
+            )
         })
         .collect()
 }
@@ -169,16 +185,22 @@ impl Checker<'_> {
                 .is_some_and(|origin| *origin != Origin::Default)
         };
         match (provider.kind, provider.command.is_empty()) {
-            (ProviderKind::Command, true) => {
+            (ProviderKind::Command, true) if provider.preset.is_none() => {
                 self.refuse(
                     &key("command"),
-                    "has to be set for kind command: [\"program\", \"argument\"]",
+                    "has to be set for kind command without a preset: [\"program\", \"argument\"]",
                 );
             }
-            (ProviderKind::Python | ProviderKind::Echo, false) if written(&key("command")) => {
-                self.refuse(&key("command"), "is only for kind command");
-            }
             _ => {}
+        }
+        if provider.kind != ProviderKind::Command {
+            for name in DEFINITION.iter().filter(|name| written(&key(name))) {
+                // Written out, the default says nothing.
+                if *name == "command" && provider.command.is_empty() {
+                    continue;
+                }
+                self.refuse(&key(name), "is only for kind command");
+            }
         }
         if provider.delay.is_some() && provider.kind != ProviderKind::Echo {
             self.refuse(&key("delay"), "is only for kind echo");

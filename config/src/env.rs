@@ -28,8 +28,37 @@ pub(crate) fn historical(options: &LoadOptions, intake: &mut Intake<'_>) {
             continue;
         }
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-        intake.take(&path, &Raw::Loose(value), Origin::Env((*name).to_owned()));
+        let raw = match *name {
+            // Always was a piece of a command line.
+            "KIRO_CODEX_EXTRA_ARGS" => {
+                Raw::List(words(&value).into_iter().map(Raw::Text).collect())
+            }
+            _ => Raw::Loose(value),
+        };
+        intake.take(&path, &raw, Origin::Env((*name).to_owned()));
     }
+}
+
+/// Words of a command line: between blanks, quotes keep blanks, a backslash outside single quotes keeps what follows.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = line.chars();
+    while let Some(char) = chars.next() {
+        match (quote, char) {
+            (Some(open), _) if char == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(char);
+                word.get_or_insert_default();
+            }
+            (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
+            (None, blank) if blank.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(char),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// Variables `KIROSU_...`. Gives warnings about those that look like settings and are none.

@@ -224,7 +224,16 @@ pub(crate) const SECTIONS: &[Section] = &[
                 Required,
                 Live,
             ),
+            key("preset", Kind::Name, Unset, Live),
             key("command", Kind::List, Is("[]"), Live),
+            key("model_args", Kind::List, Unset, Live),
+            key("system_args", Kind::List, Unset, Live),
+            key("extra_args", Kind::List, Unset, Live),
+            key("trust", Kind::Tree, Unset, Live),
+            key("output", Kind::Tree, Unset, Live),
+            key("env_pass", Kind::List, Unset, Live),
+            key("version", Kind::List, Unset, Live),
+            key("install", Kind::Text, Unset, Live),
             key("interpreter", Kind::Text, Is("\"python3\""), Live),
             key("delay", Kind::Time(Duration::ZERO, HOUR), Unset, Live),
             key("model", Kind::Text, Unset, Live),
@@ -283,7 +292,8 @@ pub(crate) const SECTIONS: &[Section] = &[
 ];
 
 /// Providers that need not be written, as TOML; a `[providers.NAME]` in the file overrides them key by key.
-/// `kiro` and `codex` are the names that `KIRO_PROVIDER` has always taken, with the model `kiro` has always had.
+/// `kiro` and `codex` are the names that `KIRO_PROVIDER` has always taken, with the models they have always had. How
+/// these programs are called is the providers' room's business; a test holds its list and this one together.
 pub(crate) const BUILT_IN_PROVIDERS: &str = r#"
 [providers.echo]
 kind = "echo"
@@ -291,11 +301,39 @@ kind = "echo"
 kind = "python"
 [providers.kiro]
 kind = "command"
-command = ["kiro-cli", "chat", "--no-interactive"]
+preset = "kiro"
 model = "claude-haiku-4.5"
 [providers.codex]
 kind = "command"
-command = ["codex", "exec", "--skip-git-repo-check", "-"]
+preset = "codex"
+model = "gpt-5.1-codex-mini"
+[providers.claude]
+kind = "command"
+preset = "claude"
+[providers.gemini]
+kind = "command"
+preset = "gemini"
+[providers.opencode]
+kind = "command"
+preset = "opencode"
+[providers.goose]
+kind = "command"
+preset = "goose"
+[providers.qwen]
+kind = "command"
+preset = "qwen"
+[providers.copilot]
+kind = "command"
+preset = "copilot"
+[providers.cursor]
+kind = "command"
+preset = "cursor"
+[providers.amp]
+kind = "command"
+preset = "amp"
+[providers.aider]
+kind = "command"
+preset = "aider"
 "#;
 
 /// Variables that clients of earlier versions set, and the keys they mean. An empty one says nothing, except that an
@@ -306,4 +344,5 @@ pub(crate) const HISTORICAL: &[(&str, &str)] = &[
     ("KIRO_SWARM_KEY", "hub.key"),
     ("KIRO_PROVIDER", "agent.provider"),
     ("MITTELO_KIRO_MODEL", "providers.kiro.model"),
+    ("KIRO_CODEX_EXTRA_ARGS", "providers.codex.extra_args"),
 ];

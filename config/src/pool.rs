@@ -78,8 +78,28 @@ pub enum Workspace {
 pub struct Provider {
     /// Which adapter runs it.
     pub kind: ProviderKind,
-    /// Program and arguments; not empty for kind `command`, empty for the others.
+    /// For kind `command`: the built-in definition that the keys below change; those that say nothing are its.
+    pub preset: Option<String>,
+    /// Program and arguments; for kind `command` without a preset not empty, for the other kinds empty.
     pub command: Vec<String>,
+    /// Arguments that name the model.
+    pub model_args: Option<Vec<String>>,
+    /// Arguments that hand over the system prompt.
+    pub system_args: Option<Vec<String>>,
+    /// More arguments.
+    pub extra_args: Option<Vec<String>>,
+    /// Arguments and environment for each trust profile, as written; the providers' room reads it.
+    #[serde(default, deserialize_with = "tree")]
+    pub trust: Option<serde_json::Value>,
+    /// What the output means, as written; the providers' room reads it.
+    #[serde(default, deserialize_with = "tree")]
+    pub output: Option<serde_json::Value>,
+    /// Variables that the program sees beside the usual ones.
+    pub env_pass: Option<Vec<String>>,
+    /// Arguments that print the program's version.
+    pub version: Option<Vec<String>>,
+    /// How the program is got, for people.
+    pub install: Option<String>,
     /// Python interpreter; used by kind `python`.
     pub interpreter: String,
     /// Wait before an answer; used by kind `echo`.
@@ -90,6 +110,13 @@ pub struct Provider {
     /// Variables added to the environment of its runs.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+}
+
+/// A table came through the layers as the text of its JSON.
+fn tree<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<serde_json::Value>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| serde_json::from_str(&text).map_err(serde::de::Error::custom))
+        .transpose()
 }
 
 /// The adapter behind a provider.

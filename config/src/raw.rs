@@ -1,5 +1,6 @@
 //! A value as it was written, before anyone knows what it should be.
 
+use serde_json::Value;
 use toml::de::DeValue;
 
 /// A written value.
@@ -13,7 +14,7 @@ pub(crate) enum Raw {
     Int(i128),
     Float(f64),
     List(Vec<Raw>),
-    Table,
+    Table(Value),
     Date(String),
 }
 
@@ -35,7 +36,7 @@ impl Raw {
                     .map(|item| Self::from_toml(item.get_ref()))
                     .collect(),
             ),
-            DeValue::Table(_) => Self::Table,
+            DeValue::Table(_) => Self::Table(json(value)),
             DeValue::Datetime(date) => Self::Date(date.to_string()),
         }
     }
@@ -56,8 +57,29 @@ impl Raw {
             Self::Int(number) => number.to_string(),
             Self::Float(number) => number.to_string(),
             Self::List(_) => "a list".to_owned(),
-            Self::Table => "a table".to_owned(),
+            Self::Table(_) => "a table".to_owned(),
             Self::Date(date) => format!("the date {date}"),
         }
+    }
+}
+
+/// A TOML value as JSON. Dates become texts, and so do numbers that JSON does not have.
+fn json(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref())))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        plain => match Raw::from_toml(plain) {
+            Raw::Text(text) | Raw::Loose(text) | Raw::Date(text) => text.into(),
+            Raw::Bool(value) => value.into(),
+            Raw::Float(number) => number.into(),
+            Raw::Int(number) => {
+                i64::try_from(number).map_or_else(|_| number.to_string().into(), Value::from)
+            }
+            Raw::List(_) | Raw::Table(_) => Value::Null,
+        },
     }
 }

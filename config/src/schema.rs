@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     List,
     /// Environment variables: names to texts.
     Map,
+    /// A table of any form, taken as a whole; whoever uses it says what may be in it.
+    Tree,
 }
 
 /// What a key is when nobody sets it.

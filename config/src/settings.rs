@@ -33,7 +33,7 @@ pub struct Settings {
     /// Agent pools, in the order in which they were written; names are unique.
     #[serde(rename = "pool")]
     pub pools: Vec<Pool>,
-    /// Provider definitions by name, the built-in ones (`echo`, `python`, `kiro`, `codex`) included.
+    /// Provider definitions by name, the built-in ones (`echo`, `python`, `kiro`, `codex` and other agent programs) included.
     pub providers: BTreeMap<String, Provider>,
     /// The REST interface.
     pub gateway: Gateway,

@@ -26,7 +26,7 @@ pub struct Args {
     /// Name of these agents, where no pool is named [default: agent]
     #[arg(long, value_name = "NAME")]
     id: Option<String>,
-    /// What runs the tasks: kiro, codex, python, echo, or one of the settings
+    /// What runs the tasks: kiro, codex, claude, gemini, another agent program, python, echo, or one of the settings
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// The provider's model

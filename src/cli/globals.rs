@@ -1,6 +1,6 @@
 //! The flags that every verb takes: where the settings and the hub are, and how to print.
 
-use kirosu_config::{Flag, LoadOptions, Loaded, Purpose, Settings};
+use kirosu_config::{Faults, Flag, LoadOptions, Loaded, Purpose, Settings};
 use std::path::PathBuf;
 
 use super::failure::Failure;
@@ -50,6 +50,15 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The settings, with the definitions of providers looked at too.
+fn checked(loaded: Loaded) -> Result<Loaded, Failure> {
+    let faults = crate::options::definition_faults(&loaded);
+    match faults.is_empty() {
+        true => Ok(loaded),
+        false => Err(Faults(faults).into()),
+    }
+}
+
 impl Globals {
     /// Loads the settings to speak to a hub.
     pub fn for_client(&self) -> Result<Loaded, Failure> {
@@ -60,14 +69,14 @@ impl Globals {
     pub fn for_server(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Serve, log.into_iter().chain(more));
-        Ok(Settings::load(options)?)
+        checked(Settings::load(options)?)
     }
 
     /// Loads the settings to run agents for a hub elsewhere: as a client of it, but with a server's log.
     pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Client, log.into_iter().chain(more));
-        Ok(Settings::load(options)?)
+        checked(Settings::load(options)?)
     }
 
     /// What [`Settings::load`] is told: this process's environment and these flags.

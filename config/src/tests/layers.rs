@@ -38,7 +38,8 @@ fn a_new_name_wins_over_a_historical_one_and_empty_ones_say_nothing() {
         .env("KIROSU_HUB__PORT", "3")
         .env("KIRO_SWARM_HOST", "")
         .env("KIRO_PROVIDER", "codex")
-        .env("MITTELO_KIRO_MODEL", "claude-opus");
+        .env("MITTELO_KIRO_MODEL", "claude-opus")
+        .env("KIRO_CODEX_EXTRA_ARGS", r#"-c 'a="b c"' --x=\ y"#);
     let settings = case.settings();
     assert_eq!(
         (settings.hub.port, settings.hub.host.as_str()),
@@ -49,6 +50,10 @@ fn a_new_name_wins_over_a_historical_one_and_empty_ones_say_nothing() {
         settings.providers["kiro"].model.as_deref(),
         Some("claude-opus")
     );
+    let codex = &settings.providers["codex"];
+    let extra = ["-c", "a=\"b c\"", "--x= y"].map(str::to_owned);
+    assert_eq!(codex.extra_args.as_deref(), Some(extra.as_slice()));
+    assert_eq!(codex.model.as_deref(), Some("gpt-5.1-codex-mini"));
 }
 
 #[test]
@@ -232,7 +237,7 @@ fn what_is_hardly_meant_is_a_warning() {
 fn a_built_in_provider_can_be_changed_key_by_key() {
     let file = "[providers.kiro]\nmodel = \"\"\n[providers.codex]\nkind = \"echo\"\n[[pool]]\nname = \"a\"";
     let settings = Case::new(file).settings();
-    assert_eq!(settings.providers["kiro"].command[0], "kiro-cli");
+    assert_eq!(settings.providers["kiro"].preset.as_deref(), Some("kiro"));
     assert_eq!(
         (&settings.providers["kiro"].model, &settings.pools[0].model),
         (&None, &None)

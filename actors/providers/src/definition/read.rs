@@ -19,15 +19,6 @@ const CLASSES: &[(&str, FailureClass)] = &[
     ("refused_by_policy", FailureClass::RefusedByPolicy),
 ];
 
-/// Places in `command` that stand for several arguments, and the keys that fill them.
-pub(crate) const GROUPS: &[&str] = &[
-    "{model_args}",
-    "{resume_args}",
-    "{system_args}",
-    "{trust_args}",
-    "{extra_args}",
-];
-
 pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<String>> {
     let faults = Faults::default();
     let taker = Taker::new("", table, &faults);
@@ -67,16 +58,19 @@ fn fits(definition: &Definition, taker: &Taker<'_>) {
     let trust_args = [&trust.safe, &trust.edit, &trust.all]
         .map(|it| it.args.as_slice())
         .concat();
+    // A command that cannot go on with a conversation begins anew: that is no fault.
     let groups = [
-        &definition.model_args,
-        &definition.resume_args,
-        &definition.system_args,
-        &trust_args,
-        &definition.extra_args,
+        ("{model_args}", &definition.model_args),
+        ("{system_args}", &definition.system_args),
+        ("{trust_args}", &trust_args),
+        ("{extra_args}", &definition.extra_args),
     ];
-    for (place, args) in GROUPS.iter().zip(groups) {
+    for (place, args) in groups {
         if !args.is_empty() && !definition.command.iter().any(|it| it == place) {
-            taker.fault("command", &format!("needs the place {place} for them"));
+            let key = place.trim_matches(['{', '}']);
+            let message =
+                format!("needs the place \"{place}\", as there are {key}; or set them to []");
+            taker.fault("command", &message);
         }
     }
     let output = &definition.output;
