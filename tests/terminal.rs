@@ -1,5 +1,7 @@
 //! The command line on a terminal: nothing that a task, a worker or a result says can steer it.
 
+#![allow(clippy::expect_used)]
+
 mod common;
 
 use common::{Hub, PATIENCE};

@@ -34,8 +34,9 @@ pub enum CallError {
     },
     /// No connection stood in time: the request was never sent.
     #[error(
-        "cannot reach the hub at {endpoint}: {}; start one with `kirosu up` or `kirosu hub`",
-        words(source)
+        "cannot reach the hub at {endpoint}: {}; {}",
+        words(source),
+        advice(source)
     )]
     Unreachable {
         /// Where the hub should be.
@@ -80,6 +81,16 @@ impl CallError {
             CallError::Refused(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// What can be done about it.
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "your user may not use this socket: its owner and group may"
+        }
+        _ => "start one with `kirosu up` or `kirosu hub`",
     }
 }
 

@@ -36,7 +36,11 @@ fn shows_key(heads: &Heads<'_>, key: &str) -> Result<(), Refusal> {
     if OPEN.contains(&heads.path) {
         return Ok(());
     }
-    let bearer = || heads.authorization?.strip_prefix("Bearer ");
+    // The scheme's name may come in any case (RFC 9110).
+    let bearer = || {
+        let (scheme, token) = heads.authorization?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    };
     match heads.key.or_else(bearer) {
         Some(given) if same(given, key) => Ok(()),
         _ => Err(Refusal::forbidden(
@@ -102,6 +106,7 @@ mod tests {
         for good in [
             heads("/tasks", Some("k1"), None),
             heads("/mcp", None, Some("Bearer k1")),
+            heads("/mcp", None, Some("bearer  k1")),
             heads("/healthz", None, None),
             heads("/readyz", Some("wrong"), None),
         ] {
@@ -113,6 +118,7 @@ mod tests {
             heads("/tasks", Some("k11"), None),
             heads("/tasks", Some("k2"), Some("Bearer k1")),
             heads("/stats", None, Some("k1")),
+            heads("/stats", None, Some("Basic k1")),
             heads("/healthz/x", None, None),
         ] {
             let why = refused(bad, key).unwrap_or_default();
