@@ -13,6 +13,12 @@
 //! kept result has a cap, stderr keeps its tail, and the event channel slows the program down when
 //! nobody reads.
 //!
+//! # Agent CLIs
+//!
+//! How an agent CLI is called and what its output means is data: a [`Definition`], built in or from the
+//! configuration. `adapters/command.rs` builds the call from it, `output` reads what comes back, both without knowing
+//! any CLI by name. Whatever runs, what it tells is an [`Event`], one vocabulary for all providers.
+//!
 //! # Containment
 //!
 //! No process survives its invocation, whatever it does. Per invocation there is one *runner*, a small

@@ -1,0 +1,134 @@
+//! Agent programs end to end: the built binary, a stand-in of the program in PATH, and what users see of its runs.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{Hub, Setup, until};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+/// `kirosu up` with one agent on `provider`, the stand-in of `program` printing `capture`.
+fn setup(provider: &str, program: &str, capture: &str, code: i32) -> Setup {
+    let setup = Setup::new().up();
+    let here = setup.directory.path().to_owned();
+    let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/providers/tests");
+    symlink(room.join("stand_in.py"), here.join(program)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let capture = room.join("captures").join(capture);
+    let env = |name: &str, value: &str| format!("pool.p.env.{name}={value}");
+    setup
+        .environment("PATH", &format!("{}:{path}", here.display()))
+        .environment("KIRO_PROVIDER", provider)
+        .set("pool.p.size=1")
+        .set(&env("STAND_IN", here.to_str().unwrap()))
+        .set(&env("CAPTURE", capture.to_str().unwrap()))
+        .set(&env("CODE", &code.to_string()))
+}
+
+fn run(hub: &Hub, params: Value) -> Value {
+    let mut client = hub.client();
+    let id = client.enqueue_with(params);
+    client.call("wait", json!({"task_ids": [id], "timeout_seconds": 30}));
+    client.call("get", json!({"task_id": id}))
+}
+
+fn call(hub: &Hub) -> String {
+    std::fs::read_to_string(hub.setup.directory.path().join("call")).unwrap()
+}
+
+#[test]
+fn a_task_has_the_answer_and_what_it_cost() {
+    let hub = setup("codex", "codex", "codex/json", 0)
+        .environment("KIRO_CODEX_EXTRA_ARGS", "-c 'a=\"b c\"'")
+        .start();
+    let got = run(&hub, json!({"prompt": "two and two?", "max_attempts": 1}));
+    let text = got.to_string();
+    assert!(text.contains("STUB responses turn=1"), "{got}");
+    assert!(text.contains("\"input_tokens\":1000"), "{got}");
+    assert!(text.contains("\"cache_read_tokens\":200"), "{got}");
+    assert!(text.contains("\"output_tokens\":34"), "{got}");
+    let call = call(&hub);
+    assert!(call.starts_with("two and two?\nexec\n--json\n"), "{call}");
+    assert!(
+        call.contains("\n-s\nread-only\n-m\ngpt-5.1-codex-mini\n-c\na=\"b c\"\n-\n"),
+        "{call}"
+    );
+}
+
+#[test]
+fn trust_all_arguments_are_given_when_and_only_when_the_pool_says_so() {
+    let flag = "\n--trust-all-tools\n";
+    for trusted in [false, true] {
+        let hub = setup("kiro", "kiro-cli", "codex/plain", 0)
+            .environment("KIRO_API_KEY", "k")
+            .environment("OPENAI_API_KEY", "o")
+            .set(&format!("pool.p.trust_all_tools={trusted}"))
+            .start();
+        let got = run(&hub, json!({"prompt": "x"}));
+        assert!(got.to_string().contains("STUB responses turn=1"), "{got}");
+        let call = call(&hub);
+        assert_eq!(call.contains(flag), trusted, "{call}");
+        assert!(call.contains("\n--model\nclaude-haiku-4.5\n"), "{call}");
+        // It sees the keys of its own service, and nobody else's.
+        assert!(call.contains("\nKIRO_API_KEY\n"), "{call}");
+        assert!(!call.contains("OPENAI_API_KEY"), "{call}");
+    }
+}
+
+#[test]
+fn a_run_that_never_said_it_was_done_has_failed_though_it_exited_with_0() {
+    let hub = setup("gemini", "gemini", "gemini/sigterm", 0).start();
+    let got = run(&hub, json!({"prompt": "x", "max_attempts": 1}));
+    let text = got.to_string();
+    assert!(text.contains("never said that it was done"), "{got}");
+    assert!(text.contains("provider_error"), "{got}");
+}
+
+#[test]
+fn a_missing_program_is_told_once_and_no_task_is_burnt() {
+    let mut setup = Setup::new().up().set("pool.p.size=3");
+    setup.environment = vec![("PATH".into(), "/nowhere".into())];
+    let hub = setup.start();
+    let mut client = hub.client();
+    let ids: Vec<i64> = (0..5).map(|_| client.enqueue("x")).collect();
+    let told = |log: &str| log.matches("'kiro-cli' is not in PATH").count();
+    until("the pool tells", || (told(&hub.log()) > 0).then_some(()));
+    let log = hub.log();
+    assert!(
+        log.contains("kiro-cli login") && log.contains("KIRO_PROVIDER"),
+        "{log}"
+    );
+    assert!(log.contains("codex, claude, gemini"), "{log}");
+    for id in ids {
+        assert_eq!(client.status(id), "queued");
+    }
+    assert_eq!(told(&hub.log()), 1, "{}", hub.log());
+}
+
+#[test]
+fn what_is_wrong_with_a_definition_is_told_before_anything_runs() {
+    let setup = Setup::new()
+        .up()
+        .set("providers.codex.trust={ sfae = [] }")
+        .set("providers.codex.output={ format = \"jsonn\" }");
+    let (status, _, said) = setup.run();
+    assert!(!status.success());
+    assert!(said.contains("providers.codex.trust.sfae"), "{said}");
+    assert!(said.contains("did you mean safe?"), "{said}");
+    assert!(said.contains("providers.codex.output.format"), "{said}");
+}
+
+#[test]
+fn every_definition_that_comes_with_kirosu_has_its_name_among_the_settings() {
+    let options = kirosu_config::LoadOptions::with_env([("HOME", "/nowhere")]);
+    let settings = kirosu_config::Settings::load(options).unwrap().settings;
+    let named: BTreeSet<&str> = settings
+        .providers
+        .values()
+        .filter_map(|provider| provider.preset.as_deref())
+        .collect();
+    let there: BTreeSet<&str> = kirosu_providers::definition::built_in_names().collect();
+    assert_eq!(named, there);
+}
