@@ -11,6 +11,9 @@ use diesel::migration::MigrationSource;
 use diesel::sqlite::Sqlite;
 use diesel::{Connection, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
@@ -50,16 +53,38 @@ fn database<E: Into<Cause>>(path: &Path, what: &'static str) -> impl FnOnce(E) -
     }
 }
 
-/// Makes the directory of the file, if it is missing.
+/// Makes the directory of the file, if it is missing, for its owner alone.
 pub(crate) fn make_directory(path: &Path) -> Result<(), OpenError> {
     let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) else {
         return Ok(());
     };
-    std::fs::create_dir_all(directory).map_err(|source| OpenError::Io {
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory);
+    made.map_err(|source| OpenError::Io {
         path: path.to_owned(),
         what: "its directory cannot be made",
         source,
     })
+}
+
+/// Makes the file, if it is missing, for its owner alone: prompts and results are nobody else's business. SQLite gives its
+/// log the file's mode. One that is there keeps the mode that somebody has given it.
+pub(crate) fn make_file(path: &Path) -> Result<(), OpenError> {
+    let made = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Err(source) if source.kind() != ErrorKind::AlreadyExists => Err(OpenError::Io {
+            path: path.to_owned(),
+            what: "it cannot be made",
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The writer's connection, with the schema up to date.

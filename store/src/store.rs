@@ -76,6 +76,7 @@ impl Store {
     pub fn open(options: &StoreOptions) -> Result<Store, OpenError> {
         open::make_directory(&options.path)?;
         let lock = lock::take(&options.path)?;
+        open::make_file(&options.path)?;
         let options = Arc::new(options.clone());
         let conn = open::writer(&options)?;
         let core = Core::load(conn, options.clone(), Parked::default()).map_err(|source| {

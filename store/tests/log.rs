@@ -82,3 +82,15 @@ fn a_path_may_hold_any_character() {
         assert!(bench.reader.get(id, 0).unwrap().is_some(), "{name}");
     }
 }
+
+#[test]
+fn a_new_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    let mode =
+        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let file = bench.options.path.clone();
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(mode(&file.with_file_name("kirosu.db-wal")), 0o600);
+    assert_eq!(mode(file.parent().unwrap()), 0o700);
+}

@@ -54,7 +54,9 @@ pub fn tcp(host: &str, port: u16, has_key: bool) -> Result<std::net::TcpListener
         host: host.to_owned(),
         source,
     };
-    let address = (host, port)
+    // An IPv6 address may be written in brackets, as in a URL.
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = (bare, port)
         .to_socket_addrs()
         .map_err(resolve)?
         .next()
