@@ -79,12 +79,20 @@ pub(crate) fn table(agents: &[AgentInfo], now: f64) -> Table {
             Cell::new(state).painted(paint),
             Cell::new(shortened(&tasks)).exact(tasks.join(",")),
             Cell::new(&agent.peer),
-            Cell::new(ago(agent.since, now)).exact(stamp(agent.since)),
-            Cell::new(ago(agent.last_seen, now)).exact(stamp(agent.last_seen)),
+            moment(agent.since, now),
+            moment(agent.last_seen, now),
             Cell::new(agent.session_id.as_deref().unwrap_or_default()).painted(Paint::Dim),
         ]);
     }
     table
+}
+
+/// A moment; empty where the hub does not know it (0), as for leases from before its start.
+fn moment(at: f64, now: f64) -> Cell {
+    match at > 0.0 {
+        true => Cell::new(ago(at, now)).exact(stamp(at)),
+        false => Cell::new(""),
+    }
 }
 
 fn connection_table(connections: &[ConnectionInfo], now: f64) -> Table {
@@ -115,5 +123,20 @@ fn shortened(tasks: &[String]) -> String {
             format!("{first},{second},{third} +{}", tasks.len() - 3)
         }
         few => few.join(","),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_nobody_knows_is_no_day_in_1970() {
+        let agent = AgentInfo {
+            name: "leased before".into(),
+            ..AgentInfo::default()
+        };
+        let text = table(&[agent], 10.0).render(None, false);
+        assert!(!text.contains("1970"), "{text}");
     }
 }
