@@ -262,6 +262,7 @@ fn overrides(provider: &config::Provider) -> Map<String, Value> {
         ("trust", provider.trust.clone()),
         ("output", provider.output.clone()),
         ("env_pass", list(&provider.env_pass)),
+        ("stop_signal", provider.stop_signal.clone().map(Value::from)),
         ("version", list(&provider.version)),
         ("install", provider.install.clone().map(Value::from)),
     ];

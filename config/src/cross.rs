@@ -22,6 +22,7 @@ const DEFINITION: &[&str] = &[
     "trust",
     "output",
     "env_pass",
+    "stop_signal",
     "version",
     "install",
 ];

@@ -232,6 +232,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("trust", Kind::Tree, Unset, Live),
             key("output", Kind::Tree, Unset, Live),
             key("env_pass", Kind::List, Unset, Live),
+            key("stop_signal", Kind::Choice(&["TERM", "INT"]), Unset, Live),
             key("version", Kind::List, Unset, Live),
             key("install", Kind::Text, Unset, Live),
             key("interpreter", Kind::Text, Is("\"python3\""), Live),

@@ -96,6 +96,8 @@ pub struct Provider {
     pub output: Option<serde_json::Value>,
     /// Variables that the program sees beside the usual ones.
     pub env_pass: Option<Vec<String>>,
+    /// What the program is asked to end with: `TERM` (so where nothing says otherwise) or `INT`.
+    pub stop_signal: Option<String>,
     /// Arguments that print the program's version.
     pub version: Option<Vec<String>>,
     /// How the program is got, for people.

@@ -94,6 +94,7 @@ impl Command {
             stdin: stdin.into_bytes(),
             timeouts: job.timeouts,
             env_pass: self.definition.env_pass.as_deref(),
+            stop: self.definition.stop_signal,
             reader,
         };
         self.execute(request, &events, cancel).await
@@ -165,6 +166,7 @@ impl Command {
                 ..Timeouts::default()
             },
             env_pass: self.definition.env_pass.as_deref(),
+            stop: self.definition.stop_signal,
             reader: Reader::raw(4096),
         };
         let events = EventSink::discard();

@@ -20,6 +20,7 @@ use super::environment::inherited;
 use super::sweep::sweep_run;
 use super::wire::{Order, Report};
 use super::{Containment, INSTANCE_VARIABLE, RUN_VARIABLE};
+use crate::definition::StopSignal;
 
 /// What to start.
 pub(crate) struct Launch<'a> {
@@ -27,6 +28,7 @@ pub(crate) struct Launch<'a> {
     pub(crate) env: &'a [(String, String)],
     pub(crate) pass_env: &'a [String],
     pub(crate) env_pass: Option<&'a [String]>,
+    pub(crate) stop: StopSignal,
     pub(crate) workdir: &'a Path,
 }
 
@@ -201,6 +203,7 @@ fn command(
         .args(&containment.runner.args)
         .arg(containment.grace.as_millis().to_string())
         .arg(containment.linger.as_millis().to_string())
+        .arg(launch.stop.word())
         .args(launch.argv)
         .current_dir(launch.workdir)
         .env_clear()

@@ -43,8 +43,30 @@ pub struct Definition {
     pub env: BTreeMap<String, String>,
     /// Variables that it may see besides the usual ones, `NAME` or `PREFIX_*`. `None`: all.
     pub env_pass: Option<Vec<String>>,
+    /// What it is asked to end with, on cancel and timeout.
+    pub stop_signal: StopSignal,
     /// What its output means.
     pub output: Output,
+}
+
+/// The signal that asks a program to end; after a grace it is killed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StopSignal {
+    /// SIGTERM.
+    #[default]
+    Term,
+    /// SIGINT, as Ctrl-C on a terminal sends it.
+    Int,
+}
+
+impl StopSignal {
+    /// The signal's name without `SIG`.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+        }
+    }
 }
 
 /// What is added to the call for each trust profile.

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::taker::{Faults, POINTER, Taker, is_pointer};
 use super::{
-    Answer, Counting, Definition, FailRule, Format, Output, Phrase, Rule, ToolRule, TrustProfile,
-    TrustProfiles, UsageFields, UsageRule,
+    Answer, Counting, Definition, FailRule, Format, Output, Phrase, Rule, StopSignal, ToolRule,
+    TrustProfile, TrustProfiles, UsageFields, UsageRule,
 };
 use crate::event::ToolStatus;
 use crate::outcome::FailureClass;
@@ -34,6 +34,12 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
         trust: taker.table("trust", trust).unwrap_or_default(),
         env: taker.map("env"),
         env_pass: taker.texts("env_pass"),
+        stop_signal: taker
+            .choice(
+                "stop_signal",
+                &[("TERM", StopSignal::Term), ("INT", StopSignal::Int)],
+            )
+            .unwrap_or_default(),
         output: taker.table("output", output).unwrap_or_default(),
     };
     fits(&definition, &taker);

@@ -21,6 +21,7 @@ use crate::cancel::Cancel;
 use crate::containment::{
     Contained, Containment, Exit, Launch, LaunchError, Notice, Report, StartError,
 };
+use crate::definition::StopSignal;
 use crate::event::EventSink;
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
@@ -45,6 +46,8 @@ pub(crate) struct Request<'a> {
     pub(crate) timeouts: Timeouts,
     /// Variables of ours that it sees beside the usual ones; `None`: all.
     pub(crate) env_pass: Option<&'a [String]>,
+    /// What the program is asked to end with.
+    pub(crate) stop: StopSignal,
     /// What its stdout means.
     pub(crate) reader: Reader,
 }
@@ -85,6 +88,7 @@ pub(crate) async fn execute(
         env: request.env,
         pass_env: request.pass_env,
         env_pass: request.env_pass,
+        stop: request.stop,
         workdir: request.workdir,
     };
     let clock = Clock::start(request.timeouts);

@@ -129,6 +129,7 @@ mod tests {
     fn machine() -> Machine {
         Machine::new(&Arguments {
             grace: ms(2000),
+            stop: rustix::process::Signal::TERM,
             linger: ms(250),
             program: "x".into(),
             rest: Vec::new(),

@@ -16,17 +16,19 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use rustix::process::{getpid, set_child_subreaper, setsid};
+use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
 
 use crate::containment::{Report, StartError};
 use control::Control;
 pub(crate) use machine::GIVE_UP;
 use machine::Machine;
 
-/// What the command line says: `GRACE_MS LINGER_MS PROGRAM [ARGUMENT...]`.
+/// What the command line says: `GRACE_MS LINGER_MS TERM|INT PROGRAM [ARGUMENT...]`.
 struct Arguments {
     grace: Duration,
     linger: Duration,
+    /// What the program is asked to end with.
+    stop: Signal,
     program: OsString,
     rest: Vec<OsString>,
 }
@@ -69,9 +71,15 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Option<Arguments> {
             .map(Duration::from_millis)
     };
     let (grace, linger) = (millis()?, millis()?);
+    let stop = match args.next()?.to_str()? {
+        "TERM" => Signal::TERM,
+        "INT" => Signal::INT,
+        _ => return None,
+    };
     Some(Arguments {
         grace,
         linger,
+        stop,
         program: args.next()?,
         rest: args.collect(),
     })
@@ -95,7 +103,13 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), Report> {
     control.report(&Report::Started {
         pid: main.unsigned_abs(),
     });
-    let ended = watch::until_all_ended(main, control, &signals, Machine::new(&arguments));
+    let ended = watch::until_all_ended(
+        main,
+        control,
+        &signals,
+        Machine::new(&arguments),
+        arguments.stop,
+    );
     control.report(&ended);
     Ok(())
 }

@@ -18,6 +18,7 @@ pub(super) fn until_all_ended(
     control: &mut Control,
     signals: &PipeReader,
     mut machine: Machine,
+    stop: Signal,
 ) -> Report {
     let begin = Instant::now();
     let mut exit = None;
@@ -37,7 +38,8 @@ pub(super) fn until_all_ended(
         let timeout = match machine.step(begin.elapsed()) {
             Step::Wait(timeout) => timeout,
             Step::Terminate => {
-                signal_all(Signal::TERM);
+                // What the program has left knows nothing of the program's own signal.
+                signal_all(if exit.is_none() { stop } else { Signal::TERM });
                 // A stopped process takes its SIGTERM only when it goes on.
                 signal_all(Signal::CONT);
                 continue;

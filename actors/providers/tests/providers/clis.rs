@@ -196,6 +196,30 @@ async fn a_run_that_hangs_after_its_answer_is_cancelled_with_what_it_used() {
 }
 
 #[tokio::test]
+async fn a_program_is_asked_to_end_with_the_signal_of_its_definition() {
+    for (signal, said) in [("INT", "as by Ctrl-C"), ("TERM", "as by init")] {
+        let room = Room::new();
+        let script = "trap 'echo as by Ctrl-C; exit' INT; trap 'echo as by init; exit' TERM; echo ready; while :; do sleep 0.05; done";
+        let overrides = serde_json::json!({ "stop_signal": signal });
+        let provider = room.provider(&ProviderOptions {
+            name: "test".to_owned(),
+            kind: "command".to_owned(),
+            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            overrides: overrides.as_object().unwrap().clone(),
+            ..ProviderOptions::default()
+        });
+        let running = room.run_until(provider, room.job("x"), "ready").await;
+        let failure = running.cancel().await;
+        assert!(
+            failure.output.contains(said),
+            "{signal}: {}",
+            failure.output
+        );
+        room.assert_empty();
+    }
+}
+
+#[tokio::test]
 async fn events_of_a_run_are_in_the_one_vocabulary() {
     let it = StandIn::new("codex", "codex", "codex/tool", 0);
     let (sink, mut stream) = EventSink::channel(256);
