@@ -48,9 +48,6 @@ pub enum BootError {
     /// A socket could not be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The gateway's sockets could not be opened.
-    #[error(transparent)]
-    Gateway(#[from] kirosu_gateway::BindError),
     /// The store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -194,8 +191,8 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
         swarm = Some(handle);
     }
     let mut gateway = None;
-    if let Some(options) = options::gateway(settings, endpoint, rooms) {
-        let (spec, handle) = kirosu_gateway::specs(options)?;
+    if let Some(options) = options::gateway(settings, endpoint, rooms)? {
+        let (spec, handle) = kirosu_gateway::specs(options);
         // Nothing of it runs where the hub does: whatever its clients do, the hub's thread is not the one that suffers.
         root = root.child(spec.on(&threads.start("gateway")?));
         gateway = Some(handle);
@@ -242,6 +239,7 @@ fn hub_parts(
             &settings.hub.host,
             settings.hub.port,
             has_key,
+            "hub",
         )?)),
         unix: settings
             .hub

@@ -5,7 +5,7 @@ use kirosu_config::pool::ProviderKind;
 use kirosu_config::settings::{Backoff, Durability};
 use kirosu_config::{self as config, Fault, Loaded, Pool, Settings};
 use kirosu_gateway::{GatewayOptions, HttpOptions, MetricsOptions};
-use kirosu_hub::{HubOptions, Rules};
+use kirosu_hub::{BindError, HubOptions, Rules};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Limits, RetryPolicy};
 use kirosu_providers::{Containment, ProviderOptions, Timeouts};
@@ -14,6 +14,7 @@ use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 use kirosu_swarm::{PoolOptions, SwarmOptions, Workspace};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The wall clock in Unix milliseconds.
@@ -127,27 +128,43 @@ pub fn swarm(
     })
 }
 
-/// What the gateway is told; none where nothing of it is served.
-pub fn gateway(settings: &Settings, endpoint: Endpoint, rooms: Rooms) -> Option<GatewayOptions> {
+/// What the gateway is told; none where nothing of it is served. Opens its sockets.
+pub fn gateway(
+    settings: &Settings,
+    endpoint: Endpoint,
+    rooms: Rooms,
+) -> Result<Option<GatewayOptions>, BindError> {
     let (gateway, metrics) = (&settings.gateway, &settings.metrics);
+    let key = settings.hub.key.as_ref().map(|key| key.expose().to_owned());
+    let listen = |host: &str, port, section| {
+        kirosu_hub::bind::tcp(host, port, key.is_some(), section).map(Arc::new)
+    };
     let may_serve = rooms != Rooms::Pools;
     let serves_http = may_serve && (gateway.enabled || rooms == Rooms::Gateway);
     let serves_metrics = may_serve && metrics.enabled;
-    (serves_http || serves_metrics).then(|| GatewayOptions {
+    if !serves_http && !serves_metrics {
+        return Ok(None);
+    }
+    let mut options = GatewayOptions {
         endpoint,
-        key: settings.hub.key.as_ref().map(|key| key.expose().to_owned()),
-        http: serves_http.then(|| HttpOptions {
-            host: gateway.host.clone(),
-            port: gateway.port,
+        key: key.clone(),
+        http: None,
+        metrics: None,
+    };
+    if serves_http {
+        options.http = Some(HttpOptions {
+            socket: listen(&gateway.host, gateway.port, "gateway")?,
             body_bytes: bytes(gateway.body_bytes),
             connections: gateway.connections as usize,
             patience: kirosu_gateway::Patience::default(),
-        }),
-        metrics: serves_metrics.then(|| MetricsOptions {
-            host: metrics.host.clone(),
-            port: metrics.port,
-        }),
-    })
+        });
+    }
+    if serves_metrics {
+        options.metrics = Some(MetricsOptions {
+            socket: listen(&metrics.host, metrics.port, "metrics")?,
+        });
+    }
+    Ok(Some(options))
 }
 
 /// What each pool is told.

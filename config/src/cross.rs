@@ -62,18 +62,27 @@ fn follows(earlier: &str, later: &str) -> bool {
 
 /// Combinations that are allowed and yet hardly meant.
 pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
-    let trusting = settings.pools.iter().filter(|pool| pool.trust_all_tools);
-    let useless = trusting.filter(|_| !settings.hub.trust_all_tools);
-    useless
-        .map(|pool| {
-            let key = format!("pool.{}.trust_all_tools", pool.name);
-            let place = origins.get(&key).map(|origin| format!(" ({origin})"));
-            let place = place.unwrap_or_default();
-            format!(
-                "{key}{place} has no effect on python tasks: hub.trust_all_tools is false; agent programs of the pool do get their trust-all arguments"
-            )
-        })
-        .collect()
+    let line = settings.limits.line_bytes;
+    let told = |key: String, what: String| {
+        let place = origins.get(&key).map(|origin| format!(" ({origin})"));
+        format!("{key}{} {what}", place.unwrap_or_default())
+    };
+    let mut warnings = Vec::new();
+    for pool in &settings.pools {
+        if pool.trust_all_tools && !settings.hub.trust_all_tools {
+            warnings.push(told(
+                format!("pool.{}.trust_all_tools", pool.name),
+                "has no effect on python tasks: hub.trust_all_tools is false; agent programs of the pool do get their trust-all arguments".into(),
+            ));
+        }
+        if pool.max_output > line {
+            warnings.push(told(
+                format!("pool.{}.max_output", pool.name),
+                format!("is more than limits.line_bytes ({line} bytes): a longer result cannot be sent to the hub, and its task fails"),
+            ));
+        }
+    }
+    warnings
 }
 
 /// Whether only this machine can reach what listens there.

@@ -23,7 +23,6 @@
 pub mod mcp;
 pub mod metrics;
 
-mod bind;
 mod http;
 mod link;
 mod options;
@@ -33,7 +32,6 @@ mod specs;
 #[cfg(test)]
 mod tests;
 
-pub use bind::BindError;
 pub use http::Counts;
 pub use link::{AskError, HubLink};
 pub use options::{GatewayOptions, HttpOptions, MetricsOptions, Patience};

@@ -1,6 +1,8 @@
 //! What the gateway is told at start; `src/boot.rs` fills it from the settings.
 
 use kirosu_protocol::client::Endpoint;
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where the hub is, and what is served.
@@ -31,10 +33,8 @@ impl std::fmt::Debug for GatewayOptions {
 /// The socket of REST and MCP, and its limits.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port; 0 takes any free one.
-    pub port: u16,
+    /// The listening socket. It outlives crashes of the server: who waits in the kernel's queue is served afterwards.
+    pub socket: Arc<TcpListener>,
     /// Longest request body, in bytes.
     pub body_bytes: usize,
     /// Most connections at once; further ones are turned away with 503.
@@ -70,8 +70,6 @@ impl Default for Patience {
 /// The socket of the figures.
 #[derive(Clone, Debug)]
 pub struct MetricsOptions {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port; 0 takes any free one.
-    pub port: u16,
+    /// The listening socket. It outlives crashes of the server: who waits in the kernel's queue is served afterwards.
+    pub socket: Arc<TcpListener>,
 }

@@ -1,6 +1,5 @@
 //! The gateway's part of the tree.
 
-use crate::bind::{self, BindError};
 use crate::http::{Counts, Http, HttpRecipe};
 use crate::metrics::{self, Metrics, MetricsRecipe};
 use crate::options::GatewayOptions;
@@ -38,19 +37,14 @@ pub struct GatewayHandle {
     pub counts: Arc<Counts>,
 }
 
-/// Opens the sockets and makes the recipe of the supervisor `gateway`, which belongs on a thread of its own
-/// ([`ChildSpec::on`]), and the handle on it. Nothing is served until it is started.
-///
-/// # Errors
-/// When a socket cannot be opened, or lies beyond loopback without a key.
-pub fn specs(options: GatewayOptions) -> Result<(ChildSpec, GatewayHandle), BindError> {
+/// The recipe of the supervisor `gateway`, which belongs on a thread of its own ([`ChildSpec::on`]), and the handle on it.
+/// Nothing is served until it is started.
+pub fn specs(options: GatewayOptions) -> (ChildSpec, GatewayHandle) {
     let mut supervisor = SupervisorSpec::new("gateway").intensity(NEVER);
     let mut handle = GatewayHandle::default();
-    let has_key = options.key.is_some();
     if let Some(http) = &options.http {
-        let socket = bind::tcp(&http.host, http.port, has_key, "gateway")?;
-        handle.http = socket.local_addr().ok();
-        let recipe = HttpRecipe::new(&options, http, Arc::new(socket), handle.counts.clone());
+        handle.http = http.socket.local_addr().ok();
+        let recipe = HttpRecipe::new(&options, http, http.socket.clone(), handle.counts.clone());
         let spec = ChildSpec::simple("http", move |child| {
             Http::new(child.clone(), recipe.clone())
         })
@@ -59,10 +53,9 @@ pub fn specs(options: GatewayOptions) -> Result<(ChildSpec, GatewayHandle), Bind
         supervisor = supervisor.child(spec);
     }
     if let Some(own) = &options.metrics {
-        let socket = bind::tcp(&own.host, own.port, has_key, "metrics")?;
-        handle.metrics = socket.local_addr().ok();
+        handle.metrics = own.socket.local_addr().ok();
         let http = options.http.as_ref().map(|_| handle.counts.clone());
-        let recipe = MetricsRecipe::new(&options, Arc::new(socket), http);
+        let recipe = MetricsRecipe::new(&options, own.socket.clone(), http);
         let spec = ChildSpec::simple("metrics", move |child| {
             Metrics::new(child.clone(), recipe.clone())
         })
@@ -70,5 +63,5 @@ pub fn specs(options: GatewayOptions) -> Result<(ChildSpec, GatewayHandle), Bind
         .stop(Stop::Grace(metrics::GRACE + Duration::from_secs(1)));
         supervisor = supervisor.child(spec);
     }
-    Ok((ChildSpec::supervisor(supervisor), handle))
+    (ChildSpec::supervisor(supervisor), handle)
 }

@@ -151,7 +151,7 @@ impl Threads {
                 tracing::error!(thread = %label, "does not end: leaving it behind");
                 left.push(label);
             } else {
-                tracing::info!(thread = %label, "joined");
+                tracing::debug!(thread = %label, "joined");
             }
         }
         left

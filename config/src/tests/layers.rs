@@ -216,7 +216,7 @@ fn the_file_is_searched_in_order() {
 
 #[test]
 fn what_is_hardly_meant_is_a_warning() {
-    let loaded = Case::new("[[pool]]\nname = \"a\"\ntrust_all_tools = true\n[hub]\nkey = \"k\"")
+    let loaded = Case::new("[[pool]]\nname = \"a\"\ntrust_all_tools = true\nmax_output = \"32 MiB\"\n[hub]\nkey = \"k\"")
         .env("KIROSU_HUB_PORT", "9000")
         .env("KIROSU_TASK_ID", "7")
         .flag("hub.key", "on the command line")
@@ -226,10 +226,11 @@ fn what_is_hardly_meant_is_a_warning() {
         "write KIROSU_HUB__PORT",
         "visible to every user",
         "pool.a.trust_all_tools",
+        "kirosu.toml:4) is more than limits.line_bytes (16777216 bytes)",
     ] {
         assert!(warnings.contains(part), "{part}: {warnings}");
     }
-    assert_eq!(loaded.warnings.len(), 3, "{warnings}");
+    assert_eq!(loaded.warnings.len(), 4, "{warnings}");
     assert_eq!(loaded.settings.hub.port, 8765);
 }
 

@@ -33,9 +33,10 @@ pub(super) fn with_gateway<F>(
     actix_rt::System::new().block_on(async {
         let (connect, incoming) = mpsc::channel(8);
         tokio::task::spawn_local(answer_all(incoming, hub));
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
         let mut http = HttpOptions {
-            host: "127.0.0.1".into(),
-            port: 0,
+            socket: Arc::new(socket),
             body_bytes: 1 << 20,
             connections: 64,
             patience: Patience::default(),
@@ -46,8 +47,7 @@ pub(super) fn with_gateway<F>(
             key: None,
             http: Some(http),
             metrics: None,
-        })
-        .unwrap();
+        });
         let root = Root::start(SupervisorSpec::new("root").child(spec), Clock::system());
         let gateway = Arc::new(Gateway {
             root,

@@ -22,16 +22,24 @@ pub enum BindError {
     },
     /// The address lies beyond loopback and no key is set.
     #[error(
-        "refusing to listen on {0}, beyond loopback, without a key: set KIRO_SWARM_KEY or `key_file` in [hub], or listen on 127.0.0.1"
+        "refusing to listen on {address}, beyond loopback, without a key: set KIRO_SWARM_KEY or `key_file` in [hub], or `host` in [{section}] to 127.0.0.1"
     )]
-    NoKey(SocketAddr),
+    NoKey {
+        /// The address.
+        address: SocketAddr,
+        /// Where the host is set.
+        section: &'static str,
+    },
     /// The port is taken or not ours to take.
     #[error(
-        "cannot listen on {address}: {source}; is another hub running? choose another port with --port, or 0 for any free one"
+        "cannot listen on {address}: {source}; {}, or 0 for any free one",
+        advice(section)
     )]
     Tcp {
         /// The address.
         address: SocketAddr,
+        /// Where the port is set.
+        section: &'static str,
         /// What the system said.
         source: io::Error,
     },
@@ -48,8 +56,20 @@ pub enum BindError {
     },
 }
 
-/// Listens on `host:port`. Beyond loopback only with a key.
-pub fn tcp(host: &str, port: u16, has_key: bool) -> Result<std::net::TcpListener, BindError> {
+fn advice(section: &str) -> String {
+    match section {
+        "hub" => "is another hub running? choose another port with --port".into(),
+        _ => format!("choose another `port` in [{section}]"),
+    }
+}
+
+/// Listens on `host:port`, beyond loopback only with a key. `section` of the settings is named in errors.
+pub fn tcp(
+    host: &str,
+    port: u16,
+    has_key: bool,
+    section: &'static str,
+) -> Result<std::net::TcpListener, BindError> {
     let resolve = |source| BindError::Resolve {
         host: host.to_owned(),
         source,
@@ -67,9 +87,13 @@ pub fn tcp(host: &str, port: u16, has_key: bool) -> Result<std::net::TcpListener
             ))
         })?;
     if !address.ip().is_loopback() && !has_key {
-        return Err(BindError::NoKey(address));
+        return Err(BindError::NoKey { address, section });
     }
-    listen_tcp(address).map_err(|source| BindError::Tcp { address, source })
+    listen_tcp(address).map_err(|source| BindError::Tcp {
+        address,
+        section,
+        source,
+    })
 }
 
 fn listen_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -81,7 +105,7 @@ fn listen_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
-    // A hub that restarts must not wait for its old connections' TIME_WAIT.
+    // Whoever restarts must not wait for old connections' TIME_WAIT.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     net::bind(&socket, &address)?;
     net::listen(&socket, BACKLOG)?;

@@ -161,7 +161,7 @@ impl DynamicSupervisor {
         }
         // The word given first counts, also when the last child's leaving ends this actor.
         self.child.cell().report(self.child.incarnation(), reason);
-        tracing::info!(supervisor = %self.child.path(), "stopping all children");
+        tracing::debug!(supervisor = %self.child.path(), "stopping all children");
         self.shared.order_all(order::STOP);
         ctx.run_later(self.shared.grace, |supervisor, ctx| {
             tracing::warn!(supervisor = %supervisor.child.path(), left = supervisor.shared.inner().children.len(), "children have not stopped within their grace: killing them");

@@ -60,7 +60,7 @@ impl Supervisor {
         if how == Stop::Kill && cell.branch.get().is_none() {
             self.kill(key, ctx);
         } else {
-            tracing::info!(child = %cell.path(), "stopping");
+            tracing::debug!(child = %cell.path(), "stopping");
             cell.order_stop();
             let timer = ctx.run_later(grace(&cell), move |supervisor, ctx| {
                 tracing::warn!(child = %supervisor.name(key), "has not stopped within its grace: killing it");

@@ -144,7 +144,7 @@ impl Supervisor {
         match after {
             Some(after) => tracing::warn!(%child, %reason, ?after, "ended, restarting"),
             None if reason.is_abnormal() => tracing::warn!(%child, %reason, "ended"),
-            None => tracing::info!(%child, %reason, "ended"),
+            None => tracing::debug!(%child, %reason, "ended"),
         }
         cell.publish(|| Change::Exited {
             reason: reason.clone(),

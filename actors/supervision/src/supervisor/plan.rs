@@ -64,7 +64,7 @@ impl Supervisor {
         if self.closing.is_some() {
             return;
         }
-        tracing::info!(supervisor = %self.child.path(), %reason, "stopping all children");
+        tracing::debug!(supervisor = %self.child.path(), %reason, "stopping all children");
         self.closing = Some(reason);
         self.plan = self
             .recipe
