@@ -37,6 +37,8 @@
 //! **The log.** SQLite copies the write-ahead log into the file every 16 MiB, within a commit: larger steps make rarer
 //! but longer stalls, smaller ones cost throughput. When it grows beyond `wal_limit_bytes` all the same (a reader held
 //! it), the store cuts it back itself, waiting no longer than 0.2 s for readers.
+//! The log is written with one call a commit by a thin layer under SQLite (`vfs`), and no other process may open the file
+//! meanwhile (docs/decisions/003).
 //!
 //! No foreign keys are declared: the writer is the only one to write, every lookup they would cost is on the hot path,
 //! and pruning names its tables one by one.
