@@ -10,13 +10,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::{BOUND, Room, eventually, holds, processes};
 
 /// A program, a deaf child, a double fork in a session of its own without our environment, and one
-/// that holds stdout; all ignore SIGTERM.
+/// that holds stdout; all ignore SIGTERM. Without pgrep, which a bare machine has not.
 const DEAF_FAMILY: &str = r#"
 trap '' TERM
 (trap '' TERM; sleep 4001 & wait) &
 (setsid sh -c "trap '' TERM HUP; sleep 4002 & wait" &) &
 (env -i PATH="$PATH" MARK="$MARK" setsid sh -c 'trap "" TERM; sleep "$MARK" & wait' &)
-until pgrep -f "^sleep $MARK" >/dev/null; do :; done
+until cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -q "[s]leep $MARK"; do :; done
 echo ready
 while :; do sleep 4004; done
 "#;
