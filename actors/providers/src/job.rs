@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::mcp::McpServer;
 use crate::outcome::Conversation;
+use crate::permission::Permissions;
 
 /// The cap on a kept result unless the job says otherwise: 1 MiB.
 pub const DEFAULT_MAX_OUTPUT_BYTES: usize = 1024 * 1024;
@@ -48,6 +50,10 @@ pub struct Job {
     pub model: Option<String>,
     /// What it may do. Each adapter says how it passes that on.
     pub trust: Trust,
+    /// Who answers when the program asks for permission.
+    pub permissions: Permissions,
+    /// MCP servers that the agent may use, where its adapter can hand them over.
+    pub mcp: Vec<McpServer>,
     /// The conversation to go on with, where the provider can.
     pub conversation: Option<Conversation>,
     /// An existing directory to work in.
@@ -72,6 +78,8 @@ impl Job {
             system_prompt: None,
             model: None,
             trust: Trust::default(),
+            permissions: Permissions::deny_all(),
+            mcp: Vec::new(),
             conversation: None,
             workdir: workdir.into(),
             env: Vec::new(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
-use kirosu_providers::{Job, Provider, Trust};
+use kirosu_providers::{Job, Permissions, Provider, Trust};
 
 use crate::options::PoolOptions;
 use crate::pool::Pool;
@@ -133,6 +133,11 @@ pub(crate) fn prepare(
             true => Trust::All,
             false => Trust::Safe,
         },
+        permissions: match options.trust_all_tools {
+            true => Permissions::allow_all(),
+            false => Permissions::deny_all(),
+        },
+        mcp: Vec::new(),
         conversation: None,
         workdir: place.dir.clone(),
         env: options.env.clone(),

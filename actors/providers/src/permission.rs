@@ -1,0 +1,88 @@
+//! Permission: what a running agent must ask for, and who answers.
+//!
+//! An adapter whose program can ask (ACP) turns each question into a [`PermissionAsk`] and waits for the [`Decision`] of
+//! the job's [`Arbiter`], however long that takes. It knows nothing of rules, people or hubs: whoever makes the job brings
+//! the arbiter along.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+/// One tool call that may not run unless somebody allows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PermissionAsk {
+    /// The program's own id of the tool call, unique within the run.
+    pub call: String,
+    /// The tool's name, where the program tells one, else its kind, else `tool`.
+    pub tool: String,
+    /// What sort of thing it does (`read`, `edit`, `execute`, ...), where the program says so.
+    pub kind: Option<String>,
+    /// One line for a person.
+    pub title: String,
+    /// The tool's arguments, as the program states them; some state none.
+    pub input: Option<Value>,
+}
+
+/// The answer to a [`PermissionAsk`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// This one call may run.
+    Allow,
+    /// It may not.
+    Deny {
+        /// Why, for the record; the program hears it where its protocol can carry it.
+        reason: Option<String>,
+    },
+}
+
+/// Who decides. One arbiter serves one job; questions may come side by side.
+pub trait Arbiter: Send + Sync + 'static {
+    /// Decides, now or in hours. Dropping the future withdraws the question.
+    fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision>;
+}
+
+/// The arbiter of a job; cheap to clone.
+#[derive(Clone)]
+pub struct Permissions(Arc<dyn Arbiter>);
+
+impl Permissions {
+    /// Questions go to this arbiter.
+    pub fn new(arbiter: impl Arbiter) -> Self {
+        Self(Arc::new(arbiter))
+    }
+
+    /// Everything is allowed: for pools that trust all tools.
+    #[must_use]
+    pub fn allow_all() -> Self {
+        Self::new(Fixed(Decision::Allow))
+    }
+
+    /// Everything is denied: where nobody can be asked.
+    #[must_use]
+    pub fn deny_all() -> Self {
+        let reason = Some("nobody can be asked for permission in this run".to_owned());
+        Self::new(Fixed(Decision::Deny { reason }))
+    }
+
+    /// Decides, now or in hours. Dropping the future withdraws the question.
+    pub fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision> {
+        self.0.decide(ask)
+    }
+}
+
+impl fmt::Debug for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permissions")
+    }
+}
+
+/// The same answer to every question.
+struct Fixed(Decision);
+
+impl Arbiter for Fixed {
+    fn decide(&self, _: PermissionAsk) -> BoxFuture<'static, Decision> {
+        Box::pin(std::future::ready(self.0.clone()))
+    }
+}
