@@ -243,6 +243,7 @@ fn pool(
         model: pool.model.clone(),
         env: pairs(&pool.env),
         max_output_bytes: bytes(pool.max_output),
+        containment: Some(containment.clone()),
         ..PoolOptions::new(
             &pool.name,
             build(&pool.provider, provider)?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::task::DEFAULT_QUEUE;
-use kirosu_providers::{DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
+use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 
 /// Which folder a task runs in.
@@ -62,6 +62,8 @@ pub struct PoolOptions {
     pub env: Vec<(String, String)>,
     /// Bytes of a result, and of a run's streamed output, that are kept; the rest is cut with a mark.
     pub max_output_bytes: usize,
+    /// How programs that are no provider (git, hooks, checks) are held. Without it none is run.
+    pub containment: Option<Containment>,
 }
 
 impl PoolOptions {
@@ -90,6 +92,7 @@ impl PoolOptions {
             model: None,
             env: Vec::new(),
             max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
+            containment: None,
         }
     }
 

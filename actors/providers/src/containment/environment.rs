@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-/// Ours alone: the hub's key, and systemd's channels to this very process.
+/// Ours alone: the hub's key, systemd's channels to this very process, and what would make a git work elsewhere than in
+/// the folder that its run was given.
 const WITHHELD: &[&str] = &[
     "KIRO_SWARM_KEY",
     "NOTIFY_SOCKET",
@@ -12,6 +13,14 @@ const WITHHELD: &[&str] = &[
     "LISTEN_FDS",
     "LISTEN_FDNAMES",
     "CREDENTIALS_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
 ];
 
 /// What every program may see: where things are and how to talk to a person and the net, no keys.
@@ -52,7 +61,7 @@ const USUAL: &[&str] = &[
 ];
 
 /// Our environment without what is [`WITHHELD`], but for the names in `pass`. With `only`, nothing but the
-/// [`USUAL`] variables and those.
+/// [`USUAL`] variables and those; `!NAME` and `!PREFIX*` take some of the usual ones away.
 pub(super) fn inherited(
     pass: &[String],
     only: Option<&[String]>,
@@ -68,7 +77,8 @@ fn may_pass(name: Option<&str>, pass: &[String], only: Option<&[String]>) -> boo
         return true;
     }
     let listed = only.is_none_or(|only| {
-        let usual = USUAL.iter().any(|it| means(it, name));
+        let mut taken = only.iter().filter_map(|it| it.strip_prefix('!'));
+        let usual = USUAL.iter().any(|it| means(it, name)) && !taken.any(|it| means(it, name));
         usual || only.iter().any(|it| means(it, name))
     });
     listed && !WITHHELD.contains(&name)
@@ -102,5 +112,16 @@ mod tests {
         assert!(passes("PATH") && passes("LC_ALL") && passes("OPENAI_API_KEY"));
         assert!(passes("KIRO_API_KEY") && !passes("KIRO_SWARM_KEY"));
         assert!(!passes("ANTHROPIC_API_KEY") && !passes("OPENAI_API_KEYS"));
+    }
+
+    #[test]
+    fn nothing_makes_a_git_work_elsewhere() {
+        let only = ["!GIT_*".to_owned()];
+        let passes = |name| may_pass(Some(name), &[], Some(&only));
+        assert!(passes("PATH") && !passes("GIT_EXTERNAL_DIFF"));
+        assert!(
+            may_pass(Some("GIT_SSH_COMMAND"), &[], None) && !may_pass(Some("GIT_DIR"), &[], None)
+        );
+        assert!(may_pass(Some("GIT_DIR"), &["GIT_DIR".to_owned()], None));
     }
 }

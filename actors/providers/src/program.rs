@@ -1,0 +1,164 @@
+//! One program that is no provider: a hook, a check, git. Contained and ended like every run's program; what it says is
+//! log, never an answer.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::join;
+
+use crate::cancel::Cancel;
+use crate::containment::{Containment, Exit, StartError};
+use crate::definition::StopSignal;
+use crate::event::{Event, EventSink};
+use crate::invocation::{Ending, Ran, Request, execute};
+use crate::job::Timeouts;
+use crate::output::Reader;
+
+/// Events between the program and the log.
+const EVENTS: usize = 8;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Program and arguments; never a shell.
+    pub argv: Vec<String>,
+    /// Variables for it.
+    pub env: Vec<(String, String)>,
+    /// Variables of ours that it sees beside the usual ones, as in a definition's `env_pass`; `None`: all.
+    pub env_pass: Option<Vec<String>>,
+    /// An existing folder.
+    pub workdir: PathBuf,
+    /// What it reads on standard input.
+    pub stdin: Vec<u8>,
+    /// When it is ended.
+    pub limit: Duration,
+    /// Bytes of standard output to keep; what comes beyond is read, dropped and marked.
+    pub keep: usize,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProgramExit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By a signal that we did not send.
+    Signal(i32),
+    /// Its time was over.
+    TimedOut,
+    /// Somebody asked for it.
+    Cancelled,
+    /// It is not there, or cannot be executed; the text says why.
+    Missing(String),
+    /// It could not be run, or its runner was lost; the text says why.
+    Failed(String),
+}
+
+impl fmt::Display for ProgramExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
+            Self::TimedOut => f.write_str("did not end in time, and was ended"),
+            Self::Cancelled => f.write_str("was cancelled"),
+            Self::Missing(why) => write!(f, "could not be started: {why}"),
+            Self::Failed(why) => write!(f, "could not be run: {why}"),
+        }
+    }
+}
+
+/// What became of a program. All it started is dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramEnd {
+    /// How it ended.
+    pub exit: ProgramExit,
+    /// The beginning of its standard output, without one trailing newline.
+    pub stdout: String,
+    /// The last 64 KiB of its standard error.
+    pub stderr: String,
+}
+
+impl ProgramEnd {
+    /// Whether it ended by itself with code 0.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.exit == ProgramExit::Code(0)
+    }
+}
+
+impl Program {
+    /// These arguments in this folder: all of our environment, a minute, 64 KiB of output.
+    pub fn new(argv: Vec<String>, workdir: impl Into<PathBuf>) -> Self {
+        Self {
+            argv,
+            env: Vec::new(),
+            env_pass: None,
+            workdir: workdir.into(),
+            stdin: Vec::new(),
+            limit: Duration::from_secs(60),
+            keep: 64 * 1024,
+        }
+    }
+
+    /// Runs it to its end; what it prints goes to `log` as [`Event::Stderr`]. Resolves when all it started is dead;
+    /// dropping the future ends it as well.
+    pub async fn run(
+        &self,
+        containment: &Containment,
+        log: &EventSink,
+        cancel: Cancel,
+    ) -> ProgramEnd {
+        let request = Request {
+            argv: &self.argv,
+            env: &self.env,
+            pass_env: &[],
+            workdir: &self.workdir,
+            stdin: self.stdin.clone(),
+            timeouts: Timeouts {
+                total: Some(self.limit),
+                ..Timeouts::default()
+            },
+            env_pass: self.env_pass.as_deref(),
+            stop: StopSignal::Term,
+            reader: Reader::raw(self.keep),
+        };
+        let (events, mut said) = EventSink::channel(EVENTS);
+        let run = async {
+            let ran = execute(request, containment, &events, cancel).await;
+            drop(events);
+            ran
+        };
+        let tell = async {
+            while let Some(event) = said.recv().await {
+                if let Event::Text { text } | Event::Stderr { text } = event {
+                    log.send(Event::Stderr { text }).await;
+                }
+            }
+        };
+        match join(run, tell).await.0 {
+            Ok(ran) => ended(ran),
+            Err(error) => ProgramEnd {
+                exit: ProgramExit::Failed(error.to_string()),
+                stdout: String::new(),
+                stderr: String::new(),
+            },
+        }
+    }
+}
+
+fn ended(ran: Ran) -> ProgramEnd {
+    let exit = match ran.ending {
+        Ending::Exit(Exit::Code(code)) => ProgramExit::Code(code),
+        Ending::Exit(Exit::Signal(signal)) => ProgramExit::Signal(signal),
+        Ending::Cancelled => ProgramExit::Cancelled,
+        Ending::Timeout(_) => ProgramExit::TimedOut,
+        Ending::NotStarted(StartError::Missing, why) => ProgramExit::Missing(why),
+        Ending::NotStarted(StartError::Other, why) => ProgramExit::Failed(why),
+        Ending::RunnerLost => ProgramExit::Failed("its runner was lost".to_owned()),
+    };
+    ProgramEnd {
+        exit,
+        stdout: ran.reading.answer,
+        stderr: ran.stderr,
+    }
+}
