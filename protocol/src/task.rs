@@ -206,6 +206,9 @@ pub struct Usage {
     /// Cost in US dollars, where the provider says it or prices are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
+    /// The cost is no statement of the provider but computed from a table of prices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cost_estimated: bool,
 }
 
 /// A task as `lease`, `list` and `get` answer it. The first eleven fields are what every client may rely on.

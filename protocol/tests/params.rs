@@ -365,6 +365,7 @@ fn what_is_written_is_read_back() {
         usage: Some(Usage {
             input_tokens: 5,
             cost_usd: Some(0.25),
+            cost_estimated: true,
             ..Usage::default()
         }),
         worker_id: Some("w".into()),

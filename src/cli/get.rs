@@ -210,7 +210,10 @@ fn usage(usage: &Usage) -> String {
     let input = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
     let cost = usage
         .cost_usd
-        .map(|cost| format!(", ${cost:.4}"))
+        .map(|cost| {
+            let about = if usage.cost_estimated { "~" } else { "" };
+            format!(", {about}${cost:.4}")
+        })
         .unwrap_or_default();
     format!(
         "{} in, {} out{cost}",

@@ -48,6 +48,8 @@ pub struct Job {
     pub system_prompt: Option<String>,
     /// The model to use, where the provider has a choice.
     pub model: Option<String>,
+    /// The task itself named the model: one that is not there is then the task's fault, and not the pool's.
+    pub model_is_tasks: bool,
     /// What it may do. Each adapter says how it passes that on.
     pub trust: Trust,
     /// Who answers when the program asks for permission.
@@ -77,6 +79,7 @@ impl Job {
             prompt: prompt.into(),
             system_prompt: None,
             model: None,
+            model_is_tasks: false,
             trust: Trust::default(),
             permissions: Permissions::deny_all(),
             mcp: Vec::new(),

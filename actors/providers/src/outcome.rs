@@ -44,6 +44,8 @@ pub enum TimeoutKind {
 pub enum FailureClass {
     /// The provider said that it failed (an exit code other than 0, an error answer).
     ProviderError,
+    /// The provider's service could not be reached, or the connection to it broke.
+    Network,
     /// The provider refuses until a time (unknown: `None`).
     RateLimited {
         /// When it may be asked again.
@@ -74,6 +76,7 @@ impl FailureClass {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ProviderError => "provider_error",
+            Self::Network => "network",
             Self::RateLimited { .. } => "rate_limited",
             Self::AuthRequired => "auth_required",
             Self::Timeout { .. } => "timeout",

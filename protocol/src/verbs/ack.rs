@@ -155,6 +155,7 @@ fn read_usage(params: &Params<'_>) -> Result<Option<Usage>, Error> {
         cache_write_tokens: tokens("cache_write_tokens")?,
         output_tokens: tokens("output_tokens")?,
         cost_usd: fields.opt_float("cost_usd", 0.0, 1e12)?,
+        cost_estimated: fields.flag("cost_estimated", false)?,
     }))
 }
 

@@ -10,7 +10,7 @@ use crate::outcome::TimeoutKind;
 
 /// Knows when the run began, when it last gave a sign of life and whether it waits for our readers.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     limits: Timeouts,
     begin: Instant,
     /// Microseconds from the beginning to the last sign of life; 0 before the first.
@@ -20,7 +20,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    pub(super) fn start(limits: Timeouts) -> Self {
+    pub(crate) fn start(limits: Timeouts) -> Self {
         Self {
             limits,
             begin: Instant::now(),
@@ -30,13 +30,13 @@ impl Clock {
     }
 
     /// The program gave a sign of life.
-    pub(super) fn touch(&self) {
+    pub(crate) fn touch(&self) {
         let micros = u64::try_from(self.begin.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.last.store(micros.max(1), Ordering::Relaxed);
     }
 
     /// Runs `future`, during which the program cannot be blamed for silence.
-    pub(super) async fn excused<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) async fn excused<T>(&self, future: impl Future<Output = T>) -> T {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let output = future.await;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -45,7 +45,7 @@ impl Clock {
     }
 
     /// Resolves when a limit ran out. Cancel safe.
-    pub(super) async fn expired(&self) -> TimeoutKind {
+    pub(crate) async fn expired(&self) -> TimeoutKind {
         loop {
             let Some((deadline, which)) = self.next() else {
                 return std::future::pending().await;

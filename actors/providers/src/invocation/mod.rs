@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 pub(crate) use capture::{Answer, cut};
+pub(crate) use clock::Clock;
 pub(crate) use conclude::conclude;
 pub(crate) use utf8::floor_boundary;
 
@@ -28,7 +29,6 @@ use crate::outcome::TimeoutKind;
 use crate::output::{Reader, Reading};
 use crate::runner::GIVE_UP;
 use capture::Tail;
-use clock::Clock;
 
 /// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
 const DRAIN: Duration = Duration::from_secs(1);

@@ -128,6 +128,7 @@ pub(crate) fn prepare(
         task_type: task.task_type,
         prompt: task.prompt,
         system_prompt: joined(context, task.system_prompt),
+        model_is_tasks: task.model.is_some(),
         model: task.model.or(runner.model),
         trust: match options.trust_all_tools {
             true => Trust::All,

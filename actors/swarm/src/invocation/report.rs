@@ -60,7 +60,7 @@ fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
             let end = plain(FailureClass::AuthRequired);
             (end, Symptom::AuthRequired(message))
         }
-        Class::ProviderError => (plain(FailureClass::ProviderError), Symptom::Fine),
+        Class::ProviderError | Class::Network => (plain(FailureClass::ProviderError), Symptom::Fine),
         Class::Timeout { .. } => (plain(FailureClass::Timeout), Symptom::Fine),
         Class::Crashed => (plain(FailureClass::Crashed), Symptom::Fine),
         Class::BadInput => (plain(FailureClass::BadInput), Symptom::Fine),
@@ -107,5 +107,6 @@ fn usage(used: &Used) -> Usage {
         cache_write_tokens: used.cache_write,
         output_tokens: used.output.saturating_add(used.reasoning),
         cost_usd: used.cost_micros.map(|micros| micros as f64 / 1e6),
+        cost_estimated: false,
     }
 }
