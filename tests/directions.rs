@@ -49,6 +49,8 @@ const ALONE: &[(&str, &[&str])] = &[
     ("utoipa", &["kirosu-gateway"]),
     ("http", &["kirosu-gateway"]),
     ("http-body-util", &["kirosu-gateway"]),
+    ("reqwest", &["kirosu-providers"]),
+    ("rustls", &["kirosu-providers"]),
     ("signal-hook-registry", &["kirosu-providers"]),
     ("mimalloc", &["kirosu"]),
     // Actors live in `actors/`; the front door starts the system they run on.
