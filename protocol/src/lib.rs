@@ -11,8 +11,10 @@
 //! milliseconds in these types. Nothing here keeps state but the splitter.
 
 pub mod answer;
+pub mod approval;
 #[cfg(feature = "client")]
 pub mod client;
+pub mod budget;
 pub mod codec;
 pub mod error;
 pub mod event;
@@ -25,6 +27,8 @@ pub mod request;
 pub mod task;
 pub mod verbs;
 
+pub use budget::{Budget, Scope, TaskBudget};
+pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Subject, Verdict};
 pub use codec::{Line, LineSplitter};
 pub use error::{Effect, Error, ErrorCode};
 pub use event::{Event, EventKind};

@@ -19,6 +19,8 @@ pub enum Method {
     Progress,
     /// `output`
     Output,
+    /// `reserve`
+    Reserve,
     /// `release`
     Release,
     /// `list`
@@ -37,6 +39,10 @@ pub enum Method {
     Approve,
     /// `reject`
     Reject,
+    /// `ask`
+    Ask,
+    /// `approvals`
+    Approvals,
     /// `pause`
     Pause,
     /// `resume`
@@ -45,6 +51,8 @@ pub enum Method {
     Watch,
     /// `stats`
     Stats,
+    /// `usage`
+    Usage,
     /// `agents`
     Agents,
     /// `pools`
@@ -63,7 +71,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of the reference.
-    pub const ALL: [Method; 28] = [
+    pub const ALL: [Method; 32] = [
         Method::Hello,
         Method::Enqueue,
         Method::EnqueueBatch,
@@ -72,6 +80,7 @@ impl Method {
         Method::Heartbeat,
         Method::Progress,
         Method::Output,
+        Method::Reserve,
         Method::Release,
         Method::List,
         Method::Get,
@@ -81,10 +90,13 @@ impl Method {
         Method::RetryFailed,
         Method::Approve,
         Method::Reject,
+        Method::Ask,
+        Method::Approvals,
         Method::Pause,
         Method::Resume,
         Method::Watch,
         Method::Stats,
+        Method::Usage,
         Method::Agents,
         Method::Pools,
         Method::Tree,
@@ -105,6 +117,7 @@ impl Method {
             Method::Heartbeat => "heartbeat",
             Method::Progress => "progress",
             Method::Output => "output",
+            Method::Reserve => "reserve",
             Method::Release => "release",
             Method::List => "list",
             Method::Get => "get",
@@ -114,10 +127,13 @@ impl Method {
             Method::RetryFailed => "retry_failed",
             Method::Approve => "approve",
             Method::Reject => "reject",
+            Method::Ask => "ask",
+            Method::Approvals => "approvals",
             Method::Pause => "pause",
             Method::Resume => "resume",
             Method::Watch => "watch",
             Method::Stats => "stats",
+            Method::Usage => "usage",
             Method::Agents => "agents",
             Method::Pools => "pools",
             Method::Tree => "tree",
@@ -139,6 +155,7 @@ impl Method {
             "heartbeat" => Some(Method::Heartbeat),
             "progress" => Some(Method::Progress),
             "output" => Some(Method::Output),
+            "reserve" => Some(Method::Reserve),
             "release" => Some(Method::Release),
             "list" => Some(Method::List),
             "get" => Some(Method::Get),
@@ -148,10 +165,13 @@ impl Method {
             "retry_failed" => Some(Method::RetryFailed),
             "approve" => Some(Method::Approve),
             "reject" => Some(Method::Reject),
+            "ask" => Some(Method::Ask),
+            "approvals" => Some(Method::Approvals),
             "pause" => Some(Method::Pause),
             "resume" => Some(Method::Resume),
             "watch" => Some(Method::Watch),
             "stats" => Some(Method::Stats),
+            "usage" => Some(Method::Usage),
             "agents" => Some(Method::Agents),
             "pools" => Some(Method::Pools),
             "tree" => Some(Method::Tree),

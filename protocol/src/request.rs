@@ -6,7 +6,9 @@ use crate::method::Method;
 use crate::params::Params;
 use crate::verbs::ack::AckAsk;
 use crate::verbs::agents::AgentsAsk;
+use crate::verbs::approvals::ApprovalsAsk;
 use crate::verbs::approve::ApproveAsk;
+use crate::verbs::ask::ToolAsk;
 use crate::verbs::backup::BackupAsk;
 use crate::verbs::cancel::CancelAsk;
 use crate::verbs::enqueue::NewTask;
@@ -22,9 +24,11 @@ use crate::verbs::pools::PoolsAsk;
 use crate::verbs::progress::ProgressAsk;
 use crate::verbs::reject::RejectAsk;
 use crate::verbs::release::ReleaseAsk;
+use crate::verbs::reserve::ReserveAsk;
 use crate::verbs::resume::ResumeAsk;
 use crate::verbs::retry::RetryAsk;
 use crate::verbs::retry_failed::RetryFailedAsk;
+use crate::verbs::usage::UsageAsk;
 use crate::verbs::wait::WaitAsk;
 use crate::verbs::watch::WatchAsk;
 
@@ -47,6 +51,8 @@ pub enum Request {
     Progress(ProgressAsk),
     /// See [`crate::verbs::output`].
     Output(OutputAsk),
+    /// See [`crate::verbs::reserve`].
+    Reserve(ReserveAsk),
     /// See [`crate::verbs::release`].
     Release(ReleaseAsk),
     /// See [`crate::verbs::list`].
@@ -65,6 +71,10 @@ pub enum Request {
     Approve(ApproveAsk),
     /// See [`crate::verbs::reject`].
     Reject(RejectAsk),
+    /// See [`crate::verbs::ask`].
+    Ask(Box<ToolAsk>),
+    /// See [`crate::verbs::approvals`].
+    Approvals(ApprovalsAsk),
     /// See [`crate::verbs::pause`].
     Pause(PauseAsk),
     /// See [`crate::verbs::resume`].
@@ -73,6 +83,8 @@ pub enum Request {
     Watch(WatchAsk),
     /// See [`crate::verbs::stats`].
     Stats,
+    /// See [`crate::verbs::usage`].
+    Usage(UsageAsk),
     /// See [`crate::verbs::agents`].
     Agents(AgentsAsk),
     /// See [`crate::verbs::pools`].
@@ -107,6 +119,7 @@ impl Request {
             Method::Heartbeat => Request::Heartbeat(HeartbeatAsk::read(params, limits)?),
             Method::Progress => Request::Progress(ProgressAsk::read(params, limits)?),
             Method::Output => Request::Output(OutputAsk::read(params, limits)?),
+            Method::Reserve => Request::Reserve(ReserveAsk::read(params, limits)?),
             Method::Release => Request::Release(ReleaseAsk::read(params, limits)?),
             Method::List => Request::List(ListAsk::read(params, limits)?),
             Method::Get => Request::Get(GetAsk::read(params, limits)?),
@@ -116,10 +129,13 @@ impl Request {
             Method::RetryFailed => Request::RetryFailed(RetryFailedAsk::read(params, limits)?),
             Method::Approve => Request::Approve(ApproveAsk::read(params, limits)?),
             Method::Reject => Request::Reject(RejectAsk::read(params, limits)?),
+            Method::Ask => Request::Ask(Box::new(ToolAsk::read(params, limits)?)),
+            Method::Approvals => Request::Approvals(ApprovalsAsk::read(params, limits)?),
             Method::Pause => Request::Pause(PauseAsk::read(params, limits)?),
             Method::Resume => Request::Resume(ResumeAsk::read(params, limits)?),
             Method::Watch => Request::Watch(WatchAsk::read(params, limits)?),
             Method::Stats => Request::Stats,
+            Method::Usage => Request::Usage(UsageAsk::read(params, limits)?),
             Method::Agents => Request::Agents(AgentsAsk::read(params, limits)?),
             Method::Pools => Request::Pools(PoolsAsk::read(params, limits)?),
             Method::Tree => Request::Tree,
@@ -141,6 +157,7 @@ impl Request {
             Request::Heartbeat(_) => Method::Heartbeat,
             Request::Progress(_) => Method::Progress,
             Request::Output(_) => Method::Output,
+            Request::Reserve(_) => Method::Reserve,
             Request::Release(_) => Method::Release,
             Request::List(_) => Method::List,
             Request::Get(_) => Method::Get,
@@ -150,10 +167,13 @@ impl Request {
             Request::RetryFailed(_) => Method::RetryFailed,
             Request::Approve(_) => Method::Approve,
             Request::Reject(_) => Method::Reject,
+            Request::Ask(_) => Method::Ask,
+            Request::Approvals(_) => Method::Approvals,
             Request::Pause(_) => Method::Pause,
             Request::Resume(_) => Method::Resume,
             Request::Watch(_) => Method::Watch,
             Request::Stats => Method::Stats,
+            Request::Usage(_) => Method::Usage,
             Request::Agents(_) => Method::Agents,
             Request::Pools(_) => Method::Pools,
             Request::Tree => Method::Tree,

@@ -1,5 +1,6 @@
 //! A task as clients see it, and the words for its state.
 
+use crate::budget::TaskBudget;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -123,13 +124,15 @@ pub enum FailureClass {
     RefusedByPolicy,
     /// The work was done but did not meet the task's `accept` clause.
     NotAccepted,
+    /// A budget has nothing left; `retry_at` says until when, where that is known.
+    BudgetExhausted,
     /// The provider's program is not installed.
     Missing,
 }
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [FailureClass; 11] = [
+    pub const ALL: [FailureClass; 12] = [
         FailureClass::ProviderError,
         FailureClass::RateLimited,
         FailureClass::AuthRequired,
@@ -140,6 +143,7 @@ impl FailureClass {
         FailureClass::BadInput,
         FailureClass::RefusedByPolicy,
         FailureClass::NotAccepted,
+        FailureClass::BudgetExhausted,
         FailureClass::Missing,
     ];
 
@@ -156,6 +160,7 @@ impl FailureClass {
             FailureClass::BadInput => "bad_input",
             FailureClass::RefusedByPolicy => "refused_by_policy",
             FailureClass::NotAccepted => "not_accepted",
+            FailureClass::BudgetExhausted => "budget_exhausted",
             FailureClass::Missing => "missing",
         }
     }
@@ -269,6 +274,12 @@ pub struct Task {
     /// The directory asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
+    /// The budget it was enqueued with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<TaskBudget>,
+    /// The tasks whose budget of a tree counts for this one too, itself included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_trees: Vec<TaskId>,
     /// Whatever the client wants to keep beside the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,

@@ -51,6 +51,8 @@ fn ack(task: &Task) -> Command {
         retry_at_ms: None,
         usage: None,
         provider: None,
+        pool: None,
+        model: None,
     })
 }
 

@@ -4,7 +4,7 @@ use crate::sql::{FromRow, int, maybe_int, maybe_text};
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
-use kirosu_protocol::{Fence, OnLost, RetryPolicy, Status, TaskId};
+use kirosu_protocol::{Fence, OnLost, RetryPolicy, Status, TaskBudget, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -154,6 +154,11 @@ pub(crate) struct InputOptions {
     pub model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<TaskBudget>,
+    /// The ancestors with a budget of their tree, and the task itself where it has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budget_trees: Vec<TaskId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }

@@ -40,6 +40,8 @@ pub(crate) fn task_of(
         provider: input.options.provider,
         model: input.options.model,
         workdir: input.options.workdir,
+        budget: input.options.budget,
+        budget_trees: input.options.budget_trees,
         metadata: input.options.metadata,
     }
 }

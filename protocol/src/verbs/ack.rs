@@ -64,6 +64,12 @@ pub struct Ack {
     /// What ran it, for the metrics: the provider's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// The pool whose agent ran it, for `usage` and the budgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// The model that answered, for `usage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 impl Ack {
@@ -80,6 +86,8 @@ impl Ack {
             retry_at_ms: None,
             usage: None,
             provider: None,
+            pool: None,
+            model: None,
         }
     }
 
@@ -114,6 +122,8 @@ impl Ack {
                 .map(|ms| ms as i64),
             usage: read_usage(params)?,
             provider: params.opt_name("provider", limits)?,
+            pool: params.opt_name("pool", limits)?,
+            model: params.opt_name("model", limits)?,
         })
     }
 }

@@ -6,6 +6,7 @@
 //! ```
 
 use super::{DAY_MS, LAST_MS, Verb, seconds, seconds_or_null, skip_zero};
+use crate::budget::TaskBudget;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
@@ -85,6 +86,9 @@ pub struct NewTask {
     pub workdir: Option<String>,
     /// What happens when a run is lost.
     pub on_lost: OnLost,
+    /// How much all its attempts, and it and its descendants, may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<TaskBudget>,
     /// Whatever the client wants to keep beside the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
@@ -112,12 +116,13 @@ impl NewTask {
             model: None,
             workdir: None,
             on_lost: OnLost::Retry,
+            budget: None,
             metadata: None,
         }
     }
     /// Reads the parameters of `enqueue`, or one entry of `enqueue_batch`.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<NewTask, Error> {
-        params.unsupported(&["accept", "budget"])?;
+        params.unsupported(&["accept"])?;
         let prompt = params.opt_text_within("prompt", limits.prompt_bytes)?;
         let retry = read_retry(params)?;
         let given = params.opt_int("max_attempts", 1..=1000)?.map(|n| n as u32);
@@ -157,6 +162,7 @@ impl NewTask {
                 .opt_text_within("workdir", 4096)?
                 .filter(|t| !t.is_empty()),
             on_lost: read_on_lost(params)?,
+            budget: TaskBudget::read(params)?,
             metadata: params.json("metadata", limits.prompt_bytes)?,
         })
     }

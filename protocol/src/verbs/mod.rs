@@ -2,7 +2,9 @@
 
 pub mod ack;
 pub mod agents;
+pub mod approvals;
 pub mod approve;
+pub mod ask;
 pub mod backup;
 pub mod cancel;
 pub mod drain;
@@ -20,12 +22,14 @@ pub mod pools;
 pub mod progress;
 pub mod reject;
 pub mod release;
+pub mod reserve;
 pub mod resume;
 pub mod retry;
 pub mod retry_failed;
 pub mod shutdown;
 pub mod stats;
 pub mod tree;
+pub mod usage;
 pub mod wait;
 pub mod watch;
 

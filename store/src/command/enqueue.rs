@@ -187,6 +187,8 @@ fn input_of(new: &NewTask) -> Input {
             provider: new.provider.clone(),
             model: new.model.clone(),
             workdir: new.workdir.clone(),
+            budget: new.budget,
+            budget_trees: Vec::new(),
             metadata: new.metadata.clone(),
         },
         key: new.idempotency_key.clone(),

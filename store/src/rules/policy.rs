@@ -42,6 +42,7 @@ enum Treatment {
     Crash,
     Park,
     Ask,
+    Budget,
     Dead,
     Lost,
 }
@@ -58,6 +59,7 @@ fn treatment(class: FailureClass) -> Treatment {
         FailureClass::Cancelled | FailureClass::BadInput | FailureClass::RefusedByPolicy => {
             Treatment::Dead
         }
+        FailureClass::BudgetExhausted => Treatment::Budget,
         FailureClass::Lost => Treatment::Lost,
     }
 }
@@ -68,6 +70,15 @@ pub(crate) fn after_attempt(ended: &Ended<'_>) -> Next {
     match treatment(ended.class) {
         Treatment::Dead => Next::Dead,
         Treatment::Ask => Next::Ask,
+        // A budget that fills again by itself is waited for. But a task that uses up one after the other would go on
+        // for ever, and its own budget only a person can raise.
+        Treatment::Budget => match ended.retry_at {
+            Some(run_at) if ended.attempts < ended.max_attempts.unwrap_or(CRASHES) => Next::At {
+                run_at: run_at.max(ended.now),
+                counted: true,
+            },
+            _ => Next::Ask,
+        },
         // Not the task's fault: it costs no attempt and needs no retry policy.
         Treatment::Park => Next::At {
             run_at: ended.retry_at.unwrap_or(0).max(ended.now + delay(ended)),
@@ -154,6 +165,7 @@ mod tests {
                 FailureClass::AuthRequired | FailureClass::Missing => {
                     (Next::Ask, Next::Ask, Next::Ask)
                 }
+                FailureClass::BudgetExhausted => (again, again, Next::Ask),
                 FailureClass::Cancelled
                 | FailureClass::BadInput
                 | FailureClass::RefusedByPolicy => (Next::Dead, Next::Dead, Next::Dead),

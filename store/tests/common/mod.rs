@@ -158,6 +158,8 @@ pub fn done(task: TaskId, fence: Option<Fence>) -> Ack {
         retry_at_ms: None,
         usage: None,
         provider: None,
+        pool: None,
+        model: None,
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct NewTask {
     pub workdir: Option<String>,
     /// What happens when a run is lost: `retry` (the default), `fail` or `ask`.
     pub on_lost: Option<String>,
+    /// `tokens` and `usd` over all its attempts; the same in `tree` for it and all that descend from it.
+    pub budget: Option<Value>,
     /// Whatever the client wants to keep beside the task.
     pub metadata: Option<Value>,
 }
@@ -95,6 +97,10 @@ pub(super) struct Task {
     pub provider: Option<String>,
     pub model: Option<String>,
     pub workdir: Option<String>,
+    /// The budget it was enqueued with.
+    pub budget: Option<Value>,
+    /// The tasks whose budget of a tree counts for this one too.
+    pub budget_trees: Option<Vec<i64>>,
     pub metadata: Option<Value>,
 }
 

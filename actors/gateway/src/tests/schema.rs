@@ -2,7 +2,7 @@
 
 use crate::rest::description;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, Usage};
+use kirosu_protocol::{Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, TaskBudget, Usage};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -49,6 +49,8 @@ fn task() -> Task {
         provider: Some("p".into()),
         model: Some("m".into()),
         workdir: Some("w".into()),
+        budget: Some(TaskBudget::default()),
+        budget_trees: vec![1],
         metadata: Some(json!({})),
     }
 }
@@ -81,6 +83,7 @@ fn its_shapes_are_the_protocols() {
         model: Some("m".into()),
         workdir: Some("w".into()),
         on_lost: OnLost::Ask,
+        budget: Some(TaskBudget::default()),
         metadata: Some(json!({})),
         delay_ms: 1,
         ..NewTask::chat("p")
