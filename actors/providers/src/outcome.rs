@@ -107,6 +107,8 @@ pub struct Failure {
     pub output: String,
     /// What it cost all the same, where the provider says so.
     pub usage: Option<Usage>,
+    /// With what a later job can go on from here, where the provider told.
+    pub conversation: Option<Conversation>,
 }
 
 impl Failure {
@@ -117,6 +119,7 @@ impl Failure {
             message: message.into(),
             output: String::new(),
             usage: None,
+            conversation: None,
         }
     }
 }

@@ -28,6 +28,7 @@
 //!   A lease that the hub granted while the session was leaving is found by asking once more, and released.
 //! - *A missing provider burns no tasks.* The lease goes back, the pool takes no more, and says so once.
 
+mod conversations;
 mod handle;
 mod invocation;
 mod options;

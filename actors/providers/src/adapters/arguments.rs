@@ -25,6 +25,12 @@ fn system<'j>(definition: &Definition, job: &'j Job) -> Option<&'j str> {
     (fits && !definition.system_args.is_empty()).then_some(system)
 }
 
+/// Whether a call of it can go on with a conversation.
+pub(super) fn resumes(definition: &Definition) -> bool {
+    let has_place = definition.command.iter().any(|it| it == "{resume_args}");
+    has_place && !definition.resume_args.is_empty()
+}
+
 /// What the program reads on stdin.
 pub(super) fn stdin(definition: &Definition, job: &mut Job) -> String {
     let prompt = std::mem::take(&mut job.prompt);

@@ -215,6 +215,10 @@ impl Provider for Command {
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<Finished, Failure>> {
         let stdin = arguments::stdin(&self.definition, &mut job);
+        if !arguments::resumes(&self.definition) {
+            // It begins anew, and so do its figures.
+            job.conversation = None;
+        }
         let before = job.conversation.as_ref().map(|it| it.total.clone());
         let before = before.unwrap_or_default();
         let reader = Reader::new(&self.output, job.max_output_bytes, before);

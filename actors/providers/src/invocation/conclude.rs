@@ -11,16 +11,18 @@ const MESSAGE_TAIL: usize = 4 * 1024;
 
 /// The result of a run. `program` is its name for messages, `output` what its output means.
 pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finished, Failure> {
-    let Some((class, mut message)) = verdict(program, output, &ran) else {
-        let reading = ran.reading;
-        let total = reading.total;
+    let verdict = verdict(program, output, &ran);
+    let reading = ran.reading;
+    let total = reading.total;
+    let conversation = reading
+        .session
+        .map(|session| Conversation { session, total });
+    let Some((class, mut message)) = verdict else {
         return Ok(Finished {
             text: reading.answer,
             usage: reading.usage,
             truncated: reading.truncated,
-            conversation: reading
-                .session
-                .map(|session| Conversation { session, total }),
+            conversation,
         });
     };
     if ran.alive > 0 {
@@ -37,8 +39,9 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
     Err(Failure {
         class,
         message,
-        output: ran.reading.answer,
-        usage: ran.reading.usage,
+        output: reading.answer,
+        usage: reading.usage,
+        conversation,
     })
 }
 

@@ -136,9 +136,11 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     let Ready {
         provider,
         own,
-        job,
+        mut job,
         place,
     } = ready;
+    let (task, who) = (lease.task_id, provider.name());
+    job.conversation = pool.conversations.get(task, who, &place.dir);
     let limit = job.max_output_bytes;
     let (sink, events) = EventSink::channel(EVENTS);
     let run = provider.run(job, sink, cancel.clone());
@@ -152,6 +154,7 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
         }
         Either::Right(((), run)) => run.await,
     };
+    pool.conversations.settle(task, who, &place.dir, &outcome);
     let (end, symptom) = report::read(lease, own, outcome);
     pool.report(symptom);
     Ended {

@@ -15,6 +15,7 @@ use kirosu_supervision::{DynamicHandle, ExitReason, State, SupervisorError, Supe
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::conversations::Conversations;
 use crate::options::PoolOptions;
 use crate::pool::health::{Health, Symptom};
 use crate::session::{Crash, Session};
@@ -45,6 +46,8 @@ pub(crate) struct Pool {
     pub(crate) session_supervisor: SupervisorHandle,
     /// One child a running task.
     pub(crate) invocations: DynamicHandle,
+    /// With what tasks that come back can go on.
+    pub(crate) conversations: Conversations,
 }
 
 impl Pool {

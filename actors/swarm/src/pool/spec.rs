@@ -11,6 +11,7 @@ use kirosu_supervision::{
 };
 use tokio::sync::watch;
 
+use crate::conversations::Conversations;
 use crate::options::PoolOptions;
 use crate::pool::foreman::Foreman;
 use crate::pool::health::Health;
@@ -55,6 +56,7 @@ pub(crate) fn pool_spec(options: PoolOptions, common: &Arc<Common>) -> (ChildSpe
         supervisor: pool_supervisor.handle(),
         session_supervisor: sessions.handle(),
         invocations: invocations.handle(),
+        conversations: Conversations::default(),
     });
     let members = (1..=pool.size()).map(|index| {
         let (spec, addr) = session_spec(&pool, index);

@@ -54,6 +54,8 @@ struct Run {
     leash: Option<oneshot::Sender<()>>,
     /// How often the lease is extended.
     beats: SpawnHandle,
+    /// Somebody cancelled it: whoever retries the task wants another conversation.
+    unwanted: bool,
 }
 
 /// The actor.

@@ -48,6 +48,7 @@ impl Session {
             lease,
             leash: Some(leash),
             beats,
+            unwanted: false,
         });
         if let Err(error) = spawned {
             tracing::warn!(task_id, fence, %error, "the run was not started; its lease goes back");
@@ -90,6 +91,9 @@ impl Session {
 
     fn ended(&mut self, lease: HeldLease, end: End, ctx: &mut Context<Self>) {
         self.log_end(lease, &end);
+        if self.run.as_ref().is_some_and(|run| run.unwanted) {
+            self.pool.conversations.forget(lease.task_id);
+        }
         self.child.handled();
         self.on(Event::Ended(lease, end), ctx);
     }
@@ -103,6 +107,7 @@ impl Session {
             Cause::Drain => "the session stops and the drain is over",
         };
         tracing::info!(task_id, fence, "the run is ended: {why}");
+        run.unwanted = cause == Cause::Asked;
         if let Some(leash) = run.leash.take() {
             let _ = leash.send(());
         }
