@@ -62,6 +62,8 @@ pub struct PoolOptions {
     pub env: Vec<(String, String)>,
     /// Bytes of a result, and of a run's streamed output, that are kept; the rest is cut with a mark.
     pub max_output_bytes: usize,
+    /// Whether the model's visible reasoning is shown in the output of a run. It is never in its result.
+    pub show_thoughts: bool,
     /// How programs that are no provider (git, hooks, checks) are held. Without it none is run.
     pub containment: Option<Containment>,
 }
@@ -92,6 +94,7 @@ impl PoolOptions {
             model: None,
             env: Vec::new(),
             max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
+            show_thoughts: false,
             containment: None,
         }
     }

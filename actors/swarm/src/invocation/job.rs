@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
-use kirosu_providers::{Job, Permissions, Provider, Trust};
+use kirosu_providers::{Gate, Job, Permissions, Provider, Trust};
 
 use crate::options::PoolOptions;
 use crate::pool::Pool;
@@ -138,6 +138,7 @@ pub(crate) fn prepare(
             true => Permissions::allow_all(),
             false => Permissions::deny_all(),
         },
+        gate: Gate::open(),
         mcp: Vec::new(),
         conversation: None,
         workdir: place.dir.clone(),

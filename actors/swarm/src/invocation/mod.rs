@@ -3,8 +3,11 @@
 //! It owns the provider's run and the stream of its output. It hangs on a leash held by its session: when the session
 //! lets go, however it ends, the run is cancelled. It answers once, when everything that the run started is dead.
 
+mod batch;
 mod job;
 mod output;
+mod printed;
+mod progress;
 pub(crate) mod report;
 
 use std::pin::{Pin, pin};
@@ -17,7 +20,7 @@ use kirosu_protocol::task::{FailureClass, Task};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_providers::{Cancel, CancelHandle, EventSink};
 use kirosu_supervision::{ChildContext, supervised};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
 
 use crate::pool::Pool;
@@ -141,10 +144,18 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     } = ready;
     let (task, who) = (lease.task_id, provider.name());
     job.conversation = pool.conversations.get(task, who, &place.dir);
-    let limit = job.max_output_bytes;
+    // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
+    let (usage, _used) = watch::channel(None);
+    let flow = output::Flow {
+        line: line.clone(),
+        lease,
+        limit: job.max_output_bytes,
+        thoughts: pool.options().show_thoughts,
+        usage,
+    };
     let (sink, events) = EventSink::channel(EVENTS);
     let run = provider.run(job, sink, cancel.clone());
-    let pump = pin!(output::pump(events, line.clone(), lease, limit));
+    let pump = pin!(output::pump(events, flow));
     let outcome = match select(run, pump).await {
         Either::Left((outcome, pump)) => {
             if !flushed(pump, &line, &cancel).await {

@@ -1,7 +1,12 @@
-//! What a run prints, on its way to the hub: in order, in batches, and never in the run's way.
+//! What a run tells, on its way to the hub: in order, in batches, and never in the run's way.
 //!
-//! One piece is under way at a time, under a number that stays the same when it is sent again. What comes meanwhile is
-//! kept, which is bounded by the pool's limit for the whole run; the run itself never waits for the hub.
+//! What a person should read goes as pieces of output. One piece is under way at a time, under a number that stays the
+//! same when it is sent again. What comes meanwhile is kept, which is bounded by the pool's limit for the whole run; the
+//! run itself never waits for the hub. Beside it goes the run's progress (tools, model, figures), the newest alone, a
+//! document a second at most, and none for a run of less than a second.
+//!
+//! Figures are told inside this process, too, as they come: `Flow::usage` is the sending side of a
+//! `tokio::sync::watch::Receiver<Option<kirosu_providers::Usage>>`, totals of this run, `None` before the first.
 
 use std::time::Duration;
 
@@ -9,111 +14,86 @@ use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::output::OutputAsk;
-use kirosu_providers::{Event, EventStream};
+use kirosu_protocol::verbs::progress::ProgressAsk;
+use kirosu_providers::{Event, EventStream, Usage};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::batch::Batch;
+use super::printed::Printed;
+use super::progress::Progress;
 use crate::session::link::Line;
 
 /// How long the first byte of a piece waits for others.
 const BATCH_TIME: Duration = Duration::from_millis(50);
-/// A piece of this size leaves at once, and none is longer.
-const BATCH_BYTES: usize = 16 << 10;
 /// Pause before a piece is sent again.
 const RESEND_PAUSE: Duration = Duration::from_millis(250);
+/// From the run's start to its first progress, and from one to the next.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
-/// The text between the run and the hub.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    text: String,
-    /// Bytes taken so far, over the whole run.
-    taken: usize,
-    limit: usize,
-    cut: bool,
-}
-
-impl Batch {
-    /// Takes at most `limit` bytes over the whole run.
-    pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn push(&mut self, text: &str) {
-        if self.cut {
-            return;
-        }
-        if self.taken.saturating_add(text.len()) > self.limit {
-            self.cut = true;
-            let room = floor(text, self.limit - self.taken);
-            self.text.push_str(&text[..room]);
-            let mark = format!(
-                "\n[kirosu: output beyond {} bytes is not shown]\n",
-                self.limit
-            );
-            self.text.push_str(&mark);
-            return;
-        }
-        self.taken += text.len();
-        self.text.push_str(text);
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.text.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.text.len() >= BATCH_BYTES
-    }
-
-    /// The next piece, at most [`BATCH_BYTES`] long, cut between characters.
-    pub(super) fn take(&mut self) -> String {
-        let end = floor(&self.text, BATCH_BYTES);
-        let rest = self.text.split_off(end);
-        std::mem::replace(&mut self.text, rest)
-    }
-}
-
-/// The greatest border between characters that is not beyond `at`.
-fn floor(text: &str, at: usize) -> usize {
-    if at >= text.len() {
-        return text.len();
-    }
-    (0..=at)
-        .rev()
-        .find(|index| text.is_char_boundary(*index))
-        .unwrap_or(0)
+/// Where a run's events go.
+pub(super) struct Flow {
+    pub(super) line: Line,
+    pub(super) lease: HeldLease,
+    /// Bytes of output to keep over the whole run.
+    pub(super) limit: usize,
+    /// Whether people see the model's reasoning.
+    pub(super) thoughts: bool,
+    /// Told what the run has used, whenever it tells.
+    pub(super) usage: watch::Sender<Option<Usage>>,
 }
 
 /// Pumps until the run has ended and all is told, or the hub says that the lease is another's.
-pub(super) async fn pump(mut events: EventStream, line: Line, lease: HeldLease, limit: usize) {
-    let mut batch = Batch::new(limit);
+pub(super) async fn pump(mut events: EventStream, flow: Flow) {
+    let Flow { line, lease, .. } = &flow;
+    let mut batch = Batch::new(flow.limit);
+    let mut printed = Printed::new(flow.thoughts);
+    let mut progress = Progress::default();
     let mut chunk = 0;
     let mut due: Option<Instant> = None;
     let mut open = true;
     let sending = futures_util::future::OptionFuture::from(None);
     tokio::pin!(sending);
     let mut busy = false;
+    let mut progress_due = Instant::now() + PROGRESS_PAUSE;
+    let mut progressed = false;
+    let reporting = futures_util::future::OptionFuture::from(None);
+    tokio::pin!(reporting);
+    let mut reports = false;
     loop {
         if !busy && !batch.is_empty() {
             let now = due.is_none_or(|due| due <= Instant::now());
             if now || batch.is_full() || !open {
-                let ask = piece(lease, chunk, batch.take());
+                let ask = piece(*lease, chunk, batch.take());
                 chunk += 1;
                 sending.set(Some(send(line.clone(), ask)).into());
                 busy = true;
                 due = None;
             }
         }
-        if !open && !busy && batch.is_empty() {
+        if !reports && progress.has_news() {
+            // What a short run has to tell comes with its end.
+            let last = !open && progressed;
+            if last || (open && progress_due <= Instant::now()) {
+                let ask = so_far(*lease, &mut progress);
+                reporting.set(Some(report(line.clone(), ask)).into());
+                (reports, progressed) = (true, true);
+                progress_due = Instant::now() + PROGRESS_PAUSE;
+            }
+        }
+        if !open && !busy && !reports && batch.is_empty() {
             return;
         }
         tokio::select! {
             event = events.recv(), if open => match event {
                 Some(event) => {
-                    if let Some(text) = printed(&event) {
-                        batch.push(text);
+                    if let Event::Usage { usage } = &event {
+                        flow.usage.send_replace(Some(usage.clone()));
+                    }
+                    progress.take(&event);
+                    let text = printed.text(&event);
+                    if !text.is_empty() {
+                        batch.push(&text);
                         due = due.or_else(|| Some(Instant::now() + BATCH_TIME));
                     }
                 }
@@ -127,11 +107,25 @@ pub(super) async fn pump(mut events: EventStream, line: Line, lease: HeldLease, 
                 }
                 due = Some(Instant::now());
             }
+            told = &mut reporting, if reports => {
+                reports = false;
+                reporting.set(None.into());
+                match told {
+                    Some(Told::No) if open => progress.not_told(),
+                    Some(Told::Unwanted) => break,
+                    _ => {}
+                }
+            }
             () = until(due), if !busy && due.is_some() => {}
+            () = sleep_until(progress_due), if open && !reports && progress.has_news() => {}
         }
     }
-    // Nobody wants it any more; the run must not wait for a reader.
-    while events.recv().await.is_some() {}
+    // Nobody wants it any more; the run must not wait for a reader. Its figures are wanted here.
+    while let Some(event) = events.recv().await {
+        if let Event::Usage { usage } = event {
+            flow.usage.send_replace(Some(usage));
+        }
+    }
 }
 
 async fn until(due: Option<Instant>) {
@@ -150,12 +144,39 @@ fn piece(lease: HeldLease, chunk: u64, text: String) -> OutputAsk {
     }
 }
 
-/// What a person who watches the run should read.
-fn printed(event: &Event) -> Option<&str> {
-    match event {
-        Event::Text { text } | Event::Stderr { text } => Some(text),
-        Event::Warning { message } => Some(message),
-        _ => None,
+fn so_far(lease: HeldLease, progress: &mut Progress) -> ProgressAsk {
+    ProgressAsk {
+        task_id: lease.task_id,
+        fence: Some(lease.fence),
+        worker_id: None,
+        data: progress.tell(),
+    }
+}
+
+/// What became of a document.
+enum Told {
+    Yes,
+    /// The next one says it again.
+    No,
+    /// The lease is another's.
+    Unwanted,
+}
+
+/// Sends one document, once.
+async fn report(line: Line, ask: ProgressAsk) -> Told {
+    match line.client().request(&ask).await {
+        Ok(_) | Err(CallError::BadAnswer { .. }) => Told::Yes,
+        Err(CallError::Refused(error)) => match error.code {
+            ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
+                Told::Unwanted
+            }
+            ErrorCode::Busy => Told::No,
+            _ => {
+                tracing::debug!(%error, "the hub does not take how far the run is");
+                Told::Yes
+            }
+        },
+        Err(_) => Told::No,
     }
 }
 
@@ -177,48 +198,5 @@ async fn send(line: Line, ask: OutputAsk) -> bool {
             Err(CallError::BadAnswer { .. }) => return true,
             Err(_) => sleep(RESEND_PAUSE).await,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all(batch: &mut Batch) -> Vec<String> {
-        let mut pieces = Vec::new();
-        while !batch.is_empty() {
-            pieces.push(batch.take());
-        }
-        pieces
-    }
-
-    #[test]
-    fn pieces_are_bounded_and_cut_between_characters() {
-        let text = "wörter ".repeat(5000);
-        let mut batch = Batch::new(usize::MAX);
-        batch.push(&text);
-        let pieces = all(&mut batch);
-        assert!(pieces.len() > 1 && pieces.iter().all(|p| p.len() <= BATCH_BYTES));
-        assert_eq!(pieces.concat(), text);
-    }
-
-    #[test]
-    fn what_waits_for_the_hub_is_kept_up_to_the_limit() {
-        let mut batch = Batch::new(1 << 20);
-        batch.push(&"a".repeat(1 << 19));
-        batch.take();
-        batch.push(&"b".repeat(1 << 19));
-        let rest = all(&mut batch).concat();
-        assert_eq!(rest.len(), (1 << 20) - BATCH_BYTES);
-    }
-
-    #[test]
-    fn output_beyond_the_limit_is_cut_once() {
-        let mut batch = Batch::new(4);
-        batch.push("abö");
-        batch.push("öx");
-        batch.push("y");
-        let shown = all(&mut batch).concat();
-        assert_eq!(shown, "abö\n[kirosu: output beyond 4 bytes is not shown]\n");
     }
 }

@@ -1,0 +1,112 @@
+//! The text between a run and the hub: bounded over the whole run, and handed on in pieces.
+
+/// A piece of this size leaves at once, and none is longer.
+const BATCH_BYTES: usize = 16 << 10;
+
+/// The text between the run and the hub.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    text: String,
+    /// Bytes taken so far, over the whole run.
+    taken: usize,
+    limit: usize,
+    cut: bool,
+}
+
+impl Batch {
+    /// Takes at most `limit` bytes over the whole run.
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn push(&mut self, text: &str) {
+        if self.cut {
+            return;
+        }
+        if self.taken.saturating_add(text.len()) > self.limit {
+            self.cut = true;
+            let room = floor(text, self.limit - self.taken);
+            self.text.push_str(&text[..room]);
+            let mark = format!(
+                "\n[kirosu: output beyond {} bytes is not shown]\n",
+                self.limit
+            );
+            self.text.push_str(&mark);
+            return;
+        }
+        self.taken += text.len();
+        self.text.push_str(text);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.text.len() >= BATCH_BYTES
+    }
+
+    /// The next piece, at most [`BATCH_BYTES`] long, cut between characters.
+    pub(super) fn take(&mut self) -> String {
+        let end = floor(&self.text, BATCH_BYTES);
+        let rest = self.text.split_off(end);
+        std::mem::replace(&mut self.text, rest)
+    }
+}
+
+/// The greatest border between characters that is not beyond `at`.
+fn floor(text: &str, at: usize) -> usize {
+    if at >= text.len() {
+        return text.len();
+    }
+    (0..=at)
+        .rev()
+        .find(|index| text.is_char_boundary(*index))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(batch: &mut Batch) -> Vec<String> {
+        let mut pieces = Vec::new();
+        while !batch.is_empty() {
+            pieces.push(batch.take());
+        }
+        pieces
+    }
+
+    #[test]
+    fn pieces_are_bounded_and_cut_between_characters() {
+        let text = "wörter ".repeat(5000);
+        let mut batch = Batch::new(usize::MAX);
+        batch.push(&text);
+        let pieces = all(&mut batch);
+        assert!(pieces.len() > 1 && pieces.iter().all(|p| p.len() <= BATCH_BYTES));
+        assert_eq!(pieces.concat(), text);
+    }
+
+    #[test]
+    fn what_waits_for_the_hub_is_kept_up_to_the_limit() {
+        let mut batch = Batch::new(1 << 20);
+        batch.push(&"a".repeat(1 << 19));
+        batch.take();
+        batch.push(&"b".repeat(1 << 19));
+        let rest = all(&mut batch).concat();
+        assert_eq!(rest.len(), (1 << 20) - BATCH_BYTES);
+    }
+
+    #[test]
+    fn output_beyond_the_limit_is_cut_once() {
+        let mut batch = Batch::new(4);
+        batch.push("abö");
+        batch.push("öx");
+        batch.push("y");
+        let shown = all(&mut batch).concat();
+        assert_eq!(shown, "abö\n[kirosu: output beyond 4 bytes is not shown]\n");
+    }
+}

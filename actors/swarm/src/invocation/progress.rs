@@ -1,0 +1,145 @@
+//! How far a run is, for those who watch it: the newest of what it told, as one small document.
+
+use kirosu_providers::{Event, ToolStatus, Usage};
+use serde_json::{Map, Value, json};
+
+use super::printed::detail_text;
+
+/// Bytes of a name that are kept.
+const NAME: usize = 200;
+
+/// What is known of the run. Each document tells all of it, so that one that is lost does not matter.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    known: Map<String, Value>,
+    tools: u64,
+    news: bool,
+}
+
+impl Progress {
+    /// Takes note of an event.
+    pub(super) fn take(&mut self, event: &Event) {
+        match event {
+            Event::Started { session, model, .. } => {
+                self.name("session", session.as_deref());
+                self.name("model", model.as_deref());
+            }
+            Event::Session { session } => self.name("session", Some(session)),
+            Event::Tool {
+                name,
+                status,
+                detail,
+                ..
+            } => self.tool(name, *status, detail.as_ref()),
+            Event::Usage { usage } => self.set("usage", figures(usage)),
+            _ => {}
+        }
+    }
+
+    /// Whether there is something that was not told.
+    pub(super) fn has_news(&self) -> bool {
+        self.news
+    }
+
+    /// All that is known; it counts as told.
+    pub(super) fn tell(&mut self) -> Value {
+        self.news = false;
+        Value::Object(self.known.clone())
+    }
+
+    /// The last document did not get through.
+    pub(super) fn not_told(&mut self) {
+        self.news = true;
+    }
+
+    fn name(&mut self, key: &str, name: Option<&str>) {
+        if let Some(name) = name.filter(|it| !it.is_empty() && it.len() <= NAME) {
+            self.set(key, name.into());
+        }
+    }
+
+    fn tool(&mut self, name: &str, status: ToolStatus, detail: Option<&Value>) {
+        match status {
+            ToolStatus::Started => {
+                self.tools += 1;
+                let what = detail.map(detail_text).unwrap_or_default();
+                self.set("tools", self.tools.into());
+                self.set("tool", json!({"name": name, "what": what}));
+            }
+            ToolStatus::Done | ToolStatus::Failed => {
+                if self.known.remove("tool").is_some() {
+                    self.news = true;
+                } else {
+                    // Told only when it is over.
+                    self.tools += 1;
+                    self.set("tools", self.tools.into());
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, key: &str, value: Value) {
+        if self.known.get(key) != Some(&value) {
+            self.known.insert(key.to_owned(), value);
+            self.news = true;
+        }
+    }
+}
+
+/// Figures under the names that they have in the answer of a run.
+fn figures(usage: &Usage) -> Value {
+    json!({
+        "input_tokens": usage.input,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "output_tokens": usage.output.saturating_add(usage.reasoning),
+        "cost_usd": usage.cost_micros.map(|micros| micros as f64 / 1e6),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(status: ToolStatus) -> Event {
+        Event::Tool {
+            id: "1".to_owned(),
+            name: "shell".to_owned(),
+            status,
+            detail: Some(json!({"command": "ls"})),
+        }
+    }
+
+    #[test]
+    fn each_document_tells_all_and_only_news_is_told() {
+        let mut progress = Progress::default();
+        progress.take(&Event::Started {
+            pid: Some(1),
+            session: None,
+            model: Some("m".to_owned()),
+        });
+        progress.take(&tool(ToolStatus::Started));
+        assert!(progress.has_news());
+        let tool_runs = json!({"model": "m", "tools": 1, "tool": {"name": "shell", "what": "ls"}});
+        assert_eq!(progress.tell(), tool_runs);
+        progress.take(&Event::Text {
+            text: "x".to_owned(),
+        });
+        assert!(!progress.has_news());
+        progress.take(&tool(ToolStatus::Done));
+        let usage = Usage {
+            input: 1000,
+            output: 30,
+            reasoning: 4,
+            ..Usage::default()
+        };
+        progress.take(&Event::Usage {
+            usage: usage.clone(),
+        });
+        let told = progress.tell();
+        assert_eq!(told["usage"]["output_tokens"], 34);
+        assert!(told.get("tool").is_none() && told["tools"] == 1);
+        progress.take(&Event::Usage { usage });
+        assert!(!progress.has_news(), "the same figures are no news");
+    }
+}
