@@ -1,5 +1,7 @@
 //! What a run tells while it works, and the bounded channel it tells it through.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -100,8 +102,14 @@ pub enum Event {
 }
 
 /// The sending side: bounded, so that a flooding program waits for its readers. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct EventSink(Option<mpsc::Sender<Event>>);
+#[derive(Clone)]
+pub struct EventSink {
+    sender: Option<mpsc::Sender<Event>>,
+    /// What every event goes through.
+    through: Option<Through>,
+}
+
+type Through = Arc<dyn Fn(Event) -> Event + Send + Sync>;
 
 /// The receiving side of an [`EventSink`].
 pub type EventStream = mpsc::Receiver<Event>;
@@ -112,20 +120,52 @@ impl EventSink {
     #[must_use]
     pub fn channel(capacity: usize) -> (Self, EventStream) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (Self(Some(sender)), receiver)
+        let sink = Self {
+            sender: Some(sender),
+            through: None,
+        };
+        (sink, receiver)
     }
 
     /// A sink that forgets everything.
     #[must_use]
     pub const fn discard() -> Self {
-        Self(None)
+        Self {
+            sender: None,
+            through: None,
+        }
+    }
+
+    /// The same sink, for events that go through `change` first.
+    #[must_use]
+    pub fn through(&self, change: impl Fn(Event) -> Event + Send + Sync + 'static) -> Self {
+        let change: Through = match self.through.clone() {
+            Some(outer) => Arc::new(move |event| outer(change(event))),
+            None => Arc::new(change),
+        };
+        Self {
+            sender: self.sender.clone(),
+            through: Some(change),
+        }
     }
 
     /// Hands over one event, waiting for room. Without a receiver the event is forgotten: a run does not
     /// fail because nobody watches it.
     pub async fn send(&self, event: Event) {
-        if let Some(sender) = &self.0 {
+        let event = match &self.through {
+            Some(change) => change(event),
+            None => event,
+        };
+        if let Some(sender) = &self.sender {
             drop(sender.send(event).await);
         }
+    }
+}
+
+impl std::fmt::Debug for EventSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventSink")
+            .field("watched", &self.sender.is_some())
+            .finish_non_exhaustive()
     }
 }

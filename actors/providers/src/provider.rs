@@ -36,6 +36,12 @@ pub trait Provider: Send + Sync + 'static {
         false
     }
 
+    /// The providers that a run may end up with, in the order in which they are tried: itself, unless it chooses among
+    /// others.
+    fn routes(&self) -> Vec<String> {
+        vec![self.name().to_owned()]
+    }
+
     /// Looks whether a run could start; takes at most a few seconds.
     fn probe(&self) -> BoxFuture<'_, Probe>;
 
