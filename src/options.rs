@@ -243,6 +243,7 @@ fn pool(
         model: pool.model.clone(),
         env: pairs(&pool.env),
         max_output_bytes: bytes(pool.max_output),
+        show_thoughts: pool.show_thoughts,
         containment: Some(containment.clone()),
         ..PoolOptions::new(
             &pool.name,
@@ -276,6 +277,7 @@ fn overrides(provider: &config::Provider) -> Map<String, Value> {
     let keys = [
         ("model_args", list(&provider.model_args)),
         ("system_args", list(&provider.system_args)),
+        ("resume_args", list(&provider.resume_args)),
         ("extra_args", list(&provider.extra_args)),
         ("trust", provider.trust.clone()),
         ("output", provider.output.clone()),

@@ -18,6 +18,7 @@ const DEFINITION: &[&str] = &[
     "command",
     "model_args",
     "system_args",
+    "resume_args",
     "extra_args",
     "trust",
     "output",

@@ -212,6 +212,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("model", Kind::Text, MayFollow, Live),
             key("env", Kind::Map, Unset, Live),
             key("max_output", Kind::Size(KIB, GIB), Is("\"1 MiB\""), Live),
+            key("show_thoughts", Kind::Bool, Is("false"), Live),
         ],
     },
     Section {
@@ -228,6 +229,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("command", Kind::List, Is("[]"), Live),
             key("model_args", Kind::List, Unset, Live),
             key("system_args", Kind::List, Unset, Live),
+            key("resume_args", Kind::List, Unset, Live),
             key("extra_args", Kind::List, Unset, Live),
             key("trust", Kind::Tree, Unset, Live),
             key("output", Kind::Tree, Unset, Live),

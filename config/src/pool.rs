@@ -47,6 +47,8 @@ pub struct Pool {
     pub env: BTreeMap<String, String>,
     /// Most output kept of one run, in bytes; the rest is cut with a mark.
     pub max_output: u64,
+    /// Whether the output of its runs shows the model's reasoning, where a provider tells it.
+    pub show_thoughts: bool,
 }
 
 /// When a session that ended is started again.
@@ -86,6 +88,8 @@ pub struct Provider {
     pub model_args: Option<Vec<String>>,
     /// Arguments that hand over the system prompt.
     pub system_args: Option<Vec<String>>,
+    /// Arguments that go on with a conversation.
+    pub resume_args: Option<Vec<String>>,
     /// More arguments.
     pub extra_args: Option<Vec<String>>,
     /// Arguments and environment for each trust profile, as written; the providers' room reads it.
