@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use crate::adapters::{Command, Echo, Python};
 use crate::containment::Containment;
 use crate::definition::Definition;
+use crate::http::{Http, HttpOptions};
 use crate::provider::Provider;
 
 /// The kinds that [`build`] knows.
-pub const KINDS: &[&str] = &["echo", "command", "python"];
+pub const KINDS: &[&str] = &["echo", "command", "openai", "anthropic", "python"];
 
 /// One provider as configured. Fields that a kind has no use for must be left alone.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +22,8 @@ pub struct ProviderOptions {
     pub name: String,
     /// One of [`KINDS`].
     pub kind: String,
-    /// `command`: the built-in definition that it starts from.
+    /// `command`: the built-in definition that it starts from. `openai`, `anthropic`: the service that it speaks to
+    /// ([`crate::services`]).
     pub preset: Option<String>,
     /// `command`: keys of a [`Definition`] that stand above the preset's, as a table.
     pub overrides: Map<String, Value>,
@@ -41,6 +43,8 @@ pub struct ProviderOptions {
     /// `command`, `python`: variables of ours that are handed on though they are withheld by default
     /// (`KIRO_SWARM_KEY`).
     pub pass_env: Vec<String>,
+    /// `openai`, `anthropic`: the service and how it is asked.
+    pub http: HttpOptions,
 }
 
 impl ProviderOptions {
@@ -101,6 +105,7 @@ pub fn build(
     match options.kind.as_str() {
         "echo" => Ok(Arc::new(Echo::new(options))),
         "command" => Ok(Arc::new(Command::new(options, containment)?)),
+        "openai" | "anthropic" => Ok(Arc::new(Http::new(options)?)),
         "python" => Ok(Arc::new(Python::new(options, containment)?)),
         _ => Err(BuildError::UnknownKind {
             name: options.name.clone(),

@@ -86,7 +86,7 @@ fn verdict(program: &str, output: &Output, ran: &Ran) -> Option<(FailureClass, S
     })
 }
 
-const fn complaint(which: TimeoutKind) -> &'static str {
+pub(crate) const fn complaint(which: TimeoutKind) -> &'static str {
     match which {
         TimeoutKind::Start => "gave no sign of life within the start timeout",
         TimeoutKind::Silence => "was silent for longer than the silence timeout",

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 pub(crate) use capture::{Answer, cut};
 pub(crate) use clock::Clock;
-pub(crate) use conclude::conclude;
+pub(crate) use conclude::{complaint, conclude};
 pub(crate) use utf8::floor_boundary;
 
 use crate::cancel::Cancel;

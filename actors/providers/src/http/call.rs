@@ -1,0 +1,231 @@
+//! One question to a service, to its end.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{Client, Response, StatusCode};
+use tokio::time::{Instant, sleep};
+
+use super::client::reason;
+use super::dialect::Dialect;
+use super::key::Key;
+use super::options::Service;
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::reset::reset;
+use super::sse::{EVENT_BYTES, Parser};
+use crate::event::{Event, EventSink};
+use crate::invocation::Clock;
+use crate::job::Job;
+use crate::outcome::TimeoutKind;
+
+/// Pause before a service that loads its model is asked again.
+const LOADING_PAUSE: Duration = Duration::from_millis(500);
+/// How long a model may load where the job has no limit for the start.
+const LOADING_LIMIT: Duration = Duration::from_secs(600);
+/// Bytes of an error's body that are read.
+const ERROR_BYTES: usize = 64 * 1024;
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The stream came to its end.
+    Eof,
+    /// The connection broke, or there never was one.
+    Broken(String),
+    /// The service refused.
+    Refused(Refusal),
+    /// What it sent is no answer.
+    Nonsense(String),
+    Cancelled,
+    Timeout(TimeoutKind),
+}
+
+/// What is needed to ask.
+pub(super) struct Call<'a> {
+    pub(super) client: &'a Client,
+    pub(super) service: &'a Service,
+    pub(super) key: Option<&'a Key>,
+    pub(super) events: &'a EventSink,
+    pub(super) clock: &'a Clock,
+}
+
+impl Call<'_> {
+    /// Asks and reads the answer into `reply`. Dropping the future closes the connection.
+    pub(super) async fn run(&self, job: &Job, reply: &mut Reply) -> Ending {
+        let body = self.service.dialect.request(self.service, job).to_string();
+        match self.ask(&body).await {
+            Ok(response) => {
+                self.clock.touch();
+                self.read(response, reply).await
+            }
+            Err(ending) => ending,
+        }
+    }
+
+    /// Asks until the service is ready.
+    async fn ask(&self, body: &str) -> Result<Response, Ending> {
+        let begin = Instant::now();
+        let mut is_told = false;
+        loop {
+            let sent = self.send(body).await;
+            let response = sent.map_err(|error| Ending::Broken(reason(&error)))?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let refusal = refusal(response).await;
+            if !refusal.is_loading() || begin.elapsed() > LOADING_LIMIT {
+                return Err(Ending::Refused(refusal));
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                let message = "the service loads its model; waiting for it".to_owned();
+                self.events.send(Event::Warning { message }).await;
+            }
+            sleep(LOADING_PAUSE).await;
+        }
+    }
+
+    async fn send(&self, body: &str) -> reqwest::Result<Response> {
+        let service = self.service;
+        let request = self
+            .client
+            .post(service.url.clone())
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream, application/json");
+        let request = authorised(request, service, self.key);
+        request.body(body.to_owned()).send().await
+    }
+
+    async fn read(&self, response: Response, reply: &mut Reply) -> Ending {
+        let form = response.headers().get("content-type");
+        let form = form.and_then(|it| it.to_str().ok()).unwrap_or_default();
+        let form = form.split(';').next().unwrap_or_default().trim().to_owned();
+        match form.as_str() {
+            "application/json" => self.whole(response, reply).await,
+            "text/event-stream" | "" => self.stream(response, reply).await,
+            _ => Ending::Nonsense(format!(
+                "answered with {form} instead of events; check base_url"
+            )),
+        }
+    }
+
+    /// A stream of events, as it was asked for.
+    async fn stream(&self, mut response: Response, reply: &mut Reply) -> Ending {
+        let mut parser = Parser::new(EVENT_BYTES);
+        let dialect = self.service.dialect;
+        loop {
+            let (messages, is_end) = match response.chunk().await {
+                Ok(Some(bytes)) => {
+                    self.clock.touch();
+                    match parser.push(&bytes) {
+                        Ok(messages) => (messages, false),
+                        Err(_) => {
+                            return Ending::Nonsense(format!(
+                                "sent an event of more than {EVENT_BYTES} bytes"
+                            ));
+                        }
+                    }
+                }
+                Ok(None) => (parser.end().into_iter().collect(), true),
+                Err(error) => return Ending::Broken(reason(&error)),
+            };
+            for message in messages {
+                dialect.take(&message, reply);
+                self.tell(reply).await;
+                if reply.is_over() {
+                    return Ending::Eof;
+                }
+            }
+            if is_end {
+                return Ending::Eof;
+            }
+        }
+    }
+
+    /// One document: some services do not stream whatever they are asked.
+    async fn whole(&self, response: Response, reply: &mut Reply) -> Ending {
+        let body = match gather(response, EVENT_BYTES, Some(self.clock)).await {
+            Ok(body) => body,
+            Err(error) => return Ending::Broken(reason(&error)),
+        };
+        let Ok(value) = serde_json::from_slice(&body) else {
+            return Ending::Nonsense("answered with something that is not JSON".to_owned());
+        };
+        self.service.dialect.read(&value, reply);
+        self.tell(reply).await;
+        Ending::Eof
+    }
+
+    async fn tell(&self, reply: &mut Reply) {
+        for event in reply.take_events() {
+            self.clock.excused(self.events.send(event)).await;
+        }
+    }
+}
+
+/// Adds headers and key.
+pub(super) fn authorised(
+    request: reqwest::RequestBuilder,
+    service: &Service,
+    key: Option<&Key>,
+) -> reqwest::RequestBuilder {
+    let is_anthropic = service.dialect == Dialect::Messages;
+    let mut request = request;
+    if is_anthropic {
+        request = request.header("anthropic-version", "2023-06-01");
+    }
+    request = match key {
+        Some(key) if is_anthropic => request.header("x-api-key", sensitive(key)),
+        Some(key) => request.bearer_auth(key.expose()),
+        None => request,
+    };
+    // Those that were configured replace ours.
+    request.headers(service.headers.clone())
+}
+
+fn sensitive(key: &Key) -> reqwest::header::HeaderValue {
+    // Only visible ASCII is a key, so this never fails.
+    let value = reqwest::header::HeaderValue::from_str(key.expose());
+    let mut value = value.unwrap_or(reqwest::header::HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+/// Reads what a service says instead of an answer.
+pub(super) async fn refusal(response: Response) -> Refusal {
+    let status = response.status();
+    let until = reset(response.headers(), SystemTime::now());
+    let target = response.headers().get("location").cloned();
+    let body = gather(response, ERROR_BYTES, None)
+        .await
+        .unwrap_or_default();
+    let mut refusal = Refusal::of_body(status.as_u16(), &body);
+    refusal.until = until;
+    if let (true, Some(target)) = (status.is_redirection(), target) {
+        let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
+        refusal.message = format!("it is elsewhere, at {target}; correct base_url");
+    }
+    if refusal.message.is_empty() {
+        let word = StatusCode::canonical_reason(&status);
+        refusal.message = word.unwrap_or("no reason given").to_owned();
+    }
+    refusal
+}
+
+/// The first `limit` bytes of a body.
+async fn gather(
+    mut response: Response,
+    limit: usize,
+    clock: Option<&Clock>,
+) -> reqwest::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while body.len() < limit
+        && let Some(bytes) = response.chunk().await?
+    {
+        if let Some(clock) = clock {
+            clock.touch();
+        }
+        let room = bytes.len().min(limit - body.len());
+        body.extend_from_slice(&bytes[..room]);
+    }
+    Ok(body)
+}

@@ -1,0 +1,112 @@
+//! Chat completions.
+
+use serde_json::{Map, Value, json};
+
+use super::{count, table, text, usage};
+use crate::event::Usage;
+use crate::http::reply::{End, Reply};
+
+pub(super) fn request(
+    prompt: &str,
+    system: Option<&str>,
+    max_tokens: Option<u64>,
+    is_original: bool,
+) -> Map<String, Value> {
+    let system = system.map(|text| json!({"role": "system", "content": text}));
+    let user = json!({"role": "user", "content": prompt});
+    let messages: Vec<Value> = system.into_iter().chain([user]).collect();
+    let limit = match is_original {
+        true => "max_completion_tokens",
+        false => "max_tokens",
+    };
+    table([
+        ("messages", Some(messages.into())),
+        ("stream_options", Some(json!({"include_usage": true}))),
+        (limit, max_tokens.map(Value::from)),
+    ])
+}
+
+pub(super) fn read(value: &Value, reply: &mut Reply) {
+    if value.get("error").is_some_and(|it| !it.is_null()) {
+        return reply.refuse(value);
+    }
+    if let Some(figures) = value.get("usage").filter(|it| it.is_object()) {
+        reply.usage(figures_of(figures));
+    }
+    // The last event has no choices; of several answers the first counts.
+    let choices = value.get("choices").and_then(Value::as_array);
+    for choice in choices.into_iter().flatten() {
+        if choice.get("index").and_then(Value::as_u64).unwrap_or(0) == 0 {
+            self::choice(choice, reply);
+        }
+    }
+}
+
+fn choice(choice: &Value, reply: &mut Reply) {
+    let delta = choice.get("delta").or_else(|| choice.get("message"));
+    let delta = delta.unwrap_or(&Value::Null);
+    for name in ["/reasoning_content", "/reasoning"] {
+        if let Some(piece) = text(delta, name) {
+            reply.thought(piece);
+            break;
+        }
+    }
+    match delta.get("content") {
+        Some(Value::String(piece)) => reply.text(piece),
+        // Parts of several kinds, as some services send them.
+        Some(Value::Array(parts)) => {
+            let pieces = parts.iter().filter_map(|part| text(part, "/text"));
+            pieces.for_each(|piece| reply.text(piece));
+        }
+        _ => {}
+    }
+    if let Some(piece) = text(delta, "/refusal") {
+        reply.refusal(piece);
+    }
+    if let Some(name) = text(delta, "/tool_calls/0/function/name") {
+        reply.asks_for(name);
+    }
+    if let Some(reason) = text(choice, "/finish_reason") {
+        reply.end(match reason {
+            "stop" => End::Done,
+            "length" => End::Cut,
+            "content_filter" => End::Filtered,
+            "tool_calls" | "function_call" => End::Tool,
+            other => End::Other(other.to_owned()),
+        });
+    }
+}
+
+fn figures_of(figures: &Value) -> Usage {
+    let input = count(figures, "/prompt_tokens").unwrap_or(0);
+    let output = count(figures, "/completion_tokens").unwrap_or(0);
+    let cached = count(figures, "/prompt_tokens_details/cached_tokens");
+    let cached = cached.or_else(|| count(figures, "/prompt_cache_hit_tokens"));
+    let written = count(figures, "/prompt_tokens_details/cache_write_tokens");
+    let reasoning = count(figures, "/completion_tokens_details/reasoning_tokens").unwrap_or(0);
+    // Some count the reasoning beside the output; their total gives it away.
+    let is_beside =
+        reasoning > 0 && count(figures, "/total_tokens") == input.checked_add(output + reasoning);
+    let output = if is_beside {
+        output + reasoning
+    } else {
+        output
+    };
+    let mut usage = usage(
+        input,
+        output,
+        cached.unwrap_or(0),
+        written.unwrap_or(0),
+        reasoning,
+    );
+    usage.cost_micros = figures.get("cost").and_then(Value::as_f64).and_then(micros);
+    usage
+}
+
+/// Millionths of a dollar; a nonsense figure is none.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn micros(dollars: f64) -> Option<u64> {
+    (0.0..1e9)
+        .contains(&dollars)
+        .then(|| (dollars * 1e6).round() as u64)
+}

@@ -1,0 +1,149 @@
+//! The key of a service: read when it is needed, sent, and never shown.
+
+use std::path::PathBuf;
+
+/// Longest key in bytes: a file that is longer is most likely the wrong file.
+const LONGEST: usize = 16 * 1024;
+
+/// Shorter header values are words that error texts may hold by chance.
+const SHORTEST_HIDDEN: usize = 8;
+
+const HIDDEN: &str = "[hidden]";
+
+/// Where the key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum KeySource {
+    /// The service asks for none.
+    None,
+    /// In a variable of this process.
+    Env(String),
+    /// In a file, alone in it.
+    File(PathBuf),
+}
+
+/// A key; has no form for people.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Key(String);
+
+impl Key {
+    /// The key itself, for the request's header.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl KeySource {
+    /// The key as it is now, so that one that was renewed counts for the next run.
+    ///
+    /// # Errors
+    /// A sentence that says where it was looked for and what to do.
+    pub(super) async fn read(&self) -> Result<Option<Key>, String> {
+        match self {
+            Self::None => Ok(None),
+            Self::Env(name) => match std::env::var(name) {
+                Ok(text) if !text.trim().is_empty() => key(&text, &format!("in ${name}")).map(Some),
+                Ok(_) | Err(std::env::VarError::NotPresent) => Err(format!(
+                    "there is no key: the variable {name} is not set; set it where kirosu is started, or name a key_file"
+                )),
+                Err(_) => Err(format!("the key in ${name} is not text; set it anew")),
+            },
+            Self::File(path) => {
+                let shown = path.display();
+                let bytes = tokio::fs::read(path).await.map_err(|error| {
+                    format!("cannot read the key from {shown}: {error}; write it there, or correct key_file")
+                })?;
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| format!("the key in {shown} is not text; write it anew"))?;
+                key(&text, &format!("in {shown}")).map(Some)
+            }
+        }
+    }
+
+    /// Where a person has to look, as part of a sentence.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::None => "none is set (key_env, key_file)".to_owned(),
+            Self::Env(name) => format!("it is in the variable {name}"),
+            Self::File(path) => format!("it is in {}", path.display()),
+        }
+    }
+}
+
+fn key(text: &str, place: &str) -> Result<Key, String> {
+    let text = text.trim();
+    let fits = |byte: u8| byte.is_ascii_graphic();
+    if text.is_empty() || text.len() > LONGEST || !text.bytes().all(fits) {
+        return Err(format!(
+            "the key {place} cannot be one: a line of visible ASCII characters is needed"
+        ));
+    }
+    Ok(Key(text.to_owned()))
+}
+
+/// What must not be seen in a text that comes from a service.
+#[derive(Clone, Default)]
+pub(super) struct Secrets(Vec<String>);
+
+impl Secrets {
+    pub(super) fn new<'s>(values: impl Iterator<Item = &'s str>) -> Self {
+        let long = values.filter(|value| value.len() >= SHORTEST_HIDDEN);
+        Self(long.map(str::to_owned).collect())
+    }
+
+    pub(super) fn with(&self, key: Option<&Key>) -> Self {
+        let mut all = self.clone();
+        all.0.extend(key.map(|key| key.0.clone()));
+        all
+    }
+
+    /// The text without them, and without anything that begins like a key: services echo them shortened.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.0 {
+            text = text.replace(secret.as_str(), HIDDEN);
+        }
+        let mut shown = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while let Some(at) = rest.find("sk-") {
+            let is_start = !rest[..at].ends_with(|c: char| c.is_alphanumeric());
+            let (before, found) = rest.split_at(at);
+            shown.push_str(before);
+            let length = found
+                .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '*' | '.')))
+                .unwrap_or(found.len());
+            let (word, after) = found.split_at(length);
+            shown.push_str(if is_start && length > 6 { HIDDEN } else { word });
+            rest = after;
+        }
+        shown + rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_seen_in_no_text() {
+        let secrets = Secrets::new(["application/json", "org-1234567", "beta"].into_iter());
+        let secrets = secrets.with(Some(&Key("k".repeat(5))));
+        let text = "bad key kkkkk of org-1234567, not sk-ab****wxyz; beta desk-lamps";
+        let shown = "bad key [hidden] of [hidden], not [hidden]; beta desk-lamps";
+        assert_eq!(secrets.redact(text), shown);
+    }
+
+    #[tokio::test]
+    async fn a_key_is_one_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = KeySource::File(file.path().to_owned());
+        std::fs::write(file.path(), "abc\n").unwrap();
+        assert_eq!(source.read().await.ok().flatten().unwrap().expose(), "abc");
+        for wrong in ["", "two words", "two\nlines"] {
+            std::fs::write(file.path(), wrong).unwrap();
+            assert!(source.read().await.is_err(), "{wrong:?}");
+        }
+        let missing = KeySource::Env("KIROSU_TEST_NO_SUCH_KEY".to_owned());
+        let error = missing.read().await.err().unwrap();
+        assert!(error.contains("KIROSU_TEST_NO_SUCH_KEY is not set"));
+    }
+}

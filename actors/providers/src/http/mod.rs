@@ -1,0 +1,190 @@
+//! Model APIs over HTTP: kinds `openai` and `anthropic`.
+//!
+//! # Theory of operation
+//!
+//! A job is one request and one streamed answer; nothing lives from job to job. Three APIs (`dialect`) are spoken:
+//! OpenAI's chat completions, which nearly every server has, its responses, and Anthropic's messages. What each
+//! sends becomes the same calls on a [`reply::Reply`]: text, thoughts, figures, a last word. All of that is pure, as are the
+//! parser of server-sent events (`sse`), the classes of errors (`refusal`) and the time before which asking again is
+//! useless (`reset`); `call` is the thin part that asks and reads.
+//!
+//! - A run is good only when the model said that it was done; a stream that merely ends was cut.
+//! - To cancel, or to run out of time, drops the request, which closes its connection: services stop there.
+//! - A service that loads its model is not ready yet: it is asked again, within the time for the start.
+//! - Memory is bounded: an event by 16 MiB, the answer by the job's limit, an error's text by 2 KiB; a stream that nobody
+//!   reads waits.
+//! - The key is read for each run, sent, and taken out of every text that a service sends back in an error.
+//!
+//! The model has no tools here: what wants to touch files is an agent, and has another kind of provider.
+
+mod call;
+mod client;
+mod conclude;
+mod dialect;
+mod key;
+mod options;
+mod refusal;
+mod reply;
+mod reset;
+mod sse;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+pub use options::{HttpOptions, services};
+
+use crate::cancel::Cancel;
+use crate::event::{Event, EventSink};
+use crate::invocation::Clock;
+use crate::job::Job;
+use crate::outcome::{Failure, FailureClass, Finished};
+use crate::provider::{Probe, Provider};
+use crate::registry::{BuildError, ProviderOptions};
+use call::{Call, Ending};
+use client::LazyClient;
+use options::Service;
+use reply::Reply;
+
+/// A service that does not list its models in this time is not there.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Asks one service.
+pub(crate) struct Http {
+    name: String,
+    service: Service,
+    client: LazyClient,
+}
+
+impl Http {
+    pub(crate) fn new(options: &ProviderOptions) -> Result<Self, BuildError> {
+        let preset = options.preset.as_deref();
+        let service = options.http.settle(&options.kind, preset);
+        Ok(Self {
+            name: options.name.clone(),
+            service: service.map_err(|faults| BuildError::Definition {
+                name: options.name.clone(),
+                faults,
+            })?,
+            client: LazyClient::default(),
+        })
+    }
+
+    async fn ask(
+        &self,
+        job: Job,
+        events: EventSink,
+        mut cancel: Cancel,
+    ) -> Result<Finished, Failure> {
+        let clock = Clock::start(job.timeouts);
+        let refused = |class, why: String| {
+            let message = format!("provider '{}': {why}", self.name);
+            Failure::new(class, message)
+        };
+        let key = self.service.key.read().await;
+        let key = key.map_err(|why| refused(FailureClass::AuthRequired, why))?;
+        let client = self.client.get(&self.service.url);
+        let client = client.map_err(|why| refused(FailureClass::ProviderError, why))?;
+        let call = Call {
+            client,
+            service: &self.service,
+            key: key.as_ref(),
+            events: &events,
+            clock: &clock,
+        };
+        let mut reply = Reply::new(job.max_output_bytes);
+        let run = async {
+            let model = job.model.clone();
+            let started = Event::Started {
+                pid: None,
+                session: None,
+                model,
+            };
+            events.send(started).await;
+            call.run(&job, &mut reply).await
+        };
+        let ending = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Ending::Cancelled,
+            which = clock.expired() => Ending::Timeout(which),
+            ending = run => ending,
+        };
+        let secrets = self.service.secrets.with(key.as_ref());
+        let gathered = reply.finish();
+        conclude::conclude(
+            &self.name,
+            &self.service,
+            &secrets,
+            job.model_is_tasks,
+            ending,
+            gathered,
+        )
+    }
+
+    /// `Err`: why a run could not start.
+    async fn look(&self) -> Result<(), String> {
+        let key = self.service.key.read().await?;
+        let client = self.client.get(&self.service.models)?;
+        let request = client.get(self.service.models.clone());
+        let request = call::authorised(request, &self.service, key.as_ref());
+        let shown = self.service.shown();
+        let start = match self.service.start {
+            "" => String::new(),
+            start => format!(", start it ({start})"),
+        };
+        let hint = format!("check base_url{start}");
+        let response = match request.timeout(PROBE_LIMIT).send().await {
+            Ok(response) => response,
+            Err(error) if error.is_timeout() => {
+                return Err(format!(
+                    "{shown} did not answer within {PROBE_LIMIT:?}; {hint}"
+                ));
+            }
+            Err(error) => {
+                let reason = client::reason(&error);
+                return Err(format!("cannot reach {shown}: {reason}; {hint}"));
+            }
+        };
+        let status = response.status();
+        // One that does not list its models, or is busy, may answer all the same.
+        if status.is_success() || matches!(status.as_u16(), 404 | 405 | 429 | 501 | 529) {
+            return Ok(());
+        }
+        let refusal = tokio::time::timeout(PROBE_LIMIT, call::refusal(response)).await;
+        let refusal = refusal.unwrap_or_default();
+        if refusal.is_loading() {
+            return Err(format!("{shown} loads its model; wait until it is ready"));
+        }
+        let class = refusal.class(false);
+        let advice = refusal.advice(class, &self.service.key.place());
+        let text = format!("{shown} answers {status}: {}{advice}", refusal.message);
+        Err(self.service.secrets.with(key.as_ref()).redact(&text))
+    }
+}
+
+impl Provider for Http {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Probe> {
+        Box::pin(async move {
+            let problem = self.look().await.err();
+            Probe {
+                found: problem.is_none(),
+                version: None,
+                command: format!("POST {}", self.service.shown()),
+                problem,
+            }
+        })
+    }
+
+    fn run(
+        &self,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+        Box::pin(self.ask(job, events, cancel))
+    }
+}

@@ -1,0 +1,327 @@
+//! What may be set of a model API, the services that are known by name, and what that comes to.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+use super::dialect::Dialect;
+use super::key::{KeySource, Secrets};
+
+/// What Anthropic's API needs to be told where nothing else is: most models can write this much.
+const ANTHROPIC_MAX_TOKENS: u64 = 8192;
+
+/// A model API as configured: kinds `openai` and `anthropic`.
+#[derive(Clone, Default)]
+pub struct HttpOptions {
+    /// Where the service is: `https://api.openai.com/v1`. `None`: as the preset says.
+    pub base_url: Option<String>,
+    /// `openai`: `chat` (the default) or `responses`.
+    pub api: Option<String>,
+    /// The variable of this process that holds the key.
+    pub key_env: Option<String>,
+    /// The file that holds the key; wins over the preset's variable.
+    pub key_file: Option<PathBuf>,
+    /// Most tokens of an answer. `None`: the service's own limit; 8192 for `anthropic`, which has none.
+    pub max_tokens: Option<u64>,
+    /// More headers.
+    pub headers: Vec<(String, String)>,
+    /// More fields of the request's body; they win over ours.
+    pub body: Map<String, Value>,
+}
+
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Headers may hold keys.
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("HttpOptions")
+            .field("base_url", &self.base_url)
+            .field("api", &self.api)
+            .field("key_env", &self.key_env)
+            .field("key_file", &self.key_file)
+            .field("headers", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A service that is known by name.
+struct Preset {
+    name: &'static str,
+    base_url: &'static str,
+    /// Where its key is usually; empty: it needs none.
+    key_env: &'static str,
+    /// What a person can do when nobody answers.
+    start: &'static str,
+}
+
+const fn preset(
+    name: &'static str,
+    base_url: &'static str,
+    key_env: &'static str,
+    start: &'static str,
+) -> Preset {
+    Preset {
+        name,
+        base_url,
+        key_env,
+        start,
+    }
+}
+
+const OPENAI: &[Preset] = &[
+    preset("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", ""),
+    preset("ollama", "http://127.0.0.1:11434/v1", "", "ollama serve"),
+    preset(
+        "lmstudio",
+        "http://127.0.0.1:1234/v1",
+        "",
+        "lms server start",
+    ),
+    preset("vllm", "http://127.0.0.1:8000/v1", "", "vllm serve MODEL"),
+    preset(
+        "llamacpp",
+        "http://127.0.0.1:8080/v1",
+        "",
+        "llama-server -m MODEL.gguf",
+    ),
+    preset(
+        "openrouter",
+        "https://openrouter.ai/api/v1",
+        "OPENROUTER_API_KEY",
+        "",
+    ),
+];
+
+const ANTHROPIC: &[Preset] = &[preset(
+    "anthropic",
+    "https://api.anthropic.com",
+    "ANTHROPIC_API_KEY",
+    "",
+)];
+
+/// Names of the services of a kind.
+pub fn services(kind: &str) -> impl Iterator<Item = &'static str> {
+    presets(kind).iter().map(|it| it.name)
+}
+
+fn presets(kind: &str) -> &'static [Preset] {
+    match kind {
+        "openai" => OPENAI,
+        "anthropic" => ANTHROPIC,
+        _ => &[],
+    }
+}
+
+/// What the options come to.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) dialect: Dialect,
+    /// Where questions go.
+    pub(super) url: Url,
+    /// Where its models are listed.
+    pub(super) models: Url,
+    pub(super) key: KeySource,
+    pub(super) headers: HeaderMap,
+    /// Values of headers that were configured.
+    pub(super) secrets: Secrets,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) body: Map<String, Value>,
+    /// How it is started, where that is known.
+    pub(super) start: &'static str,
+}
+
+impl Service {
+    /// Where questions go, for people: without the query, which may hold a key.
+    pub(super) fn shown(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.to_string()
+    }
+}
+
+impl HttpOptions {
+    /// Checks them all. Nothing is read and nobody is asked.
+    ///
+    /// # Errors
+    /// Every fault, as `KEY: sentence`.
+    pub(super) fn settle(&self, kind: &str, name: Option<&str>) -> Result<Service, Vec<String>> {
+        let mut faults = Vec::new();
+        let named = name.or((kind == "anthropic").then_some("anthropic"));
+        let preset = named.and_then(|name| {
+            let found = presets(kind).iter().find(|it| it.name == name);
+            if found.is_none() {
+                let known: Vec<_> = services(kind).collect();
+                faults.push(format!(
+                    "preset: kind {kind} knows no service '{name}'; known are {}",
+                    known.join(", ")
+                ));
+            }
+            found
+        });
+        let dialect = Dialect::of(kind, self.api.as_deref(), preset.map(|it| it.name));
+        if dialect.is_none() {
+            let allowed = match kind {
+                "openai" => "chat and responses are allowed",
+                _ => "it is only for kind openai",
+            };
+            faults.push(format!("api: {allowed}"));
+        }
+        let dialect = dialect.unwrap_or(Dialect::Messages);
+        let base = self.base_url.as_deref().or(preset.map(|it| it.base_url));
+        let base = match base.map(base_url) {
+            Some(Ok(base)) => Some(base),
+            Some(Err(fault)) => {
+                faults.push(fault);
+                None
+            }
+            None => {
+                faults.push("base_url: has to be set where no preset names the service".to_owned());
+                None
+            }
+        };
+        let headers = self.headers(&mut faults);
+        self.check_body(&mut faults);
+        match base {
+            Some(base) if faults.is_empty() => Ok(Service {
+                url: below(&base, dialect.path()),
+                models: below(&base, dialect.models_path()),
+                key: self.key(preset),
+                headers,
+                secrets: Secrets::new(self.headers.iter().map(|(_, value)| value.as_str())),
+                max_tokens: self.max_tokens.or_else(|| {
+                    let needed = dialect == Dialect::Messages;
+                    needed.then_some(ANTHROPIC_MAX_TOKENS)
+                }),
+                dialect,
+                body: self.body.clone(),
+                start: preset.map_or("", |it| it.start),
+            }),
+            _ => Err(faults),
+        }
+    }
+
+    fn key(&self, preset: Option<&Preset>) -> KeySource {
+        let usual = preset.map(|it| it.key_env).filter(|name| !name.is_empty());
+        match (&self.key_file, self.key_env.as_deref()) {
+            (Some(file), _) => KeySource::File(file.clone()),
+            (None, Some(name)) => KeySource::Env(name.to_owned()),
+            (None, None) => usual.map_or(KeySource::None, |name| KeySource::Env(name.to_owned())),
+        }
+    }
+
+    fn headers(&self, faults: &mut Vec<String>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let read = name.parse::<HeaderName>().ok();
+            match (read, HeaderValue::from_str(value)) {
+                (Some(name), Ok(mut value)) => {
+                    value.set_sensitive(true);
+                    headers.insert(name, value);
+                }
+                _ => faults.push(format!("headers.{name}: not a header that can be sent")),
+            }
+        }
+        headers
+    }
+
+    fn check_body(&self, faults: &mut Vec<String>) {
+        for name in ["stream", "model", "messages", "input"] {
+            if self.body.contains_key(name) {
+                faults.push(format!("body: {name} comes of the task and cannot be set"));
+            }
+        }
+        if self.key_env.is_some() && self.key_file.is_some() {
+            faults.push("key_env: only one of key_env and key_file".to_owned());
+        }
+    }
+}
+
+fn base_url(text: &str) -> Result<Url, String> {
+    let fault = |what: &str| Err(format!("base_url: {what}"));
+    let Ok(url) = text.parse::<Url>() else {
+        return fault("not a URL; write https://HOST/v1");
+    };
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return fault("not the URL of a web service; write https://HOST/v1");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return fault(
+            "holds a password; put the key into a variable or a file (key_env, key_file)",
+        );
+    }
+    Ok(url)
+}
+
+/// A path below the base, which keeps its query. A version that stands in both is there once.
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let root = base.path().trim_end_matches('/');
+    let path = match root.ends_with("/v1") {
+        true => path.strip_prefix("/v1").unwrap_or(path),
+        false => path,
+    };
+    url.set_path(&format!("{root}{path}"));
+    url.set_fragment(None);
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settle(kind: &str, preset: Option<&str>, options: HttpOptions) -> Result<Service, String> {
+        options
+            .settle(kind, preset)
+            .map_err(|faults| faults.join("; "))
+    }
+
+    #[test]
+    fn services_are_known_by_name_and_anything_can_be_changed() {
+        for name in services("openai") {
+            settle("openai", Some(name), HttpOptions::default()).unwrap();
+        }
+        let it = settle("anthropic", None, HttpOptions::default()).unwrap();
+        assert_eq!(it.url.as_str(), "https://api.anthropic.com/v1/messages");
+        assert_eq!(it.max_tokens, Some(8192));
+        let options = HttpOptions {
+            base_url: Some("http://here:1/v1/?api-version=2".to_owned()),
+            api: Some("responses".to_owned()),
+            ..HttpOptions::default()
+        };
+        let it = settle("openai", None, options).unwrap();
+        assert_eq!(it.url.as_str(), "http://here:1/v1/responses?api-version=2");
+        assert_eq!(it.key, KeySource::None);
+        let options = HttpOptions {
+            base_url: Some("http://here:1/v1".to_owned()),
+            ..HttpOptions::default()
+        };
+        let it = settle("anthropic", None, options).unwrap();
+        assert_eq!(it.models.as_str(), "http://here:1/v1/models");
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once() {
+        let mut options = HttpOptions {
+            base_url: Some("https://me:secret@host".to_owned()),
+            api: Some("smoke".to_owned()),
+            headers: vec![("a b".to_owned(), String::new())],
+            ..HttpOptions::default()
+        };
+        options.body.insert("messages".to_owned(), Value::Null);
+        let told = settle("openai", Some("openia"), options).err().unwrap();
+        for part in [
+            "preset: ",
+            "api: ",
+            "holds a password",
+            "headers.a b",
+            "body: ",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert!(!told.contains("secret"), "{told}");
+        let nowhere = settle("openai", None, HttpOptions::default());
+        assert!(nowhere.err().unwrap().contains("base_url: has to be set"));
+    }
+}

@@ -1,0 +1,146 @@
+//! When a service that refused for now may be asked again: what its headers say.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::HeaderMap;
+
+/// A service that names a longer time than this is taken at this: nobody comes back to such a lane by itself.
+const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// The time before which asking again is useless. `now`: when the answer came.
+pub(super) fn reset(headers: &HeaderMap, now: SystemTime) -> Option<SystemTime> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let after = text("retry-after-ms")
+        .and_then(|it| millis(it, 1.0))
+        .or_else(|| text("retry-after").and_then(|it| moment(it, now)))
+        .or_else(|| windows(&text, now));
+    Some(now + after?.min(LONGEST))
+}
+
+/// Of the windows that a service counts in, the one that is used up; where none says so, the first to open.
+fn windows<'h>(text: &impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Option<Duration> {
+    let names = [
+        (
+            "x-ratelimit-remaining-requests",
+            "x-ratelimit-reset-requests",
+        ),
+        ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+        ("x-ratelimit-remaining", "x-ratelimit-reset"),
+        (
+            "anthropic-ratelimit-requests-remaining",
+            "anthropic-ratelimit-requests-reset",
+        ),
+        (
+            "anthropic-ratelimit-tokens-remaining",
+            "anthropic-ratelimit-tokens-reset",
+        ),
+    ];
+    let told = names.into_iter().filter_map(|(remaining, reset)| {
+        let is_used_up = text(remaining) == Some("0");
+        Some((is_used_up, moment(text(reset)?, now)?))
+    });
+    let told: Vec<_> = told.collect();
+    let used_up = told.iter().filter(|(is_used_up, _)| *is_used_up);
+    let longest = used_up.map(|(_, wait)| *wait).max();
+    longest.or_else(|| told.iter().map(|(_, wait)| *wait).min())
+}
+
+/// From now: seconds, a date of HTTP or RFC 3339, a point in Unix time (seconds or milliseconds), or `6m0s`.
+fn moment(text: &str, now: SystemTime) -> Option<Duration> {
+    let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
+    let unix = |seconds: f64| {
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?);
+        at.map(until)
+    };
+    match text.parse::<f64>() {
+        Ok(number) if number >= 1e11 => unix(number / 1000.0),
+        Ok(number) if number >= 1e9 => unix(number),
+        Ok(number) => Duration::try_from_secs_f64(number).ok(),
+        Err(_) => httpdate::parse_http_date(text)
+            .ok()
+            .or_else(|| humantime::parse_rfc3339(text).ok())
+            .map(until)
+            .or_else(|| spans(text)),
+    }
+}
+
+/// `1h2m3.5s`, `20ms`.
+fn spans(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let factor = match unit {
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        total = total.checked_add(millis(number, factor * 1000.0)?)?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// A number of units that are `factor` milliseconds each.
+fn millis(text: &str, factor: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse::<f64>().ok()? * factor / 1000.0).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn seconds(headers: &[(&'static str, &'static str)]) -> Option<f64> {
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let headers = headers.iter().map(|(name, value)| {
+            let name = HeaderName::from_static(name);
+            (name, HeaderValue::from_static(value))
+        });
+        let at = reset(&headers.collect(), now)?;
+        Some(at.duration_since(now).unwrap().as_secs_f64())
+    }
+
+    #[test]
+    fn every_way_to_say_when() {
+        assert_eq!(seconds(&[("retry-after", "7")]), Some(7.0));
+        assert_eq!(seconds(&[("retry-after", "1.5")]), Some(1.5));
+        let ms = [("retry-after", "7"), ("retry-after-ms", "250")];
+        assert_eq!(seconds(&ms), Some(0.25));
+        let date = "Sun, 06 Nov 1994 08:50:37 GMT";
+        assert_eq!(seconds(&[("retry-after", date)]), Some(60.0));
+        let past = "Sun, 06 Nov 1994 08:40:37 GMT";
+        assert_eq!(seconds(&[("retry-after", past)]), Some(0.0));
+        let openai = [
+            ("x-ratelimit-remaining-requests", "3"),
+            ("x-ratelimit-reset-requests", "20ms"),
+            ("x-ratelimit-remaining-tokens", "0"),
+            ("x-ratelimit-reset-tokens", "6m1.5s"),
+        ];
+        assert_eq!(seconds(&openai), Some(361.5));
+        let anthropic = [("anthropic-ratelimit-tokens-reset", "1994-11-06T08:49:47Z")];
+        assert_eq!(seconds(&anthropic), Some(10.0));
+        let openrouter = [("x-ratelimit-reset", "784111782000")];
+        assert_eq!(seconds(&openrouter), Some(5.0));
+    }
+
+    #[test]
+    fn nonsense_says_nothing_and_for_ever_has_an_end() {
+        for text in ["", "soon", "-1", "NaN", "5 parsecs", "1x"] {
+            assert_eq!(seconds(&[("retry-after", text)]), None, "{text}");
+        }
+        assert_eq!(seconds(&[]), None);
+        let month = LONGEST.as_secs_f64();
+        assert_eq!(seconds(&[("retry-after", "99999999")]), Some(month));
+    }
+}
