@@ -33,13 +33,15 @@ pub enum ErrorCode {
     NotTrusted,
     /// The hub is draining or stopping.
     ShuttingDown,
-    /// No such session, pool, queue or connection.
+    /// No such session, pool, queue, connection or tool question.
     NotFound,
+    /// The tool question is decided already, or nobody waits for its answer any more.
+    StaleApproval,
 }
 
 impl ErrorCode {
     /// Every code, for tables and tests.
-    pub const ALL: [ErrorCode; 15] = [
+    pub const ALL: [ErrorCode; 16] = [
         ErrorCode::ParseError,
         ErrorCode::InvalidRequest,
         ErrorCode::MethodNotFound,
@@ -55,6 +57,7 @@ impl ErrorCode {
         ErrorCode::NotTrusted,
         ErrorCode::ShuttingDown,
         ErrorCode::NotFound,
+        ErrorCode::StaleApproval,
     ];
 
     /// The number on the wire. JSON-RPC reserves -32768..-32000; ours are -32000 to -32099.
@@ -75,6 +78,7 @@ impl ErrorCode {
             ErrorCode::NotTrusted => -32008,
             ErrorCode::ShuttingDown => -32009,
             ErrorCode::NotFound => -32010,
+            ErrorCode::StaleApproval => -32011,
         }
     }
 
@@ -96,6 +100,7 @@ impl ErrorCode {
             ErrorCode::NotTrusted => "not_trusted",
             ErrorCode::ShuttingDown => "shutting_down",
             ErrorCode::NotFound => "not_found",
+            ErrorCode::StaleApproval => "stale_approval",
         }
     }
 

@@ -1,5 +1,6 @@
 //! What happened, as `watch` tells it.
 
+use crate::approval::{ApprovalId, ApprovalState};
 use crate::task::{Fence, Status, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -36,6 +37,27 @@ pub enum EventKind {
         /// What a person is asked, when the task begins to wait for `approve` or `reject`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         question: Option<String>,
+    },
+    /// A tool question was asked, decided, or is over.
+    Approval {
+        /// The question.
+        approval_id: ApprovalId,
+        /// The task whose agent asks.
+        task_id: TaskId,
+        /// The lease it is bound to.
+        fence: Fence,
+        /// Where it stands now.
+        state: ApprovalState,
+        /// The tool.
+        tool: String,
+        /// What is asked, one line.
+        title: String,
+        /// Who decided.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// The rule that decided.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
     },
     /// A running task said how far it is.
     Progress {

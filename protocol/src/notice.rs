@@ -1,5 +1,6 @@
 //! What the hub says unasked, as JSON-RPC notifications.
 
+use crate::approval::{ApprovalId, ApprovalState};
 use crate::event::Event;
 use crate::task::{Fence, TaskId};
 use serde::{Deserialize, Serialize};
@@ -27,10 +28,24 @@ pub enum Notice {
         /// `expired`, `session_lost`, `cancelled`, `taken`.
         reason: String,
     },
+    /// To a holder: a tool question of this run is decided; `ask` again to hear how.
+    Decided {
+        /// The task.
+        task_id: TaskId,
+        /// The lease it belongs to.
+        fence: Fence,
+        /// The question.
+        approval_id: ApprovalId,
+        /// Where it stands now.
+        state: ApprovalState,
+    },
     /// To a watcher.
     Event(Event),
-    /// To a watcher: a task begins to wait for a person's `approve` or `reject`.
+    /// To a watcher: a task, or a tool question, begins to wait for a person's `approve` or `reject`.
     Approval {
+        /// The tool question; none: the task itself waits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval_id: Option<ApprovalId>,
         /// The task.
         task_id: TaskId,
         /// What is to be decided, one sentence.

@@ -3,7 +3,7 @@
 use super::connect::Context;
 use super::each::{actor, each};
 use super::failure::Failure;
-use kirosu_protocol::TaskId;
+use kirosu_protocol::{Subject, TaskId};
 use kirosu_protocol::verbs::approve::ApproveAsk;
 
 const EXAMPLES: &str = "\
@@ -31,7 +31,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let ask = |task_id| ApproveAsk {
-        task_id,
+        subject: Subject::Task(task_id),
         by: actor(&args.by),
         comment: args.comment.clone(),
     };

@@ -7,7 +7,7 @@ use super::show::paint::Paint;
 use super::show::{Screen, text, time};
 use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
-use kirosu_protocol::{Event, EventKind, TaskId};
+use kirosu_protocol::{ApprovalState, Event, EventKind, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +22,7 @@ pub struct Args {
     /// Only this task's
     #[arg(long, value_name = "ID")]
     task: Option<TaskId>,
-    /// Only these kinds: task, progress, output, session, actor, queue, hub [default: all but output]
+    /// Only these kinds: task, approval, progress, output, session, actor, queue, hub [default: all but output]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = KINDS, hide_possible_values = true)]
     kind: Vec<String>,
 }
@@ -106,6 +106,28 @@ pub(crate) fn told(what: &EventKind) -> (String, Paint, String) {
                 Paint::of_status(*status),
                 format!("{status}{why}{by}{asks}"),
             )
+        }
+        EventKind::Approval {
+            approval_id,
+            task_id,
+            state,
+            tool,
+            title,
+            by,
+            rule,
+            ..
+        } => {
+            let paint = match state {
+                ApprovalState::Open => Paint::Attention,
+                ApprovalState::Approved => Paint::Good,
+                ApprovalState::Rejected | ApprovalState::Expired => Paint::Bad,
+                ApprovalState::Void => Paint::Dim,
+            };
+            let by = by.as_ref().map(|by| format!(" by {by}"));
+            let rule = rule.as_ref().map(|rule| format!(" by rule {rule}"));
+            let who = by.or(rule).unwrap_or_default();
+            let told = format!("a{approval_id} {state}{who}: {tool}: {title}");
+            (task(task_id), paint, told)
         }
         EventKind::Progress { task_id, data, .. } => {
             (task(task_id), Paint::Plain, data.to_string())

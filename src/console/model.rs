@@ -272,6 +272,7 @@ pub fn shown(event: &Event, filter: &Query) -> bool {
 pub fn task_of(event: &Event) -> Option<TaskId> {
     match &event.what {
         EventKind::Task { task_id, .. }
+        | EventKind::Approval { task_id, .. }
         | EventKind::Progress { task_id, .. }
         | EventKind::Output { task_id, .. } => Some(*task_id),
         _ => None,

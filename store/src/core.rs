@@ -6,6 +6,7 @@
 
 use crate::command::ParkId;
 use crate::command::holder::KeptOutput;
+use crate::command::ledger::Ledger;
 use crate::counters::Counters;
 use crate::heads::Place;
 use crate::lanes::Lanes;
@@ -46,11 +47,12 @@ impl From<diesel::result::Error> for Stop {
 /// A command's own answer, or why there is none.
 pub(crate) type Reply<T> = Result<T, Stop>;
 
-/// The next times at which leases expire and scheduled tasks are due: never late, maybe early.
+/// The next times at which leases expire, scheduled tasks are due, tool questions are denied: never late, maybe early.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Due {
     pub lease: Option<i64>,
     pub run: Option<i64>,
+    pub question: Option<i64>,
 }
 
 fn earliest(known: &mut Option<i64>, at: Option<i64>) {
@@ -67,6 +69,8 @@ pub(crate) struct Core {
     pub inputs: Inputs,
     pub lanes: Lanes,
     pub counters: Counters,
+    /// Budgets and what is reserved of them.
+    pub ledger: Ledger,
     pub parked: Parked,
     /// What is measured; the present batch's part is undone with it.
     pub tally: Tally,
@@ -118,9 +122,11 @@ impl Core {
         let last_id = sql::first(c, sql::task::SelectLastId {})?
             .unwrap_or(0)
             .max(counters.last_id);
+        let ledger = Ledger::load(c)?;
         let due = Due {
             lease: sql::first(c, sql::sets::SelectNextExpiry {})?,
             run: sql::first(c, sql::sets::SelectNextDue {})?,
+            question: sql::first(c, sql::approval::SelectNextDeadline {})?,
         };
         let mut core = Core {
             conn,
@@ -128,6 +134,7 @@ impl Core {
             inputs: Inputs::default(),
             lanes,
             counters,
+            ledger,
             parked,
             tally: Tally::default(),
             due,
@@ -302,7 +309,16 @@ impl Core {
             error: end.error,
             usage: end.usage,
         })?;
-        Ok(())
+        if end.told_by_ack {
+            // The ack says what was used: it settles.
+            return Ok(());
+        }
+        self.settle(id, fence, None)
+    }
+
+    /// Notes when a tool question is to be denied.
+    pub fn due_question(&mut self, at: Option<i64>) {
+        earliest(&mut self.due.question, at);
     }
 
     /// Unix milliseconds of the next thing for the reaper to do.
@@ -311,7 +327,8 @@ impl Core {
             .due
             .lease
             .map(|at| at + self.options.lease_grace_ms as i64);
-        lease.into_iter().chain(self.due.run).min()
+        let others = self.due.run.into_iter().chain(self.due.question);
+        lease.into_iter().chain(others).min()
     }
 }
 
@@ -322,6 +339,8 @@ pub(crate) struct End<'a> {
     pub result: Option<&'a str>,
     pub error: Option<&'a str>,
     pub usage: Option<&'a str>,
+    /// Whether an ack said it, and settles what the attempt held.
+    pub told_by_ack: bool,
 }
 
 /// No task has that id.

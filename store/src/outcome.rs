@@ -1,7 +1,8 @@
 //! What the writer answers.
 
 use crate::command::ParkId;
-use kirosu_protocol::{Error, EventKind, Fence, Stats, Status, Task, TaskId};
+use kirosu_protocol::verbs::reserve::ReserveAnswer;
+use kirosu_protocol::{ApprovalId, ApprovalState, Error, EventKind, Fence, Stats, Status, Task, TaskId};
 
 /// A task that was made, or found by its idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,21 @@ pub struct Acked {
     pub fence: Fence,
     /// False when the same ack had been taken before.
     pub newly: bool,
+}
+
+/// Where a tool question stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its number.
+    pub approval_id: ApprovalId,
+    /// Where it stands.
+    pub state: ApprovalState,
+    /// Why, where a person said it.
+    pub reason: Option<String>,
+    /// Who decided.
+    pub by: Option<String>,
+    /// The rule that decided.
+    pub rule: Option<String>,
 }
 
 /// A lease that ended without an ack; its holder wants to hear of it.
@@ -59,6 +75,8 @@ pub enum Outcome {
     Acked(Acked),
     /// To `Acks`, in the order asked.
     Acks(Vec<Result<Acked, Error>>),
+    /// To `Reserve`.
+    Reserved(Box<ReserveAnswer>),
     /// To `Heartbeat`.
     Extended {
         /// Unix milliseconds until which the lease holds now.
@@ -71,7 +89,9 @@ pub enum Outcome {
         /// Whether the command's limit left some for another command.
         more: bool,
     },
-    /// To `RetryFailed`, `PromoteDue`, `Prune`: how many tasks were touched.
+    /// To `Ask`.
+    Asked(Asked),
+    /// To `RetryFailed`, `PromoteDue`, `Prune`, `ExpireQuestions`: how many were touched.
     Counted {
         /// How many.
         count: u64,

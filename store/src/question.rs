@@ -48,7 +48,7 @@ impl Core {
 }
 
 /// The first line that says something, shortened.
-fn piece(text: &str) -> String {
+pub(crate) fn piece(text: &str) -> String {
     let line = text.lines().find(|line| !line.trim().is_empty());
     let line = line.unwrap_or_default().trim();
     match line.char_indices().nth(PIECE) {

@@ -1,10 +1,12 @@
 //! A connection that only reads.
 
+use crate::query::approvals::{ApprovalPage, ApprovalQuery};
 use crate::query::oldest::Oldest;
 use crate::query::{self, ListQuery, OutputChunk, Page, TaskDetail};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::verbs::usage::{UsageAnswer, UsageAsk};
 use kirosu_protocol::{Fence, Task, TaskId};
 use std::path::Path;
 
@@ -28,6 +30,11 @@ impl Reader {
     /// (`next_before` says so): a filter by queue or type looks at a bounded number of rows a call.
     pub fn list(&mut self, query: &ListQuery) -> Result<Page, StoreError> {
         self.snapshot(|conn| query::list::page(conn, query))
+    }
+
+    /// A page of what waits, or waited, for a person.
+    pub fn approvals(&mut self, query: &ApprovalQuery) -> Result<ApprovalPage, StoreError> {
+        self.snapshot(|conn| query::approvals::page(conn, query))
     }
 
     /// Everything known of one task; none for an unknown id. `output_chunks`: at most this many of the last chunks of
@@ -58,6 +65,11 @@ impl Reader {
     /// Those of the tasks that exist, in the order asked.
     pub fn many(&mut self, tasks: &[TaskId]) -> Result<Vec<Task>, StoreError> {
         self.snapshot(|conn| query::rows::by_ids(conn, tasks))
+    }
+
+    /// What runs used, and how the budgets stand at a time (Unix milliseconds).
+    pub fn usage(&mut self, ask: &UsageAsk, now_ms: i64) -> Result<UsageAnswer, StoreError> {
+        self.snapshot(|conn| query::usage::answer(conn, ask, now_ms))
     }
 
     /// The output of one attempt from a chunk number on, in order, at most `limit` chunks.

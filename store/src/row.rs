@@ -63,6 +63,8 @@ impl Flags {
     pub const LOST_ASKS: i64 = 256;
     /// The newest lease was lost; its late ack may still be taken.
     pub const LOST: i64 = 512;
+    /// An agent that ran it has asked whether a tool may run.
+    pub const ASKED: i64 = 1024;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {

@@ -1,4 +1,5 @@
-//! `approve`: answers a `human` task, or lets a task that waits for approval run.
+//! `approve`: answers a `human` task, lets a task that waits for approval run, or (with `approval_id`) lets an agent use
+//! a tool, once.
 //!
 //! ```text
 //! {"id":1,"method":"approve","params":{"task_id":42,"by":"ada","comment":"go ahead"}}
@@ -6,18 +7,19 @@
 //! ```
 
 use super::Verb;
+use crate::approval::{Subject, read_subject};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
-use crate::task::TaskId;
 use serde::Serialize;
 
-/// The task to approve.
+/// What to approve.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ApproveAsk {
-    /// The task.
-    pub task_id: TaskId,
+    /// The task, or the tool question.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// Who decided, for the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -30,7 +32,7 @@ impl ApproveAsk {
     /// Reads the parameters.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ApproveAsk, Error> {
         Ok(ApproveAsk {
-            task_id: params.task_id()?,
+            subject: read_subject(params)?,
             by: params.opt_name("by", limits)?,
             comment: params.opt_text_within("comment", super::REASON_BYTES)?,
         })

@@ -1,4 +1,5 @@
-//! `reject`: a `human` task, or one that waits for approval, fails.
+//! `reject`: a `human` task, or one that waits for approval, fails; with `approval_id`: an agent may not use a tool, and hears
+//! the reason.
 //!
 //! ```text
 //! {"id":1,"method":"reject","params":{"task_id":42,"by":"ada","reason":"too risky"}}
@@ -6,18 +7,19 @@
 //! ```
 
 use super::Verb;
+use crate::approval::{Subject, read_subject};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
-use crate::task::TaskId;
 use serde::Serialize;
 
-/// The task to reject.
+/// What to reject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RejectAsk {
-    /// The task.
-    pub task_id: TaskId,
+    /// The task, or the tool question.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// Who decided, for the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -30,7 +32,7 @@ impl RejectAsk {
     /// Reads the parameters.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RejectAsk, Error> {
         Ok(RejectAsk {
-            task_id: params.task_id()?,
+            subject: read_subject(params)?,
             by: params.opt_name("by", limits)?,
             reason: params.opt_text_within("reason", super::REASON_BYTES)?,
         })

@@ -26,7 +26,7 @@ pub struct WatchAsk {
     /// Only events of this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// Only these kinds (`task`, `progress`, `output`, `session`, `actor`, `queue`, `hub`); empty: all.
+    /// Only these kinds (`task`, `approval`, `progress`, `output`, `session`, `actor`, `queue`, `hub`); empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
 }
@@ -65,6 +65,6 @@ impl Verb for WatchAsk {
 }
 
 /// The words of `kinds`: the `event` field of each event.
-pub const KINDS: [&str; 7] = [
-    "task", "progress", "output", "session", "actor", "queue", "hub",
+pub const KINDS: [&str; 8] = [
+    "task", "approval", "progress", "output", "session", "actor", "queue", "hub",
 ];

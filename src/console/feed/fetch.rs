@@ -5,6 +5,7 @@ use crate::console::news::{News, Want};
 use crate::console::query::Query;
 use crate::console::row::Row;
 use crate::console::tasks::{From, Page, PageAsk};
+use kirosu_protocol::Subject;
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::agents::AgentsAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
@@ -67,7 +68,7 @@ pub async fn act(client: &Client, act: Act, task_id: TaskId, by: Option<String>)
     let (outcome, done) = match act {
         Act::Approve => {
             let ask = ApproveAsk {
-                task_id,
+                subject: Subject::Task(task_id),
                 by,
                 ..ApproveAsk::default()
             };
@@ -75,7 +76,7 @@ pub async fn act(client: &Client, act: Act, task_id: TaskId, by: Option<String>)
         }
         Act::Reject => {
             let ask = RejectAsk {
-                task_id,
+                subject: Subject::Task(task_id),
                 by,
                 ..RejectAsk::default()
             };

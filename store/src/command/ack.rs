@@ -1,9 +1,11 @@
 //! `ack`: a run ended.
 
+use crate::command::ledger::usage_text;
 use crate::core::{Core, End, Reply, Stop};
 use crate::outcome::Acked;
 use crate::row::Flags;
 use crate::rules::ack::{self, Late};
+use crate::rules::approval;
 use crate::rules::policy::{self, Ended};
 use crate::rules::transition;
 use crate::sql;
@@ -32,12 +34,16 @@ impl Core {
         match ack::late(row, ack, attempt.as_ref(), strict) {
             Late::Take => Ok(self.take_ack(ack)?),
             Late::Refuse(error) => Err(error.into()),
-            Late::Again(fence) => Ok(Acked {
-                task_id: ack.task_id,
-                status: row.state,
-                fence,
-                newly: false,
-            }),
+            Late::Again(fence) => {
+                let status = row.state;
+                self.record_late_usage(ack, fence)?;
+                Ok(Acked {
+                    task_id: ack.task_id,
+                    status,
+                    fence,
+                    newly: false,
+                })
+            }
         }
     }
 
@@ -53,20 +59,20 @@ impl Core {
     }
 
     fn take_ack(&mut self, ack: &Ack) -> QueryResult<Acked> {
-        let usage = match &ack.usage {
-            None => None,
-            Some(usage) => Some(
-                serde_json::to_string(usage)
-                    .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))?,
-            ),
-        };
+        let usage = ack.usage.as_ref().map(usage_text).transpose()?;
         let end = End {
             outcome: ack::outcome(ack),
             result: ack.result.as_deref(),
             error: ack.error.as_deref(),
             usage: usage.as_deref(),
+            told_by_ack: ack.usage.is_some(),
         };
         self.end_attempt(ack.task_id, &end)?;
+        if let Some(usage) = &ack.usage {
+            self.record_usage(ack, usage)?;
+            let fence = self.rows.get(ack.task_id).map_or(0, |row| row.fence);
+            self.settle(ack.task_id, fence, Some((ack, usage)))?;
+        }
         self.note_run(ack, ack::outcome(ack));
         match ack.status {
             AckStatus::Done => self.done(ack.task_id)?,
@@ -82,6 +88,10 @@ impl Core {
             "failed"
         };
         self.tell(ack.task_id, reason);
+        let crashed = (ack.status == AckStatus::Failed).then(|| ack::class(ack));
+        if !approval::outlive(crashed, state.is_final()) {
+            self.close_questions(ack.task_id)?;
+        }
         if state.is_final() {
             self.ended(ack.task_id)?;
         }

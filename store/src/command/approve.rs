@@ -43,6 +43,7 @@ impl Core {
             }
             Some(Matter::Run) => {
                 self.decide(id, "approved", by, comment)?;
+                self.raise_budgets(id)?;
                 self.change(id, |row| transition::approve(row, now));
                 self.tell(id, "approved");
             }
@@ -77,6 +78,7 @@ impl Core {
         };
         self.answer(id, Status::Failed, None, Some(&error))?;
         self.tell(id, "rejected");
+        self.close_questions(id)?;
         self.ended(id)?;
         Ok(Outcome::Ok)
     }

@@ -59,6 +59,7 @@ impl Core {
             transition::finish(row, Status::Cancelled, told_by, now)
         });
         self.tell(id, "cancelled");
+        self.close_questions(id)?;
         self.ended(id)?;
         leases.extend(self.ended_lease(id, lease));
         Ok(Outcome::Ended {

@@ -84,6 +84,7 @@ impl Core {
         self.tally.note(Step::Lost(loss));
         self.tell(id, "lost");
         if next == Next::Dead {
+            self.close_questions(id)?;
             self.ended(id)?;
         }
         Ok(self.ended_lease(id, lease))

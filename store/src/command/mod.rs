@@ -2,24 +2,30 @@
 
 mod ack;
 mod approve;
+mod ask;
 mod cancel;
+mod decide_tool;
 mod due;
 mod enqueue;
 mod finish;
 pub(crate) mod holder;
 mod lease;
+pub(crate) mod ledger;
 mod lost;
 pub(crate) mod pause;
 mod prune;
+mod reserve;
 mod retry;
 mod shift;
 
 use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
 use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::ask::ToolAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseAsk;
-use kirosu_protocol::{Fence, TaskId};
+use kirosu_protocol::verbs::reserve::ReserveAsk;
+use kirosu_protocol::{ApprovalId, Fence, TaskId, Verdict};
 
 /// The caller's name for a parked lease request; the caller picks it and never uses one twice in a process.
 pub type ParkId = u64;
@@ -79,6 +85,8 @@ pub enum Command {
         /// The text.
         text: String,
     },
+    /// Reserve for a run of the budgets that it counts against. Answer: [`Outcome::Reserved`].
+    Reserve(Box<ReserveAsk>),
     /// Give a lease back; the attempt does not count. Answer: `Ok`.
     Release {
         /// The task.
@@ -150,6 +158,24 @@ pub enum Command {
         /// Who decided.
         by: Option<String>,
     },
+    /// A running agent asks whether a tool may run. Answer: [`Outcome::Asked`].
+    Ask(Box<ToolAsk>),
+    /// Answer a tool question. Answer: `Ok`.
+    DecideTool {
+        /// The question.
+        approval: ApprovalId,
+        /// Yes or no.
+        verdict: Verdict,
+        /// Who decided.
+        by: Option<String>,
+        /// Why, or what was said with it.
+        reason: Option<String>,
+    },
+    /// Deny tool questions that waited as long as their policy says. Answer: [`Outcome::Counted`].
+    ExpireQuestions {
+        /// At most this many; `more` in the answer says whether some are left.
+        limit: u32,
+    },
     /// Stop handing out tasks of a queue, or (none) of all that are and will be, durably. Answer: [`Outcome::Paused`].
     Pause(Option<String>),
     /// Hand out tasks of a queue again, or (none) of all. A queue stays paused while all are. Answer:
@@ -192,6 +218,7 @@ impl Core {
                 chunk,
                 text,
             } => self.output(*task, *fence, *chunk, text)?,
+            Command::Reserve(ask) => Outcome::Reserved(Box::new(self.reserve(ask)?)),
             Command::Release {
                 task,
                 fence,
@@ -215,6 +242,14 @@ impl Core {
             Command::Reject { task, reason, by } => {
                 self.reject(*task, reason.as_deref(), by.as_deref())?
             }
+            Command::Ask(ask) => self.ask(ask)?,
+            Command::DecideTool {
+                approval,
+                verdict,
+                by,
+                reason,
+            } => self.decide_tool(*approval, *verdict, by.as_deref(), reason.as_deref())?,
+            Command::ExpireQuestions { limit } => self.expire_questions(*limit)?,
             Command::Pause(queue) => self.pause(queue.as_deref())?,
             Command::Resume(queue) => self.resume(queue.as_deref())?,
             Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,

@@ -124,6 +124,10 @@ impl Core {
         self.write(sets::DeleteDependents { id })?;
         self.write(sets::DeleteProgress { id })?;
         self.write(sets::DeleteOutput { id })?;
+        self.forget_usage(id)?;
+        if Flags(task.flags).has(Flags::ASKED) {
+            self.write(sql::approval::DeleteApprovals { id })?;
+        }
         self.write(sets::DeleteTask { id })?;
         self.rows.forget(id);
         self.lanes.count(task.lane, status, -1);

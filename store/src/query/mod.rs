@@ -1,10 +1,12 @@
 //! What readers may ask: one file a question, on connections of their own that never write.
 
+pub(crate) mod approvals;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod oldest;
 pub(crate) mod output;
 pub(crate) mod rows;
+pub(crate) mod usage;
 
 use kirosu_protocol::{Attempt, Fence, Status, Task, TaskId};
 

@@ -1,6 +1,8 @@
 //! The rules of a task's life as pure functions: no file, no clock.
 
 pub(crate) mod ack;
+pub(crate) mod approval;
 pub(crate) mod backoff;
+pub(crate) mod budget;
 pub(crate) mod policy;
 pub(crate) mod transition;

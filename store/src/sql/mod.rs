@@ -4,6 +4,7 @@
 //! with a static query id is found in the connection's statement cache instead. Each type here is one fixed text with
 //! `?` for its fields, in order.
 
+pub(crate) mod approval;
 pub(crate) mod attempt;
 pub(crate) mod cold;
 pub(crate) mod counter;
@@ -12,6 +13,7 @@ pub(crate) mod people;
 pub(crate) mod sets;
 pub(crate) mod task;
 pub(crate) mod tx;
+pub(crate) mod usage;
 
 use diesel::connection::LoadConnection;
 use diesel::deserialize::FromSql;

@@ -6,6 +6,7 @@ use super::refusal::Refusal;
 use super::reports::{Decided, Enqueued, Listed, StatusReport, Waited};
 use super::waiting::Waits;
 use crate::link::{AskError, HubLink};
+use kirosu_protocol::Subject;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -183,7 +184,9 @@ impl Tools {
             by: Some(decider(&context)),
             ..CancelAsk::read(&Params::parse(&text)?, &self.hub.limits())?
         };
-        let task_id = ask.task_id;
+        let Subject::Task(task_id) = ask.subject else {
+            return Err(kirosu_protocol::Error::invalid_params("invalid params: `task_id` is missing").into());
+        };
         self.insist(ask).await?;
         let status = self.status(task_id).await.map(|status| status.to_string());
         Ok(Json(Decided {

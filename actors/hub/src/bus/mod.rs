@@ -90,6 +90,7 @@ impl Filter {
 pub fn kind_name(what: &EventKind) -> &'static str {
     match what {
         EventKind::Task { .. } => "task",
+        EventKind::Approval { .. } => "approval",
         EventKind::Progress { .. } => "progress",
         EventKind::Output { .. } => "output",
         EventKind::Session { .. } => "session",
@@ -102,6 +103,7 @@ pub fn kind_name(what: &EventKind) -> &'static str {
 fn task_of(what: &EventKind) -> Option<TaskId> {
     match what {
         EventKind::Task { task_id, .. }
+        | EventKind::Approval { task_id, .. }
         | EventKind::Progress { task_id, .. }
         | EventKind::Output { task_id, .. } => Some(*task_id),
         _ => None,

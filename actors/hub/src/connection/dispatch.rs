@@ -6,11 +6,13 @@ use super::settle::{AckPart, Settling};
 use super::slots::Tag;
 use actix::prelude::*;
 use kirosu_protocol::verbs::ack::AckAsk;
+use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::heartbeat::HeartbeatAsk;
 use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::reject::RejectAsk;
 use kirosu_protocol::verbs::release::ReleaseAsk;
-use kirosu_protocol::{Effect, Error, ErrorCode, Fence, Request};
+use kirosu_protocol::{Effect, Error, ErrorCode, Fence, Request, Subject, Verdict};
 use kirosu_store::{Command, ParkId};
 use std::time::Duration;
 
@@ -36,6 +38,7 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::RetryFailed(_)
         | Request::Approve(_)
         | Request::Reject(_)
+        | Request::Ask(_)
         | Request::Pause(_)
         | Request::Resume(_)
         | Request::Stats => Kind::Change,
@@ -92,16 +95,12 @@ impl Connection {
             },
             Request::Retry(ask) => Command::Retry(ask.task_id),
             Request::RetryFailed(ask) => Command::RetryFailed { queue: ask.queue },
-            Request::Approve(ask) => Command::Approve {
-                task: ask.task_id,
-                by: ask.by,
-                comment: ask.comment,
-            },
-            Request::Reject(ask) => Command::Reject {
-                task: ask.task_id,
-                reason: ask.reason,
-                by: ask.by,
-            },
+            Request::Approve(ask) => approve(ask),
+            Request::Reject(ask) => reject(ask),
+            Request::Ask(mut ask) => {
+                ask.fence = ask.fence.or_else(|| self.held.fence(ask.task_id));
+                Command::Ask(ask)
+            }
             Request::Pause(ask) => Command::Pause(ask.queue),
             Request::Resume(ask) => Command::Resume(ask.queue),
             Request::Stats => Command::Stats,
@@ -211,6 +210,38 @@ impl Connection {
             self.unpark(tag);
         }
         self.send_commands(ctx);
+    }
+}
+
+fn approve(ask: ApproveAsk) -> Command {
+    match ask.subject {
+        Subject::Task(task) => Command::Approve {
+            task,
+            by: ask.by,
+            comment: ask.comment,
+        },
+        Subject::Approval(approval) => Command::DecideTool {
+            approval,
+            verdict: Verdict::Approved,
+            by: ask.by,
+            reason: ask.comment,
+        },
+    }
+}
+
+fn reject(ask: RejectAsk) -> Command {
+    match ask.subject {
+        Subject::Task(task) => Command::Reject {
+            task,
+            reason: ask.reason,
+            by: ask.by,
+        },
+        Subject::Approval(approval) => Command::DecideTool {
+            approval,
+            verdict: Verdict::Rejected,
+            by: ask.by,
+            reason: ask.reason,
+        },
     }
 }
 

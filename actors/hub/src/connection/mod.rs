@@ -32,7 +32,9 @@ use crate::writer::messages::{Answers, Caller, Submit};
 use actix::prelude::*;
 use held::Held;
 use io::{Arrived, Gate, Inbound, Writing};
-use kirosu_protocol::{Fence, Limits, LineSplitter, Notice, RawId, Request, TaskId};
+use kirosu_protocol::{
+    ApprovalId, ApprovalState, Fence, Limits, LineSplitter, Notice, RawId, Request, TaskId,
+};
 use kirosu_store::{Command, ParkId};
 use kirosu_supervision::{ChildContext, supervised};
 use order::Order;
@@ -74,6 +76,17 @@ pub enum Notify {
         fence: Fence,
         /// `expired`, `session_lost` or `taken`.
         reason: &'static str,
+    },
+    /// A tool question of the run is decided.
+    Decided {
+        /// The task.
+        task_id: TaskId,
+        /// The lease.
+        fence: Fence,
+        /// The question.
+        approval_id: ApprovalId,
+        /// Where it stands now.
+        state: ApprovalState,
     },
     /// Another connection has taken the session over; this one is closed.
     Ousted,
@@ -272,6 +285,17 @@ impl Handler<Notify> for Connection {
                 task_id,
                 fence,
                 reason: reason.into(),
+            },
+            Notify::Decided {
+                task_id,
+                fence,
+                approval_id,
+                state,
+            } => Notice::Decided {
+                task_id,
+                fence,
+                approval_id,
+                state,
             },
             Notify::Ousted => {
                 self.session = None;

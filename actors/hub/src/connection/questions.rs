@@ -24,6 +24,7 @@ impl Connection {
             Request::Hello(ask) => self.hello(tag, ask, ctx),
             Request::List(ask) => self.list(tag, ask, ctx),
             Request::Get(ask) => self.get(tag, ask, ctx),
+            Request::Approvals(ask) => self.approvals(tag, ask, ctx),
             Request::Wait(ask) => self.wait(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
             Request::Heartbeat(_)

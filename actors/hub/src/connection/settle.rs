@@ -7,6 +7,7 @@ use actix::prelude::*;
 use kirosu_protocol::answer::{write_error, write_result};
 use kirosu_protocol::verbs::OK;
 use kirosu_protocol::verbs::ack::{AckAnswer, AckAsk, AckOutcome};
+use kirosu_protocol::verbs::ask::ToolAnswer;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
 use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchAnswer;
 use kirosu_protocol::verbs::heartbeat::HeartbeatAnswer;
@@ -144,6 +145,16 @@ impl Connection {
                     },
                 );
             }
+            Ok(Outcome::Asked(asked)) => self.answer(
+                tag,
+                &ToolAnswer {
+                    approval_id: asked.approval_id,
+                    state: asked.state,
+                    reason: asked.reason,
+                    by: asked.by,
+                    rule: asked.rule,
+                },
+            ),
             Ok(Outcome::Counted { count, .. }) => {
                 self.answer(tag, &RetryFailedAnswer { retried: count })
             }

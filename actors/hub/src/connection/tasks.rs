@@ -1,14 +1,15 @@
-//! `list` and `get`: what the readers tell of tasks.
+//! `list`, `get` and `approvals`: what the readers tell of tasks.
 
 use super::slots::Tag;
 use super::{Connection, answers};
 use crate::readers::{Ask, Question, Told};
 use crate::writer::messages::GetStats;
 use actix::prelude::*;
+use kirosu_protocol::verbs::approvals::{self, ApprovalsAnswer, ApprovalsAsk};
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
 use kirosu_protocol::{Error, ErrorCode};
-use kirosu_store::ListQuery;
+use kirosu_store::{ApprovalQuery, ListQuery};
 
 /// Chunks of output that one `get` answers at the most.
 const OUTPUT_CHUNKS: u32 = 10_000;
@@ -60,6 +61,24 @@ impl Connection {
             ),
             Ok(_) => {}
             Err(error) => act.refuse(tag, error),
+        });
+    }
+
+    pub(super) fn approvals(&mut self, tag: Tag, ask: ApprovalsAsk, ctx: &mut Context<Self>) {
+        let query = ApprovalQuery {
+            state: ask.state,
+            task_id: ask.task_id,
+            limit: ask.limit.unwrap_or(approvals::DEFAULT_LIMIT) as usize,
+            cursor: ask.cursor,
+        };
+        self.ask_reader(Question::Approvals(query), tag, ctx, move |act, told, _| {
+            if let Told::Approvals(page) = told {
+                let answer = ApprovalsAnswer {
+                    approvals: page.approvals,
+                    next: page.next.map(|cursor| cursor.to_string()),
+                };
+                act.answer(tag, &answer);
+            }
         });
     }
 

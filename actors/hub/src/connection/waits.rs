@@ -9,7 +9,7 @@ use actix::prelude::*;
 use kirosu_protocol::answer::write_notification;
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
 use kirosu_protocol::verbs::watch::{WatchAnswer, WatchAsk};
-use kirosu_protocol::{Event, EventKind, Notice, TaskId};
+use kirosu_protocol::{ApprovalState, Event, EventKind, Notice, TaskId};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -213,16 +213,7 @@ impl Connection {
     fn tell(&mut self, events: &[Event]) {
         for event in events {
             write_notification(&mut self.out, "event", event);
-            if let EventKind::Task {
-                task_id,
-                question: Some(question),
-                ..
-            } = &event.what
-            {
-                let notice = Notice::Approval {
-                    task_id: *task_id,
-                    question: question.clone(),
-                };
+            if let Some(notice) = question_in(&event.what) {
                 notice.write(&mut self.out);
             }
         }
@@ -245,6 +236,34 @@ impl Connection {
                 since,
             },
         );
+    }
+}
+
+/// What a person is asked by an event.
+fn question_in(what: &EventKind) -> Option<Notice> {
+    match what {
+        EventKind::Task {
+            task_id,
+            question: Some(question),
+            ..
+        } => Some(Notice::Approval {
+            approval_id: None,
+            task_id: *task_id,
+            question: question.clone(),
+        }),
+        EventKind::Approval {
+            approval_id,
+            task_id,
+            state: ApprovalState::Open,
+            tool,
+            title,
+            ..
+        } => Some(Notice::Approval {
+            approval_id: Some(*approval_id),
+            task_id: *task_id,
+            question: format!("may {tool} run? {title}"),
+        }),
+        _ => None,
     }
 }
 

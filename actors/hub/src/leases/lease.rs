@@ -1,7 +1,7 @@
 //! One live lease: who holds it, what it prints, and how its end is told to the holder.
 
 use crate::connection::Notify;
-use crate::leases::Granted;
+use crate::leases::{Decided, Granted};
 use crate::sessions::{Sessions, Tell};
 use crate::writer::Writer;
 use crate::writer::messages::{Answers, Caller, Owed, Submit};
@@ -100,6 +100,10 @@ impl Lease {
                 reason: ended.why,
             },
         };
+        self.notify(notify);
+    }
+
+    fn notify(&self, notify: Notify) {
         match (&self.granted.session, &self.granted.notify) {
             (Some(session), _) => self.neighbours.sessions.do_send(Tell {
                 session: session.to_string(),
@@ -137,6 +141,19 @@ impl Handler<Answers> for Lease {
         if self.over && self.writing.is_empty() {
             self.child.finish(ctx);
         }
+    }
+}
+
+impl Handler<Decided> for Lease {
+    type Result = ();
+
+    fn handle(&mut self, decided: Decided, _: &mut Self::Context) {
+        self.notify(Notify::Decided {
+            task_id: decided.task_id,
+            fence: decided.fence,
+            approval_id: decided.approval_id,
+            state: decided.state,
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use crate::writer::Writer;
 use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{Fence, Task, TaskId};
+use kirosu_protocol::{ApprovalId, ApprovalState, Fence, Task, TaskId};
 use kirosu_store::{EndedLease, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use lease::{Ending, Lease, Neighbours, Over, Report};
@@ -53,8 +53,24 @@ pub struct LeasesChanged {
     pub granted: Vec<Granted>,
     /// Tasks that are leased no more, with the fence that ended.
     pub closed: Vec<(TaskId, Fence)>,
+    /// Tool questions of live leases that are decided: the holder is told.
+    pub decided: Vec<Decided>,
     /// Leases that somebody else than the holder ended, and why: the holder is told.
     pub ended: Vec<(EndedLease, &'static str)>,
+}
+
+/// A tool question that is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Decided {
+    /// The task.
+    pub task_id: TaskId,
+    /// The lease that the question is bound to.
+    pub fence: Fence,
+    /// The question.
+    pub approval_id: ApprovalId,
+    /// Where it stands now.
+    pub state: ApprovalState,
 }
 
 /// The leases that are alive in the store, when it was opened.
@@ -173,6 +189,12 @@ impl Handler<LeasesChanged> for Leases {
 
     fn handle(&mut self, changed: LeasesChanged, _: &mut Self::Context) {
         self.child.handled();
+        for decided in changed.decided {
+            let live = self.live.get(&decided.task_id);
+            if let Some(live) = live.filter(|live| live.granted.fence == decided.fence) {
+                live.actor.do_send(decided);
+            }
+        }
         // Ends first: a task that was taken away and handed out again in one commit is a new lease.
         for (lease, why) in changed.ended {
             let ending = Ending {

@@ -3,7 +3,7 @@
 use actix::prelude::*;
 use kirosu_protocol::{Effect, Error, Fence, Task, TaskId};
 use kirosu_store::{
-    ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail,
+    ApprovalPage, ApprovalQuery, ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail,
 };
 use kirosu_supervision::{ChildContext, supervised};
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub enum Question {
     /// A page of tasks.
     List(ListQuery),
+    /// A page of what waits for a person.
+    Approvals(ApprovalQuery),
     /// Everything about one task.
     Get {
         /// The task.
@@ -35,6 +37,8 @@ pub enum Question {
 pub enum Told {
     /// To [`Question::List`].
     Page(Page),
+    /// To [`Question::Approvals`].
+    Approvals(ApprovalPage),
     /// To [`Question::Get`]; none: no such task.
     Detail(Option<Box<TaskDetail>>),
     /// To [`Question::Many`].
@@ -76,6 +80,7 @@ impl Reader {
         };
         Ok(match question {
             Question::List(query) => Told::Page(store.list(&query)?),
+            Question::Approvals(query) => Told::Approvals(store.approvals(&query)?),
             Question::Get {
                 task,
                 attempt,

@@ -1,4 +1,4 @@
-//! The reaper: one timer for every lease, retry, delay and retention in the store.
+//! The reaper: one timer for every lease, retry, delay, tool question and retention in the store.
 //!
 //! The store's indexes are the timer wheel; the reaper only sleeps until the next deadline that the writer names, and
 //! then asks the writer to requeue what is due, in small batches.
@@ -26,6 +26,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 const EXPIRE: u64 = 0;
 const PROMOTE: u64 = 1;
 const PRUNE: u64 = 2;
+const DENY: u64 = 3;
 
 /// Unix milliseconds at which something is due next; none: nothing is.
 #[derive(Message)]
@@ -98,6 +99,7 @@ impl Reaper {
             vec![
                 (EXPIRE, Command::ExpireDue { limit: BATCH }),
                 (PROMOTE, Command::PromoteDue { limit: BATCH }),
+                (DENY, Command::ExpireQuestions { limit: BATCH }),
             ],
         );
     }
@@ -175,6 +177,9 @@ impl Handler<Answers> for Reaper {
             };
             match tag {
                 PROMOTE if count > 0 => tracing::debug!(count, "scheduled tasks are due"),
+                DENY if count > 0 => {
+                    tracing::info!(count, "tool questions waited too long and are denied")
+                }
                 PRUNE if count > 0 => tracing::info!(count, "old tasks pruned"),
                 _ => {}
             }
@@ -184,6 +189,9 @@ impl Handler<Answers> for Reaper {
                 }
                 PROMOTE if more => {
                     self.submit(ctx, vec![(PROMOTE, Command::PromoteDue { limit: BATCH })])
+                }
+                DENY if more => {
+                    self.submit(ctx, vec![(DENY, Command::ExpireQuestions { limit: BATCH })])
                 }
                 PRUNE => {
                     self.pruned |= count > 0;

@@ -19,7 +19,7 @@ use kirosu_protocol::{EventKind, Task};
 use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::{Answers, Owed, Submit};
-use noted::{Noted, Parks, closed_lease, unanswered};
+use noted::{Noted, Parks, closed_lease, decided, unanswered};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -335,10 +335,12 @@ impl Writer {
         changes: Vec<EventKind>,
     ) {
         let closed: Vec<_> = changes.iter().filter_map(closed_lease).collect();
-        if !(granted.is_empty() && ended.is_empty() && closed.is_empty()) {
+        let decided: Vec<_> = changes.iter().filter_map(decided).collect();
+        if !(granted.is_empty() && ended.is_empty() && closed.is_empty() && decided.is_empty()) {
             self.recipe.leases.do_send(LeasesChanged {
                 granted,
                 closed,
+                decided,
                 ended,
             });
         }

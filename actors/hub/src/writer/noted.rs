@@ -1,7 +1,8 @@
 //! What the writer notes of commands and their effects, as pure functions, and of the requests that wait.
 
 use super::messages::{Answers, Caller};
-use kirosu_protocol::{Effect, Error, EventKind, Status};
+use crate::leases::Decided;
+use kirosu_protocol::{ApprovalState, Effect, Error, EventKind, Status};
 use kirosu_store::{Command, Outcome, ParkId};
 use std::collections::HashMap;
 
@@ -29,6 +30,27 @@ pub(super) fn closed_lease(change: &EventKind) -> Option<(i64, i64)> {
             fence,
             ..
         } if *status != Status::Leased && *fence > 0 => Some((*task_id, *fence)),
+        _ => None,
+    }
+}
+
+/// A decision on a tool question, for the holder who waits for it.
+pub(super) fn decided(change: &EventKind) -> Option<Decided> {
+    match change {
+        EventKind::Approval {
+            approval_id,
+            task_id,
+            fence,
+            state,
+            // What a rule decided, its asker knows.
+            rule: None,
+            ..
+        } if *state != ApprovalState::Open => Some(Decided {
+            task_id: *task_id,
+            fence: *fence,
+            approval_id: *approval_id,
+            state: *state,
+        }),
         _ => None,
     }
 }

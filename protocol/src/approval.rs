@@ -1,0 +1,258 @@
+//! Tool questions: what a running agent asks a person before it uses a tool, and what became of it.
+
+use crate::error::Error;
+use crate::task::{Fence, TaskId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// A tool question's number: positive, growing, never reused. People write it as `a17`.
+pub type ApprovalId = i64;
+
+/// What became of a tool question.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalState {
+    /// Nobody has decided.
+    #[default]
+    Open,
+    /// The tool may run, this once.
+    Approved,
+    /// It may not.
+    Rejected,
+    /// The attempt that asked is over; nobody waits for an answer.
+    Void,
+    /// Nobody decided in time, so it may not.
+    Expired,
+}
+
+impl ApprovalState {
+    /// Every state.
+    pub const ALL: [ApprovalState; 5] = [
+        ApprovalState::Open,
+        ApprovalState::Approved,
+        ApprovalState::Rejected,
+        ApprovalState::Void,
+        ApprovalState::Expired,
+    ];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ApprovalState::Open => "open",
+            ApprovalState::Approved => "approved",
+            ApprovalState::Rejected => "rejected",
+            ApprovalState::Void => "void",
+            ApprovalState::Expired => "expired",
+        }
+    }
+
+    /// The state of that word.
+    pub fn from_name(word: &str) -> Option<ApprovalState> {
+        ApprovalState::ALL.into_iter().find(|s| s.as_str() == word)
+    }
+}
+
+impl fmt::Display for ApprovalState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It may run.
+    Approved,
+    /// It may not.
+    Rejected,
+}
+
+impl Verdict {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        self.state().as_str()
+    }
+
+    /// Where a question stands after it.
+    pub fn state(self) -> ApprovalState {
+        match self {
+            Verdict::Approved => ApprovalState::Approved,
+            Verdict::Rejected => ApprovalState::Rejected,
+        }
+    }
+}
+
+/// What a decision is about. Serialises as one named parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Subject {
+    /// A task that waits for a person.
+    #[serde(rename = "task_id")]
+    Task(TaskId),
+    /// A tool question.
+    #[serde(rename = "approval_id")]
+    Approval(ApprovalId),
+}
+
+impl Default for Subject {
+    fn default() -> Subject {
+        Subject::Task(0)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Task(id) => write!(f, "task {id}"),
+            Subject::Approval(id) => write!(f, "a{id}"),
+        }
+    }
+}
+
+/// Reads `a17` or `17` as the number of a tool question.
+pub fn read_approval_id(text: &str) -> Option<ApprovalId> {
+    let digits = text.strip_prefix(['a', 'A']).unwrap_or(text);
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    plain
+        .then(|| digits.parse().ok())
+        .flatten()
+        .filter(|id| *id > 0)
+}
+
+/// Reads what a decision is about: exactly one of `task_id` and `approval_id` (a number, or `a17`).
+pub(crate) fn read_subject(params: &crate::params::Params<'_>) -> Result<Subject, Error> {
+    let Some(raw) = params.raw("approval_id") else {
+        return params.task_id().map(Subject::Task);
+    };
+    if params.raw("task_id").is_some() {
+        return Err(params.refuse("approval_id", "given without task_id: one decision a request"));
+    }
+    read_approval_id(raw.trim_matches('"'))
+        .map(Subject::Approval)
+        .ok_or_else(|| params.refuse("approval_id", "a tool question's number, as 17 or \"a17\""))
+}
+
+/// JSON text with the members of every object in order of their names, without blanks: the same arguments give the same
+/// text, whoever wrote them.
+pub fn canonical(value: &Value) -> String {
+    let mut out = String::new();
+    write_canonical(value, &mut out);
+    out
+}
+
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Array(items) => {
+            out.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(name, _)| *name);
+            out.push('{');
+            for (at, (name, value)) in members.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                write_canonical(value, out);
+            }
+            out.push('}');
+        }
+        plain => out.push_str(&plain.to_string()),
+    }
+}
+
+/// One thing that waits, or waited, for a person: an entry of the inbox.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Approval {
+    /// What it is.
+    pub what: ApprovalKind,
+    /// The tool question's number; none for tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_id: Option<ApprovalId>,
+    /// The task.
+    pub task_id: TaskId,
+    /// The newest lease of the task that asked; 0 before the first.
+    pub fence: Fence,
+    /// Where it stands; tasks in the inbox are always open.
+    pub state: ApprovalState,
+    /// What is asked, one line.
+    pub title: String,
+    /// The tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// What sort of thing the tool does, where the agent said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The tool's arguments as JSON text; beyond 64 KiB cut with a mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<String>,
+    /// The pool whose agent asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// The task's queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Unix seconds since when it waits.
+    pub asked_at: f64,
+    /// Unix seconds after which it is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<f64>,
+    /// Unix seconds of its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<f64>,
+    /// Who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The rule that decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+}
+
+/// What waits for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovalKind {
+    /// A running agent asks whether a tool may run.
+    #[default]
+    Tool,
+    /// A task asks whether it may run.
+    Run,
+    /// A task that a person answers.
+    Human,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_arguments_give_the_same_text() {
+        let one: Value = serde_json::from_str(r#"{"b":[1,{"y":2,"x":"é\n"}],"a":null}"#).unwrap();
+        let other: Value =
+            serde_json::from_str("{ \"a\":null, \"b\":[1, {\"x\":\"é\\n\",\"y\":2}] }").unwrap();
+        assert_eq!(canonical(&one), canonical(&other));
+        assert_eq!(canonical(&one), r#"{"a":null,"b":[1,{"x":"é\n","y":2}]}"#);
+    }
+
+    #[test]
+    fn numbers_of_questions_are_read_as_people_write_them() {
+        assert_eq!(read_approval_id("a17"), Some(17));
+        assert_eq!(read_approval_id("17"), Some(17));
+        for wrong in ["", "a", "a-1", "0", "17a", "b17", "a 17", "99999999999999999999"] {
+            assert_eq!(read_approval_id(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `ask`: a running agent asks whether a tool may run.
+
+use crate::core::{Core, Reply};
+use crate::outcome::{Asked, Outcome};
+use crate::row::Flags;
+use crate::rules::approval::{args_hash, shown_args};
+use crate::sql;
+use crate::sql::approval::{
+    CountOpen, InsertApproval, Loosen, PutUsed, Question, Rebind, SelectApproval, SelectCall,
+    SelectLeftBehind, state_number,
+};
+use diesel::QueryResult;
+use kirosu_protocol::verbs::ask::ToolAsk;
+use kirosu_protocol::{ApprovalId, ApprovalState, Error, ErrorCode, EventKind, Fence};
+
+/// Open questions that one task may have.
+const OPEN_PER_TASK: i64 = 1000;
+
+impl Core {
+    /// Keeps a question, or tells where it stands. A decided one is answered as often as its attempt asks, and never to
+    /// another attempt.
+    pub(crate) fn ask(&mut self, ask: &ToolAsk) -> Reply<Outcome> {
+        let newest = self.known(ask.task_id)?.fence;
+        let fence = ask.fence.unwrap_or(newest);
+        self.held("ask about a tool of", ask.task_id, fence)?;
+        let call = SelectCall {
+            task_id: ask.task_id,
+            fence,
+            call: &ask.call,
+        };
+        match sql::first::<Question, _>(&mut self.conn, call)? {
+            Some(question) if ask.withdrawn => self.withdraw(question),
+            Some(question) => self.tell_asker(question),
+            None if ask.withdrawn => Err(unasked(ask).into()),
+            None => self.ask_anew(ask, fence),
+        }
+    }
+
+    fn ask_anew(&mut self, ask: &ToolAsk, fence: Fence) -> Reply<Outcome> {
+        let hash = args_hash(ask);
+        if ask.decided.is_none()
+            && let Some(question) = self.take_over(ask, fence, &hash)?
+        {
+            return self.tell_asker(question);
+        }
+        let task_id = ask.task_id;
+        if ask.decided.is_none() {
+            let open: Option<i64> = sql::first(&mut self.conn, CountOpen { task_id })?;
+            if open.unwrap_or(0) >= OPEN_PER_TASK {
+                let message = format!(
+                    "task {task_id} has {OPEN_PER_TASK} open tool questions, which is the limit; answer some, then ask again"
+                );
+                return Err(Error::new(ErrorCode::Busy, message).into());
+            }
+        }
+        let id = self.insert_question(ask, fence, &hash)?;
+        let asked: Option<Question> = sql::first(&mut self.conn, SelectApproval { id })?;
+        let question = asked.ok_or(diesel::result::Error::NotFound)?;
+        self.tell_question(&question);
+        self.tell_asker(question)
+    }
+
+    /// The question that a lost attempt (or a dead agent program of this one) has left behind becomes this attempt's.
+    fn take_over(
+        &mut self,
+        ask: &ToolAsk,
+        fence: Fence,
+        hash: &str,
+    ) -> QueryResult<Option<Question>> {
+        let left = SelectLeftBehind {
+            task_id: ask.task_id,
+            args_hash: hash,
+            fence,
+        };
+        let Some(mut question) = sql::first::<Question, _>(&mut self.conn, left)? else {
+            return Ok(None);
+        };
+        self.write(Rebind {
+            fence,
+            call: &ask.call,
+            id: question.id,
+        })?;
+        question.fence = fence;
+        Ok(Some(question))
+    }
+
+    fn insert_question(
+        &mut self,
+        ask: &ToolAsk,
+        fence: Fence,
+        hash: &str,
+    ) -> QueryResult<ApprovalId> {
+        let now = self.now;
+        let args = shown_args(ask);
+        let wait = ask
+            .wait_ms
+            .filter(|_| ask.decided.is_none())
+            .map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let deadline_at = wait.map(|ms| now.saturating_add(ms));
+        let state = ask
+            .decided
+            .as_ref()
+            .map_or(ApprovalState::Open, |ruled| ruled.verdict.state());
+        self.begin()?;
+        let insert = InsertApproval {
+            task_id: ask.task_id,
+            fence,
+            call: &ask.call,
+            tool: &ask.tool,
+            kind: ask.kind.as_deref(),
+            title: &ask.title,
+            args: args.as_deref(),
+            args_hash: hash,
+            pool: ask.pool.as_deref(),
+            state: state_number(state),
+            used: i64::from(ask.decided.is_some()),
+            asked_at: now,
+            deadline_at,
+            decided_at: ask.decided.as_ref().map(|_| now),
+            rule: ask.decided.as_ref().map(|ruled| ruled.rule.as_str()),
+        };
+        let id: Option<i64> = sql::first(&mut self.conn, insert)?;
+        self.due_question(deadline_at);
+        if self
+            .rows
+            .get(ask.task_id)
+            .is_some_and(|row| !row.flags.has(Flags::ASKED))
+        {
+            self.change(ask.task_id, |row| row.flags.set(Flags::ASKED));
+        }
+        id.ok_or(diesel::result::Error::NotFound)
+    }
+
+    fn tell_asker(&mut self, question: Question) -> Reply<Outcome> {
+        if question.state != ApprovalState::Open && !question.used {
+            self.write(PutUsed { id: question.id })?;
+        }
+        Ok(Outcome::Asked(Asked {
+            approval_id: question.id,
+            state: question.state,
+            reason: question.reason,
+            by: question.by,
+            rule: question.rule,
+        }))
+    }
+
+    fn withdraw(&mut self, question: Question) -> Reply<Outcome> {
+        if !question.used {
+            self.write(Loosen { id: question.id })?;
+        }
+        Ok(Outcome::Asked(Asked {
+            approval_id: question.id,
+            state: question.state,
+            reason: None,
+            by: None,
+            rule: None,
+        }))
+    }
+
+    /// Tells watchers, and the holder, of a question as it stands now.
+    pub(crate) fn tell_question(&mut self, question: &Question) {
+        self.changes.push(EventKind::Approval {
+            approval_id: question.id,
+            task_id: question.task_id,
+            fence: question.fence,
+            state: question.state,
+            tool: question.tool.clone(),
+            title: question.title.clone(),
+            by: question.by.clone(),
+            rule: question.rule.clone(),
+        });
+    }
+}
+
+fn unasked(ask: &ToolAsk) -> Error {
+    let message = format!(
+        "cannot withdraw a tool question of task {}: nothing was asked as '{}'",
+        ask.task_id, ask.call
+    );
+    Error::new(ErrorCode::NotFound, message)
+}

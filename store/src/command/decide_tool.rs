@@ -1,0 +1,152 @@
+//! The end of a tool question: a person decides, its time is over, or its attempt is.
+
+use crate::core::{Core, Reply};
+use crate::outcome::Outcome;
+use crate::row::Flags;
+use crate::rules::approval::{self, Decided};
+use crate::sql;
+use crate::sql::approval::{
+    EndApproval, Question, SelectApproval, SelectNextDeadline, SelectOpen, SelectOverdue,
+    SelectReplacement, SpendApprovals, state_number,
+};
+use diesel::QueryResult;
+use kirosu_protocol::verbs::ask::stale_approval;
+use kirosu_protocol::{ApprovalId, ApprovalState, Error, ErrorCode, TaskId, Verdict};
+use serde_json::json;
+
+impl Core {
+    /// Takes a person's word on a tool question; said twice, it is fine.
+    pub(crate) fn decide_tool(
+        &mut self,
+        id: ApprovalId,
+        verdict: Verdict,
+        by: Option<&str>,
+        reason: Option<&str>,
+    ) -> Reply<Outcome> {
+        let found: Option<Question> = sql::first(&mut self.conn, SelectApproval { id })?;
+        let Some(question) = found else {
+            let message = format!("no tool question has the number a{id}");
+            return Err(Error::new(ErrorCode::NotFound, message).into());
+        };
+        match approval::decide(question.state, question.deadline_at, verdict, self.now) {
+            Decided::Again => return Ok(Outcome::Ok),
+            Decided::Stale(why) => return Err(self.stale_question(&question, verdict, why)?.into()),
+            Decided::Take => {}
+        }
+        let said = reason.map(|reason| format!(" ({reason})"));
+        let Question { tool, title, .. } = &question;
+        let about = format!("a{id} {tool}: {title}{}", said.unwrap_or_default());
+        self.known(question.task_id)?;
+        self.decide(question.task_id, verdict.as_str(), by, Some(&about))?;
+        self.end_question(question, verdict.state(), by, reason)?;
+        Ok(Outcome::Ok)
+    }
+
+    /// Why a decision is not taken, and which question stands in the place of this one.
+    fn stale_question(
+        &mut self,
+        question: &Question,
+        verdict: Verdict,
+        why: &'static str,
+    ) -> QueryResult<Error> {
+        let Question { id, task_id, .. } = *question;
+        let verb = match verdict {
+            Verdict::Approved => "approve",
+            Verdict::Rejected => "reject",
+        };
+        let later = SelectReplacement {
+            task_id,
+            args_hash: &question.args_hash,
+            id,
+        };
+        let replaced_by: Option<ApprovalId> = sql::first(&mut self.conn, later)?;
+        let by = question.by.as_ref().map(|by| format!(" by {by}"));
+        let mut message = match why {
+            "decided" => format!(
+                "cannot {verb} a{id}: it is {} already{}",
+                question.state,
+                by.unwrap_or_default()
+            ),
+            "expired" => format!("cannot {verb} a{id}: nobody decided in time, so it was denied"),
+            _ => format!("cannot {verb} a{id}: the attempt of task {task_id} that asked is over"),
+        };
+        if let Some(later) = replaced_by {
+            message.push_str(&format!("; the same is asked again as a{later}"));
+        }
+        let mut data = json!({
+            "approval_id": id,
+            "task_id": task_id,
+            "state": question.state,
+            "why": why,
+        });
+        if let Some(later) = replaced_by {
+            data["replaced_by"] = json!(later);
+        }
+        if let Some(by) = &question.by {
+            data["by"] = json!(by);
+        }
+        Ok(stale_approval(message, data))
+    }
+
+    fn end_question(
+        &mut self,
+        mut question: Question,
+        state: ApprovalState,
+        by: Option<&str>,
+        reason: Option<&str>,
+    ) -> QueryResult<()> {
+        self.write(EndApproval {
+            state: state_number(state),
+            decided_at: self.now,
+            by,
+            reason,
+            id: question.id,
+        })?;
+        question.state = state;
+        question.by = by.map(str::to_owned);
+        self.tell_question(&question);
+        Ok(())
+    }
+
+    /// Denies the questions that waited as long as their policy says.
+    pub(crate) fn expire_questions(&mut self, limit: u32) -> QueryResult<Outcome> {
+        let (now, limit) = (self.now, i64::from(limit.max(1)));
+        if self.due.question.is_none_or(|at| at > now) {
+            return Ok(Outcome::Counted {
+                count: 0,
+                more: false,
+            });
+        }
+        let overdue: Vec<Question> =
+            sql::all(&mut self.conn, SelectOverdue { until: now, limit })?;
+        let count = overdue.len() as u64;
+        for question in overdue {
+            let reason = "nobody decided in time";
+            self.end_question(question, ApprovalState::Expired, None, Some(reason))?;
+        }
+        self.due.question = sql::first(&mut self.conn, SelectNextDeadline {})?;
+        Ok(Outcome::Counted {
+            count,
+            more: count as i64 == limit,
+        })
+    }
+
+    /// The attempt (or the task) of a task in memory is over: its questions are void, and answers that nobody was given
+    /// are not given any more. Costs nothing where nobody has asked.
+    pub(crate) fn close_questions(&mut self, task_id: TaskId) -> QueryResult<()> {
+        if self
+            .rows
+            .get(task_id)
+            .is_none_or(|row| !row.flags.has(Flags::ASKED))
+        {
+            return Ok(());
+        }
+        let open: Vec<Question> = sql::all(&mut self.conn, SelectOpen { task_id })?;
+        for question in open {
+            let reason = "the attempt that asked is over";
+            self.end_question(question, ApprovalState::Void, None, Some(reason))?;
+        }
+        self.write(SpendApprovals { task_id })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! The inbox: tool questions, tasks that ask whether they may run, `human` tasks.
+
+use crate::query::rows;
+use crate::question::piece;
+use crate::sql::approval::{Question, SELECT, state_number};
+use crate::sql::{self};
+use diesel::{QueryResult, SqliteConnection, sql_query};
+use kirosu_protocol::task::TYPE_HUMAN;
+use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
+use kirosu_protocol::{Approval, ApprovalKind, ApprovalState, Task, TaskId};
+
+/// Bytes of titles and arguments after which a page ends.
+const PAGE_BYTES: usize = 1 << 20;
+/// Questions read at once.
+const STEP: usize = 16;
+
+/// What is asked of the inbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApprovalQuery {
+    /// Of which state.
+    pub state: WhichState,
+    /// Only of this task.
+    pub task_id: Option<TaskId>,
+    /// At most so many, at least 1.
+    pub limit: usize,
+    /// After this entry.
+    pub cursor: Option<Cursor>,
+}
+
+/// A page of the inbox.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ApprovalPage {
+    /// The entries.
+    pub approvals: Vec<Approval>,
+    /// Where the next page begins, where there may be one.
+    pub next: Option<Cursor>,
+}
+
+/// A page.
+pub(crate) fn page(
+    conn: &mut SqliteConnection,
+    query: &ApprovalQuery,
+) -> QueryResult<ApprovalPage> {
+    let inbox = query.state == WhichState::Is(ApprovalState::Open);
+    let mut page = ApprovalPage::default();
+    let after = |cursor: Option<Cursor>| match cursor {
+        None | Some(Cursor::Tool(_)) => (cursor, 0, 0),
+        Some(Cursor::Run(id)) => (None, id, 0),
+        Some(Cursor::Human(id)) => (None, TaskId::MAX, id),
+    };
+    let (tools, run_after, human_after) = after(query.cursor);
+    if matches!(query.cursor, None | Some(Cursor::Tool(_))) {
+        let from = tools.map(|cursor| match cursor {
+            Cursor::Tool(id) | Cursor::Run(id) | Cursor::Human(id) => id,
+        });
+        questions(conn, query, inbox, from, &mut page)?;
+    }
+    if !inbox || page.next.is_some() {
+        return Ok(page);
+    }
+    if run_after < TaskId::MAX {
+        let waiting = "state <> 0 AND state <> 4 AND state <> 5 AND state = 3".to_owned();
+        tasks(conn, query, ApprovalKind::Run, &waiting, run_after, &mut page)?;
+    }
+    if page.next.is_none() {
+        let human = format!(
+            "state = 0 AND lane IN (SELECT id FROM lane WHERE type = '{TYPE_HUMAN}' AND queued > 0)"
+        );
+        tasks(conn, query, ApprovalKind::Human, &human, human_after, &mut page)?;
+    }
+    Ok(page)
+}
+
+/// Tool questions: open ones oldest first, others newest first.
+fn questions(
+    conn: &mut SqliteConnection,
+    query: &ApprovalQuery,
+    inbox: bool,
+    mut from: Option<i64>,
+    page: &mut ApprovalPage,
+) -> QueryResult<()> {
+    let mut condition = match query.state {
+        WhichState::Any => "1".to_owned(),
+        WhichState::Is(state) => format!("state = {}", state_number(state)),
+    };
+    if let Some(task) = query.task_id {
+        condition += &format!(" AND task_id = {task}");
+    }
+    let (sign, order) = if inbox { (">", "") } else { ("<", " DESC") };
+    let mut bytes = 0;
+    loop {
+        let room = query.limit - page.approvals.len();
+        let step = room.min(STEP);
+        let after = from.map_or_else(String::new, |id| format!(" AND id {sign} {id}"));
+        let text = format!("{SELECT}WHERE {condition}{after} ORDER BY id{order} LIMIT {step}");
+        let found: Vec<Question> = sql::all(conn, sql_query(text))?;
+        let last = found.len() < step;
+        for question in found {
+            bytes += question.title.len() + question.args.as_ref().map_or(0, String::len);
+            from = Some(question.id);
+            page.approvals.push(entry(question));
+            if bytes > PAGE_BYTES {
+                break;
+            }
+        }
+        if !last && (page.approvals.len() >= query.limit || bytes > PAGE_BYTES) || bytes > PAGE_BYTES
+        {
+            page.next = from.map(Cursor::Tool);
+            return Ok(());
+        }
+        if last {
+            // A full page that ended with the last question goes on with the tasks.
+            if inbox && page.approvals.len() >= query.limit {
+                page.next = Some(Cursor::Run(0));
+            }
+            return Ok(());
+        }
+    }
+}
+
+fn entry(question: Question) -> Approval {
+    let seconds = |ms: i64| ms as f64 / 1000.0;
+    Approval {
+        what: ApprovalKind::Tool,
+        approval_id: Some(question.id),
+        task_id: question.task_id,
+        fence: question.fence,
+        state: question.state,
+        title: question.title,
+        tool: Some(question.tool),
+        kind: question.kind,
+        args: question.args,
+        pool: question.pool,
+        queue: None,
+        asked_at: seconds(question.asked_at),
+        expires_at: question.deadline_at.map(seconds),
+        decided_at: question.decided_at.map(seconds),
+        by: question.by,
+        reason: question.reason,
+        rule: question.rule,
+    }
+}
+
+/// Tasks that wait for a person, oldest first.
+fn tasks(
+    conn: &mut SqliteConnection,
+    query: &ApprovalQuery,
+    what: ApprovalKind,
+    condition: &str,
+    after: TaskId,
+    page: &mut ApprovalPage,
+) -> QueryResult<()> {
+    let room = query.limit.saturating_sub(page.approvals.len());
+    let cursor = |id| match what {
+        ApprovalKind::Human => Cursor::Human(id),
+        _ => Cursor::Run(id),
+    };
+    let one = query
+        .task_id
+        .map_or_else(String::new, |id| format!(" AND id = {id}"));
+    // One more than there is room for tells whether there are more.
+    let text = format!(
+        "SELECT id FROM task WHERE {condition} AND id > {after}{one} ORDER BY id LIMIT {}",
+        room + 1
+    );
+    let mut ids: Vec<TaskId> = sql::all(conn, sql_query(text))?;
+    if ids.len() > room {
+        ids.truncate(room);
+        page.next = Some(cursor(ids.last().copied().unwrap_or(after)));
+    }
+    let waiting = rows::by_ids(conn, &ids)?;
+    page.approvals
+        .extend(waiting.into_iter().map(|task| asking(what, task)));
+    Ok(())
+}
+
+fn asking(what: ApprovalKind, task: Task) -> Approval {
+    let again = what == ApprovalKind::Run && task.error.is_some();
+    let title = match &task.error {
+        Some(error) if again => format!("may it run again? {}", piece(error)),
+        _ => piece(&task.prompt),
+    };
+    Approval {
+        what,
+        task_id: task.task_id,
+        fence: task.fence,
+        title,
+        queue: Some(task.queue),
+        asked_at: task.updated_at,
+        ..Approval::default()
+    }
+}

@@ -1,0 +1,118 @@
+//! Tool questions: what they are about, who may still decide, and which of them outlive their attempt.
+
+use kirosu_protocol::approval::canonical;
+use kirosu_protocol::verbs::ask::ToolAsk;
+use kirosu_protocol::{ApprovalState, FailureClass, Verdict};
+use sha2::{Digest, Sha256};
+
+/// Bytes of arguments that are kept to be shown; their hash is over all of them.
+pub(crate) const ARGS_BYTES: usize = 64 << 10;
+
+/// What a question is about: the same tool with the same arguments (of a tool that states none: the same title) is the
+/// same question.
+pub(crate) fn args_hash(ask: &ToolAsk) -> String {
+    let (sort, text) = match &ask.args {
+        Some(args) => ("args", canonical(args)),
+        None => ("title", ask.title.clone()),
+    };
+    let mut hash = Sha256::new();
+    // Lengths, so that no tool's name can run into its arguments.
+    for part in [ask.tool.as_str(), sort, text.as_str()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The arguments as they are shown.
+pub(crate) fn shown_args(ask: &ToolAsk) -> Option<String> {
+    let mut text = canonical(ask.args.as_ref()?);
+    let bytes = text.len();
+    if bytes > ARGS_BYTES {
+        text.truncate(text.floor_char_boundary(ARGS_BYTES));
+        text.push_str(&format!("... [cut here: {bytes} bytes]"));
+    }
+    Some(text)
+}
+
+/// What a decision on a question means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decided {
+    /// It is taken.
+    Take,
+    /// The same was said before.
+    Again,
+    /// It comes too late, or says the contrary of an earlier one: the word for why.
+    Stale(&'static str),
+}
+
+/// Whether a decision is taken.
+pub(crate) fn decide(
+    state: ApprovalState,
+    deadline_at: Option<i64>,
+    verdict: Verdict,
+    now: i64,
+) -> Decided {
+    match state {
+        ApprovalState::Open if deadline_at.is_some_and(|at| at <= now) => Decided::Stale("expired"),
+        ApprovalState::Open => Decided::Take,
+        state if state == verdict.state() => Decided::Again,
+        ApprovalState::Approved | ApprovalState::Rejected => Decided::Stale("decided"),
+        ApprovalState::Void => Decided::Stale("attempt_over"),
+        ApprovalState::Expired => Decided::Stale("expired"),
+    }
+}
+
+/// Whether the questions of an attempt that was acked stay for the next: only when the run crashed, as its agent had no
+/// chance to hear the answer. (Those of a lost or released lease stay, too: nobody has said that they are over.)
+pub(crate) fn outlive(class: Option<FailureClass>, is_final: bool) -> bool {
+    !is_final && class == Some(FailureClass::Crashed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn ask(tool: &str, title: &str, args: Option<serde_json::Value>) -> ToolAsk {
+        ToolAsk {
+            tool: tool.into(),
+            title: title.into(),
+            args,
+            ..ToolAsk::default()
+        }
+    }
+
+    #[test]
+    fn the_same_tool_with_the_same_arguments_is_the_same_question() {
+        let hash = |tool, title, args| args_hash(&ask(tool, title, args));
+        let one = hash("shell", "a", Some(json!({"x": 1, "y": 2})));
+        assert_eq!(one, hash("shell", "b", Some(json!({"y": 2, "x": 1}))));
+        assert_eq!(one.len(), 64);
+        assert_ne!(one, hash("shell", "a", Some(json!({"x": 1, "y": 3}))));
+        assert_ne!(one, hash("edit", "a", Some(json!({"x": 1, "y": 2}))));
+        assert_ne!(hash("t", "null", None), hash("t", "x", Some(json!(null))));
+        assert_ne!(hash("t", "one", None), hash("t", "two", None));
+    }
+
+    #[test]
+    fn long_arguments_are_shown_cut_between_characters() {
+        let long = "ö".repeat(ARGS_BYTES);
+        let shown = shown_args(&ask("t", "t", Some(json!(long)))).unwrap();
+        assert!(shown.len() < ARGS_BYTES + 64);
+        assert!(shown.ends_with("... [cut here: 131074 bytes]"), "{shown}");
+    }
+
+    #[test]
+    fn a_decision_is_taken_once_and_in_time() {
+        use ApprovalState::*;
+        let at = |state, deadline| decide(state, deadline, Verdict::Approved, 100);
+        assert_eq!(at(Open, None), Decided::Take);
+        assert_eq!(at(Open, Some(101)), Decided::Take);
+        assert_eq!(at(Open, Some(100)), Decided::Stale("expired"));
+        assert_eq!(at(Approved, Some(1)), Decided::Again);
+        assert_eq!(at(Rejected, None), Decided::Stale("decided"));
+        assert_eq!(at(Void, None), Decided::Stale("attempt_over"));
+        assert_eq!(at(Expired, None), Decided::Stale("expired"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Tool questions.
+
+use super::{FromRow, int, maybe_int, maybe_text, statement, text};
+use diesel::QueryResult;
+use diesel::row::Row;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sqlite::Sqlite;
+use kirosu_protocol::ApprovalState;
+
+/// The columns of a question, in the order of [`Question`].
+macro_rules! columns {
+    () => {
+        "SELECT id, task_id, fence, tool, kind, title, args, args_hash, pool, state, used, asked_at, deadline_at, \
+         decided_at, by, reason, rule FROM approval "
+    };
+}
+
+statement! {
+    /// A new question; answers its number.
+    InsertApproval<'a> {
+        task_id: i64 => BigInt,
+        fence: i64 => BigInt,
+        call: &'a str => Text,
+        tool: &'a str => Text,
+        kind: Option<&'a str> => Nullable<Text>,
+        title: &'a str => Text,
+        args: Option<&'a str> => Nullable<Text>,
+        args_hash: &'a str => Text,
+        pool: Option<&'a str> => Nullable<Text>,
+        state: i64 => BigInt,
+        used: i64 => BigInt,
+        asked_at: i64 => BigInt,
+        deadline_at: Option<i64> => Nullable<BigInt>,
+        decided_at: Option<i64> => Nullable<BigInt>,
+        rule: Option<&'a str> => Nullable<Text>,
+    } "INSERT INTO approval (task_id, fence, call, tool, kind, title, args, args_hash, pool, state, used, asked_at, \
+       deadline_at, decided_at, rule) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+}
+
+statement! {
+    /// One question.
+    SelectApproval { id: i64 => BigInt } concat!(columns!(), "WHERE id = ?")
+}
+
+statement! {
+    /// What an attempt asked under this name.
+    SelectCall<'a> { task_id: i64 => BigInt, fence: i64 => BigInt, call: &'a str => Text }
+    concat!(columns!(), "WHERE task_id = ? AND fence = ? AND call = ?")
+}
+
+statement! {
+    /// The oldest question about the same that nobody waits for any more and whose answer nobody was given.
+    SelectLeftBehind<'a> { task_id: i64 => BigInt, args_hash: &'a str => Text, fence: i64 => BigInt }
+    concat!(columns!(), "WHERE task_id = ? AND args_hash = ? AND state <> 3 AND used = 0 AND (fence < ? OR loose = 1) \
+            ORDER BY id LIMIT 1")
+}
+
+statement! {
+    /// The newest later question about the same.
+    SelectReplacement<'a> { task_id: i64 => BigInt, args_hash: &'a str => Text, id: i64 => BigInt }
+    "SELECT id FROM approval WHERE task_id = ? AND args_hash = ? AND id > ? ORDER BY id DESC LIMIT 1"
+}
+
+statement! {
+    /// The open questions of a task.
+    SelectOpen { task_id: i64 => BigInt } concat!(columns!(), "WHERE task_id = ? AND state = 0 ORDER BY id")
+}
+
+statement! {
+    /// How many questions of a task are open.
+    CountOpen { task_id: i64 => BigInt } "SELECT count(*) FROM approval WHERE task_id = ? AND state = 0"
+}
+
+statement! {
+    /// Binds a question to another attempt.
+    Rebind<'a> { fence: i64 => BigInt, call: &'a str => Text, id: i64 => BigInt }
+    "UPDATE approval SET fence = ?, call = ?, loose = 0 WHERE id = ?"
+}
+
+statement! {
+    /// Its asker has let go of it.
+    Loosen { id: i64 => BigInt } "UPDATE approval SET loose = 1 WHERE id = ?"
+}
+
+statement! {
+    /// The answer was given to an agent.
+    PutUsed { id: i64 => BigInt } "UPDATE approval SET used = 1 WHERE id = ?"
+}
+
+statement! {
+    /// A question that was open ends.
+    EndApproval<'a> {
+        state: i64 => BigInt,
+        decided_at: i64 => BigInt,
+        by: Option<&'a str> => Nullable<Text>,
+        reason: Option<&'a str> => Nullable<Text>,
+        id: i64 => BigInt,
+    } "UPDATE approval SET state = ?, decided_at = ?, by = ?, reason = ? WHERE id = ? AND state = 0"
+}
+
+statement! {
+    /// Answers that nobody was given are nobody's any more.
+    SpendApprovals { task_id: i64 => BigInt } "UPDATE approval SET used = 1 WHERE task_id = ? AND used = 0"
+}
+
+statement! {
+    /// Open questions whose time is over.
+    SelectOverdue { until: i64 => BigInt, limit: i64 => BigInt }
+    concat!(columns!(), "WHERE state = 0 AND deadline_at IS NOT NULL AND deadline_at <= ? ORDER BY deadline_at LIMIT ?")
+}
+
+statement! {
+    /// The earliest deadline of an open question.
+    SelectNextDeadline {}
+    "SELECT deadline_at FROM approval WHERE state = 0 AND deadline_at IS NOT NULL ORDER BY deadline_at LIMIT 1"
+}
+
+statement! {
+    /// Forgets the questions of a task.
+    DeleteApprovals { id: i64 => BigInt } "DELETE FROM approval WHERE task_id = ?"
+}
+
+/// The number a state has in the file.
+pub(crate) fn state_number(state: ApprovalState) -> i64 {
+    match state {
+        ApprovalState::Open => 0,
+        ApprovalState::Approved => 1,
+        ApprovalState::Rejected => 2,
+        ApprovalState::Void => 3,
+        ApprovalState::Expired => 4,
+    }
+}
+
+/// One question, as the file keeps it. Times are Unix milliseconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub id: i64,
+    pub task_id: i64,
+    pub fence: i64,
+    pub tool: String,
+    pub kind: Option<String>,
+    pub title: String,
+    pub args: Option<String>,
+    pub args_hash: String,
+    pub pool: Option<String>,
+    pub state: ApprovalState,
+    pub used: bool,
+    pub asked_at: i64,
+    pub deadline_at: Option<i64>,
+    pub decided_at: Option<i64>,
+    pub by: Option<String>,
+    pub reason: Option<String>,
+    pub rule: Option<String>,
+}
+
+/// The text that selects questions, up to its WHERE.
+pub(crate) const SELECT: &str = columns!();
+
+impl FromRow for Question {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Question> {
+        Ok(Question {
+            id: int(row, 0)?,
+            task_id: int(row, 1)?,
+            fence: int(row, 2)?,
+            tool: text(row, 3)?,
+            kind: maybe_text(row, 4)?,
+            title: text(row, 5)?,
+            args: maybe_text(row, 6)?,
+            args_hash: text(row, 7)?,
+            pool: maybe_text(row, 8)?,
+            state: state_of(int(row, 9)?)?,
+            used: int(row, 10)? != 0,
+            asked_at: int(row, 11)?,
+            deadline_at: maybe_int(row, 12)?,
+            decided_at: maybe_int(row, 13)?,
+            by: maybe_text(row, 14)?,
+            reason: maybe_text(row, 15)?,
+            rule: maybe_text(row, 16)?,
+        })
+    }
+}
+
+fn state_of(number: i64) -> QueryResult<ApprovalState> {
+    let known = ApprovalState::ALL.into_iter();
+    known
+        .into_iter()
+        .find(|state| state_number(*state) == number)
+        .ok_or_else(|| {
+            let message = format!("unknown state {number} of a tool question");
+            diesel::result::Error::DeserializationError(message.into())
+        })
+}
