@@ -52,6 +52,7 @@ mod permission;
 mod program;
 mod provider;
 mod registry;
+mod router;
 pub mod runner;
 mod session;
 
@@ -69,4 +70,5 @@ pub use permission::{Arbiter, Decision, PermissionAsk, Permissions};
 pub use program::{Program, ProgramEnd, ProgramExit};
 pub use provider::{Probe, Provider};
 pub use registry::{BuildError, KINDS, ProviderOptions, build};
+pub use router::{ROUTER_CLASSES, RouterOptions};
 pub use session::{ProviderSession, SessionOptions, open_session};

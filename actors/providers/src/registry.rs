@@ -11,9 +11,10 @@ use crate::containment::Containment;
 use crate::definition::Definition;
 use crate::http::{Http, HttpOptions};
 use crate::provider::Provider;
+use crate::router::{Router, RouterOptions};
 
 /// The kinds that [`build`] knows.
-pub const KINDS: &[&str] = &["echo", "command", "openai", "anthropic", "python"];
+pub const KINDS: &[&str] = &["echo", "command", "openai", "anthropic", "python", "router"];
 
 /// One provider as configured. Fields that a kind has no use for must be left alone.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +46,8 @@ pub struct ProviderOptions {
     pub pass_env: Vec<String>,
     /// `openai`, `anthropic`: the service and how it is asked.
     pub http: HttpOptions,
+    /// `router`: whom it chooses among, and when it moves on.
+    pub router: RouterOptions,
 }
 
 impl ProviderOptions {
@@ -107,6 +110,7 @@ pub fn build(
         "command" => Ok(Arc::new(Command::new(options, containment)?)),
         "openai" | "anthropic" => Ok(Arc::new(Http::new(options)?)),
         "python" => Ok(Arc::new(Python::new(options, containment)?)),
+        "router" => Ok(Arc::new(Router::new(options, containment)?)),
         _ => Err(BuildError::UnknownKind {
             name: options.name.clone(),
             kind: options.kind.clone(),

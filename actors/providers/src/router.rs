@@ -1,0 +1,484 @@
+//! `router`: an ordered list of other providers, of which the first that may runs the task.
+//!
+//! It asks the job's gate which of them may run now, and moves on to the next when one fails in a way that is the
+//! provider's trouble and not the task's: a rate limit, a missing login, the network, a missing program. Once a tool has
+//! run it does not, unless told to: the next provider would begin anew, and do again what was done. A program that tells
+//! nothing of its tools (one that prints text only) is taken for one that ran none.
+//!
+//! Conversations are named `MEMBER:NAME`, so that only the provider which began one goes on with it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use crate::cancel::Cancel;
+use crate::containment::Containment;
+use crate::event::{Event, EventSink, Usage};
+use crate::gate::Pass;
+use crate::job::Job;
+use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
+use crate::provider::{Probe, Provider};
+use crate::registry::{BuildError, ProviderOptions, build};
+use crate::session::{ProviderSession, SessionOptions, open_session};
+
+/// Words of the failures at which a router may move on; the first four are those at which it does unless told otherwise.
+pub const ROUTER_CLASSES: &[&str] = &[
+    "rate_limited",
+    "auth_required",
+    "network",
+    "missing",
+    "provider_error",
+    "timeout",
+    "crashed",
+];
+
+/// What a router is.
+#[derive(Debug, Clone, Default)]
+pub struct RouterOptions {
+    /// Whom it chooses among, in the order in which they are tried; with the model of each, where neither task nor pool
+    /// names one.
+    pub members: Vec<(ProviderOptions, Option<String>)>,
+    /// At which failures it moves on, words of [`ROUTER_CLASSES`]; empty: at the first four.
+    pub on: Vec<String>,
+    /// Whether it moves on though a tool has run, so that the next provider does again what was done.
+    pub retry_after_tools: bool,
+}
+
+/// One of the providers that a router chooses among.
+struct Member {
+    provider: Arc<dyn Provider>,
+    /// Its own model, where neither task nor pool names one.
+    model: Option<String>,
+}
+
+/// The router.
+pub(crate) struct Router(Arc<Plan>);
+
+struct Plan {
+    name: String,
+    members: Vec<Member>,
+    /// Words of the classes at which it moves on.
+    on: Vec<String>,
+    retry_after_tools: bool,
+}
+
+impl Router {
+    pub(crate) fn new(
+        options: &ProviderOptions,
+        containment: &Containment,
+    ) -> Result<Self, BuildError> {
+        let router = &options.router;
+        let members = router.members.iter().map(|(member, model)| {
+            Ok(Member {
+                provider: build(member, containment)?,
+                model: model.clone(),
+            })
+        });
+        let on = match router.on.is_empty() {
+            true => ROUTER_CLASSES
+                .iter()
+                .take(4)
+                .map(|it| (*it).to_owned())
+                .collect(),
+            false => router.on.clone(),
+        };
+        Ok(Self(Arc::new(Plan {
+            name: options.name.clone(),
+            members: members.collect::<Result<_, _>>()?,
+            on,
+            retry_after_tools: router.retry_after_tools,
+        })))
+    }
+}
+
+impl Provider for Router {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn dangerous(&self) -> bool {
+        let mut members = self.0.members.iter();
+        members.any(|member| member.provider.dangerous())
+    }
+
+    fn routes(&self) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        for name in self.0.members.iter().flat_map(|it| it.provider.routes()) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        all
+    }
+
+    /// It can run where one of them can.
+    fn probe(&self) -> BoxFuture<'_, Probe> {
+        Box::pin(async move {
+            let looks = self.0.members.iter().map(|it| it.provider.probe());
+            let probes = futures_util::future::join_all(looks).await;
+            let found = probes.iter().any(|probe| probe.found);
+            let named = self.0.members.iter().zip(&probes);
+            let problems: Vec<String> = named
+                .filter_map(|(member, probe)| {
+                    let problem = probe.problem.as_ref()?;
+                    Some(format!("{}: {problem}", member.provider.name()))
+                })
+                .collect();
+            let commands: Vec<&str> = probes.iter().map(|it| it.command.as_str()).collect();
+            Probe {
+                found,
+                version: None,
+                command: commands.join(", else "),
+                problem: (!found).then(|| problems.join("; ")),
+            }
+        })
+    }
+
+    fn run(
+        &self,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+        let plan = self.0.clone();
+        Box::pin(async move { route(&plan, &mut Anew, job, events, cancel).await })
+    }
+
+    fn live_session(
+        &self,
+        options: SessionOptions,
+    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, Failure>>> {
+        let plan = self.0.clone();
+        let sessions = plan.members.iter().map(|_| None).collect();
+        let live = Live { options, sessions };
+        let session: Box<dyn ProviderSession> = Box::new(RouterSession { plan, live });
+        Some(Box::pin(std::future::ready(Ok(session))))
+    }
+}
+
+/// A session of a router: those of its members, each opened when it is first needed.
+struct RouterSession {
+    plan: Arc<Plan>,
+    live: Live,
+}
+
+impl ProviderSession for RouterSession {
+    fn run(
+        &mut self,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+        let plan = self.plan.clone();
+        Box::pin(async move { route(&plan, &mut self.live, job, events, cancel).await })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let ends = self.live.sessions.into_iter().flatten();
+            futures_util::future::join_all(ends.map(|session| session.close())).await;
+        })
+    }
+}
+
+/// How a member runs a job.
+trait Runs: Send {
+    fn run<'a>(
+        &'a mut self,
+        member: &'a Member,
+        place: usize,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Finished, Failure>>;
+}
+
+/// Every job stands alone.
+struct Anew;
+
+impl Runs for Anew {
+    fn run<'a>(
+        &'a mut self,
+        member: &'a Member,
+        _: usize,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Finished, Failure>> {
+        member.provider.run(job, events, cancel)
+    }
+}
+
+/// In sessions that stay.
+struct Live {
+    options: SessionOptions,
+    sessions: Vec<Option<Box<dyn ProviderSession>>>,
+}
+
+impl Runs for Live {
+    fn run<'a>(
+        &'a mut self,
+        member: &'a Member,
+        place: usize,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Finished, Failure>> {
+        Box::pin(async move {
+            let mut options = self.options.clone();
+            options.model = options.model.or_else(|| member.model.clone());
+            let slot = self.sessions.get_mut(place);
+            let Some(slot) = slot else {
+                return member.provider.run(job, events, cancel).await;
+            };
+            if slot.is_none() {
+                *slot = Some(open_session(member.provider.clone(), options).await?);
+            }
+            match slot {
+                Some(session) => session.run(job, events, cancel).await,
+                None => member.provider.run(job, events, cancel).await,
+            }
+        })
+    }
+}
+
+/// A run on its way from member to member.
+struct Way<'a> {
+    plan: &'a Plan,
+    job: Job,
+    events: EventSink,
+    cancel: Cancel,
+    /// When all of it has to be over.
+    deadline: Option<Instant>,
+    /// Members that have not been tried.
+    left: Vec<usize>,
+    /// What those that were tried have used.
+    used: Option<Usage>,
+}
+
+async fn route(
+    plan: &Plan,
+    runs: &mut dyn Runs,
+    job: Job,
+    events: EventSink,
+    cancel: Cancel,
+) -> Result<Finished, Failure> {
+    let deadline = job.timeouts.total.map(|limit| Instant::now() + limit);
+    let mut way = Way {
+        plan,
+        job,
+        events,
+        cancel,
+        deadline,
+        left: (0..plan.members.len()).collect(),
+        used: None,
+    };
+    let mut last: Option<(usize, Failure)> = None;
+    while !way.left.is_empty() {
+        let Some((place, pass)) = way.next().await? else {
+            break;
+        };
+        if let Some((before, failure)) = &last {
+            way.tell(*before, failure, place).await;
+        }
+        let (outcome, tool_ran) = way.run(runs, place, pass).await;
+        match outcome {
+            Err(failure) if way.moves_on(&failure, tool_ran) => last = Some((place, failure)),
+            outcome => return outcome,
+        }
+    }
+    Err(way.ended(last.map(|(_, failure)| failure)))
+}
+
+impl Way<'_> {
+    fn name(&self, place: usize) -> &str {
+        self.plan.members[place].provider.name()
+    }
+
+    /// The next member that may run, when it may; none where all that are left are closed.
+    async fn next(&mut self) -> Result<Option<(usize, Pass)>, Failure> {
+        let names = self.left.iter().map(|it| self.name(*it).to_owned());
+        let names: Vec<String> = names.collect();
+        let gate = self.job.gate.clone();
+        let deadline = self.deadline;
+        let chosen = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {
+                return Err(Failure::new(FailureClass::Cancelled, "the run was cancelled"));
+            }
+            chosen = gate.choose(names) => chosen,
+            () = expiry(deadline) => {
+                let which = TimeoutKind::Total;
+                let message = format!("router '{}' waited for its providers until the time limit of the run was over", self.plan.name);
+                return Err(Failure::new(FailureClass::Timeout { which }, message));
+            }
+        };
+        Ok(match chosen {
+            Ok((at, pass)) if at < self.left.len() => Some((self.left.remove(at), pass)),
+            _ => None,
+        })
+    }
+
+    /// Says that another one runs it now.
+    async fn tell(&self, before: usize, failure: &Failure, now: usize) {
+        let message = format!(
+            "provider '{}' failed ({}: {}); '{}' runs the task instead",
+            self.name(before),
+            failure.class,
+            failure.message,
+            self.name(now)
+        );
+        self.events.send(Event::Warning { message }).await;
+    }
+
+    /// Runs it there. The second value: whether a tool ran.
+    async fn run(
+        &mut self,
+        runs: &mut dyn Runs,
+        place: usize,
+        pass: Pass,
+    ) -> (Result<Finished, Failure>, bool) {
+        let plan = self.plan;
+        let member = &plan.members[place];
+        let name = member.provider.name();
+        let mut job = self.job.clone();
+        job.model = job.model.or_else(|| member.model.clone());
+        job.conversation = job.conversation.and_then(|it| own(name, it));
+        job.timeouts.total = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+            .map(|left| left.max(Duration::from_millis(1)));
+        let tool_ran = Arc::new(AtomicBool::new(false));
+        let seen = tool_ran.clone();
+        let before = self.used.clone();
+        let prefix = name.to_owned();
+        let events = self.events.through(move |event| {
+            if matches!(event, Event::Tool { .. }) {
+                seen.store(true, Ordering::Relaxed);
+            }
+            signed(&prefix, before.as_ref(), event)
+        });
+        let mut outcome = runs
+            .run(member, place, job, events, self.cancel.clone())
+            .await;
+        pass.ended(&outcome);
+        match &mut outcome {
+            Ok(finished) => {
+                finished.usage = sum(self.used.take(), finished.usage.take());
+                sign(name, &mut finished.conversation);
+            }
+            Err(failure) => {
+                failure.usage = sum(self.used.take(), failure.usage.take());
+                self.used.clone_from(&failure.usage);
+                sign(name, &mut failure.conversation);
+            }
+        }
+        (outcome, tool_ran.load(Ordering::Relaxed))
+    }
+
+    fn moves_on(&self, failure: &Failure, tool_ran: bool) -> bool {
+        let class = failure.class.as_str();
+        let named = self.plan.on.iter().any(|word| word == class);
+        named && (!tool_ran || self.plan.retry_after_tools)
+    }
+
+    /// Nobody is left: the work waits for the first that opens again; where that is not known, the last has failed.
+    fn ended(self, last: Option<Failure>) -> Failure {
+        let members = self.plan.members.iter();
+        let names: Vec<String> = members.flat_map(|it| it.provider.routes()).collect();
+        let closed = self.job.gate.closed(&names);
+        let name = &self.plan.name;
+        let mut failure = match (closed, last) {
+            (Some(closed), _) if closed.until.is_some() => {
+                let class = FailureClass::RateLimited {
+                    until: closed.until,
+                };
+                let message = format!("no provider of '{name}' is open: {}", closed.message);
+                Failure::new(class, message)
+            }
+            (_, Some(last)) => last,
+            (Some(closed), None) => {
+                let message = format!("no provider of '{name}' is open: {}", closed.message);
+                Failure::new(FailureClass::AuthRequired, message)
+            }
+            // One was closed when it was asked for, and is open again.
+            (None, None) => {
+                let message = format!("no provider of '{name}' was open");
+                Failure::new(FailureClass::RateLimited { until: None }, message)
+            }
+        };
+        failure.usage = failure.usage.or(self.used);
+        failure
+    }
+}
+
+async fn expiry(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The conversation as its member knows it; none where it is another's.
+fn own(member: &str, conversation: Conversation) -> Option<Conversation> {
+    let (name, session) = conversation.session.split_once(':')?;
+    (name == member).then(|| Conversation {
+        session: session.to_owned(),
+        total: conversation.total.clone(),
+    })
+}
+
+fn sign(member: &str, conversation: &mut Option<Conversation>) {
+    if let Some(conversation) = conversation {
+        conversation.session = format!("{member}:{}", conversation.session);
+    }
+}
+
+/// A member's event as one of the whole run.
+fn signed(member: &str, before: Option<&Usage>, event: Event) -> Event {
+    let named = |session: String| format!("{member}:{session}");
+    match event {
+        Event::Started {
+            pid,
+            session,
+            model,
+        } => Event::Started {
+            pid,
+            session: session.map(named),
+            model,
+        },
+        Event::Session { session } => Event::Session {
+            session: named(session),
+        },
+        Event::Usage { usage } => Event::Usage {
+            usage: add(before.cloned().unwrap_or_default(), usage),
+        },
+        event => event,
+    }
+}
+
+fn sum(before: Option<Usage>, usage: Option<Usage>) -> Option<Usage> {
+    match (before, usage) {
+        (Some(before), Some(usage)) => Some(add(before, usage)),
+        (before, usage) => before.or(usage),
+    }
+}
+
+fn add(mut before: Usage, usage: Usage) -> Usage {
+    before.input = before.input.saturating_add(usage.input);
+    before.cache_read = before.cache_read.saturating_add(usage.cache_read);
+    before.cache_write = before.cache_write.saturating_add(usage.cache_write);
+    before.output = before.output.saturating_add(usage.output);
+    before.reasoning = before.reasoning.saturating_add(usage.reasoning);
+    before.cost_micros = match (before.cost_micros, usage.cost_micros) {
+        (Some(before), Some(cost)) => Some(before.saturating_add(cost)),
+        (before, cost) => before.or(cost),
+    };
+    before
+}
+
+#[cfg(test)]
+mod tests;

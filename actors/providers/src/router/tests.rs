@@ -1,0 +1,267 @@
+//! Which member runs, when it is left, and what is told of it.
+
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use super::*;
+use crate::event::ToolStatus;
+use crate::gate::{Closed, Gate, Gatekeeper};
+
+/// What a member does with a run.
+#[derive(Clone)]
+enum Does {
+    Answers,
+    Fails(FailureClass),
+    /// A tool runs before it fails.
+    FailsLate(FailureClass),
+    /// Tells the conversation it was given.
+    Resumes,
+}
+
+struct Fake(&'static str, Does);
+
+impl Provider for Fake {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Probe> {
+        let found = matches!(self.1, Does::Answers);
+        Box::pin(std::future::ready(Probe {
+            found,
+            version: None,
+            command: self.0.to_owned(),
+            problem: (!found).then(|| "install it".to_owned()),
+        }))
+    }
+
+    fn run(
+        &self,
+        job: Job,
+        events: EventSink,
+        _: Cancel,
+    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+        let (name, does) = (self.0, self.1.clone());
+        Box::pin(async move {
+            let usage = Some(Usage {
+                input: 10,
+                ..Usage::default()
+            });
+            if let Does::FailsLate(_) = does {
+                events
+                    .send(Event::Tool {
+                        id: "1".to_owned(),
+                        name: "bash".to_owned(),
+                        status: ToolStatus::Started,
+                        detail: None,
+                    })
+                    .await;
+            }
+            match does {
+                Does::Fails(class) | Does::FailsLate(class) => {
+                    let mut failure = Failure::new(class, format!("{name} has failed"));
+                    failure.usage = usage;
+                    Err(failure)
+                }
+                Does::Resumes => Ok(finished(
+                    job.conversation.map_or("anew".to_owned(), |it| it.session),
+                    usage,
+                )),
+                Does::Answers => Ok(finished(format!("{name} {:?}", job.model), usage)),
+            }
+        })
+    }
+}
+
+fn finished(text: String, usage: Option<Usage>) -> Finished {
+    Finished {
+        text,
+        usage,
+        truncated: false,
+        conversation: Some(Conversation {
+            session: "c".to_owned(),
+            total: Usage::default(),
+        }),
+    }
+}
+
+fn router(members: Vec<Fake>, retry_after_tools: bool) -> Router {
+    let members = members.into_iter().map(|fake| Member {
+        model: Some(format!("{}-model", fake.0)),
+        provider: Arc::new(fake),
+    });
+    let on = ["rate_limited", "auth_required", "network", "missing"];
+    Router(Arc::new(Plan {
+        name: "any".to_owned(),
+        members: members.collect(),
+        on: on.map(str::to_owned).to_vec(),
+        retry_after_tools,
+    }))
+}
+
+/// What came of a job, and the warnings.
+async fn run(router: &Router, job: Job) -> (Result<Finished, Failure>, Vec<String>) {
+    let (sink, mut stream) = EventSink::channel(64);
+    let outcome = router.run(job, sink, Cancel::never()).await;
+    let mut warnings = Vec::new();
+    while let Some(event) = stream.recv().await {
+        if let Event::Warning { message } = event {
+            warnings.push(message);
+        }
+    }
+    (outcome, warnings)
+}
+
+const LIMITED: FailureClass = FailureClass::RateLimited { until: None };
+
+#[tokio::test]
+async fn moves_on_where_the_provider_is_in_trouble_and_says_so() {
+    for class in [
+        LIMITED,
+        FailureClass::AuthRequired,
+        FailureClass::Network,
+        FailureClass::Missing,
+    ] {
+        let router = router(
+            vec![Fake("a", Does::Fails(class)), Fake("b", Does::Answers)],
+            false,
+        );
+        let (outcome, warnings) = run(&router, Job::new("x", "/")).await;
+        let done = outcome.unwrap();
+        assert_eq!(done.text, "b Some(\"b-model\")");
+        assert_eq!(done.usage.unwrap().input, 20, "both have cost something");
+        assert_eq!(done.conversation.unwrap().session, "b:c");
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("'a' failed") && warnings[0].contains("'b' runs"));
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_the_task_is_the_tasks() {
+    for class in [FailureClass::ProviderError, FailureClass::BadInput] {
+        let router = router(
+            vec![Fake("a", Does::Fails(class)), Fake("b", Does::Answers)],
+            false,
+        );
+        let (outcome, warnings) = run(&router, Job::new("x", "/")).await;
+        assert_eq!(outcome.unwrap_err().class, class);
+        assert!(warnings.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn after_a_tool_ran_it_moves_on_only_when_told_to() {
+    for retries in [false, true] {
+        let router = router(
+            vec![
+                Fake("a", Does::FailsLate(LIMITED)),
+                Fake("b", Does::Answers),
+            ],
+            retries,
+        );
+        let (outcome, _) = run(&router, Job::new("x", "/")).await;
+        assert_eq!(outcome.is_ok(), retries);
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_goes_back_to_the_one_that_began_it() {
+    let resumes = || router(vec![Fake("a", Does::Resumes)], false);
+    for (session, expected) in [("a:c-7", "c-7"), ("b:c-7", "anew")] {
+        let mut job = Job::new("x", "/");
+        job.conversation = Some(Conversation {
+            session: session.to_owned(),
+            total: Usage::default(),
+        });
+        let (outcome, _) = run(&resumes(), job).await;
+        assert_eq!(outcome.unwrap().text, expected);
+    }
+}
+
+#[tokio::test]
+async fn it_is_there_where_one_of_them_is() {
+    let some = router(
+        vec![Fake("a", Does::Fails(LIMITED)), Fake("b", Does::Answers)],
+        false,
+    );
+    assert!(some.probe().await.found);
+    let none = router(vec![Fake("a", Does::Fails(LIMITED))], false);
+    let problem = none.probe().await.problem.unwrap();
+    assert_eq!(problem, "a: install it");
+    assert_eq!(some.routes(), ["a", "b"]);
+}
+
+/// Closed for these; notes who was asked for, and how runs ended.
+#[derive(Default)]
+struct Doors {
+    closed: Mutex<Vec<String>>,
+    until: Option<SystemTime>,
+    ended: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Gatekeeper for Arc<Doors> {
+    fn choose(&self, providers: Vec<String>) -> BoxFuture<'static, Result<(usize, Pass), Closed>> {
+        let closed = self.closed.lock().unwrap();
+        let free = providers.iter().position(|name| !closed.contains(name));
+        let ended = self.ended.clone();
+        let answer = match free {
+            Some(place) => {
+                let pass = Pass::new(move |outcome: &Result<Finished, Failure>| {
+                    ended.lock().unwrap().push(outcome.is_ok());
+                });
+                Ok((place, pass))
+            }
+            None => Err(Closed {
+                until: self.until,
+                message: "all parked".to_owned(),
+            }),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+
+    fn closed(&self, providers: &[String]) -> Option<Closed> {
+        let closed = self.closed.lock().unwrap();
+        let all = providers.iter().all(|name| closed.contains(name));
+        all.then(|| Closed {
+            until: self.until,
+            message: "all parked".to_owned(),
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_first_open_lane_is_taken_and_told_of_the_end() {
+    let doors = Arc::new(Doors {
+        closed: Mutex::new(vec!["a".to_owned()]),
+        ..Doors::default()
+    });
+    let router = router(
+        vec![Fake("a", Does::Answers), Fake("b", Does::Answers)],
+        false,
+    );
+    let mut job = Job::new("x", "/");
+    job.gate = Gate::new(doors.clone());
+    let (outcome, warnings) = run(&router, job).await;
+    assert!(outcome.unwrap().text.starts_with('b'));
+    assert!(warnings.is_empty(), "nothing has failed");
+    assert_eq!(*doors.ended.lock().unwrap(), [true]);
+}
+
+#[tokio::test]
+async fn when_all_are_parked_the_work_waits_for_the_first() {
+    let until = Some(SystemTime::UNIX_EPOCH);
+    let doors = Arc::new(Doors {
+        closed: Mutex::new(vec!["a".to_owned(), "b".to_owned()]),
+        until,
+        ..Doors::default()
+    });
+    let router = router(
+        vec![Fake("a", Does::Answers), Fake("b", Does::Answers)],
+        false,
+    );
+    let mut job = Job::new("x", "/");
+    job.gate = Gate::new(doors);
+    let failure = run(&router, job).await.0.unwrap_err();
+    assert_eq!(failure.class, FailureClass::RateLimited { until });
+    assert!(failure.message.contains("all parked"));
+}
