@@ -41,5 +41,6 @@ mod workspace;
 mod tests;
 
 pub use handle::{Reloaded, SwarmHandle};
-pub use options::{PoolOptions, SwarmOptions, Workspace};
+pub use options::{Hooks, PoolOptions, SwarmOptions, Workspace};
+pub use workspace::worktree;
 pub use swarm::specs;

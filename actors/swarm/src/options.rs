@@ -21,6 +21,33 @@ pub enum Workspace {
     /// One private folder a task: `PARENT/POOL/task-ID-FENCE`. Removed once the hub has confirmed the result; kept
     /// when the run failed.
     Ephemeral,
+    /// A git worktree a task, on the branch `kirosu/task-ID` of the repository that [`PoolOptions::workdir`] lies in:
+    /// `WORKSPACES_DIR/POOL/task-ID`. Stays until a person applies or discards it.
+    Worktree,
+}
+
+/// Programs around each run of a pool, in the run's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hooks {
+    /// Program and arguments before the run; where it fails, the run does not begin. Empty: none.
+    pub before: Vec<String>,
+    /// Program and arguments after it, however it ended. Empty: none.
+    pub after: Vec<String>,
+    /// The longest that each may take.
+    pub timeout: Duration,
+    /// Whether a run whose `after` failed has failed.
+    pub after_must_succeed: bool,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            before: Vec::new(),
+            after: Vec::new(),
+            timeout: Duration::from_secs(60),
+            after_must_succeed: false,
+        }
+    }
 }
 
 /// One pool of agent sessions. Everything but `restart`, `backoff` and `intensity` may be changed while it runs.
@@ -50,8 +77,10 @@ pub struct PoolOptions {
     pub intensity: Intensity,
     /// Which folder a task runs in.
     pub workspace: Workspace,
-    /// `Shared`: the folder itself. Otherwise the parent of the private folders, where not `workspaces_dir`.
+    /// `Shared`, `Worktree`: the folder itself. Otherwise the parent of the private folders, where not `workspaces_dir`.
     pub workdir: Option<PathBuf>,
+    /// `Worktree`: the commit that tasks start from; `None`: what the checkout has at that time.
+    pub base: Option<String>,
     /// Parent of private folders. Not in a directory for temporary files: results are there until they are confirmed.
     pub workspaces_dir: PathBuf,
     /// Whether it may run code of tasks on this machine.
@@ -64,6 +93,8 @@ pub struct PoolOptions {
     pub max_output_bytes: usize,
     /// Whether the model's visible reasoning is shown in the output of a run. It is never in its result.
     pub show_thoughts: bool,
+    /// Programs around each run.
+    pub hooks: Hooks,
     /// How programs that are no provider (git, hooks, checks) are held. Without it none is run.
     pub containment: Option<Containment>,
 }
@@ -89,12 +120,14 @@ impl PoolOptions {
             intensity: Intensity::default(),
             workspace: Workspace::Shared,
             workdir: None,
+            base: None,
             workspaces_dir: workspaces_dir.into(),
             trust_all_tools: false,
             model: None,
             env: Vec::new(),
             max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
             show_thoughts: false,
+            hooks: Hooks::default(),
             containment: None,
         }
     }

@@ -104,21 +104,28 @@ fn chat_for(pool: &Pool, options: &PoolOptions, wanted: Option<&str>) -> Result<
     })
 }
 
-/// Finds the folder and makes the job. Blocks on the file system.
+/// Finds the folder.
+pub(crate) async fn place_for(
+    options: &Arc<PoolOptions>,
+    session: u32,
+    task: &Task,
+) -> Result<Place, NotRun> {
+    let found = workspace::prepare(options, session, task).await;
+    found.map_err(|none| match none {
+        NoPlace::Refused(why) => refused(why),
+        NoPlace::NotThere(why) => NotRun::Task(FailureClass::BadInput, why),
+        NoPlace::Pool(why) => NotRun::Pool(why),
+    })
+}
+
+/// Makes the job. Blocks on the file system.
 pub(crate) fn prepare(
     options: &PoolOptions,
-    session: u32,
     runner: Runner,
     task: Task,
+    place: Place,
 ) -> Result<Ready, NotRun> {
-    let id = (task.task_id, task.fence);
-    let place = match workspace::prepare(options, session, id, task.workdir.as_deref()) {
-        Ok(place) => place,
-        Err(NoPlace::Refused(why)) => return Err(refused(why)),
-        Err(NoPlace::NotThere(why)) => return Err(NotRun::Task(FailureClass::BadInput, why)),
-        Err(NoPlace::Pool(why)) => return Err(NotRun::Pool(why)),
-    };
-    let context = workspace::context(&place.dir);
+    let context = workspace::context(&place.dir, &place.root);
     let mut timeouts = options.timeouts;
     let own = task.timeout_ms.map(Duration::from_millis);
     timeouts.total = [own, timeouts.total].into_iter().flatten().min();

@@ -4,6 +4,7 @@
 //! lets go, however it ends, the run is cancelled. It answers once, when everything that the run started is dead.
 
 mod batch;
+mod hooks;
 mod job;
 mod output;
 mod printed;
@@ -28,6 +29,7 @@ use crate::pool::health::Symptom;
 use crate::session::link::Line;
 use crate::session::machine::End;
 use crate::workspace::Place;
+use hooks::Hooks;
 use job::{NotRun, Ready};
 
 /// Events of a run that wait to be sent; each holds at most 48 KiB.
@@ -154,7 +156,9 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
         usage,
     };
     let (sink, events) = EventSink::channel(EVENTS);
-    let run = provider.run(job, sink, cancel.clone());
+    let options = pool.options();
+    let hooks = Hooks::of(&options, &place, &job, sink.clone(), cancel.clone());
+    let run = pin!(hooks.around(provider.run(job, sink, cancel.clone())));
     let pump = pin!(output::pump(events, flow));
     let outcome = match select(run, pump).await {
         Either::Left((outcome, pump)) => {
@@ -170,7 +174,7 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     pool.report(symptom);
     Ended {
         end: report::signed(end, provider.name()),
-        place: Some(place),
+        place: Some(place.clone()),
     }
 }
 
@@ -196,7 +200,8 @@ async fn flushed(
 async fn prepare(pool: &Arc<Pool>, session: u32, task: Task) -> Result<Ready, NotRun> {
     let runner = job::runner_for(pool, &task)?;
     let options = pool.options();
-    let made = move || job::prepare(&options, session, runner, task);
+    let place = job::place_for(&options, session, &task).await?;
+    let made = move || job::prepare(&options, runner, task, place);
     // The folder may lie on a slow disk, and this thread has other sessions.
     tokio::task::spawn_blocking(made)
         .await

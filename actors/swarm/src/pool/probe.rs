@@ -118,9 +118,7 @@ async fn standing_of(options: Arc<PoolOptions>) -> Health {
         );
         return blocked(Block::NotTrusted, note);
     }
-    let folder = options.clone();
-    let checked = tokio::task::spawn_blocking(move || workspace::check(&folder)).await;
-    if let Ok(Err(why)) = checked {
+    if let Err(why) = workspace::check(&options).await {
         return blocked(Block::Missing, why);
     }
     match tokio::time::timeout(LOOK_LIMIT, options.provider.probe()).await {

@@ -1,21 +1,47 @@
 //! The folder a run works in. Nothing is removed here that was not made here.
+//!
+//! # Theory of operation
+//!
+//! `shared` is a folder that is there; `isolated` and `ephemeral` are private ones, made on demand (`folder.rs`); a
+//! `worktree` is a checkout of the pool's repository on a branch of the task's own (`worktree/`). Whatever it is, a run
+//! gets a [`Place`]: the folder itself, its root, which a task's own `workdir` cannot leave, and what is to become of it.
+
+mod context;
+mod folder;
+pub mod worktree;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kirosu_protocol::task::Task;
 
 use crate::options::{PoolOptions, Workspace};
-
-/// Most bytes of `.kiro/context.md` that are put before a system prompt.
-const CONTEXT_BYTES: usize = 256 << 10;
+pub(crate) use context::context;
+use worktree::Opened;
 
 /// Where a run works.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// An existing folder.
     pub(crate) dir: PathBuf,
+    /// The workspace that it lies in; the same, unless the task named a folder inside.
+    pub(crate) root: PathBuf,
     /// A folder that was made for this task alone: to be removed once its result is confirmed.
     pub(crate) made: Option<PathBuf>,
+    /// The task's worktree: its changes are to be committed when the run has ended.
+    pub(crate) worktree: Option<Arc<Opened>>,
+}
+
+impl Place {
+    fn of(dir: PathBuf) -> Self {
+        Self {
+            root: dir.clone(),
+            dir,
+            made: None,
+            worktree: None,
+        }
+    }
 }
 
 /// Why a run has no place to work in.
@@ -29,119 +55,94 @@ pub(crate) enum NoPlace {
     Pool(String),
 }
 
-/// Finds or makes the folder for a task. Blocks on the file system.
-pub(crate) fn prepare(
-    options: &PoolOptions,
+/// Finds or makes the folder for a task, and in it the one that the task names.
+pub(crate) async fn prepare(
+    options: &Arc<PoolOptions>,
     session: u32,
-    (task_id, fence): (i64, i64),
-    wanted: Option<&str>,
+    task: &Task,
 ) -> Result<Place, NoPlace> {
+    let wanted = task.workdir.clone().filter(|it| !it.is_empty());
+    let place = match options.workspace {
+        Workspace::Worktree => {
+            let opened = worktree::open(options, task).await?;
+            Place {
+                dir: opened.dir(),
+                root: opened.dir(),
+                made: None,
+                worktree: Some(Arc::new(opened)),
+            }
+        }
+        _ => {
+            let (options, id) = (options.clone(), (task.task_id, task.fence));
+            blocking(move || folder_for(&options, session, id)).await?
+        }
+    };
+    let Some(wanted) = wanted else {
+        return Ok(place);
+    };
+    let base = place.dir.clone();
+    match blocking(move || folder::inside(&base, Path::new(&wanted))).await {
+        Ok(dir) => Ok(Place { dir, ..place }),
+        Err(why) => {
+            if let Some(opened) = &place.worktree {
+                worktree::abandon(opened).await;
+            }
+            blocking(move || {
+                discard(&place);
+                Err(why)
+            })
+            .await
+        }
+    }
+}
+
+/// Commits what the run changed, where it worked in a worktree; what is to be told is for its output.
+pub(crate) async fn settle(place: &Place, ended: &str) -> Option<String> {
+    worktree::settle(place.worktree.as_ref()?, ended).await
+}
+
+/// The folder may lie on a slow disk, and this thread has other sessions.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NoPlace> + Send + 'static,
+) -> Result<T, NoPlace> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            let why = format!("the workspace could not be prepared: {error}");
+            Err(NoPlace::Pool(why))
+        })
+}
+
+/// Blocks on the file system.
+fn folder_for(options: &PoolOptions, session: u32, id: (i64, i64)) -> Result<Place, NoPlace> {
+    let (task_id, fence) = id;
     let private = |leaf: String| {
         let parent = options.workdir.as_ref().unwrap_or(&options.workspaces_dir);
         parent.join(&options.name).join(leaf)
     };
-    let place = match options.workspace {
-        Workspace::Shared => shared(options.workdir.as_deref())?,
-        Workspace::Isolated => isolated(private(format!("session-{session}")))?,
-        Workspace::Ephemeral => ephemeral(private(format!("task-{task_id}-{fence}")))?,
-    };
-    match wanted {
-        None | Some("") => Ok(place),
-        Some(wanted) => match inside(&place.dir, Path::new(wanted)) {
-            Ok(dir) => Ok(Place { dir, ..place }),
-            Err(why) => {
-                discard(&place);
-                Err(why)
-            }
-        },
+    match options.workspace {
+        Workspace::Shared | Workspace::Worktree => folder::shared(options.workdir.as_deref()),
+        Workspace::Isolated => folder::isolated(private(format!("session-{session}"))),
+        Workspace::Ephemeral => folder::ephemeral(private(format!("task-{task_id}-{fence}"))),
     }
 }
 
 /// Whether the pool's own folder can be used, where it has one.
 ///
 /// # Errors
-/// What a person should do about it. Blocks on the file system.
-pub(crate) fn check(options: &PoolOptions) -> Result<(), String> {
-    if options.workspace != Workspace::Shared {
-        return Ok(());
-    }
-    match shared(options.workdir.as_deref()) {
-        Ok(_) => Ok(()),
+/// What a person should do about it.
+pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
+    let found = match options.workspace {
+        Workspace::Isolated | Workspace::Ephemeral => Ok(()),
+        Workspace::Worktree => worktree::check(options).await,
+        Workspace::Shared => {
+            let workdir = options.workdir.clone();
+            blocking(move || folder::shared(workdir.as_deref()).map(drop)).await
+        }
+    };
+    match found {
+        Ok(()) => Ok(()),
         Err(NoPlace::Refused(why) | NoPlace::NotThere(why) | NoPlace::Pool(why)) => Err(why),
-    }
-}
-
-fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
-    let dir = match workdir {
-        Some(dir) => dir.to_owned(),
-        None => std::env::current_dir()
-            .map_err(|e| NoPlace::Pool(format!("cannot tell the working directory: {e}")))?,
-    };
-    match dir.canonicalize() {
-        Ok(dir) if dir.is_dir() => Ok(Place { dir, made: None }),
-        Ok(_) => Err(NoPlace::Pool(format!(
-            "the pool's workdir {} is not a folder; name a folder",
-            dir.display()
-        ))),
-        Err(error) => Err(NoPlace::Pool(format!(
-            "the pool's workdir {} cannot be used: {error}; create it or name another",
-            dir.display()
-        ))),
-    }
-}
-
-fn isolated(dir: PathBuf) -> Result<Place, NoPlace> {
-    fs::create_dir_all(&dir).map_err(|e| cannot_make(&dir, &e))?;
-    let dir = dir.canonicalize().map_err(|e| cannot_make(&dir, &e))?;
-    Ok(Place { dir, made: None })
-}
-
-fn ephemeral(dir: PathBuf) -> Result<Place, NoPlace> {
-    if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent).map_err(|e| cannot_make(&dir, &e))?;
-    }
-    let ours = match fs::create_dir(&dir) {
-        Ok(()) => true,
-        // Left by another life of this task: used, and kept.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => false,
-        Err(error) => return Err(cannot_make(&dir, &error)),
-    };
-    let dir = dir.canonicalize().map_err(|e| cannot_make(&dir, &e))?;
-    let made = ours.then(|| dir.clone());
-    Ok(Place { dir, made })
-}
-
-fn cannot_make(dir: &Path, error: &io::Error) -> NoPlace {
-    NoPlace::Pool(format!(
-        "cannot make the workspace {}: {error}; make its parent writable or set another workdir",
-        dir.display()
-    ))
-}
-
-/// The folder a task names, if it lies inside `base` after all links are followed.
-fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoPlace> {
-    // An absolute path takes the place of the base in `join`.
-    let joined = base.join(wanted);
-    let outside = || {
-        NoPlace::Refused(format!(
-            "the task asks for the workdir {}, which does not lie inside {}; enqueue it with one that does",
-            wanted.display(),
-            base.display()
-        ))
-    };
-    match joined.canonicalize() {
-        Ok(found) if !found.starts_with(base) => Err(outside()),
-        Ok(found) if found.is_dir() => Ok(found),
-        Ok(_) => Err(NoPlace::NotThere(format!(
-            "the task asks for the workdir {}, which is not a folder",
-            wanted.display()
-        ))),
-        // Not to tell what is there outside, and what is not.
-        Err(_) if wanted.is_absolute() && !wanted.starts_with(base) => Err(outside()),
-        Err(error) => Err(NoPlace::NotThere(format!(
-            "the task asks for the workdir {}, which cannot be used: {error}; create it first",
-            wanted.display()
-        ))),
     }
 }
 
@@ -151,18 +152,4 @@ pub(crate) fn discard(place: &Place) {
     if let Err(error) = fs::remove_dir_all(made) {
         tracing::warn!(folder = %made.display(), %error, "could not remove a task's workspace; remove it by hand");
     }
-}
-
-/// What `.kiro/context.md` in this folder says, if it says anything; cut at 256 KiB. Blocks on the file system.
-pub(crate) fn context(dir: &Path) -> Option<String> {
-    use std::io::Read as _;
-    let file = fs::File::open(dir.join(".kiro").join("context.md")).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(CONTEXT_BYTES).unwrap_or(u64::MAX);
-    file.take(limit).read_to_end(&mut bytes).ok()?;
-    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-    (!text.is_empty()).then_some(text)
 }

@@ -1,0 +1,189 @@
+//! Programs of the operator around a run: before it in its folder (dependencies, fixtures), and after it, however it
+//! ended (formatters, clean up). They are the pool's, not the task's: no trust is needed.
+
+use std::future::Future;
+use std::time::Duration;
+
+use kirosu_providers::{
+    Cancel, Event, EventSink, Failure, FailureClass, Finished, Job, Program, ProgramEnd,
+    ProgramExit, TimeoutKind,
+};
+
+use crate::options::PoolOptions;
+use crate::workspace::{self, Place};
+
+/// How long the hook after a cancelled run may take: somebody waits for the end.
+const HURRY: Duration = Duration::from_secs(10);
+/// Bytes of a hook's last words in a failure.
+const LAST_WORDS: usize = 2000;
+
+type Outcome = Result<Finished, Failure>;
+
+/// What hooks are told of the run, as variables.
+fn variables(options: &PoolOptions, job: &Job, place: &Place) -> Vec<(String, String)> {
+    let mut env = options.env.clone();
+    let mut put = |name: &str, value: String| env.push((name.to_owned(), value));
+    put("KIROSU_TASK_ID", job.task_id.to_string());
+    put("KIROSU_FENCE", job.fence.to_string());
+    put("KIROSU_TASK_TYPE", job.task_type.clone());
+    put("KIROSU_POOL", options.name.clone());
+    if let Some(worktree) = &place.worktree {
+        put("KIROSU_BRANCH", worktree.branch.clone());
+        put("KIROSU_BASE", worktree.base.clone());
+    }
+    env
+}
+
+/// The hooks of one run.
+pub(super) struct Hooks<'a> {
+    options: &'a PoolOptions,
+    place: &'a Place,
+    env: Vec<(String, String)>,
+    sink: EventSink,
+    cancel: Cancel,
+}
+
+impl<'a> Hooks<'a> {
+    pub(super) fn of(
+        options: &'a PoolOptions,
+        place: &'a Place,
+        job: &Job,
+        sink: EventSink,
+        cancel: Cancel,
+    ) -> Self {
+        Self {
+            env: variables(options, job, place),
+            options,
+            place,
+            sink,
+            cancel,
+        }
+    }
+
+    /// Runs the hook before, the run itself where that went well, and the hook after in any case; then what the run has
+    /// changed in its worktree is committed.
+    pub(super) async fn around(self, run: impl Future<Output = Outcome>) -> Outcome {
+        let outcome = match self.before().await {
+            Ok(()) => run.await,
+            Err(failure) => Err(failure),
+        };
+        let outcome = self.after(outcome).await;
+        if let Some(word) = workspace::settle(self.place, ended_as(&outcome)).await {
+            self.tell(word).await;
+        }
+        outcome
+    }
+
+    async fn before(&self) -> Result<(), Failure> {
+        let Some(end) = self
+            .run(
+                &self.options.hooks.before,
+                "before",
+                &[],
+                self.cancel.clone(),
+            )
+            .await
+        else {
+            return Ok(());
+        };
+        match end.is_good() {
+            true => Ok(()),
+            false => Err(self.failure("before", &end)),
+        }
+    }
+
+    async fn after(&self, outcome: Outcome) -> Outcome {
+        let told = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
+        let ran = self
+            .run(&self.options.hooks.after, "after", &told, Cancel::never())
+            .await;
+        let Some(end) = ran.filter(|end| !end.is_good()) else {
+            return outcome;
+        };
+        let failure = self.failure("after", &end);
+        if self.options.hooks.after_must_succeed && outcome.is_ok() {
+            return Err(failure);
+        }
+        tracing::warn!("{}", first_line(&failure.message));
+        self.tell(first_line(&failure.message).to_owned()).await;
+        outcome
+    }
+
+    async fn run(
+        &self,
+        argv: &[String],
+        which: &str,
+        more: &[(String, String)],
+        cancel: Cancel,
+    ) -> Option<ProgramEnd> {
+        if argv.is_empty() {
+            return None;
+        }
+        let Some(containment) = &self.options.containment else {
+            return Some(ProgramEnd {
+                exit: ProgramExit::Failed(
+                    "this process runs no programs beside its providers".into(),
+                ),
+                stdout: String::new(),
+                stderr: String::new(),
+            });
+        };
+        let limit = match which == "after" && self.cancel.is_cancelled() {
+            true => self.options.hooks.timeout.min(HURRY),
+            false => self.options.hooks.timeout,
+        };
+        let mut env = self.env.clone();
+        env.extend(more.iter().cloned());
+        let program = Program {
+            env,
+            limit,
+            keep: LAST_WORDS,
+            ..Program::new(argv.to_vec(), &self.place.dir)
+        };
+        Some(program.run(containment, &self.sink, cancel).await)
+    }
+
+    async fn tell(&self, word: String) {
+        let message = format!("[kirosu: {word}]\n");
+        self.sink.send(Event::Warning { message }).await;
+    }
+
+    /// Not the task's fault: it is tried again, as after any trouble of a provider.
+    fn failure(&self, which: &str, end: &ProgramEnd) -> Failure {
+        let argv = match which {
+            "before" => &self.options.hooks.before,
+            _ => &self.options.hooks.after,
+        };
+        let class = match &end.exit {
+            ProgramExit::Cancelled => FailureClass::Cancelled,
+            ProgramExit::Missing(_) => FailureClass::Missing,
+            ProgramExit::TimedOut => FailureClass::Timeout {
+                which: TimeoutKind::Total,
+            },
+            _ => FailureClass::ProviderError,
+        };
+        let pool = &self.options.name;
+        let (program, exit) = (argv.join(" "), &end.exit);
+        let mut message = format!("the hook {which} runs of pool '{pool}', {program:?}, {exit}");
+        let said = [end.stderr.as_str(), end.stdout.as_str()];
+        if let Some(said) = said.into_iter().find(|said| !said.trim().is_empty()) {
+            let from = said.len().saturating_sub(LAST_WORDS);
+            let from = (from..=said.len()).find(|at| said.is_char_boundary(*at));
+            message.push_str("; it ended with:\n");
+            message.push_str(from.map_or("", |from| said[from..].trim()));
+        }
+        Failure::new(class, message)
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// The word for an outcome: `done`, or the failure's class.
+fn ended_as(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Ok(_) => "done",
+        Err(failure) => failure.class.as_str(),
+    }
+}

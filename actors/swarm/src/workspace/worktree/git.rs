@@ -1,0 +1,253 @@
+//! How git is called: by arguments, never through a shell; contained and timed like any program; told by flags where it
+//! works, so that neither the environment nor a file that an agent can write sends it elsewhere.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kirosu_providers::{Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit};
+
+/// The longest that one call may take: a checkout of a large repository, with filters that fetch.
+const LIMIT: Duration = Duration::from_secs(300);
+/// Bytes of an answer that are kept.
+const KEEP: usize = 16 << 20;
+/// Bytes of a complaint that are told on.
+const COMPLAINT: usize = 1000;
+
+/// Set in every call. Hooks and watchers of the repository are code that nobody has asked for here; submodules are left
+/// alone.
+const SETTINGS: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.quotePath=false",
+    "core.editor=true",
+    "commit.gpgSign=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "diff.ignoreSubmodules=dirty",
+    "advice.addEmbeddedRepo=false",
+];
+
+/// Who commits what agents did.
+const AUTHOR: (&str, &str) = ("Kirosu", "kirosu@localhost");
+
+/// Where a call works.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum At<'a> {
+    /// In a folder, as a person's call would.
+    Folder(&'a Path),
+    /// On a repository's references and objects alone.
+    Bare(&'a Path),
+    /// In a working tree whose git folder is known; what its `.git` says does not count.
+    Tree {
+        git_dir: &'a Path,
+        work_tree: &'a Path,
+    },
+}
+
+/// Why git did not do what it was asked to: one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GitFault(pub(super) String);
+
+impl fmt::Display for GitFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for GitFault {}
+
+impl From<String> for GitFault {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// The git program of this machine.
+#[derive(Debug, Clone)]
+pub struct Git {
+    containment: Containment,
+    env: Vec<(String, String)>,
+}
+
+impl Git {
+    /// Held as `containment` says.
+    #[must_use]
+    pub fn new(containment: Containment) -> Self {
+        Self {
+            containment,
+            env: environment(),
+        }
+    }
+
+    /// The same, with one more variable.
+    pub(super) fn with(&self, name: &str, value: &Path) -> Self {
+        let mut git = self.clone();
+        let value = value.to_string_lossy().into_owned();
+        git.env.push((name.to_owned(), value));
+        git
+    }
+
+    /// What it prints, without the last newline.
+    ///
+    /// # Errors
+    /// Where it does not exit with 0: what was asked, and its last words.
+    pub(super) async fn ask(&self, at: At<'_>, args: &[&str]) -> Result<String, GitFault> {
+        let end = self.run(at, args).await;
+        match end.is_good() {
+            true => Ok(end.stdout),
+            false => Err(fault(args, &end)),
+        }
+    }
+
+    /// As [`ask`](Self::ask), for questions that git answers with exit code 1.
+    pub(super) async fn holds(&self, at: At<'_>, args: &[&str]) -> Result<bool, GitFault> {
+        let end = self.run(at, args).await;
+        match end.exit {
+            ProgramExit::Code(0) => Ok(true),
+            ProgramExit::Code(1) => Ok(false),
+            _ => Err(fault(args, &end)),
+        }
+    }
+
+    /// How it ended.
+    pub(super) async fn run(&self, at: At<'_>, args: &[&str]) -> ProgramEnd {
+        let program = Program {
+            env: self.env.clone(),
+            env_pass: Some(vec!["!GIT_*".to_owned()]),
+            limit: LIMIT,
+            keep: KEEP,
+            ..Program::new(command_line(at, args), "/")
+        };
+        program
+            .run(&self.containment, &EventSink::discard(), Cancel::never())
+            .await
+    }
+}
+
+/// What makes a call independent of who started this process.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let (name, mail) = AUTHOR;
+    [
+        ("LC_ALL", "C"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_AUTHOR_NAME", name),
+        ("GIT_AUTHOR_EMAIL", mail),
+        ("GIT_COMMITTER_NAME", name),
+        ("GIT_COMMITTER_EMAIL", mail),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+/// Program and arguments of a call.
+pub(super) fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let mut line = vec!["git".to_owned()];
+    match at {
+        At::Folder(dir) => line.extend(["-C".to_owned(), path(dir)]),
+        At::Bare(git_dir) => line.push(format!("--git-dir={}", path(git_dir))),
+        At::Tree { git_dir, work_tree } => line.extend([
+            "-C".to_owned(),
+            path(work_tree),
+            format!("--git-dir={}", path(git_dir)),
+            format!("--work-tree={}", path(work_tree)),
+        ]),
+    }
+    for setting in SETTINGS {
+        line.extend(["-c".to_owned(), (*setting).to_owned()]);
+    }
+    line.extend(args.iter().map(|arg| (*arg).to_owned()));
+    line
+}
+
+pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
+    if let ProgramExit::Missing(_) = end.exit {
+        return GitFault(
+            "git is not in PATH; install it (apt install git), or take another workspace than \"worktree\""
+                .to_owned(),
+        );
+    }
+    let what = args.first().copied().unwrap_or_default();
+    let said = end.stderr.trim();
+    let from = said.len().saturating_sub(COMPLAINT);
+    let from = (from..=said.len()).find(|at| said.is_char_boundary(*at));
+    let said = from.map_or("", |from| &said[from..]);
+    match said.is_empty() {
+        true => GitFault(format!("git {what} {}", end.exit)),
+        false => GitFault(format!("git {what} {}: {said}", end.exit)),
+    }
+}
+
+/// The repository that a pool works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Repository {
+    /// The checkout's root.
+    pub(super) top: PathBuf,
+    /// Its git folder, which all worktrees share.
+    pub(super) common: PathBuf,
+    /// The pool's folder within the checkout; empty at its root.
+    pub(super) prefix: PathBuf,
+}
+
+impl Repository {
+    /// The one that a folder lies in.
+    ///
+    /// # Errors
+    /// No git, no repository, a bare one.
+    pub(super) async fn around(git: &Git, dir: &Path) -> Result<Self, GitFault> {
+        let at = At::Folder(dir);
+        let ask = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
+        let common = git.ask(at, &ask).await.map_err(|fault| {
+            if !fault.0.contains("not a git repository") {
+                return fault;
+            }
+            GitFault(format!(
+                "{} is not in a git repository, which workspace = \"worktree\" needs; git init and commit there, or name another workdir",
+                dir.display()
+            ))
+        })?;
+        let bare = git.ask(at, &["rev-parse", "--is-inside-work-tree"]).await?;
+        if bare != "true" {
+            return Err(GitFault(format!(
+                "{} is a bare repository or lies in a git folder; name a checkout as workdir",
+                dir.display()
+            )));
+        }
+        let top = git.ask(at, &["rev-parse", "--show-toplevel"]).await?;
+        let prefix = git.ask(at, &["rev-parse", "--show-prefix"]).await?;
+        Ok(Self {
+            top: top.into(),
+            common: common.into(),
+            prefix: prefix.into(),
+        })
+    }
+
+    /// The commit that a name means here.
+    ///
+    /// # Errors
+    /// No such commit; a repository without any.
+    pub(super) async fn commit(&self, git: &Git, name: &str) -> Result<String, GitFault> {
+        let wanted = format!("{name}^{{commit}}");
+        let ask = [
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            &wanted,
+        ];
+        let end = git.run(At::Folder(&self.top), &ask).await;
+        match (end.is_good(), name) {
+            (true, _) => Ok(end.stdout),
+            (false, "HEAD") => Err(GitFault(format!(
+                "the repository {} has no commits yet, so that no worktree can start from it; commit something first (git commit --allow-empty -m start)",
+                self.top.display()
+            ))),
+            (false, _) => Err(GitFault(format!(
+                "the repository {} has no commit {name:?}; correct the pool's base",
+                self.top.display()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What there is, and what was changed: for people.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::git::{At, Git, GitFault, command_line, environment};
+use super::open::tree;
+use super::record::{Record, State};
+use super::settle::tip_of;
+
+/// Flags of every diff: no programs of the configuration.
+const DIFF: &[&str] = &["diff", "--no-ext-diff", "--no-textconv", "--find-renames"];
+
+/// The worktrees of all pools under this folder, in order of their tasks; those of one task, where it is named.
+#[must_use]
+pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<Record> {
+    let Ok(entries) = fs::read_dir(workspaces) else {
+        return Vec::new();
+    };
+    let pools = entries.flatten().map(|entry| entry.path());
+    let mut found: Vec<Record> = pools.flat_map(|pool| Record::all_in(&pool)).collect();
+    found.retain(|record| task_id.is_none_or(|id| id == record.task_id));
+    found.sort_by(|one, other| {
+        let by_time = one.created_at.total_cmp(&other.created_at);
+        one.task_id
+            .cmp(&other.task_id)
+            .then(by_time)
+            .then_with(|| one.name.cmp(&other.name))
+    });
+    found
+}
+
+/// The newest state of a task's files as a commit or tree: the branch, or, where files differ from it (a run is under
+/// way, a person has edited them), what is there now. Changes nothing that anybody sees.
+///
+/// # Errors
+/// Git's own.
+pub async fn tip(git: &Git, record: &Record) -> Result<String, GitFault> {
+    if record.git_dir.is_dir() && record.path.is_dir() && is_dirty(git, record).await? {
+        return tree_now(git, record).await;
+    }
+    let tip = tip_of(git, record).await?;
+    Ok(tip.unwrap_or_else(|| record.base.clone()))
+}
+
+/// Whether files were changed since the last commit on the branch; ignored ones do not count.
+pub(super) async fn is_dirty(git: &Git, record: &Record) -> Result<bool, GitFault> {
+    if record.state == State::Running {
+        // Its HEAD may be anywhere.
+        return Ok(true);
+    }
+    let ask = ["status", "--porcelain", "--untracked-files=normal", "-z"];
+    let said = git.ask(tree(record), &ask).await?;
+    Ok(!said.is_empty())
+}
+
+/// All files as a tree, by an index of our own beside that of the worktree.
+async fn tree_now(git: &Git, record: &Record) -> Result<String, GitFault> {
+    let index = record
+        .git_dir
+        .join(format!("kirosu-index-{}", std::process::id()));
+    let cannot = |error| GitFault(format!("cannot copy the worktree's index: {error}"));
+    let own = git.with("GIT_INDEX_FILE", &index);
+    fs::copy(record.git_dir.join("index"), &index).map_err(cannot)?;
+    let added = own
+        .run(tree(record), &["add", "--all", "--ignore-errors"])
+        .await;
+    let written = own.ask(tree(record), &["write-tree"]).await;
+    for name in [index.clone(), index.with_extension("lock")] {
+        let _ = fs::remove_file(name);
+    }
+    if !added.is_good() {
+        tracing::debug!(error = added.stderr, "not all files could be looked at");
+    }
+    written
+}
+
+/// What became of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its name, from the root of the repository.
+    pub path: String,
+    /// Lines added; `None` for what is not text.
+    pub added: Option<u64>,
+    /// Lines removed; `None` for what is not text.
+    pub removed: Option<u64>,
+}
+
+/// The files that differ between the base and `tip`.
+///
+/// # Errors
+/// Git's own.
+pub async fn changes(git: &Git, record: &Record, tip: &str) -> Result<Vec<Change>, GitFault> {
+    // Without renames, so that every line has one name.
+    let mut ask = DIFF[..3].to_vec();
+    ask.extend(["--no-renames", "--numstat", "-z", &record.base, tip]);
+    let said = git.ask(At::Bare(&record.common_dir), &ask).await?;
+    Ok(said.split_terminator('\0').filter_map(change).collect())
+}
+
+fn change(line: &str) -> Option<Change> {
+    let mut parts = line.splitn(3, '\t');
+    let (added, removed) = (parts.next()?, parts.next()?);
+    Some(Change {
+        path: parts.next()?.to_owned(),
+        added: added.parse().ok(),
+        removed: removed.parse().ok(),
+    })
+}
+
+/// The call that prints the difference between base and `tip`, byte by byte, for a person's terminal; `more` are flags.
+#[must_use]
+pub fn diff_command(record: &Record, tip: &str, more: &[&str]) -> std::process::Command {
+    let mut ask = DIFF.to_vec();
+    ask.extend(more);
+    ask.extend([record.base.as_str(), tip, "--"]);
+    let line = command_line(At::Bare(&record.common_dir), &ask);
+    let mut command = std::process::Command::new(&line[0]);
+    command.args(&line[1..]).envs(environment());
+    let set = std::env::vars_os().map(|(name, _)| name);
+    let strange = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("GIT_");
+    for name in set.filter(strange) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Bytes on disk of a worktree. Links are not followed; what cannot be read does not count. Blocks.
+#[must_use]
+pub fn size(record: &Record) -> u64 {
+    let mut folders: Vec<PathBuf> = vec![record.path.clone()];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                Ok(found) => bytes += found.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything_but_zero() {
+        let found = change("3\t0\ta\tb\n c").unwrap();
+        assert_eq!((found.path.as_str(), found.added), ("a\tb\n c", Some(3)));
+        assert_eq!(change("-\t-\tx.png").unwrap().removed, None);
+        assert_eq!(change("no line"), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! `worktree`: each task in a checkout of its own, on a branch of its own.
+//!
+//! # Theory of operation
+//!
+//! A task's worktree lies at `WORKSPACES/POOL/task-ID`, on the branch `kirosu/task-ID` of the repository that the pool's
+//! workdir lies in; `task-ID.json` beside it is its [`Record`], `task-ID.lock` is held while somebody works in it. A
+//! name that is taken by anything else (a branch, a folder, a task of another hub) is left alone, and the next is tried.
+//!
+//! - `open.rs` makes it, or opens it again for a further attempt: where it was when the attempt before was lost or
+//!   interrupted, anew from the base when that attempt failed. What the attempt before has left is kept either way.
+//! - `settle.rs` commits what a run changed, whatever the state the agent left git in.
+//! - `apply.rs` brings a branch into the checkout, whole or not at all; `leave.rs` removes a worktree that nobody wants;
+//!   `look.rs` tells what there is. These are for people, from another process.
+//!
+//! The checkout that a person works in is never written to but by `apply`, and then only as `git merge` would. An agent
+//! can write all of its worktree, so nothing in it decides where git works: every call names its git folder, and runs
+//! no hooks. It is made, and removed, only here, so nothing is removed that was not made here.
+
+mod apply;
+mod git;
+mod leave;
+mod look;
+mod open;
+mod record;
+mod settle;
+
+pub use apply::{Applied, apply};
+pub use git::{Git, GitFault};
+pub(crate) use leave::abandon;
+pub use leave::{discard, prune};
+pub use look::{Change, changes, diff_command, find, size, tip};
+pub(crate) use open::{Opened, check, open};
+pub use record::{Lock, Record, State};
+pub(crate) use settle::settle;

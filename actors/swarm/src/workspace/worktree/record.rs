@@ -1,0 +1,179 @@
+//! What is known of a task's worktree: a small file beside it, so that another process, another day, can find, apply and
+//! discard it. What has no such file is not ours.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// How a worktree stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// A run works in it, or was lost there.
+    Running,
+    /// The last run has ended; its changes wait for a person.
+    Kept,
+    /// Its changes are in the checkout's branch.
+    Applied,
+    /// It is not wanted any more; what is left could not be removed.
+    Discarded,
+}
+
+impl State {
+    /// The word that people see.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Kept => "kept",
+            Self::Applied => "applied",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// One task's worktree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The task.
+    pub task_id: i64,
+    /// When the task was enqueued, in Unix seconds: tells it from one of another hub with the same number.
+    pub created_at: f64,
+    /// The pool.
+    pub pool: String,
+    /// Name of folder and branch: `task-ID`, or `task-ID.N` where that was taken.
+    pub name: String,
+    /// Root of the checkout that it belongs to.
+    pub repository: PathBuf,
+    /// The git folder that all worktrees of the repository share.
+    pub common_dir: PathBuf,
+    /// The git folder of this worktree; empty until it is made.
+    pub git_dir: PathBuf,
+    /// The worktree.
+    pub path: PathBuf,
+    /// The pool's folder within it.
+    pub prefix: PathBuf,
+    /// Its branch.
+    pub branch: String,
+    /// The commit that it started from.
+    pub base: String,
+    /// How it stands.
+    pub state: State,
+    /// How the last run ended: `done`, or the class of its failure.
+    pub ended: Option<String>,
+    /// The fence of the last run.
+    pub fence: i64,
+    /// Unix milliseconds of the last change of this record.
+    pub changed_ms: i64,
+}
+
+impl Record {
+    /// The records of a pool's folder, or of any other; those that cannot be read are told in the log and left out.
+    #[must_use]
+    pub fn all_in(folder: &Path) -> Vec<Record> {
+        let Ok(entries) = fs::read_dir(folder) else {
+            return Vec::new();
+        };
+        let named = entries.flatten().map(|entry| entry.path()).filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("task-") && name.ends_with(".json")
+        });
+        let read = |path: PathBuf| match Self::load(&path) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "the record of a worktree cannot be read");
+                None
+            }
+        };
+        named.filter_map(read).collect()
+    }
+
+    pub(super) fn read(folder: &Path, name: &str) -> io::Result<Option<Record>> {
+        Self::load(&file(folder, name))
+    }
+
+    fn load(path: &Path) -> io::Result<Option<Record>> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(serde_json::from_slice(&text)?))
+    }
+
+    /// Where the pool's worktrees and their records are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// Writes it, whole or not at all.
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let ms = since.map_or(0, |since| since.as_millis());
+        self.changed_ms = i64::try_from(ms).unwrap_or(i64::MAX);
+        let path = file(self.folder(), &self.name);
+        let new = path.with_extension("json.new");
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut out = options.open(&new)?;
+        out.write_all(&serde_json::to_vec_pretty(self)?)?;
+        out.sync_data()?;
+        fs::rename(new, path)
+    }
+
+    /// Forgets it, and its lock.
+    pub(super) fn forget(&self) -> io::Result<()> {
+        fs::remove_file(file(self.folder(), &self.name))?;
+        fs::remove_file(lock_file(self.folder(), &self.name))
+    }
+
+    /// Where its runs begin: the pool's folder in it, or its root where the branch has no such folder.
+    #[must_use]
+    pub fn start_dir(&self) -> PathBuf {
+        let dir = self.path.join(&self.prefix);
+        match dir.is_dir() {
+            true => dir,
+            false => self.path.clone(),
+        }
+    }
+}
+
+fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.json"))
+}
+
+fn lock_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.lock"))
+}
+
+/// Held by whoever works in a worktree; the system lets it go when the holder dies.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code, reason = "held, not read")] File);
+
+impl Lock {
+    /// `None` while another holds it.
+    pub(super) fn take(folder: &Path, name: &str) -> io::Result<Option<Self>> {
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(lock_file(folder, name))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// Waits for a repository's lock: adding worktrees side by side is more than git promises. Blocks.
+    pub(super) fn of_repository(common: &Path) -> io::Result<Self> {
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(false);
+        let file = options.open(common.join("kirosu.lock"))?;
+        file.lock()?;
+        Ok(Self(file))
+    }
+}
