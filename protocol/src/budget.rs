@@ -50,7 +50,11 @@ impl Budget {
 
     /// Reads `name`; none when it is missing.
     pub fn read(params: &Params<'_>, name: &str) -> Result<Option<Budget>, Error> {
-        params.object(name)?.as_ref().map(Budget::fields).transpose()
+        params
+            .object(name)?
+            .as_ref()
+            .map(Budget::fields)
+            .transpose()
     }
 
     /// Reads `tokens` and `usd` of an object.
@@ -116,7 +120,10 @@ impl TaskBudget {
         };
         let says_nothing = |budget: Budget| budget.is_empty();
         if budget.tree.is_none_or(says_nothing) && budget.own.is_empty() {
-            return Err(params.refuse("budget", "an object with `tokens`, `usd`, or a `tree` with these"));
+            return Err(params.refuse(
+                "budget",
+                "an object with `tokens`, `usd`, or a `tree` with these",
+            ));
         }
         Ok(Some(budget))
     }
@@ -192,7 +199,10 @@ mod tests {
     #[test]
     fn scopes_are_read_as_they_are_written() {
         for text in ["hub", "pool:a:b", "provider:claude", "task:7", "tree:7"] {
-            assert_eq!(Scope::parse(text).map(|s| s.to_string()).as_deref(), Some(text));
+            assert_eq!(
+                Scope::parse(text).map(|s| s.to_string()).as_deref(),
+                Some(text)
+            );
         }
         for text in ["", "pool", "pool:", "task:x", "day:1"] {
             assert_eq!(Scope::parse(text), None, "{text}");

@@ -12,9 +12,9 @@
 
 pub mod answer;
 pub mod approval;
+pub mod budget;
 #[cfg(feature = "client")]
 pub mod client;
-pub mod budget;
 pub mod codec;
 pub mod error;
 pub mod event;
@@ -27,8 +27,8 @@ pub mod request;
 pub mod task;
 pub mod verbs;
 
-pub use budget::{Budget, Scope, TaskBudget};
 pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Subject, Verdict};
+pub use budget::{Budget, Scope, TaskBudget};
 pub use codec::{Line, LineSplitter};
 pub use error::{Effect, Error, ErrorCode};
 pub use event::{Event, EventKind};

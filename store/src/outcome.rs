@@ -2,7 +2,9 @@
 
 use crate::command::ParkId;
 use kirosu_protocol::verbs::reserve::ReserveAnswer;
-use kirosu_protocol::{ApprovalId, ApprovalState, Error, EventKind, Fence, Stats, Status, Task, TaskId};
+use kirosu_protocol::{
+    ApprovalId, ApprovalState, Error, EventKind, Fence, Stats, Status, Task, TaskId,
+};
 
 /// A task that was made, or found by its idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

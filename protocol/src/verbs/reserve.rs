@@ -77,7 +77,10 @@ impl ReserveAsk {
         Ok(ReserveAsk {
             task_id: params.task_id()?,
             fence: params.int("fence", 0..=i64::MAX)?,
-            scopes: scopes.iter().map(ScopeLimit::read).collect::<Result<_, _>>()?,
+            scopes: scopes
+                .iter()
+                .map(ScopeLimit::read)
+                .collect::<Result<_, _>>()?,
             want: Budget::read(params, "want")?.unwrap_or_default(),
             used: Budget::read(params, "used")?.unwrap_or_default(),
         })

@@ -86,6 +86,10 @@ impl Core {
         if let Some(parent_id) = new.parent_id {
             self.write(InsertChild { parent_id, task_id })?;
         }
+        if let Some(budget) = &new.budget {
+            self.open_budgets(task_id, budget)?;
+        }
+        let budget_trees = self.trees_of(task_id, new.parent_id, new.budget.as_ref())?;
         let (blocked_by, hopeless) = self.depend(task_id, &new.depends_on)?;
         let mut row = TaskRow {
             id: task_id,
@@ -116,7 +120,7 @@ impl Core {
                 error: Some(error),
             })?;
         }
-        self.add(row, input_of(new));
+        self.add(row, input_of(new, budget_trees));
         self.tell(
             task_id,
             if hopeless.is_some() {
@@ -176,7 +180,7 @@ fn flags_of(new: &NewTask) -> Flags {
     flags
 }
 
-fn input_of(new: &NewTask) -> Input {
+fn input_of(new: &NewTask, budget_trees: Vec<TaskId>) -> Input {
     Input {
         prompt: new.prompt.clone(),
         system_prompt: new.system_prompt.clone(),
@@ -188,7 +192,7 @@ fn input_of(new: &NewTask) -> Input {
             model: new.model.clone(),
             workdir: new.workdir.clone(),
             budget: new.budget,
-            budget_trees: Vec::new(),
+            budget_trees,
             metadata: new.metadata.clone(),
         },
         key: new.idempotency_key.clone(),

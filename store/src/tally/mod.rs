@@ -16,11 +16,14 @@ use crate::lanes::Lanes;
 use crate::row::LaneId;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::{Status, TaskId};
+use std::collections::BTreeMap;
 
 /// Queues that are counted under their own names: the first ones used. The rest is counted as `other`.
 const MOST_QUEUES: usize = 64;
 /// The same for providers.
 const MOST_PROVIDERS: usize = 32;
+/// The same for models.
+const MOST_MODELS: usize = 64;
 /// The provider of an ack that names none.
 const UNKNOWN: &str = "unknown";
 
@@ -71,6 +74,24 @@ pub(crate) enum Step {
     },
     Lost(Loss),
     Released,
+    /// An attempt told what it used.
+    Used {
+        provider: usize,
+        model: usize,
+        /// Input, read from a cache, written to one, output.
+        tokens: [i64; 4],
+        /// Millionths of a dollar.
+        micros: i64,
+    },
+}
+
+/// What was used under one provider and model.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UsedTally {
+    /// Input tokens that no cache served, read from a cache, written to one, output tokens.
+    pub tokens: [u64; 4],
+    /// Millionths of a dollar.
+    pub micros: u64,
 }
 
 /// What was measured of the tasks of a queue.
@@ -114,6 +135,9 @@ pub struct Tally {
     providers: Labels,
     /// Runs by provider and outcome.
     runs: Vec<Vec<(&'static str, u64)>>,
+    models: Labels,
+    /// By the numbers of provider and model.
+    used: BTreeMap<(usize, usize), UsedTally>,
     expired: u64,
     session_lost: u64,
     released: u64,
@@ -128,6 +152,8 @@ impl Default for Tally {
             queues: Vec::new(),
             providers: Labels::new(MOST_PROVIDERS),
             runs: Vec::new(),
+            models: Labels::new(MOST_MODELS),
+            used: BTreeMap::new(),
             expired: 0,
             session_lost: 0,
             released: 0,
@@ -211,6 +237,20 @@ impl Tally {
             Step::Lost(Loss::Expired) => self.expired += 1,
             Step::Lost(Loss::SessionLost) => self.session_lost += 1,
             Step::Released => self.released += 1,
+            Step::Used {
+                provider,
+                model,
+                tokens,
+                micros,
+            } => {
+                let used = self.used.entry((provider, model)).or_default();
+                for (sum, more) in used.tokens.iter_mut().zip(tokens) {
+                    *sum = sum.saturating_add(u64::try_from(more).unwrap_or(0));
+                }
+                used.micros = used
+                    .micros
+                    .saturating_add(u64::try_from(micros).unwrap_or(0));
+            }
         }
     }
 
@@ -243,6 +283,27 @@ impl Tally {
             let provider = self.providers.name(number).map_or(UNKNOWN, |name| name);
             runs.iter()
                 .map(move |(outcome, count)| (provider, *outcome, *count))
+        })
+    }
+
+    /// The numbers of a provider and a model; empty: not told.
+    pub(crate) fn usage_labels(&mut self, provider: &str, model: &str) -> (usize, usize) {
+        let known = |name: &str| match name {
+            "" => UNKNOWN.to_owned(),
+            name => name.to_owned(),
+        };
+        (
+            self.providers.number(&known(provider)),
+            self.models.number(&known(model)),
+        )
+    }
+
+    /// What attempts told that they used, by provider and model.
+    pub fn used(&self) -> impl Iterator<Item = (&str, &str, &UsedTally)> {
+        self.used.iter().map(|((provider, model), used)| {
+            let provider = self.providers.name(*provider).map_or(UNKNOWN, |name| name);
+            let model = self.models.name(*model).map_or(UNKNOWN, |name| name);
+            (provider, model, used)
         })
     }
 

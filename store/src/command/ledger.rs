@@ -1,0 +1,309 @@
+//! What runs used: added to the ledger in the commit that ends the attempt, and to the budgets it counts against.
+
+use crate::core::Core;
+use crate::rules::budget::{Account, Amount};
+use crate::sql;
+use crate::sql::usage::{
+    AddDay, AddTask, DeleteAccounts, DeleteReservation, DeleteUsage, PutAccount, PutReservation,
+    Reservation, SelectAccount, SelectDay, SelectOfTasks, SelectReservations, SelectShared,
+    TellUsage, number,
+};
+use crate::tally::Step;
+use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::budget::micros_of;
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::{Budget, Fence, Scope, TaskId, Usage};
+use std::collections::{HashMap, HashSet};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What of it is kept in memory: what says that there is nothing to look for in the file.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// By task: what its live attempt holds, or what was counted of one that ended without an ack.
+    pub reservations: HashMap<TaskId, Reservation>,
+    /// The budgets of hub, pools and providers that were ever told.
+    pub shared: HashSet<Scope>,
+    /// Whether any task or tree has a budget.
+    pub of_tasks: bool,
+}
+
+impl Ledger {
+    /// Reads what is kept in memory.
+    pub fn load(conn: &mut SqliteConnection) -> QueryResult<Ledger> {
+        let shared: Vec<String> = sql::all(conn, SelectShared {})?;
+        Ok(Ledger {
+            reservations: sql::all(conn, SelectReservations {})?.into_iter().collect(),
+            shared: shared
+                .iter()
+                .filter_map(|name| Scope::parse(name))
+                .collect(),
+            of_tasks: sql::first::<i64, _>(conn, SelectOfTasks {})? == Some(1),
+        })
+    }
+}
+
+impl Core {
+    /// An attempt ended, and said with its ack what it used.
+    pub(crate) fn record_usage(&mut self, ack: &Ack, usage: &Usage) -> QueryResult<()> {
+        let (pool, provider, model) = (
+            ack.pool.as_deref().unwrap_or_default(),
+            ack.provider.as_deref().unwrap_or_default(),
+            ack.model.as_deref().unwrap_or_default(),
+        );
+        let day = self.now.div_euclid(DAY_MS);
+        let micros = number(usage.cost_usd.map_or(0, micros_of));
+        let estimated = if usage.cost_estimated { micros } else { 0 };
+        let unpriced = i64::from(usage.cost_usd.is_none());
+        let [input, cache_read, cache_write, output] = [
+            usage.input_tokens,
+            usage.cache_read_tokens,
+            usage.cache_write_tokens,
+            usage.output_tokens,
+        ]
+        .map(number);
+        self.write(AddDay {
+            day,
+            pool,
+            provider,
+            model,
+            attempts: 1,
+            input,
+            cache_read,
+            cache_write,
+            output,
+            micros,
+            estimated,
+            unpriced,
+        })?;
+        self.write(AddTask {
+            task_id: ack.task_id,
+            day,
+            pool,
+            provider,
+            model,
+            attempts: 1,
+            input,
+            cache_read,
+            cache_write,
+            output,
+            micros,
+            estimated,
+            unpriced,
+        })?;
+        let (provider, model) = self.tally.usage_labels(provider, model);
+        self.tally.note(Step::Used {
+            provider,
+            model,
+            tokens: [input, cache_read, cache_write, output],
+            micros,
+        });
+        Ok(())
+    }
+
+    /// The ack of an attempt that was cancelled or lost before says what it used: counted once.
+    pub(crate) fn record_late_usage(&mut self, ack: &Ack, fence: Fence) -> QueryResult<()> {
+        let Some(usage) = &ack.usage else {
+            return Ok(());
+        };
+        let text = usage_text(usage)?;
+        let told = TellUsage {
+            usage: &text,
+            task_id: ack.task_id,
+            fence,
+        };
+        if self.write(told)? == 0 {
+            return Ok(());
+        }
+        self.record_usage(ack, usage)?;
+        self.settle(ack.task_id, fence, Some((ack, usage)))
+    }
+
+    /// An attempt ended: what it held is given back, and what it used counts against its budgets. Without an ack, what
+    /// it told while it ran counts.
+    pub(crate) fn settle(
+        &mut self,
+        task: TaskId,
+        fence: Fence,
+        told: Option<(&Ack, &Usage)>,
+    ) -> QueryResult<()> {
+        let held = self.ledger.reservations.get(&task);
+        let held = held.filter(|held| held.fence == fence).cloned();
+        if held.is_none() && told.is_none() {
+            return Ok(());
+        }
+        let held = held.unwrap_or_default();
+        let spent = match told {
+            Some((_, usage)) => Amount::of(Budget::of(usage)),
+            None => held.told.max(held.counted),
+        };
+        let more = spent.minus(held.counted);
+        for scope in &held.scopes {
+            self.alter(scope, |account| account.settled(held.amount, more))?;
+        }
+        if let Some((ack, _)) = told {
+            for scope in self.scopes_of(ack)? {
+                if !held.scopes.contains(&scope) {
+                    self.alter(&scope, |account| account.settled(Amount::default(), more))?;
+                }
+            }
+        }
+        if told.is_some() || spent == Amount::default() {
+            return self.forget_reservation(task);
+        }
+        let rest = Reservation {
+            amount: Amount::default(),
+            told: Amount::default(),
+            counted: spent,
+            ..held
+        };
+        self.keep_reservation(task, rest)
+    }
+
+    /// The budgets that an acked run counts against beside those it has reserved of.
+    fn scopes_of(&mut self, ack: &Ack) -> QueryResult<Vec<Scope>> {
+        let mut scopes = Vec::new();
+        if !self.ledger.shared.is_empty() {
+            scopes.push(Scope::Hub);
+            scopes.extend(ack.pool.clone().map(Scope::Pool));
+            scopes.extend(ack.provider.clone().map(Scope::Provider));
+            scopes.retain(|scope| self.ledger.shared.contains(scope));
+        }
+        scopes.extend(self.scopes_of_task(ack.task_id)?);
+        Ok(scopes)
+    }
+
+    /// The budgets of a task and of the trees it is in.
+    pub(crate) fn scopes_of_task(&mut self, task: TaskId) -> QueryResult<Vec<Scope>> {
+        if !self.ledger.of_tasks {
+            return Ok(Vec::new());
+        }
+        let options = self.task_options(task)?;
+        let own = options.budget.filter(|budget| !budget.own.is_empty());
+        let trees = options.budget_trees.into_iter().map(Scope::Tree);
+        Ok(own
+            .map(|_| Scope::Task(task))
+            .into_iter()
+            .chain(trees)
+            .collect())
+    }
+
+    /// A budget as it stands now; none: nobody has told it.
+    pub(crate) fn account(&mut self, scope: &Scope) -> QueryResult<Option<Account>> {
+        let scope = scope.to_string();
+        let found: Option<(String, Account)> =
+            sql::first(&mut self.conn, SelectAccount { scope: &scope })?;
+        Ok(found.map(|(_, account)| account.at(self.now)))
+    }
+
+    /// Changes a budget that is known.
+    pub(crate) fn alter(
+        &mut self,
+        scope: &Scope,
+        change: impl FnOnce(Account) -> Account,
+    ) -> QueryResult<()> {
+        match self.account(scope)? {
+            Some(account) => self.put_account(scope, &change(account)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a budget.
+    pub(crate) fn put_account(&mut self, scope: &Scope, account: &Account) -> QueryResult<()> {
+        self.write(PutAccount {
+            scope: &scope.to_string(),
+            tokens: account.limit.tokens.map(number),
+            micros: account.limit.micros.map(number),
+            raise_tokens: account.raise.tokens.map(number),
+            raise_micros: account.raise.micros.map(number),
+            per: account.per,
+            since: account.since,
+            used_tokens: number(account.used.tokens),
+            used_micros: number(account.used.micros),
+            reserved_tokens: number(account.reserved.tokens),
+            reserved_micros: number(account.reserved.micros),
+        })?;
+        if scope.is_of_tasks() {
+            self.ledger.of_tasks = true;
+        } else {
+            self.ledger.shared.insert(scope.clone());
+        }
+        Ok(())
+    }
+
+    /// What a scope has used in the day that is under way, by the ledger: a budget of a day that is told for the first
+    /// time counts it.
+    pub(crate) fn used_today(&mut self, scope: &Scope) -> QueryResult<Amount> {
+        let (pool, provider) = match scope {
+            Scope::Pool(name) => (name.as_str(), "*"),
+            Scope::Provider(name) => ("*", name.as_str()),
+            _ => ("*", "*"),
+        };
+        let day = self.now.div_euclid(DAY_MS);
+        let asked = SelectDay {
+            day,
+            pool,
+            same: pool,
+            provider,
+            too: provider,
+        };
+        Ok(sql::first(&mut self.conn, asked)?.unwrap_or_default())
+    }
+
+    /// Writes what an attempt holds.
+    pub(crate) fn keep_reservation(&mut self, task: TaskId, held: Reservation) -> QueryResult<()> {
+        let scopes = serde_json::to_string(&held.scopes)
+            .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))?;
+        self.write(PutReservation {
+            task_id: task,
+            fence: held.fence,
+            tokens: number(held.amount.tokens),
+            micros: number(held.amount.micros),
+            told_tokens: number(held.told.tokens),
+            told_micros: number(held.told.micros),
+            counted_tokens: number(held.counted.tokens),
+            counted_micros: number(held.counted.micros),
+            scopes: &scopes,
+        })?;
+        self.ledger.reservations.insert(task, held);
+        Ok(())
+    }
+
+    fn forget_reservation(&mut self, task: TaskId) -> QueryResult<()> {
+        if self.ledger.reservations.remove(&task).is_some() {
+            self.write(DeleteReservation { task_id: task })?;
+        }
+        Ok(())
+    }
+
+    /// A person lets a task run again: of its budgets, those that are used up are raised by what they were at first.
+    pub(crate) fn raise_budgets(&mut self, task: TaskId) -> QueryResult<()> {
+        for scope in self.scopes_of_task(task)? {
+            self.alter(&scope, |account| match account.is_exhausted() {
+                true => account.raised(),
+                false => account,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A task is pruned: only the days remember what it used.
+    pub(crate) fn forget_usage(&mut self, id: TaskId) -> QueryResult<()> {
+        self.write(DeleteUsage { id })?;
+        self.forget_reservation(id)?;
+        if self.ledger.of_tasks {
+            let (task, tree) = (Scope::Task(id).to_string(), Scope::Tree(id).to_string());
+            self.write(DeleteAccounts {
+                task: &task,
+                tree: &tree,
+                id,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// As an attempt's row keeps it.
+pub(crate) fn usage_text(usage: &Usage) -> QueryResult<String> {
+    serde_json::to_string(usage).map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))
+}

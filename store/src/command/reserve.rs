@@ -1,0 +1,190 @@
+//! `reserve`: a run gets its share of the budgets that it counts against, or learns which has nothing left.
+
+use crate::core::{Core, Reply};
+use crate::rules::budget::{self, Account, Amount, Refused};
+use crate::sql::usage::Reservation;
+use diesel::QueryResult;
+use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveAsk, ScopeLimit};
+use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
+
+const DAY_MS: i64 = 86_400_000;
+
+impl Core {
+    /// Reserves for the live lease, of all budgets at once or of none.
+    pub(crate) fn reserve(&mut self, ask: &ReserveAsk) -> Reply<ReserveAnswer> {
+        self.held("reserve for", ask.task_id, ask.fence)?;
+        let mut accounts = Vec::with_capacity(ask.scopes.len() + 1);
+        for told in &ask.scopes {
+            accounts.push((told.scope.clone(), self.told_account(told)?));
+        }
+        for scope in self.scopes_of_task(ask.task_id)? {
+            if let Some(account) = self.account(&scope)? {
+                accounts.push((scope, account));
+            }
+        }
+        let before = self.ledger.reservations.get(&ask.task_id);
+        let before = before.filter(|held| held.fence == ask.fence).cloned();
+        let own = before
+            .as_ref()
+            .map_or(Amount::default(), |held| held.amount);
+        let granted = budget::grant(&accounts, own, ask.want, self.now);
+        let after = *granted.as_ref().unwrap_or(&own);
+        let held = Reservation {
+            fence: ask.fence,
+            amount: after,
+            told: Amount::of(ask.used),
+            counted: Amount::default(),
+            scopes: accounts.iter().map(|(scope, _)| scope.clone()).collect(),
+        };
+        // A refused run ends or goes back; until then it holds what it held.
+        if granted.is_ok() || before.is_some() {
+            self.hold(ask.task_id, before, held, &accounts)?;
+        }
+        Ok(answer(&accounts, granted, after))
+    }
+
+    /// Writes the change of what a run holds. Its scopes may have changed since it asked before.
+    fn hold(
+        &mut self,
+        task: TaskId,
+        before: Option<Reservation>,
+        after: Reservation,
+        accounts: &[(Scope, Account)],
+    ) -> QueryResult<()> {
+        if before.as_ref() == Some(&after) {
+            return Ok(());
+        }
+        let old = before.unwrap_or_default();
+        for scope in old
+            .scopes
+            .iter()
+            .filter(|scope| !after.scopes.contains(scope))
+        {
+            self.alter(scope, |account| account.held(old.amount, Amount::default()))?;
+        }
+        for (scope, account) in accounts {
+            let had = match old.scopes.contains(scope) {
+                true => old.amount,
+                false => Amount::default(),
+            };
+            self.put_account(scope, &account.held(had, after.amount))?;
+        }
+        self.keep_reservation(task, after)
+    }
+
+    /// The account of a budget that the worker tells: its limit may be new, or its window.
+    fn told_account(&mut self, told: &ScopeLimit) -> QueryResult<Account> {
+        let per = i64::try_from(told.per_seconds)
+            .unwrap_or(DAY_MS)
+            .saturating_mul(1000);
+        let known = self.account(&told.scope)?;
+        if let Some(account) = known.filter(|account| account.per == per) {
+            return Ok(Account {
+                limit: told.limit,
+                ..account
+            });
+        }
+        let mut account = Account::new(told.limit, per, self.now);
+        account.reserved = known.map_or(Amount::default(), |known| known.reserved);
+        if per == DAY_MS {
+            account.used = self.used_today(&told.scope)?;
+        }
+        Ok(account)
+    }
+
+    /// The budgets that a new task brings.
+    pub(crate) fn open_budgets(&mut self, task: TaskId, new: &TaskBudget) -> QueryResult<()> {
+        let tree = new.tree.filter(|tree| !tree.is_empty());
+        let own = Some(new.own).filter(|own| !own.is_empty());
+        let scopes = [(Scope::Task(task), own), (Scope::Tree(task), tree)];
+        for (scope, limit) in scopes {
+            if let Some(limit) = limit {
+                let account = Account {
+                    raise: limit,
+                    ..Account::new(limit, 0, self.now)
+                };
+                self.put_account(&scope, &account)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The trees with a budget that a new task is in: those of its parent, and its own.
+    pub(crate) fn trees_of(
+        &mut self,
+        task: TaskId,
+        parent: Option<TaskId>,
+        budget: Option<&TaskBudget>,
+    ) -> QueryResult<Vec<TaskId>> {
+        let mut trees = match parent.filter(|_| self.ledger.of_tasks) {
+            Some(parent) => self.task_options(parent)?.budget_trees,
+            None => Vec::new(),
+        };
+        let tree = budget.and_then(|budget| budget.tree);
+        if tree.is_some_and(|tree| !tree.is_empty()) {
+            trees.push(task);
+        }
+        Ok(trees)
+    }
+}
+
+/// What the worker is told.
+fn answer(
+    accounts: &[(Scope, Account)],
+    granted: Result<Amount, Refused>,
+    held: Amount,
+) -> ReserveAnswer {
+    let limits = |limit: fn(&Budget) -> Option<u64>| {
+        accounts
+            .iter()
+            .any(|(_, account)| limit(&account.limit).is_some())
+    };
+    ReserveAnswer {
+        granted: granted.is_ok(),
+        grant: Budget {
+            tokens: limits(|limit| limit.tokens).then_some(held.tokens),
+            micros: limits(|limit| limit.micros).then_some(held.micros),
+        },
+        refused: granted.err().map(|refused| {
+            let (scope, account) = &accounts[refused.index];
+            Refusal {
+                message: sentence(scope, account, &refused),
+                scope: scope.clone(),
+                exhausted: refused.exhausted,
+                retry_at: refused.retry_at.map(|ms| ms as f64 / 1000.0),
+            }
+        }),
+    }
+}
+
+fn sentence(scope: &Scope, account: &Account, refused: &Refused) -> String {
+    let whose = match scope {
+        Scope::Hub => "the budget of the hub".to_owned(),
+        Scope::Pool(name) => format!("the budget of pool '{name}'"),
+        Scope::Provider(name) => format!("the budget of provider '{name}'"),
+        Scope::Task(id) => format!("the budget of task {id}"),
+        Scope::Tree(id) => format!("the budget of task {id} and its descendants"),
+    };
+    let tokens = account
+        .limit
+        .tokens
+        .map(|limit| format!("{} of {limit} tokens", account.used.tokens));
+    let money = account.limit.micros.map(|limit| {
+        format!(
+            "{:.2} of {:.2} dollars",
+            account.used.micros as f64 / 1e6,
+            limit as f64 / 1e6
+        )
+    });
+    let figures: Vec<String> = tokens.into_iter().chain(money).collect();
+    let figures = figures.join(", ");
+    match (refused.exhausted, account.until()) {
+        (false, _) => format!("what is left of {whose} is reserved by other runs ({figures} used)"),
+        (true, Some(_)) => {
+            format!("{whose} is used up ({figures}); it is filled again when its time is over")
+        }
+        (true, None) => {
+            format!("{whose} is used up ({figures}); approve the task to allow as much again")
+        }
+    }
+}

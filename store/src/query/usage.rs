@@ -1,0 +1,208 @@
+//! What runs used, added up by what one wants to know, and how the budgets stand.
+
+use crate::row::InputOptions;
+use crate::rules::budget::Account;
+use crate::sql::{self, FromRow, int, maybe_text, text};
+use diesel::row::Row;
+use diesel::sqlite::Sqlite;
+use diesel::{QueryResult, SqliteConnection, sql_query};
+use kirosu_protocol::budget::usd_of;
+use kirosu_protocol::verbs::usage::{
+    BudgetInfo, DEFAULT_ROWS, Standing, UsageAnswer, UsageAsk, UsageBy, UsageRow, UsageSum,
+};
+use kirosu_protocol::{Scope, TaskId};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// The sums, in the order `UsageSum` is read.
+const SUMS: &str = "sum(attempts), sum(input), sum(cache_read), sum(cache_write), sum(output), sum(micros), \
+    sum(estimated), sum(unpriced)";
+
+/// A row, with how many there are.
+struct Counted {
+    row: UsageRow,
+    of: u64,
+}
+
+impl FromRow for Counted {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Counted> {
+        Ok(Counted {
+            row: UsageRow {
+                key: text(row, 0)?,
+                sum: sum(row, 1)?,
+            },
+            of: count(row, 9)?,
+        })
+    }
+}
+
+impl FromRow for UsageSum {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<UsageSum> {
+        sum(row, 0)
+    }
+}
+
+fn count<'a>(row: &impl Row<'a, Sqlite>, at: usize) -> QueryResult<u64> {
+    Ok(u64::try_from(int(row, at)?).unwrap_or(0))
+}
+
+fn sum<'a>(row: &impl Row<'a, Sqlite>, at: usize) -> QueryResult<UsageSum> {
+    Ok(UsageSum {
+        attempts: count(row, at)?,
+        input_tokens: count(row, at + 1)?,
+        cache_read_tokens: count(row, at + 2)?,
+        cache_write_tokens: count(row, at + 3)?,
+        output_tokens: count(row, at + 4)?,
+        cost_usd: usd_of(count(row, at + 5)?),
+        estimated_usd: usd_of(count(row, at + 6)?),
+        unpriced: count(row, at + 7)?,
+    })
+}
+
+/// The answer to `usage`.
+pub(crate) fn answer(
+    conn: &mut SqliteConnection,
+    ask: &UsageAsk,
+    now: i64,
+) -> QueryResult<UsageAnswer> {
+    let (table, clause) = source(ask);
+    let key = match ask.by {
+        UsageBy::Provider => "provider",
+        UsageBy::Pool => "pool",
+        UsageBy::Model => "model",
+        UsageBy::Day => "strftime('%Y-%m-%d', day * 86400, 'unixepoch')",
+        UsageBy::Task => "CAST(task_id AS TEXT)",
+    };
+    let order = match ask.by {
+        UsageBy::Day => "1",
+        _ => "sum(micros) DESC, sum(input + cache_write + output) DESC, 1",
+    };
+    let limit = ask.limit.unwrap_or(DEFAULT_ROWS);
+    let grouped = format!(
+        "{with} SELECT {key}, {SUMS}, count(*) OVER () FROM {table} {where_} GROUP BY 1 ORDER BY {order} LIMIT {limit}",
+        with = clause.with,
+        where_ = clause.text,
+    );
+    let rows: Vec<Counted> = sql::all(conn, sql_query(grouped))?;
+    let all = rows.first().map_or(0, |row| row.of);
+    let totals = format!(
+        "{with} SELECT coalesce(sum(attempts), 0), coalesce(sum(input), 0), coalesce(sum(cache_read), 0), \
+         coalesce(sum(cache_write), 0), coalesce(sum(output), 0), coalesce(sum(micros), 0), \
+         coalesce(sum(estimated), 0), coalesce(sum(unpriced), 0) FROM {table} {where_}",
+        with = clause.with,
+        where_ = clause.text,
+    );
+    Ok(UsageAnswer {
+        by: ask.by,
+        more: all.saturating_sub(rows.len() as u64),
+        rows: rows.into_iter().map(|counted| counted.row).collect(),
+        total: sql::first(conn, sql_query(totals))?.unwrap_or_default(),
+        budgets: budgets(conn, ask, now)?,
+    })
+}
+
+/// Which rows of the ledger are asked for.
+struct Clause {
+    with: String,
+    text: String,
+}
+
+/// The table that knows what is asked for: the days know no tasks, the tasks are those that were not pruned.
+fn source(ask: &UsageAsk) -> (&'static str, Clause) {
+    let mut with = String::new();
+    let mut conditions = Vec::new();
+    if let Some(since) = ask.since_ms {
+        conditions.push(format!("day >= {}", since.div_euclid(DAY_MS)));
+    }
+    if let Some(task) = ask.task_id {
+        conditions.push(format!("task_id = {task}"));
+    }
+    if let Some(root) = ask.tree_id {
+        // UNION, not UNION ALL: a task that names itself as its ancestor ends the search.
+        with = format!(
+            "WITH RECURSIVE tree (id) AS (VALUES ({root}) UNION SELECT c.task_id FROM child c JOIN tree t ON c.parent_id = t.id)"
+        );
+        conditions.push("task_id IN (SELECT id FROM tree)".to_owned());
+    }
+    let text = match conditions.is_empty() {
+        true => String::new(),
+        false => format!("WHERE {}", conditions.join(" AND ")),
+    };
+    let of_tasks = ask.by == UsageBy::Task || ask.task_id.is_some() || ask.tree_id.is_some();
+    let table = if of_tasks { "usage_task" } else { "usage_day" };
+    (table, Clause { with, text })
+}
+
+/// Options of a task, as its input keeps them.
+struct Options(InputOptions);
+
+impl FromRow for Options {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Options> {
+        Ok(Options(InputOptions::parse(
+            maybe_text(row, 0)?.as_deref(),
+        )?))
+    }
+}
+
+/// The budgets that the question is about.
+fn budgets(conn: &mut SqliteConnection, ask: &UsageAsk, now: i64) -> QueryResult<Vec<BudgetInfo>> {
+    let condition = match ask.task_id.or(ask.tree_id) {
+        None => "scope NOT LIKE 'task:%' AND scope NOT LIKE 'tree:%'".to_owned(),
+        Some(task) => {
+            let scopes = scopes_of(conn, task)?;
+            let names: Vec<String> = scopes.iter().map(|scope| format!("'{scope}'")).collect();
+            format!("scope IN ({})", names.join(", "))
+        }
+    };
+    let text = format!(
+        "SELECT scope, tokens, micros, raise_tokens, raise_micros, per, since, used_tokens, used_micros, reserved_tokens, \
+         reserved_micros FROM budget WHERE {condition} ORDER BY scope"
+    );
+    let accounts: Vec<(String, Account)> = sql::all(conn, sql_query(text))?;
+    let known = accounts.iter().filter_map(|(name, account)| {
+        let account = account.at(now);
+        Scope::parse(name).map(|scope| info(scope, &account))
+    });
+    Ok(known.collect())
+}
+
+/// A task's own budget, and those of the trees it is in.
+fn scopes_of(conn: &mut SqliteConnection, task: TaskId) -> QueryResult<Vec<Scope>> {
+    let text = format!("SELECT options FROM task_input WHERE task_id = {task}");
+    let options: Option<Options> = sql::first(conn, sql_query(text))?;
+    let trees = options
+        .map(|options| options.0.budget_trees)
+        .unwrap_or_default();
+    let mut scopes = vec![Scope::Task(task), Scope::Tree(task)];
+    scopes.extend(
+        trees
+            .into_iter()
+            .filter(|tree| *tree != task)
+            .map(Scope::Tree),
+    );
+    Ok(scopes)
+}
+
+fn info(scope: Scope, account: &Account) -> BudgetInfo {
+    let standing = |limit: Option<u64>, used: u64, reserved: u64, unit: fn(u64) -> f64| {
+        limit.map(|limit| Standing {
+            limit: unit(limit),
+            used: unit(used),
+            reserved: unit(reserved),
+            left: unit(limit.saturating_sub(used.saturating_add(reserved))),
+        })
+    };
+    let Account {
+        limit,
+        used,
+        reserved,
+        ..
+    } = account;
+    BudgetInfo {
+        scope,
+        tokens: standing(limit.tokens, used.tokens, reserved.tokens, |n| n as f64),
+        usd: standing(limit.micros, used.micros, reserved.micros, usd_of),
+        per_seconds: (account.per > 0).then(|| account.per.unsigned_abs() / 1000),
+        resets_at: account.until().map(|ms| ms as f64 / 1000.0),
+    }
+}

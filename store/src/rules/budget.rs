@@ -1,0 +1,353 @@
+//! How a budget is kept: what may be reserved, and what follows the end of a run.
+//!
+//! An account's `used + reserved` never goes beyond its limit by a reservation; a run that used more than it had reserved
+//! may take `used` beyond it, and then nothing is granted until the window ends or the limit is raised.
+
+use kirosu_protocol::{Budget, Scope};
+
+/// Milliseconds after which it makes sense to ask again for what others have reserved.
+const RESERVED_PAUSE_MS: i64 = 2_000;
+
+/// Tokens and millionths of a dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub tokens: u64,
+    pub micros: u64,
+}
+
+impl Amount {
+    /// What a message says; what it does not say is nothing.
+    pub fn of(budget: Budget) -> Amount {
+        Amount {
+            tokens: budget.tokens.unwrap_or(0),
+            micros: budget.micros.unwrap_or(0),
+        }
+    }
+
+    fn each(self, other: Amount, join: fn(u64, u64) -> u64) -> Amount {
+        Amount {
+            tokens: join(self.tokens, other.tokens),
+            micros: join(self.micros, other.micros),
+        }
+    }
+
+    pub fn plus(self, other: Amount) -> Amount {
+        self.each(other, u64::saturating_add)
+    }
+
+    pub fn minus(self, other: Amount) -> Amount {
+        self.each(other, u64::saturating_sub)
+    }
+
+    pub fn max(self, other: Amount) -> Amount {
+        self.each(other, u64::max)
+    }
+}
+
+/// One budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub limit: Budget,
+    /// What an approval adds; nothing for budgets with a window.
+    pub raise: Budget,
+    /// Length of the window in milliseconds; 0: for ever.
+    pub per: i64,
+    /// Unix milliseconds of the window's begin.
+    pub since: i64,
+    pub used: Amount,
+    pub reserved: Amount,
+}
+
+impl Account {
+    /// A budget that nothing was used of.
+    pub fn new(limit: Budget, per: i64, now: i64) -> Account {
+        Account {
+            limit,
+            per,
+            since: window(per, now),
+            ..Account::default()
+        }
+    }
+
+    /// The same budget at a time: with a new window nothing is used. What is reserved stays: those runs go on, and what
+    /// they use counts when they end.
+    pub fn at(mut self, now: i64) -> Account {
+        let since = window(self.per, now);
+        // A clock that was set back does not bring an old window back.
+        if since > self.since {
+            self.since = since;
+            self.used = Amount::default();
+        }
+        self
+    }
+
+    /// Unix milliseconds of the window's end.
+    pub fn until(&self) -> Option<i64> {
+        (self.per > 0).then(|| self.since.saturating_add(self.per))
+    }
+
+    /// What is left for a run that holds `own` already, that included; none: not limited.
+    fn left(&self, own: Amount) -> [Option<u64>; 2] {
+        let taken = self.used.plus(self.reserved.minus(own));
+        [
+            self.limit
+                .tokens
+                .map(|limit| limit.saturating_sub(taken.tokens)),
+            self.limit
+                .micros
+                .map(|limit| limit.saturating_sub(taken.micros)),
+        ]
+    }
+
+    /// Whether it is used up, in anything that it limits.
+    pub fn is_exhausted(&self) -> bool {
+        self.limit
+            .tokens
+            .is_some_and(|limit| self.used.tokens >= limit)
+            || self
+                .limit
+                .micros
+                .is_some_and(|limit| self.used.micros >= limit)
+    }
+
+    /// A person allows as much again.
+    pub fn raised(mut self) -> Account {
+        let add = |limit: Option<u64>, by: Option<u64>| {
+            limit.map(|limit| limit.saturating_add(by.unwrap_or(0)))
+        };
+        self.limit.tokens = add(self.limit.tokens, self.raise.tokens);
+        self.limit.micros = add(self.limit.micros, self.raise.micros);
+        self
+    }
+
+    /// A run holds `after` instead of `before`.
+    pub fn held(mut self, before: Amount, after: Amount) -> Account {
+        self.reserved = self.reserved.minus(before).plus(after);
+        self
+    }
+
+    /// A run ended that held this much; `more` is what it used and nobody has counted yet.
+    pub fn settled(mut self, held: Amount, more: Amount) -> Account {
+        self.reserved = self.reserved.minus(held);
+        self.used = self.used.plus(more);
+        self
+    }
+}
+
+/// The begin of the window around a time. Windows that divide a day begin at midnight UTC and its multiples.
+fn window(per: i64, now: i64) -> i64 {
+    match per {
+        0 => 0,
+        per => now.div_euclid(per).saturating_mul(per),
+    }
+}
+
+/// Which account stands in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Its place among those looked at.
+    pub index: usize,
+    /// Whether it is used up, or what is left is reserved.
+    pub exhausted: bool,
+    /// Unix milliseconds from which asking again makes sense; none: a person has to raise it.
+    pub retry_at: Option<i64>,
+}
+
+/// How much a run may use in all that holds `own` already and wants so much. Answers what it then holds; or, when there is
+/// no more for it in something that is limited, which account stands in the way.
+///
+/// The accounts are as they stand now ([`Account::at`]). What nothing limits is not reserved.
+pub(crate) fn grant(
+    accounts: &[(Scope, Account)],
+    own: Amount,
+    want: Budget,
+    now: i64,
+) -> Result<Amount, Refused> {
+    let mut held = [own.tokens, own.micros];
+    let mut blocked = Vec::new();
+    for (place, wanted) in [want.tokens, want.micros].into_iter().enumerate() {
+        // Who does not say how much wants at least to know that something is left.
+        let wanted = wanted.unwrap_or(0).max(1);
+        let lefts = accounts.iter().map(|(_, account)| account.left(own)[place]);
+        let Some(left) = lefts.clone().flatten().min() else {
+            held[place] = 0;
+            continue;
+        };
+        let before = held[place];
+        if wanted > before && left <= before {
+            let short = lefts.enumerate();
+            blocked.extend(
+                short
+                    .filter(|(_, l)| l.is_some_and(|l| l <= before))
+                    .map(|(i, _)| i),
+            );
+        }
+        held[place] = before.max(wanted.min(left));
+    }
+    match blocked
+        .into_iter()
+        .map(|index| refusal(accounts, index, now))
+        .max_by_key(weight)
+    {
+        Some(refused) => Err(refused),
+        None => Ok(Amount {
+            tokens: held[0],
+            micros: held[1],
+        }),
+    }
+}
+
+fn refusal(accounts: &[(Scope, Account)], index: usize, now: i64) -> Refused {
+    let (_, account) = &accounts[index];
+    let exhausted = account.is_exhausted();
+    Refused {
+        index,
+        exhausted,
+        retry_at: match exhausted {
+            true => account.until(),
+            false => Some(now.saturating_add(RESERVED_PAUSE_MS)),
+        },
+    }
+}
+
+/// What waits longest is told: for a person, for the end of a window, for other runs.
+fn weight(refused: &Refused) -> (bool, bool, i64) {
+    let until = refused.retry_at;
+    (refused.exhausted, until.is_none(), until.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn limit(tokens: u64) -> Budget {
+        Budget {
+            tokens: Some(tokens),
+            micros: None,
+        }
+    }
+
+    fn tokens(tokens: u64) -> Amount {
+        Amount { tokens, micros: 0 }
+    }
+
+    #[test]
+    fn what_is_left_is_granted_and_then_nothing() {
+        let account = Account::new(limit(100), 0, 5);
+        let all = |account| [(Scope::Hub, account)];
+        assert_eq!(
+            grant(&all(account), tokens(0), limit(60), 5),
+            Ok(tokens(60))
+        );
+        let account = account.held(tokens(0), tokens(60));
+        assert_eq!(
+            grant(&all(account), tokens(0), limit(60), 5),
+            Ok(tokens(40))
+        );
+        let full = account.held(tokens(0), tokens(40));
+        let refused = grant(&all(full), tokens(0), limit(60), 5).unwrap_err();
+        assert_eq!((refused.exhausted, refused.retry_at), (false, Some(2005)));
+        let used = full
+            .settled(tokens(60), tokens(70))
+            .settled(tokens(40), tokens(40));
+        let refused = grant(&all(used), tokens(0), limit(60), 5).unwrap_err();
+        assert_eq!((refused.exhausted, refused.retry_at), (true, None));
+        let account = Account {
+            raise: limit(100),
+            ..used
+        };
+        assert_eq!(
+            grant(&all(account.raised()), tokens(0), limit(60), 5),
+            Ok(tokens(60))
+        );
+    }
+
+    #[test]
+    fn a_new_window_forgets_what_was_used_and_not_what_is_held() {
+        let account = Account::new(limit(10), 1000, 4_500).settled(tokens(0), tokens(10));
+        let account = account.held(tokens(0), tokens(4));
+        assert_eq!((account.since, account.until()), (4_000, Some(5_000)));
+        assert!(account.at(4_999).is_exhausted());
+        let next = account.at(5_000);
+        assert_eq!((next.used, next.reserved), (tokens(0), tokens(4)));
+        // The clock was set back.
+        assert_eq!(next.at(100), next);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Ask { run: usize, want: u64, usd: u64 },
+        End { run: usize, used: u64, usd: u64 },
+        Pass(i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (0..6usize, 0..50u64, 0..50u64).prop_map(|(run, want, usd)| Step::Ask {
+                run,
+                want,
+                usd
+            }),
+            (0..6usize, 0..60u64, 0..60u64).prop_map(|(run, used, usd)| Step::End {
+                run,
+                used,
+                usd
+            }),
+            (0..700i64).prop_map(Step::Pass),
+        ];
+        proptest::collection::vec(step, 1..60)
+    }
+
+    proptest! {
+        /// Six runs and two budgets, one with a window: nothing is granted beyond a limit, nothing leaks, and what was
+        /// used is what the runs used.
+        #[test]
+        fn reservations_never_leak_nor_oversell(steps in steps()) {
+            let both = Budget { tokens: Some(100), micros: Some(80) };
+            let mut now = 0;
+            let mut accounts = [(Scope::Hub, Account::new(both, 1000, 0)), (Scope::Task(1), Account::new(limit(300), 0, 0))];
+            let mut held: [Option<Amount>; 6] = [None; 6];
+            let mut used_in_all = 0;
+            for step in steps {
+                for (_, account) in &mut accounts {
+                    *account = account.at(now);
+                }
+                match step {
+                    Step::Pass(ms) => now += ms,
+                    Step::Ask { run, want, usd } => {
+                        let own = held[run].unwrap_or_default();
+                        let want = Budget { tokens: Some(want), micros: Some(usd) };
+                        if let Ok(after) = grant(&accounts, own, want, now) {
+                            prop_assert!(after.tokens >= own.tokens && after.micros >= own.micros);
+                            for (_, account) in &mut accounts {
+                                let before = *account;
+                                *account = account.held(own, after);
+                                if after.tokens > own.tokens {
+                                    prop_assert!(account.used.tokens + account.reserved.tokens <= account.limit.tokens.unwrap());
+                                }
+                                if after.micros > own.micros && let Some(limit) = account.limit.micros {
+                                    prop_assert!(account.used.micros + account.reserved.micros <= limit, "{before:?}");
+                                }
+                            }
+                            held[run] = Some(after);
+                        }
+                    }
+                    Step::End { run, used, usd } => {
+                        if let Some(own) = held[run].take() {
+                            used_in_all += used;
+                            for (_, account) in &mut accounts {
+                                *account = account.settled(own, Amount { tokens: used, micros: usd });
+                            }
+                        }
+                    }
+                }
+                let open = held.iter().flatten().fold(Amount::default(), |sum, one| sum.plus(*one));
+                for (_, account) in &accounts {
+                    prop_assert_eq!(account.reserved, open);
+                }
+            }
+            prop_assert_eq!(accounts[1].1.used.tokens, used_in_all);
+        }
+    }
+}

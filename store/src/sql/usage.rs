@@ -1,0 +1,230 @@
+//! The ledger of what runs used, the budgets, and what is reserved of them.
+
+use super::{FromRow, int, maybe_int, statement, text};
+use crate::rules::budget::{Account, Amount};
+use diesel::QueryResult;
+use diesel::row::Row;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sqlite::Sqlite;
+use kirosu_protocol::{Budget, Fence, Scope, TaskId};
+
+/// The ledger's columns after its keys, in the order `Sum` reads them.
+macro_rules! sums {
+    () => {
+        "attempts, input, cache_read, cache_write, output, micros, estimated, unpriced"
+    };
+}
+
+/// What is added where a row is there already.
+macro_rules! add_up {
+    () => {
+        "DO UPDATE SET attempts = attempts + excluded.attempts, input = input + excluded.input, \
+         cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write, \
+         output = output + excluded.output, micros = micros + excluded.micros, \
+         estimated = estimated + excluded.estimated, unpriced = unpriced + excluded.unpriced"
+    };
+}
+
+statement! {
+    /// Adds an attempt to its day.
+    AddDay<'a> {
+        day: i64 => BigInt,
+        pool: &'a str => Text,
+        provider: &'a str => Text,
+        model: &'a str => Text,
+        attempts: i64 => BigInt,
+        input: i64 => BigInt,
+        cache_read: i64 => BigInt,
+        cache_write: i64 => BigInt,
+        output: i64 => BigInt,
+        micros: i64 => BigInt,
+        estimated: i64 => BigInt,
+        unpriced: i64 => BigInt,
+    } concat!("INSERT INTO usage_day (day, pool, provider, model, ", sums!(), ") \
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, pool, provider, model) ", add_up!())
+}
+
+statement! {
+    /// Adds an attempt to its task.
+    AddTask<'a> {
+        task_id: i64 => BigInt,
+        day: i64 => BigInt,
+        pool: &'a str => Text,
+        provider: &'a str => Text,
+        model: &'a str => Text,
+        attempts: i64 => BigInt,
+        input: i64 => BigInt,
+        cache_read: i64 => BigInt,
+        cache_write: i64 => BigInt,
+        output: i64 => BigInt,
+        micros: i64 => BigInt,
+        estimated: i64 => BigInt,
+        unpriced: i64 => BigInt,
+    } concat!("INSERT INTO usage_task (task_id, day, pool, provider, model, ", sums!(), ") \
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+       ON CONFLICT (task_id, day, pool, provider, model) ", add_up!())
+}
+
+statement! {
+    /// What an ended attempt used, told late; only once.
+    TellUsage<'a> { usage: &'a str => Text, task_id: i64 => BigInt, fence: i64 => BigInt }
+    "UPDATE attempt SET usage = ? WHERE task_id = ? AND fence = ? AND usage IS NULL"
+}
+
+statement! {
+    /// What all pools, one pool and one provider used on a day: `*` stands for all.
+    SelectDay<'a> { day: i64 => BigInt, pool: &'a str => Text, same: &'a str => Text, provider: &'a str => Text, too: &'a str => Text }
+    "SELECT coalesce(sum(input + cache_write + output), 0), coalesce(sum(micros), 0) FROM usage_day \
+     WHERE day = ? AND (? = '*' OR pool = ?) AND (? = '*' OR provider = ?)"
+}
+
+/// The columns of a budget, in the order `Account` is read.
+macro_rules! account {
+    () => {
+        "scope, tokens, micros, raise_tokens, raise_micros, per, since, used_tokens, used_micros, reserved_tokens, \
+         reserved_micros"
+    };
+}
+
+statement! {
+    /// Writes a budget.
+    PutAccount<'a> {
+        scope: &'a str => Text,
+        tokens: Option<i64> => Nullable<BigInt>,
+        micros: Option<i64> => Nullable<BigInt>,
+        raise_tokens: Option<i64> => Nullable<BigInt>,
+        raise_micros: Option<i64> => Nullable<BigInt>,
+        per: i64 => BigInt,
+        since: i64 => BigInt,
+        used_tokens: i64 => BigInt,
+        used_micros: i64 => BigInt,
+        reserved_tokens: i64 => BigInt,
+        reserved_micros: i64 => BigInt,
+    } concat!("INSERT OR REPLACE INTO budget (", account!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+}
+
+statement! {
+    /// A budget.
+    SelectAccount<'a> { scope: &'a str => Text } concat!("SELECT ", account!(), " FROM budget WHERE scope = ?")
+}
+
+statement! {
+    /// The names of the budgets that many tasks share.
+    SelectShared {} "SELECT scope FROM budget WHERE scope NOT LIKE 'task:%' AND scope NOT LIKE 'tree:%'"
+}
+
+statement! {
+    /// Whether a task or tree has a budget.
+    SelectOfTasks {}
+    "SELECT EXISTS (SELECT 1 FROM budget WHERE scope >= 'task:' AND scope < 'task;') \
+     OR EXISTS (SELECT 1 FROM budget WHERE scope >= 'tree:' AND scope < 'tree;')"
+}
+
+statement! {
+    /// Forgets the budgets of a task; that of its tree while the tree has other tasks stays.
+    DeleteAccounts<'a> { task: &'a str => Text, tree: &'a str => Text, id: i64 => BigInt }
+    "DELETE FROM budget WHERE scope = ? OR (scope = ? AND NOT EXISTS (SELECT 1 FROM child WHERE parent_id = ?))"
+}
+
+statement! {
+    /// Forgets what a task used; the days keep it.
+    DeleteUsage { id: i64 => BigInt } "DELETE FROM usage_task WHERE task_id = ?"
+}
+
+statement! {
+    /// What an attempt holds.
+    PutReservation<'a> {
+        task_id: i64 => BigInt,
+        fence: i64 => BigInt,
+        tokens: i64 => BigInt,
+        micros: i64 => BigInt,
+        told_tokens: i64 => BigInt,
+        told_micros: i64 => BigInt,
+        counted_tokens: i64 => BigInt,
+        counted_micros: i64 => BigInt,
+        scopes: &'a str => Text,
+    } "INSERT OR REPLACE INTO reservation (task_id, fence, tokens, micros, told_tokens, told_micros, counted_tokens, \
+       counted_micros, scopes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+}
+
+statement! {
+    /// It holds nothing any more.
+    DeleteReservation { task_id: i64 => BigInt } "DELETE FROM reservation WHERE task_id = ?"
+}
+
+statement! {
+    /// All that is held.
+    SelectReservations {}
+    "SELECT task_id, fence, tokens, micros, told_tokens, told_micros, counted_tokens, counted_micros, scopes FROM reservation"
+}
+
+/// What an attempt holds of its budgets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Reservation {
+    pub fence: Fence,
+    /// Held.
+    pub amount: Amount,
+    /// What the run said it had used.
+    pub told: Amount,
+    /// What of it was counted, after an end without an ack.
+    pub counted: Amount,
+    /// Of which budgets.
+    pub scopes: Vec<Scope>,
+}
+
+impl FromRow for (TaskId, Reservation) {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(TaskId, Reservation)> {
+        let scopes = serde_json::from_str(&text(row, 8)?)
+            .map_err(|e| diesel::result::Error::DeserializationError(Box::new(e)))?;
+        let reservation = Reservation {
+            fence: int(row, 1)?,
+            amount: amount(row, 2)?,
+            told: amount(row, 4)?,
+            counted: amount(row, 6)?,
+            scopes,
+        };
+        Ok((int(row, 0)?, reservation))
+    }
+}
+
+impl FromRow for (String, Account) {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(String, Account)> {
+        let budget = |at| -> QueryResult<Budget> {
+            Ok(Budget {
+                tokens: maybe_int(row, at)?.map(positive),
+                micros: maybe_int(row, at + 1)?.map(positive),
+            })
+        };
+        let account = Account {
+            limit: budget(1)?,
+            raise: budget(3)?,
+            per: int(row, 5)?,
+            since: int(row, 6)?,
+            used: amount(row, 7)?,
+            reserved: amount(row, 9)?,
+        };
+        Ok((text(row, 0)?, account))
+    }
+}
+
+impl FromRow for Amount {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Amount> {
+        amount(row, 0)
+    }
+}
+
+fn amount<'a>(row: &impl Row<'a, Sqlite>, at: usize) -> QueryResult<Amount> {
+    Ok(Amount {
+        tokens: positive(int(row, at)?),
+        micros: positive(int(row, at + 1)?),
+    })
+}
+
+fn positive(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// As the file keeps it: what does not fit is as much as fits.
+pub(crate) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
