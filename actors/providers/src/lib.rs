@@ -36,6 +36,7 @@
 //!   so at the next start of a hub that died together with its runners.
 //! - The answer is given only after the runner reports that nothing is left.
 
+mod acp;
 mod adapters;
 mod cancel;
 pub mod containment;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::acp::Acp;
 use crate::adapters::{Command, Echo, Python};
 use crate::containment::Containment;
 use crate::definition::Definition;
@@ -14,7 +15,15 @@ use crate::provider::Provider;
 use crate::router::{Router, RouterOptions};
 
 /// The kinds that [`build`] knows.
-pub const KINDS: &[&str] = &["echo", "command", "openai", "anthropic", "python", "router"];
+pub const KINDS: &[&str] = &[
+    "echo",
+    "command",
+    "acp",
+    "openai",
+    "anthropic",
+    "python",
+    "router",
+];
 
 /// One provider as configured. Fields that a kind has no use for must be left alone.
 #[derive(Debug, Clone, Default)]
@@ -23,12 +32,12 @@ pub struct ProviderOptions {
     pub name: String,
     /// One of [`KINDS`].
     pub kind: String,
-    /// `command`: the built-in definition that it starts from. `openai`, `anthropic`: the service that it speaks to
+    /// `command`, `acp`: the built-in definition that it starts from. `openai`, `anthropic`: the service that it speaks to
     /// ([`crate::services`]).
     pub preset: Option<String>,
-    /// `command`: keys of a [`Definition`] that stand above the preset's, as a table.
+    /// `command`, `acp`: keys of a [`Definition`] that stand above the preset's, as a table.
     pub overrides: Map<String, Value>,
-    /// `command`: program and arguments, where they are not in `overrides` or the preset. `{model}`, `{workdir}`,
+    /// `command`, `acp`: program and arguments, where they are not in `overrides` or the preset. `{model}`, `{workdir}`,
     /// `{task_id}` and `{task_type}` are filled in; an argument that is nothing but `{model}` is left out when the job
     /// names no model.
     pub argv: Vec<String>,
@@ -39,7 +48,7 @@ pub struct ProviderOptions {
     pub interpreter: Option<PathBuf>,
     /// `echo`: how long to think before the answer.
     pub delay: Duration,
-    /// `command`, `python`: more environment.
+    /// `command`, `acp`, `python`: more environment.
     pub env: Vec<(String, String)>,
     /// `command`, `python`: variables of ours that are handed on though they are withheld by default
     /// (`KIRO_SWARM_KEY`).
@@ -51,7 +60,7 @@ pub struct ProviderOptions {
 }
 
 impl ProviderOptions {
-    /// The definition of a `command`.
+    /// The definition of a `command` or `acp`.
     ///
     /// # Errors
     /// Every fault of it, one sentence each.
@@ -63,7 +72,24 @@ impl ProviderOptions {
         if let Some(version) = &self.version_args {
             table.insert("version".to_owned(), version.clone().into());
         }
-        Definition::read(self.preset.as_deref(), &table)
+        let preset = self.preset.as_deref();
+        match self.kind == "acp" {
+            true => Definition::read_acp(preset, &table),
+            false => Definition::read(preset, &table),
+        }
+    }
+}
+
+impl ProviderOptions {
+    /// What is wrong with it, without building it: `KEY: sentence`, all at once.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let wrong = match self.kind.as_str() {
+            "command" => self.definition().err(),
+            "openai" | "anthropic" => self.http.check(&self.kind, self.preset.as_deref()).err(),
+            _ => None,
+        };
+        wrong.unwrap_or_default()
     }
 }
 
@@ -109,6 +135,7 @@ pub fn build(
         "echo" => Ok(Arc::new(Echo::new(options))),
         "command" => Ok(Arc::new(Command::new(options, containment)?)),
         "openai" | "anthropic" => Ok(Arc::new(Http::new(options)?)),
+        "acp" => Ok(Arc::new(Acp::new(options, containment)?)),
         "python" => Ok(Arc::new(Python::new(options, containment)?)),
         "router" => Ok(Arc::new(Router::new(options, containment)?)),
         _ => Err(BuildError::UnknownKind {

@@ -10,7 +10,7 @@ use crate::outcome::{Failure, FailureClass};
 const SYSTEM_ARGUMENT: usize = 96 * 1024;
 
 /// The profile of a job's trust.
-pub(super) fn profile(definition: &Definition, trust: Trust) -> &TrustProfile {
+pub(crate) fn profile(definition: &Definition, trust: Trust) -> &TrustProfile {
     match trust {
         Trust::Safe => &definition.trust.safe,
         Trust::Edit => &definition.trust.edit,
@@ -26,13 +26,13 @@ fn system<'j>(definition: &Definition, job: &'j Job) -> Option<&'j str> {
 }
 
 /// Whether a call of it can go on with a conversation.
-pub(super) fn resumes(definition: &Definition) -> bool {
+pub(crate) fn resumes(definition: &Definition) -> bool {
     let has_place = definition.command.iter().any(|it| it == "{resume_args}");
     has_place && !definition.resume_args.is_empty()
 }
 
 /// What the program reads on stdin.
-pub(super) fn stdin(definition: &Definition, job: &mut Job) -> String {
+pub(crate) fn stdin(definition: &Definition, job: &mut Job) -> String {
     let prompt = std::mem::take(&mut job.prompt);
     match &job.system_prompt {
         Some(text) if system(definition, job).is_none() => format!("{text}\n\n{prompt}"),
@@ -44,7 +44,7 @@ pub(super) fn stdin(definition: &Definition, job: &mut Job) -> String {
 ///
 /// # Errors
 /// A value of the job that would become an option of the program.
-pub(super) fn argv(definition: &Definition, job: &Job) -> Result<Vec<String>, Failure> {
+pub(crate) fn argv(definition: &Definition, job: &Job) -> Result<Vec<String>, Failure> {
     let given = |args: &'_ [String], is_given: bool| match is_given {
         true => args.to_vec(),
         false => Vec::new(),

@@ -53,16 +53,25 @@ impl Command {
                 name: options.name.clone(),
                 faults,
             })?;
+        Ok(Self::of(options, definition, containment))
+    }
+
+    /// With this definition, which is whole.
+    pub(crate) fn of(
+        options: &ProviderOptions,
+        definition: Definition,
+        containment: &Containment,
+    ) -> Self {
         let mut env: Vec<_> = definition.env.clone().into_iter().collect();
         env.extend(options.env.iter().cloned());
-        Ok(Self {
+        Self {
             name: options.name.clone(),
             output: Arc::new(definition.output.clone()),
             definition,
             env,
             pass_env: options.pass_env.clone(),
             containment: containment.clone(),
-        })
+        }
     }
 
     /// What [`Provider::run`] does, for adapters built upon this one: `stdin` instead of the prompt, `reader` for
@@ -150,7 +159,8 @@ impl Command {
 
     /// The first line that the program prints about its version.
     async fn version(&self) -> Result<Option<String>, Failure> {
-        let Some(args) = &self.definition.version else {
+        let version = self.definition.version.as_ref();
+        let Some(args) = version.filter(|it| !it.is_empty()) else {
             return Ok(None);
         };
         let mut argv = vec![self.program().to_owned()];

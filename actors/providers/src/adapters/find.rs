@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::definition::{Definition, built_in_names};
 
 /// Where the program is, by the PATH it will have.
-pub(super) fn find_program(program: &str, env: &[(String, String)]) -> Option<PathBuf> {
+pub(crate) fn find_program(program: &str, env: &[(String, String)]) -> Option<PathBuf> {
     if program.contains('/') {
         let path = PathBuf::from(program);
         // A relative one is found from the workdir, which is not known yet.
@@ -26,7 +26,7 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// What a person can do about a program that is not there.
-pub(super) fn advice(program: &str, definition: &Definition, env: &[(String, String)]) -> String {
+pub(crate) fn advice(program: &str, definition: &Definition, env: &[(String, String)]) -> String {
     let what = format!("'{program}' is not in PATH or not executable");
     let Some(install) = &definition.install else {
         return format!("{what}; install it, or correct the provider's program");

@@ -1,9 +1,9 @@
 //! The adapters: one file per kind of provider.
 
-mod arguments;
+pub(crate) mod arguments;
 mod command;
 mod echo;
-mod find;
+pub(crate) mod find;
 mod python;
 
 pub(crate) use command::Command;

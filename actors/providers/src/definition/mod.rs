@@ -8,6 +8,7 @@
 //! result with all faults at once. What is in it is applied by two readers that know no CLI by name: `adapters/`
 //! builds the call, `output/` turns bytes into events and an outcome.
 
+mod acp;
 mod builtin;
 mod read;
 mod taker;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::outcome::FailureClass;
 
+pub use acp::{Acp, Modes, SystemWay, TurnUsage};
 pub use builtin::{built_in, built_in_names};
 
 /// How one CLI is called and understood.
@@ -47,6 +49,8 @@ pub struct Definition {
     pub stop_signal: StopSignal,
     /// What its output means.
     pub output: Output,
+    /// How it is spoken to, for kind `acp`.
+    pub acp: Acp,
 }
 
 /// The signal that asks a program to end; after a grace it is killed.
@@ -256,12 +260,30 @@ impl Definition {
             })?,
             None => Map::new(),
         };
+        table.remove("acp");
+        lay_over(&mut table, overrides);
+        read::definition(&table)
+    }
+
+    /// As [`Definition::read`], for a program that is spoken to over ACP: what the built-in one says in `[acp]` stands
+    /// above the rest of it, and `overrides` above both.
+    ///
+    /// # Errors
+    /// Every fault, one sentence each.
+    pub fn read_acp(
+        preset: Option<&str>,
+        overrides: &Map<String, Value>,
+    ) -> Result<Definition, Vec<String>> {
+        let mut table = match preset {
+            Some(name) => acp::table(name).map_err(|fault| vec![fault])?,
+            None => Map::new(),
+        };
         lay_over(&mut table, overrides);
         read::definition(&table)
     }
 }
 
-/// `trust`, `env` and `output` are merged key by key; anything else, rules above all, is replaced as a whole.
+/// `trust`, `env`, `output` and `acp` are merged key by key; anything else, rules above all, is replaced as a whole.
 fn lay_over(under: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (name, value) in over {
         match (under.get_mut(name), value) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::acp;
 use super::taker::{Faults, POINTER, Taker, is_pointer};
 use super::{
     Answer, Counting, Definition, FailRule, Format, Output, Phrase, Rule, StopSignal, ToolRule,
@@ -41,6 +42,7 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
             )
             .unwrap_or_default(),
         output: taker.table("output", output).unwrap_or_default(),
+        acp: taker.table("acp", acp::read).unwrap_or_default(),
     };
     fits(&definition, &taker);
     taker.finish();
@@ -54,10 +56,7 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
 /// What must hold between keys.
 fn fits(definition: &Definition, taker: &Taker<'_>) {
     if definition.command.first().is_none_or(String::is_empty) {
-        taker.fault(
-            "command",
-            "has to be set for kind command: [\"program\", \"argument\"]",
-        );
+        taker.fault("command", "has to be set: [\"program\", \"argument\"]");
         return;
     }
     let trust = &definition.trust;

@@ -76,8 +76,12 @@ impl<'v> Taker<'v> {
     }
 
     pub(super) fn flag(&self, name: &'static str) -> bool {
+        self.flag_or(name, false)
+    }
+
+    pub(super) fn flag_or(&self, name: &'static str, default: bool) -> bool {
         self.read(name, "true or false", Value::as_bool)
-            .unwrap_or(false)
+            .unwrap_or(default)
     }
 
     /// A list of texts, or one text.

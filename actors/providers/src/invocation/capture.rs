@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::utf8::{Decoder, floor_boundary};
 
 /// Bytes of stderr that are kept.
-pub(super) const STDERR_BYTES: usize = 64 * 1024;
+pub(crate) const STDERR_BYTES: usize = 64 * 1024;
 
 /// The answer: the first `limit` bytes of stdout, as text.
 #[derive(Debug)]
@@ -41,6 +41,11 @@ impl Answer {
     /// Whether something was cut off.
     pub(crate) const fn is_cut(&self) -> bool {
         self.dropped > 0
+    }
+
+    /// What is kept so far.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The whole answer, without one trailing newline, or with a mark where it was cut.
@@ -86,12 +91,12 @@ pub(crate) fn cut(text: &mut String, limit: usize) {
 
 /// The last bytes of stderr.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     bytes: VecDeque<u8>,
 }
 
 impl Tail {
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(STDERR_BYTES)..];
         let excess = (self.bytes.len() + bytes.len()).saturating_sub(STDERR_BYTES);
         self.bytes.drain(..excess);
@@ -99,7 +104,7 @@ impl Tail {
     }
 
     /// As text, without blanks around it.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let bytes: Vec<u8> = self.bytes.into();
         String::from_utf8_lossy(&bytes).trim().to_owned()
     }

@@ -37,11 +37,8 @@ impl Clock {
 
     /// Runs `future`, during which the program cannot be blamed for silence.
     pub(crate) async fn excused<T>(&self, future: impl Future<Output = T>) -> T {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let output = future.await;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.touch();
-        output
+        let _excuse = Excuse::new(self);
+        future.await
     }
 
     /// Resolves when a limit ran out. Cancel safe.
@@ -81,6 +78,23 @@ impl Clock {
         .into_iter()
         .flatten()
         .min_by_key(|(deadline, _)| *deadline)
+    }
+}
+
+/// While it lives the program cannot be blamed for silence. Futures may be dropped before their end.
+struct Excuse<'c>(&'c Clock);
+
+impl<'c> Excuse<'c> {
+    fn new(clock: &'c Clock) -> Self {
+        clock.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(clock)
+    }
+}
+
+impl Drop for Excuse<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.touch();
     }
 }
 

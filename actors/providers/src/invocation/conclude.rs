@@ -94,6 +94,7 @@ pub(crate) const fn complaint(which: TimeoutKind) -> &'static str {
     }
 }
 
-fn tail(text: &str) -> &str {
+/// The end of stderr, as messages hold it.
+pub(crate) fn tail(text: &str) -> &str {
     &text[floor_boundary(text, text.len().saturating_sub(MESSAGE_TAIL))..]
 }

@@ -13,10 +13,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use capture::{Answer, cut};
+pub(crate) use capture::{Answer, Tail, cut};
 pub(crate) use clock::Clock;
-pub(crate) use conclude::{complaint, conclude};
-pub(crate) use utf8::floor_boundary;
+pub(crate) use conclude::{complaint, conclude, tail};
+pub(crate) use utf8::{Decoder, floor_boundary};
 
 use crate::cancel::Cancel;
 use crate::containment::{
@@ -28,13 +28,12 @@ use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
 use crate::output::{Reader, Reading};
 use crate::runner::GIVE_UP;
-use capture::Tail;
 
 /// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
-const DRAIN: Duration = Duration::from_secs(1);
+pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
 /// What a runner may take longer than by its rules before it is taken for stuck.
-const MARGIN: Duration = Duration::from_secs(5);
+pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
 /// What to run.
 pub(crate) struct Request<'a> {

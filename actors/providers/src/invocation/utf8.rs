@@ -3,14 +3,14 @@
 
 /// Remembers the beginning of a character between two pieces.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     /// At most 3 bytes.
     carry: Vec<u8>,
 }
 
 impl Decoder {
     /// The text of this piece as far as its characters are complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> String {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         let joined;
         let bytes = if self.carry.is_empty() {
             bytes
@@ -37,7 +37,7 @@ impl Decoder {
     }
 
     /// What an incomplete last character becomes.
-    pub(super) fn finish(&mut self) -> &'static str {
+    pub(crate) fn finish(&mut self) -> &'static str {
         if std::mem::take(&mut self.carry).is_empty() {
             ""
         } else {

@@ -1,11 +1,11 @@
 //! Bytes to lines, with a bound.
 
 /// Bytes of a line that are kept; a longer one is dropped as a whole.
-pub(super) const LINE_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const LINE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A line, or what became of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// Without its end.
     Whole(Vec<u8>),
     /// It was longer than the bound.
@@ -14,14 +14,14 @@ pub(super) enum Line {
 
 /// Keeps the line that is not yet whole.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     kept: Vec<u8>,
     bound: usize,
     dropping: bool,
 }
 
 impl Lines {
-    pub(super) fn new(bound: usize) -> Self {
+    pub(crate) fn new(bound: usize) -> Self {
         Self {
             kept: Vec::new(),
             bound,
@@ -30,7 +30,7 @@ impl Lines {
     }
 
     /// The lines that these bytes complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (body, is_end) = match piece.split_last() {
@@ -46,7 +46,7 @@ impl Lines {
     }
 
     /// The last line, where it has no end.
-    pub(super) fn end(&mut self) -> Option<Line> {
+    pub(crate) fn end(&mut self) -> Option<Line> {
         (self.dropping || !self.kept.is_empty()).then(|| self.line())
     }
 

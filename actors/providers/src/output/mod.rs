@@ -10,7 +10,7 @@
 
 mod ansi;
 mod frames;
-mod lines;
+pub(crate) mod lines;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,8 @@ use crate::event::{Event, Usage};
 use crate::invocation::Answer;
 use ansi::Ansi;
 use frames::Frames;
-pub(crate) use verdict::{Ended, verdict};
+pub(crate) use usage::since;
+pub(crate) use verdict::{Ended, class_of, is_error_answer, verdict};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -151,7 +152,7 @@ fn whole(answer: Answer, prefix: &str) -> Reading {
     }
 }
 
-fn cut_warning() -> Event {
+pub(crate) fn cut_warning() -> Event {
     Event::Warning {
         message: "the answer is longer than is kept; the rest is dropped".to_owned(),
     }

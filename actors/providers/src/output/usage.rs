@@ -86,7 +86,8 @@ fn add_tokens(total: &mut Usage, more: &Usage) {
     total.reasoning = total.reasoning.saturating_add(more.reasoning);
 }
 
-fn since(now: &Usage, before: &Usage) -> Usage {
+/// What came to `before`.
+pub(crate) fn since(now: &Usage, before: &Usage) -> Usage {
     Usage {
         input: now.input.saturating_sub(before.input),
         cache_read: now.cache_read.saturating_sub(before.cache_read),

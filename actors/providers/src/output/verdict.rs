@@ -81,8 +81,7 @@ fn error_answer(
     reading: &Reading,
 ) -> Option<(FailureClass, String)> {
     let answer = reading.answer.trim_start();
-    let is_error = output.error_answers.iter().any(|it| answer.starts_with(it));
-    is_error.then(|| {
+    is_error_answer(output, answer).then(|| {
         let class = class_of(output, None, answer);
         (
             class,
@@ -91,7 +90,14 @@ fn error_answer(
     })
 }
 
-fn class_of(output: &Output, status: Option<u16>, message: &str) -> FailureClass {
+/// Whether an answer is an error in truth.
+pub(crate) fn is_error_answer(output: &Output, answer: &str) -> bool {
+    let answer = answer.trim_start();
+    output.error_answers.iter().any(|it| answer.starts_with(it))
+}
+
+/// The class of an error, from its status and its words.
+pub(crate) fn class_of(output: &Output, status: Option<u16>, message: &str) -> FailureClass {
     status
         .and_then(by_status)
         .or_else(|| phrase(output, message))

@@ -143,7 +143,7 @@ fn an_unknown_kind_is_told_what_can_be_had() {
         ..ProviderOptions::default()
     };
     let error = build(&options, &room.containment).err().unwrap();
-    assert!(error.to_string().contains("echo, command, python"));
+    assert!(error.to_string().contains("echo, command, "));
     options.kind = "command".to_owned();
     let error = build(&options, &room.containment).err().unwrap();
     assert!(matches!(error, BuildError::NoProgram { .. }));

@@ -1,0 +1,511 @@
+//! The protocol of one agent process: pure. Messages and decisions go in, [`Action`]s come out.
+//!
+//! ```text
+//! initialize ──▶ session/resume or load ──▶ mode ──▶ model ──▶ session/prompt ──▶ end
+//!  (once)   │          │ refused: told, and anew                    │ asks: decided or cancelled
+//!           └─────▶ session/new ──────────▶                         │ cancel: every ask is answered cancelled
+//! ```
+//!
+//! One turn at a time. What belongs to another session than the turn's is answered or passed over: an agent may be late.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::offers::{Choice, Setting};
+use super::options;
+use super::rpc::{self, Message, RpcError};
+use super::servers::{self, Takes};
+use super::turn::{Start, Turn};
+use super::verdict::{self, Verdict};
+use crate::definition::{Definition, SystemWay};
+use crate::event::Event;
+use crate::outcome::{Conversation, FailureClass};
+use crate::permission::{Decision, PermissionAsk};
+
+/// What is to be done, in order.
+#[derive(Debug, PartialEq)]
+pub(super) enum Action {
+    /// One line to the agent.
+    Send(Value),
+    Tell(Event),
+    /// Somebody has to decide; the answer comes back under this key.
+    Ask(String, PermissionAsk),
+    /// Open questions need no decision any more.
+    Withdraw,
+    /// The turn is over.
+    End(Verdict),
+}
+
+/// What is asked of the agent now.
+#[derive(Debug, Clone, PartialEq)]
+enum Call {
+    Initialize,
+    /// `session/resume` or `session/load`.
+    Resume,
+    New,
+    /// A setting; the ways that are left, and the value.
+    Set(Setting, Vec<Choice>, String),
+    Prompt,
+}
+
+/// What the agent can do, from its answer to `initialize`.
+#[derive(Debug, Clone, Default)]
+struct Agent {
+    resume: bool,
+    load: bool,
+    close: bool,
+    http: bool,
+    /// How one logs in, for people.
+    logins: Vec<String>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Machine {
+    program: String,
+    definition: Arc<Definition>,
+    next_id: u64,
+    agent: Option<Agent>,
+    /// The session of the turn before: closed when another begins.
+    former: Option<String>,
+    waiting: Option<(u64, Call)>,
+    wishes: Vec<(Setting, Vec<String>)>,
+    opened: Value,
+    /// Permission requests without an answer: key, request id, tool call.
+    asks: BTreeMap<String, (Value, Value, String)>,
+    turn: Turn,
+}
+
+type Actions = Vec<Action>;
+
+impl Machine {
+    pub(super) fn new(program: &str, definition: &Arc<Definition>) -> Self {
+        Self {
+            program: program.to_owned(),
+            definition: definition.clone(),
+            next_id: 0,
+            agent: None,
+            former: None,
+            waiting: None,
+            wishes: Vec::new(),
+            opened: Value::Null,
+            asks: BTreeMap::new(),
+            turn: Turn::new(Start::default(), definition),
+        }
+    }
+
+    /// Begins a turn.
+    pub(super) fn begin(&mut self, start: Start) -> Actions {
+        self.turn = Turn::new(start, &self.definition);
+        self.asks.clear();
+        let mut actions = Actions::new();
+        if self.agent.is_some() {
+            self.open(&mut actions);
+            return actions;
+        }
+        let params = json!({
+            "protocolVersion": 1,
+            "clientCapabilities": {"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false},
+            "clientInfo": {"name": "kirosu", "title": "Kirosu", "version": env!("CARGO_PKG_VERSION")},
+        });
+        self.call(Call::Initialize, "initialize", params, &mut actions);
+        actions
+    }
+
+    /// Whether the prompt is with the agent.
+    pub(super) fn is_prompting(&self) -> bool {
+        matches!(self.waiting, Some((_, Call::Prompt)))
+    }
+
+    /// Whether the agent is being asked for an old conversation.
+    pub(super) fn is_resuming(&self) -> bool {
+        matches!(self.waiting, Some((_, Call::Resume)))
+    }
+
+    /// What can be gone on with after this turn, however it ends.
+    pub(super) fn conversation(&self) -> Option<Conversation> {
+        self.turn.conversation()
+    }
+
+    /// The turn, when it is over.
+    pub(super) fn take_turn(&mut self) -> Turn {
+        self.waiting = None;
+        std::mem::replace(
+            &mut self.turn,
+            Turn::new(Start::default(), &self.definition),
+        )
+    }
+
+    /// Takes a message.
+    pub(super) fn on(&mut self, message: Message) -> Actions {
+        let mut actions = Actions::new();
+        match message {
+            Message::Answer { id, outcome } => match self.waiting.take_if(|(it, _)| *it == id) {
+                Some((_, call)) => self.answered(call, outcome, &mut actions),
+                // To a request of a turn before, or to none.
+                None => {}
+            },
+            Message::Notification { method, params } if method == "session/update" => {
+                self.update(&params, &mut actions);
+            }
+            Message::Notification { .. } => {}
+            Message::Request { id, method, params } if method == "session/request_permission" => {
+                self.asked(id, &params, &mut actions);
+            }
+            Message::Request { id, method, .. } => {
+                actions.push(Action::Send(rpc::unknown_method(&id, &method)));
+            }
+        }
+        actions
+    }
+
+    /// Somebody decided. Late decisions change nothing.
+    pub(super) fn decided(&mut self, key: &str, decision: &Decision) -> Actions {
+        let mut actions = Actions::new();
+        let Some((id, offered, call)) = self.asks.remove(key) else {
+            return actions;
+        };
+        let (answer, complaint) = options::outcome(&offered, decision);
+        let reason = match decision {
+            Decision::Allow => complaint.clone(),
+            Decision::Deny { reason } => Some(reason.clone().unwrap_or_default()),
+        };
+        actions.push(Action::Send(rpc::answer(&id, answer)));
+        if let Some(message) = complaint {
+            actions.push(Action::Tell(Event::Warning { message }));
+        }
+        if let Some(reason) = reason {
+            let told = self.turn.denied(&call, &reason);
+            actions.extend(told.map(Action::Tell));
+        }
+        actions
+    }
+
+    /// The turn shall end. Without a prompt under way there is nothing to wait for.
+    pub(super) fn cancel(&mut self) -> Actions {
+        let mut actions = Actions::new();
+        if self.is_prompting() {
+            let params = json!({"sessionId": self.turn.session()});
+            actions.push(Action::Send(rpc::notification("session/cancel", params)));
+        }
+        for (_, (id, ..)) in std::mem::take(&mut self.asks) {
+            actions.push(Action::Send(rpc::answer(&id, options::cancelled())));
+        }
+        self.turn.cancelling = true;
+        actions.push(Action::Withdraw);
+        actions
+    }
+
+    fn call(&mut self, call: Call, method: &str, params: Value, actions: &mut Actions) {
+        self.next_id += 1;
+        self.waiting = Some((self.next_id, call));
+        actions.push(Action::Send(rpc::request(self.next_id, method, params)));
+    }
+
+    fn end(&mut self, class: FailureClass, message: String, actions: &mut Actions) {
+        actions.push(Action::End(Verdict::Bad(class, message)));
+    }
+
+    fn answered(&mut self, call: Call, outcome: Result<Value, RpcError>, actions: &mut Actions) {
+        match (call, outcome) {
+            (Call::Initialize, Ok(result)) => self.initialized(&result, actions),
+            (Call::Resume, Ok(result)) => {
+                let session = self.turn.start.resume.as_ref().map(|it| it.session.clone());
+                self.began(session.unwrap_or_default(), result, actions);
+            }
+            (Call::Resume, Err(error)) if error.code != rpc::AUTH_REQUIRED => {
+                actions.push(Action::Tell(lost(&error.message)));
+                self.turn.start.resume = None;
+                self.open(actions);
+            }
+            (Call::New, Ok(result)) => match result["sessionId"].as_str() {
+                Some(session) => self.began(session.to_owned(), result, actions),
+                None => {
+                    let message = format!("'{}' opened a session without an id", self.program);
+                    self.end(FailureClass::ProviderError, message, actions);
+                }
+            },
+            (Call::Set(setting, _, value), Ok(result)) => {
+                self.has_set(setting, &value, &result, actions);
+            }
+            (Call::Set(setting, ways, value), Err(error)) => {
+                self.not_set(setting, ways, &value, &error, actions);
+            }
+            (Call::Prompt, Ok(result)) => {
+                let verdict = self.turn.ended(&self.program, &self.definition, &result);
+                actions.extend(
+                    self.turn
+                        .usage()
+                        .map(|usage| Action::Tell(Event::Usage { usage })),
+                );
+                actions.push(Action::Withdraw);
+                actions.push(Action::End(verdict));
+            }
+            (call, Err(error)) => {
+                let verdict = self.refused(&call, &error);
+                actions.push(Action::Withdraw);
+                actions.push(Action::End(verdict));
+            }
+        }
+    }
+
+    fn initialized(&mut self, result: &Value, actions: &mut Actions) {
+        let version = &result["protocolVersion"];
+        if version.as_u64() != Some(1) {
+            let message = format!(
+                "'{}' speaks version {version} of ACP, and kirosu version 1; use another version of it",
+                self.program
+            );
+            return self.end(FailureClass::ProviderError, message, actions);
+        }
+        let can = &result["agentCapabilities"];
+        let offers = |at: &str| {
+            can.pointer(at)
+                .is_some_and(|it| it.is_object() || it == true)
+        };
+        let logins = result["authMethods"].as_array().into_iter().flatten();
+        self.agent = Some(Agent {
+            resume: offers("/sessionCapabilities/resume"),
+            load: offers("/loadSession") && self.definition.acp.load,
+            close: offers("/sessionCapabilities/close"),
+            http: offers("/mcpCapabilities/http"),
+            logins: logins
+                .filter_map(|it| Some(it["name"].as_str()?.to_owned()))
+                .collect(),
+        });
+        self.open(actions);
+    }
+
+    /// Asks for a session: the old one where there is one and the agent knows how, else a new one.
+    fn open(&mut self, actions: &mut Actions) {
+        let agent = self.agent.clone().unwrap_or_default();
+        let old = self.turn.start.resume.as_ref().map(|it| it.session.clone());
+        let former = self.former.take().filter(|it| Some(it) != old.as_ref());
+        if let Some(former) = former.filter(|_| agent.close) {
+            // Nobody waits for the answer.
+            self.next_id += 1;
+            let params = json!({"sessionId": former});
+            actions.push(Action::Send(rpc::request(
+                self.next_id,
+                "session/close",
+                params,
+            )));
+        }
+        let takes = Takes {
+            stdio: self.definition.acp.stdio_servers,
+            http: agent.http,
+        };
+        let find = &self.turn.start.find;
+        let (handed, left) = servers::hand_over(&self.turn.start.mcp, takes, |it| find(it));
+        let warning = |message| Action::Tell(Event::Warning { message });
+        // Told once, also where the old conversation is lost and a new one begins.
+        if !std::mem::replace(&mut self.turn.told_servers, true) {
+            actions.extend(left.into_iter().map(warning));
+        }
+        let mut params = json!({"cwd": self.turn.start.cwd, "mcpServers": handed});
+        if let (SystemWay::Append, Some(system)) =
+            (self.definition.acp.system, &self.turn.start.system)
+        {
+            params["_meta"] = json!({"systemPrompt": {"append": system}});
+        }
+        match old {
+            Some(old) if agent.resume || agent.load => {
+                params["sessionId"] = old.into();
+                let method = if agent.resume {
+                    "session/resume"
+                } else {
+                    "session/load"
+                };
+                self.call(Call::Resume, method, params, actions);
+            }
+            Some(_) => {
+                actions.push(Action::Tell(lost("the agent cannot load one")));
+                self.turn.start.resume = None;
+                self.call(Call::New, "session/new", params, actions);
+            }
+            None => self.call(Call::New, "session/new", params, actions),
+        }
+    }
+
+    /// A session is open: now its mode and its model.
+    fn began(&mut self, session: String, result: Value, actions: &mut Actions) {
+        self.turn.began(&session);
+        self.former = Some(session.clone());
+        actions.push(Action::Tell(Event::Session { session }));
+        self.opened = result;
+        let model = self.turn.start.model.iter().cloned().collect();
+        self.wishes = vec![
+            (Setting::Model, model),
+            (Setting::Mode, self.turn.start.mode.clone()),
+        ];
+        self.advance(actions);
+    }
+
+    /// The next setting, or the prompt.
+    fn advance(&mut self, actions: &mut Actions) {
+        while let Some((setting, wanted)) = self.wishes.pop() {
+            let ways = setting.ways(&self.opened);
+            let Some(first) = wanted.first() else {
+                continue;
+            };
+            if ways.is_empty() {
+                if setting == Setting::Mode || self.definition.model_args.is_empty() {
+                    let message = format!(
+                        "'{}' lets nobody choose its {}; it stays what its own settings say",
+                        self.program,
+                        setting.word()
+                    );
+                    actions.push(Action::Tell(Event::Warning { message }));
+                }
+                continue;
+            }
+            let offered = |value: &&String| ways.iter().any(|way| way.values.contains(*value));
+            let value = match wanted.iter().find(offered) {
+                Some(value) => value.clone(),
+                // The agent may know models that it does not list.
+                None if setting == Setting::Model => first.clone(),
+                None => return self.not_offered(setting, first, &ways, None, actions),
+            };
+            if ways.iter().any(|way| way.current.as_ref() == Some(&value)) {
+                continue;
+            }
+            let mut ways = ways;
+            // A way that lists the value first; the last is tried first.
+            ways.sort_by_key(|way| !way.values.contains(&value));
+            ways.reverse();
+            return self.set(setting, ways, value, actions);
+        }
+        let prompt = json!({
+            "sessionId": self.turn.session(),
+            "prompt": [{"type": "text", "text": self.turn.prompt(self.definition.acp.system)}],
+        });
+        self.call(Call::Prompt, "session/prompt", prompt, actions);
+    }
+
+    fn set(
+        &mut self,
+        setting: Setting,
+        mut ways: Vec<Choice>,
+        value: String,
+        actions: &mut Actions,
+    ) {
+        let Some(way) = ways.pop() else { return };
+        let (method, params) = way.call(self.turn.session(), &value);
+        self.turn.seen.retain(|(it, _)| *it != setting);
+        self.call(Call::Set(setting, ways, value), method, params, actions);
+    }
+
+    fn has_set(&mut self, setting: Setting, value: &str, result: &Value, actions: &mut Actions) {
+        let seen = self.turn.seen.iter().find(|(it, _)| *it == setting);
+        let stands = setting
+            .current(result)
+            .or_else(|| seen.map(|(_, value)| value.clone()));
+        match stands {
+            Some(stands) if stands != value => {
+                let message = format!(
+                    "'{}' was told to use {} '{value}' and stays with '{stands}'",
+                    self.program,
+                    setting.word()
+                );
+                self.end(FailureClass::ProviderError, message, actions);
+            }
+            _ => self.advance(actions),
+        }
+    }
+
+    fn not_set(
+        &mut self,
+        setting: Setting,
+        ways: Vec<Choice>,
+        value: &str,
+        error: &RpcError,
+        actions: &mut Actions,
+    ) {
+        if error.code == rpc::METHOD_NOT_FOUND && !ways.is_empty() {
+            return self.set(setting, ways, value.to_owned(), actions);
+        }
+        let ways = setting.ways(&self.opened);
+        self.not_offered(setting, value, &ways, Some(&error.message), actions);
+    }
+
+    fn not_offered(
+        &mut self,
+        setting: Setting,
+        value: &str,
+        ways: &[Choice],
+        why: Option<&str>,
+        actions: &mut Actions,
+    ) {
+        let offered: Vec<&str> = ways
+            .first()
+            .into_iter()
+            .flat_map(|way| way.values.iter().map(String::as_str))
+            .take(20)
+            .collect();
+        let why = why.map(|it| format!(" ({it})")).unwrap_or_default();
+        let message = format!(
+            "'{}' does not take the {word} '{value}'{why}; it offers {}; set another {word}",
+            self.program,
+            offered.join(", "),
+            word = setting.word(),
+        );
+        let class = match setting {
+            Setting::Model if self.turn.start.model_is_tasks => FailureClass::BadInput,
+            _ => FailureClass::ProviderError,
+        };
+        self.end(class, message, actions);
+    }
+
+    fn refused(&self, call: &Call, error: &RpcError) -> Verdict {
+        let what = match call {
+            Call::Initialize => "begin",
+            Call::Resume | Call::New => "open a session",
+            Call::Set(..) => "be set up",
+            Call::Prompt => "answer",
+        };
+        let logins = self.agent.as_ref().map_or(&[][..], |it| &it.logins);
+        verdict::refused(&self.program, &self.definition, what, error, logins)
+    }
+
+    fn update(&mut self, params: &Value, actions: &mut Actions) {
+        if params["sessionId"].as_str() != Some(self.turn.session()) {
+            return;
+        }
+        let update = &params["update"];
+        for setting in [Setting::Mode, Setting::Model] {
+            if let Some(value) = setting.current(update) {
+                self.turn.seen.retain(|(it, _)| *it != setting);
+                self.turn.seen.push((setting, value));
+            }
+        }
+        // While an old conversation is loaded, it is told again.
+        if self.is_prompting() {
+            actions.extend(self.turn.update(update).into_iter().map(Action::Tell));
+        }
+    }
+
+    fn asked(&mut self, id: Value, params: &Value, actions: &mut Actions) {
+        let is_ours = params["sessionId"].as_str() == Some(self.turn.session());
+        if !is_ours || !self.is_prompting() || self.turn.cancelling {
+            actions.push(Action::Send(rpc::answer(&id, options::cancelled())));
+            return;
+        }
+        let key = id.to_string();
+        let (ask, told) = self.turn.ask(&params["toolCall"], &key);
+        self.asks.insert(
+            key.clone(),
+            (id, params["options"].clone(), ask.call.clone()),
+        );
+        actions.push(Action::Tell(told));
+        actions.push(Action::Ask(key, ask));
+    }
+}
+
+/// The old conversation is not to be had.
+pub(super) fn lost(why: &str) -> Event {
+    Event::Warning {
+        message: format!("the earlier conversation is lost ({why}); a new one begins"),
+    }
+}

@@ -1,0 +1,256 @@
+//! One agent process under its runner, from its first job to its end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::process::{ChildStderr, ChildStdout};
+
+use super::machine::Machine;
+use crate::containment::{
+    Contained, Containment, Exit, Launch, LaunchError, Notice, Report, StartError,
+};
+use crate::definition::StopSignal;
+use crate::invocation::{Decoder, MARGIN, Tail};
+use crate::output::lines::{LINE_BYTES, Line, Lines};
+use crate::runner::GIVE_UP;
+
+/// One read.
+const BUFFER: usize = 16 * 1024;
+/// A line that goes on for longer is no message any more, and the agent is ended.
+const ENDLESS: usize = 8 * LINE_BYTES;
+
+/// All that a running agent cannot be told to change: another one is started when any of it differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) argv: Vec<String>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) pass_env: Vec<String>,
+    pub(super) env_pass: Option<Vec<String>>,
+    pub(super) stop: StopSignal,
+    pub(super) workdir: PathBuf,
+}
+
+/// How it came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Gone {
+    Exit(Exit),
+    NotStarted(StartError, String),
+    RunnerLost,
+}
+
+/// Which of its two streams were read.
+pub(super) enum Read {
+    Lines(Vec<Line>),
+    Stderr(String),
+    /// Stdout has ended.
+    End,
+    /// A line without end.
+    Endless,
+}
+
+/// See the module. Dropping it makes the runner end everything, without waiting for it.
+pub(super) struct Process {
+    pub(super) settings: Settings,
+    pub(super) machine: Machine,
+    pub(super) pid: Option<u32>,
+    pub(super) gone: Option<Gone>,
+    /// Processes that could not be ended.
+    pub(super) alive: u32,
+    contained: Contained,
+    stdin: Option<pipe::Sender>,
+    stdout: ChildStdout,
+    stdout_ended: bool,
+    stderr: ChildStderr,
+    stderr_ended: bool,
+    lines: Lines,
+    /// Bytes since the last end of a line.
+    unended: usize,
+    decoder: Decoder,
+    tail: Tail,
+    outgoing: Vec<u8>,
+    written: usize,
+    buffers: Box<[[u8; BUFFER]; 2]>,
+}
+
+impl Process {
+    pub(super) fn start(
+        settings: Settings,
+        machine: Machine,
+        containment: &Containment,
+    ) -> Result<Self, LaunchError> {
+        let launch = Launch {
+            argv: &settings.argv,
+            env: &settings.env,
+            pass_env: &settings.pass_env,
+            env_pass: settings.env_pass.as_deref(),
+            stop: settings.stop,
+            workdir: &settings.workdir,
+        };
+        let (contained, streams) = Contained::start(&launch, containment)?;
+        Ok(Self {
+            settings,
+            machine,
+            pid: None,
+            gone: None,
+            alive: 0,
+            contained,
+            stdin: Some(streams.stdin),
+            stdout: streams.stdout,
+            stdout_ended: false,
+            stderr: streams.stderr,
+            stderr_ended: false,
+            lines: Lines::new(LINE_BYTES),
+            unended: 0,
+            decoder: Decoder::default(),
+            tail: Tail::default(),
+            outgoing: Vec::new(),
+            written: 0,
+            buffers: Box::new([[0; BUFFER]; 2]),
+        })
+    }
+
+    /// Puts a line behind those that wait to be written.
+    pub(super) fn send(&mut self, message: &serde_json::Value) {
+        self.outgoing.extend(message.to_string().into_bytes());
+        self.outgoing.push(b'\n');
+    }
+
+    /// The end of what it wrote to stderr since the last call.
+    pub(super) fn take_stderr(&mut self) -> String {
+        std::mem::take(&mut self.tail).finish()
+    }
+
+    /// The next thing that happens to it: news of its runner, a read (where `reading`), a write. Cancel safe.
+    pub(super) async fn next(&mut self, reading: bool) -> Option<Read> {
+        let writes = self.stdin.is_some() && self.written < self.outgoing.len();
+        let [out, err] = &mut *self.buffers;
+        let stdin = self.stdin.as_mut();
+        let write = async {
+            match stdin {
+                Some(stdin) => stdin.write(&self.outgoing[self.written..]).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            notice = self.contained.notice(), if self.gone.is_none() => {
+                self.noticed(notice);
+                None
+            }
+            written = write, if writes => {
+                self.wrote(written.ok());
+                None
+            }
+            count = self.stdout.read(out), if reading && !self.stdout_ended => {
+                Some(self.read_stdout(count.unwrap_or(0)))
+            }
+            count = self.stderr.read(err), if reading && !self.stderr_ended => {
+                self.read_stderr(count.unwrap_or(0))
+            }
+        }
+    }
+
+    /// Whether [`Process::next`] could ever come back.
+    pub(super) fn has_more(&self) -> bool {
+        self.gone.is_none() || !self.stdout_ended
+    }
+
+    fn noticed(&mut self, notice: Notice) {
+        let (gone, alive) = match notice {
+            Notice::Report(Report::Started { pid }) => {
+                self.pid = Some(pid);
+                return;
+            }
+            Notice::Report(Report::Failed { error, message }) => {
+                (Gone::NotStarted(error, message), 0)
+            }
+            Notice::Report(Report::Ended { exit, alive, .. }) => (Gone::Exit(exit), alive),
+            Notice::Lost { alive, .. } => (Gone::RunnerLost, alive),
+        };
+        self.gone = Some(gone);
+        self.alive = alive;
+    }
+
+    fn wrote(&mut self, count: Option<usize>) {
+        match count {
+            Some(count) => self.written += count,
+            // It reads no more; that it goes on without is for its silence to tell.
+            None => self.stdin = None,
+        }
+        if self.written == self.outgoing.len() {
+            self.outgoing = Vec::new();
+            self.written = 0;
+        }
+    }
+
+    fn read_stdout(&mut self, count: usize) -> Read {
+        if count == 0 {
+            self.stdout_ended = true;
+            return Read::End;
+        }
+        let bytes = &self.buffers[0][..count];
+        self.unended = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => count - at - 1,
+            None => self.unended + count,
+        };
+        if self.unended > ENDLESS {
+            return Read::Endless;
+        }
+        Read::Lines(self.lines.push(bytes))
+    }
+
+    fn read_stderr(&mut self, count: usize) -> Option<Read> {
+        if count == 0 {
+            self.stderr_ended = true;
+            return None;
+        }
+        let bytes = &self.buffers[1][..count];
+        self.tail.push(bytes);
+        Some(Read::Stderr(self.decoder.push(bytes)))
+    }
+
+    /// Ends it, and all that it started, now. Gives back how many processes could not be ended.
+    pub(super) async fn end(mut self, containment: &Containment) -> u32 {
+        self.contained.stop();
+        let patience = containment.grace + GIVE_UP + MARGIN;
+        if !self.over(patience).await {
+            self.contained.kill_runner();
+            self.over(patience).await;
+        }
+        let alive = self.alive;
+        if alive > 0 {
+            tracing::warn!(
+                program = self.settings.argv[0],
+                alive,
+                "processes of an agent could not be ended"
+            );
+        }
+        self.contained.reap().await;
+        alive
+    }
+
+    /// Closes its input, which is how an agent is told to go, and ends it if it does not.
+    pub(super) async fn close(mut self, containment: &Containment) {
+        self.stdin = None;
+        let left = self.over(containment.grace);
+        if !left.await {
+            tracing::debug!(
+                program = self.settings.argv[0],
+                "an agent did not leave by itself"
+            );
+        }
+        self.end(containment).await;
+    }
+
+    /// Waits for its end, reading what it still says. False when it does not come in time.
+    async fn over(&mut self, patience: Duration) -> bool {
+        let gone = async {
+            while self.gone.is_none() {
+                self.next(true).await;
+            }
+        };
+        tokio::time::timeout(patience, gone).await.is_ok()
+    }
+}

@@ -1,0 +1,152 @@
+//! The tool calls of a turn: what several messages say about one call, put together.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::event::{Event, ToolStatus};
+use crate::permission::PermissionAsk;
+
+/// Calls that are remembered; an agent that makes more has the later ones told without what was said before.
+const CALLS: usize = 4096;
+
+/// Where agents say a tool's name, if the definition says nothing else.
+const NAMES: &[&str] = &[
+    "/name",
+    "/_meta/claudeCode/toolName",
+    "/_meta/goose/toolCall/toolName",
+];
+
+/// What is known of a call.
+#[derive(Debug, Clone, Default)]
+struct Call {
+    name: Option<String>,
+    kind: Option<String>,
+    title: Option<String>,
+    input: Option<Value>,
+    started: bool,
+    ended: bool,
+}
+
+/// All calls of one turn.
+#[derive(Debug)]
+pub(super) struct Tools {
+    names: Vec<String>,
+    calls: HashMap<String, Call>,
+}
+
+impl Tools {
+    /// `names`: JSON pointers to a tool's name, where the agent says it elsewhere than others.
+    pub(super) fn new(names: &[String]) -> Self {
+        Self {
+            names: names.to_vec(),
+            calls: HashMap::new(),
+        }
+    }
+
+    /// Takes a `tool_call` or `tool_call_update`.
+    pub(super) fn update(&mut self, update: &Value) -> Option<Event> {
+        let id = update["toolCallId"].as_str()?;
+        let call = self.learn(id, update);
+        let status = update["status"].as_str();
+        let (status, detail) = match status {
+            Some("completed" | "failed") if call.ended => return None,
+            Some("completed") => (ToolStatus::Done, output(update)),
+            Some("failed") => (ToolStatus::Failed, output(update)),
+            _ if call.started => return None,
+            _ => (ToolStatus::Started, call.input.clone()),
+        };
+        call.started = true;
+        call.ended = status != ToolStatus::Started;
+        Some(Event::Tool {
+            id: id.to_owned(),
+            name: call.word(),
+            status,
+            detail,
+        })
+    }
+
+    /// What a permission request asks for.
+    pub(super) fn ask(&mut self, tool_call: &Value, key: &str) -> PermissionAsk {
+        let id = tool_call["toolCallId"].as_str().unwrap_or(key);
+        let call = self.learn(id, tool_call);
+        PermissionAsk {
+            call: id.to_owned(),
+            tool: call.word(),
+            kind: call.kind.clone(),
+            title: call.title.clone().unwrap_or_else(|| call.word()),
+            input: call.input.clone(),
+        }
+    }
+
+    /// The call was denied: it is told as failed, once.
+    pub(super) fn denied(&mut self, id: &str, reason: Option<&str>) -> Option<Event> {
+        let call = self.calls.entry(id.to_owned()).or_default();
+        if std::mem::replace(&mut call.ended, true) {
+            return None;
+        }
+        let detail = match reason {
+            Some(reason) => format!("denied: {reason}"),
+            None => "denied".to_owned(),
+        };
+        Some(Event::Tool {
+            id: id.to_owned(),
+            name: call.word(),
+            status: ToolStatus::Failed,
+            detail: Some(detail.into()),
+        })
+    }
+
+    fn learn(&mut self, id: &str, told: &Value) -> &mut Call {
+        if self.calls.len() >= CALLS && !self.calls.contains_key(id) {
+            self.calls.retain(|_, call| !call.ended);
+            if self.calls.len() >= CALLS {
+                self.calls.clear();
+            }
+        }
+        let text = |name: &str| told[name].as_str().filter(|it| !it.is_empty());
+        let own = self.names.iter().map(String::as_str);
+        let name = own
+            .chain(NAMES.iter().copied())
+            .find_map(|at| told.pointer(at)?.as_str());
+        let call = self.calls.entry(id.to_owned()).or_default();
+        // The first name stays: some agents put the arguments where the name was.
+        if call.name.is_none() {
+            call.name = name.map(str::to_owned);
+        }
+        let keep = |old: &mut Option<String>, new: Option<&str>| {
+            if let Some(new) = new {
+                *old = Some(new.to_owned());
+            }
+        };
+        keep(&mut call.kind, text("kind"));
+        keep(&mut call.title, text("title"));
+        let input = &told["rawInput"];
+        let says_something = !input.is_null() && input.as_object().is_none_or(|it| !it.is_empty());
+        if says_something {
+            call.input = Some(input.clone());
+        }
+        call
+    }
+}
+
+impl Call {
+    /// The tool's name, else its kind, else `tool`.
+    fn word(&self) -> String {
+        let word = self.name.as_ref().or(self.kind.as_ref());
+        word.cloned().unwrap_or_else(|| "tool".to_owned())
+    }
+}
+
+/// What a call gave back: its raw output, else its text.
+fn output(update: &Value) -> Option<Value> {
+    let raw = update.get("rawOutput").filter(|it| !it.is_null());
+    let text = || {
+        let pieces = update["content"].as_array()?.iter();
+        let texts: Vec<&str> = pieces
+            .filter_map(|it| it.pointer("/content/text")?.as_str())
+            .collect();
+        (!texts.is_empty()).then(|| Value::from(texts.join("\n")))
+    };
+    raw.cloned().or_else(text)
+}

@@ -1,0 +1,240 @@
+//! One prompt and all that came of it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::offers::Setting;
+use super::tools::Tools;
+use super::usage::Tally;
+use super::verdict::{self, Verdict};
+use crate::definition::{Definition, SystemWay};
+use crate::event::{Event, Usage};
+use crate::invocation::{Answer, floor_boundary};
+use crate::mcp::McpServer;
+use crate::outcome::Conversation;
+use crate::output::cut_warning;
+use crate::permission::PermissionAsk;
+
+/// Bytes of one event of text, at most.
+const PIECE: usize = 16 * 1024;
+
+/// What a turn begins with.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub(super) cwd: PathBuf,
+    pub(super) prompt: String,
+    pub(super) system: Option<String>,
+    pub(super) model: Option<String>,
+    /// The task itself named the model.
+    pub(super) model_is_tasks: bool,
+    /// Modes that would do; the first that the agent offers is taken. None: as the agent likes.
+    pub(super) mode: Vec<String>,
+    pub(super) mcp: Vec<McpServer>,
+    pub(super) resume: Option<Conversation>,
+    /// Bytes of the answer that are kept.
+    pub(super) limit: usize,
+    /// The absolute path of a program.
+    pub(super) find: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self {
+            cwd: PathBuf::new(),
+            prompt: String::new(),
+            system: None,
+            model: None,
+            model_is_tasks: false,
+            mode: Vec::new(),
+            mcp: Vec::new(),
+            resume: None,
+            limit: 0,
+            find: Arc::new(|_| None),
+        }
+    }
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Never the prompt.
+        f.debug_struct("Start")
+            .field("cwd", &self.cwd)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) start: Start,
+    pub(super) cancelling: bool,
+    /// What the agent said of its settings since they were last asked for.
+    pub(super) seen: Vec<(Setting, String)>,
+    pub(super) told_servers: bool,
+    session: Option<String>,
+    answer: Answer,
+    /// Id of the message that the last text belonged to, and whether a tool ran since.
+    message: Option<String>,
+    interrupted: bool,
+    has_text: bool,
+    tools: Tools,
+    tally: Tally,
+    /// The last thing that was denied.
+    denied: Option<String>,
+    /// Whether text came after it.
+    spoke_since: bool,
+}
+
+impl Turn {
+    pub(super) fn new(start: Start, definition: &Definition) -> Self {
+        let before = start.resume.as_ref().map(|it| it.total.clone());
+        Self {
+            answer: Answer::new(start.limit),
+            tools: Tools::new(&definition.acp.tool_name),
+            tally: Tally::new(definition.acp.usage, before.unwrap_or_default()),
+            start,
+            cancelling: false,
+            seen: Vec::new(),
+            told_servers: false,
+            session: None,
+            message: None,
+            interrupted: false,
+            has_text: false,
+            denied: None,
+            spoke_since: false,
+        }
+    }
+
+    /// The open session's id; empty before there is one.
+    pub(super) fn session(&self) -> &str {
+        self.session.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn began(&mut self, session: &str) {
+        if self.start.resume.is_none() {
+            self.tally.restart();
+        }
+        self.session = Some(session.to_owned());
+    }
+
+    /// The prompt as it is sent.
+    pub(super) fn prompt(&self, way: SystemWay) -> String {
+        match (&self.start.system, way) {
+            (Some(system), SystemWay::Before) => format!("{system}\n\n{}", self.start.prompt),
+            _ => self.start.prompt.clone(),
+        }
+    }
+
+    pub(super) fn conversation(&self) -> Option<Conversation> {
+        Some(Conversation {
+            session: self.session.clone()?,
+            total: self.tally.total(),
+        })
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.tally.usage()
+    }
+
+    /// The answer so far, and whether it was cut.
+    pub(super) fn into_answer(self) -> (String, bool) {
+        let cut = self.answer.is_cut();
+        (self.answer.finish(), cut)
+    }
+
+    /// Takes a `session/update`; kinds that are not known are passed over.
+    pub(super) fn update(&mut self, update: &Value) -> Vec<Event> {
+        let text = || update.pointer("/content/text").and_then(Value::as_str);
+        match update["sessionUpdate"].as_str() {
+            Some("agent_message_chunk") => match text() {
+                Some(text) => self.text(text, update["messageId"].as_str()),
+                None => Vec::new(),
+            },
+            Some("agent_thought_chunk") => pieces(text().unwrap_or_default())
+                .map(|text| Event::Thought { text })
+                .collect(),
+            Some("tool_call" | "tool_call_update") => {
+                self.interrupted = true;
+                self.tools.update(update).into_iter().collect()
+            }
+            Some("usage_update") if self.tally.update(update) => {
+                let usage = self.tally.usage();
+                usage
+                    .map(|usage| Event::Usage { usage })
+                    .into_iter()
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn text(&mut self, text: &str, message: Option<&str>) -> Vec<Event> {
+        if text.is_empty() {
+            return Vec::new();
+        }
+        let is_other =
+            message.is_some() && self.message.is_some() && self.message.as_deref() != message;
+        let gap = match self.has_text && (is_other || self.interrupted) {
+            true => "\n\n",
+            false => "",
+        };
+        self.message = message.map(str::to_owned);
+        self.interrupted = false;
+        self.has_text = true;
+        self.spoke_since |= !text.trim().is_empty();
+        let was_cut = self.answer.is_cut();
+        let whole = format!("{gap}{text}");
+        let kept = self.answer.push(whole.as_bytes());
+        let mut events: Vec<Event> = pieces(kept).map(|text| Event::Text { text }).collect();
+        if self.answer.is_cut() && !was_cut {
+            events.push(cut_warning());
+        }
+        events
+    }
+
+    /// A permission request: the question, and how it is told.
+    pub(super) fn ask(&mut self, tool_call: &Value, key: &str) -> (PermissionAsk, Event) {
+        let ask = self.tools.ask(tool_call, key);
+        let told = Event::Permission {
+            id: ask.call.clone(),
+            title: ask.title.clone(),
+            detail: ask.input.clone(),
+        };
+        (ask, told)
+    }
+
+    /// A call was denied.
+    pub(super) fn denied(&mut self, call: &str, reason: &str) -> Option<Event> {
+        let reason = Some(reason).filter(|it| !it.is_empty());
+        self.denied = Some(reason.unwrap_or("no reason given").to_owned());
+        self.spoke_since = false;
+        self.interrupted = true;
+        self.tools.denied(call, reason)
+    }
+
+    /// The agent answered the prompt.
+    pub(super) fn ended(
+        &mut self,
+        program: &str,
+        definition: &Definition,
+        result: &Value,
+    ) -> Verdict {
+        self.tally.answer(result);
+        let stop = result["stopReason"].as_str().unwrap_or("none");
+        let denied = self.denied.as_deref().filter(|_| !self.spoke_since);
+        verdict::stopped(program, definition, stop, denied, self.answer.text())
+    }
+}
+
+/// A text in pieces that fit an event, cut between characters.
+fn pieces(mut text: &str) -> impl Iterator<Item = String> + '_ {
+    std::iter::from_fn(move || {
+        let (piece, rest) = text.split_at(floor_boundary(text, PIECE));
+        text = rest;
+        (!piece.is_empty()).then(|| piece.to_owned())
+    })
+}

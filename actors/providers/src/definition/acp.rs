@@ -1,0 +1,167 @@
+//! The part of a definition that is for kind `acp`.
+
+use serde_json::{Map, Value};
+
+use super::builtin::built_in;
+use super::taker::Taker;
+use crate::job::Trust;
+
+/// Keys of `[acp]` that stand in the place of the definition's own when the program is spoken to over ACP.
+const OWN: &[&str] = &[
+    "command",
+    "model_args",
+    "extra_args",
+    "trust",
+    "env",
+    "env_pass",
+    "stop_signal",
+    "version",
+    "install",
+];
+
+/// Keys of a definition that mean a call that prints its answer.
+const PRINTING: &[&str] = &[
+    "command",
+    "model_args",
+    "resume_args",
+    "system_args",
+    "extra_args",
+    "trust",
+];
+
+/// Keys of `output` that hold for messages, however they came.
+const MESSAGES: &[&str] = &["errors", "error_answers"];
+
+/// How an agent is spoken to over the Agent Client Protocol.
+#[derive(Debug, Clone)]
+pub struct Acp {
+    /// The mode for each trust; the first that the agent offers. None: the one it begins in.
+    pub mode: Modes,
+    /// What its figures of tokens count.
+    pub usage: TurnUsage,
+    /// How it takes a system prompt.
+    pub system: SystemWay,
+    /// JSON pointers to a tool's name, before the places where it usually is.
+    pub tool_name: Vec<String>,
+    /// Whether it takes MCP servers that speak over standard input and output.
+    pub stdio_servers: bool,
+    /// Whether its `session/load` works, where it says that it has one.
+    pub load: bool,
+}
+
+/// Modes by trust.
+#[derive(Debug, Clone, Default)]
+pub struct Modes {
+    /// Asks before it does anything.
+    pub safe: Vec<String>,
+    /// Changes files of its folder without asking.
+    pub edit: Vec<String>,
+    /// Asks nothing.
+    pub all: Vec<String>,
+}
+
+/// What the tokens in the answer to a prompt count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TurnUsage {
+    /// This turn.
+    #[default]
+    Turn,
+    /// The whole conversation up to now.
+    Running,
+    /// The turn's last call of the model: a lower bound.
+    LastCall,
+}
+
+/// How a system prompt reaches the agent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SystemWay {
+    /// Before the prompt, with an empty line between.
+    #[default]
+    Before,
+    /// In `_meta` of `session/new`, to be put behind the agent's own.
+    Append,
+}
+
+impl Default for Acp {
+    fn default() -> Self {
+        Self {
+            mode: Modes::default(),
+            usage: TurnUsage::default(),
+            system: SystemWay::default(),
+            tool_name: Vec::new(),
+            stdio_servers: true,
+            load: true,
+        }
+    }
+}
+
+impl Modes {
+    /// The modes for this trust.
+    #[must_use]
+    pub fn of(&self, trust: Trust) -> &[String] {
+        match trust {
+            Trust::Safe => &self.safe,
+            Trust::Edit => &self.edit,
+            Trust::All => &self.all,
+        }
+    }
+}
+
+/// The table of a built-in definition as kind `acp` wants it.
+pub(super) fn table(name: &str) -> Result<Map<String, Value>, String> {
+    let known = || {
+        let names = super::built_in_names().filter(|name| {
+            let table = built_in(name).unwrap_or_default();
+            table.contains_key("acp")
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let mut table = built_in(name).unwrap_or_default();
+    let Some(Value::Object(mut acp)) = table.remove("acp") else {
+        return Err(format!(
+            "preset: '{name}' is not known to speak ACP; those that do are {}",
+            known()
+        ));
+    };
+    for key in PRINTING {
+        table.remove(*key);
+    }
+    if let Some(Value::Object(output)) = table.get_mut("output") {
+        output.retain(|key, _| MESSAGES.contains(&key.as_str()));
+    }
+    for key in OWN {
+        if let Some(value) = acp.remove(*key) {
+            table.insert((*key).to_owned(), value);
+        }
+    }
+    table.insert("acp".to_owned(), acp.into());
+    Ok(table)
+}
+
+/// Reads the keys that are left in `[acp]`.
+pub(super) fn read(taker: &Taker<'_>) -> Acp {
+    let usages = [
+        ("turn", TurnUsage::Turn),
+        ("running", TurnUsage::Running),
+        ("last_call", TurnUsage::LastCall),
+    ];
+    let ways = [("before", SystemWay::Before), ("append", SystemWay::Append)];
+    let default = Acp::default();
+    Acp {
+        mode: taker.table("mode", modes).unwrap_or_default(),
+        usage: taker.choice("usage", &usages).unwrap_or_default(),
+        system: taker.choice("system", &ways).unwrap_or_default(),
+        tool_name: taker.texts("tool_name").unwrap_or_default(),
+        stdio_servers: taker.flag_or("stdio_servers", default.stdio_servers),
+        load: taker.flag_or("load", default.load),
+    }
+}
+
+fn modes(taker: &Taker<'_>) -> Modes {
+    let list = |name| taker.texts(name).unwrap_or_default();
+    Modes {
+        safe: list("safe"),
+        edit: list("edit"),
+        all: list("all"),
+    }
+}
