@@ -10,6 +10,7 @@
 //! names the parameter), and [`answer`] writes the answer into the caller's buffer. Times are seconds on the wire and
 //! milliseconds in these types. Nothing here keeps state but the splitter.
 
+pub mod accept;
 pub mod answer;
 pub mod approval;
 pub mod budget;
@@ -28,6 +29,7 @@ pub mod task;
 pub mod verbs;
 
 pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Subject, Verdict};
+pub use accept::{Accept, NotAccepted};
 pub use budget::{Budget, Scope, TaskBudget};
 pub use codec::{Line, LineSplitter};
 pub use error::{Effect, Error, ErrorCode};

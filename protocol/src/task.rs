@@ -1,5 +1,6 @@
 //! A task as clients see it, and the words for its state.
 
+use crate::accept::{Accept, NotAccepted};
 use crate::budget::TaskBudget;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -280,6 +281,12 @@ pub struct Task {
     /// The tasks whose budget of a tree counts for this one too, itself included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_trees: Vec<TaskId>,
+    /// What must hold before it is done; its worker checks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Box<Accept>>,
+    /// In a lease's answer: the newest answer that was not accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_accepted: Option<Box<NotAccepted>>,
     /// Whatever the client wants to keep beside the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
@@ -300,6 +307,9 @@ pub struct Attempt {
     pub outcome: String,
     /// Why it failed, was cancelled, or was given back.
     pub error: Option<String>,
+    /// The end of an answer that was not accepted, at most 4 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
     /// What it consumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,

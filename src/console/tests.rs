@@ -127,6 +127,7 @@ fn hear_task(model: &mut Model) {
         ended_at: NOW - 80.0,
         outcome: "lost".into(),
         error: Some("its lease expired".into()),
+        result: None,
         usage: None,
     };
     let answer = GetAnswer {

@@ -50,6 +50,7 @@ fn ack(task: &Task) -> Command {
         class: None,
         retry_at_ms: None,
         usage: None,
+        accepted: false,
         provider: None,
         pool: None,
         model: None,

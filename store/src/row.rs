@@ -4,7 +4,7 @@ use crate::sql::{FromRow, int, maybe_int, maybe_text};
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
-use kirosu_protocol::{Fence, OnLost, RetryPolicy, Status, TaskBudget, TaskId};
+use kirosu_protocol::{Accept, Fence, OnLost, RetryPolicy, Status, TaskBudget, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -65,6 +65,8 @@ impl Flags {
     pub const LOST: i64 = 512;
     /// An agent that ran it has asked whether a tool may run.
     pub const ASKED: i64 = 1024;
+    /// It has an `accept` clause.
+    pub const HAS_ACCEPT: i64 = 2048;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {
@@ -161,6 +163,8 @@ pub(crate) struct InputOptions {
     /// The ancestors with a budget of their tree, and the task itself where it has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_trees: Vec<TaskId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Box<Accept>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }

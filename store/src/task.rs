@@ -42,6 +42,8 @@ pub(crate) fn task_of(
         workdir: input.options.workdir,
         budget: input.options.budget,
         budget_trees: input.options.budget_trees,
+        accept: input.options.accept,
+        not_accepted: None,
         metadata: input.options.metadata,
     }
 }

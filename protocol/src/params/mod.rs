@@ -57,6 +57,12 @@ impl<'a> Params<'a> {
         Ok(Params { path, entries })
     }
 
+    /// The names that are given with a value other than null.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &str> {
+        let given = self.entries.iter().filter(|(_, raw)| raw.get() != "null");
+        given.map(|(name, _)| name.as_ref())
+    }
+
     /// The JSON text of a parameter; `None` when it is missing or null.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
         let (_, raw) = self.entries.iter().rev().find(|(key, _)| key == name)?;

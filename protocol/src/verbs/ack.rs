@@ -61,6 +61,9 @@ pub struct Ack {
     /// What it consumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// The task's `accept` clause was checked, and holds. A task that has one is done only with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
     /// What ran it, for the metrics: the provider's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
@@ -85,6 +88,7 @@ impl Ack {
             class: None,
             retry_at_ms: None,
             usage: None,
+            accepted: false,
             provider: None,
             pool: None,
             model: None,
@@ -121,6 +125,7 @@ impl Ack {
                 .opt_seconds("retry_at", 0..=super::LAST_MS)?
                 .map(|ms| ms as i64),
             usage: read_usage(params)?,
+            accepted: params.flag("accepted", false)?,
             provider: params.opt_name("provider", limits)?,
             pool: params.opt_name("pool", limits)?,
             model: params.opt_name("model", limits)?,

@@ -6,12 +6,13 @@
 //! ```
 
 use super::{DAY_MS, LAST_MS, Verb, seconds, seconds_or_null, skip_zero};
+use crate::accept::Accept;
 use crate::budget::TaskBudget;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
-use crate::task::{DEFAULT_QUEUE, OnLost, RetryPolicy, TYPE_CHAT, TaskId};
+use crate::task::{DEFAULT_QUEUE, OnLost, RetryPolicy, TYPE_CHAT, TYPE_HUMAN, TaskId};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
@@ -89,6 +90,9 @@ pub struct NewTask {
     /// How much all its attempts, and it and its descendants, may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<TaskBudget>,
+    /// What must hold before it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Box<Accept>>,
     /// Whatever the client wants to keep beside the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
@@ -117,12 +121,12 @@ impl NewTask {
             workdir: None,
             on_lost: OnLost::Retry,
             budget: None,
+            accept: None,
             metadata: None,
         }
     }
     /// Reads the parameters of `enqueue`, or one entry of `enqueue_batch`.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<NewTask, Error> {
-        params.unsupported(&["accept"])?;
         let prompt = params.opt_text_within("prompt", limits.prompt_bytes)?;
         let retry = read_retry(params)?;
         let given = params.opt_int("max_attempts", 1..=1000)?.map(|n| n as u32);
@@ -163,6 +167,7 @@ impl NewTask {
                 .filter(|t| !t.is_empty()),
             on_lost: read_on_lost(params)?,
             budget: TaskBudget::read(params)?,
+            accept: read_accept(params)?,
             metadata: params.json("metadata", limits.prompt_bytes)?,
         })
     }
@@ -190,6 +195,17 @@ fn read_retry(params: &Params<'_>) -> Result<Option<RetryPolicy>, Error> {
         max_ms,
         factor,
     }))
+}
+
+fn read_accept(params: &Params<'_>) -> Result<Option<Box<Accept>>, Error> {
+    let accept = Accept::read(params)?;
+    if accept.is_some() && params.opt_text("type")?.as_deref() == Some(TYPE_HUMAN) {
+        return Err(params.refuse(
+            "accept",
+            "left out of a task of type `human`: a person answers it, and nothing is checked",
+        ));
+    }
+    Ok(accept.map(Box::new))
 }
 
 fn read_on_lost(params: &Params<'_>) -> Result<OnLost, Error> {

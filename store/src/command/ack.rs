@@ -20,7 +20,7 @@ impl Core {
         let (strict, now) = (self.options.strict_expiry, self.now);
         let row = self.known(ack.task_id)?;
         if ack::is_for_live_lease(row, ack, strict, now) {
-            return Ok(self.take_ack(ack)?);
+            return self.take(ack);
         }
         let fence = ack.fence.unwrap_or(row.fence);
         let attempt = sql::first(
@@ -32,7 +32,7 @@ impl Core {
         )?;
         let row = self.known(ack.task_id)?;
         match ack::late(row, ack, attempt.as_ref(), strict) {
-            Late::Take => Ok(self.take_ack(ack)?),
+            Late::Take => self.take(ack),
             Late::Refuse(error) => Err(error.into()),
             Late::Again(fence) => {
                 let status = row.state;
@@ -45,6 +45,15 @@ impl Core {
                 })
             }
         }
+    }
+
+    /// Takes an ack whose lease holds, unless it leaves out what its task asks for.
+    fn take(&mut self, ack: &Ack) -> Reply<Acked> {
+        let row = self.known(ack.task_id)?;
+        if let Some(error) = ack::not_checked(row, ack) {
+            return Err(error.into());
+        }
+        Ok(self.take_ack(ack)?)
     }
 
     /// Each ack on its own; only a failing file ends all.

@@ -172,6 +172,9 @@ fn flags_of(new: &NewTask) -> Flags {
     if new.requires_approval && new.task_type != TYPE_HUMAN {
         flags.set(Flags::NEEDS_APPROVAL);
     }
+    if new.accept.is_some() {
+        flags.set(Flags::HAS_ACCEPT);
+    }
     match new.on_lost {
         OnLost::Retry => {}
         OnLost::Fail => flags.set(Flags::LOST_FAILS),
@@ -193,6 +196,7 @@ fn input_of(new: &NewTask, budget_trees: Vec<TaskId>) -> Input {
             workdir: new.workdir.clone(),
             budget: new.budget,
             budget_trees,
+            accept: new.accept.clone(),
             metadata: new.metadata.clone(),
         },
         key: new.idempotency_key.clone(),

@@ -8,6 +8,7 @@ use crate::parked::FilterId;
 use crate::row::{Input, LaneId, TaskRow};
 use crate::rules::transition;
 use crate::sql;
+use crate::sql::attempt::SelectNotAccepted;
 use crate::task::task_of;
 use diesel::QueryResult;
 use kirosu_protocol::verbs::lease::LeaseAsk;
@@ -151,13 +152,12 @@ impl Core {
         let Some(lane) = self.lanes.get(row.lane) else {
             return Ok(None);
         };
-        Ok(Some(task_of(
-            row,
-            input,
-            &lane.queue,
-            &lane.task_type,
-            None,
-            None,
-        )))
+        let mut task = task_of(row, input, &lane.queue, &lane.task_type, None, None);
+        // Only a task that asks for evidence, and not at its first attempt, costs a look at what was before.
+        if task.accept.is_some() && task.fence > 1 {
+            let before = sql::first(&mut self.conn, SelectNotAccepted { task_id: id })?;
+            task.not_accepted = before.map(Box::new);
+        }
+        Ok(Some(task))
     }
 }

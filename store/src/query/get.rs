@@ -34,6 +34,7 @@ impl FromRow for Attempt {
             ended_at: int(row, 3)? as f64 / 1000.0,
             outcome: text(row, 4)?,
             error: maybe_text(row, 5)?,
+            result: maybe_text(row, 7)?,
             usage: usage.and_then(|usage| serde_json::from_str(&usage).ok()),
         })
     }
@@ -68,7 +69,8 @@ pub(crate) fn detail(
         )),
     )?;
     let attempts = format!(
-        "SELECT fence, worker, started_at, ended_at, outcome, error, usage FROM attempt WHERE task_id = {id} ORDER BY fence"
+        "SELECT fence, worker, started_at, ended_at, outcome, error, usage, \
+         CASE outcome WHEN 'not_accepted' THEN substr(result, -4096) END FROM attempt WHERE task_id = {id} ORDER BY fence"
     );
     let depends_on =
         format!("SELECT depends_on FROM dependency WHERE task_id = {id} ORDER BY depends_on");

@@ -78,6 +78,18 @@ pub(crate) fn late(
     }
 }
 
+/// The refusal of a `done` that does not say that the task's `accept` clause was checked: a worker that knows nothing
+/// of such clauses must not make it done.
+pub(crate) fn not_checked(row: &TaskRow, ack: &Ack) -> Option<Error> {
+    let unchecked = ack.status == AckStatus::Done && !ack.accepted;
+    (unchecked && row.flags.has(Flags::HAS_ACCEPT)).then(|| {
+        Error::invalid_params(format!(
+            "cannot ack task {} as done: it has an `accept` clause; check it and say `accepted`: true, or ack it as failed with class not_accepted",
+            row.id
+        ))
+    })
+}
+
 /// The refusal of one whose lease is no longer its own.
 pub(crate) fn stale(row: &TaskRow, ack: &Ack) -> Error {
     stale_lease("ack", row, ack.fence)

@@ -1,10 +1,11 @@
 //! Ended attempts.
 
-use super::{FromRow, maybe_text, statement, text};
+use super::{FromRow, int, maybe_text, statement, text};
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::Sqlite;
+use kirosu_protocol::NotAccepted;
 
 statement! {
     /// An attempt's end. A late ack replaces the `lost` of its own fence.
@@ -32,6 +33,24 @@ statement! {
     /// Why one attempt failed.
     SelectAttemptError { task_id: i64 => BigInt, fence: i64 => BigInt }
     "SELECT coalesce(error, outcome) FROM attempt WHERE task_id = ? AND fence = ?"
+}
+
+statement! {
+    /// The newest answer of a task that was not accepted: the end of it, in characters.
+    SelectNotAccepted { task_id: i64 => BigInt }
+    "SELECT fence, coalesce(error, ''), coalesce(substr(result, -8192), ''), coalesce(length(result) > 8192, 0) \
+     FROM attempt WHERE task_id = ? AND outcome = 'not_accepted' ORDER BY fence DESC LIMIT 1"
+}
+
+impl FromRow for NotAccepted {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<NotAccepted> {
+        Ok(NotAccepted {
+            fence: int(row, 0)?,
+            reason: text(row, 1)?,
+            answer: text(row, 2)?,
+            cut: int(row, 3)? != 0,
+        })
+    }
 }
 
 /// How one attempt ended, and whose it was.

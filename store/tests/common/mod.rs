@@ -157,6 +157,7 @@ pub fn done(task: TaskId, fence: Option<Fence>) -> Ack {
         class: None,
         retry_at_ms: None,
         usage: None,
+        accepted: false,
         provider: None,
         pool: None,
         model: None,

@@ -66,6 +66,10 @@ pub(super) struct EnqueueTask {
     workdir: Option<String>,
     /// What happens when its agent is lost in the middle: "retry" (default), "fail" or "ask".
     on_lost: Option<String>,
+    /// What must hold before the task is done, whatever its agent says; all that is given, of: {"file": path in the
+    /// workspace}, {"diff": true} (something changed), {"regex": ...} and {"schema": JSON schema} (on the answer),
+    /// {"command": [program, argument, ...]} (exits with 0, where the pool allows it).
+    accept: Option<JsonObject>,
     /// Anything to keep beside the task.
     metadata: Option<JsonObject>,
 }
@@ -187,10 +191,10 @@ mod tests {
     #[test]
     fn every_argument_of_enqueue_task_reaches_the_task() {
         let all = object(json!({
-            "prompt": "p", "system_prompt": "s", "task_type": "human", "queue": "q", "priority": "7",
+            "prompt": "p", "system_prompt": "s", "task_type": "review", "queue": "q", "priority": "7",
             "requires_approval": true, "idempotency_key": "k", "depends_on": [1], "parent_id": 2, "delay_seconds": 3,
             "timeout_seconds": 4, "max_attempts": 5, "model": "m", "provider": "v", "workdir": "w", "on_lost": "ask",
-            "metadata": {"a": 1},
+            "accept": {"diff": true}, "metadata": {"a": 1},
         }));
         let schema = schema::<EnqueueTask>();
         let described = schema["properties"].as_object().unwrap();

@@ -48,6 +48,8 @@ pub(super) struct NewTask {
     pub on_lost: Option<String>,
     /// `tokens` and `usd` over all its attempts; the same in `tree` for it and all that descend from it.
     pub budget: Option<Value>,
+    /// What must hold before it is done.
+    pub accept: Option<Accept>,
     /// Whatever the client wants to keep beside the task.
     pub metadata: Option<Value>,
 }
@@ -61,6 +63,23 @@ pub(super) struct Retry {
     pub max_seconds: Option<f64>,
     /// Growth from one to the next, 1 to 100.
     pub factor: Option<f64>,
+}
+
+/// What must hold before a task is done; all that is given.
+#[derive(ToSchema)]
+pub(super) struct Accept {
+    /// Files of the workspace that must exist; a single one may stand without the list.
+    pub file: Option<Vec<String>>,
+    /// Whether the run must have changed something in its git work tree.
+    pub diff: Option<bool>,
+    /// Must match somewhere in the answer.
+    pub regex: Option<String>,
+    /// A JSON schema that the answer, read as JSON, must match.
+    pub schema: Option<Value>,
+    /// Program and arguments that must exit with 0 in the workspace.
+    pub command: Option<Vec<String>>,
+    /// Longest run of the command, in seconds; 300 by default.
+    pub timeout_seconds: Option<f64>,
 }
 
 /// The new task's number.
@@ -101,6 +120,9 @@ pub(super) struct Task {
     pub budget: Option<Value>,
     /// The tasks whose budget of a tree counts for this one too.
     pub budget_trees: Option<Vec<i64>>,
+    pub accept: Option<Accept>,
+    /// For workers: the newest answer that was not accepted.
+    pub not_accepted: Option<Value>,
     pub metadata: Option<Value>,
 }
 
@@ -114,6 +136,8 @@ pub(super) struct Attempt {
     /// `done`, a failure class, or `released`.
     pub outcome: String,
     pub error: Option<String>,
+    /// The end of an answer that was not accepted.
+    pub result: Option<String>,
     /// Tokens and cost.
     pub usage: Option<Value>,
 }

@@ -51,6 +51,8 @@ fn task() -> Task {
         workdir: Some("w".into()),
         budget: Some(TaskBudget::default()),
         budget_trees: vec![1],
+        accept: Some(Box::default()),
+        not_accepted: Some(Box::default()),
         metadata: Some(json!({})),
     }
 }
@@ -66,6 +68,7 @@ fn its_shapes_are_the_protocols() {
         ended_at: 0.0,
         outcome: "done".into(),
         error: None,
+        result: Some(String::new()),
         usage: Some(Usage::default()),
     };
     same("Attempt", &attempt);
@@ -84,6 +87,7 @@ fn its_shapes_are_the_protocols() {
         workdir: Some("w".into()),
         on_lost: OnLost::Ask,
         budget: Some(TaskBudget::default()),
+        accept: Some(Box::default()),
         metadata: Some(json!({})),
         delay_ms: 1,
         ..NewTask::chat("p")

@@ -1,0 +1,335 @@
+//! `accept`: what must hold before a task counts as done, whatever its agent says of itself.
+//!
+//! The clauses are data. [`Accept::read`] refuses those that could never be checked, with every fault at once, when the
+//! task is enqueued; the worker checks the others when the run has ended, in the order of [`Accept::CLAUSES`]. What
+//! needs no folder and no process to check ([`answer_matches`], [`schema_faults`]) is decided here, so that both ends
+//! read a regex and a schema in the same way.
+
+use crate::error::Error;
+use crate::params::Params;
+use crate::task::Fence;
+use crate::verbs::DAY_MS;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::cell::RefCell;
+use std::path::{Component, Path};
+
+/// Longest regex, in bytes.
+const REGEX_BYTES: usize = 4 << 10;
+/// What a compiled regex may take, in bytes.
+const REGEX_SIZE: usize = 1 << 20;
+/// Longest schema, in bytes: it is compiled on the hub's own thread.
+const SCHEMA_BYTES: usize = 32 << 10;
+/// What a compiled regex of a schema may take, in bytes.
+const PATTERN_SIZE: usize = 256 << 10;
+/// Longest command, in bytes of all its arguments.
+const COMMAND_BYTES: usize = 32 << 10;
+/// Most files of a clause.
+const FILES: usize = 100;
+/// Schemas that were found good and are not compiled again: the tasks of a batch mostly share one.
+const KNOWN_SCHEMAS: usize = 8;
+/// Faults of an answer that are told one by one.
+const TOLD: usize = 5;
+/// Longest fault of an answer, in characters: it may quote the whole answer.
+const FAULT_CHARS: usize = 300;
+
+/// How long `command` may run where the clause says nothing: 5 minutes.
+pub const COMMAND_LIMIT_MS: u64 = 300_000;
+
+/// What must hold; at least one clause is given, and all that are given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Accept {
+    /// Files of the workspace that must exist; each relative, and inside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub file: Vec<String>,
+    /// Whether the run must have changed something in its git work tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub diff: bool,
+    /// A regular expression that must match somewhere in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
+    /// A JSON schema that the answer, read as JSON, must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Program and arguments that must exit with 0 in the workspace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Longest run of `command`, in milliseconds; [`COMMAND_LIMIT_MS`] when none.
+    #[serde(
+        rename = "timeout_seconds",
+        default,
+        with = "in_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub timeout_ms: Option<u64>,
+}
+
+/// An answer that was not accepted, for the attempt after it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NotAccepted {
+    /// The attempt.
+    pub fence: Fence,
+    /// Which clauses did not hold, and how.
+    pub reason: String,
+    /// The end of its answer.
+    pub answer: String,
+    /// Whether that is not all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+}
+
+impl Accept {
+    /// The clauses, in the order in which they are checked and told.
+    pub const CLAUSES: [&str; 5] = ["file", "diff", "regex", "schema", "command"];
+
+    /// Reads the parameter `accept`; a refusal names every fault of it.
+    pub fn read(params: &Params<'_>) -> Result<Option<Accept>, Error> {
+        let Some(given) = params.object("accept")? else {
+            return Ok(None);
+        };
+        let mut faults = Faults::default();
+        faults.names(&given);
+        let accept = Accept {
+            file: faults.note(read_files(&given)),
+            diff: faults.note(given.flag("diff", false)),
+            regex: faults.note(read_regex(&given)),
+            schema: faults.note(read_schema(&given)),
+            command: faults.note(read_command(&given)),
+            timeout_ms: faults.note(given.opt_seconds("timeout_seconds", 1..=DAY_MS)),
+        };
+        if faults.0.is_empty() && accept.is_empty() {
+            let rule = format!("an object with one of {}", words(&Accept::CLAUSES));
+            return Err(params.refuse("accept", &rule));
+        }
+        if faults.0.is_empty() && accept.timeout_ms.is_some() && accept.command.is_empty() {
+            faults.0.push(
+                "`accept.timeout_seconds` is for `accept.command`, which is not given".into(),
+            );
+        }
+        match faults.0.is_empty() {
+            true => Ok(Some(accept)),
+            false => Err(Error::invalid_params(format!(
+                "invalid params: {}",
+                faults.0.join("; ")
+            ))),
+        }
+    }
+
+    /// Whether no clause is given.
+    pub fn is_empty(&self) -> bool {
+        let Accept {
+            file,
+            diff,
+            regex,
+            schema,
+            command,
+            timeout_ms: _,
+        } = self;
+        file.is_empty() && !diff && regex.is_none() && schema.is_none() && command.is_empty()
+    }
+}
+
+/// Faults of all clauses, in their order.
+#[derive(Default)]
+struct Faults(Vec<String>);
+
+impl Faults {
+    fn note<T: Default>(&mut self, read: Result<T, Error>) -> T {
+        read.unwrap_or_else(|error| {
+            let text = error.message.trim_start_matches("invalid params: ");
+            self.0.push(text.to_owned());
+            T::default()
+        })
+    }
+
+    /// Elsewhere an unknown name is ignored; here it would be a condition that nobody checks.
+    fn names(&mut self, given: &Params<'_>) {
+        let known = |name: &str| Accept::CLAUSES.contains(&name) || name == "timeout_seconds";
+        for name in given.given().filter(|name| !known(name)) {
+            let all = words(&Accept::CLAUSES);
+            self.0
+                .push(format!("`accept.{name}` is no clause; there are {all}"));
+        }
+    }
+}
+
+fn words(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+fn strings(raw: &str) -> Option<Vec<String>> {
+    serde_json::from_str(raw).ok()
+}
+
+fn read_files(given: &Params<'_>) -> Result<Vec<String>, Error> {
+    let Some(raw) = given.raw("file") else {
+        return Ok(Vec::new());
+    };
+    let list = match raw.starts_with('"') {
+        true => serde_json::from_str(raw).ok().map(|one| vec![one]),
+        false => strings(raw),
+    };
+    match list {
+        Some(list) if list.len() <= FILES && list.iter().all(|path| stays_inside(path)) => Ok(list),
+        _ => Err(given.refuse(
+            "file",
+            &format!(
+                "a path inside the workspace (relative, without `..`), or a list of at most {FILES}"
+            ),
+        )),
+    }
+}
+
+/// Whether a path names something below the folder it is joined to, as far as its words tell.
+fn stays_inside(path: &str) -> bool {
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    let named = |part: Component<'_>| matches!(part, Component::Normal(_));
+    let parts = || Path::new(path).components();
+    path.len() <= 4096 && !path.contains('\0') && parts().all(plain) && parts().any(named)
+}
+
+fn read_command(given: &Params<'_>) -> Result<Vec<String>, Error> {
+    let Some(raw) = given.raw("command") else {
+        return Ok(Vec::new());
+    };
+    let fits = |argv: &Vec<String>| {
+        let bytes: usize = argv.iter().map(|arg| arg.len() + 1).sum();
+        bytes <= COMMAND_BYTES
+            && argv.iter().all(|arg| !arg.contains('\0'))
+            && argv.first().is_some_and(|program| !program.is_empty())
+    };
+    strings(raw).filter(fits).ok_or_else(|| {
+        let rule = format!(
+            "a list of program and arguments, such as [\"make\", \"test\"], of at most {COMMAND_BYTES} bytes; there is no shell"
+        );
+        given.refuse("command", &rule)
+    })
+}
+
+fn read_regex(given: &Params<'_>) -> Result<Option<String>, Error> {
+    let Some(text) = given.opt_text_within("regex", REGEX_BYTES)? else {
+        return Ok(None);
+    };
+    match compiled(&text) {
+        Ok(_) => Ok(Some(text)),
+        Err(why) => Err(Error::invalid_params(format!(
+            "`accept.regex` cannot be used: {why}"
+        ))),
+    }
+}
+
+fn compiled(text: &str) -> Result<regex::Regex, String> {
+    let mut builder = regex::RegexBuilder::new(text);
+    let built = builder.size_limit(REGEX_SIZE).build();
+    built.map_err(|why| match why {
+        // Its pages of text and arrows end with the reason.
+        regex::Error::Syntax(text) => {
+            let last = text.lines().last().unwrap_or_default();
+            last.trim_start_matches("error: ").to_owned()
+        }
+        regex::Error::CompiledTooBig(_) => "it is too large once compiled".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+/// Whether the regex matches somewhere in the answer. In time linear in the answer, whatever the regex.
+///
+/// # Errors
+/// Why the regex cannot be used.
+pub fn answer_matches(regex: &str, answer: &str) -> Result<bool, String> {
+    Ok(compiled(regex)?.is_match(answer))
+}
+
+thread_local! {
+    static KNOWN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
+    let Some(raw) = given.raw("schema") else {
+        return Ok(None);
+    };
+    let known = KNOWN.with_borrow(|known| known.iter().any(|text| text == raw));
+    let Some(schema) = given.json("schema", SCHEMA_BYTES)? else {
+        return Ok(None);
+    };
+    if !schema.is_object() {
+        return Err(given.refuse("schema", "a JSON schema: an object"));
+    }
+    if known {
+        return Ok(Some(schema));
+    }
+    validator(&schema).map_err(|why| {
+        Error::invalid_params(format!("`accept.schema` cannot be used: {}", short(&why)))
+    })?;
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= KNOWN_SCHEMAS {
+            known.remove(0);
+        }
+        known.push(raw.to_owned());
+    });
+    Ok(Some(schema))
+}
+
+/// Regexes in linear time; nothing is fetched: the crate is built without network and files.
+fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
+    let patterns = jsonschema::PatternOptions::regex().size_limit(PATTERN_SIZE);
+    let options = jsonschema::options().with_pattern_options(patterns);
+    options.build(schema).map_err(|why| match why.to_string() {
+        text if text.contains("is not present in a registry") || text.contains("meta-schema") => {
+            format!("{text}; a schema must hold all that it refers to")
+        }
+        text => format!("{text} (at {})", place(&why.instance_path().to_string())),
+    })
+}
+
+/// Why an answer does not match the schema; empty when it does. A schema can be written so that this takes for ever:
+/// call it where it can be ended.
+pub fn schema_faults(schema: &Value, answer: &str) -> Vec<String> {
+    let answer: Value = match serde_json::from_str(answer.trim()) {
+        Ok(answer) => answer,
+        Err(why) => return vec![format!("the answer is not JSON: {why}")],
+    };
+    let validator = match validator(schema) {
+        Ok(validator) => validator,
+        Err(why) => return vec![format!("the schema cannot be used: {}", short(&why))],
+    };
+    let faults = validator.iter_errors(&answer).take(TOLD);
+    let told = |fault: jsonschema::ValidationError<'_>| {
+        let at = place(&fault.instance_path().to_string());
+        format!("at {at}: {}", short(&fault.to_string()))
+    };
+    faults.map(told).collect()
+}
+
+fn place(pointer: &str) -> String {
+    match pointer {
+        "" => "the top".to_owned(),
+        pointer => short(pointer),
+    }
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(FAULT_CHARS) {
+        None => text.to_owned(),
+        Some((at, _)) => format!("{}...", &text[..at]),
+    }
+}
+
+/// Milliseconds here, seconds on the wire and in the file.
+mod in_seconds {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(ms: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+        ms.map(|ms| ms as f64 / 1000.0).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+        let seconds = Option::<f64>::deserialize(from)?;
+        // A cast from a float saturates.
+        Ok(seconds.map(|seconds| (seconds * 1000.0).round() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+use super::*;
+use serde_json::json;
+
+fn read(accept: Value) -> Result<Option<Accept>, Error> {
+    let text = json!({ "accept": accept }).to_string();
+    Accept::read(&Params::parse(&text).unwrap())
+}
+
+fn refusal(accept: Value) -> String {
+    read(accept.clone()).expect_err(&accept.to_string()).message
+}
+
+#[test]
+fn a_clause_comes_back_as_it_was_written() {
+    let given = json!({
+        "file": ["out/a.md", "./b"], "diff": true, "regex": "(?i)done\\.$", "command": ["make", "test"],
+        "schema": {"type": "object", "required": ["a"]}, "timeout_seconds": 1.5,
+    });
+    let accept = read(given.clone()).unwrap().unwrap();
+    assert_eq!(accept.timeout_ms, Some(1500));
+    assert_eq!(serde_json::to_value(&accept).unwrap(), given);
+    assert_eq!(serde_json::from_value::<Accept>(given).unwrap(), accept);
+    let one = read(json!({"file": "a"})).unwrap().unwrap();
+    assert_eq!(one.file, ["a"]);
+    assert_eq!(read(json!(null)), Ok(None));
+}
+
+#[test]
+fn every_fault_of_a_clause_is_told_at_once() {
+    let text = refusal(json!({
+        "file": "../etc", "regex": "(", "schema": {"type": 7}, "command": "make test", "exit": 0,
+    }));
+    for part in [
+        "`accept.file` must be a path inside",
+        "`accept.regex` cannot be used: unclosed group",
+        "`accept.schema` cannot be used: 7",
+        "`accept.command` must be a list of program and arguments",
+        "`accept.exit` is no clause",
+    ] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+}
+
+#[test]
+fn what_could_never_be_checked_is_refused() {
+    for (accept, part) in [
+        (json!({}), "one of `file`, `diff`"),
+        (json!({"diff": false}), "one of `file`, `diff`"),
+        (json!("cargo test"), "must be an object"),
+        (json!({"file": "/etc/passwd"}), "inside the workspace"),
+        (json!({"file": ["a", "b/../../c"]}), "inside the workspace"),
+        (json!({"file": "."}), "inside the workspace"),
+        (json!({"file": ""}), "inside the workspace"),
+        (json!({"command": []}), "program and arguments"),
+        (json!({"command": [""]}), "program and arguments"),
+        (json!({"command": ["a\u{0}"]}), "program and arguments"),
+        (
+            json!({"regex": "\\w{1000}{1000}"}),
+            "too large once compiled",
+        ),
+        (json!({"regex": "(?=look)"}), "look-around"),
+        (
+            json!({"diff": true, "timeout_seconds": 3}),
+            "is for `accept.command`",
+        ),
+        (json!({"schema": true}), "a JSON schema"),
+        (
+            json!({"schema": {"$ref": "http://127.0.0.1:9/x.json"}}),
+            "must hold all that it refers to",
+        ),
+        (
+            json!({"schema": {"$ref": "file:///etc/passwd"}}),
+            "must hold all that it refers to",
+        ),
+        (
+            json!({"schema": {"pattern": "(?=a)"}}),
+            "is not a \"regex\"",
+        ),
+    ] {
+        let text = refusal(accept.clone());
+        assert!(text.contains(part), "{accept}: {part} is not in {text}");
+    }
+    let large = json!({"schema": {"description": "x".repeat(SCHEMA_BYTES)}});
+    assert!(refusal(large).contains("the hub takes 32768"));
+}
+
+#[test]
+fn an_answer_is_held_against_regex_and_schema() {
+    assert_eq!(answer_matches("^done", "all\ndone"), Ok(false));
+    assert_eq!(answer_matches("(?m)^done", "all\ndone"), Ok(true));
+    let schema =
+        json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}});
+    assert_eq!(schema_faults(&schema, " {\"n\": 1}\n"), [""; 0]);
+    assert_eq!(
+        schema_faults(&schema, "{\"n\": \"1\"}"),
+        ["at /n: \"1\" is not of type \"integer\""]
+    );
+    assert!(schema_faults(&schema, "```json\n{}\n```")[0].contains("the answer is not JSON"));
+    // A reference to itself ends, and a long answer is not repeated whole.
+    assert_eq!(schema_faults(&json!({"$ref": "#"}), "1"), [""; 0]);
+    let long = json!("x".repeat(10_000)).to_string();
+    assert!(schema_faults(&schema, &long)[0].len() < 400);
+}
