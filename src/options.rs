@@ -8,10 +8,10 @@ use kirosu_gateway::{GatewayOptions, HttpOptions, MetricsOptions};
 use kirosu_hub::{BindError, HubOptions, Rules};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::{Limits, RetryPolicy};
-use kirosu_providers::{Containment, ProviderOptions, Timeouts};
+use kirosu_providers::{Containment, HttpOptions, ProviderOptions, Timeouts};
 use kirosu_store::StoreOptions;
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
-use kirosu_swarm::{PoolOptions, SwarmOptions, Workspace};
+use kirosu_swarm::{Hooks, PoolOptions, SwarmOptions, Workspace};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -237,9 +237,13 @@ fn pool(
             config::pool::Workspace::Shared => Workspace::Shared,
             config::pool::Workspace::Isolated => Workspace::Isolated,
             config::pool::Workspace::Ephemeral => Workspace::Ephemeral,
+            config::pool::Workspace::Worktree => Workspace::Worktree,
         },
         workdir: pool.workdir.clone(),
+        base: pool.base.clone(),
+        hooks: hooks(&pool.hooks()),
         trust_all_tools: pool.trust_all_tools,
+        may_edit: pool.trust == Some(config::pool::Trust::Edit),
         model: pool.model.clone(),
         env: pairs(&pool.env),
         max_output_bytes: bytes(pool.max_output),
@@ -253,11 +257,23 @@ fn pool(
     })
 }
 
+fn hooks(hooks: &config::Hooks) -> Hooks {
+    Hooks {
+        before: hooks.before.clone(),
+        after: hooks.after.clone(),
+        timeout: hooks.timeout,
+        after_must_succeed: hooks.after_must_succeed,
+    }
+}
+
 fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions {
     ProviderOptions {
         name: name.to_owned(),
         kind: match provider.kind {
             ProviderKind::Command => "command".into(),
+            ProviderKind::Acp => "acp".into(),
+            ProviderKind::OpenAi => "openai".into(),
+            ProviderKind::Anthropic => "anthropic".into(),
             ProviderKind::Python => "python".into(),
             ProviderKind::Echo => "echo".into(),
         },
@@ -267,7 +283,23 @@ fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions 
         interpreter: Some(provider.interpreter.clone().into()),
         delay: provider.delay.unwrap_or_default(),
         env: pairs(&provider.env),
+        http: service(provider),
         ..ProviderOptions::default()
+    }
+}
+
+/// What the settings say of a model API.
+fn service(provider: &config::Provider) -> HttpOptions {
+    let body = provider.body.as_ref().and_then(Value::as_object);
+    HttpOptions {
+        base_url: provider.base_url.clone(),
+        api: provider.api.clone(),
+        key_env: provider.key_env.clone(),
+        key_file: provider.key_file.clone(),
+        key_header: provider.key_header.clone(),
+        max_tokens: provider.max_tokens,
+        headers: pairs(&provider.headers),
+        body: body.cloned().unwrap_or_default(),
     }
 }
 
@@ -281,6 +313,7 @@ fn overrides(provider: &config::Provider) -> Map<String, Value> {
         ("extra_args", list(&provider.extra_args)),
         ("trust", provider.trust.clone()),
         ("output", provider.output.clone()),
+        ("acp", provider.acp.clone()),
         ("env_pass", list(&provider.env_pass)),
         ("stop_signal", provider.stop_signal.clone().map(Value::from)),
         ("version", list(&provider.version)),
@@ -295,10 +328,9 @@ fn overrides(provider: &config::Provider) -> Map<String, Value> {
 /// What is wrong with the definitions of providers: `config` knows their keys, only the providers' room what is in them.
 pub fn definition_faults(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let commands = loaded.settings.providers.iter();
-    for (name, provider) in commands.filter(|(_, it)| it.kind == ProviderKind::Command) {
-        let wrong = provider_options(name, provider).definition().err();
-        for fault in wrong.into_iter().flatten() {
+    let providers = loaded.settings.providers.iter();
+    for (name, provider) in providers {
+        for fault in provider_options(name, provider).faults() {
             let (key, message) = fault.split_once(": ").unwrap_or(("command", &fault));
             // What lies below a key of the settings came from where that key was written.
             let top = key.split(['.', '[']).next().unwrap_or(key);

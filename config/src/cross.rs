@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fault::Fault;
+use crate::hooks::Hooks;
 use crate::origin::{Origin, Origins};
-use crate::pool::{Pool, Provider, ProviderKind};
+use crate::pool::{Pool, Provider, ProviderKind, Trust, Workspace};
 use crate::schema::with_nearest;
 use crate::settings::{Backoff, Settings};
 
@@ -22,10 +23,22 @@ const DEFINITION: &[&str] = &[
     "extra_args",
     "trust",
     "output",
+    "acp",
     "env_pass",
     "stop_signal",
     "version",
     "install",
+];
+
+/// Keys that say how a model API is asked.
+const SERVICE: &[&str] = &[
+    "base_url",
+    "api",
+    "key_env",
+    "key_file",
+    "key_header",
+    "max_tokens",
+    "body",
 ];
 
 /// Adds a fault for everything that does not fit together. What follows from an earlier fault is left out.
@@ -74,6 +87,12 @@ pub(crate) fn warnings(settings: &Settings, origins: &Origins) -> Vec<String> {
             warnings.push(told(
                 format!("pool.{}.trust_all_tools", pool.name),
                 "has no effect on python tasks: hub.trust_all_tools is false; agent programs of the pool do get their trust-all arguments".into(),
+            ));
+        }
+        if pool.base.is_some() && pool.workspace != Workspace::Worktree {
+            warnings.push(told(
+                format!("pool.{}.base", pool.name),
+                "has no effect: it is for workspace = \"worktree\"".into(),
             ));
         }
         if pool.max_output > line {
@@ -196,21 +215,34 @@ impl Checker<'_> {
                 .is_some_and(|origin| *origin != Origin::Default)
         };
         match (provider.kind, provider.command.is_empty()) {
-            (ProviderKind::Command, true) if provider.preset.is_none() => {
+            (ProviderKind::Command | ProviderKind::Acp, true) if provider.preset.is_none() => {
                 self.refuse(
                     &key("command"),
-                    "has to be set for kind command without a preset: [\"program\", \"argument\"]",
+                    "has to be set for kinds command and acp without a preset: [\"program\", \"argument\"]",
                 );
             }
             _ => {}
         }
-        if provider.kind != ProviderKind::Command {
+        if provider.acp.is_some() && provider.kind == ProviderKind::Command {
+            self.refuse(&key("acp"), "is only for kind acp");
+        }
+        if !matches!(provider.kind, ProviderKind::Command | ProviderKind::Acp) {
             for name in DEFINITION.iter().filter(|name| written(&key(name))) {
                 // Written out, the default says nothing.
-                if *name == "command" && provider.command.is_empty() {
+                let says_nothing = *name == "command" && provider.command.is_empty();
+                if says_nothing || (*name == "preset" && provider.kind.is_service()) {
                     continue;
                 }
-                self.refuse(&key(name), "is only for kind command");
+                self.refuse(&key(name), "is only for kinds command and acp");
+            }
+        }
+        if !provider.kind.is_service() {
+            for name in SERVICE.iter().filter(|name| written(&key(name))) {
+                self.refuse(&key(name), "is only for kinds openai and anthropic");
+            }
+            for name in provider.headers.keys() {
+                let name = key(&format!("headers.{name}"));
+                self.refuse(&name, "is only for kinds openai and anthropic");
             }
         }
         if provider.delay.is_some() && provider.kind != ProviderKind::Echo {
@@ -237,10 +269,30 @@ impl Checker<'_> {
         }
         self.lease(&key("lease"), pool.lease, settings);
         self.variables(&format!("pool.{}", pool.name), pool.env.keys());
+        self.hooks(pool);
+        let all = pool.trust == Some(Trust::All);
+        if pool.trust.is_some() && all != pool.trust_all_tools {
+            let word = if all { "false" } else { "true" };
+            let message = format!(
+                "contradicts trust_all_tools = {word}, which means {}: keep one of the two",
+                if all { "less than all" } else { "all" }
+            );
+            self.refuse(&key("trust"), message);
+        }
         let runs_code = provider.is_some_and(|provider| provider.kind == ProviderKind::Python)
             || pool.types.iter().any(|kind| kind == "python");
         if runs_code {
             self.trust(settings, pool);
+        }
+    }
+
+    fn hooks(&mut self, pool: &Pool) {
+        let key = |key: &str| format!("pool.{}.{key}", pool.name);
+        let faults = pool.hooks.as_ref().map(Hooks::read).and_then(Result::err);
+        for (below, message) in faults.into_iter().flatten() {
+            let origin = self.origins.get(&key("hooks"));
+            let name = format!("{}.{below}", key("hooks"));
+            self.faults.push(Fault::new(name, origin, message));
         }
     }
 

@@ -156,6 +156,11 @@ impl Deriver<'_> {
         let provider = self.text(&["pool", name, "provider"]).unwrap_or(usual);
         let from = derived("agent.provider");
         self.put(&["pool", name, "provider"], provider.into(), from, intake);
+        if self.text(&["pool", name, "trust"]) == Some("all") {
+            let from = derived(&format!("pool.{name}.trust"));
+            let key = ["pool", name, "trust_all_tools"];
+            self.put(&key, true.into(), from, intake);
+        }
         let lease = self.text(&["lease", "default"]).unwrap_or_default();
         self.put(
             &["pool", name, "lease"],

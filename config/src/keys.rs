@@ -39,7 +39,10 @@ pub(crate) const SECTIONS: &[Section] = &[
     Section {
         name: "",
         shape: Shape::Top,
-        keys: &[key("data_dir", Kind::Path, Follows, Restart)],
+        keys: &[
+            key("data_dir", Kind::Path, Follows, Restart),
+            key("prices", Kind::Tree, Unset, Live),
+        ],
     },
     Section {
         name: "hub",
@@ -203,11 +206,19 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             key(
                 "workspace",
-                Kind::Choice(&["shared", "isolated", "ephemeral"]),
+                Kind::Choice(&["shared", "isolated", "ephemeral", "worktree"]),
                 Is("\"shared\""),
                 Live,
             ),
             key("workdir", Kind::Path, Unset, Live),
+            key("base", Kind::Text, Unset, Live),
+            key("hooks", Kind::Tree, Unset, Live),
+            key(
+                "trust",
+                Kind::Choice(&["safe", "edit", "all"]),
+                Unset,
+                Live,
+            ),
             key("trust_all_tools", Kind::Bool, Is("false"), Live),
             key("model", Kind::Text, MayFollow, Live),
             key("env", Kind::Map, Unset, Live),
@@ -221,7 +232,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         keys: &[
             key(
                 "kind",
-                Kind::Choice(&["command", "python", "echo"]),
+                Kind::Choice(&["command", "acp", "python", "echo", "openai", "anthropic"]),
                 Required,
                 Live,
             ),
@@ -233,10 +244,19 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("extra_args", Kind::List, Unset, Live),
             key("trust", Kind::Tree, Unset, Live),
             key("output", Kind::Tree, Unset, Live),
+            key("acp", Kind::Tree, Unset, Live),
             key("env_pass", Kind::List, Unset, Live),
             key("stop_signal", Kind::Choice(&["TERM", "INT"]), Unset, Live),
             key("version", Kind::List, Unset, Live),
             key("install", Kind::Text, Unset, Live),
+            key("base_url", Kind::Text, Unset, Live),
+            key("api", Kind::Choice(&["chat", "responses"]), Unset, Live),
+            key("key_env", Kind::Text, Unset, Live),
+            key("key_file", Kind::Path, Unset, Live),
+            key("key_header", Kind::Text, Unset, Live),
+            key("max_tokens", Kind::Int(1, 10_000_000), Unset, Live),
+            key("headers", Kind::Map, Unset, Live),
+            key("body", Kind::Tree, Unset, Live),
             key("interpreter", Kind::Text, Is("\"python3\""), Live),
             key("delay", Kind::Time(Duration::ZERO, HOUR), Unset, Live),
             key("model", Kind::Text, Unset, Live),
@@ -337,6 +357,27 @@ preset = "amp"
 [providers.aider]
 kind = "command"
 preset = "aider"
+[providers.openai]
+kind = "openai"
+preset = "openai"
+[providers.anthropic]
+kind = "anthropic"
+preset = "anthropic"
+[providers.openrouter]
+kind = "openai"
+preset = "openrouter"
+[providers.ollama]
+kind = "openai"
+preset = "ollama"
+[providers.lmstudio]
+kind = "openai"
+preset = "lmstudio"
+[providers.vllm]
+kind = "openai"
+preset = "vllm"
+[providers.llamacpp]
+kind = "openai"
+preset = "llamacpp"
 "#;
 
 /// Variables that clients of earlier versions set, and the keys they mean. An empty one says nothing, except that an

@@ -36,6 +36,7 @@ mod derive;
 mod env;
 mod fault;
 mod file;
+pub mod hooks;
 mod key;
 mod keys;
 mod layer;
@@ -56,6 +57,7 @@ mod size;
 mod tests;
 
 pub use fault::{Fault, Faults};
+pub use hooks::Hooks;
 pub use load::Loaded;
 pub use options::{Flag, LoadOptions, Purpose};
 pub use origin::{Origin, Origins};

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hooks::Hooks;
+
 /// One pool of agent sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
@@ -35,9 +37,16 @@ pub struct Pool {
     pub restart: Restart,
     /// Which folder a task runs in.
     pub workspace: Workspace,
-    /// `shared`: the folder itself (`None`: the hub's working directory). Else: the parent of the private folders
+    /// `shared`, `worktree`: the folder itself (`None`: the hub's working directory). Else: the parent of the private folders
     /// (`None`: [`crate::Settings::workspaces_dir`]).
     pub workdir: Option<PathBuf>,
+    /// `worktree`: the commit that tasks start from; `None`: what is checked out at that time.
+    pub base: Option<String>,
+    /// Programs around each run, as written; [`Pool::hooks`] reads it.
+    #[serde(default, deserialize_with = "tree")]
+    pub hooks: Option<serde_json::Value>,
+    /// What agent programs may do unasked; `None`: as `trust_all_tools` says.
+    pub trust: Option<Trust>,
     /// Whether the pool may run code of tasks on this machine; counts only together with `hub.trust_all_tools`.
     pub trust_all_tools: bool,
     /// Model, the provider's own where the pool names none; `None` leaves the choice to the program.
@@ -49,6 +58,27 @@ pub struct Pool {
     pub max_output: u64,
     /// Whether the output of its runs shows the model's reasoning, where a provider tells it.
     pub show_thoughts: bool,
+}
+
+impl Pool {
+    /// Programs around each run; checked settings have no faults in it.
+    #[must_use]
+    pub fn hooks(&self) -> Hooks {
+        let read = self.hooks.as_ref().map(Hooks::read);
+        read.and_then(Result::ok).unwrap_or_default()
+    }
+}
+
+/// What agent programs may do without asking a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// Read.
+    Safe,
+    /// Change files of their folder, too.
+    Edit,
+    /// All that their user may do: `trust_all_tools`.
+    All,
 }
 
 /// When a session that ended is started again.
@@ -73,6 +103,8 @@ pub enum Workspace {
     Isolated,
     /// One private folder a task.
     Ephemeral,
+    /// One git worktree and branch a task.
+    Worktree,
 }
 
 /// One provider definition.
@@ -80,9 +112,9 @@ pub enum Workspace {
 pub struct Provider {
     /// Which adapter runs it.
     pub kind: ProviderKind,
-    /// For kind `command`: the built-in definition that the keys below change; those that say nothing are its.
+    /// For kinds `command` and `acp`: the built-in definition that the keys below change; those that say nothing are its.
     pub preset: Option<String>,
-    /// Program and arguments; for kind `command` without a preset not empty, for the other kinds empty.
+    /// Program and arguments; for kinds `command` and `acp` without a preset not empty, for the other kinds empty.
     pub command: Vec<String>,
     /// Arguments that name the model.
     pub model_args: Option<Vec<String>>,
@@ -98,6 +130,9 @@ pub struct Provider {
     /// What the output means, as written; the providers' room reads it.
     #[serde(default, deserialize_with = "tree")]
     pub output: Option<serde_json::Value>,
+    /// How it is spoken to over ACP, as written; the providers' room reads it. For kind `acp` alone.
+    #[serde(default, deserialize_with = "tree")]
+    pub acp: Option<serde_json::Value>,
     /// Variables that the program sees beside the usual ones.
     pub env_pass: Option<Vec<String>>,
     /// What the program is asked to end with: `TERM` (so where nothing says otherwise) or `INT`.
@@ -106,6 +141,24 @@ pub struct Provider {
     pub version: Option<Vec<String>>,
     /// How the program is got, for people.
     pub install: Option<String>,
+    /// For kinds `openai` and `anthropic`, as all keys down to `body`: where the service is, where the preset does not say.
+    pub base_url: Option<String>,
+    /// For kind `openai`: `chat` or `responses`.
+    pub api: Option<String>,
+    /// The variable that holds the service's key.
+    pub key_env: Option<String>,
+    /// The file that holds the service's key.
+    pub key_file: Option<PathBuf>,
+    /// The header that carries the key, where it is not the usual one.
+    pub key_header: Option<String>,
+    /// Most tokens of an answer.
+    pub max_tokens: Option<u64>,
+    /// More headers of a request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// More fields of a request, as written; the providers' room reads it.
+    #[serde(default, deserialize_with = "tree")]
+    pub body: Option<serde_json::Value>,
     /// Python interpreter; used by kind `python`.
     pub interpreter: String,
     /// Wait before an answer; used by kind `echo`.
@@ -119,7 +172,9 @@ pub struct Provider {
 }
 
 /// A table came through the layers as the text of its JSON.
-fn tree<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<serde_json::Value>, D::Error> {
+pub(crate) fn tree<'de, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<serde_json::Value>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     text.map(|text| serde_json::from_str(&text).map_err(serde::de::Error::custom))
         .transpose()
@@ -131,8 +186,22 @@ fn tree<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<serde_json::
 pub enum ProviderKind {
     /// Any program that reads the prompt on its standard input.
     Command,
+    /// An agent that speaks the Agent Client Protocol.
+    Acp,
+    /// A model API of OpenAI's form.
+    OpenAi,
+    /// Anthropic's model API.
+    Anthropic,
     /// The prompt is run as Python code. Dangerous: needs `trust_all_tools` on hub and pool.
     Python,
     /// Answers with the prompt.
     Echo,
+}
+
+impl ProviderKind {
+    /// Whether it is a model API: a service that is asked over HTTP.
+    #[must_use]
+    pub fn is_service(self) -> bool {
+        matches!(self, Self::OpenAi | Self::Anthropic)
+    }
 }

@@ -9,6 +9,8 @@ use kirosu_protocol::task::DEFAULT_QUEUE;
 use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 
+use crate::approval::ApprovalPolicy;
+
 /// Which folder a task runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Workspace {
@@ -85,10 +87,16 @@ pub struct PoolOptions {
     pub workspaces_dir: PathBuf,
     /// Whether it may run code of tasks on this machine.
     pub trust_all_tools: bool,
+    /// Whether agent programs may change files of their folder where they may not do everything.
+    pub may_edit: bool,
+    /// Who decides over tool calls, where not all tools are trusted.
+    pub approval: ApprovalPolicy,
     /// The model, where a task names none.
     pub model: Option<String>,
     /// Variables added to the environment of its runs.
     pub env: Vec<(String, String)>,
+    /// What models cost, for runs whose provider states no cost.
+    pub prices: Arc<Prices>,
     /// Bytes of a result, and of a run's streamed output, that are kept; the rest is cut with a mark.
     pub max_output_bytes: usize,
     /// Whether the model's visible reasoning is shown in the output of a run. It is never in its result.
@@ -123,8 +131,11 @@ impl PoolOptions {
             base: None,
             workspaces_dir: workspaces_dir.into(),
             trust_all_tools: false,
+            may_edit: false,
+            approval: ApprovalPolicy::default(),
             model: None,
             env: Vec::new(),
+            prices: Arc::default(),
             max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
             show_thoughts: false,
             hooks: Hooks::default(),

@@ -189,6 +189,31 @@ const TABLE: &[(&str, &str, &str)] = &[
         "set pool.a.trust_all_tools to true",
     ),
     (
+        "[[pool]]\nname = \"a\"\ntrust = \"edit\"\ntrust_all_tools = true",
+        "pool.a.trust (kirosu.toml:3)",
+        "contradicts trust_all_tools = true",
+    ),
+    (
+        "[[pool]]\nname = \"a\"\ntrust = \"all\"\ntrust_all_tools = false",
+        "pool.a.trust (kirosu.toml:3)",
+        "contradicts trust_all_tools = false",
+    ),
+    (
+        "[[pool]]\nname = \"a\"\nhooks = { befor = [\"make\"] }",
+        "pool.a.hooks.befor (kirosu.toml:3)",
+        "did you mean before?",
+    ),
+    (
+        "[[pool]]\nname = \"a\"\nhooks = { before = \"make deps\" }",
+        "pool.a.hooks.before (kirosu.toml:3)",
+        "a program and its arguments",
+    ),
+    (
+        "[[pool]]\nname = \"a\"\nhooks = { timeout = \"0s\" }",
+        "pool.a.hooks.timeout (kirosu.toml:3)",
+        "from 1s to 1day",
+    ),
+    (
         "[providers.x]\ncommand = [\"a\"]",
         "providers.x.kind",
         "has to be set: one of command, python, echo",
@@ -201,7 +226,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     (
         "[providers.x]\nkind = \"echo\"\ncommand = [\"a\"]",
         "providers.x.command (kirosu.toml:3)",
-        "only for kind command",
+        "only for kinds command and acp",
     ),
     (
         "[providers.\"X y\"]\nkind = \"echo\"",

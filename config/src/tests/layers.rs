@@ -245,3 +245,14 @@ fn a_built_in_provider_can_be_changed_key_by_key() {
     );
     assert_eq!(settings.providers["codex"].kind, ProviderKind::Echo);
 }
+
+#[test]
+fn trust_all_is_trust_all_tools_by_another_name() {
+    let trusts = |keys: &str| {
+        let case = Case::new(&format!("[[pool]]\nname = \"a\"\n{keys}"));
+        case.settings().pools[0].trust_all_tools
+    };
+    assert!(trusts("trust = \"all\""));
+    assert!(trusts("trust = \"all\"\ntrust_all_tools = true"));
+    assert!(!trusts("trust = \"edit\""));
+}

@@ -137,9 +137,10 @@ pub(crate) fn prepare(
         system_prompt: joined(context, task.system_prompt),
         model_is_tasks: task.model.is_some(),
         model: task.model.or(runner.model),
-        trust: match options.trust_all_tools {
-            true => Trust::All,
-            false => Trust::Safe,
+        trust: match (options.trust_all_tools, options.may_edit) {
+            (true, _) => Trust::All,
+            (false, true) => Trust::Edit,
+            (false, false) => Trust::Safe,
         },
         permissions: match options.trust_all_tools {
             true => Permissions::allow_all(),
