@@ -126,7 +126,10 @@ pub(crate) fn read_subject(params: &crate::params::Params<'_>) -> Result<Subject
         return params.task_id().map(Subject::Task);
     };
     if params.raw("task_id").is_some() {
-        return Err(params.refuse("approval_id", "given without task_id: one decision a request"));
+        return Err(params.refuse(
+            "approval_id",
+            "given without task_id: one decision a request",
+        ));
     }
     read_approval_id(raw.trim_matches('"'))
         .map(Subject::Approval)
@@ -251,7 +254,16 @@ mod tests {
     fn numbers_of_questions_are_read_as_people_write_them() {
         assert_eq!(read_approval_id("a17"), Some(17));
         assert_eq!(read_approval_id("17"), Some(17));
-        for wrong in ["", "a", "a-1", "0", "17a", "b17", "a 17", "99999999999999999999"] {
+        for wrong in [
+            "",
+            "a",
+            "a-1",
+            "0",
+            "17a",
+            "b17",
+            "a 17",
+            "99999999999999999999",
+        ] {
             assert_eq!(read_approval_id(wrong), None, "{wrong}");
         }
     }

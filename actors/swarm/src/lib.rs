@@ -28,11 +28,13 @@
 //!   A lease that the hub granted while the session was leaving is found by asking once more, and released.
 //! - *A missing provider burns no tasks.* The lease goes back, the pool takes no more, and says so once.
 
+mod approval;
 mod conversations;
 mod handle;
 mod invocation;
 mod options;
 mod pool;
+mod prices;
 mod session;
 mod swarm;
 mod workspace;
@@ -40,7 +42,9 @@ mod workspace;
 #[cfg(test)]
 mod tests;
 
+pub use approval::{Action, ApprovalPolicy, ArgsText, Rule, RuleText};
 pub use handle::{Reloaded, SwarmHandle};
 pub use options::{Hooks, PoolOptions, SwarmOptions, Workspace};
+pub use prices::Prices;
 pub use workspace::worktree;
 pub use swarm::specs;

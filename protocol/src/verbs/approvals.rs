@@ -122,9 +122,10 @@ impl ApprovalsAsk {
         };
         let cursor = match params.opt_text("cursor")?.as_deref() {
             None | Some("") => None,
-            Some(text) => Some(Cursor::from_text(text).ok_or_else(|| {
-                params.refuse("cursor", "the `next` of an earlier answer")
-            })?),
+            Some(text) => Some(
+                Cursor::from_text(text)
+                    .ok_or_else(|| params.refuse("cursor", "the `next` of an earlier answer"))?,
+            ),
         };
         let limit = params.opt_positive("limit", 1..=i64::from(MAX_LIMIT))?;
         Ok(ApprovalsAsk {

@@ -30,7 +30,9 @@ impl Core {
         };
         match approval::decide(question.state, question.deadline_at, verdict, self.now) {
             Decided::Again => return Ok(Outcome::Ok),
-            Decided::Stale(why) => return Err(self.stale_question(&question, verdict, why)?.into()),
+            Decided::Stale(why) => {
+                return Err(self.stale_question(&question, verdict, why)?.into());
+            }
             Decided::Take => {}
         }
         let said = reason.map(|reason| format!(" ({reason})"));
@@ -117,8 +119,7 @@ impl Core {
                 more: false,
             });
         }
-        let overdue: Vec<Question> =
-            sql::all(&mut self.conn, SelectOverdue { until: now, limit })?;
+        let overdue: Vec<Question> = sql::all(&mut self.conn, SelectOverdue { until: now, limit })?;
         let count = overdue.len() as u64;
         for question in overdue {
             let reason = "nobody decided in time";

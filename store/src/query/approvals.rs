@@ -60,13 +60,27 @@ pub(crate) fn page(
     }
     if run_after < TaskId::MAX {
         let waiting = "state <> 0 AND state <> 4 AND state <> 5 AND state = 3".to_owned();
-        tasks(conn, query, ApprovalKind::Run, &waiting, run_after, &mut page)?;
+        tasks(
+            conn,
+            query,
+            ApprovalKind::Run,
+            &waiting,
+            run_after,
+            &mut page,
+        )?;
     }
     if page.next.is_none() {
         let human = format!(
             "state = 0 AND lane IN (SELECT id FROM lane WHERE type = '{TYPE_HUMAN}' AND queued > 0)"
         );
-        tasks(conn, query, ApprovalKind::Human, &human, human_after, &mut page)?;
+        tasks(
+            conn,
+            query,
+            ApprovalKind::Human,
+            &human,
+            human_after,
+            &mut page,
+        )?;
     }
     Ok(page)
 }
@@ -103,7 +117,8 @@ fn questions(
                 break;
             }
         }
-        if !last && (page.approvals.len() >= query.limit || bytes > PAGE_BYTES) || bytes > PAGE_BYTES
+        if !last && (page.approvals.len() >= query.limit || bytes > PAGE_BYTES)
+            || bytes > PAGE_BYTES
         {
             page.next = from.map(Cursor::Tool);
             return Ok(());

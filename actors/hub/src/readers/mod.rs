@@ -1,9 +1,11 @@
 //! Read connections beside the writer, on a thread of their own: a long list never holds up a lease.
 
 use actix::prelude::*;
+use kirosu_protocol::verbs::usage::{UsageAnswer, UsageAsk};
 use kirosu_protocol::{Effect, Error, Fence, Task, TaskId};
 use kirosu_store::{
-    ApprovalPage, ApprovalQuery, ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader, StoreError, TaskDetail,
+    ApprovalPage, ApprovalQuery, ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader,
+    StoreError, TaskDetail,
 };
 use kirosu_supervision::{ChildContext, supervised};
 use std::path::PathBuf;
@@ -28,6 +30,8 @@ pub enum Question {
     Many(Vec<TaskId>),
     /// Since when the oldest task of each queue waits, by state.
     Oldest,
+    /// What was used, and how the budgets stand at a time in Unix milliseconds.
+    Usage(UsageAsk, i64),
     /// The output of one attempt from a chunk on.
     Output(TaskId, Fence, u64, u32),
 }
@@ -45,6 +49,8 @@ pub enum Told {
     Tasks(Vec<Task>),
     /// To [`Question::Oldest`].
     Oldest(Vec<Oldest>),
+    /// To [`Question::Usage`].
+    Usage(Box<UsageAnswer>),
     /// To [`Question::Output`].
     Output(Vec<OutputChunk>),
 }
@@ -88,6 +94,7 @@ impl Reader {
             } => Told::Detail(store.get_attempt(task, attempt, chunks)?.map(Box::new)),
             Question::Many(tasks) => Told::Tasks(store.many(&tasks)?),
             Question::Oldest => Told::Oldest(store.oldest()?),
+            Question::Usage(ask, now) => Told::Usage(Box::new(store.usage(&ask, now)?)),
             Question::Output(task, fence, from, limit) => {
                 Told::Output(store.output(task, fence, from, limit)?)
             }

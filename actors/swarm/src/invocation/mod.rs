@@ -7,6 +7,7 @@ mod batch;
 mod hooks;
 mod job;
 mod output;
+mod permission;
 mod printed;
 mod progress;
 pub(crate) mod report;
@@ -19,7 +20,7 @@ use actix::prelude::*;
 use futures_util::future::{Either, select};
 use kirosu_protocol::task::{FailureClass, Task};
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_providers::{Cancel, CancelHandle, EventSink};
+use kirosu_providers::{Cancel, CancelHandle, EventSink, Trust};
 use kirosu_supervision::{ChildContext, supervised};
 use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
@@ -144,7 +145,10 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
         mut job,
         place,
     } = ready;
-    let (task, who) = (lease.task_id, provider.name());
+    let (task, who, model) = (lease.task_id, provider.name(), job.model.clone());
+    if job.trust != Trust::All {
+        job.permissions = permission::permissions(&pool, &line, lease);
+    }
     job.conversation = pool.conversations.get(task, who, &place.dir);
     // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
     let (usage, _used) = watch::channel(None);
@@ -172,8 +176,9 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     pool.conversations.settle(task, who, &place.dir, &outcome);
     let (end, symptom) = report::read(lease, own, outcome);
     pool.report(symptom);
+    let priced = report::priced(end, &options.prices, model.as_deref());
     Ended {
-        end: report::signed(end, provider.name()),
+        end: report::signed(priced, provider.name()),
         place: Some(place.clone()),
     }
 }

@@ -1,0 +1,222 @@
+//! Who answers when an agent asks whether a tool may run: the pool's rules, else a person, by way of the hub.
+//!
+//! The hub keeps the question; this side asks it, and asks again by the same name until the answer is there: when the hub
+//! says that it is decided, after each reconnect (the hub may have been restarted), and now and then, as a notice can be
+//! lost. What a rule decides is told to the hub too, before the tool runs, so that the record has no gaps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use kirosu_protocol::client::{CallError, Client, Notification, State};
+use kirosu_protocol::notice::Notice;
+use kirosu_protocol::verbs::ask::{Ruled, TITLE_BYTES, ToolAnswer, ToolAsk};
+use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::{ApprovalState, Error, ErrorCode, Verdict};
+use kirosu_providers::{Arbiter, Decision, PermissionAsk, Permissions};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::sleep;
+
+use crate::approval::Ruling;
+use crate::pool::Pool;
+use crate::session::link::Line;
+
+/// How often the hub is asked although it said nothing.
+const FALLBACK: Duration = Duration::from_secs(60);
+/// Pause after a question without an answer.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Who answers for a run under this lease.
+pub(super) fn permissions(pool: &Arc<Pool>, line: &Line, lease: HeldLease) -> Permissions {
+    Permissions::new(Desk(Arc::new(Asking {
+        pool: pool.clone(),
+        line: line.clone(),
+        lease,
+    })))
+}
+
+struct Desk(Arc<Asking>);
+
+struct Asking {
+    pool: Arc<Pool>,
+    line: Line,
+    lease: HeldLease,
+}
+
+impl Arbiter for Desk {
+    fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision> {
+        let asking = self.0.clone();
+        Box::pin(async move { asking.decide(ask).await })
+    }
+}
+
+impl Asking {
+    async fn decide(self: Arc<Self>, ask: PermissionAsk) -> Decision {
+        let options = self.pool.options();
+        let ruled = match options.approval.rule(&self.pool.name, &ask) {
+            Ruling::Allow(rule) => Some((Verdict::Approved, rule)),
+            Ruling::Deny(rule) => Some((Verdict::Rejected, rule)),
+            Ruling::Ask => None,
+        };
+        let decided = ruled.map(|(verdict, rule)| Ruled {
+            verdict,
+            rule: rule.to_owned(),
+        });
+        let wait = options.approval.wait;
+        let question = ToolAsk {
+            task_id: self.lease.task_id,
+            fence: Some(self.lease.fence),
+            call: ask.call,
+            tool: ask.tool,
+            kind: ask.kind,
+            title: one_line(&ask.title),
+            args: ask.input,
+            pool: Some(self.pool.name.clone()),
+            wait_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            decided,
+            withdrawn: false,
+        };
+        let mut left = Left {
+            line: self.line.clone(),
+            question: Some(question.clone()),
+        };
+        let decision = self.settle(&question).await;
+        left.question = None;
+        decision
+    }
+
+    /// Asks until it is decided.
+    async fn settle(&self, question: &ToolAsk) -> Decision {
+        let mut told = false;
+        loop {
+            let client = self.line.client();
+            // Listens first: what is decided between answer and wait is heard.
+            let mut notices = client.notifications();
+            match client.request(question).await {
+                Ok(answer) if answer.state == ApprovalState::Open => {
+                    if !std::mem::replace(&mut told, true) {
+                        let (id, tool) = (answer.approval_id, &question.tool);
+                        tracing::info!("waits for a person: may {tool} run? (kirosu approve a{id})");
+                    }
+                    news(&client, &mut notices, answer.approval_id).await;
+                }
+                Ok(answer) => return decision(answer),
+                Err(CallError::Refused(error)) if is_passing(&error) => sleep(PAUSE).await,
+                Err(CallError::Refused(error)) => return refused(&error),
+                Err(error @ CallError::BadAnswer { .. }) => {
+                    return deny(format!("the hub's answer is not understood: {error}"));
+                }
+                Err(error) => {
+                    if let CallError::Timeout { .. } = error {
+                        client.reconnect();
+                    }
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Waits until it may be worth asking again.
+async fn news(client: &Client, notices: &mut Receiver<Arc<Notification>>, id: i64) {
+    let mut state = client.state();
+    state.mark_unchanged();
+    let reconnected = async {
+        loop {
+            // The line may have been replaced.
+            if state.changed().await.is_err() {
+                return;
+            }
+            match &*state.borrow_and_update() {
+                State::Connected(_) | State::Closed => return,
+                State::Connecting(_) => {}
+            }
+        }
+    };
+    let decided = async {
+        loop {
+            match notices.recv().await {
+                Ok(heard) => match heard.notice() {
+                    Some(Notice::Decided { approval_id, .. }) if approval_id == id => return,
+                    _ => {}
+                },
+                Err(RecvError::Lagged(_)) => return,
+                // The reconnect tells.
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    };
+    tokio::select! {
+        () = reconnected => {}
+        () = decided => {}
+        () = sleep(FALLBACK) => {}
+    }
+}
+
+/// Whether the hub may well answer the same question later.
+fn is_passing(error: &Error) -> bool {
+    matches!(
+        error.code,
+        ErrorCode::Busy | ErrorCode::ShuttingDown | ErrorCode::Internal
+    )
+}
+
+fn decision(answer: ToolAnswer) -> Decision {
+    let by = |by: Option<String>| by.map(|by| format!(" by {by}")).unwrap_or_default();
+    match (answer.state, answer.reason, answer.rule) {
+        (ApprovalState::Approved, ..) => Decision::Allow,
+        (ApprovalState::Rejected, None, Some(rule)) => deny(format!("denied by rule '{rule}'")),
+        (ApprovalState::Rejected, None, None) => deny(format!("rejected{}", by(answer.by))),
+        (_, Some(reason), _) => deny(reason),
+        (state, None, _) => deny(format!("the question is {state}")),
+    }
+}
+
+fn refused(error: &Error) -> Decision {
+    tracing::warn!(%error, "the hub does not take a tool question; it is denied");
+    deny(format!("the hub does not take the question: {error}"))
+}
+
+fn deny(reason: String) -> Decision {
+    Decision::Deny {
+        reason: Some(reason),
+    }
+}
+
+/// A title as the hub takes it; a title is for people, what runs is in the arguments.
+fn one_line(title: &str) -> String {
+    let mut line = title.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.len() > TITLE_BYTES {
+        line.truncate(line.floor_char_boundary(TITLE_BYTES - 3));
+        line.push_str("...");
+    }
+    line
+}
+
+/// A question whose asker goes away without the answer: the hub is told, so that a restarted agent program that asks the
+/// same gets it.
+struct Left {
+    line: Line,
+    question: Option<ToolAsk>,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        let Some(question) = self.question.take() else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let client = self.line.client();
+        runtime.spawn(async move {
+            let withdrawn = ToolAsk {
+                withdrawn: true,
+                ..question
+            };
+            // Without an answer the hub finds out by the end of the lease.
+            let _ = client.request(&withdrawn).await;
+        });
+    }
+}

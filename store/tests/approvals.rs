@@ -1,0 +1,368 @@
+//! Tool questions: bound to their attempt, answered once, and handed on to the next when the attempt is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use common::{Bench, done, failed};
+use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
+use kirosu_protocol::verbs::ask::{Ruled, ToolAsk};
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{
+    Approval, ApprovalKind, ApprovalState, Error, ErrorCode, FailureClass, Fence, TaskId, Verdict,
+};
+use kirosu_store::{ApprovalQuery, Asked, Command, Engine, Outcome};
+use serde_json::json;
+
+fn question(task_id: TaskId, fence: Fence, call: &str, command: &str) -> ToolAsk {
+    ToolAsk {
+        task_id,
+        fence: Some(fence),
+        call: call.into(),
+        tool: "shell".into(),
+        title: command.into(),
+        args: Some(json!({ "command": command })),
+        ..ToolAsk::default()
+    }
+}
+
+trait People {
+    fn ask(&mut self, ask: ToolAsk) -> Result<Asked, Error>;
+    fn decide(&mut self, id: i64, verdict: Verdict) -> Result<Outcome, Error>;
+    fn inbox(&mut self, state: WhichState) -> Vec<Approval>;
+    fn lose(&mut self) -> Fence;
+}
+
+impl People for Bench {
+    fn ask(&mut self, ask: ToolAsk) -> Result<Asked, Error> {
+        self.one(Command::Ask(Box::new(ask)))
+            .map(|outcome| match outcome {
+                Outcome::Asked(asked) => asked,
+                other => panic!("ask: {other:?}"),
+            })
+    }
+
+    fn decide(&mut self, approval: i64, verdict: Verdict) -> Result<Outcome, Error> {
+        self.one(Command::DecideTool {
+            approval,
+            verdict,
+            by: Some("ada".into()),
+            reason: Some("because".into()),
+        })
+    }
+
+    fn inbox(&mut self, state: WhichState) -> Vec<Approval> {
+        let query = ApprovalQuery {
+            state,
+            task_id: None,
+            limit: 1000,
+            cursor: None,
+        };
+        self.reader.approvals(&query).unwrap().approvals
+    }
+
+    /// The lease is lost, and the task leased again.
+    fn lose(&mut self) -> Fence {
+        self.now += 60_000;
+        assert_eq!(self.expire().len(), 1);
+        self.lease(1)[0].fence
+    }
+}
+
+fn leased() -> (Bench, TaskId) {
+    let mut bench = Bench::new();
+    let task = bench.enqueue(NewTask {
+        max_attempts: Some(9),
+        ..NewTask::chat("work")
+    });
+    bench.lease(1);
+    (bench, task)
+}
+
+#[test]
+fn a_question_waits_and_its_answer_is_told_as_often_as_its_attempt_asks() {
+    let (mut bench, task) = leased();
+    let first = bench.ask(question(task, 1, "c1", "git push")).unwrap();
+    assert_eq!(first.state, ApprovalState::Open);
+    let again = bench.ask(question(task, 1, "c1", "git push")).unwrap();
+    assert_eq!(again, first);
+    bench.decide(first.approval_id, Verdict::Approved).unwrap();
+    bench.decide(first.approval_id, Verdict::Approved).unwrap();
+    for _ in 0..2 {
+        let told = bench.ask(question(task, 1, "c1", "git push")).unwrap();
+        assert_eq!(told.state, ApprovalState::Approved);
+        assert_eq!(told.by.as_deref(), Some("ada"));
+    }
+    let contrary = bench
+        .decide(first.approval_id, Verdict::Rejected)
+        .unwrap_err();
+    assert_eq!(contrary.code, ErrorCode::StaleApproval);
+    assert_eq!(contrary.data.unwrap()["why"], "decided");
+    // The same tool asked for again is another question: one word, one run.
+    let other = bench.ask(question(task, 1, "c2", "git push")).unwrap();
+    assert_ne!(other.approval_id, first.approval_id);
+    let decisions = bench.detail(task).decisions;
+    assert_eq!(decisions.len(), 1);
+    assert_eq!(
+        decisions[0].reason.as_deref(),
+        Some("a1 shell: git push (because)")
+    );
+}
+
+#[test]
+fn a_lost_attempts_question_becomes_the_next_ones_and_is_answered_once() {
+    let (mut bench, task) = leased();
+    let open = bench
+        .ask(question(task, 1, "c1", "make"))
+        .unwrap()
+        .approval_id;
+    let used = bench
+        .ask(question(task, 1, "c2", "ls"))
+        .unwrap()
+        .approval_id;
+    bench.decide(used, Verdict::Approved).unwrap();
+    bench.ask(question(task, 1, "c2", "ls")).unwrap();
+    let mut bench = bench.reopen();
+    let fence = bench.lose();
+    bench.decide(open, Verdict::Approved).unwrap();
+    let told = bench.ask(question(task, fence, "z", "make")).unwrap();
+    assert_eq!(
+        (told.approval_id, told.state),
+        (open, ApprovalState::Approved)
+    );
+    // Who knows whether `ls` has run? It is asked again.
+    let again = bench.ask(question(task, fence, "y", "ls")).unwrap();
+    assert_eq!(again.state, ApprovalState::Open);
+    assert_ne!(again.approval_id, used);
+    // And so is `make`, as its answer was given.
+    let fence = bench.lose();
+    let again = bench.ask(question(task, fence, "z", "make")).unwrap();
+    assert_eq!(again.state, ApprovalState::Open);
+    let stale = bench.ask(question(task, 1, "c1", "make")).unwrap_err();
+    assert_eq!(stale.code, ErrorCode::StaleLease);
+}
+
+#[test]
+fn a_late_word_learns_why_and_what_is_asked_instead() {
+    let (mut bench, task) = leased();
+    let old = bench
+        .ask(question(task, 1, "c1", "make"))
+        .unwrap()
+        .approval_id;
+    bench.ack(failed(task, Some(1))).unwrap();
+    assert!(bench.inbox(WhichState::default()).is_empty());
+    bench.now += 60_000;
+    bench.one(Command::PromoteDue { limit: 10 }).unwrap();
+    let fence = bench.lease(1)[0].fence;
+    let new = bench
+        .ask(question(task, fence, "c1", "make"))
+        .unwrap()
+        .approval_id;
+    let error = bench.decide(old, Verdict::Approved).unwrap_err();
+    assert_eq!(error.code, ErrorCode::StaleApproval);
+    let data = error.data.unwrap();
+    assert_eq!(data["why"], "attempt_over");
+    assert_eq!(data["replaced_by"], new);
+    let nobody = bench.decide(999, Verdict::Approved).unwrap_err();
+    assert_eq!(nobody.code, ErrorCode::NotFound);
+}
+
+#[test]
+fn a_crash_of_the_run_keeps_its_questions_an_end_of_the_task_does_not() {
+    let (mut bench, task) = leased();
+    let id = bench
+        .ask(question(task, 1, "c1", "make"))
+        .unwrap()
+        .approval_id;
+    let mut crashed = failed(task, Some(1));
+    crashed.class = Some(FailureClass::Crashed);
+    bench.ack(crashed).unwrap();
+    assert_eq!(bench.inbox(WhichState::default()).len(), 1);
+    bench
+        .one(Command::Cancel {
+            task,
+            by: None,
+            reason: None,
+        })
+        .unwrap();
+    assert!(bench.inbox(WhichState::default()).is_empty());
+    let void = bench.inbox(WhichState::Is(ApprovalState::Void));
+    assert_eq!(void[0].approval_id, Some(id));
+}
+
+#[test]
+fn an_answer_that_nobody_was_given_dies_with_an_attempt_that_said_how_it_ended() {
+    let (mut bench, task) = leased();
+    let id = bench
+        .ask(question(task, 1, "c1", "make"))
+        .unwrap()
+        .approval_id;
+    bench.decide(id, Verdict::Approved).unwrap();
+    bench.ack(failed(task, Some(1))).unwrap();
+    bench.now += 60_000;
+    bench.one(Command::PromoteDue { limit: 10 }).unwrap();
+    let fence = bench.lease(1)[0].fence;
+    let again = bench.ask(question(task, fence, "c1", "make")).unwrap();
+    assert_eq!(again.state, ApprovalState::Open);
+}
+
+#[test]
+fn what_an_agent_program_let_go_of_is_answered_to_its_successor_alone() {
+    let (mut bench, task) = leased();
+    let id = bench
+        .ask(question(task, 1, "c1", "make"))
+        .unwrap()
+        .approval_id;
+    // Two calls of the same that both wait are two questions.
+    let twin = bench
+        .ask(question(task, 1, "c2", "make"))
+        .unwrap()
+        .approval_id;
+    assert_ne!(twin, id);
+    let withdrawn = ToolAsk {
+        withdrawn: true,
+        ..question(task, 1, "c1", "make")
+    };
+    bench.ask(withdrawn).unwrap();
+    bench.decide(id, Verdict::Rejected).unwrap();
+    let told = bench.ask(question(task, 1, "c3", "make")).unwrap();
+    assert_eq!(
+        (told.approval_id, told.state),
+        (id, ApprovalState::Rejected)
+    );
+    assert_eq!(told.reason.as_deref(), Some("because"));
+}
+
+#[test]
+fn time_denies_and_the_reaper_is_told_when() {
+    let (mut bench, task) = leased();
+    let asked = ToolAsk {
+        wait_ms: Some(5_000),
+        ..question(task, 1, "c1", "make")
+    };
+    let id = bench.ask(asked.clone()).unwrap().approval_id;
+    assert_eq!(bench.store.next_deadline(), Some(bench.now + 5_000));
+    bench.now += 5_000;
+    let late = bench.decide(id, Verdict::Approved).unwrap_err();
+    assert_eq!(late.data.unwrap()["why"], "expired");
+    let counted = bench.one(Command::ExpireQuestions { limit: 10 }).unwrap();
+    assert_eq!(
+        counted,
+        Outcome::Counted {
+            count: 1,
+            more: false
+        }
+    );
+    assert_eq!(bench.ask(asked).unwrap().state, ApprovalState::Expired);
+    bench.ack(done(task, Some(1))).unwrap();
+    let bench = bench.reopen();
+    assert_eq!(bench.store.next_deadline(), None);
+}
+
+#[test]
+fn a_rules_word_is_kept_with_its_name() {
+    let (mut bench, task) = leased();
+    let decided = Some(Ruled {
+        verdict: Verdict::Approved,
+        rule: "reads".into(),
+    });
+    let told = bench
+        .ask(ToolAsk {
+            decided,
+            ..question(task, 1, "c1", "ls")
+        })
+        .unwrap();
+    assert_eq!(told.state, ApprovalState::Approved);
+    assert!(bench.inbox(WhichState::default()).is_empty());
+    let kept = &bench.inbox(WhichState::Any)[0];
+    assert_eq!(kept.rule.as_deref(), Some("reads"));
+    assert_eq!(kept.args.as_deref(), Some(r#"{"command":"ls"}"#));
+    assert!(kept.decided_at.is_some() && kept.by.is_none());
+}
+
+#[test]
+fn the_inbox_is_one_list_page_by_page() {
+    let (mut bench, task) = leased();
+    for n in 0..40 {
+        bench
+            .ask(question(task, 1, &format!("c{n}"), &format!("run {n}")))
+            .unwrap();
+    }
+    let asks = bench.enqueue(NewTask {
+        requires_approval: true,
+        ..NewTask::chat("may I")
+    });
+    let human = bench.enqueue(NewTask {
+        task_type: "human".into(),
+        ..NewTask::chat("name it")
+    });
+    for limit in [1, 7, 16, 20, 41, 42, 100] {
+        let (mut cursor, mut all) = (None, Vec::new());
+        loop {
+            let query = ApprovalQuery {
+                state: WhichState::default(),
+                task_id: None,
+                limit,
+                cursor,
+            };
+            let page = bench.reader.approvals(&query).unwrap();
+            assert!(page.approvals.len() <= limit);
+            all.extend(page.approvals);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let questions: Vec<i64> = all.iter().filter_map(|a| a.approval_id).collect();
+        assert_eq!(
+            questions,
+            (1..=40).collect::<Vec<i64>>(),
+            "pages of {limit}"
+        );
+        let tasks: Vec<_> = all[40..].iter().map(|a| (a.what, a.task_id)).collect();
+        assert_eq!(
+            tasks,
+            [(ApprovalKind::Run, asks), (ApprovalKind::Human, human)]
+        );
+    }
+    let history = ApprovalQuery {
+        state: WhichState::Any,
+        task_id: Some(task),
+        limit: 3,
+        cursor: Some(Cursor::Tool(11)),
+    };
+    let page = bench.reader.approvals(&history).unwrap();
+    let ids: Vec<_> = page
+        .approvals
+        .iter()
+        .filter_map(|a| a.approval_id)
+        .collect();
+    assert_eq!(ids, [10, 9, 8]);
+}
+
+#[test]
+fn one_task_cannot_fill_the_inbox() {
+    let (mut bench, task) = leased();
+    let asks = (0..1000)
+        .map(|n| Command::Ask(Box::new(question(task, 1, &n.to_string(), &n.to_string()))));
+    assert!(bench.batch(asks.collect()).iter().all(Result::is_ok));
+    let refused = bench.ask(question(task, 1, "more", "more")).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Busy);
+    bench.ack(done(task, Some(1))).unwrap();
+    assert!(bench.inbox(WhichState::default()).is_empty());
+    // What is forgotten is forgotten wholly, and its numbers are nobody else's.
+    bench.now += 1_000_000;
+    let before_ms = bench.now;
+    bench
+        .one(Command::Prune {
+            before_ms,
+            limit: 100,
+        })
+        .unwrap();
+    assert!(bench.inbox(WhichState::Any).is_empty());
+    let task = bench.chat("next");
+    bench.lease(1);
+    assert_eq!(
+        bench.ask(question(task, 1, "c", "x")).unwrap().approval_id,
+        1001
+    );
+}
