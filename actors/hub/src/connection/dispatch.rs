@@ -33,6 +33,7 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::EnqueueBatch(_)
         | Request::Lease(_)
         | Request::Ack(_)
+        | Request::Reserve(_)
         | Request::Cancel(_)
         | Request::Retry(_)
         | Request::RetryFailed(_)
@@ -88,6 +89,7 @@ impl Connection {
             }
             Request::Heartbeat(ask) => heartbeat(&ask, ask.fence.unwrap_or_default()),
             Request::Release(ask) => release(&ask, ask.fence.unwrap_or_default()),
+            Request::Reserve(ask) => Command::Reserve(Box::new(ask)),
             Request::Cancel(ask) => Command::Cancel {
                 task: ask.task_id,
                 by: ask.by,

@@ -22,6 +22,7 @@ mod questions;
 mod settle;
 mod slots;
 mod tasks;
+mod usage;
 mod waits;
 
 pub use peer::Peer;

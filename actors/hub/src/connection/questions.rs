@@ -31,6 +31,7 @@ impl Connection {
             | Request::Release(_)
             | Request::Output(_)
             | Request::Progress(_) => self.holder_says(tag, request, ctx),
+            Request::Usage(ask) => self.usage(tag, ask, ctx),
             Request::Agents(ask) => self.agents(tag, ask, ctx),
             Request::Pools(ask) => self.pools(tag, ask, ctx),
             Request::Tree => match self.hub.tree() {

@@ -135,6 +135,7 @@ impl Connection {
                     },
                 );
             }
+            Ok(Outcome::Reserved(answer)) => self.answer(tag, &*answer),
             Ok(Outcome::Extended { lease_until_ms }) => {
                 let leased_until = lease_until_ms as f64 / 1000.0;
                 self.answer(

@@ -57,6 +57,7 @@ pub(crate) fn answer(facts: &Facts) -> MetricsAnswer {
     let queues: Vec<(&str, &QueueTally)> = facts.measured.tally.queues().collect();
     lives(&mut families, &queues);
     runs(&mut families, &facts.measured.tally);
+    used(&mut families, &facts.measured.tally);
     hub(&mut families, facts);
     actors(&mut families, &facts.restarts);
     families.into_answer()
@@ -176,6 +177,28 @@ fn runs(families: &mut Families, tally: &Tally) {
             "Leases that their holders gave back.",
         )
         .add(&[], tally.released() as f64);
+}
+
+fn used(families: &mut Families, tally: &Tally) {
+    let mut tokens = families.counter(
+        "kirosu_tokens_total",
+        "Tokens that attempts told with their ends, by provider, model and kind.",
+    );
+    for (provider, model, used) in tally.used() {
+        let kinds = ["input", "cache_read", "cache_write", "output"];
+        for (kind, count) in kinds.into_iter().zip(used.tokens) {
+            let labels = [("provider", provider), ("model", model), ("kind", kind)];
+            tokens.add(&labels, count as f64);
+        }
+    }
+    let mut cost = families.counter(
+        "kirosu_cost_usd_total",
+        "US dollars that attempts told with their ends, or that their tokens cost by the prices, by provider and model.",
+    );
+    for (provider, model, used) in tally.used() {
+        let labels = [("provider", provider), ("model", model)];
+        cost.add(&labels, used.micros as f64 / 1e6);
+    }
 }
 
 fn hub(families: &mut Families, facts: &Facts) {
