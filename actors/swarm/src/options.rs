@@ -10,6 +10,7 @@ use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 
 use crate::approval::ApprovalPolicy;
+use crate::prices::Prices;
 
 /// Which folder a task runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,6 +8,7 @@ use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_providers::{Failure, FailureClass as Class, Finished, Usage as Used};
 
 use crate::pool::health::Symptom;
+use crate::prices::Prices;
 use crate::session::machine::{End, Report};
 
 /// How long nobody shall lease a task that came back because the provider is missing.
@@ -74,6 +75,16 @@ fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
 pub(crate) fn signed(mut end: End, provider: &str) -> End {
     if let End::Report(Report::Ack(ack)) | End::Cancelled(ack) = &mut end {
         ack.provider = Some(provider.to_owned());
+    }
+    end
+}
+
+/// Says what it cost, where the provider did not and the model has a price.
+pub(crate) fn priced(mut end: End, prices: &Prices, model: Option<&str>) -> End {
+    if let End::Report(Report::Ack(ack)) | End::Cancelled(ack) = &mut end
+        && let Some(usage) = &mut ack.usage
+    {
+        prices.fill_in(model, usage);
     }
     end
 }

@@ -1,0 +1,202 @@
+//! What models cost, for runs whose provider states no cost: `[prices]`.
+//!
+//! A table by name of the model, where a `*` stands for any text; the most exact name counts (the one with the most
+//! letters that are no star). Figures that come of it are marked as estimated.
+
+use kirosu_protocol::task::Usage;
+use serde_json::Value;
+
+/// Dollars for a million tokens above which a price is taken for a typing error.
+const HIGHEST: f64 = 1e6;
+
+const KEYS: &[&str] = &["input", "cached", "cache_write", "output"];
+
+/// Dollars for a million tokens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Price {
+    input: f64,
+    cached: f64,
+    cache_write: f64,
+    output: f64,
+}
+
+/// The table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Prices(Vec<(String, Price)>);
+
+impl Prices {
+    /// Reads `{"MODEL": {"input", "cached", "cache_write", "output"}}`; `cached` and `cache_write` are the input's where
+    /// they are not given.
+    ///
+    /// # Errors
+    /// Every fault, as `KEY: sentence`.
+    pub fn read(table: &Value) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let mut prices = Vec::new();
+        for (model, price) in table.as_object().into_iter().flatten() {
+            match self::price(model, price, &mut faults) {
+                Some(price) => prices.push((model.clone(), price)),
+                None if !price.is_object() => faults.push(format!(
+                    "{model}: a table of {} is allowed",
+                    KEYS.join(", ")
+                )),
+                None => {}
+            }
+        }
+        // The most exact first.
+        let letters = |name: &str| name.chars().filter(|it| *it != '*').count();
+        prices.sort_by_key(|(name, _)| std::cmp::Reverse(letters(name)));
+        match faults.is_empty() {
+            true => Ok(Self(prices)),
+            false => Err(faults),
+        }
+    }
+
+    /// What this model's price makes of these figures, in dollars; `None` where the model has no price.
+    #[must_use]
+    pub fn estimate(&self, model: &str, usage: &Usage) -> Option<f64> {
+        let (_, price) = self.0.iter().find(|(name, _)| matches(name, model))?;
+        let parts = [
+            (usage.input_tokens, price.input),
+            (usage.cache_read_tokens, price.cached),
+            (usage.cache_write_tokens, price.cache_write),
+            (usage.output_tokens, price.output),
+        ];
+        // Nobody uses so many tokens that a float would lose one.
+        let cost: f64 = parts
+            .iter()
+            .map(|(tokens, price)| *tokens as f64 * price)
+            .sum();
+        Some(cost / 1e6)
+    }
+
+    /// Fills in the cost where the provider stated none, and marks it.
+    pub(crate) fn fill_in(&self, model: Option<&str>, usage: &mut Usage) {
+        if usage.cost_usd.is_none()
+            && let Some(model) = model
+            && let Some(cost) = self.estimate(model, usage)
+        {
+            usage.cost_usd = Some(cost);
+            usage.cost_estimated = true;
+        }
+    }
+}
+
+fn price(model: &str, table: &Value, faults: &mut Vec<String>) -> Option<Price> {
+    let table = table.as_object()?;
+    for key in table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
+        let known = KEYS.join(", ");
+        faults.push(format!("{model}.{key}: unknown key; known are {known}"));
+    }
+    let mut read = |key: &str| {
+        let value = table.get(key)?;
+        let number = value.as_f64().filter(|it| (0.0..=HIGHEST).contains(it));
+        if number.is_none() {
+            let allowed = "dollars for a million tokens, from 0 to 1000000";
+            faults.push(format!("{model}.{key}: {allowed}, are allowed"));
+        }
+        number
+    };
+    let (input, output) = (read("input"), read("output"));
+    let (cached, cache_write) = (read("cached"), read("cache_write"));
+    for (key, price) in [("input", input), ("output", output)] {
+        if price.is_none() && !table.contains_key(key) {
+            faults.push(format!("{model}.{key}: has to be set"));
+        }
+    }
+    let input = input?;
+    Some(Price {
+        input,
+        cached: cached.unwrap_or(input),
+        cache_write: cache_write.unwrap_or(input),
+        output: output?,
+    })
+}
+
+/// Whether a name with stars stands for this text.
+fn matches(name: &str, text: &str) -> bool {
+    let Some((first, rest)) = name.split_once('*') else {
+        return name == text;
+    };
+    let Some(mut text) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match text.find(part) {
+            Some(at) => text = &text[at + part.len()..],
+            None => return false,
+        }
+    }
+    text.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn usage() -> Usage {
+        Usage {
+            input_tokens: 1_000_000,
+            cache_read_tokens: 2_000_000,
+            cache_write_tokens: 100_000,
+            output_tokens: 10_000,
+            ..Usage::default()
+        }
+    }
+
+    #[test]
+    fn the_most_exact_name_counts_and_a_stated_cost_stays() {
+        let prices = Prices::read(&json!({
+            "*": {"input": 100.0, "output": 100},
+            "claude-*": {"input": 1.0, "cached": 0.1, "cache_write": 1.25, "output": 5.0},
+            "claude-*-4*": {"input": 3, "output": 15},
+        }))
+        .unwrap();
+        let close = |model, expected: f64| {
+            let cost = prices.estimate(model, &usage()).unwrap();
+            assert!((cost - expected).abs() < 1e-9, "{model}: {cost}");
+        };
+        close("claude-haiku-3", 1.0 + 0.2 + 0.125 + 0.05);
+        close("claude-haiku-4.5", 3.0 + 6.0 + 0.3 + 0.15);
+        close("else", 100.0 + 200.0 + 10.0 + 1.0);
+        let mut told = usage();
+        prices.fill_in(None, &mut told);
+        assert_eq!(told.cost_usd, None);
+        told.cost_usd = Some(0.5);
+        prices.fill_in(Some("else"), &mut told);
+        assert_eq!((told.cost_usd, told.cost_estimated), (Some(0.5), false));
+    }
+
+    #[test]
+    fn names_with_stars() {
+        for (name, text, expected) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*", "ab", true),
+            ("*b", "ab", true),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c", false),
+            ("ab*ba", "aba", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(matches(name, text), expected, "{name} {text}");
+        }
+    }
+
+    #[test]
+    fn every_fault_is_told() {
+        let faults = Prices::read(&json!({
+            "a": 3,
+            "b": {"input": -1, "outptu": 2, "output": "much"},
+            "c": {"output": 1},
+        }));
+        let told = faults.unwrap_err().join("\n");
+        for part in ["a: a table", "b.input: ", "b.outptu: unknown", "b.output: ", "c.input: has"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+}
