@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use config::Config;
 use serde::Deserialize;
 
+use crate::approval::Approval;
 use crate::fault::Fault;
 use crate::layer::Layer;
 use crate::pool::{Pool, Provider};
@@ -21,6 +22,8 @@ use crate::settings::{
 #[derive(Debug, Deserialize)]
 struct Written {
     data_dir: PathBuf,
+    #[serde(default, deserialize_with = "crate::pool::tree")]
+    prices: Option<serde_json::Value>,
     hub: Hub,
     store: Store,
     lease: Lease,
@@ -29,6 +32,7 @@ struct Written {
     retry: Backoff,
     supervision: Supervision,
     agent: Agent,
+    approval: Approval,
     #[serde(default)]
     pool: BTreeMap<String, Pool>,
     providers: BTreeMap<String, Provider>,
@@ -57,6 +61,7 @@ fn ordered(mut written: Written, order: &[String]) -> Settings {
         .collect();
     Settings {
         data_dir: written.data_dir,
+        prices: written.prices,
         hub: written.hub,
         store: written.store,
         lease: written.lease,
@@ -65,6 +70,7 @@ fn ordered(mut written: Written, order: &[String]) -> Settings {
         retry: written.retry,
         supervision: written.supervision,
         agent: written.agent,
+        approval: written.approval,
         pools,
         providers: written.providers,
         gateway: written.gateway,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::approval::Approval;
 use crate::pool::{Pool, Provider};
 use crate::secret::Secret;
 
@@ -14,6 +15,8 @@ use crate::secret::Secret;
 pub struct Settings {
     /// Folder of what the hub keeps: the database and the workspaces.
     pub data_dir: PathBuf,
+    /// Prices of models, as written; the swarm's room reads it.
+    pub prices: Option<serde_json::Value>,
     /// Where the hub listens, and who may speak to it.
     pub hub: Hub,
     /// The database.
@@ -30,10 +33,12 @@ pub struct Settings {
     pub supervision: Supervision,
     /// What pools use that do not say otherwise.
     pub agent: Agent,
+    /// Who decides over tool calls of pools that do not trust all tools.
+    pub approval: Approval,
     /// Agent pools, in the order in which they were written; names are unique.
     #[serde(rename = "pool")]
     pub pools: Vec<Pool>,
-    /// Provider definitions by name, the built-in ones (`echo`, `python`, `kiro`, `codex` and other agent programs) included.
+    /// Provider definitions by name, the built-in ones (`echo`, `python`, `kiro`, `codex`, other agent programs, `openai` and other model APIs) included.
     pub providers: BTreeMap<String, Provider>,
     /// The REST interface.
     pub gateway: Gateway,
