@@ -1,0 +1,242 @@
+//! Real agent programs, as people have them, run by the built binary: what they answer and use, what they may not do,
+//! and that nothing of them is left. The model is a stub on loopback (tests/agents/stub_model.py); the programs come from
+//! the npm registry into target/agents, once (tests/agents/install.sh).
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+#[path = "agents/programs.rs"]
+mod programs;
+#[path = "agents/world.rs"]
+mod world;
+
+use common::{Client, Hub, Setup, until};
+use programs::{CLAUDE, CODEX, GOOSE, OPENCODE, Program};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use world::{World, installed};
+
+/// One program under a running `kirosu up`, with a pool that trusts it (`all`) and one that does not (`safe`).
+struct Case {
+    program: Program,
+    world: World,
+    hub: Hub,
+    client: Client,
+    folder: PathBuf,
+}
+
+impl Case {
+    fn start(program: Program) -> Case {
+        let world = World::new(&[program.name]);
+        let setup = Setup::new().up();
+        let folder = setup.directory.path().join("work");
+        fs::create_dir(&folder).unwrap();
+        let env = program.environment(&world.folder().join("home"), &world.url);
+        let name = program.name;
+        let pool = |pool: &str, trusted: bool| {
+            format!(
+                "[[pool]]\nname = \"{pool}\"\nqueues = [\"{pool}\"]\nsize = 1\nprovider = \"{name}\"\n\
+                 trust_all_tools = {trusted}\nworkdir = {}\nenv = {env}\n",
+                json!(folder)
+            )
+        };
+        let settings = format!(
+            "[retry]\ninitial = \"50ms\"\n[providers.{name}]\n{}\n{}{}",
+            program.keys,
+            pool("safe", false),
+            pool("all", true)
+        );
+        fs::write(setup.directory.path().join("kirosu.toml"), settings).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", installed().join("bin").display());
+        let hub = setup.environment("PATH", &path).start();
+        let client = hub.client();
+        Case {
+            program,
+            world,
+            hub,
+            client,
+            folder,
+        }
+    }
+
+    /// Enqueues; the task's id.
+    fn begin(&mut self, queue: &str, prompt: &str, mut params: Value) -> i64 {
+        params["queue"] = queue.into();
+        params["prompt"] = prompt.into();
+        self.client.enqueue_with(params)
+    }
+
+    /// Waits for its end.
+    fn end(&mut self, id: i64) -> Value {
+        let ask = json!({"task_ids": [id], "timeout_seconds": 60});
+        self.client.call("wait", ask);
+        self.client
+            .call("get", json!({"task_id": id, "output": true}))
+    }
+
+    fn run(&mut self, queue: &str, prompt: &str) -> Value {
+        let id = self.begin(queue, prompt, json!({"max_attempts": 1}));
+        self.end(id)
+    }
+
+    /// Waits until a file is there.
+    fn appears(&self, name: &str) {
+        let file = self.folder.join(name);
+        until(&format!("{name} is there"), || file.exists().then_some(()));
+    }
+
+    fn nothing_is_left(&self) {
+        self.world.nothing_is_left(self.hub.pid());
+    }
+}
+
+fn tokens(usage: &Value) -> [u64; 3] {
+    ["input_tokens", "cache_read_tokens", "output_tokens"].map(|it| usage[it].as_u64().unwrap_or(0))
+}
+
+/// All that must hold of a program without a person beside it.
+fn holds(program: Program) {
+    let mut case = Case::start(program);
+    let begun = Instant::now();
+    let mut step = |what: &str| {
+        eprintln!(
+            "{:>6} ms  {}: {what}",
+            begun.elapsed().as_millis(),
+            program.name
+        );
+    };
+
+    let got = case.run("safe", "[[say four]] What is two and two?");
+    assert_eq!(got["task"]["result"], "four", "{got:#}");
+    assert_eq!(
+        tokens(&got["attempts"][0]["usage"]),
+        [1000, 200, 34],
+        "{got:#}"
+    );
+    case.nothing_is_left();
+    step("answers");
+
+    let prompt = program.call("touch denied && echo made");
+    let got = case.run("safe", &prompt);
+    assert!(!case.folder.join("denied").exists(), "{got:#}");
+    case.nothing_is_left();
+    step("is denied a tool");
+
+    let prompt = program.call("touch allowed && echo was-made");
+    let got = case.run("all", &prompt);
+    assert!(case.folder.join("allowed").exists(), "{got:#}");
+    let result = got["task"]["result"].as_str().unwrap_or_default();
+    assert!(
+        result.contains("TOOL SAID") && result.contains("was-made"),
+        "{got:#}"
+    );
+    let output = got["output"].to_string();
+    assert!(
+        output.contains("[tool") && output.contains(program.tool_shown()),
+        "{got:#}"
+    );
+    assert_eq!(
+        tokens(&got["attempts"][0]["usage"]),
+        [2000, 400, 68],
+        "{got:#}"
+    );
+    case.nothing_is_left();
+    step("uses a tool");
+
+    let id = case.begin("all", "[[sleep 50]]", json!({"max_attempts": 1}));
+    until("the model is asked", || {
+        case.world
+            .asked()
+            .iter()
+            .any(|it| it["answer"][0] == "sleep")
+            .then_some(())
+    });
+    let asked_at = Instant::now();
+    case.client.call("cancel", json!({"task_id": id}));
+    let got = case.end(id);
+    assert_eq!(got["task"]["status"], "cancelled", "{got:#}");
+    case.nothing_is_left();
+    assert!(
+        asked_at.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        asked_at.elapsed()
+    );
+    step("is cancelled in the middle of an answer");
+
+    let prompt = program.call(STUBBORN);
+    let id = case.begin("all", &prompt, json!({"max_attempts": 1}));
+    case.appears("stubborn");
+    case.client.call("cancel", json!({"task_id": id}));
+    let got = case.end(id);
+    assert_eq!(got["task"]["status"], "cancelled", "{got:#}");
+    case.nothing_is_left();
+    step("is cancelled with tools that will not go");
+    fs::remove_file(case.folder.join("stubborn")).unwrap();
+
+    let limit = json!({"max_attempts": 1, "timeout_seconds": 4});
+    let id = case.begin("all", &prompt, limit);
+    case.appears("stubborn");
+    let got = case.end(id);
+    assert_eq!(got["task"]["status"], "failed", "{got:#}");
+    assert_eq!(got["attempts"][0]["outcome"], "timeout", "{got:#}");
+    case.nothing_is_left();
+    step("runs out of time with tools that will not go");
+
+    killed_and_resumed(&mut case);
+    step("is killed and goes on");
+}
+
+/// Ignores SIGTERM, in a session of its own, holding the pipes of whoever started it; and a child in front.
+const STUBBORN: &str = "trap '' TERM; setsid sh -c \"trap '' TERM; touch stubborn; sleep 300; sleep 300\" & sleep 300; sleep 300";
+
+/// The agent is killed while its tool runs; the next attempt goes on with the conversation where it can.
+fn killed_and_resumed(case: &mut Case) {
+    let program = case.program;
+    let before = case.world.asked().len();
+    let shell = "if [ -e again ]; then echo went-on; else touch again; sleep 300; fi";
+    let prompt = program.call(shell);
+    let id = case.begin("all", &prompt, json!({"max_attempts": 3}));
+    case.appears("again");
+    let processes = case.world.processes(case.hub.pid());
+    let agent = processes.iter().find(|it| program.is(&it.program));
+    let agent = agent.unwrap_or_else(|| panic!("no {} in {processes:#?}", program.name));
+    let pid = Pid::from_raw(i32::try_from(agent.pid).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    let got = case.end(id);
+    assert_eq!(got["task"]["status"], "done", "{got:#}");
+    assert_eq!(got["attempts"][0]["outcome"], "crashed", "{got:#}");
+    assert_eq!(got["attempts"].as_array().unwrap().len(), 2, "{got:#}");
+    let result = got["task"]["result"].as_str().unwrap_or_default();
+    assert!(result.contains("went-on"), "{got:#}");
+    let asked = &case.world.asked()[before..];
+    let turns = asked.iter().filter_map(|it| it["turn"].as_u64()).max();
+    assert_eq!(
+        turns,
+        Some(if program.resumes { 2 } else { 1 }),
+        "{asked:#?}"
+    );
+    case.nothing_is_left();
+}
+
+#[test]
+fn codex_holds() {
+    holds(CODEX);
+}
+
+#[test]
+fn claude_holds() {
+    holds(CLAUDE);
+}
+
+#[test]
+fn opencode_holds() {
+    holds(OPENCODE);
+}
+
+#[test]
+fn goose_holds() {
+    holds(GOOSE);
+}

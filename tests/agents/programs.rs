@@ -1,0 +1,201 @@
+//! The programs: their settings for a model on loopback, and how a model makes each of them run a command.
+
+use super::world::installed;
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+/// One agent program.
+#[derive(Clone, Copy)]
+pub struct Program {
+    /// Its name for install.sh, and of its provider.
+    pub name: &'static str,
+    /// Variables and files that make it speak to the model at this URL and to nobody else, with this folder as its home.
+    settings: fn(home: &Path, url: &str) -> Vec<(&'static str, String)>,
+    /// Keys of its provider for these tests, as TOML.
+    pub keys: &'static str,
+    /// Its tool that runs a shell command, and the arguments for it.
+    tool: &'static str,
+    command: &'static str,
+    /// It goes on with a conversation after it was killed.
+    pub resumes: bool,
+}
+
+impl Program {
+    /// A prompt upon which the model makes it run a shell command.
+    pub fn call(&self, shell: &str) -> String {
+        let mut arguments = json!({self.command: shell});
+        if self.tool != "exec_command" {
+            arguments["description"] = "a command".into();
+        } else {
+            arguments["yield_time_ms"] = 30_000.into();
+        }
+        format!("[[call {} {arguments}]]", self.tool)
+    }
+
+    /// Its environment, as TOML's inline table.
+    pub fn environment(&self, home: &Path, url: &str) -> String {
+        let mut all = vec![
+            ("HOME", home.to_str().unwrap().to_owned()),
+            ("NO_COLOR", "1".to_owned()),
+        ];
+        for (name, folder) in [
+            ("XDG_CONFIG_HOME", ".config"),
+            ("XDG_DATA_HOME", ".local/share"),
+            ("XDG_CACHE_HOME", ".cache"),
+            ("XDG_STATE_HOME", ".local/state"),
+        ] {
+            all.push((name, home.join(folder).to_str().unwrap().to_owned()));
+        }
+        fs::create_dir_all(home).unwrap();
+        all.extend((self.settings)(home, url));
+        let pairs: Vec<String> = all
+            .iter()
+            .map(|(name, value)| format!("{name} = {}", json!(value)))
+            .collect();
+        format!("{{ {} }}", pairs.join(", "))
+    }
+
+    /// What the output of a run names its tool.
+    pub fn tool_shown(&self) -> &'static str {
+        match self.tool {
+            // It tells the command alone.
+            "exec_command" => "touch allowed",
+            tool => tool,
+        }
+    }
+
+    /// Whether a process is this program.
+    pub fn is(&self, program: &Path) -> bool {
+        let link = installed().join("bin").join(self.name);
+        link.canonicalize().is_ok_and(|it| it == program)
+    }
+}
+
+fn words(pairs: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect()
+}
+
+pub const CODEX: Program = Program {
+    name: "codex",
+    settings: |home, url| {
+        let folder = home.join("codex");
+        fs::create_dir_all(&folder).unwrap();
+        let config = format!(
+            r#"
+model_provider = "stub"
+check_for_update_on_startup = false
+web_search = "disabled"
+model_context_window = 100000
+[model_providers.stub]
+name = "stub"
+base_url = "{url}/v1"
+env_key = "STUB_KEY"
+wire_api = "responses"
+requires_openai_auth = false
+supports_websockets = false
+request_max_retries = 0
+stream_max_retries = 0
+[analytics]
+enabled = false
+[feedback]
+enabled = false
+[otel]
+exporter = "none"
+metrics_exporter = "none"
+[features]
+apps = false
+plugins = false
+"#
+        );
+        fs::write(folder.join("config.toml"), config).unwrap();
+        words(&[
+            ("CODEX_HOME", folder.to_str().unwrap()),
+            ("STUB_KEY", "sk-stub"),
+        ])
+    },
+    keys: "",
+    tool: "exec_command",
+    command: "cmd",
+    resumes: true,
+};
+
+pub const CLAUDE: Program = Program {
+    name: "claude",
+    settings: |home, url| {
+        let folder = home.join("claude");
+        fs::create_dir_all(&folder).unwrap();
+        words(&[
+            ("ANTHROPIC_BASE_URL", url),
+            ("ANTHROPIC_API_KEY", "sk-ant-stub"),
+            ("CLAUDE_CONFIG_DIR", folder.to_str().unwrap()),
+            ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
+            ("DISABLE_TELEMETRY", "1"),
+            ("DISABLE_ERROR_REPORTING", "1"),
+            ("CLAUDE_CODE_MAX_RETRIES", "1"),
+            ("IS_SANDBOX", "1"),
+        ])
+    },
+    keys: "",
+    tool: "Bash",
+    command: "command",
+    resumes: true,
+};
+
+pub const OPENCODE: Program = Program {
+    name: "opencode",
+    settings: |home, url| {
+        let config = json!({
+            "autoupdate": false, "share": "disabled", "model": "stub/stub-model",
+            "small_model": "stub/stub-model", "enabled_providers": ["stub"],
+            "provider": {"stub": {
+                "npm": "@ai-sdk/openai-compatible", "name": "Stub",
+                "options": {"baseURL": format!("{url}/v1"), "apiKey": "sk-stub"},
+                "models": {"stub-model": {
+                    "name": "Stub model", "limit": {"context": 100_000, "output": 4096},
+                    "cost": {"input": 1, "output": 2}
+                }}
+            }}
+        });
+        let file = home.join("opencode.json");
+        fs::write(&file, config.to_string()).unwrap();
+        words(&[
+            ("OPENCODE_CONFIG", file.to_str().unwrap()),
+            ("OPENCODE_DISABLE_MODELS_FETCH", "1"),
+            ("OPENCODE_DISABLE_LSP_DOWNLOAD", "1"),
+            ("OPENCODE_DISABLE_DEFAULT_PLUGINS", "1"),
+            ("OPENCODE_DISABLE_SHARE", "1"),
+            ("OPENCODE_DISABLE_CLAUDE_CODE", "1"),
+            ("OPENCODE_DISABLE_EXTERNAL_SKILLS", "1"),
+            ("OPENCODE_PURE", "1"),
+            ("npm_config_offline", "true"),
+        ])
+    },
+    keys: "",
+    tool: "bash",
+    command: "command",
+    resumes: true,
+};
+
+pub const GOOSE: Program = Program {
+    name: "goose",
+    settings: |_, url| {
+        words(&[
+            ("GOOSE_PROVIDER", "openai"),
+            ("GOOSE_MODEL", "stub-model"),
+            ("OPENAI_HOST", url),
+            ("OPENAI_BASE_PATH", "v1/chat/completions"),
+            ("OPENAI_API_KEY", "sk-stub"),
+            ("GOOSE_DISABLE_KEYRING", "1"),
+            ("GOOSE_TELEMETRY_ENABLED", "false"),
+            ("GOOSE_DISABLE_SESSION_NAMING", "true"),
+        ])
+    },
+    keys: "extra_args = [\"--with-builtin\", \"developer\"]",
+    tool: "shell",
+    command: "command",
+    resumes: false,
+};
