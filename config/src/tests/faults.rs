@@ -216,7 +216,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     (
         "[providers.x]\ncommand = [\"a\"]",
         "providers.x.kind",
-        "has to be set: one of command, python, echo",
+        "has to be set: one of command, acp, python, echo",
     ),
     (
         "[providers.x]\nkind = \"command\"",
