@@ -11,7 +11,7 @@ use kirosu_protocol::{Limits, RetryPolicy};
 use kirosu_providers::{Containment, HttpOptions, ProviderOptions, Timeouts};
 use kirosu_store::StoreOptions;
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
-use kirosu_swarm::{Hooks, PoolOptions, SwarmOptions, Workspace};
+use kirosu_swarm::{Hooks, PoolOptions, Prices, SwarmOptions, Workspace};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -247,6 +247,7 @@ fn pool(
         model: pool.model.clone(),
         env: pairs(&pool.env),
         max_output_bytes: bytes(pool.max_output),
+        prices: Arc::new(prices(settings).unwrap_or_default()),
         show_thoughts: pool.show_thoughts,
         containment: Some(containment.clone()),
         ..PoolOptions::new(
@@ -325,7 +326,16 @@ fn overrides(provider: &config::Provider) -> Map<String, Value> {
     written.collect()
 }
 
-/// What is wrong with the definitions of providers: `config` knows their keys, only the providers' room what is in them.
+/// What models cost.
+///
+/// # Errors
+/// Every fault, as `MODEL.KEY: sentence`.
+fn prices(settings: &Settings) -> Result<Prices, Vec<String>> {
+    let table = settings.prices.as_ref().map(Prices::read);
+    table.unwrap_or_else(|| Ok(Prices::default()))
+}
+
+/// What is wrong with the definitions of providers and the prices: `config` knows their keys, only the providers' room what is in them.
 pub fn definition_faults(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = Vec::new();
     let providers = loaded.settings.providers.iter();
@@ -341,6 +351,14 @@ pub fn definition_faults(loaded: &Loaded) -> Vec<Fault> {
                 message: message.to_owned(),
             });
         }
+    }
+    for fault in prices(&loaded.settings).err().into_iter().flatten() {
+        let (key, message) = fault.split_once(": ").unwrap_or(("", &fault));
+        faults.push(Fault {
+            key: format!("prices.{key}"),
+            origin: loaded.origins.get("prices").cloned(),
+            message: message.to_owned(),
+        });
     }
     faults
 }

@@ -85,7 +85,7 @@ impl ProviderOptions {
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let wrong = match self.kind.as_str() {
-            "command" => self.definition().err(),
+            "command" | "acp" => self.definition().err(),
             "openai" | "anthropic" => self.http.check(&self.kind, self.preset.as_deref()).err(),
             _ => None,
         };
