@@ -4,13 +4,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kirosu_protocol::budget::Budget;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::task::DEFAULT_QUEUE;
+use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 
+use crate::lane::Account;
+
 use crate::approval::ApprovalPolicy;
 use crate::prices::Prices;
+
+/// What a run reserves at a time unless the pool says otherwise: 100,000 tokens and half a dollar.
+pub const DEFAULT_RESERVE: Budget = Budget {
+    tokens: Some(100_000),
+    micros: Some(500_000),
+};
 
 /// Which folder a task runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +70,9 @@ pub struct PoolOptions {
     pub name: String,
     /// What runs its tasks.
     pub provider: Arc<dyn Provider>,
+    /// The accounts of the providers that it may end up with; one that is not named has an account of its own name,
+    /// without limits. What the pool brings counts for all pools of the process.
+    pub accounts: Vec<Account>,
     /// What runs tasks of type `python`; used on trusted pools only.
     pub python: Option<Arc<dyn Provider>>,
     /// Number of sessions; 0 is a pool that waits to be resized.
@@ -100,6 +113,10 @@ pub struct PoolOptions {
     pub prices: Arc<Prices>,
     /// Bytes of a result, and of a run's streamed output, that are kept; the rest is cut with a mark.
     pub max_output_bytes: usize,
+    /// The budgets that its runs may count against: of the hub, of this pool, and of any provider by its name.
+    pub budgets: Vec<ScopeLimit>,
+    /// How much a run reserves of them at a time.
+    pub reserve: Budget,
     /// Whether the model's visible reasoning is shown in the output of a run. It is never in its result.
     pub show_thoughts: bool,
     /// Programs around each run.
@@ -118,6 +135,7 @@ impl PoolOptions {
         Self {
             name: name.into(),
             provider,
+            accounts: Vec::new(),
             python: None,
             size: 1,
             queues: Vec::new(),
@@ -138,6 +156,8 @@ impl PoolOptions {
             env: Vec::new(),
             prices: Arc::default(),
             max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
+            budgets: Vec::new(),
+            reserve: DEFAULT_RESERVE,
             show_thoughts: false,
             hooks: Hooks::default(),
             containment: None,

@@ -6,17 +6,18 @@ use std::time::Duration;
 use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
 use kirosu_providers::{Gate, Job, Permissions, Provider, Trust};
 
+use super::budget::Unfunded;
 use crate::options::PoolOptions;
 use crate::pool::Pool;
 use crate::workspace::{self, NoPlace, Place};
 
 /// Who runs a task.
 pub(crate) struct Runner {
-    provider: Arc<dyn Provider>,
+    pub(super) provider: Arc<dyn Provider>,
     /// The model, where the task names none.
-    model: Option<String>,
+    pub(super) model: Option<String>,
     /// It is the pool's own provider.
-    own: bool,
+    pub(super) own: bool,
 }
 
 /// A job that can start.
@@ -35,6 +36,8 @@ pub(crate) enum NotRun {
     Task(FailureClass, String),
     /// The pool's fault: the lease goes back.
     Pool(String),
+    /// There is no budget for it.
+    Unfunded(Box<Unfunded>),
 }
 
 fn refused(why: String) -> NotRun {
@@ -54,6 +57,20 @@ pub(crate) fn runner_for(pool: &Pool, task: &Task) -> Result<Runner, NotRun> {
         )),
         _ => chat_for(pool, &options, task.provider.as_deref()),
     }
+}
+
+/// The providers that a task of this pool may end up with, where they are the pool's own; else the run itself waits for
+/// the one that the task names.
+pub(crate) fn routes_of(pool: &Pool, task: &Task) -> Option<Vec<String>> {
+    let options = pool.options();
+    if task.task_type == TYPE_PYTHON {
+        let python = options.python.as_ref().filter(|_| options.trust_all_tools);
+        return python.map(|provider| provider.routes());
+    }
+    let own = options.provider.name();
+    let wanted = task.provider.as_deref().filter(|name| !name.is_empty());
+    let is_own = wanted.is_none_or(|name| name == own);
+    is_own.then(|| options.provider.routes())
 }
 
 fn python_for(options: &PoolOptions) -> Result<Runner, NotRun> {

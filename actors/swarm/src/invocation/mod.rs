@@ -4,10 +4,12 @@
 //! lets go, however it ends, the run is cancelled. It answers once, when everything that the run started is dead.
 
 mod batch;
+mod budget;
 mod hooks;
-mod job;
+pub(crate) mod job;
 mod output;
 mod permission;
+mod permit;
 mod printed;
 mod progress;
 pub(crate) mod report;
@@ -25,11 +27,13 @@ use kirosu_supervision::{ChildContext, supervised};
 use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
 
+use crate::lane::Pass;
 use crate::pool::Pool;
 use crate::pool::health::Symptom;
 use crate::session::link::Line;
 use crate::session::machine::End;
 use crate::workspace::Place;
+use budget::Purse;
 use hooks::Hooks;
 use job::{NotRun, Ready};
 
@@ -45,6 +49,8 @@ pub(crate) struct Work {
     /// Number of the session in its pool.
     pub(crate) session: u32,
     pub(crate) task: Task,
+    /// Its place on the lane of the pool's provider.
+    pub(crate) pass: Option<Pass>,
     pub(crate) line: Line,
     /// Told, or dropped, when the run is to end.
     pub(crate) leash: oneshot::Receiver<()>,
@@ -102,6 +108,7 @@ impl Actor for Invocation {
             pool,
             session,
             task,
+            pass,
             line,
             leash,
             ended,
@@ -111,7 +118,7 @@ impl Actor for Invocation {
             .into_actor(self)
             .map(|_, invocation, _| invocation.cancel());
         ctx.spawn(slack);
-        let run = run(pool, session, task, line, cancel).instrument(span);
+        let run = run(pool, session, (task, pass), line, cancel).instrument(span);
         let told = run.into_actor(self).map(|outcome, invocation, ctx| {
             // Nobody waits for it when the session is gone.
             let _ = ended.send(outcome);
@@ -122,13 +129,19 @@ impl Actor for Invocation {
     }
 }
 
-async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Cancel) -> Ended {
+async fn run(
+    pool: Arc<Pool>,
+    session: u32,
+    (task, pass): (Task, Option<Pass>),
+    line: Line,
+    cancel: Cancel,
+) -> Ended {
     let lease = HeldLease {
         task_id: task.task_id,
         fence: task.fence,
     };
-    let ready = match prepare(&pool, session, task).await {
-        Ok(ready) => ready,
+    let (ready, purse) = match prepare(&pool, session, task, &line, &cancel).await {
+        Ok(prepared) => prepared,
         Err(NotRun::Task(class, why)) => {
             tracing::warn!("does not run: {why}");
             return without_place(report::fail(lease, class, &why));
@@ -138,6 +151,10 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
             pool.report(Symptom::Missing(why));
             return without_place(end);
         }
+        Err(NotRun::Unfunded(unfunded)) => {
+            pool.report(unfunded.symptom);
+            return without_place(unfunded.end);
+        }
     };
     let Ready {
         provider,
@@ -145,13 +162,21 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
         mut job,
         place,
     } = ready;
+    let whose = (line.clone(), lease);
+    let permit = match permit::enter(&pool, &*provider, &mut job, pass, whose, &cancel).await {
+        Ok(permit) => permit,
+        Err(end) => {
+            let place = Some(place);
+            return Ended { end, place };
+        }
+    };
     let (task, who, model) = (lease.task_id, provider.name(), job.model.clone());
     if job.trust != Trust::All {
         job.permissions = permission::permissions(&pool, &line, lease);
     }
     job.conversation = pool.conversations.get(task, who, &place.dir);
     // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
-    let (usage, _used) = watch::channel(None);
+    let (usage, used) = watch::channel(None);
     let flow = output::Flow {
         line: line.clone(),
         lease,
@@ -162,7 +187,8 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     let (sink, events) = EventSink::channel(EVENTS);
     let options = pool.options();
     let hooks = Hooks::of(&options, &place, &job, sink.clone(), cancel.clone());
-    let run = pin!(hooks.around(provider.run(job, sink, cancel.clone())));
+    let run = |cancel| permit.around(provider.run(job, sink, cancel));
+    let run = pin!(hooks.around(budget::within(&purse, used, cancel.clone(), run)));
     let pump = pin!(output::pump(events, flow));
     let outcome = match select(run, pump).await {
         Either::Left((outcome, pump)) => {
@@ -176,9 +202,12 @@ async fn run(pool: Arc<Pool>, session: u32, task: Task, line: Line, cancel: Canc
     pool.conversations.settle(task, who, &place.dir, &outcome);
     let (end, symptom) = report::read(lease, own, outcome);
     pool.report(symptom);
+    let (end, symptom) = budget::verdict(&purse, own, end);
+    pool.report(symptom);
     let priced = report::priced(end, &options.prices, model.as_deref());
+    let end = permit.settle(&*provider, priced);
     Ended {
-        end: report::signed(priced, provider.name()),
+        end: budget::signed(end, &pool, model),
         place: Some(place.clone()),
     }
 }
@@ -202,18 +231,28 @@ async fn flushed(
     }
 }
 
-async fn prepare(pool: &Arc<Pool>, session: u32, task: Task) -> Result<Ready, NotRun> {
+async fn prepare(
+    pool: &Arc<Pool>,
+    session: u32,
+    task: Task,
+    line: &Line,
+    cancel: &Cancel,
+) -> Result<(Ready, Option<Purse>), NotRun> {
     let runner = job::runner_for(pool, &task)?;
+    let purse = budget::open(pool, &task, &runner, line, cancel)
+        .await
+        .map_err(NotRun::Unfunded)?;
     let options = pool.options();
     let place = job::place_for(&options, session, &task).await?;
     let made = move || job::prepare(&options, runner, task, place);
     // The folder may lie on a slow disk, and this thread has other sessions.
-    tokio::task::spawn_blocking(made)
+    let ready = tokio::task::spawn_blocking(made)
         .await
         .unwrap_or_else(|error| {
             let why = format!("the workspace could not be prepared: {error}");
             Err(NotRun::Task(FailureClass::Crashed, why))
-        })
+        })?;
+    Ok((ready, purse))
 }
 
 fn without_place(end: End) -> Ended {

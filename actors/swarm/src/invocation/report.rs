@@ -53,15 +53,12 @@ fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
         Class::RateLimited { until } => {
             let mut ack = ack(FailureClass::RateLimited);
             ack.retry_at_ms = until.and_then(unix_ms);
-            let wait = until.and_then(|at| at.duration_since(SystemTime::now()).ok());
-            let end = End::Report(Report::Ack(ack));
-            (end, Symptom::RateLimited(wait, message))
+            (End::Report(Report::Ack(ack)), Symptom::Fine)
         }
-        Class::AuthRequired => {
-            let end = plain(FailureClass::AuthRequired);
-            (end, Symptom::AuthRequired(message))
+        Class::AuthRequired => (plain(FailureClass::AuthRequired), Symptom::Fine),
+        Class::ProviderError | Class::Network => {
+            (plain(FailureClass::ProviderError), Symptom::Fine)
         }
-        Class::ProviderError | Class::Network => (plain(FailureClass::ProviderError), Symptom::Fine),
         Class::Timeout { .. } => (plain(FailureClass::Timeout), Symptom::Fine),
         Class::Crashed => (plain(FailureClass::Crashed), Symptom::Fine),
         Class::BadInput => (plain(FailureClass::BadInput), Symptom::Fine),
@@ -102,7 +99,7 @@ pub(crate) fn give_back(reason: &str) -> End {
     })
 }
 
-fn failure_of(lease: HeldLease, class: FailureClass, message: &str) -> Ack {
+pub(super) fn failure_of(lease: HeldLease, class: FailureClass, message: &str) -> Ack {
     Ack::failed(lease.task_id, Some(lease.fence), class, message)
 }
 
@@ -111,7 +108,7 @@ fn unix_ms(at: SystemTime) -> Option<i64> {
     i64::try_from(since.as_millis()).ok()
 }
 
-fn usage(used: &Used) -> Usage {
+pub(super) fn usage(used: &Used) -> Usage {
     Usage {
         input_tokens: used.input,
         cache_read_tokens: used.cache_read,

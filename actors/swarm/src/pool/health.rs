@@ -27,10 +27,8 @@ pub(crate) enum Health {
 pub(crate) enum Block {
     /// The provider's program, or the folder it is to work in, is not there.
     Missing,
-    /// Nobody is logged in.
-    AuthRequired,
-    /// The provider refuses until a time.
-    RateLimited,
+    /// A budget is used up until a time.
+    BudgetExhausted,
     /// It would run code of tasks, and the pool has not opted in.
     NotTrusted,
 }
@@ -40,29 +38,21 @@ impl Block {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
-            Self::AuthRequired => "auth_required",
-            Self::RateLimited => "rate_limited",
+            Self::BudgetExhausted => "budget_exhausted",
             Self::NotTrusted => "not_trusted",
         }
     }
 }
 
-/// A pool whose provider wants a login is tried again this often: somebody may have logged in.
-const AUTH_PAUSE: Duration = Duration::from_secs(60);
-/// Pause after a rate limit of unknown length.
-const RATE_PAUSE: Duration = Duration::from_secs(60);
-
-/// What a run told about the provider, beyond its own end.
+/// What a run told about the pool, beyond its own end. What it told about the provider's account is the lane's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Symptom {
     /// It works.
     Fine,
     /// Its program, or the folder it is to work in, is not there.
     Missing(String),
-    /// It wants a login.
-    AuthRequired(String),
-    /// It refuses for so long, or for an unknown time.
-    RateLimited(Option<Duration>, String),
+    /// A budget that counts for its runs is used up for so long.
+    BudgetExhausted(Duration, String),
 }
 
 impl Health {
@@ -77,12 +67,8 @@ impl Health {
         match symptom {
             Symptom::Fine => Self::Ready,
             Symptom::Missing(note) => blocked(Block::Missing, note, None),
-            Symptom::AuthRequired(note) => {
-                blocked(Block::AuthRequired, note, Some(now + AUTH_PAUSE))
-            }
-            Symptom::RateLimited(wait, note) => {
-                let until = now + wait.unwrap_or(RATE_PAUSE);
-                blocked(Block::RateLimited, note, Some(until))
+            Symptom::BudgetExhausted(wait, note) => {
+                blocked(Block::BudgetExhausted, note, Some(now + wait))
             }
         }
     }

@@ -1,0 +1,349 @@
+//! Budgets: a run reserves before it begins, reserves more while it tells what it uses, and is ended when there is no more.
+//!
+//! Nothing is asked of the hub where neither pool, provider, hub nor task has a budget. What runs under way hold is waited
+//! for here, with the task in hand: giving it back would hand it to the next session, which has to wait as well.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use kirosu_protocol::budget::Budget;
+use kirosu_protocol::client::CallError;
+use kirosu_protocol::task::{FailureClass, Task};
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveAsk, ScopeLimit};
+use kirosu_protocol::{ErrorCode, Scope};
+use kirosu_providers::{Cancel, Failure, Finished, Usage};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::job::Runner;
+use super::report;
+use crate::pool::Pool;
+use crate::pool::health::Symptom;
+use crate::prices::Prices;
+use crate::session::link::Line;
+use crate::session::machine::{End, Report};
+
+/// Pause before the hub is asked again that could not be reached, or said that it is busy.
+const ASK_PAUSE: Duration = Duration::from_millis(250);
+/// Pause before it is asked again for what other runs hold.
+const RESERVED_PAUSE: Duration = Duration::from_secs(2);
+/// How long a run may go on that has used up all: most tell what they used with their end, and a result that was paid for
+/// is not thrown away.
+const END_GRACE: Duration = Duration::from_secs(1);
+/// How long nobody shall lease a task that came back because a budget is used up; the pool takes none until it is filled.
+const BACK_DELAY: Duration = Duration::from_secs(3);
+
+/// What a run may use, and where to ask for more.
+pub(super) struct Purse {
+    lease: HeldLease,
+    line: Line,
+    scopes: Vec<ScopeLimit>,
+    /// How much is reserved at a time.
+    step: Budget,
+    granted: Budget,
+    prices: Arc<Prices>,
+    model: Option<String>,
+    /// Why the run was ended.
+    refused: OnceLock<Refusal>,
+}
+
+/// Why a run does not begin.
+#[derive(Debug)]
+pub(crate) struct Unfunded {
+    pub(crate) end: End,
+    pub(crate) symptom: Symptom,
+}
+
+/// What came of asking.
+enum Answer {
+    Granted(Budget),
+    Refused(Refusal),
+    /// The lease is over, or somebody wants the run ended.
+    Over,
+    /// The hub does not understand the question.
+    Unknown(String),
+}
+
+/// Reserves for a run by this provider, if any budget counts for it. Waits for what other runs hold.
+pub(super) async fn open(
+    pool: &Pool,
+    task: &Task,
+    runner: &Runner,
+    line: &Line,
+    cancel: &Cancel,
+) -> Result<Option<Purse>, Box<Unfunded>> {
+    let options = pool.options();
+    let (provider, own) = (runner.provider.name(), runner.own);
+    let counts = |told: &&ScopeLimit| match &told.scope {
+        Scope::Provider(name) => name == provider,
+        _ => true,
+    };
+    let scopes: Vec<ScopeLimit> = options.budgets.iter().filter(counts).cloned().collect();
+    if scopes.is_empty() && task.budget.is_none() && task.budget_trees.is_empty() {
+        return Ok(None);
+    }
+    let mut purse = Purse {
+        lease: HeldLease {
+            task_id: task.task_id,
+            fence: task.fence,
+        },
+        line: line.clone(),
+        scopes,
+        step: options.reserve,
+        granted: Budget::default(),
+        prices: options.prices.clone(),
+        model: task.model.clone().or_else(|| runner.model.clone()),
+        refused: OnceLock::new(),
+    };
+    let asked = purse.ask_until(Budget::default(), cancel.clone()).await;
+    match asked {
+        Answer::Granted(granted) => {
+            purse.granted = granted;
+            Ok(Some(purse))
+        }
+        Answer::Refused(refusal) => Err(Box::new(unfunded(purse.lease, own, refusal))),
+        Answer::Over => {
+            let why = "the run was ended before it began";
+            let ack = report::failure_of(purse.lease, FailureClass::Cancelled, why);
+            Err(Box::new(Unfunded {
+                end: End::Cancelled(Box::new(ack)),
+                symptom: Symptom::Fine,
+            }))
+        }
+        Answer::Unknown(why) => {
+            let why = format!("the hub does not take part in budgets ({why}); update it");
+            Err(Box::new(Unfunded {
+                end: report::give_back(&why),
+                symptom: Symptom::Missing(why),
+            }))
+        }
+    }
+}
+
+/// What a refusal before the run means: the pool waits where the budget is the pool's, the task where it is not.
+fn unfunded(lease: HeldLease, own: bool, refusal: Refusal) -> Unfunded {
+    let wait = wait_of(&refusal);
+    let Some(wait) = wait else {
+        let ack = report::failure_of(lease, FailureClass::BudgetExhausted, &refusal.message);
+        return Unfunded {
+            end: End::Report(Report::Ack(Box::new(ack))),
+            symptom: Symptom::Fine,
+        };
+    };
+    let pools = own || !matches!(refusal.scope, Scope::Provider(_));
+    Unfunded {
+        end: End::Report(Report::Release {
+            reason: refusal.message.clone(),
+            delay: if pools { BACK_DELAY.min(wait) } else { wait },
+        }),
+        symptom: match pools {
+            true => Symptom::BudgetExhausted(wait, refusal.message),
+            false => Symptom::Fine,
+        },
+    }
+}
+
+/// How long until the budget is filled again; none: a person has to raise it.
+fn wait_of(refusal: &Refusal) -> Option<Duration> {
+    let at = refusal.retry_at?;
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let wait = at - now.as_secs_f64();
+    // Never quite at once: the two clocks may differ a little.
+    Some(Duration::try_from_secs_f64(wait.max(0.05)).unwrap_or(Duration::from_secs(86_400)))
+}
+
+/// Runs `run` until it ends, within its budget if it has one.
+pub(super) async fn within<R>(
+    purse: &Option<Purse>,
+    used: watch::Receiver<Option<Usage>>,
+    cancel: Cancel,
+    run: impl FnOnce(Cancel) -> R,
+) -> Result<Finished, Failure>
+where
+    R: Future<Output = Result<Finished, Failure>>,
+{
+    match purse {
+        Some(purse) => purse.within(used, cancel, run).await,
+        None => run(cancel).await,
+    }
+}
+
+/// What the end of a run means for its budget, if it has one.
+pub(super) fn verdict(purse: &Option<Purse>, own: bool, end: End) -> (End, Symptom) {
+    match purse {
+        Some(purse) => purse.verdict(own, end),
+        None => (end, Symptom::Fine),
+    }
+}
+
+impl Purse {
+    /// Runs `run` until it ends. Where it tells more than may be used, it is cancelled; [`Purse::verdict`] says so then.
+    async fn within<R>(
+        &self,
+        mut used: watch::Receiver<Option<Usage>>,
+        mut cancel: Cancel,
+        run: impl FnOnce(Cancel) -> R,
+    ) -> Result<Finished, Failure>
+    where
+        R: Future<Output = Result<Finished, Failure>>,
+    {
+        let (switch, inner) = Cancel::pair();
+        let mut run = std::pin::pin!(run(inner));
+        let asked = cancel.clone();
+        let ends = async {
+            let out = self.spend(&mut used, asked);
+            tokio::select! {
+                refusal = out => {
+                    sleep(END_GRACE).await;
+                    tracing::warn!("the run is ended: {}", refusal.message);
+                    let _ = self.refused.set(refusal);
+                }
+                () = cancel.cancelled() => {}
+            }
+        };
+        tokio::select! {
+            outcome = &mut run => return outcome,
+            () = ends => switch.cancel(),
+        }
+        run.await
+    }
+
+    /// Resolves when the run has used more than it may.
+    async fn spend(&self, used: &mut watch::Receiver<Option<Usage>>, cancel: Cancel) -> Refusal {
+        let mut granted = self.granted;
+        loop {
+            let spent = used
+                .borrow_and_update()
+                .as_ref()
+                .map(|used| self.spent(used));
+            match spent.filter(|spent| exceeds(*spent, granted)) {
+                None => {
+                    if used.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+                Some(spent) => match self.ask_until(spent, cancel.clone()).await {
+                    Answer::Granted(more) => granted = more,
+                    Answer::Refused(refusal) => return refusal,
+                    // The session learns of it by itself.
+                    Answer::Over | Answer::Unknown(_) => std::future::pending().await,
+                },
+            }
+        }
+    }
+
+    /// Asks until there is an answer. At the begin of a run, what others hold is waited for.
+    async fn ask_until(&self, spent: Budget, mut cancel: Cancel) -> Answer {
+        let add = |spent: Option<u64>, step: Option<u64>| {
+            step.map(|step| spent.unwrap_or(0).saturating_add(step))
+        };
+        let ask = ReserveAsk {
+            task_id: self.lease.task_id,
+            fence: self.lease.fence,
+            scopes: self.scopes.clone(),
+            want: Budget {
+                tokens: add(spent.tokens, self.step.tokens),
+                micros: add(spent.micros, self.step.micros),
+            },
+            used: spent,
+        };
+        let begins = spent.is_empty();
+        let mut told = false;
+        loop {
+            let answered = tokio::select! {
+                answered = self.ask(&ask) => answered,
+                () = cancel.cancelled() => return Answer::Over,
+            };
+            let pause = match answered {
+                None => ASK_PAUSE,
+                Some(Answer::Refused(refusal)) if begins && !refusal.exhausted => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!("waits before it runs: {}", refusal.message);
+                    }
+                    RESERVED_PAUSE
+                }
+                Some(answer) => return answer,
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = cancel.cancelled() => return Answer::Over,
+            }
+        }
+    }
+
+    /// Asks once; none: no answer, ask again.
+    async fn ask(&self, ask: &ReserveAsk) -> Option<Answer> {
+        match self.line.client().request(ask).await {
+            Ok(ReserveAnswer {
+                refused: Some(refusal),
+                ..
+            }) => Some(Answer::Refused(refusal)),
+            Ok(answer) => Some(Answer::Granted(answer.grant)),
+            Err(CallError::Refused(error)) => match error.code {
+                ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
+                    Some(Answer::Over)
+                }
+                ErrorCode::Busy | ErrorCode::Internal | ErrorCode::ShuttingDown => None,
+                _ => Some(Answer::Unknown(error.message)),
+            },
+            Err(CallError::BadAnswer { .. }) => Some(Answer::Unknown(
+                "its answer is of another version".to_owned(),
+            )),
+            Err(_) => None,
+        }
+    }
+
+    /// What a run has used, as budgets count it. What the provider does not price, the table of prices may.
+    fn spent(&self, used: &Usage) -> Budget {
+        let mut usage = report::usage(used);
+        self.prices.fill_in(self.model.as_deref(), &mut usage);
+        Budget::of(&usage)
+    }
+
+    /// What the end of the run means: where it was ended for its budget, and did not end well all the same, the budget
+    /// is why.
+    fn verdict(&self, own: bool, end: End) -> (End, Symptom) {
+        let fine = |end| (end, Symptom::Fine);
+        let Some(refusal) = self.refused.get() else {
+            return fine(end);
+        };
+        let ended = match end {
+            End::Cancelled(ack) => ack,
+            other => return fine(other),
+        };
+        let wait = wait_of(refusal);
+        let why = format!("the run was ended: {}", refusal.message);
+        let ack = Ack {
+            usage: ended.usage.clone(),
+            retry_at_ms: refusal.retry_at.map(|at| (at * 1000.0) as i64),
+            ..report::failure_of(self.lease, FailureClass::BudgetExhausted, &why)
+        };
+        let pools = own || !matches!(refusal.scope, Scope::Provider(_));
+        let symptom = match wait.filter(|_| pools && refusal.exhausted) {
+            Some(wait) => Symptom::BudgetExhausted(wait, refusal.message.clone()),
+            None => Symptom::Fine,
+        };
+        (End::Report(Report::Ack(Box::new(ack))), symptom)
+    }
+}
+
+/// Whether more was used than may be.
+fn exceeds(spent: Budget, granted: Budget) -> bool {
+    let beyond = |spent: Option<u64>, granted: Option<u64>| {
+        granted.is_some_and(|granted| spent.unwrap_or(0) > granted)
+    };
+    beyond(spent.tokens, granted.tokens) || beyond(spent.micros, granted.micros)
+}
+
+/// Says in whose pool it ran, and with which model, for the ledger.
+pub(super) fn signed(mut end: End, pool: &Arc<Pool>, model: Option<String>) -> End {
+    if let End::Report(Report::Ack(ack)) | End::Cancelled(ack) = &mut end {
+        ack.pool = Some(pool.name.clone());
+        ack.model = ack.model.take().or(model);
+    }
+    end
+}
