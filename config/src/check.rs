@@ -8,6 +8,9 @@ use crate::raw::Raw;
 use crate::schema::{Key, Kind};
 use crate::size;
 
+/// The word for a time without end.
+pub(crate) const FOREVER: &str = "forever";
+
 /// Brings a written value into the one form that the settings are read from: times as humantime text, sizes as bytes,
 /// paths with the home directory filled in. `Nil` says that an optional key was emptied on purpose.
 /// The error says what was written (unless secret) and what is allowed.
@@ -37,6 +40,10 @@ pub(crate) fn check(key: &Key, raw: &Raw, home: Option<&str>) -> Result<ValueKin
         Kind::Time(min, max) => time(raw)
             .filter(|wait| (min..=max).contains(wait))
             .map(|wait| ValueKind::from(humantime::format_duration(wait).to_string())),
+        Kind::Wait(..) if raw.text() == Some(FOREVER) => Some(ValueKind::from(FOREVER)),
+        Kind::Wait(min, max) => time(raw)
+            .filter(|wait| (min..=max).contains(wait))
+            .map(|wait| ValueKind::from(humantime::format_duration(wait).to_string())),
         Kind::Choice(words) => text(raw)
             .filter(|text| words.contains(text))
             .map(ValueKind::from),
@@ -47,6 +54,9 @@ pub(crate) fn check(key: &Key, raw: &Raw, home: Option<&str>) -> Result<ValueKin
             .filter(|text| !text.contains('\0'))
             .map(ValueKind::from),
         Kind::Tree => tree(raw).map(ValueKind::from),
+        Kind::Tables => {
+            tables(raw).map(|tables| ValueKind::from(serde_json::Value::from(tables).to_string()))
+        }
     };
     read.ok_or_else(|| match key.kind {
         Kind::Secret => format!("cannot take this value: {} is allowed", allowed(key.kind)),
@@ -74,10 +84,12 @@ pub(crate) fn allowed(kind: Kind) -> String {
             humantime::format_duration(min),
             humantime::format_duration(max)
         ),
+        Kind::Wait(min, max) => format!("\"forever\", or {}", allowed(Kind::Time(min, max))),
         Kind::Choice(words) => format!("one of {}", words.join(", ")),
         Kind::List => "a list of texts".to_owned(),
         Kind::Map => "a table of names and texts".to_owned(),
         Kind::Tree => "a table".to_owned(),
+        Kind::Tables => "a list of tables".to_owned(),
     }
 }
 
@@ -154,6 +166,26 @@ fn tree(raw: &Raw) -> Option<String> {
             match Raw::from_toml(value.get_ref()) {
                 Raw::Table(table) => Some(table.to_string()),
                 _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn tables(raw: &Raw) -> Option<Vec<serde_json::Value>> {
+    match raw {
+        Raw::List(items) => items
+            .iter()
+            .map(|item| match item {
+                Raw::Table(table) => Some(table.clone()),
+                _ => None,
+            })
+            .collect(),
+        Raw::Loose(loose) => {
+            let value = toml::de::DeValue::parse(loose.trim()).ok()?;
+            match Raw::from_toml(value.get_ref()) {
+                Raw::Loose(_) => None,
+                list => tables(&list),
             }
         }
         _ => None,

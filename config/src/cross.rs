@@ -49,6 +49,7 @@ pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fau
     };
     checker.hub(settings);
     checker.ranges(settings);
+    checker.approval(settings);
     for (name, provider) in &settings.providers {
         checker.provider(name, provider);
     }
@@ -184,6 +185,14 @@ impl Checker<'_> {
             let message =
                 format!("the pools' {sessions} sessions need a connection each: allow more");
             self.refuse("limits.connections", message);
+        }
+    }
+
+    fn approval(&mut self, settings: &Settings) {
+        for (place, message) in settings.approval.rules().err().into_iter().flatten() {
+            let origin = self.origins.get("approval.rule");
+            self.faults
+                .push(Fault::new(format!("approval.{place}"), origin, message));
         }
     }
 

@@ -186,6 +186,14 @@ pub(crate) const SECTIONS: &[Section] = &[
         keys: &[key("provider", Kind::Name, Is("\"kiro\""), Live)],
     },
     Section {
+        name: "approval",
+        shape: Shape::One,
+        keys: &[
+            key("wait", Kind::Wait(SECOND, DECADE), Is("\"forever\""), Live),
+            key("rule", Kind::Tables, Is("[]"), Live),
+        ],
+    },
+    Section {
         name: "pool",
         shape: Shape::Array,
         keys: &[

@@ -30,6 +30,7 @@
 //! # Ok::<(), kirosu_config::Faults>(())
 //! ```
 
+pub mod approval;
 mod check;
 mod cross;
 mod derive;
@@ -56,6 +57,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
+pub use approval::Approval;
 pub use fault::{Fault, Faults};
 pub use hooks::Hooks;
 pub use load::Loaded;

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Size(u64, u64),
     /// A length of time within the bounds.
     Time(Duration, Duration),
+    /// A length of time within the bounds, or `forever`.
+    Wait(Duration, Duration),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Texts.
@@ -36,6 +38,8 @@ pub(crate) enum Kind {
     Map,
     /// A table of any form, taken as a whole; whoever uses it says what may be in it.
     Tree,
+    /// Tables, taken as a whole; whoever uses them says what may be in them.
+    Tables,
 }
 
 /// What a key is when nobody sets it.
