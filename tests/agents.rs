@@ -10,6 +10,7 @@ mod programs;
 mod world;
 
 use common::{Client, Hub, Setup, until};
+use kirosu_providers::{Cancel, Containment, EventSink, Job, ProviderOptions, Runner, build};
 use programs::{CLAUDE, CODEX, GOOSE, OPENCODE, Program};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -49,9 +50,7 @@ impl Case {
             pool("all", true)
         );
         fs::write(setup.directory.path().join("kirosu.toml"), settings).unwrap();
-        let path = std::env::var("PATH").unwrap();
-        let path = format!("{}:{path}", installed().join("bin").display());
-        let hub = setup.environment("PATH", &path).start();
+        let hub = setup.environment("PATH", &path_with_programs()).start();
         let client = hub.client();
         Case {
             program,
@@ -93,6 +92,11 @@ impl Case {
     }
 }
 
+fn path_with_programs() -> String {
+    let path = std::env::var("PATH").unwrap();
+    format!("{}:{path}", installed().join("bin").display())
+}
+
 fn tokens(usage: &Value) -> [u64; 3] {
     ["input_tokens", "cache_read_tokens", "output_tokens"].map(|it| usage[it].as_u64().unwrap_or(0))
 }
@@ -101,7 +105,7 @@ fn tokens(usage: &Value) -> [u64; 3] {
 fn holds(program: Program) {
     let mut case = Case::start(program);
     let begun = Instant::now();
-    let mut step = |what: &str| {
+    let step = |what: &str| {
         eprintln!(
             "{:>6} ms  {}: {what}",
             begun.elapsed().as_millis(),
@@ -117,6 +121,8 @@ fn holds(program: Program) {
         "{got:#}"
     );
     case.nothing_is_left();
+    // Long enough to come to its tool, on a busy machine, too.
+    let enough = 3 + begun.elapsed().as_secs() * 5 / 2;
     step("answers");
 
     let prompt = program.call("touch denied && echo made");
@@ -176,7 +182,7 @@ fn holds(program: Program) {
     step("is cancelled with tools that will not go");
     fs::remove_file(case.folder.join("stubborn")).unwrap();
 
-    let limit = json!({"max_attempts": 1, "timeout_seconds": 4});
+    let limit = json!({"max_attempts": 1, "timeout_seconds": enough});
     let id = case.begin("all", &prompt, limit);
     case.appears("stubborn");
     let got = case.end(id);
@@ -219,6 +225,64 @@ fn killed_and_resumed(case: &mut Case) {
         "{asked:#?}"
     );
     case.nothing_is_left();
+}
+
+/// Three turns of one conversation: each costs what its own call of the model costs, whether the program counts by turn
+/// or by conversation.
+#[test]
+fn figures_are_those_of_each_turn() {
+    let programs = [CODEX, CLAUDE, OPENCODE, GOOSE];
+    let world = World::new(&programs.map(|it| it.name));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    for program in programs {
+        let home = world.folder().join(program.name);
+        let work = home.join("work");
+        fs::create_dir_all(&work).unwrap();
+        let mut env = program.variables(&home, &world.url);
+        env.push(("PATH".to_owned(), path_with_programs()));
+        let options = ProviderOptions {
+            name: program.name.to_owned(),
+            kind: "command".to_owned(),
+            preset: Some(program.name.to_owned()),
+            env,
+            ..ProviderOptions::default()
+        };
+        let runner = Runner {
+            program: env!("CARGO_BIN_EXE_kirosu").into(),
+            args: vec!["__run".into()],
+        };
+        let containment = Containment::new(runner, program.name);
+        let provider = build(&options, &containment).unwrap();
+        let mut conversation = None;
+        let mut costs = Vec::new();
+        for turn in 1..=3 {
+            let mut job = Job::new(format!("[[say turn {turn}]]"), &work);
+            job.conversation = conversation.take();
+            let run = provider.run(job, EventSink::discard(), Cancel::never());
+            let finished = runtime.block_on(run).unwrap();
+            assert_eq!(finished.text, format!("turn {turn}"), "{}", program.name);
+            let used = finished.usage.expect("it tells what it used");
+            let tokens = [used.input, used.cache_read, used.output + used.reasoning];
+            assert_eq!(tokens, [1000, 200, 34], "{} in turn {turn}", program.name);
+            let asked = world.asked();
+            let last = asked.last().and_then(|it| it["turn"].as_u64());
+            let expected = if program.resumes { turn } else { 1 };
+            assert_eq!(last, Some(expected), "{}: {asked:#?}", program.name);
+            costs.push(used.cost_micros);
+            conversation = finished.conversation;
+            assert_eq!(conversation.is_some(), program.resumes, "{}", program.name);
+        }
+        // Where it states money: as much for each.
+        assert!(
+            costs.windows(2).all(|it| it[0] == it[1]),
+            "{}: {costs:?}",
+            program.name
+        );
+    }
+    world.nothing_is_left(0);
 }
 
 #[test]

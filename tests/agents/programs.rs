@@ -33,12 +33,9 @@ impl Program {
         format!("[[call {} {arguments}]]", self.tool)
     }
 
-    /// Its environment, as TOML's inline table.
-    pub fn environment(&self, home: &Path, url: &str) -> String {
-        let mut all = vec![
-            ("HOME", home.to_str().unwrap().to_owned()),
-            ("NO_COLOR", "1".to_owned()),
-        ];
+    /// Its environment.
+    pub fn variables(&self, home: &Path, url: &str) -> Vec<(String, String)> {
+        let mut all = words(&[("HOME", home.to_str().unwrap()), ("NO_COLOR", "1")]);
         for (name, folder) in [
             ("XDG_CONFIG_HOME", ".config"),
             ("XDG_DATA_HOME", ".local/share"),
@@ -49,7 +46,15 @@ impl Program {
         }
         fs::create_dir_all(home).unwrap();
         all.extend((self.settings)(home, url));
-        let pairs: Vec<String> = all
+        all.into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
+    /// Its environment, as TOML's inline table.
+    pub fn environment(&self, home: &Path, url: &str) -> String {
+        let pairs: Vec<String> = self
+            .variables(home, url)
             .iter()
             .map(|(name, value)| format!("{name} = {}", json!(value)))
             .collect();
