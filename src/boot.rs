@@ -59,6 +59,9 @@ pub enum BootError {
         /// What is wrong.
         source: BuildError,
     },
+    /// The rules for tool calls are wrong.
+    #[error("cannot start pools: approval.{0}")]
+    Approval(String),
     /// The machine refused a thread or a signal handler.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),

@@ -1,6 +1,7 @@
 //! From the settings to what each room is told: plain options, no room knows of the configuration.
 
 use crate::boot::{BootError, Rooms};
+use kirosu_config::approval::{ApprovalAction, ApprovalArgs, ApprovalRule};
 use kirosu_config::pool::ProviderKind;
 use kirosu_config::settings::{Backoff, Durability};
 use kirosu_config::{self as config, Fault, Loaded, Pool, Settings};
@@ -11,7 +12,8 @@ use kirosu_protocol::{Limits, RetryPolicy};
 use kirosu_providers::{Containment, HttpOptions, ProviderOptions, Timeouts};
 use kirosu_store::StoreOptions;
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
-use kirosu_swarm::{Hooks, PoolOptions, Prices, SwarmOptions, Workspace};
+use kirosu_swarm::{
+    Action, ApprovalPolicy, ArgsText, Rule, RuleText, Hooks, PoolOptions, Prices, SwarmOptions, Workspace};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -243,6 +245,7 @@ fn pool(
         base: pool.base.clone(),
         hooks: hooks(&pool.hooks()),
         trust_all_tools: pool.trust_all_tools,
+        approval: approval(settings).map_err(|faults| BootError::Approval(faults.join("; ")))?,
         may_edit: pool.trust == Some(config::pool::Trust::Edit),
         model: pool.model.clone(),
         env: pairs(&pool.env),
@@ -335,6 +338,44 @@ fn prices(settings: &Settings) -> Result<Prices, Vec<String>> {
     table.unwrap_or_else(|| Ok(Prices::default()))
 }
 
+/// Who decides over tool calls, or what is wrong with the rules, each with its place.
+fn approval(settings: &Settings) -> Result<ApprovalPolicy, Vec<String>> {
+    let approval = &settings.approval;
+    let told = |(place, message)| format!("{place}: {message}");
+    let written = approval
+        .rules()
+        .map_err(|faults| faults.into_iter().map(told).collect::<Vec<_>>())?;
+    let (mut rules, mut faults) = (Vec::new(), Vec::new());
+    for (index, rule) in written.into_iter().enumerate() {
+        match Rule::new(rule_text(rule)) {
+            Ok(rule) => rules.push(rule),
+            Err(fault) => faults.push(format!("rule[{index}].{fault}")),
+        }
+    }
+    match faults.is_empty() {
+        true => Ok(ApprovalPolicy::new(approval.wait, rules)),
+        false => Err(faults),
+    }
+}
+
+fn rule_text(rule: ApprovalRule) -> RuleText {
+    RuleText {
+        name: rule.name,
+        action: match rule.action {
+            ApprovalAction::Allow => Action::Allow,
+            ApprovalAction::Deny => Action::Deny,
+            ApprovalAction::Ask => Action::Ask,
+        },
+        tool: rule.tool,
+        kind: rule.kind,
+        pool: rule.pool,
+        args: rule.args.map(|args| match args {
+            ApprovalArgs::All(pattern) => ArgsText::All(pattern),
+            ApprovalArgs::Each(each) => ArgsText::Each(each),
+        }),
+    }
+}
+
 /// What is wrong with the definitions of providers and the prices: `config` knows their keys, only the providers' room what is in them.
 pub fn definition_faults(loaded: &Loaded) -> Vec<Fault> {
     let mut faults = Vec::new();
@@ -351,6 +392,14 @@ pub fn definition_faults(loaded: &Loaded) -> Vec<Fault> {
                 message: message.to_owned(),
             });
         }
+    }
+    for fault in approval(&loaded.settings).err().into_iter().flatten() {
+        let (key, message) = fault.split_once(": ").unwrap_or(("rule", &fault));
+        faults.push(Fault {
+            key: format!("approval.{key}"),
+            origin: loaded.origins.get("approval.rule").cloned(),
+            message: message.to_owned(),
+        });
     }
     for fault in prices(&loaded.settings).err().into_iter().flatten() {
         let (key, message) = fault.split_once(": ").unwrap_or(("", &fault));

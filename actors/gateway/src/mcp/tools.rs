@@ -184,9 +184,7 @@ impl Tools {
             by: Some(decider(&context)),
             ..CancelAsk::read(&Params::parse(&text)?, &self.hub.limits())?
         };
-        let Subject::Task(task_id) = ask.subject else {
-            return Err(kirosu_protocol::Error::invalid_params("invalid params: `task_id` is missing").into());
-        };
+        let task_id = ask.task_id;
         self.insist(ask).await?;
         let status = self.status(task_id).await.map(|status| status.to_string());
         Ok(Json(Decided {
@@ -212,7 +210,12 @@ impl Tools {
             by: Some(decider(&context)),
             ..ApproveAsk::read(&Params::parse(&text)?, &self.hub.limits())?
         };
-        let task_id = ask.task_id;
+        let Subject::Task(task_id) = ask.subject else {
+            return Err(kirosu_protocol::Error::invalid_params(
+                "invalid params: `task_id` is missing",
+            )
+            .into());
+        };
         self.insist(ask).await?;
         let status = self.status(task_id).await;
         let stands = status.map(|status| format!("; it is {status} now"));

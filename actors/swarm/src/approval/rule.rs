@@ -101,9 +101,8 @@ impl Rule {
     }
 
     pub(super) fn judge(&self, pool: &str, ask: &PermissionAsk) -> Fit {
-        let misses = |glob: &Option<Glob>, name: &str| {
-            glob.as_ref().is_some_and(|glob| !glob.matches(name))
-        };
+        let misses =
+            |glob: &Option<Glob>, name: &str| glob.as_ref().is_some_and(|glob| !glob.matches(name));
         if misses(&self.pool, pool) || misses(&self.tool, &ask.tool) {
             return Fit::No;
         }

@@ -37,7 +37,11 @@ fn call(tool: &str, kind: Option<&str>, input: Option<Value>) -> PermissionAsk {
 }
 
 fn shell(command: &str) -> PermissionAsk {
-    call("shell", Some("execute"), Some(json!({ "command": command, "cwd": "/x" })))
+    call(
+        "shell",
+        Some("execute"),
+        Some(json!({ "command": command, "cwd": "/x" })),
+    )
 }
 
 #[test]
@@ -45,18 +49,41 @@ fn the_first_rule_that_fits_decides_and_a_person_where_none_does() {
     let rules = policy([
         command(Action::Deny, ".*sudo.*"),
         command(Action::Allow, "git (status|log)"),
-        RuleText { kind: Some("read".into()), name: "reads".into(), ..text(Action::Allow) },
-        RuleText { pool: Some("play*".into()), name: "play".into(), ..text(Action::Allow) },
-        RuleText { tool: Some("mcp_*".into()), ..text(Action::Ask) },
+        RuleText {
+            kind: Some("read".into()),
+            name: "reads".into(),
+            ..text(Action::Allow)
+        },
+        RuleText {
+            pool: Some("play*".into()),
+            name: "play".into(),
+            ..text(Action::Allow)
+        },
+        RuleText {
+            tool: Some("mcp_*".into()),
+            ..text(Action::Ask)
+        },
     ]);
     assert_eq!(rules.rule("p", &shell("git status")), Ruling::Allow("r"));
-    assert_eq!(rules.rule("p", &shell("sudo git status")), Ruling::Deny("r"));
+    assert_eq!(
+        rules.rule("p", &shell("sudo git status")),
+        Ruling::Deny("r")
+    );
     assert_eq!(rules.rule("p", &shell("echo a\nsudo b")), Ruling::Deny("r"));
     assert_eq!(rules.rule("p", &shell("git push")), Ruling::Ask);
-    assert_eq!(rules.rule("playground", &shell("git push")), Ruling::Allow("play"));
-    assert_eq!(rules.rule("p", &call("cat", Some("read"), None)), Ruling::Allow("reads"));
+    assert_eq!(
+        rules.rule("playground", &shell("git push")),
+        Ruling::Allow("play")
+    );
+    assert_eq!(
+        rules.rule("p", &call("cat", Some("read"), None)),
+        Ruling::Allow("reads")
+    );
     assert_eq!(rules.rule("p", &call("cat", None, None)), Ruling::Ask);
-    assert_eq!(ApprovalPolicy::default().rule("p", &shell("ls")), Ruling::Ask);
+    assert_eq!(
+        ApprovalPolicy::default().rule("p", &shell("ls")),
+        Ruling::Ask
+    );
 }
 
 #[test]
@@ -64,19 +91,34 @@ fn what_cannot_be_judged_goes_to_a_person() {
     let allow_all = || text(Action::Allow);
     let denies = policy([command(Action::Deny, "rm.*"), allow_all()]);
     assert_eq!(denies.rule("p", &call("shell", None, None)), Ruling::Ask);
-    assert_eq!(denies.rule("p", &call("shell", None, Some(json!({"cmd": "rm x"})))), Ruling::Ask);
-    assert_eq!(denies.rule("p", &call("edit", None, None)), Ruling::Allow("r"));
+    assert_eq!(
+        denies.rule("p", &call("shell", None, Some(json!({"cmd": "rm x"})))),
+        Ruling::Ask
+    );
+    assert_eq!(
+        denies.rule("p", &call("edit", None, None)),
+        Ruling::Allow("r")
+    );
     // A rule that allows by arguments says nothing of a call without them; the one behind it must not answer for it.
     let allows = policy([command(Action::Allow, "ls"), allow_all()]);
     assert_eq!(allows.rule("p", &call("shell", None, None)), Ruling::Ask);
-    let kinds = policy([RuleText { kind: Some("delete".into()), ..text(Action::Deny) }, allow_all()]);
+    let kinds = policy([
+        RuleText {
+            kind: Some("delete".into()),
+            ..text(Action::Deny)
+        },
+        allow_all(),
+    ]);
     assert_eq!(kinds.rule("p", &call("x", None, None)), Ruling::Ask);
 }
 
 #[test]
 fn all_arguments_may_be_matched_as_sorted_json() {
     let args = Some(ArgsText::All(r#"\{"a":\d+,"b":"[a-z]*"\}"#.into()));
-    let rules = policy([RuleText { args, ..text(Action::Allow) }]);
+    let rules = policy([RuleText {
+        args,
+        ..text(Action::Allow)
+    }]);
     let at = |input| rules.rule("p", &call("t", None, Some(input)));
     assert_eq!(at(json!({"b": "x", "a": 12})), Ruling::Allow("r"));
     assert_eq!(at(json!({"b": "x", "a": "12"})), Ruling::Ask);
@@ -86,7 +128,10 @@ fn all_arguments_may_be_matched_as_sorted_json() {
 #[test]
 fn a_pattern_may_spell_what_steers_a_shell() {
     let rules = policy([command(Action::Allow, r"git log \| head( -\d+)?")]);
-    assert_eq!(rules.rule("p", &shell("git log | head -3")), Ruling::Allow("r"));
+    assert_eq!(
+        rules.rule("p", &shell("git log | head -3")),
+        Ruling::Allow("r")
+    );
     assert_eq!(rules.rule("p", &shell("git log | sh")), Ruling::Ask);
     let rules = policy([command(Action::Allow, r"cat .*[;].*")]);
     assert_eq!(rules.rule("p", &shell("cat a; cat b")), Ruling::Allow("r"));
@@ -100,11 +145,20 @@ fn a_pattern_may_spell_what_steers_a_shell() {
 fn bad_patterns_are_told_with_their_key() {
     let why = |rule| Rule::new(rule).unwrap_err();
     let message = why(command(Action::Allow, "git ("));
-    assert!(message.starts_with("args.\"/command\": is no regular expression: "), "{message}");
+    assert!(
+        message.starts_with("args.\"/command\": is no regular expression: "),
+        "{message}"
+    );
     // Sound only by what is put around it.
     why(command(Action::Allow, "a)|(?:.*"));
     let args = Some(ArgsText::Each([("command".into(), "x".into())].into()));
-    assert!(why(RuleText { args, ..text(Action::Deny) }).contains("JSON pointer"));
+    assert!(
+        why(RuleText {
+            args,
+            ..text(Action::Deny)
+        })
+        .contains("JSON pointer")
+    );
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -127,8 +181,12 @@ fn any_rule() -> impl Strategy<Value = RuleText> {
     let glob = || prop::option::of(prop_oneof![Just("*"), Just("s*"), Just("shell"), Just("?")]);
     let args = prop::option::of(prop_oneof![
         Just(ArgsText::All(".*".into())),
-        Just(ArgsText::Each([("/command".into(), "git .*".into())].into())),
-        Just(ArgsText::Each([("/command".into(), "(?s).*".into())].into())),
+        Just(ArgsText::Each(
+            [("/command".into(), "git .*".into())].into()
+        )),
+        Just(ArgsText::Each(
+            [("/command".into(), "(?s).*".into())].into()
+        )),
     ]);
     (action, glob(), glob(), args).prop_map(|(action, tool, kind, args)| RuleText {
         tool: tool.map(str::to_owned),

@@ -97,7 +97,9 @@ impl Asking {
                 Ok(answer) if answer.state == ApprovalState::Open => {
                     if !std::mem::replace(&mut told, true) {
                         let (id, tool) = (answer.approval_id, &question.tool);
-                        tracing::info!("waits for a person: may {tool} run? (kirosu approve a{id})");
+                        tracing::info!(
+                            "waits for a person: may {tool} run? (kirosu approve a{id})"
+                        );
                     }
                     news(&client, &mut notices, answer.approval_id).await;
                 }
