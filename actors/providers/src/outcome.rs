@@ -68,6 +68,8 @@ pub enum FailureClass {
     RefusedByPolicy,
     /// The program is not there or cannot be executed.
     Missing,
+    /// It said that it was done, and its caller found otherwise. No provider says this itself.
+    NotAccepted,
 }
 
 impl FailureClass {
@@ -85,6 +87,7 @@ impl FailureClass {
             Self::BadInput => "bad_input",
             Self::RefusedByPolicy => "refused_by_policy",
             Self::Missing => "missing",
+            Self::NotAccepted => "not_accepted",
         }
     }
 }

@@ -32,6 +32,7 @@ mod approval;
 mod conversations;
 mod handle;
 mod invocation;
+mod lane;
 mod options;
 mod pool;
 mod prices;
@@ -44,7 +45,9 @@ mod tests;
 
 pub use approval::{Action, ApprovalPolicy, ArgsText, Rule, RuleText};
 pub use handle::{Reloaded, SwarmHandle};
+pub use lane::{Account, Limits};
+pub use invocation::accept::schema;
 pub use options::{Hooks, PoolOptions, SwarmOptions, Workspace};
 pub use prices::Prices;
-pub use workspace::worktree;
 pub use swarm::specs;
+pub use workspace::worktree;

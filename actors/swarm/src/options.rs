@@ -101,6 +101,8 @@ pub struct PoolOptions {
     pub workspaces_dir: PathBuf,
     /// Whether it may run code of tasks on this machine.
     pub trust_all_tools: bool,
+    /// Whether it runs the command of a task's `accept` clause, also without trust.
+    pub accept_commands: bool,
     /// Whether agent programs may change files of their folder where they may not do everything.
     pub may_edit: bool,
     /// Who decides over tool calls, where not all tools are trusted.
@@ -150,6 +152,7 @@ impl PoolOptions {
             base: None,
             workspaces_dir: workspaces_dir.into(),
             trust_all_tools: false,
+            accept_commands: false,
             may_edit: false,
             approval: ApprovalPolicy::default(),
             model: None,

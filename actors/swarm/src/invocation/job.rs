@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kirosu_protocol::Accept;
 use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
 use kirosu_providers::{Gate, Job, Permissions, Provider, Trust};
 
+use super::accept;
 use super::budget::Unfunded;
 use crate::options::PoolOptions;
 use crate::pool::Pool;
@@ -27,6 +29,8 @@ pub(crate) struct Ready {
     pub(crate) own: bool,
     pub(crate) job: Job,
     pub(crate) place: Place,
+    /// What must hold before its answer counts.
+    pub(crate) accept: Option<Box<Accept>>,
 }
 
 /// Why a task is not run.
@@ -142,6 +146,16 @@ pub(crate) fn prepare(
     task: Task,
     place: Place,
 ) -> Result<Ready, NotRun> {
+    if let Some(accept) = &task.accept {
+        accept::allowed(options, accept).map_err(refused)?;
+    }
+    let prompt = match &task.not_accepted {
+        // Code is code: a note would break it.
+        Some(before) if task.task_type != TYPE_PYTHON && !runner.provider.dangerous() => {
+            accept::note::with_note(&task.prompt, before)
+        }
+        _ => task.prompt,
+    };
     let context = workspace::context(&place.dir, &place.root);
     let mut timeouts = options.timeouts;
     let own = task.timeout_ms.map(Duration::from_millis);
@@ -150,7 +164,7 @@ pub(crate) fn prepare(
         task_id: task.task_id,
         fence: task.fence,
         task_type: task.task_type,
-        prompt: task.prompt,
+        prompt,
         system_prompt: joined(context, task.system_prompt),
         model_is_tasks: task.model.is_some(),
         model: task.model.or(runner.model),
@@ -176,6 +190,7 @@ pub(crate) fn prepare(
         own: runner.own,
         job,
         place,
+        accept: task.accept,
     })
 }
 

@@ -3,6 +3,7 @@
 //! It owns the provider's run and the stream of its output. It hangs on a leash held by its session: when the session
 //! lets go, however it ends, the run is cancelled. It answers once, when everything that the run started is dead.
 
+pub(crate) mod accept;
 mod batch;
 mod budget;
 mod hooks;
@@ -161,6 +162,7 @@ async fn run(
         own,
         mut job,
         place,
+        accept,
     } = ready;
     let whose = (line.clone(), lease);
     let permit = match permit::enter(&pool, &*provider, &mut job, pass, whose, &cancel).await {
@@ -187,8 +189,10 @@ async fn run(
     let (sink, events) = EventSink::channel(EVENTS);
     let options = pool.options();
     let hooks = Hooks::of(&options, &place, &job, sink.clone(), cancel.clone());
+    let check = accept::Check::of(&options, &place, &job, sink.clone(), cancel.clone());
     let run = |cancel| permit.around(provider.run(job, sink, cancel));
-    let run = pin!(hooks.around(budget::within(&purse, used, cancel.clone(), run)));
+    let run = budget::within(&purse, used, cancel.clone(), run);
+    let run = pin!(hooks.around(check.around(accept.as_deref(), run)));
     let pump = pin!(output::pump(events, flow));
     let outcome = match select(run, pump).await {
         Either::Left((outcome, pump)) => {
@@ -200,7 +204,7 @@ async fn run(
         Either::Right(((), run)) => run.await,
     };
     pool.conversations.settle(task, who, &place.dir, &outcome);
-    let (end, symptom) = report::read(lease, own, outcome);
+    let (end, symptom) = report::read(lease, own, accept.is_some(), outcome);
     pool.report(symptom);
     let (end, symptom) = budget::verdict(&purse, own, end);
     pool.report(symptom);

@@ -14,16 +14,19 @@ use crate::session::machine::{End, Report};
 /// How long nobody shall lease a task that came back because the provider is missing.
 const MISSING_DELAY: Duration = Duration::from_secs(3);
 
-/// What the run's end means for the lease, and for the pool. `own`: it ran on the pool's own provider.
+/// What the run's end means for the lease, and for the pool. `own`: it ran on the pool's own provider. `checked`: a run
+/// that went well meets the task's `accept` clause.
 pub(crate) fn read(
     lease: HeldLease,
     own: bool,
+    checked: bool,
     outcome: Result<Finished, Failure>,
 ) -> (End, Symptom) {
     match outcome {
         Ok(finished) => {
             let mut ack = Ack::done(lease.task_id, Some(lease.fence), finished.text);
             ack.usage = finished.usage.as_ref().map(usage);
+            ack.accepted = checked;
             (End::Report(Report::Ack(Box::new(ack))), Symptom::Fine)
         }
         // Another provider's trouble is the task's alone.
@@ -63,6 +66,11 @@ fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
         Class::Crashed => (plain(FailureClass::Crashed), Symptom::Fine),
         Class::BadInput => (plain(FailureClass::BadInput), Symptom::Fine),
         Class::RefusedByPolicy => (plain(FailureClass::RefusedByPolicy), Symptom::Fine),
+        Class::NotAccepted => {
+            let mut ack = ack(FailureClass::NotAccepted);
+            ack.result = Some(failure.output);
+            (End::Report(Report::Ack(ack)), Symptom::Fine)
+        }
         // A class of a later version of the providers.
         _ => (plain(FailureClass::ProviderError), Symptom::Fine),
     }

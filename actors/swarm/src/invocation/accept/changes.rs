@@ -1,0 +1,191 @@
+//! `diff`: whether a run has changed anything in its git work tree.
+//!
+//! What is in the folder before the run is written down as a git tree, and again after it: two trees with the same name
+//! are the same. A checkout that was not clean at the start does so not count as the run's work, files that are new
+//! count, files that git ignores do not, and what the run has committed counts as well. Index and objects of this are
+//! kept apart in a folder of ours: the repository is only read. Hooks, watchers and filters of the repository are code
+//! that an agent could have put there; they do not run.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kirosu_providers::{EventSink, Failure, FailureClass, Program, ProgramEnd, ProgramExit};
+
+use super::{Check, cancelled};
+
+/// The longest that one call of git may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A work tree as it was.
+pub(super) struct Snapshot {
+    git_dir: String,
+    top: String,
+    objects: String,
+    scratch: Scratch,
+    tree: String,
+}
+
+/// A folder of ours for index and objects; goes when it is dropped.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn refuse(why: String) -> Failure {
+    Failure::new(FailureClass::BadInput, why)
+}
+
+impl Snapshot {
+    /// Of the run's folder.
+    ///
+    /// # Errors
+    /// It is in no repository, or git is missing: the clause cannot be checked here, however often it is tried.
+    pub(super) async fn take(check: &Check<'_>) -> Result<Self, Failure> {
+        let dir = check.place.dir.display();
+        let asked = [
+            "rev-parse",
+            "--path-format=absolute",
+            "--git-dir",
+            "--show-toplevel",
+            "--git-path",
+            "objects",
+            "--git-path",
+            "index",
+        ];
+        let folder = ["-C".to_owned(), dir.to_string()];
+        let end = git(check, &folder, &[], &asked).await?;
+        if let ProgramExit::Missing(_) = end.exit {
+            return Err(refuse("cannot check accept.diff: git is not in PATH; install it (apt install git) or leave the clause out".to_owned()));
+        }
+        let lines: Vec<&str> = end.stdout.lines().collect();
+        let (true, [git_dir, top, objects, index]) = (end.is_good(), lines.as_slice()) else {
+            return Err(refuse(format!(
+                "cannot check accept.diff: {dir} is not in a git checkout; leave the clause out, or name a pool or workdir that is"
+            )));
+        };
+        let parent = check.options.workspaces_dir.join(".accept");
+        let scratch = scratch(&parent, check.task, Path::new(index)).map_err(|why| {
+            let parent = parent.display();
+            refuse(format!(
+                "cannot check accept.diff: {parent} cannot be written: {why}"
+            ))
+        })?;
+        let mut snapshot = Self {
+            git_dir: (*git_dir).to_owned(),
+            top: (*top).to_owned(),
+            objects: (*objects).to_owned(),
+            scratch,
+            tree: String::new(),
+        };
+        snapshot.tree = snapshot.write_tree(check).await?.map_err(|why| {
+            refuse(format!(
+                "cannot check accept.diff: the state of {dir} at the start cannot be read: {why}"
+            ))
+        })?;
+        Ok(snapshot)
+    }
+
+    /// A sentence where nothing has changed since.
+    pub(super) async fn unchanged(self, check: &Check<'_>) -> Result<Option<String>, Failure> {
+        Ok(match self.write_tree(check).await? {
+            Ok(tree) if tree != self.tree => None,
+            Ok(_) => Some("the diff is empty: nothing in the workspace has changed".to_owned()),
+            Err(why) => Some(format!("the diff could not be made: {why}")),
+        })
+    }
+
+    /// The name of the tree that the folder is now; or git's last words.
+    async fn write_tree(&self, check: &Check<'_>) -> Result<Result<String, String>, Failure> {
+        let at = [
+            "-C".to_owned(),
+            check.place.root.display().to_string(),
+            format!("--git-dir={}", self.git_dir),
+            format!("--work-tree={}", self.top),
+        ];
+        let mut at = at.to_vec();
+        let names = ["config", "--name-only", "--get-regexp", r"^filter\."];
+        let filters = git(check, &at, &[], &names).await?;
+        for name in filters.stdout.lines() {
+            let off = match name.ends_with(".required") {
+                true => "false",
+                false => "",
+            };
+            at.extend(["-c".to_owned(), format!("{name}={off}")]);
+        }
+        let scratch = |leaf: &str| self.scratch.0.join(leaf).display().to_string();
+        let env = [
+            ("GIT_INDEX_FILE", scratch("index")),
+            ("GIT_OBJECT_DIRECTORY", scratch("objects")),
+            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", self.objects.clone()),
+        ];
+        let add = ["add", "--all", "--ignore-errors", "--", "."];
+        let added = git(check, &at, &env, &add).await?;
+        let end = git(check, &at, &env, &["write-tree"]).await?;
+        Ok(match end.is_good() {
+            true => Ok(end.stdout.trim().to_owned()),
+            false => {
+                let said = [added.stderr.trim(), end.stderr.trim()].join(" ");
+                Err(format!("git {}: {said}", end.exit))
+            }
+        })
+    }
+}
+
+/// Makes the folder, empty but for a copy of the index, which spares git from reading all files again.
+fn scratch(parent: &Path, task: (i64, i64), index: &Path) -> std::io::Result<Scratch> {
+    let dir = parent.join(format!("{}-{}", task.0, task.1));
+    match fs::remove_dir_all(&dir) {
+        Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
+        _ => fs::create_dir_all(dir.join("objects"))?,
+    }
+    let scratch = Scratch(dir);
+    match fs::copy(index, scratch.0.join("index")) {
+        Err(why) if why.kind() != ErrorKind::NotFound => Err(why),
+        _ => Ok(scratch),
+    }
+}
+
+async fn git(
+    check: &Check<'_>,
+    at: &[String],
+    env: &[(&str, String)],
+    args: &[&str],
+) -> Result<ProgramEnd, Failure> {
+    let Some(containment) = &check.options.containment else {
+        return Err(refuse(
+            "cannot check accept.diff: this process runs no programs beside its providers"
+                .to_owned(),
+        ));
+    };
+    let mut argv = vec!["git".to_owned()];
+    argv.extend(at.iter().cloned());
+    for setting in [
+        "core.hooksPath=/dev/null",
+        "core.fsmonitor=false",
+        "core.quotePath=false",
+    ] {
+        argv.extend(["-c".to_owned(), setting.to_owned()]);
+    }
+    argv.extend(args.iter().map(|arg| (*arg).to_owned()));
+    let own = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let program = Program {
+        env: own.chain([("LC_ALL".to_owned(), "C".to_owned())]).collect(),
+        env_pass: Some(vec!["!GIT_*".to_owned()]),
+        limit: LIMIT,
+        ..Program::new(argv, "/")
+    };
+    let end = program
+        .run(containment, &EventSink::discard(), check.cancel.clone())
+        .await;
+    match end.exit {
+        ProgramExit::Cancelled => Err(cancelled()),
+        _ => Ok(end),
+    }
+}

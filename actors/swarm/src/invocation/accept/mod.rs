@@ -1,0 +1,145 @@
+//! `accept`: what decides whether a run that says it is done is believed. Checked here, by the session, after the
+//! provider has ended and before the hooks after a run.
+//!
+//! All clauses are checked in their order, whatever the others said, so that the next attempt hears all at once. Nothing
+//! here is decided by what the agent says of itself: files and changes are looked at, the command is run, regex and
+//! schema are held against the answer. What is not accepted fails with its class, and the hub's retry policy goes on
+//! from there.
+
+mod changes;
+mod command;
+mod files;
+pub(super) mod note;
+mod reason;
+pub mod schema;
+
+use std::future::Future;
+
+use kirosu_protocol::Accept;
+use kirosu_providers::{Cancel, EventSink, Failure, FailureClass, Finished, Job};
+
+use crate::options::PoolOptions;
+use crate::workspace::Place;
+use changes::Snapshot;
+use reason::Reason;
+
+type Outcome = Result<Finished, Failure>;
+
+/// Whether this pool may check the clause at all.
+///
+/// # Errors
+/// A refusal that names the switch.
+pub(super) fn allowed(options: &PoolOptions, accept: &Accept) -> Result<(), String> {
+    let runs_code = !accept.command.is_empty();
+    if runs_code && !options.accept_commands && !options.trust_all_tools {
+        return Err(format!(
+            "the task's accept clause runs a command, which pool '{}' does not allow; set accept_commands = true on it (or trust_all_tools = true), or leave the command out",
+            options.name
+        ));
+    }
+    Ok(())
+}
+
+/// The check of one run.
+pub(super) struct Check<'a> {
+    pub(super) options: &'a PoolOptions,
+    pub(super) place: &'a Place,
+    /// Variables that programs of this run see.
+    pub(super) env: Vec<(String, String)>,
+    pub(super) task: (i64, i64),
+    pub(super) sink: EventSink,
+    pub(super) cancel: Cancel,
+}
+
+impl<'a> Check<'a> {
+    pub(super) fn of(
+        options: &'a PoolOptions,
+        place: &'a Place,
+        job: &Job,
+        sink: EventSink,
+        cancel: Cancel,
+    ) -> Self {
+        let mut env = options.env.clone();
+        env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
+        env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
+        Self {
+            options,
+            place,
+            env,
+            task: (job.task_id, job.fence),
+            sink,
+            cancel,
+        }
+    }
+
+    /// Runs, and believes it only when all clauses hold. Without clauses it only runs.
+    pub(super) async fn around(
+        self,
+        accept: Option<&Accept>,
+        run: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        let Some(accept) = accept else {
+            return run.await;
+        };
+        let before = match accept.diff {
+            true => Some(Snapshot::take(&self).await?),
+            false => None,
+        };
+        let finished = run.await?;
+        let reason = self.check(accept, &finished.text, before).await?;
+        match reason.text() {
+            None => Ok(finished),
+            Some(text) => Err(Failure {
+                output: finished.text,
+                usage: finished.usage,
+                conversation: finished.conversation,
+                ..Failure::new(FailureClass::NotAccepted, text)
+            }),
+        }
+    }
+
+    async fn check(
+        &self,
+        accept: &Accept,
+        answer: &str,
+        before: Option<Snapshot>,
+    ) -> Result<Reason, Failure> {
+        let mut reason = Reason::default();
+        if !accept.file.is_empty() {
+            let missing = files::missing(&self.place.dir, &self.place.root, &accept.file);
+            reason.note(missing.await, "");
+        }
+        if let Some(before) = before {
+            reason.note(before.unchanged(self).await?, "");
+        }
+        if let Some(regex) = &accept.regex {
+            reason.note(unmatched(regex, answer).await, "");
+        }
+        if let Some(schema) = &accept.schema {
+            reason.note(self.schema(schema, answer).await?, "");
+        }
+        if !accept.command.is_empty() {
+            let (fault, said) = self.command(accept, answer).await?;
+            reason.note(fault, &said);
+        }
+        Ok(reason)
+    }
+}
+
+/// Why the answer does not match the regex. Linear in the answer, which may be long: not on this thread.
+async fn unmatched(regex: &str, answer: &str) -> Option<String> {
+    let (pattern, answer) = (regex.to_owned(), answer.to_owned());
+    let matching = move || kirosu_protocol::accept::answer_matches(&pattern, &answer);
+    let matches = tokio::task::spawn_blocking(matching).await;
+    match matches.unwrap_or_else(|why| Err(why.to_string())) {
+        Ok(true) => None,
+        Ok(false) => Some(format!("the answer does not match the regex {regex}")),
+        Err(why) => Some(format!("the regex {regex} cannot be used: {why}")),
+    }
+}
+
+/// Somebody does not want the run any more.
+fn cancelled() -> Failure {
+    let why = "cancelled while its accept clause was checked";
+    Failure::new(FailureClass::Cancelled, why)
+}

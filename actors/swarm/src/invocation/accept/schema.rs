@@ -1,0 +1,85 @@
+//! `schema`: held against the answer in a process of its own, as a schema can be written so that this takes for ever,
+//! and a thread cannot be ended.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use kirosu_providers::{EventSink, Failure, Program, ProgramExit};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Check, cancelled};
+
+/// The hidden verb of the executable that [`main`] is behind.
+pub const VERB: &str = "__match-schema";
+/// Longer than any honest schema needs.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What the process reads.
+#[derive(Serialize, Deserialize)]
+struct Question {
+    schema: Value,
+    answer: String,
+}
+
+impl Check<'_> {
+    pub(super) async fn schema(
+        &self,
+        schema: &Value,
+        answer: &str,
+    ) -> Result<Option<String>, Failure> {
+        let Some(containment) = &self.options.containment else {
+            return Ok(Some(
+                "the schema was not checked: this process runs no programs beside its providers"
+                    .to_owned(),
+            ));
+        };
+        let question = Question {
+            schema: schema.clone(),
+            answer: answer.to_owned(),
+        };
+        let this = containment.runner.program.to_string_lossy().into_owned();
+        let program = Program {
+            env_pass: Some(Vec::new()),
+            stdin: serde_json::to_vec(&question).unwrap_or_default(),
+            limit: LIMIT,
+            ..Program::new(vec![this, VERB.to_owned()], "/")
+        };
+        let end = program
+            .run(containment, &EventSink::discard(), self.cancel.clone())
+            .await;
+        if end.exit == ProgramExit::Cancelled {
+            return Err(cancelled());
+        }
+        if !end.is_good() {
+            let exit = &end.exit;
+            return Ok(Some(format!(
+                "whether the answer matches the schema could not be told: the check {exit}"
+            )));
+        }
+        let faults: Vec<String> = serde_json::from_str(&end.stdout)
+            .unwrap_or_else(|why| vec![format!("the check's answer cannot be read: {why}")]);
+        Ok((!faults.is_empty()).then(|| {
+            let faults = faults.join(", ");
+            format!("the answer does not match the schema: {faults}")
+        }))
+    }
+}
+
+/// The process: a question on standard input, the faults as a JSON list on standard output.
+pub fn main() -> ExitCode {
+    let mut text = String::new();
+    if std::io::stdin().read_to_string(&mut text).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let Ok(Question { schema, answer }) = serde_json::from_str(&text) else {
+        return ExitCode::FAILURE;
+    };
+    let faults = kirosu_protocol::accept::schema_faults(&schema, &answer);
+    let told = serde_json::to_string(&faults).unwrap_or_default();
+    match std::io::stdout().write_all(told.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
