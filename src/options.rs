@@ -7,7 +7,9 @@ use kirosu_config::settings::{Backoff, Durability};
 use kirosu_config::{self as config, Fault, Loaded, Pool, Settings};
 use kirosu_gateway::{GatewayOptions, HttpOptions, MetricsOptions};
 use kirosu_hub::{BindError, HubOptions, Rules};
+use kirosu_protocol::budget::{Scope, micros_of};
 use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_protocol::{Limits, RetryPolicy};
 use kirosu_providers::{Containment, HttpOptions, ProviderOptions, Timeouts};
 use kirosu_store::StoreOptions;
@@ -245,11 +247,17 @@ fn pool(
         base: pool.base.clone(),
         hooks: hooks(&pool.hooks()),
         trust_all_tools: pool.trust_all_tools,
+        accept_commands: pool.accept_commands,
         approval: approval(settings).map_err(|faults| BootError::Approval(faults.join("; ")))?,
         may_edit: pool.trust == Some(config::pool::Trust::Edit),
         model: pool.model.clone(),
         env: pairs(&pool.env),
         max_output_bytes: bytes(pool.max_output),
+        budgets: budgets(settings, pool),
+        reserve: kirosu_protocol::Budget {
+            tokens: Some(pool.reserve_tokens),
+            micros: Some(micros_of(pool.reserve_usd)),
+        },
         prices: Arc::new(prices(settings).unwrap_or_default()),
         show_thoughts: pool.show_thoughts,
         containment: Some(containment.clone()),
@@ -268,6 +276,28 @@ fn hooks(hooks: &config::Hooks) -> Hooks {
         timeout: hooks.timeout,
         after_must_succeed: hooks.after_must_succeed,
     }
+}
+
+/// The budgets that a pool's runs may count against.
+fn budgets(settings: &Settings, pool: &Pool) -> Vec<ScopeLimit> {
+    let limit = |scope, budget: config::Budget| ScopeLimit {
+        scope,
+        limit: kirosu_protocol::Budget {
+            tokens: budget.tokens,
+            micros: budget.usd.map(micros_of),
+        },
+        per_seconds: budget.per.as_secs(),
+    };
+    let hub = Some(settings.budget).filter(|budget| !budget.is_empty());
+    let hub = hub.map(|budget| limit(Scope::Hub, budget));
+    let own = pool.budget();
+    let own = own.map(|budget| limit(Scope::Pool(pool.name.clone()), budget));
+    let providers = settings.providers.iter();
+    let providers = providers.filter_map(|(name, provider)| {
+        let budget = provider.budget()?;
+        Some(limit(Scope::Provider(name.clone()), budget))
+    });
+    hub.into_iter().chain(own).chain(providers).collect()
 }
 
 fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions {

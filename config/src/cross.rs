@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::fault::Fault;
+use crate::budget::{Budget, per_fault};
 use crate::hooks::Hooks;
 use crate::origin::{Origin, Origins};
 use crate::pool::{Pool, Provider, ProviderKind, Trust, Workspace};
@@ -50,6 +51,7 @@ pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fau
     checker.hub(settings);
     checker.ranges(settings);
     checker.approval(settings);
+    checker.budgets(settings);
     for (name, provider) in &settings.providers {
         checker.provider(name, provider);
     }
@@ -292,6 +294,28 @@ impl Checker<'_> {
             || pool.types.iter().any(|kind| kind == "python");
         if runs_code {
             self.trust(settings, pool);
+        }
+    }
+
+    fn budgets(&mut self, settings: &Settings) {
+        if let Some(why) = per_fault(settings.budget.per) {
+            self.refuse("budget.per", why);
+        }
+        let of_pools = settings.pools.iter();
+        let of_pools = of_pools.map(|pool| (format!("pool.{}.budget", pool.name), &pool.budget));
+        let of_providers = settings.providers.iter();
+        let of_providers =
+            of_providers.map(|(name, it)| (format!("providers.{name}.budget"), &it.budget));
+        for (key, table) in of_pools.chain(of_providers) {
+            let faults = table.as_ref().map(Budget::read).and_then(Result::err);
+            for (below, message) in faults.into_iter().flatten() {
+                let name = match below.as_str() {
+                    "" => key.clone(),
+                    below => format!("{key}.{below}"),
+                };
+                self.faults
+                    .push(Fault::new(name, self.origins.get(&key), message));
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::budget::{MOST_TOKENS, MOST_USD};
 use crate::schema::Change::{self, Live, Restart};
 use crate::schema::Preset::{self, Follows, Is, MayFollow, Required, Unset};
 use crate::schema::{Key, Kind, Section, Shape};
@@ -194,6 +195,15 @@ pub(crate) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "budget",
+        shape: Shape::One,
+        keys: &[
+            key("tokens", Kind::Int(0, MOST_TOKENS), Unset, Live),
+            key("usd", Kind::Float(0.0, MOST_USD), Unset, Live),
+            key("per", Kind::Time(SECOND, DAY), Is("\"1day\""), Live),
+        ],
+    },
+    Section {
         name: "pool",
         shape: Shape::Array,
         keys: &[
@@ -228,9 +238,18 @@ pub(crate) const SECTIONS: &[Section] = &[
                 Live,
             ),
             key("trust_all_tools", Kind::Bool, Is("false"), Live),
+            key("accept_commands", Kind::Bool, Is("false"), Live),
             key("model", Kind::Text, MayFollow, Live),
             key("env", Kind::Map, Unset, Live),
             key("max_output", Kind::Size(KIB, GIB), Is("\"1 MiB\""), Live),
+            key("budget", Kind::Tree, Unset, Live),
+            key(
+                "reserve_tokens",
+                Kind::Int(1, MOST_TOKENS),
+                Is("100000"),
+                Live,
+            ),
+            key("reserve_usd", Kind::Float(1e-6, MOST_USD), Is("0.5"), Live),
             key("show_thoughts", Kind::Bool, Is("false"), Live),
         ],
     },
@@ -268,6 +287,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("interpreter", Kind::Text, Is("\"python3\""), Live),
             key("delay", Kind::Time(Duration::ZERO, HOUR), Unset, Live),
             key("model", Kind::Text, Unset, Live),
+            key("budget", Kind::Tree, Unset, Live),
             key("env", Kind::Map, Unset, Live),
         ],
     },

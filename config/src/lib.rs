@@ -37,6 +37,7 @@ mod derive;
 mod env;
 mod fault;
 mod file;
+pub mod budget;
 pub mod hooks;
 mod key;
 mod keys;
@@ -59,6 +60,7 @@ mod tests;
 
 pub use approval::Approval;
 pub use fault::{Fault, Faults};
+pub use budget::Budget;
 pub use hooks::Hooks;
 pub use load::Loaded;
 pub use options::{Flag, LoadOptions, Purpose};

@@ -10,6 +10,7 @@ use config::Config;
 use serde::Deserialize;
 
 use crate::approval::Approval;
+use crate::budget::Budget;
 use crate::fault::Fault;
 use crate::layer::Layer;
 use crate::pool::{Pool, Provider};
@@ -31,6 +32,7 @@ struct Written {
     threads: Threads,
     retry: Backoff,
     supervision: Supervision,
+    budget: Budget,
     agent: Agent,
     approval: Approval,
     #[serde(default)]
@@ -69,6 +71,7 @@ fn ordered(mut written: Written, order: &[String]) -> Settings {
         threads: written.threads,
         retry: written.retry,
         supervision: written.supervision,
+        budget: written.budget,
         agent: written.agent,
         approval: written.approval,
         pools,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::hooks::Hooks;
 
 /// One pool of agent sessions.
@@ -49,6 +50,8 @@ pub struct Pool {
     pub trust: Option<Trust>,
     /// Whether the pool may run code of tasks on this machine; counts only together with `hub.trust_all_tools`.
     pub trust_all_tools: bool,
+    /// Whether the commands of tasks' `accept` clauses run here though tasks are not trusted otherwise.
+    pub accept_commands: bool,
     /// Model, the provider's own where the pool names none; `None` leaves the choice to the program.
     pub model: Option<String>,
     /// Variables added to the environment of its runs; they override the provider's.
@@ -56,11 +59,24 @@ pub struct Pool {
     pub env: BTreeMap<String, String>,
     /// Most output kept of one run, in bytes; the rest is cut with a mark.
     pub max_output: u64,
+    /// How much its runs may use, as written; [`Pool::budget`] reads it.
+    #[serde(default, deserialize_with = "tree")]
+    pub budget: Option<serde_json::Value>,
+    /// Tokens that a run reserves of its budgets at a time.
+    pub reserve_tokens: u64,
+    /// Dollars that a run reserves of its budgets at a time.
+    pub reserve_usd: f64,
     /// Whether the output of its runs shows the model's reasoning, where a provider tells it.
     pub show_thoughts: bool,
 }
 
 impl Pool {
+    /// How much its runs may use; checked settings have no faults in it.
+    #[must_use]
+    pub fn budget(&self) -> Option<Budget> {
+        self.budget.as_ref().and_then(|table| Budget::read(table).ok())
+    }
+
     /// Programs around each run; checked settings have no faults in it.
     #[must_use]
     pub fn hooks(&self) -> Hooks {
@@ -164,11 +180,22 @@ pub struct Provider {
     /// Wait before an answer; used by kind `echo`.
     #[serde(default, with = "humantime_serde")]
     pub delay: Option<Duration>,
+    /// How much its runs may use, as written; [`Provider::budget`] reads it.
+    #[serde(default, deserialize_with = "tree")]
+    pub budget: Option<serde_json::Value>,
     /// Model of pools that name none.
     pub model: Option<String>,
     /// Variables added to the environment of its runs.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+}
+
+impl Provider {
+    /// How much its runs may use; checked settings have no faults in it.
+    #[must_use]
+    pub fn budget(&self) -> Option<Budget> {
+        self.budget.as_ref().and_then(|table| Budget::read(table).ok())
+    }
 }
 
 /// A table came through the layers as the text of its JSON.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::Approval;
+use crate::budget::Budget;
 use crate::pool::{Pool, Provider};
 use crate::secret::Secret;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub retry: Backoff,
     /// When a crashed agent session is started again.
     pub supervision: Supervision,
+    /// How much all pools of this process may use.
+    pub budget: Budget,
     /// What pools use that do not say otherwise.
     pub agent: Agent,
     /// Who decides over tool calls of pools that do not trust all tools.

@@ -214,6 +214,21 @@ const TABLE: &[(&str, &str, &str)] = &[
         "from 1s to 1day",
     ),
     (
+        "[budget]\nper = \"7h\"",
+        "budget.per (kirosu.toml:2)",
+        "a time is allowed that divides a day",
+    ),
+    (
+        "[[pool]]\nname = \"a\"\nbudget = { per = \"1h\" }",
+        "pool.a.budget (kirosu.toml:3)",
+        "it limits nothing",
+    ),
+    (
+        "[providers.claude]\nbudget = { dollars = 2 }",
+        "providers.claude.budget.dollars (kirosu.toml:2)",
+        "unknown key",
+    ),
+    (
         "[providers.x]\ncommand = [\"a\"]",
         "providers.x.kind",
         "has to be set: one of command, acp, python, echo",
