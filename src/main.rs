@@ -20,8 +20,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let mut args = std::env::args_os();
     // Before any thread and any runtime: the runner of a provider run has to be alone in its process.
-    if args.nth(1).is_some_and(|verb| verb == cli::RUNNER_VERB) {
+    let verb = args.nth(1);
+    if verb.as_ref().is_some_and(|verb| verb == cli::RUNNER_VERB) {
         return kirosu_providers::runner::main(args);
+    }
+    if verb.is_some_and(|verb| verb == kirosu_swarm::schema::VERB) {
+        return kirosu_swarm::schema::main();
     }
     cli::main(std::env::args_os())
 }
