@@ -4,6 +4,7 @@
 // Helpers of tests are tests to us, but not to the lint.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod acp;
 mod answers;
 mod clis;
 mod containment;

@@ -1,0 +1,151 @@
+"""An agent that speaks ACP and does what the prompt says, for tests. State that outlives it lies in its folder."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+sessions = pathlib.Path("sessions.json")
+known = json.loads(sessions.read_text()) if sessions.exists() else {}
+mode, asked = "auto", None
+
+
+def send(**message):
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    sys.stdout.flush()
+
+
+def update(which, **more):
+    send(method="session/update", params={"sessionId": session, "update": {"sessionUpdate": which, **more}})
+
+
+def say(text):
+    update("agent_message_chunk", content={"type": "text", "text": text})
+
+
+def modes():
+    names = ["auto", "ask", "all"]
+    return {"modes": {"currentModeId": mode, "availableModes": [{"id": it, "name": it} for it in names]}}
+
+
+def read():
+    line = sys.stdin.readline()
+    if not line:
+        sys.exit(0)
+    return json.loads(line)
+
+
+def ask(title):
+    """Asks for permission the way real ones do; gives back the chosen option, or None when it was cancelled."""
+    update("tool_call", toolCallId="t1", title=title, kind="execute", status="pending", name="shell", rawInput={"command": title})
+    options = [("always", "allow_always"), ("once_and_auto_mode", "allow_once"), ("once", "allow_once"), ("no", "reject_once")]
+    send(id="q-1", method="session/request_permission", params={
+        "sessionId": session,
+        "toolCall": {"toolCallId": "t1", "title": title, "kind": "execute", "rawInput": {"command": title}},
+        "options": [{"optionId": i, "name": i, "kind": k} for i, k in options],
+    })
+    while True:
+        message = read()
+        if message.get("method") == "session/cancel":
+            continue
+        if message.get("id") == "q-1":
+            return message["result"]["outcome"].get("optionId")
+
+
+def prompt(text):
+    """One turn; gives back the stop reason."""
+    word, _, rest = text.partition(" ")
+    if word == "say":
+        say(rest)
+    elif word == "ask":
+        chosen = ask(rest)
+        if chosen is None:
+            return "cancelled"
+        if chosen == "no":
+            return "end_turn"
+        pathlib.Path("ran.txt").open("a").write(f"{chosen}\n")
+        update("tool_call_update", toolCallId="t1", status="completed")
+        say("it ran")
+    elif word == "mode":
+        say(mode)
+    elif word == "turns":
+        say(str(known[session]))
+    elif word == "pid":
+        say(str(os.getpid()))
+    elif word == "die":
+        # The first time only.
+        if known[session] == 1:
+            say("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        say("went on")
+    elif word == "garbage":
+        print("this is no message\n\n[1, 2]")
+        sys.stdout.flush()
+        update("something_of_next_year", content={"type": "text", "text": "x"})
+        send(id=77, method="cursor/ask_question", params={})
+        while read().get("id") != 77:
+            pass
+        say("still here")
+    elif word == "endless":
+        while True:
+            sys.stdout.write("x" * 65536)
+    elif word == "sleep":
+        say("sleeping")
+        while read().get("method") != "session/cancel":
+            pass
+        return "cancelled"
+    elif word == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        script = "import os,signal,time\nos.setsid()\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nif os.fork(): os._exit(0)\ntime.sleep(600)"
+        for _ in range(3):
+            subprocess.Popen([sys.executable, "-c", script]).wait()
+        say("dug in")
+        time.sleep(600)
+    elif word == "stop":
+        return rest
+    elif word == "mcp":
+        say(json.dumps(servers))
+    return "end_turn"
+
+
+servers = []
+session = ""
+while True:
+    message = read()
+    method, params, i = message.get("method"), message.get("params", {}), message.get("id")
+    if method == "initialize":
+        capabilities = {"loadSession": True, "mcpCapabilities": {"http": True}, "sessionCapabilities": {"resume": {}}}
+        send(id=i, result={"protocolVersion": 1, "agentCapabilities": capabilities, "authMethods": [{"id": "x", "name": "Log in with X"}]})
+    elif method == "session/new":
+        if os.environ.get("FAKE_LOGIN"):
+            send(id=i, error={"code": -32000, "message": "Authentication required"})
+            continue
+        session, mode, servers = f"s{len(known) + 1}", "auto", params["mcpServers"]
+        known[session] = 0
+        send(id=i, result={"sessionId": session, **modes()})
+    elif method == "session/resume":
+        if params["sessionId"] == "deadly":
+            sys.exit(0)
+        if params["sessionId"] not in known:
+            send(id=i, error={"code": -32603, "message": "Internal error", "data": {"details": "no such session"}})
+            continue
+        session, mode = params["sessionId"], "auto"
+        send(id=i, result=modes())
+    elif method == "session/set_mode":
+        mode = params["modeId"]
+        update("current_mode_update", currentModeId=mode)
+        send(id=i, result={})
+    elif method == "session/prompt":
+        known[session] += 1
+        sessions.write_text(json.dumps(known))
+        text = params["prompt"][0]["text"]
+        reason = prompt(text)
+        turns = known[session]
+        update("usage_update", used=1, size=2, cost={"amount": 0.001 * turns, "currency": "USD"})
+        update("usage_update", used=1, size=2, cost=None)
+        send(id=i, result={"stopReason": reason, "usage": {"inputTokens": 1200 * turns, "outputTokens": 34 * turns}})
+    elif i is not None:
+        send(id=i, error={"code": -32601, "message": "no such method"})

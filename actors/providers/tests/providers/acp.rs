@@ -1,0 +1,380 @@
+//! Agents that speak ACP, with a scripted one under the real runner.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use kirosu_providers::{
+    Arbiter, Cancel, Conversation, Decision, Event, EventSink, Failure, FailureClass, Finished, Job,
+    McpServer, McpTransport, PermissionAsk, Permissions, Provider, ProviderOptions,
+    ProviderSession, SessionOptions, TimeoutKind, ToolStatus, Trust, open_session,
+};
+use serde_json::json;
+
+use crate::support::{BOUND, Room, Running, eventually};
+
+const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acp_agent.py");
+
+impl Room {
+    fn agent(&self, env: &[(&str, &str)]) -> Arc<dyn Provider> {
+        let acp = json!({"mode": {"safe": "ask", "all": ["none such", "all"]}, "usage": "running"});
+        let overrides = json!({"acp": acp, "stop_signal": "TERM"});
+        self.provider(&ProviderOptions {
+            name: "fake".to_owned(),
+            kind: "acp".to_owned(),
+            argv: vec!["python3".to_owned(), AGENT.to_owned()],
+            overrides: overrides.as_object().unwrap().clone(),
+            env: env
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+            ..ProviderOptions::default()
+        })
+    }
+
+    async fn session(&self) -> Box<dyn ProviderSession> {
+        let options = SessionOptions {
+            workspace: self.workdir.path().to_owned(),
+            model: None,
+        };
+        open_session(self.agent(&[]), options).await.unwrap()
+    }
+
+    fn ran(&self) -> String {
+        std::fs::read_to_string(self.workdir.path().join("ran.txt")).unwrap_or_default()
+    }
+}
+
+/// Runs a job and keeps its events.
+async fn run(
+    session: &mut Box<dyn ProviderSession>,
+    job: Job,
+) -> (Result<Finished, Failure>, Vec<Event>) {
+    let (sink, mut stream) = EventSink::channel(8);
+    let mut events = Vec::new();
+    let collect = async {
+        while let Some(event) = stream.recv().await {
+            events.push(event);
+        }
+    };
+    let both = async { tokio::join!(session.run(job, sink, Cancel::never()), collect).0 };
+    let outcome = tokio::time::timeout(BOUND, both).await.expect("it ends");
+    (outcome, events)
+}
+
+async fn text(session: &mut Box<dyn ProviderSession>, job: Job) -> String {
+    run(session, job).await.0.unwrap().text
+}
+
+fn warned(events: &[Event], words: &str) -> bool {
+    events
+        .iter()
+        .any(|it| matches!(it, Event::Warning { message } if message.contains(words)))
+}
+
+fn tools(events: &[Event]) -> Vec<(&str, ToolStatus)> {
+    let tool = |it: &'_ Event| match it {
+        Event::Tool { name, status, .. } => Some((name.clone(), *status)),
+        _ => None,
+    };
+    let found: Vec<_> = events.iter().filter_map(tool).collect();
+    assert!(found.iter().all(|(name, _)| name == "shell"), "{found:?}");
+    found.into_iter().map(|(_, status)| ("shell", status)).collect()
+}
+
+/// Decides by the title, and counts.
+struct ByTitle(Arc<AtomicU32>);
+
+impl Arbiter for ByTitle {
+    fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(ask.tool, "shell");
+        assert_eq!(ask.input, Some(json!({"command": ask.title.clone()})));
+        let allowed = ask.title.contains("good");
+        Box::pin(async move {
+            match allowed {
+                true => Decision::Allow,
+                false => Decision::Deny {
+                    reason: Some("not on a Sunday".to_owned()),
+                },
+            }
+        })
+    }
+}
+
+/// Never decides.
+struct Never;
+
+impl Arbiter for Never {
+    fn decide(&self, _: PermissionAsk) -> BoxFuture<'static, Decision> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Decides after more than a second.
+struct Slow;
+
+impl Arbiter for Slow {
+    fn decide(&self, _: PermissionAsk) -> BoxFuture<'static, Decision> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            Decision::Allow
+        })
+    }
+}
+
+#[tokio::test]
+async fn one_process_takes_many_jobs_each_a_conversation_of_its_own() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let (answer, events) = run(&mut session, room.job("say hello")).await;
+    assert_eq!(answer.unwrap().text, "hello");
+    assert!(matches!(events[0], Event::Started { pid: Some(_), .. }), "{events:?}");
+    assert!(matches!(&events[1], Event::Session { session } if session == "s1"));
+    let pid = text(&mut session, room.job("pid")).await;
+    assert_eq!(text(&mut session, room.job("pid")).await, pid);
+    assert_eq!(text(&mut session, room.job("turns")).await, "1");
+    // What a job may do is the mode, set and not left to the agent.
+    assert_eq!(text(&mut session, room.job("mode")).await, "ask");
+    let mut trusted = room.job("mode");
+    trusted.trust = Trust::All;
+    assert_eq!(text(&mut session, trusted).await, "all");
+    // Another environment is another process; and so is one that died while nobody looked.
+    let mut other = room.job("pid");
+    other.env = vec![("X".to_owned(), "1".to_owned())];
+    let second = text(&mut session, other.clone()).await;
+    assert_ne!(second, pid);
+    kill(&second);
+    let gone = format!("/proc/{second}");
+    eventually("the agent is gone", || !Path::new(&gone).exists()).await;
+    assert_ne!(text(&mut session, other).await, second);
+    session.close().await;
+    room.assert_empty();
+}
+
+fn kill(pid: &str) {
+    let killed = std::process::Command::new("kill").args(["-9", pid]).status();
+    assert!(killed.unwrap().success());
+}
+
+#[tokio::test]
+async fn tools_run_when_they_are_allowed_and_not_when_they_are_denied() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let asked = Arc::new(AtomicU32::new(0));
+    let job = |prompt: &str| {
+        let mut job = room.job(prompt);
+        job.permissions = Permissions::new(ByTitle(asked.clone()));
+        job
+    };
+    let (denied, events) = run(&mut session, job("ask bad")).await;
+    let failure = denied.unwrap_err();
+    assert_eq!(failure.class, FailureClass::RefusedByPolicy);
+    assert!(failure.message.contains("not on a Sunday"), "{failure}");
+    assert_eq!(
+        tools(&events),
+        [("shell", ToolStatus::Started), ("shell", ToolStatus::Failed)]
+    );
+    assert_eq!(room.ran(), "");
+    let (allowed, events) = run(&mut session, job("ask good")).await;
+    assert_eq!(allowed.unwrap().text, "it ran");
+    assert_eq!(
+        tools(&events),
+        [("shell", ToolStatus::Started), ("shell", ToolStatus::Done)]
+    );
+    // By kind, and not the one that also switches the mode.
+    assert_eq!(room.ran(), "once\n");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_person_who_thinks_is_not_the_agents_silence() {
+    let room = Room::new();
+    let mut job = room.job("ask good");
+    job.permissions = Permissions::new(Slow);
+    job.timeouts.start = Some(BOUND);
+    job.timeouts.silence = Some(Duration::from_secs(1));
+    let finished = room.run(&*room.agent(&[]), job).await.unwrap();
+    assert_eq!(finished.text, "it ran");
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_cancel_ends_a_question() {
+    let room = Room::new();
+    let mut job = room.job("ask good");
+    job.permissions = Permissions::new(Never);
+    let (sink, mut events) = EventSink::channel(64);
+    let (handle, cancel) = Cancel::pair();
+    let agent = room.agent(&[]);
+    let task = tokio::spawn(async move { agent.run(job, sink, cancel).await });
+    loop {
+        let event = tokio::time::timeout(BOUND, events.recv()).await.unwrap();
+        if matches!(event.expect("it asks"), Event::Permission { .. }) {
+            break;
+        }
+    }
+    handle.cancel();
+    let failure = tokio::time::timeout(BOUND, task).await.unwrap().unwrap();
+    let failure = failure.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Cancelled);
+    // It was told `cancelled`, and had time to say so: its figures are there.
+    assert_eq!(failure.usage.unwrap().input, 1200);
+    assert_eq!(room.ran(), "");
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn an_agent_that_is_killed_goes_on_in_a_new_process() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let (outcome, _) = run(&mut session, room.job("die")).await;
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Crashed);
+    assert_eq!(failure.output, "half");
+    let mut again = room.job("die");
+    again.conversation = failure.conversation;
+    let (outcome, events) = run(&mut session, again.clone()).await;
+    assert_eq!(outcome.unwrap().text, "went on");
+    assert!(!warned(&events, "lost"), "{events:?}");
+    // One that is refused, and one that the agent dies of: told, and anew.
+    for lost in ["unknown", "deadly"] {
+        let mut job = room.job("turns");
+        job.conversation = Some(Conversation {
+            session: lost.to_owned(),
+            ..Conversation::default()
+        });
+        let mut fresh = room.session().await;
+        let (outcome, events) = run(&mut fresh, job).await;
+        assert_eq!(outcome.unwrap().text, "1");
+        assert!(warned(&events, "the earlier conversation is lost"), "{events:?}");
+        fresh.close().await;
+    }
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn three_turns_of_one_conversation_are_counted_once_each() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let mut conversation = None;
+    for turn in 1..=3 {
+        let mut job = room.job("turns");
+        job.conversation = conversation.take();
+        let finished = run(&mut session, job).await.0.unwrap();
+        assert_eq!(finished.text, turn.to_string());
+        let usage = finished.usage.unwrap();
+        assert_eq!(
+            (usage.input, usage.output, usage.cost_micros),
+            (1200, 34, Some(1000))
+        );
+        conversation = finished.conversation;
+    }
+    let total = conversation.unwrap().total;
+    assert_eq!((total.input, total.cost_micros), (3600, Some(3000)));
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_told_and_what_is_unknown_is_answered() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let (outcome, events) = run(&mut session, room.job("garbage")).await;
+    assert_eq!(outcome.unwrap().text, "still here");
+    assert!(warned(&events, "this is no message"), "{events:?}");
+    let (outcome, _) = run(&mut session, room.job("endless")).await;
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert!(failure.message.contains("64 MiB"), "{failure}");
+    for (stop, class) in [
+        ("refusal", FailureClass::RefusedByPolicy),
+        ("max_tokens", FailureClass::ProviderError),
+        ("next_year", FailureClass::ProviderError),
+    ] {
+        let (outcome, _) = run(&mut session, room.job(format!("stop {stop}"))).await;
+        assert_eq!(outcome.unwrap_err().class, class, "{stop}");
+    }
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_an_agent_that_will_not_go() {
+    let room = Room::new();
+    let agent = room.agent(&[]);
+    let running: Running = room.run_until(agent.clone(), room.job("stubborn"), "dug in").await;
+    assert!(room.alive().len() >= 5, "runner, agent and three that hide");
+    let failure = running.cancel().await;
+    assert_eq!(failure.class, FailureClass::Cancelled);
+    room.assert_empty();
+    let mut job = room.job("stubborn");
+    job.timeouts.total = Some(Duration::from_secs(1));
+    let failure = room.run(&*agent, job).await.unwrap_err();
+    let which = TimeoutKind::Total;
+    assert_eq!(failure.class, FailureClass::Timeout { which });
+    room.assert_empty();
+    // A session that is dropped without a word.
+    let mut session = room.session().await;
+    text(&mut session, room.job("say x")).await;
+    drop(session);
+    eventually("all is gone", || room.alive().is_empty()).await;
+}
+
+#[tokio::test]
+async fn who_has_to_log_in_is_told_how_and_what_is_missing_too() {
+    let room = Room::new();
+    let agent = room.agent(&[("FAKE_LOGIN", "1")]);
+    let failure = room.run(&*agent, room.job("say x")).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::AuthRequired);
+    assert!(failure.message.contains("Log in with X"), "{failure}");
+    let goose = room.provider(&ProviderOptions {
+        name: "goose".to_owned(),
+        kind: "acp".to_owned(),
+        preset: Some("goose".to_owned()),
+        env: vec![("PATH".to_owned(), "/nowhere".to_owned())],
+        ..ProviderOptions::default()
+    });
+    assert!(goose.probe().await.problem.unwrap().contains("install it"));
+    let failure = room.run(&*goose, room.job("say x")).await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Missing);
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn mcp_servers_are_handed_over_as_the_agent_takes_them() {
+    let room = Room::new();
+    let mut job = room.job("mcp");
+    let stdio = |command: &str| McpTransport::Stdio {
+        command: command.to_owned(),
+        args: vec!["x".to_owned()],
+        env: [("K".to_owned(), "v".to_owned())].into(),
+    };
+    let http = McpTransport::Http {
+        url: "http://127.0.0.1:1/mcp".to_owned(),
+        headers: [("Authorization".to_owned(), "Bearer b".to_owned())].into(),
+    };
+    let servers = [("sh", stdio("sh")), ("none", stdio("no-such")), ("web", http)];
+    job.mcp = servers
+        .into_iter()
+        .map(|(name, transport)| McpServer {
+            name: name.to_owned(),
+            transport,
+        })
+        .collect();
+    let mut session = room.session().await;
+    let (outcome, events) = run(&mut session, job).await;
+    let handed: serde_json::Value = serde_json::from_str(&outcome.unwrap().text).unwrap();
+    assert!(handed[0]["command"].as_str().unwrap().starts_with('/'));
+    assert_eq!(handed[0]["env"], json!([{"name": "K", "value": "v"}]));
+    assert_eq!(handed[1]["type"], "http");
+    assert_eq!(handed[1]["headers"][0]["name"], "Authorization");
+    assert!(warned(&events, "'none' is not handed"), "{events:?}");
+    session.close().await;
+    room.assert_empty();
+}
