@@ -173,10 +173,11 @@ pub(super) fn authorised(
     if is_anthropic {
         request = request.header("anthropic-version", "2023-06-01");
     }
-    request = match key {
-        Some(key) if is_anthropic => request.header("x-api-key", sensitive(key)),
-        Some(key) => request.bearer_auth(key.expose()),
-        None => request,
+    request = match (key, &service.key_header) {
+        (None, _) => request,
+        (Some(key), Some(header)) => request.header(header, sensitive(key)),
+        (Some(key), None) if is_anthropic => request.header("x-api-key", sensitive(key)),
+        (Some(key), None) => request.bearer_auth(key.expose()),
     };
     // Those that were configured replace ours.
     request.headers(service.headers.clone())

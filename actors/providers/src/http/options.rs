@@ -24,6 +24,8 @@ pub struct HttpOptions {
     pub key_env: Option<String>,
     /// The file that holds the key; wins over the preset's variable.
     pub key_file: Option<PathBuf>,
+    /// The header that carries the key. `None`: `authorization` as a bearer, `x-api-key` for `anthropic`.
+    pub key_header: Option<String>,
     /// Most tokens of an answer. `None`: the service's own limit; 8192 for `anthropic`, which has none.
     pub max_tokens: Option<u64>,
     /// More headers.
@@ -123,6 +125,8 @@ pub(super) struct Service {
     /// Where its models are listed.
     pub(super) models: Url,
     pub(super) key: KeySource,
+    /// What carries the key, where it is not the usual header.
+    pub(super) key_header: Option<HeaderName>,
     pub(super) headers: HeaderMap,
     /// Values of headers that were configured.
     pub(super) secrets: Secrets,
@@ -142,6 +146,14 @@ impl Service {
 }
 
 impl HttpOptions {
+    /// Whether a service of this kind and preset can be asked so.
+    ///
+    /// # Errors
+    /// Every fault, as `KEY: sentence`.
+    pub fn check(&self, kind: &str, preset: Option<&str>) -> Result<(), Vec<String>> {
+        self.settle(kind, preset).map(drop)
+    }
+
     /// Checks them all. Nothing is read and nobody is asked.
     ///
     /// # Errors
@@ -182,12 +194,17 @@ impl HttpOptions {
             }
         };
         let headers = self.headers(&mut faults);
+        let key_header = self.key_header.as_deref().map(str::parse::<HeaderName>);
+        if key_header.as_ref().is_some_and(Result::is_err) {
+            faults.push("key_header: not the name of a header".to_owned());
+        }
         self.check_body(&mut faults);
         match base {
             Some(base) if faults.is_empty() => Ok(Service {
                 url: below(&base, dialect.path()),
                 models: below(&base, dialect.models_path()),
                 key: self.key(preset),
+                key_header: key_header.and_then(Result::ok),
                 headers,
                 secrets: Secrets::new(self.headers.iter().map(|(_, value)| value.as_str())),
                 max_tokens: self.max_tokens.or_else(|| {
@@ -215,6 +232,11 @@ impl HttpOptions {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let read = name.parse::<HeaderName>().ok();
+            let is_key = |it: &HeaderName| matches!(it.as_str(), "authorization" | "x-api-key" | "api-key");
+            if read.as_ref().is_some_and(is_key) {
+                faults.push(format!("headers.{name}: a key is not written here; use key_env or key_file, and key_header"));
+                continue;
+            }
             match (read, HeaderValue::from_str(value)) {
                 (Some(name), Ok(mut value)) => {
                     value.set_sensitive(true);
