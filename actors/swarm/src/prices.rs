@@ -195,7 +195,13 @@ mod tests {
             "c": {"output": 1},
         }));
         let told = faults.unwrap_err().join("\n");
-        for part in ["a: a table", "b.input: ", "b.outptu: unknown", "b.output: ", "c.input: has"] {
+        for part in [
+            "a: a table",
+            "b.input: ",
+            "b.outptu: unknown",
+            "b.output: ",
+            "c.input: has",
+        ] {
             assert!(told.contains(part), "{told}");
         }
     }
