@@ -410,6 +410,7 @@ fn what_is_written_is_read_back() {
             pool: "p".into(),
             size: 0,
         }),
+        probe: Some("claude".into()),
     };
     round_trip(&pools, Request::Pools(pools.clone()));
 }

@@ -12,7 +12,8 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu pool list
   kirosu pool resize coders 8               until the hub is restarted; the settings stay as they are
-  kirosu pool resize coders 0               running tasks may finish";
+  kirosu pool resize coders 0               running tasks may finish
+  kirosu pool probe claude                  you have logged in again: the next task finds out
 
 /// Shows the pools of agents, and resizes them
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,11 @@ enum What {
         #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
         size: u32,
     },
+    /// Tries a parked provider account again, after you have logged in or bought more
+    Probe {
+        /// The account, or a pool that uses it
+        name: String,
+    },
 }
 
 /// Shows or resizes.
@@ -49,6 +55,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             };
             hub.ask(&PoolsAsk {
                 resize: Some(resize),
+                ..PoolsAsk::default()
+            })
+            .await?
+        }
+        What::Probe { name } => {
+            hub.ask(&PoolsAsk {
+                probe: Some(name.clone()),
+                ..PoolsAsk::default()
             })
             .await?
         }
@@ -59,6 +73,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     }
     match &args.what {
         What::List => show(&answer.pools, screen)?,
+        What::Probe { name } => {
+            let of = |pool: &PoolInfo| {
+                pool.name == *name || pool.lanes.iter().any(|lane| lane.account == *name)
+            };
+            let tried: Vec<PoolInfo> = answer.pools.into_iter().filter(of).collect();
+            show(&tried, screen)?;
+        }
         What::Resize { name, .. } => {
             let changed: Vec<PoolInfo> = answer
                 .pools

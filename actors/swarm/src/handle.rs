@@ -43,7 +43,7 @@ impl SwarmHandle {
         }
     }
 
-    /// Resizes a pool where asked for, and tells of all. A smaller pool stops its highest sessions; their running tasks
+    /// Resizes a pool and tries a parked account again where asked for, and tells of all. A smaller pool stops its highest sessions; their running tasks
     /// have their drain, which is not waited for.
     ///
     /// To be called within a tokio runtime that lives on.
@@ -53,6 +53,9 @@ impl SwarmHandle {
     pub async fn pools(&self, ask: PoolsAsk) -> Result<PoolsAnswer, Error> {
         if let Some(resize) = ask.resize {
             self.resize(resize).await?;
+        }
+        if let Some(name) = ask.probe {
+            self.probe(&name)?;
         }
         let pools = self.common.pools().iter().map(|pool| pool.info()).collect();
         Ok(PoolsAnswer { pools })
@@ -75,6 +78,27 @@ impl SwarmHandle {
         Ok(())
     }
 
+    /// Lets the next task find out whether a parked account works again: that of this name, or those of the pool.
+    fn probe(&self, name: &str) -> Result<(), Error> {
+        let lanes = &self.common.lanes;
+        match self.common.find(name) {
+            Some(pool) => {
+                lanes.probe(&pool.lanes());
+            }
+            None => {
+                let Some(lane) = lanes.find(name) else {
+                    let known = lanes.accounts().join(", ");
+                    let message = format!(
+                        "no pool and no provider account is named '{name}'; there are the accounts: {known}"
+                    );
+                    return Err(Error::new(ErrorCode::NotFound, message));
+                };
+                lanes.probe(&[lane]);
+            }
+        }
+        Ok(())
+    }
+
     fn find(&self, name: &str) -> Result<Arc<Pool>, Error> {
         self.common.find(name).ok_or_else(|| {
             let known: Vec<String> = self.common.pools().iter().map(|p| p.name.clone()).collect();
@@ -91,6 +115,7 @@ impl SwarmHandle {
     /// that are started later. Resolves when removed pools have drained.
     pub async fn reload(&self, pools: Vec<PoolOptions>) -> Reloaded {
         let _alone = self.reloading.lock().await;
+        self.common.lanes.reloaded();
         let mut done = Reloaded::default();
         let leaving: Vec<Arc<Pool>> = {
             let stays = |pool: &Arc<Pool>| pools.iter().any(|options| options.name == pool.name);

@@ -10,6 +10,7 @@ use kirosu_supervision::{ChildSpec, Intensity, SupervisorSpec};
 use tokio::sync::watch;
 
 use crate::handle::SwarmHandle;
+use crate::lane::Lanes;
 use crate::options::SwarmOptions;
 use crate::pool::{Pool, pool_spec};
 
@@ -26,6 +27,8 @@ pub(crate) struct Common {
     /// Whoever waits for running tasks waits no longer.
     hurry: watch::Sender<bool>,
     draining: AtomicBool,
+    /// The provider accounts, of all pools.
+    pub(crate) lanes: Arc<Lanes>,
     /// Somebody has told the log that the hub cannot be reached.
     lost_hub: AtomicBool,
     pools: Mutex<Vec<Arc<Pool>>>,
@@ -117,6 +120,7 @@ pub fn specs(options: SwarmOptions) -> (ChildSpec, SwarmHandle) {
         drain,
         hurry: watch::Sender::new(false),
         draining: AtomicBool::new(false),
+        lanes: Lanes::new(),
         lost_hub: AtomicBool::new(false),
         pools: Mutex::new(Vec::new()),
     });

@@ -21,19 +21,26 @@ pub struct Resize {
     pub size: u32,
 }
 
-/// Read the pools, after resizing one where asked for.
+/// Read the pools, after resizing one or trying a parked account again, where asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PoolsAsk {
     /// The change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
+    /// A pool, or a provider account: where it is parked, its next task finds out whether it works again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<String>,
 }
 
 impl PoolsAsk {
     /// Reads the parameters.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PoolsAsk, Error> {
+        let probe = params.opt_name("probe", limits)?;
         let Some(fields) = params.object("resize")? else {
-            return Ok(PoolsAsk::default());
+            return Ok(PoolsAsk {
+                resize: None,
+                probe,
+            });
         };
         let pool = fields
             .opt_name("pool", limits)?
@@ -41,6 +48,7 @@ impl PoolsAsk {
         let size = fields.int("size", 0..=10_000)? as u32;
         Ok(PoolsAsk {
             resize: Some(Resize { pool, size }),
+            probe,
         })
     }
 }
@@ -70,6 +78,38 @@ pub struct PoolInfo {
     /// Whether dangerous execution is opted into.
     #[serde(default)]
     pub trusted: bool,
+    /// The accounts of its provider, those of which there is something to say: limited, parked or waited for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lanes: Vec<LaneInfo>,
+}
+
+/// A provider account as it is now, for all pools that use it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneInfo {
+    /// Its name.
+    pub account: String,
+    /// `open`, `probing` (one run finds out whether it works again), or why it is parked (`rate_limited`,
+    /// `auth_required`, `missing`, `network`).
+    pub state: String,
+    /// Unix seconds at which it is tried again, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// What a person should know or do about that state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Runs under way.
+    pub running: u32,
+    /// Sessions and runs that wait for it.
+    pub waiting: u32,
+    /// Most runs side by side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Most runs begun within a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+    /// Tokens a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
 }
 
 /// All pools of this hub's process.

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::Addr;
-use kirosu_protocol::verbs::pools::PoolInfo;
+use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
 use kirosu_supervision::{DynamicHandle, ExitReason, State, SupervisorError, SupervisorHandle};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::conversations::Conversations;
+use crate::lane::LaneId;
 use crate::options::PoolOptions;
 use crate::pool::health::{Health, Symptom};
 use crate::session::{Crash, Session};
@@ -32,6 +33,8 @@ pub(crate) struct Pool {
     pub(crate) common: Arc<Common>,
     options: watch::Sender<Arc<PoolOptions>>,
     health: watch::Sender<Health>,
+    /// Those of its provider, in the order in which they are tried.
+    lanes: Mutex<Arc<[LaneId]>>,
     /// Sessions wanted.
     size: AtomicU32,
     /// It is being taken out of the swarm.
@@ -63,7 +66,16 @@ impl Pool {
 
     /// Puts other options in force, from the next task on. The provider is looked at again.
     pub(crate) fn set_options(&self, options: PoolOptions) {
+        self.common.lanes.configure(&options.accounts);
+        let lanes = self.common.lanes.of(&options.provider.routes());
+        *self.lanes.lock().unwrap_or_else(PoisonError::into_inner) = lanes;
         self.options.send_replace(Arc::new(options));
+    }
+
+    /// The lanes of its provider, in the order in which they are tried.
+    pub(crate) fn lanes(&self) -> Arc<[LaneId]> {
+        let lanes = self.lanes.lock();
+        lanes.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells of changes of the pool's standing.
@@ -191,7 +203,10 @@ impl Pool {
     pub(crate) fn info(&self) -> PoolInfo {
         let options = self.options();
         let (state, note) = self.standing();
+        let mut lanes = self.common.lanes.view(&options.provider.routes());
+        lanes.retain(is_worth_telling);
         PoolInfo {
+            lanes,
             name: self.name.clone(),
             provider: options.provider.name().to_owned(),
             model: options.model.clone(),
@@ -213,7 +228,30 @@ impl Pool {
         }
         match &*self.health.borrow() {
             Health::Blocked { word, note, .. } => (word.as_str().to_owned(), Some(note.clone())),
-            Health::Ready | Health::Unknown => ("running".to_owned(), None),
+            Health::Ready | Health::Unknown => self.of_lanes(),
+        }
+    }
+
+    /// As the accounts of its provider stand: parked where all are.
+    fn of_lanes(&self) -> (String, Option<String>) {
+        let lanes = self.common.lanes.view(&self.options().provider.routes());
+        let parked = |lane: &&LaneInfo| !matches!(lane.state.as_str(), "open" | "probing");
+        let notes: Vec<String> = lanes
+            .iter()
+            .filter_map(|lane| {
+                let waits = (lane.waiting > 0).then(|| format!("{} wait for it", lane.waiting));
+                let told = lane.note.clone().or(waits)?;
+                Some(format!("account {}: {told}", lane.account))
+            })
+            .collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
+        let first = lanes
+            .iter()
+            .filter(parked)
+            .min_by_key(|lane| lane.until.unwrap_or(u64::MAX));
+        match first {
+            Some(lane) if lanes.iter().all(|lane| parked(&lane)) => (lane.state.clone(), note),
+            _ => ("running".to_owned(), note),
         }
     }
 
@@ -233,4 +271,12 @@ impl Pool {
             _ => None,
         }
     }
+}
+
+/// Whether there is something to say of an account beyond its name.
+fn is_worth_telling(lane: &LaneInfo) -> bool {
+    let limited = lane.concurrency.is_some()
+        || lane.requests_per_minute.is_some()
+        || lane.tokens_per_minute.is_some();
+    limited || lane.state != "open" || lane.waiting > 0
 }

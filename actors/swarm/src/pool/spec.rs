@@ -44,7 +44,10 @@ pub(crate) fn pool_spec(options: PoolOptions, common: &Arc<Common>) -> (ChildSpe
         .grace(KILL_TIME);
     let sessions = SupervisorSpec::new(SESSIONS).intensity(options.intensity);
     let pool_supervisor = SupervisorSpec::new(options.name.as_str()).intensity(NEVER);
+    common.lanes.configure(&options.accounts);
+    let lanes = common.lanes.of(&options.provider.routes());
     let pool = Arc::new(Pool {
+        lanes: Mutex::new(lanes),
         name: options.name.clone(),
         common: common.clone(),
         size: AtomicU32::new(options.size),

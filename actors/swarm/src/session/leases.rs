@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use kirosu_protocol::client::CallError;
+use kirosu_protocol::task::Task;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::lease::LeaseAsk;
 use tracing::Instrument;
 
+use crate::invocation::job;
+use crate::lane::Turn;
 use crate::session::machine::{Event, Report, Told};
 use crate::session::{REFUSED, Session, calls};
 use crate::workspace;
@@ -16,9 +19,21 @@ use crate::workspace;
 const SHORT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Session {
-    pub(super) fn lease(&mut self, ctx: &mut Context<Self>) {
+    /// Asks for a turn: no lease is held for an account that is full or parked.
+    pub(super) fn queue(&mut self, ctx: &mut Context<Self>) {
+        self.queued = true;
+        let lanes = self.pool.lanes();
+        if let Some(turn) = self.seat.ask(&lanes) {
+            self.on(Event::Turn(turn), ctx);
+        }
+    }
+
+    pub(super) fn lease(&mut self, turn: Turn, ctx: &mut Context<Self>) {
         let Some(line) = &self.line else { return };
-        let ask = calls::lease_ask(&self.pool.options(), &self.worker_id);
+        let mut ask = calls::lease_ask(&self.pool.options(), &self.worker_id);
+        if turn == Turn::Quick {
+            ask.wait_ms = 0;
+        }
         let client = line.client();
         let asked = async move {
             let outcome = client.request::<LeaseAsk>(&ask).await;
@@ -32,12 +47,33 @@ impl Session {
                 Ok(answer) => {
                     session.refused.reset();
                     session.refusal = None;
-                    Event::Leased(answer.tasks)
+                    session.granted(answer.tasks)
                 }
                 Err(error) => session.lease_failed(&error),
             };
             session.on(event, ctx);
+            // What did not become a run gives its place on the lane back.
+            session.pass = None;
         }));
+    }
+
+    /// Takes the place on the lane for what was leased.
+    fn granted(&mut self, tasks: Vec<Task>) -> Event {
+        let Some(task) = tasks.first() else {
+            return Event::Leased(tasks);
+        };
+        // Another provider than the pool's, or none at all: the run sees to it.
+        let Some(providers) = job::routes_of(&self.pool, task) else {
+            return Event::Leased(tasks);
+        };
+        match self.seat.begin(&providers) {
+            Ok(pass) => {
+                self.queued = false;
+                self.pass = Some(pass);
+                Event::Leased(tasks)
+            }
+            Err(why) => Event::NoRoom(tasks, why, Duration::ZERO),
+        }
     }
 
     fn lease_failed(&mut self, error: &CallError) -> Event {

@@ -1,7 +1,7 @@
 //! What a session does next: a pure machine, without clock and without I/O.
 //!
 //! ```text
-//! connecting ──connected──▶ idle (lease parked) ──task──▶ running ──ended──▶ acking ──answered──▶ idle
+//! connecting ──connected──▶ idle (a turn, a lease) ──task──▶ running ──ended──▶ acking ──answered──▶ idle
 //!                             │ stop                        │ stop: drain, then cancel and release
 //!                             ▼                             ▼
 //!                          leaving (was anything granted meanwhile?) ──▶ over
@@ -13,9 +13,12 @@
 mod reports;
 mod words;
 
+use std::time::Duration;
+
 use kirosu_protocol::task::Task;
 use kirosu_protocol::verbs::hello::HeldLease;
 
+use crate::lane::Turn;
 use reports::{LEAVING, NOT_READY, give_back, held, release, substitute};
 pub(crate) use words::{Action, Cause, End, Event, Pulse, Report, Told};
 
@@ -24,6 +27,8 @@ pub(crate) use words::{Action, Cause, End, Event, Pulse, Report, Told};
 enum State {
     /// It holds nothing and has asked for nothing.
     Resting,
+    /// It waits for a turn to lease.
+    Waiting,
     /// A lease is parked.
     Parked,
     /// A run is under way.
@@ -73,11 +78,16 @@ impl Machine {
     pub(crate) fn word(&self) -> &'static str {
         match self.state {
             State::Resting if !self.connected => "connecting",
-            State::Resting | State::Parked => "idle",
+            State::Resting | State::Waiting | State::Parked => "idle",
             State::Running { .. } => "running",
             State::Telling { .. } => "acking",
             State::Leaving | State::Over => "stopping",
         }
+    }
+
+    /// Whether it may use a turn that it has, or is to get one.
+    pub(crate) fn is_hunting(&self) -> bool {
+        matches!(self.state, State::Waiting | State::Parked)
     }
 
     /// The lease of the run under way, if one is.
@@ -96,9 +106,12 @@ impl Machine {
             Event::Unreachable => self.unreachable(),
             Event::Ready(ready) => {
                 self.ready = ready;
+                self.wait_no_more();
                 self.go_on()
             }
-            Event::Leased(tasks) => self.leased(tasks),
+            Event::Turn(turn) => self.turn(turn),
+            Event::Leased(tasks) => self.leased(tasks, None),
+            Event::NoRoom(tasks, why, delay) => self.leased(tasks, Some((why, delay))),
             Event::LeaseFailed => self.lease_failed(),
             Event::Rested => {
                 self.pausing = false;
@@ -149,11 +162,13 @@ impl Machine {
 
     fn disconnected(&mut self) -> Actions {
         self.connected = false;
+        self.wait_no_more();
         self.end_if_hopeless()
     }
 
     fn unreachable(&mut self) -> Actions {
         self.connected = false;
+        self.wait_no_more();
         match self.state {
             State::Leaving => self.finish(),
             _ => self.end_if_hopeless(),
@@ -180,11 +195,26 @@ impl Machine {
             return self.finish();
         }
         if self.connected && self.ready && !self.pausing {
-            self.state = State::Parked;
-            self.strays.clear();
-            return vec![Action::Lease];
+            self.state = State::Waiting;
+            return vec![Action::Queue];
         }
         Vec::new()
+    }
+
+    /// Who cannot lease now leaves the line to others.
+    fn wait_no_more(&mut self) {
+        if self.state == State::Waiting && !(self.connected && self.ready) {
+            self.state = State::Resting;
+        }
+    }
+
+    fn turn(&mut self, turn: Turn) -> Actions {
+        if self.state != State::Waiting {
+            return Vec::new();
+        }
+        self.state = State::Parked;
+        self.strays.clear();
+        vec![Action::Lease(turn)]
     }
 
     fn rest(&mut self) -> Actions {
@@ -192,7 +222,7 @@ impl Machine {
         self.go_on()
     }
 
-    fn leased(&mut self, tasks: Vec<Task>) -> Actions {
+    fn leased(&mut self, tasks: Vec<Task>, no_room: Option<(String, Duration)>) -> Actions {
         let known = |task: &Task| self.strays.contains(&held(task));
         let mut tasks: Vec<Task> = tasks.into_iter().filter(|task| !known(task)).collect();
         if !matches!(self.state, State::Parked | State::Leaving) {
@@ -211,6 +241,8 @@ impl Machine {
             actions.extend(self.tell(lease, give_back(LEAVING)));
         } else if !self.ready {
             actions.extend(self.tell(lease, give_back(NOT_READY)));
+        } else if let Some((reason, delay)) = no_room {
+            actions.extend(self.tell(lease, Report::Release { reason, delay }));
         } else {
             self.state = State::Running {
                 lease,
@@ -332,7 +364,7 @@ impl Machine {
         }
         self.stopping = true;
         match self.state {
-            State::Resting => self.finish(),
+            State::Resting | State::Waiting => self.finish(),
             State::Parked if !self.connected => self.finish(),
             State::Parked => {
                 self.state = State::Leaving;

@@ -15,9 +15,10 @@ use actix::prelude::*;
 use kirosu_protocol::notice::Notice;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span};
 
+use crate::lane::{Pass, Seat, Turn};
 use crate::pool::Pool;
 use crate::workspace::Place;
 use link::{Introduction, Line};
@@ -70,6 +71,14 @@ pub(crate) struct Session {
     /// Lines opened so far; those after the first resume the session and reconnect by themselves.
     lines: u32,
     run: Option<Run>,
+    /// Its place before the lanes of the provider.
+    seat: Seat,
+    /// Where it hears of turns; taken when it starts.
+    turns: Option<mpsc::UnboundedReceiver<Turn>>,
+    /// It stands in the line, or has a turn.
+    queued: bool,
+    /// Leave for the run of what was leased just now.
+    pass: Option<Pass>,
     /// Where the run worked whose end the hub is being told.
     place: Option<Place>,
     refused: Delays,
@@ -98,6 +107,7 @@ impl Session {
         };
         // Of the highest level, so that it is there whatever level is logged.
         let span = tracing::error_span!("session", session, pool = %pool.name, worker = worker_id);
+        let (seat, turns) = common.lanes.session();
         Self {
             child: child.clone(),
             pool: pool.clone(),
@@ -108,6 +118,10 @@ impl Session {
             line: None,
             lines: 0,
             run: None,
+            seat,
+            turns: Some(turns),
+            queued: false,
+            pass: None,
             place: None,
             refused: REFUSED.delays(),
             retells: RETELL.delays(),
@@ -130,11 +144,16 @@ impl Session {
         if left {
             self.drop_run(ctx);
         }
+        if self.queued && !self.machine.is_hunting() {
+            self.queued = false;
+            self.seat.leave();
+        }
     }
 
     fn act(&mut self, action: Action, ctx: &mut Context<Self>) {
         match action {
-            Action::Lease => self.lease(ctx),
+            Action::Queue => self.queue(ctx),
+            Action::Lease(turn) => self.lease(turn, ctx),
             Action::Pause => self.tell_later(self.pause, Event::Rested, ctx),
             Action::Run(task) => self.start(*task, ctx),
             Action::Beat(lease) => self.beat(lease, ctx),
@@ -179,6 +198,9 @@ impl Actor for Session {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.child
             .on_stop(ctx, |session, ctx| session.on(Event::Stop, ctx));
+        if let Some(turns) = self.turns.take() {
+            ctx.add_stream(signals::turns(turns));
+        }
         ctx.add_stream(signals::health(self.pool.watch_health()));
         ctx.add_stream(signals::hurry(self.pool.common.watch_hurry()));
         self.open_line(ctx);
@@ -192,6 +214,7 @@ impl StreamHandler<Signal> for Session {
             Signal::Link { number, .. } if number != self.lines => {}
             Signal::Link { state, .. } => self.link_changed(state, ctx),
             Signal::Health(ready) => self.on(Event::Ready(ready), ctx),
+            Signal::Turn(turn) => self.on(Event::Turn(turn), ctx),
             Signal::Hurry => self.on(Event::Overdue, ctx),
             Signal::Notice(Notice::Cancel { task_id, fence, .. }) => {
                 self.on(

@@ -31,6 +31,7 @@ impl Session {
             pool: self.pool.clone(),
             session: self.index,
             task,
+            pass: self.pass.take(),
             line,
             leash: held,
             ended,

@@ -4,8 +4,9 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use kirosu_protocol::client::{Client, State};
 use kirosu_protocol::notice::Notice;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use crate::lane::Turn;
 use crate::pool::health::Health;
 
 /// One piece of news.
@@ -16,6 +17,8 @@ pub(super) enum Signal {
     Notice(Notice),
     /// Whether the pool takes tasks.
     Health(bool),
+    /// The lanes have a turn for the session.
+    Turn(Turn),
     /// The drain is to be skipped.
     Hurry,
 }
@@ -46,6 +49,14 @@ pub(super) fn notices(client: &Client) -> impl Stream<Item = Signal> + use<> {
 /// Whether the pool takes tasks, the present word first.
 pub(super) fn health(health: watch::Receiver<Health>) -> impl Stream<Item = Signal> {
     values(health).map(|health| Signal::Health(health.is_ready()))
+}
+
+/// The turns that the lanes give. Ends with the session's seat.
+pub(super) fn turns(turns: mpsc::UnboundedReceiver<Turn>) -> impl Stream<Item = Signal> {
+    stream::unfold(turns, |mut turns| async move {
+        let turn = turns.recv().await?;
+        Some((Signal::Turn(turn), turns))
+    })
 }
 
 /// Told when the drain is to be skipped.

@@ -11,6 +11,7 @@ fn to(size: u32) -> PoolsAsk {
     let pool = "p".to_owned();
     PoolsAsk {
         resize: Some(Resize { pool, size }),
+        ..PoolsAsk::default()
     }
 }
 
@@ -57,6 +58,7 @@ fn grows_at_once_and_shrinks_when_the_running_tasks_have_ended() {
         );
         let unknown = PoolsAsk {
             resize: Some(Resize::default()),
+            ..PoolsAsk::default()
         };
         let error = swarm.handle.pools(unknown).await.unwrap_err();
         assert_eq!(error.message, "no pool is named ''; there are: p");

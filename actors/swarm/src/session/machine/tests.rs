@@ -37,7 +37,9 @@ fn parked() -> Machine {
     let mut machine = Machine::new();
     assert_eq!(machine.word(), "connecting");
     assert!(machine.on(Event::Connected(vec![])).is_empty());
-    assert_eq!(machine.on(Event::Ready(true)), [Action::Lease]);
+    assert_eq!(machine.on(Event::Ready(true)), [Action::Queue]);
+    let turn = machine.on(Event::Turn(Turn::Long));
+    assert_eq!(turn, [Action::Lease(Turn::Long)]);
     machine
 }
 
@@ -57,13 +59,15 @@ fn running() -> (Machine, HeldLease) {
 fn leases_only_when_connected_and_ready_and_again_after_an_empty_answer() {
     let mut machine = parked();
     assert_eq!(machine.word(), "idle");
-    assert_eq!(machine.on(Event::Leased(vec![])), [Action::Lease]);
+    assert_eq!(machine.on(Event::Leased(vec![])), [Action::Queue]);
+    let turn = machine.on(Event::Turn(Turn::Quick));
+    assert_eq!(turn, [Action::Lease(Turn::Quick)]);
     assert_eq!(machine.on(Event::LeaseFailed), [Action::Pause]);
     assert!(machine.on(Event::Disconnected).is_empty());
     assert!(machine.on(Event::Rested).is_empty());
     assert!(machine.on(Event::Ready(false)).is_empty());
     assert!(machine.on(Event::Connected(vec![])).is_empty());
-    assert_eq!(machine.on(Event::Ready(true)), [Action::Lease]);
+    assert_eq!(machine.on(Event::Ready(true)), [Action::Queue]);
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn a_run_is_acked_until_it_is_answered_and_then_comes_the_next_lease() {
     assert!(machine.on(Event::Connected(vec![held])).is_empty());
     assert_eq!(
         machine.on(Event::Told(held, Told::Answered)),
-        [Action::Lease]
+        [Action::Queue]
     );
     assert!(
         machine.on(Event::RetellDue(held)).is_empty(),
@@ -101,7 +105,7 @@ fn a_result_the_hub_does_not_take_becomes_a_failure_once() {
     };
     assert_eq!(ack.status, AckStatus::Failed);
     let again = machine.on(Event::Told(held, Told::Unfit("too large".into())));
-    assert_eq!(again, [Action::Lease]);
+    assert_eq!(again, [Action::Queue]);
 }
 
 #[test]
@@ -122,7 +126,7 @@ fn a_run_goes_on_without_the_hub_and_asks_at_once_when_it_is_back() {
     );
     assert!(machine.on(Event::Revoked(held, Cause::Lost)).is_empty());
     let end = Event::Ended(held, End::Cancelled(cancelled(held)));
-    assert_eq!(machine.on(end), [Action::Lease], "nobody wants that ack");
+    assert_eq!(machine.on(end), [Action::Queue], "nobody wants that ack");
 }
 
 #[test]
@@ -154,7 +158,7 @@ fn leases_it_does_not_know_go_back_and_do_not_run() {
     let actions = machine.on(Event::Connected(vec![stray]));
     assert_eq!(actions, [Action::ReleaseStray(stray)]);
     // The answer that granted it comes after all.
-    assert_eq!(machine.on(Event::Leased(vec![task(9, 4)])), [Action::Lease]);
+    assert_eq!(machine.on(Event::Leased(vec![task(9, 4)])), [Action::Queue]);
     let (mut machine, held) = running();
     let actions = machine.on(Event::Connected(vec![stray, held]));
     assert_eq!(actions, [Action::ReleaseStray(stray), Action::Beat(held)]);
@@ -168,7 +172,7 @@ fn a_pool_that_is_not_ready_gives_back_what_was_parked_before() {
     let actions = machine.on(Event::Leased(vec![task(7, 2)]));
     assert_eq!(actions, [Action::Tell(held, give_back(NOT_READY))]);
     assert!(machine.on(Event::Told(held, Told::Answered)).is_empty());
-    assert_eq!(machine.on(Event::Ready(true)), [Action::Lease]);
+    assert_eq!(machine.on(Event::Ready(true)), [Action::Queue]);
 }
 
 #[test]
@@ -231,4 +235,33 @@ fn a_report_is_given_up_only_when_the_time_is_over_and_the_hub_away() {
     assert_eq!(machine.on(Event::Overdue), [Action::Finish]);
     let mut resting = Machine::new();
     assert_eq!(resting.on(Event::Stop), [Action::Finish]);
+}
+
+#[test]
+fn who_cannot_lease_leaves_the_line_and_uses_no_turn() {
+    let away = [Event::Ready(false), Event::Disconnected];
+    for event in away {
+        let mut machine = parked();
+        machine.on(Event::Leased(vec![]));
+        assert!(machine.is_hunting());
+        assert!(machine.on(event).is_empty());
+        assert!(!machine.is_hunting());
+        assert!(machine.on(Event::Turn(Turn::Quick)).is_empty());
+    }
+    let mut machine = parked();
+    machine.on(Event::Leased(vec![]));
+    assert_eq!(machine.on(Event::Stop), [Action::Finish]);
+}
+
+#[test]
+fn what_was_leased_and_has_no_room_goes_back() {
+    let mut machine = parked();
+    let held = lease(7, 2);
+    let delay = Duration::from_secs(9);
+    let no_room = Event::NoRoom(vec![task(7, 2)], "full".to_owned(), delay);
+    let reason = "full".to_owned();
+    let release = Report::Release { reason, delay };
+    assert_eq!(machine.on(no_room), [Action::Tell(held, release)]);
+    let told = machine.on(Event::Told(held, Told::Answered));
+    assert_eq!(told, [Action::Queue]);
 }

@@ -6,6 +6,8 @@ use kirosu_protocol::task::Task;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
 
+use crate::lane::Turn;
+
 /// How a lease is given up.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Report {
@@ -75,8 +77,13 @@ pub(crate) enum Event {
     Unreachable,
     /// Whether the pool takes tasks.
     Ready(bool),
+    /// The lanes of the provider have a turn for this session.
+    Turn(Turn),
     /// The answer to a lease; empty when nothing came in time.
     Leased(Vec<Task>),
+    /// What was leased cannot run: the provider's account is full or parked. The text says so for people; the time is
+    /// how long nobody else should try either.
+    NoRoom(Vec<Task>, String, Duration),
     /// A lease without an answer, or refused.
     LeaseFailed,
     /// The pause after a failed lease is over.
@@ -104,8 +111,10 @@ pub(crate) enum Event {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
+    /// Ask the lanes of the provider for a turn, which is told by [`Event::Turn`].
+    Queue,
     /// Park a lease.
-    Lease,
+    Lease(Turn),
     /// Wait a little, then tell [`Event::Rested`].
     Pause,
     /// Start the invocation of this task, and the heartbeats.

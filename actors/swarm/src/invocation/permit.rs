@@ -1,0 +1,182 @@
+//! Leave for a run: a place on the lane of its provider, held until the provider has ended.
+//!
+//! A session brings the place along for what it leased; only a task that names another provider than its pool's, and a
+//! router that moves on, have to wait here. They wait with their lease, are told as the task's progress where they
+//! stand, and stop waiting on a cancel, at the end of the task's time, and when the account is parked: then the lease
+//! goes back until it opens.
+
+use std::cell::Cell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use kirosu_protocol::task::FailureClass;
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::verbs::progress::ProgressAsk;
+use kirosu_providers::{Cancel, Closed, Failure, Finished, Gate, Job, Provider};
+use serde_json::json;
+
+use crate::invocation::report;
+use crate::lane::{Entry, LaneGate, Pass};
+use crate::pool::Pool;
+use crate::session::link::Line;
+use crate::session::machine::{End, Report};
+
+/// How long nobody shall lease a task whose provider waits for a person.
+const PERSONS_TURN: Duration = Duration::from_secs(60);
+/// The longest delay of a release that the hub takes.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// Leave for one run.
+pub(super) struct Permit {
+    gate: LaneGate,
+    /// For a provider that stands for itself; a router enters lanes as it goes.
+    pass: Cell<Option<Pass>>,
+    lease: HeldLease,
+    line: Line,
+}
+
+/// Waits until the run may begin, and gives the job its gate.
+///
+/// # Errors
+/// How the lease ends instead.
+pub(super) async fn enter(
+    pool: &Pool,
+    provider: &dyn Provider,
+    job: &mut Job,
+    brought: Option<Pass>,
+    (line, lease): (Line, HeldLease),
+    cancel: &Cancel,
+) -> Result<Permit, End> {
+    let gate = LaneGate::new(pool.common.lanes.clone(), brought);
+    let permit = Permit {
+        gate: gate.clone(),
+        pass: Cell::new(None),
+        lease,
+        line,
+    };
+    let name = provider.name().to_owned();
+    if provider.routes() != [name.as_str()] {
+        job.gate = Gate::new(gate);
+        return Ok(permit);
+    }
+    let mut cancel = cancel.clone();
+    let limit = job.timeouts.total;
+    let entered = tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            let why = format!("the run was cancelled while it waited for provider {name}");
+            return Err(cancelled(lease, why));
+        }
+        entered = permit.telling(gate.enter(vec![name.clone()])) => entered,
+        () = over(limit) => {
+            let why = format!("the time limit of the task was over before provider {name} had room for it");
+            return Err(report::fail(lease, FailureClass::Timeout, &why));
+        }
+    };
+    match entered {
+        Ok((_, pass)) => {
+            permit.pass.set(Some(pass));
+            Ok(permit)
+        }
+        Err(closed) => Err(give_back(closed)),
+    }
+}
+
+async fn over(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn cancelled(lease: HeldLease, why: String) -> End {
+    let class = FailureClass::Cancelled;
+    End::Cancelled(Box::new(Ack::failed(
+        lease.task_id,
+        Some(lease.fence),
+        class,
+        why,
+    )))
+}
+
+fn unix_ms(at: SystemTime) -> Option<i64> {
+    let since = at.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}
+
+/// The account is parked: it costs no attempt, and nobody tries before it opens.
+fn give_back(closed: Closed) -> End {
+    let left = closed
+        .until
+        .map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
+    End::Report(Report::Release {
+        reason: closed.message,
+        delay: left.unwrap_or(PERSONS_TURN).min(LONGEST),
+    })
+}
+
+impl Permit {
+    /// Runs the provider, and tells the lane how that ended.
+    pub(super) async fn around(
+        &self,
+        run: impl Future<Output = Result<Finished, Failure>>,
+    ) -> Result<Finished, Failure> {
+        let pass = self.pass.take();
+        let outcome = self.telling(run).await;
+        if let Some(pass) = pass {
+            pass.ended(&outcome);
+        }
+        outcome
+    }
+
+    /// The end of the run with who ran it, and when a rate limit is over where only the lane knows.
+    pub(super) fn settle(&self, provider: &dyn Provider, end: End) -> End {
+        let real = self.gate.last();
+        let mut end = report::signed(end, real.as_deref().unwrap_or(provider.name()));
+        if let End::Report(Report::Ack(ack)) = &mut end
+            && ack.class == Some(FailureClass::RateLimited)
+            && ack.retry_at_ms.is_none()
+        {
+            let closed = self.gate.shut(&provider.routes());
+            ack.retry_at_ms = closed.and_then(|it| it.until).and_then(unix_ms);
+        }
+        end
+    }
+
+    /// Tells the hub, while something goes on, whether it waits for a lane.
+    async fn telling<T>(&self, what: impl Future<Output = T>) -> T {
+        let mut waits = self.gate.waits();
+        let tell = async {
+            while waits.changed().await.is_ok() {
+                let entry = waits.borrow_and_update().clone();
+                self.tell(entry).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            done = what => done,
+            () = tell => std::future::pending().await,
+        }
+    }
+
+    async fn tell(&self, entry: Option<Entry>) {
+        let Some(Entry { providers, before }) = entry else {
+            return;
+        };
+        let text = format!(
+            "waiting for provider {}: {before} before it",
+            providers.join(" or ")
+        );
+        tracing::debug!("{text}");
+        let ask = ProgressAsk {
+            task_id: self.lease.task_id,
+            fence: Some(self.lease.fence),
+            worker_id: None,
+            data: json!({ "text": text }),
+        };
+        if let Err(error) = self.line.client().request(&ask).await {
+            tracing::debug!(%error, "the hub was not told that the run waits");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the end of a run tells about its account.
+
+use std::time::SystemTime;
+
+use kirosu_providers::{Failure, FailureClass as Class, Finished};
+
+use super::standing::{Verdict, Why};
+
+/// Reads the end of a run. `others`: another provider can run in its place, so that one which is missing or cannot be
+/// reached is left alone for a while; without others the pool looks for a missing program itself, and the network is
+/// the task's trouble.
+pub(super) fn of(outcome: &Result<Finished, Failure>, others: bool, now: SystemTime) -> Verdict {
+    let Err(failure) = outcome else {
+        return Verdict::Works;
+    };
+    match failure.class {
+        Class::RateLimited { until } => Verdict::Parks {
+            why: Why::RateLimited,
+            wait: until.and_then(|at| at.duration_since(now).ok()),
+        },
+        Class::AuthRequired => parks(Why::AuthRequired),
+        Class::Missing if others => parks(Why::Missing),
+        Class::Network { .. } if others => parks(Why::Network),
+        // It was asked, and it answered.
+        Class::ProviderError | Class::BadInput | Class::RefusedByPolicy => Verdict::Works,
+        _ => Verdict::Nothing,
+    }
+}
+
+fn parks(why: Why) -> Verdict {
+    Verdict::Parks { why, wait: None }
+}
+
+/// Tokens that count against an account's limit: what providers count, so without what came from a cache.
+pub(super) fn tokens(outcome: &Result<Finished, Failure>) -> u64 {
+    let usage = match outcome {
+        Ok(finished) => finished.usage.as_ref(),
+        Err(failure) => failure.usage.as_ref(),
+    };
+    usage.map_or(0, |usage| {
+        usage
+            .input
+            .saturating_add(usage.cache_write)
+            .saturating_add(usage.output)
+            .saturating_add(usage.reasoning)
+    })
+}
