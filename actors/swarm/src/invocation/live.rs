@@ -1,0 +1,120 @@
+//! What a session keeps of its pool's provider between two tasks: a live provider session (an agent process that speaks
+//! a protocol), lent to each run and taken back.
+//!
+//! A session that ends, however it does, ends what it keeps; a run that outlasts its session drops what it was lent. A
+//! provider that is another than before (the settings changed) gets a live session of its own, and the old one is closed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kirosu_providers::{
+    Cancel, EventSink, Failure, Finished, Job, Provider, ProviderSession, SessionOptions,
+};
+
+/// What the sessions of one pool keep.
+#[derive(Default)]
+pub(crate) struct Lives(Mutex<Slots>);
+
+#[derive(Default)]
+struct Slots {
+    /// By the session's number.
+    slots: HashMap<u32, Slot>,
+    last: u64,
+}
+
+/// The place of one session, as long as it lives.
+struct Slot {
+    /// Which life of the session this is.
+    life: u64,
+    kept: Option<Kept>,
+}
+
+struct Kept {
+    provider: Arc<dyn Provider>,
+    session: Box<dyn ProviderSession>,
+}
+
+impl Lives {
+    /// A session begins; gives back which life of it this is.
+    pub(crate) fn begin(&self, session: u32) -> u64 {
+        let mut all = self.lock();
+        all.last += 1;
+        let life = all.last;
+        all.slots.insert(session, Slot { life, kept: None });
+        life
+    }
+
+    /// That life is over. What it kept ends in the background, unless [`Lives::close`] came first.
+    pub(crate) fn end(&self, session: u32, life: u64) {
+        let mut all = self.lock();
+        if all.slots.get(&session).is_some_and(|it| it.life == life) {
+            all.slots.remove(&session);
+        }
+    }
+
+    /// Ends what a session keeps, in good order. Resolves when it is dead.
+    pub(crate) fn close(&self, session: u32) -> impl Future<Output = ()> + use<> {
+        let kept = self
+            .lock()
+            .slots
+            .get_mut(&session)
+            .and_then(|it| it.kept.take());
+        async move {
+            if let Some(kept) = kept {
+                kept.session.close().await;
+            }
+        }
+    }
+
+    /// Runs a job on the session's own live session, which is opened where the provider has such.
+    pub(crate) async fn run(
+        &self,
+        session: u32,
+        provider: &Arc<dyn Provider>,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> Result<Finished, Failure> {
+        let (life, kept) = {
+            let mut all = self.lock();
+            let slot = all.slots.get_mut(&session);
+            slot.map(|it| (it.life, it.kept.take())).unzip()
+        };
+        let mut kept = match kept.flatten() {
+            Some(kept) if Arc::ptr_eq(&kept.provider, provider) => kept,
+            other => {
+                if let Some(old) = other {
+                    old.session.close().await;
+                }
+                let options = SessionOptions {
+                    workspace: job.workdir.clone(),
+                    model: job.model.clone(),
+                };
+                let Some(opening) = provider.live_session(options) else {
+                    return provider.run(job, events, cancel).await;
+                };
+                Kept {
+                    provider: provider.clone(),
+                    session: opening.await?,
+                }
+            }
+        };
+        let outcome = kept.session.run(job, events, cancel).await;
+        self.give_back(session, life, kept);
+        outcome
+    }
+
+    /// Keeps it, if the life that it was lent in goes on; else it is dropped, which ends it.
+    fn give_back(&self, session: u32, life: Option<u64>, kept: Kept) {
+        let mut all = self.lock();
+        if let Some(slot) = all.slots.get_mut(&session)
+            && Some(slot.life) == life
+        {
+            slot.kept = Some(kept);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
