@@ -8,6 +8,7 @@ mod batch;
 mod budget;
 mod hooks;
 pub(crate) mod job;
+pub(crate) mod live;
 mod output;
 mod permission;
 mod permit;
@@ -190,7 +191,7 @@ async fn run(
     let options = pool.options();
     let hooks = Hooks::of(&options, &place, &job, sink.clone(), cancel.clone());
     let check = accept::Check::of(&options, &place, &job, sink.clone(), cancel.clone());
-    let run = |cancel| permit.around(provider.run(job, sink, cancel));
+    let run = |cancel| permit.around(pool.lives.run(session, &provider, job, sink, cancel));
     let run = budget::within(&purse, used, cancel.clone(), run);
     let run = pin!(hooks.around(check.around(accept.as_deref(), run)));
     let pump = pin!(output::pump(events, flow));

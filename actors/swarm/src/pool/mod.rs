@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::conversations::Conversations;
+use crate::invocation::live::Lives;
 use crate::lane::LaneId;
 use crate::options::PoolOptions;
 use crate::pool::health::{Health, Symptom};
@@ -51,6 +52,8 @@ pub(crate) struct Pool {
     pub(crate) invocations: DynamicHandle,
     /// With what tasks that come back can go on.
     pub(crate) conversations: Conversations,
+    /// What its sessions keep of the provider from task to task.
+    pub(crate) lives: Lives,
 }
 
 impl Pool {

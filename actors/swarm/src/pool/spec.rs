@@ -12,6 +12,7 @@ use kirosu_supervision::{
 use tokio::sync::watch;
 
 use crate::conversations::Conversations;
+use crate::invocation::live::Lives;
 use crate::options::PoolOptions;
 use crate::pool::foreman::Foreman;
 use crate::pool::health::Health;
@@ -60,6 +61,7 @@ pub(crate) fn pool_spec(options: PoolOptions, common: &Arc<Common>) -> (ChildSpe
         session_supervisor: sessions.handle(),
         invocations: invocations.handle(),
         conversations: Conversations::default(),
+        lives: Lives::default(),
     });
     let members = (1..=pool.size()).map(|index| {
         let (spec, addr) = session_spec(&pool, index);

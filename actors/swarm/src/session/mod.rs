@@ -71,6 +71,8 @@ pub(crate) struct Session {
     /// Lines opened so far; those after the first resume the session and reconnect by themselves.
     lines: u32,
     run: Option<Run>,
+    /// Which life of this session it is, to what it keeps of the provider.
+    life: u64,
     /// Its place before the lanes of the provider.
     seat: Seat,
     /// Where it hears of turns; taken when it starts.
@@ -118,6 +120,7 @@ impl Session {
             line: None,
             lines: 0,
             run: None,
+            life: pool.lives.begin(index),
             seat,
             turns: Some(turns),
             queued: false,
@@ -176,7 +179,8 @@ impl Session {
             Action::Check => self.check(ctx),
             Action::Finish => {
                 self.hang_up();
-                self.child.finish(ctx);
+                let closed = self.pool.lives.close(self.index).into_actor(self);
+                ctx.spawn(closed.map(|(), session, ctx| session.child.finish(ctx)));
             }
         }
     }
@@ -189,6 +193,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.hang_up();
+        self.pool.lives.end(self.index, self.life);
     }
 }
 
