@@ -101,6 +101,12 @@ impl Default for Subject {
     }
 }
 
+impl From<TaskId> for Subject {
+    fn from(id: TaskId) -> Subject {
+        Subject::Task(id)
+    }
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,24 +1,25 @@
-//! `kirosu approve`: answers a `human` task, or lets a waiting one run.
+//! `kirosu approve`: answers a `human` task, lets a waiting one run, or an agent use a tool.
 
 use super::connect::Context;
-use super::each::{actor, each};
+use super::each::{actor, each, read_subject};
 use super::failure::Failure;
-use kirosu_protocol::{Subject, TaskId};
+use kirosu_protocol::Subject;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu list --status awaiting_approval
+  kirosu approvals                          what waits, tool questions of agents included
   kirosu approve 42
-  kirosu approve 42 --comment \"go ahead\"";
+  kirosu approve 42 --comment \"go ahead\"
+  kirosu approve a17                        lets an agent use a tool, this once";
 
-/// Approves tasks that wait for a person
+/// Approves tasks, and tool calls of agents, that wait for a person
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The tasks
-    #[arg(value_name = "ID", required = true)]
-    task_ids: Vec<TaskId>,
+    /// The tasks, or tool questions as a17
+    #[arg(value_name = "ID", required = true, value_parser = read_subject)]
+    subjects: Vec<Subject>,
     /// What you want to say with it
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
@@ -30,10 +31,10 @@ pub struct Args {
 /// Approves each.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
-    let ask = |task_id| ApproveAsk {
-        subject: Subject::Task(task_id),
+    let ask = |subject| ApproveAsk {
+        subject,
         by: actor(&args.by),
         comment: args.comment.clone(),
     };
-    each(&args.task_ids, "approved", &hub, context, ask).await
+    each(&args.subjects, "approved", &hub, context, ask).await
 }

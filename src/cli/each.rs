@@ -1,33 +1,43 @@
-//! The same request for several tasks: each is told, and one refusal does not keep the others back.
+//! The same request for several tasks (or tool questions): each is told, and one refusal does not keep the others back.
 
 use super::connect::{Context, Hub};
 use super::failure::Failure;
 use kirosu_protocol::client::CallError;
-use kirosu_protocol::{TaskId, Verb};
+use kirosu_protocol::{Subject, Verb};
 use serde_json::{Value, json};
 
-/// Asks for each task; `done` says how it went, such as `cancelled`. The exit code is 1 when any was refused.
-pub async fn each<V: Verb>(
-    task_ids: &[TaskId],
+/// Asks for each task, or tool question; `done` says how it went, such as `cancelled`. The exit code is 1 when any was
+/// refused.
+pub async fn each<V: Verb, K: Copy + Into<Subject>>(
+    ids: &[K],
     done: &str,
     hub: &Hub,
     context: &Context,
-    ask: impl Fn(TaskId) -> V,
+    ask: impl Fn(K) -> V,
 ) -> Result<u8, Failure> {
-    let (mut went, mut refused): (Vec<TaskId>, Vec<Value>) = (Vec::new(), Vec::new());
-    for task_id in task_ids {
-        match hub.client.request(&ask(*task_id)).await {
+    let (mut went, mut refused): (Vec<Value>, Vec<Value>) = (Vec::new(), Vec::new());
+    for id in ids {
+        let subject: Subject = (*id).into();
+        let named = match subject {
+            Subject::Task(id) => json!(id),
+            Subject::Approval(_) => json!(subject.to_string()),
+        };
+        match hub.client.request(&ask(*id)).await {
             Ok(_) => {
-                went.push(*task_id);
+                went.push(named);
                 if !context.screen.json {
-                    context.screen.print(&format!("task {task_id} {done}"))?;
+                    context.screen.print(&format!("{subject} {done}"))?;
                 }
             }
             Err(error @ CallError::Refused(_)) => {
                 let failure = Failure::Call(error);
                 failure.report(context.screen.json);
                 let mut entry = failure.to_json();
-                entry["task_id"] = json!(task_id);
+                let key = match subject {
+                    Subject::Task(_) => "task_id",
+                    Subject::Approval(_) => "approval_id",
+                };
+                entry[key] = named;
                 refused.push(entry);
             }
             Err(error) => return Err(error.into()),
@@ -39,6 +49,16 @@ pub async fn each<V: Verb>(
             .json(&json!({ "ok": went, "refused": refused }))?;
     }
     Ok(u8::from(!refused.is_empty()))
+}
+
+/// Reads what is decided about: a task's number, or a tool question's with an `a` before it.
+pub fn read_subject(text: &str) -> Result<Subject, String> {
+    let wrong = || "write a task's number (42) or a tool question's (a17)".to_owned();
+    if text.starts_with(['a', 'A']) {
+        let id = kirosu_protocol::approval::read_approval_id(text);
+        return id.map(Subject::Approval).ok_or_else(wrong);
+    }
+    text.parse().map(Subject::Task).map_err(|_| wrong())
 }
 
 /// Who acts, for the record: the user's name as the system knows it.

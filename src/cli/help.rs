@@ -5,18 +5,31 @@ use clap::builder::styling::Style;
 use clap::{Command, CommandFactory};
 
 /// Every visible verb, under what it is for.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Run it", &["up", "hub", "agent", "api", "mcp", "demo"]),
     (
         "Tasks",
         &[
-            "enqueue", "status", "list", "get", "wait", "logs", "cancel", "retry", "approve",
+            "enqueue",
+            "status",
+            "list",
+            "get",
+            "wait",
+            "logs",
+            "cancel",
+            "retry",
+            "approvals",
+            "approve",
             "reject",
         ],
     ),
     (
+        "What tasks changed",
+        &["diff", "apply", "discard", "workspaces"],
+    ),
+    (
         "Look inside",
-        &["dashboard", "tree", "watch", "agents", "pool", "stats"],
+        &["dashboard", "tree", "watch", "agents", "pool", "stats", "usage"],
     ),
     ("Steer", &["pause", "resume", "backup", "drain", "shutdown"]),
     ("Set up", &["config", "completions"]),

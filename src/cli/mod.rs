@@ -24,6 +24,8 @@ pub(crate) mod show;
 mod agent;
 pub(crate) mod agents;
 mod api;
+mod apply;
+mod approvals;
 mod approve;
 mod backup;
 mod cancel;
@@ -31,6 +33,8 @@ mod completions;
 mod config;
 mod dashboard;
 mod demo;
+mod diff;
+mod discard;
 mod drain;
 mod enqueue;
 pub(crate) mod get;
@@ -49,8 +53,10 @@ mod stats;
 mod status;
 pub(crate) mod tree;
 mod up;
+mod usage;
 mod wait;
 pub(crate) mod watch;
+mod workspaces;
 
 use clap::error::ErrorKind;
 use clap::{FromArgMatches, Parser, Subcommand};
@@ -116,11 +122,18 @@ enum Verb {
 
     Cancel(cancel::Args),
     Retry(retry::Args),
+    Approvals(approvals::Args),
     Approve(approve::Args),
     Reject(reject::Args),
 
+    Diff(diff::Args),
+    Apply(apply::Args),
+    Discard(discard::Args),
+    Workspaces(workspaces::Args),
+
     Dashboard(dashboard::Args),
     Stats(stats::Args),
+    Usage(usage::Args),
     Tree(tree::Args),
     Pool(pool::Args),
     Agents(agents::Args),
@@ -209,9 +222,15 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Watch(args) => watch::run(&args, context).await,
         Verb::Cancel(args) => cancel::run(&args, context).await,
         Verb::Retry(args) => retry::run(&args, context).await,
+        Verb::Approvals(args) => approvals::run(&args, context).await,
         Verb::Approve(args) => approve::run(&args, context).await,
         Verb::Reject(args) => reject::run(&args, context).await,
+        Verb::Diff(args) => diff::run(&args, context).await,
+        Verb::Apply(args) => apply::run(&args, context).await,
+        Verb::Discard(args) => discard::run(&args, context).await,
+        Verb::Workspaces(args) => workspaces::run(&args, context).await,
         Verb::Stats(args) => stats::run(&args, context).await,
+        Verb::Usage(args) => usage::run(&args, context).await,
         Verb::Tree(args) => tree::run(&args, context).await,
         Verb::Pool(args) => pool::run(&args, context).await,
         Verb::Agents(args) => agents::run(&args, context).await,

@@ -1,22 +1,23 @@
-//! `kirosu reject`: a `human` task, or one that waits for approval, fails.
+//! `kirosu reject`: a `human` task, or one that waits for approval, fails; an agent may not use a tool.
 
 use super::connect::Context;
-use super::each::{actor, each};
+use super::each::{actor, each, read_subject};
 use super::failure::Failure;
-use kirosu_protocol::{Subject, TaskId};
+use kirosu_protocol::Subject;
 use kirosu_protocol::verbs::reject::RejectAsk;
 
 const EXAMPLES: &str = "\
 Examples:
-  kirosu reject 42 --reason \"too risky\"";
+  kirosu reject 42 --reason \"too risky\"
+  kirosu reject a17 --reason \"not on main\"  an agent may not use a tool, and hears why";
 
-/// Rejects tasks that wait for a person: they fail
+/// Rejects tasks that wait for a person (they fail), and tool calls of agents
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The tasks
-    #[arg(value_name = "ID", required = true)]
-    task_ids: Vec<TaskId>,
+    /// The tasks, or tool questions as a17
+    #[arg(value_name = "ID", required = true, value_parser = read_subject)]
+    subjects: Vec<Subject>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -28,10 +29,10 @@ pub struct Args {
 /// Rejects each.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
-    let ask = |task_id| RejectAsk {
-        subject: Subject::Task(task_id),
+    let ask = |subject| RejectAsk {
+        subject,
         by: actor(&args.by),
         reason: args.reason.clone(),
     };
-    each(&args.task_ids, "rejected", &hub, context, ask).await
+    each(&args.subjects, "rejected", &hub, context, ask).await
 }

@@ -1,5 +1,6 @@
 //! `kirosu watch`: what happens, as it happens.
 
+use super::approvals;
 use super::connect::Context;
 use super::events::{Events, Heard};
 use super::failure::Failure;
@@ -7,7 +8,7 @@ use super::show::paint::Paint;
 use super::show::{Screen, text, time};
 use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
-use kirosu_protocol::{ApprovalState, Event, EventKind, TaskId};
+use kirosu_protocol::{Event, EventKind, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,7 +56,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 }
 
 /// An event in one line.
-fn line(event: &Event, screen: &Screen) -> String {
+pub(super) fn line(event: &Event, screen: &Screen) -> String {
     let stamp = time::stamp(event.time);
     // The time of day is enough for a person who looks on.
     let shown = match screen.width {
@@ -117,12 +118,7 @@ pub(crate) fn told(what: &EventKind) -> (String, Paint, String) {
             rule,
             ..
         } => {
-            let paint = match state {
-                ApprovalState::Open => Paint::Attention,
-                ApprovalState::Approved => Paint::Good,
-                ApprovalState::Rejected | ApprovalState::Expired => Paint::Bad,
-                ApprovalState::Void => Paint::Dim,
-            };
+            let paint = approvals::paint(*state);
             let by = by.as_ref().map(|by| format!(" by {by}"));
             let rule = rule.as_ref().map(|rule| format!(" by rule {rule}"));
             let who = by.or(rule).unwrap_or_default();

@@ -3,6 +3,7 @@
 //! A route reads its parameters with the protocol's own parser, asks the hub, and passes the answer on as the hub wrote
 //! it. So there is one place that says what is valid, and a field that the hub adds reaches REST without a change here.
 
+mod approvals;
 mod body;
 mod health;
 mod openapi;
@@ -40,6 +41,16 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
         .service(
             web::resource("/tasks/{id}/{act:cancel|approve|reject|retry}")
                 .route(web::post().to(tasks::act))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/approvals")
+                .route(web::get().to(approvals::list))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/approvals/{id}/{verdict:approve|reject}")
+                .route(web::post().to(approvals::decide))
                 .default_service(only()),
         )
         .service(

@@ -1,6 +1,6 @@
 //! The description of the routes, generated from their code.
 
-use super::{health, schema, tasks};
+use super::{approvals, health, schema, tasks};
 use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -17,6 +17,8 @@ use utoipa::{Modify, OpenApi};
         tasks::get,
         tasks::wait,
         tasks::act,
+        approvals::list,
+        approvals::decide,
         tasks::stats,
         health::healthz,
         health::readyz,

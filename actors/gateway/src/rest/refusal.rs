@@ -151,6 +151,7 @@ mod tests {
             ("not_trusted", 403),
             ("shutting_down", 503),
             ("not_found", 404),
+            ("stale_approval", 409),
         ];
         assert_eq!(table, expected);
     }

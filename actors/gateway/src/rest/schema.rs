@@ -217,6 +217,58 @@ pub(super) enum ActName {
     Retry,
 }
 
+/// A person's word on a tool question.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(super) enum VerdictName {
+    Approve,
+    Reject,
+}
+
+/// A page of what waits for a person.
+#[derive(ToSchema)]
+pub(super) struct Approvals {
+    /// Tool questions first, then tasks that ask whether they may run, then human tasks.
+    pub approvals: Vec<Approval>,
+    /// `cursor` of the next page; missing: this was the last.
+    pub next: Option<String>,
+}
+
+/// One thing that waits, or waited, for a person.
+#[derive(ToSchema)]
+pub(super) struct Approval {
+    /// `tool`, `run` or `human`.
+    pub what: String,
+    /// The tool question's number.
+    pub approval_id: Option<i64>,
+    pub task_id: i64,
+    /// The lease that it belongs to.
+    pub fence: i64,
+    /// `open`, `approved`, `rejected`, `void` or `expired`.
+    pub state: String,
+    /// What is asked, one line.
+    pub title: String,
+    pub tool: Option<String>,
+    /// What sort of thing the tool does.
+    pub kind: Option<String>,
+    /// The tool's arguments as JSON text; beyond 64 KiB cut with a mark.
+    pub args: Option<String>,
+    pub pool: Option<String>,
+    pub queue: Option<String>,
+    /// Unix seconds.
+    pub asked_at: f64,
+    /// Unix seconds after which it is denied.
+    pub expires_at: Option<f64>,
+    /// Unix seconds.
+    pub decided_at: Option<f64>,
+    /// Who decided.
+    pub by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The rule that decided.
+    pub rule: Option<String>,
+}
+
 /// For the record; each field only where it makes sense.
 #[derive(ToSchema)]
 pub(super) struct Act {

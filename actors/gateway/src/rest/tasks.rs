@@ -185,7 +185,7 @@ pub(super) async fn act(
 }
 
 /// Asks the hub and passes its answer on as it is.
-async fn pass_on<V: Verb + Send + Sync + 'static>(desk: &Desk, ask: V) -> Answer {
+pub(super) async fn pass_on<V: Verb + Send + Sync + 'static>(desk: &Desk, ask: V) -> Answer {
     let answer: Box<RawValue> = desk.hub.ask_for(ask).await?;
     let text = String::from(Box::<str>::from(answer));
     Ok(HttpResponse::Ok()
@@ -194,7 +194,7 @@ async fn pass_on<V: Verb + Send + Sync + 'static>(desk: &Desk, ask: V) -> Answer
 }
 
 /// Reads parameters with the protocol's parser.
-fn read<A>(
+pub(super) fn read<A>(
     params: &impl serde::Serialize,
     desk: &Desk,
     reader: impl FnOnce(&Params<'_>, &Limits) -> Result<A, kirosu_protocol::Error>,
@@ -204,7 +204,7 @@ fn read<A>(
 }
 
 /// A query's words, and others that count more, as parameters: the protocol reads numbers from text.
-fn words<const N: usize>(
+pub(super) fn words<const N: usize>(
     query: BTreeMap<String, String>,
     more: [(&str, &str); N],
 ) -> Map<String, Value> {
@@ -215,7 +215,7 @@ fn words<const N: usize>(
 }
 
 /// The text, once it is sure to be one JSON object.
-fn object(text: &str) -> Result<&str, Refusal> {
+pub(super) fn object(text: &str) -> Result<&str, Refusal> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
     match raw.get().starts_with('{') {
         true => Ok(raw.get()),
@@ -225,7 +225,7 @@ fn object(text: &str) -> Result<&str, Refusal> {
     }
 }
 
-fn not_json(error: &serde_json::Error) -> Refusal {
+pub(super) fn not_json(error: &serde_json::Error) -> Refusal {
     let message = format!("the body is not JSON: {error}");
     Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::ParseError, message)
 }

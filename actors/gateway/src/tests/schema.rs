@@ -2,7 +2,10 @@
 
 use crate::rest::description;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, TaskBudget, Usage};
+use kirosu_protocol::{
+    Approval, Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, TaskBudget,
+    Usage,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -72,6 +75,21 @@ fn its_shapes_are_the_protocols() {
         usage: Some(Usage::default()),
     };
     same("Attempt", &attempt);
+    let approval = Approval {
+        approval_id: Some(1),
+        tool: Some("t".into()),
+        kind: Some("k".into()),
+        args: Some("{}".into()),
+        pool: Some("p".into()),
+        queue: Some("q".into()),
+        expires_at: Some(0.0),
+        decided_at: Some(0.0),
+        by: Some("b".into()),
+        reason: Some("r".into()),
+        rule: Some("r".into()),
+        ..Approval::default()
+    };
+    same("Approval", &approval);
     same("WireError", &Error::new(ErrorCode::Busy, "full"));
     let once = NewTask {
         system_prompt: Some("s".into()),
@@ -101,6 +119,8 @@ fn every_route_is_described_with_its_key() {
     let description = serde_json::to_value(description()).unwrap();
     let paths = names(&description["paths"]);
     let expected = [
+        "/approvals",
+        "/approvals/{id}/{verdict}",
         "/healthz",
         "/readyz",
         "/stats",

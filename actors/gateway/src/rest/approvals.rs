@@ -1,0 +1,68 @@
+//! The routes of what waits for a person.
+
+use super::body;
+use super::refusal::Refusal;
+use super::schema;
+use super::tasks::{not_json, object, pass_on, read, words};
+use crate::http::Desk;
+use actix_web::{HttpRequest, HttpResponse, web};
+use kirosu_protocol::verbs::approvals::ApprovalsAsk;
+use kirosu_protocol::verbs::approve::ApproveAsk;
+use kirosu_protocol::verbs::reject::RejectAsk;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+type Answer = Result<HttpResponse, Refusal>;
+
+/// Lists what waits for a person: tool questions of agents, tasks to approve, tasks to answer.
+#[utoipa::path(get, path = "/approvals", tag = "approvals",
+    params(
+        ("state" = Option<String>, Query, description = "open (the default), or tool questions that are approved, rejected, void, expired, any"),
+        ("task_id" = Option<i64>, Query, description = "only of this task"),
+        ("limit" = Option<u32>, Query, description = "at most so many, 1 to 1000; 100 by default"),
+        ("cursor" = Option<String>, Query, description = "the `next` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "a page", body = schema::Approvals),
+        (status = 422, description = "a parameter is wrong", body = schema::Refused),
+    ),
+)]
+pub(super) async fn list(
+    query: web::Query<BTreeMap<String, String>>,
+    desk: web::Data<Desk>,
+) -> Answer {
+    let params = words(query.into_inner(), []);
+    pass_on(&desk, read(&params, &desk, ApprovalsAsk::read)?).await
+}
+
+/// Lets an agent use a tool, this once, or not.
+#[utoipa::path(post, path = "/approvals/{id}/{verdict}", tag = "approvals", request_body = Option<schema::Act>,
+    params(
+        ("id" = String, Path, description = "the tool question's number, as 17 or a17"),
+        ("verdict" = schema::VerdictName, Path, description = "yes or no"),
+    ),
+    responses(
+        (status = 200, description = "done", body = schema::Done),
+        (status = 404, description = "there is no such question", body = schema::Refused),
+        (status = 409, description = "it is decided already, or nobody waits for the answer any more", body = schema::Refused),
+    ),
+)]
+pub(super) async fn decide(
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    payload: web::Payload,
+    desk: web::Data<Desk>,
+) -> Answer {
+    let body = body::read(&request, payload, &desk).await?;
+    let (id, verdict) = path.into_inner();
+    let mut params: BTreeMap<String, Box<RawValue>> = match body.text()? {
+        Some(text) => serde_json::from_str(object(text)?).map_err(|error| not_json(&error))?,
+        None => BTreeMap::new(),
+    };
+    let id = serde_json::value::to_raw_value(&id).map_err(|error| not_json(&error))?;
+    params.insert("approval_id".into(), id);
+    match verdict.as_str() {
+        "approve" => pass_on(&desk, read(&params, &desk, ApproveAsk::read)?).await,
+        _ => pass_on(&desk, read(&params, &desk, RejectAsk::read)?).await,
+    }
+}
