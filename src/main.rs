@@ -10,6 +10,7 @@ mod panics;
 mod reload;
 mod signals;
 mod watchdog;
+mod worktrees;
 
 use std::process::ExitCode;
 

@@ -1,8 +1,11 @@
 //! Brings a task's branch into the checkout that its pool's repository has: whole, or not at all.
 
+use std::os::unix::process::CommandExt as _;
+use std::process::Stdio;
+
 use kirosu_providers::ProgramExit;
 
-use super::git::{At, Git, GitFault};
+use super::git::{At, Git, GitFault, plain_command};
 use super::leave::lock;
 use super::open::write;
 use super::record::{Record, State};
@@ -88,9 +91,7 @@ pub async fn apply(git: &Git, record: &Record, check: bool) -> Result<Applied, G
         return Ok(Applied::Possible { into, files });
     }
     let commit = commit_merge(git, &record, &into, &merged, [&head, &tip]).await?;
-    // Refuses where a file was changed this very moment, and then changes nothing.
-    let forward = ["merge", "--ff-only", "--quiet", "--no-autostash", &commit];
-    git.ask(at, &forward).await?;
+    forward(at, &commit)?;
     record.state = State::Applied;
     write(&mut record)?;
     Ok(Applied::Merged {
@@ -98,6 +99,24 @@ pub async fn apply(git: &Git, record: &Record, check: bool) -> Result<Applied, G
         files,
         commit,
     })
+}
+
+/// Moves the checkout on to the merge. Refuses where a file was changed this very moment, and then changes nothing; blocks,
+/// out of reach of Ctrl-C, so that it is not left half way.
+fn forward(at: At<'_>, commit: &str) -> Result<(), GitFault> {
+    let ask = ["merge", "--ff-only", "--quiet", "--no-autostash", commit];
+    let output = plain_command(at, &ask)
+        .process_group(0)
+        .stdin(Stdio::null())
+        .output();
+    let output = output.map_err(|error| GitFault(format!("cannot run git: {error}")))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(GitFault(format!(
+            "the checkout did not take the merge: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))),
+    }
 }
 
 /// The tree of both together.

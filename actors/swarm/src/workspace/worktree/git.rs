@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use kirosu_providers::{Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit};
@@ -126,8 +127,20 @@ impl Git {
     }
 }
 
+/// The same call as a child of this very process, for what must not be ended with it, or prints to a person's terminal.
+pub(super) fn plain_command(at: At<'_>, args: &[&str]) -> Command {
+    let line = command_line(at, args);
+    let mut command = Command::new(&line[0]);
+    let set = std::env::vars_os().map(|(name, _)| name);
+    for name in set.filter(|name| name.to_string_lossy().starts_with("GIT_")) {
+        command.env_remove(name);
+    }
+    command.args(&line[1..]).envs(environment());
+    command
+}
+
 /// What makes a call independent of who started this process.
-pub(super) fn environment() -> Vec<(String, String)> {
+fn environment() -> Vec<(String, String)> {
     let (name, mail) = AUTHOR;
     [
         ("LC_ALL", "C"),
@@ -142,7 +155,7 @@ pub(super) fn environment() -> Vec<(String, String)> {
 }
 
 /// Program and arguments of a call.
-pub(super) fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
+fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let mut line = vec!["git".to_owned()];
     match at {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::git::{At, Git, GitFault, command_line, environment};
+use super::git::{At, Git, GitFault, plain_command};
 use super::open::tree;
 use super::record::{Record, State};
 use super::settle::tip_of;
@@ -114,15 +114,7 @@ pub fn diff_command(record: &Record, tip: &str, more: &[&str]) -> std::process::
     let mut ask = DIFF.to_vec();
     ask.extend(more);
     ask.extend([record.base.as_str(), tip, "--"]);
-    let line = command_line(At::Bare(&record.common_dir), &ask);
-    let mut command = std::process::Command::new(&line[0]);
-    command.args(&line[1..]).envs(environment());
-    let set = std::env::vars_os().map(|(name, _)| name);
-    let strange = |name: &std::ffi::OsString| name.to_string_lossy().starts_with("GIT_");
-    for name in set.filter(strange) {
-        command.env_remove(name);
-    }
-    command
+    plain_command(At::Bare(&record.common_dir), &ask)
 }
 
 /// Bytes on disk of a worktree. Links are not followed; what cannot be read does not count. Blocks.

@@ -1,0 +1,72 @@
+//! `kirosu apply`: what a task changed gets into the checkout.
+
+use super::connect::Context;
+use super::diff::local;
+use super::failure::Failure;
+use super::show::text::count;
+use crate::worktrees::{self, Applied};
+use kirosu_protocol::TaskId;
+use serde_json::json;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu apply 42 --check                   says whether it would go, and changes nothing
+  kirosu apply 42
+  git revert -m 1 HEAD                      takes it back
+It merges the task's branch into the branch that is checked out in the repository of its pool, as one merge commit. Where
+both changed the same lines, or you have changes of your own in one of the files, nothing is applied.";
+
+/// Merges what a task changed into the branch that you have checked out
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The task
+    #[arg(value_name = "TASK")]
+    task_id: TaskId,
+    /// Only says whether it would go
+    #[arg(long)]
+    check: bool,
+}
+
+/// Applies, and tells what came of it.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let loaded = context.globals.for_client()?;
+    let record = worktrees::of_task(&loaded.settings, args.task_id).map_err(Failure::Local)?;
+    let git = worktrees::git();
+    let applied = worktrees::apply(&git, &record, args.check).await;
+    let applied = applied.map_err(local)?;
+    let screen = &context.screen;
+    let id = args.task_id;
+    let none = &Vec::new();
+    let (word, into, files, commit) = match &applied {
+        Applied::Nothing => ("nothing", None, none, None),
+        Applied::Already => ("already", None, none, None),
+        Applied::Possible { into, files } => ("possible", Some(into), files, None),
+        Applied::Merged {
+            into,
+            files,
+            commit,
+        } => ("merged", Some(into), files, Some(commit)),
+    };
+    if screen.json {
+        let repository = &record.repository;
+        screen.json(&json!({
+            "task_id": id, "applied": word, "branch": record.branch, "repository": repository,
+            "into": into, "commit": commit, "files": files,
+        }))?;
+        return Ok(0);
+    }
+    let changed = count(files.len() as u64, "file");
+    let place = record.repository.display();
+    let into = into.map_or("", String::as_str);
+    screen.foreign(&match word {
+        "nothing" => format!("task {id} changed nothing"),
+        "already" => format!("{} is in already", record.branch),
+        "possible" => format!("task {id} can be applied: {changed} on {into} in {place}"),
+        _ => format!(
+            "applied task {id}: {changed} on {into} in {place} (commit {})",
+            commit.map_or("", |it| &it[..it.len().min(10)])
+        ),
+    })?;
+    Ok(0)
+}

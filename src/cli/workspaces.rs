@@ -1,0 +1,156 @@
+//! `kirosu workspaces`: the worktrees on this machine.
+
+use super::connect::Context;
+use super::diff::local;
+use super::failure::Failure;
+use super::show::paint::Paint;
+use super::show::table::{Cell, Column, Table};
+use super::show::text::count;
+use super::show::time::{ago, now, stamp};
+use crate::worktrees::{self, Git, Record};
+use serde_json::{Value, json};
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu workspaces
+  kirosu workspaces --prune                 removes those that were applied or discarded, and unchanged ones
+  kirosu workspaces --json | jq -r '.workspaces[] | select(.state == \"kept\") | .task_id'
+In a pipe the columns are: task, pool, state, ended, files, bytes, changed, branch, path.";
+
+/// Shows the worktrees of tasks on this machine
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Removes what is left of applied and discarded ones, and those whose task is done and changed nothing
+    #[arg(long)]
+    prune: bool,
+}
+
+/// One worktree, looked at.
+struct Row {
+    record: Record,
+    /// Files that differ from the base; `None`: git could not tell.
+    files: Option<usize>,
+    bytes: u64,
+}
+
+/// Prints them, or prunes.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let loaded = context.globals.for_client()?;
+    let records = worktrees::find(&loaded.settings.workspaces_dir(), None);
+    let git = worktrees::git();
+    if args.prune {
+        return prune(&git, records, context).await;
+    }
+    let mut rows = Vec::new();
+    for record in records {
+        rows.push(look(&git, record).await);
+    }
+    let screen = &context.screen;
+    if screen.json {
+        let rows: Vec<Value> = rows.iter().map(document).collect();
+        screen.json(&json!({ "workspaces": rows }))?;
+    } else if rows.is_empty() {
+        screen.note("no worktrees")?;
+    } else {
+        table(&rows).print(screen)?;
+    }
+    Ok(0)
+}
+
+async fn look(git: &Git, record: Record) -> Row {
+    let files = async {
+        let tip = worktrees::tip(git, &record).await?;
+        worktrees::changes(git, &record, &tip).await
+    };
+    Row {
+        files: files.await.ok().map(|files| files.len()),
+        bytes: worktrees::size(&record),
+        record,
+    }
+}
+
+fn document(row: &Row) -> Value {
+    let record = &row.record;
+    json!({
+        "task_id": record.task_id,
+        "pool": record.pool,
+        "state": record.state.as_str(),
+        "ended": record.ended,
+        "files": row.files,
+        "size_bytes": row.bytes,
+        "changed_at": record.changed_ms as f64 / 1000.0,
+        "branch": record.branch,
+        "base": record.base,
+        "path": record.path,
+        "repository": record.repository,
+    })
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new([
+        Column::number("TASK"),
+        Column::text("POOL"),
+        Column::text("STATE"),
+        Column::text("ENDED"),
+        Column::number("FILES"),
+        Column::number("SIZE"),
+        Column::text("CHANGED"),
+        Column::text("BRANCH").yields(1),
+        Column::long("PATH").yields(2),
+    ]);
+    let now = now();
+    for Row {
+        record,
+        files,
+        bytes,
+    } in rows
+    {
+        let changed = record.changed_ms as f64 / 1000.0;
+        let state = record.state.as_str();
+        let paint = match state {
+            "running" => Paint::Busy,
+            "kept" => Paint::Attention,
+            _ => Paint::Dim,
+        };
+        table.row([
+            Cell::new(record.task_id.to_string()),
+            Cell::new(&record.pool),
+            Cell::new(state).painted(paint),
+            Cell::new(record.ended.as_deref().unwrap_or_default()),
+            Cell::new(files.map_or("?".to_owned(), |files| files.to_string())),
+            Cell::new(format!("{:.1} MiB", *bytes as f64 / f64::from(1 << 20)))
+                .exact(bytes.to_string()),
+            Cell::new(ago(changed, now)).exact(stamp(changed)),
+            Cell::new(&record.branch),
+            Cell::new(record.path.to_string_lossy()),
+        ]);
+    }
+    table
+}
+
+/// Removes what it can; the exit code is 1 where something could not be removed.
+async fn prune(git: &Git, records: Vec<Record>, context: &Context) -> Result<u8, Failure> {
+    let mut removed = Vec::new();
+    let mut last = None;
+    for record in records {
+        match worktrees::prune(git, &record).await {
+            Ok(true) => removed.push(record.task_id),
+            Ok(false) => {}
+            Err(fault) => {
+                if let Some(earlier) = last.replace(local(fault)) {
+                    earlier.report(context.screen.json);
+                }
+            }
+        }
+    }
+    let screen = &context.screen;
+    match screen.json {
+        true => screen.json(&json!({ "removed": removed }))?,
+        false => screen.print(&format!(
+            "removed {}",
+            count(removed.len() as u64, "worktree")
+        ))?,
+    }
+    last.map_or(Ok(0), Err)
+}
