@@ -1,0 +1,253 @@
+//! What services say instead of an answer, and what breaks.
+
+use std::time::SystemTime;
+
+use kirosu_providers::{Failure, FailureClass, Job, ProviderOptions};
+use serde_json::json;
+
+use crate::service::{Service, ask, begin, chunk, run, said, status, streamed, text};
+
+async fn failure(service: &Service, kind: &str) -> Failure {
+    ask(&*service.provider(kind)).await.1.unwrap_err()
+}
+
+#[tokio::test]
+async fn statuses_have_classes_and_advice() {
+    let error = |message: &str| json!({"error": {"message": message}}).to_string();
+    let table = [
+        (
+            "401 Unauthorized",
+            error("no"),
+            FailureClass::AuthRequired,
+            "CARGO_PKG_NAME",
+        ),
+        (
+            "402 Payment Required",
+            error("empty"),
+            FailureClass::AuthRequired,
+            "add credit",
+        ),
+        (
+            "400 Bad Request",
+            error("bad"),
+            FailureClass::BadInput,
+            "answered 400: bad",
+        ),
+        (
+            "404 Not Found",
+            error("model 'x' not found"),
+            FailureClass::Missing,
+            "name a model",
+        ),
+        (
+            "404 Not Found",
+            "<html>".to_owned(),
+            FailureClass::Missing,
+            "check base_url",
+        ),
+        (
+            "302 Found",
+            String::new(),
+            FailureClass::ProviderError,
+            "http://elsewhere/",
+        ),
+        (
+            "500 Oops",
+            String::new(),
+            FailureClass::ProviderError,
+            "500",
+        ),
+        (
+            "502 Bad Gateway",
+            error("up?"),
+            FailureClass::Network,
+            "up?",
+        ),
+        ("503 Busy", error("full"), FailureClass::Network, "full"),
+        (
+            "429 Slow Down",
+            error("slow"),
+            FailureClass::RateLimited { until: None },
+            "slow",
+        ),
+        (
+            "529 Overloaded",
+            error("full"),
+            FailureClass::RateLimited { until: None },
+            "full",
+        ),
+    ];
+    for (line, body, class, words) in table {
+        let service = Service::say(status(line, "location: http://elsewhere/\r\n", &body));
+        let failure = failure(&service, "openai").await;
+        assert_eq!(failure.class, class, "{line}");
+        assert!(failure.message.contains(words), "{}", failure.message);
+        assert!(
+            failure
+                .message
+                .starts_with("provider 'api' at http://127.0.0.1:"),
+            "{}",
+            failure.message
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_time_before_which_asking_is_useless_is_kept() {
+    for (line, header) in [
+        ("429 Slow Down", "retry-after: 60"),
+        ("529 Overloaded", "retry-after-ms: 60000"),
+        ("503 Busy", "retry-after: 60"),
+        ("429 Slow Down", "x-ratelimit-reset-requests: 1m0s"),
+    ] {
+        let service = Service::say(status(line, &format!("{header}\r\n"), "{}"));
+        let FailureClass::RateLimited { until: Some(until) } =
+            failure(&service, "anthropic").await.class
+        else {
+            panic!("{line} {header}");
+        };
+        let wait = until.duration_since(SystemTime::now()).unwrap();
+        assert!((50..=60).contains(&wait.as_secs()), "{wait:?}");
+    }
+}
+
+#[tokio::test]
+async fn neither_key_nor_headers_are_seen_in_what_a_service_says_of_them() {
+    let body = json!({"error": {"message": "Incorrect key kirosu-providers, or sk-proj****abcd, of org-secret-1"}});
+    let service = Service::say(status("401 Unauthorized", "", &body.to_string()));
+    let mut options = service.options("openai");
+    options.http.headers = vec![("x-org".to_owned(), "org-secret-1".to_owned())];
+    assert!(!format!("{options:?}").contains("org-secret-1"));
+    let failure = ask(&*crate::service::provider(&options))
+        .await
+        .1
+        .unwrap_err();
+    let message = failure.message;
+    for secret in ["kirosu-providers", "abcd", "org-secret-1"] {
+        assert!(!message.contains(secret), "{message}");
+    }
+    assert!(message.contains("Incorrect key [hidden]"), "{message}");
+}
+
+#[tokio::test]
+async fn without_its_key_nobody_is_asked() {
+    let service = Service::play(vec![]);
+    let mut options = service.options("openai");
+    options.http.key_env = Some("KIROSU_NO_SUCH_KEY".to_owned());
+    let provider = crate::service::provider(&options);
+    let failure = ask(&*provider).await.1.unwrap_err();
+    assert_eq!(failure.class, FailureClass::AuthRequired);
+    assert!(
+        failure.message.contains("KIROSU_NO_SUCH_KEY is not set"),
+        "{}",
+        failure.message
+    );
+    let problem = provider.probe().await.problem.unwrap();
+    assert!(
+        problem.contains("KIROSU_NO_SUCH_KEY is not set"),
+        "{problem}"
+    );
+    assert_eq!(service.more(), 0);
+}
+
+const PIECE: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"half \"}}]}\n\n";
+
+#[tokio::test]
+async fn a_stream_that_is_cut_is_no_answer() {
+    // In good order, without the last word.
+    let service = Service::play(vec![streamed(PIECE.repeat(2), 10)]);
+    let (events, outcome) = ask(&*service.provider("openai")).await;
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert!(
+        failure.message.contains("without saying that it was done"),
+        "{}",
+        failure.message
+    );
+    assert_eq!(
+        (failure.output.as_str(), text(&events).as_str()),
+        ("half half ", "half half ")
+    );
+    // In the middle of a chunk, and in the middle of an event.
+    let cut = |stream: &mut std::net::TcpStream| {
+        begin(stream);
+        chunk(stream, PIECE.as_bytes());
+        chunk(stream, &PIECE.as_bytes()[..20]);
+    };
+    let service = Service::play(vec![Box::new(cut)]);
+    let failure = self::failure(&service, "openai").await;
+    assert_eq!(failure.class, FailureClass::Network);
+    assert_eq!(failure.output, "half ");
+    // Before the first byte.
+    let service = Service::play(vec![said(String::new())]);
+    assert_eq!(
+        self::failure(&service, "openai").await.class,
+        FailureClass::Network
+    );
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_failure_of_the_network() {
+    let service = Service::play(vec![]);
+    let provider = service.provider("openai");
+    // Its thread has ended and with it the socket, in a moment.
+    let failure = ask(&*provider).await.1.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Network, "{}", failure.message);
+}
+
+#[tokio::test]
+async fn errors_in_the_middle_and_ends_that_are_no_answers() {
+    let choice = |delta: &str, finish: &str| {
+        format!("data: {{\"choices\":[{{\"delta\":{delta},\"finish_reason\":\"{finish}\"}}]}}\n\n")
+    };
+    let table = [
+        ("openai", format!("{PIECE}data: {{\"error\":{{\"message\":\"gone\",\"code\":502}}}}\n\n"), FailureClass::Network, "gone"),
+        ("openai", choice("{\"refusal\":\"I will not\"}", "stop"), FailureClass::RefusedByPolicy, "I will not"),
+        ("openai", choice("{}", "content_filter"), FailureClass::RefusedByPolicy, "filter"),
+        ("openai", choice("{\"tool_calls\":[{\"function\":{\"name\":\"rm\"}}]}", "tool_calls"), FailureClass::ProviderError, "the tool 'rm'"),
+        ("openai", choice("{}", "novel"), FailureClass::ProviderError, "'novel'"),
+        ("anthropic", "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n".to_owned(),
+            FailureClass::RateLimited { until: None }, "Overloaded"),
+    ];
+    for (kind, events, class, words) in table {
+        let service = Service::play(vec![streamed(events, 64)]);
+        let failure = failure(&service, kind).await;
+        assert_eq!(failure.class, class, "{}", failure.message);
+        assert!(failure.message.contains(words), "{}", failure.message);
+    }
+    let page = status("200 OK", "content-type: text/html\r\n", "<html>");
+    let failure = failure(&Service::say(page), "openai").await;
+    assert!(failure.message.contains("text/html"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_model_that_only_the_task_named_is_the_tasks_fault() {
+    let body = json!({"error": {"message": "model 'x' not found"}}).to_string();
+    let service = Service::say(status("404 Not Found", "", &body));
+    let mut job = Job::new("x", "/");
+    job.model = Some("x".to_owned());
+    job.model_is_tasks = true;
+    let outcome = run(
+        &*service.provider("openai"),
+        job,
+        kirosu_providers::Cancel::never(),
+    )
+    .await
+    .1;
+    assert_eq!(outcome.unwrap_err().class, FailureClass::BadInput);
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_all_reasons() {
+    let options = ProviderOptions {
+        kind: "openai".to_owned(),
+        preset: Some("olama".to_owned()),
+        ..ProviderOptions::default()
+    };
+    let faults = options.faults().join("\n");
+    assert!(
+        faults.contains("preset: ") && faults.contains("ollama"),
+        "{faults}"
+    );
+    assert!(faults.contains("base_url: "), "{faults}");
+}

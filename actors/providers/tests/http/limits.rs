@@ -1,0 +1,121 @@
+//! Time limits, cancel, and streams without end.
+
+use std::net::TcpStream;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use kirosu_providers::{Cancel, Event, EventSink, FailureClass, Job, TimeoutKind};
+
+use crate::service::{BOUND, Script, Service, begin, chunk, closed, run, said, status};
+
+const PIECE: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"more and more \"}}]}\n\n";
+
+/// Speaks this again and again until nobody listens; `count` says when to fall silent.
+fn endless(piece: String, count: usize) -> (Script, std::sync::mpsc::Receiver<bool>) {
+    let (tell, told) = channel();
+    let script = move |stream: &mut TcpStream| {
+        begin(stream);
+        let spoke = (0..count).all(|_| chunk(stream, piece.as_bytes()));
+        // It learns of the end as a write that fails, or as a read that does.
+        let _ = tell.send(!spoke || closed(stream));
+    };
+    (Box::new(script), told)
+}
+
+#[tokio::test]
+async fn each_limit_of_time_closes_the_connection() {
+    let loading = || {
+        let body = "{\"error\":{\"message\":\"Loading model\"}}";
+        said(status("503 Service Unavailable", "", body))
+    };
+    let (silent, silence) = endless(PIECE.to_owned(), 3);
+    let (babbling, babble) = endless(": still here\n\n".to_owned(), usize::MAX);
+    let cases = [
+        (TimeoutKind::Silence, silent, Some(silence)),
+        (TimeoutKind::Total, babbling, Some(babble)),
+        (TimeoutKind::Start, loading(), None),
+    ];
+    for (which, script, told) in cases {
+        let mut scripts = vec![script];
+        scripts.extend((0..20).map(|_| loading()));
+        let service = Service::play(scripts);
+        let mut job = Job::new("x", "/");
+        let limit = Some(Duration::from_millis(800));
+        match which {
+            TimeoutKind::Start => job.timeouts.start = limit,
+            TimeoutKind::Silence => job.timeouts.silence = limit,
+            TimeoutKind::Total => job.timeouts.total = limit,
+        }
+        let outcome = run(&*service.provider("openai"), job, Cancel::never())
+            .await
+            .1;
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.class, FailureClass::Timeout { which });
+        if let Some(told) = told {
+            assert!(told.recv_timeout(BOUND).unwrap(), "{which:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_in_the_middle_closes_the_connection_at_once() {
+    let (script, told) = endless(PIECE.to_owned(), 2);
+    let service = Service::play(vec![script]);
+    let provider = service.provider("openai");
+    let (sink, mut events) = EventSink::channel(8);
+    let (handle, cancel) = Cancel::pair();
+    let running = tokio::spawn(async move { provider.run(Job::new("x", "/"), sink, cancel).await });
+    while !matches!(events.recv().await.unwrap(), Event::Text { .. }) {}
+    let begin = Instant::now();
+    handle.cancel();
+    let failure = running.await.unwrap().unwrap_err();
+    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert!(failure.output.starts_with("more and more"));
+    let told = tokio::task::spawn_blocking(move || told.recv_timeout(BOUND)).await;
+    assert!(told.unwrap().unwrap());
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_flood_is_bounded_and_its_end_still_counts() {
+    let flood = move |stream: &mut TcpStream| {
+        begin(stream);
+        assert!((0..2000).all(|_| chunk(stream, PIECE.as_bytes())));
+        chunk(stream, b"data: {\"choices\":[{\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":9}}\n\n");
+        chunk(stream, b"data: [DONE]\n\n");
+    };
+    let service = Service::play(vec![Box::new(flood)]);
+    let mut job = Job::new("x", "/");
+    job.max_output_bytes = 1000;
+    let (events, outcome) = run(&*service.provider("openai"), job, Cancel::never()).await;
+    let finished = outcome.unwrap();
+    assert!(finished.truncated);
+    assert!(finished.text.len() < 1100 && finished.text.contains("[output cut here"));
+    assert_eq!(crate::service::text(&events).len(), 1000);
+    assert_eq!(finished.usage.unwrap().output, 9);
+}
+
+#[tokio::test]
+async fn an_event_without_end_is_refused() {
+    let (script, told) = endless("x".repeat(1 << 20), usize::MAX);
+    let service = Service::play(vec![script]);
+    let outcome = run(
+        &*service.provider("openai"),
+        Job::new("x", "/"),
+        Cancel::never(),
+    )
+    .await
+    .1;
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert!(
+        failure.message.contains("an event of more than"),
+        "{}",
+        failure.message
+    );
+    assert!(told.recv_timeout(BOUND).unwrap());
+}
