@@ -2,13 +2,14 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::show::accept;
 use super::show::paint::Paint;
 use super::show::sheet::Sheet;
 use super::show::table::{Cell, Column, Table};
 use super::show::time::{ago, now, span, stamp};
 use super::show::{Screen, text};
 use kirosu_protocol::verbs::get::{Decision, GetAnswer, GetAsk};
-use kirosu_protocol::{Attempt, Fence, Task, TaskId, Usage};
+use kirosu_protocol::{Attempt, Budget, Fence, Task, TaskBudget, TaskId, Usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -146,11 +147,17 @@ pub(crate) fn facts(answer: &GetAnswer, screen: &Screen, now: f64) -> Sheet {
         .maybe("provider", task.provider.as_deref())
         .maybe("model", task.model.as_deref())
         .maybe("workdir", task.workdir.as_deref())
+        .maybe("budget", task.budget.as_ref().map(budget))
+        .maybe("used", used(&answer.attempts))
+        .maybe("accept", task.accept.as_deref().map(accept::clauses))
         .maybe("metadata", task.metadata.as_ref().map(ToString::to_string))
         .maybe(
             "progress",
             answer.progress.as_ref().map(ToString::to_string),
         );
+    if let Some((word, paint)) = accept::verdict(answer) {
+        sheet.painted("evidence", screen.paint(paint, word));
+    }
     sheet
 }
 
@@ -204,6 +211,40 @@ pub(crate) fn decisions(decisions: &[Decision], now: f64) -> Table {
         ]);
     }
     table
+}
+
+/// What all attempts used together.
+fn used(attempts: &[Attempt]) -> Option<String> {
+    let told = attempts.iter().filter_map(|attempt| attempt.usage.as_ref());
+    let sum = told.cloned().reduce(|sum, one| Usage {
+        input_tokens: sum.input_tokens + one.input_tokens,
+        cache_read_tokens: sum.cache_read_tokens + one.cache_read_tokens,
+        cache_write_tokens: sum.cache_write_tokens + one.cache_write_tokens,
+        output_tokens: sum.output_tokens + one.output_tokens,
+        cost_usd: match (sum.cost_usd, one.cost_usd) {
+            (None, None) => None,
+            (sum, one) => Some(sum.unwrap_or(0.0) + one.unwrap_or(0.0)),
+        },
+        cost_estimated: sum.cost_estimated || one.cost_estimated,
+    });
+    sum.as_ref().map(usage)
+}
+
+/// What a task may use.
+fn budget(budget: &TaskBudget) -> String {
+    let words = |budget: &Budget| {
+        let tokens = budget
+            .tokens
+            .map(|n| format!("{} tokens", text::grouped(n)));
+        let usd = budget
+            .micros
+            .map(|micros| format!("${:.2}", micros as f64 / 1e6));
+        tokens.into_iter().chain(usd).collect::<Vec<_>>().join(", ")
+    };
+    let own = Some(&budget.own).filter(|own| !own.is_empty()).map(words);
+    let tree = budget.tree.as_ref();
+    let tree = tree.map(|tree| format!("{} with all that descends from it", words(tree)));
+    own.into_iter().chain(tree).collect::<Vec<_>>().join("; ")
 }
 
 fn usage(usage: &Usage) -> String {

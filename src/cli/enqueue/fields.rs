@@ -1,9 +1,11 @@
 //! What can be said of a task, as flags and as the protocol's parameters.
 
 use super::super::failure::Failure;
+use super::accept::AcceptFlags;
 use super::super::show::time;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::{Limits, Params, TaskId};
+use super::budget;
+use kirosu_protocol::{Budget, Limits, Params, TaskBudget, TaskId};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -28,7 +30,6 @@ const KNOWN: [&str; 21] = [
     "workdir",
     "on_lost",
     "metadata",
-    // Known, and answered as not built yet.
     "budget",
     "accept",
 ];
@@ -82,9 +83,20 @@ pub struct Fields {
     /// What happens when its agent is lost: retry, fail or ask [default: retry]
     #[arg(long, value_name = "WHAT", value_parser = ["retry", "fail", "ask"], hide_possible_values = true)]
     pub on_lost: Option<String>,
+    /// The task that this one is a part of
+    #[arg(long, value_name = "ID")]
+    pub parent: Option<TaskId>,
+    /// How much all its attempts may use: 200k (tokens), 1.50usd, or both: 200k,1.50usd
+    #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
+    pub budget: Option<Budget>,
+    /// How much it and all that descends from it may use together
+    #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
+    pub tree_budget: Option<Budget>,
     /// Anything you want to keep with it
     #[arg(long, value_name = "JSON")]
     pub metadata: Option<String>,
+    #[command(flatten)]
+    pub accept: AcceptFlags,
 }
 
 impl Fields {
@@ -121,8 +133,19 @@ impl Fields {
         put("provider", text(&self.provider));
         put("workdir", text(&self.workdir));
         put("on_lost", text(&self.on_lost));
+        put("parent_id", self.parent.map(Value::from));
+        put("budget", self.budget());
         put("metadata", self.metadata()?);
+        put("accept", self.accept.to_json()?);
         Ok(map)
+    }
+
+    fn budget(&self) -> Option<Value> {
+        let budget = TaskBudget {
+            own: self.budget.unwrap_or_default(),
+            tree: self.tree_budget,
+        };
+        (budget != TaskBudget::default()).then(|| json!(budget))
     }
 
     fn metadata(&self) -> Result<Option<Value>, Failure> {

@@ -1,5 +1,7 @@
 //! `kirosu enqueue`: one task, or a file of them.
 
+mod accept;
+mod budget;
 mod fields;
 mod jsonl;
 
@@ -25,6 +27,7 @@ Examples:
   git diff | kirosu enqueue - --system \"Review this diff\"
   kirosu enqueue --file plan.md --queue docs --max-attempts 3 --timeout 10m
   kirosu enqueue \"Deploy\" --type human --depends-on 41,42
+  kirosu enqueue \"Make the tests pass\" --accept-command 'cargo test' --max-attempts 3
   kirosu enqueue --jsonl tasks.jsonl --queue night
 
 A line of --jsonl is an object with the parameters of `enqueue`, such as

@@ -10,6 +10,7 @@ mod openapi;
 mod refusal;
 mod schema;
 mod tasks;
+mod usage;
 
 pub(crate) use body::read as read_body;
 #[cfg(test)]
@@ -56,6 +57,11 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
         .service(
             web::resource("/stats")
                 .route(web::get().to(tasks::stats))
+                .default_service(only()),
+        )
+        .service(
+            web::resource("/usage")
+                .route(web::get().to(usage::usage))
                 .default_service(only()),
         )
         // Load balancers like to ask with HEAD.

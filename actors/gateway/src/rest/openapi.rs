@@ -1,6 +1,6 @@
 //! The description of the routes, generated from their code.
 
-use super::{approvals, health, schema, tasks};
+use super::{approvals, health, schema, tasks, usage};
 use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi};
         approvals::list,
         approvals::decide,
         tasks::stats,
+        usage::usage,
         health::healthz,
         health::readyz,
     ),

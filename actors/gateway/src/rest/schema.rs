@@ -161,6 +161,55 @@ pub(super) struct Stats {
     pub paused: Vec<String>,
 }
 
+/// What runs used.
+#[derive(ToSchema)]
+pub(super) struct Usage {
+    /// What a row stands for.
+    pub by: String,
+    /// The most expensive first; days in their order.
+    pub rows: Vec<UsageRow>,
+    /// Rows that are left out, but in the total.
+    pub more: u64,
+    /// All rows added up.
+    pub total: UsageSum,
+    /// How the budgets stand: `scope`, `tokens` and `usd` (`limit`, `used`, `reserved`, `left`), `per_seconds`,
+    /// `resets_at`.
+    pub budgets: Vec<Value>,
+}
+
+/// A row: its key, and what was used.
+#[derive(ToSchema)]
+pub(super) struct UsageRow {
+    /// The provider, pool, model, day or task; empty: not told.
+    pub key: String,
+    pub attempts: u64,
+    pub input_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_write_tokens: u64,
+    pub output_tokens: u64,
+    pub cost_usd: f64,
+    pub estimated_usd: f64,
+    pub unpriced: u64,
+}
+
+/// What was used.
+#[derive(ToSchema)]
+pub(super) struct UsageSum {
+    /// Attempts that told their usage.
+    pub attempts: u64,
+    /// Without what a cache served.
+    pub input_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_write_tokens: u64,
+    pub output_tokens: u64,
+    /// As far as it is known.
+    pub cost_usd: f64,
+    /// The part of it that was computed from prices.
+    pub estimated_usd: f64,
+    /// Attempts whose cost nobody knows.
+    pub unpriced: u64,
+}
+
 /// The counters.
 #[derive(ToSchema)]
 pub(super) struct StatsOnly {

@@ -2,6 +2,7 @@
 
 use crate::rest::description;
 use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::usage::{UsageAnswer, UsageRow, UsageSum};
 use kirosu_protocol::{
     Approval, Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, TaskBudget,
     Usage,
@@ -75,6 +76,9 @@ fn its_shapes_are_the_protocols() {
         usage: Some(Usage::default()),
     };
     same("Attempt", &attempt);
+    same("Usage", &UsageAnswer::default());
+    same("UsageRow", &UsageRow::default());
+    same("UsageSum", &UsageSum::default());
     let approval = Approval {
         approval_id: Some(1),
         tool: Some("t".into()),
@@ -128,6 +132,7 @@ fn every_route_is_described_with_its_key() {
         "/tasks/{id}",
         "/tasks/{id}/wait",
         "/tasks/{id}/{act}",
+        "/usage",
     ];
     assert_eq!(paths, BTreeSet::from(expected));
     let key = &description["components"]["securitySchemes"]["key"];

@@ -1,0 +1,272 @@
+//! `kirosu usage`: tokens and money, and how the budgets stand.
+
+use super::connect::Context;
+use super::failure::Failure;
+use super::show::paint::Paint;
+use super::show::table::{Cell, Column, Table};
+use super::show::{Screen, text, time};
+use kirosu_protocol::verbs::usage::{
+    BudgetInfo, Standing, UsageAnswer, UsageAsk, UsageBy, UsageSum,
+};
+use kirosu_protocol::{Scope, TaskId};
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu usage                              by provider, since the beginning
+  kirosu usage --by day --since 7d
+  kirosu usage --by task --since 2026-11-01 --limit 10
+  kirosu usage --tree 42 --by model         a task and all that it has enqueued
+  kirosu usage --json | jq .total.cost_usd
+A cost with ~ before it is computed from [prices], in whole or in part; with + after it, some attempts have none.
+In a pipe the columns are: what, attempts, input, cached, written to cache, output, cost.";
+
+/// Shows what runs used, in tokens and money, and how the budgets stand
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A line for each provider, pool, model, day or task
+    #[arg(long, default_value = "provider", value_name = "WHAT", value_parser = read_by)]
+    by: UsageBy,
+    /// Only of this time: 7d (back from now), or from a day on: 2026-11-01 (days are UTC and whole)
+    #[arg(long, value_name = "TIME", value_parser = read_since)]
+    since: Option<f64>,
+    /// Only of this task
+    #[arg(long, value_name = "ID", conflicts_with = "tree")]
+    task: Option<TaskId>,
+    /// Only of this task and all that descend from it
+    #[arg(long, value_name = "ID")]
+    tree: Option<TaskId>,
+    /// Lines; what is left out is added up in one
+    #[arg(long, default_value_t = 50, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+}
+
+fn read_by(word: &str) -> Result<UsageBy, String> {
+    let word = word.trim().to_ascii_lowercase();
+    let known = UsageBy::ALL.map(UsageBy::as_str).join(", ");
+    UsageBy::ALL
+        .into_iter()
+        .find(|by| by.as_str() == word)
+        .ok_or_else(|| format!("it is one of {known}"))
+}
+
+fn read_since(words: &str) -> Result<f64, String> {
+    if words.contains('-') {
+        return time::read_moment(words);
+    }
+    let back = time::read_span(words)
+        .map_err(|_| "write a time back from now (24h, 7d) or a day (2026-11-01)".to_owned())?;
+    Ok((time::now() - back.as_secs_f64()).max(0.0))
+}
+
+/// Prints it.
+pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let ask = UsageAsk {
+        by: args.by,
+        since_ms: args.since.map(|at| (at * 1000.0) as i64),
+        task_id: args.task,
+        tree_id: args.tree,
+        limit: Some(args.limit),
+    };
+    let answer = context.connect().await?.insist(&ask).await?;
+    let screen = &context.screen;
+    if screen.json {
+        screen.json(&answer)?;
+        return Ok(0);
+    }
+    match answer.total.attempts {
+        0 => screen.note("no attempt has told what it used")?,
+        _ => sums(&answer).print(screen)?,
+    }
+    if !answer.budgets.is_empty() {
+        screen.raw("\n")?;
+        budgets(&answer.budgets, screen).print(screen)?;
+    }
+    Ok(0)
+}
+
+/// The rows, what was left out, and the total: the column adds up.
+fn sums(answer: &UsageAnswer) -> Table {
+    let name = match answer.by {
+        UsageBy::Provider => "PROVIDER",
+        UsageBy::Pool => "POOL",
+        UsageBy::Model => "MODEL",
+        UsageBy::Day => "DAY",
+        UsageBy::Task => "TASK",
+    };
+    let mut table = Table::new([
+        Column::long(name),
+        Column::number("ATTEMPTS"),
+        Column::number("INPUT"),
+        Column::number("CACHED").unless("0"),
+        Column::number("TO CACHE").unless("0"),
+        Column::number("OUTPUT"),
+        Column::number("COST"),
+    ]);
+    for row in &answer.rows {
+        let key = match row.key.as_str() {
+            "" => "(not told)",
+            key => key,
+        };
+        table.row(line(key, &row.sum, Paint::Plain));
+    }
+    if answer.more > 0 {
+        let rest = answer
+            .rows
+            .iter()
+            .fold(answer.total.clone(), |rest, row| minus(&rest, &row.sum));
+        table.row(line(
+            &format!("({} more)", answer.more),
+            &rest,
+            Paint::Plain,
+        ));
+    }
+    table.row(line("total", &answer.total, Paint::Attention));
+    table
+}
+
+fn line(key: &str, sum: &UsageSum, paint: Paint) -> Vec<Cell> {
+    let number = |number: u64| Cell::new(text::grouped(number)).exact(number.to_string());
+    vec![
+        Cell::new(key).painted(paint),
+        number(sum.attempts),
+        number(sum.input_tokens),
+        number(sum.cache_read_tokens),
+        number(sum.cache_write_tokens),
+        number(sum.output_tokens),
+        cost(sum),
+    ]
+}
+
+/// What it cost, and how sure that is.
+fn cost(sum: &UsageSum) -> Cell {
+    if sum.unpriced == sum.attempts {
+        return Cell::new("");
+    }
+    let about = if sum.estimated_usd > 0.0 { "~" } else { "" };
+    let more = if sum.unpriced > 0 { "+" } else { "" };
+    let usd = dollars(sum.cost_usd);
+    Cell::new(format!("{about}${usd}{more}")).exact(format!("{about}{:.6}{more}", sum.cost_usd))
+}
+
+/// Cents, and for less than a dollar hundredths of them.
+fn dollars(usd: f64) -> String {
+    match usd.abs() {
+        small if small < 1.0 => format!("{usd:.4}"),
+        _ => format!("{usd:.2}"),
+    }
+}
+
+fn minus(all: &UsageSum, one: &UsageSum) -> UsageSum {
+    UsageSum {
+        attempts: all.attempts.saturating_sub(one.attempts),
+        input_tokens: all.input_tokens.saturating_sub(one.input_tokens),
+        cache_read_tokens: all.cache_read_tokens.saturating_sub(one.cache_read_tokens),
+        cache_write_tokens: all
+            .cache_write_tokens
+            .saturating_sub(one.cache_write_tokens),
+        output_tokens: all.output_tokens.saturating_sub(one.output_tokens),
+        cost_usd: (all.cost_usd - one.cost_usd).max(0.0),
+        estimated_usd: (all.estimated_usd - one.estimated_usd).max(0.0),
+        unpriced: all.unpriced.saturating_sub(one.unpriced),
+    }
+}
+
+fn budgets(budgets: &[BudgetInfo], screen: &Screen) -> Table {
+    let mut table = Table::new([
+        Column::text("BUDGET"),
+        Column::number("USED"),
+        Column::number("RESERVED").unless("0"),
+        Column::number("LEFT"),
+        Column::number("LIMIT"),
+        Column::text("IN"),
+        Column::text("FULL AGAIN"),
+    ]);
+    for budget in budgets {
+        let tokens = budget.tokens.map(|tokens| (tokens, "tokens"));
+        let usd = budget.usd.map(|usd| (usd, "usd"));
+        for (standing, unit) in tokens.into_iter().chain(usd) {
+            table.row(standing_line(budget, standing, unit, screen));
+        }
+    }
+    table
+}
+
+fn standing_line(
+    budget: &BudgetInfo,
+    standing: Standing,
+    unit: &str,
+    screen: &Screen,
+) -> Vec<Cell> {
+    let whose = match &budget.scope {
+        Scope::Tree(id) => format!("task {id} and its descendants"),
+        Scope::Task(id) => format!("task {id}"),
+        other => other.to_string().replacen(':', " ", 1),
+    };
+    let amount = |amount: f64| match unit {
+        "usd" => Cell::new(match amount {
+            0.0 => "0".to_owned(),
+            amount => format!("${}", dollars(amount)),
+        })
+        .exact(format!("{amount:.6}")),
+        _ => Cell::new(text::grouped(amount as u64)).exact(format!("{amount:.0}")),
+    };
+    let used_up = standing.used >= standing.limit;
+    let paint = if used_up {
+        Paint::Attention
+    } else {
+        Paint::Plain
+    };
+    let resets = budget.resets_at.map(|at| match screen.width {
+        Some(_) => time::ago(at, time::now()),
+        None => time::stamp(at),
+    });
+    vec![
+        Cell::new(whose).exact(budget.scope.to_string()),
+        amount(standing.used).painted(paint),
+        amount(standing.reserved),
+        amount(standing.left),
+        amount(standing.limit),
+        Cell::new(unit),
+        Cell::new(resets.unwrap_or_else(|| match used_up {
+            true => "when somebody approves".to_owned(),
+            false => String::new(),
+        })),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kirosu_protocol::verbs::usage::UsageRow;
+
+    #[test]
+    fn the_table_adds_up_with_what_is_left_out() {
+        let sum = |attempts, cost_usd, estimated_usd, unpriced| UsageSum {
+            attempts,
+            input_tokens: 1000 * attempts,
+            cost_usd,
+            estimated_usd,
+            unpriced,
+            ..UsageSum::default()
+        };
+        let answer = UsageAnswer {
+            by: UsageBy::Task,
+            rows: vec![UsageRow {
+                key: "7".into(),
+                sum: sum(2, 1.5, 0.0, 0),
+            }],
+            more: 3,
+            total: sum(6, 1.75, 0.25, 1),
+            budgets: Vec::new(),
+        };
+        let table = sums(&answer).render(Some(100), false);
+        let expected = "\
+TASK      ATTEMPTS  INPUT  OUTPUT       COST
+7                2  2,000       0      $1.50
+(3 more)         4  4,000       0  ~$0.2500+
+total            6  6,000       0    ~$1.75+
+";
+        assert_eq!(table, expected);
+    }
+}
