@@ -39,8 +39,8 @@ pub(crate) fn historical(options: &LoadOptions, intake: &mut Intake<'_>) {
     }
 }
 
-/// Words of a command line: between blanks, quotes keep blanks, a backslash outside single quotes keeps what follows.
-fn words(line: &str) -> Vec<String> {
+/// The words of a command line, as a shell would split it: between blanks, quotes keep blanks, a backslash outside single quotes keeps what follows.
+pub fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

@@ -59,6 +59,7 @@ mod size;
 mod tests;
 
 pub use approval::Approval;
+pub use env::words;
 pub use fault::{Fault, Faults};
 pub use budget::Budget;
 pub use hooks::Hooks;

@@ -2,6 +2,7 @@
 
 mod accept;
 mod budget;
+mod accept;
 mod fields;
 mod jsonl;
 

@@ -1,5 +1,6 @@
 //! How things are shown: on a terminal for people, in a pipe for programs.
 
+pub mod accept;
 pub mod foreign;
 mod layout;
 pub mod paint;
