@@ -11,11 +11,15 @@ use kirosu_protocol::budget::{Scope, micros_of};
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_protocol::{Limits, RetryPolicy};
-use kirosu_providers::{Containment, HttpOptions, ProviderOptions, Timeouts};
+use kirosu_providers::{
+    Containment, HttpOptions as ServiceOptions, ProviderOptions, RouterOptions, Timeouts,
+};
 use kirosu_store::StoreOptions;
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 use kirosu_swarm::{
-    Action, ApprovalPolicy, ArgsText, Rule, RuleText, Hooks, PoolOptions, Prices, SwarmOptions, Workspace};
+    Account, Action, ApprovalPolicy, ArgsText, Hooks, PoolOptions, Prices, Rule, RuleText,
+    SwarmOptions, Workspace,
+};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -193,7 +197,7 @@ fn pool(
         source,
     };
     let build = |name: &str, provider: &config::Provider| {
-        kirosu_providers::build(&provider_options(name, provider), containment).map_err(refuse)
+        kirosu_providers::build(&routed(settings, name, provider), containment).map_err(refuse)
     };
     let Some(provider) = settings.provider_of(pool) else {
         // The configuration has checked it; a kind that nobody knows says the same here.
@@ -258,6 +262,11 @@ fn pool(
             tokens: Some(pool.reserve_tokens),
             micros: Some(micros_of(pool.reserve_usd)),
         },
+        accounts: settings
+            .providers
+            .keys()
+            .map(|name| account(settings, name))
+            .collect(),
         prices: Arc::new(prices(settings).unwrap_or_default()),
         show_thoughts: pool.show_thoughts,
         containment: Some(containment.clone()),
@@ -300,6 +309,35 @@ fn budgets(settings: &Settings, pool: &Pool) -> Vec<ScopeLimit> {
     hub.into_iter().chain(own).chain(providers).collect()
 }
 
+/// The account that a provider belongs to.
+fn account(settings: &Settings, provider: &str) -> Account {
+    let account = settings.account_of(provider);
+    Account {
+        provider: provider.to_owned(),
+        account: account.name,
+        limits: kirosu_swarm::Limits {
+            concurrency: account.concurrency,
+            requests_per_minute: account.requests_per_minute,
+            tokens_per_minute: account.tokens_per_minute,
+        },
+    }
+}
+
+/// A provider, and for a router those that it chooses among; checked settings have no circle in them.
+fn routed(settings: &Settings, name: &str, provider: &config::Provider) -> ProviderOptions {
+    let members = provider.providers.iter().flatten().filter_map(|member| {
+        let found = settings.providers.get(member)?;
+        Some((routed(settings, member, found), found.model.clone()))
+    });
+    let mut options = provider_options(name, provider);
+    options.router = RouterOptions {
+        members: members.collect(),
+        on: provider.on.clone().unwrap_or_default(),
+        retry_after_tools: provider.retry_after_tools.unwrap_or_default(),
+    };
+    options
+}
+
 fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions {
     ProviderOptions {
         name: name.to_owned(),
@@ -310,6 +348,7 @@ fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions 
             ProviderKind::Anthropic => "anthropic".into(),
             ProviderKind::Python => "python".into(),
             ProviderKind::Echo => "echo".into(),
+            ProviderKind::Router => "router".into(),
         },
         preset: provider.preset.clone(),
         overrides: overrides(provider),
@@ -323,9 +362,9 @@ fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions 
 }
 
 /// What the settings say of a model API.
-fn service(provider: &config::Provider) -> HttpOptions {
+fn service(provider: &config::Provider) -> ServiceOptions {
     let body = provider.body.as_ref().and_then(Value::as_object);
-    HttpOptions {
+    ServiceOptions {
         base_url: provider.base_url.clone(),
         api: provider.api.clone(),
         key_env: provider.key_env.clone(),

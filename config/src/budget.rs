@@ -77,7 +77,10 @@ impl Budget {
             }
         }
         if faults.is_empty() && budget.is_empty() {
-            faults.push((String::new(), "it limits nothing: give tokens or usd".to_owned()));
+            faults.push((
+                String::new(),
+                "it limits nothing: give tokens or usd".to_owned(),
+            ));
         }
         match faults.is_empty() {
             true => Ok(budget),

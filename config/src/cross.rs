@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::fault::Fault;
 use crate::budget::{Budget, per_fault};
+use crate::fault::Fault;
 use crate::hooks::Hooks;
 use crate::origin::{Origin, Origins};
 use crate::pool::{Pool, Provider, ProviderKind, Trust, Workspace};
+use crate::routes;
 use crate::schema::with_nearest;
 use crate::settings::{Backoff, Settings};
 
@@ -55,6 +56,7 @@ pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fau
     for (name, provider) in &settings.providers {
         checker.provider(name, provider);
     }
+    routes::check(settings, &mut |key, message| checker.refuse(&key, message));
     for pool in &settings.pools {
         checker.pool(settings, pool);
     }

@@ -31,13 +31,13 @@
 //! ```
 
 pub mod approval;
+pub mod budget;
 mod check;
 mod cross;
 mod derive;
 mod env;
 mod fault;
 mod file;
-pub mod budget;
 pub mod hooks;
 mod key;
 mod keys;
@@ -50,6 +50,7 @@ mod origin;
 pub mod pool;
 mod raw;
 pub mod reload;
+mod routes;
 mod schema;
 mod secret;
 pub mod settings;
@@ -60,12 +61,13 @@ mod tests;
 
 pub use approval::Approval;
 pub use env::words;
-pub use fault::{Fault, Faults};
 pub use budget::Budget;
+pub use fault::{Fault, Faults};
 pub use hooks::Hooks;
 pub use load::Loaded;
 pub use options::{Flag, LoadOptions, Purpose};
 pub use origin::{Origin, Origins};
 pub use pool::{Pool, Provider};
+pub use routes::{Account, ROUTER_CLASSES};
 pub use secret::Secret;
 pub use settings::Settings;

@@ -74,7 +74,9 @@ impl Pool {
     /// How much its runs may use; checked settings have no faults in it.
     #[must_use]
     pub fn budget(&self) -> Option<Budget> {
-        self.budget.as_ref().and_then(|table| Budget::read(table).ok())
+        self.budget
+            .as_ref()
+            .and_then(|table| Budget::read(table).ok())
     }
 
     /// Programs around each run; checked settings have no faults in it.
@@ -175,6 +177,20 @@ pub struct Provider {
     /// More fields of a request, as written; the providers' room reads it.
     #[serde(default, deserialize_with = "tree")]
     pub body: Option<serde_json::Value>,
+    /// For kind `router`: whom it chooses among, the first choice first.
+    pub providers: Option<Vec<String>>,
+    /// For kind `router`: at which failures it moves on.
+    pub on: Option<Vec<String>>,
+    /// For kind `router`: whether it moves on though a tool has run.
+    pub retry_after_tools: Option<bool>,
+    /// The account that it shares with others of the same word; its own name where none is said.
+    pub account: Option<String>,
+    /// Runs of the account side by side; [`crate::Settings::account_of`] has what counts, as for the next two.
+    pub concurrency: Option<u32>,
+    /// Runs of the account begun within a minute.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens of the account a minute.
+    pub tokens_per_minute: Option<u64>,
     /// Python interpreter; used by kind `python`.
     pub interpreter: String,
     /// Wait before an answer; used by kind `echo`.
@@ -194,7 +210,9 @@ impl Provider {
     /// How much its runs may use; checked settings have no faults in it.
     #[must_use]
     pub fn budget(&self) -> Option<Budget> {
-        self.budget.as_ref().and_then(|table| Budget::read(table).ok())
+        self.budget
+            .as_ref()
+            .and_then(|table| Budget::read(table).ok())
     }
 }
 
@@ -223,6 +241,8 @@ pub enum ProviderKind {
     Python,
     /// Answers with the prompt.
     Echo,
+    /// Chooses among other providers.
+    Router,
 }
 
 impl ProviderKind {

@@ -13,7 +13,7 @@ Examples:
   kirosu pool list
   kirosu pool resize coders 8               until the hub is restarted; the settings stay as they are
   kirosu pool resize coders 0               running tasks may finish
-  kirosu pool probe claude                  you have logged in again: the next task finds out
+  kirosu pool probe claude                  you have logged in again: the next task finds out";
 
 /// Shows the pools of agents, and resizes them
 #[derive(Debug, clap::Args)]

@@ -266,6 +266,29 @@ fn every_fault_names_key_place_and_what_is_allowed() {
 }
 
 #[test]
+fn routers_and_accounts_are_told_of_with_all_their_faults() {
+    let file = "[providers.any]\nkind = \"router\"\nproviders = [\"claud\", \"codex\", \"python\", \"codex\", \"other\"]\non = [\"netwrok\"]\nconcurrency = 1\n[providers.other]\nkind = \"router\"\nproviders = [\"any\"]\n[providers.none]\nkind = \"router\"\n[providers.codex]\nproviders = [\"claude\"]\naccount = \"team\"\nconcurrency = 2\n[providers.claude]\naccount = \"team\"\nconcurrency = 3\n";
+    let starts = [
+        "providers.any.providers (kirosu.toml:3): no provider claud is defined; did you mean claude?",
+        "providers.any.providers (kirosu.toml:3): python runs prompts as code",
+        "providers.any.providers (kirosu.toml:3): names codex twice",
+        "providers.any.providers (kirosu.toml:3): goes in a circle: any, other, any",
+        "providers.any.on (kirosu.toml:4): netwrok is no failure",
+        "providers.any.concurrency (kirosu.toml:5): belongs to the providers",
+        "providers.codex.providers (kirosu.toml:12): is only for kind router",
+        "providers.none.providers: has to name at least one",
+        "providers.other.providers (kirosu.toml:8): goes in a circle: other, any, other",
+        "providers.codex.concurrency (kirosu.toml:14): the account team is shared with claude, which says 3",
+    ];
+    let faults = Case::new(file).faults();
+    for start in starts {
+        let told = faults.iter().any(|fault| fault.starts_with(start));
+        assert!(told, "{start}\n{faults:#?}");
+    }
+    assert_eq!(faults.len(), starts.len(), "{faults:#?}");
+}
+
+#[test]
 fn all_faults_of_all_layers_come_at_once() {
     let file = "[hub]\nhost = \"0.0.0.0\"\nporrt = 1\n[[pool]]\nname = \"a\"\nsize = -1\n[[pool]]\nsize = \"x\"";
     let faults = Case::new(file)
