@@ -179,7 +179,7 @@ fn sentence(scope: &Scope, account: &Account, refused: &Refused) -> String {
     let figures: Vec<String> = tokens.into_iter().chain(money).collect();
     let figures = figures.join(", ");
     match (refused.exhausted, account.until()) {
-        (false, _) => format!("what is left of {whose} is reserved by other runs ({figures} used)"),
+        (false, _) => format!("the rest of {whose} is reserved by runs under way ({figures} used)"),
         (true, Some(_)) => {
             format!("{whose} is used up ({figures}); it is filled again when its time is over")
         }
