@@ -45,6 +45,18 @@ pub(crate) fn stdin(definition: &Definition, job: &mut Job) -> String {
 /// # Errors
 /// A value of the job that would become an option of the program.
 pub(crate) fn argv(definition: &Definition, job: &Job) -> Result<Vec<String>, Failure> {
+    argv_with(definition, job, &[])
+}
+
+/// The same; `mcp` stands for `{mcp_args}`, as it is.
+///
+/// # Errors
+/// As [`argv`].
+pub(super) fn argv_with(
+    definition: &Definition,
+    job: &Job,
+    mcp: &[String],
+) -> Result<Vec<String>, Failure> {
     let given = |args: &'_ [String], is_given: bool| match is_given {
         true => args.to_vec(),
         false => Vec::new(),
@@ -52,6 +64,10 @@ pub(crate) fn argv(definition: &Definition, job: &Job) -> Result<Vec<String>, Fa
     let mut argv = Vec::new();
     for part in &definition.command {
         let group = match part.as_str() {
+            "{mcp_args}" => {
+                argv.extend_from_slice(mcp);
+                continue;
+            }
             "{model_args}" => given(&definition.model_args, job.model.is_some()),
             "{resume_args}" => given(&definition.resume_args, job.conversation.is_some()),
             "{system_args}" => given(&definition.system_args, system(definition, job).is_some()),

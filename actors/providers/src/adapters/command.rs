@@ -13,10 +13,11 @@ use futures_util::future::BoxFuture;
 
 use super::arguments;
 use super::find::{advice, find_program};
+use super::mcp;
 use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::definition::{Definition, Output};
-use crate::event::EventSink;
+use crate::event::{Event, EventSink};
 use crate::invocation::{Request, conclude, execute};
 use crate::job::{Job, Timeouts};
 use crate::outcome::{Failure, FailureClass, Finished};
@@ -93,8 +94,13 @@ impl Command {
                 ),
             ));
         }
-        let argv = arguments::argv(&self.definition, &job)?;
-        let env = self.environment(&job);
+        let mut env = self.environment(&job);
+        let handed = mcp::hand_over(&self.definition, &job, &env)?;
+        let argv = arguments::argv_with(&self.definition, &job, &handed.args)?;
+        env.extend(handed.env.iter().cloned());
+        if let Some(message) = handed.warning.clone() {
+            events.send(Event::Warning { message }).await;
+        }
         let request = Request {
             argv: &argv,
             env: &env,
@@ -224,6 +230,10 @@ impl Provider for Command {
         events: EventSink,
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<Finished, Failure>> {
+        let system = match mcp::system_file(&self.definition, &mut job) {
+            Ok(file) => file,
+            Err(failure) => return Box::pin(std::future::ready(Err(failure))),
+        };
         let stdin = arguments::stdin(&self.definition, &mut job);
         if !arguments::resumes(&self.definition) {
             // It begins anew, and so do its figures.
@@ -232,6 +242,12 @@ impl Provider for Command {
         let before = job.conversation.as_ref().map(|it| it.total.clone());
         let before = before.unwrap_or_default();
         let reader = Reader::new(&self.output, job.max_output_bytes, before);
-        Box::pin(self.run_with(job, stdin, reader, events, cancel))
+        let run = self.run_with(job, stdin, reader, events, cancel);
+        Box::pin(async move {
+            let outcome = run.await;
+            // Until here somebody may have read it.
+            drop(system);
+            outcome
+        })
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod arguments;
 mod command;
 mod echo;
 pub(crate) mod find;
+mod mcp;
 mod python;
 
 pub(crate) use command::Command;

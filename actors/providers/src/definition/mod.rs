@@ -10,6 +10,7 @@
 
 mod acp;
 mod builtin;
+mod mcp;
 mod read;
 mod taker;
 
@@ -21,6 +22,7 @@ use crate::outcome::FailureClass;
 
 pub use acp::{Acp, Modes, SystemWay, TurnUsage};
 pub use builtin::{built_in, built_in_names};
+pub use mcp::{McpForm, McpWay};
 
 /// How one CLI is called and understood.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +47,10 @@ pub struct Definition {
     pub env: BTreeMap<String, String>,
     /// Variables that it may see besides the usual ones, `NAME` or `PREFIX_*`. `None`: all.
     pub env_pass: Option<Vec<String>>,
+    /// How it is told of MCP servers.
+    pub mcp: McpWay,
+    /// Where it takes a whole system prompt from a file: the variable that names the file. It replaces the program's own.
+    pub system_file_env: Option<String>,
     /// What it is asked to end with, on cancel and timeout.
     pub stop_signal: StopSignal,
     /// What its output means.

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::acp;
 use super::taker::{Faults, POINTER, Taker, is_pointer};
 use super::{
     Answer, Counting, Definition, FailRule, Format, Output, Phrase, Rule, StopSignal, ToolRule,
     TrustProfile, TrustProfiles, UsageFields, UsageRule,
 };
+use super::{acp, mcp};
 use crate::event::ToolStatus;
 use crate::outcome::FailureClass;
 
@@ -35,6 +35,8 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
         trust: taker.table("trust", trust).unwrap_or_default(),
         env: taker.map("env"),
         env_pass: taker.texts("env_pass"),
+        mcp: taker.table("mcp", mcp::read).unwrap_or_default(),
+        system_file_env: taker.text("system_file_env"),
         stop_signal: taker
             .choice(
                 "stop_signal",
