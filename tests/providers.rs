@@ -121,6 +121,37 @@ fn what_is_wrong_with_a_definition_is_told_before_anything_runs() {
 }
 
 #[test]
+fn what_is_wrong_with_a_model_api_and_its_prices_is_told_before_anything_runs() {
+    let setup = Setup::new()
+        .up()
+        .set("providers.ollama.base_url=localhost:11434")
+        .set("providers.openai.headers.authorization=Bearer sk-123456789")
+        .set("providers.openai.body={ stream = false }")
+        .set("providers.kiro.max_tokens=3")
+        .set("prices={ \"gpt-*\" = { inptu = 1, output = 2 } }");
+    let (status, _, said) = setup.run();
+    assert!(!status.success());
+    assert!(said.contains("providers.kiro.max_tokens"), "{said}");
+    // What the house finds in a setting comes after what the settings find among themselves.
+    let mut setup = setup;
+    let kiro = |it: &String| it.starts_with("providers.kiro");
+    let at = setup.arguments.iter().position(kiro).unwrap();
+    setup.arguments.drain(at - 1..=at);
+    let (status, _, said) = setup.run();
+    assert!(!status.success());
+    for fault in [
+        "providers.ollama.base_url",
+        "providers.openai.headers.authorization",
+        "providers.openai.body",
+        "prices.gpt-*.inptu",
+        "prices.gpt-*.input",
+    ] {
+        assert!(said.contains(fault), "{fault}: {said}");
+    }
+    assert!(!said.contains("sk-123456789"), "{said}");
+}
+
+#[test]
 fn every_definition_that_comes_with_kirosu_has_its_name_among_the_settings() {
     let options = kirosu_config::LoadOptions::with_env([("HOME", "/nowhere")]);
     let settings = kirosu_config::Settings::load(options).unwrap().settings;
@@ -129,6 +160,9 @@ fn every_definition_that_comes_with_kirosu_has_its_name_among_the_settings() {
         .values()
         .filter_map(|provider| provider.preset.as_deref())
         .collect();
-    let there: BTreeSet<&str> = kirosu_providers::definition::built_in_names().collect();
+    let there: BTreeSet<&str> = kirosu_providers::definition::built_in_names()
+        .chain(kirosu_providers::services("openai"))
+        .chain(kirosu_providers::services("anthropic"))
+        .collect();
     assert_eq!(named, there);
 }
