@@ -171,7 +171,7 @@ pub(crate) fn paint(state: ApprovalState) -> Paint {
 pub(crate) fn question(approval: &Approval) -> String {
     let args = approval.args.as_deref().filter(|args| *args != "{}");
     match args {
-        Some(args) => format!("{}  {args}", approval.title),
+        Some(args) => format!("{} {args}", approval.title),
         None => approval.title.clone(),
     }
 }

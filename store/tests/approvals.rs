@@ -97,6 +97,11 @@ fn a_question_waits_and_its_answer_is_told_as_often_as_its_attempt_asks() {
         .unwrap_err();
     assert_eq!(contrary.code, ErrorCode::StaleApproval);
     assert_eq!(contrary.data.unwrap()["why"], "decided");
+    // A name that is used again for something else gets no answer.
+    let reused = bench
+        .ask(question(task, 1, "c1", "git push --force"))
+        .unwrap_err();
+    assert_eq!(reused.code, ErrorCode::InvalidParams);
     // The same tool asked for again is another question: one word, one run.
     let other = bench.ask(question(task, 1, "c2", "git push")).unwrap();
     assert_ne!(other.approval_id, first.approval_id);

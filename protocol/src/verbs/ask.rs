@@ -32,7 +32,7 @@ pub struct ToolAsk {
     /// The lease's fence; without one the hub looks at the connection, then at the current lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// The agent's own name for this call of the tool: the same one is the same question.
+    /// The asker's own name for this question, one for each: the same one is the same question. At most 1 KiB.
     pub call: String,
     /// The tool's name.
     pub tool: String,

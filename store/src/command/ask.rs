@@ -28,18 +28,20 @@ impl Core {
             fence,
             call: &ask.call,
         };
+        let hash = args_hash(ask);
         match sql::first::<Question, _>(&mut self.conn, call)? {
+            // An answer must never be given to another call that happens to have the same name.
+            Some(question) if question.args_hash != hash => Err(renamed(ask).into()),
             Some(question) if ask.withdrawn => self.withdraw(question),
             Some(question) => self.tell_asker(question),
             None if ask.withdrawn => Err(unasked(ask).into()),
-            None => self.ask_anew(ask, fence),
+            None => self.ask_anew(ask, fence, &hash),
         }
     }
 
-    fn ask_anew(&mut self, ask: &ToolAsk, fence: Fence) -> Reply<Outcome> {
-        let hash = args_hash(ask);
+    fn ask_anew(&mut self, ask: &ToolAsk, fence: Fence, hash: &str) -> Reply<Outcome> {
         if ask.decided.is_none()
-            && let Some(question) = self.take_over(ask, fence, &hash)?
+            && let Some(question) = self.take_over(ask, fence, hash)?
         {
             return self.tell_asker(question);
         }
@@ -53,7 +55,7 @@ impl Core {
                 return Err(Error::new(ErrorCode::Busy, message).into());
             }
         }
-        let id = self.insert_question(ask, fence, &hash)?;
+        let id = self.insert_question(ask, fence, hash)?;
         let asked: Option<Question> = sql::first(&mut self.conn, SelectApproval { id })?;
         let question = asked.ok_or(diesel::result::Error::NotFound)?;
         self.tell_question(&question);
@@ -170,6 +172,14 @@ impl Core {
             rule: question.rule.clone(),
         });
     }
+}
+
+fn renamed(ask: &ToolAsk) -> Error {
+    let message = format!(
+        "invalid params: `call` must be a name of its own for each question: '{}' was about another tool or other arguments",
+        ask.call
+    );
+    Error::invalid_params(message)
 }
 
 fn unasked(ask: &ToolAsk) -> Error {

@@ -5,12 +5,13 @@
 //! lost. What a rule decides is told to the hub too, before the tool runs, so that the record has no gaps.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kirosu_protocol::client::{CallError, Client, Notification, State};
 use kirosu_protocol::notice::Notice;
-use kirosu_protocol::verbs::ask::{Ruled, TITLE_BYTES, ToolAnswer, ToolAsk};
+use kirosu_protocol::verbs::ask::{CALL_BYTES, Ruled, TITLE_BYTES, ToolAnswer, ToolAsk};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{ApprovalState, Error, ErrorCode, Verdict};
 use kirosu_providers::{Arbiter, Decision, PermissionAsk, Permissions};
@@ -33,6 +34,7 @@ pub(super) fn permissions(pool: &Arc<Pool>, line: &Line, lease: HeldLease) -> Pe
         pool: pool.clone(),
         line: line.clone(),
         lease,
+        asked: AtomicU64::new(0),
     })))
 }
 
@@ -42,6 +44,8 @@ struct Asking {
     pool: Arc<Pool>,
     line: Line,
     lease: HeldLease,
+    /// Questions so far.
+    asked: AtomicU64,
 }
 
 impl Arbiter for Desk {
@@ -67,7 +71,7 @@ impl Asking {
         let question = ToolAsk {
             task_id: self.lease.task_id,
             fence: Some(self.lease.fence),
-            call: ask.call,
+            call: self.name(&ask.call),
             tool: ask.tool,
             kind: ask.kind,
             title: one_line(&ask.title),
@@ -84,6 +88,13 @@ impl Asking {
         let decision = self.settle(&question).await;
         left.question = None;
         decision
+    }
+
+    /// A name for a question. Agents use the ids of their calls again, so they alone would not do.
+    fn name(&self, call: &str) -> String {
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let call = &call[..call.floor_char_boundary(CALL_BYTES / 2)];
+        format!("{number}:{call}")
     }
 
     /// Asks until it is decided.
