@@ -27,7 +27,7 @@ impl Core {
         let own = before
             .as_ref()
             .map_or(Amount::default(), |held| held.amount);
-        let granted = budget::grant(&accounts, own, ask.want, self.now);
+        let granted = budget::grant(&accounts, own, Amount::of(ask.used), ask.want, self.now);
         let after = *granted.as_ref().unwrap_or(&own);
         let held = Reservation {
             fence: ask.fence,
@@ -40,7 +40,7 @@ impl Core {
         if granted.is_ok() || before.is_some() {
             self.hold(ask.task_id, before, held, &accounts)?;
         }
-        Ok(answer(&accounts, granted, after))
+        Ok(answer(&accounts, granted, after, Amount::of(ask.used)))
     }
 
     /// Writes the change of what a run holds. Its scopes may have changed since it asked before.
@@ -133,6 +133,7 @@ fn answer(
     accounts: &[(Scope, Account)],
     granted: Result<Amount, Refused>,
     held: Amount,
+    spent: Amount,
 ) -> ReserveAnswer {
     let limits = |limit: fn(&Budget) -> Option<u64>| {
         accounts
@@ -148,7 +149,7 @@ fn answer(
         refused: granted.err().map(|refused| {
             let (scope, account) = &accounts[refused.index];
             Refusal {
-                message: sentence(scope, account, &refused),
+                message: sentence(scope, &account.with_spent(spent), &refused),
                 scope: scope.clone(),
                 exhausted: refused.exhausted,
                 retry_at: refused.retry_at.map(|ms| ms as f64 / 1000.0),

@@ -99,6 +99,12 @@ impl Account {
         ]
     }
 
+    /// The same with what a run has used that has not ended.
+    pub fn with_spent(mut self, spent: Amount) -> Account {
+        self.used = self.used.plus(spent);
+        self
+    }
+
     /// Whether it is used up, in anything that it limits.
     pub fn is_exhausted(&self) -> bool {
         self.limit
@@ -153,13 +159,14 @@ pub(crate) struct Refused {
     pub retry_at: Option<i64>,
 }
 
-/// How much a run may use in all that holds `own` already and wants so much. Answers what it then holds; or, when there is
+/// How much a run may use in all that holds `own` already, has `spent` so much and wants so much. Answers what it then holds; or, when there is
 /// no more for it in something that is limited, which account stands in the way.
 ///
 /// The accounts are as they stand now ([`Account::at`]). What nothing limits is not reserved.
 pub(crate) fn grant(
     accounts: &[(Scope, Account)],
     own: Amount,
+    spent: Amount,
     want: Budget,
     now: i64,
 ) -> Result<Amount, Refused> {
@@ -186,7 +193,7 @@ pub(crate) fn grant(
     }
     match blocked
         .into_iter()
-        .map(|index| refusal(accounts, index, now))
+        .map(|index| refusal(accounts, index, spent, now))
         .max_by_key(weight)
     {
         Some(refused) => Err(refused),
@@ -197,9 +204,10 @@ pub(crate) fn grant(
     }
 }
 
-fn refusal(accounts: &[(Scope, Account)], index: usize, now: i64) -> Refused {
+fn refusal(accounts: &[(Scope, Account)], index: usize, spent: Amount, now: i64) -> Refused {
     let (_, account) = &accounts[index];
-    let exhausted = account.is_exhausted();
+    // What this run has used comes back with no other run's end.
+    let exhausted = account.with_spent(spent).is_exhausted();
     Refused {
         index,
         exhausted,
@@ -237,28 +245,28 @@ mod tests {
         let account = Account::new(limit(100), 0, 5);
         let all = |account| [(Scope::Hub, account)];
         assert_eq!(
-            grant(&all(account), tokens(0), limit(60), 5),
+            grant(&all(account), tokens(0), tokens(0), limit(60), 5),
             Ok(tokens(60))
         );
         let account = account.held(tokens(0), tokens(60));
         assert_eq!(
-            grant(&all(account), tokens(0), limit(60), 5),
+            grant(&all(account), tokens(0), tokens(0), limit(60), 5),
             Ok(tokens(40))
         );
         let full = account.held(tokens(0), tokens(40));
-        let refused = grant(&all(full), tokens(0), limit(60), 5).unwrap_err();
+        let refused = grant(&all(full), tokens(0), tokens(0), limit(60), 5).unwrap_err();
         assert_eq!((refused.exhausted, refused.retry_at), (false, Some(2005)));
         let used = full
             .settled(tokens(60), tokens(70))
             .settled(tokens(40), tokens(40));
-        let refused = grant(&all(used), tokens(0), limit(60), 5).unwrap_err();
+        let refused = grant(&all(used), tokens(0), tokens(0), limit(60), 5).unwrap_err();
         assert_eq!((refused.exhausted, refused.retry_at), (true, None));
         let account = Account {
             raise: limit(100),
             ..used
         };
         assert_eq!(
-            grant(&all(account.raised()), tokens(0), limit(60), 5),
+            grant(&all(account.raised()), tokens(0), tokens(0), limit(60), 5),
             Ok(tokens(60))
         );
     }
@@ -318,7 +326,7 @@ mod tests {
                     Step::Ask { run, want, usd } => {
                         let own = held[run].unwrap_or_default();
                         let want = Budget { tokens: Some(want), micros: Some(usd) };
-                        if let Ok(after) = grant(&accounts, own, want, now) {
+                        if let Ok(after) = grant(&accounts, own, Amount::default(), want, now) {
                             prop_assert!(after.tokens >= own.tokens && after.micros >= own.micros);
                             for (_, account) in &mut accounts {
                                 let before = *account;
