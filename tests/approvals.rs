@@ -353,7 +353,7 @@ fn an_agent_elsewhere_lives_on_while_its_hub_is_killed() {
     let agents = house("");
     let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
     command
-        .args(["agent", "--port", &hub.port.to_string()])
+        .args(["agent", "--pool", "p", "--port", &hub.port.to_string()])
         .args(&agents.arguments[2..])
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
