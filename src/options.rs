@@ -391,6 +391,7 @@ fn overrides(provider: &config::Provider) -> Map<String, Value> {
         ("stop_signal", provider.stop_signal.clone().map(Value::from)),
         ("version", list(&provider.version)),
         ("install", provider.install.clone().map(Value::from)),
+        ("login", provider.login.clone()),
     ];
     let written = keys
         .into_iter()

@@ -30,6 +30,7 @@ const DEFINITION: &[&str] = &[
     "stop_signal",
     "version",
     "install",
+    "login",
 ];
 
 /// Keys that say how a model API is asked.

@@ -279,6 +279,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("stop_signal", Kind::Choice(&["TERM", "INT"]), Unset, Live),
             key("version", Kind::List, Unset, Live),
             key("install", Kind::Text, Unset, Live),
+            key("login", Kind::Tree, Unset, Live),
             key("base_url", Kind::Text, Unset, Live),
             key("api", Kind::Choice(&["chat", "responses"]), Unset, Live),
             key("key_env", Kind::Text, Unset, Live),

@@ -159,6 +159,9 @@ pub struct Provider {
     pub version: Option<Vec<String>>,
     /// How the program is got, for people.
     pub install: Option<String>,
+    /// Where its login shows, as written; the providers' room reads it.
+    #[serde(default, deserialize_with = "tree")]
+    pub login: Option<serde_json::Value>,
     /// For kinds `openai` and `anthropic`, as all keys down to `body`: where the service is, where the preset does not say.
     pub base_url: Option<String>,
     /// For kind `openai`: `chat` or `responses`.

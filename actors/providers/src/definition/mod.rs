@@ -10,6 +10,7 @@
 
 mod acp;
 mod builtin;
+mod login;
 mod mcp;
 mod read;
 mod taker;
@@ -22,6 +23,7 @@ use crate::outcome::FailureClass;
 
 pub use acp::{Acp, Modes, SystemWay, TurnUsage};
 pub use builtin::{built_in, built_in_names};
+pub use login::{Login, LoginSign};
 pub use mcp::{McpForm, McpWay};
 
 /// How one CLI is called and understood.
@@ -31,6 +33,8 @@ pub struct Definition {
     pub install: Option<String>,
     /// Arguments that make the program print its version, for the probe. `None`: it is only looked for.
     pub version: Option<Vec<String>>,
+    /// Where its login shows.
+    pub login: Login,
     /// Program and arguments, with places: see `docs/providers.md`.
     pub command: Vec<String>,
     /// Stands for `{model_args}` when the job names a model.

@@ -7,7 +7,7 @@ use super::{
     Answer, Counting, Definition, FailRule, Format, Output, Phrase, Rule, StopSignal, ToolRule,
     TrustProfile, TrustProfiles, UsageFields, UsageRule,
 };
-use super::{acp, mcp};
+use super::{acp, login, mcp};
 use crate::event::ToolStatus;
 use crate::outcome::FailureClass;
 
@@ -27,6 +27,7 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
     let definition = Definition {
         install: taker.text("install"),
         version: taker.texts("version"),
+        login: taker.table("login", login::read).unwrap_or_default(),
         command: list("command"),
         model_args: list("model_args"),
         resume_args: list("resume_args"),
