@@ -60,7 +60,7 @@ fn eight_at_once_in_one_repository() {
     let field = Field::new().file("a.txt", "one\n");
     let base = field.commit("start");
     let hub = field.start("size=8");
-    let ids: Vec<i64> = (0..24)
+    let ids: Vec<i64> = (0..16)
         .map(|n| hub.enqueue(json!({"prompt": format!("echo {n} > file-{n}; rm -f a.txt; echo x > a-{n}; git status >/dev/null")})))
         .collect();
     for id in &ids {
@@ -73,20 +73,20 @@ fn eight_at_once_in_one_repository() {
         assert_eq!(files, format!("a-{n}\na.txt\nfile-{n}"));
         hub.cli(&format!("apply {id}"));
     }
-    assert_eq!(field.git("ls-files").lines().count(), 48);
+    assert_eq!(field.git("ls-files").lines().count(), 32);
     assert_eq!(
         hub.json("workspaces --prune")["removed"]
             .as_array()
             .unwrap()
             .len(),
-        24
+        16
     );
     assert_eq!(field.git("fsck --no-dangling"), "");
 }
 
 #[test]
 fn the_pools_folder_is_that_of_the_worktree_and_base_says_where_tasks_start() {
-    let field = Field::new().file("sub/.kiro/context.md", "House rules.\n");
+    let field = Field::new().file("sub/.kiro/context.md", "echo house rules\n");
     let first = field.commit("start");
     field.git("branch stable");
     let field = field.file("later", "x\n");
@@ -95,8 +95,12 @@ fn the_pools_folder_is_that_of_the_worktree_and_base_says_where_tasks_start() {
     let id = hub.done("pwd; git rev-parse HEAD; ls ..");
     let told = hub.get(id)["result"].as_str().unwrap().to_owned();
     let lines: Vec<&str> = told.lines().collect();
-    assert!(lines[0].ends_with(&format!("task-{id}/sub")), "{told}");
-    assert_eq!(lines[1..], [first.as_str(), "sub"]);
+    assert_eq!(
+        lines[0], "house rules",
+        "the context goes before the prompt"
+    );
+    assert!(lines[1].ends_with(&format!("task-{id}/sub")), "{told}");
+    assert_eq!(lines[2..], [first.as_str(), "sub"]);
     let id = hub.enqueue(json!({"prompt": "true", "workdir": "../.."}));
     assert_eq!(hub.ended(id)["status"], "failed");
     assert!(hub.get(id).to_string().contains("refused_by_policy"));

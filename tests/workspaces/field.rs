@@ -67,7 +67,7 @@ impl Field {
         names
     }
 
-    /// `kirosu up` with a pool on the repository; keys of the pool, separated by `; `.
+    /// `kirosu up` with a pool on the repository; keys of the pool, one a line.
     pub fn start(&self, pool: &str) -> Agents {
         self.start_in("", pool)
     }
@@ -80,7 +80,7 @@ impl Field {
     pub fn configured(&self, folder: &str, pool: &str) -> Setup {
         let workdir = self.repository().join(folder);
         let data = self.setup.directory.path().join("data");
-        let own = pool.split("; ").filter(|key| !key.is_empty());
+        let own = pool.lines();
         own.fold(self.setup.clone(), |setup, key| {
             setup.set(&format!("pool.p.{key}"))
         })
@@ -90,6 +90,7 @@ impl Field {
         .set("pool.p.provider=shell")
         .set("pool.p.workspace=worktree")
         .set(&format!("pool.p.workdir={}", workdir.display()))
+        .set("lease.session_grace=1s")
         .set("retry.initial=10ms")
     }
 }

@@ -210,30 +210,33 @@ impl Repository {
     /// # Errors
     /// No git, no repository, a bare one.
     pub(super) async fn around(git: &Git, dir: &Path) -> Result<Self, GitFault> {
-        let at = At::Folder(dir);
-        let ask = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
-        let common = git.ask(at, &ask).await.map_err(|fault| {
-            if !fault.0.contains("not a git repository") {
-                return fault;
+        let ask = [
+            "rev-parse",
+            "--path-format=absolute",
+            "--show-toplevel",
+            "--git-common-dir",
+            "--show-prefix",
+        ];
+        let said = git.ask(At::Folder(dir), &ask).await.map_err(|fault| {
+            let dir = dir.display();
+            if fault.0.contains("not a git repository") {
+                return GitFault(format!(
+                    "{dir} is not in a git repository, which workspace = \"worktree\" needs; git init and commit there, or name another workdir"
+                ));
             }
-            GitFault(format!(
-                "{} is not in a git repository, which workspace = \"worktree\" needs; git init and commit there, or name another workdir",
-                dir.display()
-            ))
+            match fault.0.contains("must be run in a work tree") {
+                true => GitFault(format!(
+                    "{dir} is a bare repository or lies in a git folder; name a checkout as workdir"
+                )),
+                false => fault,
+            }
         })?;
-        let bare = git.ask(at, &["rev-parse", "--is-inside-work-tree"]).await?;
-        if bare != "true" {
-            return Err(GitFault(format!(
-                "{} is a bare repository or lies in a git folder; name a checkout as workdir",
-                dir.display()
-            )));
-        }
-        let top = git.ask(at, &["rev-parse", "--show-toplevel"]).await?;
-        let prefix = git.ask(at, &["rev-parse", "--show-prefix"]).await?;
+        let mut lines = said.split('\n').map(PathBuf::from);
+        let mut next = || lines.next().unwrap_or_default();
         Ok(Self {
-            top: top.into(),
-            common: common.into(),
-            prefix: prefix.into(),
+            top: next(),
+            common: next(),
+            prefix: next(),
         })
     }
 

@@ -36,7 +36,9 @@ pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<Record> {
 /// # Errors
 /// Git's own.
 pub async fn tip(git: &Git, record: &Record) -> Result<String, GitFault> {
-    if record.git_dir.is_dir() && record.path.is_dir() && is_dirty(git, record).await? {
+    // Without an index it is still being made.
+    let made = record.path.is_dir() && record.git_dir.join("index").is_file();
+    if made && is_dirty(git, record).await? {
         return tree_now(git, record).await;
     }
     let tip = tip_of(git, record).await?;
