@@ -61,13 +61,20 @@ fn install(command: &mut Command) {
 /// The server; ended with the test.
 struct Model {
     child: Child,
+    /// Without `http://`.
     address: String,
 }
 
 impl Model {
     fn start(log: &Path) -> Model {
-        let mut child = Command::new(python())
-            .arg(format!("{HERE}/serve.py"))
+        let mut command = Command::new(python());
+        command.arg(format!("{HERE}/serve.py"));
+        Model::serve(&mut command, log)
+    }
+
+    /// Starts what prints its address.
+    fn serve(command: &mut Command, log: &Path) -> Model {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(log).unwrap())
@@ -76,7 +83,7 @@ impl Model {
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").map(str::to_owned);
+        let address = line.trim().split_once("://").map(|it| it.1.to_owned());
         let address = address.unwrap_or_else(|| {
             panic!(
                 "no address: {}",
@@ -246,4 +253,65 @@ fn counted(got: &Value) {
     let told = usage["cost_usd"].as_f64().unwrap();
     assert!((told - cost).abs() < 1e-9, "{usage}");
     assert_eq!(usage["cost_estimated"], true, "{usage}");
+}
+
+// ---------------------------------------------------------------- TLS
+
+/// An authority, and a server's certificate and key by it.
+fn certificates(folder: &Path) {
+    let openssl = |line: &str| {
+        let command = Command::new("openssl")
+            .args(line.split(' '))
+            .current_dir(folder)
+            .output();
+        let output = command.expect("openssl runs (on Debian: apt-get install openssl)");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "openssl {line}: {said}");
+    };
+    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    openssl(&format!(
+        "{new} -keyout ca.key -out ca.pem -subj /CN=authority"
+    ));
+    openssl(&format!(
+        "{new} -keyout key.pem -out cert.pem -subj /CN=service -CA ca.pem -CAkey ca.key \
+         -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
+    ));
+}
+
+#[test]
+fn a_service_is_asked_over_tls_and_only_if_the_platform_trusts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let mut command = Command::new("python3");
+    command
+        .arg(format!("{HERE}/tls.py"))
+        .args([path("cert.pem"), path("key.pem")]);
+    let service = Model::serve(&mut command, &path("tls.log"));
+    let setup = Setup::new()
+        .up()
+        .set(&format!(
+            "providers.vllm.base_url=https://{}/v1",
+            service.address
+        ))
+        .set("pool.p.provider=vllm")
+        .set("pool.p.size=1");
+
+    let trusting = setup
+        .clone()
+        .environment("SSL_CERT_FILE", path("ca.pem").to_str().unwrap());
+    let hub = trusting.start();
+    let mut client = hub.client();
+    let id = client.enqueue("x");
+    assert_eq!(done(&mut client, id)["task"]["result"], "over TLS");
+    drop(hub);
+
+    // Its own certificate does not make it trusted.
+    let hub = Setup {
+        directory: Setup::new().directory,
+        ..setup
+    }
+    .start();
+    let told = || hub.log().contains("invalid peer certificate").then_some(());
+    until("the pool tells why", told);
 }
