@@ -4,6 +4,7 @@ mod kit;
 
 mod crashes;
 mod health;
+mod live;
 mod resize;
 mod runs;
 mod stops;
