@@ -2,7 +2,6 @@
 
 mod accept;
 mod budget;
-mod accept;
 mod fields;
 mod jsonl;
 
