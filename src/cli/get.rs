@@ -168,6 +168,7 @@ pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
         Column::text("OUTCOME"),
         Column::text("TOOK"),
         Column::text("WORKER"),
+        Column::text("PROVIDER").yields(2),
         Column::text("USAGE").yields(1),
         Column::long("ERROR"),
     ]);
@@ -183,6 +184,7 @@ pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
             Cell::new(&attempt.outcome).painted(paint),
             Cell::new(span(took)).exact(format!("{took:.3}")),
             Cell::new(attempt.worker_id.as_deref().unwrap_or_default()),
+            Cell::new(attempt.provider.as_deref().unwrap_or_default()),
             Cell::new(attempt.usage.as_ref().map(usage).unwrap_or_default()),
             Cell::new(attempt.error.as_deref().unwrap_or_default()),
         ]);

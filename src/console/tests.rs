@@ -128,6 +128,7 @@ fn hear_task(model: &mut Model) {
         outcome: "lost".into(),
         error: Some("its lease expired".into()),
         result: None,
+        provider: None,
         usage: None,
     };
     let answer = GetAnswer {

@@ -308,6 +308,7 @@ impl Core {
             result: end.result,
             error: end.error,
             usage: end.usage,
+            provider: end.provider,
         })?;
         if end.told_by_ack {
             // The ack says what was used: it settles.
@@ -339,6 +340,8 @@ pub(crate) struct End<'a> {
     pub result: Option<&'a str>,
     pub error: Option<&'a str>,
     pub usage: Option<&'a str>,
+    /// Who ran it.
+    pub provider: Option<&'a str>,
     /// Whether an ack said it, and settles what the attempt held.
     pub told_by_ack: bool,
 }

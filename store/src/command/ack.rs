@@ -74,6 +74,7 @@ impl Core {
             result: ack.result.as_deref(),
             error: ack.error.as_deref(),
             usage: usage.as_deref(),
+            provider: ack.provider.as_deref(),
             told_by_ack: ack.usage.is_some(),
         };
         self.end_attempt(ack.task_id, &end)?;

@@ -35,6 +35,7 @@ impl FromRow for Attempt {
             outcome: text(row, 4)?,
             error: maybe_text(row, 5)?,
             result: maybe_text(row, 7)?,
+            provider: maybe_text(row, 8)?,
             usage: usage.and_then(|usage| serde_json::from_str(&usage).ok()),
         })
     }
@@ -70,7 +71,7 @@ pub(crate) fn detail(
     )?;
     let attempts = format!(
         "SELECT fence, worker, started_at, ended_at, outcome, error, usage, \
-         CASE outcome WHEN 'not_accepted' THEN substr(result, -4096) END FROM attempt WHERE task_id = {id} ORDER BY fence"
+         CASE outcome WHEN 'not_accepted' THEN substr(result, -4096) END, provider FROM attempt WHERE task_id = {id} ORDER BY fence"
     );
     let depends_on =
         format!("SELECT depends_on FROM dependency WHERE task_id = {id} ORDER BY depends_on");

@@ -19,8 +19,9 @@ statement! {
         result: Option<&'a str> => Nullable<Text>,
         error: Option<&'a str> => Nullable<Text>,
         usage: Option<&'a str> => Nullable<Text>,
-    } "INSERT OR REPLACE INTO attempt (task_id, fence, outcome, worker, started_at, ended_at, result, error, usage) \
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        provider: Option<&'a str> => Nullable<Text>,
+    } "INSERT OR REPLACE INTO attempt (task_id, fence, outcome, worker, started_at, ended_at, result, error, usage, provider) \
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 }
 
 statement! {

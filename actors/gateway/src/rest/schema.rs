@@ -138,6 +138,8 @@ pub(super) struct Attempt {
     pub error: Option<String>,
     /// The end of an answer that was not accepted.
     pub result: Option<String>,
+    /// Which provider ran it.
+    pub provider: Option<String>,
     /// Tokens and cost.
     pub usage: Option<Value>,
 }

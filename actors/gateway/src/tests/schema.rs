@@ -73,6 +73,7 @@ fn its_shapes_are_the_protocols() {
         outcome: "done".into(),
         error: None,
         result: Some(String::new()),
+        provider: Some(String::new()),
         usage: Some(Usage::default()),
     };
     same("Attempt", &attempt);

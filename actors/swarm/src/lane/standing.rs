@@ -61,10 +61,20 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    /// Whether people should hear of it after that one: who finds out, and when, is nobody's news.
+    /// Whether people should hear of it after that one. Who finds out is nobody's news, nor are a few moments more.
     fn is_news_after(self, before: Self) -> bool {
         match (before, self) {
             (Self::Open, Self::Open) | (Self::Probing { .. }, Self::Probing { .. }) => false,
+            (
+                Self::Parked { why, until },
+                Self::Parked {
+                    why: now,
+                    until: then,
+                },
+            ) => {
+                let moved = until.zip(then).map(|(until, then)| then.abs_diff(until));
+                why != now || moved.is_some_and(|moved| moved >= Duration::from_secs(1))
+            }
             _ => self != before,
         }
     }

@@ -1,0 +1,1 @@
+ALTER TABLE attempt DROP COLUMN provider;
