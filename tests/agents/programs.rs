@@ -1,7 +1,6 @@
 //! The programs: their settings for a model on loopback, and how a model makes each of them run a command.
 
-use super::world::installed;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -17,18 +16,43 @@ pub struct Program {
     /// Its tool that runs a shell command, and the arguments for it.
     tool: &'static str,
     command: &'static str,
-    /// It goes on with a conversation after it was killed.
+    /// Called by `command`, it goes on with a conversation after it was killed.
     pub resumes: bool,
+    /// The same by `acp`.
+    pub acp: Acp,
+}
+
+/// What is different when it is spoken to by the protocol.
+#[derive(Clone, Copy)]
+pub struct Acp {
+    /// Its name for install.sh, and of the program.
+    pub program: &'static str,
+    /// Input, cached input and output that it tells of a turn with two calls of the model: some tell the last call alone,
+    /// or nothing.
+    pub used: [u64; 3],
 }
 
 impl Program {
     /// A prompt upon which the model makes it run a shell command.
     pub fn call(&self, shell: &str) -> String {
+        self.directive(json!({self.command: shell}))
+    }
+
+    /// The same, so that it has to ask a person where it may not do everything.
+    pub fn ask(&self, shell: &str) -> String {
         let mut arguments = json!({self.command: shell});
-        if self.tool != "exec_command" {
-            arguments["description"] = "a command".into();
-        } else {
-            arguments["yield_time_ms"] = 30_000.into();
+        if self.tool == "exec_command" {
+            // Else it only tries within its sandbox.
+            arguments["sandbox_permissions"] = "require_escalated".into();
+            arguments["justification"] = "may I?".into();
+        }
+        self.directive(arguments)
+    }
+
+    fn directive(&self, mut arguments: Value) -> String {
+        match self.tool {
+            "exec_command" => arguments["yield_time_ms"] = 30_000.into(),
+            _ => arguments["description"] = "a command".into(),
         }
         format!("[[call {} {arguments}]]", self.tool)
     }
@@ -70,10 +94,12 @@ impl Program {
         }
     }
 
-    /// Whether a process is this program.
-    pub fn is(&self, program: &Path) -> bool {
-        let link = installed().join("bin").join(self.name);
-        link.canonicalize().is_ok_and(|it| it == program)
+    /// Its program under this kind of provider.
+    pub fn program(&self, kind: &str) -> &'static str {
+        match kind {
+            "acp" => self.acp.program,
+            _ => self.name,
+        }
     }
 }
 
@@ -126,6 +152,10 @@ plugins = false
     tool: "exec_command",
     command: "cmd",
     resumes: true,
+    acp: Acp {
+        program: "codex-acp",
+        used: [0, 0, 0],
+    },
 };
 
 pub const CLAUDE: Program = Program {
@@ -148,6 +178,10 @@ pub const CLAUDE: Program = Program {
     tool: "Bash",
     command: "command",
     resumes: true,
+    acp: Acp {
+        program: "claude-agent-acp",
+        used: [2000, 400, 68],
+    },
 };
 
 pub const OPENCODE: Program = Program {
@@ -183,6 +217,10 @@ pub const OPENCODE: Program = Program {
     tool: "bash",
     command: "command",
     resumes: true,
+    acp: Acp {
+        program: "opencode",
+        used: [1000, 200, 34],
+    },
 };
 
 pub const GOOSE: Program = Program {
@@ -203,4 +241,8 @@ pub const GOOSE: Program = Program {
     tool: "shell",
     command: "command",
     resumes: false,
+    acp: Acp {
+        program: "goose",
+        used: [1200, 0, 34],
+    },
 };

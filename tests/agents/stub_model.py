@@ -16,7 +16,8 @@ Directives in the newest user text decide the answer:
 When the last [[call]] has its result the answer is "TOOL SAID: <result>".
 Figures are always the same: input 1200 (200 of them cached), output 34 (4 of them reasoning).
 
-With --log FILE every request is a line of JSON there; "turn" counts what the user has said in its conversation.
+With --log FILE every request is a line of JSON there; "turn" counts the directives of
+its conversation, so the prompts of it (some programs join prompts that have no answer between them).
 With --lo the loopback interface is brought up first, which a new network namespace needs.
 """
 import argparse, json, os, re, sys, threading, time
@@ -180,6 +181,13 @@ def pieces(s):
     return [s[i:i + 12] for i in range(0, len(s), 12)] or [""]
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Clients are killed in the middle of requests here: that is nothing to tell."""
+
+
 class H(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "stub-model/1"
@@ -197,7 +205,8 @@ class H(BaseHTTPRequestHandler):
                           [f.get("name") for f in t.get("functionDeclarations", [])]) for t in (body or {}).get("tools") or []],
                "answer": what}
         if isinstance(what, tuple):
-            rec["turn"] = len([t for r, t in events_of(api.split(":")[0], body) if r == "user" and bare(t)])
+            said = [bare(t) for r, t in events_of(api.split(":")[0], body) if r == "user"]
+            rec["turn"] = sum(len(DIR.findall(t)) for t in said)
         with lock:
             if ARGS.log:
                 with open(ARGS.log, "a") as f:
@@ -498,8 +507,7 @@ def main():
     ARGS = ap.parse_args()
     if ARGS.lo:
         loopback_up()
-    srv = ThreadingHTTPServer(("127.0.0.1", ARGS.port), H)
-    srv.daemon_threads = True
+    srv = Server(("127.0.0.1", ARGS.port), H)
     if ARGS.port_file:
         with open(ARGS.port_file + ".tmp", "w") as f:
             f.write(str(srv.server_port))
