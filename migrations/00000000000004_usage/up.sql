@@ -74,7 +74,8 @@ SELECT task_id, ended_at / 86400000, '', '', '', count(*),
        sum(coalesce(json_extract(usage, '$.cache_write_tokens'), 0)),
        sum(coalesce(json_extract(usage, '$.output_tokens'), 0)),
        sum(CAST(round(coalesce(json_extract(usage, '$.cost_usd'), 0) * 1000000) AS INTEGER)),
-       0,
+       sum(CASE WHEN json_extract(usage, '$.cost_estimated')
+                THEN CAST(round(coalesce(json_extract(usage, '$.cost_usd'), 0) * 1000000) AS INTEGER) ELSE 0 END),
        sum(json_extract(usage, '$.cost_usd') IS NULL)
 FROM attempt WHERE usage IS NOT NULL
 GROUP BY task_id, ended_at / 86400000;

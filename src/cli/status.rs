@@ -4,9 +4,14 @@ use super::connect::Context;
 use super::failure::Failure;
 use super::list::{PAGE, read_status};
 use super::show::paint::Paint;
+use super::show::text::one_line;
 use super::show::{task, time};
 use kirosu_protocol::Status;
 use kirosu_protocol::verbs::list::{ListAsk, ListStatus};
+use kirosu_protocol::verbs::pools::PoolsAsk;
+
+/// The state of a pool whose tasks wait for a budget: nobody would see it from the tasks.
+const PARKED: &str = "budget_exhausted";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,16 +38,23 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         limit: (args.limit > 0).then_some(args.limit),
         ..ListAsk::default()
     };
-    let answer = context.connect().await?.insist(&ask).await?;
+    let hub = context.connect().await?;
+    let answer = hub.insist(&ask).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;
         return Ok(0);
     }
+    let pools = hub.insist(&PoolsAsk::default()).await?.pools;
     screen.print(&task::counters(&answer.stats, screen))?;
     if !answer.stats.paused.is_empty() {
         let paused = super::pause::paused(&answer.stats.paused);
         screen.print(&screen.paint(Paint::Attention, &paused))?;
+    }
+    for pool in pools.iter().filter(|pool| pool.state == PARKED) {
+        let why = pool.note.as_deref().unwrap_or_default();
+        let line = format!("pool {} takes no tasks: {}", pool.name, one_line(why));
+        screen.print(&screen.paint(Paint::Attention, &line))?;
     }
     if !answer.tasks.is_empty() {
         screen.raw("\n")?;

@@ -386,3 +386,47 @@ fn a_budget_of_the_day_counts_what_was_used_before_it_was_told() {
     let answer = reserve(&mut bench, ask(task, 1, vec![pool(100)], 80)).unwrap();
     assert_eq!(answer.grant, tokens(30));
 }
+
+#[test]
+fn a_store_from_before_the_ledger_gets_one_with_what_its_attempts_told() {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        let task = bench.chat("p");
+        bench.lease(1);
+        bench
+            .ack(spent(task, 1, used(100, 10, Some(0.25)), "x"))
+            .unwrap();
+    }
+    let Bench {
+        store,
+        options,
+        directory,
+        reader,
+        ..
+    } = bench;
+    drop((store, reader));
+    let path = options.path.to_str().unwrap();
+    let mut conn = SqliteConnection::establish(path).unwrap();
+    let down = include_str!("../../migrations/00000000000004_usage/down.sql");
+    conn.batch_execute(down).unwrap();
+    let forget = "DELETE FROM __diesel_schema_migrations WHERE version = '00000000000004'";
+    conn.batch_execute(forget).unwrap();
+    drop(conn);
+    let store = kirosu_store::Store::open(&options).unwrap();
+    let mut reader = kirosu_store::Reader::open(&options.path).unwrap();
+    for by in [UsageBy::Day, UsageBy::Task] {
+        let ask = UsageAsk {
+            by,
+            ..UsageAsk::default()
+        };
+        let total = reader.usage(&ask, T0).unwrap().total;
+        assert_eq!(
+            (total.attempts, total.input_tokens, total.cost_usd),
+            (3, 300, 0.75),
+            "{by:?}"
+        );
+    }
+    drop((store, reader, directory));
+}
