@@ -53,8 +53,9 @@ fn open(client: &mut Client) -> Vec<Value> {
 fn gateway(hub: &Hub) -> String {
     until("the gateway says where it listens", || {
         let log = hub.log();
-        let at = log.find("http://127.0.0.1:")?;
-        let address: String = log[at + 7..]
+        const SAYS: &str = "REST is served address=";
+        let at = log.find(SAYS)? + SAYS.len();
+        let address: String = log[at..]
             .chars()
             .take_while(|c| c.is_ascii_digit() || ".:".contains(*c))
             .collect();
