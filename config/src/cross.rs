@@ -27,6 +27,8 @@ const DEFINITION: &[&str] = &[
     "output",
     "acp",
     "env_pass",
+    "mcp",
+    "system_file_env",
     "stop_signal",
     "version",
     "install",

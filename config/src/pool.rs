@@ -50,6 +50,9 @@ pub struct Pool {
     pub trust: Option<Trust>,
     /// Whether the pool may run code of tasks on this machine; counts only together with `hub.trust_all_tools`.
     pub trust_all_tools: bool,
+    /// Whether MCP servers that the folder's own `.kiro/settings/mcp.json` names reach agents; `None`: as
+    /// `trust_all_tools` says.
+    pub workspace_mcp: Option<bool>,
     /// Whether the commands of tasks' `accept` clauses run here though tasks are not trusted otherwise.
     pub accept_commands: bool,
     /// Model, the provider's own where the pool names none; `None` leaves the choice to the program.
@@ -153,6 +156,11 @@ pub struct Provider {
     pub acp: Option<serde_json::Value>,
     /// Variables that the program sees beside the usual ones.
     pub env_pass: Option<Vec<String>>,
+    /// How it is told of MCP servers, as written; the providers' room reads it.
+    #[serde(default, deserialize_with = "tree")]
+    pub mcp: Option<serde_json::Value>,
+    /// The variable that names a file with the whole system prompt.
+    pub system_file_env: Option<String>,
     /// What the program is asked to end with: `TERM` (so where nothing says otherwise) or `INT`.
     pub stop_signal: Option<String>,
     /// Arguments that print the program's version.

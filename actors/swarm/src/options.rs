@@ -103,6 +103,8 @@ pub struct PoolOptions {
     pub trust_all_tools: bool,
     /// Whether it runs the command of a task's `accept` clause, also without trust.
     pub accept_commands: bool,
+    /// Whether MCP servers that the folder's own `.kiro/settings/mcp.json` names are handed to agents.
+    pub workspace_mcp: bool,
     /// Whether agent programs may change files of their folder where they may not do everything.
     pub may_edit: bool,
     /// Who decides over tool calls, where not all tools are trusted.
@@ -154,6 +156,7 @@ impl PoolOptions {
             trust_all_tools: false,
             accept_commands: false,
             may_edit: false,
+            workspace_mcp: false,
             approval: ApprovalPolicy::default(),
             model: None,
             env: Vec::new(),

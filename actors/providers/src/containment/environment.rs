@@ -69,6 +69,12 @@ pub(super) fn inherited(
     std::env::vars_os().filter(move |(name, _)| may_pass(name.to_str(), pass, only))
 }
 
+/// Whether no program sees this variable unless it is listed by its full name.
+#[must_use]
+pub fn is_withheld(name: &str) -> bool {
+    WITHHELD.contains(&name)
+}
+
 fn may_pass(name: Option<&str>, pass: &[String], only: Option<&[String]>) -> bool {
     let Some(name) = name else {
         return only.is_none();
@@ -81,7 +87,7 @@ fn may_pass(name: Option<&str>, pass: &[String], only: Option<&[String]>) -> boo
         let usual = USUAL.iter().any(|it| means(it, name)) && !taken.any(|it| means(it, name));
         usual || only.iter().any(|it| means(it, name))
     });
-    listed && !WITHHELD.contains(&name)
+    listed && !is_withheld(name)
 }
 
 /// `NAME`, or `PREFIX*`.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use contained::{Contained, Launch, LaunchError, Notice};
+pub use environment::is_withheld;
 pub(crate) use procfs::{ProcessStat, children_of};
 pub use sweep::{Swept, sweep_instance, sweep_run};
 pub(crate) use wire::{Exit, Order, Report, StartError};

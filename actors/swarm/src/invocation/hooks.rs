@@ -41,6 +41,7 @@ pub(super) struct Hooks<'a> {
     env: Vec<(String, String)>,
     sink: EventSink,
     cancel: Cancel,
+    warnings: Vec<String>,
 }
 
 impl<'a> Hooks<'a> {
@@ -57,12 +58,21 @@ impl<'a> Hooks<'a> {
             place,
             sink,
             cancel,
+            warnings: Vec::new(),
         }
+    }
+
+    /// The same; these are told first, a line each.
+    pub(super) fn after_telling(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
     }
 
     /// Runs the hook before, the run itself where that went well, and the hook after in any case; then what the run has
     /// changed in its worktree is committed.
-    pub(super) async fn around(self, run: impl Future<Output = Outcome>) -> Outcome {
+    pub(super) async fn around(mut self, run: impl Future<Output = Outcome>) -> Outcome {
+        for warning in std::mem::take(&mut self.warnings) {
+            self.tell(warning).await;
+        }
         let outcome = match self.before().await {
             Ok(()) => run.await,
             Err(failure) => Err(failure),

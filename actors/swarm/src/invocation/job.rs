@@ -29,6 +29,8 @@ pub(crate) struct Ready {
     pub(crate) own: bool,
     pub(crate) job: Job,
     pub(crate) place: Place,
+    /// What a person should know before it begins, a line each.
+    pub(crate) warnings: Vec<String>,
     /// What must hold before its answer counts.
     pub(crate) accept: Option<Box<Accept>>,
 }
@@ -157,6 +159,7 @@ pub(crate) fn prepare(
         _ => task.prompt,
     };
     let context = workspace::context(&place.dir, &place.root);
+    let mcp = workspace::mcp_servers(options, &place.dir, &place.root);
     let mut timeouts = options.timeouts;
     let own = task.timeout_ms.map(Duration::from_millis);
     timeouts.total = [own, timeouts.total].into_iter().flatten().min();
@@ -178,7 +181,7 @@ pub(crate) fn prepare(
             false => Permissions::deny_all(),
         },
         gate: Gate::open(),
-        mcp: Vec::new(),
+        mcp: mcp.servers,
         conversation: None,
         workdir: place.dir.clone(),
         env: options.env.clone(),
@@ -190,6 +193,7 @@ pub(crate) fn prepare(
         own: runner.own,
         job,
         place,
+        warnings: mcp.warnings,
         accept: task.accept,
     })
 }

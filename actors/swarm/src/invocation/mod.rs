@@ -163,6 +163,7 @@ async fn run(
         own,
         mut job,
         place,
+        warnings,
         accept,
     } = ready;
     let whose = (line.clone(), lease);
@@ -190,6 +191,7 @@ async fn run(
     let (sink, events) = EventSink::channel(EVENTS);
     let options = pool.options();
     let hooks = Hooks::of(&options, &place, &job, sink.clone(), cancel.clone());
+    let hooks = hooks.after_telling(warnings);
     let check = accept::Check::of(&options, &place, &job, sink.clone(), cancel.clone());
     let run = |cancel| permit.around(pool.lives.run(session, &provider, job, sink, cancel));
     let run = budget::within(&purse, used, cancel.clone(), run);

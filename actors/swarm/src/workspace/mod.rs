@@ -8,6 +8,7 @@
 
 mod context;
 mod folder;
+mod mcp;
 pub mod worktree;
 
 use std::fs;
@@ -18,6 +19,7 @@ use kirosu_protocol::task::Task;
 
 use crate::options::{PoolOptions, Workspace};
 pub(crate) use context::context;
+pub(crate) use mcp::servers as mcp_servers;
 use worktree::Opened;
 
 /// Where a run works.

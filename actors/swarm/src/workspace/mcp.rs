@@ -1,0 +1,253 @@
+//! `.kiro/settings/mcp.json`: the MCP servers that agents may use, of the folder and, below it, of the user.
+//!
+//! A server is a program that is started, or an address that is given what the agent knows: the file of a folder, which
+//! whoever writes to the repository writes, counts only where the pool says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use kirosu_providers::{McpServer, McpTransport, containment};
+use serde_json::{Map, Value};
+
+use crate::options::PoolOptions;
+
+/// Most bytes of a file that are read.
+const FILE_BYTES: u64 = 1 << 20;
+const FILE: &str = ".kiro/settings/mcp.json";
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Each under a name of its own.
+    pub(crate) servers: Vec<McpServer>,
+    /// What a person should know, a line each.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The servers for a run in `dir`: the nearest file from there up to `root`, then the user's own. Blocks on the file
+/// system.
+pub(crate) fn servers(options: &PoolOptions, dir: &Path, root: &Path) -> Found {
+    let variable = |name: &str| {
+        let own = options.env.iter().rev().find(|(it, _)| it == name);
+        let own = own.map(|(_, value)| value.clone());
+        own.or_else(|| match containment::is_withheld(name) {
+            true => None,
+            false => std::env::var(name).ok(),
+        })
+    };
+    let mut found = Found::default();
+    let mut taken = BTreeSet::new();
+    let within = dir.ancestors().take_while(|it| it.starts_with(root));
+    let near = within.map(|it| it.join(FILE)).find(|it| it.is_file());
+    if let Some(path) = near.clone() {
+        match options.workspace_mcp {
+            true => take(&path, &variable, &mut taken, &mut found),
+            false => found.warnings.push(format!(
+                "{} is not used: it can start programs, and pool '{}' does not trust its folder with that; set workspace_mcp = true on the pool if it may",
+                path.display(),
+                options.name
+            )),
+        }
+    }
+    let home = variable("HOME").map(|home| Path::new(&home).join(FILE));
+    if let Some(path) = home.filter(|it| it.is_file() && near.as_ref() != Some(it)) {
+        take(&path, &variable, &mut taken, &mut found);
+    }
+    found
+}
+
+fn take(
+    path: &PathBuf,
+    variable: &dyn Fn(&str) -> Option<String>,
+    taken: &mut BTreeSet<String>,
+    found: &mut Found,
+) {
+    let mut faults = Vec::new();
+    match read(path) {
+        Ok(table) => {
+            for (name, entry) in table {
+                // One that is switched off here is off, whatever the user's file says.
+                if !taken.insert(name.clone()) {
+                    continue;
+                }
+                match server(&name, &entry, variable) {
+                    Ok(server) => found.servers.extend(server),
+                    Err(fault) => faults.push(format!("{name}: {fault}")),
+                }
+            }
+        }
+        Err(fault) => faults.push(fault),
+    }
+    if !faults.is_empty() {
+        let (path, faults) = (path.display(), faults.join("; "));
+        found.warnings.push(format!("{path}: {faults}"));
+    }
+}
+
+fn read(path: &Path) -> Result<Map<String, Value>, String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let read = file.take(FILE_BYTES).read_to_string(&mut text);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    let document: Value =
+        serde_json::from_str(&text).map_err(|error| format!("is no JSON: {error}"))?;
+    match document.get("mcpServers") {
+        None if document.is_object() => Ok(Map::new()),
+        Some(Value::Object(servers)) => Ok(servers.clone()),
+        _ => Err("holds no table mcpServers".to_owned()),
+    }
+}
+
+/// `None`: it is switched off.
+fn server(
+    name: &str,
+    entry: &Value,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<McpServer>, String> {
+    let table = entry.as_object().ok_or("is no table")?;
+    if table.get("disabled") == Some(&Value::Bool(true)) {
+        return Ok(None);
+    }
+    let filled = |value: &Value, key: &str| match value {
+        Value::String(text) => fill(text, variable).map_err(|fault| format!("{key}: {fault}")),
+        _ => Err(format!("{key}: a text is allowed")),
+    };
+    let texts = |key: &str| -> Result<BTreeMap<String, String>, String> {
+        match table.get(key) {
+            None => Ok(BTreeMap::new()),
+            Some(Value::Object(pairs)) => {
+                let pairs = pairs.iter();
+                let one = |(name, value): (&String, &Value)| {
+                    Ok((name.clone(), filled(value, &format!("{key}.{name}"))?))
+                };
+                pairs.map(one).collect()
+            }
+            Some(_) => Err(format!("{key}: a table of texts is allowed")),
+        }
+    };
+    let transport = match (table.get("command"), table.get("url")) {
+        (Some(command), None) => McpTransport::Stdio {
+            command: filled(command, "command")?,
+            args: match table.get("args") {
+                None => Vec::new(),
+                Some(Value::Array(args)) => {
+                    let args = args.iter().map(|it| filled(it, "args"));
+                    args.collect::<Result<_, _>>()?
+                }
+                Some(_) => return Err("args: a list of texts is allowed".to_owned()),
+            },
+            env: texts("env")?,
+        },
+        (None, Some(_)) if table.get("type").and_then(Value::as_str) == Some("sse") => {
+            return Err("type: sse is not handed on; use the server's streamable HTTP".to_owned());
+        }
+        (None, Some(url)) => McpTransport::Http {
+            url: filled(url, "url")?,
+            headers: texts("headers")?,
+        },
+        _ => return Err("needs either command or url".to_owned()),
+    };
+    Ok(Some(McpServer {
+        name: name.to_owned(),
+        transport,
+    }))
+}
+
+/// `${NAME}` is the variable, `${NAME:-text}` the text where there is none.
+fn fill(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once("${") {
+        filled.push_str(before);
+        let (place, after) = from.split_once('}').ok_or("a ${ without its }")?;
+        let (name, usual) = match place.split_once(":-") {
+            Some((name, usual)) => (name, Some(usual)),
+            None => (place, None),
+        };
+        let value = variable(name).or_else(|| usual.map(str::to_owned));
+        let value = value.ok_or_else(|| format!("the variable {name} is not set"))?;
+        filled.push_str(&value);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn variable(name: &str) -> Option<String> {
+        (name == "TOKEN").then(|| "t0${TOKEN}".to_owned())
+    }
+
+    fn taken(files: &[Value]) -> Found {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut names, mut found) = (BTreeSet::new(), Found::default());
+        for (number, file) in files.iter().enumerate() {
+            let path = dir.path().join(number.to_string());
+            fs::write(&path, file.to_string()).unwrap();
+            take(&path, &variable, &mut names, &mut found);
+        }
+        found
+    }
+
+    #[test]
+    fn the_nearer_file_wins_and_can_switch_a_server_off() {
+        let near = json!({"mcpServers": {
+            "a": {"command": "near", "args": ["--k=${TOKEN}"], "autoApprove": ["x"]},
+            "off": {"command": "near", "disabled": true},
+        }});
+        let user = json!({"mcpServers": {
+            "a": {"command": "user"},
+            "off": {"command": "user"},
+            "b": {"url": "http://h/${PART:-mcp}", "headers": {"X": "${TOKEN}"}},
+        }});
+        let found = taken(&[near, user]);
+        assert_eq!(found.warnings, Vec::<String>::new());
+        let names: Vec<&str> = found.servers.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        let stdio = |it: &McpTransport| match it {
+            McpTransport::Stdio { command, args, .. } => format!("{command} {}", args.join(" ")),
+            McpTransport::Http { url, headers } => format!("{url} {}", headers["X"]),
+        };
+        // What a variable holds is not looked into again.
+        assert_eq!(stdio(&found.servers[0].transport), "near --k=t0${TOKEN}");
+        assert_eq!(
+            stdio(&found.servers[1].transport),
+            "http://h/mcp t0${TOKEN}"
+        );
+    }
+
+    #[test]
+    fn all_faults_are_one_warning_and_the_sound_ones_count() {
+        let found = taken(&[json!({"mcpServers": {
+            "a": {"command": "x", "env": {"K": "${NOWHERE}"}},
+            "b": {"args": []},
+            "c": {"command": "x", "args": "y"},
+            "d": {"url": "http://h", "type": "sse"},
+            "e": 3,
+            "f": {"command": "${OPEN"},
+            "good": {"command": "x"},
+        }})]);
+        assert_eq!(found.servers.len(), 1);
+        let [warning] = found.warnings.as_slice() else {
+            panic!("{:?}", found.warnings);
+        };
+        for part in [
+            "a: env.K: the variable NOWHERE is not set",
+            "b: needs either command or url",
+            "c: args: a list",
+            "d: type: sse",
+            "e: is no table",
+            "f: command: a ${ without",
+        ] {
+            assert!(warning.contains(part), "{warning} lacks {part}");
+        }
+        assert!(taken(&[json!([])]).warnings[0].contains("no table mcpServers"));
+        assert_eq!(taken(&[json!({})]), Found::default());
+    }
+}
