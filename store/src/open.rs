@@ -16,7 +16,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
 /// Older versions can corrupt a write-ahead log when a checkpoint and a writer meet.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -45,7 +45,7 @@ statement! {
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-fn database<E: Into<Cause>>(path: &Path, what: &'static str) -> impl FnOnce(E) -> OpenError {
+pub(crate) fn database<E: Into<Cause>>(path: &Path, what: &'static str) -> impl FnOnce(E) -> OpenError {
     move |source| OpenError::Database {
         path: path.to_owned(),
         what,
@@ -202,6 +202,17 @@ pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::Connection
     );
     conn.batch_execute(&pragmas)
         .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+/// A connection that cannot write at all, to a file that nobody has open.
+pub(crate) fn read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
+    // The hub's own layer keeps others out by a lock that only who may write can take.
+    let uri = uri(path, "unix") + "&mode=ro";
+    let what = "it cannot be opened to be read";
+    let mut conn = SqliteConnection::establish(&uri).map_err(database(path, what))?;
+    let pragmas = format!("PRAGMA busy_timeout = {READER_BUSY_MS}; PRAGMA query_only = ON;");
+    conn.batch_execute(&pragmas).map_err(database(path, what))?;
     Ok(conn)
 }
 
