@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use crate::definition::Acp;
 use crate::event::{Event, ToolStatus};
 use crate::permission::PermissionAsk;
 
@@ -32,14 +33,15 @@ struct Call {
 #[derive(Debug)]
 pub(super) struct Tools {
     names: Vec<String>,
+    ignored: Vec<String>,
     calls: HashMap<String, Call>,
 }
 
 impl Tools {
-    /// `names`: JSON pointers to a tool's name, where the agent says it elsewhere than others.
-    pub(super) fn new(names: &[String]) -> Self {
+    pub(super) fn new(acp: &Acp) -> Self {
         Self {
-            names: names.to_vec(),
+            names: acp.tool_name.clone(),
+            ignored: acp.input_ignored.clone(),
             calls: HashMap::new(),
         }
     }
@@ -124,7 +126,7 @@ impl Tools {
         let input = &told["rawInput"];
         let says_something = !input.is_null() && input.as_object().is_none_or(|it| !it.is_empty());
         if says_something {
-            call.input = Some(input.clone());
+            call.input = Some(without(input, &self.ignored));
         }
         call
     }
@@ -136,6 +138,15 @@ impl Call {
         let word = self.name.as_ref().or(self.kind.as_ref());
         word.cloned().unwrap_or_else(|| "tool".to_owned())
     }
+}
+
+/// Arguments without what is of this one call alone (times, ids), so that the same call again has the same arguments.
+fn without(input: &Value, ignored: &[String]) -> Value {
+    let mut input = input.clone();
+    if let Some(map) = input.as_object_mut() {
+        map.retain(|key, _| !ignored.contains(key));
+    }
+    input
 }
 
 /// What a call gave back: its raw output, else its text.

@@ -94,7 +94,7 @@ impl Turn {
         let before = start.resume.as_ref().map(|it| it.total.clone());
         Self {
             answer: Answer::new(start.limit),
-            tools: Tools::new(&definition.acp.tool_name),
+            tools: Tools::new(&definition.acp),
             tally: Tally::new(definition.acp.usage, before.unwrap_or_default()),
             start,
             cancelling: false,
