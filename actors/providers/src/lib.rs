@@ -19,6 +19,10 @@
 //! configuration. `adapters/command.rs` builds the call from it, `output` reads what comes back, both without knowing
 //! any CLI by name. Whatever runs, what it tells is an [`Event`], one vocabulary for all providers.
 //!
+//! # Model APIs
+//!
+//! `http` asks a model without a program between: no process, no tools; see its first page.
+//!
 //! # Containment
 //!
 //! No process survives its invocation, whatever it does. Per invocation there is one *runner*, a small

@@ -30,7 +30,9 @@ const ERROR_BYTES: usize = 64 * 1024;
 pub(super) enum Ending {
     /// The stream came to its end.
     Eof,
-    /// The connection broke, or there never was one.
+    /// There never was a connection, or no answer came over it.
+    Unreachable(String),
+    /// The connection broke in the middle of the answer.
     Broken(String),
     /// The service refused.
     Refused(Refusal),
@@ -68,7 +70,7 @@ impl Call<'_> {
         let mut is_told = false;
         loop {
             let sent = self.send(body).await;
-            let response = sent.map_err(|error| Ending::Broken(reason(&error)))?;
+            let response = sent.map_err(|error| Ending::Unreachable(reason(&error)))?;
             if response.status().is_success() {
                 return Ok(response);
             }

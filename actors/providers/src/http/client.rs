@@ -13,21 +13,23 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Made when it is first needed: the roots of the platform take a while to read.
 #[derive(Default)]
-pub(super) struct LazyClient(OnceLock<Result<Client, String>>);
+pub(super) struct LazyClient(OnceLock<Client>);
 
 impl LazyClient {
     /// # Errors
     /// A sentence.
     pub(super) fn get(&self, url: &Url) -> Result<&Client, String> {
-        let made = self.0.get_or_init(|| {
-            build(is_here(url)).map_err(|error| {
-                format!(
-                    "cannot set up HTTP: {}; are the roots of TLS installed (ca-certificates)?",
-                    reason(&error)
-                )
-            })
-        });
-        made.as_ref().map_err(Clone::clone)
+        if let Some(client) = self.0.get() {
+            return Ok(client);
+        }
+        // Not kept when it fails: somebody may be installing what is missing.
+        let made = build(is_here(url)).map_err(|error| {
+            format!(
+                "cannot set up HTTP: {}; are the roots of TLS installed (ca-certificates)?",
+                reason(&error)
+            )
+        })?;
+        Ok(self.0.get_or_init(|| made))
     }
 }
 

@@ -58,7 +58,7 @@ fn verdict(
         }
         Ending::Nonsense(what) => return Some((FailureClass::ProviderError, what.clone())),
         Ending::Refused(refusal) => Some(refusal.clone()),
-        Ending::Eof | Ending::Broken(_) => gathered.error.clone(),
+        Ending::Eof | Ending::Broken(_) | Ending::Unreachable(_) => gathered.error.clone(),
     };
     if let Some(refusal) = refusal {
         let class = refusal.class(is_tasks);
@@ -71,7 +71,7 @@ fn verdict(
     }
     match (&gathered.end, ending) {
         (Some(end), _) => said(end, gathered),
-        (None, Ending::Broken(why)) if gathered.text.is_empty() => {
+        (None, Ending::Unreachable(why)) => {
             let start = match service.start {
                 "" => String::new(),
                 start => format!("; is it started ({start})?"),

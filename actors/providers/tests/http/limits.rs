@@ -22,6 +22,12 @@ fn endless(piece: String, count: usize) -> (Script, std::sync::mpsc::Receiver<bo
     (Box::new(script), told)
 }
 
+/// What the script told; meanwhile the connection can close, which needs this thread.
+async fn heard(told: std::sync::mpsc::Receiver<bool>) -> bool {
+    let told = tokio::task::spawn_blocking(move || told.recv_timeout(BOUND)).await;
+    told.unwrap().expect("the script ended")
+}
+
 #[tokio::test]
 async fn each_limit_of_time_closes_the_connection() {
     let loading = || {
@@ -52,7 +58,7 @@ async fn each_limit_of_time_closes_the_connection() {
         let failure = outcome.unwrap_err();
         assert_eq!(failure.class, FailureClass::Timeout { which });
         if let Some(told) = told {
-            assert!(told.recv_timeout(BOUND).unwrap(), "{which:?}");
+            assert!(heard(told).await, "{which:?}");
         }
     }
 }
@@ -71,8 +77,7 @@ async fn a_cancel_in_the_middle_closes_the_connection_at_once() {
     let failure = running.await.unwrap().unwrap_err();
     assert_eq!(failure.class, FailureClass::Cancelled);
     assert!(failure.output.starts_with("more and more"));
-    let told = tokio::task::spawn_blocking(move || told.recv_timeout(BOUND)).await;
-    assert!(told.unwrap().unwrap());
+    assert!(heard(told).await);
     assert!(
         begin.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -117,5 +122,5 @@ async fn an_event_without_end_is_refused() {
         "{}",
         failure.message
     );
-    assert!(told.recv_timeout(BOUND).unwrap());
+    assert!(heard(told).await);
 }

@@ -85,12 +85,11 @@ fn figures_of(figures: &Value) -> Usage {
     let written = count(figures, "/prompt_tokens_details/cache_write_tokens");
     let reasoning = count(figures, "/completion_tokens_details/reasoning_tokens").unwrap_or(0);
     // Some count the reasoning beside the output; their total gives it away.
-    let is_beside =
-        reasoning > 0 && count(figures, "/total_tokens") == input.checked_add(output + reasoning);
-    let output = if is_beside {
-        output + reasoning
-    } else {
-        output
+    let is_beside = reasoning > 0
+        && count(figures, "/total_tokens") == input.checked_add(output.saturating_add(reasoning));
+    let output = match is_beside {
+        true => output.saturating_add(reasoning),
+        false => output,
     };
     let mut usage = usage(
         input,
