@@ -1,5 +1,7 @@
 //! From how a program ended to what that means.
 
+use std::time::SystemTime;
+
 use super::{Ending, Ran, floor_boundary};
 use crate::containment::{Exit, StartError};
 use crate::definition::Output;
@@ -36,6 +38,15 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
         message.push_str("; stderr ended with:\n");
         message.push_str(tail(&ran.stderr));
     }
+    let class = match class {
+        FailureClass::RateLimited { until: None } => {
+            let now = SystemTime::now();
+            let told = output::again(&message, now);
+            let until = told.or_else(|| output::again(tail(&reading.answer), now));
+            FailureClass::RateLimited { until }
+        }
+        class => class,
+    };
     Err(Failure {
         class,
         message,
