@@ -76,6 +76,10 @@ async fn next<'a>(
     match pipe.read(buffer).await {
         Ok(count @ 1..) => {
             clock.touch();
+            if count == buffer.len() {
+                // More is there already. Whoever shares this thread comes first.
+                tokio::task::yield_now().await;
+            }
             Some(&buffer[..count])
         }
         Ok(0) | Err(_) => None,
