@@ -16,7 +16,7 @@ Examples:
   watch -n 5 kirosu dashboard --plain --size 100x30
 Press ? in it for the keys. docs/dashboard.md shows it.";
 
-/// Shows tasks, agents, the supervision tree and events on one live screen
+/// Shows tasks, agents, the supervision tree, events and the inbox on one live screen
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -25,7 +25,7 @@ mod agent;
 pub(crate) mod agents;
 mod api;
 mod apply;
-mod approvals;
+pub(crate) mod approvals;
 mod approve;
 mod backup;
 mod cancel;

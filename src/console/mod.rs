@@ -165,7 +165,7 @@ impl Console {
             Some(Effect::Quit) => return Ok(Some(0)),
             Some(Effect::Interrupt) => return Err(Failure::Interrupted),
             Some(Effect::Redraw) => self.screen.clear()?,
-            Some(Effect::Act(act, task_id)) => self.feed.act(act, task_id),
+            Some(Effect::Act(act, subject)) => self.feed.act(act, subject),
         }
         Ok(None)
     }

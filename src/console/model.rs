@@ -15,7 +15,7 @@ use crate::cli::watch::told;
 use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::pools::PoolInfo;
 use kirosu_protocol::verbs::tree::TreeNode;
-use kirosu_protocol::{Event, EventKind, Stats, TaskId};
+use kirosu_protocol::{Approval, Event, EventKind, Stats, Subject, TaskId};
 use std::collections::VecDeque;
 
 /// Events kept.
@@ -37,16 +37,19 @@ pub enum View {
     Tree,
     /// What happened.
     Events,
+    /// What waits for a person.
+    Inbox,
 }
 
 impl View {
     /// All, in the order of their keys.
-    pub const ALL: [View; 5] = [
+    pub const ALL: [View; 6] = [
         View::Tasks,
         View::Task,
         View::Agents,
         View::Tree,
         View::Events,
+        View::Inbox,
     ];
 
     /// Its name for people.
@@ -57,6 +60,7 @@ impl View {
             View::Agents => "Agents",
             View::Tree => "Tree",
             View::Events => "Events",
+            View::Inbox => "Inbox",
         }
     }
 }
@@ -64,7 +68,7 @@ impl View {
 /// What a person can do to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Lets it run, or answers it.
+    /// Lets it run (a tool: once), or answers it.
     Approve,
     /// Lets it fail.
     Reject,
@@ -79,8 +83,8 @@ pub enum Act {
 pub struct Confirm {
     /// What is going to be done.
     pub act: Act,
-    /// To which task.
-    pub task_id: TaskId,
+    /// To which task, or tool question.
+    pub subject: Subject,
     /// What is known of it.
     pub about: String,
 }
@@ -123,12 +127,14 @@ pub struct Model {
     pub agents: Option<Vec<AgentInfo>>,
     /// The tree, once known, and when it was read.
     pub tree: Option<(TreeNode, f64)>,
+    /// What waits for a person, once known.
+    pub inbox: Option<Vec<Approval>>,
     /// Newest first.
     pub events: VecDeque<Event>,
-    /// The eye on agents, tree and events.
-    pub cursors: [Cursor; 5],
+    /// The eye on agents, tree, events and inbox.
+    pub cursors: [Cursor; 6],
     /// The filter of each screen, as typed.
-    pub filters: [String; 5],
+    pub filters: [String; 6],
     /// The filter that is being typed.
     pub typing: Option<String>,
     /// What waits for `y` or `n`.
@@ -228,6 +234,7 @@ impl Model {
             }
             News::Agents(agents) => self.agents = Some(agents),
             News::Pools(pools) => self.pools = Some(pools),
+            News::Inbox(approvals) => self.inbox_came(approvals),
             News::Tree(tree) => self.tree = Some((tree, self.now)),
             News::Trouble(View::Task, id, why) => {
                 if let Some(pane) = self.pane(id) {
@@ -237,6 +244,23 @@ impl Model {
             News::Trouble(_, _, why) => self.say(why, Paint::Bad),
             News::Acted(Ok(text)) => self.say(text, Paint::Good),
             News::Acted(Err(text)) => self.say(text, Paint::Bad),
+        }
+    }
+
+    /// Entries come and go: the eye stays with the one that is chosen, so that nobody decides what slid under it.
+    fn inbox_came(&mut self, approvals: Vec<Approval>) {
+        let chosen = views::inbox::chosen(self).map(|(subject, _)| subject);
+        self.inbox = Some(approvals);
+        if let Some(chosen) = chosen
+            && let Some(at) = views::inbox::place(self, chosen)
+        {
+            self.cursors[View::Inbox as usize].at = at;
+        }
+        if let Some(confirm) = self.confirm.take_if(|_| self.view == View::Inbox) {
+            match views::inbox::place(self, confirm.subject) {
+                Some(_) => self.confirm = Some(confirm),
+                None => self.say("that was decided meanwhile", Paint::Attention),
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::verbs::pools::PoolInfo;
 use kirosu_protocol::verbs::tree::TreeNode;
-use kirosu_protocol::{Event, Fence, Stats, TaskId};
+use kirosu_protocol::{Approval, Event, Fence, Stats, Subject, TaskId};
 
 /// How the connection to the hub stands.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,6 +76,8 @@ pub enum News {
     Pools(Vec<PoolInfo>),
     /// The tree.
     Tree(TreeNode),
+    /// What waits for a person.
+    Inbox(Vec<Approval>),
     /// The hub refused a question for a screen (about a task, where it is that screen's).
     Trouble(View, TaskId, String),
     /// What came of an action.
@@ -92,5 +94,5 @@ pub enum Effect {
     /// Draws everything anew.
     Redraw,
     /// Asks the hub for it.
-    Act(Act, TaskId),
+    Act(Act, Subject),
 }

@@ -51,6 +51,7 @@ async fn read(hub: &Hub, model: &mut Model) -> Result<(), Failure> {
     let mut news = fetch::tasks(client, &want).await?;
     news.extend(fetch::agents(client, &want).await?);
     news.extend(fetch::tree(client, &want).await?);
+    news.extend(fetch::inbox(client, &want).await?);
     news.extend(fetch::task(client, &want).await?);
     if let (View::Task, Some(id)) = (want.view, want.task) {
         let (output, _) = output::read(hub, id).await?;

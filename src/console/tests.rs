@@ -11,7 +11,7 @@ use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::pools::PoolInfo;
 use kirosu_protocol::verbs::tree::TreeNode;
-use kirosu_protocol::{Attempt, Event, EventKind, Stats, Status, Task, TaskId};
+use kirosu_protocol::{Approval, Attempt, Event, EventKind, Stats, Status, Subject, Task, TaskId};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -92,6 +92,7 @@ fn full(view: View, size: (u16, u16)) -> Model {
     model.hear(News::Page(model.tasks.ask.clone(), page, stats));
     hear_task(&mut model);
     hear_workers(&mut model);
+    model.hear(News::Inbox(vec![question(17, "git push")]));
     let event = |seq, what| Event {
         seq,
         time: NOW + seq as f64 / 8.0,
@@ -305,10 +306,56 @@ fn an_action_is_asked_for_first_and_needs_a_connection() {
     assert_eq!(update::key(&mut model, key('c')), None);
     assert_eq!(update::key(&mut model, key('j')), None);
     let effect = update::key(&mut model, key('y'));
-    let cancel = super::news::Effect::Act(super::model::Act::Cancel, 8);
+    let cancel = super::news::Effect::Act(super::model::Act::Cancel, Subject::Task(8));
     assert_eq!(effect, Some(cancel));
     let why = "gone".to_owned();
     model.hear(News::Link(Link::Away { why, again: None }));
     update::key(&mut model, key('R'));
+    assert!(model.confirm.is_none());
+}
+
+fn question(id: i64, title: &str) -> Approval {
+    Approval {
+        approval_id: Some(id),
+        task_id: 5,
+        title: title.into(),
+        tool: Some("shell".into()),
+        args: Some(format!("{{\"command\":\"{title}\"}}")),
+        pool: Some("coders".into()),
+        asked_at: NOW - 75.0,
+        ..Approval::default()
+    }
+}
+
+#[test]
+fn the_inbox_shows_what_would_run_and_the_eye_stays_on_what_is_decided() {
+    let mut model = full(View::Inbox, (100, 24));
+    let ask = |model: &mut Model, ids: &[i64]| {
+        let entries = ids
+            .iter()
+            .map(|id| question(*id, &format!("git push {id}\x1b[2J")));
+        model.hear(News::Inbox(entries.collect()));
+    };
+    ask(&mut model, &[17, 18]);
+    let shown = drawn(&mut model);
+    assert!(
+        shown.contains("a17     78s  tool  5       shell"),
+        "{shown}"
+    );
+    assert!(shown.contains(r#"{"command":"git push 18"#), "{shown}");
+    let mut press = |model: &mut Model, code| update::key(model, KeyEvent::from(code));
+    press(&mut model, KeyCode::Down);
+    press(&mut model, KeyCode::Char('a'));
+    assert!(drawn(&mut model).contains(" approve a18? "));
+    // The one above is decided by somebody else, and another one comes.
+    ask(&mut model, &[18, 19]);
+    let done = press(&mut model, KeyCode::Char('y'));
+    let approve = super::news::Effect::Act(super::model::Act::Approve, Subject::Approval(18));
+    assert_eq!(done, Some(approve));
+    press(&mut model, KeyCode::Char('r'));
+    ask(&mut model, &[19]);
+    assert!(drawn(&mut model).contains("that was decided meanwhile"));
+    assert_eq!(press(&mut model, KeyCode::Char('y')), None);
+    press(&mut model, KeyCode::Char('c'));
     assert!(model.confirm.is_none());
 }

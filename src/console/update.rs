@@ -7,7 +7,7 @@ use super::news::{Effect, Link};
 use super::query::Query;
 use super::views;
 use crate::cli::show::paint::Paint;
-use kirosu_protocol::TaskId;
+use kirosu_protocol::Subject;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// Takes in one key.
@@ -37,7 +37,7 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Effect> {
     match key.code {
         KeyCode::Char('q') => return Some(Effect::Quit),
         KeyCode::Char('?') | KeyCode::F(1) => model.help = true,
-        KeyCode::Char(digit @ '1'..='5') => {
+        KeyCode::Char(digit @ '1'..='6') => {
             show(model, View::ALL[digit as usize - '1' as usize]);
         }
         KeyCode::Tab => turn(model, 1),
@@ -125,6 +125,7 @@ fn enter(model: &mut Model) {
         View::Tasks => model.tasks.chosen().map(|row| row.id),
         View::Events => views::events::chosen(model).and_then(task_of),
         View::Agents => views::agents::chosen_task(model),
+        View::Inbox => views::inbox::chosen_task(model),
         View::Task | View::Tree => None,
     };
     match (id, model.view) {
@@ -179,27 +180,34 @@ fn filter(model: &mut Model, text: String) {
     model.filters[model.view as usize] = text;
 }
 
-/// The task that an action would be about.
-fn subject(model: &Model) -> Option<(TaskId, String)> {
+/// The task, or tool question, that an action would be about.
+fn subject(model: &Model) -> Option<(Subject, String)> {
     match model.view {
         View::Tasks => {
             let row = model.tasks.chosen()?;
-            Some((row.id, format!("{}: {}", row.status, row.prompt)))
+            Some((
+                Subject::Task(row.id),
+                format!("{}: {}", row.status, row.prompt),
+            ))
         }
         View::Task => {
             let pane = model.task.as_ref()?;
             let task = &pane.answer.as_ref()?.task;
             let prompt = super::clean::one_line(&task.prompt, 300);
-            Some((pane.id, format!("{}: {prompt}", task.status)))
+            Some((Subject::Task(pane.id), format!("{}: {prompt}", task.status)))
         }
+        View::Inbox => views::inbox::chosen(model),
         _ => None,
     }
 }
 
 fn ask(model: &mut Model, act: Act) {
-    let Some((task_id, about)) = subject(model) else {
-        return model.say("choose a task first, on screen 1", Paint::Attention);
+    let Some((subject, about)) = subject(model) else {
+        return model.say("choose a task first, on screen 1 or 6", Paint::Attention);
     };
+    if model.view == View::Inbox && matches!(act, Act::Cancel | Act::Retry) {
+        return model.say("here one can approve and reject", Paint::Attention);
+    }
     if !matches!(model.link, Link::Up { .. }) {
         return model.say(
             "there is no connection to the hub; try again when it is back",
@@ -209,7 +217,7 @@ fn ask(model: &mut Model, act: Act) {
     model.message = None;
     model.confirm = Some(Confirm {
         act,
-        task_id,
+        subject,
         about,
     });
 }
@@ -218,7 +226,7 @@ fn answer(model: &mut Model, code: KeyCode) -> Option<Effect> {
     match code {
         KeyCode::Char('y' | 'Y') => {
             let confirm = model.confirm.take()?;
-            Some(Effect::Act(confirm.act, confirm.task_id))
+            Some(Effect::Act(confirm.act, confirm.subject))
         }
         KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => {
             model.confirm = None;

@@ -5,9 +5,9 @@ use crate::console::news::{News, Want};
 use crate::console::query::Query;
 use crate::console::row::Row;
 use crate::console::tasks::{From, Page, PageAsk};
-use kirosu_protocol::Subject;
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::agents::AgentsAsk;
+use kirosu_protocol::verbs::approvals::ApprovalsAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::get::GetAsk;
@@ -16,8 +16,10 @@ use kirosu_protocol::verbs::reject::RejectAsk;
 use kirosu_protocol::verbs::retry::RetryAsk;
 use kirosu_protocol::verbs::stats::StatsAsk;
 use kirosu_protocol::verbs::tree::TreeAsk;
-use kirosu_protocol::{Stats, TaskId};
+use kirosu_protocol::{Stats, Subject, TaskId};
 
+/// Entries of the inbox that are shown at most.
+const INBOX: u32 = 500;
 /// Tasks asked for at once while words are searched.
 const SEARCH_STEP: usize = 500;
 /// Tasks that are searched for words; then the search is given up, and the screen says so.
@@ -63,26 +65,38 @@ pub async fn tree(client: &Client, want: &Want) -> Result<Vec<News>, CallError> 
     Ok(vec![News::Tree(client.request(&TreeAsk {}).await?.tree)])
 }
 
+/// What waits for a person, while it is shown.
+pub async fn inbox(client: &Client, want: &Want) -> Result<Vec<News>, CallError> {
+    if want.view != View::Inbox {
+        return Ok(Vec::new());
+    }
+    let ask = ApprovalsAsk {
+        limit: Some(INBOX),
+        ..ApprovalsAsk::default()
+    };
+    Ok(vec![News::Inbox(client.request(&ask).await?.approvals)])
+}
+
 /// Carries out what was confirmed; a sentence on what came of it.
-pub async fn act(client: &Client, act: Act, task_id: TaskId, by: Option<String>) -> News {
-    let (outcome, done) = match act {
-        Act::Approve => {
+pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>) -> News {
+    let (outcome, done) = match (act, subject) {
+        (Act::Approve, _) => {
             let ask = ApproveAsk {
-                subject: Subject::Task(task_id),
+                subject,
                 by,
                 ..ApproveAsk::default()
             };
             (client.request(&ask).await, "approved")
         }
-        Act::Reject => {
+        (Act::Reject, _) => {
             let ask = RejectAsk {
-                subject: Subject::Task(task_id),
+                subject,
                 by,
                 ..RejectAsk::default()
             };
             (client.request(&ask).await, "rejected")
         }
-        Act::Cancel => {
+        (Act::Cancel, Subject::Task(task_id)) => {
             let ask = CancelAsk {
                 task_id,
                 by,
@@ -90,10 +104,16 @@ pub async fn act(client: &Client, act: Act, task_id: TaskId, by: Option<String>)
             };
             (client.request(&ask).await, "cancelled")
         }
-        Act::Retry => (client.request(&RetryAsk { task_id }).await, "queued again"),
+        (Act::Retry, Subject::Task(task_id)) => {
+            (client.request(&RetryAsk { task_id }).await, "queued again")
+        }
+        (Act::Cancel | Act::Retry, Subject::Approval(_)) => {
+            let why = "a tool question can be approved or rejected";
+            return News::Acted(Err(why.to_owned()));
+        }
     };
     News::Acted(match outcome {
-        Ok(_) => Ok(format!("task {task_id} {done}")),
+        Ok(_) => Ok(format!("{subject} {done}")),
         Err(why) => Err(why.to_string()),
     })
 }

@@ -23,7 +23,7 @@ use crate::cli::events::{Events, Heard};
 use crate::cli::failure::Failure;
 use crate::cli::globals::Globals;
 use crate::cli::show::Screen;
-use kirosu_protocol::TaskId;
+use kirosu_protocol::Subject;
 use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
 use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
 use std::sync::Arc;
@@ -152,10 +152,10 @@ impl Feed {
     }
 
     /// Asks the hub for an action; what came of it is told.
-    pub fn act(&self, act: Act, task_id: TaskId) {
+    pub fn act(&self, act: Act, subject: Subject) {
         let (client, line) = (self.hub.client.clone(), self.line.clone());
         tokio::spawn(async move {
-            let news = fetch::act(&client, act, task_id, actor(&None)).await;
+            let news = fetch::act(&client, act, subject, actor(&None)).await;
             line.tell(Told::News(news)).await;
         });
     }

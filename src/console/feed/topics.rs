@@ -18,6 +18,7 @@ pub(super) struct Topics {
     task: Topic,
     agents: Topic,
     tree: Topic,
+    inbox: Topic,
 }
 
 /// One mark.
@@ -30,8 +31,14 @@ struct Topic {
 }
 
 impl Topics {
-    fn all(&self) -> [&Topic; 4] {
-        [&self.tasks, &self.task, &self.agents, &self.tree]
+    fn all(&self) -> [&Topic; 5] {
+        [
+            &self.tasks,
+            &self.task,
+            &self.agents,
+            &self.tree,
+            &self.inbox,
+        ]
     }
 
     /// Anything may have changed.
@@ -49,9 +56,15 @@ impl Topics {
                 if chosen(task_id) {
                     self.task.changed.notify_one();
                 }
-                for topic in [&self.tasks, &self.agents, &self.tree] {
+                for topic in [&self.tasks, &self.agents, &self.tree, &self.inbox] {
                     topic.changed.notify_one();
                 }
+            }
+            EventKind::Approval { task_id, .. } => {
+                if chosen(task_id) {
+                    self.task.changed.notify_one();
+                }
+                self.inbox.changed.notify_one();
             }
             EventKind::Progress { task_id, .. } if chosen(task_id) => {
                 self.task.changed.notify_one()
@@ -83,6 +96,7 @@ pub(super) fn keep(line: &Line, hub: &Hub, topics: &Arc<Topics>, want: &watch::R
     keeper!(task, millis(50));
     keeper!(agents, millis(200));
     keeper!(tree, millis(500));
+    keeper!(inbox, millis(100));
     let (topics, mut want) = (topics.clone(), want.clone());
     tokio::spawn(async move {
         while want.changed().await.is_ok() {

@@ -30,7 +30,7 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         View::Tasks => &[("Enter", "open"), ("/", "filter")],
         View::Task => &[("Esc", "back"), ("G", "follow")],
         View::Tree => &[("Tab", "next screen"), ("/", "filter")],
-        View::Agents | View::Events => &[
+        View::Agents | View::Events | View::Inbox => &[
             ("Tab", "next screen"),
             ("/", "filter"),
             ("Enter", "open its task"),
@@ -38,6 +38,7 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     };
     let actions: &[(&str, &str)] = match model.view {
         View::Tasks | View::Task => &ACTIONS,
+        View::Inbox => &ACTIONS[..2],
         View::Agents | View::Tree | View::Events => &[],
     };
     let keys = [("?", "help"), ("q", "quit")]

@@ -6,6 +6,7 @@
 pub mod agents;
 mod canvas;
 pub mod events;
+pub mod inbox;
 mod foot;
 mod head;
 mod popup;
@@ -53,6 +54,7 @@ fn body_of(model: &mut Model, canvas: &mut Canvas<'_>) {
         View::Agents => agents::draw(model, canvas),
         View::Tree => tree::draw(model, canvas),
         View::Events => events::draw(model, canvas),
+        View::Inbox => inbox::draw(model, canvas),
     }
 }
 
@@ -63,6 +65,7 @@ pub fn list_height(model: &Model, view: View) -> usize {
         View::Tasks => tasks::lines_above(body),
         View::Agents => agents::LINES_BESIDE,
         View::Events => 1,
+        View::Inbox => inbox::LINES_BESIDE,
         View::Task | View::Tree => 0,
     };
     body.saturating_sub(others).max(1)
@@ -76,6 +79,7 @@ pub fn list_len(model: &Model) -> usize {
         View::Agents => agents::len(model),
         View::Tree => tree::lines(model).len(),
         View::Events => events::shown(model).len(),
+        View::Inbox => inbox::shown(model).len(),
     }
 }
 

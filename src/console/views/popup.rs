@@ -5,13 +5,14 @@ use crate::cli::show::paint::Paint;
 use crate::cli::show::text::width;
 use crate::console::model::{Act, Confirm, Model};
 use crate::console::transcript::wrap;
+use kirosu_protocol::Subject;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Block, Clear, Widget};
 
 const KEYS: [(&str, &str); 14] = [
     (
-        "1 … 5, Tab",
-        "screens: tasks, one task, agents, tree, events",
+        "1 … 6, Tab",
+        "screens: tasks, one task, agents, tree, events, inbox",
     ),
     ("↑ ↓ j k", "a line up or down"),
     ("PgUp PgDn", "a page up or down (Space; Ctrl-B, Ctrl-F)"),
@@ -23,8 +24,11 @@ const KEYS: [(&str, &str); 14] = [
     ("Esc", "back to the list; takes the filter away"),
     ("/", "filter: words, status:failed, queue:x, type:x,"),
     ("", "parent:42; an empty one shows all"),
-    ("a", "approve: answers a human task, or lets it run"),
-    ("r", "reject: it fails"),
+    (
+        "a",
+        "approve: answers a human task, lets it (or a tool) run",
+    ),
+    ("r", "reject: it fails; a tool does not run"),
     ("c", "cancel: ends it, a running one too"),
     ("R", "retry: a failed or cancelled one is queued again"),
     ("Ctrl-L", "draws everything anew"),
@@ -41,7 +45,10 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
 }
 
 fn question(confirm: &Confirm, canvas: &mut Canvas<'_>) {
+    let tool = matches!(confirm.subject, Subject::Approval(_));
     let (verb, then) = match confirm.act {
+        Act::Approve if tool => ("approve", "the agent may do this, once"),
+        Act::Reject if tool => ("reject", "the agent may not do this, and goes on"),
         Act::Approve => ("approve", "it runs, or is done if it is a human task"),
         Act::Reject => ("reject", "it fails"),
         Act::Cancel => ("cancel", "it ends; a running one is stopped"),
@@ -55,7 +62,7 @@ fn question(confirm: &Confirm, canvas: &mut Canvas<'_>) {
         canvas,
         inner,
         lines,
-        &format!(" {verb} task {}? ", confirm.task_id),
+        &format!(" {verb} {}? ", confirm.subject),
     );
     for (at, line) in about.iter().enumerate() {
         canvas.line(0, at, line, Paint::Plain);

@@ -1,0 +1,125 @@
+//! Screen 6: what waits for a person. Below the list stands the chosen entry whole: what runs is in its arguments.
+
+use super::canvas::Canvas;
+use super::{nothing, short};
+use crate::cli::approvals::{paint, question};
+use crate::cli::show::paint::Paint;
+use crate::cli::show::text;
+use crate::console::clean::one_line;
+use crate::console::model::{Model, View};
+use crate::console::query::Query;
+use crate::console::transcript::wrap;
+use kirosu_protocol::{Approval, ApprovalKind, Subject, TaskId};
+
+/// Lines below the list.
+const DETAIL: usize = 6;
+/// Lines beside the rows: the heading, and the chosen entry.
+pub const LINES_BESIDE: usize = 1 + DETAIL;
+/// Most bytes of an entry that are shown.
+const SHOWN: usize = 4000;
+
+/// Draws it.
+pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
+    let entries = shown(model);
+    if entries.is_empty() {
+        let known = model.inbox.is_some();
+        return nothing(model, canvas, known, "nothing waits for a person");
+    }
+    let rows = canvas.height().saturating_sub(LINES_BESIDE).max(1);
+    for (x, name) in [
+        (1, "ID"),
+        (9, "FOR"),
+        (14, "WHAT"),
+        (20, "TASK"),
+        (28, "TOOL"),
+    ] {
+        canvas.line(x, 0, name, Paint::Dim);
+    }
+    canvas.line(43, 0, "QUESTION", Paint::Dim);
+    let mut cursor = model.cursors[View::Inbox as usize];
+    cursor.fit(entries.len(), rows);
+    for (line, entry) in entries.iter().skip(cursor.top).take(rows).enumerate() {
+        let y = line + 1;
+        canvas.text(1, y, &name(entry), Paint::Bold, 7);
+        canvas.text(9, y, &short(model.now - entry.asked_at), Paint::Dim, 4);
+        canvas.text(14, y, what(entry), paint(entry.state), 5);
+        canvas.text(20, y, &entry.task_id.to_string(), Paint::Plain, 7);
+        let tool = entry.tool.as_deref().unwrap_or_default();
+        canvas.text(28, y, tool, Paint::Plain, 14);
+        let about = one_line(&question(entry), 500);
+        canvas.line(43, y, &about, Paint::Plain);
+        if cursor.top + line == cursor.at {
+            canvas.choose(y);
+        }
+    }
+    if let Some(entry) = entries.get(cursor.at) {
+        detail(entry, rows + 2, canvas);
+    }
+}
+
+fn detail(entry: &Approval, top: usize, canvas: &mut Canvas<'_>) {
+    let width = canvas.width().saturating_sub(2).max(1);
+    let whole = text::one_line(&one_line(&question(entry), SHOWN));
+    let place = entry.pool.as_ref().or(entry.queue.as_ref());
+    let place = place.cloned().unwrap_or_default();
+    canvas.line(1, top, &format!("{} of {place}", name(entry)), Paint::Dim);
+    for (at, line) in wrap(&whole, width).iter().take(DETAIL - 2).enumerate() {
+        canvas.line(1, top + 1 + at, line, Paint::Plain);
+    }
+}
+
+/// How people call it.
+fn name(entry: &Approval) -> String {
+    subject_of(entry).map_or_else(String::new, |subject| match subject {
+        Subject::Task(id) => id.to_string(),
+        Subject::Approval(_) => subject.to_string(),
+    })
+}
+
+fn what(entry: &Approval) -> &'static str {
+    match entry.what {
+        ApprovalKind::Tool => "tool",
+        ApprovalKind::Run => "run",
+        ApprovalKind::Human => "human",
+    }
+}
+
+fn subject_of(entry: &Approval) -> Option<Subject> {
+    match entry.what {
+        ApprovalKind::Tool => entry.approval_id.map(Subject::Approval),
+        ApprovalKind::Run | ApprovalKind::Human => Some(Subject::Task(entry.task_id)),
+    }
+}
+
+/// The entries that pass the filter.
+pub fn shown(model: &Model) -> Vec<&Approval> {
+    let query = Query::words(&model.filters[View::Inbox as usize]);
+    let passes = |entry: &&Approval| {
+        let words = [name(entry), entry.task_id.to_string(), question(entry)];
+        let tool = entry.tool.iter().chain(&entry.pool).chain(&entry.queue);
+        let all = words.iter().chain(tool).map(String::as_str);
+        query.is_empty() || query.found_in(all)
+    };
+    model.inbox.iter().flatten().filter(passes).collect()
+}
+
+/// The chosen entry: what is decided, and what is known of it.
+pub fn chosen(model: &Model) -> Option<(Subject, String)> {
+    let entries = shown(model);
+    let entry = entries.get(model.cursors[View::Inbox as usize].at)?;
+    Some((subject_of(entry)?, one_line(&question(entry), 300)))
+}
+
+/// The task of the chosen entry.
+pub fn chosen_task(model: &Model) -> Option<TaskId> {
+    let entries = shown(model);
+    let entry = entries.get(model.cursors[View::Inbox as usize].at)?;
+    Some(entry.task_id)
+}
+
+/// Where the entry about this stands now.
+pub fn place(model: &Model, subject: Subject) -> Option<usize> {
+    shown(model)
+        .iter()
+        .position(|entry| subject_of(entry) == Some(subject))
+}
