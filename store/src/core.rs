@@ -298,6 +298,10 @@ impl Core {
         };
         let (fence, worker, started_at, ended_at) =
             (row.fence, row.worker.clone(), row.leased_at, self.now);
+        let partial = match end.by_ack {
+            true => None,
+            false => self.record_partial_usage(id, fence)?,
+        };
         self.write(InsertAttempt {
             task_id: id,
             fence,
@@ -307,14 +311,14 @@ impl Core {
             ended_at,
             result: end.result,
             error: end.error,
-            usage: end.usage,
+            usage: end.usage.or(partial.as_deref()),
             provider: end.provider,
         })?;
-        if end.told_by_ack {
-            // The ack says what was used: it settles.
-            return Ok(());
+        match end.usage {
+            // The ack settles, by what it says.
+            Some(_) => Ok(()),
+            None => self.settle(id, fence, None),
         }
-        self.settle(id, fence, None)
     }
 
     /// Notes when a tool question is to be denied.
@@ -342,8 +346,8 @@ pub(crate) struct End<'a> {
     pub usage: Option<&'a str>,
     /// Who ran it.
     pub provider: Option<&'a str>,
-    /// Whether an ack said it, and settles what the attempt held.
-    pub told_by_ack: bool,
+    /// Whether an ack said it; else what the run last told of its usage counts.
+    pub by_ack: bool,
 }
 
 /// No task has that id.

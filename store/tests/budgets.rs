@@ -430,3 +430,66 @@ fn a_store_from_before_the_ledger_gets_one_with_what_its_attempts_told() {
     }
     drop((store, reader, directory));
 }
+
+#[test]
+fn what_a_run_told_before_it_was_lost_counts_and_its_late_ack_adds_the_rest() {
+    let mut bench = Bench::new();
+    for late in [true, false] {
+        let task = bench.chat("p");
+        let fence = bench.lease(1)[0].fence;
+        reserve(&mut bench, ask(task, fence, vec![pool(1000)], 100)).unwrap();
+        let data = serde_json::json!({
+            "model": "m", "usage": {"input_tokens": 30, "output_tokens": 3, "cost_usd": 0.25}
+        });
+        bench.one(Command::Progress { task, fence, data }).unwrap();
+        bench.now += 60_000;
+        bench.expire();
+        let told = |bench: &mut Bench| {
+            let asked = UsageAsk {
+                task_id: Some(task),
+                by: UsageBy::Model,
+                ..UsageAsk::default()
+            };
+            usage(bench, asked)
+        };
+        let sum = told(&mut bench).total;
+        assert_eq!(
+            (sum.attempts, sum.input_tokens, sum.cost_usd),
+            (1, 30, 0.25)
+        );
+        assert_eq!(
+            bench.detail(task).attempts[0]
+                .usage
+                .as_ref()
+                .unwrap()
+                .output_tokens,
+            3
+        );
+        if late {
+            bench
+                .ack(spent(task, fence, used(100, 10, Some(1.0)), "x"))
+                .unwrap();
+            let after = told(&mut bench);
+            let sum = &after.total;
+            assert_eq!(
+                (
+                    sum.attempts,
+                    sum.input_tokens,
+                    sum.output_tokens,
+                    sum.cost_usd
+                ),
+                (1, 100, 10, 1.0)
+            );
+            assert_eq!(after.rows.len(), 1);
+        }
+        bench
+            .one(Command::Cancel {
+                task,
+                by: None,
+                reason: None,
+            })
+            .ok();
+    }
+    let standing = budget(&mut bench).tokens.unwrap();
+    assert_eq!((standing.used, standing.reserved), (143.0, 0.0));
+}

@@ -12,7 +12,7 @@ use crate::sql;
 use crate::sql::attempt::SelectAttemptEnd;
 use diesel::QueryResult;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
-use kirosu_protocol::{Error, Status, TaskId};
+use kirosu_protocol::{Error, Status, TaskId, Usage};
 
 impl Core {
     /// Takes an ack, recognises one that was taken before, or refuses it.
@@ -75,11 +75,12 @@ impl Core {
             error: ack.error.as_deref(),
             usage: usage.as_deref(),
             provider: ack.provider.as_deref(),
-            told_by_ack: ack.usage.is_some(),
+            by_ack: true,
         };
+        let before = self.counted_before(ack)?;
         self.end_attempt(ack.task_id, &end)?;
         if let Some(usage) = &ack.usage {
-            self.record_usage(ack, usage)?;
+            self.record_usage(ack, usage, before.as_ref())?;
             let fence = self.rows.get(ack.task_id).map_or(0, |row| row.fence);
             self.settle(ack.task_id, fence, Some((ack, usage)))?;
         }
@@ -111,6 +112,15 @@ impl Core {
             fence,
             newly: true,
         })
+    }
+
+    /// What was counted of an attempt whose lease was lost before its ack came.
+    fn counted_before(&mut self, ack: &Ack) -> QueryResult<Option<Usage>> {
+        let row = self.rows.get(ack.task_id).filter(|row| row.state != Status::Leased);
+        match row.map(|row| row.fence).filter(|_| ack.usage.is_some()) {
+            Some(fence) => self.counted_usage(ack.task_id, fence),
+            None => Ok(None),
+        }
     }
 
     fn done(&mut self, id: TaskId) -> QueryResult<()> {

@@ -5,8 +5,8 @@ use crate::rules::budget::{Account, Amount};
 use crate::sql;
 use crate::sql::usage::{
     AddDay, AddTask, DeleteAccounts, DeleteReservation, DeleteUsage, PutAccount, PutReservation,
-    Reservation, SelectAccount, SelectDay, SelectOfTasks, SelectReservations, SelectShared,
-    TellUsage, number,
+    Reservation, SelectAccount, SelectDay, SelectOfTasks, SelectPartialUsage, SelectProgress,
+    SelectReservations, SelectShared, TellUsage, number,
 };
 use crate::tally::Step;
 use diesel::{QueryResult, SqliteConnection};
@@ -44,17 +44,46 @@ impl Ledger {
 }
 
 impl Core {
-    /// An attempt ended, and said with its ack what it used.
-    pub(crate) fn record_usage(&mut self, ack: &Ack, usage: &Usage) -> QueryResult<()> {
-        let (pool, provider, model) = (
-            ack.pool.as_deref().unwrap_or_default(),
-            ack.provider.as_deref().unwrap_or_default(),
-            ack.model.as_deref().unwrap_or_default(),
-        );
+    /// An attempt ended, and said with its ack what it used. `before` is what was counted of it already.
+    pub(crate) fn record_usage(
+        &mut self,
+        ack: &Ack,
+        usage: &Usage,
+        before: Option<&Usage>,
+    ) -> QueryResult<()> {
+        let name = |name: &Option<String>| name.clone().unwrap_or_default();
+        let whose = Whose {
+            pool: name(&ack.pool),
+            provider: name(&ack.provider),
+            model: name(&ack.model),
+        };
+        match before {
+            None => self.add_usage(ack.task_id, &whose, usage, 1),
+            Some(before) => self.add_usage(ack.task_id, &whose, &beyond(usage, before), 0),
+        }
+    }
+
+    /// Adds to day and task, and to what is measured.
+    fn add_usage(
+        &mut self,
+        task_id: TaskId,
+        whose: &Whose,
+        usage: &Usage,
+        attempts: i64,
+    ) -> QueryResult<()> {
+        let Whose {
+            pool,
+            provider,
+            model,
+        } = whose;
         let day = self.now.div_euclid(DAY_MS);
         let micros = number(usage.cost_usd.map_or(0, micros_of));
         let estimated = if usage.cost_estimated { micros } else { 0 };
-        let unpriced = i64::from(usage.cost_usd.is_none());
+        let unpriced = if usage.cost_usd.is_none() {
+            attempts
+        } else {
+            0
+        };
         let [input, cache_read, cache_write, output] = [
             usage.input_tokens,
             usage.cache_read_tokens,
@@ -67,7 +96,7 @@ impl Core {
             pool,
             provider,
             model,
-            attempts: 1,
+            attempts,
             input,
             cache_read,
             cache_write,
@@ -77,12 +106,12 @@ impl Core {
             unpriced,
         })?;
         self.write(AddTask {
-            task_id: ack.task_id,
+            task_id,
             day,
             pool,
             provider,
             model,
-            attempts: 1,
+            attempts,
             input,
             cache_read,
             cache_write,
@@ -106,17 +135,71 @@ impl Core {
         let Some(usage) = &ack.usage else {
             return Ok(());
         };
-        let text = usage_text(usage)?;
+        let before = self.counted_usage(ack.task_id, fence)?;
         let told = TellUsage {
-            usage: &text,
+            usage: &usage_text(usage)?,
             task_id: ack.task_id,
             fence,
         };
         if self.write(told)? == 0 {
             return Ok(());
         }
-        self.record_usage(ack, usage)?;
+        self.record_usage(ack, usage, before.as_ref())?;
         self.settle(ack.task_id, fence, Some((ack, usage)))
+    }
+
+    /// What was counted of an attempt that ended without an ack.
+    pub(crate) fn counted_usage(
+        &mut self,
+        task_id: TaskId,
+        fence: Fence,
+    ) -> QueryResult<Option<Usage>> {
+        let kept: Option<String> =
+            sql::first(&mut self.conn, SelectPartialUsage { task_id, fence })?;
+        Ok(kept.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// An attempt ends without an ack: what it last said of its usage is what is known. Answers it as its row keeps it.
+    pub(crate) fn record_partial_usage(
+        &mut self,
+        task_id: TaskId,
+        fence: Fence,
+    ) -> QueryResult<Option<String>> {
+        let data: Option<String> = sql::first(&mut self.conn, SelectProgress { task_id, fence })?;
+        let told = data.and_then(|data| serde_json::from_str::<Progress>(&data).ok());
+        let Some((usage, model)) = told.and_then(|told| Some((told.usage?, told.model))) else {
+            return Ok(None);
+        };
+        let held = self.ledger.reservations.get(&task_id);
+        let scopes = held
+            .filter(|held| held.fence == fence)
+            .map(|held| held.scopes.clone());
+        let mut whose = Whose {
+            model: model.unwrap_or_default(),
+            ..Whose::default()
+        };
+        for scope in scopes.unwrap_or_default() {
+            match scope {
+                Scope::Pool(name) => whose.pool = name,
+                Scope::Provider(name) => whose.provider = name,
+                _ => {}
+            }
+        }
+        self.add_usage(task_id, &whose, &usage, 1)?;
+        if let Some(held) = self
+            .ledger
+            .reservations
+            .get_mut(&task_id)
+            .filter(|held| held.fence == fence)
+        {
+            held.told = held.told.max(Amount::of(Budget::of(&usage)));
+        }
+        let mut text = serde_json::to_value(&usage)
+            .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))?;
+        if let Some(fields) = text.as_object_mut() {
+            fields.insert("partial".to_owned(), true.into());
+        }
+        Ok(Some(text.to_string()))
     }
 
     /// An attempt ended: what it held is given back, and what it used counts against its budgets. Without an ack, what
@@ -300,6 +383,41 @@ impl Core {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Under which names something was used; empty: not told.
+#[derive(Debug, Default)]
+struct Whose {
+    pool: String,
+    provider: String,
+    model: String,
+}
+
+/// What matters here of a run's progress.
+#[derive(serde::Deserialize)]
+struct Progress {
+    #[serde(default)]
+    usage: Option<Usage>,
+    #[serde(default)]
+    model: Option<String>,
+}
+
+/// What was used beyond what was counted before.
+fn beyond(usage: &Usage, before: &Usage) -> Usage {
+    Usage {
+        input_tokens: usage.input_tokens.saturating_sub(before.input_tokens),
+        cache_read_tokens: usage
+            .cache_read_tokens
+            .saturating_sub(before.cache_read_tokens),
+        cache_write_tokens: usage
+            .cache_write_tokens
+            .saturating_sub(before.cache_write_tokens),
+        output_tokens: usage.output_tokens.saturating_sub(before.output_tokens),
+        cost_usd: usage
+            .cost_usd
+            .map(|usd| (usd - before.cost_usd.unwrap_or(0.0)).max(0.0)),
+        cost_estimated: usage.cost_estimated,
     }
 }
 

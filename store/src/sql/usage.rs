@@ -68,7 +68,20 @@ statement! {
 statement! {
     /// What an ended attempt used, told late; only once.
     TellUsage<'a> { usage: &'a str => Text, task_id: i64 => BigInt, fence: i64 => BigInt }
-    "UPDATE attempt SET usage = ? WHERE task_id = ? AND fence = ? AND usage IS NULL"
+    "UPDATE attempt SET usage = ? WHERE task_id = ? AND fence = ? \
+     AND (usage IS NULL OR json_extract(usage, '$.partial'))"
+}
+
+statement! {
+    /// What was counted of an attempt that ended without an ack.
+    SelectPartialUsage { task_id: i64 => BigInt, fence: i64 => BigInt }
+    "SELECT usage FROM attempt WHERE task_id = ? AND fence = ? AND json_extract(usage, '$.partial')"
+}
+
+statement! {
+    /// What a run last said of itself.
+    SelectProgress { task_id: i64 => BigInt, fence: i64 => BigInt }
+    "SELECT data FROM progress WHERE task_id = ? AND fence = ?"
 }
 
 statement! {
