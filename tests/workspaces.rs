@@ -6,6 +6,8 @@ mod common;
 mod field;
 #[path = "workspaces/hooks.rs"]
 mod hooks;
+#[path = "workspaces/mcp.rs"]
+mod mcp;
 #[path = "workspaces/trouble.rs"]
 mod trouble;
 
