@@ -370,3 +370,71 @@ fn fifty_sessions_at_once_never_oversell() {
         json!({"limit": 1000.0, "used": 1000.0, "reserved": 0.0, "left": 0.0})
     );
 }
+
+#[test]
+fn what_a_run_used_before_kill_nine_counts() {
+    let setup = setup("running")
+        .set("lease.session_grace=1s")
+        .set("pool.p.budget={ tokens = 1000 }");
+    let hub = setup.start();
+    let mut client = hub.client();
+    let script = counted("runs")
+        + &tell(70, 0, 0.5)
+        + "if test $n -eq 1; then sleep 60; fi\n"
+        + &tell(20, 0, 0.1)
+        + DONE;
+    let task = client.enqueue(&script);
+    until("the run has told what it used", || {
+        let got = client.call("get", json!({"task_id": task}));
+        (got["progress"]["usage"]["input_tokens"] == 70).then_some(())
+    });
+    hub.kill();
+    let hub = setup.start();
+    let mut client = hub.client();
+    finished(&mut client, &[task]);
+    let got = client.call("get", json!({"task_id": task}));
+    assert_eq!(got["attempts"][0]["outcome"], "lost", "{got}");
+    assert_eq!(got["attempts"][0]["usage"]["input_tokens"], 70, "{got}");
+    let told = usage(&hub, &["--by", "pool"]);
+    assert_eq!(
+        (&told["total"]["attempts"], &told["total"]["input_tokens"]),
+        (&json!(2), &json!(90)),
+        "{told}"
+    );
+    assert_eq!(told["rows"][0]["key"], "p", "{told}");
+    let standing = &told["budgets"][0]["tokens"];
+    assert_eq!(
+        (&standing["used"], &standing["reserved"]),
+        (&json!(90.0), &json!(0.0)),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_run_that_uses_up_its_pool_s_budget_is_ended_and_goes_on_when_it_is_full_again() {
+    let hub = setup("running")
+        .set("pool.p.budget={ tokens = 100, per = \"4s\" }")
+        .set("pool.p.reserve_tokens=50")
+        .start();
+    let mut client = hub.client();
+    // Within the budget it may reserve more; beyond it not.
+    let script = counted("runs")
+        + &tell(80, 0, 0.0)
+        + "sleep 0.3\n"
+        + "if test $n -eq 1; then\n"
+        + &tell(130, 0, 0.0)
+        + "sleep 60\nfi\n"
+        + DONE;
+    let task = client.enqueue(&script);
+    finished(&mut client, &[task]);
+    let got = client.call("get", json!({"task_id": task}));
+    assert_eq!(got["task"]["status"], "done", "{got}");
+    assert_eq!(got["attempts"][0]["outcome"], "budget_exhausted", "{got}");
+    let why = got["attempts"][0]["error"].as_str().unwrap();
+    assert!(
+        why.contains("pool 'p'") && why.contains("130 of 100"),
+        "{why}"
+    );
+    assert_eq!(got["task"]["attempts"], 2, "{got}");
+    assert_eq!(usage(&hub, &[])["total"]["input_tokens"], 210);
+}
