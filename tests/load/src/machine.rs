@@ -101,3 +101,13 @@ pub fn processes_with(variable: &str) -> Vec<u32> {
         })
         .collect()
 }
+
+/// Memory of a process that is in RAM, in bytes, what it shares with others counted by their number; 0 when it is gone.
+pub fn proportional_bytes(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let kib = rollup
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

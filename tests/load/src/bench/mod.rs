@@ -6,10 +6,12 @@ mod life_cycle;
 mod memory;
 mod prompt_size;
 mod report;
+mod sessions;
 mod start_up;
 mod verbs;
 
 pub use report::{Report, Row, Target};
+pub use sessions::pretend_agent;
 
 use crate::Fault;
 use crate::server::{Plan, Server};
@@ -17,8 +19,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every measurement by its name, in the order they run.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt", "verbs",
+    "sessions",
 ];
 
 /// What is measured, and how thoroughly.
@@ -53,6 +56,7 @@ impl Bench {
             "start" => start_up::measure(self, report),
             "prompt" => prompt_size::measure(self, report),
             "verbs" => verbs::measure(self, report),
+            "sessions" => sessions::measure(self, report),
             _ => Err(Fault::new(format!(
                 "no measurement is called {name:?}; there are {}",
                 NAMES.join(", ")

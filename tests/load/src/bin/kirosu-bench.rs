@@ -1,10 +1,11 @@
 //! `kirosu-bench`: one table of what the hub costs, beside Redis in the same run.
 
 use clap::Parser;
-use kirosu_load::bench::{Bench, NAMES, Report, folder_or_temp};
+use kirosu_load::bench::{Bench, NAMES, Report, folder_or_temp, pretend_agent};
 use kirosu_load::{Fault, machine, server};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Measures a `kirosu` binary from outside and prints one table
 ///
@@ -42,6 +43,9 @@ struct Args {
     /// One JSON document instead of the table
     #[arg(long)]
     json: bool,
+    /// Prints what an agent of the measurement `sessions` prints, for so many seconds
+    #[arg(long, hide = true)]
+    pretend_agent: Option<u64>,
     /// Exit code 1 when a target is missed
     #[arg(long)]
     strict: bool,
@@ -49,6 +53,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(seconds) = args.pretend_agent {
+        pretend_agent(Duration::from_secs(seconds));
+        return ExitCode::SUCCESS;
+    }
     match run(&args) {
         Ok(report) => {
             match args.json {
