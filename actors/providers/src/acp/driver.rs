@@ -187,7 +187,7 @@ impl Driver<'_, '_> {
                 }
             }
             Some(Read::Endless) => {
-                let message = format!("sent a line of more than {} MiB", 8 * LINE_BYTES >> 20);
+                let message = format!("sent a line of more than {} MiB", (8 * LINE_BYTES) >> 20);
                 self.end(Ended::Misbehaved(message));
             }
             Some(Read::End) => {

@@ -142,11 +142,12 @@ impl Machine {
     pub(super) fn on(&mut self, message: Message) -> Actions {
         let mut actions = Actions::new();
         match message {
-            Message::Answer { id, outcome } => match self.waiting.take_if(|(it, _)| *it == id) {
-                Some((_, call)) => self.answered(call, outcome, &mut actions),
-                // To a request of a turn before, or to none.
-                None => {}
-            },
+            Message::Answer { id, outcome } => {
+                // Else to a request of a turn before, or to none.
+                if let Some((_, call)) = self.waiting.take_if(|(it, _)| *it == id) {
+                    self.answered(call, outcome, &mut actions);
+                }
+            }
             Message::Notification { method, params } if method == "session/update" => {
                 self.update(&params, &mut actions);
             }

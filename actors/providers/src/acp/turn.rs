@@ -21,6 +21,9 @@ use crate::permission::PermissionAsk;
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
 
+/// Finds the absolute path of a program.
+pub(super) type Find = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What a turn begins with.
 #[derive(Clone)]
 pub(super) struct Start {
@@ -36,8 +39,7 @@ pub(super) struct Start {
     pub(super) resume: Option<Conversation>,
     /// Bytes of the answer that are kept.
     pub(super) limit: usize,
-    /// The absolute path of a program.
-    pub(super) find: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub(super) find: Find,
 }
 
 impl Default for Start {
