@@ -77,3 +77,8 @@ pub use provider::{Probe, Provider};
 pub use registry::{BuildError, KINDS, ProviderOptions, build};
 pub use router::{ROUTER_CLASSES, RouterOptions};
 pub use session::{ProviderSession, SessionOptions, open_session};
+
+/// Compiles the example of the users' page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/providers.md")]
+struct UsersPage;
