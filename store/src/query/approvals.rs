@@ -43,44 +43,28 @@ pub(crate) fn page(
 ) -> QueryResult<ApprovalPage> {
     let inbox = query.state == WhichState::Is(ApprovalState::Open);
     let mut page = ApprovalPage::default();
-    let after = |cursor: Option<Cursor>| match cursor {
-        None | Some(Cursor::Tool(_)) => (cursor, 0, 0),
-        Some(Cursor::Run(id)) => (None, id, 0),
-        Some(Cursor::Human(id)) => (None, TaskId::MAX, id),
+    let (tools, runs, humans) = match query.cursor {
+        None => (Some(None), Some(0), 0),
+        Some(Cursor::Tool(id)) => (Some(Some(id)), Some(0), 0),
+        Some(Cursor::Run(id)) => (None, Some(id), 0),
+        Some(Cursor::Human(id)) => (None, None, id),
     };
-    let (tools, run_after, human_after) = after(query.cursor);
-    if matches!(query.cursor, None | Some(Cursor::Tool(_))) {
-        let from = tools.map(|cursor| match cursor {
-            Cursor::Tool(id) | Cursor::Run(id) | Cursor::Human(id) => id,
-        });
-        questions(conn, query, inbox, from, &mut page)?;
+    if let Some(after) = tools {
+        questions(conn, query, inbox, after, &mut page)?;
     }
     if !inbox || page.next.is_some() {
         return Ok(page);
     }
-    if run_after < TaskId::MAX {
-        let waiting = "state <> 0 AND state <> 4 AND state <> 5 AND state = 3".to_owned();
-        tasks(
-            conn,
-            query,
-            ApprovalKind::Run,
-            &waiting,
-            run_after,
-            &mut page,
-        )?;
+    if let Some(after) = runs {
+        // As the index `task_settled` wants it.
+        let waiting = "state <> 0 AND state <> 4 AND state <> 5 AND state = 3";
+        tasks(conn, query, ApprovalKind::Run, waiting, after, &mut page)?;
     }
     if page.next.is_none() {
         let human = format!(
             "state = 0 AND lane IN (SELECT id FROM lane WHERE type = '{TYPE_HUMAN}' AND queued > 0)"
         );
-        tasks(
-            conn,
-            query,
-            ApprovalKind::Human,
-            &human,
-            human_after,
-            &mut page,
-        )?;
+        tasks(conn, query, ApprovalKind::Human, &human, humans, &mut page)?;
     }
     Ok(page)
 }
@@ -108,27 +92,23 @@ fn questions(
         let after = from.map_or_else(String::new, |id| format!(" AND id {sign} {id}"));
         let text = format!("{SELECT}WHERE {condition}{after} ORDER BY id{order} LIMIT {step}");
         let found: Vec<Question> = sql::all(conn, sql_query(text))?;
-        let last = found.len() < step;
+        let is_last = found.len() < step;
         for question in found {
+            if bytes > PAGE_BYTES {
+                page.next = from.map(Cursor::Tool);
+                return Ok(());
+            }
             bytes += question.title.len() + question.args.as_ref().map_or(0, String::len);
             from = Some(question.id);
             page.approvals.push(entry(question));
-            if bytes > PAGE_BYTES {
-                break;
-            }
         }
-        if !last && (page.approvals.len() >= query.limit || bytes > PAGE_BYTES)
-            || bytes > PAGE_BYTES
-        {
-            page.next = from.map(Cursor::Tool);
-            return Ok(());
-        }
-        if last {
-            // A full page that ended with the last question goes on with the tasks.
-            if inbox && page.approvals.len() >= query.limit {
-                page.next = Some(Cursor::Run(0));
+        match (is_last, page.approvals.len() >= query.limit) {
+            (true, _) => return Ok(()),
+            (false, true) => {
+                page.next = from.map(Cursor::Tool);
+                return Ok(());
             }
-            return Ok(());
+            (false, false) => {}
         }
     }
 }

@@ -29,7 +29,8 @@ pub(crate) fn shown_args(ask: &ToolAsk) -> Option<String> {
     let mut text = canonical(ask.args.as_ref()?);
     let bytes = text.len();
     if bytes > ARGS_BYTES {
-        text.truncate(text.floor_char_boundary(ARGS_BYTES));
+        let end = (0..=ARGS_BYTES).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or(0));
         text.push_str(&format!("... [cut here: {bytes} bytes]"));
     }
     Some(text)

@@ -58,7 +58,7 @@ impl Batch {
 }
 
 /// The greatest border between characters that is not beyond `at`.
-fn floor(text: &str, at: usize) -> usize {
+pub(super) fn floor(text: &str, at: usize) -> usize {
     if at >= text.len() {
         return text.len();
     }
