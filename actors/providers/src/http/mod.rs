@@ -23,6 +23,7 @@ mod conclude;
 mod dialect;
 mod key;
 mod options;
+mod presets;
 mod refusal;
 mod reply;
 mod reset;
@@ -32,7 +33,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use options::{HttpOptions, services};
+pub use options::HttpOptions;
+pub use presets::services;
 
 use crate::cancel::Cancel;
 use crate::event::{Event, EventSink};
@@ -81,6 +83,10 @@ impl Http {
             let message = format!("provider '{}': {why}", self.name);
             Failure::new(class, message)
         };
+        if self.service.needs_model && job.model.is_none() {
+            let why = "it needs the name of a model; set model on the pool or the provider, or name one with the task";
+            return Err(refused(FailureClass::Missing, why.to_owned()));
+        }
         let key = self.service.key.read().await;
         let key = key.map_err(|why| refused(FailureClass::AuthRequired, why))?;
         let client = self.client.get(&self.service.url);

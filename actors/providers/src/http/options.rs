@@ -1,14 +1,15 @@
-//! What may be set of a model API, the services that are known by name, and what that comes to.
+//! What may be set of a model API, and what that comes to.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::dialect::Dialect;
 use super::key::{KeySource, Secrets};
+use super::presets::{OPENROUTER, Preset, presets, services};
 
 /// What Anthropic's API needs to be told where nothing else is: most models can write this much.
 const ANTHROPIC_MAX_TOKENS: u64 = 8192;
@@ -48,74 +49,6 @@ impl fmt::Debug for HttpOptions {
     }
 }
 
-/// A service that is known by name.
-struct Preset {
-    name: &'static str,
-    base_url: &'static str,
-    /// Where its key is usually; empty: it needs none.
-    key_env: &'static str,
-    /// What a person can do when nobody answers.
-    start: &'static str,
-}
-
-const fn preset(
-    name: &'static str,
-    base_url: &'static str,
-    key_env: &'static str,
-    start: &'static str,
-) -> Preset {
-    Preset {
-        name,
-        base_url,
-        key_env,
-        start,
-    }
-}
-
-const OPENAI: &[Preset] = &[
-    preset("openai", "https://api.openai.com/v1", "OPENAI_API_KEY", ""),
-    preset("ollama", "http://127.0.0.1:11434/v1", "", "ollama serve"),
-    preset(
-        "lmstudio",
-        "http://127.0.0.1:1234/v1",
-        "",
-        "lms server start",
-    ),
-    preset("vllm", "http://127.0.0.1:8000/v1", "", "vllm serve MODEL"),
-    preset(
-        "llamacpp",
-        "http://127.0.0.1:8080/v1",
-        "",
-        "llama-server -m MODEL.gguf",
-    ),
-    preset(
-        "openrouter",
-        "https://openrouter.ai/api/v1",
-        "OPENROUTER_API_KEY",
-        "",
-    ),
-];
-
-const ANTHROPIC: &[Preset] = &[preset(
-    "anthropic",
-    "https://api.anthropic.com",
-    "ANTHROPIC_API_KEY",
-    "",
-)];
-
-/// Names of the services of a kind.
-pub fn services(kind: &str) -> impl Iterator<Item = &'static str> {
-    presets(kind).iter().map(|it| it.name)
-}
-
-fn presets(kind: &str) -> &'static [Preset] {
-    match kind {
-        "openai" => OPENAI,
-        "anthropic" => ANTHROPIC,
-        _ => &[],
-    }
-}
-
 /// What the options come to.
 #[derive(Clone)]
 pub(super) struct Service {
@@ -132,6 +65,8 @@ pub(super) struct Service {
     pub(super) secrets: Secrets,
     pub(super) max_tokens: Option<u64>,
     pub(super) body: Map<String, Value>,
+    /// It answers nobody who names no model.
+    pub(super) needs_model: bool,
     /// How it is started, where that is known.
     pub(super) start: &'static str,
 }
@@ -212,7 +147,8 @@ impl HttpOptions {
                     needed.then_some(ANTHROPIC_MAX_TOKENS)
                 }),
                 dialect,
-                body: self.body.clone(),
+                body: self.body(preset),
+                needs_model: preset.is_some_and(|it| it.needs_model),
                 start: preset.map_or("", |it| it.start),
             }),
             _ => Err(faults),
@@ -226,6 +162,15 @@ impl HttpOptions {
             (None, Some(name)) => KeySource::Env(name.to_owned()),
             (None, None) => usual.map_or(KeySource::None, |name| KeySource::Env(name.to_owned())),
         }
+    }
+
+    fn body(&self, preset: Option<&Preset>) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        if preset.is_some_and(|it| it.name == OPENROUTER) {
+            let asked = json!({"include": true});
+            body.entry("usage").or_insert(asked);
+        }
+        body
     }
 
     fn headers(&self, faults: &mut Vec<String>) -> HeaderMap {

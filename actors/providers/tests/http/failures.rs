@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use kirosu_providers::{Failure, FailureClass, Job, ProviderOptions};
+use kirosu_providers::{Cancel, Failure, FailureClass, Job, ProviderOptions};
 use serde_json::json;
 
 use crate::service::{Service, ask, begin, chunk, run, said, status, streamed, text};
@@ -150,6 +150,22 @@ async fn without_its_key_nobody_is_asked() {
     assert_eq!(service.more(), 0);
 }
 
+#[tokio::test]
+async fn without_a_model_nobody_is_asked_who_needs_one() {
+    let service = Service::play(vec![]);
+    let mut options = service.options("openai");
+    options.preset = Some("ollama".to_owned());
+    let provider = crate::service::provider(&options);
+    let outcome = run(&*provider, Job::new("x", "/"), Cancel::never()).await.1;
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Missing);
+    assert!(
+        failure.message.contains("needs the name of a model"),
+        "{}",
+        failure.message
+    );
+}
+
 const PIECE: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"half \"}}]}\n\n";
 
 #[tokio::test]
@@ -227,13 +243,9 @@ async fn a_model_that_only_the_task_named_is_the_tasks_fault() {
     let mut job = Job::new("x", "/");
     job.model = Some("x".to_owned());
     job.model_is_tasks = true;
-    let outcome = run(
-        &*service.provider("openai"),
-        job,
-        kirosu_providers::Cancel::never(),
-    )
-    .await
-    .1;
+    let outcome = run(&*service.provider("openai"), job, Cancel::never())
+        .await
+        .1;
     assert_eq!(outcome.unwrap_err().class, FailureClass::BadInput);
 }
 

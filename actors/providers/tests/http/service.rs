@@ -192,7 +192,9 @@ pub async fn run(
 
 /// Runs a plain job.
 pub async fn ask(provider: &dyn Provider) -> (Vec<Event>, Result<Finished, Failure>) {
-    run(provider, Job::new("two and two?", "/"), Cancel::never()).await
+    let mut job = Job::new("two and two?", "/");
+    job.model = Some("m-1".to_owned());
+    run(provider, job, Cancel::never()).await
 }
 
 /// All text that was streamed.

@@ -1,0 +1,82 @@
+//! Services that are known by name: where each is, and what it is like.
+
+/// A service that is known by name.
+pub(super) struct Preset {
+    pub(super) name: &'static str,
+    pub(super) base_url: &'static str,
+    /// Where its key is usually; empty: it needs none.
+    pub(super) key_env: &'static str,
+    /// What a person can do when nobody answers.
+    pub(super) start: &'static str,
+    /// It answers nobody who names no model.
+    pub(super) needs_model: bool,
+}
+
+const OPENAI: &[Preset] = &[
+    Preset {
+        name: "openai",
+        base_url: "https://api.openai.com/v1",
+        key_env: "OPENAI_API_KEY",
+        start: "",
+        needs_model: true,
+    },
+    Preset {
+        name: "ollama",
+        base_url: "http://127.0.0.1:11434/v1",
+        key_env: "",
+        start: "ollama serve",
+        needs_model: true,
+    },
+    Preset {
+        name: "lmstudio",
+        base_url: "http://127.0.0.1:1234/v1",
+        key_env: "",
+        start: "lms server start",
+        needs_model: false,
+    },
+    Preset {
+        name: "vllm",
+        base_url: "http://127.0.0.1:8000/v1",
+        key_env: "",
+        start: "vllm serve MODEL",
+        needs_model: false,
+    },
+    Preset {
+        name: "llamacpp",
+        base_url: "http://127.0.0.1:8080/v1",
+        key_env: "",
+        start: "llama-server -m MODEL.gguf",
+        needs_model: false,
+    },
+    Preset {
+        name: OPENROUTER,
+        base_url: "https://openrouter.ai/api/v1",
+        key_env: "OPENROUTER_API_KEY",
+        start: "",
+        needs_model: true,
+    },
+];
+
+const ANTHROPIC: &[Preset] = &[Preset {
+    name: "anthropic",
+    base_url: "https://api.anthropic.com",
+    key_env: "ANTHROPIC_API_KEY",
+    start: "",
+    needs_model: true,
+}];
+
+/// It states the cost of an answer, if it is asked to.
+pub(super) const OPENROUTER: &str = "openrouter";
+
+/// Names of the services of a kind.
+pub fn services(kind: &str) -> impl Iterator<Item = &'static str> {
+    presets(kind).iter().map(|it| it.name)
+}
+
+pub(super) fn presets(kind: &str) -> &'static [Preset] {
+    match kind {
+        "openai" => OPENAI,
+        "anthropic" => ANTHROPIC,
+        _ => &[],
+    }
+}
