@@ -14,10 +14,11 @@ use futures_util::future::BoxFuture;
 use super::arguments;
 use super::find::{advice, find_program};
 use super::mcp;
+use super::usage_file::UsageFile;
 use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::definition::{Definition, Output};
-use crate::event::{Event, EventSink};
+use crate::event::{Event, EventSink, Usage};
 use crate::invocation::{Request, conclude, execute};
 use crate::job::{Job, Timeouts};
 use crate::outcome::{Failure, FailureClass, Finished};
@@ -96,7 +97,17 @@ impl Command {
         }
         let mut env = self.environment(&job);
         let handed = mcp::hand_over(&self.definition, &job, &env)?;
-        let argv = arguments::argv_with(&self.definition, &job, &handed.args)?;
+        let file = UsageFile::for_run_of(&self.definition).map_err(|error| {
+            let what = "cannot make a folder for the program's figures";
+            Failure::new(FailureClass::ProviderError, format!("{what}: {error}"))
+        })?;
+        let argv = match &file {
+            Some(file) => {
+                let definition = file.in_place(&self.definition);
+                arguments::argv_with(&definition, &job, &handed.args)?
+            }
+            None => arguments::argv_with(&self.definition, &job, &handed.args)?,
+        };
         env.extend(handed.env.iter().cloned());
         if let Some(message) = handed.warning.clone() {
             events.send(Event::Warning { message }).await;
@@ -112,7 +123,9 @@ impl Command {
             stop: self.definition.stop_signal,
             reader,
         };
-        self.execute(request, &events, cancel).await
+        let before = job.conversation.map(|it| it.total).unwrap_or_default();
+        let figures = (file, before);
+        self.execute(request, &events, cancel, figures).await
     }
 
     async fn execute(
@@ -120,9 +133,13 @@ impl Command {
         request: Request<'_>,
         events: &EventSink,
         cancel: Cancel,
+        (file, before): (Option<UsageFile>, Usage),
     ) -> Result<Finished, Failure> {
         match execute(request, &self.containment, events, cancel).await {
-            Ok(ran) => {
+            Ok(mut ran) => {
+                if let Some(frame) = file.and_then(|it| it.read()) {
+                    ran.reading.take_usage(&self.output, &frame, before);
+                }
                 let finished = conclude(self.program(), &self.output, ran);
                 finished.map_err(|failure| self.explain(failure))
             }

@@ -6,6 +6,7 @@ mod echo;
 pub(crate) mod find;
 mod mcp;
 mod python;
+mod usage_file;
 
 pub(crate) use command::Command;
 pub(crate) use echo::Echo;

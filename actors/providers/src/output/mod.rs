@@ -26,6 +26,8 @@ use crate::invocation::Answer;
 pub(crate) use again::again;
 use ansi::Ansi;
 use frames::Frames;
+use serde_json::Value;
+use usage::Tally;
 pub(crate) use usage::since;
 pub(crate) use verdict::{Ended, class_of, is_error_answer, verdict};
 
@@ -78,6 +80,17 @@ pub(crate) struct Reading {
     pub(crate) usage: Option<Usage>,
     /// Totals of the conversation, where that is what the program tells.
     pub(crate) total: Usage,
+}
+
+impl Reading {
+    /// Takes figures that the program left elsewhere. `before`: totals of the conversation before this run.
+    pub(crate) fn take_usage(&mut self, output: &Output, frame: &Value, before: Usage) {
+        let mut tally = Tally::new(before);
+        if tally.take(&output.usage, frame) {
+            self.usage = tally.usage();
+            self.total = tally.total();
+        }
+    }
 }
 
 impl Reader {

@@ -303,6 +303,32 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
         Some(PLAIN),
         "exited with code 2",
     ),
+    ("qwen/json", OK, None, "four"),
+    ("qwen/resume", OK, None, "four"),
+    ("qwen/tool_denied", OK, None, "permission was declined"),
+    ("qwen/tool_yolo", OK, None, "was-made"),
+    (
+        "qwen/httperror",
+        Ended::Code(1),
+        Some(AUTH),
+        "API Error: 401",
+    ),
+    (
+        "qwen/sigterm",
+        Ended::Code(143),
+        Some(PLAIN),
+        "exited with code 143",
+    ),
+    ("copilot/json", OK, None, "four"),
+    ("copilot/resume", OK, None, "four"),
+    ("copilot/tool_allowed", OK, None, "was-made"),
+    ("copilot/tool_denied", OK, None, "TOOL SAID"),
+    (
+        "copilot/httperror",
+        Ended::Code(1),
+        Some(AUTH),
+        "Authentication failed",
+    ),
 ];
 
 struct Read {
@@ -430,6 +456,8 @@ fn figures_are_normalised_and_added_up() {
         ("opencode/json", tokens(1000, 200, 30, 4, Some(1068))),
         ("opencode/tool_auto", tokens(2000, 400, 60, 8, Some(2136))),
         ("goose/stream", tokens(1000, 200, 34, 0, None)),
+        // It asks its model twice a turn.
+        ("qwen/json", tokens(2000, 400, 68, 0, None)),
     ] {
         let read = capture(name);
         assert_eq!(read.reading.usage.as_ref(), Some(&usage), "{name}");
@@ -457,11 +485,36 @@ fn a_resumed_run_is_charged_for_itself_alone() {
             "gemini/resume",
             tokens(1000, 200, 30, 0, None),
         ),
+        ("qwen/json", "qwen/resume", tokens(2000, 400, 68, 0, None)),
     ] {
         let before = capture(first).reading.total;
         let read = run(second, OK, 4096, before);
         assert_eq!(read.reading.usage, Some(usage), "{second}");
     }
+}
+
+/// Copilot tells its tokens in a file alone, of the whole conversation, a model each.
+#[test]
+fn figures_may_come_in_a_file() {
+    let output = output("", "copilot");
+    let frame = |name: &str| -> Value {
+        let text = std::fs::read(folder().join(name)).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    let mut before = Usage::default();
+    for name in ["copilot/json", "copilot/resume"] {
+        let mut reading = capture(name).reading;
+        assert_eq!(reading.usage, None);
+        reading.take_usage(&output, &frame(&format!("{name}.usage")), before);
+        assert_eq!(reading.usage, Some(tokens(1000, 200, 30, 4, None)), "{name}");
+        before = reading.total;
+    }
+    let mut two = frame("copilot/json.usage");
+    let models = two["providerModelMetrics"].as_array_mut().unwrap();
+    models.push(models[0].clone());
+    let mut reading = Reading::default();
+    reading.take_usage(&output, &two, Usage::default());
+    assert_eq!(reading.usage, Some(tokens(2000, 400, 60, 8, None)));
 }
 
 fn tools(read: &Read) -> Vec<ToolStatus> {

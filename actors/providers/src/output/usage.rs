@@ -30,12 +30,17 @@ impl Tally {
     pub(super) fn take(&mut self, rules: &[UsageRule], frame: &Value) -> bool {
         let mut told = false;
         for rule in rules {
+            // Elements of one frame (a model each) are parts of one figure.
+            let (mut tokens_of_all, mut cost_of_all) = (None, None);
             for element in rules::meant(&rule.rule, frame) {
-                let (tokens, cost) = (tokens(rule, element), cost(rule, element));
-                told |= tokens.is_some() || cost.is_some();
-                self.tokens(rule.mode, tokens);
-                self.cost(rule.cost_mode, cost);
+                if let Some(tokens) = tokens(rule, element) {
+                    add_tokens(tokens_of_all.get_or_insert_default(), &tokens);
+                }
+                cost_of_all = sum(cost_of_all, cost(rule, element));
             }
+            told |= tokens_of_all.is_some() || cost_of_all.is_some();
+            self.tokens(rule.mode, tokens_of_all);
+            self.cost(rule.cost_mode, cost_of_all);
         }
         self.told |= told;
         told
