@@ -205,39 +205,33 @@ fn lay_under(document: &mut Map<String, Value>, key: &str, ours: Value) {
     }
 }
 
-/// `-c` keys: values of variables and headers go by codex's own environment, under names of ours.
+/// A `-c` key a server: values of variables and headers go by codex's own environment, under names of ours.
 fn codex(mcp: &[McpServer], trust: Trust, handed: &mut Handed) {
-    let mut put = |server: &str, key: &str, value: Value| {
-        let name = Value::from(server);
-        let argument = format!("mcp_servers.{name}.{key}={}", toml_of(&value));
-        handed.args.extend(["-c".to_owned(), argument]);
-    };
     for (number, server) in mcp.iter().enumerate() {
-        let name = server.name.as_str();
-        match &server.transport {
+        let mut table = match &server.transport {
             McpTransport::Stdio { command, args, env } => {
-                put(name, "command", command.as_str().into());
-                put(name, "args", args.clone().into());
                 let names: Vec<&String> = env.keys().collect();
-                put(name, "env_vars", json!(names));
                 handed.env.extend(env.clone());
+                json!({ "command": command, "args": args, "env_vars": names })
             }
             McpTransport::Http { url, headers } => {
-                put(name, "url", url.as_str().into());
                 let mut by_variable = Map::new();
                 for (at, (header, value)) in headers.iter().enumerate() {
                     let variable = format!("KIROSU_MCP_{number}_{at}");
                     by_variable.insert(header.clone(), variable.as_str().into());
                     handed.env.push((variable, value.clone()));
                 }
-                if !by_variable.is_empty() {
-                    put(name, "env_http_headers", by_variable.into());
-                }
+                json!({ "url": url, "env_http_headers": by_variable })
             }
-        }
+        };
         if trust == Trust::All {
-            put(name, "default_tools_approval_mode", "approve".into());
+            table["default_tools_approval_mode"] = "approve".into();
         }
+        // Its keys are split at every dot, quoted or not.
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let name = server.name.replace(|c| !plain(c), "_");
+        let argument = format!("mcp_servers.{name}={}", toml_of(&table));
+        handed.args.extend(["-c".to_owned(), argument]);
     }
 }
 
@@ -297,7 +291,7 @@ mod tests {
 
     #[test]
     fn every_preset_gets_the_servers_and_no_secret_is_an_argument() {
-        for name in ["claude", "copilot", "gemini", "qwen", "opencode", "codex"] {
+        for name in ["claude", "copilot", "qwen", "opencode", "codex"] {
             let definition = preset(name);
             let handed = hand_over(&definition, &job(Trust::Safe), &[]).unwrap();
             assert_eq!(handed.warning, None, "{name}");
@@ -315,7 +309,7 @@ mod tests {
             }
             let told = told.join("\n");
             for word in [
-                "files.x",
+                "files",
                 "srv",
                 "geheim",
                 "http://127.0.0.1:1/mcp",
@@ -335,7 +329,7 @@ mod tests {
         let keys = handed.args.chunks(2).map(|pair| pair[1].clone());
         let text = keys.collect::<Vec<_>>().join("\n");
         let read: toml::Table = text.parse().unwrap();
-        let server = &read["mcp_servers"]["files.x"];
+        let server = &read["mcp_servers"]["files_x"];
         assert_eq!(server["args"][0].as_str(), Some("a\"b"));
         assert_eq!(server["env_vars"][0].as_str(), Some("TOKEN"));
         assert_eq!(
@@ -354,8 +348,8 @@ mod tests {
     fn settings_that_are_there_stay_and_win() {
         let before = write(r#"{"theme":"x","mcpServers":{"web":{"httpUrl":"mine"}}}"#).unwrap();
         let path = before.path().to_string_lossy().into_owned();
-        let env = [("GEMINI_CLI_SYSTEM_SETTINGS_PATH".to_owned(), path)];
-        let handed = hand_over(&preset("gemini"), &job(Trust::All), &env).unwrap();
+        let env = [("QWEN_CODE_SYSTEM_SETTINGS_PATH".to_owned(), path)];
+        let handed = hand_over(&preset("qwen"), &job(Trust::All), &env).unwrap();
         let said = std::fs::read_to_string(handed.files[0].path()).unwrap();
         let said: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(
