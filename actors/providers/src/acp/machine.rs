@@ -8,6 +8,9 @@
 //!
 //! One turn at a time. What belongs to another session than the turn's is answered or passed over: an agent may be late.
 
+mod opening;
+mod settings;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,13 +19,14 @@ use serde_json::{Value, json};
 use super::offers::{Choice, Setting};
 use super::options;
 use super::rpc::{self, Message, RpcError};
-use super::servers::{self, Takes};
 use super::turn::{Start, Turn};
 use super::verdict::{self, Verdict};
-use crate::definition::{Definition, SystemWay};
+use crate::definition::Definition;
 use crate::event::Event;
 use crate::outcome::{Conversation, FailureClass};
 use crate::permission::{Decision, PermissionAsk};
+
+pub(super) use opening::lost;
 
 /// What is to be done, in order.
 #[derive(Debug, PartialEq)]
@@ -252,213 +256,6 @@ impl Machine {
         }
     }
 
-    fn initialized(&mut self, result: &Value, actions: &mut Actions) {
-        let version = &result["protocolVersion"];
-        if version.as_u64() != Some(1) {
-            let message = format!(
-                "'{}' speaks version {version} of ACP, and kirosu version 1; use another version of it",
-                self.program
-            );
-            return self.end(FailureClass::ProviderError, message, actions);
-        }
-        let can = &result["agentCapabilities"];
-        let offers = |at: &str| {
-            can.pointer(at)
-                .is_some_and(|it| it.is_object() || it == true)
-        };
-        let logins = result["authMethods"].as_array().into_iter().flatten();
-        self.agent = Some(Agent {
-            resume: offers("/sessionCapabilities/resume"),
-            load: offers("/loadSession") && self.definition.acp.load,
-            close: offers("/sessionCapabilities/close"),
-            http: offers("/mcpCapabilities/http"),
-            logins: logins
-                .filter_map(|it| Some(it["name"].as_str()?.to_owned()))
-                .collect(),
-        });
-        self.open(actions);
-    }
-
-    /// Asks for a session: the old one where there is one and the agent knows how, else a new one.
-    fn open(&mut self, actions: &mut Actions) {
-        let agent = self.agent.clone().unwrap_or_default();
-        let old = self.turn.start.resume.as_ref().map(|it| it.session.clone());
-        let former = self.former.take().filter(|it| Some(it) != old.as_ref());
-        if let Some(former) = former.filter(|_| agent.close) {
-            // Nobody waits for the answer.
-            self.next_id += 1;
-            let params = json!({"sessionId": former});
-            actions.push(Action::Send(rpc::request(
-                self.next_id,
-                "session/close",
-                params,
-            )));
-        }
-        let takes = Takes {
-            stdio: self.definition.acp.stdio_servers,
-            http: agent.http,
-        };
-        let find = &self.turn.start.find;
-        let (handed, left) = servers::hand_over(&self.turn.start.mcp, takes, |it| find(it));
-        let warning = |message| Action::Tell(Event::Warning { message });
-        // Told once, also where the old conversation is lost and a new one begins.
-        if !std::mem::replace(&mut self.turn.told_servers, true) {
-            actions.extend(left.into_iter().map(warning));
-        }
-        let mut params = json!({"cwd": self.turn.start.cwd, "mcpServers": handed});
-        if let (SystemWay::Append, Some(system)) =
-            (self.definition.acp.system, &self.turn.start.system)
-        {
-            params["_meta"] = json!({"systemPrompt": {"append": system}});
-        }
-        match old {
-            Some(old) if agent.resume || agent.load => {
-                params["sessionId"] = old.into();
-                let method = if agent.resume {
-                    "session/resume"
-                } else {
-                    "session/load"
-                };
-                self.call(Call::Resume, method, params, actions);
-            }
-            Some(_) => {
-                actions.push(Action::Tell(lost("the agent cannot load one")));
-                self.turn.start.resume = None;
-                self.call(Call::New, "session/new", params, actions);
-            }
-            None => self.call(Call::New, "session/new", params, actions),
-        }
-    }
-
-    /// A session is open: now its mode and its model.
-    fn began(&mut self, session: String, result: Value, actions: &mut Actions) {
-        self.turn.began(&session);
-        self.former = Some(session.clone());
-        actions.push(Action::Tell(Event::Session { session }));
-        self.opened = result;
-        let model = self.turn.start.model.iter().cloned().collect();
-        self.wishes = vec![
-            (Setting::Model, model),
-            (Setting::Mode, self.turn.start.mode.clone()),
-        ];
-        self.advance(actions);
-    }
-
-    /// The next setting, or the prompt.
-    fn advance(&mut self, actions: &mut Actions) {
-        while let Some((setting, wanted)) = self.wishes.pop() {
-            let ways = setting.ways(&self.opened);
-            let Some(first) = wanted.first() else {
-                continue;
-            };
-            if ways.is_empty() {
-                if setting == Setting::Mode || self.definition.model_args.is_empty() {
-                    let message = format!(
-                        "'{}' lets nobody choose its {}; it stays what its own settings say",
-                        self.program,
-                        setting.word()
-                    );
-                    actions.push(Action::Tell(Event::Warning { message }));
-                }
-                continue;
-            }
-            let offered = |value: &&String| ways.iter().any(|way| way.values.contains(*value));
-            let value = match wanted.iter().find(offered) {
-                Some(value) => value.clone(),
-                // The agent may know models that it does not list.
-                None if setting == Setting::Model => first.clone(),
-                None => return self.not_offered(setting, first, &ways, None, actions),
-            };
-            if ways.iter().any(|way| way.current.as_ref() == Some(&value)) {
-                continue;
-            }
-            let mut ways = ways;
-            // A way that lists the value first; the last is tried first.
-            ways.sort_by_key(|way| !way.values.contains(&value));
-            ways.reverse();
-            return self.set(setting, ways, value, actions);
-        }
-        let prompt = json!({
-            "sessionId": self.turn.session(),
-            "prompt": [{"type": "text", "text": self.turn.prompt(self.definition.acp.system)}],
-        });
-        self.call(Call::Prompt, "session/prompt", prompt, actions);
-    }
-
-    fn set(
-        &mut self,
-        setting: Setting,
-        mut ways: Vec<Choice>,
-        value: String,
-        actions: &mut Actions,
-    ) {
-        let Some(way) = ways.pop() else { return };
-        let (method, params) = way.call(self.turn.session(), &value);
-        self.turn.seen.retain(|(it, _)| *it != setting);
-        self.call(Call::Set(setting, ways, value), method, params, actions);
-    }
-
-    fn has_set(&mut self, setting: Setting, value: &str, result: &Value, actions: &mut Actions) {
-        let seen = self.turn.seen.iter().find(|(it, _)| *it == setting);
-        let stands = setting
-            .current(result)
-            .or_else(|| seen.map(|(_, value)| value.clone()));
-        match stands {
-            Some(stands) if stands != value => {
-                let message = format!(
-                    "'{}' was told to use {} '{value}' and stays with '{stands}'",
-                    self.program,
-                    setting.word()
-                );
-                self.end(FailureClass::ProviderError, message, actions);
-            }
-            _ => self.advance(actions),
-        }
-    }
-
-    fn not_set(
-        &mut self,
-        setting: Setting,
-        ways: Vec<Choice>,
-        value: &str,
-        error: &RpcError,
-        actions: &mut Actions,
-    ) {
-        if error.code == rpc::METHOD_NOT_FOUND && !ways.is_empty() {
-            return self.set(setting, ways, value.to_owned(), actions);
-        }
-        let ways = setting.ways(&self.opened);
-        self.not_offered(setting, value, &ways, Some(&error.message), actions);
-    }
-
-    fn not_offered(
-        &mut self,
-        setting: Setting,
-        value: &str,
-        ways: &[Choice],
-        why: Option<&str>,
-        actions: &mut Actions,
-    ) {
-        let offered: Vec<&str> = ways
-            .first()
-            .into_iter()
-            .flat_map(|way| way.values.iter().map(String::as_str))
-            .take(20)
-            .collect();
-        let why = why.map(|it| format!(" ({it})")).unwrap_or_default();
-        let message = format!(
-            "'{}' does not take the {word} '{value}'{why}; it offers {}; set another {word}",
-            self.program,
-            offered.join(", "),
-            word = setting.word(),
-        );
-        let class = match setting {
-            Setting::Model if self.turn.start.model_is_tasks => FailureClass::BadInput,
-            _ => FailureClass::ProviderError,
-        };
-        self.end(class, message, actions);
-    }
-
     fn refused(&self, call: &Call, error: &RpcError) -> Verdict {
         let what = match call {
             Call::Initialize => "begin",
@@ -477,6 +274,9 @@ impl Machine {
         let update = &params["update"];
         for setting in [Setting::Mode, Setting::Model] {
             if let Some(value) = setting.current(update) {
+                if setting == Setting::Mode && self.is_prompting() {
+                    actions.extend(self.turn.left_mode(&value).map(Action::Tell));
+                }
                 self.turn.seen.retain(|(it, _)| *it != setting);
                 self.turn.seen.push((setting, value));
             }
@@ -501,12 +301,5 @@ impl Machine {
         );
         actions.push(Action::Tell(told));
         actions.push(Action::Ask(key, ask));
-    }
-}
-
-/// The old conversation is not to be had.
-pub(super) fn lost(why: &str) -> Event {
-    Event::Warning {
-        message: format!("the earlier conversation is lost ({why}); a new one begins"),
     }
 }

@@ -22,6 +22,7 @@ mod options;
 mod process;
 mod rpc;
 mod servers;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -42,7 +43,8 @@ use crate::outcome::{Failure, Finished};
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions};
 use crate::session::{ProviderSession, SessionOptions};
-use live::{Live, Shared};
+use live::Live;
+use shared::Shared;
 
 /// See the module.
 pub(crate) struct Acp {

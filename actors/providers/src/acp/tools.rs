@@ -33,6 +33,7 @@ struct Call {
 #[derive(Debug)]
 pub(super) struct Tools {
     names: Vec<String>,
+    name_ends: Option<String>,
     ignored: Vec<String>,
     calls: HashMap<String, Call>,
 }
@@ -41,6 +42,7 @@ impl Tools {
     pub(super) fn new(acp: &Acp) -> Self {
         Self {
             names: acp.tool_name.clone(),
+            name_ends: acp.tool_name_ends.clone(),
             ignored: acp.input_ignored.clone(),
             calls: HashMap::new(),
         }
@@ -110,7 +112,8 @@ impl Tools {
         let own = self.names.iter().map(String::as_str);
         let name = own
             .chain(NAMES.iter().copied())
-            .find_map(|at| told.pointer(at)?.as_str());
+            .find_map(|at| told.pointer(at)?.as_str())
+            .or_else(|| Some(id.split_once(self.name_ends.as_deref()?)?.0));
         let call = self.calls.entry(id.to_owned()).or_default();
         // The first name stays: some agents put the arguments where the name was.
         if call.name.is_none() {

@@ -123,6 +123,19 @@ impl Turn {
         self.session = Some(session.to_owned());
     }
 
+    /// What to say of a mode that the agent took by itself.
+    pub(super) fn left_mode(&self, now: &str) -> Option<Event> {
+        let wanted = &self.start.mode;
+        let is_new = self.seen.iter().all(|(_, seen)| seen != now);
+        let strange = !wanted.is_empty() && wanted.iter().all(|it| it != now);
+        (strange && is_new).then(|| Event::Warning {
+            message: format!(
+                "the agent went from mode {} to mode {now} by itself",
+                wanted[0]
+            ),
+        })
+    }
+
     /// The prompt as it is sent.
     pub(super) fn prompt(&self, way: SystemWay) -> String {
         match (&self.start.system, way) {

@@ -43,6 +43,8 @@ pub struct Acp {
     pub system: SystemWay,
     /// JSON pointers to a tool's name, before the places where it usually is.
     pub tool_name: Vec<String>,
+    /// A call's id begins with the tool's name, up to this.
+    pub tool_name_ends: Option<String>,
     /// Keys of a tool's arguments that differ from call to call though the call is the same.
     pub input_ignored: Vec<String>,
     /// Whether it takes MCP servers that speak over standard input and output.
@@ -91,6 +93,7 @@ impl Default for Acp {
             usage: TurnUsage::default(),
             system: SystemWay::default(),
             tool_name: Vec::new(),
+            tool_name_ends: None,
             input_ignored: Vec::new(),
             stdio_servers: true,
             load: true,
@@ -155,6 +158,7 @@ pub(super) fn read(taker: &Taker<'_>) -> Acp {
         usage: taker.choice("usage", &usages).unwrap_or_default(),
         system: taker.choice("system", &ways).unwrap_or_default(),
         tool_name: taker.texts("tool_name").unwrap_or_default(),
+        tool_name_ends: taker.text("tool_name_ends").filter(|it| !it.is_empty()),
         input_ignored: taker.texts("input_ignored").unwrap_or_default(),
         stdio_servers: taker.flag_or("stdio_servers", default.stdio_servers),
         load: taker.flag_or("load", default.load),

@@ -1,0 +1,97 @@
+//! From a process that has just started to an open session.
+
+use serde_json::{Value, json};
+
+use super::super::rpc;
+use super::super::servers::{self, Takes};
+use super::{Action, Actions, Agent, Call, Machine};
+use crate::definition::SystemWay;
+use crate::event::Event;
+use crate::outcome::FailureClass;
+
+impl Machine {
+    pub(super) fn initialized(&mut self, result: &Value, actions: &mut Actions) {
+        let version = &result["protocolVersion"];
+        if version.as_u64() != Some(1) {
+            let message = format!(
+                "'{}' speaks version {version} of ACP, and kirosu version 1; use another version of it",
+                self.program
+            );
+            return self.end(FailureClass::ProviderError, message, actions);
+        }
+        let can = &result["agentCapabilities"];
+        let offers = |at: &str| {
+            can.pointer(at)
+                .is_some_and(|it| it.is_object() || it == true)
+        };
+        let logins = result["authMethods"].as_array().into_iter().flatten();
+        self.agent = Some(Agent {
+            resume: offers("/sessionCapabilities/resume"),
+            load: offers("/loadSession") && self.definition.acp.load,
+            close: offers("/sessionCapabilities/close"),
+            http: offers("/mcpCapabilities/http"),
+            logins: logins
+                .filter_map(|it| Some(it["name"].as_str()?.to_owned()))
+                .collect(),
+        });
+        self.open(actions);
+    }
+
+    /// Asks for a session: the old one where there is one and the agent knows how, else a new one.
+    pub(super) fn open(&mut self, actions: &mut Actions) {
+        let agent = self.agent.clone().unwrap_or_default();
+        let old = self.turn.start.resume.as_ref().map(|it| it.session.clone());
+        let former = self.former.take().filter(|it| Some(it) != old.as_ref());
+        if let Some(former) = former.filter(|_| agent.close) {
+            // Nobody waits for the answer.
+            self.next_id += 1;
+            let params = json!({"sessionId": former});
+            actions.push(Action::Send(rpc::request(
+                self.next_id,
+                "session/close",
+                params,
+            )));
+        }
+        let takes = Takes {
+            stdio: self.definition.acp.stdio_servers,
+            http: agent.http,
+        };
+        let find = &self.turn.start.find;
+        let (handed, left) = servers::hand_over(&self.turn.start.mcp, takes, |it| find(it));
+        let warning = |message| Action::Tell(Event::Warning { message });
+        // Told once, also where the old conversation is lost and a new one begins.
+        if !std::mem::replace(&mut self.turn.told_servers, true) {
+            actions.extend(left.into_iter().map(warning));
+        }
+        let mut params = json!({"cwd": self.turn.start.cwd, "mcpServers": handed});
+        if let (SystemWay::Append, Some(system)) =
+            (self.definition.acp.system, &self.turn.start.system)
+        {
+            params["_meta"] = json!({"systemPrompt": {"append": system}});
+        }
+        match old {
+            Some(old) if agent.resume || agent.load => {
+                params["sessionId"] = old.into();
+                let method = if agent.resume {
+                    "session/resume"
+                } else {
+                    "session/load"
+                };
+                self.call(Call::Resume, method, params, actions);
+            }
+            Some(_) => {
+                actions.push(Action::Tell(lost("the agent cannot load one")));
+                self.turn.start.resume = None;
+                self.call(Call::New, "session/new", params, actions);
+            }
+            None => self.call(Call::New, "session/new", params, actions),
+        }
+    }
+}
+
+/// The old conversation is not to be had.
+pub(in crate::acp) fn lost(why: &str) -> Event {
+    Event::Warning {
+        message: format!("the earlier conversation is lost ({why}); a new one begins"),
+    }
+}

@@ -1,0 +1,146 @@
+//! From an open session to the prompt: its mode and its model, set and checked.
+
+use serde_json::{Value, json};
+
+use super::super::offers::{Choice, Setting};
+use super::super::rpc::{self, RpcError};
+use super::{Action, Actions, Call, Machine};
+use crate::event::Event;
+use crate::outcome::FailureClass;
+
+impl Machine {
+    /// A session is open: now its mode and its model.
+    pub(super) fn began(&mut self, session: String, result: Value, actions: &mut Actions) {
+        self.turn.began(&session);
+        self.former = Some(session.clone());
+        actions.push(Action::Tell(Event::Session { session }));
+        self.opened = result;
+        let model = self.turn.start.model.iter().cloned().collect();
+        self.wishes = vec![
+            (Setting::Model, model),
+            (Setting::Mode, self.turn.start.mode.clone()),
+        ];
+        self.advance(actions);
+    }
+
+    /// The next setting, or the prompt.
+    fn advance(&mut self, actions: &mut Actions) {
+        while let Some((setting, wanted)) = self.wishes.pop() {
+            let ways = setting.ways(&self.opened);
+            let Some(first) = wanted.first() else {
+                continue;
+            };
+            if ways.is_empty() {
+                if setting == Setting::Mode || self.definition.model_args.is_empty() {
+                    let message = format!(
+                        "'{}' lets nobody choose its {}; it stays what its own settings say",
+                        self.program,
+                        setting.word()
+                    );
+                    actions.push(Action::Tell(Event::Warning { message }));
+                }
+                continue;
+            }
+            let offered = |value: &&String| ways.iter().any(|way| way.values.contains(*value));
+            let value = match wanted.iter().find(offered) {
+                Some(value) => value.clone(),
+                // The agent may know models that it does not list.
+                None if setting == Setting::Model => first.clone(),
+                None => return self.not_offered(setting, first, &ways, None, actions),
+            };
+            if ways.iter().any(|way| way.current.as_ref() == Some(&value)) {
+                continue;
+            }
+            let mut ways = ways;
+            // A way that lists the value first; the last is tried first.
+            ways.sort_by_key(|way| !way.values.contains(&value));
+            ways.reverse();
+            return self.set(setting, ways, value, actions);
+        }
+        let prompt = json!({
+            "sessionId": self.turn.session(),
+            "prompt": [{"type": "text", "text": self.turn.prompt(self.definition.acp.system)}],
+        });
+        self.call(Call::Prompt, "session/prompt", prompt, actions);
+    }
+
+    fn set(
+        &mut self,
+        setting: Setting,
+        mut ways: Vec<Choice>,
+        value: String,
+        actions: &mut Actions,
+    ) {
+        let Some(way) = ways.pop() else { return };
+        let (method, params) = way.call(self.turn.session(), &value);
+        self.turn.seen.retain(|(it, _)| *it != setting);
+        self.call(Call::Set(setting, ways, value), method, params, actions);
+    }
+
+    pub(super) fn has_set(
+        &mut self,
+        setting: Setting,
+        value: &str,
+        result: &Value,
+        actions: &mut Actions,
+    ) {
+        let seen = self.turn.seen.iter().find(|(it, _)| *it == setting);
+        let stands = setting
+            .current(result)
+            .or_else(|| seen.map(|(_, value)| value.clone()));
+        match stands {
+            Some(stands) if stands != value => {
+                let message = format!(
+                    "'{}' was told to use {} '{value}' and stays with '{stands}'",
+                    self.program,
+                    setting.word()
+                );
+                self.end(FailureClass::ProviderError, message, actions);
+            }
+            _ => self.advance(actions),
+        }
+    }
+
+    pub(super) fn not_set(
+        &mut self,
+        setting: Setting,
+        ways: Vec<Choice>,
+        value: &str,
+        error: &RpcError,
+        actions: &mut Actions,
+    ) {
+        if error.code == rpc::METHOD_NOT_FOUND && !ways.is_empty() {
+            return self.set(setting, ways, value.to_owned(), actions);
+        }
+        let ways = setting.ways(&self.opened);
+        self.not_offered(setting, value, &ways, Some(&error.message), actions);
+    }
+
+    fn not_offered(
+        &mut self,
+        setting: Setting,
+        value: &str,
+        ways: &[Choice],
+        why: Option<&str>,
+        actions: &mut Actions,
+    ) {
+        let offered: Vec<&str> = ways
+            .first()
+            .into_iter()
+            .flat_map(|way| way.values.iter().map(String::as_str))
+            .take(20)
+            .collect();
+        let why = why.map(|it| format!(" ({it})")).unwrap_or_default();
+        let message = format!(
+            "'{}' does not take the {word} '{value}'{why}; it offers {}; set another {word}",
+            self.program,
+            offered.join(", "),
+            word = setting.word(),
+        );
+        let class = match setting {
+            Setting::Model if self.turn.start.model_is_tasks => FailureClass::BadInput,
+            _ => FailureClass::ProviderError,
+        };
+        self.end(class, message, actions);
+    }
+}

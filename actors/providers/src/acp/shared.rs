@@ -1,0 +1,116 @@
+//! What all sessions of one provider share: its definition, and what it makes of a job.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::process::{Gone, Settings};
+use super::turn::Start;
+use crate::adapters::arguments;
+use crate::adapters::find::{advice, find_program};
+use crate::containment::{Containment, Exit, LaunchError, StartError};
+use crate::definition::Definition;
+use crate::job::Job;
+use crate::outcome::{Failure, FailureClass};
+use crate::output::class_of;
+
+/// What all sessions of one provider share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) definition: Arc<Definition>,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) pass_env: Vec<String>,
+    pub(super) containment: Containment,
+}
+
+impl Shared {
+    /// The program; a definition always has one.
+    pub(super) fn program(&self) -> &str {
+        self.definition.command.first().map_or("", String::as_str)
+    }
+
+    pub(super) fn settings(&self, job: &Job) -> Result<Settings, Failure> {
+        let mut env = self.env.clone();
+        let trust = arguments::profile(&self.definition, job.trust);
+        env.extend(trust.env.clone());
+        env.extend(job.env.iter().cloned());
+        Ok(Settings {
+            argv: arguments::argv(&self.definition, job)?,
+            env,
+            pass_env: self.pass_env.clone(),
+            env_pass: self.definition.env_pass.clone(),
+            stop: self.definition.stop_signal,
+            workdir: job.workdir.clone(),
+        })
+    }
+
+    pub(super) fn start(&self, job: &Job, settings: &Settings) -> Start {
+        let (env, workdir) = (settings.env.clone(), job.workdir.clone());
+        let find = move |program: &str| {
+            let path: PathBuf = find_program(program, &env)?;
+            Some(workdir.join(path).to_string_lossy().into_owned())
+        };
+        Start {
+            cwd: job.workdir.clone(),
+            prompt: job.prompt.clone(),
+            system: job.system_prompt.clone(),
+            model: job.model.clone(),
+            model_is_tasks: job.model_is_tasks,
+            mode: self.definition.acp.mode.of(job.trust).to_vec(),
+            mcp: job.mcp.clone(),
+            resume: job.conversation.clone(),
+            limit: job.max_output_bytes,
+            find: Arc::new(find),
+        }
+    }
+
+    pub(super) fn launch_failure(&self, error: &LaunchError) -> Failure {
+        let class = match error.is_bad_input() {
+            true => FailureClass::BadInput,
+            false => FailureClass::ProviderError,
+        };
+        Failure::new(class, format!("cannot run '{}': {error}", self.program()))
+    }
+
+    /// What it means that the process is gone.
+    pub(super) fn gone(
+        &self,
+        gone: Option<&Gone>,
+        was_prompting: bool,
+        stderr: &str,
+    ) -> (FailureClass, String) {
+        let program = self.program();
+        let when = match was_prompting {
+            true => "in the middle of its turn",
+            false => "before it took the prompt",
+        };
+        match gone {
+            Some(Gone::Exit(Exit::Code(code))) => {
+                let by_words = class_of(&self.definition.output, None, stderr);
+                let class = match by_words {
+                    FailureClass::ProviderError if was_prompting => FailureClass::Crashed,
+                    class => class,
+                };
+                (class, format!("'{program}' exited with code {code} {when}"))
+            }
+            Some(Gone::Exit(Exit::Signal(signal))) => (
+                FailureClass::Crashed,
+                format!("'{program}' was ended by signal {signal} {when}"),
+            ),
+            Some(Gone::NotStarted(StartError::Missing, reason)) => {
+                let message = match find_program(program, &self.env) {
+                    None => advice(program, &self.definition, &self.env),
+                    Some(_) => format!("cannot run '{program}': {reason}"),
+                };
+                (FailureClass::Missing, message)
+            }
+            Some(Gone::NotStarted(StartError::Other, reason)) => (
+                FailureClass::ProviderError,
+                format!("cannot run '{program}': {reason}"),
+            ),
+            Some(Gone::RunnerLost) | None => (
+                FailureClass::Crashed,
+                format!("the runner of '{program}' was killed; what it held was found and ended"),
+            ),
+        }
+    }
+}
