@@ -1,0 +1,31 @@
+//! Signs of a login.
+
+use kirosu_config::Pool;
+use kirosu_providers::definition::{Definition, LoginSign};
+
+/// In words, and whether it is a good sign (none: nobody knows).
+pub(super) fn words(
+    definition: &Definition,
+    env: &[(String, String)],
+    pools: &[&Pool],
+) -> (String, Option<bool>) {
+    let var = |name: &str| {
+        let of_pool = pools.iter().find_map(|pool| pool.env.get(name)).cloned();
+        let own = env.iter().rev().find(|(known, _)| known == name);
+        of_pool
+            .or_else(|| own.map(|(_, value)| value.clone()))
+            .or_else(|| std::env::var(name).ok())
+    };
+    match definition.login.look(var) {
+        LoginSign::Found(sign) if sign.contains('/') => (
+            format!("logged in, as it seems ({sign} is there)"),
+            Some(true),
+        ),
+        LoginSign::Found(sign) => (format!("has a key ({sign} is set)"), Some(true)),
+        LoginSign::None(places) => (
+            format!("no sign of a login (none of {})", places.join(", ")),
+            Some(false),
+        ),
+        LoginSign::Unknown => ("whether it is logged in cannot be told".to_owned(), None),
+    }
+}

@@ -1,0 +1,206 @@
+//! Providers: those that pools use first, in full; then the others, in a line each.
+
+use super::{Finding, Orders, login, secrets};
+use crate::options;
+use futures_util::future::join_all;
+use kirosu_config::pool::{ProviderKind, Trust as PoolTrust};
+use kirosu_config::{Loaded, Pool, Provider, Settings};
+use kirosu_providers::{Containment, Probe, Trust};
+use std::collections::BTreeSet;
+
+const USED: &str = "Providers in use";
+const OTHERS: &str = "Other providers";
+
+/// `certain`: these are the user's settings, so that what is missing is missed.
+pub(super) async fn findings(
+    loaded: &Loaded,
+    orders: &Orders,
+    certain: bool,
+    containment: &Containment,
+) -> Result<Vec<Finding>, String> {
+    let settings = &loaded.settings;
+    let used = used(settings);
+    if let Some(name) = &orders.provider {
+        let Some(provider) = settings.providers.get(name) else {
+            let names: Vec<&str> = settings.providers.keys().map(String::as_str).collect();
+            return Err(format!(
+                "there is no provider {name}; there are {}",
+                names.join(", ")
+            ));
+        };
+        let look = Look::new(settings, name, provider, true);
+        return Ok(vec![look.finding(containment).await]);
+    }
+    let (mut first, mut others): (Vec<Look<'_>>, Vec<Look<'_>>) = settings
+        .providers
+        .iter()
+        .map(|(name, provider)| {
+            let matters = certain && used.contains(name.as_str());
+            Look::new(settings, name, provider, matters)
+        })
+        .partition(|look| look.matters);
+    first.append(&mut others);
+    Ok(join_all(first.iter().map(|look| look.finding(containment))).await)
+}
+
+/// Those of pools, and those that a router of a pool chooses among.
+fn used(settings: &Settings) -> BTreeSet<&str> {
+    let mut used = BTreeSet::new();
+    let mut open: Vec<&str> = settings
+        .pools
+        .iter()
+        .map(|it| it.provider.as_str())
+        .collect();
+    while let Some(name) = open.pop() {
+        if used.insert(name) {
+            let members = settings
+                .providers
+                .get(name)
+                .and_then(|it| it.providers.as_ref());
+            open.extend(members.into_iter().flatten().map(String::as_str));
+        }
+    }
+    used
+}
+
+/// One provider.
+struct Look<'a> {
+    settings: &'a Settings,
+    name: &'a str,
+    provider: &'a Provider,
+    matters: bool,
+    pools: Vec<&'a Pool>,
+}
+
+impl<'a> Look<'a> {
+    fn new(settings: &'a Settings, name: &'a str, provider: &'a Provider, matters: bool) -> Self {
+        let pools = settings.pools.iter().filter(|pool| pool.provider == name);
+        Self {
+            settings,
+            name,
+            provider,
+            matters,
+            pools: pools.collect(),
+        }
+    }
+
+    /// Whether a look would leave this machine.
+    fn is_service(&self) -> bool {
+        matches!(
+            self.provider.kind,
+            ProviderKind::OpenAi | ProviderKind::Anthropic | ProviderKind::Router
+        )
+    }
+
+    async fn finding(&self, containment: &Containment) -> Finding {
+        let area = if self.matters { USED } else { OTHERS };
+        if self.is_service() && !self.matters {
+            let about = format!(
+                "not looked at; `kirosu doctor --provider {}` does",
+                self.name
+            );
+            return Finding::ok(area, self.name, about);
+        }
+        let options = options::routed(self.settings, self.name, self.provider);
+        let probe = match kirosu_providers::build(&options, containment) {
+            Ok(provider) => provider.probe().await,
+            Err(why) => {
+                return Finding::problem(area, self.name, why.to_string())
+                    .advise("correct its definition under [providers]");
+            }
+        };
+        let definition = options.definition().ok();
+        let install = definition.as_ref().and_then(|it| it.install.clone());
+        let finding = match (&probe.problem, self.matters) {
+            (None, _) => self.found(area, &probe, &options),
+            // The others are told in a line: what there is to do is only how to get them.
+            (Some(_), false) => Finding::note(area, self.name, "not installed"),
+            (Some(problem), true) => Finding::problem(area, self.name, problem),
+        };
+        let finding = match (install, probe.found) {
+            (Some(line), false) => finding.advise(format!("install it: {line}")),
+            _ => finding,
+        };
+        self.details(finding, &probe, &options)
+    }
+
+    fn found(
+        &self,
+        area: &'static str,
+        probe: &Probe,
+        options: &kirosu_providers::ProviderOptions,
+    ) -> Finding {
+        let version = probe.version.clone().unwrap_or_else(|| "there".to_owned());
+        let program = matches!(
+            self.provider.kind,
+            ProviderKind::Command | ProviderKind::Acp
+        );
+        let definition = options.definition().ok().filter(|_| program);
+        let Some(definition) = definition.filter(|_| self.provider.preset.is_some()) else {
+            return Finding::ok(area, self.name, version);
+        };
+        let (words, sign) = login::words(&definition, &options.env, &self.pools);
+        let message = format!("{version}; {words}");
+        match sign {
+            Some(false) if self.matters => {
+                let finding = Finding::note(area, self.name, message);
+                match &definition.install {
+                    Some(line) => finding.advise(format!(
+                        "log in, unless it keeps its login elsewhere: {line}"
+                    )),
+                    None => finding,
+                }
+            }
+            _ => Finding::ok(area, self.name, message),
+        }
+    }
+
+    fn details(
+        &self,
+        mut finding: Finding,
+        probe: &Probe,
+        options: &kirosu_providers::ProviderOptions,
+    ) -> Finding {
+        if !self.matters {
+            return finding;
+        }
+        let definition = options.definition().ok();
+        let known: Vec<&str> = options
+            .env
+            .iter()
+            .map(|(_, value)| value.as_str())
+            .collect();
+        let plain = definition.filter(|_| {
+            matches!(
+                self.provider.kind,
+                ProviderKind::Command | ProviderKind::Acp
+            )
+        });
+        match (plain, self.pools.is_empty()) {
+            (Some(definition), false) => {
+                for pool in &self.pools {
+                    let model = pool.model.as_deref().or(self.provider.model.as_deref());
+                    let call = definition.call(trust(pool), model);
+                    let call = call.map(|argv| secrets::hide(&argv, &known).join(" "));
+                    let call = call.unwrap_or_else(|why| why);
+                    finding = finding.detail("runs", format!("{call}  (pool {})", pool.name));
+                }
+            }
+            (Some(definition), true) => {
+                let call = definition.call(Trust::Safe, self.provider.model.as_deref());
+                let call = call.map(|argv| secrets::hide(&argv, &known).join(" "));
+                finding = finding.detail("runs", call.unwrap_or_else(|why| why));
+            }
+            (None, _) => finding = finding.detail("runs", &probe.command),
+        }
+        finding
+    }
+}
+
+fn trust(pool: &Pool) -> Trust {
+    match (pool.trust_all_tools, pool.trust) {
+        (true, _) => Trust::All,
+        (false, Some(PoolTrust::Edit)) => Trust::Edit,
+        _ => Trust::Safe,
+    }
+}

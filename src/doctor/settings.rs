@@ -1,0 +1,57 @@
+//! The settings: whether they can be read, and where they come from.
+
+use super::Finding;
+use kirosu_config::{Faults, Loaded};
+
+const AREA: &str = "Settings";
+
+pub(super) fn findings(settings: &Result<Loaded, Faults>) -> Vec<Finding> {
+    match settings {
+        Ok(loaded) => good(loaded),
+        Err(faults) => bad(faults),
+    }
+}
+
+fn good(loaded: &Loaded) -> Vec<Finding> {
+    let from = match &loaded.file {
+        Some(file) => file.display().to_string(),
+        None => "built in: there is no ./kirosu.toml, ~/.config/kirosu/kirosu.toml or /etc/kirosu/kirosu.toml".to_owned(),
+    };
+    let mut findings = vec![Finding::ok(AREA, "file", from)];
+    for warning in &loaded.warnings {
+        findings.push(Finding::note(AREA, "warning", warning));
+    }
+    let pools = &loaded.settings.pools;
+    findings.push(match pools.is_empty() {
+        false => {
+            let names: Vec<String> = pools
+                .iter()
+                .map(|pool| format!("{} ({} × {})", pool.name, pool.size, pool.provider))
+                .collect();
+            Finding::ok(AREA, "pools", names.join(", "))
+        }
+        true => Finding::note(
+            AREA,
+            "pools",
+            "none: `kirosu up` runs no tasks with these settings",
+        )
+        .advise("add a [[pool]] (kirosu config example shows one), or run `kirosu agent`"),
+    });
+    findings
+}
+
+fn bad(faults: &Faults) -> Vec<Finding> {
+    let tell = |fault: &kirosu_config::Fault| {
+        let place = fault.origin.as_ref().map(ToString::to_string);
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        Finding::problem(AREA, &fault.key, format!("{}{place}", fault.message))
+            .advise("correct it; `kirosu config check` looks again, `kirosu config example` shows every key")
+    };
+    let mut findings: Vec<Finding> = faults.0.iter().map(tell).collect();
+    findings.push(Finding::note(
+        AREA,
+        "rest",
+        "hub, store and files were not looked at, as the settings have faults; providers are the built-in ones",
+    ));
+    findings
+}
