@@ -4,6 +4,7 @@ mod boot;
 mod cli;
 mod console;
 mod demo;
+mod doctor;
 mod notify;
 mod options;
 mod panics;

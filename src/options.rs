@@ -325,7 +325,7 @@ fn account(settings: &Settings, provider: &str) -> Account {
 }
 
 /// A provider, and for a router those that it chooses among; checked settings have no circle in them.
-fn routed(settings: &Settings, name: &str, provider: &config::Provider) -> ProviderOptions {
+pub fn routed(settings: &Settings, name: &str, provider: &config::Provider) -> ProviderOptions {
     let members = provider.providers.iter().flatten().filter_map(|member| {
         let found = settings.providers.get(member)?;
         Some((routed(settings, member, found), found.model.clone()))

@@ -32,7 +32,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         &["dashboard", "tree", "watch", "agents", "pool", "stats", "usage"],
     ),
     ("Steer", &["pause", "resume", "backup", "drain", "shutdown"]),
-    ("Set up", &["config", "completions"]),
+    ("Set up", &["config", "doctor", "completions"]),
 ];
 
 const TEMPLATE: &str =

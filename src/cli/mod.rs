@@ -33,6 +33,7 @@ mod completions;
 mod config;
 mod dashboard;
 mod demo;
+mod doctor;
 mod diff;
 mod discard;
 mod drain;
@@ -145,6 +146,7 @@ enum Verb {
     Shutdown(shutdown::Args),
 
     Config(config::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 
     #[command(flatten)]
@@ -238,6 +240,7 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Resume(args) => resume::run(&args, context).await,
         Verb::Backup(args) => backup::run(&args, context).await,
         Verb::Drain(args) => drain::run(&args, context).await,
+        Verb::Doctor(args) => doctor::run(&args, context).await,
         Verb::Shutdown(args) => shutdown::run(&args, context).await,
         // `run` has taken these.
         Verb::Up(_) | Verb::Hub(_) | Verb::Agent(_) | Verb::Api(_) | Verb::Demo(_) => Ok(0),
