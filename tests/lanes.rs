@@ -263,7 +263,7 @@ fn a_429_fails_no_task_and_is_followed_by_one_probe_at_its_reset() {
     assert_eq!(stats["stats"]["failed"], 0, "{stats}");
     let log = hub.log();
     assert_eq!(log.matches("no tasks are taken for it").count(), 2, "{log}");
-    assert_eq!(log.matches("the account works again").count(), 1, "{log}");
+    assert_eq!(log.matches(": the account works again").count(), 1, "{log}");
 }
 
 #[test]

@@ -21,7 +21,10 @@ pub struct Closed {
 }
 
 /// Leave for one run of one provider. Dropped without a word it says nothing about how the run ended.
-pub struct Pass(Box<dyn FnOnce(&Result<Finished, Failure>) + Send>);
+pub struct Pass(Told);
+
+/// Who is told of a run's end.
+type Told = Box<dyn FnOnce(&Result<Finished, Failure>) + Send>;
 
 impl Pass {
     /// Leave, and who is told of the run's end.

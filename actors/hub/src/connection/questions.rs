@@ -89,9 +89,9 @@ impl Connection {
 
     fn pools(&mut self, tag: Tag, ask: PoolsAsk, ctx: &mut Context<Self>) {
         let Some(pools) = self.hub.pools().cloned() else {
-            return match ask.resize {
-                None => self.answer(tag, &PoolsAnswer::default()),
-                Some(_) => self.refuse(
+            return match (ask.resize, ask.probe) {
+                (None, None) => self.answer(tag, &PoolsAnswer::default()),
+                _ => self.refuse(
                     tag,
                     Error::new(
                         ErrorCode::NotFound,

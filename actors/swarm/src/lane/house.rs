@@ -8,10 +8,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::limits::{Limits, Moment};
-use super::standing::{Hold, Lane, Standing, Verdict, Why};
+use super::standing::{Hold, Lane, Standing, Verdict};
 
 /// A lane, by its number; numbers are never given twice.
 pub(crate) type LaneId = usize;
@@ -187,22 +186,6 @@ impl House {
             }
             self.news.push(News::Changed(id));
         }
-        self.serve(now);
-    }
-
-    /// Parks a lane for a reason from elsewhere.
-    #[cfg_attr(not(test), expect(dead_code, reason = "budgets will park lanes"))]
-    pub(crate) fn park(
-        &mut self,
-        id: LaneId,
-        why: Why,
-        wait: Option<Duration>,
-        note: &str,
-        now: Moment,
-    ) {
-        self.lanes[id].park(why, wait, now);
-        note.clone_into(&mut self.lanes[id].note);
-        self.news.push(News::Changed(id));
         self.serve(now);
     }
 

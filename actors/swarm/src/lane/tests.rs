@@ -139,16 +139,17 @@ impl World {
             }
             Does::Waits => {}
             // Nothing to lease.
-            Does::Hunts(_) if with % 3 == 0 => self.ask(who),
+            Does::Hunts(_) if with.is_multiple_of(3) => self.ask(who),
             Does::Hunts(turn) => match self.house.take(who, &lanes, self.now) {
                 Ok(begun) => self.begins(who, begun),
-                Err(shut) => {
-                    let kept = turn == Turn::Quick && shut.is_none();
-                    let parked = |id: &LaneId| {
-                        let free = !matches!(self.house.standing(*id), Standing::Open);
-                        free || self.limits[*id] != Limits::default()
+                Err(_) => {
+                    let [lane] = *lanes else {
+                        return self.set(who, Does::Nothing);
                     };
-                    assert!(!kept || lanes.iter().any(parked), "room was kept for it");
+                    let kept = turn == Turn::Quick
+                        && self.house.standing(lane) == Standing::Open
+                        && self.limits[lane].tokens_per_minute.is_none();
+                    assert!(!kept, "room was kept for it");
                     self.set(who, Does::Nothing);
                 }
             },

@@ -20,7 +20,7 @@ pub(super) fn of(outcome: &Result<Finished, Failure>, others: bool, now: SystemT
         },
         Class::AuthRequired => parks(Why::AuthRequired),
         Class::Missing if others => parks(Why::Missing),
-        Class::Network { .. } if others => parks(Why::Network),
+        Class::Network if others => parks(Why::Network),
         // It was asked, and it answered.
         Class::ProviderError | Class::BadInput | Class::RefusedByPolicy => Verdict::Works,
         _ => Verdict::Nothing,
