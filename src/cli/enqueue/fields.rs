@@ -1,10 +1,10 @@
 //! What can be said of a task, as flags and as the protocol's parameters.
 
 use super::super::failure::Failure;
-use super::accept::AcceptFlags;
 use super::super::show::time;
-use kirosu_protocol::verbs::enqueue::NewTask;
+use super::accept::AcceptFlags;
 use super::budget;
+use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Budget, Limits, Params, TaskBudget, TaskId};
 use serde_json::{Map, Value, json};
 use std::time::Duration;

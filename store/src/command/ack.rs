@@ -116,7 +116,10 @@ impl Core {
 
     /// What was counted of an attempt whose lease was lost before its ack came.
     fn counted_before(&mut self, ack: &Ack) -> QueryResult<Option<Usage>> {
-        let row = self.rows.get(ack.task_id).filter(|row| row.state != Status::Leased);
+        let row = self
+            .rows
+            .get(ack.task_id)
+            .filter(|row| row.state != Status::Leased);
         match row.map(|row| row.fence).filter(|_| ack.usage.is_some()) {
             Some(fence) => self.counted_usage(ack.task_id, fence),
             None => Ok(None),

@@ -6,7 +6,7 @@ use crate::sql;
 use crate::sql::usage::{
     AddDay, AddTask, DeleteAccounts, DeleteReservation, DeleteUsage, PutAccount, PutReservation,
     Reservation, SelectAccount, SelectDay, SelectOfTasks, SelectPartialUsage, SelectProgress,
-    SelectReservations, SelectShared, TellUsage, number,
+    SelectReservations, SelectShared, SelectUsed, TellUsage, number,
 };
 use crate::tally::Step;
 use diesel::{QueryResult, SqliteConnection};
@@ -26,6 +26,8 @@ pub(crate) struct Ledger {
     pub shared: HashSet<Scope>,
     /// Whether any task or tree has a budget.
     pub of_tasks: bool,
+    /// Whether the ledger holds anything of a task.
+    pub used: bool,
 }
 
 impl Ledger {
@@ -39,6 +41,7 @@ impl Ledger {
                 .filter_map(|name| Scope::parse(name))
                 .collect(),
             of_tasks: sql::first::<i64, _>(conn, SelectOfTasks {})? == Some(1),
+            used: sql::first::<i64, _>(conn, SelectUsed {})? == Some(1),
         })
     }
 }
@@ -120,6 +123,7 @@ impl Core {
             estimated,
             unpriced,
         })?;
+        self.ledger.used = true;
         let (provider, model) = self.tally.usage_labels(provider, model);
         self.tally.note(Step::Used {
             provider,
@@ -372,7 +376,9 @@ impl Core {
 
     /// A task is pruned: only the days remember what it used.
     pub(crate) fn forget_usage(&mut self, id: TaskId) -> QueryResult<()> {
-        self.write(DeleteUsage { id })?;
+        if self.ledger.used {
+            self.write(DeleteUsage { id })?;
+        }
         self.forget_reservation(id)?;
         if self.ledger.of_tasks {
             let (task, tree) = (Scope::Task(id).to_string(), Scope::Tree(id).to_string());

@@ -134,6 +134,11 @@ statement! {
 }
 
 statement! {
+    /// Whether the ledger holds anything of a task.
+    SelectUsed {} "SELECT EXISTS (SELECT 1 FROM usage_task)"
+}
+
+statement! {
     /// Forgets the budgets of a task; that of its tree while the tree has other tasks stays.
     DeleteAccounts<'a> { task: &'a str => Text, tree: &'a str => Text, id: i64 => BigInt }
     "DELETE FROM budget WHERE scope = ? OR (scope = ? AND NOT EXISTS (SELECT 1 FROM child WHERE parent_id = ?))"
