@@ -195,7 +195,14 @@ fn notices_are_written_and_read_back() {
             reason: "expired".into(),
         },
         Notice::Event(event),
+        Notice::Decided {
+            task_id: 1,
+            fence: 2,
+            approval_id: 17,
+            state: kirosu_protocol::ApprovalState::Expired,
+        },
         Notice::Approval {
+            approval_id: None,
             task_id: 1,
             question: "may it run?".into(),
         },

@@ -3,10 +3,13 @@
 
 use kirosu_protocol::task::{FailureClass, OnLost, RetryPolicy, Usage};
 use kirosu_protocol::verbs::{
-    ack::*, enqueue::NewTask, enqueue_batch::*, hello::*, lease::LeaseAsk, list::*, pools::*,
-    wait::*, watch::*,
+    ack::*, approvals::*, approve::*, ask::*, enqueue::NewTask, enqueue_batch::*, hello::*,
+    lease::LeaseAsk, list::*, pools::*, wait::*, watch::*,
 };
-use kirosu_protocol::{Error, ErrorCode, Limits, Method, Params, Request, Status, Verb};
+use kirosu_protocol::{
+    ApprovalState, Error, ErrorCode, Limits, Method, Params, Request, Status, Subject, Verb,
+    Verdict,
+};
 use serde_json::{Value, json};
 
 fn read(method: &str, params: Value) -> Result<Request, Error> {
@@ -194,7 +197,7 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
         (
             "watch",
             r#"{"kinds":["moon"]}"#,
-            "invalid params: `kinds` must be a list of task, progress, output, session, actor, queue, hub (got [\"moon\"])",
+            "invalid params: `kinds` must be a list of task, approval, progress, output, session, actor, queue, hub (got [\"moon\"])",
         ),
     ];
     for (method, params, message) in table {
@@ -410,4 +413,65 @@ fn what_is_written_is_read_back() {
         probe: Some("claude".into()),
     };
     round_trip(&pools, Request::Pools(pools.clone()));
+}
+
+#[test]
+fn tool_questions_are_read_back_and_bad_ones_named() {
+    let ask = ToolAsk {
+        task_id: 42,
+        fence: Some(3),
+        call: "1:call_7".into(),
+        tool: "shell".into(),
+        kind: Some("execute".into()),
+        title: "git push".into(),
+        args: Some(serde_json::json!({"command": "git push"})),
+        pool: Some("coders".into()),
+        wait_ms: Some(1500),
+        decided: Some(Ruled {
+            verdict: Verdict::Rejected,
+            rule: "no".into(),
+        }),
+        withdrawn: true,
+    };
+    round_trip(&ask, Request::Ask(Box::new(ask.clone())));
+    let page = ApprovalsAsk {
+        state: WhichState::Is(ApprovalState::Void),
+        task_id: Some(42),
+        limit: Some(7),
+        cursor: Some(Cursor::Human(43)),
+    };
+    round_trip(&page, Request::Approvals(page.clone()));
+    let approve = ApproveAsk {
+        subject: Subject::Approval(17),
+        by: Some("ada".into()),
+        comment: None,
+    };
+    round_trip(&approve, Request::Approve(approve.clone()));
+    for (method, params, wrong) in [
+        ("ask", r#"{"task_id":1,"tool":"t"}"#, "`call`"),
+        ("ask", r#"{"task_id":1,"call":"c"}"#, "`tool`"),
+        (
+            "ask",
+            r#"{"task_id":1,"call":"c","tool":"t","decided":{"verdict":"maybe","rule":"r"}}"#,
+            "`decided.verdict`",
+        ),
+        (
+            "ask",
+            r#"{"task_id":1,"call":"c","tool":"t","decided":{"verdict":"approved"}}"#,
+            "`decided.rule`",
+        ),
+        ("approvals", r#"{"state":"opened"}"#, "`state`"),
+        ("approvals", r#"{"cursor":"x7"}"#, "`cursor`"),
+        ("approvals", r#"{"limit":1001}"#, "`limit`"),
+        ("approve", r#"{"approval_id":"b17"}"#, "`approval_id`"),
+        (
+            "reject",
+            r#"{"approval_id":17,"task_id":1}"#,
+            "`approval_id`",
+        ),
+        ("reject", "{}", "`task_id`"),
+    ] {
+        let error = read_text(method, params).expect_err(params);
+        assert!(error.message.contains(wrong), "{params}: {error}");
+    }
 }
