@@ -141,7 +141,7 @@ fn swarm(model: &Model) -> Hub {
             .set(&format!("pool.{queue}.model=smol"))
             .set(&format!("pool.{queue}.size=1"));
         if queue != "endless" {
-            setup = setup.set(&format!("providers.{provider}.max_tokens=24"));
+            setup = setup.set(&format!("providers.{provider}.max_tokens=16"));
         }
     }
     setup.set("pool.chat.size=2").start()
@@ -152,7 +152,10 @@ fn enqueue(client: &mut Client, queue: &str, prompt: &str) -> i64 {
 }
 
 fn done(client: &mut Client, id: i64) -> Value {
-    client.call("wait", json!({"task_ids": [id], "timeout_seconds": 60}));
+    // A machine that is busy otherwise takes its time for an answer.
+    let wait = json!({"task_ids": [id], "timeout_seconds": 20});
+    let mut waits = (0..6).map(|_| client.call("wait", wait.clone()));
+    waits.find(|it| it["finished"] == true);
     let got = client.call("get", json!({"task_id": id}));
     assert_eq!(got["task"]["status"], "done", "{got}");
     got
@@ -167,7 +170,7 @@ fn a_swarm_on_a_small_model_streams_stops_and_counts() {
 
     // Several tasks on two sessions, streamed.
     watcher.call("watch", json!({"kinds": ["output", "task"]}));
-    let ids: Vec<i64> = (1..=4)
+    let ids: Vec<i64> = (1..=3)
         .map(|n| {
             enqueue(
                 &mut client,
@@ -195,7 +198,8 @@ fn a_swarm_on_a_small_model_streams_stops_and_counts() {
             !got["task"]["result"].as_str().unwrap().trim().is_empty(),
             "{got}"
         );
-        counted(&got);
+        let (input, cached) = counted(&got);
+        assert!(input + cached > 10, "{got}");
     }
     let said = client.call("get", json!({"task_id": ids[0], "output": true}));
     let streamed: String = said["output"]
@@ -224,7 +228,7 @@ fn a_swarm_on_a_small_model_streams_stops_and_counts() {
     assert_eq!(model.busy(), 1);
     let begun = Instant::now();
     client.call("cancel", json!({"task_id": id}));
-    client.call("wait", json!({"task_ids": [id], "timeout_seconds": 60}));
+    client.call("wait", json!({"task_ids": [id], "timeout_seconds": 25}));
     until("the model is free", || (model.busy() == 0).then_some(()));
     let got = client.call("get", json!({"task_id": id, "output": true}));
     assert_eq!(got["task"]["status"], "cancelled", "{got}");
@@ -235,8 +239,9 @@ fn a_swarm_on_a_small_model_streams_stops_and_counts() {
     assert!(!hub.log().contains(KEY), "the key is in the log");
 }
 
-/// Tokens were counted, and the cost is what the prices make of them, marked as an estimate.
-fn counted(got: &Value) {
+/// Tokens were counted, and the cost is what the prices make of them, marked as an estimate; those that went in.
+/// (This server leaves out the beginning of a stream of Anthropic's form, and with it the input, when it is slow.)
+fn counted(got: &Value) -> (u64, u64) {
     let usage = &got["attempts"][0]["usage"];
     let of = |name: &str| {
         usage[name]
@@ -248,11 +253,12 @@ fn counted(got: &Value) {
         of("cache_read_tokens"),
         of("output_tokens"),
     );
-    assert!(input + cached > 10 && (1..=24).contains(&output), "{usage}");
+    assert!(input + cached > 10 && (1..=16).contains(&output), "{usage}");
     let cost = (input * 1000 + cached * 500 + output * 2000) as f64 / 1e6;
     let told = usage["cost_usd"].as_f64().unwrap();
     assert!((told - cost).abs() < 1e-9, "{usage}");
     assert_eq!(usage["cost_estimated"], true, "{usage}");
+    (input, cached)
 }
 
 // ---------------------------------------------------------------- TLS
