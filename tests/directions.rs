@@ -34,6 +34,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ("config", &["kirosu-config"]),
     ("humantime-serde", &["kirosu-config"]),
     ("backoff", &["kirosu-supervision"]),
+    ("jsonschema", &["kirosu-protocol"]),
     ("tokio-util", &["kirosu-protocol"]),
     ("clap", &["kirosu", "kirosu-load"]),
     ("clap_complete", &["kirosu"]),

@@ -113,8 +113,11 @@ impl<'a> Look<'a> {
         let install = definition.as_ref().and_then(|it| it.install.clone());
         let finding = match (&probe.problem, self.matters) {
             (None, _) => self.found(area, &probe, &options),
-            // The others are told in a line: what there is to do is only how to get them.
-            (Some(_), false) => Finding::note(area, self.name, "not installed"),
+            // Nobody misses the others: how to get them is all there is to tell.
+            (Some(_), false) => {
+                let how = install.as_deref().unwrap_or("its program is not in PATH");
+                return Finding::ok(area, self.name, format!("not installed: {how}"));
+            }
             (Some(problem), true) => Finding::problem(area, self.name, problem),
         };
         let finding = match (install, probe.found) {
