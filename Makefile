@@ -1,5 +1,5 @@
 # What a developer runs by hand; .ci/run is what must pass.
-.PHONY: build test lint bench torture install uninstall
+.PHONY: build test lint bench torture agents agents-all install uninstall
 
 build:
 	cargo build --release --locked -p kirosu -p kirosu-load
@@ -19,6 +19,13 @@ bench: build
 # Faults under load, again and again, then the checker. TORTURE='--seed 7 --kills 20' chooses.
 torture: build
 	target/release/kirosu-torture --binary target/release/kirosu $(TORTURE)
+
+# Real agent programs (some hundred MB from the npm registry) against a stand-in model: what CI runs, and the wider set.
+agents:
+	cargo test --test agents
+
+agents-all:
+	KIROSU_TEST_AGENTS="gemini qwen copilot" cargo test --test agents
 
 # Binary, units, account, folders, settings, completions. Packagers set DESTDIR and PREFIX=/usr; the binary must have been
 # built before (`make build`), so that nothing is compiled as root. Settings that are there already stay.

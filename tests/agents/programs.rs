@@ -16,8 +16,12 @@ pub struct Program {
     /// Its tool that runs a shell command, and the arguments for it.
     tool: &'static str,
     command: &'static str,
-    /// Called by `command`, it goes on with a conversation after it was killed.
+    /// Input, cached input and output that one call of the model costs; unknown of one that calls it for itself as well.
+    pub call_costs: Option<[u64; 3]>,
+    /// Called by `command`, it goes on with a conversation.
     pub resumes: bool,
+    /// Also after it was killed: it tells the conversation's id at the beginning.
+    pub early: bool,
     /// The same by `acp`.
     pub acp: Acp,
 }
@@ -52,6 +56,10 @@ impl Program {
     fn directive(&self, mut arguments: Value) -> String {
         match self.tool {
             "exec_command" => arguments["yield_time_ms"] = 30_000.into(),
+            "run_shell_command" => {
+                arguments["description"] = "a command".into();
+                arguments["is_background"] = false.into();
+            }
             _ => arguments["description"] = "a command".into(),
         }
         format!("[[call {} {arguments}]]", self.tool)
@@ -83,6 +91,11 @@ impl Program {
             .map(|(name, value)| format!("{name} = {}", json!(value)))
             .collect();
         format!("{{ {} }}", pairs.join(", "))
+    }
+
+    /// What so many calls of the model cost.
+    pub fn costs(&self, calls: u64) -> Option<[u64; 3]> {
+        self.call_costs.map(|cost| cost.map(|it| it * calls))
     }
 
     /// What the output of a run names its tool.
@@ -151,7 +164,9 @@ plugins = false
     keys: "",
     tool: "exec_command",
     command: "cmd",
+    call_costs: Some([1000, 200, 34]),
     resumes: true,
+    early: true,
     acp: Acp {
         program: "codex-acp",
         used: [0, 0, 0],
@@ -177,7 +192,9 @@ pub const CLAUDE: Program = Program {
     keys: "",
     tool: "Bash",
     command: "command",
+    call_costs: Some([1000, 200, 34]),
     resumes: true,
+    early: true,
     acp: Acp {
         program: "claude-agent-acp",
         used: [2000, 400, 68],
@@ -216,7 +233,9 @@ pub const OPENCODE: Program = Program {
     keys: "",
     tool: "bash",
     command: "command",
+    call_costs: Some([1000, 200, 34]),
     resumes: true,
+    early: true,
     acp: Acp {
         program: "opencode",
         used: [1000, 200, 34],
@@ -240,9 +259,95 @@ pub const GOOSE: Program = Program {
     keys: "extra_args = [\"--with-builtin\", \"developer\"]",
     tool: "shell",
     command: "command",
+    call_costs: Some([1000, 200, 34]),
     resumes: false,
+    early: false,
     acp: Acp {
         program: "goose",
         used: [1200, 0, 34],
+    },
+};
+
+pub const GEMINI: Program = Program {
+    name: "gemini",
+    settings: |home, url| {
+        let folder = home.join(".gemini");
+        fs::create_dir_all(&folder).unwrap();
+        let settings = json!({
+            "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": false}},
+            "privacy": {"usageStatisticsEnabled": false}, "telemetry": {"enabled": false},
+            "general": {"enableAutoUpdate": false, "enableAutoUpdateNotification": false},
+            "tools": {"useRipgrep": false}, "ide": {"enabled": false}
+        });
+        fs::write(folder.join("settings.json"), settings.to_string()).unwrap();
+        words(&[
+            ("GEMINI_API_KEY", "stub-key"),
+            ("GOOGLE_GEMINI_BASE_URL", url),
+            ("GEMINI_TELEMETRY_ENABLED", "false"),
+        ])
+    },
+    keys: "model = \"gemini-2.5-flash\"",
+    tool: "run_shell_command",
+    command: "command",
+    call_costs: None,
+    resumes: true,
+    early: true,
+    acp: Acp {
+        program: "gemini",
+        used: [2000, 400, 60],
+    },
+};
+
+pub const QWEN: Program = Program {
+    name: "qwen",
+    settings: |home, url| {
+        let folder = home.join(".qwen");
+        fs::create_dir_all(&folder).unwrap();
+        let settings = json!({
+            "privacy": {"usageStatisticsEnabled": false}, "general": {"disableAutoUpdate": true}
+        });
+        fs::write(folder.join("settings.json"), settings.to_string()).unwrap();
+        let base = format!("{url}/v1");
+        words(&[
+            ("OPENAI_API_KEY", "sk-stub"),
+            ("OPENAI_BASE_URL", &base),
+            ("OPENAI_MODEL", "stub-model"),
+        ])
+    },
+    keys: "",
+    tool: "run_shell_command",
+    command: "command",
+    call_costs: None,
+    resumes: true,
+    early: true,
+    acp: Acp {
+        program: "qwen",
+        used: [0, 0, 0],
+    },
+};
+
+pub const COPILOT: Program = Program {
+    name: "copilot",
+    settings: |home, url| {
+        let base = format!("{url}/v1");
+        words(&[
+            ("COPILOT_OFFLINE", "true"),
+            ("COPILOT_PROVIDER_BASE_URL", &base),
+            ("COPILOT_PROVIDER_TYPE", "openai"),
+            ("COPILOT_PROVIDER_API_KEY", "sk-stub"),
+            ("COPILOT_PROVIDER_WIRE_API", "completions"),
+            ("COPILOT_MODEL", "stub-model"),
+            ("COPILOT_HOME", home.join("copilot").to_str().unwrap()),
+        ])
+    },
+    keys: "",
+    tool: "bash",
+    command: "command",
+    call_costs: Some([1000, 200, 34]),
+    resumes: true,
+    early: false,
+    acp: Acp {
+        program: "copilot",
+        used: [2000, 400, 68],
     },
 };
