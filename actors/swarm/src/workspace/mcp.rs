@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kirosu_providers::{McpServer, McpTransport, containment};
 use serde_json::{Map, Value};
@@ -59,7 +59,7 @@ pub(crate) fn servers(options: &PoolOptions, dir: &Path, root: &Path) -> Found {
 }
 
 fn take(
-    path: &PathBuf,
+    path: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
     taken: &mut BTreeSet<String>,
     found: &mut Found,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
 use super::look::{is_dirty, tip};
@@ -127,7 +127,7 @@ fn git_folders(record: &Record) -> Vec<PathBuf> {
     };
     let is_ours = |folder: &PathBuf| {
         let back = fs::read_to_string(folder.join("gitdir")).unwrap_or_default();
-        PathBuf::from(back.trim_end_matches('\n')) == ours
+        Path::new(back.trim_end_matches('\n')) == ours
     };
     let folders = entries.flatten().map(|entry| entry.path());
     folders.filter(is_ours).collect()
