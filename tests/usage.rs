@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "rest/http.rs"]
+mod http;
+#[path = "rest/process.rs"]
+mod process;
 
 use common::{Client, Hub, Setup, until, word};
 use serde_json::{Value, json};
@@ -128,6 +132,11 @@ fn what_three_attempts_used_adds_up_everywhere() {
         assert!(
             metrics.contains(r#"{"kind":"input","model":"tiny-1","provider":"sh"}"#),
             "{metrics}"
+        );
+        let rest = http::get(&process::address(&hub), "/usage?by=pool");
+        assert_eq!(
+            (rest.status, rest.json()),
+            (200, usage(&hub, &["--by", "pool"]))
         );
         // Days that are to come have nothing in them.
         let none = usage(&hub, &["--since", "2999-01-01"]);
@@ -437,4 +446,27 @@ fn a_run_that_uses_up_its_pool_s_budget_is_ended_and_goes_on_when_it_is_full_aga
     );
     assert_eq!(got["task"]["attempts"], 2, "{got}");
     assert_eq!(usage(&hub, &[])["total"]["input_tokens"], 210);
+}
+
+#[test]
+fn a_run_that_tells_with_its_end_that_it_used_too_much_keeps_its_answer() {
+    let hub = setup("running").start();
+    let mut client = hub.client();
+    let script = tell(170, 0, 0.0) + DONE;
+    let task = client.enqueue_with(json!({"prompt": script, "budget": {"tokens": 100}}));
+    finished(&mut client, &[task]);
+    let got = client.call("get", json!({"task_id": task}));
+    assert_eq!(
+        (&got["task"]["status"], &got["task"]["result"]),
+        (&json!("done"), &json!("fine")),
+        "{got}"
+    );
+    let told = usage(&hub, &["--task", &task.to_string()]);
+    let standing = &told["budgets"][0]["tokens"];
+    assert_eq!(
+        *standing,
+        json!({"limit": 100.0, "used": 170.0, "reserved": 0.0, "left": 0.0})
+    );
+    let log = hub.log();
+    assert!(log.contains("used more than it had reserved"), "{log}");
 }

@@ -3,10 +3,10 @@
 //! Nothing is asked of the hub where neither pool, provider, hub nor task has a budget. What runs under way hold is waited
 //! for here, with the task in hand: giving it back would hand it to the next session, which has to wait as well.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use kirosu_protocol::budget::Budget;
+use kirosu_protocol::budget::{Budget, usd_of};
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::{FailureClass, Task};
 use kirosu_protocol::verbs::ack::Ack;
@@ -42,7 +42,8 @@ pub(super) struct Purse {
     scopes: Vec<ScopeLimit>,
     /// How much is reserved at a time.
     step: Budget,
-    granted: Budget,
+    /// What it may use by now.
+    granted: Mutex<Budget>,
     prices: Arc<Prices>,
     model: Option<String>,
     /// Why the run was ended.
@@ -84,7 +85,7 @@ pub(super) async fn open(
     if scopes.is_empty() && task.budget.is_none() && task.budget_trees.is_empty() {
         return Ok(None);
     }
-    let mut purse = Purse {
+    let purse = Purse {
         lease: HeldLease {
             task_id: task.task_id,
             fence: task.fence,
@@ -92,7 +93,7 @@ pub(super) async fn open(
         line: line.clone(),
         scopes,
         step: options.reserve,
-        granted: Budget::default(),
+        granted: Mutex::default(),
         prices: options.prices.clone(),
         model: task.model.clone().or_else(|| runner.model.clone()),
         refused: OnceLock::new(),
@@ -100,7 +101,7 @@ pub(super) async fn open(
     let asked = purse.ask_until(Budget::default(), cancel.clone()).await;
     match asked {
         Answer::Granted(granted) => {
-            purse.granted = granted;
+            purse.grant(granted);
             Ok(Some(purse))
         }
         Answer::Refused(refusal) => Err(Box::new(unfunded(purse.lease, own, refusal))),
@@ -214,20 +215,19 @@ impl Purse {
 
     /// Resolves when the run has used more than it may.
     async fn spend(&self, used: &mut watch::Receiver<Option<Usage>>, cancel: Cancel) -> Refusal {
-        let mut granted = self.granted;
         loop {
             let spent = used
                 .borrow_and_update()
                 .as_ref()
                 .map(|used| self.spent(used));
-            match spent.filter(|spent| exceeds(*spent, granted)) {
+            match spent.filter(|spent| exceeds(*spent, self.granted())) {
                 None => {
                     if used.changed().await.is_err() {
                         std::future::pending::<()>().await;
                     }
                 }
                 Some(spent) => match self.ask_until(spent, cancel.clone()).await {
-                    Answer::Granted(more) => granted = more,
+                    Answer::Granted(more) => self.grant(more),
                     Answer::Refused(refusal) => return refusal,
                     // The session learns of it by itself.
                     Answer::Over | Answer::Unknown(_) => std::future::pending().await,
@@ -297,6 +297,31 @@ impl Purse {
         }
     }
 
+    fn granted(&self) -> Budget {
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn grant(&self, granted: Budget) {
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = granted;
+    }
+
+    /// Tells of a run that used more than it had reserved: it told so too late to be ended.
+    fn tell_overshoot(&self, ack: &Ack) {
+        let Some(usage) = &ack.usage else { return };
+        let mut usage = usage.clone();
+        self.prices.fill_in(self.model.as_deref(), &mut usage);
+        let (spent, granted) = (Budget::of(&usage), self.granted());
+        if exceeds(spent, granted) {
+            tracing::warn!(
+                tokens = spent.tokens,
+                granted_tokens = granted.tokens,
+                usd = spent.micros.map(usd_of),
+                granted_usd = granted.micros.map(usd_of),
+                "the run used more than it had reserved of its budgets, and told so when it was over"
+            );
+        }
+    }
+
     /// What a run has used, as budgets count it. What the provider does not price, the table of prices may.
     fn spent(&self, used: &Usage) -> Budget {
         let mut usage = report::usage(used);
@@ -307,7 +332,12 @@ impl Purse {
     /// What the end of the run means: where it was ended for its budget, and did not end well all the same, the budget
     /// is why.
     fn verdict(&self, own: bool, end: End) -> (End, Symptom) {
-        let fine = |end| (end, Symptom::Fine);
+        let fine = |end| {
+            if let End::Report(Report::Ack(ack)) = &end {
+                self.tell_overshoot(ack);
+            }
+            (end, Symptom::Fine)
+        };
         let Some(refusal) = self.refused.get() else {
             return fine(end);
         };
