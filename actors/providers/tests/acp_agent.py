@@ -88,6 +88,9 @@ def prompt(text):
         while read().get("id") != 77:
             pass
         say("still here")
+    elif word == "flood":
+        for _ in range(int(rest)):
+            say("x" * 1_000_000)
     elif word == "endless":
         while True:
             sys.stdout.write("x" * 65536)

@@ -102,6 +102,10 @@ impl Driver<'_, '_> {
     async fn run(&mut self) -> Ended {
         loop {
             self.announce();
+            if std::mem::take(&mut self.process.is_flooding) {
+                // Whoever shares this thread comes first.
+                tokio::task::yield_now().await;
+            }
             if self.outbox.is_empty()
                 && let Some(ended) = self.ended.take()
             {

@@ -65,6 +65,8 @@ pub(super) struct Process {
     stderr: ChildStderr,
     stderr_ended: bool,
     lines: Lines,
+    /// The last read filled its buffer: more is there already.
+    pub(super) is_flooding: bool,
     /// Bytes since the last end of a line.
     unended: usize,
     decoder: Decoder,
@@ -102,6 +104,7 @@ impl Process {
             stderr: streams.stderr,
             stderr_ended: false,
             lines: Lines::new(LINE_BYTES),
+            is_flooding: false,
             unended: 0,
             decoder: Decoder::default(),
             tail: Tail::default(),
@@ -186,6 +189,7 @@ impl Process {
     }
 
     fn read_stdout(&mut self, count: usize) -> Read {
+        self.is_flooding = count == BUFFER;
         if count == 0 {
             self.stdout_ended = true;
             return Read::End;
@@ -202,6 +206,7 @@ impl Process {
     }
 
     fn read_stderr(&mut self, count: usize) -> Option<Read> {
+        self.is_flooding = count == BUFFER;
         if count == 0 {
             self.stderr_ended = true;
             return None;

@@ -27,6 +27,7 @@ const PRINTING: &[&str] = &[
     "system_args",
     "extra_args",
     "trust",
+    "mcp",
 ];
 
 /// Keys of `output` that hold for messages, however they came.
@@ -171,5 +172,33 @@ fn modes(taker: &Taker<'_>) -> Modes {
         safe: list("safe"),
         edit: list("edit"),
         all: list("all"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::{Definition, built_in_names};
+
+    #[test]
+    fn every_built_in_that_speaks_acp_can_be_read_and_asks_unless_it_is_trusted() {
+        let mut speak = Vec::new();
+        for name in built_in_names() {
+            let read = Definition::read_acp(Some(name), &Map::new());
+            if !built_in(name).unwrap().contains_key("acp") {
+                assert!(read.unwrap_err()[0].contains("goose"), "{name}");
+                continue;
+            }
+            let definition = read.unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
+            assert!(definition.install.is_some() && definition.env_pass.is_some());
+            let (mode, trust) = (&definition.acp.mode, &definition.trust);
+            let differs = mode.safe != mode.all
+                || trust.safe.env != trust.all.env
+                || trust.safe.args != trust.all.args;
+            // These have no mode that we know of; the answers to their questions make the difference.
+            assert!(differs || ["copilot", "cursor"].contains(&name), "{name}");
+            speak.push(name);
+        }
+        assert_eq!(speak.len(), 9, "{speak:?}");
     }
 }

@@ -288,6 +288,16 @@ async fn what_is_no_message_is_told_and_what_is_unknown_is_answered() {
     let (outcome, events) = run(&mut session, room.job("garbage")).await;
     assert_eq!(outcome.unwrap().text, "still here");
     assert!(warned(&events, "this is no message"), "{events:?}");
+    let mut flood = room.job("flood 30");
+    flood.max_output_bytes = 5 << 20;
+    let (outcome, events) = run(&mut session, flood).await;
+    let finished = outcome.unwrap();
+    assert!(finished.truncated && finished.text.contains("output cut here"));
+    let longest = events.iter().map(|it| match it {
+        Event::Text { text } => text.len(),
+        _ => 0,
+    });
+    assert!(longest.max().unwrap() <= 48 << 10);
     let (outcome, _) = run(&mut session, room.job("endless")).await;
     let failure = outcome.unwrap_err();
     assert_eq!(failure.class, FailureClass::ProviderError);

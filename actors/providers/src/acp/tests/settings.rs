@@ -1,0 +1,107 @@
+//! Mode and model against what agents offer.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::machine::{Action, Machine};
+use super::super::rpc::{self, Message};
+use super::super::turn::Start;
+use super::super::verdict::Verdict;
+use crate::definition::Definition;
+use crate::event::Event;
+use crate::outcome::FailureClass;
+
+/// Begins a turn with an agent that offers this, up to what it says after its session is open.
+fn opened(offers: &Value, mode: &str, model: Option<&str>) -> (Machine, Vec<Action>) {
+    let overrides = json!({"command": ["x"]});
+    let definition = Definition::read_acp(None, overrides.as_object().unwrap()).unwrap();
+    let mut machine = Machine::new("x", &Arc::new(definition));
+    machine.begin(Start {
+        mode: vec!["gone by now".to_owned(), mode.to_owned()],
+        model: model.map(str::to_owned),
+        model_is_tasks: true,
+        ..Start::default()
+    });
+    answer(&mut machine, 1, Ok(json!({"protocolVersion": 1})));
+    let mut result = offers.clone();
+    result["sessionId"] = "s".into();
+    let actions = answer(&mut machine, 2, Ok(result));
+    (machine, actions)
+}
+
+fn answer(machine: &mut Machine, id: u64, outcome: Result<Value, rpc::RpcError>) -> Vec<Action> {
+    machine.on(Message::Answer { id, outcome })
+}
+
+/// Method and value of the last thing that was sent.
+fn sent(actions: &[Action]) -> (String, String) {
+    let Some(Action::Send(message)) = actions.last() else {
+        panic!("nothing was sent: {actions:?}");
+    };
+    let params = &message["params"];
+    let value = ["value", "modeId", "modelId"].map(|it| params[it].as_str());
+    let value = value.into_iter().flatten().next().unwrap_or_default();
+    (
+        message["method"].as_str().unwrap().to_owned(),
+        value.to_owned(),
+    )
+}
+
+fn ended(actions: &[Action]) -> (FailureClass, &str) {
+    match actions.last() {
+        Some(Action::End(Verdict::Bad(class, message))) => (*class, message),
+        other => panic!("not an end: {other:?}"),
+    }
+}
+
+#[test]
+fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
+    let pair = |it: [&str; 2]| (it[0].to_owned(), it[1].to_owned());
+    let unknown = rpc::RpcError {
+        code: rpc::METHOD_NOT_FOUND,
+        message: "no".to_owned(),
+    };
+    let offers = json!({
+        "configOptions": [
+            {"id": "effort", "category": "thought_level", "currentValue": "ask", "options": [{"value": "ask"}]},
+            {"id": "m", "category": "mode", "currentValue": "auto", "options": [{"value": "ask"}, {"value": "auto"}]},
+            {"id": "model", "currentValue": "big", "options": [{"group": "g", "options": [{"value": "small"}]}]},
+        ],
+        "modes": {"currentModeId": "auto", "availableModes": [{"id": "ask"}]},
+    });
+    // By config option; where that is not known, by the older method; the model in a group.
+    let (mut machine, actions) = opened(&offers, "ask", Some("small"));
+    assert_eq!(sent(&actions), pair(["session/set_config_option", "ask"]));
+    let actions = answer(&mut machine, 3, Err(unknown.clone()));
+    assert_eq!(sent(&actions), pair(["session/set_mode", "ask"]));
+    let actions = answer(&mut machine, 4, Ok(json!({})));
+    assert_eq!(sent(&actions), pair(["session/set_config_option", "small"]));
+    let actions = answer(&mut machine, 5, Ok(json!({})));
+    assert_eq!(sent(&actions).0, "session/prompt");
+    // An agent that says yes and stays where it is.
+    let (mut machine, _) = opened(&offers, "ask", None);
+    let stays = json!({"configOptions": offers["configOptions"]});
+    let actions = answer(&mut machine, 3, Ok(stays));
+    assert!(
+        ended(&actions).1.contains("stays with 'auto'"),
+        "{actions:?}"
+    );
+    // What it does not have.
+    let (_, actions) = opened(&offers, "unheard of", None);
+    assert!(
+        ended(&actions).1.contains("it offers ask, auto"),
+        "{actions:?}"
+    );
+    let (mut machine, _) = opened(&offers, "auto", Some("huge"));
+    let actions = answer(&mut machine, 3, Err(unknown));
+    assert_eq!(ended(&actions).0, FailureClass::BadInput);
+    // One that knows of no modes at all.
+    let (_, actions) = opened(&json!({}), "ask", None);
+    assert_eq!(sent(&actions).0, "session/prompt");
+    assert!(
+        actions
+            .iter()
+            .any(|it| matches!(it, Action::Tell(Event::Warning { .. })))
+    );
+}
