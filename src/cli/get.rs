@@ -7,7 +7,7 @@ use super::show::paint::Paint;
 use super::show::sheet::Sheet;
 use super::show::table::{Cell, Column, Table};
 use super::show::time::{ago, now, span, stamp};
-use super::show::{Screen, text};
+use super::show::{Screen, progress, text};
 use kirosu_protocol::verbs::get::{Decision, GetAnswer, GetAsk};
 use kirosu_protocol::{Attempt, Budget, Fence, Task, TaskBudget, TaskId, Usage};
 
@@ -151,10 +151,7 @@ pub(crate) fn facts(answer: &GetAnswer, screen: &Screen, now: f64) -> Sheet {
         .maybe("used", used(&answer.attempts))
         .maybe("accept", task.accept.as_deref().map(accept::clauses))
         .maybe("metadata", task.metadata.as_ref().map(ToString::to_string))
-        .maybe(
-            "progress",
-            answer.progress.as_ref().map(ToString::to_string),
-        );
+        .maybe("progress", answer.progress.as_ref().map(progress::line));
     if let Some((word, paint)) = accept::verdict(answer) {
         sheet.painted("evidence", screen.paint(paint, word));
     }

@@ -5,7 +5,7 @@ use super::connect::Context;
 use super::events::{Events, Heard};
 use super::failure::Failure;
 use super::show::paint::Paint;
-use super::show::{Screen, text, time};
+use super::show::{Screen, progress, text, time};
 use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
 use kirosu_protocol::{Event, EventKind, TaskId};
@@ -126,7 +126,7 @@ pub(crate) fn told(what: &EventKind) -> (String, Paint, String) {
             (task(task_id), paint, told)
         }
         EventKind::Progress { task_id, data, .. } => {
-            (task(task_id), Paint::Plain, data.to_string())
+            (task(task_id), Paint::Plain, progress::line(data))
         }
         EventKind::Output { task_id, text, .. } => (task(task_id), Paint::Dim, text.clone()),
         EventKind::Session { session_id, state } => {

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod foreign;
 mod layout;
 pub mod paint;
+pub mod progress;
 pub mod sheet;
 pub mod spinner;
 pub mod table;
