@@ -118,7 +118,7 @@ fn disk(folder: &Path) -> Vec<Finding> {
             _ => Finding::ok(AREA, "disk", message),
         });
     }
-    let number = statfs(folder).map_or(0, |it| i64::from(it.f_type) & 0xffff_ffff);
+    let number = statfs(folder).map_or(0, |it| it.f_type & 0xffff_ffff);
     if let Some((_, name)) = REMOTE.iter().find(|(known, _)| *known == number) {
         findings.push(
             Finding::note(
