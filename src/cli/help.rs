@@ -29,7 +29,15 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
     (
         "Look inside",
-        &["dashboard", "tree", "watch", "agents", "pool", "stats", "usage"],
+        &[
+            "dashboard",
+            "tree",
+            "watch",
+            "agents",
+            "pool",
+            "stats",
+            "usage",
+        ],
     ),
     ("Steer", &["pause", "resume", "backup", "drain", "shutdown"]),
     ("Set up", &["config", "doctor", "completions"]),
