@@ -263,9 +263,9 @@ mod tests {
         let table = sums(&answer).render(Some(100), false);
         let expected = "\
 TASK      ATTEMPTS  INPUT  OUTPUT       COST
-7                2  2,000       0      $1.50
-(3 more)         4  4,000       0  ~$0.2500+
-total            6  6,000       0    ~$1.75+
+7                2   2000       0      $1.50
+(3 more)         4   4000       0  ~$0.2500+
+total            6   6000       0    ~$1.75+
 ";
         assert_eq!(table, expected);
     }
