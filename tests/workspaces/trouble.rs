@@ -190,6 +190,38 @@ fn a_failed_attempt_starts_anew_and_a_lost_one_goes_on() {
 }
 
 #[test]
+fn an_attempt_that_was_not_accepted_or_was_stopped_is_gone_on_with() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    let setup = field.configured("", "").set("shutdown.drain=0s");
+    let hub = Agents { hub: setup.start() };
+    let script = "if [ $KIROSU_FENCE = 1 ]; then echo half > half; else mv half whole; fi; exit 0";
+    let task =
+        json!({"prompt": script, "max_attempts": 2, "accept": {"file": "whole", "diff": true}});
+    let id = hub.enqueue(task);
+    assert_eq!(hub.ended(id)["status"], "done");
+    assert_eq!(field.git(&format!("show kirosu/task-{id}:whole")), "half");
+
+    let script = "if [ $KIROSU_FENCE = 1 ]; then echo half > half; sleep 600; fi; cat half";
+    let id = hub.enqueue(json!({ "prompt": script }));
+    let half = field
+        .setup
+        .directory
+        .path()
+        .join(format!("data/workspaces/p/task-{id}/half"));
+    until("it works", || half.exists().then_some(()));
+    let Agents { mut hub } = hub;
+    hub.signal(rustix::process::Signal::INT);
+    assert!(hub.ended().success());
+    let setup = hub.setup.clone();
+    drop(hub);
+    let hub = Agents { hub: setup.start() };
+    let task = hub.ended(id);
+    assert_eq!(task["result"], "half", "{task}");
+    assert_eq!(task["attempts"], 1, "a stop costs none: {task}");
+}
+
+#[test]
 fn a_name_that_is_taken_is_left_alone() {
     let field = Field::new().file("a.txt", "one\n");
     field.commit("start");
