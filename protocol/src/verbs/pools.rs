@@ -78,7 +78,7 @@ pub struct PoolInfo {
     /// Whether dangerous execution is opted into.
     #[serde(default)]
     pub trusted: bool,
-    /// The accounts of its provider, those of which there is something to say: limited, parked or waited for.
+    /// The accounts that its provider may use, in the order in which they are tried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lanes: Vec<LaneInfo>,
 }

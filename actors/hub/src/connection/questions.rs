@@ -112,13 +112,17 @@ impl Connection {
         let asked = async move {
             let (writer, sessions) = (hub.writer().clone(), hub.sessions().clone());
             let oldest = hub.reader().send(Ask(Question::Oldest)).await?;
+            let pools = match hub.pools().cloned() {
+                Some(pools) => pools.pools(PoolsAsk::default()).await.unwrap_or_default(),
+                None => PoolsAnswer::default(),
+            };
             Ok((
                 writer.send(GetMetrics).await?,
                 sessions.send(ListAgents).await?,
-                oldest,
+                (oldest, pools.pools),
             ))
         };
-        self.ask_future(asked, tag, ctx, move |act, (measured, agents, oldest), _| {
+        self.ask_future(asked, tag, ctx, move |act, (measured, agents, (oldest, pools)), _| {
             let oldest = match oldest {
                 Ok(Told::Oldest(oldest)) => oldest,
                 Ok(_) => Vec::new(),
@@ -130,6 +134,7 @@ impl Connection {
             let answer = measure::answer(&Facts {
                 measured: *measured,
                 oldest,
+                pools,
                 restarts: act.hub.tree().map(Tree::restarts).unwrap_or_default(),
                 sessions: (agents.len(), agents.iter().filter(|a| a.connected).count()),
                 connections: act.hub.connections(),

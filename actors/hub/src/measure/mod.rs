@@ -4,6 +4,7 @@
 //! commits, the store the life of tasks, the kernel its restarts), as plain numbers without a lock, and read when somebody
 //! asks. [`answer`] is a pure function from those [`Facts`] to what is told; `docs/metrics.md` has a row for each name.
 
+mod accounts;
 mod commits;
 mod families;
 
@@ -12,6 +13,7 @@ pub use commits::Commits;
 use families::Families;
 use kirosu_protocol::Stats;
 use kirosu_protocol::verbs::metrics::MetricsAnswer;
+use kirosu_protocol::verbs::pools::PoolInfo;
 use kirosu_store::{Histogram, Oldest, QueueDepth, QueueTally, Tally};
 use kirosu_supervision::Restarts;
 use std::collections::BTreeMap;
@@ -39,6 +41,8 @@ pub(crate) struct Facts {
     /// The oldest waiting tasks, where the readers answered.
     pub oldest: Vec<Oldest>,
     pub restarts: Vec<Restarts>,
+    /// The pools beside the hub.
+    pub pools: Vec<PoolInfo>,
     /// Sessions that are known, and those of them with a connection.
     pub sessions: (usize, usize),
     pub connections: usize,
@@ -60,6 +64,7 @@ pub(crate) fn answer(facts: &Facts) -> MetricsAnswer {
     used(&mut families, &facts.measured.tally);
     hub(&mut families, facts);
     actors(&mut families, &facts.restarts);
+    accounts::accounts(&mut families, &facts.pools);
     families.into_answer()
 }
 

@@ -206,8 +206,7 @@ impl Pool {
     pub(crate) fn info(&self) -> PoolInfo {
         let options = self.options();
         let (state, note) = self.standing();
-        let mut lanes = self.common.lanes.view(&options.provider.routes());
-        lanes.retain(is_worth_telling);
+        let lanes = self.common.lanes.view(&options.provider.routes());
         PoolInfo {
             lanes,
             name: self.name.clone(),
@@ -274,12 +273,4 @@ impl Pool {
             _ => None,
         }
     }
-}
-
-/// Whether there is something to say of an account beyond its name.
-fn is_worth_telling(lane: &LaneInfo) -> bool {
-    let limited = lane.concurrency.is_some()
-        || lane.requests_per_minute.is_some()
-        || lane.tokens_per_minute.is_some();
-    limited || lane.state != "open" || lane.waiting > 0
 }
