@@ -298,7 +298,7 @@ impl Core {
         };
         let (fence, worker, started_at, ended_at) =
             (row.fence, row.worker.clone(), row.leased_at, self.now);
-        let partial = match end.by_ack {
+        let partial = match end.says_all {
             true => None,
             false => self.record_partial_usage(id, fence)?,
         };
@@ -346,8 +346,8 @@ pub(crate) struct End<'a> {
     pub usage: Option<&'a str>,
     /// Who ran it.
     pub provider: Option<&'a str>,
-    /// Whether an ack said it; else what the run last told of its usage counts.
-    pub by_ack: bool,
+    /// Whether it says all that is known of the usage; else what the run last told of it counts.
+    pub says_all: bool,
 }
 
 /// No task has that id.

@@ -493,3 +493,19 @@ fn what_a_run_told_before_it_was_lost_counts_and_its_late_ack_adds_the_rest() {
     let standing = budget(&mut bench).tokens.unwrap();
     assert_eq!((standing.used, standing.reserved), (143.0, 0.0));
 }
+
+#[test]
+fn a_crash_that_says_nothing_counts_what_was_told_before() {
+    let mut bench = Bench::new();
+    let task = bench.chat("p");
+    let fence = bench.lease(1)[0].fence;
+    let data = serde_json::json!({"usage": {"input_tokens": 30}});
+    bench.one(Command::Progress { task, fence, data }).unwrap();
+    let crashed = Ack {
+        class: Some(FailureClass::Crashed),
+        ..failed(task, Some(fence))
+    };
+    bench.ack(crashed).unwrap();
+    let total = usage(&mut bench, UsageAsk::default()).total;
+    assert_eq!((total.attempts, total.input_tokens), (1, 30));
+}

@@ -12,7 +12,7 @@ use crate::sql;
 use crate::sql::attempt::SelectAttemptEnd;
 use diesel::QueryResult;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
-use kirosu_protocol::{Error, Status, TaskId, Usage};
+use kirosu_protocol::{Error, FailureClass, Status, TaskId, Usage};
 
 impl Core {
     /// Takes an ack, recognises one that was taken before, or refuses it.
@@ -75,7 +75,8 @@ impl Core {
             error: ack.error.as_deref(),
             usage: usage.as_deref(),
             provider: ack.provider.as_deref(),
-            by_ack: true,
+            // Who saw a run crash knows no better than what it told before.
+            says_all: ack.usage.is_some() || ack.class != Some(FailureClass::Crashed),
         };
         let before = self.counted_before(ack)?;
         self.end_attempt(ack.task_id, &end)?;
