@@ -204,7 +204,9 @@ pub(super) async fn refusal(response: Response) -> Refusal {
     let mut refusal = Refusal::of_body(status.as_u16(), &body);
     refusal.until = until;
     if let (true, Some(target)) = (status.is_redirection(), target) {
+        // Without its query, which may hold what ours holds.
         let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
+        let target = target.split('?').next().unwrap_or_default();
         refusal.message = format!("it is elsewhere, at {target}; correct base_url");
     }
     if refusal.message.is_empty() {

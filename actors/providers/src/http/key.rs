@@ -1,9 +1,14 @@
 //! The key of a service: read when it is needed, sent, and never shown.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Longest key in bytes: a file that is longer is most likely the wrong file.
 const LONGEST: usize = 16 * 1024;
+
+/// A file that is not read in this time (a pipe that nobody writes to) holds no key.
+const READ_LIMIT: Duration = Duration::from_secs(5);
 
 /// Shorter header values are words that error texts may hold by chance.
 const SHORTEST_HIDDEN: usize = 8;
@@ -49,7 +54,9 @@ impl KeySource {
             },
             Self::File(path) => {
                 let shown = path.display();
-                let bytes = tokio::fs::read(path).await.map_err(|error| {
+                let read = tokio::time::timeout(READ_LIMIT, tokio::fs::read(path)).await;
+                let bytes = read.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+                let bytes = bytes.map_err(|error| {
                     format!("cannot read the key from {shown}: {error}; write it there, or correct key_file")
                 })?;
                 let text = String::from_utf8(bytes)

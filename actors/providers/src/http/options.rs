@@ -177,8 +177,12 @@ impl HttpOptions {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let read = name.parse::<HeaderName>().ok();
-            let is_key =
-                |it: &HeaderName| matches!(it.as_str(), "authorization" | "x-api-key" | "api-key");
+            let is_key = |it: &HeaderName| {
+                matches!(
+                    it.as_str(),
+                    "authorization" | "x-api-key" | "api-key" | "x-goog-api-key"
+                )
+            };
             if read.as_ref().is_some_and(is_key) {
                 faults.push(format!("headers.{name}: a key is not written here; use key_env or key_file, and key_header"));
                 continue;
