@@ -299,14 +299,14 @@ fn a_hub_is_seen_alive_taken_for_another_and_dead() {
 
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = other.local_addr().unwrap().port();
-    let strange = std::thread::spawn(move || {
-        // Closes what connects, as a service of another kind may.
-        other.accept().map(drop)
-    });
+    let service = other.try_clone().unwrap();
+    // Closes what connects, as a service of another kind may.
+    let strange = std::thread::spawn(move || service.accept().map(drop));
     let seen = doctor_of(&Setup::new(), taken, &[]);
     assert_eq!(seen.code, Some(1), "{}", seen.text);
     assert_eq!(seen.level("Hub", &format!(":{taken}")), "problem");
     strange.join().unwrap().unwrap();
+    drop(other);
 }
 
 #[test]
