@@ -305,9 +305,13 @@ fn killed_and_resumed(case: &mut Case) {
     let id = case.begin("all", &prompt, json!({"max_attempts": 3}));
     case.appears("again");
     let processes = case.world.processes(case.hub.pid());
-    let binary = installed().join("bin").join(program.program(case.kind));
-    let binary = binary.canonicalize().unwrap();
-    let agent = processes.iter().find(|it| it.program == binary);
+    let name = program.program(case.kind);
+    let binary = installed().join("bin").join(name).canonicalize().unwrap();
+    // One that is a script runs as its interpreter.
+    let script = format!("/bin/{name} ");
+    let agent = processes
+        .iter()
+        .find(|it| it.program == binary || it.arguments.contains(&script));
     let agent = agent.unwrap_or_else(|| panic!("no {} in {processes:#?}", program.name));
     let pid = Pid::from_raw(i32::try_from(agent.pid).unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
