@@ -321,6 +321,10 @@ fn account(settings: &Settings, provider: &str) -> Account {
             requests_per_minute: account.requests_per_minute,
             tokens_per_minute: account.tokens_per_minute,
         },
+        model: settings
+            .providers
+            .get(provider)
+            .and_then(|it| it.model.clone()),
     }
 }
 

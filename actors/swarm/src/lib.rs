@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A *session* is the agent. It has a connection to the hub (in memory, or over TCP: the same code), under a session id
-//! that stays the same through its restarts. It parks a `lease`, runs the task as an *invocation*, sends heartbeats
+//! that stays the same through its restarts. When the lanes of its provider (`lane/`) have room, it parks a `lease`, runs the task as an *invocation*, sends heartbeats
 //! meanwhile, and acks with the lease's fence. What it does next is decided by a pure machine (`session/machine.rs`);
 //! the actor only carries out the machine's actions and tells it what happened.
 //!
@@ -26,6 +26,8 @@
 //!   the leash tears and the provider ends every process of the run.
 //! - *A stop costs no attempt.* A run that has not ended within the drain is ended, proven dead, and its lease released.
 //!   A lease that the hub granted while the session was leaving is found by asking once more, and released.
+//! - *A refused account burns no tasks.* Its lane is parked for all pools, nobody leases for it, and one run finds out when
+//!   it is over.
 //! - *A missing provider burns no tasks.* The lease goes back, the pool takes no more, and says so once.
 
 mod approval;

@@ -211,6 +211,7 @@ async fn run(
     pool.report(symptom);
     let (end, symptom) = budget::verdict(&purse, own, end);
     pool.report(symptom);
+    let model = permit.model(model, &options.accounts);
     let priced = report::priced(end, &options.prices, model.as_deref());
     let end = permit.settle(&*provider, priced);
     Ended {

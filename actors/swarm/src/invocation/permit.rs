@@ -16,7 +16,7 @@ use kirosu_providers::{Cancel, Closed, Failure, Finished, Gate, Job, Provider};
 use serde_json::json;
 
 use crate::invocation::report;
-use crate::lane::{Entry, LaneGate, Pass};
+use crate::lane::{Account, Entry, LaneGate, Pass};
 use crate::pool::Pool;
 use crate::session::link::Line;
 use crate::session::machine::{End, Report};
@@ -127,6 +127,15 @@ impl Permit {
             pass.ended(&outcome);
         }
         outcome
+    }
+
+    /// The model that the run used: that of the job, else of the provider that a router has chosen.
+    pub(super) fn model(&self, named: Option<String>, accounts: &[Account]) -> Option<String> {
+        named.or_else(|| {
+            let real = self.gate.last()?;
+            let found = accounts.iter().find(|it| it.provider == real)?;
+            found.model.clone()
+        })
     }
 
     /// The end of the run with who ran it, and when a rate limit is over where only the lane knows.

@@ -52,6 +52,8 @@ pub struct Account {
     pub account: String,
     /// The limits of the account, the same for all who share it.
     pub limits: Limits,
+    /// The provider's own model, where neither task nor pool names one.
+    pub model: Option<String>,
 }
 
 /// Who hears that it is its turn.

@@ -85,6 +85,11 @@ impl Machine {
         }
     }
 
+    /// Whether it waits for a turn.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.state == State::Waiting
+    }
+
     /// Whether it may use a turn that it has, or is to get one.
     pub(crate) fn is_hunting(&self) -> bool {
         matches!(self.state, State::Waiting | State::Parked)

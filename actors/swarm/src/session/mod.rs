@@ -206,6 +206,7 @@ impl Actor for Session {
         if let Some(turns) = self.turns.take() {
             ctx.add_stream(signals::turns(turns));
         }
+        ctx.add_stream(signals::options(self.pool.watch_options()));
         ctx.add_stream(signals::health(self.pool.watch_health()));
         ctx.add_stream(signals::hurry(self.pool.common.watch_hurry()));
         self.open_line(ctx);
@@ -219,6 +220,12 @@ impl StreamHandler<Signal> for Session {
             Signal::Link { number, .. } if number != self.lines => {}
             Signal::Link { state, .. } => self.link_changed(state, ctx),
             Signal::Health(ready) => self.on(Event::Ready(ready), ctx),
+            // It may wait for a provider that is no longer the pool's.
+            Signal::Options if self.machine.is_waiting() => {
+                self.seat.leave();
+                self.queue(ctx);
+            }
+            Signal::Options => {}
             Signal::Turn(turn) => self.on(Event::Turn(turn), ctx),
             Signal::Hurry => self.on(Event::Overdue, ctx),
             Signal::Notice(Notice::Cancel { task_id, fence, .. }) => {

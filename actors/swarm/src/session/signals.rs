@@ -1,5 +1,7 @@
 //! What reaches a session from outside, as streams of one type.
 
+use std::sync::Arc;
+
 use futures_util::stream::{self, Stream, StreamExt as _};
 use kirosu_protocol::client::{Client, State};
 use kirosu_protocol::notice::Notice;
@@ -7,6 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 
 use crate::lane::Turn;
+use crate::options::PoolOptions;
 use crate::pool::health::Health;
 
 /// One piece of news.
@@ -19,6 +22,8 @@ pub(super) enum Signal {
     Health(bool),
     /// The lanes have a turn for the session.
     Turn(Turn),
+    /// The pool has other options.
+    Options,
     /// The drain is to be skipped.
     Hurry,
 }
@@ -49,6 +54,15 @@ pub(super) fn notices(client: &Client) -> impl Stream<Item = Signal> + use<> {
 /// Whether the pool takes tasks, the present word first.
 pub(super) fn health(health: watch::Receiver<Health>) -> impl Stream<Item = Signal> {
     values(health).map(|health| Signal::Health(health.is_ready()))
+}
+
+/// Told when the pool has other options than at the start.
+pub(super) fn options(options: watch::Receiver<Arc<PoolOptions>>) -> impl Stream<Item = Signal> {
+    stream::unfold(options, |mut options| async move {
+        options.changed().await.ok()?;
+        options.mark_unchanged();
+        Some((Signal::Options, options))
+    })
 }
 
 /// The turns that the lanes give. Ends with the session's seat.

@@ -1,6 +1,7 @@
 //! The swarm against a scripted hub, on one thread with paused time.
 
 mod kit;
+mod lanes;
 
 mod crashes;
 mod health;

@@ -33,7 +33,7 @@ fn leases_runs_streams_and_acks() {
         );
         output.ok();
         let ack = swarm.hub.expect("ack").await;
-        let expected = json!({"task_id": 4, "fence": 2, "status": "done", "result": "hi there", "provider": "echo"});
+        let expected = json!({"task_id": 4, "fence": 2, "status": "done", "result": "hi there", "provider": "echo", "pool": "p"});
         assert_eq!(ack.params, expected);
         ack.ok();
         let again = swarm.hub.expect("lease").await;
