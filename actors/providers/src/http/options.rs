@@ -14,6 +14,9 @@ use super::presets::{OPENROUTER, Preset, presets, services};
 /// What Anthropic's API needs to be told where nothing else is: most models can write this much.
 const ANTHROPIC_MAX_TOKENS: u64 = 8192;
 
+/// What carries a key.
+const KEY_HEADERS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
 /// A model API as configured: kinds `openai` and `anthropic`.
 #[derive(Clone, Default)]
 pub struct HttpOptions {
@@ -177,14 +180,10 @@ impl HttpOptions {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let read = name.parse::<HeaderName>().ok();
-            let is_key = |it: &HeaderName| {
-                matches!(
-                    it.as_str(),
-                    "authorization" | "x-api-key" | "api-key" | "x-goog-api-key"
-                )
-            };
-            if read.as_ref().is_some_and(is_key) {
-                faults.push(format!("headers.{name}: a key is not written here; use key_env or key_file, and key_header"));
+            if KEY_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+                faults.push(format!(
+                    "headers.{name}: a key is not written here; use key_env or key_file, and key_header"
+                ));
                 continue;
             }
             match (read, HeaderValue::from_str(value)) {
