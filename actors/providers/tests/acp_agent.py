@@ -64,6 +64,8 @@ def prompt(text):
         if chosen is None:
             return "cancelled"
         if chosen == "no":
+            if "mumble" in rest:
+                say("Info: Operation cancelled by user")
             return "end_turn"
         pathlib.Path("ran.txt").open("a").write(f"{chosen}\n")
         update("tool_call_update", toolCallId="t1", status="completed")

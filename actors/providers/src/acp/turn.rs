@@ -15,11 +15,13 @@ use crate::event::{Event, Usage};
 use crate::invocation::{Answer, floor_boundary};
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
-use crate::output::cut_warning;
+use crate::output::{cut_warning, is_error_answer};
 use crate::permission::PermissionAsk;
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
+/// Bytes of what is said after a denial that are looked at.
+const SINCE: usize = 256;
 
 /// Finds the absolute path of a program.
 pub(super) type Find = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -87,8 +89,8 @@ pub(super) struct Turn {
     tally: Tally,
     /// The last thing that was denied.
     denied: Option<String>,
-    /// Whether text came after it.
-    spoke_since: bool,
+    /// The beginning of what was said after it.
+    said_since: String,
 }
 
 impl Turn {
@@ -107,7 +109,7 @@ impl Turn {
             interrupted: false,
             has_text: false,
             denied: None,
-            spoke_since: false,
+            said_since: String::new(),
         }
     }
 
@@ -200,7 +202,10 @@ impl Turn {
         self.message = message.map(str::to_owned);
         self.interrupted = false;
         self.has_text = true;
-        self.spoke_since |= !text.trim().is_empty();
+        if self.said_since.trim().len() < SINCE {
+            self.said_since
+                .push_str(&text[..floor_boundary(text, SINCE)]);
+        }
         let was_cut = self.answer.is_cut();
         let whole = format!("{gap}{text}");
         let kept = self.answer.push(whole.as_bytes());
@@ -226,7 +231,7 @@ impl Turn {
     pub(super) fn denied(&mut self, call: &str, reason: &str) -> Option<Event> {
         let reason = Some(reason).filter(|it| !it.is_empty());
         self.denied = Some(reason.unwrap_or("no reason given").to_owned());
-        self.spoke_since = false;
+        self.said_since.clear();
         self.interrupted = true;
         self.tools.denied(call, reason)
     }
@@ -240,7 +245,9 @@ impl Turn {
     ) -> Verdict {
         self.tally.answer(result);
         let stop = result["stopReason"].as_str().unwrap_or("none");
-        let denied = self.denied.as_deref().filter(|_| !self.spoke_since);
+        let since = self.said_since.trim();
+        let is_silent = since.is_empty() || is_error_answer(&definition.output, since);
+        let denied = self.denied.as_deref().filter(|_| is_silent);
         verdict::stopped(program, definition, stop, denied, self.answer.text())
     }
 }

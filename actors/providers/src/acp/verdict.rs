@@ -12,7 +12,7 @@ pub(super) enum Verdict {
     Bad(FailureClass, String),
 }
 
-/// The agent answered the prompt with this stop reason. `denied`: why something was denied, if nothing was said since.
+/// The agent answered the prompt with this stop reason. `denied`: why something was denied, if nothing but an error was said since.
 pub(super) fn stopped(
     program: &str,
     definition: &Definition,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kirosu_providers::{
-    Arbiter, Cancel, Conversation, Decision, Event, EventSink, Failure, FailureClass, Finished, Job,
-    McpServer, McpTransport, PermissionAsk, Permissions, Provider, ProviderOptions,
+    Arbiter, Cancel, Conversation, Decision, Event, EventSink, Failure, FailureClass, Finished,
+    Job, McpServer, McpTransport, PermissionAsk, Permissions, Provider, ProviderOptions,
     ProviderSession, SessionOptions, TimeoutKind, ToolStatus, Trust, open_session,
 };
 use serde_json::json;
@@ -20,7 +20,8 @@ const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acp_agent.py");
 impl Room {
     fn agent(&self, env: &[(&str, &str)]) -> Arc<dyn Provider> {
         let acp = json!({"mode": {"safe": "ask", "all": ["none such", "all"]}, "usage": "running"});
-        let overrides = json!({"acp": acp, "stop_signal": "TERM"});
+        let output = json!({"error_answers": ["Info: Operation cancelled"]});
+        let overrides = json!({"acp": acp, "output": output});
         self.provider(&ProviderOptions {
             name: "fake".to_owned(),
             kind: "acp".to_owned(),
@@ -81,7 +82,10 @@ fn tools(events: &[Event]) -> Vec<(&str, ToolStatus)> {
     };
     let found: Vec<_> = events.iter().filter_map(tool).collect();
     assert!(found.iter().all(|(name, _)| name == "shell"), "{found:?}");
-    found.into_iter().map(|(_, status)| ("shell", status)).collect()
+    found
+        .into_iter()
+        .map(|(_, status)| ("shell", status))
+        .collect()
 }
 
 /// Decides by the title, and counts.
@@ -91,7 +95,7 @@ impl Arbiter for ByTitle {
     fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision> {
         self.0.fetch_add(1, Ordering::SeqCst);
         assert_eq!(ask.tool, "shell");
-        assert_eq!(ask.input, Some(json!({"command": ask.title.clone()})));
+        assert_eq!(ask.input, Some(json!({"command": ask.title})));
         let allowed = ask.title.contains("good");
         Box::pin(async move {
             match allowed {
@@ -131,7 +135,10 @@ async fn one_process_takes_many_jobs_each_a_conversation_of_its_own() {
     let mut session = room.session().await;
     let (answer, events) = run(&mut session, room.job("say hello")).await;
     assert_eq!(answer.unwrap().text, "hello");
-    assert!(matches!(events[0], Event::Started { pid: Some(_), .. }), "{events:?}");
+    assert!(
+        matches!(events[0], Event::Started { pid: Some(_), .. }),
+        "{events:?}"
+    );
     assert!(matches!(&events[1], Event::Session { session } if session == "s1"));
     let pid = text(&mut session, room.job("pid")).await;
     assert_eq!(text(&mut session, room.job("pid")).await, pid);
@@ -155,7 +162,9 @@ async fn one_process_takes_many_jobs_each_a_conversation_of_its_own() {
 }
 
 fn kill(pid: &str) {
-    let killed = std::process::Command::new("kill").args(["-9", pid]).status();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", pid])
+        .status();
     assert!(killed.unwrap().success());
 }
 
@@ -175,9 +184,15 @@ async fn tools_run_when_they_are_allowed_and_not_when_they_are_denied() {
     assert!(failure.message.contains("not on a Sunday"), "{failure}");
     assert_eq!(
         tools(&events),
-        [("shell", ToolStatus::Started), ("shell", ToolStatus::Failed)]
+        [
+            ("shell", ToolStatus::Started),
+            ("shell", ToolStatus::Failed)
+        ]
     );
     assert_eq!(room.ran(), "");
+    // One that says something all the same, which is no answer.
+    let (mumbled, _) = run(&mut session, job("ask bad mumble")).await;
+    assert_eq!(mumbled.unwrap_err().class, FailureClass::RefusedByPolicy);
     let (allowed, events) = run(&mut session, job("ask good")).await;
     assert_eq!(allowed.unwrap().text, "it ran");
     assert_eq!(
@@ -186,7 +201,7 @@ async fn tools_run_when_they_are_allowed_and_not_when_they_are_denied() {
     );
     // By kind, and not the one that also switches the mode.
     assert_eq!(room.ran(), "once\n");
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
     session.close().await;
     room.assert_empty();
 }
@@ -251,7 +266,10 @@ async fn an_agent_that_is_killed_goes_on_in_a_new_process() {
         let mut fresh = room.session().await;
         let (outcome, events) = run(&mut fresh, job).await;
         assert_eq!(outcome.unwrap().text, "1");
-        assert!(warned(&events, "the earlier conversation is lost"), "{events:?}");
+        assert!(
+            warned(&events, "the earlier conversation is lost"),
+            "{events:?}"
+        );
         fresh.close().await;
     }
     session.close().await;
@@ -318,7 +336,9 @@ async fn what_is_no_message_is_told_and_what_is_unknown_is_answered() {
 async fn nothing_is_left_of_an_agent_that_will_not_go() {
     let room = Room::new();
     let agent = room.agent(&[]);
-    let running: Running = room.run_until(agent.clone(), room.job("stubborn"), "dug in").await;
+    let running: Running = room
+        .run_until(agent.clone(), room.job("stubborn"), "dug in")
+        .await;
     assert!(room.alive().len() >= 5, "runner, agent and three that hide");
     let failure = running.cancel().await;
     assert_eq!(failure.class, FailureClass::Cancelled);
@@ -369,7 +389,11 @@ async fn mcp_servers_are_handed_over_as_the_agent_takes_them() {
         url: "http://127.0.0.1:1/mcp".to_owned(),
         headers: [("Authorization".to_owned(), "Bearer b".to_owned())].into(),
     };
-    let servers = [("sh", stdio("sh")), ("none", stdio("no-such")), ("web", http)];
+    let servers = [
+        ("sh", stdio("sh")),
+        ("none", stdio("no-such")),
+        ("web", http),
+    ];
     job.mcp = servers
         .into_iter()
         .map(|(name, transport)| McpServer {
