@@ -102,9 +102,11 @@ impl Accept {
             return Err(params.refuse("accept", &rule));
         }
         if faults.0.is_empty() && accept.timeout_ms.is_some() && accept.command.is_empty() {
-            faults.0.push(
-                "`accept.timeout_seconds` is for `accept.command`, which is not given".into(),
-            );
+            faults.0.push(format!(
+                "`{}` is for `{}`, which is not given",
+                given.full_name("timeout_seconds"),
+                given.full_name("command")
+            ));
         }
         match faults.0.is_empty() {
             true => Ok(Some(accept)),
@@ -147,8 +149,9 @@ impl Faults {
         let known = |name: &str| Accept::CLAUSES.contains(&name) || name == "timeout_seconds";
         for name in given.given().filter(|name| !known(name)) {
             let all = words(&Accept::CLAUSES);
+            let name = given.full_name(name);
             self.0
-                .push(format!("`accept.{name}` is no clause; there are {all}"));
+                .push(format!("`{name}` is no clause; there are {all}"));
         }
     }
 }
@@ -214,7 +217,8 @@ fn read_regex(given: &Params<'_>) -> Result<Option<String>, Error> {
     match compiled(&text) {
         Ok(_) => Ok(Some(text)),
         Err(why) => Err(Error::invalid_params(format!(
-            "`accept.regex` cannot be used: {why}"
+            "`{}` cannot be used: {why}",
+            given.full_name("regex")
         ))),
     }
 }
@@ -260,7 +264,8 @@ fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
         return Ok(Some(schema));
     }
     validator(&schema).map_err(|why| {
-        Error::invalid_params(format!("`accept.schema` cannot be used: {}", short(&why)))
+        let name = given.full_name("schema");
+        Error::invalid_params(format!("`{name}` cannot be used: {}", short(&why)))
     })?;
     KNOWN.with_borrow_mut(|known| {
         if known.len() >= KNOWN_SCHEMAS {

@@ -69,6 +69,11 @@ impl<'a> Params<'a> {
         Some(raw.get()).filter(|text| *text != "null")
     }
 
+    /// A parameter's name with where it stands: `tasks[1].accept.regex`.
+    pub(crate) fn full_name(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+
     /// An `invalid_params` error for one parameter: "invalid params: `name` must be RULE (got VALUE)".
     pub fn refuse(&self, name: &str, rule: &str) -> Error {
         let got = match self.raw(name) {

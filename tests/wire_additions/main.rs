@@ -1,0 +1,31 @@
+//! What this hub's protocol adds: part 3 of the wire protocol, over a real socket.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod enqueue;
+mod hub;
+mod leases;
+mod sessions;
+mod tasks;
+mod watch;
+
+use common::{Client, until};
+use serde_json::Value;
+
+fn numbers(value: &Value) -> Vec<i64> {
+    value
+        .as_array()
+        .unwrap_or_else(|| panic!("no list: {value}"))
+        .iter()
+        .map(|n| n.as_i64().unwrap())
+        .collect()
+}
+
+/// The next event of a watch that says this.
+fn event_with(watcher: &mut Client, field: &str, value: &str) -> Value {
+    until(&format!("an event says {field}={value}"), || {
+        let event = watcher.notice("event");
+        (event[field] == value).then_some(event)
+    })
+}
