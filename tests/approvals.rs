@@ -89,8 +89,14 @@ fn a_question_is_answered_from_each_surface_and_a_late_word_learns_why() {
         ["tool", "open", &task.to_string(), "coders", "shell", ""]
     );
     assert_eq!(first[8], r#"run git push {"command":"git push"}"#);
-    let screen = said(&kirosu(&hub, &["dashboard", "--plain", "--screen", "inbox"]));
-    assert!(screen.contains(r#"a3 "#) && screen.contains("rm -r build"), "{screen}");
+    let screen = said(&kirosu(
+        &hub,
+        &["dashboard", "--plain", "--screen", "inbox"],
+    ));
+    assert!(
+        screen.contains(r#"a3 "#) && screen.contains("rm -r build"),
+        "{screen}"
+    );
     assert_eq!(said(&kirosu(&hub, &["approve", "a1"])), "a1 approved\n");
     let told = worker.notice("decided");
     assert_eq!(

@@ -343,7 +343,7 @@ fn the_inbox_shows_what_would_run_and_the_eye_stays_on_what_is_decided() {
         "{shown}"
     );
     assert!(shown.contains(r#"{"command":"git push 18"#), "{shown}");
-    let mut press = |model: &mut Model, code| update::key(model, KeyEvent::from(code));
+    let press = |model: &mut Model, code| update::key(model, KeyEvent::from(code));
     press(&mut model, KeyCode::Down);
     press(&mut model, KeyCode::Char('a'));
     assert!(drawn(&mut model).contains(" approve a18? "));

@@ -23,7 +23,7 @@ TOOLS = {
     "enqueue_task": (
         ["prompt"],
         "system_prompt task_type queue priority requires_approval idempotency_key depends_on parent_id delay_seconds"
-        " timeout_seconds max_attempts model provider workdir on_lost metadata",
+        " timeout_seconds max_attempts model provider workdir on_lost metadata accept",
         False,
         False,
     ),
@@ -31,7 +31,7 @@ TOOLS = {
     "get_task_status": (["task_id"], "max_chars output", True, None),
     "wait_for_task": (["task_id"], "timeout_seconds max_chars", True, None),
     "cancel_task": (["task_id"], "reason", False, True),
-    "approve_task": (["task_id"], "comment", False, True),
+    "approve_task": ([], "task_id approval_id comment", False, True),
 }
 
 with open(sys.argv[2], encoding="utf-8") as setup:
@@ -226,6 +226,14 @@ async def decide(client):
     worker = await Worker.connect()
     decisions = (await worker.ask("get", task_id=task_id))["decisions"]
     assert [(d["verdict"], d["by"].split(":")[0]) for d in decisions] == [("approved", "mcp"), ("cancelled", "mcp")]
+    task_id = (await call(client, "enqueue_task", prompt="push", queue="asks"))["task_id"]
+    lease = await worker.lease("asks")
+    assert lease["task_id"] == task_id, lease
+    asked = {**lease, "call": "c", "tool": "shell", "title": "git push"}
+    question = (await worker.ask("ask", **asked))["approval_id"]
+    approved = await call(client, "approve_task", approval_id=question)
+    assert approved == {"message": f"a{question} is approved; its agent may use the tool, once"}, approved
+    assert (await worker.ask("ask", **asked))["state"] == "approved"
 
 
 async def be_wrong(client):
@@ -238,7 +246,7 @@ async def be_wrong(client):
     for part, arguments in [
         ("`prompt` must be a string", {}),
         ("`priority` must be a whole number from -1000 to 1000 (got 5000)", {"prompt": "x", "priority": 5000}),
-        ("`promt` is no argument of this tool; it takes delay_seconds,", {"promt": "x"}),
+        ("`promt` is no argument of this tool; it takes accept, delay_seconds,", {"promt": "x"}),
         ("(not_trusted)", {"prompt": "print(1)", "task_type": "python"}),
     ]:
         said = await refused(client, "enqueue_task", **arguments)

@@ -6,9 +6,9 @@
 pub mod agents;
 mod canvas;
 pub mod events;
-pub mod inbox;
 mod foot;
 mod head;
+pub mod inbox;
 mod popup;
 mod task;
 mod tasks;

@@ -137,8 +137,10 @@ pub(super) struct CancelTask {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes: see above")]
 pub(super) struct ApproveTask {
-    /// The task's number.
-    task_id: i64,
+    /// The task's number; either this or `approval_id`.
+    task_id: Option<i64>,
+    /// The number of an agent's tool question, as 17 for a17.
+    approval_id: Option<i64>,
     /// What the person said with it, for the record.
     comment: Option<String>,
 }

@@ -132,7 +132,9 @@ pub(super) struct Enqueued {
 pub(super) struct Decided {
     /// What was done, in a sentence.
     pub(super) message: String,
-    pub(super) task_id: i64,
+    /// Left out where it was about a tool question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) task_id: Option<i64>,
     /// Where the task stands now; left out when it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<String>,

@@ -189,14 +189,14 @@ impl Tools {
         let status = self.status(task_id).await.map(|status| status.to_string());
         Ok(Json(Decided {
             message: format!("task {task_id} is cancelled"),
-            task_id,
+            task_id: Some(task_id),
             status,
         }))
     }
 
     #[tool(
         title = "Approve a task",
-        description = "Lets a task that waits for a person's approval run, or answers a task of type human. It is a person's decision: call it only when the user has said so for this task.",
+        description = "Lets a task that waits for a person's approval run, answers a task of type human, or (with approval_id) lets a running agent use a tool, once. It is a person's decision: call it only when the user has said so for this one.",
         input_schema = arguments::schema::<ApproveTask>(),
         annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = true)
     )]
@@ -210,18 +210,20 @@ impl Tools {
             by: Some(decider(&context)),
             ..ApproveAsk::read(&Params::parse(&text)?, &self.hub.limits())?
         };
-        let Subject::Task(task_id) = ask.subject else {
-            return Err(kirosu_protocol::Error::invalid_params(
-                "invalid params: `task_id` is missing",
-            )
-            .into());
-        };
+        let subject = ask.subject;
         self.insist(ask).await?;
+        let Subject::Task(task_id) = subject else {
+            return Ok(Json(Decided {
+                message: format!("{subject} is approved; its agent may use the tool, once"),
+                task_id: None,
+                status: None,
+            }));
+        };
         let status = self.status(task_id).await;
         let stands = status.map(|status| format!("; it is {status} now"));
         Ok(Json(Decided {
             message: format!("task {task_id} is approved{}", stands.unwrap_or_default()),
-            task_id,
+            task_id: Some(task_id),
             status: status.map(|status| status.to_string()),
         }))
     }
