@@ -11,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::containment::{Containment, Exit, StartError};
 use crate::definition::StopSignal;
 use crate::event::{Event, EventSink};
-use crate::invocation::{Ending, Ran, Request, execute};
+use crate::invocation::{Decoder, Ending, Ran, Request, execute};
 use crate::job::Timeouts;
 use crate::output::Reader;
 
@@ -33,7 +33,8 @@ pub struct Program {
     pub stdin: Vec<u8>,
     /// When it is ended.
     pub limit: Duration,
-    /// Bytes of standard output to keep; what comes beyond is read, dropped and marked.
+    /// Bytes of standard output to keep; what comes beyond is read, dropped and marked. 0: none is kept, and all of it
+    /// goes to the log.
     pub keep: usize,
 }
 
@@ -120,7 +121,10 @@ impl Program {
             },
             env_pass: self.env_pass.as_deref(),
             stop: StopSignal::Term,
-            reader: Reader::raw(self.keep),
+            reader: match self.keep {
+                0 => Reader::Passing(Decoder::default()),
+                keep => Reader::raw(keep),
+            },
         };
         let (events, mut said) = EventSink::channel(EVENTS);
         let run = async {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::definition::{Format, Output};
 use crate::event::{Event, Usage};
-use crate::invocation::Answer;
+use crate::invocation::{Answer, Decoder};
 pub(crate) use again::again;
 use ansi::Ansi;
 use frames::Frames;
@@ -39,6 +39,8 @@ const PIECE: usize = 16 * 1024;
 pub(crate) enum Reader {
     /// Every byte is the answer.
     Raw(Answer),
+    /// No byte is the answer: all is told, nothing is kept.
+    Passing(Decoder),
     /// Text for people.
     Text {
         ansi: Ansi,
@@ -117,6 +119,9 @@ impl Reader {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
         match self {
             Self::Raw(answer) => plain(answer, bytes),
+            Self::Passing(decoder) => vec![Event::Text {
+                text: decoder.push(bytes),
+            }],
             Self::Text { ansi, answer, .. } => plain(answer, &ansi.strip(bytes)),
             Self::Frames(frames) => frames.push(bytes),
         }
@@ -125,7 +130,7 @@ impl Reader {
     /// There are no more bytes.
     pub(crate) fn end(&mut self) -> Vec<Event> {
         match self {
-            Self::Raw(_) | Self::Text { .. } => Vec::new(),
+            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => Vec::new(),
             Self::Frames(frames) => frames.end(),
         }
     }
@@ -134,6 +139,7 @@ impl Reader {
     pub(crate) fn finish(self) -> Reading {
         match self {
             Self::Raw(answer) => whole(answer, ""),
+            Self::Passing(_) => Reading::default(),
             Self::Text { answer, prefix, .. } => whole(answer, &prefix),
             Self::Frames(frames) => frames.finish(),
         }

@@ -11,8 +11,6 @@ use super::{Check, cancelled};
 
 /// Bytes of its last words that the next attempt hears.
 const LAST_WORDS: usize = 2000;
-/// Bytes of its standard output that are listened to; of what comes after, only standard error is heard.
-const KEPT: usize = 4 << 20;
 /// Events between the program and the run's output.
 const EVENTS: usize = 8;
 
@@ -35,7 +33,7 @@ impl Check<'_> {
             env: self.env.clone(),
             stdin: answer.as_bytes().to_vec(),
             limit,
-            keep: KEPT,
+            keep: 0,
             ..Program::new(accept.command.clone(), &self.place.dir)
         };
         let message = format!("[kirosu: accept runs {shown:?}]\n");
