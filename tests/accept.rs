@@ -236,8 +236,14 @@ fn alive(word: &str) -> usize {
 }
 
 #[test]
-fn a_command_that_hangs_is_ended_with_all_that_it_started() {
+fn a_command_is_heard_to_its_end_and_ended_with_all_that_it_started() {
     let hub = setup("echo ok").set("pool.p.trust_all_tools=true").start();
+    // Of a long output the end is heard.
+    let long = json!(["sh", "-c", "seq 1 800000; echo the last line; exit 3"]);
+    let got = run(&hub, json!({"prompt": "x", "accept": {"command": long}}));
+    let error = got["task"]["error"].as_str().unwrap();
+    assert!(error.ends_with("799999\n800000\nthe last line"), "{error}");
+
     let nap = format!("{}.25", 100_000 + std::process::id());
     let command = ["sh", "-c", &format!("setsid sleep {nap} & sleep {nap}")];
     let accept = |seconds: f64| json!({"command": command, "timeout_seconds": seconds});
