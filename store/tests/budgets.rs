@@ -15,6 +15,9 @@ use kirosu_store::{Command, Outcome};
 
 const DAY: i64 = 86_400_000;
 
+/// A way in which an attempt ends.
+type End<'a> = &'a dyn Fn(&mut Bench, TaskId, Fence);
+
 fn tokens(tokens: u64) -> Budget {
     Budget {
         tokens: Some(tokens),
@@ -164,7 +167,7 @@ fn what_attempts_used_adds_up_by_everything_and_outlives_the_tasks() {
 #[test]
 fn a_reservation_ends_with_its_attempt_whatever_the_end() {
     let mut bench = Bench::new();
-    let ends: [&dyn Fn(&mut Bench, TaskId, Fence); 5] = [
+    let ends: [End<'_>; 5] = [
         &|bench, task, fence| {
             bench
                 .ack(spent(task, fence, used(30, 0, None), "x"))
