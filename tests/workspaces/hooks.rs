@@ -58,6 +58,21 @@ fn a_failed_hook_before_keeps_the_agent_from_running_and_the_one_after_runs_all_
 }
 
 #[test]
+fn a_hook_whose_program_is_not_there_costs_no_attempt() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    let hub = field.start("hooks={ before = [\"no-such-program\"] }");
+    let id = hub.enqueue(json!({"prompt": "echo ran"}));
+    hub.logged("no-such-program\", could not be started");
+    let task = hub.get(id);
+    assert_eq!(
+        (&task["attempts"], &task["error"]),
+        (&json!(0), &json!(null)),
+        "{task}"
+    );
+}
+
+#[test]
 fn the_hook_after_decides_only_where_it_is_said_and_none_outlives_its_time() {
     for must in [false, true] {
         let field = Field::new().file("a.txt", "one\n");

@@ -66,6 +66,20 @@ fn a_worktree_goes_only_when_nothing_of_it_is_lost_or_it_is_said_twice() {
     assert_eq!(kept, "two");
     let said = hub.refused(&format!("diff {id}"));
     assert!(said.contains("has no worktree under"), "{said}");
+    // A record that leads elsewhere is not believed.
+    let record = field
+        .setup
+        .directory
+        .path()
+        .join("data/workspaces/p/task-99.json");
+    let elsewhere = serde_json::json!({
+        "task_id": 99, "created_at": 1.0, "pool": "p", "name": "task-99", "repository": field.repository(),
+        "common_dir": field.repository().join(".git"), "git_dir": "", "path": field.repository(), "prefix": "",
+        "branch": "main", "base": "HEAD", "state": "discarded", "ended": "done", "fence": 1, "changed_ms": 1,
+    });
+    std::fs::write(&record, elsewhere.to_string()).unwrap();
+    hub.cli("workspaces --prune");
+    assert_eq!(field.read("a.txt"), "one\n");
     // A task that runs is left alone.
     let id =
         hub.enqueue(json!({"prompt": "echo x > begun; while [ ! -e end ]; do sleep 0.05; done"}));

@@ -102,7 +102,17 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        Ok(Some(serde_json::from_slice(&text)?))
+        let record: Record = serde_json::from_slice(&text)?;
+        // What it says is removed one day: nothing but the folder beside it.
+        let here = path.parent().unwrap_or(path).canonicalize()?;
+        if record.path != here.join(&record.name) {
+            let why = format!(
+                "it speaks of {}, which is not beside it",
+                record.path.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        Ok(Some(record))
     }
 
     /// Where the pool's worktrees and their records are.
