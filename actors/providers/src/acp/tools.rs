@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::definition::Acp;
 use crate::event::{Event, ToolStatus};
@@ -74,12 +74,14 @@ impl Tools {
     pub(super) fn ask(&mut self, tool_call: &Value, key: &str) -> PermissionAsk {
         let id = tool_call["toolCallId"].as_str().unwrap_or(key);
         let call = self.learn(id, tool_call);
+        let title = call.title.clone().unwrap_or_else(|| call.word());
+        let input = call.input.clone();
         PermissionAsk {
             call: id.to_owned(),
             tool: call.word(),
             kind: call.kind.clone(),
-            title: call.title.clone().unwrap_or_else(|| call.word()),
-            input: call.input.clone(),
+            input: input.or_else(|| Some(shown(&title, &tool_call["content"]))),
+            title,
         }
     }
 
@@ -150,6 +152,15 @@ fn without(input: &Value, ignored: &[String]) -> Value {
         map.retain(|key, _| !ignored.contains(key));
     }
     input
+}
+
+/// In place of arguments that the agent does not state: all that it shows a person. A word given for one call must not
+/// stand for another.
+fn shown(title: &str, content: &Value) -> Value {
+    match content.as_array().is_some_and(|it| !it.is_empty()) {
+        true => json!({"title": title, "content": content}),
+        false => json!({"title": title}),
+    }
 }
 
 /// What a call gave back: its raw output, else its text.

@@ -219,6 +219,10 @@ fn client(
     }
     let (key, ask, options) = asks.pop().expect("a question");
     assert!(!ask.title.is_empty() && !ask.tool.is_empty(), "{ask:?}");
+    // Some state no arguments; what is asked for is there all the same.
+    let input = ask.input.expect("what is asked for").to_string();
+    let words = ["cat README.txt", "hub_ping", "pong", "hi"];
+    assert!(words.iter().any(|it| input.contains(it)), "{input}");
     let kind_of = |it: &&Value| it["optionId"] == chosen["optionId"];
     let kind = &options.as_array().unwrap().iter().find(kind_of).unwrap()["kind"];
     let decision = match kind.as_str() {
