@@ -395,6 +395,43 @@ fn script(setup: &Setup, name: &str, body: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+#[test]
+fn a_program_that_says_when_its_limit_is_over_is_asked_again_then_and_once() {
+    let setup = Setup::new().up();
+    let here = setup.directory.path().to_owned();
+    let body = "echo x >> calls\ntest -e open && echo fine && exit 0\necho '429: retry after 1 seconds' >&2\nexit 1";
+    let program = script(&setup, "agent", body);
+    let mut setup = setup
+        .set("providers.agent.kind=command")
+        .set(&format!("providers.agent.command=[{program:?}]"))
+        .set("providers.agent.output={ format = \"text\", errors = [{ contains = \"429\", class = \"rate_limited\" }] }");
+    setup = pool(setup, "one", "agent", "default", 2);
+    let hub = pool(setup, "two", "agent", "default", 2).start();
+    let calls = || {
+        let text = std::fs::read_to_string(here.join("calls"));
+        text.map_or(0, |text| text.lines().count())
+    };
+    let mut client = hub.client();
+    let tasks = enqueue(&mut client, "default", 8);
+    until("it is parked", || {
+        (pool_info(&mut client, "one")["state"] == "rate_limited").then_some(())
+    });
+    until("all that were under way have ended", || {
+        let pools = client.call("pools", json!({}));
+        let busy = |pool: &Value| pool["busy"] != 0;
+        (!pools["pools"].as_array().unwrap().iter().any(busy)).then_some(())
+    });
+    let burst = calls();
+    assert!(burst <= 4, "{burst}");
+    until("one asks", || (calls() > burst).then_some(()));
+    std::fs::write(here.join("open"), "").unwrap();
+    all_done(&mut client, &tasks);
+    // One that asked too early may have been told so once more.
+    let asked = calls() - burst - tasks.len();
+    assert!(asked <= 1, "{asked}");
+    assert_eq!(client.call("stats", json!({}))["stats"]["failed"], 0);
+}
+
 fn router(setup: Setup, members: &str) -> Setup {
     setup
         .set("providers.any.kind=router")
