@@ -7,6 +7,7 @@ mod common;
 mod http;
 
 use common::{Client, Hub, PATIENCE, Setup, sentence, until, word};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -352,6 +353,44 @@ fn a_house_that_is_killed_while_an_agent_asks_runs_the_tool_once() {
     let done = ended(&mut person, task);
     assert_eq!(done["status"], "done", "{done}");
     assert_eq!(ran(&setup), 1);
+    let all = person.call("approvals", json!({"state": "any", "task_id": task}));
+    assert_eq!(all["approvals"].as_array().unwrap().len(), 1, "{all}");
+}
+
+/// The agent's process, found by its folder.
+fn agent_of(setup: &Setup) -> Pid {
+    until("the agent runs", || {
+        let here = setup.directory.path().canonicalize().unwrap();
+        std::fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .find_map(|entry| {
+                let said = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+                let is_agent =
+                    said.split('\0').next()?.ends_with("python3") && said.contains("acp_agent.py");
+                let is_ours = std::fs::read_link(entry.path().join("cwd")).ok()? == here;
+                let number = entry.file_name().to_str()?.parse().ok()?;
+                Pid::from_raw(number).filter(|_| is_agent && is_ours)
+            })
+    })
+}
+
+#[test]
+fn an_agent_program_that_is_killed_while_it_asks_gets_the_answer_in_its_next_life() {
+    let hub = house("").set("retry.initial=50ms").start();
+    let mut person = hub.client();
+    let task = person.enqueue_with(json!({"prompt": "ask make", "max_attempts": 3}));
+    let id = asked(&mut person)["approval_id"].clone();
+    kill_process(agent_of(&hub.setup), Signal::KILL).unwrap();
+    // Before that the answer would go to the dead: who gets it cannot be told from one who ran the tool and died then.
+    until("the hub knows of the crash", || {
+        let got = person.call("get", json!({"task_id": task}));
+        (got["attempts"][0]["outcome"] == "crashed").then_some(())
+    });
+    person.call("approve", json!({"approval_id": id}));
+    let done = ended(&mut person, task);
+    assert_eq!(done["status"], "done", "{done}");
+    assert_eq!(ran(&hub.setup), 1);
     let all = person.call("approvals", json!({"state": "any", "task_id": task}));
     assert_eq!(all["approvals"].as_array().unwrap().len(), 1, "{all}");
 }
