@@ -26,6 +26,8 @@ use crate::session::link::Line;
 
 /// How long the first byte of a piece waits for others.
 const BATCH_TIME: Duration = Duration::from_millis(50);
+/// From one piece to the next, so that one that goes on and on costs little and still looks alive.
+const PIECE_PAUSE: Duration = Duration::from_millis(250);
 /// Pause before a piece is sent again.
 const RESEND_PAUSE: Duration = Duration::from_millis(250);
 /// From the run's start to its first progress, and from one to the next.
@@ -51,6 +53,7 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
     let mut progress = Progress::default();
     let mut chunk = 0;
     let mut due: Option<Instant> = None;
+    let mut next_piece = Instant::now();
     let mut open = true;
     let sending = futures_util::future::OptionFuture::from(None);
     tokio::pin!(sending);
@@ -69,6 +72,7 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
                 sending.set(Some(send(line.clone(), ask)).into());
                 busy = true;
                 due = None;
+                next_piece = Instant::now() + PIECE_PAUSE;
             }
         }
         if !reports && progress.has_news() {
@@ -94,7 +98,7 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
                     let text = printed.text(&event);
                     if !text.is_empty() {
                         batch.push(&text);
-                        due = due.or_else(|| Some(Instant::now() + BATCH_TIME));
+                        due = due.or_else(|| Some(next_piece.max(Instant::now() + BATCH_TIME)));
                     }
                 }
                 None => open = false,
@@ -105,7 +109,8 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
                 if goes_on == Some(false) {
                     break;
                 }
-                due = Some(Instant::now());
+                // Without anything to send there is nothing to wait for: a time that has passed would wake us for ever.
+                due = (!batch.is_empty()).then_some(next_piece);
             }
             told = &mut reporting, if reports => {
                 reports = false;
