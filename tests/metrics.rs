@@ -96,7 +96,10 @@ fn load(hub: &Hub) {
         let task = client.lease(json!({}))["tasks"][0].clone();
         client.call(
             "ack",
-            json!({"task_id": id, "fence": task["fence"], "status": outcome, "provider": "codex"}),
+            json!({
+                "task_id": id, "fence": task["fence"], "status": outcome, "provider": "codex", "model": "m",
+                "usage": {"input_tokens": 100, "output_tokens": 10, "cost_usd": 0.25},
+            }),
         );
     }
     let cancelled = client.enqueue("x");
@@ -147,6 +150,11 @@ fn a_known_load_is_counted_and_promtool_is_content() {
             r#"kirosu_invocations_total{outcome="provider_error",provider="codex"}"#,
             1.0,
         ),
+        (
+            r#"kirosu_tokens_total{kind="input",model="m",provider="codex"}"#,
+            400.0,
+        ),
+        (r#"kirosu_cost_usd_total{model="m",provider="codex"}"#, 1.0),
         (r#"kirosu_task_wait_seconds_count{queue="default"}"#, 5.0),
         (r#"kirosu_task_run_seconds_count{queue="default"}"#, 4.0),
         (
