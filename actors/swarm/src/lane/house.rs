@@ -209,12 +209,16 @@ impl House {
 
     /// When [`tick`](Self::tick) is to be called.
     pub(crate) fn next(&self) -> Option<Moment> {
-        let waited_for = |id: &LaneId| {
-            let parked = matches!(self.lanes[*id].standing(), Standing::Parked { .. });
-            parked || self.line.iter().any(|waiter| waiter.lanes.contains(id))
-        };
-        let lanes = (0..self.lanes.len()).filter(waited_for);
-        lanes.filter_map(|id| self.lanes[id].next()).min()
+        let mut due = None;
+        for (id, lane) in self.lanes.iter().enumerate() {
+            // Asked first, as few lanes have an answer and the line may be long.
+            let Some(next) = lane.next() else { continue };
+            let parked = matches!(lane.standing(), Standing::Parked { .. });
+            if parked || self.line.iter().any(|waiter| waiter.lanes.contains(&id)) {
+                due = [due, Some(next)].into_iter().flatten().min();
+            }
+        }
+        due
     }
 
     /// What somebody is to be told, and has not been.
