@@ -158,7 +158,7 @@ fn each_refusal_is_a_status_and_a_sentence() {
         ),
         (
             post(&at, "/tasks", r#"{"prompt": "a", "budget": {}}"#),
-            501,
+            422,
             "`budget`",
         ),
         (
