@@ -506,7 +506,11 @@ fn figures_may_come_in_a_file() {
         let mut reading = capture(name).reading;
         assert_eq!(reading.usage, None);
         reading.take_usage(&output, &frame(&format!("{name}.usage")), before);
-        assert_eq!(reading.usage, Some(tokens(1000, 200, 30, 4, None)), "{name}");
+        assert_eq!(
+            reading.usage,
+            Some(tokens(1000, 200, 30, 4, None)),
+            "{name}"
+        );
         before = reading.total;
     }
     let mut two = frame("copilot/json.usage");
