@@ -28,8 +28,8 @@ pub mod request;
 pub mod task;
 pub mod verbs;
 
-pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Subject, Verdict};
 pub use accept::{Accept, NotAccepted};
+pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Subject, Verdict};
 pub use budget::{Budget, Scope, TaskBudget};
 pub use codec::{Line, LineSplitter};
 pub use error::{Effect, Error, ErrorCode};
