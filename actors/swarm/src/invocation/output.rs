@@ -121,7 +121,7 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
                     _ => {}
                 }
             }
-            () = until(due), if !busy && due.is_some() => {}
+            () = until(due), if !busy && due.is_some() && !batch.is_empty() => {}
             () = sleep_until(progress_due), if open && !reports && progress.has_news() => {}
         }
     }
