@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 struct Manager {
     socket: UnixDatagram,
     lines: VecDeque<String>,
+    /// The newest status; it is told only when it has changed, and may be before what a test waits for.
+    status: String,
     at: String,
 }
 
@@ -29,6 +31,7 @@ impl Manager {
         let manager = Manager {
             socket,
             lines: VecDeque::new(),
+            status: String::new(),
             at,
         };
         (manager, setup)
@@ -43,7 +46,23 @@ impl Manager {
             let text = std::str::from_utf8(&message[..length]).unwrap();
             self.lines.extend(text.lines().map(str::to_owned));
         }
-        self.lines.pop_front()
+        let line = self.lines.pop_front();
+        if let Some(status) = line
+            .as_deref()
+            .and_then(|line| line.strip_prefix("STATUS="))
+        {
+            self.status = status.to_owned();
+        }
+        line
+    }
+
+    /// Waits until the status is one that fits.
+    fn status(&mut self, fits: impl Fn(&str) -> bool) {
+        let begun = Instant::now();
+        while !fits(&self.status) {
+            assert!(begun.elapsed() < PATIENCE, "the status is {}", self.status);
+            self.next(Duration::from_secs(1));
+        }
     }
 
     /// Reads on to a line that begins like this; what followed the sign.
@@ -101,10 +120,7 @@ fn it_is_ready_when_it_answers_tells_how_it_stands_reloads_and_stops() {
     let mut client = hub.client();
     let hello = json!({"auth_token": "secret of the hub"});
     assert_eq!(client.call("hello", hello)["server"], "kirosu");
-    until("the status tells of the hub and the pool", || {
-        let line = manager.until("STATUS=");
-        (line == "0 queued, 0 at work; a 0 of 1 busy").then_some(())
-    });
+    manager.status(|line| line == "0 queued, 0 at work; a 0 of 1 busy");
 
     write(
         300,
@@ -115,12 +131,7 @@ fn it_is_ready_when_it_answers_tells_how_it_stands_reloads_and_stops() {
     let at: u64 = manager.until("MONOTONIC_USEC=").parse().unwrap();
     assert!(at > 0);
     manager.until("READY=1");
-    until("the status tells of the new pool", || {
-        manager
-            .until("STATUS=")
-            .contains("b 0 of 2 busy")
-            .then_some(())
-    });
+    manager.status(|line| line.contains("b 0 of 2 busy"));
 
     // A file with a fault: the reload ends all the same, and the last good one stays.
     std::fs::write(&file, "[hub]\nprot = 1\n").unwrap();
@@ -130,7 +141,7 @@ fn it_is_ready_when_it_answers_tells_how_it_stands_reloads_and_stops() {
 
     hub.signal(Signal::TERM);
     manager.until("STOPPING=1");
-    assert!(manager.until("STATUS=").contains("running tasks have 5m"));
+    manager.status(|line| line.contains("running tasks have 5m"));
     // Longer than the drain, whatever the unit says.
     let asked: u64 = manager.until("EXTEND_TIMEOUT_USEC=").parse().unwrap();
     assert_eq!(asked, 360_000_000);
@@ -235,18 +246,10 @@ fn agents_are_ready_without_a_hub_and_say_which_one_they_wait_for() {
     let arguments = ["--provider", "echo", "--port", &port.to_string()];
     let _agent = agent(&arguments, &manager, &setup);
     manager.until("READY=1");
-    until("it tells that the hub is away", || {
-        let line = manager.until("STATUS=");
-        line.contains(&format!("no hub at 127.0.0.1:{port}"))
-            .then_some(())
-    });
+    manager.status(|line| line.contains(&format!("no hub at 127.0.0.1:{port}")));
     let setup = Setup { port, ..setup };
     let _hub = setup.start();
-    until("it tells that the hub is there", || {
-        let line = manager.until("STATUS=");
-        line.contains(&format!("connected to the hub at 127.0.0.1:{port}"))
-            .then_some(())
-    });
+    manager.status(|line| line.contains(&format!("connected to the hub at 127.0.0.1:{port}")));
 }
 
 #[test]
@@ -267,9 +270,6 @@ fn agents_reload_the_pool_that_they_were_started_for_and_no_other() {
     kill_process(Pid::from_child(&agent.0), Signal::HUP).unwrap();
     manager.until("RELOADING=1");
     manager.until("READY=1");
-    let told = until("the status tells of the new size", || {
-        let line = manager.until("STATUS=");
-        line.contains("ours 0 of 3").then_some(line)
-    });
-    assert!(!told.contains("other"), "{told}");
+    manager.status(|line| line.contains("ours 0 of 3"));
+    assert!(!manager.status.contains("other"), "{}", manager.status);
 }
