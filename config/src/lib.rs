@@ -60,8 +60,8 @@ mod size;
 mod tests;
 
 pub use approval::Approval;
-pub use env::words;
 pub use budget::Budget;
+pub use env::words;
 pub use fault::{Fault, Faults};
 pub use hooks::Hooks;
 pub use load::Loaded;

@@ -45,7 +45,10 @@ statement! {
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-pub(crate) fn database<E: Into<Cause>>(path: &Path, what: &'static str) -> impl FnOnce(E) -> OpenError {
+pub(crate) fn database<E: Into<Cause>>(
+    path: &Path,
+    what: &'static str,
+) -> impl FnOnce(E) -> OpenError {
     move |source| OpenError::Database {
         path: path.to_owned(),
         what,

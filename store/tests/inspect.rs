@@ -46,7 +46,10 @@ fn a_store_is_looked_at_and_left_as_it_is() {
         assert_eq!(seen.state, sound);
         assert!(seen.bytes > 0);
         let names = |files: &[(String, Vec<u8>)]| -> Vec<_> {
-            files.iter().map(|(name, bytes)| (name.clone(), bytes.len())).collect()
+            files
+                .iter()
+                .map(|(name, bytes)| (name.clone(), bytes.len()))
+                .collect()
         };
         let after = files(folder);
         assert_eq!(names(&after), names(&before));

@@ -47,8 +47,8 @@ mod tests;
 
 pub use approval::{Action, ApprovalPolicy, ArgsText, Rule, RuleText};
 pub use handle::{Reloaded, SwarmHandle};
-pub use lane::{Account, Limits};
 pub use invocation::accept::schema;
+pub use lane::{Account, Limits};
 pub use options::{Hooks, PoolOptions, SwarmOptions, Workspace};
 pub use prices::Prices;
 pub use swarm::specs;

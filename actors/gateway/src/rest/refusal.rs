@@ -55,7 +55,9 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::InvalidParams => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::Unauthorized | ErrorCode::NotTrusted => StatusCode::FORBIDDEN,
         ErrorCode::UnknownTask | ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::StaleLease | ErrorCode::StaleApproval | ErrorCode::WrongState => StatusCode::CONFLICT,
+        ErrorCode::StaleLease | ErrorCode::StaleApproval | ErrorCode::WrongState => {
+            StatusCode::CONFLICT
+        }
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::Busy | ErrorCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::MethodNotFound | ErrorCode::Unsupported => StatusCode::NOT_IMPLEMENTED,

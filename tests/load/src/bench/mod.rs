@@ -20,8 +20,7 @@ use std::time::Duration;
 
 /// Every measurement by its name, in the order they run.
 pub const NAMES: [&str; 11] = [
-    "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt", "verbs",
-    "sessions",
+    "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt", "verbs", "sessions",
 ];
 
 /// What is measured, and how thoroughly.
