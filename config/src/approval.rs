@@ -108,17 +108,23 @@ fn look(written: &Value, fault: &mut dyn FnMut(&str, String)) {
     }
     match members.get("name").map(Value::as_str) {
         Some(Some(name)) if is_name(name) => {}
-        _ => fault(
+        written => fault(
             ".name",
-            format!("has to be set: {} is allowed", allowed(Kind::Name)),
+            format!(
+                "{}: {} is allowed",
+                match written {
+                    None => "has to be set",
+                    Some(_) => "cannot take this name",
+                },
+                allowed(Kind::Name)
+            ),
         ),
     }
-    let action = members.get("action").and_then(Value::as_str);
-    if !action.is_some_and(|word| ["allow", "deny", "ask"].contains(&word)) {
-        fault(
-            ".action",
-            "has to be set: one of allow, deny, ask is allowed".to_owned(),
-        );
+    let one_of = "one of allow, deny, ask is allowed";
+    match members.get("action") {
+        None => fault(".action", format!("has to be set: {one_of}")),
+        Some(Value::String(word)) if ["allow", "deny", "ask"].contains(&word.as_str()) => {}
+        Some(other) => fault(".action", format!("cannot take {other}: {one_of}")),
     }
     for key in ["tool", "kind", "pool"] {
         let value = members.get(key);

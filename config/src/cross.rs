@@ -63,9 +63,14 @@ pub(crate) fn check(settings: &Settings, origins: &Origins, faults: &mut Vec<Fau
     for pool in &settings.pools {
         checker.pool(settings, pool);
     }
+    extend(faults, checker.faults);
+}
+
+/// Adds what does not follow from an earlier fault.
+pub(crate) fn extend(faults: &mut Vec<Fault>, more: Vec<Fault>) {
     let blamed: Vec<String> = faults.iter().map(|fault| fault.key.clone()).collect();
     let new = |fault: &Fault| !blamed.iter().any(|earlier| follows(earlier, &fault.key));
-    faults.extend(checker.faults.into_iter().filter(new));
+    faults.extend(more.into_iter().filter(new));
 }
 
 /// Whether a fault of the second key may come of one of the first: both in the same pool or provider, the same key, or

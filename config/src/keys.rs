@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// Ten years: longer than any hub's file, and far from overflow in milliseconds.
-const DECADE: Duration = Duration::from_secs(3650 * 86_400);
+const DECADE: Duration = Duration::from_secs(10 * 31_557_600);
 
 const fn key(name: &'static str, kind: Kind, preset: Preset, change: Change) -> Key {
     Key {

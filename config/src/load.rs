@@ -71,16 +71,20 @@ impl Settings {
             cross::check(&settings, &origins, &mut faults);
             warnings.extend(cross::warnings(&settings, &origins));
         }
-        if !faults.is_empty() {
-            return Err(Faults(faults));
-        }
-        Ok(Loaded {
+        let loaded = Loaded {
             settings,
             origins,
             warnings,
             file: found.map(|found| found.path),
             asked: options,
-        })
+        };
+        if let Some(also) = loaded.asked.also {
+            cross::extend(&mut faults, also(&loaded));
+        }
+        match faults.is_empty() {
+            true => Ok(loaded),
+            false => Err(Faults(faults)),
+        }
     }
 }
 

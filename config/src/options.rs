@@ -53,6 +53,9 @@ pub struct LoadOptions {
     pub here: PathBuf,
     /// What the settings are for.
     pub purpose: Purpose,
+    /// Looks at what this crate carries and does not know (what definitions and rules mean), so that its faults are told
+    /// together with all others, at a reload as well.
+    pub also: Option<fn(&crate::Loaded) -> Vec<crate::Fault>>,
 }
 
 impl LoadOptions {

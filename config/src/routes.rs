@@ -123,10 +123,7 @@ fn router(
     }
     for word in provider.on.iter().flatten() {
         if !ROUTER_CLASSES.contains(&word.as_str()) {
-            let message = format!(
-                "{word} is no failure at which a router moves on; there are {}",
-                ROUTER_CLASSES.join(", ")
-            );
+            let message = format!("{word} is no failure at which a router moves on");
             let known = ROUTER_CLASSES.iter().copied();
             refuse(key(name, "on"), with_nearest(&message, word, known));
         }

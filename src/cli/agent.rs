@@ -35,7 +35,8 @@ pub struct Args {
     /// Agents side by side [default: 1, or the pool's size]
     #[arg(long, value_name = "NUMBER")]
     size: Option<u32>,
-    /// Runs python tasks too: code of whoever can enqueue, on this machine
+    /// Lets agent programs do everything unasked, and runs code of whoever can enqueue on this machine: python tasks,
+    /// commands of accept clauses
     #[arg(long)]
     trust_all_tools: bool,
     /// Writes the log to a file instead of standard error

@@ -70,16 +70,19 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     if args.watch {
         return follow(&hub, &ask, &context.screen).await;
     }
-    show(&hub.insist(&ask).await?, &context.screen)?;
+    show(&ask, &hub.insist(&ask).await?, &context.screen)?;
     Ok(0)
 }
 
-fn show(answer: &ApprovalsAnswer, screen: &Screen) -> Result<(), Failure> {
+fn show(ask: &ApprovalsAsk, answer: &ApprovalsAnswer, screen: &Screen) -> Result<(), Failure> {
     if screen.json {
         return screen.json(answer);
     }
     if answer.approvals.is_empty() {
-        return screen.note("nothing waits for a person");
+        return screen.note(match ask.state {
+            WhichState::Is(ApprovalState::Open) => "nothing waits for a person",
+            _ => "no tool question of this kind is known",
+        });
     }
     table(&answer.approvals, time::now()).print(screen)?;
     match &answer.next {
@@ -98,11 +101,11 @@ async fn follow(hub: &Hub, ask: &ApprovalsAsk, screen: &Screen) -> Result<u8, Fa
         ..WatchAsk::default()
     };
     let mut events = Events::start(hub, watched).await?;
-    show(&hub.insist(ask).await?, screen)?;
+    show(ask, &hub.insist(ask).await?, screen)?;
     loop {
         match events.next().await? {
             // What was missed stands in the list, if it still matters.
-            Heard::Missed => show(&hub.insist(ask).await?, screen)?,
+            Heard::Missed => show(ask, &hub.insist(ask).await?, screen)?,
             Heard::Event(event) if !concerns(&event.what) => {}
             Heard::Event(event) if screen.json => screen.json(&event)?,
             Heard::Event(event) => screen.print(&watch::line(&event, screen))?,

@@ -1,6 +1,6 @@
 //! The flags that every verb takes: where the settings and the hub are, and how to print.
 
-use kirosu_config::{Faults, Flag, LoadOptions, Loaded, Purpose, Settings};
+use kirosu_config::{Flag, LoadOptions, Loaded, Purpose, Settings};
 use std::path::PathBuf;
 
 use super::failure::Failure;
@@ -50,12 +50,11 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The settings, with the definitions of providers looked at too.
-fn checked(loaded: Loaded) -> Result<Loaded, Failure> {
-    let faults = crate::options::definition_faults(&loaded);
-    match faults.is_empty() {
-        true => Ok(loaded),
-        false => Err(Faults(faults).into()),
+/// With the definitions of providers, the rules and the prices looked at too.
+fn with_definitions(options: LoadOptions) -> LoadOptions {
+    LoadOptions {
+        also: Some(crate::options::definition_faults),
+        ..options
     }
 }
 
@@ -69,14 +68,14 @@ impl Globals {
     pub fn for_server(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Serve, log.into_iter().chain(more));
-        checked(Settings::load(options)?)
+        Ok(Settings::load(with_definitions(options))?)
     }
 
     /// Loads the settings to run agents for a hub elsewhere: as a client of it, but with a server's log.
     pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
         let log = self.log_flags();
         let options = self.load_options(Purpose::Client, log.into_iter().chain(more));
-        checked(Settings::load(options)?)
+        Ok(Settings::load(with_definitions(options))?)
     }
 
     /// What [`Settings::load`] is told: this process's environment and these flags.

@@ -1,4 +1,5 @@
 use super::Case;
+use crate::Fault;
 
 /// One faulty file, and what its one fault has to say: beginning, and a part.
 const TABLE: &[(&str, &str, &str)] = &[
@@ -286,6 +287,31 @@ fn routers_and_accounts_are_told_of_with_all_their_faults() {
         assert!(told, "{start}\n{faults:#?}");
     }
     assert_eq!(faults.len(), starts.len(), "{faults:#?}");
+}
+
+#[test]
+fn what_others_see_is_told_with_the_rest_but_not_what_follows_from_it() {
+    let file = "[hub]\nporrt = 1\n[providers.a]\nkind = \"command\"\n[[approval.rule]]\nname = \"x\"\naction = \"perhaps\"";
+    let mut case = Case::new(file);
+    case.options.also = Some(|loaded| {
+        let fault = |key: &str| Fault {
+            key: key.to_owned(),
+            origin: None,
+            message: loaded.settings.approval.rule.len().to_string(),
+        };
+        vec![fault("providers.a.output"), fault("prices.x.input")]
+    });
+    let faults = case.faults();
+    let starts = [
+        "hub.porrt (kirosu.toml:2): unknown key",
+        "approval.rule[0].action (kirosu.toml:5): cannot take \"perhaps\": one of allow, deny, ask",
+        "providers.a.command",
+        "prices.x.input: 1",
+    ];
+    assert_eq!(faults.len(), starts.len(), "{faults:#?}");
+    for (fault, start) in faults.iter().zip(starts) {
+        assert!(fault.starts_with(start), "{fault}\n{start}");
+    }
 }
 
 #[test]

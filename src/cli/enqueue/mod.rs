@@ -51,10 +51,10 @@ pub struct Args {
     #[command(flatten)]
     fields: Fields,
     /// Waits for the end, and prints the result
-    #[arg(long, conflicts_with = "jsonl")]
+    #[arg(long, conflicts_with = "jsonl", help_heading = "The answer")]
     wait: bool,
     /// With --wait: gives up after this long
-    #[arg(long, value_name = "TIME", requires = "wait", value_parser = time::read_span)]
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = time::read_span, help_heading = "The answer")]
     wait_timeout: Option<Duration>,
 }
 
