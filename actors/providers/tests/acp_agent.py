@@ -93,6 +93,11 @@ def prompt(text):
     elif word == "flood":
         for _ in range(int(rest)):
             say("x" * 1_000_000)
+    elif word == "last":
+        # All of it fits the pipe; the agent is gone before anybody has read it.
+        for _ in range(int(rest)):
+            say("x")
+        sys.exit(3)
     elif word == "endless":
         while True:
             sys.stdout.write("x" * 65536)

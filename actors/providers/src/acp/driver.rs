@@ -114,6 +114,10 @@ impl Driver<'_, '_> {
             let is_stopping = self.stopped.is_some();
             let reading = self.ended.is_none()
                 && (self.outbox.is_empty() || is_stopping && self.outbox.len() < WAITING);
+            if self.process.gone.is_some() && !is_stopping && !self.outbox.is_empty() {
+                // The time that its reader takes is not the pipe's.
+                self.deadline = Some(Instant::now() + DRAIN);
+            }
             let (events, clock) = (self.around.events, self.clock);
             let next_event = self.outbox.front().cloned();
             tokio::select! {
@@ -124,7 +128,7 @@ impl Driver<'_, '_> {
                 which = clock.expired(), if !is_stopping => {
                     if let Some(ended) = self.stop(Cause::Timeout(which)) { return ended; }
                 }
-                () = sleep_until(self.deadline.unwrap_or_else(Instant::now)), if self.deadline.is_some() && (is_stopping || self.ended.is_none()) => {
+                () = sleep_until(self.deadline.unwrap_or_else(Instant::now)), if self.deadline.is_some() && (is_stopping || self.ended.is_none() && self.outbox.is_empty()) => {
                     return match self.stopped {
                         Some(cause) => Ended::Stopped(cause),
                         None if self.process.gone.is_some() => Ended::Gone,

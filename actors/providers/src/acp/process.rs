@@ -152,6 +152,8 @@ impl Process {
             count = self.stderr.read(err), if reading && !self.stderr_ended => {
                 self.read_stderr(count.unwrap_or(0))
             }
+            // It is gone, and its last words wait for their reader.
+            else => std::future::pending().await,
         }
     }
 

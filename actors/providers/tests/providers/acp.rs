@@ -277,6 +277,33 @@ async fn an_agent_that_is_killed_goes_on_in_a_new_process() {
 }
 
 #[tokio::test]
+async fn what_an_agent_said_before_it_went_is_heard_however_slow_the_reader() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let (sink, mut stream) = EventSink::channel(1);
+    let listen = async {
+        let mut said = 0;
+        while let Some(event) = stream.recv().await {
+            match event {
+                Event::Started { pid, .. } => {
+                    let process = format!("/proc/{}", pid.unwrap());
+                    eventually("it goes", || !Path::new(&process).exists()).await;
+                }
+                Event::Text { .. } => said += 1,
+                _ => {}
+            }
+        }
+        said
+    };
+    let job = room.job("last 300");
+    let both = async { tokio::join!(session.run(job, sink, Cancel::never()), listen) };
+    let (outcome, said) = tokio::time::timeout(BOUND, both).await.expect("it ends");
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.class, FailureClass::Crashed, "{failure:?}");
+    assert_eq!((said, failure.output.len()), (300, 300));
+}
+
+#[tokio::test]
 async fn three_turns_of_one_conversation_are_counted_once_each() {
     let room = Room::new();
     let mut session = room.session().await;
