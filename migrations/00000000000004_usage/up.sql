@@ -66,20 +66,22 @@ CREATE TABLE reservation (
     scopes         TEXT    NOT NULL  -- JSON: the budgets it is held of
 ) STRICT;
 
--- Attempts from before are in the ledger without pool, provider and model, which nobody wrote down.
+-- Attempts from before are in the ledger without pool, provider and model, which nobody wrote down. Figures that no sum
+-- could hold, which clients could write, must not keep a hub from its store.
 INSERT INTO usage_task
 SELECT task_id, ended_at / 86400000, '', '', '', count(*),
-       sum(coalesce(json_extract(usage, '$.input_tokens'), 0)),
-       sum(coalesce(json_extract(usage, '$.cache_read_tokens'), 0)),
-       sum(coalesce(json_extract(usage, '$.cache_write_tokens'), 0)),
-       sum(coalesce(json_extract(usage, '$.output_tokens'), 0)),
-       sum(CAST(round(coalesce(json_extract(usage, '$.cost_usd'), 0) * 1000000) AS INTEGER)),
-       sum(CASE WHEN json_extract(usage, '$.cost_estimated')
-                THEN CAST(round(coalesce(json_extract(usage, '$.cost_usd'), 0) * 1000000) AS INTEGER) ELSE 0 END),
+       CAST(total(json_extract(usage, '$.input_tokens')) AS INTEGER),
+       CAST(total(json_extract(usage, '$.cache_read_tokens')) AS INTEGER),
+       CAST(total(json_extract(usage, '$.cache_write_tokens')) AS INTEGER),
+       CAST(total(json_extract(usage, '$.output_tokens')) AS INTEGER),
+       CAST(round(total(json_extract(usage, '$.cost_usd')) * 1000000) AS INTEGER),
+       CAST(round(total(CASE WHEN json_extract(usage, '$.cost_estimated')
+                             THEN json_extract(usage, '$.cost_usd') END) * 1000000) AS INTEGER),
        sum(json_extract(usage, '$.cost_usd') IS NULL)
 FROM attempt WHERE usage IS NOT NULL
 GROUP BY task_id, ended_at / 86400000;
 INSERT INTO usage_day
-SELECT day, pool, provider, model, sum(attempts), sum(input), sum(cache_read), sum(cache_write), sum(output), sum(micros),
-       sum(estimated), sum(unpriced)
+SELECT day, pool, provider, model, sum(attempts), CAST(total(input) AS INTEGER), CAST(total(cache_read) AS INTEGER),
+       CAST(total(cache_write) AS INTEGER), CAST(total(output) AS INTEGER), CAST(total(micros) AS INTEGER),
+       CAST(total(estimated) AS INTEGER), sum(unpriced)
 FROM usage_task GROUP BY day, pool, provider, model;

@@ -475,3 +475,16 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
         assert!(error.message.contains(wrong), "{params}: {error}");
     }
 }
+
+#[test]
+fn a_reserve_names_each_budget_once_and_shortly() {
+    let reserve = |scopes: Value| {
+        let params = json!({"task_id": 1, "fence": 1, "scopes": scopes, "want": {"tokens": 1}});
+        read("reserve", params).map(drop)
+    };
+    let pool = |name: &str| json!({"scope": format!("pool:{name}"), "tokens": 1});
+    reserve(json!([pool("a"), pool(&"b".repeat(256))])).expect("two pools");
+    let twice = reserve(json!([pool("a"), pool("a")])).expect_err("twice");
+    assert!(twice.message.contains("pool:a twice"), "{twice}");
+    reserve(json!([pool(&"b".repeat(300))])).expect_err("a long name");
+}

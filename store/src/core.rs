@@ -19,7 +19,7 @@ use crate::sql;
 use crate::sql::attempt::InsertAttempt;
 use crate::tally::{Step, Tally};
 use diesel::{QueryResult, SqliteConnection};
-use kirosu_protocol::{Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
+use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -317,7 +317,7 @@ impl Core {
         match end.usage {
             // The ack settles, by what it says.
             Some(_) => Ok(()),
-            None => self.settle(id, fence, None),
+            None => self.settle(id, fence, None, Budget::default()),
         }
     }
 

@@ -7,7 +7,7 @@ use common::{Bench, T0, done, failed};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::reserve::{ReserveAnswer, ReserveAsk, ScopeLimit};
-use kirosu_protocol::verbs::usage::{BudgetInfo, UsageAnswer, UsageAsk, UsageBy};
+use kirosu_protocol::verbs::usage::{BudgetInfo, UsageAnswer, UsageAsk, UsageBy, UsageSum};
 use kirosu_protocol::{
     Budget, Error, FailureClass, Fence, Scope, Status, TaskBudget, TaskId, Usage,
 };
@@ -392,8 +392,6 @@ fn a_budget_of_the_day_counts_what_was_used_before_it_was_told() {
 
 #[test]
 fn a_store_from_before_the_ledger_gets_one_with_what_its_attempts_told() {
-    use diesel::connection::SimpleConnection;
-    use diesel::{Connection, SqliteConnection};
     let mut bench = Bench::new();
     for _ in 0..3 {
         let task = bench.chat("p");
@@ -402,6 +400,33 @@ fn a_store_from_before_the_ledger_gets_one_with_what_its_attempts_told() {
             .ack(spent(task, 1, used(100, 10, Some(0.25)), "x"))
             .unwrap();
     }
+    let (total, _) = from_before_the_ledger(bench);
+    assert_eq!(
+        (total.attempts, total.input_tokens, total.cost_usd),
+        (3, 300, 0.75)
+    );
+}
+
+#[test]
+fn absurd_figures_of_old_attempts_do_not_keep_a_hub_from_its_store() {
+    let most = i64::MAX as u64;
+    let mut bench = Bench::new();
+    for usage in [
+        used(most, most, Some(1e300)),
+        used(u64::MAX, 1, Some(1e300)),
+    ] {
+        let task = bench.chat("p");
+        bench.lease(1);
+        bench.ack(spent(task, 1, usage, "x")).unwrap();
+    }
+    let (total, _) = from_before_the_ledger(bench);
+    assert_eq!((total.attempts, total.input_tokens), (2, most));
+}
+
+/// The same store as if the ledger's migration had only now come; answers what the ledger then says in all.
+fn from_before_the_ledger(bench: Bench) -> (UsageSum, tempfile::TempDir) {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
     let Bench {
         store,
         options,
@@ -419,19 +444,16 @@ fn a_store_from_before_the_ledger_gets_one_with_what_its_attempts_told() {
     drop(conn);
     let store = kirosu_store::Store::open(&options).unwrap();
     let mut reader = kirosu_store::Reader::open(&options.path).unwrap();
-    for by in [UsageBy::Day, UsageBy::Task] {
+    let [days, tasks] = [UsageBy::Day, UsageBy::Task].map(|by| {
         let ask = UsageAsk {
             by,
             ..UsageAsk::default()
         };
-        let total = reader.usage(&ask, T0).unwrap().total;
-        assert_eq!(
-            (total.attempts, total.input_tokens, total.cost_usd),
-            (3, 300, 0.75),
-            "{by:?}"
-        );
-    }
-    drop((store, reader, directory));
+        reader.usage(&ask, T0).unwrap().total
+    });
+    assert_eq!(days, tasks);
+    drop((store, reader));
+    (days, directory)
 }
 
 #[test]
@@ -511,4 +533,89 @@ fn a_crash_that_says_nothing_counts_what_was_told_before() {
     bench.ack(crashed).unwrap();
     let total = usage(&mut bench, UsageAsk::default()).total;
     assert_eq!((total.attempts, total.input_tokens), (1, 30));
+}
+
+#[test]
+fn a_late_word_of_an_earlier_run_counts_once_and_takes_nothing_from_the_present_one() {
+    let mut bench = Bench::new();
+    for told in [false, true] {
+        let task = bench.chat("p");
+        let fence = bench.lease(1)[0].fence;
+        reserve(&mut bench, ask(task, fence, vec![pool(1000)], 100)).unwrap();
+        let before = budget(&mut bench).tokens.unwrap().used;
+        if told {
+            let data = serde_json::json!({"usage": {"input_tokens": 30}});
+            bench.one(Command::Progress { task, fence, data }).unwrap();
+        }
+        let (by, reason) = (None, None);
+        bench.one(Command::Cancel { task, by, reason }).unwrap();
+        bench.one(Command::Retry(task)).unwrap();
+        let again = bench.lease(1)[0].fence;
+        reserve(&mut bench, ask(task, again, vec![pool(1000)], 100)).unwrap();
+        let late = Ack {
+            class: Some(FailureClass::Cancelled),
+            status: failed(task, None).status,
+            ..spent(task, fence, used(50, 0, None), "x")
+        };
+        bench.ack(late).unwrap();
+        let standing = budget(&mut bench).tokens.unwrap();
+        assert_eq!(
+            (standing.used - before, standing.reserved),
+            (50.0, 100.0),
+            "told: {told}"
+        );
+        bench
+            .ack(spent(task, again, used(7, 0, None), "x"))
+            .unwrap();
+        let standing = budget(&mut bench).tokens.unwrap();
+        assert_eq!((standing.used - before, standing.reserved), (57.0, 0.0));
+    }
+}
+
+#[test]
+fn a_budget_that_is_named_twice_counts_once() {
+    let mut bench = Bench::new();
+    let other = bench.chat("p");
+    let task = bench.chat("p");
+    for lease in bench.lease(2) {
+        let named = vec![pool(1000), pool(1000)];
+        reserve(&mut bench, ask(lease.task_id, lease.fence, named, 100)).unwrap();
+    }
+    bench.ack(spent(task, 1, used(50, 0, None), "x")).unwrap();
+    let standing = budget(&mut bench).tokens.unwrap();
+    assert_eq!((standing.used, standing.reserved), (50.0, 100.0));
+    bench.ack(spent(other, 1, used(50, 0, None), "x")).unwrap();
+    let standing = budget(&mut bench).tokens.unwrap();
+    assert_eq!((standing.used, standing.reserved), (100.0, 0.0));
+}
+
+#[test]
+fn absurd_figures_break_neither_acks_nor_sums() {
+    let most = i64::MAX as u64;
+    let mut bench = Bench::new();
+    for day in 0..2 {
+        bench.now += day * DAY;
+        for _ in 0..2 {
+            let task = bench.chat("p");
+            bench.lease(1);
+            let absurd = used(most, most, Some(1e12));
+            bench.ack(spent(task, 1, absurd, "x")).unwrap();
+        }
+    }
+    for by in UsageBy::ALL {
+        let ask = UsageAsk {
+            by,
+            ..UsageAsk::default()
+        };
+        let total = usage(&mut bench, ask).total;
+        assert_eq!((total.attempts, total.input_tokens), (4, most), "{by:?}");
+    }
+    // A budget that is told now counts them.
+    let task = bench.chat("p");
+    let fence = bench.lease(1)[0].fence;
+    assert!(
+        !reserve(&mut bench, ask(task, fence, vec![pool(1)], 1))
+            .unwrap()
+            .granted
+    );
 }

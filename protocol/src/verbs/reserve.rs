@@ -17,6 +17,7 @@ use crate::method::Method;
 use crate::params::Params;
 use crate::task::{Fence, TaskId};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Longest window of a budget, in seconds, and what windows must divide.
 pub const DAY_SECONDS: u64 = 86_400;
@@ -34,11 +35,19 @@ pub struct ScopeLimit {
 }
 
 impl ScopeLimit {
-    fn read(params: &Params<'_>) -> Result<ScopeLimit, Error> {
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<ScopeLimit, Error> {
         let text = params.text("scope")?;
-        let scope = Scope::parse(&text).filter(|scope| !scope.is_of_tasks());
-        let scope =
-            scope.ok_or_else(|| params.refuse("scope", "`hub`, `pool:NAME` or `provider:NAME`"))?;
+        let most = "provider:".len() + limits.name_bytes;
+        let scope = Scope::parse(&text)
+            .filter(|scope| !scope.is_of_tasks())
+            .filter(|_| text.len() <= most)
+            .ok_or_else(|| {
+                let rule = format!(
+                    "`hub`, `pool:NAME` or `provider:NAME`, with a name of at most {} bytes",
+                    limits.name_bytes
+                );
+                params.refuse("scope", &rule)
+            })?;
         let per_seconds = params
             .opt_int("per_seconds", 1..=DAY_SECONDS as i64)?
             .unwrap_or(DAY_SECONDS as i64) as u64;
@@ -74,13 +83,21 @@ impl ReserveAsk {
     /// Reads the parameters.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ReserveAsk, Error> {
         let scopes = params.objects("scopes", limits)?.unwrap_or_default();
+        let scopes: Vec<ScopeLimit> = scopes
+            .iter()
+            .map(|scope| ScopeLimit::read(scope, limits))
+            .collect::<Result<_, _>>()?;
+        let mut seen = HashSet::new();
+        if let Some(twice) = scopes.iter().find(|told| !seen.insert(&told.scope)) {
+            return Err(Error::invalid_params(format!(
+                "invalid params: `scopes` names {} twice",
+                twice.scope
+            )));
+        }
         Ok(ReserveAsk {
             task_id: params.task_id()?,
             fence: params.int("fence", 0..=i64::MAX)?,
-            scopes: scopes
-                .iter()
-                .map(ScopeLimit::read)
-                .collect::<Result<_, _>>()?,
+            scopes,
             want: Budget::read(params, "want")?.unwrap_or_default(),
             used: Budget::read(params, "used")?.unwrap_or_default(),
         })

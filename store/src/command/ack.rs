@@ -1,6 +1,6 @@
 //! `ack`: a run ended.
 
-use crate::command::ledger::usage_text;
+use crate::command::ledger::{Before, usage_text};
 use crate::core::{Core, End, Reply, Stop};
 use crate::outcome::Acked;
 use crate::row::Flags;
@@ -12,7 +12,7 @@ use crate::sql;
 use crate::sql::attempt::SelectAttemptEnd;
 use diesel::QueryResult;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
-use kirosu_protocol::{Error, FailureClass, Status, TaskId, Usage};
+use kirosu_protocol::{Budget, Error, FailureClass, Status, TaskId};
 
 impl Core {
     /// Takes an ack, recognises one that was taken before, or refuses it.
@@ -83,7 +83,8 @@ impl Core {
         if let Some(usage) = &ack.usage {
             self.record_usage(ack, usage, before.as_ref())?;
             let fence = self.rows.get(ack.task_id).map_or(0, |row| row.fence);
-            self.settle(ack.task_id, fence, Some((ack, usage)))?;
+            let counted = before.map_or(Budget::default(), |before| before.counted);
+            self.settle(ack.task_id, fence, Some((ack, usage)), counted)?;
         }
         self.note_run(ack, ack::outcome(ack));
         match ack.status {
@@ -116,7 +117,7 @@ impl Core {
     }
 
     /// What was counted of an attempt whose lease was lost before its ack came.
-    fn counted_before(&mut self, ack: &Ack) -> QueryResult<Option<Usage>> {
+    fn counted_before(&mut self, ack: &Ack) -> QueryResult<Option<Before>> {
         let row = self
             .rows
             .get(ack.task_id)

@@ -52,7 +52,7 @@ impl Core {
         &mut self,
         ack: &Ack,
         usage: &Usage,
-        before: Option<&Usage>,
+        before: Option<&Before>,
     ) -> QueryResult<()> {
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
         let whose = Whose {
@@ -62,7 +62,7 @@ impl Core {
         };
         match before {
             None => self.add_usage(ack.task_id, &whose, usage, 1),
-            Some(before) => self.add_usage(ack.task_id, &whose, &beyond(usage, before), 0),
+            Some(before) => self.add_usage(ack.task_id, &whose, &beyond(usage, &before.usage), 0),
         }
     }
 
@@ -149,7 +149,8 @@ impl Core {
             return Ok(());
         }
         self.record_usage(ack, usage, before.as_ref())?;
-        self.settle(ack.task_id, fence, Some((ack, usage)))
+        let counted = before.map_or(Budget::default(), |before| before.counted);
+        self.settle(ack.task_id, fence, Some((ack, usage)), counted)
     }
 
     /// What was counted of an attempt that ended without an ack.
@@ -157,7 +158,7 @@ impl Core {
         &mut self,
         task_id: TaskId,
         fence: Fence,
-    ) -> QueryResult<Option<Usage>> {
+    ) -> QueryResult<Option<Before>> {
         let kept: Option<String> =
             sql::first(&mut self.conn, SelectPartialUsage { task_id, fence })?;
         Ok(kept.and_then(|text| serde_json::from_str(&text).ok()))
@@ -190,6 +191,7 @@ impl Core {
             }
         }
         self.add_usage(task_id, &whose, &usage, 1)?;
+        let mut counted = Amount::default();
         if let Some(held) = self
             .ledger
             .reservations
@@ -197,29 +199,38 @@ impl Core {
             .filter(|held| held.fence == fence)
         {
             held.told = held.told.max(Amount::of(Budget::of(&usage)));
+            counted = held.told;
         }
-        let mut text = serde_json::to_value(&usage)
-            .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))?;
-        if let Some(fields) = text.as_object_mut() {
-            fields.insert("partial".to_owned(), true.into());
-        }
-        Ok(Some(text.to_string()))
+        let before = Before {
+            usage,
+            partial: true,
+            counted: counted.told(),
+        };
+        serde_json::to_string(&before)
+            .map(Some)
+            .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))
     }
 
     /// An attempt ended: what it held is given back, and what it used counts against its budgets. Without an ack, what
-    /// it told while it ran counts.
+    /// it told while it ran counts. `counted` is what of it was counted before, where a later attempt has taken the place
+    /// of the row that knew.
     pub(crate) fn settle(
         &mut self,
         task: TaskId,
         fence: Fence,
         told: Option<(&Ack, &Usage)>,
+        counted: Budget,
     ) -> QueryResult<()> {
         let held = self.ledger.reservations.get(&task);
         let held = held.filter(|held| held.fence == fence).cloned();
         if held.is_none() && told.is_none() {
             return Ok(());
         }
-        let held = held.unwrap_or_default();
+        let is_own = held.is_some();
+        let held = held.unwrap_or_else(|| Reservation {
+            counted: Amount::of(counted),
+            ..Reservation::default()
+        });
         let spent = match told {
             Some((_, usage)) => Amount::of(Budget::of(usage)),
             None => held.told.max(held.counted),
@@ -234,6 +245,10 @@ impl Core {
                     self.alter(&scope, |account| account.settled(Amount::default(), more))?;
                 }
             }
+        }
+        if !is_own {
+            // What is held now is a later attempt's.
+            return Ok(());
         }
         if told.is_some() || spent == Amount::default() {
             return self.forget_reservation(task);
@@ -398,6 +413,18 @@ struct Whose {
     pool: String,
     provider: String,
     model: String,
+}
+
+/// What was counted of an attempt that ended without an ack, as its row keeps it.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Before {
+    /// In the ledger.
+    #[serde(flatten)]
+    usage: Usage,
+    partial: bool,
+    /// In the budgets that it had reserved of.
+    #[serde(default, skip_serializing_if = "Budget::is_empty")]
+    pub counted: Budget,
 }
 
 /// What matters here of a run's progress.

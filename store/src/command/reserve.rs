@@ -15,7 +15,10 @@ impl Core {
         self.held("reserve for", ask.task_id, ask.fence)?;
         let mut accounts = Vec::with_capacity(ask.scopes.len() + 1);
         for told in &ask.scopes {
-            accounts.push((told.scope.clone(), self.told_account(told)?));
+            // One that is there twice would be settled twice.
+            if accounts.iter().all(|(scope, _)| *scope != told.scope) {
+                accounts.push((told.scope.clone(), self.told_account(told)?));
+            }
         }
         for scope in self.scopes_of_task(ask.task_id)? {
             if let Some(account) = self.account(&scope)? {

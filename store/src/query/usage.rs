@@ -14,9 +14,10 @@ use kirosu_protocol::{Scope, TaskId};
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The sums, in the order `UsageSum` is read.
-const SUMS: &str = "sum(attempts), sum(input), sum(cache_read), sum(cache_write), sum(output), sum(micros), \
-    sum(estimated), sum(unpriced)";
+/// The sums, in the order `UsageSum` is read. `sum` fails beyond 64 bits; `total` is exact up to 2^53, and never fails.
+const SUMS: &str = "CAST(total(attempts) AS INTEGER), CAST(total(input) AS INTEGER), \
+    CAST(total(cache_read) AS INTEGER), CAST(total(cache_write) AS INTEGER), CAST(total(output) AS INTEGER), \
+    CAST(total(micros) AS INTEGER), CAST(total(estimated) AS INTEGER), CAST(total(unpriced) AS INTEGER)";
 
 /// A row, with how many there are.
 struct Counted {
@@ -75,7 +76,7 @@ pub(crate) fn answer(
     };
     let order = match ask.by {
         UsageBy::Day => "1",
-        _ => "sum(micros) DESC, sum(input + cache_write + output) DESC, 1",
+        _ => "total(micros) DESC, total(input) + total(cache_write) + total(output) DESC, 1",
     };
     let limit = ask.limit.unwrap_or(DEFAULT_ROWS);
     let grouped = format!(
@@ -86,9 +87,7 @@ pub(crate) fn answer(
     let rows: Vec<Counted> = sql::all(conn, sql_query(grouped))?;
     let all = rows.first().map_or(0, |row| row.of);
     let totals = format!(
-        "{with} SELECT coalesce(sum(attempts), 0), coalesce(sum(input), 0), coalesce(sum(cache_read), 0), \
-         coalesce(sum(cache_write), 0), coalesce(sum(output), 0), coalesce(sum(micros), 0), \
-         coalesce(sum(estimated), 0), coalesce(sum(unpriced), 0) FROM {table} {where_}",
+        "{with} SELECT {SUMS} FROM {table} {where_}",
         with = clause.with,
         where_ = clause.text,
     );

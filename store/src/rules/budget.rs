@@ -24,6 +24,15 @@ impl Amount {
         }
     }
 
+    /// The same as a message says it; nothing is not said.
+    pub fn told(self) -> Budget {
+        let some = |n: u64| (n > 0).then_some(n);
+        Budget {
+            tokens: some(self.tokens),
+            micros: some(self.micros),
+        }
+    }
+
     fn each(self, other: Amount, join: fn(u64, u64) -> u64) -> Amount {
         Amount {
             tokens: join(self.tokens, other.tokens),

@@ -15,13 +15,16 @@ macro_rules! sums {
     };
 }
 
-/// What is added where a row is there already.
+/// What is added where a row is there already. A sum beyond 64 bits is a float in SQLite, which no row takes: what does
+/// not fit is as much as fits.
 macro_rules! add_up {
+    ($($column:literal)+) => {
+        concat!("DO UPDATE SET attempts = attempts + excluded.attempts" $(
+            , ", ", $column, " = min(9223372036854775807, ", $column, " + excluded.", $column, ")"
+        )+)
+    };
     () => {
-        "DO UPDATE SET attempts = attempts + excluded.attempts, input = input + excluded.input, \
-         cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write, \
-         output = output + excluded.output, micros = micros + excluded.micros, \
-         estimated = estimated + excluded.estimated, unpriced = unpriced + excluded.unpriced"
+        add_up!("input" "cache_read" "cache_write" "output" "micros" "estimated" "unpriced")
     };
 }
 
@@ -87,7 +90,7 @@ statement! {
 statement! {
     /// What all pools, one pool and one provider used on a day: `*` stands for all.
     SelectDay<'a> { day: i64 => BigInt, pool: &'a str => Text, same: &'a str => Text, provider: &'a str => Text, too: &'a str => Text }
-    "SELECT coalesce(sum(input + cache_write + output), 0), coalesce(sum(micros), 0) FROM usage_day \
+    "SELECT CAST(total(input) + total(cache_write) + total(output) AS INTEGER), CAST(total(micros) AS INTEGER) FROM usage_day \
      WHERE day = ? AND (? = '*' OR pool = ?) AND (? = '*' OR provider = ?)"
 }
 
