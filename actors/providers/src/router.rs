@@ -7,6 +7,9 @@
 //!
 //! Conversations are named `MEMBER:NAME`, so that only the provider which began one goes on with it.
 
+mod runs;
+mod told;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,10 +22,12 @@ use crate::containment::Containment;
 use crate::event::{Event, EventSink, Usage};
 use crate::gate::Pass;
 use crate::job::Job;
-use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
+use crate::outcome::{Failure, FailureClass, Finished, TimeoutKind};
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions, build};
-use crate::session::{ProviderSession, SessionOptions, open_session};
+use crate::session::{ProviderSession, SessionOptions};
+use runs::{Anew, Live, RouterSession, Runs};
+use told::{own, sign, signed, sum};
 
 /// Words of the failures at which a router may move on; the first four are those at which it does unless told otherwise.
 pub const ROUTER_CLASSES: &[&str] = &[
@@ -159,92 +164,6 @@ impl Provider for Router {
     }
 }
 
-/// A session of a router: those of its members, each opened when it is first needed.
-struct RouterSession {
-    plan: Arc<Plan>,
-    live: Live,
-}
-
-impl ProviderSession for RouterSession {
-    fn run(
-        &mut self,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
-        let plan = self.plan.clone();
-        Box::pin(async move { route(&plan, &mut self.live, job, events, cancel).await })
-    }
-
-    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let ends = self.live.sessions.into_iter().flatten();
-            futures_util::future::join_all(ends.map(|session| session.close())).await;
-        })
-    }
-}
-
-/// How a member runs a job.
-trait Runs: Send {
-    fn run<'a>(
-        &'a mut self,
-        member: &'a Member,
-        place: usize,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, Failure>>;
-}
-
-/// Every job stands alone.
-struct Anew;
-
-impl Runs for Anew {
-    fn run<'a>(
-        &'a mut self,
-        member: &'a Member,
-        _: usize,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, Failure>> {
-        member.provider.run(job, events, cancel)
-    }
-}
-
-/// In sessions that stay.
-struct Live {
-    options: SessionOptions,
-    sessions: Vec<Option<Box<dyn ProviderSession>>>,
-}
-
-impl Runs for Live {
-    fn run<'a>(
-        &'a mut self,
-        member: &'a Member,
-        place: usize,
-        job: Job,
-        events: EventSink,
-        cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, Failure>> {
-        Box::pin(async move {
-            let mut options = self.options.clone();
-            options.model = options.model.or_else(|| member.model.clone());
-            let slot = self.sessions.get_mut(place);
-            let Some(slot) = slot else {
-                return member.provider.run(job, events, cancel).await;
-            };
-            if slot.is_none() {
-                *slot = Some(open_session(member.provider.clone(), options).await?);
-            }
-            match slot {
-                Some(session) => session.run(job, events, cancel).await,
-                None => member.provider.run(job, events, cancel).await,
-            }
-        })
-    }
-}
-
 /// A run on its way from member to member.
 struct Way<'a> {
     plan: &'a Plan,
@@ -278,8 +197,13 @@ async fn route(
     };
     let mut last: Option<(usize, Failure)> = None;
     while !way.left.is_empty() {
-        let Some((place, pass)) = way.next().await? else {
-            break;
+        let (place, pass) = match way.next().await {
+            Ok(Some(next)) => next,
+            Ok(None) => break,
+            Err(mut failure) => {
+                failure.usage = way.used;
+                return Err(failure);
+            }
         };
         if let Some((before, failure)) = &last {
             way.tell(*before, failure, place).await;
@@ -420,64 +344,6 @@ async fn expiry(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// The conversation as its member knows it; none where it is another's.
-fn own(member: &str, conversation: Conversation) -> Option<Conversation> {
-    let (name, session) = conversation.session.split_once(':')?;
-    (name == member).then(|| Conversation {
-        session: session.to_owned(),
-        total: conversation.total.clone(),
-    })
-}
-
-fn sign(member: &str, conversation: &mut Option<Conversation>) {
-    if let Some(conversation) = conversation {
-        conversation.session = format!("{member}:{}", conversation.session);
-    }
-}
-
-/// A member's event as one of the whole run.
-fn signed(member: &str, before: Option<&Usage>, event: Event) -> Event {
-    let named = |session: String| format!("{member}:{session}");
-    match event {
-        Event::Started {
-            pid,
-            session,
-            model,
-        } => Event::Started {
-            pid,
-            session: session.map(named),
-            model,
-        },
-        Event::Session { session } => Event::Session {
-            session: named(session),
-        },
-        Event::Usage { usage } => Event::Usage {
-            usage: add(before.cloned().unwrap_or_default(), usage),
-        },
-        event => event,
-    }
-}
-
-fn sum(before: Option<Usage>, usage: Option<Usage>) -> Option<Usage> {
-    match (before, usage) {
-        (Some(before), Some(usage)) => Some(add(before, usage)),
-        (before, usage) => before.or(usage),
-    }
-}
-
-fn add(mut before: Usage, usage: Usage) -> Usage {
-    before.input = before.input.saturating_add(usage.input);
-    before.cache_read = before.cache_read.saturating_add(usage.cache_read);
-    before.cache_write = before.cache_write.saturating_add(usage.cache_write);
-    before.output = before.output.saturating_add(usage.output);
-    before.reasoning = before.reasoning.saturating_add(usage.reasoning);
-    before.cost_micros = match (before.cost_micros, usage.cost_micros) {
-        (Some(before), Some(cost)) => Some(before.saturating_add(cost)),
-        (before, cost) => before.or(cost),
-    };
-    before
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::*;
 use crate::event::ToolStatus;
 use crate::gate::{Closed, Gate, Gatekeeper};
+use crate::outcome::Conversation;
 
 /// What a member does with a run.
 #[derive(Clone)]
@@ -264,4 +265,37 @@ async fn when_all_are_parked_the_work_waits_for_the_first() {
     let failure = run(&router, job).await.0.unwrap_err();
     assert_eq!(failure.class, FailureClass::RateLimited { until });
     assert!(failure.message.contains("all parked"));
+}
+
+/// Opens for `a` alone, and lets everybody else wait.
+struct Slow;
+
+impl Gatekeeper for Slow {
+    fn choose(&self, providers: Vec<String>) -> BoxFuture<'static, Result<(usize, Pass), Closed>> {
+        Box::pin(async move {
+            match providers.iter().position(|name| name == "a") {
+                Some(place) => Ok((place, Pass::new(|_| {}))),
+                None => std::future::pending().await,
+            }
+        })
+    }
+
+    fn closed(&self, _: &[String]) -> Option<Closed> {
+        None
+    }
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_for_the_next_has_used_what_the_first_used() {
+    let router = router(
+        vec![Fake("a", Does::Fails(LIMITED)), Fake("b", Does::Answers)],
+        false,
+    );
+    let mut job = Job::new("x", "/");
+    job.gate = Gate::new(Slow);
+    job.timeouts.total = Some(Duration::from_millis(50));
+    let failure = run(&router, job).await.0.unwrap_err();
+    let which = TimeoutKind::Total;
+    assert_eq!(failure.class, FailureClass::Timeout { which });
+    assert_eq!(failure.usage.unwrap().input, 10);
 }

@@ -1,0 +1,98 @@
+//! How a member of a router runs a job: alone, or in a session that stays.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{Member, Plan, route};
+use crate::cancel::Cancel;
+use crate::event::EventSink;
+use crate::job::Job;
+use crate::outcome::{Failure, Finished};
+use crate::session::{ProviderSession, SessionOptions, open_session};
+
+/// A session of a router: those of its members, each opened when it is first needed.
+pub(super) struct RouterSession {
+    pub(super) plan: Arc<Plan>,
+    pub(super) live: Live,
+}
+
+impl ProviderSession for RouterSession {
+    fn run(
+        &mut self,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+        let plan = self.plan.clone();
+        Box::pin(async move { route(&plan, &mut self.live, job, events, cancel).await })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let ends = self.live.sessions.into_iter().flatten();
+            futures_util::future::join_all(ends.map(|session| session.close())).await;
+        })
+    }
+}
+
+/// How a member runs a job.
+pub(super) trait Runs: Send {
+    fn run<'a>(
+        &'a mut self,
+        member: &'a Member,
+        place: usize,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Finished, Failure>>;
+}
+
+/// Every job stands alone.
+pub(super) struct Anew;
+
+impl Runs for Anew {
+    fn run<'a>(
+        &'a mut self,
+        member: &'a Member,
+        _: usize,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Finished, Failure>> {
+        member.provider.run(job, events, cancel)
+    }
+}
+
+/// In sessions that stay.
+pub(super) struct Live {
+    pub(super) options: SessionOptions,
+    pub(super) sessions: Vec<Option<Box<dyn ProviderSession>>>,
+}
+
+impl Runs for Live {
+    fn run<'a>(
+        &'a mut self,
+        member: &'a Member,
+        place: usize,
+        job: Job,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> BoxFuture<'a, Result<Finished, Failure>> {
+        Box::pin(async move {
+            let mut options = self.options.clone();
+            options.model = options.model.or_else(|| member.model.clone());
+            let slot = self.sessions.get_mut(place);
+            let Some(slot) = slot else {
+                return member.provider.run(job, events, cancel).await;
+            };
+            if slot.is_none() {
+                *slot = Some(open_session(member.provider.clone(), options).await?);
+            }
+            match slot {
+                Some(session) => session.run(job, events, cancel).await,
+                None => member.provider.run(job, events, cancel).await,
+            }
+        })
+    }
+}
