@@ -98,6 +98,9 @@ def prompt(text):
         for _ in range(int(rest)):
             say("x")
         sys.exit(3)
+    elif word == "nag":
+        while True:
+            send(id=0, method="x" * 8000)
     elif word == "endless":
         while True:
             sys.stdout.write("x" * 65536)

@@ -28,6 +28,8 @@ const WARNINGS: usize = 8;
 const SHOWN: usize = 200;
 /// Events that may wait while a turn is being cancelled; what comes beyond is dropped.
 const WAITING: usize = 256;
+/// Bytes that may wait for an agent to read them, beside the prompt.
+const BACKLOG: usize = 32 << 20;
 
 /// Why a turn is ended from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,7 +237,14 @@ impl Driver<'_, '_> {
     fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Send(message) => self.process.send(&message),
+                Action::Send(message) => {
+                    let is_asked = self.process.backlog() > 0;
+                    self.process.send(&message);
+                    if is_asked && self.process.backlog() > BACKLOG {
+                        let message = "asks on and on, and reads no answer".to_owned();
+                        self.end(Ended::Misbehaved(message));
+                    }
+                }
                 Action::Tell(event) => self.outbox.push_back(event),
                 Action::Ask(key, ask) => {
                     let decision = self.around.permissions.decide(ask);

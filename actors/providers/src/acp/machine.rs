@@ -28,6 +28,9 @@ use crate::permission::{Decision, PermissionAsk};
 
 pub(super) use opening::lost;
 
+/// Questions of an agent that may wait side by side; those beyond are answered `cancelled`.
+const ASKS: usize = 64;
+
 /// What is to be done, in order.
 #[derive(Debug, PartialEq)]
 pub(super) enum Action {
@@ -289,7 +292,8 @@ impl Machine {
 
     fn asked(&mut self, id: Value, params: &Value, actions: &mut Actions) {
         let is_ours = params["sessionId"].as_str() == Some(self.turn.session());
-        if !is_ours || !self.is_prompting() || self.turn.cancelling {
+        let is_wanted = self.is_prompting() && !self.turn.cancelling;
+        if !is_ours || !is_wanted || self.asks.len() >= ASKS {
             actions.push(Action::Send(rpc::answer(&id, options::cancelled())));
             return;
         }

@@ -120,6 +120,11 @@ impl Process {
         self.outgoing.push(b'\n');
     }
 
+    /// Bytes that wait until it reads them.
+    pub(super) fn backlog(&self) -> usize {
+        self.outgoing.len() - self.written
+    }
+
     /// The end of what it wrote to stderr since the last call.
     pub(super) fn take_stderr(&mut self) -> String {
         std::mem::take(&mut self.tail).finish()

@@ -62,6 +62,10 @@ impl Tools {
         };
         call.started = true;
         call.ended = status != ToolStatus::Started;
+        if call.ended {
+            // It may be long, and is not that of a later call under the same id.
+            call.input = None;
+        }
         Some(Event::Tool {
             id: id.to_owned(),
             name: call.word(),

@@ -304,6 +304,16 @@ async fn what_an_agent_said_before_it_went_is_heard_however_slow_the_reader() {
 }
 
 #[tokio::test]
+async fn an_agent_that_reads_no_answer_is_ended() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let failure = run(&mut session, room.job("nag")).await.0.unwrap_err();
+    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert!(failure.message.contains("reads no answer"), "{failure:?}");
+    room.assert_empty();
+}
+
+#[tokio::test]
 async fn three_turns_of_one_conversation_are_counted_once_each() {
     let room = Room::new();
     let mut session = room.session().await;

@@ -105,3 +105,22 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
             .any(|it| matches!(it, Action::Tell(Event::Warning { .. })))
     );
 }
+
+#[test]
+fn questions_without_end_are_not_all_asked() {
+    let (mut machine, _) = opened(&json!({}), "ask", None);
+    let mut ask = |id: u64| {
+        machine.on(Message::Request {
+            id: id.into(),
+            method: "session/request_permission".to_owned(),
+            params: json!({"sessionId": "s", "toolCall": {"toolCallId": "t"}, "options": []}),
+        })
+    };
+    let asked = (0..1000).map(&mut ask);
+    let asked = asked.filter(|it| matches!(it.last(), Some(Action::Ask(..))));
+    assert_eq!(asked.count(), 64);
+    let [Action::Send(answer)] = &ask(1000)[..] else {
+        panic!("not answered");
+    };
+    assert_eq!(answer["result"]["outcome"]["outcome"], "cancelled");
+}
