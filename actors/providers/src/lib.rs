@@ -68,6 +68,7 @@ pub use event::{Event, EventSink, EventStream, ToolStatus, Usage};
 pub use futures_util::future::BoxFuture;
 pub use gate::{Closed, Gate, Gatekeeper, Pass};
 pub use http::{HttpOptions, services};
+pub use invocation::{ceil_boundary, floor_boundary};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, Trust};
 pub use mcp::{McpServer, McpTransport};
 pub use outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};

@@ -47,10 +47,21 @@ impl Decoder {
 }
 
 /// The last border of characters at or before the byte `at`.
-pub(crate) fn floor_boundary(text: &str, at: usize) -> usize {
+#[must_use]
+pub fn floor_boundary(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
+    }
+    at
+}
+
+/// The first border of characters at or after the byte `at`; the end where there is none.
+#[must_use]
+pub fn ceil_boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at += 1;
     }
     at
 }

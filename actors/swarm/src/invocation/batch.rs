@@ -1,5 +1,7 @@
 //! The text between a run and the hub: bounded over the whole run, and handed on in pieces.
 
+use kirosu_providers::floor_boundary;
+
 /// A piece of this size leaves at once, and none is longer.
 const BATCH_BYTES: usize = 16 << 10;
 
@@ -28,7 +30,7 @@ impl Batch {
         }
         if self.taken.saturating_add(text.len()) > self.limit {
             self.cut = true;
-            let room = floor(text, self.limit - self.taken);
+            let room = floor_boundary(text, self.limit - self.taken);
             self.text.push_str(&text[..room]);
             let mark = format!(
                 "\n[kirosu: output beyond {} bytes is not shown]\n",
@@ -51,21 +53,10 @@ impl Batch {
 
     /// The next piece, at most [`BATCH_BYTES`] long, cut between characters.
     pub(super) fn take(&mut self) -> String {
-        let end = floor(&self.text, BATCH_BYTES);
+        let end = floor_boundary(&self.text, BATCH_BYTES);
         let rest = self.text.split_off(end);
         std::mem::replace(&mut self.text, rest)
     }
-}
-
-/// The greatest border between characters that is not beyond `at`.
-pub(super) fn floor(text: &str, at: usize) -> usize {
-    if at >= text.len() {
-        return text.len();
-    }
-    (0..=at)
-        .rev()
-        .find(|index| text.is_char_boundary(*index))
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 //! ended (formatters, clean up). They are the pool's, not the task's: no trust is needed.
 
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use kirosu_providers::{
-    Cancel, Event, EventSink, Failure, FailureClass, Finished, Job, Program, ProgramEnd,
-    ProgramExit, TimeoutKind,
+    Cancel, CancelHandle, Event, EventSink, Failure, FailureClass, Finished, Job, Program,
+    ProgramEnd, ProgramExit, TimeoutKind, ceil_boundary,
 };
 
 use crate::options::PoolOptions;
@@ -138,19 +139,39 @@ impl<'a> Hooks<'a> {
                 stderr: String::new(),
             });
         };
-        let limit = match which == "after" && self.cancel.is_cancelled() {
-            true => self.options.hooks.timeout.min(HURRY),
-            false => self.options.hooks.timeout,
-        };
         let mut env = self.env.clone();
         env.extend(more.iter().cloned());
         let program = Program {
             env,
-            limit,
+            limit: self.options.hooks.timeout,
             keep: LAST_WORDS,
             ..Program::new(argv.to_vec(), &self.place.dir)
         };
-        Some(program.run(containment, &self.sink, cancel).await)
+        if which != "after" {
+            return Some(program.run(containment, &self.sink, cancel).await);
+        }
+        let (handle, hurried) = Cancel::pair();
+        let run = program.run(containment, &self.sink, hurried);
+        Some(self.hurried(run, &handle).await)
+    }
+
+    /// The end of a hook that goes on after a cancel, but not for long: its time is cut when the cancel comes meanwhile.
+    async fn hurried(
+        &self,
+        run: impl Future<Output = ProgramEnd>,
+        handle: &CancelHandle,
+    ) -> ProgramEnd {
+        let mut run = pin!(run);
+        let mut asked = self.cancel.clone();
+        let over = async {
+            asked.cancelled().await;
+            tokio::time::sleep(HURRY).await;
+        };
+        tokio::select! {
+            end = &mut run => return end,
+            () = over => handle.cancel(),
+        }
+        run.await
     }
 
     async fn tell(&self, word: String) {
@@ -177,10 +198,9 @@ impl<'a> Hooks<'a> {
         let mut message = format!("the hook {which} runs of pool '{pool}', {program:?}, {exit}");
         let said = [end.stderr.as_str(), end.stdout.as_str()];
         if let Some(said) = said.into_iter().find(|said| !said.trim().is_empty()) {
-            let from = said.len().saturating_sub(LAST_WORDS);
-            let from = (from..=said.len()).find(|at| said.is_char_boundary(*at));
+            let from = ceil_boundary(said, said.len().saturating_sub(LAST_WORDS));
             message.push_str("; it ended with:\n");
-            message.push_str(from.map_or("", |from| said[from..].trim()));
+            message.push_str(said[from..].trim());
         }
         Failure::new(class, message)
     }

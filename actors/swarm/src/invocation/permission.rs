@@ -14,12 +14,11 @@ use kirosu_protocol::notice::Notice;
 use kirosu_protocol::verbs::ask::{CALL_BYTES, Ruled, TITLE_BYTES, ToolAnswer, ToolAsk};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{ApprovalState, Error, ErrorCode, Verdict};
-use kirosu_providers::{Arbiter, Decision, PermissionAsk, Permissions};
+use kirosu_providers::{Arbiter, Decision, PermissionAsk, Permissions, floor_boundary};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 
-use super::batch::floor;
 use crate::approval::Ruling;
 use crate::pool::Pool;
 use crate::session::link::Line;
@@ -94,7 +93,7 @@ impl Asking {
     /// A name for a question. Agents use the ids of their calls again, so they alone would not do.
     fn name(&self, call: &str) -> String {
         let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let call = &call[..floor(call, CALL_BYTES / 2)];
+        let call = &call[..floor_boundary(call, CALL_BYTES / 2)];
         format!("{number}:{call}")
     }
 
@@ -202,7 +201,7 @@ fn deny(reason: String) -> Decision {
 fn one_line(title: &str) -> String {
     let mut line = title.split_whitespace().collect::<Vec<_>>().join(" ");
     if line.len() > TITLE_BYTES {
-        line.truncate(floor(&line, TITLE_BYTES - 3));
+        line.truncate(floor_boundary(&line, TITLE_BYTES - 3));
         line.push_str("...");
     }
     line

@@ -1,6 +1,6 @@
 //! How far a run is, for those who watch it: the newest of what it told, as one small document.
 
-use kirosu_providers::{Event, ToolStatus, Usage};
+use kirosu_providers::{Event, ToolStatus, Usage, floor_boundary};
 use serde_json::{Map, Value, json};
 
 use super::printed::detail_text;
@@ -64,6 +64,7 @@ impl Progress {
                 self.tools += 1;
                 let what = detail.map(detail_text).unwrap_or_default();
                 self.set("tools", self.tools.into());
+                let name = &name[..floor_boundary(name, NAME)];
                 self.set("tool", json!({"name": name, "what": what}));
             }
             ToolStatus::Done | ToolStatus::Failed => {

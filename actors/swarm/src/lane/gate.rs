@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
-use kirosu_providers::{Closed, Failure, Finished, Gatekeeper};
+use kirosu_providers::{Closed, Failure, Finished, Gatekeeper, floor_boundary};
 use tokio::sync::oneshot;
 
 use super::house::{LaneId, Shut, Ticket, Who};
@@ -66,9 +66,7 @@ impl Drop for Pass {
 /// Enough for a person to know what it is about; the whole text is with the attempt.
 fn first_line(message: &str) -> &str {
     let line = message.lines().next().unwrap_or_default();
-    let end = (0..=line.len().min(200)).rev();
-    let end = end.into_iter().find(|at| line.is_char_boundary(*at));
-    &line[..end.unwrap_or(0)]
+    &line[..floor_boundary(line, 200)]
 }
 
 /// Where a run waits, as people see it.
@@ -171,10 +169,15 @@ impl LaneGate {
             let who = place.who;
             let before = place.lanes.with(|inner, _| inner.house.before(who));
             if let Some(before) = before {
-                self.0.waits.send_replace(Some(Entry {
+                let entry = Some(Entry {
                     providers: providers.to_vec(),
                     before,
-                }));
+                });
+                self.0.waits.send_if_modified(|told| {
+                    let is_news = *told != entry;
+                    *told = entry;
+                    is_news
+                });
             }
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }

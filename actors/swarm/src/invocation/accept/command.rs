@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join;
 use kirosu_protocol::Accept;
 use kirosu_protocol::accept::COMMAND_LIMIT_MS;
-use kirosu_providers::{Event, EventSink, Failure, Program, ProgramExit};
+use kirosu_providers::{Event, EventSink, Failure, Program, ProgramExit, ceil_boundary};
 
 use super::{Check, cancelled};
 
@@ -79,7 +79,6 @@ fn keep_end(words: &mut String) {
 }
 
 fn trim_front(words: &mut String) {
-    let from = words.len().saturating_sub(LAST_WORDS);
-    let from = (from..=words.len()).find(|at| words.is_char_boundary(*at));
-    words.drain(..from.unwrap_or_default());
+    let from = ceil_boundary(words, words.len().saturating_sub(LAST_WORDS));
+    words.drain(..from);
 }

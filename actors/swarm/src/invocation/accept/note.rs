@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kirosu_protocol::NotAccepted;
+use kirosu_providers::{ceil_boundary, floor_boundary};
 
 /// Most bytes of the reason, and of the answer's end.
 const QUOTED: usize = 4 << 10;
@@ -52,16 +53,12 @@ fn mark_for(prompt: &str) -> String {
 }
 
 fn head(text: &str) -> &str {
-    let end = (0..=QUOTED.min(text.len())).rev();
-    let mut end = end.filter(|at| text.is_char_boundary(*at));
-    &text[..end.next().unwrap_or_default()]
+    &text[..floor_boundary(text, QUOTED)]
 }
 
 /// The end of a text, and whether that is not all of it.
 fn end(text: &str) -> (&str, bool) {
-    let from = text.len().saturating_sub(QUOTED);
-    let from = (from..=text.len()).find(|at| text.is_char_boundary(*at));
-    let from = from.unwrap_or_default();
+    let from = ceil_boundary(text, text.len().saturating_sub(QUOTED));
     (text[from..].trim_end(), from > 0)
 }
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use kirosu_providers::{Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit};
+use kirosu_providers::{
+    Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit, ceil_boundary,
+};
 
 /// The longest that one call may take: a checkout of a large repository, with filters that fetch.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -184,9 +186,7 @@ pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
     }
     let what = args.first().copied().unwrap_or_default();
     let said = end.stderr.trim();
-    let from = said.len().saturating_sub(COMPLAINT);
-    let from = (from..=said.len()).find(|at| said.is_char_boundary(*at));
-    let said = from.map_or("", |from| &said[from..]);
+    let said = &said[ceil_boundary(said, said.len().saturating_sub(COMPLAINT))..];
     match said.is_empty() {
         true => GitFault(format!("git {what} {}", end.exit)),
         false => GitFault(format!("git {what} {}: {said}", end.exit)),
