@@ -176,7 +176,7 @@ impl Lanes {
         let now = self.epoch.elapsed();
         let mut told = Vec::new();
         let mut lines = Vec::new();
-        let (answer, due) = {
+        let answer = {
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             let answer = act(&mut inner, now);
             for news in inner.house.news() {
@@ -185,13 +185,15 @@ impl Lanes {
                     news => told.extend(inner.ear(news).map(|ear| (ear, news))),
                 }
             }
-            (answer, inner.house.next())
+            // While nobody else can: an older word must not take the place of a newer one.
+            let due = inner.house.next();
+            self.due.send_if_modified(|old| {
+                let other = *old != due;
+                *old = due;
+                other
+            });
+            answer
         };
-        self.due.send_if_modified(|old| {
-            let other = *old != due;
-            *old = due;
-            other
-        });
         lines.into_iter().for_each(|line| line.write());
         for (ear, news) in told {
             // Where nobody hears, what was given is given back when it is dropped, here or by who has left.
