@@ -34,7 +34,7 @@ use crate::pool::Pool;
 use crate::pool::health::Symptom;
 use crate::session::link::Line;
 use crate::session::machine::End;
-use crate::workspace::Place;
+use crate::workspace::{self, Place};
 use budget::Purse;
 use hooks::Hooks;
 use job::{NotRun, Ready};
@@ -170,8 +170,8 @@ async fn run(
     let permit = match permit::enter(&pool, &*provider, &mut job, pass, whose, &cancel).await {
         Ok(permit) => permit,
         Err(end) => {
-            let place = Some(place);
-            return Ended { end, place };
+            workspace::abandon(place).await;
+            return without_place(end);
         }
     };
     let (task, who, model) = (lease.task_id, provider.name(), job.model.clone());
@@ -252,6 +252,7 @@ async fn prepare(
         .map_err(NotRun::Unfunded)?;
     let options = pool.options();
     let place = job::place_for(&options, session, &task).await?;
+    let given_up = place.clone();
     let made = move || job::prepare(&options, runner, task, place);
     // The folder may lie on a slow disk, and this thread has other sessions.
     let ready = tokio::task::spawn_blocking(made)
@@ -259,8 +260,14 @@ async fn prepare(
         .unwrap_or_else(|error| {
             let why = format!("the workspace could not be prepared: {error}");
             Err(NotRun::Task(FailureClass::Crashed, why))
-        })?;
-    Ok((ready, purse))
+        });
+    match ready {
+        Ok(ready) => Ok((ready, purse)),
+        Err(why) => {
+            workspace::abandon(given_up).await;
+            Err(why)
+        }
+    }
 }
 
 fn without_place(end: End) -> Ended {

@@ -98,6 +98,23 @@ fn a_folder_made_for_a_task_goes_when_its_result_is_confirmed_and_not_before() {
 }
 
 #[test]
+fn a_folder_made_for_a_task_that_is_refused_goes_at_once() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        let mut swarm = Swarm::start(vec![pool(&base, Workspace::Ephemeral)]);
+        let mut wants = task(4, 2, "x");
+        wants["accept"] = json!({"command": ["true"]});
+        swarm.hub.park().await.answer(grant(wants));
+        let ack = swarm.hub.expect("ack").await;
+        assert_eq!(ack.says("class"), "refused_by_policy");
+        assert!(base.join("p").is_dir() && !base.join("p/task-4-2").exists());
+        ack.ok();
+        swarm.kill().await;
+    });
+}
+
+#[test]
 fn each_session_has_its_folder_and_keeps_it() {
     run(async {
         let dir = tempfile::tempdir().unwrap();

@@ -86,15 +86,20 @@ pub(crate) async fn prepare(
     match blocking(move || folder::inside(&base, Path::new(&wanted))).await {
         Ok(dir) => Ok(Place { dir, ..place }),
         Err(why) => {
-            if let Some(opened) = &place.worktree {
-                worktree::abandon(opened).await;
-            }
-            blocking(move || {
-                discard(&place);
-                Err(why)
-            })
-            .await
+            abandon(place).await;
+            Err(why)
         }
+    }
+}
+
+/// Gives up a place that no run will begin in.
+pub(crate) async fn abandon(place: Place) {
+    if let Some(opened) = &place.worktree {
+        worktree::abandon(opened).await;
+    }
+    let discarded = tokio::task::spawn_blocking(move || discard(&place)).await;
+    if let Err(error) = discarded {
+        tracing::warn!(%error, "a workspace that is not used was not removed");
     }
 }
 

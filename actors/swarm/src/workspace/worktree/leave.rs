@@ -8,7 +8,7 @@ use super::git::{At, Git, GitFault};
 use super::look::{is_dirty, tip};
 use super::open::{Opened, write};
 use super::record::{Lock, Record, State};
-use super::settle::tip_of;
+use super::settle::{settle, tip_of};
 
 /// Removes worktree and branch of a task. `force`: also where files were changed since the last commit on the branch.
 /// Answers with the branch's last commit, by which its work can be found until git forgets it.
@@ -55,14 +55,17 @@ pub async fn prune(git: &Git, record: &Record) -> Result<bool, GitFault> {
     }
 }
 
-/// Removes a worktree that no run will ever begin in, unless there is work of an attempt before.
+/// Removes a worktree that no run will ever begin in. Where there is work of an attempt before, it waits as after one that
+/// was cancelled.
 pub(crate) async fn abandon(opened: &Opened) {
-    opened.release();
     let record = opened.record();
-    let unchanged = tip_of(&opened.git, &record).await.ok().flatten();
-    if unchanged.as_ref() == Some(&record.base)
-        && let Err(fault) = discard(&opened.git, &record, true).await
-    {
+    let tip = tip_of(&opened.git, &record).await.ok().flatten();
+    if tip.as_ref() != Some(&record.base) {
+        settle(opened, "cancelled").await;
+        return;
+    }
+    opened.release();
+    if let Err(fault) = discard(&opened.git, &record, true).await {
         tracing::warn!(%fault, "a worktree that is not used was not removed");
     }
 }
