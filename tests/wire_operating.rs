@@ -546,6 +546,43 @@ fn a_backup_is_a_store_that_a_hub_can_serve() {
 }
 
 #[test]
+fn a_reload_with_a_fault_in_a_definition_changes_nothing_and_tells_all_faults() {
+    let setup = Setup::new().up();
+    let file = setup.directory.path().join("kirosu.toml");
+    let write = |prompt_bytes: &str, more: &str| {
+        let text = format!(
+            "[limits]\nprompt_bytes = \"{prompt_bytes}\"\n{more}\n\
+             [providers.x]\nkind = \"command\"\ncommand = [\"cat\"]\n"
+        );
+        std::fs::write(
+            &file,
+            text + if more.is_empty() {
+                ""
+            } else {
+                "mcp = { form = \"x\" }\n"
+            },
+        )
+        .unwrap();
+    };
+    write("1 MiB", "");
+    let hub = setup
+        .argument("--config")
+        .argument(file.to_str().unwrap())
+        .start();
+    write("1 KiB", "[retry]\njitter = 3");
+    hub.signal(rustix::process::Signal::HUP);
+    until("the reload is refused", || {
+        hub.log().contains("was not reloaded").then_some(())
+    });
+    let log = hub.log();
+    for part in ["retry.jitter", "providers.x.mcp.form"] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    // The limit that it would have changed along with the fault is the old one.
+    hub.client().enqueue(&"x".repeat(4096));
+}
+
+#[test]
 fn rules_change_without_a_restart() {
     let setup = Setup::new();
     let file = setup.directory.path().join("kirosu.toml");
