@@ -1,5 +1,6 @@
 //! Programs before and after a run.
 
+use crate::common::until;
 use crate::field::Field;
 use serde_json::json;
 
@@ -87,4 +88,20 @@ fn the_hook_after_decides_only_where_it_is_said_and_none_outlives_its_time() {
         let said = task.to_string();
         assert!(said.contains("did not end in time"), "{said}");
     }
+}
+
+#[test]
+fn a_cancel_while_the_hook_after_runs_hurries_it() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    let mark = field.repository().join("after-begun");
+    let hub = field.start(&format!(
+        "hooks={{ after = [\"sh\", \"-c\", \"touch {}; sleep 600\"], timeout = \"10m\" }}",
+        mark.display()
+    ));
+    let id = hub.enqueue(json!({"prompt": "echo fine"}));
+    until("the hook has begun", || mark.exists().then_some(()));
+    hub.hub.client().call("cancel", json!({"task_id": id}));
+    // Its session is free for the next one long before the hook would have ended.
+    hub.logged("the hook after runs of pool");
 }
