@@ -1,8 +1,10 @@
 //! The key of a service: read when it is needed, sent, and never shown.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
 
 /// Longest key in bytes: a file that is longer is most likely the wrong file.
 const LONGEST: usize = 16 * 1024;
@@ -54,7 +56,7 @@ impl KeySource {
             },
             Self::File(path) => {
                 let shown = path.display();
-                let read = tokio::time::timeout(READ_LIMIT, tokio::fs::read(path)).await;
+                let read = tokio::time::timeout(READ_LIMIT, beginning(path)).await;
                 let bytes = read.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
                 let bytes = bytes.map_err(|error| {
                     format!("cannot read the key from {shown}: {error}; write it there, or correct key_file")
@@ -74,6 +76,16 @@ impl KeySource {
             Self::File(path) => format!("it is in {}", path.display()),
         }
     }
+}
+
+/// What a key can be of this file, and a byte more.
+async fn beginning(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = tokio::fs::File::open(path).await?;
+    file.take(LONGEST as u64 + 1)
+        .read_to_end(&mut bytes)
+        .await?;
+    Ok(bytes)
 }
 
 fn key(text: &str, place: &str) -> Result<Key, String> {
@@ -149,6 +161,9 @@ mod tests {
             std::fs::write(file.path(), wrong).unwrap();
             assert!(source.read().await.is_err(), "{wrong:?}");
         }
+        let endless = KeySource::File("/dev/zero".into());
+        let error = endless.read().await.err().unwrap();
+        assert!(error.contains("cannot be one"), "{error}");
         let missing = KeySource::Env("KIROSU_TEST_NO_SUCH_KEY".to_owned());
         let error = missing.read().await.err().unwrap();
         assert!(error.contains("KIROSU_TEST_NO_SUCH_KEY is not set"));
