@@ -80,7 +80,7 @@ pub async fn apply(git: &Git, record: &Record, check: bool) -> Result<Applied, G
     {
         if !check {
             record.state = State::Applied;
-            write(&mut record)?;
+            write(&mut record).await?;
         }
         return Ok(Applied::Already);
     }
@@ -93,7 +93,7 @@ pub async fn apply(git: &Git, record: &Record, check: bool) -> Result<Applied, G
     let commit = commit_merge(git, &record, &into, &merged, [&head, &tip]).await?;
     forward(at, &commit)?;
     record.state = State::Applied;
-    write(&mut record)?;
+    write(&mut record).await?;
     Ok(Applied::Merged {
         into,
         files,

@@ -28,7 +28,7 @@ pub async fn discard(git: &Git, record: &Record, force: bool) -> Result<String, 
     let mut record = record.clone();
     if record.state != State::Applied {
         record.state = State::Discarded;
-        write(&mut record)?;
+        write(&mut record).await?;
     }
     remove(git, &record).await?;
     Ok(tip.unwrap_or_else(|| record.base.clone()))
@@ -87,7 +87,7 @@ pub(super) fn lock(record: &Record) -> Result<Lock, GitFault> {
 }
 
 async fn remove(git: &Git, record: &Record) -> Result<(), GitFault> {
-    remove_folders(record)?;
+    remove_folders(record).await?;
     let at = At::Bare(&record.common_dir);
     if record.common_dir.is_dir() {
         let kept = format!("refs/kirosu/{}/", record.name);
@@ -106,7 +106,14 @@ async fn remove(git: &Git, record: &Record) -> Result<(), GitFault> {
 }
 
 /// The worktree's folder, and the folder that git keeps for it: the one that points back to ours.
-pub(super) fn remove_folders(record: &Record) -> Result<(), GitFault> {
+pub(super) async fn remove_folders(record: &Record) -> Result<(), GitFault> {
+    let record = record.clone();
+    // They may be large, and this thread has other sessions.
+    let removed = tokio::task::spawn_blocking(move || remove_now(&record)).await;
+    removed.unwrap_or_else(|error| Err(GitFault(format!("cannot remove folders: {error}"))))
+}
+
+fn remove_now(record: &Record) -> Result<(), GitFault> {
     let mut folders = vec![record.path.clone()];
     folders.extend(git_folders(record));
     for folder in folders {

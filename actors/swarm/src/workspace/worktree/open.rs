@@ -203,14 +203,14 @@ async fn has_branch(git: &Git, repository: &Repository, name: &str) -> Result<bo
 /// Makes it, in place of a half made one where there is one.
 async fn make(git: &Git, record: &mut Record, base: String, fence: i64) -> Result<(), GitFault> {
     keep_tip(git, record).await?;
-    leave::remove_folders(record)?;
+    leave::remove_folders(record).await?;
     record.git_dir = PathBuf::new();
     record.base = base;
-    begin(record, fence)?;
+    begin(record, fence).await?;
     let made = checkout(git, record).await;
     if made.is_err() {
         // Nobody has worked in it.
-        let gone = leave::remove_folders(record).is_ok();
+        let gone = leave::remove_folders(record).await.is_ok();
         let at = At::Bare(&record.common_dir);
         let branch = format!("refs/heads/{}", record.branch);
         let _ = git
@@ -255,7 +255,7 @@ async fn checkout(git: &Git, record: &mut Record) -> Result<(), GitFault> {
     let at = At::Folder(&record.path);
     let git_dir = git.ask(at, &["rev-parse", "--absolute-git-dir"]).await?;
     record.git_dir = git_dir.into();
-    write(record)?;
+    write(record).await?;
     reset(git, record).await
 }
 
@@ -273,7 +273,7 @@ async fn again(git: &Git, record: &mut Record, base: String, fence: i64) -> Resu
     commit_rest(git, record, &note).await?;
     let ended = record.ended.as_deref().unwrap_or_default();
     if lost || GO_ON.contains(&ended) {
-        return begin(record, fence);
+        return begin(record, fence).await;
     }
     keep_tip(git, record).await?;
     let reference = format!("refs/heads/{}", record.branch);
@@ -286,7 +286,7 @@ async fn again(git: &Git, record: &mut Record, base: String, fence: i64) -> Resu
     ];
     git.ask(tree(record), &set).await?;
     record.base = base;
-    begin(record, fence)?;
+    begin(record, fence).await?;
     reset(git, record).await?;
     let clean = ["clean", "-ffdxq"];
     git.ask(tree(record), &clean).await.map(drop)
@@ -306,20 +306,27 @@ async fn keep_tip(git: &Git, record: &Record) -> Result<(), GitFault> {
     git.ask(at, &keep).await.map(drop)
 }
 
-fn begin(record: &mut Record, fence: i64) -> Result<(), GitFault> {
+async fn begin(record: &mut Record, fence: i64) -> Result<(), GitFault> {
     record.state = State::Running;
     record.fence = fence;
     record.ended = None;
-    write(record)
+    write(record).await
 }
 
-pub(super) fn write(record: &mut Record) -> Result<(), GitFault> {
-    record.write().map_err(|error| {
-        let folder = record.folder().display();
-        GitFault(format!(
-            "cannot write the worktree's record in {folder}: {error}"
-        ))
-    })
+/// Writes the record, not on this thread: it waits for the disk.
+pub(super) async fn write(record: &mut Record) -> Result<(), GitFault> {
+    let mut own = record.clone();
+    let written = tokio::task::spawn_blocking(move || own.write().map(|()| own)).await;
+    match written.unwrap_or_else(|error| Err(error.into())) {
+        Ok(written) => {
+            *record = written;
+            Ok(())
+        }
+        Err(error) => Err(GitFault(format!(
+            "cannot write the worktree's record in {}: {error}",
+            record.folder().display()
+        ))),
+    }
 }
 
 pub(super) fn tree(record: &Record) -> At<'_> {

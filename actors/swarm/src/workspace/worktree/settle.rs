@@ -16,7 +16,7 @@ pub(crate) async fn settle(opened: &Opened, ended: &str) -> Option<String> {
     let committed = commit_rest(&opened.git, &record, &note).await;
     record.state = State::Kept;
     record.ended = Some(ended.to_owned());
-    let written = write(&mut record);
+    let written = write(&mut record).await;
     opened.release();
     let id = record.task_id;
     match committed.and_then(|it| written.map(|()| it)) {
