@@ -21,6 +21,8 @@ use std::sync::Arc;
 #[cfg(test)]
 mod failed_commit;
 #[cfg(test)]
+mod plain;
+#[cfg(test)]
 pub(crate) mod tests;
 
 /// A lease that is alive now.

@@ -371,3 +371,34 @@ fn one_task_cannot_fill_the_inbox() {
         1001
     );
 }
+
+#[test]
+fn a_question_costs_the_same_however_many_and_long_the_others_are() {
+    let (mut bench, task) = leased();
+    let crowd = bench.chat("crowd");
+    bench.lease(1);
+    let cost = |bench: &mut Bench, task, call: &str| {
+        let asked = |n: usize| question(task, 1, &format!("{call} {n}"), &format!("{call} {n}"));
+        let begin = std::time::Instant::now();
+        let commands = (0..50).map(|n| Command::Ask(Box::new(asked(n)))).collect();
+        assert!(bench.batch(commands).iter().all(Result::is_ok));
+        begin.elapsed()
+    };
+    let first = cost(&mut bench, task, "a");
+    // What waits, and what a rule has decided, with long arguments.
+    let long = "x".repeat(60_000);
+    let others = (0..1500).map(|n| {
+        let mut other = question(crowd, 1, &n.to_string(), &format!("{n} {long}"));
+        other.decided = (n >= 900).then(|| Ruled {
+            verdict: Verdict::Approved,
+            rule: "all".into(),
+        });
+        Command::Ask(Box::new(other))
+    });
+    assert!(bench.batch(others.collect()).iter().all(Result::is_ok));
+    for (task, call) in [(task, "b"), (crowd, "c")] {
+        let later = cost(&mut bench, task, call);
+        let most = first * 10 + std::time::Duration::from_millis(50);
+        assert!(later < most, "{call}: {later:?}, the first took {first:?}");
+    }
+}

@@ -1,4 +1,5 @@
-//! Tool questions.
+//! Tool questions. Each command that looks at a task's questions names its index: SQLite, which keeps no figures of this
+//! table, may else pass by the open ones of all tasks.
 
 use super::{FromRow, int, maybe_int, maybe_text, statement, text};
 use diesel::QueryResult;
@@ -51,24 +52,24 @@ statement! {
 statement! {
     /// The oldest question about the same that nobody waits for any more and whose answer nobody was given.
     SelectLeftBehind<'a> { task_id: i64 => BigInt, args_hash: &'a str => Text, fence: i64 => BigInt }
-    concat!(columns!(), "WHERE task_id = ? AND args_hash = ? AND state <> 3 AND used = 0 AND (fence < ? OR loose = 1) \
+    concat!(columns!(), "INDEXED BY approval_same WHERE task_id = ? AND args_hash = ? AND state <> 3 AND used = 0 AND (fence < ? OR loose = 1) \
             ORDER BY id LIMIT 1")
 }
 
 statement! {
     /// The newest later question about the same.
     SelectReplacement<'a> { task_id: i64 => BigInt, args_hash: &'a str => Text, id: i64 => BigInt }
-    "SELECT id FROM approval WHERE task_id = ? AND args_hash = ? AND id > ? ORDER BY id DESC LIMIT 1"
+    "SELECT id FROM approval INDEXED BY approval_same WHERE task_id = ? AND args_hash = ? AND id > ? ORDER BY id DESC LIMIT 1"
 }
 
 statement! {
     /// The open questions of a task.
-    SelectOpen { task_id: i64 => BigInt } concat!(columns!(), "WHERE task_id = ? AND state = 0 ORDER BY id")
+    SelectOpen { task_id: i64 => BigInt } concat!(columns!(), "INDEXED BY approval_task WHERE task_id = ? AND state = 0 ORDER BY id")
 }
 
 statement! {
     /// How many questions of a task are open.
-    CountOpen { task_id: i64 => BigInt } "SELECT count(*) FROM approval WHERE task_id = ? AND state = 0"
+    CountOpen { task_id: i64 => BigInt } "SELECT count(*) FROM approval INDEXED BY approval_task WHERE task_id = ? AND state = 0"
 }
 
 statement! {
@@ -100,7 +101,7 @@ statement! {
 
 statement! {
     /// Answers that nobody was given are nobody's any more.
-    SpendApprovals { task_id: i64 => BigInt } "UPDATE approval SET used = 1 WHERE task_id = ? AND used = 0"
+    SpendApprovals { task_id: i64 => BigInt } "UPDATE approval INDEXED BY approval_unused SET used = 1 WHERE task_id = ? AND used = 0"
 }
 
 statement! {
