@@ -161,6 +161,26 @@ fn a_question_is_answered_from_each_surface_and_a_late_word_learns_why() {
 }
 
 #[test]
+fn who_waits_for_a_task_that_waits_for_a_person_learns_it() {
+    let hub = Hub::start();
+    let wait = ["enqueue", "Deploy", "--wait", "--wait-timeout", "100ms"];
+    for more in [&["--requires-approval"][..], &["--type", "human"]] {
+        let told = kirosu(&hub, &[&wait[..], more].concat());
+        let said = String::from_utf8(told.stderr).unwrap();
+        assert_eq!(told.status.code(), Some(4), "{said}");
+        assert!(
+            said.contains("waits for a person: kirosu approve"),
+            "{said}"
+        );
+    }
+    let plain = kirosu(&hub, &wait);
+    assert!(!String::from_utf8(plain.stderr).unwrap().contains("person"));
+    let nobody = kirosu(&hub, &["approvals", "--state", "rejected"]);
+    let said = String::from_utf8(nobody.stderr).unwrap();
+    assert!(said.contains("no tool question of this kind"), "{said}");
+}
+
+#[test]
 fn a_hub_that_is_killed_forgets_no_question_and_its_worker_goes_on() {
     let hub = Setup::new().set("lease.heartbeat_grace=60s").start();
     let (mut worker, task) = worker(&hub);

@@ -11,6 +11,7 @@ use super::show::{text, time};
 use super::wait::{self, Until};
 use fields::Fields;
 use kirosu_protocol::TaskId;
+use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
 use serde_json::{Value, json};
 use std::io::{IsTerminal, Read};
@@ -71,11 +72,17 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let task =
         fields::read(&Value::Object(fields).to_string(), &hub.limits()).map_err(Failure::Usage)?;
+    let asks = task.requires_approval || task.task_type == TYPE_HUMAN;
     let EnqueueAnswer { task_id } = match task.idempotency_key {
         // With a key it can be sent again when the connection breaks, without becoming two tasks.
         Some(_) => hub.insist(&task).await?,
         None => hub.ask(&task).await?,
     };
+    if args.wait && asks {
+        context.screen.note(&format!(
+            "task {task_id} waits for a person: kirosu approve {task_id}"
+        ))?;
+    }
     match args.wait {
         true => finish(task_id, args.wait_timeout, &hub, context).await,
         false => told(task_id, context),
