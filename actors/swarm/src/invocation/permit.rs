@@ -6,10 +6,9 @@
 //! goes back until it opens.
 
 use std::cell::Cell;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use kirosu_protocol::task::FailureClass;
-use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::progress::ProgressAsk;
 use kirosu_providers::{Cancel, Closed, Failure, Finished, Gate, Job, Provider};
@@ -90,18 +89,8 @@ async fn over(limit: Option<Duration>) {
 }
 
 fn cancelled(lease: HeldLease, why: String) -> End {
-    let class = FailureClass::Cancelled;
-    End::Cancelled(Box::new(Ack::failed(
-        lease.task_id,
-        Some(lease.fence),
-        class,
-        why,
-    )))
-}
-
-fn unix_ms(at: SystemTime) -> Option<i64> {
-    let since = at.duration_since(UNIX_EPOCH).ok()?;
-    i64::try_from(since.as_millis()).ok()
+    let ack = report::failure_of(lease, FailureClass::Cancelled, &why);
+    End::Cancelled(Box::new(ack))
 }
 
 /// The account is parked: it costs no attempt, and nobody tries before it opens.
@@ -147,7 +136,7 @@ impl Permit {
             && ack.retry_at_ms.is_none()
         {
             let closed = self.gate.shut(&provider.routes());
-            ack.retry_at_ms = closed.and_then(|it| it.until).and_then(unix_ms);
+            ack.retry_at_ms = closed.and_then(|it| it.until).and_then(report::unix_ms);
         }
         end
     }

@@ -111,7 +111,8 @@ pub(super) fn failure_of(lease: HeldLease, class: FailureClass, message: &str) -
     Ack::failed(lease.task_id, Some(lease.fence), class, message)
 }
 
-fn unix_ms(at: SystemTime) -> Option<i64> {
+/// Unix milliseconds; none before 1970.
+pub(super) fn unix_ms(at: SystemTime) -> Option<i64> {
     let since = at.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok()
 }

@@ -69,7 +69,9 @@ impl Snapshot {
             )));
         };
         let parent = check.options.workspaces_dir.join(".accept");
-        let scratch = scratch(&parent, check.task, Path::new(index)).map_err(|why| {
+        let (into, task, index) = (parent.clone(), check.task, PathBuf::from(index));
+        let scratch = blocking(move || scratch(&into, task, &index)).await;
+        let scratch = scratch.map_err(|why| {
             let parent = parent.display();
             refuse(format!(
                 "cannot check accept.diff: {parent} cannot be written: {why}"
@@ -92,11 +94,14 @@ impl Snapshot {
 
     /// A sentence where nothing has changed since.
     pub(super) async fn unchanged(self, check: &Check<'_>) -> Result<Option<String>, Failure> {
-        Ok(match self.write_tree(check).await? {
+        let fault = match self.write_tree(check).await? {
             Ok(tree) if tree != self.tree => None,
             Ok(_) => Some("the diff is empty: nothing in the workspace has changed".to_owned()),
             Err(why) => Some(format!("the diff could not be made: {why}")),
-        })
+        };
+        let scratch = self.scratch;
+        let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
+        Ok(fault)
     }
 
     /// The name of the tree that the folder is now; or git's last words.
@@ -134,6 +139,14 @@ impl Snapshot {
             }
         })
     }
+}
+
+/// Not on this thread, which has other sessions.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|why| Err(why.into()))
 }
 
 /// Makes the folder, empty but for a copy of the index, which spares git from reading all files again.
