@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::path::{Component, Path};
+use std::thread::LocalKey;
 
 /// Longest regex, in bytes.
 const REGEX_BYTES: usize = 4 << 10;
@@ -26,8 +27,8 @@ const PATTERN_SIZE: usize = 256 << 10;
 const COMMAND_BYTES: usize = 32 << 10;
 /// Most files of a clause.
 const FILES: usize = 100;
-/// Schemas that were found good and are not compiled again: the tasks of a batch mostly share one.
-const KNOWN_SCHEMAS: usize = 8;
+/// Schemas, and as many regexes, that were found good and are not compiled again: the tasks of a batch mostly share one.
+const KNOWN: usize = 8;
 /// Faults of an answer that are told one by one.
 const TOLD: usize = 5;
 /// Longest fault of an answer, in characters: it may quote the whole answer.
@@ -214,8 +215,14 @@ fn read_regex(given: &Params<'_>) -> Result<Option<String>, Error> {
     let Some(text) = given.opt_text_within("regex", REGEX_BYTES)? else {
         return Ok(None);
     };
+    if is_known(&KNOWN_REGEXES, &text) {
+        return Ok(Some(text));
+    }
     match compiled(&text) {
-        Ok(_) => Ok(Some(text)),
+        Ok(_) => {
+            keep(&KNOWN_REGEXES, &text);
+            Ok(Some(text))
+        }
         Err(why) => Err(Error::invalid_params(format!(
             "`{}` cannot be used: {why}",
             given.full_name("regex")
@@ -245,15 +252,31 @@ pub fn answer_matches(regex: &str, answer: &str) -> Result<bool, String> {
     Ok(compiled(regex)?.is_match(answer))
 }
 
+type Known = LocalKey<RefCell<Vec<String>>>;
+
 thread_local! {
-    static KNOWN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static KNOWN_REGEXES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static KNOWN_SCHEMAS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn is_known(known: &'static Known, text: &str) -> bool {
+    known.with_borrow(|known| known.iter().any(|it| it == text))
+}
+
+fn keep(known: &'static Known, text: &str) {
+    known.with_borrow_mut(|known| {
+        if known.len() >= KNOWN {
+            known.remove(0);
+        }
+        known.push(text.to_owned());
+    });
 }
 
 fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
     let Some(raw) = given.raw("schema") else {
         return Ok(None);
     };
-    let known = KNOWN.with_borrow(|known| known.iter().any(|text| text == raw));
+    let known = is_known(&KNOWN_SCHEMAS, raw);
     let Some(schema) = given.json("schema", SCHEMA_BYTES)? else {
         return Ok(None);
     };
@@ -267,12 +290,7 @@ fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
         let name = given.full_name("schema");
         Error::invalid_params(format!("`{name}` cannot be used: {}", short(&why)))
     })?;
-    KNOWN.with_borrow_mut(|known| {
-        if known.len() >= KNOWN_SCHEMAS {
-            known.remove(0);
-        }
-        known.push(raw.to_owned());
-    });
+    keep(&KNOWN_SCHEMAS, raw);
     Ok(Some(schema))
 }
 

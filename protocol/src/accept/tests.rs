@@ -101,3 +101,23 @@ fn an_answer_is_held_against_regex_and_schema() {
     let long = json!("x".repeat(10_000)).to_string();
     assert!(schema_faults(&schema, &long)[0].len() < 400);
 }
+
+#[test]
+fn what_the_tasks_of_a_batch_share_is_compiled_once() {
+    let begin = std::time::Instant::now();
+    compiled("\\w{8}").unwrap();
+    let one = begin.elapsed();
+    let begin = std::time::Instant::now();
+    for _ in 0..200 {
+        read(json!({"regex": "\\w{8}"})).unwrap();
+    }
+    let all = begin.elapsed();
+    assert!(all < one * 50, "{all:?} for 200, one takes {one:?}");
+    // Of many different ones only some are kept.
+    for n in 0..100 {
+        read(json!({"regex": format!("{n}$")})).unwrap();
+    }
+    assert_eq!(KNOWN_REGEXES.with_borrow(Vec::len), KNOWN);
+    assert!(refusal(json!({"regex": "("})).contains("unclosed group"));
+    assert!(refusal(json!({"regex": "("})).contains("unclosed group"));
+}
