@@ -9,7 +9,7 @@ mod programs;
 #[path = "agents/world.rs"]
 mod world;
 
-use common::{Client, Hub, Setup, until};
+use common::{Client, Hub, Setup, until, until_within};
 use kirosu_providers::{Cancel, Containment, EventSink, Job, ProviderOptions, Runner, build};
 use programs::{CLAUDE, CODEX, COPILOT, GEMINI, GOOSE, OPENCODE, Program, QWEN};
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,6 +18,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use world::{World, installed};
+
+/// Longest time from an agent's start to its end in these tests.
+const AGENT_PATIENCE: Duration = Duration::from_secs(120);
 
 /// One program under a running `kirosu up`, with a pool that trusts it (`all`) and one that does not (`safe`).
 struct Case {
@@ -70,12 +73,20 @@ impl Case {
         self.client.enqueue_with(params)
     }
 
-    /// Waits for its end.
+    /// Waits for its end. On a busy machine an agent takes longer to start than a socket's patience lasts.
     fn end(&mut self, id: i64) -> Value {
-        let ask = json!({"task_ids": [id], "timeout_seconds": 60});
-        self.client.call("wait", ask);
-        self.client
-            .call("get", json!({"task_id": id, "output": true}))
+        let begun = Instant::now();
+        loop {
+            self.client
+                .call("wait", json!({"task_ids": [id], "timeout_seconds": 10}));
+            let ask = json!({"task_id": id, "output": true});
+            let got = self.client.call("get", ask);
+            let status = got["task"]["status"].as_str().unwrap_or_default();
+            if ["done", "failed", "cancelled"].contains(&status) || begun.elapsed() > AGENT_PATIENCE
+            {
+                return got;
+            }
+        }
     }
 
     fn run(&mut self, queue: &str, prompt: &str) -> Value {
@@ -85,7 +96,7 @@ impl Case {
 
     /// Waits until the agent asks a person about a tool; the question's id.
     fn question(&mut self, task: i64) -> Value {
-        until("the agent asks", || {
+        until_within(AGENT_PATIENCE, "the agent asks", || {
             let open = self.client.call("approvals", json!({}));
             let open = open["approvals"].as_array().unwrap();
             let ours = open.iter().find(|it| it["task_id"] == task)?;
@@ -96,7 +107,8 @@ impl Case {
     /// Waits until a file is there.
     fn appears(&self, name: &str) {
         let file = self.folder.join(name);
-        until(&format!("{name} is there"), || file.exists().then_some(()));
+        let what = format!("{name} is there");
+        until_within(AGENT_PATIENCE, &what, || file.exists().then_some(()));
     }
 
     fn nothing_is_left(&self) {
@@ -169,7 +181,7 @@ fn holds(program: Program) {
     step("uses a tool");
 
     let id = case.begin("all", "[[sleep 50]]", json!({"max_attempts": 1}));
-    until("the model is asked", || {
+    until_within(AGENT_PATIENCE, "the model is asked", || {
         case.world
             .asked()
             .iter()
