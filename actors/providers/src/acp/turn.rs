@@ -12,7 +12,7 @@ use super::usage::Tally;
 use super::verdict::{self, Verdict};
 use crate::definition::{Definition, SystemWay};
 use crate::event::{Event, Usage};
-use crate::invocation::{Answer, floor_boundary};
+use crate::invocation::{Answer, floor_boundary, pieces};
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
 use crate::output::{cut_warning, is_error_answer};
@@ -171,8 +171,8 @@ impl Turn {
                 Some(text) => self.text(text, update["messageId"].as_str()),
                 None => Vec::new(),
             },
-            Some("agent_thought_chunk") => pieces(text().unwrap_or_default())
-                .map(|text| Event::Thought { text })
+            Some("agent_thought_chunk") => pieces(text().unwrap_or_default(), PIECE)
+                .map(|text| Event::Thought { text: text.into() })
                 .collect(),
             Some("tool_call" | "tool_call_update") => {
                 self.interrupted = true;
@@ -209,7 +209,9 @@ impl Turn {
         let was_cut = self.answer.is_cut();
         let whole = format!("{gap}{text}");
         let kept = self.answer.push(whole.as_bytes());
-        let mut events: Vec<Event> = pieces(kept).map(|text| Event::Text { text }).collect();
+        let mut events: Vec<Event> = pieces(kept, PIECE)
+            .map(|text| Event::Text { text: text.into() })
+            .collect();
         if self.answer.is_cut() && !was_cut {
             events.push(cut_warning());
         }
@@ -250,13 +252,4 @@ impl Turn {
         let denied = self.denied.as_deref().filter(|_| is_silent);
         verdict::stopped(program, definition, stop, denied, self.answer.text())
     }
-}
-
-/// A text in pieces that fit an event, cut between characters.
-fn pieces(mut text: &str) -> impl Iterator<Item = String> + '_ {
-    std::iter::from_fn(move || {
-        let (piece, rest) = text.split_at(floor_boundary(text, PIECE));
-        text = rest;
-        (!piece.is_empty()).then(|| piece.to_owned())
-    })
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::refusal::Refusal;
 use crate::event::{Event, ToolStatus, Usage};
-use crate::invocation::{Answer, floor_boundary};
+use crate::invocation::{Answer, floor_boundary, pieces};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -73,7 +73,7 @@ impl Reply {
         self.has_text |= !piece.is_empty();
         let was_cut = self.answer.is_cut();
         let kept = self.answer.push(piece.as_bytes());
-        for text in pieces(kept) {
+        for text in pieces(kept, PIECE) {
             let text = text.to_owned();
             self.events.push(Event::Text { text });
         }
@@ -84,7 +84,7 @@ impl Reply {
 
     /// A piece of the reasoning.
     pub(super) fn thought(&mut self, piece: &str) {
-        for text in pieces(piece) {
+        for text in pieces(piece, PIECE) {
             let text = text.to_owned();
             self.events.push(Event::Thought { text });
         }
@@ -174,13 +174,4 @@ impl Reply {
             error: self.error,
         }
     }
-}
-
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (piece, tail) = rest.split_at(floor_boundary(rest, PIECE));
-        rest = tail;
-        (!piece.is_empty()).then_some(piece)
-    })
 }

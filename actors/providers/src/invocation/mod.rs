@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use capture::{Answer, Tail, cut};
 pub(crate) use clock::Clock;
 pub(crate) use conclude::{complaint, conclude, tail};
-pub(crate) use utf8::Decoder;
+pub(crate) use utf8::{Decoder, pieces};
 pub use utf8::{ceil_boundary, floor_boundary};
 
 use crate::cancel::Cancel;

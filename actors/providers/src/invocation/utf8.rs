@@ -66,6 +66,15 @@ pub fn ceil_boundary(text: &str, at: usize) -> usize {
     at
 }
 
+/// A text in pieces of at most `size` bytes, cut between characters.
+pub(crate) fn pieces(mut text: &str, size: usize) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = text.split_at(floor_boundary(text, size));
+        text = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 /// Whether these bytes are the beginning of a character rather than junk.
 fn may_go_on(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
