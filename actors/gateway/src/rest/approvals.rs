@@ -1,15 +1,14 @@
 //! The routes of what waits for a person.
 
 use super::body;
+use super::passing::{pass_on, read, with_id, words};
 use super::refusal::Refusal;
 use super::schema;
-use super::tasks::{not_json, object, pass_on, read, words};
 use crate::http::Desk;
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::verbs::approvals::ApprovalsAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::reject::RejectAsk;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 type Answer = Result<HttpResponse, Refusal>;
@@ -55,12 +54,7 @@ pub(super) async fn decide(
 ) -> Answer {
     let body = body::read(&request, payload, &desk).await?;
     let (id, verdict) = path.into_inner();
-    let mut params: BTreeMap<String, Box<RawValue>> = match body.text()? {
-        Some(text) => serde_json::from_str(object(text)?).map_err(|error| not_json(&error))?,
-        None => BTreeMap::new(),
-    };
-    let id = serde_json::value::to_raw_value(&id).map_err(|error| not_json(&error))?;
-    params.insert("approval_id".into(), id);
+    let params = with_id(&body, "approval_id", &id)?;
     match verdict.as_str() {
         "approve" => pass_on(&desk, read(&params, &desk, ApproveAsk::read)?).await,
         _ => pass_on(&desk, read(&params, &desk, RejectAsk::read)?).await,

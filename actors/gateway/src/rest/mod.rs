@@ -7,6 +7,7 @@ mod approvals;
 mod body;
 mod health;
 mod openapi;
+mod passing;
 mod refusal;
 mod schema;
 mod tasks;

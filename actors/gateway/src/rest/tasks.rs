@@ -1,6 +1,7 @@
 //! The routes of tasks.
 
 use super::body;
+use super::passing::{object, pass_on, read, with_id, words};
 use super::refusal::Refusal;
 use super::schema;
 use crate::http::Desk;
@@ -15,9 +16,8 @@ use kirosu_protocol::verbs::reject::RejectAsk;
 use kirosu_protocol::verbs::retry::RetryAsk;
 use kirosu_protocol::verbs::stats::StatsAsk;
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
-use kirosu_protocol::{ErrorCode, Limits, Params, Verb};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use kirosu_protocol::{ErrorCode, Params};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -170,62 +170,11 @@ pub(super) async fn act(
 ) -> Answer {
     let body = body::read(&request, payload, &desk).await?;
     let (id, act) = path.into_inner();
-    let mut params: BTreeMap<String, Box<RawValue>> = match body.text()? {
-        Some(text) => serde_json::from_str(object(text)?).map_err(|error| not_json(&error))?,
-        None => BTreeMap::new(),
-    };
-    let id = serde_json::value::to_raw_value(&id).map_err(|error| not_json(&error))?;
-    params.insert("task_id".into(), id);
+    let params = with_id(&body, "task_id", &id)?;
     match act.as_str() {
         "cancel" => pass_on(&desk, read(&params, &desk, CancelAsk::read)?).await,
         "approve" => pass_on(&desk, read(&params, &desk, ApproveAsk::read)?).await,
         "reject" => pass_on(&desk, read(&params, &desk, RejectAsk::read)?).await,
         _ => pass_on(&desk, read(&params, &desk, RetryAsk::read)?).await,
     }
-}
-
-/// Asks the hub and passes its answer on as it is.
-pub(super) async fn pass_on<V: Verb + Send + Sync + 'static>(desk: &Desk, ask: V) -> Answer {
-    let answer: Box<RawValue> = desk.hub.ask_for(ask).await?;
-    let text = String::from(Box::<str>::from(answer));
-    Ok(HttpResponse::Ok()
-        .content_type("application/json")
-        .body(text))
-}
-
-/// Reads parameters with the protocol's parser.
-pub(super) fn read<A>(
-    params: &impl serde::Serialize,
-    desk: &Desk,
-    reader: impl FnOnce(&Params<'_>, &Limits) -> Result<A, kirosu_protocol::Error>,
-) -> Result<A, Refusal> {
-    let text = serde_json::to_string(params).map_err(|error| not_json(&error))?;
-    Ok(reader(&Params::parse(&text)?, &desk.hub.limits())?)
-}
-
-/// A query's words, and others that count more, as parameters: the protocol reads numbers from text.
-pub(super) fn words<const N: usize>(
-    query: BTreeMap<String, String>,
-    more: [(&str, &str); N],
-) -> Map<String, Value> {
-    let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let all = query.into_iter().chain(more);
-    all.map(|(name, value)| (name, Value::String(value)))
-        .collect()
-}
-
-/// The text, once it is sure to be one JSON object.
-pub(super) fn object(text: &str) -> Result<&str, Refusal> {
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| not_json(&error))?;
-    match raw.get().starts_with('{') {
-        true => Ok(raw.get()),
-        false => {
-            Err(kirosu_protocol::Error::invalid_params("the body must be a JSON object").into())
-        }
-    }
-}
-
-pub(super) fn not_json(error: &serde_json::Error) -> Refusal {
-    let message = format!("the body is not JSON: {error}");
-    Refusal::new(StatusCode::BAD_REQUEST, ErrorCode::ParseError, message)
 }

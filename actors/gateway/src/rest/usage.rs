@@ -1,8 +1,8 @@
 //! The route of what was used.
 
+use super::passing::{pass_on, read, words};
 use super::refusal::Refusal;
 use super::schema;
-use super::tasks::{pass_on, read, words};
 use crate::http::Desk;
 use actix_web::{HttpResponse, web};
 use kirosu_protocol::verbs::usage::UsageAsk;
