@@ -23,6 +23,14 @@ pub struct Usage {
     pub cost_micros: Option<u64>,
 }
 
+/// A stated cost in millionths of a dollar. A figure that nobody has ever paid for a run is none.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(crate) fn micros(dollars: f64) -> Option<u64> {
+    (0.0..1e9)
+        .contains(&dollars)
+        .then(|| (dollars * 1e6).round() as u64)
+}
+
 /// How far a tool call is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

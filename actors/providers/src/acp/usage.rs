@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::definition::TurnUsage;
-use crate::event::Usage;
+use crate::event::{Usage, micros};
 use crate::output::since;
 
 /// Adds up one turn.
@@ -122,14 +122,6 @@ fn tokens(told: &Value) -> Option<Usage> {
         reasoning,
         cost_micros: None,
     })
-}
-
-/// Millionths of a dollar; a nonsense figure is none.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn micros(dollars: f64) -> Option<u64> {
-    (0.0..1e9)
-        .contains(&dollars)
-        .then(|| (dollars * 1e6).round() as u64)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::rules;
 use crate::definition::{Counting, UsageRule};
-use crate::event::Usage;
+use crate::event::{Usage, micros};
 
 /// Adds up what is told.
 #[derive(Debug, Default)]
@@ -140,11 +140,6 @@ fn tokens(rule: &UsageRule, element: &Value) -> Option<Usage> {
 }
 
 /// Millionths of a dollar.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn cost(rule: &UsageRule, element: &Value) -> Option<u64> {
-    let dollars = element.pointer(rule.fields.cost.as_deref()?)?.as_f64()?;
-    // Beyond this nobody has paid for a run; a nonsense figure is no figure.
-    (0.0..1e9)
-        .contains(&dollars)
-        .then(|| (dollars * 1e6).round() as u64)
+    micros(element.pointer(rule.fields.cost.as_deref()?)?.as_f64()?)
 }

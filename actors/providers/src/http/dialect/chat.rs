@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{count, table, text, usage};
-use crate::event::Usage;
+use crate::event::{Usage, micros};
 use crate::http::reply::{End, Reply};
 
 pub(super) fn request(
@@ -100,12 +100,4 @@ fn figures_of(figures: &Value) -> Usage {
     );
     usage.cost_micros = figures.get("cost").and_then(Value::as_f64).and_then(micros);
     usage
-}
-
-/// Millionths of a dollar; a nonsense figure is none.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn micros(dollars: f64) -> Option<u64> {
-    (0.0..1e9)
-        .contains(&dollars)
-        .then(|| (dollars * 1e6).round() as u64)
 }
