@@ -35,6 +35,7 @@ mod conversations;
 mod handle;
 mod invocation;
 mod lane;
+mod later;
 mod options;
 mod pool;
 mod prices;

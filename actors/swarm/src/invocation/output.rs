@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::batch::Batch;
 use super::printed::Printed;
 use super::progress::Progress;
+use crate::later::until;
 use crate::session::link::Line;
 
 /// How long the first byte of a piece waits for others, and from one piece to the next: who watches sees a run within
@@ -129,12 +130,6 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
         if let Event::Usage { usage } = event {
             flow.usage.send_replace(Some(usage));
         }
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    if let Some(due) = due {
-        sleep_until(due).await;
     }
 }
 

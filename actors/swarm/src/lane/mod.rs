@@ -33,7 +33,7 @@ use std::time::SystemTime;
 
 use kirosu_providers::Closed;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 pub(crate) use gate::{Entry, LaneGate, Pass};
 pub(crate) use house::{LaneId, Turn, Who};
@@ -42,6 +42,8 @@ pub use limits::Limits;
 use house::{House, News, Shut, Ticket};
 use limits::Moment;
 use standing::{Standing, Verdict};
+
+use crate::later::until;
 
 /// Which account a provider belongs to, and what may be done with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -290,13 +292,6 @@ impl Drop for Seat {
             inner.ears.remove(&who);
             inner.house.leave(who, now);
         });
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 
