@@ -1,6 +1,6 @@
 //! `ack`: a run ended.
 
-use crate::command::ledger::{Before, usage_text};
+use crate::command::used::{Before, usage_text};
 use crate::core::{Core, End, Reply, Stop};
 use crate::outcome::Acked;
 use crate::row::Flags;

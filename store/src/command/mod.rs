@@ -17,6 +17,7 @@ mod prune;
 mod reserve;
 mod retry;
 mod shift;
+mod used;
 
 use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
