@@ -1,0 +1,186 @@
+//! What the swarm and its pools are told.
+
+use super::policy::{approval, prices};
+use super::providers::routed;
+use super::{bytes, host_name, pairs};
+use crate::boot::BootError;
+use kirosu_config::pool::ProviderKind;
+use kirosu_config::{self as config, Pool, Settings};
+use kirosu_protocol::budget::{Scope, micros_of};
+use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::verbs::reserve::ScopeLimit;
+use kirosu_providers::{Containment, Timeouts};
+use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
+use kirosu_swarm::{Account, Hooks, PoolOptions, SwarmOptions, Workspace};
+use std::sync::Arc;
+
+/// What the swarm is told.
+pub fn swarm(
+    settings: &Settings,
+    endpoint: Endpoint,
+    containment: &Containment,
+    boot: &str,
+) -> Result<SwarmOptions, BootError> {
+    let host = host_name();
+    Ok(SwarmOptions {
+        endpoint,
+        key: settings.hub.key.as_ref().map(|key| key.expose().to_owned()),
+        pools: pools(settings, containment)?,
+        instance: format!("{host}:{boot}"),
+        host,
+        drain: settings.shutdown.drain,
+    })
+}
+
+/// What each pool is told.
+pub fn pools(
+    settings: &Settings,
+    containment: &Containment,
+) -> Result<Vec<PoolOptions>, BootError> {
+    settings
+        .pools
+        .iter()
+        .map(|pool| self::pool(settings, pool, containment))
+        .collect()
+}
+
+fn pool(
+    settings: &Settings,
+    pool: &Pool,
+    containment: &Containment,
+) -> Result<PoolOptions, BootError> {
+    let refuse = |source| BootError::Provider {
+        pool: pool.name.clone(),
+        source,
+    };
+    let build = |name: &str, provider: &config::Provider| {
+        kirosu_providers::build(&routed(settings, name, provider), containment).map_err(refuse)
+    };
+    let Some(provider) = settings.provider_of(pool) else {
+        // The configuration has checked it; a kind that nobody knows says the same here.
+        return Err(refuse(kirosu_providers::BuildError::UnknownKind {
+            name: pool.provider.clone(),
+            kind: String::new(),
+        }));
+    };
+    let python = settings
+        .providers
+        .values()
+        .zip(settings.providers.keys())
+        .find(|(p, _)| p.kind == ProviderKind::Python);
+    let supervision = &settings.supervision;
+    Ok(PoolOptions {
+        python: python
+            .map(|(provider, name)| build(name, provider))
+            .transpose()?,
+        size: pool.size,
+        queues: pool.queues.clone(),
+        types: pool.types.clone(),
+        lease: pool.lease,
+        timeouts: Timeouts {
+            start: pool.start_timeout,
+            silence: pool.silence_timeout,
+            total: pool.timeout,
+        },
+        restart: match pool.restart {
+            config::pool::Restart::Permanent => Restart::Permanent,
+            config::pool::Restart::Transient => Restart::Transient,
+            config::pool::Restart::Temporary => Restart::Temporary,
+        },
+        backoff: BackoffPolicy {
+            initial: supervision.backoff.initial,
+            max: supervision.backoff.max,
+            factor: supervision.backoff.factor,
+            jitter: supervision.backoff.jitter,
+            healthy_after: supervision.healthy_after,
+        },
+        intensity: Intensity {
+            restarts: supervision.restarts,
+            period: supervision.period,
+        },
+        workspace: match pool.workspace {
+            config::pool::Workspace::Shared => Workspace::Shared,
+            config::pool::Workspace::Isolated => Workspace::Isolated,
+            config::pool::Workspace::Ephemeral => Workspace::Ephemeral,
+            config::pool::Workspace::Worktree => Workspace::Worktree,
+        },
+        workdir: pool.workdir.clone(),
+        base: pool.base.clone(),
+        hooks: hooks(&pool.hooks()),
+        trust_all_tools: pool.trust_all_tools,
+        accept_commands: pool.accept_commands,
+        approval: approval(settings).map_err(|faults| BootError::Approval(faults.join("; ")))?,
+        workspace_mcp: pool.workspace_mcp.unwrap_or(pool.trust_all_tools),
+        may_edit: pool.trust == Some(config::pool::Trust::Edit),
+        model: pool.model.clone(),
+        env: pairs(&pool.env),
+        max_output_bytes: bytes(pool.max_output),
+        budgets: budgets(settings, pool),
+        reserve: kirosu_protocol::Budget {
+            tokens: Some(pool.reserve_tokens),
+            micros: Some(micros_of(pool.reserve_usd)),
+        },
+        accounts: settings
+            .providers
+            .keys()
+            .map(|name| account(settings, name))
+            .collect(),
+        prices: Arc::new(prices(settings).unwrap_or_default()),
+        show_thoughts: pool.show_thoughts,
+        containment: Some(containment.clone()),
+        ..PoolOptions::new(
+            &pool.name,
+            build(&pool.provider, provider)?,
+            settings.workspaces_dir(),
+        )
+    })
+}
+
+fn hooks(hooks: &config::Hooks) -> Hooks {
+    Hooks {
+        before: hooks.before.clone(),
+        after: hooks.after.clone(),
+        timeout: hooks.timeout,
+        after_must_succeed: hooks.after_must_succeed,
+    }
+}
+
+/// The budgets that a pool's runs may count against.
+fn budgets(settings: &Settings, pool: &Pool) -> Vec<ScopeLimit> {
+    let limit = |scope, budget: config::Budget| ScopeLimit {
+        scope,
+        limit: kirosu_protocol::Budget {
+            tokens: budget.tokens,
+            micros: budget.usd.map(micros_of),
+        },
+        per_seconds: budget.per.as_secs(),
+    };
+    let hub = Some(settings.budget).filter(|budget| !budget.is_empty());
+    let hub = hub.map(|budget| limit(Scope::Hub, budget));
+    let own = pool.budget();
+    let own = own.map(|budget| limit(Scope::Pool(pool.name.clone()), budget));
+    let providers = settings.providers.iter();
+    let providers = providers.filter_map(|(name, provider)| {
+        let budget = provider.budget()?;
+        Some(limit(Scope::Provider(name.clone()), budget))
+    });
+    hub.into_iter().chain(own).chain(providers).collect()
+}
+
+/// The account that a provider belongs to.
+fn account(settings: &Settings, provider: &str) -> Account {
+    let account = settings.account_of(provider);
+    Account {
+        provider: provider.to_owned(),
+        account: account.name,
+        limits: kirosu_swarm::Limits {
+            concurrency: account.concurrency,
+            requests_per_minute: account.requests_per_minute,
+            tokens_per_minute: account.tokens_per_minute,
+        },
+        model: settings
+            .providers
+            .get(provider)
+            .and_then(|it| it.model.clone()),
+    }
+}

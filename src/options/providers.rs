@@ -1,0 +1,88 @@
+//! What each provider is told.
+
+use super::pairs;
+use kirosu_config::pool::ProviderKind;
+use kirosu_config::{self as config, Settings};
+use kirosu_providers::{HttpOptions, ProviderOptions, RouterOptions};
+use serde_json::{Map, Value};
+
+/// A provider, and for a router those that it chooses among; checked settings have no circle in them.
+pub fn routed(settings: &Settings, name: &str, provider: &config::Provider) -> ProviderOptions {
+    let members = provider.providers.iter().flatten().filter_map(|member| {
+        let found = settings.providers.get(member)?;
+        Some((routed(settings, member, found), found.model.clone()))
+    });
+    let mut options = provider_options(name, provider);
+    options.router = RouterOptions {
+        members: members.collect(),
+        on: provider.on.clone().unwrap_or_default(),
+        retry_after_tools: provider.retry_after_tools.unwrap_or_default(),
+    };
+    options
+}
+
+pub(super) fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions {
+    ProviderOptions {
+        name: name.to_owned(),
+        kind: match provider.kind {
+            ProviderKind::Command => "command".into(),
+            ProviderKind::Acp => "acp".into(),
+            ProviderKind::OpenAi => "openai".into(),
+            ProviderKind::Anthropic => "anthropic".into(),
+            ProviderKind::Python => "python".into(),
+            ProviderKind::Echo => "echo".into(),
+            ProviderKind::Router => "router".into(),
+        },
+        preset: provider.preset.clone(),
+        overrides: overrides(provider),
+        argv: provider.command.clone(),
+        interpreter: Some(provider.interpreter.clone().into()),
+        delay: provider.delay.unwrap_or_default(),
+        env: pairs(&provider.env),
+        http: service(provider),
+        ..ProviderOptions::default()
+    }
+}
+
+/// What the settings say of a model API.
+fn service(provider: &config::Provider) -> HttpOptions {
+    let body = provider.body.as_ref().and_then(Value::as_object);
+    HttpOptions {
+        base_url: provider.base_url.clone(),
+        api: provider.api.clone(),
+        key_env: provider.key_env.clone(),
+        key_file: provider.key_file.clone(),
+        key_header: provider.key_header.clone(),
+        max_tokens: provider.max_tokens,
+        headers: pairs(&provider.headers),
+        body: body.cloned().unwrap_or_default(),
+    }
+}
+
+/// What the settings say of a definition, as its table.
+fn overrides(provider: &config::Provider) -> Map<String, Value> {
+    let list = |list: &Option<Vec<String>>| list.clone().map(Value::from);
+    let keys = [
+        ("model_args", list(&provider.model_args)),
+        ("system_args", list(&provider.system_args)),
+        ("resume_args", list(&provider.resume_args)),
+        ("extra_args", list(&provider.extra_args)),
+        ("trust", provider.trust.clone()),
+        ("output", provider.output.clone()),
+        ("acp", provider.acp.clone()),
+        ("env_pass", list(&provider.env_pass)),
+        ("mcp", provider.mcp.clone()),
+        (
+            "system_file_env",
+            provider.system_file_env.clone().map(Value::from),
+        ),
+        ("stop_signal", provider.stop_signal.clone().map(Value::from)),
+        ("version", list(&provider.version)),
+        ("install", provider.install.clone().map(Value::from)),
+        ("login", provider.login.clone()),
+    ];
+    let written = keys
+        .into_iter()
+        .filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    written.collect()
+}
