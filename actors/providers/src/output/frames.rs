@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::lines::{LINE_BYTES, Line, Lines};
 use super::usage::Tally;
-use super::{PIECE, Reading, Terminal, cut_warning, rules};
+use super::{PIECE, Reading, Terminal, cut_warning, json_line, rules};
 use crate::definition::{Answer as How, Format, Output};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, cut, floor_boundary};
@@ -25,6 +25,7 @@ pub(crate) struct Frames {
     /// `Format::Json`: all lines from the first that begins with a brace.
     document: Vec<u8>,
     bad_lines: usize,
+    has_frames: bool,
     joined: Answer,
     last: String,
     result: Option<String>,
@@ -42,6 +43,7 @@ impl Frames {
             lines: Lines::new(LINE_BYTES),
             document: Vec::new(),
             bad_lines: 0,
+            has_frames: false,
             joined: Answer::new(limit),
             last: String::new(),
             result: None,
@@ -117,17 +119,27 @@ impl Frames {
     }
 
     fn parse(&mut self, text: &[u8], events: &mut Vec<Event>) {
-        match serde_json::from_slice::<Value>(text) {
-            Ok(frame) => self.frame(&frame, events),
-            Err(_) => {
-                self.bad_lines += 1;
-                if self.bad_lines <= WARNINGS {
-                    let text = String::from_utf8_lossy(text);
-                    let shown: String = text.chars().take(SHOWN).collect();
-                    let message = format!("the program printed what is not JSON: {shown}\n");
-                    events.push(Event::Warning { message });
-                }
+        let line = json_line::read(text);
+        // A banner without a line end stands before the first frame. Later text with JSON in it is a log line.
+        let is_log = line.behind_text && self.has_frames;
+        if is_log || !line.noise.is_empty() {
+            self.bad_lines += 1;
+            if self.bad_lines <= WARNINGS {
+                let text = match is_log {
+                    true => String::from_utf8_lossy(text),
+                    false => line.noise.into(),
+                };
+                let shown: String = text.chars().take(SHOWN).collect();
+                let message = format!("the program printed what is not JSON: {shown}\n");
+                events.push(Event::Warning { message });
             }
+        }
+        if is_log {
+            return;
+        }
+        for frame in &line.values {
+            self.has_frames = true;
+            self.frame(frame, events);
         }
     }
 

@@ -11,6 +11,7 @@
 mod again;
 mod ansi;
 mod frames;
+pub(crate) mod json_line;
 pub(crate) mod lines;
 mod rules;
 #[cfg(test)]

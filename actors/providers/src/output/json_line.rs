@@ -1,0 +1,231 @@
+//! Reads JSON from one line of a program's output, leniently.
+//!
+//! Programs print JSON that is slightly wrong (a half of an emoji that JavaScript cut, a byte of another encoding, `NaN`)
+//! and glue other text to it (a byte order mark, a banner without a line end, a second value on the same line). One bad
+//! character costs that character; everything else on the line is read.
+
+use serde_json::Value;
+
+/// Most places at which a value is looked for behind text that is not JSON.
+const ATTEMPTS: usize = 64;
+/// Beginnings of objects and lists.
+const OPENING: [char; 2] = ['{', '['];
+
+/// What stands on one line.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct JsonLine {
+    /// The values, in order. On a line that is one value it may be of any type, else only objects and lists count.
+    pub(crate) values: Vec<Value>,
+    /// The text around the values that is not JSON; empty where there is none.
+    pub(crate) noise: String,
+    /// The text stands before the values.
+    pub(crate) behind_text: bool,
+}
+
+/// Reads a line. A blank line has neither values nor noise. Text before values is passed over only where the values reach
+/// to the end of the line, so that a part of a line that was cut is not taken for the whole.
+pub(crate) fn read(line: &[u8]) -> JsonLine {
+    let line = line.trim_ascii();
+    if line.is_empty() {
+        return JsonLine::default();
+    }
+    if let Ok(value) = serde_json::from_slice(line) {
+        return JsonLine {
+            values: vec![value],
+            ..JsonLine::default()
+        };
+    }
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_start_matches('\u{feff}');
+    let start = text.find(OPENING).unwrap_or(text.len());
+    let mut found = JsonLine {
+        noise: text[..start].to_owned(),
+        ..JsonLine::default()
+    };
+    let text = repaired(&text[start..]);
+    let mut rest = text.as_str();
+    if found.noise.is_empty() {
+        let (values, read) = leading_values(rest);
+        found.values = values;
+        rest = &rest[read..];
+    }
+    for (at, _) in rest.match_indices(OPENING).take(ATTEMPTS) {
+        let (values, read) = leading_values(&rest[at..]);
+        if at + read == rest.len() {
+            found.behind_text = found.values.is_empty();
+            found.values.extend(values);
+            rest = &rest[..at];
+            break;
+        }
+    }
+    found.noise.push_str(rest);
+    let trimmed = found.noise.trim();
+    if trimmed.len() < found.noise.len() {
+        found.noise = trimmed.to_owned();
+    }
+    found
+}
+
+/// Reads the objects and lists at the beginning of `text`; returns them and the bytes up to the end of the last.
+fn leading_values(text: &str) -> (Vec<Value>, usize) {
+    let mut values = Vec::new();
+    let mut end = 0;
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    while let Some(Ok(value)) = stream.next() {
+        if !value.is_object() && !value.is_array() {
+            break;
+        }
+        values.push(value);
+        end = stream.byte_offset();
+    }
+    (values, end)
+}
+
+/// The same text with what serde_json refuses in otherwise good JSON replaced: in strings, halves of surrogate pairs and
+/// unknown escapes by U+FFFD and control characters by their escape; outside of strings, `NaN` and infinities by `null`.
+fn repaired(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_string = false;
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let mut taken = next.len_utf8();
+        match (in_string, next) {
+            (_, '"') => {
+                in_string = !in_string;
+                out.push('"');
+            }
+            (true, '\\') => taken = escape(rest, &mut out),
+            (true, control) if control < ' ' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(control)));
+            }
+            (false, 'N' | 'I' | '-') => {
+                let word = ["NaN", "Infinity", "-Infinity"]
+                    .into_iter()
+                    .find(|word| rest.starts_with(word) && out.ends_with([':', ',', '[', ' ']));
+                match word {
+                    Some(word) => {
+                        out.push_str("null");
+                        taken = word.len();
+                    }
+                    None => out.push(next),
+                }
+            }
+            _ => out.push(next),
+        }
+        rest = &rest[taken..];
+    }
+    out
+}
+
+/// Writes the escape at the beginning of `text`, repaired; returns the bytes that were taken.
+fn escape(text: &str, out: &mut String) -> usize {
+    let Some(kind) = text[1..].chars().next() else {
+        return 1;
+    };
+    if kind != 'u' {
+        match kind {
+            '"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't' => out.push_str(&text[..2]),
+            _ => out.push_str("\\ufffd"),
+        }
+        return if kind.is_ascii_alphanumeric() || kind.is_ascii_punctuation() {
+            2
+        } else {
+            1
+        };
+    }
+    let Some(unit) = code_unit(text) else {
+        out.push_str("\\ufffd");
+        return 2;
+    };
+    let is_pair = matches!(unit, 0xd800..=0xdbff)
+        && code_unit(&text[6..]).is_some_and(|low| matches!(low, 0xdc00..=0xdfff));
+    if is_pair {
+        out.push_str(&text[..12]);
+        return 12;
+    }
+    match unit {
+        0xd800..=0xdfff => out.push_str("\\ufffd"),
+        _ => out.push_str(&text[..6]),
+    }
+    6
+}
+
+/// The number in `\uXXXX` at the beginning of `text`.
+fn code_unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let is_hex = digits.bytes().all(|it| it.is_ascii_hexdigit());
+    is_hex.then(|| u16::from_str_radix(digits, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn line(values: &[Value], noise: &str) -> JsonLine {
+        JsonLine {
+            values: values.to_vec(),
+            noise: noise.to_owned(),
+            behind_text: !values.is_empty() && !noise.is_empty() && noise != "bye",
+        }
+    }
+
+    #[test]
+    fn a_bad_character_costs_that_character() {
+        for (bytes, text) in [
+            (br#"{"t":"crab \ud83e"}"#.as_slice(), "crab \u{fffd}"),
+            (br#"{"t":"\udd80 done"}"#, "\u{fffd} done"),
+            (br#"{"t":"\ud83e\u0041"}"#, "\u{fffd}A"),
+            (br#"{"t":"\ud83e\ud83e\udd80"}"#, "\u{fffd}\u{1f980}"),
+            (br#"{"t":"\ud83e\udd80"}"#, "\u{1f980}"),
+            (b"{\"t\":\"caf\xe9 latin1\"}", "caf\u{fffd} latin1"),
+            (b"{\"t\":\"cut \xf0\x9f\"}", "cut \u{fffd}"),
+            (b"{\"t\":\"a\tb\x1bc\"}", "a\tb\u{1b}c"),
+            (br#"{"t":"\x41\q"}"#, "\u{fffd}41\u{fffd}"),
+            (br#"{"t":"\u12"}"#, "\u{fffd}12"),
+            (b"{\"t\":\"a \\\xe9\"}", "a \u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(read(bytes), line(&[json!({"t": text})], ""), "{text}");
+        }
+        let odd = read(br#"{"a":NaN,"b":[-Infinity, Infinity],"c":"NaN","d":-1}"#);
+        let expected = json!({"a": null, "b": [null, null], "c": "NaN", "d": -1});
+        assert_eq!(odd, line(&[expected], ""));
+    }
+
+    #[test]
+    fn values_are_found_whatever_is_glued_to_them() {
+        let one = json!({"id": 1});
+        let two = json!({"id": 2});
+        for (text, values, noise) in [
+            ("\u{feff}{\"id\":1}", vec![&one], ""),
+            ("Loaded.{\"id\":1}", vec![&one], "Loaded."),
+            (
+                "{\"id\":1}{\"id\":2} {\"id\":1}",
+                vec![&one, &two, &one],
+                "",
+            ),
+            ("[info] x {y} {\"id\":1}", vec![&one], "[info] x {y}"),
+            ("{\"id\":1}bye", vec![&one], "bye"),
+            ("3 files read", vec![], "3 files read"),
+            ("{\"id\":1", vec![], "{\"id\":1"),
+            ("  ", vec![], ""),
+            // A part of a line that was cut is not the whole.
+            (r#"{"a":{"id":1},"b":"#, vec![], r#"{"a":{"id":1},"b":"#),
+            (r#"5" wide {"id":1}"#, vec![&one], r#"5" wide"#),
+        ] {
+            let values: Vec<Value> = values.into_iter().cloned().collect();
+            assert_eq!(read(text.as_bytes()), line(&values, noise), "{text}");
+        }
+        assert_eq!(read(b"42"), line(&[json!(42)], ""));
+        assert_eq!(read(b"[1,2]"), line(&[json!([1, 2])], ""));
+    }
+
+    #[test]
+    fn long_lines_of_braces_take_bounded_time() {
+        for junk in ["{", "[", "{\"a\":", "x{", "\\u"] {
+            let text = junk.repeat(1 << 20);
+            assert!(read(text.as_bytes()).values.is_empty());
+        }
+    }
+}
