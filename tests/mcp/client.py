@@ -146,8 +146,28 @@ def check_listing(tools):
         assert sorted(properties) == sorted(required + optional.split()), tool
         assert all(one.get("description") for one in properties.values()), properties
         assert tool.title and len(tool.description) > 50 and tool.output_schema["type"] == "object"
+        assert not boolean_schemas(tool.input_schema), tool
+        assert not boolean_schemas(tool.output_schema), tool
         assert tool.annotations.read_only_hint is read_only
         assert tool.annotations.destructive_hint is destructive
+
+
+def boolean_schemas(schema):
+    """Schemas that are `true` or `false`, which clients built with the TypeScript SDK refuse, at any depth."""
+    if isinstance(schema, bool):
+        return [schema]
+    if not isinstance(schema, dict):
+        return []
+    below = []
+    for word in ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas"):
+        below += schema.get(word, {}).values()
+    for word in ("allOf", "anyOf", "oneOf", "prefixItems"):
+        below += schema.get(word, [])
+    for word in ("items", "contains", "not", "if", "then", "else", "propertyNames"):
+        below += [schema[word]] if word in schema else []
+    # `false` is the one boolean that all clients know.
+    below += [schema[word] for word in ("additionalProperties",) if schema.get(word, False) is not False]
+    return [found for one in below for found in boolean_schemas(one)]
 
 
 async def enqueue_and_list(client):

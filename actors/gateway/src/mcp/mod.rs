@@ -21,6 +21,7 @@ mod http;
 mod progress;
 mod refusal;
 mod reports;
+mod schema;
 mod stdio;
 mod tools;
 mod waiting;

@@ -4,6 +4,7 @@ use super::arguments::{self, *};
 use super::progress::Teller;
 use super::refusal::Refusal;
 use super::reports::{Decided, Enqueued, Listed, StatusReport, Waited};
+use super::schema;
 use super::waiting::Waits;
 use crate::link::{AskError, HubLink};
 use kirosu_protocol::Subject;
@@ -34,10 +35,19 @@ pub(super) struct Tools {
 
 impl Tools {
     pub(super) fn new(hub: HubLink) -> Tools {
+        let mut router = Tools::tool_router();
+        for route in router.map.values_mut() {
+            let tool = &mut route.attr;
+            tool.input_schema = Arc::new(schema::without_booleans(&tool.input_schema));
+            tool.output_schema = tool
+                .output_schema
+                .as_ref()
+                .map(|it| Arc::new(schema::without_booleans(it)));
+        }
         Tools {
             hub,
             waits: Waits::default(),
-            router: Arc::new(Tools::tool_router()),
+            router: Arc::new(router),
         }
     }
 
