@@ -7,6 +7,12 @@ import subprocess
 import sys
 import time
 
+# What it prints before it reads, by the environment of the process.
+noise = os.environ.get("FAKE_NOISE", "")
+sys.stdout.buffer.write(noise.encode().decode("unicode_escape").encode("latin-1"))
+sys.stdout.flush()
+if os.environ.get("FAKE_HANG"):
+    time.sleep(600)
 sessions = pathlib.Path("sessions.json")
 known = json.loads(sessions.read_text()) if sessions.exists() else {}
 mode, asked = "auto", None
@@ -55,7 +61,7 @@ def ask(title):
 
 
 def prompt(text):
-    """One turn; gives back the stop reason."""
+    """One turn; returns the stop reason, or None when it has answered the prompt itself."""
     word, _, rest = text.partition(" ")
     if word == "say":
         say(rest)
@@ -90,6 +96,34 @@ def prompt(text):
         while read().get("id") != 77:
             pass
         say("still here")
+    elif word == "raw":
+        # The rest is what follows `"text":`, as Python would escape it in a bytes literal.
+        body = rest.encode().decode("unicode_escape").encode("latin-1")
+        head = json.dumps({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": session, "update": {
+            "sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": "@"}}}})
+        before, after = head.encode().split(b'"@"')
+        sys.stdout.buffer.write(before + body + after + b"\n")
+        sys.stdout.flush()
+    elif word in ("glued", "batch"):
+        messages = [
+            {"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": session, "update": {
+                "sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": rest}}}},
+            {"jsonrpc": "2.0", "id": turn, "result": {"stopReason": "end_turn"}},
+        ]
+        line = json.dumps(messages) if word == "batch" else "".join(map(json.dumps, messages))
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+        return None
+    elif word == "late":
+        # Pieces of the answer after the answer to the prompt, the first of them before it where it begins with +.
+        pieces = rest.split()
+        if pieces[0].startswith("+"):
+            say(pieces.pop(0)[1:])
+        send(id=turn, result={"stopReason": "end_turn"})
+        for piece in pieces:
+            time.sleep(0.05)
+            say(piece)
+        return None
     elif word == "flood":
         for _ in range(int(rest)):
             say("x" * 1_000_000)
@@ -125,7 +159,7 @@ def prompt(text):
 
 
 servers = []
-session = ""
+session, turn = "", 0
 while True:
     message = read()
     method, params, i = message.get("method"), message.get("params", {}), message.get("id")
@@ -155,7 +189,10 @@ while True:
         known[session] += 1
         sessions.write_text(json.dumps(known))
         text = params["prompt"][0]["text"]
+        turn = i
         reason = prompt(text)
+        if reason is None:
+            continue
         turns = known[session]
         update("usage_update", used=1, size=2, cost={"amount": 0.001 * turns, "currency": "USD"})
         update("usage_update", used=1, size=2, cost=None)

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::machine::Action;
+use super::machine::{Action, Stage};
 use super::process::{Process, Read};
 use super::rpc;
 use super::turn::Start;
@@ -28,6 +28,16 @@ const WARNINGS: usize = 8;
 const SHOWN: usize = 200;
 /// Events that may wait while a turn is being cancelled; what comes beyond is dropped.
 const WAITING: usize = 256;
+/// How long an agent has to answer `initialize` where no start timeout is set.
+pub(super) const INITIALIZE: Duration = Duration::from_secs(60);
+/// How long an agent has from then to the prompt: it may start MCP servers in between.
+const OPENING: Duration = Duration::from_secs(300);
+/// After the answer to the prompt the turn is over when nothing was said for so long.
+const QUIET: Duration = Duration::from_millis(250);
+/// The same while nothing has come of the turn; and the longest that late updates are waited for at all.
+const SETTLING: Duration = Duration::from_secs(2);
+/// For ever, as a time that can be waited for.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Bytes that may wait for an agent to read them, beside the prompt.
 const BACKLOG: usize = 32 << 20;
 
@@ -49,6 +59,8 @@ pub(super) enum Ended {
     Gone,
     /// It breaks the rules; the process is not to be used again.
     Misbehaved(String),
+    /// It did not answer in time, by the end of this sentence.
+    Unanswered(String),
 }
 
 /// What a turn has around it.
@@ -59,6 +71,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) cancel: &'a mut Cancel,
     /// How long a cancelled agent may take to answer.
     pub(super) grace: Duration,
+    /// How long it may take to answer `initialize`.
+    pub(super) initialize: Duration,
     /// `Started` was told.
     pub(super) announced: bool,
 }
@@ -71,6 +85,13 @@ struct Driver<'d, 'a> {
     decisions: FuturesUnordered<BoxFuture<'d, (String, Decision)>>,
     clock: &'d Clock,
     bad_lines: usize,
+    /// The last thing that was no message, cut.
+    last_noise: String,
+    begin: Instant,
+    /// While the turn settles: when it is over if nothing more is said, and when in any case.
+    settling: Option<(Instant, Instant)>,
+    /// Something was read since the answer to the prompt.
+    has_late: bool,
     ended: Option<Ended>,
     stopped: Option<Cause>,
     /// When waiting is over: for the answer to a cancel, or for a process that closed its output to leave.
@@ -92,6 +113,10 @@ pub(super) async fn turn(
         decisions: FuturesUnordered::new(),
         clock,
         bad_lines: 0,
+        last_noise: String::new(),
+        begin: Instant::now(),
+        settling: None,
+        has_late: false,
         ended: None,
         stopped: None,
         deadline: None,
@@ -122,6 +147,7 @@ impl Driver<'_, '_> {
             }
             let (events, clock) = (self.around.events, self.clock);
             let next_event = self.outbox.front().cloned();
+            let due = self.due();
             tokio::select! {
                 biased;
                 () = self.around.cancel.cancelled(), if !is_stopping => {
@@ -137,8 +163,15 @@ impl Driver<'_, '_> {
                         None => Ended::Misbehaved("closed its output and stayed".to_owned()),
                     };
                 }
+                () = sleep_until(due), if self.outbox.is_empty() && !is_stopping && self.ended.is_none() => {
+                    self.overdue();
+                }
                 () = tell(events, clock, next_event), if !self.outbox.is_empty() => {
                     self.outbox.pop_front();
+                    if self.settling.is_some() && !self.has_late {
+                        // The time that the reader takes is not the agent's.
+                        self.settle_from_now();
+                    }
                 }
                 Some((key, decision)) = self.decisions.next(), if !self.decisions.is_empty() => {
                     let actions = self.process.machine.decided(&key, &decision);
@@ -166,6 +199,11 @@ impl Driver<'_, '_> {
 
     /// Asks the turn to end; gives back the end where there is nothing to wait for.
     fn stop(&mut self, cause: Cause) -> Option<Ended> {
+        if self.settling.is_some() && cause != Cause::Cancelled {
+            // It has answered in time.
+            self.settle();
+            return None;
+        }
         self.stopped = Some(cause);
         if !self.process.machine.is_prompting() || self.process.gone.is_some() {
             return Some(Ended::Stopped(cause));
@@ -186,6 +224,8 @@ impl Driver<'_, '_> {
             }
             Some(Read::Lines(lines)) => {
                 self.clock.touch();
+                self.has_late = self.settling.is_some();
+                self.quiet_from_now();
                 for line in lines {
                     self.line(line);
                 }
@@ -211,23 +251,29 @@ impl Driver<'_, '_> {
     }
 
     fn line(&mut self, line: Line) {
-        let message = match &line {
-            Line::Whole(bytes) if bytes.trim_ascii().is_empty() => return,
-            Line::Whole(bytes) => match rpc::read(bytes) {
-                Some(message) => {
-                    let actions = self.process.machine.on(message);
-                    return self.act(actions);
-                }
-                None => {
-                    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * SHOWN)]);
-                    let shown: String = shown.chars().take(SHOWN).collect();
-                    format!("a line that is no message of ACP: {shown}")
-                }
-            },
+        let bytes = match &line {
+            Line::Whole(bytes) => bytes,
             Line::TooLong => {
-                format!("a line of more than {LINE_BYTES} bytes was dropped: too long to read")
+                let message = format!("a line of more than {LINE_BYTES} bytes was dropped");
+                return self.complain(message);
             }
         };
+        let read = rpc::read(bytes);
+        if !read.noise.is_empty() {
+            let shown: String = read.noise.chars().take(SHOWN).collect();
+            self.last_noise.clone_from(&shown);
+            self.complain(format!(
+                "the agent printed what is no message of ACP: {shown}"
+            ));
+        }
+        for message in read.messages {
+            let actions = self.process.machine.on(message);
+            self.act(actions);
+        }
+    }
+
+    /// Warns of a line that is no message; after some of them only in the log of the process.
+    fn complain(&mut self, message: String) {
         self.bad_lines += 1;
         if self.bad_lines <= WARNINGS {
             self.outbox.push_back(Event::Warning { message });
@@ -254,13 +300,79 @@ impl Driver<'_, '_> {
                     ));
                 }
                 Action::Withdraw => self.decisions.clear(),
+                Action::Settle if self.stopped.is_some() => self.settle(),
+                Action::Settle => self.settle_from_now(),
                 Action::End(verdict) => self.end(Ended::Said(verdict)),
             }
         }
     }
 
-    /// The first end counts, but for one that we asked for.
+    /// The next time at which something must have happened.
+    fn due(&self) -> Instant {
+        if let Some((quiet, _)) = self.settling {
+            return quiet;
+        }
+        match self.process.machine.stage() {
+            Stage::Initializing => self.begin + self.around.initialize,
+            Stage::Opening => self.begin + self.around.initialize + OPENING,
+            // The clock of the run counts.
+            Stage::Prompting | Stage::Settling => self.begin + YEAR,
+        }
+    }
+
+    /// It has not.
+    fn overdue(&mut self) {
+        let limit = self.around.initialize;
+        match self.process.machine.stage() {
+            _ if self.settling.is_some() => self.settle(),
+            Stage::Initializing => {
+                let printed = match self.last_noise.as_str() {
+                    "" => "it printed nothing that is a message".to_owned(),
+                    noise => format!("it printed: {noise}"),
+                };
+                self.end(Ended::Unanswered(format!(
+                    "did not answer the first request (initialize) within {} s, and was ended; {printed}. See whether this command speaks ACP and waits for nothing; a slow one needs a longer start_timeout",
+                    limit.as_secs()
+                )));
+            }
+            Stage::Opening => self.end(Ended::Unanswered(format!(
+                "did not open a session within {} s, and was ended; see whether its MCP servers start and it is logged in",
+                (limit + OPENING).as_secs()
+            ))),
+            Stage::Prompting | Stage::Settling => {}
+        }
+    }
+
+    fn settle_from_now(&mut self) {
+        let longest = Instant::now() + SETTLING;
+        self.settling = Some((longest, longest));
+        self.quiet_from_now();
+    }
+
+    /// While the turn settles: it is over when nothing is said from now on.
+    fn quiet_from_now(&mut self) {
+        let Some((quiet, longest)) = &mut self.settling else {
+            return;
+        };
+        let now = Instant::now();
+        *quiet = match self.process.machine.has_output() {
+            true => (now + QUIET).min(*longest),
+            false => *longest,
+        };
+    }
+
+    /// Nothing more of the turn is waited for.
+    fn settle(&mut self) {
+        self.settling = None;
+        let actions = self.process.machine.settled();
+        self.act(actions);
+    }
+
+    /// The first end counts, but for one that we asked for. After the answer to the prompt there is no other.
     fn end(&mut self, ended: Ended) {
+        if self.settling.is_some() {
+            return self.settle();
+        }
         let ended = match self.stopped {
             Some(cause) => Ended::Stopped(cause),
             None => ended,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::driver::{self, Cause, Ended, Surroundings};
+use super::driver::{self, Cause, Ended, INITIALIZE, Surroundings};
 use super::machine::{Machine, lost};
 use super::process::{Process, Settings};
 use super::shared::Shared;
@@ -14,7 +14,7 @@ use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::invocation::{Clock, complaint, tail};
 use crate::job::Job;
-use crate::outcome::{Failure, FailureClass, Finished};
+use crate::outcome::{Failure, FailureClass, Finished, TimeoutKind};
 use crate::session::ProviderSession;
 
 /// See the module.
@@ -34,7 +34,7 @@ impl Live {
     /// The process that can take this job: the one that is there, or a new one in its place.
     async fn process(&mut self, settings: &Settings) -> Result<Process, Failure> {
         if let Some(kept) = self.process.take() {
-            if kept.settings == *settings {
+            if kept.settings == *settings && kept.has_more() {
                 return Ok(kept);
             }
             kept.close(&self.shared.containment).await;
@@ -66,6 +66,7 @@ impl Live {
             clock: &clock,
             cancel: &mut cancel,
             grace: self.shared.containment.grace,
+            initialize: job.timeouts.start.unwrap_or(INITIALIZE),
             announced: false,
         };
         loop {
@@ -131,6 +132,13 @@ impl Live {
             Ended::Gone => self
                 .shared
                 .gone(process.gone.as_ref(), was_prompting, &stderr),
+            Ended::Unanswered(how) => {
+                let which = TimeoutKind::Start;
+                (
+                    FailureClass::Timeout { which },
+                    format!("'{program}' {how}"),
+                )
+            }
             Ended::Misbehaved(how) => (
                 FailureClass::ProviderError,
                 format!("'{program}' does not keep to the protocol: it {how}"),

@@ -1,10 +1,12 @@
 //! The protocol of one agent process: pure. Messages and decisions go in, [`Action`]s come out.
 //!
 //! ```text
-//! initialize ──▶ session/resume or load ──▶ mode ──▶ model ──▶ session/prompt ──▶ end
+//! initialize ──▶ session/resume or load ──▶ mode ──▶ model ──▶ session/prompt ──▶ settle ──▶ end
 //!  (once)   │          │ refused: told, and anew                    │ asks: decided or cancelled
 //!           └─────▶ session/new ──────────▶                         │ cancel: every ask is answered cancelled
 //! ```
+//!
+//! After the answer to the prompt the turn stays open for a short while, in which late updates still belong to it.
 //!
 //! One turn at a time. What belongs to another session than the turn's is answered or passed over: an agent may be late.
 
@@ -41,6 +43,8 @@ pub(super) enum Action {
     Ask(String, PermissionAsk),
     /// Open questions need no decision any more.
     Withdraw,
+    /// The prompt is answered: when the agent is quiet, [`Machine::settled`] is to be called.
+    Settle,
     /// The turn is over.
     End(Verdict),
 }
@@ -55,6 +59,19 @@ enum Call {
     /// A setting; the ways that are left, and the value.
     Set(Setting, Vec<Choice>, String),
     Prompt,
+}
+
+/// How far a turn is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The agent has not answered `initialize`.
+    Initializing,
+    /// A session is being opened and set up.
+    Opening,
+    /// The prompt is with the agent.
+    Prompting,
+    /// The prompt is answered.
+    Settling,
 }
 
 /// What the agent can do, from its answer to `initialize`.
@@ -78,6 +95,8 @@ pub(super) struct Machine {
     /// The session of the turn before: closed when another begins.
     former: Option<String>,
     waiting: Option<(u64, Call)>,
+    /// The answer to the prompt, while the turn settles.
+    answer: Option<Value>,
     wishes: Vec<(Setting, Vec<String>)>,
     opened: Value,
     /// Permission requests without an answer: key, request id, tool call.
@@ -96,6 +115,7 @@ impl Machine {
             agent: None,
             former: None,
             waiting: None,
+            answer: None,
             wishes: Vec::new(),
             opened: Value::Null,
             asks: BTreeMap::new(),
@@ -107,6 +127,7 @@ impl Machine {
     pub(super) fn begin(&mut self, start: Start) -> Actions {
         self.turn = Turn::new(start, &self.definition);
         self.asks.clear();
+        self.answer = None;
         let mut actions = Actions::new();
         if self.agent.is_some() {
             self.open(&mut actions);
@@ -114,7 +135,12 @@ impl Machine {
         }
         let params = json!({
             "protocolVersion": 1,
-            "clientCapabilities": {"fs": {"readTextFile": false, "writeTextFile": false}, "terminal": false},
+            "clientCapabilities": {
+                "fs": {"readTextFile": false, "writeTextFile": false},
+                "terminal": false,
+                // Notices of the program then come as updates of their own, and not in the answer.
+                "session": {"notices": {}},
+            },
             "clientInfo": {"name": "kirosu", "title": "Kirosu", "version": env!("CARGO_PKG_VERSION")},
         });
         self.call(Call::Initialize, "initialize", params, &mut actions);
@@ -124,6 +150,32 @@ impl Machine {
     /// Whether the prompt is with the agent.
     pub(super) fn is_prompting(&self) -> bool {
         matches!(self.waiting, Some((_, Call::Prompt)))
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        match &self.waiting {
+            _ if self.answer.is_some() => Stage::Settling,
+            Some((_, Call::Prompt)) => Stage::Prompting,
+            _ if self.agent.is_none() => Stage::Initializing,
+            _ => Stage::Opening,
+        }
+    }
+
+    /// Whether the turn has come to an answer or a use of a tool.
+    pub(super) fn has_output(&self) -> bool {
+        self.turn.has_output()
+    }
+
+    /// The agent has been quiet since it answered the prompt: the turn is over.
+    pub(super) fn settled(&mut self) -> Actions {
+        let mut actions = Actions::new();
+        if let Some(answer) = self.answer.take() {
+            let verdict = self.turn.ended(&self.program, &self.definition, &answer);
+            let usage = self.turn.usage();
+            actions.extend(usage.map(|usage| Action::Tell(Event::Usage { usage })));
+            actions.push(Action::End(verdict));
+        }
+        actions
     }
 
     /// Whether the agent is being asked for an old conversation.
@@ -150,10 +202,13 @@ impl Machine {
         let mut actions = Actions::new();
         match message {
             Message::Answer { id, outcome } => {
-                // Else to a request of a turn before, or to none.
                 if let Some((_, call)) = self.waiting.take_if(|(it, _)| *it == id) {
                     self.answered(call, outcome, &mut actions);
+                } else if id > self.next_id {
+                    let message = format!("the agent answered request {id}, which was never made");
+                    actions.push(Action::Tell(Event::Warning { message }));
                 }
+                // Else it answers a request of a turn before.
             }
             Message::Notification { method, params } if method == "session/update" => {
                 self.update(&params, &mut actions);
@@ -242,14 +297,9 @@ impl Machine {
                 self.not_set(setting, ways, &value, &error, actions);
             }
             (Call::Prompt, Ok(result)) => {
-                let verdict = self.turn.ended(&self.program, &self.definition, &result);
-                actions.extend(
-                    self.turn
-                        .usage()
-                        .map(|usage| Action::Tell(Event::Usage { usage })),
-                );
+                self.answer = Some(result);
                 actions.push(Action::Withdraw);
-                actions.push(Action::End(verdict));
+                actions.push(Action::Settle);
             }
             (call, Err(error)) => {
                 let verdict = self.refused(&call, &error);
@@ -275,6 +325,7 @@ impl Machine {
             return;
         }
         let update = &params["update"];
+        let is_open = self.is_prompting() || self.answer.is_some();
         for setting in [Setting::Mode, Setting::Model] {
             if let Some(value) = setting.current(update) {
                 if setting == Setting::Mode && self.is_prompting() {
@@ -285,7 +336,7 @@ impl Machine {
             }
         }
         // While an old conversation is loaded, it is told again.
-        if self.is_prompting() {
+        if is_open {
             actions.extend(self.turn.update(update).into_iter().map(Action::Tell));
         }
     }

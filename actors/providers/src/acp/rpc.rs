@@ -1,6 +1,9 @@
-//! JSON-RPC 2.0 as lines, read tolerantly: an id may be a number or a text, `params` and `result` may be missing.
+//! JSON-RPC 2.0 as lines, read tolerantly: an id may be a number or a text, `params` and `result` may be missing, several
+//! messages may stand on one line or in a batch, and text may be glued to them. Log lines that are JSON are no messages.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use crate::output::json_line;
 
 /// A method that is not known.
 pub(super) const METHOD_NOT_FOUND: i64 = -32601;
@@ -34,39 +37,97 @@ pub(super) struct RpcError {
     pub(super) code: i64,
     /// Its message, with what it says besides.
     pub(super) message: String,
+    /// The whole error, as it was sent.
+    pub(super) raw: Value,
 }
 
-/// Reads one line; `None` for what is no message.
-pub(super) fn read(line: &[u8]) -> Option<Message> {
-    let mut message: Value = serde_json::from_slice(line).ok()?;
-    let message = message.as_object_mut()?;
-    let id = message.remove("id").filter(|id| !id.is_null());
-    let method = message.remove("method");
-    let mut params = || message.remove("params").unwrap_or(Value::Null);
-    match (method, id) {
+/// What stands on one line.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Line {
+    pub(super) messages: Vec<Message>,
+    /// What is no message: text, and JSON of another form; empty where there is none.
+    pub(super) noise: String,
+}
+
+/// Members of a message. An object without `"jsonrpc": "2.0"` that has others is no message but, say, a log line.
+const MEMBERS: &[&str] = &["id", "method", "params", "result", "error"];
+
+/// Reads one line.
+pub(super) fn read(line: &[u8]) -> Line {
+    let read = json_line::read(line);
+    let mut found = Line {
+        messages: Vec::new(),
+        noise: read.noise,
+    };
+    for value in read.values {
+        match value {
+            Value::Array(batch) if !batch.is_empty() => {
+                batch.into_iter().for_each(|it| found.take(it));
+            }
+            value => found.take(value),
+        }
+    }
+    found
+}
+
+impl Line {
+    fn take(&mut self, value: Value) {
+        match message(&value) {
+            Some(message) => self.messages.push(message),
+            None => self.noise.push_str(&value.to_string()),
+        }
+    }
+}
+
+/// `None` for what is no message.
+fn message(value: &Value) -> Option<Message> {
+    let message = value.as_object()?;
+    let is_marked = message.get("jsonrpc").is_some_and(|it| it == "2.0");
+    if !is_marked && !message.keys().all(|key| MEMBERS.contains(&key.as_str())) {
+        return None;
+    }
+    let id = message.get("id").filter(|id| !id.is_null());
+    let params = || message.get("params").cloned().unwrap_or(Value::Null);
+    match (message.get("method"), id) {
         (Some(Value::String(method)), Some(id)) => Some(Message::Request {
-            id,
-            method,
+            id: id.clone(),
+            method: method.clone(),
             params: params(),
         }),
         (Some(Value::String(method)), None) => Some(Message::Notification {
-            method,
+            method: method.clone(),
             params: params(),
         }),
-        (None, Some(id)) => {
-            let outcome = match message.remove("error") {
-                Some(error) if !error.is_null() => Err(error_of(&error)),
-                _ => Ok(message.remove("result").unwrap_or(Value::Null)),
-            };
-            let id = id.as_u64().or_else(|| id.as_str()?.parse().ok())?;
-            Some(Message::Answer { id, outcome })
-        }
+        (None, Some(id)) => Some(Message::Answer {
+            id: number(id)?,
+            outcome: outcome(message, is_marked)?,
+        }),
         _ => None,
     }
 }
 
+/// One of `error` and `result`; neither of them only in what is marked as a message.
+fn outcome(message: &Map<String, Value>, is_marked: bool) -> Option<Result<Value, RpcError>> {
+    let error = message.get("error").filter(|it| !it.is_null());
+    match (error, message.get("result")) {
+        (Some(error), _) => Some(Err(error_of(error))),
+        (None, Some(result)) => Some(Ok(result.clone())),
+        (None, None) => is_marked.then_some(Ok(Value::Null)),
+    }
+}
+
+/// The number of a request of ours: some agents give it back as a text or with a decimal point.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn number(id: &Value) -> Option<u64> {
+    let whole = |it: f64| ((0.0..1e15).contains(&it) && it.fract() == 0.0).then_some(it as u64);
+    id.as_u64()
+        .or_else(|| id.as_str()?.parse().ok())
+        .or_else(|| whole(id.as_f64()?))
+}
+
 fn error_of(error: &Value) -> RpcError {
-    let said = error["message"].as_str().unwrap_or("no reason given");
+    let said = error["message"].as_str().or_else(|| error.as_str());
+    let said = said.unwrap_or("no reason given");
     let data = &error["data"];
     let more = ["/details", "/message", "/error/message", ""]
         .iter()
@@ -79,6 +140,7 @@ fn error_of(error: &Value) -> RpcError {
     RpcError {
         code: error["code"].as_i64().unwrap_or_default(),
         message,
+        raw: error.clone(),
     }
 }
 
@@ -107,16 +169,73 @@ pub(super) fn unknown_method(id: &Value, method: &str) -> Value {
 mod tests {
     use super::*;
 
+    fn one(line: &[u8]) -> Message {
+        let read = read(line);
+        let shown = String::from_utf8_lossy(line);
+        assert_eq!(
+            (read.messages.len(), read.noise.as_str()),
+            (1, ""),
+            "{shown}"
+        );
+        read.messages.into_iter().next().unwrap()
+    }
+
     #[test]
     fn ids_are_numbers_or_texts_and_errors_say_all_they_know() {
-        let request = read(br#"{"id":"u-1","method":"x"}"#);
-        assert!(matches!(request, Some(Message::Request { id, .. }) if id == "u-1"));
+        let request = one(br#"{"id":"u-1","method":"x"}"#);
+        assert!(matches!(request, Message::Request { id, .. } if id == "u-1"));
         let error = br#"{"id":"7","error":{"code":-1,"message":"Internal error","data":{"details":"no disk"}}}"#;
-        let Some(Message::Answer { id: 7, outcome }) = read(error) else {
+        let Message::Answer { id: 7, outcome } = one(error) else {
             panic!("not read as an answer");
         };
         assert_eq!(outcome.unwrap_err().message, "Internal error: no disk");
-        assert_eq!(read(b"[1]"), None);
-        assert_eq!(read(br#"{"id":null}"#), None);
+        for id in ["3", "3.0", "\"3\""] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
+            assert!(matches!(
+                one(text.as_bytes()),
+                Message::Answer { id: 3, .. }
+            ));
+        }
+    }
+
+    #[test]
+    fn json_that_is_no_message_is_noise() {
+        for line in [
+            "[1]",
+            "[]",
+            "42",
+            r#""a word""#,
+            "null",
+            r#"{"id":null}"#,
+            r#"{"id":1}"#,
+            r#"{"level":"info","msg":"starting","id":1}"#,
+            r#"{"level":"info","id":1,"result":{"nonsense":true}}"#,
+            r#"{"method":"GET","path":"/x","id":4}"#,
+            r#"{"jsonrpc":"2.0"}"#,
+            "Loaded cached credentials.",
+        ] {
+            let read = read(line.as_bytes());
+            assert_eq!(read.messages, [], "{line}");
+            assert!(!read.noise.is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn several_messages_on_a_line_are_all_read() {
+        let note = r#"{"jsonrpc":"2.0","method":"session/update","params":{}}"#;
+        let answer = r#"{"jsonrpc":"2.0","id":2,"result":{}}"#;
+        for (line, count, noise) in [
+            (format!("{note}{answer}"), 2, ""),
+            (format!("[{note},{answer}]"), 2, ""),
+            (format!("[[{note}],{answer}]"), 1, "[{"),
+            (format!("\u{feff}{answer}"), 1, ""),
+            (format!("Ready.{note} {answer}"), 2, "Ready."),
+            (format!("{{\"level\":\"info\"}}{answer}"), 1, "{\"level"),
+        ] {
+            let read = read(line.as_bytes());
+            assert_eq!(read.messages.len(), count, "{line}");
+            assert!(read.noise.contains(noise), "{line}: {}", read.noise);
+            assert_eq!(read.noise.is_empty(), noise.is_empty(), "{line}");
+        }
     }
 }

@@ -48,6 +48,11 @@ impl Tools {
         }
     }
 
+    /// Whether there was any call.
+    pub(super) fn any(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     /// Takes a `tool_call` or `tool_call_update`.
     pub(super) fn update(&mut self, update: &Value) -> Option<Event> {
         let id = update["toolCallId"].as_str()?;

@@ -163,6 +163,11 @@ impl Turn {
         (self.answer.finish(), cut)
     }
 
+    /// Whether something has come of it: text, or the use of a tool.
+    pub(super) fn has_output(&self) -> bool {
+        self.has_text || self.tools.any()
+    }
+
     /// Takes a `session/update`; kinds that are not known are passed over.
     pub(super) fn update(&mut self, update: &Value) -> Vec<Event> {
         let text = || update.pointer("/content/text").and_then(Value::as_str);

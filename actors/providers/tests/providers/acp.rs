@@ -448,3 +448,87 @@ async fn mcp_servers_are_handed_over_as_the_agent_takes_them() {
     session.close().await;
     room.assert_empty();
 }
+
+#[tokio::test]
+async fn an_agent_is_understood_whatever_stands_around_its_messages() {
+    let room = Room::new();
+    for noise in [
+        r"Loaded cached credentials.\n\x1b[33mA warning\x1b[0m\n\n",
+        "Loaded cached credentials.",
+        r"\xef\xbb\xbf",
+        r"\xff\xfe",
+        r#"{"level":"info","msg":"starting","id":1}\n{"id":1,"result":{"x":1},"level":"info"}\n"#,
+        r#""a text"\n[1,2]\n42\nnull\n"#,
+        r#"{"level":"info"}"#,
+    ] {
+        let agent = room.agent(&[("FAKE_NOISE", noise)]);
+        for (prompt, answer) in [
+            ("say fine", "fine"),
+            ("glued on a line", "on a line"),
+            ("batch of two", "of two"),
+        ] {
+            let finished = room.run(&*agent, room.job(prompt)).await;
+            let finished = finished.unwrap_or_else(|failure| panic!("{noise}: {failure}"));
+            assert_eq!(finished.text, answer, "{noise}");
+        }
+    }
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_bad_character_costs_that_character() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    for (raw, answer) in [
+        (r#""crab \\ud83e""#, "crab \u{fffd}"),
+        (r#""\\udd80 done""#, "\u{fffd} done"),
+        (r#""caf\xe9 latin1""#, "caf\u{fffd} latin1"),
+        (r#""a\tb""#, "a\tb"),
+        (r#""x","more":NaN,"less":-Infinity"#, "x"),
+    ] {
+        let said = text(&mut session, room.job(format!("raw {raw}"))).await;
+        assert_eq!(said, answer, "{raw}");
+    }
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_answer_at_the_start_fails_in_time() {
+    let room = Room::new();
+    let agent = room.agent(&[
+        ("FAKE_HANG", "1"),
+        ("FAKE_NOISE", "Please choose a theme:\\n"),
+    ]);
+    let mut job = room.job("say x");
+    job.timeouts.start = Some(Duration::from_secs(1));
+    let failure = room.run(&*agent, job).await.unwrap_err();
+    let which = TimeoutKind::Start;
+    assert_eq!(failure.class, FailureClass::Timeout { which });
+    assert!(failure.message.contains("initialize"), "{failure}");
+    assert!(failure.message.contains("choose a theme"), "{failure}");
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn updates_after_the_answer_to_the_prompt_belong_to_it() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    for (prompt, answer) in [
+        ("late +forty- two.", "forty-two."),
+        ("late all", "all"),
+        ("late +a b c d", "abcd"),
+    ] {
+        assert_eq!(text(&mut session, room.job(prompt)).await, answer);
+    }
+    // One that is over is not waited for much longer.
+    let begin = std::time::Instant::now();
+    text(&mut session, room.job("say x")).await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begin.elapsed()
+    );
+    session.close().await;
+    room.assert_empty();
+}

@@ -133,6 +133,7 @@ fn play(machine: &mut Machine, tape: &mut Tape, resume: Option<Conversation>) ->
                 };
             }
             Action::Withdraw => {}
+            Action::Settle => actions.extend(machine.settled()),
             other => panic!("not expected here: {other:?}"),
         }
     }
@@ -175,8 +176,8 @@ fn exchange(
         if is_answer {
             message["id"] = id.into();
         }
-        let read = rpc::read(message.to_string().as_bytes()).expect("a message");
-        let actions = machine.on(read);
+        let mut read = rpc::read(message.to_string().as_bytes());
+        let actions = machine.on(read.messages.pop().expect("a message"));
         if is_answer {
             return actions;
         }

@@ -61,6 +61,7 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
     let unknown = rpc::RpcError {
         code: rpc::METHOD_NOT_FOUND,
         message: "no".to_owned(),
+        raw: Value::Null,
     };
     let offers = json!({
         "configOptions": [
