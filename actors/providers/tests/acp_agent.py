@@ -96,6 +96,13 @@ def prompt(text):
         while read().get("id") != 77:
             pass
         say("still here")
+    elif word == "error":
+        send(id=turn, error=json.loads(rest))
+        return None
+    elif word == "last_words":
+        say("I begin.")
+        update("tool_call", toolCallId="t0", title="ls", kind="execute", status="completed", name="shell")
+        say(rest)
     elif word == "raw":
         # The rest is what follows `"text":`, as Python would escape it in a bytes literal.
         body = rest.encode().decode("unicode_escape").encode("latin-1")

@@ -20,9 +20,10 @@ use serde_json::{Value, json};
 
 use super::offers::{Choice, Setting};
 use super::options;
+use super::refusal;
 use super::rpc::{self, Message, RpcError};
 use super::turn::{Start, Turn};
-use super::verdict::{self, Verdict};
+use super::verdict::Verdict;
 use crate::definition::Definition;
 use crate::event::Event;
 use crate::outcome::{Conversation, FailureClass};
@@ -278,7 +279,7 @@ impl Machine {
                 let session = self.turn.start.resume.as_ref().map(|it| it.session.clone());
                 self.began(session.unwrap_or_default(), result, actions);
             }
-            (Call::Resume, Err(error)) if error.code != rpc::AUTH_REQUIRED => {
+            (Call::Resume, Err(error)) if self.is_lost(&error) => {
                 actions.push(Action::Tell(lost(&error.message)));
                 self.turn.start.resume = None;
                 self.open(actions);
@@ -309,6 +310,12 @@ impl Machine {
         }
     }
 
+    /// Whether an agent that does not resume a conversation has lost it, and is not merely kept from working.
+    fn is_lost(&self, error: &RpcError) -> bool {
+        let class = refusal::class(&self.definition, error);
+        matches!(class, FailureClass::ProviderError | FailureClass::BadInput)
+    }
+
     fn refused(&self, call: &Call, error: &RpcError) -> Verdict {
         let what = match call {
             Call::Initialize => "begin",
@@ -317,7 +324,7 @@ impl Machine {
             Call::Prompt => "answer",
         };
         let logins = self.agent.as_ref().map_or(&[][..], |it| &it.logins);
-        verdict::refused(&self.program, &self.definition, what, error, logins)
+        refusal::refused(&self.program, &self.definition, what, error, logins)
     }
 
     fn update(&mut self, params: &Value, actions: &mut Actions) {

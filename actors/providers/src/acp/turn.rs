@@ -23,6 +23,9 @@ const PIECE: usize = 16 * 1024;
 /// Bytes of what is said after a denial that are looked at.
 const SINCE: usize = 256;
 
+/// Bytes of the last message that are looked at.
+const MESSAGE: usize = 2 * 1024;
+
 /// Finds the absolute path of a program.
 pub(super) type Find = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -71,6 +74,16 @@ impl fmt::Debug for Start {
     }
 }
 
+/// What a turn said, for the verdict about it.
+pub(super) struct Told<'t> {
+    /// Why something was denied, where nothing but an error was said since.
+    pub(super) denied: Option<&'t str>,
+    /// All of it.
+    pub(super) answer: &'t str,
+    /// The beginning of the last message.
+    pub(super) last_message: &'t str,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -85,6 +98,8 @@ pub(super) struct Turn {
     message: Option<String>,
     interrupted: bool,
     has_text: bool,
+    /// The beginning of the message that is being said.
+    last_message: String,
     tools: Tools,
     tally: Tally,
     /// The last thing that was denied.
@@ -108,6 +123,7 @@ impl Turn {
             message: None,
             interrupted: false,
             has_text: false,
+            last_message: String::new(),
             denied: None,
             said_since: String::new(),
         }
@@ -200,10 +216,15 @@ impl Turn {
         }
         let is_other =
             message.is_some() && self.message.is_some() && self.message.as_deref() != message;
-        let gap = match self.has_text && (is_other || self.interrupted) {
-            true => "\n\n",
-            false => "",
-        };
+        let is_new = self.has_text && (is_other || self.interrupted);
+        let gap = if is_new { "\n\n" } else { "" };
+        if is_new {
+            self.last_message.clear();
+        }
+        if self.last_message.len() < MESSAGE {
+            self.last_message
+                .push_str(&text[..floor_boundary(text, MESSAGE)]);
+        }
         self.message = message.map(str::to_owned);
         self.interrupted = false;
         self.has_text = true;
@@ -255,6 +276,11 @@ impl Turn {
         let since = self.said_since.trim();
         let is_silent = since.is_empty() || is_error_answer(&definition.output, since);
         let denied = self.denied.as_deref().filter(|_| is_silent);
-        verdict::stopped(program, definition, stop, denied, self.answer.text())
+        let told = Told {
+            denied,
+            answer: self.answer.text(),
+            last_message: &self.last_message,
+        };
+        verdict::stopped(program, definition, stop, &told)
     }
 }

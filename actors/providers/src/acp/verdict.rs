@@ -1,8 +1,8 @@
 //! What the end of a turn means.
 
-use super::rpc::{self, RpcError};
+use super::turn::Told;
 use crate::definition::Definition;
-use crate::limits::{Complaint, Moment};
+use crate::limits::{self, Complaint, Moment};
 use crate::outcome::FailureClass;
 use crate::output::{class_of, is_error_answer};
 
@@ -13,32 +13,30 @@ pub(super) enum Verdict {
     Bad(FailureClass, String),
 }
 
-/// The agent answered the prompt with this stop reason. `denied`: why something was denied, if nothing but an error was said since.
+/// The agent answered the prompt with this stop reason.
 pub(super) fn stopped(
     program: &str,
     definition: &Definition,
     stop: &str,
-    denied: Option<&str>,
-    answer: &str,
+    told: &Told<'_>,
 ) -> Verdict {
     use FailureClass::{ProviderError, RefusedByPolicy};
-    let (class, why) = match (stop, denied) {
+    let (class, why) = match (stop, told.denied) {
         ("end_turn" | "cancelled", Some(reason)) => (
             RefusedByPolicy,
             format!("ended its turn after a tool was denied: {reason}"),
         ),
-        ("end_turn", None) if is_error_answer(&definition.output, answer) => (
-            class_of(
-                &definition.output,
-                &Complaint::of_text(answer),
-                &Moment::now(),
-            ),
-            format!("answered with an error: {}", answer.trim()),
-        ),
-        ("end_turn", None) => return Verdict::Good,
+        ("end_turn", None) => match error_in(definition, told) {
+            Some((class, error)) => {
+                let advice = limits::advice(&Complaint::of_text(error));
+                let error = error.trim();
+                (class, format!("answered with an error: {error}{advice}"))
+            }
+            None => return Verdict::Good,
+        },
         ("cancelled", None) => (
             ProviderError,
-            "says that its turn was cancelled, which nobody asked for".to_owned(),
+            "says that its turn was cancelled, but no cancel was sent".to_owned(),
         ),
         ("refusal", _) => (RefusedByPolicy, "refused to answer this prompt".to_owned()),
         ("max_tokens", _) => (
@@ -57,31 +55,16 @@ pub(super) fn stopped(
     Verdict::Bad(class, format!("'{program}' {why}"))
 }
 
-/// The agent refused a request of ours.
-pub(super) fn refused(
-    program: &str,
-    definition: &Definition,
-    what: &str,
-    error: &RpcError,
-    logins: &[String],
-) -> Verdict {
-    let said = &error.message;
-    if error.code == rpc::AUTH_REQUIRED {
-        let ways = match logins.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", logins.join(", ")),
-        };
-        let install = definition.install.as_deref();
-        let how = install.map(|it| format!("; see: {it}")).unwrap_or_default();
-        let message = format!(
-            "'{program}' wants to be logged in{ways}: {said}; log in with its own command as the user that runs kirosu, or set its key{how}"
-        );
-        return Verdict::Bad(FailureClass::AuthRequired, message);
+/// The error that the agent states as its answer, or as the last message of it.
+fn error_in<'t>(definition: &Definition, told: &Told<'t>) -> Option<(FailureClass, &'t str)> {
+    let output = &definition.output;
+    let moment = Moment::now();
+    if is_error_answer(output, told.answer) {
+        let complaint = Complaint::of_text(told.answer);
+        return Some((class_of(output, &complaint, &moment), told.answer));
     }
-    let class = class_of(
-        &definition.output,
-        &Complaint::of_text(said),
-        &Moment::now(),
-    );
-    Verdict::Bad(class, format!("'{program}' refused to {what}: {said}"))
+    let last = told.last_message;
+    let known = limits::classify(&Complaint::of_text(last), &moment)?;
+    let is_error = limits::is_notice(last) || is_error_answer(output, last);
+    is_error.then_some((known, last))
 }

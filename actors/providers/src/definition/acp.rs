@@ -30,7 +30,7 @@ const PRINTING: &[&str] = &[
     "mcp",
 ];
 
-/// Keys of `output` that hold for messages, however they came.
+/// Keys of `output` that hold for messages, however they came. In `[acp]` of a built-in definition they stand above those.
 const MESSAGES: &[&str] = &["errors", "error_answers"];
 
 /// How an agent is spoken to over the Agent Client Protocol.
@@ -133,9 +133,17 @@ pub(super) fn table(name: &str) -> Result<Map<String, Value>, String> {
     for key in PRINTING {
         table.remove(*key);
     }
-    if let Some(Value::Object(output)) = table.get_mut("output") {
-        output.retain(|key, _| MESSAGES.contains(&key.as_str()));
+    let mut output = match table.remove("output") {
+        Some(Value::Object(output)) => output,
+        _ => Map::new(),
+    };
+    output.retain(|key, _| MESSAGES.contains(&key.as_str()));
+    for key in MESSAGES {
+        if let Some(value) = acp.remove(*key) {
+            output.insert((*key).to_owned(), value);
+        }
     }
+    table.insert("output".to_owned(), output.into());
     for key in OWN {
         if let Some(value) = acp.remove(*key) {
             table.insert((*key).to_owned(), value);

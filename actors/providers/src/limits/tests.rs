@@ -310,7 +310,7 @@ fn words_of_programs_and_services() {
             "rate_limited",
         ),
         ("429 status code (no body)", "rate_limited"),
-        ("Server busy: session limit of 4 reached", "rate_limited"),
+        ("Server busy: session limit of 4 reached", "none"),
         // Overload.
         (
             "Selected model is at capacity. Please try a different model.",

@@ -532,3 +532,54 @@ async fn updates_after_the_answer_to_the_prompt_belong_to_it() {
     session.close().await;
     room.assert_empty();
 }
+
+#[tokio::test]
+async fn errors_of_the_service_have_their_class_however_they_are_told() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let until = |class| matches!(class, FailureClass::RateLimited { until: Some(_) });
+    for (prompt, class) in [
+        (
+            r#"error {"code":429,"message":"Your quota will reset after 3h22m13s."}"#,
+            "rate_limited",
+        ),
+        (
+            r#"error {"code":-32603,"message":"Internal error","data":{"codex_error_info":"usage_limit_exceeded","message":"try again at 3:42 PM."}}"#,
+            "rate_limited",
+        ),
+        (
+            "say You've hit your limit · resets 3pm (Europe/Berlin)",
+            "rate_limited",
+        ),
+        (
+            "last_words You've hit your limit · resets 3pm (Europe/Berlin)",
+            "rate_limited",
+        ),
+        (
+            r#"error {"code":-32603,"message":"Internal error","data":{"details":"Please sign in again."}}"#,
+            "auth_required",
+        ),
+        (
+            r#"error {"code":-32000,"message":"Server busy: session limit of 4 reached"}"#,
+            "provider_error",
+        ),
+        (
+            r#"error {"code":-32603,"message":"connect ECONNREFUSED 127.0.0.1:9"}"#,
+            "network",
+        ),
+        (
+            r#"error {"code":400,"message":"Your input exceeds the context window of this model."}"#,
+            "bad_input",
+        ),
+        ("say Info: Operation cancelled", "provider_error"),
+    ] {
+        let failure = run(&mut session, room.job(prompt)).await.0.unwrap_err();
+        assert_eq!(failure.class.as_str(), class, "{prompt}: {failure}");
+        assert_eq!(until(failure.class), class == "rate_limited", "{prompt}");
+    }
+    // An answer that speaks of a limit is an answer.
+    let words = "say The service answers 429 when a rate limit is reached; try again in 5 minutes.";
+    assert!(run(&mut session, room.job(words)).await.0.is_ok());
+    session.close().await;
+    room.assert_empty();
+}
