@@ -115,3 +115,58 @@ fn nothing_is_left_when_the_hub_is_killed_or_asked_to_stop() {
     // And the session goes on.
     assert_eq!(result(&mut client, "say still here"), "still here");
 }
+
+fn kirosu(hub: &Hub, words: &[&str]) -> (bool, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_kirosu"))
+        .args(words)
+        .args(["--port", &hub.port.to_string()])
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// The number of the open question.
+fn asked(client: &mut Client) -> String {
+    until("it asks", || {
+        let open = client.call("approvals", json!({}));
+        let id = open["approvals"][0]["approval_id"].as_i64()?;
+        Some(format!("a{id}"))
+    })
+}
+
+#[test]
+fn which_of_several_is_a_persons_choice_even_where_all_is_allowed() {
+    let rule = "[[approval.rule]]\nname = \"all\"\naction = \"allow\"\ntool = \"*\"\n";
+    for more in [rule, "trust_all_tools = true\n"] {
+        let hub = house(more).start();
+        let mut client = hub.client();
+        let id = client.enqueue("choose Which database?");
+        let question = asked(&mut client);
+        let (_, list) = kirosu(&hub, &["approvals"]);
+        assert!(
+            list.contains("pg (Postgres), my (MySQL), sqlite (SQLite)"),
+            "{list}"
+        );
+        let (approved, said) = kirosu(&hub, &["approve", &question]);
+        assert!(!approved && said.contains("my (MySQL)"), "{said}");
+        let (approved, said) = kirosu(&hub, &["approve", &question, "--option", "MySQL"]);
+        assert!(approved, "{said}");
+        assert_eq!(ended(&mut client, id)["result"], "chose my");
+        // What needs no choice is not asked.
+        assert_eq!(result(&mut client, "ask good"), "it ran");
+    }
+}
+
+#[test]
+fn a_choice_can_be_refused() {
+    let hub = house("").start();
+    let mut client = hub.client();
+    let id = client.enqueue("choose Which database?");
+    let question = asked(&mut client);
+    assert!(kirosu(&hub, &["reject", &question]).0);
+    assert_eq!(ended(&mut client, id)["result"], "chose None");
+}

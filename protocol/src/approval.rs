@@ -59,6 +59,37 @@ impl fmt::Display for ApprovalState {
     }
 }
 
+/// One of several answers that a tool question offers to allow it with ("Which database?").
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskOption {
+    /// The agent's own name for it, unique within the question.
+    pub id: String,
+    /// What a person reads.
+    pub name: String,
+}
+
+/// The option that a person means by `word`: its id, else its name, in any case. `None`: none, or several.
+pub fn option_named<'o>(options: &'o [AskOption], word: &str) -> Option<&'o AskOption> {
+    let word = word.trim();
+    if let Some(exact) = options.iter().find(|it| it.id == word) {
+        return Some(exact);
+    }
+    let lower = word.to_lowercase();
+    let mut alike = options
+        .iter()
+        .filter(|it| it.name.trim().to_lowercase() == lower || it.id.to_lowercase() == lower);
+    alike.next().filter(|_| alike.next().is_none())
+}
+
+/// Options as one line for a person: `pg (Postgres), my (MySQL)`.
+pub fn options_line(options: &[AskOption]) -> String {
+    let one = |it: &AskOption| match it.id == it.name {
+        true => it.id.clone(),
+        false => format!("{} ({})", it.id, it.name),
+    };
+    options.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 /// Yes or no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -228,6 +259,12 @@ pub struct Approval {
     /// The rule that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// The answers of which one has to be chosen to approve it; empty where yes is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<AskOption>,
+    /// The id of the one that was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
 }
 
 /// What waits for a person.
@@ -272,5 +309,27 @@ mod tests {
         ] {
             assert_eq!(read_approval_id(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn options_are_meant_by_id_or_by_a_name_that_is_one_alone() {
+        let option = |id: &str, name: &str| AskOption {
+            id: id.into(),
+            name: name.into(),
+        };
+        let options = [
+            option("pg", "Postgres"),
+            option("my", "MySQL"),
+            option("a", "Same"),
+            option("b", "Same"),
+        ];
+        let named = |word| option_named(&options, word).map(|it| it.id.as_str());
+        assert_eq!(named("pg"), Some("pg"));
+        assert_eq!(named(" mysql "), Some("my"));
+        assert_eq!(named("B"), Some("b"));
+        for wrong in ["", "Same", "post", "1"] {
+            assert_eq!(named(wrong), None, "{wrong}");
+        }
+        assert_eq!(options_line(&options[..2]), "pg (Postgres), my (MySQL)");
     }
 }

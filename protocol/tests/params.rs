@@ -1,6 +1,7 @@
 //! Every leniency and every refusal that clients of the first hub rely on; and what we write we can read.
 #![allow(clippy::expect_used)]
 
+use kirosu_protocol::approval::AskOption;
 use kirosu_protocol::task::{FailureClass, OnLost, RetryPolicy, Usage};
 use kirosu_protocol::verbs::{
     ack::*, approvals::*, approve::*, ask::*, enqueue::NewTask, enqueue_batch::*, hello::*,
@@ -431,6 +432,10 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
             verdict: Verdict::Rejected,
             rule: "no".into(),
         }),
+        options: vec![AskOption {
+            id: "pg".into(),
+            name: "Postgres".into(),
+        }],
         withdrawn: true,
     };
     round_trip(&ask, Request::Ask(Box::new(ask.clone())));
@@ -445,6 +450,7 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
         subject: Subject::Approval(17),
         by: Some("ada".into()),
         comment: None,
+        option: Some("pg".into()),
     };
     round_trip(&approve, Request::Approve(approve.clone()));
     for (method, params, wrong) in [

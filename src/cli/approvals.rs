@@ -7,6 +7,7 @@ use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::{Screen, time};
 use super::watch;
+use kirosu_protocol::approval::options_line;
 use kirosu_protocol::verbs::approvals::{
     ApprovalsAnswer, ApprovalsAsk, Cursor, DEFAULT_LIMIT, MAX_LIMIT, WhichState,
 };
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu approvals
   kirosu approve a17                        lets the agent use the tool, this once
+  kirosu approve a18 --option postgres      answers a question that offers several options
   kirosu reject a17 --reason \"not on main\"  the agent hears the reason
   kirosu approvals --watch
   kirosu approvals --state any --task 42    what was decided about this task's tools, by whom or which rule
@@ -170,11 +172,19 @@ pub(crate) fn paint(state: ApprovalState) -> Paint {
     }
 }
 
-/// What is asked: the agent's words, and the arguments, which are what would run.
+/// What is asked: the agent's words, the options to choose from, and the arguments, which are what would run.
 pub(crate) fn question(approval: &Approval) -> String {
-    let args = approval.args.as_deref().filter(|args| *args != "{}");
-    match args {
-        Some(args) => format!("{} {args}", approval.title),
-        None => approval.title.clone(),
+    let mut text = approval.title.clone();
+    // The title as the pools state it has them already.
+    let options = options_line(&approval.options);
+    if !text.contains(&options) {
+        text.push_str(&format!(" [{options}]"));
+    }
+    if let Some(option) = &approval.option {
+        text.push_str(&format!(" => {option}"));
+    }
+    match approval.args.as_deref().filter(|args| *args != "{}") {
+        Some(args) => format!("{text} {args}"),
+        None => text,
     }
 }

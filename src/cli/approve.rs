@@ -11,7 +11,8 @@ Examples:
   kirosu approvals                          what waits, tool questions of agents included
   kirosu approve 42
   kirosu approve 42 --comment \"go ahead\"
-  kirosu approve a17                        lets an agent use a tool, this once";
+  kirosu approve a17                        lets an agent use a tool, this once
+  kirosu approve a18 --option postgres      answers a question that offers several options";
 
 /// Approves tasks, and tool calls of agents, that wait for a person
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,9 @@ pub struct Args {
     /// What you want to say with it
     #[arg(long, value_name = "TEXT")]
     comment: Option<String>,
+    /// Which option, by its id or name, of a tool question that offers several
+    #[arg(long, value_name = "OPTION")]
+    option: Option<String>,
     /// Who decides, for the record [default: you]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -35,6 +39,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         subject,
         by: actor(&args.by),
         comment: args.comment.clone(),
+        option: args.option.clone(),
     };
     each(&args.subjects, "approved", &hub, context, ask).await
 }

@@ -41,6 +41,8 @@ pub struct Asked {
     pub by: Option<String>,
     /// The rule that decided.
     pub rule: Option<String>,
+    /// The id of the option that was chosen, where there are options.
+    pub option: Option<String>,
 }
 
 /// A lease that ended without an ack; its holder wants to hear of it.

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Bench, done, failed};
+use kirosu_protocol::approval::AskOption;
 use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
 use kirosu_protocol::verbs::ask::{Ruled, ToolAsk};
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -47,6 +48,7 @@ impl People for Bench {
             verdict,
             by: Some("ada".into()),
             reason: Some("because".into()),
+            option: None,
         })
     }
 
@@ -401,4 +403,70 @@ fn a_question_costs_the_same_however_many_and_long_the_others_are() {
         let most = first * 10 + std::time::Duration::from_millis(50);
         assert!(later < most, "{call}: {later:?}, the first took {first:?}");
     }
+}
+
+#[test]
+fn a_question_with_options_is_approved_by_one_of_them() {
+    let (mut bench, task) = leased();
+    let option = |id: &str, name: &str| AskOption {
+        id: id.into(),
+        name: name.into(),
+    };
+    let asked = ToolAsk {
+        options: vec![option("pg", "Postgres"), option("my", "MySQL")],
+        ..question(task, 1, "c1", "Which database?")
+    };
+    let id = bench.ask(asked.clone()).unwrap().approval_id;
+    assert_eq!(bench.inbox(WhichState::default())[0].options, asked.options);
+    let decide = |bench: &mut Bench, verdict, option: Option<&str>| {
+        bench.one(Command::DecideTool {
+            approval: id,
+            verdict,
+            by: None,
+            reason: None,
+            option: option.map(str::to_owned),
+        })
+    };
+    for wrong in [None, Some("sqlite")] {
+        let refused = decide(&mut bench, Verdict::Approved, wrong).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidParams);
+        assert!(
+            refused.message.contains("pg (Postgres), my (MySQL)"),
+            "{refused}"
+        );
+    }
+    decide(&mut bench, Verdict::Approved, Some("mysql")).unwrap();
+    // The same word again is fine, another one is not.
+    decide(&mut bench, Verdict::Approved, Some("my")).unwrap();
+    decide(&mut bench, Verdict::Approved, None).unwrap();
+    let stale = decide(&mut bench, Verdict::Approved, Some("pg")).unwrap_err();
+    assert_eq!(stale.code, ErrorCode::StaleApproval);
+    let mut bench = bench.reopen();
+    let told = bench.ask(asked.clone()).unwrap();
+    assert_eq!(told.option.as_deref(), Some("my"));
+    assert_eq!(
+        bench.inbox(WhichState::Any)[0].option.as_deref(),
+        Some("my")
+    );
+    // An answer to a question is none to one with other options.
+    let other = ToolAsk {
+        options: vec![option("pg", "Postgres"), option("or", "Oracle")],
+        call: "c2".into(),
+        ..asked
+    };
+    assert_eq!(bench.ask(other).unwrap().state, ApprovalState::Open);
+    let plain = bench
+        .ask(question(task, 1, "c3", "make"))
+        .unwrap()
+        .approval_id;
+    let refused = bench
+        .one(Command::DecideTool {
+            approval: plain,
+            verdict: Verdict::Approved,
+            by: None,
+            reason: None,
+            option: Some("pg".into()),
+        })
+        .unwrap_err();
+    assert_eq!(refused.code, ErrorCode::InvalidParams);
 }

@@ -31,7 +31,7 @@ TOOLS = {
     "get_task_status": (["task_id"], "max_chars output", True, None),
     "wait_for_task": (["task_id"], "timeout_seconds max_chars", True, None),
     "cancel_task": (["task_id"], "reason", False, True),
-    "approve_task": ([], "task_id approval_id comment", False, True),
+    "approve_task": ([], "task_id approval_id comment option", False, True),
 }
 
 with open(sys.argv[2], encoding="utf-8") as setup:

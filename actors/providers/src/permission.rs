@@ -23,6 +23,18 @@ pub struct PermissionAsk {
     pub title: String,
     /// The tool's arguments, as the program states them; some state none.
     pub input: Option<Value>,
+    /// Several answers that allow it, each with another meaning ("Which database?"); empty where yes is enough. Only
+    /// [`Decision::Choose`] allows a question that has some.
+    pub options: Vec<PermissionOption>,
+}
+
+/// One of several answers that allow a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PermissionOption {
+    /// The program's own id of it.
+    pub id: String,
+    /// What a person reads.
+    pub name: String,
 }
 
 /// The answer to a [`PermissionAsk`].
@@ -30,6 +42,11 @@ pub struct PermissionAsk {
 pub enum Decision {
     /// This one call may run.
     Allow,
+    /// It may run, by the option of this id.
+    Choose {
+        /// One of [`PermissionAsk::options`].
+        option: String,
+    },
     /// It may not.
     Deny {
         /// Why, for the record; the program hears it where its protocol can carry it.

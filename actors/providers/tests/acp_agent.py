@@ -60,6 +60,20 @@ def ask(title):
             return message["result"]["outcome"].get("optionId")
 
 
+def choose(title):
+    """Asks which of several; returns the chosen option, or None."""
+    names = [("pg", "Postgres"), ("my", "MySQL"), ("sqlite", "SQLite")]
+    send(id="q-2", method="session/request_permission", params={
+        "sessionId": session,
+        "toolCall": {"toolCallId": "t2", "title": title, "kind": "other"},
+        "options": [{"optionId": i, "name": n, "kind": "allow_once"} for i, n in names],
+    })
+    while True:
+        message = read()
+        if message.get("id") == "q-2":
+            return message["result"]["outcome"].get("optionId")
+
+
 def prompt(text):
     """One turn; returns the stop reason, or None when it has answered the prompt itself."""
     word, _, rest = text.partition(" ")
@@ -76,6 +90,8 @@ def prompt(text):
         pathlib.Path("ran.txt").open("a").write(f"{chosen}\n")
         update("tool_call_update", toolCallId="t1", status="completed")
         say("it ran")
+    elif word == "choose":
+        say(f"chose {choose(rest)}")
     elif word == "mode":
         say(mode)
     elif word == "turns":

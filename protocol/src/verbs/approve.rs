@@ -7,6 +7,7 @@
 //! ```
 
 use super::Verb;
+use super::ask::OPTION_BYTES;
 use crate::approval::{Subject, read_subject};
 use crate::error::Error;
 use crate::limits::Limits;
@@ -26,15 +27,29 @@ pub struct ApproveAsk {
     /// What was said with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// The option that is chosen, by its id or name: for tool questions that offer several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
 }
 
 impl ApproveAsk {
     /// Reads the parameters.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ApproveAsk, Error> {
+        let subject = read_subject(params)?;
+        let option = params
+            .opt_text_within("option", OPTION_BYTES)?
+            .filter(|it| !it.is_empty());
+        if option.is_some() && matches!(subject, Subject::Task(_)) {
+            return Err(params.refuse(
+                "option",
+                "given with approval_id only: tasks have no options",
+            ));
+        }
         Ok(ApproveAsk {
-            subject: read_subject(params)?,
+            subject,
             by: params.opt_name("by", limits)?,
             comment: params.opt_text_within("comment", super::REASON_BYTES)?,
+            option,
         })
     }
 }

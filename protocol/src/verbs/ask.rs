@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Verb, seconds_or_null};
-use crate::approval::{ApprovalId, ApprovalState, Verdict};
+use crate::approval::{ApprovalId, ApprovalState, AskOption, Verdict};
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
 use crate::method::Method;
@@ -21,6 +21,10 @@ use serde_json::Value;
 pub const TITLE_BYTES: usize = 4 << 10;
 /// Most bytes of the agent's name for its call.
 pub const CALL_BYTES: usize = 1 << 10;
+/// Most options of a question.
+pub const OPTIONS: usize = 64;
+/// Most bytes of an option's id, and of its name.
+pub const OPTION_BYTES: usize = 1 << 10;
 /// Longest time that a question may wait for a person, in milliseconds: ten years.
 const WAIT_MS_MAX: u64 = 3650 * super::DAY_MS;
 
@@ -57,6 +61,9 @@ pub struct ToolAsk {
     /// A rule has decided already: this is only for the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided: Option<Ruled>,
+    /// Answers that allow it, of which a person has to choose one; empty where yes is enough. At most 64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<AskOption>,
     /// Nobody waits for the answer any more (the agent program died): it stays open, for whoever asks the same next.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
@@ -97,9 +104,31 @@ impl ToolAsk {
                 None => None,
                 Some(decided) => Some(Ruled::read(&decided, limits)?),
             },
+            options: options(params, limits)?,
             withdrawn: params.flag("withdrawn", false)?,
         })
     }
+}
+
+fn options(params: &Params<'_>, limits: &Limits) -> Result<Vec<AskOption>, Error> {
+    let given = params.objects("options", limits)?.unwrap_or_default();
+    if given.len() > OPTIONS {
+        return Err(params.refuse("options", "a list of at most 64 options"));
+    }
+    let read = |option: &Params<'_>| {
+        let text = |name| {
+            Ok(option
+                .opt_text_within(name, OPTION_BYTES)?
+                .filter(|it: &String| !it.is_empty()))
+        };
+        let id = text("id")?.ok_or_else(|| option.refuse("id", "a text that is not empty"))?;
+        let name = text("name")?;
+        Ok(AskOption {
+            name: name.unwrap_or_else(|| id.clone()),
+            id,
+        })
+    };
+    given.iter().map(read).collect()
 }
 
 impl Ruled {
@@ -134,6 +163,9 @@ pub struct ToolAnswer {
     /// The rule that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
+    /// The id of the option that was chosen, where there are options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option: Option<String>,
 }
 
 impl Verb for ToolAsk {

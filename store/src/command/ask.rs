@@ -3,7 +3,7 @@
 use crate::core::{Core, Reply};
 use crate::outcome::{Asked, Outcome};
 use crate::row::Flags;
-use crate::rules::approval::{args_hash, shown_args};
+use crate::rules::approval::{args_hash, shown_args, shown_options};
 use crate::sql;
 use crate::sql::approval::{
     CountOpen, InsertApproval, Loosen, PutUsed, Question, Rebind, SelectApproval, SelectCall,
@@ -94,6 +94,7 @@ impl Core {
     ) -> QueryResult<ApprovalId> {
         let now = self.now;
         let args = shown_args(ask);
+        let options = shown_options(ask);
         let wait = ask
             .wait_ms
             .filter(|_| ask.decided.is_none())
@@ -120,6 +121,7 @@ impl Core {
             deadline_at,
             decided_at: ask.decided.as_ref().map(|_| now),
             rule: ask.decided.as_ref().map(|ruled| ruled.rule.as_str()),
+            options: options.as_deref(),
         };
         let id: Option<i64> = sql::first(&mut self.conn, insert)?;
         self.due_question(deadline_at);
@@ -143,6 +145,7 @@ impl Core {
             reason: question.reason,
             by: question.by,
             rule: question.rule,
+            option: question.chosen,
         }))
     }
 
@@ -156,6 +159,7 @@ impl Core {
             reason: None,
             by: None,
             rule: None,
+            option: None,
         }))
     }
 

@@ -10,6 +10,7 @@ use crate::sql::approval::{
     SelectReplacement, SpendApprovals, state_number,
 };
 use diesel::QueryResult;
+use kirosu_protocol::approval::option_named;
 use kirosu_protocol::verbs::ask::stale_approval;
 use kirosu_protocol::{ApprovalId, ApprovalState, Error, ErrorCode, TaskId, Verdict};
 use serde_json::json;
@@ -22,6 +23,7 @@ impl Core {
         verdict: Verdict,
         by: Option<&str>,
         reason: Option<&str>,
+        option: Option<&str>,
     ) -> Reply<Outcome> {
         let found: Option<Question> = sql::first(&mut self.conn, SelectApproval { id })?;
         let Some(question) = found else {
@@ -29,18 +31,36 @@ impl Core {
             return Err(Error::new(ErrorCode::NotFound, message).into());
         };
         match approval::decide(question.state, question.deadline_at, verdict, self.now) {
-            Decided::Again => return Ok(Outcome::Ok),
+            // The same word again is fine, another option is another word.
+            Decided::Again
+                if option.is_none_or(|word| {
+                    let meant = option_named(&question.options, word).map(|it| it.id.as_str());
+                    meant.is_some() && meant == question.chosen.as_deref()
+                }) =>
+            {
+                return Ok(Outcome::Ok);
+            }
+            Decided::Again => {
+                return Err(self.stale_question(&question, verdict, "decided")?.into());
+            }
             Decided::Stale(why) => {
                 return Err(self.stale_question(&question, verdict, why)?.into());
             }
             Decided::Take => {}
         }
+        let chosen = approval::choose(id, &question.options, verdict, option)
+            .map_err(|why| Error::invalid_params(why))?;
+        let choice = chosen.as_ref().map(|chosen| format!(": {chosen}"));
         let said = reason.map(|reason| format!(" ({reason})"));
         let Question { tool, title, .. } = &question;
-        let about = format!("a{id} {tool}: {title}{}", said.unwrap_or_default());
+        let about = format!(
+            "a{id} {tool}: {title}{}{}",
+            choice.unwrap_or_default(),
+            said.unwrap_or_default()
+        );
         self.known(question.task_id)?;
         self.decide(question.task_id, verdict.as_str(), by, Some(&about))?;
-        self.end_question(question, verdict.state(), by, reason)?;
+        self.end_question(question, verdict.state(), by, reason, chosen.as_deref())?;
         Ok(Outcome::Ok)
     }
 
@@ -96,12 +116,14 @@ impl Core {
         state: ApprovalState,
         by: Option<&str>,
         reason: Option<&str>,
+        chosen: Option<&str>,
     ) -> QueryResult<()> {
         self.write(EndApproval {
             state: state_number(state),
             decided_at: self.now,
             by,
             reason,
+            chosen,
             id: question.id,
         })?;
         question.state = state;
@@ -123,7 +145,7 @@ impl Core {
         let count = overdue.len() as u64;
         for question in overdue {
             let reason = "nobody decided in time";
-            self.end_question(question, ApprovalState::Expired, None, Some(reason))?;
+            self.end_question(question, ApprovalState::Expired, None, Some(reason), None)?;
         }
         self.due.question = sql::first(&mut self.conn, SelectNextDeadline {})?;
         Ok(Outcome::Counted {
@@ -145,7 +167,7 @@ impl Core {
         let open: Vec<Question> = sql::all(&mut self.conn, SelectOpen { task_id })?;
         for question in open {
             let reason = "the attempt that asked is over";
-            self.end_question(question, ApprovalState::Void, None, Some(reason))?;
+            self.end_question(question, ApprovalState::Void, None, Some(reason), None)?;
         }
         self.write(SpendApprovals { task_id })?;
         Ok(())

@@ -171,6 +171,8 @@ pub enum Command {
         by: Option<String>,
         /// Why, or what was said with it.
         reason: Option<String>,
+        /// The option that is chosen, by its id or name.
+        option: Option<String>,
     },
     /// Deny tool questions that waited as long as their policy says. Answer: [`Outcome::Counted`].
     ExpireQuestions {
@@ -249,7 +251,14 @@ impl Core {
                 verdict,
                 by,
                 reason,
-            } => self.decide_tool(*approval, *verdict, by.as_deref(), reason.as_deref())?,
+                option,
+            } => self.decide_tool(
+                *approval,
+                *verdict,
+                by.as_deref(),
+                reason.as_deref(),
+                option.as_deref(),
+            )?,
             Command::ExpireQuestions { limit } => self.expire_questions(*limit)?,
             Command::Pause(queue) => self.pause(queue.as_deref())?,
             Command::Resume(queue) => self.resume(queue.as_deref())?,

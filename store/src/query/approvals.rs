@@ -133,6 +133,8 @@ fn entry(question: Question) -> Approval {
         by: question.by,
         reason: question.reason,
         rule: question.rule,
+        options: question.options,
+        option: question.chosen,
     }
 }
 

@@ -1,15 +1,15 @@
 //! Tool questions: what they are about, who may still decide, and which of them outlive their attempt.
 
-use kirosu_protocol::approval::canonical;
+use kirosu_protocol::approval::{AskOption, canonical, option_named, options_line};
 use kirosu_protocol::verbs::ask::ToolAsk;
-use kirosu_protocol::{ApprovalState, FailureClass, Verdict};
+use kirosu_protocol::{ApprovalId, ApprovalState, FailureClass, Verdict};
 use sha2::{Digest, Sha256};
 
 /// Bytes of arguments that are kept to be shown; their hash is over all of them.
 pub(crate) const ARGS_BYTES: usize = 64 << 10;
 
-/// What a question is about: the same tool with the same arguments (of a tool that states none: the same title) is the
-/// same question.
+/// What a question is about: the same tool with the same arguments (of a tool that states none: the same title) and the
+/// same options is the same question.
 pub(crate) fn args_hash(ask: &ToolAsk) -> String {
     let (sort, text) = match &ask.args {
         Some(args) => ("args", canonical(args)),
@@ -17,7 +17,9 @@ pub(crate) fn args_hash(ask: &ToolAsk) -> String {
     };
     let mut hash = Sha256::new();
     // Lengths, so that no tool's name can run into its arguments.
-    for part in [ask.tool.as_str(), sort, text.as_str()] {
+    let options = shown_options(ask);
+    let parts = [ask.tool.as_str(), sort, text.as_str()].into_iter();
+    for part in parts.chain(options.as_deref()) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -34,6 +36,41 @@ pub(crate) fn shown_args(ask: &ToolAsk) -> Option<String> {
         text.push_str(&format!("... [cut here: {bytes} bytes]"));
     }
     Some(text)
+}
+
+/// The options as they are kept; `None` where yes is enough.
+pub(crate) fn shown_options(ask: &ToolAsk) -> Option<String> {
+    let is_choice = !ask.options.is_empty();
+    is_choice.then(|| serde_json::to_string(&ask.options).unwrap_or_default())
+}
+
+/// The id of the option that a decision chooses. A question with options is not approved without one.
+///
+/// # Errors
+/// A sentence that says which options there are.
+pub(crate) fn choose(
+    id: ApprovalId,
+    options: &[AskOption],
+    verdict: Verdict,
+    option: Option<&str>,
+) -> Result<Option<String>, String> {
+    let offered = options_line(options);
+    match (verdict, option) {
+        (Verdict::Rejected, _) => Ok(None),
+        (_, None) if options.is_empty() => Ok(None),
+        (_, None) => Err(format!(
+            "a{id} asks which one: choose with `option` (--option) one of {offered}"
+        )),
+        (_, Some(_)) if options.is_empty() => {
+            Err(format!("a{id} offers no options: leave `option` out"))
+        }
+        (_, Some(word)) => match option_named(options, word) {
+            Some(meant) => Ok(Some(meant.id.clone())),
+            None => Err(format!(
+                "a{id} has no option '{word}', or several of that name: choose one of {offered}"
+            )),
+        },
+    }
 }
 
 /// What a decision on a question means.

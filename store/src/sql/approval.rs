@@ -7,12 +7,13 @@ use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use kirosu_protocol::ApprovalState;
+use kirosu_protocol::approval::AskOption;
 
 /// The columns of a question, in the order of [`Question`].
 macro_rules! columns {
     () => {
         "SELECT id, task_id, fence, tool, kind, title, args, args_hash, pool, state, used, asked_at, deadline_at, \
-         decided_at, by, reason, rule FROM approval "
+         decided_at, by, reason, rule, options, chosen FROM approval "
     };
 }
 
@@ -34,8 +35,9 @@ statement! {
         deadline_at: Option<i64> => Nullable<BigInt>,
         decided_at: Option<i64> => Nullable<BigInt>,
         rule: Option<&'a str> => Nullable<Text>,
+        options: Option<&'a str> => Nullable<Text>,
     } "INSERT INTO approval (task_id, fence, call, tool, kind, title, args, args_hash, pool, state, used, asked_at, \
-       deadline_at, decided_at, rule) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
+       deadline_at, decided_at, rule, options) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
 }
 
 statement! {
@@ -95,8 +97,9 @@ statement! {
         decided_at: i64 => BigInt,
         by: Option<&'a str> => Nullable<Text>,
         reason: Option<&'a str> => Nullable<Text>,
+        chosen: Option<&'a str> => Nullable<Text>,
         id: i64 => BigInt,
-    } "UPDATE approval SET state = ?, decided_at = ?, by = ?, reason = ? WHERE id = ? AND state = 0"
+    } "UPDATE approval SET state = ?, decided_at = ?, by = ?, reason = ?, chosen = ? WHERE id = ? AND state = 0"
 }
 
 statement! {
@@ -152,6 +155,10 @@ pub(crate) struct Question {
     pub by: Option<String>,
     pub reason: Option<String>,
     pub rule: Option<String>,
+    /// Answers of which one has to be chosen; empty where yes is enough.
+    pub options: Vec<AskOption>,
+    /// The id of the one that was.
+    pub chosen: Option<String>,
 }
 
 /// The text that selects questions, up to its WHERE.
@@ -177,8 +184,18 @@ impl FromRow for Question {
             by: maybe_text(row, 14)?,
             reason: maybe_text(row, 15)?,
             rule: maybe_text(row, 16)?,
+            options: options_of(maybe_text(row, 17)?)?,
+            chosen: maybe_text(row, 18)?,
         })
     }
+}
+
+fn options_of(text: Option<String>) -> QueryResult<Vec<AskOption>> {
+    let Some(text) = text else {
+        return Ok(Vec::new());
+    };
+    serde_json::from_str(&text)
+        .map_err(|error| diesel::result::Error::DeserializationError(error.into()))
 }
 
 fn state_of(number: i64) -> QueryResult<ApprovalState> {

@@ -143,6 +143,8 @@ pub(super) struct ApproveTask {
     approval_id: Option<i64>,
     /// What the person said with it, for the record.
     comment: Option<String>,
+    /// The option that the person chose, by its id or name: for a tool question that offers several.
+    option: Option<String>,
 }
 
 /// The schema of a tool's arguments.

@@ -318,6 +318,18 @@ pub(super) struct Approval {
     pub reason: Option<String>,
     /// The rule that decided.
     pub rule: Option<String>,
+    /// The answers of which one has to be chosen to approve it.
+    pub options: Option<Vec<AskOption>>,
+    /// The id of the one that was chosen.
+    pub option: Option<String>,
+}
+
+/// One of several answers that a tool question offers.
+#[derive(ToSchema)]
+pub(super) struct AskOption {
+    pub id: String,
+    /// What a person reads.
+    pub name: String,
 }
 
 /// For the record; each field only where it makes sense.
@@ -327,6 +339,8 @@ pub(super) struct Act {
     pub by: Option<String>,
     /// What was said with an approval.
     pub comment: Option<String>,
+    /// The option that is chosen, by its id or name, of a tool question that offers several.
+    pub option: Option<String>,
     /// Why it is cancelled or rejected.
     pub reason: Option<String>,
 }

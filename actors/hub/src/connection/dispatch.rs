@@ -227,6 +227,7 @@ fn approve(ask: ApproveAsk) -> Command {
             verdict: Verdict::Approved,
             by: ask.by,
             reason: ask.comment,
+            option: ask.option,
         },
     }
 }
@@ -243,6 +244,7 @@ fn reject(ask: RejectAsk) -> Command {
             verdict: Verdict::Rejected,
             by: ask.by,
             reason: ask.reason,
+            option: None,
         },
     }
 }

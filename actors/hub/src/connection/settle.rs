@@ -154,6 +154,7 @@ impl Connection {
                     reason: asked.reason,
                     by: asked.by,
                     rule: asked.rule,
+                    option: asked.option,
                 },
             ),
             Ok(Outcome::Counted { count, .. }) => {

@@ -233,7 +233,7 @@ impl Machine {
         };
         let (answer, complaint) = options::outcome(&offered, decision);
         let reason = match decision {
-            Decision::Allow => complaint.clone(),
+            Decision::Allow | Decision::Choose { .. } => complaint.clone(),
             Decision::Deny { reason } => Some(reason.clone().unwrap_or_default()),
         };
         actions.push(Action::Send(rpc::answer(&id, answer)));
@@ -356,7 +356,8 @@ impl Machine {
             return;
         }
         let key = id.to_string();
-        let (ask, told) = self.turn.ask(&params["toolCall"], &key);
+        let choices = options::choices(&params["options"]);
+        let (ask, told) = self.turn.ask(&params["toolCall"], &key, choices);
         self.asks.insert(
             key.clone(),
             (id, params["options"].clone(), ask.call.clone()),

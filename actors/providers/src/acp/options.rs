@@ -2,36 +2,78 @@
 
 use serde_json::{Value, json};
 
-use crate::permission::Decision;
+use crate::invocation::floor_boundary;
+use crate::permission::{Decision, PermissionOption};
 
 /// Words in an option's id or name that mean more than this one call: a switch of the mode.
 const SWITCHES: &[&str] = &[
     "mode", "always", "auto", "plan", "yolo", "edits", "session", "restore",
 ];
 
+/// Words of which an option's id or name has one where it is no more than a yes to this call.
+const PLAIN: &[&str] = &[
+    "once", "allow", "yes", "proceed", "approve", "accept", "run", "ok", "continue", "confirm",
+    "grant", "permit",
+];
+/// Options that are shown to a person.
+const SHOWN: usize = 64;
+/// Bytes of an option's name that are shown.
+const NAME_BYTES: usize = 128;
+
+/// The options of which a person has to choose one; empty where at most one means yes to this call alone. They are never
+/// told apart by their place or their length.
+pub(super) fn choices(options: &Value) -> Vec<PermissionOption> {
+    if yes(options).len() < 2 {
+        return Vec::new();
+    }
+    let shown = |it: &&Value| {
+        let id = it["optionId"].as_str()?;
+        let name = it["name"].as_str().map(str::trim).unwrap_or_default();
+        let name = &name[..floor_boundary(name, NAME_BYTES)];
+        Some(PermissionOption {
+            id: id.to_owned(),
+            name: if name.is_empty() { id } else { name }.to_owned(),
+        })
+    };
+    let all = of_kind(options, "allow_once");
+    all.iter().filter_map(shown).take(SHOWN).collect()
+}
+
 /// The answer that says `decision`, and a sentence where none of the options does. By kind, never by position.
 pub(super) fn outcome(options: &Value, decision: &Decision) -> (Value, Option<String>) {
+    let id = |it: &&Value| it["optionId"].as_str().map(str::to_owned);
     let chosen = match decision {
-        Decision::Allow => of_kind(options, "allow_once"),
-        // Whoever denies one call has nothing against more being denied.
-        Decision::Deny { .. } => {
-            of_kind(options, "reject_once").or_else(|| of_kind(options, "reject_always"))
+        Decision::Allow => match yes(options).as_slice() {
+            [one] => id(one),
+            _ => None,
+        },
+        Decision::Choose { option } => {
+            let offered = of_kind(options, "allow_once");
+            offered.iter().filter_map(id).find(|it| it == option)
         }
+        // Whoever denies one call has nothing against more being denied.
+        Decision::Deny { .. } => ["reject_once", "reject_always"]
+            .iter()
+            .find_map(|kind| of_kind(options, kind).first().and_then(id)),
     };
-    match (chosen, decision) {
-        (Some(id), _) => (
-            json!({"outcome": {"outcome": "selected", "optionId": id}}),
-            None,
+    let complaint = match (&chosen, decision) {
+        (Some(_), _) | (None, Decision::Deny { .. }) => None,
+        (None, Decision::Choose { option }) => Some(format!(
+            "it was allowed by the option '{option}', which the agent does not offer; so it is denied"
+        )),
+        (None, Decision::Allow) if yes(options).len() > 1 => Some(
+            "it was allowed, but the agent offers several ways to allow it and none was chosen; so it is denied"
+                .to_owned(),
         ),
-        (None, Decision::Allow) => (
-            cancelled(),
-            Some(
-                "it was allowed, but the agent offers no way to allow it once; so it is denied"
-                    .to_owned(),
-            ),
+        (None, Decision::Allow) => Some(
+            "it was allowed, but the agent offers no way to allow it once; so it is denied".to_owned(),
         ),
-        (None, Decision::Deny { .. }) => (cancelled(), None),
-    }
+    };
+    let answer = match chosen {
+        Some(id) => json!({"outcome": {"outcome": "selected", "optionId": id}}),
+        None => cancelled(),
+    };
+    (answer, complaint)
 }
 
 /// The answer to a question that nobody decides.
@@ -39,20 +81,35 @@ pub(super) fn cancelled() -> Value {
     json!({"outcome": {"outcome": "cancelled"}})
 }
 
-/// The id of the option of this kind. Of several the one that changes least: whose words speak of no mode, then the one
-/// with the shortest id.
-fn of_kind<'o>(options: &'o Value, kind: &str) -> Option<&'o str> {
-    let options = options.as_array()?;
-    let alike = options.iter().filter(|it| it["kind"] == kind);
-    let ids = alike.filter_map(|it| Some((it["optionId"].as_str()?, it)));
-    let meant = ids.min_by_key(|(id, it)| (switches(id, it), id.len(), *id));
-    meant.map(|(id, _)| id)
+/// The options of this kind, in their order.
+fn of_kind<'o>(options: &'o Value, kind: &str) -> Vec<&'o Value> {
+    let options = options.as_array().into_iter().flatten();
+    let is_alike = |it: &&Value| it["kind"] == kind && it["optionId"].is_string();
+    options.filter(is_alike).collect()
 }
 
-fn switches(id: &str, option: &Value) -> usize {
-    let name = option["name"].as_str().unwrap_or_default();
-    let text = format!("{id} {name}").to_lowercase();
-    SWITCHES.iter().filter(|word| text.contains(*word)).count()
+/// The options that may mean yes to this one call. Beside a plain yes, one that also switches the mode is none of them;
+/// where the rest is no plain yes, the words prove nothing and all count.
+fn yes(options: &Value) -> Vec<&Value> {
+    let all = of_kind(options, "allow_once");
+    let plain: Vec<&Value> = all
+        .iter()
+        .copied()
+        .filter(|it| !has_word(it, SWITCHES) && has_word(it, PLAIN))
+        .collect();
+    match (
+        plain.as_slice(),
+        all.iter().filter(|it| !has_word(it, SWITCHES)).count(),
+    ) {
+        ([_], 1) => plain,
+        _ => all,
+    }
+}
+
+fn has_word(option: &Value, words: &[&str]) -> bool {
+    let of = |key: &str| option[key].as_str().unwrap_or_default().to_lowercase();
+    let (id, name) = (of("optionId"), of("name"));
+    words.iter().any(|it| id.contains(it) || name.contains(it))
 }
 
 #[cfg(test)]
@@ -84,5 +141,56 @@ mod tests {
         assert_eq!(id_of(always.clone(), &Decision::Allow), None);
         assert_eq!(id_of(always, &deny).as_deref(), Some("r"));
         assert_eq!(id_of(Value::Null, &deny), None);
+    }
+
+    #[test]
+    fn several_answers_that_allow_are_chosen_by_a_person() {
+        let option =
+            |id: &str, name: &str| json!({"optionId": id, "name": name, "kind": "allow_once"});
+        let ids = |options: &Value| -> Vec<String> {
+            choices(options).into_iter().map(|it| it.id).collect()
+        };
+        let databases = json!([
+            option("pg", "Postgres"),
+            option("my", "MySQL"),
+            {"optionId": "no", "name": "None", "kind": "reject_once"},
+        ]);
+        assert_eq!(ids(&databases), ["pg", "my"]);
+        assert_eq!(id_of(databases.clone(), &Decision::Allow), None);
+        let choose = |option: &str| Decision::Choose {
+            option: option.to_owned(),
+        };
+        assert_eq!(
+            id_of(databases.clone(), &choose("my")).as_deref(),
+            Some("my")
+        );
+        for wrong in ["no", "sqlite", "Postgres"] {
+            assert_eq!(id_of(databases.clone(), &choose(wrong)), None, "{wrong}");
+        }
+        for (one, other) in [
+            // Words of a switch in an answer that is no plain yes.
+            (option("a", "Postgres (auto backup)"), option("b", "MySQL")),
+            (
+                option("a", "Allow in the test folder"),
+                option("b", "Allow everywhere"),
+            ),
+            (
+                option("proceed_once", "Yes"),
+                option("proceed_else", "Proceed otherwise"),
+            ),
+        ] {
+            let options = json!([one, other]);
+            assert_eq!(choices(&options).len(), 2, "{options}");
+        }
+        // A yes, and one that switches the mode as well: no choice.
+        let plain = json!([
+            option("proceed_once", "Yes"),
+            option("x", "Yes, and auto-accept edits")
+        ]);
+        assert_eq!(choices(&plain), []);
+        assert_eq!(
+            id_of(plain, &Decision::Allow).as_deref(),
+            Some("proceed_once")
+        );
     }
 }

@@ -91,6 +91,7 @@ impl Tools {
             kind: call.kind.clone(),
             input: input.or_else(|| Some(shown(&title, &tool_call["content"]))),
             title,
+            options: Vec::new(),
         }
     }
 

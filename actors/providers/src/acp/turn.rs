@@ -16,7 +16,7 @@ use crate::invocation::{Answer, floor_boundary, pieces};
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
 use crate::output::{cut_warning, is_error_answer};
-use crate::permission::PermissionAsk;
+use crate::permission::{PermissionAsk, PermissionOption};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -245,8 +245,16 @@ impl Turn {
     }
 
     /// A permission request: the question, and how it is told.
-    pub(super) fn ask(&mut self, tool_call: &Value, key: &str) -> (PermissionAsk, Event) {
-        let ask = self.tools.ask(tool_call, key);
+    pub(super) fn ask(
+        &mut self,
+        tool_call: &Value,
+        key: &str,
+        options: Vec<PermissionOption>,
+    ) -> (PermissionAsk, Event) {
+        let ask = PermissionAsk {
+            options,
+            ..self.tools.ask(tool_call, key)
+        };
         let told = Event::Permission {
             id: ask.call.clone(),
             title: ask.title.clone(),

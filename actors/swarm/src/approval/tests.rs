@@ -28,6 +28,7 @@ fn policy(rules: impl IntoIterator<Item = RuleText>) -> ApprovalPolicy {
 
 fn call(tool: &str, kind: Option<&str>, input: Option<Value>) -> PermissionAsk {
     PermissionAsk {
+        options: Vec::new(),
         call: "1".into(),
         tool: tool.into(),
         kind: kind.map(str::to_owned),

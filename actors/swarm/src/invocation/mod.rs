@@ -175,9 +175,8 @@ async fn run(
         }
     };
     let (task, who, model) = (lease.task_id, provider.name(), job.model.clone());
-    if job.trust != Trust::All {
-        job.permissions = permission::permissions(&pool, &line, lease);
-    }
+    let trusts = job.trust == Trust::All;
+    job.permissions = permission::permissions(&pool, &line, lease, trusts);
     job.conversation = pool.conversations.get(task, who, &place.dir);
     // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
     let (usage, used) = watch::channel(None);

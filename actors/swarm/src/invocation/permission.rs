@@ -1,4 +1,5 @@
-//! Who answers when an agent asks whether a tool may run: the pool's rules, else a person, by way of the hub.
+//! Who answers when an agent asks whether a tool may run: the pool's rules, else a person, by way of the hub. A question
+//! that offers several answers ("Which database?") is not allowed by a rule nor by a pool's trust: a person chooses.
 //!
 //! The hub keeps the question; this side asks it, and asks again by the same name until the answer is there: when the hub
 //! says that it is decided, after each reconnect (the hub may have been restarted), and now and then, as a notice can be
@@ -9,12 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use kirosu_protocol::approval::{AskOption, options_line};
 use kirosu_protocol::client::{CallError, Client, Notification, State};
 use kirosu_protocol::notice::Notice;
 use kirosu_protocol::verbs::ask::{CALL_BYTES, Ruled, TITLE_BYTES, ToolAnswer, ToolAsk};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{ApprovalState, Error, ErrorCode, Verdict};
-use kirosu_providers::{Arbiter, Decision, PermissionAsk, Permissions, floor_boundary};
+use kirosu_providers::{
+    Arbiter, Decision, PermissionAsk, PermissionOption, Permissions, floor_boundary,
+};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
@@ -28,9 +32,15 @@ const FALLBACK: Duration = Duration::from_secs(60);
 /// Pause after a question without an answer.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Who answers for a run under this lease.
-pub(super) fn permissions(pool: &Arc<Pool>, line: &Line, lease: HeldLease) -> Permissions {
+/// Who answers for a run under this lease. `trusts`: whatever needs no choice is allowed.
+pub(super) fn permissions(
+    pool: &Arc<Pool>,
+    line: &Line,
+    lease: HeldLease,
+    trusts: bool,
+) -> Permissions {
     Permissions::new(Desk(Arc::new(Asking {
+        trusts,
         pool: pool.clone(),
         line: line.clone(),
         lease,
@@ -44,6 +54,7 @@ struct Asking {
     pool: Arc<Pool>,
     line: Line,
     lease: HeldLease,
+    trusts: bool,
     /// Questions so far.
     asked: AtomicU64,
 }
@@ -57,12 +68,19 @@ impl Arbiter for Desk {
 
 impl Asking {
     async fn decide(self: Arc<Self>, ask: PermissionAsk) -> Decision {
+        let is_choice = !ask.options.is_empty();
+        if self.trusts && !is_choice {
+            return Decision::Allow;
+        }
         let options = self.pool.options();
         let ruled = match options.approval.rule(&self.pool.name, &ask) {
+            Ruling::Allow(_) if is_choice => None,
             Ruling::Allow(rule) => Some((Verdict::Approved, rule)),
-            Ruling::Deny(rule) => Some((Verdict::Rejected, rule)),
-            Ruling::Ask => None,
+            // A pool that trusts has no rules.
+            Ruling::Deny(rule) if !self.trusts => Some((Verdict::Rejected, rule)),
+            Ruling::Deny(_) | Ruling::Ask => None,
         };
+        let choices: Vec<AskOption> = ask.options.into_iter().map(option).collect();
         let decided = ruled.map(|(verdict, rule)| Ruled {
             verdict,
             rule: rule.to_owned(),
@@ -74,11 +92,12 @@ impl Asking {
             call: self.name(&ask.call),
             tool: ask.tool,
             kind: ask.kind,
-            title: one_line(&ask.title),
+            title: title(&ask.title, &choices),
             args: ask.input,
             pool: Some(self.pool.name.clone()),
             wait_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             decided,
+            options: choices,
             withdrawn: false,
         };
         let mut left = Left {
@@ -177,6 +196,9 @@ fn is_passing(error: &Error) -> bool {
 
 fn decision(answer: ToolAnswer) -> Decision {
     let by = |by: Option<String>| by.map(|by| format!(" by {by}")).unwrap_or_default();
+    if let (ApprovalState::Approved, Some(option)) = (answer.state, answer.option) {
+        return Decision::Choose { option };
+    }
     match (answer.state, answer.reason, answer.rule) {
         (ApprovalState::Approved, ..) => Decision::Allow,
         (ApprovalState::Rejected, None, Some(rule)) => deny(format!("denied by rule '{rule}'")),
@@ -194,6 +216,21 @@ fn refused(error: &Error) -> Decision {
 fn deny(reason: String) -> Decision {
     Decision::Deny {
         reason: Some(reason),
+    }
+}
+
+fn option(option: PermissionOption) -> AskOption {
+    AskOption {
+        id: option.id,
+        name: option.name,
+    }
+}
+
+/// The title with the options, so that everything that shows titles shows them.
+fn title(title: &str, options: &[AskOption]) -> String {
+    match options.is_empty() {
+        true => one_line(title),
+        false => one_line(&format!("{title} [{}]", options_line(options))),
     }
 }
 

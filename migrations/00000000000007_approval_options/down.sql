@@ -1,0 +1,2 @@
+ALTER TABLE approval DROP COLUMN chosen;
+ALTER TABLE approval DROP COLUMN options;
