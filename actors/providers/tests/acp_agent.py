@@ -115,10 +115,19 @@ def prompt(text):
     elif word == "error":
         send(id=turn, error=json.loads(rest))
         return None
+    elif word == "tool":
+        update("tool_call", toolCallId="t3", title=rest, kind="execute", status="completed", name="shell")
     elif word == "last_words":
         say("I begin.")
         update("tool_call", toolCallId="t0", title="ls", kind="execute", status="completed", name="shell")
         say(rest)
+    elif word == "wait":
+        say("I begin.") if rest.startswith("+") else None
+        sys.stderr.write(rest.lstrip("+") + "\n")
+        sys.stderr.flush()
+        while read().get("method") != "session/cancel":
+            pass
+        return "cancelled"
     elif word == "raw":
         # The rest is what follows `"text":`, as Python would escape it in a bytes literal.
         body = rest.encode().decode("unicode_escape").encode("latin-1")

@@ -4,6 +4,7 @@
 //! flooding one waits in its pipe; a cancel is heard all the same.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,9 +18,10 @@ use super::turn::Start;
 use super::verdict::Verdict;
 use crate::cancel::Cancel;
 use crate::event::{Event, EventSink};
-use crate::invocation::{Clock, DRAIN};
+use crate::invocation::{Clock, DRAIN, Over, Patience};
 use crate::outcome::TimeoutKind;
 use crate::output::lines::{LINE_BYTES, Line};
+use crate::output::{Outlook, Wait};
 use crate::permission::{Decision, Permissions};
 
 /// Warnings about lines that are no message, at most.
@@ -42,10 +44,12 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const BACKLOG: usize = 32 << 20;
 
 /// Why a turn is ended from outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cause {
     Cancelled,
     Timeout(TimeoutKind),
+    /// It waits by itself for its service.
+    Waits(Wait),
 }
 
 /// How a turn ended.
@@ -84,6 +88,7 @@ struct Driver<'d, 'a> {
     outbox: VecDeque<Event>,
     decisions: FuturesUnordered<BoxFuture<'d, (String, Decision)>>,
     clock: &'d Clock,
+    patience: Arc<Patience>,
     bad_lines: usize,
     /// The last thing that was no message, cut.
     last_noise: String,
@@ -112,6 +117,7 @@ pub(super) async fn turn(
         outbox: VecDeque::new(),
         decisions: FuturesUnordered::new(),
         clock,
+        patience: Arc::default(),
         bad_lines: 0,
         last_noise: String::new(),
         begin: Instant::now(),
@@ -148,6 +154,7 @@ impl Driver<'_, '_> {
             let (events, clock) = (self.around.events, self.clock);
             let next_event = self.outbox.front().cloned();
             let due = self.due();
+            let patience = self.patience.clone();
             tokio::select! {
                 biased;
                 () = self.around.cancel.cancelled(), if !is_stopping => {
@@ -156,8 +163,15 @@ impl Driver<'_, '_> {
                 which = clock.expired(), if !is_stopping => {
                     if let Some(ended) = self.stop(Cause::Timeout(which)) { return ended; }
                 }
+                over = patience.over(), if !is_stopping && self.ended.is_none() => {
+                    if let Over::Waits(wait) = over
+                        && let Some(ended) = self.stop(Cause::Waits(wait))
+                    {
+                        return ended;
+                    }
+                }
                 () = sleep_until(self.deadline.unwrap_or_else(Instant::now)), if self.deadline.is_some() && (is_stopping || self.ended.is_none() && self.outbox.is_empty()) => {
-                    return match self.stopped {
+                    return match self.stopped.clone() {
                         Some(cause) => Ended::Stopped(cause),
                         None if self.process.gone.is_some() => Ended::Gone,
                         None => Ended::Misbehaved("closed its output and stayed".to_owned()),
@@ -204,7 +218,7 @@ impl Driver<'_, '_> {
             self.settle();
             return None;
         }
-        self.stopped = Some(cause);
+        self.stopped = Some(cause.clone());
         if !self.process.machine.is_prompting() || self.process.gone.is_some() {
             return Some(Ended::Stopped(cause));
         }
@@ -230,8 +244,9 @@ impl Driver<'_, '_> {
                     self.line(line);
                 }
             }
-            Some(Read::Stderr(text)) => {
+            Some(Read::Stderr(text, outlook)) => {
                 self.clock.touch();
+                self.patience.stderr(outlook);
                 if !text.is_empty() {
                     self.outbox.push_back(Event::Stderr { text });
                 }
@@ -291,7 +306,12 @@ impl Driver<'_, '_> {
                         self.end(Ended::Misbehaved(message));
                     }
                 }
-                Action::Tell(event) => self.outbox.push_back(event),
+                Action::Tell(event) => {
+                    if let Event::Text { .. } | Event::Thought { .. } | Event::Tool { .. } = event {
+                        self.patience.stdout(Outlook::Works);
+                    }
+                    self.outbox.push_back(event);
+                }
                 Action::Ask(key, ask) => {
                     let decision = self.around.permissions.decide(ask);
                     let clock = self.clock;
@@ -373,7 +393,7 @@ impl Driver<'_, '_> {
         if self.settling.is_some() {
             return self.settle();
         }
-        let ended = match self.stopped {
+        let ended = match self.stopped.clone() {
             Some(cause) => Ended::Stopped(cause),
             None => ended,
         };

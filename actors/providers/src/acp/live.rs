@@ -14,7 +14,8 @@ use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::invocation::{Clock, complaint, tail};
 use crate::job::Job;
-use crate::outcome::{Failure, FailureClass, Finished, TimeoutKind};
+use crate::outcome::{Doubt, Failure, FailureClass, Finished, TimeoutKind};
+use crate::output::StderrWatch;
 use crate::session::ProviderSession;
 
 /// See the module.
@@ -40,7 +41,8 @@ impl Live {
             kept.close(&self.shared.containment).await;
         }
         let machine = Machine::new(self.shared.program(), &self.shared.definition);
-        Process::start(settings.clone(), machine, &self.shared.containment)
+        let watch = StderrWatch::new(&self.shared.output);
+        Process::start(settings.clone(), machine, watch, &self.shared.containment)
             .map_err(|error| self.shared.launch_failure(&error))
     }
 
@@ -108,13 +110,19 @@ impl Live {
             Ended::Said(Verdict::Good) => {
                 self.process = Some(process);
                 let usage = turn.usage();
+                let doubt = (!turn.has_output()).then(|| Doubt {
+                    class: FailureClass::ProviderError,
+                    reason: format!(
+                        "'{program}' ended its turn well, but gave no answer and used no tool; where that is all right, give the task an accept clause that holds"
+                    ),
+                });
                 let (text, truncated) = turn.into_answer();
                 return Ok(Finished {
                     text,
                     usage,
                     truncated,
                     conversation,
-                    doubt: None,
+                    doubt,
                 });
             }
             Ended::Said(Verdict::Bad(class, message)) if is_unharmed(class) => {
@@ -127,8 +135,17 @@ impl Live {
                 format!("'{program}' was cancelled"),
             ),
             Ended::Stopped(Cause::Timeout(which)) => (
-                FailureClass::Timeout { which },
+                self.shared
+                    .explained(&stderr)
+                    .unwrap_or(FailureClass::Timeout { which }),
                 format!("'{program}' {}, and was ended", complaint(which)),
+            ),
+            Ended::Stopped(Cause::Waits(wait)) => (
+                wait.class,
+                format!(
+                    "'{program}' waits by itself, and was ended: {}",
+                    wait.message
+                ),
             ),
             Ended::Gone => self
                 .shared

@@ -72,6 +72,7 @@ impl Acp {
             name: options.name.clone(),
             command: Command::of(options, definition.clone(), containment),
             shared: Arc::new(Shared {
+                output: Arc::new(definition.output.clone()),
                 definition: Arc::new(definition),
                 env,
                 pass_env: options.pass_env.clone(),

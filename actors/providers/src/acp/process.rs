@@ -14,6 +14,7 @@ use crate::containment::{
 use crate::definition::StopSignal;
 use crate::invocation::{Decoder, MARGIN, Tail};
 use crate::output::lines::{LINE_BYTES, Line, Lines};
+use crate::output::{Outlook, StderrWatch};
 use crate::runner::GIVE_UP;
 
 /// One read.
@@ -43,7 +44,8 @@ pub(super) enum Gone {
 /// Which of its two streams were read.
 pub(super) enum Read {
     Lines(Vec<Line>),
-    Stderr(String),
+    /// What was written to stderr, and whether the program says there that it waits.
+    Stderr(String, Outlook),
     /// Stdout has ended.
     End,
     /// A line without end.
@@ -70,6 +72,8 @@ pub(super) struct Process {
     /// Bytes since the last end of a line.
     unended: usize,
     decoder: Decoder,
+    /// Looks for waits in stderr.
+    watch: Option<StderrWatch>,
     tail: Tail,
     outgoing: Vec<u8>,
     written: usize,
@@ -80,6 +84,7 @@ impl Process {
     pub(super) fn start(
         settings: Settings,
         machine: Machine,
+        watch: Option<StderrWatch>,
         containment: &Containment,
     ) -> Result<Self, LaunchError> {
         let launch = Launch {
@@ -107,6 +112,7 @@ impl Process {
             is_flooding: false,
             unended: 0,
             decoder: Decoder::default(),
+            watch,
             tail: Tail::default(),
             outgoing: Vec::new(),
             written: 0,
@@ -220,7 +226,9 @@ impl Process {
         }
         let bytes = &self.buffers[1][..count];
         self.tail.push(bytes);
-        Some(Read::Stderr(self.decoder.push(bytes)))
+        let outlook = self.watch.as_mut().map(|watch| watch.push(bytes));
+        let text = self.decoder.push(bytes);
+        Some(Read::Stderr(text, outlook.unwrap_or_default()))
     }
 
     /// Ends it, and all that it started, now. Gives back how many processes could not be ended.

@@ -8,7 +8,7 @@ use super::turn::Start;
 use crate::adapters::arguments;
 use crate::adapters::find::{advice, find_program};
 use crate::containment::{Containment, Exit, LaunchError, StartError};
-use crate::definition::Definition;
+use crate::definition::{Definition, Output};
 use crate::job::Job;
 use crate::limits::{Complaint, Moment};
 use crate::outcome::{Failure, FailureClass};
@@ -18,6 +18,8 @@ use crate::output::class_of;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) definition: Arc<Definition>,
+    /// That of the definition.
+    pub(super) output: Arc<Output>,
     pub(super) env: Vec<(String, String)>,
     pub(super) pass_env: Vec<String>,
     pub(super) containment: Containment,
@@ -70,6 +72,17 @@ impl Shared {
             false => FailureClass::ProviderError,
         };
         Failure::new(class, format!("cannot run '{}': {error}", self.program()))
+    }
+
+    /// The class of a run that was ended for its silence, where the last line of stderr explains it.
+    pub(super) fn explained(&self, stderr: &str) -> Option<FailureClass> {
+        let last = stderr.lines().rev().find(|it| !it.trim().is_empty())?;
+        let class = class_of(&self.output, &Complaint::of_text(last), &Moment::now());
+        let explains = matches!(
+            class,
+            FailureClass::RateLimited { .. } | FailureClass::AuthRequired | FailureClass::Network
+        );
+        explains.then_some(class)
     }
 
     /// What it means that the process is gone.

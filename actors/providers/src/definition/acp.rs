@@ -1,6 +1,6 @@
 //! The part of a definition that is for kind `acp`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::builtin::built_in;
 use super::taker::Taker;
@@ -31,7 +31,7 @@ const PRINTING: &[&str] = &[
 ];
 
 /// Keys of `output` that hold for messages, however they came. In `[acp]` of a built-in definition they stand above those.
-const MESSAGES: &[&str] = &["errors", "error_answers"];
+const MESSAGES: &[&str] = &["errors", "error_answers", "wait_words", "known_errors"];
 
 /// How an agent is spoken to over the Agent Client Protocol.
 #[derive(Debug, Clone)]
@@ -114,6 +114,12 @@ impl Modes {
     }
 }
 
+/// What holds for kind `acp` without a built-in definition: errors are messages, and are read as such.
+pub(super) fn defaults() -> Map<String, Value> {
+    let output = json!({"known_errors": true});
+    Map::from_iter([("output".to_owned(), output)])
+}
+
 /// The table of a built-in definition as kind `acp` wants it.
 pub(super) fn table(name: &str) -> Result<Map<String, Value>, String> {
     let known = || {
@@ -143,6 +149,7 @@ pub(super) fn table(name: &str) -> Result<Map<String, Value>, String> {
             output.insert((*key).to_owned(), value);
         }
     }
+    output.entry("known_errors").or_insert(true.into());
     table.insert("output".to_owned(), output.into());
     for key in OWN {
         if let Some(value) = acp.remove(*key) {

@@ -325,7 +325,7 @@ impl Definition {
     ) -> Result<Definition, Vec<String>> {
         let mut table = match preset {
             Some(name) => acp::table(name).map_err(|fault| vec![fault])?,
-            None => Map::new(),
+            None => acp::defaults(),
         };
         lay_over(&mut table, overrides);
         read::definition(&table)

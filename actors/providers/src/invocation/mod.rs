@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use capture::{Answer, Tail, cut};
 pub(crate) use clock::Clock;
 pub(crate) use conclude::{complaint, conclude, tail};
-pub(crate) use patience::Over;
+pub(crate) use patience::{Over, Patience};
 pub(crate) use utf8::{Decoder, pieces};
 pub use utf8::{ceil_boundary, floor_boundary};
 
@@ -31,7 +31,7 @@ use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
 use crate::output::{Reader, Reading, StderrWatch, Wait};
 use crate::runner::GIVE_UP;
-use patience::{END_PATIENCE, Patience, WAIT_PATIENCE};
+use patience::{END_PATIENCE, WAIT_PATIENCE};
 
 /// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);

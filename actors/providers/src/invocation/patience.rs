@@ -28,7 +28,7 @@ pub(crate) enum Over {
 
 /// What a program was last seen doing, and since when.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     state: Mutex<State>,
     changed: Notify,
 }
@@ -50,7 +50,7 @@ enum State {
 
 impl Patience {
     /// The program printed something on stdout.
-    pub(super) fn stdout(&self, outlook: Outlook) {
+    pub(crate) fn stdout(&self, outlook: Outlook) {
         let now = Instant::now();
         let mut state = self.lock();
         match (&mut *state, outlook) {
@@ -65,7 +65,7 @@ impl Patience {
     }
 
     /// The program printed something on stderr, which is never its end.
-    pub(super) fn stderr(&self, outlook: Outlook) {
+    pub(crate) fn stderr(&self, outlook: Outlook) {
         let mut state = self.lock();
         let Outlook::Waits(wait) = outlook else {
             return;
@@ -79,7 +79,7 @@ impl Patience {
     }
 
     /// Resolves when the program is given no more time. Cancel safe.
-    pub(super) async fn over(&self) -> Over {
+    pub(crate) async fn over(&self) -> Over {
         loop {
             let changed = self.changed.notified();
             let Some((deadline, over)) = self.next() else {

@@ -20,7 +20,10 @@ const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acp_agent.py");
 impl Room {
     fn agent(&self, env: &[(&str, &str)]) -> Arc<dyn Provider> {
         let acp = json!({"mode": {"safe": "ask", "all": ["none such", "all"]}, "usage": "running"});
-        let output = json!({"error_answers": ["Info: Operation cancelled"]});
+        let output = json!({
+            "error_answers": ["Info: Operation cancelled"],
+            "wait_words": ["retrying after"],
+        });
         let overrides = json!({"acp": acp, "output": output});
         self.provider(&ProviderOptions {
             name: "fake".to_owned(),
@@ -580,6 +583,49 @@ async fn errors_of_the_service_have_their_class_however_they_are_told() {
     // An answer that speaks of a limit is an answer.
     let words = "say The service answers 429 when a rate limit is reached; try again in 5 minutes.";
     assert!(run(&mut session, room.job(words)).await.0.is_ok());
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn an_agent_that_waits_by_itself_for_hours_is_ended_and_its_limit_told() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    for begin in ["", "+"] {
+        let prompt = format!(
+            "wait {begin}Attempt 1 failed: You have exhausted your capacity on this model. Your quota will reset after 3h22m13s.. Retrying after 14420862ms..."
+        );
+        let failure = run(&mut session, room.job(prompt)).await.0.unwrap_err();
+        let FailureClass::RateLimited { until: Some(until) } = failure.class else {
+            panic!("{failure:?}");
+        };
+        let left = until.duration_since(std::time::SystemTime::now()).unwrap();
+        assert!((12_000..12_140).contains(&left.as_secs()), "{left:?}");
+        assert!(failure.message.contains("waits by itself"), "{failure}");
+    }
+    // What else it writes there means nothing; but it explains a silence.
+    let mut silent = room.job("wait Error 429: rate limit reached");
+    silent.timeouts.total = Some(Duration::from_secs(1));
+    let failure = run(&mut session, silent).await.0.unwrap_err();
+    assert_eq!(failure.class.as_str(), "rate_limited", "{failure}");
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_turn_without_a_word_or_a_tool_is_doubted() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let silent = run(&mut session, room.job("stop end_turn"))
+        .await
+        .0
+        .unwrap();
+    let doubt = silent.doubt.expect("nothing was done");
+    assert_eq!(doubt.class, FailureClass::ProviderError);
+    for done in ["say x", "tool ls"] {
+        let finished = run(&mut session, room.job(done)).await.0.unwrap();
+        assert_eq!(finished.doubt, None, "{done}");
+    }
     session.close().await;
     room.assert_empty();
 }
