@@ -183,6 +183,14 @@ def prompt(text):
             subprocess.Popen([sys.executable, "-c", script]).wait()
         say("dug in")
         time.sleep(600)
+    elif word == "background":
+        # What a tool leaves behind: its own parent is gone.
+        script = "(setsid sh -c 'trap \"\" TERM; sleep 1; echo late >> late.txt; sleep 600' >/dev/null 2>&1 &)"
+        subprocess.run(["sh", "-c", script], check=True)
+        say(str(os.getpid()))
+    elif word == "child":
+        subprocess.Popen(["sleep", "600"])
+        say(str(os.getpid()))
     elif word == "stop":
         return rest
     elif word == "mcp":

@@ -17,6 +17,7 @@ use super::rpc;
 use super::turn::Start;
 use super::verdict::Verdict;
 use crate::cancel::Cancel;
+use crate::containment::Mark;
 use crate::event::{Event, EventSink};
 use crate::invocation::{Clock, DRAIN, Over, Patience};
 use crate::outcome::TimeoutKind;
@@ -299,6 +300,9 @@ impl Driver<'_, '_> {
         for action in actions {
             match action {
                 Action::Send(message) => {
+                    if self.process.machine.is_prompting() && self.process.prompted.is_none() {
+                        self.process.prompted = Some(Mark::now());
+                    }
                     let is_asked = self.process.backlog() > 0;
                     self.process.send(&message);
                     if is_asked && self.process.backlog() > BACKLOG {

@@ -96,6 +96,20 @@ impl Live {
         }
     }
 
+    /// Keeps the process for the next job, without what this one left running in it. One that has become the parent of
+    /// processes that go on is ended with them: none of them may work on beside the next job.
+    async fn keep(&mut self, mut process: Process) {
+        let left = match process.prompted.take() {
+            Some(mark) => process.end_leftovers(mark).await,
+            None => 0,
+        };
+        if left == 0 {
+            self.process = Some(process);
+        } else {
+            process.close(&self.shared.containment).await;
+        }
+    }
+
     async fn conclude(
         &mut self,
         mut process: Process,
@@ -105,10 +119,10 @@ impl Live {
         let conversation = process.machine.conversation();
         let turn = process.machine.take_turn();
         let stderr = process.take_stderr();
-        let program = self.shared.program();
+        let program = self.shared.program().to_owned();
         let (class, message) = match ended {
             Ended::Said(Verdict::Good) => {
-                self.process = Some(process);
+                self.keep(process).await;
                 let usage = turn.usage();
                 let doubt = (!turn.has_output()).then(|| Doubt {
                     class: FailureClass::ProviderError,
@@ -126,7 +140,7 @@ impl Live {
                 });
             }
             Ended::Said(Verdict::Bad(class, message)) if is_unharmed(class) => {
-                self.process = Some(process);
+                self.keep(process).await;
                 return Err(failure(class, message, turn, conversation));
             }
             Ended::Said(Verdict::Bad(class, message)) => (class, message),

@@ -9,7 +9,7 @@ use tokio::process::{ChildStderr, ChildStdout};
 
 use super::machine::Machine;
 use crate::containment::{
-    Contained, Containment, Exit, Launch, LaunchError, Notice, Report, StartError,
+    Contained, Containment, Exit, Launch, LaunchError, Mark, Notice, Report, StartError,
 };
 use crate::definition::StopSignal;
 use crate::invocation::{Decoder, MARGIN, Tail};
@@ -60,6 +60,8 @@ pub(super) struct Process {
     pub(super) gone: Option<Gone>,
     /// Processes that could not be ended.
     pub(super) alive: u32,
+    /// When it was given the last prompt.
+    pub(super) prompted: Option<Mark>,
     contained: Contained,
     stdin: Option<pipe::Sender>,
     stdout: ChildStdout,
@@ -102,6 +104,7 @@ impl Process {
             pid: None,
             gone: None,
             alive: 0,
+            prompted: None,
             contained,
             stdin: Some(streams.stdin),
             stdout: streams.stdout,
@@ -249,6 +252,19 @@ impl Process {
         }
         self.contained.reap().await;
         alive
+    }
+
+    /// Ends what a turn left running that began at `mark`; how many processes of it go on.
+    pub(super) async fn end_leftovers(&self, mark: Mark) -> u32 {
+        let Some(pid) = self.pid.filter(|_| self.gone.is_none()) else {
+            return 0;
+        };
+        let left = self.contained.end_leftovers(pid, mark).await;
+        if left.ended > 0 {
+            let (program, ended) = (&self.settings.argv[0], left.ended);
+            tracing::info!(program, ended, "ended what a task left running");
+        }
+        left.alive
     }
 
     /// Closes its input, which is how an agent is told to go, and ends it if it does not.

@@ -1,5 +1,6 @@
 //! One prompt and all that came of it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -186,13 +187,13 @@ impl Turn {
 
     /// Takes a `session/update`; kinds that are not known are passed over.
     pub(super) fn update(&mut self, update: &Value) -> Vec<Event> {
-        let text = || update.pointer("/content/text").and_then(Value::as_str);
+        let text = || text_of(&update["content"]);
         match update["sessionUpdate"].as_str() {
             Some("agent_message_chunk") => match text() {
-                Some(text) => self.text(text, update["messageId"].as_str()),
+                Some(text) => self.text(&text, update["messageId"].as_str()),
                 None => Vec::new(),
             },
-            Some("agent_thought_chunk") => pieces(text().unwrap_or_default(), PIECE)
+            Some("agent_thought_chunk") => pieces(&text().unwrap_or_default(), PIECE)
                 .map(|text| Event::Thought { text: text.into() })
                 .collect(),
             Some("tool_call" | "tool_call_update") => {
@@ -290,5 +291,17 @@ impl Turn {
             last_message: &self.last_message,
         };
         verdict::stopped(program, definition, stop, &told)
+    }
+}
+
+/// The text of a content block, or of a list of them; `None` for other sorts of content.
+fn text_of(content: &Value) -> Option<Cow<'_, str>> {
+    let one = |block: &'_ Value| block["text"].as_str().map(str::to_owned);
+    match content {
+        Value::Array(blocks) => {
+            let texts: Vec<String> = blocks.iter().filter_map(one).collect();
+            (!texts.is_empty()).then(|| texts.concat().into())
+        }
+        block => block["text"].as_str().map(Cow::Borrowed),
     }
 }

@@ -17,6 +17,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdout};
 
 use super::environment::inherited;
+use super::leftovers::{self, Leftovers, Mark};
 use super::sweep::sweep_run;
 use super::wire::{Order, Report};
 use super::{Containment, INSTANCE_VARIABLE, RUN_VARIABLE};
@@ -123,6 +124,16 @@ impl Contained {
     pub(crate) fn stop(&self) {
         self.wake();
         drop(self.control.try_write(&[Order::Stop.byte()]));
+    }
+
+    /// Ends what the program (of this id) left running since `mark`, while the program itself goes on.
+    pub(crate) async fn end_leftovers(&self, program: u32, mark: Mark) -> Leftovers {
+        let Some(runner) = self.runner_pid else {
+            return Leftovers::default();
+        };
+        let look = move || leftovers::end_leftovers(runner, program, mark);
+        // Where the look itself fails nothing is known to be left.
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
     /// Kills a runner that did not do what it was ordered to; [`Notice::Lost`] follows.

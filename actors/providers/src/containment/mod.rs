@@ -3,6 +3,7 @@
 
 mod contained;
 mod environment;
+mod leftovers;
 mod procfs;
 mod sweep;
 mod wire;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub(crate) use contained::{Contained, Launch, LaunchError, Notice};
 pub use environment::is_withheld;
+pub(crate) use leftovers::Mark;
 pub(crate) use procfs::{ProcessStat, children_of};
 pub use sweep::{Swept, sweep_instance, sweep_run};
 pub(crate) use wire::{Exit, Order, Report, StartError};

@@ -62,7 +62,7 @@ fn ancestors() -> HashSet<i32> {
     found
 }
 
-fn sweep(matches: &dyn Fn(&ProcessStat) -> bool, grace: Duration) -> Swept {
+pub(super) fn sweep(matches: &dyn Fn(&ProcessStat) -> bool, grace: Duration) -> Swept {
     let begin = Instant::now();
     let mut seen = HashSet::new();
     let mut clean = 0;

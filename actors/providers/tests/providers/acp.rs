@@ -629,3 +629,21 @@ async fn a_turn_without_a_word_or_a_tool_is_doubted() {
     session.close().await;
     room.assert_empty();
 }
+
+#[tokio::test]
+async fn what_a_task_left_running_ends_with_it() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let pid = text(&mut session, room.job("pid")).await;
+    // An orphan of a tool is ended, and the agent stays.
+    assert_eq!(text(&mut session, room.job("background")).await, pid);
+    assert_eq!(room.alive().len(), 2, "runner and agent");
+    assert_eq!(text(&mut session, room.job("pid")).await, pid);
+    // What is still the agent's own child goes with the agent.
+    assert_eq!(text(&mut session, room.job("child")).await, pid);
+    room.assert_empty();
+    assert_ne!(text(&mut session, room.job("pid")).await, pid);
+    assert!(!room.workdir.path().join("late.txt").exists());
+    session.close().await;
+    room.assert_empty();
+}

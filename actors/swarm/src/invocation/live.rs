@@ -6,14 +6,18 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use kirosu_providers::{
     Cancel, EventSink, Failure, Finished, Job, Provider, ProviderSession, SessionOptions,
 };
 
+/// How long something is kept that no task uses: an agent program may hold hundreds of megabytes.
+const IDLE: Duration = Duration::from_secs(300);
+
 /// What the sessions of one pool keep.
 #[derive(Default)]
-pub(crate) struct Lives(Mutex<Slots>);
+pub(crate) struct Lives(Arc<Mutex<Slots>>);
 
 #[derive(Default)]
 struct Slots {
@@ -26,6 +30,8 @@ struct Slots {
 struct Slot {
     /// Which life of the session this is.
     life: u64,
+    /// Runs so far.
+    runs: u64,
     kept: Option<Kept>,
 }
 
@@ -40,7 +46,14 @@ impl Lives {
         let mut all = self.lock();
         all.last += 1;
         let life = all.last;
-        all.slots.insert(session, Slot { life, kept: None });
+        all.slots.insert(
+            session,
+            Slot {
+                life,
+                runs: 0,
+                kept: None,
+            },
+        );
         life
     }
 
@@ -66,12 +79,14 @@ impl Lives {
         }
     }
 
-    /// Runs a job on the session's own live session, which is opened where the provider has such.
+    /// Runs a job on the session's own live session, which is opened where the provider has such. `again`: another job
+    /// may use it; else it is closed when this one is over.
     pub(crate) async fn run(
         &self,
         session: u32,
         provider: &Arc<dyn Provider>,
         job: Job,
+        again: bool,
         events: EventSink,
         cancel: Cancel,
     ) -> Result<Finished, Failure> {
@@ -100,7 +115,11 @@ impl Lives {
             }
         };
         let outcome = kept.session.run(job, events, cancel).await;
-        self.give_back(session, life, kept);
+        match again {
+            true => self.give_back(session, life, kept),
+            // Before anybody looks at the folder: nothing may work in it any more.
+            false => kept.session.close().await,
+        }
         outcome
     }
 
@@ -111,7 +130,31 @@ impl Lives {
             && Some(slot.life) == life
         {
             slot.kept = Some(kept);
+            slot.runs += 1;
+            let (life, runs) = (slot.life, slot.runs);
+            self.close_when_idle(session, life, runs);
         }
+    }
+
+    /// Closes what is kept if no run has used it for a while.
+    fn close_when_idle(&self, session: u32, life: u64, runs: u64) {
+        let slots = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            tokio::time::sleep(IDLE).await;
+            let kept = slots.upgrade().and_then(|slots| {
+                let mut all = slots.lock().unwrap_or_else(PoisonError::into_inner);
+                let slot = all.slots.get_mut(&session)?;
+                let is_idle = (slot.life, slot.runs) == (life, runs);
+                slot.kept.take_if(|_| is_idle)
+            });
+            if let Some(kept) = kept {
+                tracing::info!(
+                    "closes an agent that no task has used for {} s",
+                    IDLE.as_secs()
+                );
+                kept.session.close().await;
+            }
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {

@@ -30,6 +30,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
 
 use crate::lane::Pass;
+use crate::options::Workspace;
 use crate::pool::Pool;
 use crate::pool::health::Symptom;
 use crate::session::link::Line;
@@ -192,7 +193,10 @@ async fn run(
     let hooks = Hooks::of(&options, &place, &job, sink.clone(), cancel.clone());
     let hooks = hooks.after_telling(warnings);
     let check = accept::Check::of(&options, &place, &job, sink.clone(), cancel.clone());
-    let run = |cancel| permit.around(pool.lives.run(session, &provider, job, sink, cancel));
+    // With a folder for each task the next one needs another process.
+    let again = matches!(options.workspace, Workspace::Shared | Workspace::Isolated);
+    let lives = &pool.lives;
+    let run = |cancel| permit.around(lives.run(session, &provider, job, again, sink, cancel));
     let run = budget::within(&purse, used, cancel.clone(), run);
     let run = pin!(hooks.around(check.around(accept.as_deref(), run)));
     let pump = pin!(output::pump(events, flow));

@@ -12,7 +12,8 @@ use crate::outcome::FailureClass;
 impl Machine {
     pub(super) fn initialized(&mut self, result: &Value, actions: &mut Actions) {
         let version = &result["protocolVersion"];
-        if version.as_u64() != Some(1) {
+        // Some agents write it as a text.
+        if version.as_f64() != Some(1.0) && version != "1" {
             let message = format!(
                 "'{}' speaks version {version} of ACP, and kirosu version 1; use another version of it",
                 self.program
