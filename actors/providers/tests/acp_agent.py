@@ -115,6 +115,18 @@ def prompt(text):
     elif word == "error":
         send(id=turn, error=json.loads(rest))
         return None
+    elif word == "notice":
+        update("notice", severity="warning", title='MCP server "dies" failed to start', description="its tools are missing")
+        say("**MCP server \"other\" failed to start:** look at its log\n\n")
+        update("tool_call", toolCallId="mcp_startup.third.1", title="mcp__third__startup", status="failed",
+               content=[{"type": "content", "content": {"type": "text", "text": "third is not there"}}])
+        say(rest)
+    elif word == "slowly":
+        # What the tool does comes in a later message, as from real ones.
+        update("tool_call", toolCallId="t4", title="Terminal", kind="execute", status="pending", name="shell", rawInput={"cwd": "/"})
+        update("tool_call_update", toolCallId="t4", rawInput={"command": rest})
+        update("tool_call_update", toolCallId="t4", status="completed", rawOutput="a\nb")
+        update("tool_call_update", toolCallId="t5", title=rest, kind="execute", status="completed", name="shell", content=[])
     elif word == "tool":
         update("tool_call", toolCallId="t3", title=rest, kind="execute", status="completed", name="shell")
     elif word == "last_words":

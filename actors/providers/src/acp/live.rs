@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use super::driver::{self, Cause, Ended, INITIALIZE, Surroundings};
 use super::machine::{Machine, lost};
 use super::process::{Process, Settings};
+use super::quiet::Quiet;
 use super::shared::Shared;
 use super::turn::Turn;
 use super::verdict::Verdict;
@@ -42,8 +43,15 @@ impl Live {
         }
         let machine = Machine::new(self.shared.program(), &self.shared.definition);
         let watch = StderrWatch::new(&self.shared.output);
-        Process::start(settings.clone(), machine, watch, &self.shared.containment)
-            .map_err(|error| self.shared.launch_failure(&error))
+        let quiet = Quiet::new(&self.shared.definition.acp.quiet);
+        Process::start(
+            settings.clone(),
+            machine,
+            watch,
+            quiet,
+            &self.shared.containment,
+        )
+        .map_err(|error| self.shared.launch_failure(&error))
     }
 
     async fn job(

@@ -342,9 +342,11 @@ impl Machine {
                 self.turn.seen.push((setting, value));
             }
         }
-        // While an old conversation is loaded, it is told again.
         if is_open {
             actions.extend(self.turn.update(update).into_iter().map(Action::Tell));
+        } else if update["sessionUpdate"] == "notice" {
+            // Else an old conversation that is loaded is told again.
+            actions.extend(self.turn.notice(update).map(Action::Tell));
         }
     }
 
@@ -362,7 +364,7 @@ impl Machine {
             key.clone(),
             (id, params["options"].clone(), ask.call.clone()),
         );
-        actions.push(Action::Tell(told));
+        actions.extend(told.into_iter().map(Action::Tell));
         actions.push(Action::Ask(key, ask));
     }
 }

@@ -20,6 +20,7 @@ mod machine;
 mod offers;
 mod options;
 mod process;
+mod quiet;
 mod refusal;
 mod rpc;
 mod servers;

@@ -8,6 +8,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{ChildStderr, ChildStdout};
 
 use super::machine::Machine;
+use super::quiet::Quiet;
 use crate::containment::{
     Contained, Containment, Exit, Launch, LaunchError, Mark, Notice, Report, StartError,
 };
@@ -74,6 +75,7 @@ pub(super) struct Process {
     /// Bytes since the last end of a line.
     unended: usize,
     decoder: Decoder,
+    quiet: Quiet,
     /// Looks for waits in stderr.
     watch: Option<StderrWatch>,
     tail: Tail,
@@ -87,6 +89,7 @@ impl Process {
         settings: Settings,
         machine: Machine,
         watch: Option<StderrWatch>,
+        quiet: Quiet,
         containment: &Containment,
     ) -> Result<Self, LaunchError> {
         let launch = Launch {
@@ -115,6 +118,7 @@ impl Process {
             is_flooding: false,
             unended: 0,
             decoder: Decoder::default(),
+            quiet,
             watch,
             tail: Tail::default(),
             outgoing: Vec::new(),
@@ -225,12 +229,13 @@ impl Process {
         self.is_flooding = count == BUFFER;
         if count == 0 {
             self.stderr_ended = true;
-            return None;
+            let rest = self.quiet.rest();
+            return (!rest.is_empty()).then(|| Read::Stderr(rest, Outlook::Unchanged));
         }
         let bytes = &self.buffers[1][..count];
         self.tail.push(bytes);
         let outlook = self.watch.as_mut().map(|watch| watch.push(bytes));
-        let text = self.decoder.push(bytes);
+        let text = self.quiet.pass(self.decoder.push(bytes));
         Some(Read::Stderr(text, outlook.unwrap_or_default()))
     }
 

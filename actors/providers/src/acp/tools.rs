@@ -53,30 +53,41 @@ impl Tools {
         !self.calls.is_empty()
     }
 
-    /// Takes a `tool_call` or `tool_call_update`.
-    pub(super) fn update(&mut self, update: &Value) -> Option<Event> {
-        let id = update["toolCallId"].as_str()?;
-        let call = self.learn(id, update);
-        let status = update["status"].as_str();
-        let (status, detail) = match status {
-            Some("completed" | "failed") if call.ended => return None,
-            Some("completed") => (ToolStatus::Done, output(update)),
-            Some("failed") => (ToolStatus::Failed, output(update)),
-            _ if call.started => return None,
-            _ => (ToolStatus::Started, call.input.clone()),
+    /// Takes a `tool_call` or `tool_call_update`. A call is told as begun when it is known what it does: some agents say
+    /// that in a later message only.
+    pub(super) fn update(&mut self, update: &Value) -> Vec<Event> {
+        let Some(id) = update["toolCallId"].as_str() else {
+            return Vec::new();
         };
-        call.started = true;
-        call.ended = status != ToolStatus::Started;
-        if call.ended {
+        let is_first = !self.calls.contains_key(id);
+        let call = self.learn(id, update);
+        let ended = match update["status"].as_str() {
+            Some("completed") => Some(ToolStatus::Done),
+            Some("failed") => Some(ToolStatus::Failed),
+            _ => None,
+        };
+        let may_wait = is_first && update["status"] == "pending" && !call.says_what();
+        let mut events = Vec::new();
+        if !call.ended && (ended.is_some() || !may_wait) {
+            events.extend(call.begin(id));
+        }
+        if let Some(status) = ended.filter(|_| !call.ended) {
+            call.ended = true;
             // It may be long, and is not that of a later call under the same id.
             call.input = None;
+            events.push(Event::Tool {
+                id: id.to_owned(),
+                name: call.word(),
+                status,
+                detail: output(update),
+            });
         }
-        Some(Event::Tool {
-            id: id.to_owned(),
-            name: call.word(),
-            status,
-            detail,
-        })
+        events
+    }
+
+    /// The call begins, if it was not told before.
+    pub(super) fn begin(&mut self, id: &str) -> Option<Event> {
+        self.calls.get_mut(id)?.begin(id)
     }
 
     /// What a permission request asks for.
@@ -147,7 +158,39 @@ impl Tools {
     }
 }
 
+/// What a call shows a person, as one text: its content, else its title.
+pub(super) fn text(update: &Value) -> String {
+    match output(update) {
+        Some(Value::String(text)) => text,
+        Some(other) => other.to_string(),
+        None => update["title"].as_str().unwrap_or_default().to_owned(),
+    }
+}
+
 impl Call {
+    fn begin(&mut self, id: &str) -> Option<Event> {
+        if std::mem::replace(&mut self.started, true) {
+            return None;
+        }
+        let title = self.title.clone().map(Value::from);
+        Some(Event::Tool {
+            id: id.to_owned(),
+            name: self.word(),
+            status: ToolStatus::Started,
+            detail: self.input.clone().or(title),
+        })
+    }
+
+    /// Whether its arguments say more than where it runs.
+    fn says_what(&self) -> bool {
+        let Some(Value::Object(input)) = &self.input else {
+            return self.input.is_some();
+        };
+        input
+            .keys()
+            .any(|key| !["cwd", "workdir"].contains(&key.as_str()))
+    }
+
     /// The tool's name, else its kind, else `tool`.
     fn word(&self) -> String {
         let word = self.name.as_ref().or(self.kind.as_ref());

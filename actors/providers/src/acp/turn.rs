@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::offers::Setting;
-use super::tools::Tools;
+use super::tools::{self, Tools};
 use super::usage::Tally;
 use super::verdict::{self, Verdict};
 use crate::definition::{Definition, SystemWay};
@@ -102,6 +102,8 @@ pub(super) struct Turn {
     /// The beginning of the message that is being said.
     last_message: String,
     tools: Tools,
+    notices: Vec<String>,
+    notice_calls: Vec<String>,
     tally: Tally,
     /// The last thing that was denied.
     denied: Option<String>,
@@ -115,6 +117,8 @@ impl Turn {
         Self {
             answer: Answer::new(start.limit),
             tools: Tools::new(&definition.acp),
+            notices: definition.acp.notices.clone(),
+            notice_calls: definition.acp.notice_calls.clone(),
             tally: Tally::new(definition.acp.usage, before.unwrap_or_default()),
             start,
             cancelling: false,
@@ -185,8 +189,34 @@ impl Turn {
         self.has_text || self.tools.any()
     }
 
+    /// A notice of the program itself, in whatever form it comes: a person should know it, and it is no part of the answer.
+    pub(super) fn notice(&self, update: &Value) -> Option<Event> {
+        let begins = |text: &str, with: &[String]| with.iter().any(|it| text.starts_with(it));
+        let said = || text_of(&update["content"]);
+        let message = match update["sessionUpdate"].as_str()? {
+            "notice" => {
+                let part = |name: &str| update[name].as_str().map(str::trim);
+                let parts = [part("title"), part("description")];
+                parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
+            }
+            "agent_message_chunk" => {
+                let text = said().filter(|it| begins(it.trim_start(), &self.notices))?;
+                text.trim().to_owned()
+            }
+            "tool_call" | "tool_call_update" => {
+                let id = update["toolCallId"].as_str().unwrap_or_default();
+                begins(id, &self.notice_calls).then(|| tools::text(update))?
+            }
+            _ => return None,
+        };
+        Some(Event::Warning { message })
+    }
+
     /// Takes a `session/update`; kinds that are not known are passed over.
     pub(super) fn update(&mut self, update: &Value) -> Vec<Event> {
+        if let Some(notice) = self.notice(update) {
+            return vec![notice];
+        }
         let text = || text_of(&update["content"]);
         match update["sessionUpdate"].as_str() {
             Some("agent_message_chunk") => match text() {
@@ -198,7 +228,7 @@ impl Turn {
                 .collect(),
             Some("tool_call" | "tool_call_update") => {
                 self.interrupted = true;
-                self.tools.update(update).into_iter().collect()
+                self.tools.update(update)
             }
             Some("usage_update") if self.tally.update(update) => {
                 let usage = self.tally.usage();
@@ -251,16 +281,17 @@ impl Turn {
         tool_call: &Value,
         key: &str,
         options: Vec<PermissionOption>,
-    ) -> (PermissionAsk, Event) {
+    ) -> (PermissionAsk, Vec<Event>) {
         let ask = PermissionAsk {
             options,
             ..self.tools.ask(tool_call, key)
         };
-        let told = Event::Permission {
+        let mut told: Vec<Event> = self.tools.begin(&ask.call).into_iter().collect();
+        told.push(Event::Permission {
             id: ask.call.clone(),
             title: ask.title.clone(),
             detail: ask.input.clone(),
-        };
+        });
         (ask, told)
     }
 

@@ -52,6 +52,12 @@ pub struct Acp {
     pub stdio_servers: bool,
     /// Whether its `session/load` works, where it says that it has one.
     pub load: bool,
+    /// Beginnings of pieces of text that are notices of the program and no part of the answer.
+    pub notices: Vec<String>,
+    /// Beginnings of ids of tool calls that are notices of the program.
+    pub notice_calls: Vec<String>,
+    /// Words of lines of stderr that are not shown.
+    pub quiet: Vec<String>,
 }
 
 /// Modes by trust.
@@ -98,6 +104,9 @@ impl Default for Acp {
             input_ignored: Vec::new(),
             stdio_servers: true,
             load: true,
+            notices: Vec::new(),
+            notice_calls: Vec::new(),
+            quiet: Vec::new(),
         }
     }
 }
@@ -178,6 +187,9 @@ pub(super) fn read(taker: &Taker<'_>) -> Acp {
         input_ignored: taker.texts("input_ignored").unwrap_or_default(),
         stdio_servers: taker.flag_or("stdio_servers", default.stdio_servers),
         load: taker.flag_or("load", default.load),
+        notices: taker.texts("notices").unwrap_or_default(),
+        notice_calls: taker.texts("notice_calls").unwrap_or_default(),
+        quiet: taker.texts("quiet").unwrap_or_default(),
     }
 }
 

@@ -165,6 +165,8 @@ pub struct Output {
     /// Whether errors are also read by the words, codes and statuses that all agents share (`limits`), and an answer that
     /// is a limit's notice as that limit. The default is true for JSON, false for text.
     pub known_errors: bool,
+    /// MCP servers that the program did not take; `value` points to the name.
+    pub mcp_failed: Vec<Rule>,
     /// The bad end; `value` points to the message.
     pub fail: Vec<FailRule>,
     /// Tokens and money.

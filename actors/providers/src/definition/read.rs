@@ -145,6 +145,7 @@ fn output(taker: &Taker<'_>) -> Output {
         wait_words: words("wait_words"),
         lost: words("lost"),
         known_errors: taker.flag_or("known_errors", format != Format::Text),
+        mcp_failed: taker.tables("mcp_failed", rule),
         fail: taker.tables("fail", fail),
         usage: taker.tables("usage", usage),
         error_answers: taker.texts("error_answers").unwrap_or_default(),

@@ -215,6 +215,12 @@ impl Frames {
         if events.len() > before {
             self.outlook = Outlook::Works;
         }
+        for name in rules::texts(&output.mcp_failed, frame) {
+            let message = format!(
+                "the program did not take the MCP server '{name}', and works without its tools; see whether its command runs, or its address answers"
+            );
+            self.warn(message, events);
+        }
         for message in rules::texts(&output.warning, frame) {
             self.waits(Wait::of_line(&output, &message, &Moment::now()));
             self.warn(message, events);

@@ -662,6 +662,23 @@ fn a_later_version_may_print_what_nobody_knows() {
 }
 
 #[test]
+fn a_server_that_the_program_did_not_take_is_a_warning() {
+    let init = json!({"type": "system", "subtype": "init", "session_id": "s", "mcp_servers": [
+        {"name": "good", "status": "connected"}, {"name": "dies", "status": "failed"},
+    ]});
+    let read = lines("claude", &format!("{init}\n"), OK);
+    let warnings: Vec<&Event> = read
+        .events
+        .iter()
+        .filter(|it| matches!(it, Event::Warning { .. }))
+        .collect();
+    let [Event::Warning { message }] = warnings[..] else {
+        panic!("{warnings:?}");
+    };
+    assert!(message.contains("'dies'"), "{message}");
+}
+
+#[test]
 fn success_is_said_and_exited_with_0() {
     let done = "{\"type\":\"turn.completed\"}\n";
     assert_eq!(lines("codex", done, OK).verdict, None);

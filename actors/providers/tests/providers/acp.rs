@@ -19,7 +19,7 @@ const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acp_agent.py");
 
 impl Room {
     fn agent(&self, env: &[(&str, &str)]) -> Arc<dyn Provider> {
-        let acp = json!({"mode": {"safe": "ask", "all": ["none such", "all"]}, "usage": "running"});
+        let acp = json!({"mode": {"safe": "ask", "all": ["none such", "all"]}, "usage": "running", "notices": ["**MCP server "], "notice_calls": ["mcp_startup."]});
         let output = json!({
             "error_answers": ["Info: Operation cancelled"],
             "wait_words": ["retrying after"],
@@ -644,6 +644,49 @@ async fn what_a_task_left_running_ends_with_it() {
     room.assert_empty();
     assert_ne!(text(&mut session, room.job("pid")).await, pid);
     assert!(!room.workdir.path().join("late.txt").exists());
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn notices_of_the_program_are_warnings_and_no_part_of_the_answer() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let (outcome, events) = run(&mut session, room.job("notice fine")).await;
+    assert_eq!(outcome.unwrap().text, "fine");
+    for words in [
+        "\"dies\" failed to start: its tools",
+        "\"other\" failed",
+        "third is not there",
+    ] {
+        assert!(warned(&events, words), "{words}: {events:?}");
+    }
+    assert!(tools(&events).is_empty());
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_tools_command_is_told_when_it_is_known() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let (_, events) = run(&mut session, room.job("slowly ls -l")).await;
+    let mut told = Vec::new();
+    for event in &events {
+        if let Event::Tool {
+            id, status, detail, ..
+        } = event
+        {
+            told.push((id.as_str(), *status, detail.clone()));
+        }
+    }
+    let expected = [
+        ("t4", ToolStatus::Started, Some(json!({"command": "ls -l"}))),
+        ("t4", ToolStatus::Done, Some(json!("a\nb"))),
+        ("t5", ToolStatus::Started, Some(json!("ls -l"))),
+        ("t5", ToolStatus::Done, None),
+    ];
+    assert_eq!(told, expected);
     session.close().await;
     room.assert_empty();
 }

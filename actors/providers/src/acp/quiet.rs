@@ -1,0 +1,61 @@
+//! Takes lines out of an agent's stderr that say nothing to a person, as the definition names them (`quiet`).
+
+/// Bytes of a line that is not whole which are held back; a longer one passes.
+const HELD: usize = 8 * 1024;
+
+/// Keeps the line that is not yet whole.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    words: Vec<String>,
+    held: String,
+}
+
+impl Quiet {
+    pub(super) fn new(words: &[String]) -> Self {
+        Self {
+            words: words.to_vec(),
+            held: String::new(),
+        }
+    }
+
+    /// What of this piece is to be shown.
+    pub(super) fn pass(&mut self, text: String) -> String {
+        if self.words.is_empty() {
+            return text;
+        }
+        self.held.push_str(&text);
+        let whole = self.held.rfind('\n').map_or(0, |at| at + 1);
+        let rest = self.held.split_off(whole);
+        let lines = std::mem::replace(&mut self.held, rest);
+        let is_loud = |line: &&str| !self.words.iter().any(|it| line.contains(it.as_str()));
+        let mut shown: String = lines.split_inclusive('\n').filter(is_loud).collect();
+        if self.held.len() > HELD {
+            shown.push_str(&std::mem::take(&mut self.held));
+        }
+        shown
+    }
+
+    /// The last line, where it has no end.
+    pub(super) fn rest(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_with_a_word_go_whatever_the_cut() {
+        let text = "one\n[session/create] durationMs=1\ntwo\nlast";
+        for size in 1..=text.len() {
+            let mut quiet = Quiet::new(&["durationMs=".to_owned()]);
+            let bytes = text.as_bytes().chunks(size);
+            let piece = |it: &[u8]| String::from_utf8(it.to_vec()).unwrap();
+            let mut shown: String = bytes.map(|it| quiet.pass(piece(it))).collect();
+            shown.push_str(&quiet.rest());
+            assert_eq!(shown, "one\ntwo\nlast", "cut every {size}");
+        }
+        assert_eq!(Quiet::default().pass("a".into()), "a");
+    }
+}
