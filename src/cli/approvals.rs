@@ -19,7 +19,7 @@ Examples:
   kirosu approvals
   kirosu approve a17                        lets the agent use the tool, this once
   kirosu approve a18 --option postgres      answers a question that offers several options
-  kirosu reject a17 --reason \"not on main\"  the agent hears the reason
+  kirosu reject a17 --reason \"not on main\"  an agent that stops for it hears the reason
   kirosu approvals --watch
   kirosu approvals --state any --task 42    what was decided about this task's tools, by whom or which rule
 In a pipe the columns are: id, asked, what, state, task, pool or queue, tool, decided by, question.";

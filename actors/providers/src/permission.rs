@@ -49,8 +49,13 @@ pub enum Decision {
     },
     /// It may not.
     Deny {
-        /// Why, for the record; the program hears it where its protocol can carry it.
+        /// Why, for the record.
         reason: Option<String>,
+    },
+    /// A person said no, and why: the program is to hear it.
+    Refuse {
+        /// The person's words.
+        reason: String,
     },
 }
 

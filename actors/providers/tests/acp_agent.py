@@ -15,7 +15,7 @@ if os.environ.get("FAKE_HANG"):
     time.sleep(600)
 sessions = pathlib.Path("sessions.json")
 known = json.loads(sessions.read_text()) if sessions.exists() else {}
-mode, asked = "auto", None
+mode, asked, listens = "auto", None, False
 
 
 def send(**message):
@@ -76,8 +76,14 @@ def choose(title):
 
 def prompt(text):
     """One turn; returns the stop reason, or None when it has answered the prompt itself."""
+    global listens
     word, _, rest = text.partition(" ")
-    if word == "say":
+    listens = listens or "listen" in rest
+    if text.startswith("The person refused"):
+        # One that hears why, where its first prompt said that it wants to.
+        if listens:
+            say("I heard: " + text.splitlines()[0])
+    elif word == "say":
         say(rest)
     elif word == "ask":
         chosen = ask(rest)

@@ -172,6 +172,12 @@ impl Machine {
         let mut actions = Actions::new();
         if let Some(answer) = self.answer.take() {
             let verdict = self.turn.ended(&self.program, &self.definition, &answer);
+            if let Verdict::Bad(FailureClass::RefusedByPolicy, _) = verdict
+                && let Some(prompt) = self.turn.explanation()
+            {
+                self.prompt(&prompt, &mut actions);
+                return actions;
+            }
             let usage = self.turn.usage();
             actions.extend(usage.map(|usage| Action::Tell(Event::Usage { usage })));
             actions.push(Action::End(verdict));
@@ -235,6 +241,10 @@ impl Machine {
         let reason = match decision {
             Decision::Allow | Decision::Choose { .. } => complaint.clone(),
             Decision::Deny { reason } => Some(reason.clone().unwrap_or_default()),
+            Decision::Refuse { reason } => {
+                self.turn.refused(&call, reason);
+                Some(reason.clone())
+            }
         };
         actions.push(Action::Send(rpc::answer(&id, answer)));
         if let Some(message) = complaint {
@@ -266,6 +276,14 @@ impl Machine {
         self.next_id += 1;
         self.waiting = Some((self.next_id, call));
         actions.push(Action::Send(rpc::request(self.next_id, method, params)));
+    }
+
+    fn prompt(&mut self, text: &str, actions: &mut Actions) {
+        let prompt = json!({
+            "sessionId": self.turn.session(),
+            "prompt": [{"type": "text", "text": text}],
+        });
+        self.call(Call::Prompt, "session/prompt", prompt, actions);
     }
 
     fn end(&mut self, class: FailureClass, message: String, actions: &mut Actions) {

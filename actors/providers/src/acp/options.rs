@@ -52,12 +52,12 @@ pub(super) fn outcome(options: &Value, decision: &Decision) -> (Value, Option<St
             offered.iter().filter_map(id).find(|it| it == option)
         }
         // Whoever denies one call has nothing against more being denied.
-        Decision::Deny { .. } => ["reject_once", "reject_always"]
+        Decision::Deny { .. } | Decision::Refuse { .. } => ["reject_once", "reject_always"]
             .iter()
             .find_map(|kind| of_kind(options, kind).first().and_then(id)),
     };
     let complaint = match (&chosen, decision) {
-        (Some(_), _) | (None, Decision::Deny { .. }) => None,
+        (Some(_), _) | (None, Decision::Deny { .. } | Decision::Refuse { .. }) => None,
         (None, Decision::Choose { option }) => Some(format!(
             "it was allowed by the option '{option}', which the agent does not offer; so it is denied"
         )),

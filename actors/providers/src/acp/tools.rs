@@ -85,6 +85,15 @@ impl Tools {
         events
     }
 
+    /// What a call is called, for people.
+    pub(super) fn title(&self, id: &str) -> String {
+        let call = self.calls.get(id);
+        call.map_or_else(
+            || id.to_owned(),
+            |it| it.title.clone().unwrap_or_else(|| it.word()),
+        )
+    }
+
     /// The call begins, if it was not told before.
     pub(super) fn begin(&mut self, id: &str) -> Option<Event> {
         self.calls.get_mut(id)?.begin(id)

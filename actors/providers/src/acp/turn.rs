@@ -27,6 +27,9 @@ const SINCE: usize = 256;
 /// Bytes of the last message that are looked at.
 const MESSAGE: usize = 2 * 1024;
 
+/// How often in a run an agent that ended its turn hears why something was refused, and goes on.
+const EXPLANATIONS: u32 = 3;
+
 /// Finds the absolute path of a program.
 pub(super) type Find = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -105,6 +108,9 @@ pub(super) struct Turn {
     notices: Vec<String>,
     notice_calls: Vec<String>,
     tally: Tally,
+    /// What a person refused and why, as far as the agent has not heard it; and how often it was told.
+    unheard: Vec<(String, String)>,
+    explained: u32,
     /// The last thing that was denied.
     denied: Option<String>,
     /// The beginning of what was said after it.
@@ -129,6 +135,8 @@ impl Turn {
             interrupted: false,
             has_text: false,
             last_message: String::new(),
+            unheard: Vec::new(),
+            explained: 0,
             denied: None,
             said_since: String::new(),
         }
@@ -302,6 +310,28 @@ impl Turn {
         self.said_since.clear();
         self.interrupted = true;
         self.tools.denied(call, reason)
+    }
+
+    /// A person refused a call, and said why. The protocol has no place for the reason in the answer to the question.
+    pub(super) fn refused(&mut self, call: &str, reason: &str) {
+        let title = self.tools.title(call);
+        self.unheard.push((title, reason.to_owned()));
+    }
+
+    /// The next prompt of a turn that ended because of what was refused, so that the agent hears why and can go on.
+    /// `None` where it has heard it, or has ended so too often, or the turn is to end.
+    pub(super) fn explanation(&mut self) -> Option<String> {
+        if self.unheard.is_empty() || self.cancelling || self.explained >= EXPLANATIONS {
+            return None;
+        }
+        self.explained += 1;
+        self.said_since.clear();
+        let told = self.unheard.drain(..);
+        let mut text: String = told
+            .map(|(title, reason)| format!("The person refused \"{title}\": {reason}\n"))
+            .collect();
+        text.push_str("Go on with the task in a way that respects this, as far as you can.");
+        Some(text)
     }
 
     /// The agent answered the prompt.

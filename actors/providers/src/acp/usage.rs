@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::definition::TurnUsage;
 use crate::event::{Usage, micros};
-use crate::output::since;
+use crate::output::{add_tokens, since};
 
 /// Adds up one turn.
 #[derive(Debug)]
@@ -41,10 +41,17 @@ impl Tally {
         told.is_some()
     }
 
-    /// Takes the answer to the prompt.
+    /// Takes the answer to a prompt; one run may have several.
     pub(super) fn answer(&mut self, result: &Value) {
         let quota = result.pointer("/_meta/quota/token_count");
-        self.tokens = tokens(&result["usage"]).or_else(|| tokens(quota?));
+        let told = tokens(&result["usage"]).or_else(|| tokens(quota?));
+        match (&mut self.tokens, told) {
+            (Some(sum), Some(told)) if self.counting != TurnUsage::Running => {
+                add_tokens(sum, &told);
+            }
+            (_, None) => {}
+            (tokens, told) => *tokens = told,
+        }
     }
 
     /// The conversation is a new one: nothing was used before.

@@ -32,7 +32,7 @@ use frames::Frames;
 pub(crate) use outlook::{Outlook, StderrWatch, Wait};
 use serde_json::Value;
 use usage::Tally;
-pub(crate) use usage::since;
+pub(crate) use usage::{add_tokens, since};
 pub(crate) use verdict::{Ended, class_of, cut_short, doubt, has_lost, is_error_answer, verdict};
 
 /// Bytes of one event of text, at most.

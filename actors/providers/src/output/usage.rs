@@ -83,7 +83,7 @@ impl Tally {
     }
 }
 
-fn add_tokens(total: &mut Usage, more: &Usage) {
+pub(crate) fn add_tokens(total: &mut Usage, more: &Usage) {
     total.input = total.input.saturating_add(more.input);
     total.cache_read = total.cache_read.saturating_add(more.cache_read);
     total.cache_write = total.cache_write.saturating_add(more.cache_write);

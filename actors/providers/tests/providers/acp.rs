@@ -103,8 +103,8 @@ impl Arbiter for ByTitle {
         Box::pin(async move {
             match allowed {
                 true => Decision::Allow,
-                false => Decision::Deny {
-                    reason: Some("not on a Sunday".to_owned()),
+                false => Decision::Refuse {
+                    reason: "not on a Sunday".to_owned(),
                 },
             }
         })
@@ -687,6 +687,22 @@ async fn a_tools_command_is_told_when_it_is_known() {
         ("t5", ToolStatus::Done, None),
     ];
     assert_eq!(told, expected);
+    session.close().await;
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn an_agent_that_ended_its_turn_hears_why_it_was_refused_and_goes_on() {
+    let room = Room::new();
+    let mut session = room.session().await;
+    let mut job = room.job("ask bad listen");
+    job.permissions = Permissions::new(ByTitle(Arc::default()));
+    let finished = run(&mut session, job).await.0.unwrap();
+    let heard = "I heard: The person refused \"bad listen\": not on a Sunday";
+    assert_eq!(finished.text, heard);
+    // Both prompts are one run, counted as one.
+    assert_eq!(finished.usage.unwrap().input, 2400);
+    assert_eq!(room.ran(), "");
     session.close().await;
     room.assert_empty();
 }

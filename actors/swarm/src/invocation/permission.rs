@@ -201,6 +201,7 @@ fn decision(answer: ToolAnswer) -> Decision {
     }
     match (answer.state, answer.reason, answer.rule) {
         (ApprovalState::Approved, ..) => Decision::Allow,
+        (ApprovalState::Rejected, Some(reason), None) => Decision::Refuse { reason },
         (ApprovalState::Rejected, None, Some(rule)) => deny(format!("denied by rule '{rule}'")),
         (ApprovalState::Rejected, None, None) => deny(format!("rejected{}", by(answer.by))),
         (_, Some(reason), _) => deny(reason),

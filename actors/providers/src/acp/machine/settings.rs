@@ -1,6 +1,6 @@
 //! From an open session to the prompt: its mode and its model, set and checked.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::offers::{Choice, Setting};
 use super::super::rpc::{self, RpcError};
@@ -57,11 +57,8 @@ impl Machine {
             ways.reverse();
             return self.set(setting, ways, value, actions);
         }
-        let prompt = json!({
-            "sessionId": self.turn.session(),
-            "prompt": [{"type": "text", "text": self.turn.prompt(self.definition.acp.system)}],
-        });
-        self.call(Call::Prompt, "session/prompt", prompt, actions);
+        let text = self.turn.prompt(self.definition.acp.system);
+        self.prompt(&text, actions);
     }
 
     fn set(
