@@ -346,3 +346,34 @@ fn what_others_may_read_is_told_and_closed_on_request() {
     assert_eq!(seen.code, Some(1), "{}", seen.text);
     assert_eq!(seen.level("Store", "file"), "problem");
 }
+
+#[test]
+fn agents_over_acp_are_started_far_enough_to_know_that_they_work() {
+    let bare = Bare::new();
+    let agent = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/actors/providers/tests/acp_agent.py"
+    );
+    let commands = [
+        ("good", format!("[\"python3\", \"{agent}\"]")),
+        (
+            "bad",
+            "[\"sh\", \"-c\", \"echo no such module >&2; exit 127\"]".to_owned(),
+        ),
+        ("mute", "[\"sleep\", \"600\"]".to_owned()),
+    ];
+    let config: String = commands
+        .iter()
+        .map(|(name, command)| {
+            format!(
+                "[providers.{name}]\nkind = \"acp\"\ncommand = {command}\n[[pool]]\nname = \"{name}\"\nprovider = \"{name}\"\n"
+            )
+        })
+        .collect();
+    bare.config(&config);
+    let seen = bare.look(&["--set", "hub.port=0"]);
+    assert_eq!(seen.level(USED, "good"), "ok", "{}", seen.text);
+    assert_eq!(seen.level(USED, "bad"), "problem");
+    seen.says(USED, "bad", "no such module");
+    seen.says(USED, "mute", "did not answer initialize within 5 s");
+}

@@ -103,6 +103,7 @@ impl<'a> Look<'a> {
         }
         let options = options::routed(self.settings, self.name, self.provider);
         let probe = match kirosu_providers::build(&options, containment) {
+            Ok(provider) if self.matters => provider.check().await,
             Ok(provider) => provider.probe().await,
             Err(why) => {
                 return Finding::problem(area, self.name, why.to_string())

@@ -45,6 +45,11 @@ pub trait Provider: Send + Sync + 'static {
     /// Looks whether a run could start; takes at most a few seconds.
     fn probe(&self) -> BoxFuture<'_, Probe>;
 
+    /// As [`Provider::probe`], for a person who waits: may start the program, and takes some seconds more.
+    fn check(&self) -> BoxFuture<'_, Probe> {
+        self.probe()
+    }
+
     /// Runs one job to its end.
     fn run(
         &self,

@@ -14,6 +14,7 @@
 //! The process is replaced when it died or broke the rules, when a job was cancelled or ran out of time (so nothing of
 //! that job can still be at work), and when the call, its environment or the folder differs.
 
+mod check;
 mod driver;
 mod live;
 mod machine;
@@ -90,6 +91,26 @@ impl Provider for Acp {
 
     fn probe(&self) -> BoxFuture<'_, Probe> {
         self.command.probe()
+    }
+
+    fn check(&self) -> BoxFuture<'_, Probe> {
+        Box::pin(async move {
+            let probe = self.command.probe().await;
+            if !probe.found {
+                return probe;
+            }
+            match check::handshake(&self.shared).await {
+                Ok(version) => Probe {
+                    version: probe.version.or(version),
+                    ..probe
+                },
+                Err(problem) => Probe {
+                    found: false,
+                    problem: Some(problem),
+                    ..probe
+                },
+            }
+        })
     }
 
     fn run(

@@ -1,0 +1,84 @@
+//! Starts an agent far enough to know that it works: up to its answer to `initialize`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::machine::{Action, Machine, Stage};
+use super::process::{Process, Read};
+use super::quiet::Quiet;
+use super::rpc::{self, Message};
+use super::shared::Shared;
+use super::turn::Start;
+use super::verdict::Verdict;
+use crate::invocation::tail;
+use crate::job::Job;
+use crate::output::lines::Line;
+
+/// How long it may take.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Starts the agent and ends it again. The version that it states of itself.
+///
+/// # Errors
+/// What is wrong, as a sentence.
+pub(super) async fn handshake(shared: &Shared) -> Result<Option<String>, String> {
+    let job = Job::new("", Path::new("/"));
+    let settings = shared.settings(&job).map_err(|it| it.message)?;
+    let program = shared.program();
+    let machine = Machine::new(program, &shared.definition);
+    let quiet = Quiet::default();
+    let process = Process::start(settings, machine, None, quiet, &shared.containment);
+    let mut process = process.map_err(|error| shared.launch_failure(&error).message)?;
+    for action in process.machine.begin(Start::default()) {
+        if let Action::Send(message) = action {
+            process.send(&message);
+        }
+    }
+    let answered = timeout(LIMIT, answer(&mut process)).await;
+    let stderr = process.take_stderr();
+    let gone = process.gone.clone();
+    process.end(&shared.containment).await;
+    let problem = match answered {
+        Ok(Some(answered)) => return answered,
+        Ok(None) => shared.gone(gone.as_ref(), false, &stderr).1,
+        Err(_) => format!(
+            "'{program}' did not answer initialize within {} s: see whether this command speaks ACP and waits for nothing",
+            LIMIT.as_secs()
+        ),
+    };
+    Err(match stderr.is_empty() {
+        true => problem,
+        false => format!("{problem}; stderr ended with:\n{}", tail(&stderr)),
+    })
+}
+
+/// Reads up to the answer; `None`: the process is gone.
+async fn answer(process: &mut Process) -> Option<Result<Option<String>, String>> {
+    while process.has_more() {
+        let Some(Read::Lines(lines)) = process.next(true).await else {
+            continue;
+        };
+        for line in lines {
+            let Line::Whole(bytes) = line else { continue };
+            for message in rpc::read(&bytes).messages {
+                let version = match &message {
+                    Message::Answer {
+                        outcome: Ok(told), ..
+                    } => told["agentInfo"]["version"].as_str().map(str::to_owned),
+                    _ => None,
+                };
+                for action in process.machine.on(message) {
+                    if let Action::End(Verdict::Bad(_, why)) = action {
+                        return Some(Err(why));
+                    }
+                }
+                if process.machine.stage() != Stage::Initializing {
+                    return Some(Ok(version));
+                }
+            }
+        }
+    }
+    None
+}
