@@ -49,7 +49,7 @@ impl Core {
             Decided::Take => {}
         }
         let chosen = approval::choose(id, &question.options, verdict, option)
-            .map_err(|why| Error::invalid_params(why))?;
+            .map_err(Error::invalid_params)?;
         let choice = chosen.as_ref().map(|chosen| format!(": {chosen}"));
         let said = reason.map(|reason| format!(" ({reason})"));
         let Question { tool, title, .. } = &question;

@@ -230,7 +230,7 @@ impl Process {
         if count == 0 {
             self.stderr_ended = true;
             let rest = self.quiet.rest();
-            return (!rest.is_empty()).then(|| Read::Stderr(rest, Outlook::Unchanged));
+            return (!rest.is_empty()).then_some(Read::Stderr(rest, Outlook::Unchanged));
         }
         let bytes = &self.buffers[1][..count];
         self.tail.push(bytes);
