@@ -88,8 +88,16 @@ pub(crate) fn within(error: &(dyn Error + 'static)) -> bool {
 
 /// Whether a program that failed said on stderr that the system refused it something it needs to start.
 pub(crate) fn is_said(stderr: &str) -> bool {
-    let lower = stderr.to_lowercase();
-    WORDS.iter().any(|word| lower.contains(word))
+    said(stderr).is_some()
+}
+
+/// The line of stderr with which a program that failed said so.
+pub(crate) fn said(stderr: &str) -> Option<&str> {
+    let says = |line: &&str| {
+        let lower = line.to_lowercase();
+        WORDS.iter().any(|word| lower.contains(word))
+    };
+    stderr.lines().find(says).map(str::trim)
 }
 
 fn is_lacking(code: i32) -> bool {

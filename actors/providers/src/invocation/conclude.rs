@@ -7,7 +7,7 @@ use crate::containment::{Exit, StartError};
 use crate::definition::Output;
 use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
 use crate::output::{self, Ended};
-use crate::shortage::is_said;
+use crate::shortage::said;
 
 /// Most bytes of stderr in a failure's message.
 const MESSAGE_TAIL: usize = 4 * 1024;
@@ -50,10 +50,15 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
         FailureClass::ProviderError | FailureClass::Crashed
             if matches!(ran.ending, Ending::Exit(_))
                 && reading.answer.trim().is_empty()
-                && reading.usage.is_none()
-                && is_said(&ran.stderr) =>
+                && reading.usage.is_none() =>
         {
-            FailureClass::Shortage
+            match said(&ran.stderr) {
+                Some(line) => {
+                    message = format!("'{program}' could not work: {line}; {message}");
+                    FailureClass::Shortage
+                }
+                None => class,
+            }
         }
         class => class,
     };
