@@ -55,11 +55,14 @@ impl Queue {
 
     fn with(hub: Hub, params: Value) -> Queue {
         let mut client = hub.client();
+        // All at once: one by one the pool might keep up with them.
+        client.call("pause", json!({}));
         for number in 0..TASKS {
             let mut params = params.clone();
             params["prompt"] = json!(format!("task {number}"));
             client.enqueue_with(params);
         }
+        client.call("resume", json!({}));
         Queue { hub, client }
     }
 
