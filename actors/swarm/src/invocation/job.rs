@@ -42,6 +42,8 @@ pub(crate) enum NotRun {
     Task(FailureClass, String),
     /// The pool's fault: the lease goes back.
     Pool(String),
+    /// The machine is short of something for now: the lease goes back.
+    Short(String),
     /// There is no budget for it.
     Unfunded(Box<Unfunded>),
 }
@@ -138,6 +140,7 @@ pub(crate) async fn place_for(
         NoPlace::Refused(why) => refused(why),
         NoPlace::NotThere(why) => NotRun::Task(FailureClass::BadInput, why),
         NoPlace::Pool(why) => NotRun::Pool(why),
+        NoPlace::Short(why) => NotRun::Short(why),
     })
 }
 

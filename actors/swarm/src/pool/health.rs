@@ -51,6 +51,8 @@ pub(crate) enum Symptom {
     Fine,
     /// Its program, or the folder it is to work in, is not there.
     Missing(String),
+    /// The machine was short of something, so that a run was not started: which thing.
+    Short(String),
     /// A budget that counts for its runs is used up for so long.
     BudgetExhausted(Duration, String),
 }
@@ -65,7 +67,8 @@ impl Health {
     pub(crate) fn after(symptom: Symptom, now: Instant) -> Self {
         let blocked = |word, note, until| Self::Blocked { word, note, until };
         match symptom {
-            Symptom::Fine => Self::Ready,
+            // What is short limits the sessions (`allowance`), and takes no pool out of service.
+            Symptom::Fine | Symptom::Short(_) => Self::Ready,
             Symptom::Missing(note) => blocked(Block::Missing, note, None),
             Symptom::BudgetExhausted(wait, note) => {
                 blocked(Block::BudgetExhausted, note, Some(now + wait))

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kirosu_providers::is_shortage;
+
 use super::{NoPlace, Place};
 
 /// The pool's folder, which must be there.
@@ -19,6 +21,7 @@ pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
             "the pool's workdir {} is not a folder; name a folder",
             dir.display()
         ))),
+        Err(error) if is_shortage(&error) => Err(cannot_make(&dir, &error)),
         Err(error) => Err(NoPlace::Pool(format!(
             "the pool's workdir {} cannot be used: {error}; create it or name another",
             dir.display()
@@ -54,6 +57,10 @@ pub(super) fn ephemeral(dir: PathBuf) -> Result<Place, NoPlace> {
 
 /// A folder that cannot be made.
 pub(super) fn cannot_make(dir: &Path, error: &io::Error) -> NoPlace {
+    if is_shortage(error) {
+        let dir = dir.display();
+        return NoPlace::Short(format!("cannot make the workspace {dir}: {error}"));
+    }
     NoPlace::Pool(format!(
         "cannot make the workspace {}: {error}; make its parent writable or set another workdir",
         dir.display()
@@ -80,6 +87,7 @@ pub(super) fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoPlace> {
         ))),
         // Not to tell what is there outside, and what is not.
         Err(_) if wanted.is_absolute() && !wanted.starts_with(base) => Err(outside()),
+        Err(error) if is_shortage(&error) => Err(cannot_make(&joined, &error)),
         Err(error) => Err(NoPlace::NotThere(format!(
             "the task asks for the workdir {}, which cannot be used: {error}; create it first",
             wanted.display()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kirosu_protocol::task::Task;
+use kirosu_providers::is_shortage;
 
 use super::git::{At, Git, GitFault, Repository};
 use super::leave;
@@ -24,6 +25,8 @@ const GO_ON: &[&str] = &[
     "auth_required",
     "missing",
     "not_accepted",
+    "shortage",
+    "unchecked",
 ];
 
 /// A worktree that a run works in.
@@ -106,14 +109,18 @@ pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Open
         dir,
         branch: record.branch.clone(),
         base: record.base.clone(),
-        git,
+        // What comes after the run keeps its work.
+        git: git.patient(),
         record,
         lock: Mutex::new(Some(lock)),
     })
 }
 
 fn pool(fault: GitFault) -> NoPlace {
-    NoPlace::Pool(fault.0)
+    match fault.is_shortage() {
+        true => NoPlace::Short(fault.0),
+        false => NoPlace::Pool(fault.0),
+    }
 }
 
 async fn repository(options: &PoolOptions) -> Result<(Git, Repository), NoPlace> {
@@ -143,10 +150,11 @@ async fn seat(
     task: &Task,
 ) -> Result<(Lock, Seat), NoPlace> {
     let cannot = |error: std::io::Error| {
-        let folder = folder.display();
-        NoPlace::Pool(format!(
-            "cannot read the worktrees in {folder}: {error}; remove or repair the file"
-        ))
+        let text = format!("cannot read the worktrees in {}: {error}", folder.display());
+        match is_shortage(&error) {
+            true => NoPlace::Short(text),
+            false => NoPlace::Pool(format!("{text}; remove or repair the file")),
+        }
     };
     for number in 1..=NAMES {
         let name = match number {
