@@ -9,6 +9,7 @@ use super::look::{is_dirty, tip};
 use super::open::{Opened, write};
 use super::record::{Lock, Record, State};
 use super::settle::{settle, tip_of};
+use super::verify::{Unverified, verify_folder};
 
 /// Removes worktree and branch of a task. `force`: also where files were changed since the last commit on the branch.
 /// Answers with the branch's last commit, by which its work can be found until git forgets it.
@@ -114,6 +115,12 @@ pub(super) async fn remove_folders(record: &Record) -> Result<(), GitFault> {
 }
 
 fn remove_now(record: &Record) -> Result<(), GitFault> {
+    if let Err(why @ Unverified::Replaced(_)) = verify_folder(record) {
+        let path = record.path.display();
+        return Err(GitFault(format!(
+            "{path} was not removed: {why}; move it away or remove it by hand, and try again"
+        )));
+    }
     let mut folders = vec![record.path.clone()];
     folders.extend(git_folders(record));
     for folder in folders {

@@ -14,7 +14,8 @@
 //!
 //! The checkout that a person works in is never written to but by `apply`, and then only as `git merge` would. An agent
 //! can write all of its worktree, so nothing in it decides where git works: every call names its git folder, and runs
-//! no hooks. It is made, and removed, only here, so nothing is removed that was not made here.
+//! no hooks. It can also put something else in the folder's place, so `verify.rs` checks before every call that the
+//! folder is the one that was made. It is made, and removed, only here, so nothing is removed that was not made here.
 
 mod apply;
 mod git;
@@ -23,6 +24,7 @@ mod look;
 mod open;
 mod record;
 mod settle;
+mod verify;
 
 pub use apply::{Applied, apply};
 pub use git::{Git, GitFault};
@@ -32,3 +34,4 @@ pub use look::{Change, changes, diff_command, find, size, tip};
 pub(crate) use open::{Opened, check, open};
 pub use record::{Lock, Record, State};
 pub(crate) use settle::settle;
+pub use verify::FolderId;

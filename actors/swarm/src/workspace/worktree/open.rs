@@ -10,6 +10,7 @@ use super::git::{At, Git, GitFault, Repository};
 use super::leave;
 use super::record::{Lock, Record, State};
 use super::settle::{clear_locks, commit_rest, tip_of};
+use super::verify::{FolderId, tree};
 use crate::options::PoolOptions;
 use crate::workspace::NoPlace;
 
@@ -93,6 +94,7 @@ pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Open
             ended: None,
             fence: task.fence,
             changed_ms: 0,
+            folder_id: None,
         },
     };
     let ready = match record.git_dir.is_dir() && record.path.is_dir() {
@@ -255,6 +257,7 @@ async fn checkout(git: &Git, record: &mut Record) -> Result<(), GitFault> {
     let at = At::Folder(&record.path);
     let git_dir = git.ask(at, &["rev-parse", "--absolute-git-dir"]).await?;
     record.git_dir = git_dir.into();
+    record.folder_id = FolderId::of(&record.path).ok();
     write(record).await?;
     reset(git, record).await
 }
@@ -262,7 +265,7 @@ async fn checkout(git: &Git, record: &mut Record) -> Result<(), GitFault> {
 /// All files as the branch has them.
 async fn reset(git: &Git, record: &Record) -> Result<(), GitFault> {
     let ask = ["reset", "--hard", "--quiet"];
-    git.ask(tree(record), &ask).await.map(drop)
+    git.ask(tree(record)?, &ask).await.map(drop)
 }
 
 /// Opens it for a further attempt.
@@ -284,12 +287,12 @@ async fn again(git: &Git, record: &mut Record, base: String, fence: i64) -> Resu
         &reference,
         &base,
     ];
-    git.ask(tree(record), &set).await?;
+    git.ask(tree(record)?, &set).await?;
     record.base = base;
     begin(record, fence).await?;
     reset(git, record).await?;
     let clean = ["clean", "-ffdxq"];
-    git.ask(tree(record), &clean).await.map(drop)
+    git.ask(tree(record)?, &clean).await.map(drop)
 }
 
 /// What a failed attempt has done stays, under `refs/kirosu/NAME/FENCE`.
@@ -326,12 +329,5 @@ pub(super) async fn write(record: &mut Record) -> Result<(), GitFault> {
             "cannot write the worktree's record in {}: {error}",
             record.folder().display()
         ))),
-    }
-}
-
-pub(super) fn tree(record: &Record) -> At<'_> {
-    At::Tree {
-        git_dir: &record.git_dir,
-        work_tree: &record.path,
     }
 }

@@ -9,6 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::verify::FolderId;
+
 /// How a worktree stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,6 +71,9 @@ pub struct Record {
     pub fence: i64,
     /// Unix milliseconds of the last change of this record.
     pub changed_ms: i64,
+    /// Identity of the folder, as it was made; `None` in records of earlier versions and until it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_id: Option<FolderId>,
 }
 
 impl Record {

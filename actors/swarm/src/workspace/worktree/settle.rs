@@ -1,8 +1,9 @@
 //! After a run: what it changed becomes a commit on the task's branch.
 
 use super::git::{At, Git, GitFault};
-use super::open::{Opened, tree, write};
+use super::open::{Opened, write};
 use super::record::{Record, State};
+use super::verify::tree;
 
 /// Commits what a run has left, notes how it ended (`done`, or the failure's class) and lets others work there. What it
 /// says is for the run's output.
@@ -83,7 +84,7 @@ pub(super) async fn commit_rest(
     record: &Record,
     note: &str,
 ) -> Result<Option<String>, GitFault> {
-    let at = tree(record);
+    let at = tree(record)?;
     let added = git.run(at, &["add", "--all", "--ignore-errors"]).await;
     // A repository within that has no commit, a file that cannot be read: the rest is taken all the same.
     let left_out = (!added.is_good()).then(|| {
@@ -114,7 +115,7 @@ pub(super) async fn commit_rest(
 
 async fn follows(git: &Git, record: &Record, before: &str, after: &str) -> Result<bool, GitFault> {
     let ask = ["merge-base", "--is-ancestor", before, after];
-    git.holds(tree(record), &ask).await
+    git.holds(tree(record)?, &ask).await
 }
 
 async fn tree_of(git: &Git, at: At<'_>, commit: &str) -> Result<String, GitFault> {
@@ -137,5 +138,5 @@ async fn commit_tree(
     for parent in parents {
         ask.extend(["-p", parent]);
     }
-    git.ask(tree(record), &ask).await
+    git.ask(tree(record)?, &ask).await
 }
