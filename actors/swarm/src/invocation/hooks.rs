@@ -104,6 +104,10 @@ impl<'a> Hooks<'a> {
     }
 
     async fn after(&self, outcome: Outcome) -> Outcome {
+        // It would run in a folder of somebody else.
+        if !self.place.is_intact() {
+            return outcome;
+        }
         let told = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
         let ran = self
             .run(&self.options.hooks.after, "after", &told, Cancel::never())

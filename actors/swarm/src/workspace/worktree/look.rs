@@ -25,6 +25,7 @@ pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<Record> {
         one.task_id
             .cmp(&other.task_id)
             .then(by_time)
+            .then(one.fence.cmp(&other.fence))
             .then_with(|| one.name.cmp(&other.name))
     });
     found

@@ -1,7 +1,9 @@
 //! After a run: what it changed becomes a commit on the task's branch.
 
 use super::git::{At, Git, GitFault};
-use super::open::{Opened, write};
+use super::locks::clear_locks;
+use super::open::write;
+use super::opened::Opened;
 use super::record::{Record, State};
 use super::verify::tree;
 
@@ -56,13 +58,6 @@ async fn changed_files(git: &Git, record: &Record) -> Result<usize, GitFault> {
     ];
     let names = git.ask(At::Bare(&record.common_dir), &ask).await?;
     Ok(names.split_terminator('\0').count())
-}
-
-/// Locks of git in the worktree whose holders are dead: whoever calls this holds the worktree.
-pub(super) fn clear_locks(record: &Record) {
-    for name in ["index.lock", "HEAD.lock"] {
-        let _ = std::fs::remove_file(record.git_dir.join(name));
-    }
 }
 
 /// The branch's newest commit; `None` where there is no such branch.

@@ -155,7 +155,7 @@ fn is_half_made(record: &Record) -> bool {
 }
 
 /// Git's own folder for the worktree is there, is one of the recorded repository, and is no other worktree's.
-fn verify_git_dir(record: &Record) -> Result<(), Unverified> {
+pub(super) fn verify_git_dir(record: &Record) -> Result<(), Unverified> {
     let git_dir = &record.git_dir;
     let missing = |why: &str| Unverified::Detached(format!("{} {why}", git_dir.display()));
     match fs::symlink_metadata(git_dir) {
