@@ -12,6 +12,8 @@ mod going_on;
 mod hooks;
 #[path = "workspaces/mcp.rs"]
 mod mcp;
+#[path = "workspaces/moved.rs"]
+mod moved;
 #[path = "workspaces/replaced.rs"]
 mod replaced;
 #[path = "workspaces/trouble.rs"]
