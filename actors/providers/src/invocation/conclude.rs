@@ -7,6 +7,7 @@ use crate::containment::{Exit, StartError};
 use crate::definition::Output;
 use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
 use crate::output::{self, Ended};
+use crate::shortage::said;
 
 /// Most bytes of stderr in a failure's message.
 const MESSAGE_TAIL: usize = 4 * 1024;
@@ -44,6 +45,20 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
             let told = output::again(&message, now);
             let until = told.or_else(|| output::again(tail(&reading.answer), now));
             FailureClass::RateLimited { until }
+        }
+        // Refused by the system what it takes to start working, and nothing came of it.
+        FailureClass::ProviderError | FailureClass::Crashed
+            if matches!(ran.ending, Ending::Exit(_))
+                && reading.answer.trim().is_empty()
+                && reading.usage.is_none() =>
+        {
+            match said(&ran.stderr) {
+                Some(line) => {
+                    message = format!("'{program}' could not work: {line}; {message}");
+                    FailureClass::Shortage
+                }
+                None => class,
+            }
         }
         class => class,
     };
@@ -86,10 +101,9 @@ fn verdict(program: &str, output: &Output, ran: &Ran) -> Option<(FailureClass, S
                 "cannot run '{program}': {reason}; install it, or correct the provider's program"
             ),
         ),
-        Ending::NotStarted(StartError::Other, reason) => (
-            FailureClass::ProviderError,
-            format!("cannot run '{program}': {reason}"),
-        ),
+        Ending::NotStarted(error, reason) => {
+            (error.class(), format!("cannot run '{program}': {reason}"))
+        }
         Ending::RunnerLost => (
             FailureClass::Crashed,
             format!("the runner of '{program}' was killed; what it held was found and ended"),

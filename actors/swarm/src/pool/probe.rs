@@ -47,6 +47,7 @@ impl Actor for Probe {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.spawn(watch_over(self.pool.clone()).into_actor(self));
         ctx.spawn(self.pool.common.lanes.clone().keep().into_actor(self));
+        ctx.spawn(self.pool.clone().keep_allowance().into_actor(self));
     }
 }
 

@@ -88,6 +88,8 @@ pub(crate) enum NoPlace {
     Busy(String),
     /// The pool's own folder cannot be used: a person must act.
     Pool(String),
+    /// The machine is short of something that the folder takes (disk space, descriptors, processes): it works later.
+    Short(String),
 }
 
 /// Finds or makes the folder for a task, and in it the one that the task names.
@@ -203,6 +205,8 @@ pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
     };
     match found {
         Ok(()) => Ok(()),
+        // The pool's first run finds out.
+        Err(NoPlace::Short(_)) => Ok(()),
         Err(
             NoPlace::Refused(why)
             | NoPlace::NotThere(why)
