@@ -103,6 +103,10 @@ impl<'a> Hooks<'a> {
     }
 
     async fn after(&self, outcome: Outcome) -> Outcome {
+        // It would run in a folder of somebody else.
+        if !self.place.is_intact() {
+            return outcome;
+        }
         let told = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
         let must = self.options.hooks.after_must_succeed && outcome.is_ok();
         let patience = Patience {

@@ -53,7 +53,7 @@ pub(crate) struct Crash;
 struct Run {
     lease: HeldLease,
     /// Dropped or told, it ends the invocation.
-    leash: Option<oneshot::Sender<()>>,
+    leash: Option<oneshot::Sender<Cause>>,
     /// How often the lease is extended.
     beats: SpawnHandle,
     /// Somebody cancelled it: whoever retries the task wants another conversation.

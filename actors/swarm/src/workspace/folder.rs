@@ -3,10 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kirosu_providers::is_shortage;
 
 use super::{NoPlace, Place};
+
+/// Bytes that are written to see whether a disk takes any.
+const PROBE: usize = 4096;
 
 /// The pool's folder, which must be there.
 pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
@@ -52,6 +56,25 @@ pub(super) fn ephemeral(dir: PathBuf) -> Result<Place, NoPlace> {
     Ok(Place {
         made,
         ..Place::of(dir)
+    })
+}
+
+/// Whether files can be made and written in a folder, which is made where it is not there: rights, space, a read-only file
+/// system.
+///
+/// # Errors
+/// Sentence for a person.
+pub(super) fn writable(dir: &Path) -> Result<(), NoPlace> {
+    static CHECKS: AtomicU64 = AtomicU64::new(0);
+    let number = CHECKS.fetch_add(1, Ordering::Relaxed);
+    let probe = dir.join(format!(".kirosu-check-{}-{number}", std::process::id()));
+    let written = fs::create_dir_all(dir).and_then(|()| fs::write(&probe, [0; PROBE]));
+    let _ = fs::remove_file(&probe);
+    written.map_err(|error| {
+        NoPlace::Pool(format!(
+            "cannot write in {}: {error}; make it writable, or make room on its disk",
+            dir.display()
+        ))
     })
 }
 

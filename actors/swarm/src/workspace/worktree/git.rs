@@ -26,6 +26,9 @@ const COMPLAINT: usize = 1000;
 const SETTINGS: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
+    // A living git holds these for moments.
+    "core.filesRefLockTimeout=3000",
+    "core.packedRefsTimeout=5000",
     "core.quotePath=false",
     "core.editor=true",
     "commit.gpgSign=false",
