@@ -50,6 +50,7 @@ mod gate;
 mod http;
 mod invocation;
 mod job;
+mod limits;
 mod mcp;
 mod outcome;
 mod output;

@@ -1,10 +1,9 @@
 //! From how a program ended to what that means.
 
-use std::time::SystemTime;
-
 use super::{Ending, Ran, floor_boundary};
 use crate::containment::{Exit, StartError};
 use crate::definition::Output;
+use crate::limits::{self, Complaint, Moment};
 use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
 use crate::output::{self, Ended};
 
@@ -40,9 +39,9 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
     }
     let class = match class {
         FailureClass::RateLimited { until: None } => {
-            let now = SystemTime::now();
-            let told = output::again(&message, now);
-            let until = told.or_else(|| output::again(tail(&reading.answer), now));
+            let moment = Moment::now();
+            let stated = |text| limits::until(&Complaint::of_text(text), &moment);
+            let until = stated(&message).or_else(|| stated(tail(&reading.answer)));
             FailureClass::RateLimited { until }
         }
         class => class,

@@ -8,7 +8,6 @@
 //! answer by the job's limit. [`verdict`] then weighs what was read against how the program ended: a run of a JSON
 //! format is good only when the program said so *and* exited with 0.
 
-mod again;
 mod ansi;
 mod frames;
 pub(crate) mod lines;
@@ -23,7 +22,6 @@ use std::sync::Arc;
 use crate::definition::{Format, Output};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, Decoder};
-pub(crate) use again::again;
 use ansi::Ansi;
 use frames::Frames;
 use serde_json::Value;

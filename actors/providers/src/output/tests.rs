@@ -239,7 +239,7 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     (
         "opencode/sigint",
         Ended::Signal(2),
-        Some(PLAIN),
+        Some(Class::Network),
         "Cannot connect to API",
     ),
     (
@@ -580,7 +580,7 @@ fn success_is_said_and_exited_with_0() {
     // An error in the place of an answer is none.
     let text = "{\"type\":\"message\",\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Network error: Could not connect\"}]}}\n{\"type\":\"complete\"}\n";
     let (class, why) = lines("goose", text, OK).verdict.unwrap();
-    assert_eq!(class, PLAIN);
+    assert_eq!(class, Class::Network);
     assert!(why.contains("Network error"));
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Reading, Terminal};
 use crate::definition::{Format, Output};
+use crate::limits::{self, Complaint, Moment};
 use crate::outcome::FailureClass;
 
 /// Bytes at the end of a text output in which words of an error are looked for.
@@ -30,12 +31,21 @@ pub(crate) fn verdict(
         class,
     } = &reading.terminal
     {
-        let class = class.unwrap_or_else(|| class_of(output, *status, message));
+        let complaint = Complaint {
+            status: *status,
+            text: message,
+            data: None,
+        };
+        let class = class.unwrap_or_else(|| class_of(output, &complaint, &Moment::now()));
         let message = match message.is_empty() {
             true => "it gave no reason".to_owned(),
             false => message.clone(),
         };
-        return Some((class, format!("'{program}' reported an error: {message}")));
+        let advice = limits::advice(&complaint);
+        return Some((
+            class,
+            format!("'{program}' reported an error: {message}{advice}"),
+        ));
     }
     let is_framed = output.format != Format::Text;
     let code = match ended {
@@ -81,8 +91,9 @@ fn error_answer(
     reading: &Reading,
 ) -> Option<(FailureClass, String)> {
     let answer = reading.answer.trim_start();
-    is_error_answer(output, answer).then(|| {
-        let class = class_of(output, None, answer);
+    let is_notice = output.format != Format::Text && limits::is_notice(answer);
+    (is_notice || is_error_answer(output, answer)).then(|| {
+        let class = class_of(output, &Complaint::of_text(answer), &Moment::now());
         (
             class,
             format!("'{program}' answered with an error: {answer}"),
@@ -96,44 +107,19 @@ pub(crate) fn is_error_answer(output: &Output, answer: &str) -> bool {
     output.error_answers.iter().any(|it| answer.starts_with(it))
 }
 
-/// The class of an error, from its status and its words.
-pub(crate) fn class_of(output: &Output, status: Option<u16>, message: &str) -> FailureClass {
-    status
-        .and_then(by_status)
-        .or_else(|| phrase(output, message))
-        .or_else(|| by_status(status_in(message)?))
-        .unwrap_or(FailureClass::ProviderError)
-}
-
-/// What a status of HTTP means. Bad requests are not tried again, errors of the server are.
-fn by_status(status: u16) -> Option<FailureClass> {
-    match status {
-        401 | 403 => Some(FailureClass::AuthRequired),
-        429 | 529 => Some(FailureClass::RateLimited { until: None }),
-        400 | 413 | 422 => Some(FailureClass::BadInput),
-        _ => None,
+/// The class of an error: by the definition's own words, else by those that all programs share.
+pub(crate) fn class_of(
+    output: &Output,
+    complaint: &Complaint<'_>,
+    moment: &Moment,
+) -> FailureClass {
+    match phrase(output, complaint.text) {
+        Some(FailureClass::RateLimited { .. }) => FailureClass::RateLimited {
+            until: limits::until(complaint, moment),
+        },
+        Some(class) => class,
+        None => limits::classify(complaint, moment).unwrap_or(FailureClass::ProviderError),
     }
-}
-
-/// A status that a sentence names: `unexpected status 401`, `API Error: 529`.
-fn status_in(message: &str) -> Option<u16> {
-    let words = message
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty());
-    let mut before = "";
-    for word in words {
-        let names_one = ["status", "error", "code", "http"]
-            .iter()
-            .any(|it| before.eq_ignore_ascii_case(it));
-        if names_one && word.len() == 3 {
-            let status = word.parse().ok().filter(|it| (400..600).contains(it));
-            if status.is_some() {
-                return status;
-            }
-        }
-        before = word;
-    }
-    None
 }
 
 fn phrase(output: &Output, text: &str) -> Option<FailureClass> {

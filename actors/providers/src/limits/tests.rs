@@ -1,0 +1,456 @@
+use std::time::UNIX_EPOCH;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::*;
+
+/// 2026-11-28 18:00:00 UTC, a Saturday; local time is Berlin's, 19:00.
+fn moment() -> Moment {
+    let at: Timestamp = "2026-11-28T18:00:00Z".parse().expect("a timestamp");
+    Moment {
+        at: at.try_into().expect("a time"),
+        zone: TimeZone::get("Europe/Berlin").expect("the system has a time zone database"),
+    }
+}
+
+fn end(text: &str) -> Option<String> {
+    let at = until(&Complaint::of_text(text), &moment())?;
+    Some(Timestamp::try_from(at).expect("a time").to_string())
+}
+
+fn class(text: &str) -> &'static str {
+    status_class(None, text)
+}
+
+fn status_class(status: Option<u16>, text: &str) -> &'static str {
+    let complaint = Complaint {
+        status,
+        text,
+        data: None,
+    };
+    classify(&complaint, &moment()).map_or("none", FailureClass::as_str)
+}
+
+#[test]
+fn lengths_of_time_are_added_to_now() {
+    for (text, seconds) in [
+        ("Rate limit reached. Please try again in 1m30s.", Some(90)),
+        (
+            "You've hit your usage limit. Try again in 3 hours 22 minutes.",
+            Some(12_120),
+        ),
+        ("or try again in 2 days 17 hours 14 minutes.", Some(234_840)),
+        (
+            "5-hour usage limit reached. Resets in 4hr 10min.",
+            Some(15_000),
+        ),
+        ("Your quota will reset after 3h22m13s.", Some(12_133)),
+        ("429: retry after 30 seconds", Some(30)),
+        ("slow down, retry-after: 7", Some(7)),
+        ("\"retry_after\": 90", Some(90)),
+        ("try again in 1 day, 2 hours and 5 minutes", Some(93_900)),
+        ("try again in about an hour", Some(3_600)),
+        ("Please wait 5 minutes before you ask again", Some(300)),
+        ("resets in 03:22:13", Some(12_133)),
+        ("Please try again in 1 week.", Some(604_800)),
+        // The limit's own time, not the program's pause.
+        (
+            "Your quota will reset after 3h22m13s.. Retrying after 14420862ms...",
+            Some(12_133),
+        ),
+        ("try again in a while", None),
+        ("try again in 5 tries", None),
+        ("retry in 0s", None),
+        ("try again in 90 days", None),
+        ("429 Too Many Requests", None),
+        // A daily limit that is over in seconds is another one's.
+        (
+            "You exhausted your daily quota. Please retry in 41.2s.",
+            None,
+        ),
+    ] {
+        let at = until(&Complaint::of_text(text), &moment());
+        let wait = at.map(|at| at.duration_since(moment().at).expect("ahead").as_secs());
+        assert_eq!(wait, seconds, "{text}");
+    }
+}
+
+#[test]
+fn a_time_of_day_is_the_next_one_in_its_zone() {
+    for (text, at) in [
+        // Local time: 19:00 in Berlin.
+        (
+            "You've hit your usage limit. Upgrade, or try again at 8:09 PM.",
+            "2026-11-28T19:09:00Z",
+        ),
+        ("try again at 5:31 PM", "2026-11-29T16:31:00Z"),
+        ("try again at 5:31\u{202f}PM.", "2026-11-29T16:31:00Z"),
+        ("5-hour limit reached ∙ resets 3pm", "2026-11-29T14:00:00Z"),
+        ("limit reached, resets 3am", "2026-11-29T02:00:00Z"),
+        ("resets at 22:30", "2026-11-28T21:30:00Z"),
+        ("try again after 22:30", "2026-11-28T21:30:00Z"),
+        ("resets at midnight", "2026-11-28T23:00:00Z"),
+        ("resets at 3 p.m.", "2026-11-29T14:00:00Z"),
+        ("try again tomorrow at 9am", "2026-11-29T08:00:00Z"),
+        ("resets Monday at 9am", "2026-11-30T08:00:00Z"),
+        ("resets Sat 8pm", "2026-11-28T19:00:00Z"),
+        ("resets Sat 6pm", "2026-12-05T17:00:00Z"),
+        // Stated zones.
+        (
+            "You've hit your limit · resets 3pm (America/New_York)",
+            "2026-11-28T20:00:00Z",
+        ),
+        (
+            "You've hit your limit · resets 3am (America/New_York)",
+            "2026-11-29T08:00:00Z",
+        ),
+        (
+            "You've hit your session limit · resets 8:30pm (UTC)",
+            "2026-11-28T20:30:00Z",
+        ),
+        ("resets 1pm PT", "2026-11-28T21:00:00Z"),
+        ("resets at 9pm (UTC+2)", "2026-11-28T19:00:00Z"),
+        ("resets at 21:00 +02:00", "2026-11-28T19:00:00Z"),
+        // Dates.
+        (
+            "weekly limit reached ∙ resets Dec 9 at 5pm (UTC)",
+            "2026-12-09T17:00:00Z",
+        ),
+        (
+            "try again at Nov 30th, 2026 8:09 PM.",
+            "2026-11-30T19:09:00Z",
+        ),
+        ("resets 3 December, 5pm", "2026-12-03T16:00:00Z"),
+        ("They reset on 12/01.", "2026-11-30T23:00:00Z"),
+        (
+            "You will regain access on 2026-12-01 at 00:00 UTC.",
+            "2026-12-01T00:00:00Z",
+        ),
+        (
+            "limit resets at 2026-11-29T12:00:00Z.",
+            "2026-11-29T12:00:00Z",
+        ),
+        ("resets 2026-11-29T12:00:00", "2026-11-29T11:00:00Z"),
+        (
+            "retry-after: Sun, 29 Nov 2026 08:50:37 GMT",
+            "2026-11-29T08:50:37Z",
+        ),
+        // Points.
+        (
+            "Claude AI usage limit reached|1795892400",
+            "2026-11-28T19:00:00Z",
+        ),
+        ("resets at 1795892400000", "2026-11-28T19:00:00Z"),
+    ] {
+        assert_eq!(end(text).as_deref(), Some(at), "{text}");
+    }
+}
+
+#[test]
+fn a_time_that_cannot_be_believed_is_none() {
+    for text in [
+        "resets Oct 9 at 5pm (UTC)",
+        "resets Nov 3, 2026 at 5pm",
+        "try again at Jan 5th, 2031 8:09 PM",
+        "limit reached|1600000000",
+        "limit resets at 2020-01-01T00:00:00Z",
+        "resets 3pm (Atlantis/City)",
+        "resets 25:99",
+        "resets 13pm",
+        "resets today at 5pm",
+        // Over this very minute: it was rounded.
+        "resets 7pm",
+        "resets soon",
+        "resets 3",
+        "",
+    ] {
+        if text.contains("Atlantis") {
+            // An unknown zone ends the time: it is read as local.
+            assert_eq!(end(text).as_deref(), Some("2026-11-29T14:00:00Z"));
+        } else {
+            assert_eq!(end(text), None, "{text}");
+        }
+    }
+}
+
+#[test]
+fn daylight_saving_follows_the_zone() {
+    let at: Timestamp = "2026-07-01T12:00:00Z".parse().expect("a timestamp");
+    let summer = Moment {
+        at: at.try_into().expect("a time"),
+        zone: TimeZone::UTC,
+    };
+    let end = until(
+        &Complaint::of_text("resets 3pm (America/New_York)"),
+        &summer,
+    );
+    let end = Timestamp::try_from(end.expect("an end")).expect("a time");
+    assert_eq!(end.to_string(), "2026-07-01T19:00:00Z");
+}
+
+#[test]
+fn structure_says_more_than_words() {
+    let now = moment()
+        .at
+        .duration_since(UNIX_EPOCH)
+        .expect("now")
+        .as_secs();
+    let codex = json!({"type": "error", "error": {"type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "plus", "resets_at": now + 5400, "resets_in_seconds": 5400}, "status_code": 429});
+    let claude =
+        json!({"status": "rejected", "resetsAt": now + 5400, "rateLimitType": "five_hour"});
+    let google = json!({"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED", "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "5400s"}]}});
+    for data in [&codex, &claude, &google] {
+        let complaint = Complaint {
+            data: Some(data),
+            text: "resets 3am",
+            ..Complaint::default()
+        };
+        let end = until(&complaint, &moment()).expect("an end");
+        assert_eq!(
+            end.duration_since(moment().at).expect("ahead").as_secs(),
+            5400,
+            "{data}"
+        );
+    }
+    // The same as JSON in the message, also one level deeper.
+    let deeper = json!({"message": codex.to_string()}).to_string();
+    for text in [
+        codex.to_string(),
+        format!("unexpected status 429: {codex}, url: x"),
+        deeper,
+    ] {
+        let found = classify(&Complaint::of_text(&text), &moment());
+        let until = Some(moment().at + Duration::from_secs(5400));
+        assert_eq!(found, Some(FailureClass::RateLimited { until }), "{text}");
+    }
+    // Nonsense is passed over.
+    for text in ["{{{{{{{{{{", "{\"a\":", "{} {} {\"resets_at\": \"never\"}"] {
+        assert_eq!(end(text), None);
+    }
+}
+
+#[test]
+fn codes_of_protocols() {
+    for (data, expected) in [
+        (
+            json!({"codex_error_info": "usage_limit_exceeded"}),
+            "rate_limited",
+        ),
+        (
+            json!({"codexErrorInfo": "usageLimitExceeded"}),
+            "rate_limited",
+        ),
+        (json!({"errorKind": "rate_limit"}), "rate_limited"),
+        (
+            json!({"codexErrorInfo": {"responseTooManyFailedAttempts": {"httpStatusCode": 429}}}),
+            "rate_limited",
+        ),
+        (
+            json!({"codexErrorInfo": "contextWindowExceeded"}),
+            "bad_input",
+        ),
+        (json!({"errorKind": "overloaded"}), "rate_limited"),
+        (
+            json!({"errorKind": "authentication_failed"}),
+            "auth_required",
+        ),
+        (json!({"code": 429}), "rate_limited"),
+        (json!({"code": -32603, "message": "Internal error"}), "none"),
+    ] {
+        let complaint = Complaint {
+            data: Some(&data),
+            ..Complaint::default()
+        };
+        let found = classify(&complaint, &moment()).map_or("none", FailureClass::as_str);
+        assert_eq!(found, expected, "{data}");
+    }
+}
+
+#[test]
+fn words_of_programs_and_services() {
+    for (text, expected) in [
+        // Limits.
+        (
+            "You’ve hit your usage limit. Upgrade to Pro, or try again at 8:09 PM.",
+            "rate_limited",
+        ),
+        (
+            "You've hit your limit · resets 3am (America/New_York)",
+            "rate_limited",
+        ),
+        ("You've hit your Opus limit · resets 3am", "rate_limited"),
+        ("5-hour limit reached ∙ resets 3pm", "rate_limited"),
+        ("Claude AI usage limit reached|1795892400", "rate_limited"),
+        (
+            "Quota exceeded. Check your plan and billing details.",
+            "rate_limited",
+        ),
+        (
+            "exceeded retry limit, last status: 429 Too Many Requests",
+            "rate_limited",
+        ),
+        (
+            "You have exhausted your daily quota on this model.",
+            "rate_limited",
+        ),
+        (
+            "[API Error: You have exhausted your capacity on this model. Your quota will reset after 3h22m13s.]",
+            "rate_limited",
+        ),
+        ("Monthly usage limit reached", "rate_limited"),
+        ("You've reached your monthly usage limit", "rate_limited"),
+        ("402 You have no quota", "rate_limited"),
+        (
+            "Your credit balance is too low to access the API",
+            "rate_limited",
+        ),
+        (
+            "API Error: Request rejected (429) · This request would exceed your account's rate limit.",
+            "rate_limited",
+        ),
+        ("429 status code (no body)", "rate_limited"),
+        ("Server busy: session limit of 4 reached", "rate_limited"),
+        // Overload.
+        (
+            "Selected model is at capacity. Please try a different model.",
+            "rate_limited",
+        ),
+        ("API Error: 503 The server is overloaded.", "rate_limited"),
+        ("API Error: 529 Overloaded", "rate_limited"),
+        // Login.
+        ("Invalid API key · Please run /login", "auth_required"),
+        ("unexpected status 401 Unauthorized", "auth_required"),
+        (
+            "Your access token could not be refreshed because your refresh token was already used. Please log out and sign in again.",
+            "auth_required",
+        ),
+        ("Not logged in. Run codex login", "auth_required"),
+        ("Missing environment variable: `MY_KEY`.", "auth_required"),
+        // The prompt, the model.
+        (
+            "Codex ran out of room in the model's context window. Start a new thread",
+            "bad_input",
+        ),
+        (
+            "Prompt is too long · the provider said: Your input exceeds the context window of this model.",
+            "bad_input",
+        ),
+        (
+            "This model's maximum context length is 128000 tokens.",
+            "bad_input",
+        ),
+        (
+            "The input token count (1300000) exceeds the maximum number of tokens allowed (1048576).",
+            "bad_input",
+        ),
+        (
+            "The model `gpt-nope` does not exist or you do not have access to it.",
+            "bad_input",
+        ),
+        (
+            "There's an issue with the selected model (x). It may not exist or you may not have access to it.",
+            "bad_input",
+        ),
+        (
+            "Model 'stub-model' not found on provider at ****** (HTTP 404).",
+            "bad_input",
+        ),
+        (
+            "{\"detail\":\"The 'gpt-5.1-codex-mini' model is not supported when using Codex with a ChatGPT account.\"}",
+            "bad_input",
+        ),
+        (
+            "Ran into this error: Request failed: Resource not found (404) at http://127.0.0.1/v1: The model `gpt-nope` does not exist or you do not have access to it.",
+            "bad_input",
+        ),
+        // The network.
+        (
+            "API Error: Unable to connect to API (ConnectionRefused)",
+            "network",
+        ),
+        (
+            "stream disconnected before completion: Transport error: network error",
+            "network",
+        ),
+        (
+            "Reconnecting... waiting for network (Connection failed: error sending request)",
+            "network",
+        ),
+        ("connect ECONNREFUSED 127.0.0.1:9", "network"),
+        ("getaddrinfo ENOTFOUND api.example.org", "network"),
+        (
+            "[API Error: exception TypeError: fetch failed sending request]",
+            "network",
+        ),
+        ("Network error: Could not connect to the service", "network"),
+        // Nothing that is known.
+        (
+            "Unexpected server error. Check server logs for details.",
+            "none",
+        ),
+        ("error_max_turns", "none"),
+        ("Internal error", "none"),
+        ("the test failed after 429 assertions", "none"),
+        ("", "none"),
+    ] {
+        assert_eq!(class(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_stated_status_decides_where_words_do_not() {
+    for (status, text, expected) in [
+        (429, "Slow down", "rate_limited"),
+        (402, "Payment", "rate_limited"),
+        (401, "quota unknown: token expired", "auth_required"),
+        (403, "API rate limit exceeded", "rate_limited"),
+        (403, "Forbidden", "auth_required"),
+        (400, "Your credit balance is too low", "rate_limited"),
+        (
+            400,
+            "context_length_exceeded: maximum context length",
+            "bad_input",
+        ),
+        (400, "no such parameter", "bad_input"),
+        (404, "model 'x' not found", "bad_input"),
+        (404, "page not found", "none"),
+        (500, "Internal", "none"),
+        (502, "<html>", "network"),
+        (503, "busy", "rate_limited"),
+        (529, "Overloaded", "rate_limited"),
+    ] {
+        assert_eq!(
+            status_class(Some(status), text),
+            expected,
+            "{status} {text}"
+        );
+    }
+}
+
+#[test]
+fn a_notice_is_the_whole_answer() {
+    for text in [
+        "You've hit your limit · resets 3pm (Europe/Berlin)",
+        "You've hit your session limit · resets 8:30pm (UTC)",
+        "5-hour limit reached ∙ resets 3pm",
+        "Claude AI usage limit reached|1795892400",
+        "> You've reached your monthly usage limit.\nUpgrade your plan.",
+        "Monthly request limit reached",
+    ] {
+        assert!(is_notice(text), "{text}");
+    }
+    let report = format!(
+        "You've hit your limit is printed by claude. {}",
+        "It is long. ".repeat(60)
+    );
+    for text in [
+        "I added a rate limit of 5 requests per second to the client.",
+        "Done. The test now prints: You've hit your usage limit",
+        "fine",
+        "",
+        report.as_str(),
+    ] {
+        assert!(!is_notice(text), "{text}");
+    }
+}
