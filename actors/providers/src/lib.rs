@@ -72,7 +72,7 @@ pub use http::{HttpOptions, services};
 pub use invocation::{ceil_boundary, floor_boundary};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, Trust};
 pub use mcp::{McpServer, McpTransport};
-pub use outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
+pub use outcome::{Conversation, Doubt, Failure, FailureClass, Finished, TimeoutKind};
 pub use permission::{Arbiter, Decision, PermissionAsk, Permissions};
 pub use program::{Program, ProgramEnd, ProgramExit};
 pub use provider::{Probe, Provider};

@@ -41,6 +41,11 @@ pub(super) fn after_words(text: &str) -> Option<Duration> {
     longest(text, RESETS).or_else(|| longest(text, BEFORE))
 }
 
+/// The longest of all lengths, whatever they are of. `text` is in normal form.
+pub(super) fn longest_of_all(text: &str) -> Option<Duration> {
+    longest(text, BEFORE)
+}
+
 fn longest(text: &str, before: &[&str]) -> Option<Duration> {
     let found = before.iter().flat_map(|words| {
         text.match_indices(words)

@@ -102,6 +102,18 @@ pub(crate) fn until(complaint: &Complaint<'_>, moment: &Moment) -> Option<System
     until::of(&facts, &words::normal(complaint.text), moment)
 }
 
+/// How long a program says that it pauses before it asks again: the longest time in its words or data.
+pub(crate) fn pause(complaint: &Complaint<'_>) -> Option<Duration> {
+    let facts = structure::Facts::of(complaint.data, complaint.text);
+    let stated = facts.ends.iter().filter_map(|end| match end {
+        structure::End::After(wait) => Some(*wait),
+        structure::End::At(_) => None,
+    });
+    stated
+        .chain(length::longest_of_all(&words::normal(complaint.text)))
+        .max()
+}
+
 /// Advice for a person about an error that running again cannot mend, as the end of a sentence; empty for others.
 pub(crate) fn advice(complaint: &Complaint<'_>) -> &'static str {
     let facts = structure::Facts::of(complaint.data, complaint.text);

@@ -80,7 +80,7 @@ impl Facts {
     fn field(&mut self, name: &str, value: &Value) {
         match name {
             "type" | "code" | "status" | "kind" | "errorkind" | "error" | "errortype"
-            | "codexerrorinfo" | "reason" | "name" => {
+            | "codexerrorinfo" | "reason" | "name" | "terminalreason" => {
                 if let Some(code) = value.as_str() {
                     self.codes.push(plain(code));
                 }
@@ -105,7 +105,7 @@ impl Facts {
             | "retryafterseconds" | "retrydelay" | "retrydelayseconds" | "quotaresetdelay" => {
                 self.ends.extend(span(value, 1.0).map(End::After));
             }
-            "retryafterms" | "retrydelayms" | "resetsinms" => {
+            "retryafterms" | "retrydelayms" | "resetsinms" | "delayms" | "waitms" => {
                 self.ends.extend(span(value, 0.001).map(End::After));
             }
             _ => {}

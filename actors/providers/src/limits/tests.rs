@@ -454,3 +454,15 @@ fn a_notice_is_the_whole_answer() {
         assert!(!is_notice(text), "{text}");
     }
 }
+
+#[test]
+fn the_pause_of_a_program_is_the_longest_time() {
+    let text = "Your quota will reset after 3h22m13s.. Retrying after 14420862ms...";
+    let seconds = |text| pause(&Complaint::of_text(text)).map(|it| it.as_secs());
+    assert_eq!(seconds(text), Some(14_420));
+    assert_eq!(
+        seconds("reset after 0h0m41s.. Retrying after 44978ms..."),
+        Some(44)
+    );
+    assert_eq!(seconds("Reconnecting... waiting for network"), None);
+}
