@@ -12,6 +12,8 @@ mod acp;
 mod builtin;
 mod login;
 mod mcp;
+mod oldest;
+mod own;
 mod read;
 mod taker;
 
@@ -25,6 +27,7 @@ pub use acp::{Acp, Modes, SystemWay, TurnUsage};
 pub use builtin::{built_in, built_in_names};
 pub use login::{Login, LoginSign};
 pub use mcp::{McpForm, McpWay};
+pub use own::OwnModel;
 
 /// How one CLI is called and understood.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +36,12 @@ pub struct Definition {
     pub install: Option<String>,
     /// Arguments that make the program print its version, for the probe. `None`: it is only looked for.
     pub version: Option<Vec<String>>,
+    /// The oldest version that is known to work: numbers with dots.
+    pub oldest: Option<String>,
     /// Where its login shows.
     pub login: Login,
+    /// The model that it is given where nobody names one.
+    pub own_model: OwnModel,
     /// Program and arguments, with places: see `docs/providers.md`.
     pub command: Vec<String>,
     /// Stands for `{model_args}` when the job names a model.

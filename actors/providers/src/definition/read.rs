@@ -7,7 +7,7 @@ use super::{
     Answer, Counting, Definition, DeniedRule, FailRule, Format, Output, Phrase, Rule, StopSignal,
     ToolRule, TrustProfile, TrustProfiles, UsageFields, UsageRule, WaitRule,
 };
-use super::{acp, login, mcp};
+use super::{OwnModel, acp, login, mcp};
 use crate::event::ToolStatus;
 use crate::outcome::FailureClass;
 
@@ -29,7 +29,9 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
     let definition = Definition {
         install: taker.text("install"),
         version: taker.texts("version"),
+        oldest: taker.text("oldest"),
         login: taker.table("login", login::read).unwrap_or_default(),
+        own_model: taker.table("own_model", own_model).unwrap_or_default(),
         command: list("command"),
         model_args: list("model_args"),
         resume_args: list("resume_args"),
@@ -89,6 +91,14 @@ fn fits(definition: &Definition, taker: &Taker<'_>) {
             "output.done",
             "has to be set for json and jsonl: without it no run can succeed",
         );
+    }
+}
+
+fn own_model(taker: &Taker<'_>) -> OwnModel {
+    OwnModel {
+        default: taker.text("default"),
+        settings: taker.texts("settings").unwrap_or_default(),
+        flags: taker.texts("flags").unwrap_or_default(),
     }
 }
 

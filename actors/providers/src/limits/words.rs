@@ -136,6 +136,7 @@ const OVERLOAD: &[&str] = &[
     "high demand",
     "service unavailable",
     "temporarily unavailable",
+    "waiting for api capacity",
 ];
 
 const AUTH: &[&str] = &[

@@ -195,13 +195,14 @@ impl Frames {
 
     fn frame(&mut self, frame: &Value, events: &mut Vec<Event>) {
         let output = self.output.clone();
-        let before = events.len();
         if self.session.is_none()
             && let Some(session) = rules::texts(&output.session, frame).pop()
         {
             self.session = Some(session.clone());
             events.push(Event::Session { session });
         }
+        // Only what a model or a tool does is work.
+        let before = events.len();
         for text in rules::texts(&output.thought, frame) {
             pieces(&text, |text| events.push(Event::Thought { text }));
         }

@@ -5,6 +5,8 @@ use crate::definition::{Format, Output};
 use crate::limits::{self, Complaint, Moment};
 use crate::outcome::{Doubt, FailureClass};
 
+/// Characters of an answer, or of what is no JSON, that a message shows.
+const SHOWN: usize = 300;
 /// Bytes at the end of stderr, or of a text output, in which words of an error are looked for.
 const TAIL: usize = 4 * 1024;
 
@@ -64,8 +66,9 @@ pub(crate) fn cut_short(
 /// Why a good end is doubted: it counts only where the task's own check says so. `None` for a plain good end.
 pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option<Doubt> {
     if let Some(denial) = reading.denied.as_ref().filter(|it| it.is_last) {
+        let answer: String = reading.answer.trim().chars().take(SHOWN).collect();
         let reason = format!(
-            "'{program}' ended after a tool was denied ({}), and no tool succeeded after that; its answer is in the output. {HOW_TO_ALLOW}",
+            "'{program}' ended after a tool was denied ({}), and no tool succeeded after that. {HOW_TO_ALLOW}. Its answer: {answer}",
             denial.what
         );
         return Some(Doubt {
@@ -138,7 +141,12 @@ impl Judge<'_> {
         if code != 0 {
             let class = self.by_exit(ended).unwrap_or(FailureClass::ProviderError);
             let advice = limits::advice(&Complaint::of_text(tail(self.stderr)));
-            let message = format!("'{program}' exited with code {code}{advice}");
+            let noise: String = reading.noise.trim().chars().take(SHOWN).collect();
+            let noise = match noise.is_empty() {
+                true => noise,
+                false => format!(": {noise}"),
+            };
+            let message = format!("'{program}' exited with code {code}{noise}{advice}");
             return Some((class, message));
         }
         if output.format == Format::Text {

@@ -280,6 +280,18 @@ fn waits_are_recognised_by_what_is_printed() {
     );
     assert_eq!(outlook("claude", &claude("4", false), ""), Outlook::Ended);
     assert_eq!(outlook("claude", &claude("no", true), ""), Outlook::Ended);
+    let opencode = "timestamp=2026-11-28T23:50:00.947Z level=ERROR message=\"stream error\" small=false agent=build error.error=\"AI_APICallError: Rate limit reached. Please try again in 3600s.\"\n";
+    assert_eq!(
+        seen(outlook("opencode", "", opencode)),
+        ("rate_limited", Some(3600))
+    );
+    let title = opencode.replace("small=false", "small=true");
+    assert_eq!(outlook("opencode", "", &title), Outlook::Unchanged);
+    let qwen = "[qwen-code] Waiting for API capacity... attempt 1, retry in 3570s\n";
+    assert_eq!(
+        seen(outlook("qwen", "", qwen)),
+        ("rate_limited", Some(3570))
+    );
     // Stderr that only mentions a retry is no wait.
     assert_eq!(
         outlook("gemini", "", "Retrying after the test failed\n"),
