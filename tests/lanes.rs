@@ -276,7 +276,10 @@ fn a_missing_login_waits_for_a_person_and_asks_once() {
         (pool_info(&mut client, "one")["state"] == "auth_required").then_some(())
     });
     assert_eq!(service.asked(), 1);
-    assert_eq!(client.status(tasks[0]), "awaiting_approval");
+    // The account is parked a moment before the hub hears of the run's end.
+    until("the task waits for a person", || {
+        (client.status(tasks[0]) == "awaiting_approval").then_some(())
+    });
     assert_eq!(client.status(tasks[1]), "queued");
     let list = kirosu(&hub, &["pool", "list"]);
     assert!(list.contains("kirosu pool probe svc"), "{list}");

@@ -257,6 +257,7 @@ pub(crate) const SECTIONS: &[Section] = &[
             ),
             key("reserve_usd", Kind::Float(1e-6, MOST_USD), Is("0.5"), Live),
             key("show_thoughts", Kind::Bool, Is("false"), Live),
+            key("breaker", Kind::Int(0, 1000), Unset, Live),
         ],
     },
     Section {

@@ -77,6 +77,10 @@ pub struct Pool {
     pub reserve_usd: f64,
     /// Whether the output of its runs shows the model's reasoning, where a provider tells it.
     pub show_thoughts: bool,
+    /// After runs of so many tasks in a row that failed at once, one task at a time is tried; 0: never. `None`: as fits
+    /// the provider.
+    #[serde(default)]
+    pub breaker: Option<u32>,
 }
 
 impl Pool {

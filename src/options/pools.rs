@@ -128,6 +128,9 @@ fn pool(
             .collect(),
         prices: Arc::new(prices(settings).unwrap_or_default()),
         show_thoughts: pool.show_thoughts,
+        breaker: pool
+            .breaker
+            .unwrap_or_else(|| default_breaker(settings, provider)),
         containment: Some(containment.clone()),
         ..PoolOptions::new(
             &pool.name,
@@ -135,6 +138,31 @@ fn pool(
             settings.workspaces_dir(),
         )
     })
+}
+
+/// Agent programs and model APIs that fail each task at once are broken. A program of one's own that prints text may
+/// mean what it says of each task.
+fn default_breaker(settings: &Settings, provider: &config::Provider) -> u32 {
+    let says_more = || {
+        let format = provider.output.as_ref().and_then(|it| it.get("format"));
+        format.is_some_and(|format| format != "text")
+    };
+    let is_on = match provider.kind {
+        ProviderKind::Acp | ProviderKind::OpenAi | ProviderKind::Anthropic => true,
+        ProviderKind::Command => provider.preset.is_some() || says_more(),
+        ProviderKind::Python | ProviderKind::Echo => false,
+        ProviderKind::Router => {
+            let mut members = provider.providers.iter().flatten();
+            members.any(|name| {
+                let member = settings.providers.get(name);
+                member.is_some_and(|member| default_breaker(settings, member) > 0)
+            })
+        }
+    };
+    match is_on {
+        true => kirosu_swarm::DEFAULT_BREAKER,
+        false => 0,
+    }
 }
 
 fn hooks(hooks: &config::Hooks) -> Hooks {

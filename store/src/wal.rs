@@ -13,7 +13,8 @@ pub(crate) fn bytes(database: &Path) -> u64 {
     std::fs::metadata(lock::beside(database, "-wal")).map_or(0, |meta| meta.len())
 }
 
-/// Makes an empty log `bytes` long, filled with zeros.
+/// Makes an empty log `bytes` long, filled with zeros. Does nothing on a disk that would have less than `bytes` left
+/// then: the file and all others need the room more than commits need the speed.
 ///
 /// SQLite writes a log from its beginning again after each complete checkpoint, so its blocks are used over and over;
 /// but as long as the file still grows, each sync must also write the file system's records of the new blocks, which
@@ -23,12 +24,49 @@ pub(crate) fn bytes(database: &Path) -> u64 {
 pub(crate) fn preallocate(database: &Path, bytes: u64) -> io::Result<()> {
     let path = lock::beside(database, "-wal");
     let mut file = File::options().write(true).open(path)?;
-    if file.metadata()?.len() > 0 {
+    if file.metadata()?.len() > 0 || !fits(free(&file)?, bytes) {
         return Ok(());
     }
+    let laid_out = lay_out(&mut file, bytes);
+    if laid_out.is_err() {
+        // Others have taken the room meanwhile.
+        file.set_len(0)?;
+    }
+    laid_out
+}
+
+fn lay_out(file: &mut File, bytes: u64) -> io::Result<()> {
     let zeros = vec![0; BLOCK];
     for _ in 0..bytes.div_ceil(BLOCK as u64) {
         file.write_all(&zeros)?;
     }
     file.sync_all()
+}
+
+/// Bytes that this user may still write to the file's disk.
+fn free(file: &File) -> io::Result<u64> {
+    let disk = rustix::fs::fstatvfs(file)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn fits(free: u64, bytes: u64) -> bool {
+    free / 2 >= bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_disk_keeps_its_room() {
+        assert!(fits(48 << 20, 24 << 20) && !fits((48 << 20) - 2, 24 << 20));
+        let directory = tempfile::tempdir().unwrap();
+        let database = directory.path().join("db");
+        let log = directory.path().join("db-wal");
+        std::fs::write(&log, "").unwrap();
+        preallocate(&database, u64::MAX / 4).unwrap();
+        assert_eq!(bytes(&database), 0);
+        preallocate(&database, 100).unwrap();
+        assert_eq!(bytes(&database), BLOCK as u64);
+    }
 }

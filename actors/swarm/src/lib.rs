@@ -51,7 +51,7 @@ pub use approval::{Action, ApprovalPolicy, ArgsText, Rule, RuleText};
 pub use handle::{Reloaded, SwarmHandle};
 pub use invocation::accept::schema;
 pub use lane::{Account, Limits};
-pub use options::{Hooks, PoolOptions, SwarmOptions, Workspace};
+pub use options::{DEFAULT_BREAKER, Hooks, PoolOptions, SwarmOptions, Workspace};
 pub use prices::Prices;
 pub use swarm::specs;
 pub use workspace::worktree;

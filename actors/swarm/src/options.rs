@@ -22,6 +22,10 @@ pub const DEFAULT_RESERVE: Budget = Budget {
     micros: Some(500_000),
 };
 
+/// Tasks whose runs fail at once, one after the other, before the pool of an agent program or a model API tries one task
+/// at a time.
+pub const DEFAULT_BREAKER: u32 = 5;
+
 /// Which folder a task runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Workspace {

@@ -47,6 +47,8 @@ pub struct Listener {
     hub: Hub,
     sockets: Sockets,
     connections: DynamicHandle,
+    /// The last connection could not be accepted, and the log has it.
+    is_failing: bool,
 }
 
 supervised!(Listener);
@@ -64,6 +66,7 @@ impl Listener {
             hub,
             sockets,
             connections,
+            is_failing: false,
         }
     }
 
@@ -130,10 +133,21 @@ impl Actor for Listener {
 impl StreamHandler<Accepted> for Listener {
     fn handle(&mut self, accepted: Accepted, _: &mut Self::Context) {
         self.child.handled();
+        let was_failing = self.is_failing;
+        self.is_failing = match &accepted {
+            Accepted::Tcp(accepted) => accepted.is_err(),
+            Accepted::Unix(accepted) => accepted.is_err(),
+            Accepted::Local(_) => was_failing,
+        };
+        if was_failing && !self.is_failing {
+            tracing::info!("connections are accepted again");
+        }
         match accepted {
             Accepted::Tcp(Ok((stream, address))) => self.welcome(Peer::tcp(stream, address)),
             Accepted::Unix(Ok(stream)) => self.welcome(Peer::unix(stream)),
             Accepted::Local(pipe) => self.welcome(Peer::local(pipe)),
+            // Told once: it is tried again ten times a second.
+            Accepted::Tcp(Err(_)) | Accepted::Unix(Err(_)) if was_failing => {}
             Accepted::Tcp(Err(error)) | Accepted::Unix(Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
             }

@@ -89,16 +89,22 @@ impl Activity {
         }
     }
 
-    /// Tells the pool what the end of a run on its own provider says of the provider's program.
-    pub(super) fn tell(&self, pool: &Pool, task: TaskId, outcome: &Result<Finished, Failure>) {
-        let failure = match outcome {
-            Ok(_) => return pool.went(),
-            Err(failure) => failure,
+    /// Tells the pool what the end of a run on its own provider says of the provider's program. True where the pool
+    /// knew already that its runs fail at once: this one costs no attempt.
+    pub(super) fn tell(
+        &self,
+        pool: &Pool,
+        task: TaskId,
+        outcome: &Result<Finished, Failure>,
+    ) -> bool {
+        let Err(failure) = outcome else {
+            pool.went();
+            return false;
         };
         let at_once = self.begun.elapsed() < AT_ONCE && !self.did_something(failure);
         match failure.class {
             Class::ProviderError | Class::Crashed if at_once => {
-                pool.failed_at_once(task, &failure.message);
+                return pool.failed_at_once(task, &failure.message);
             }
             // These say nothing of the program: of the account, of the machine, of whoever wanted an end.
             Class::RateLimited { .. }
@@ -109,6 +115,7 @@ impl Activity {
             | Class::Cancelled => {}
             _ => pool.went(),
         }
+        false
     }
 }
 

@@ -249,10 +249,8 @@ async fn run(
         Either::Right(((), run)) => run.await,
     };
     pool.conversations.settle(here, &outcome);
-    if own {
-        activity.tell(&pool, task, &outcome);
-    }
-    let costs = match activity.costs_nothing(&pool, task, &outcome) {
+    let is_known = own && activity.tell(&pool, task, &outcome);
+    let costs = match is_known || activity.costs_nothing(&pool, task, &outcome) {
         true => Costs::Nothing,
         false => Costs::Attempt,
     };

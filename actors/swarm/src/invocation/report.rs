@@ -15,7 +15,7 @@ use crate::session::machine::{End, Report};
 /// How long nobody shall lease a task that came back because the provider is missing.
 const MISSING_DELAY: Duration = Duration::from_secs(3);
 
-/// What a run costs the task that failed for want of something on the machine, or of the network.
+/// What a failed run costs its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Costs {
     /// It was not started, or did nothing: the lease goes back.
@@ -48,6 +48,12 @@ pub(crate) fn read(
         // The account is parked until its service can be reached; others may run the task meanwhile.
         Err(failure) if failure.class == Class::Network && costs == Costs::Nothing => {
             (release(&failure.message, Duration::ZERO), Symptom::Fine)
+        }
+        Err(failure)
+            if costs == Costs::Nothing
+                && matches!(failure.class, Class::ProviderError | Class::Crashed) =>
+        {
+            (not_started(&failure.message), Symptom::Fine)
         }
         // Another provider's trouble is the task's alone.
         Err(failure) if !own && failure.class == Class::Missing => {

@@ -140,6 +140,12 @@ impl Allowance {
         (episode.limit > size).then(|| self.end())
     }
 
+    /// Whether runs that fail at once are known already, and no others are tried: one that fails so now began before.
+    pub(crate) fn is_open(&self) -> bool {
+        let episode = self.episode.as_ref();
+        episode.is_some_and(|it| it.trouble == Trouble::Failing && it.until.is_some())
+    }
+
     /// The run of this task failed at once. `breaker`: how many tasks in a row begin an episode; 0: none do.
     pub(crate) fn failed_at_once(
         &mut self,
@@ -364,9 +370,10 @@ mod tests {
             it.failed_at_once(3, 3, "exited with code 1", now),
             Some(Change::Began)
         );
-        assert!(!it.enter());
+        assert!(it.is_open() && !it.enter());
         let next = it.next().unwrap();
         assert_eq!(it.tick(next), None);
+        assert!(!it.is_open());
         assert_eq!(begin(&mut it, 5), 1);
         assert_eq!(it.failed_at_once(3, 3, "exited with code 1", next), None);
         it.leave(true);

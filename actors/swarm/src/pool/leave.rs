@@ -70,8 +70,7 @@ impl Pool {
 
     /// A run was not started, for want of something on this machine.
     pub(crate) fn not_started(&self, why: &str) {
-        let note = first_line(why);
-        let change = self.allowance().not_started(note, Instant::now());
+        let change = self.allowance().not_started(&short(why), Instant::now());
         self.allowance_changed(change, Trouble::Short);
     }
 
@@ -81,16 +80,19 @@ impl Pool {
         self.allowance_changed(change, Trouble::Short);
     }
 
-    /// The run of this task failed at once, with nothing done.
-    pub(crate) fn failed_at_once(&self, task: TaskId, why: &str) {
+    /// The run of this task failed at once, with nothing done. True where the breaker is open already: the run began
+    /// before that, and the task is to be given back.
+    pub(crate) fn failed_at_once(&self, task: TaskId, why: &str) -> bool {
         let breaker = self.options().breaker;
         let note = format!(
             "the last runs of the provider's program failed at once, the newest with: {}",
-            first_line(why)
+            short(why)
         );
         let now = Instant::now();
+        let was_open = self.allowance().is_open();
         let change = self.allowance().failed_at_once(task, breaker, &note, now);
         self.allowance_changed(change, Trouble::Failing);
+        was_open
     }
 
     /// A run went.
@@ -158,8 +160,32 @@ impl Pool {
     }
 }
 
-/// Enough for a person to know what it is about; the whole text is with the attempt.
-fn first_line(text: &str) -> &str {
-    let line = text.lines().next().unwrap_or_default();
-    &line[..floor_boundary(line, NOTE)]
+/// Enough of a failure's message for a person to know what it is about: its first line, and where that announces the end
+/// of stderr, the last line of it.
+fn short(message: &str) -> String {
+    let mut lines = message.lines().filter(|line| !line.trim().is_empty());
+    let mut text = lines.next().unwrap_or_default().to_owned();
+    if let Some(last) = lines.next_back()
+        && text.ends_with(':')
+    {
+        text.push(' ');
+        text.push_str(last);
+    }
+    text.truncate(floor_boundary(&text, NOTE));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn a_note_has_the_reason() {
+        let message = "'x' exited with code 1; stderr ended with:\nusage: x\nunknown flag\n";
+        assert_eq!(
+            short(message),
+            "'x' exited with code 1; stderr ended with: unknown flag"
+        );
+        assert_eq!(short("cannot run it\nmore"), "cannot run it");
+    }
 }

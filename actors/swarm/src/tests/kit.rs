@@ -129,7 +129,7 @@ impl Hub {
         if let Some(at) = self.passed.iter().position(|call| call.method == method) {
             return self.passed.remove(at).unwrap();
         }
-        let limit = tokio::time::Instant::now() + Duration::from_secs(1200);
+        let limit = tokio::time::Instant::now() + Duration::from_secs(3600);
         loop {
             let next = tokio::time::timeout_at(limit, self.calls.recv()).await;
             let Ok(Some(call)) = next else {

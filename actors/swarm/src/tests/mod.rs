@@ -8,5 +8,6 @@ mod health;
 mod live;
 mod resize;
 mod runs;
+mod shortages;
 mod stops;
 mod workspaces;
