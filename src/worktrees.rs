@@ -1,14 +1,16 @@
 //! The worktrees of this machine's agents, for the verbs that show, apply and discard them: a window into the swarm's
 //! room, which the verbs do not know.
 
+use std::path::Path;
+
 use kirosu_config::Settings;
 use kirosu_providers::{Containment, Runner};
 
 use crate::cli::RUNNER_VERB;
 
 pub use kirosu_swarm::worktree::{
-    Applied, Change, Git, GitFault, Record, apply, changes, diff_command, discard, find, prune,
-    size, tip,
+    Applied, Change, Git, GitFault, Record, apply, changes, diff_command, discard, find, locate,
+    prune, repair, size, tip,
 };
 
 /// Git, for as long as this process lives.
@@ -20,16 +22,33 @@ pub fn git() -> Git {
     ))
 }
 
-/// The newest worktree of a task on this machine.
+/// The newest worktree of a task on this machine, with its repository where it is now.
 ///
 /// # Errors
-/// There is none: where it was looked for, and what may be meant.
-pub fn of_task(settings: &Settings, task_id: i64) -> Result<Record, String> {
+/// There is none, or its repository is gone: where it was looked for, and what may be meant.
+pub async fn of_task(settings: &Settings, git: &Git, task_id: i64) -> Result<Record, String> {
     let workspaces = settings.workspaces_dir();
-    find(&workspaces, Some(task_id)).pop().ok_or_else(|| {
+    let record = find(&workspaces, Some(task_id)).pop().ok_or_else(|| {
         format!(
-            "task {task_id} has no worktree under {}: only pools with workspace = \"worktree\" make one, on the machine of their agents; run this there, with the settings of the agents (--config)",
+            "task {task_id} has no worktree under {}: only pools with workspace = \"worktree\" make one, on the machine of their agents; run this there, with the settings of the agents (--config). Where data_dir was moved, set it to its new place",
             workspaces.display()
         )
-    })
+    })?;
+    located(settings, git, &record)
+        .await
+        .map_err(|fault| fault.to_string())
+}
+
+/// A record with its repository where it is now.
+///
+/// # Errors
+/// It is not where it was, and not where its pool works.
+pub async fn located(settings: &Settings, git: &Git, record: &Record) -> Result<Record, GitFault> {
+    locate(git, record, pool_dir(settings, record)).await
+}
+
+/// The folder that the pool of a worktree works in, by the present settings.
+pub fn pool_dir<'a>(settings: &'a Settings, record: &Record) -> Option<&'a Path> {
+    let pool = settings.pools.iter().find(|it| it.name == record.pool)?;
+    pool.workdir.as_deref()
 }

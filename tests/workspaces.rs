@@ -2,12 +2,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "workspaces/faults.rs"]
+mod faults;
 #[path = "workspaces/field.rs"]
 mod field;
+#[path = "workspaces/going_on.rs"]
+mod going_on;
 #[path = "workspaces/hooks.rs"]
 mod hooks;
 #[path = "workspaces/mcp.rs"]
 mod mcp;
+#[path = "workspaces/moved.rs"]
+mod moved;
+#[path = "workspaces/replaced.rs"]
+mod replaced;
 #[path = "workspaces/trouble.rs"]
 mod trouble;
 

@@ -31,8 +31,9 @@ pub struct Args {
 /// Applies, and tells what came of it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_client()?;
-    let record = worktrees::of_task(&loaded.settings, args.task_id).map_err(Failure::Local)?;
     let git = worktrees::git();
+    let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
+    let record = record.map_err(Failure::Local)?;
     let applied = worktrees::apply(&git, &record, args.check).await;
     let applied = applied.map_err(local)?;
     let screen = &context.screen;

@@ -33,8 +33,9 @@ pub struct Args {
 /// Prints it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_client()?;
-    let record = worktrees::of_task(&loaded.settings, args.task_id).map_err(Failure::Local)?;
     let git = worktrees::git();
+    let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
+    let record = record.map_err(Failure::Local)?;
     let tip = worktrees::tip(&git, &record).await.map_err(local)?;
     let screen = &context.screen;
     if screen.json {

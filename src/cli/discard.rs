@@ -28,8 +28,10 @@ pub struct Args {
 /// Discards.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_client()?;
-    let record = worktrees::of_task(&loaded.settings, args.task_id).map_err(Failure::Local)?;
-    let tip = worktrees::discard(&worktrees::git(), &record, args.force).await;
+    let git = worktrees::git();
+    let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
+    let record = record.map_err(Failure::Local)?;
+    let tip = worktrees::discard(&git, &record, args.force).await;
     let tip = tip.map_err(local)?;
     let (id, branch) = (args.task_id, &record.branch);
     match context.screen.json {

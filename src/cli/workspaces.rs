@@ -8,12 +8,14 @@ use super::show::table::{Cell, Column, Table};
 use super::show::text::count;
 use super::show::time::{ago, now, stamp};
 use crate::worktrees::{self, Git, Record};
+use kirosu_config::Settings;
 use serde_json::{Value, json};
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu workspaces
   kirosu workspaces --prune                 removes those that were applied or discarded, and unchanged ones
+  kirosu workspaces --repair                after a repository or data_dir was moved
   kirosu workspaces --json | jq -r '.workspaces[] | select(.state == \"kept\") | .task_id'
 In a pipe the columns are: task, pool, state, ended, files, bytes, changed, branch, path.";
 
@@ -24,6 +26,9 @@ pub struct Args {
     /// Removes what is left of applied and discarded ones, and those whose task is done and changed nothing
     #[arg(long)]
     prune: bool,
+    /// Connects worktrees and their repositories again after one of them, or data_dir, was moved
+    #[arg(long, conflicts_with = "prune")]
+    repair: bool,
 }
 
 /// One worktree, looked at.
@@ -39,11 +44,22 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let loaded = context.globals.for_client()?;
     let records = worktrees::find(&loaded.settings.workspaces_dir(), None);
     let git = worktrees::git();
+    let settings = &loaded.settings;
     if args.prune {
-        return prune(&git, records, context).await;
+        return prune(settings, &git, records, context).await;
+    }
+    if args.repair {
+        return repair(settings, &git, records, context).await;
     }
     let mut rows = Vec::new();
     for record in records {
+        let record = match worktrees::located(settings, &git, &record).await {
+            Ok(found) => found,
+            Err(fault) => {
+                local(fault).report(context.screen.json);
+                record
+            }
+        };
         rows.push(look(&git, record).await);
     }
     let screen = &context.screen;
@@ -130,11 +146,20 @@ fn table(rows: &[Row]) -> Table {
 }
 
 /// Removes what it can; the exit code is 1 where something could not be removed.
-async fn prune(git: &Git, records: Vec<Record>, context: &Context) -> Result<u8, Failure> {
+async fn prune(
+    settings: &Settings,
+    git: &Git,
+    records: Vec<Record>,
+    context: &Context,
+) -> Result<u8, Failure> {
     let mut removed = Vec::new();
     let mut last = None;
     for record in records {
-        match worktrees::prune(git, &record).await {
+        let pruned = match worktrees::located(settings, git, &record).await {
+            Ok(record) => worktrees::prune(git, &record).await,
+            Err(fault) => Err(fault),
+        };
+        match pruned {
             Ok(true) => removed.push(record.task_id),
             Ok(false) => {}
             Err(fault) => {
@@ -150,6 +175,44 @@ async fn prune(git: &Git, records: Vec<Record>, context: &Context) -> Result<u8,
         false => screen.print(&format!(
             "removed {}",
             count(removed.len() as u64, "worktree")
+        ))?,
+    }
+    last.map_or(Ok(0), Err)
+}
+
+/// Repairs what it can, and says what; the exit code is 1 where something could not be repaired.
+async fn repair(
+    settings: &Settings,
+    git: &Git,
+    records: Vec<Record>,
+    context: &Context,
+) -> Result<u8, Failure> {
+    let screen = &context.screen;
+    let mut rows = Vec::new();
+    let mut last = None;
+    for record in records {
+        let pool_dir = worktrees::pool_dir(settings, &record);
+        match worktrees::repair(git, &record, pool_dir).await {
+            Ok(repaired) if repaired.is_empty() => {}
+            Ok(repaired) => {
+                if !screen.json {
+                    let id = record.task_id;
+                    screen.foreign(&format!("task {id}: {}", repaired.join("; ")))?;
+                }
+                rows.push(json!({ "task_id": record.task_id, "repaired": repaired }));
+            }
+            Err(fault) => {
+                if let Some(earlier) = last.replace(local(fault)) {
+                    earlier.report(screen.json);
+                }
+            }
+        }
+    }
+    match screen.json {
+        true => screen.json(&json!({ "repaired": rows }))?,
+        false => screen.print(&format!(
+            "repaired {}",
+            count(rows.len() as u64, "worktree")
         ))?,
     }
     last.map_or(Ok(0), Err)

@@ -61,6 +61,7 @@ mod registry;
 mod router;
 pub mod runner;
 mod session;
+mod shortage;
 
 pub use cancel::{Cancel, CancelHandle};
 pub use containment::{Containment, Runner};
@@ -79,6 +80,7 @@ pub use provider::{Probe, Provider};
 pub use registry::{BuildError, KINDS, ProviderOptions, build};
 pub use router::{ROUTER_CLASSES, RouterOptions};
 pub use session::{ProviderSession, SessionOptions, open_session};
+pub use shortage::is_shortage;
 
 /// Compiles the example of the users' page.
 #[cfg(doctest)]

@@ -80,8 +80,14 @@ pub enum FailureClass {
     RefusedByPolicy,
     /// The program is not there or cannot be executed.
     Missing,
+    /// The run was not started, as the machine is short of something for now: descriptors, processes, memory, disk
+    /// space, a program file that is being written. Nothing was done, and the same job can run later.
+    Shortage,
     /// It said that it was done, and its caller found otherwise. No provider says this itself.
     NotAccepted,
+    /// It said that it was done, and its caller could not check that, as the machine is short of something. No provider
+    /// says this itself.
+    Unchecked,
 }
 
 impl FailureClass {
@@ -99,7 +105,9 @@ impl FailureClass {
             Self::BadInput => "bad_input",
             Self::RefusedByPolicy => "refused_by_policy",
             Self::Missing => "missing",
+            Self::Shortage => "shortage",
             Self::NotAccepted => "not_accepted",
+            Self::Unchecked => "unchecked",
         }
     }
 }

@@ -1,15 +1,18 @@
 //! Conversations that a later attempt of the same task may go on with.
 //!
-//! A run that crashed, timed out or was lost leaves behind what its provider calls the conversation. The pool keeps that
-//! in memory: a task that comes back to the same pool of the same process goes on where it was, anywhere else it begins
-//! anew. Bounded: of many tasks the oldest conversations are forgotten, which costs only their resumption.
+//! A run that was cut short leaves behind what its provider calls the conversation. The pool keeps that in memory: a task
+//! that comes back to the same pool of the same process goes on where it was, anywhere else it begins anew. Whether it
+//! goes on is decided by [`LastAttempt`], as for its files. Bounded: of many tasks the oldest conversations are forgotten,
+//! which costs only their resumption.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::{Conversation, Failure, FailureClass, Finished};
+use kirosu_providers::{Conversation, Failure, Finished};
+
+use crate::going_on::{LastAttempt, is_cut_short};
 
 /// Tasks that are remembered.
 const MOST: usize = 1024;
@@ -26,43 +29,60 @@ struct Kept {
     /// Agent programs keep their conversations by folder.
     workdir: PathBuf,
     conversation: Conversation,
+    /// The class that its attempt ended as.
+    ended: &'static str,
+    /// The attempt's number.
+    number: u32,
+}
+
+/// What must be the same for a conversation to go on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Where<'a> {
+    pub(crate) task: TaskId,
+    /// The attempt's number, from 1.
+    pub(crate) number: u32,
+    pub(crate) provider: &'a str,
+    pub(crate) workdir: &'a Path,
 }
 
 impl Conversations {
     /// What this task can go on with on this provider, in this folder. It stays kept.
-    pub(crate) fn get(&self, task: TaskId, provider: &str, workdir: &Path) -> Option<Conversation> {
+    pub(crate) fn get(&self, now: Where<'_>) -> Option<Conversation> {
         let kept = self.lock();
-        let found = kept.iter().find(|it| it.task == task)?;
-        let fits = found.provider == provider && found.workdir == workdir;
-        fits.then(|| found.conversation.clone())
+        let found = kept.iter().find(|it| it.task == now.task)?;
+        let last = LastAttempt {
+            ended: Some(found.ended),
+            number: found.number,
+            withdrawn: false,
+        };
+        let fits = found.provider == now.provider && found.workdir == now.workdir;
+        (fits && last.goes_on_in(now.number)).then(|| found.conversation.clone())
     }
 
     /// Keeps it in place of what this task had.
-    fn put(&self, task: TaskId, provider: &str, workdir: &Path, it: Conversation) {
+    fn put(&self, of: Where<'_>, ended: &'static str, it: Conversation) {
         let mut kept = self.lock();
-        kept.retain(|it| it.task != task);
+        kept.retain(|it| it.task != of.task);
         if kept.len() >= MOST {
             kept.pop_front();
         }
         kept.push_back(Kept {
-            task,
-            provider: provider.to_owned(),
-            workdir: workdir.to_owned(),
+            task: of.task,
+            provider: of.provider.to_owned(),
+            workdir: of.workdir.to_owned(),
             conversation: it,
+            ended,
+            number: of.number,
         });
     }
 
     /// Takes note of how a run ended.
-    pub(crate) fn settle(
-        &self,
-        task: TaskId,
-        provider: &str,
-        workdir: &Path,
-        outcome: &Result<Finished, Failure>,
-    ) {
-        match outcome.as_ref().err().and_then(worth_keeping) {
-            Some(conversation) => self.put(task, provider, workdir, conversation.clone()),
-            None => self.forget(task),
+    pub(crate) fn settle(&self, of: Where<'_>, outcome: &Result<Finished, Failure>) {
+        let failure = outcome.as_ref().err();
+        let cut_short = failure.filter(|it| is_cut_short(it.class.as_str()));
+        match cut_short.and_then(|it| Some((it.class.as_str(), it.conversation.clone()?))) {
+            Some((ended, conversation)) => self.put(of, ended, conversation),
+            None => self.forget(of.task),
         }
     }
 
@@ -76,23 +96,10 @@ impl Conversations {
     }
 }
 
-/// What of a failed run is worth going on with: it was cut short, and had told its conversation. One that failed in
-/// any other way has had its say; the next attempt begins anew, as it does after a conversation that could not be
-/// resumed.
-fn worth_keeping(failure: &Failure) -> Option<&Conversation> {
-    let cut_short = matches!(
-        failure.class,
-        FailureClass::Crashed
-            | FailureClass::Timeout { .. }
-            | FailureClass::Cancelled
-            | FailureClass::RateLimited { .. }
-    );
-    failure.conversation.as_ref().filter(|_| cut_short)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kirosu_providers::FailureClass;
 
     fn named(session: &str) -> Conversation {
         Conversation {
@@ -101,40 +108,64 @@ mod tests {
         }
     }
 
+    fn at(task: TaskId, number: u32) -> Where<'static> {
+        Where {
+            task,
+            number,
+            provider: "codex",
+            workdir: Path::new("/w"),
+        }
+    }
+
     #[test]
     fn a_task_goes_on_only_where_it_was() {
         let all = Conversations::default();
-        let here = Path::new("/w");
-        all.put(1, "codex", here, named("old"));
-        all.put(1, "codex", here, named("a"));
-        assert_eq!(all.get(1, "codex", here), Some(named("a")));
-        assert_eq!(all.get(1, "claude", here), None);
-        assert_eq!(all.get(1, "codex", Path::new("/other")), None);
-        assert_eq!(all.get(2, "codex", here), None);
+        all.put(at(1, 1), "crashed", named("old"));
+        all.put(at(1, 1), "crashed", named("a"));
+        assert_eq!(all.get(at(1, 2)), Some(named("a")));
+        let provider = "claude";
+        assert_eq!(
+            all.get(Where {
+                provider,
+                ..at(1, 2)
+            }),
+            None
+        );
+        let workdir = Path::new("/other");
+        assert_eq!(
+            all.get(Where {
+                workdir,
+                ..at(1, 2)
+            }),
+            None
+        );
+        assert_eq!(all.get(at(2, 2)), None);
+        assert_eq!(all.get(at(1, 1)), None, "a person retried it");
         all.forget(1);
-        assert_eq!(all.get(1, "codex", here), None);
+        assert_eq!(all.get(at(1, 2)), None);
     }
 
     #[test]
     fn the_oldest_are_forgotten() {
         let all = Conversations::default();
-        let here = Path::new("/w");
         for task in 0..=TaskId::try_from(MOST).unwrap() {
-            all.put(task, "codex", here, named("s"));
+            all.put(at(task, 1), "crashed", named("s"));
         }
-        assert_eq!(all.get(0, "codex", here), None);
-        assert_eq!(all.get(1, "codex", here), Some(named("s")));
+        assert_eq!(all.get(at(0, 2)), None);
+        assert_eq!(all.get(at(1, 2)), Some(named("s")));
         assert_eq!(all.lock().len(), MOST);
     }
 
     #[test]
-    fn what_failed_by_itself_begins_anew() {
+    fn an_attempt_that_failed_by_itself_leaves_none() {
+        let all = Conversations::default();
         let kept = |class| {
             let mut failure = Failure::new(class, "x");
             failure.conversation = Some(named("s"));
-            worth_keeping(&failure).is_some()
+            all.settle(at(1, 1), &Err(failure));
+            all.get(at(1, 2)).is_some()
         };
-        assert!(kept(FailureClass::Crashed) && kept(FailureClass::Cancelled));
-        assert!(!kept(FailureClass::ProviderError) && !kept(FailureClass::RefusedByPolicy));
+        assert!(kept(FailureClass::Crashed) && kept(FailureClass::Network));
+        assert!(!kept(FailureClass::ProviderError));
     }
 }

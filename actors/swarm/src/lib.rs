@@ -32,6 +32,7 @@
 
 mod approval;
 mod conversations;
+mod going_on;
 mod handle;
 mod invocation;
 mod lane;

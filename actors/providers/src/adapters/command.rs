@@ -159,10 +159,8 @@ impl Command {
         }
         let mut env = self.environment(job);
         let handed = mcp::hand_over(&self.definition, job, &env)?;
-        let file = UsageFile::for_run_of(&self.definition).map_err(|error| {
-            let what = "cannot make a folder for the program's figures";
-            Failure::new(FailureClass::ProviderError, format!("{what}: {error}"))
-        })?;
+        let file = UsageFile::for_run_of(&self.definition)
+            .map_err(|error| mcp::cannot("make a folder for the program's figures", &error))?;
         let argv = match &file {
             Some(file) => {
                 let definition = file.in_place(&self.definition);
@@ -211,17 +209,13 @@ impl Command {
                     outcome: finished.map_err(|failure| self.explain(failure)),
                 }
             }
-            Err(error) => Attempt {
-                has_lost: false,
-                outcome: Err(Failure::new(
-                    if error.is_bad_input() {
-                        FailureClass::BadInput
-                    } else {
-                        FailureClass::ProviderError
-                    },
-                    format!("cannot run '{}': {error}", self.program()),
-                )),
-            },
+            Err(error) => {
+                let message = format!("cannot run '{}': {error}", self.program());
+                Attempt {
+                    has_lost: false,
+                    outcome: Err(Failure::new(error.class(), message)),
+                }
+            }
         }
     }
 
@@ -276,12 +270,8 @@ impl Command {
         };
         let events = EventSink::discard();
         let ran = execute(request, &self.containment, &events, Cancel::never()).await;
-        let ran = ran.map_err(|error| {
-            Failure::new(
-                FailureClass::ProviderError,
-                format!("cannot run it: {error}"),
-            )
-        })?;
+        let ran =
+            ran.map_err(|error| Failure::new(error.class(), format!("cannot run it: {error}")))?;
         let finished = conclude(self.program(), &Output::default(), ran)?;
         Ok(finished.text.lines().next().map(str::to_owned))
     }
@@ -297,7 +287,11 @@ impl Provider for Command {
             let command = self.definition.command.join(" ");
             let program = self.program();
             let found = match find_program(program, &self.env) {
-                Some(_) => self.version().await.map_err(|failure| failure.message),
+                Some(_) => match self.version().await {
+                    // The program is there; whether a run can start now, the next run finds out.
+                    Err(failure) if failure.class == FailureClass::Shortage => Ok(None),
+                    version => version.map_err(|failure| failure.message),
+                },
                 None => Err(advice(program, &self.definition, &self.env)),
             };
             let (version, problem) = match found {

@@ -6,6 +6,7 @@ use crate::definition::Output;
 use crate::limits::{self, Complaint, Moment};
 use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
 use crate::output::{self, Ended, Terminal};
+use crate::shortage::said;
 
 /// Most bytes of stderr in a failure's message.
 const MESSAGE_TAIL: usize = 4 * 1024;
@@ -45,6 +46,20 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
             let stated = |text| limits::until(&Complaint::of_text(text), &moment);
             let until = stated(&message).or_else(|| stated(tail(&reading.answer)));
             FailureClass::RateLimited { until }
+        }
+        // Refused by the system what it takes to start working, and nothing came of it.
+        FailureClass::ProviderError | FailureClass::Crashed
+            if matches!(ran.ending, Ending::Exit(_))
+                && reading.answer.trim().is_empty()
+                && reading.usage.is_none() =>
+        {
+            match said(&ran.stderr) {
+                Some(line) => {
+                    message = format!("'{program}' could not work: {line}; {message}");
+                    FailureClass::Shortage
+                }
+                None => class,
+            }
         }
         class => class,
     };
@@ -120,10 +135,9 @@ fn verdict(
                 "cannot run '{program}': {reason}; install it, or correct the provider's program"
             ),
         ),
-        Ending::NotStarted(StartError::Other, reason) => (
-            FailureClass::ProviderError,
-            format!("cannot run '{program}': {reason}"),
-        ),
+        Ending::NotStarted(error, reason) => {
+            (error.class(), format!("cannot run '{program}': {reason}"))
+        }
         Ending::RunnerLost => (
             FailureClass::Crashed,
             format!("the runner of '{program}' was killed; what it held was found and ended"),

@@ -42,6 +42,10 @@ pub(crate) enum NotRun {
     Task(FailureClass, String),
     /// The pool's fault: the lease goes back.
     Pool(String),
+    /// Something is in the way for the moment: the lease goes back.
+    Later(String),
+    /// The machine is short of something for now: the lease goes back.
+    Short(String),
     /// There is no budget for it.
     Unfunded(Box<Unfunded>),
 }
@@ -137,7 +141,10 @@ pub(crate) async fn place_for(
     found.map_err(|none| match none {
         NoPlace::Refused(why) => refused(why),
         NoPlace::NotThere(why) => NotRun::Task(FailureClass::BadInput, why),
+        NoPlace::Task(why) => NotRun::Task(FailureClass::ProviderError, why),
+        NoPlace::Busy(why) => NotRun::Later(why),
         NoPlace::Pool(why) => NotRun::Pool(why),
+        NoPlace::Short(why) => NotRun::Short(why),
     })
 }
 
@@ -151,15 +158,16 @@ pub(crate) fn prepare(
     if let Some(accept) = &task.accept {
         accept::allowed(options, accept).map_err(refused)?;
     }
-    let prompt = match &task.not_accepted {
+    let not_accepted = task.not_accepted.as_deref().or(place.not_accepted());
+    let prompt = match not_accepted {
         // Code is code: a note would break it.
         Some(before) if task.task_type != TYPE_PYTHON && !runner.provider.dangerous() => {
             accept::note::with_note(&task.prompt, before)
         }
-        _ => task.prompt,
+        _ => task.prompt.clone(),
     };
     let context = workspace::context(&place.dir, &place.root);
-    let mcp = workspace::mcp_servers(options, &place.dir, &place.root);
+    let mcp = workspace::mcp_servers(options, (task.task_id, task.fence), &place.dir, &place.root);
     let mut timeouts = options.timeouts;
     let own = task.timeout_ms.map(Duration::from_millis);
     timeouts.total = [own, timeouts.total].into_iter().flatten().min();
@@ -188,12 +196,14 @@ pub(crate) fn prepare(
         timeouts,
         max_output_bytes: options.max_output_bytes,
     };
+    let mut warnings = place.notes().to_vec();
+    warnings.extend(mcp.warnings);
     Ok(Ready {
         provider: runner.provider,
         own: runner.own,
         job,
         place,
-        warnings: mcp.warnings,
+        warnings,
         accept: task.accept,
     })
 }

@@ -4,12 +4,14 @@
 //! lets go, however it ends, the run is cancelled. It answers once, when everything that the run started is dead.
 
 pub(crate) mod accept;
+pub(crate) mod activity;
 mod batch;
 mod budget;
 mod hooks;
 pub(crate) mod job;
 pub(crate) mod live;
 mod output;
+mod patience;
 mod permission;
 mod permit;
 mod printed;
@@ -18,6 +20,7 @@ pub(crate) mod report;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -29,15 +32,18 @@ use kirosu_supervision::{ChildContext, supervised};
 use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
 
+use crate::conversations::Where;
 use crate::lane::Pass;
 use crate::pool::Pool;
 use crate::pool::health::Symptom;
 use crate::session::link::Line;
-use crate::session::machine::End;
+use crate::session::machine::{Cause, End};
 use crate::workspace::{self, Place};
+use activity::Activity;
 use budget::Purse;
 use hooks::Hooks;
 use job::{NotRun, Ready};
+use report::Costs;
 
 /// Events of a run that wait to be sent; each holds at most 48 KiB.
 const EVENTS: usize = 32;
@@ -54,8 +60,8 @@ pub(crate) struct Work {
     /// Its place on the lane of the pool's provider.
     pub(crate) pass: Option<Pass>,
     pub(crate) line: Line,
-    /// Told, or dropped, when the run is to end.
-    pub(crate) leash: oneshot::Receiver<()>,
+    /// Gets the cause, or is dropped, when the run is to end.
+    pub(crate) leash: oneshot::Receiver<Cause>,
     /// Told how it ended; dropped when the invocation crashed.
     pub(crate) ended: oneshot::Sender<Ended>,
     /// Names task and session on every line that the run logs.
@@ -116,11 +122,14 @@ impl Actor for Invocation {
             ended,
             span,
         } = work;
-        let slack = leash
-            .into_actor(self)
-            .map(|_, invocation, _| invocation.cancel());
+        let withdrawn = Arc::new(AtomicBool::new(false));
+        let asked = withdrawn.clone();
+        let slack = leash.into_actor(self).map(move |cause, invocation, _| {
+            asked.store(cause == Ok(Cause::Asked), Ordering::Relaxed);
+            invocation.cancel();
+        });
         ctx.spawn(slack);
-        let run = run(pool, session, (task, pass), line, cancel).instrument(span);
+        let run = run(pool, session, (task, pass), line, (cancel, withdrawn)).instrument(span);
         let told = run.into_actor(self).map(|outcome, invocation, ctx| {
             // Nobody waits for it when the session is gone.
             let _ = ended.send(outcome);
@@ -136,22 +145,32 @@ async fn run(
     session: u32,
     (task, pass): (Task, Option<Pass>),
     line: Line,
-    cancel: Cancel,
+    (cancel, withdrawn): (Cancel, Arc<AtomicBool>),
 ) -> Ended {
     let lease = HeldLease {
         task_id: task.task_id,
         fence: task.fence,
     };
+    let number = task.attempts;
     let (ready, purse) = match prepare(&pool, session, task, &line, &cancel).await {
         Ok(prepared) => prepared,
         Err(NotRun::Task(class, why)) => {
             tracing::warn!("does not run: {why}");
             return without_place(report::fail(lease, class, &why));
         }
+        Err(NotRun::Short(why)) => {
+            let end = report::not_started(&why);
+            pool.report(Symptom::Short(why));
+            return without_place(end);
+        }
         Err(NotRun::Pool(why)) => {
             let end = report::give_back(&why);
-            pool.report(Symptom::Missing(why));
+            pool.report(Symptom::NoFolder(why));
             return without_place(end);
+        }
+        Err(NotRun::Later(why)) => {
+            tracing::info!("its lease goes back: {why}");
+            return without_place(report::give_back(&why));
         }
         Err(NotRun::Unfunded(unfunded)) => {
             pool.report(unfunded.symptom);
@@ -178,7 +197,16 @@ async fn run(
     if job.trust != Trust::All {
         job.permissions = permission::permissions(&pool, &line, lease);
     }
-    job.conversation = pool.conversations.get(task, who, &place.dir);
+    let here = Where {
+        task,
+        number,
+        provider: who,
+        workdir: &place.dir,
+    };
+    if place.begins_anew() {
+        pool.conversations.forget(task);
+    }
+    job.conversation = pool.conversations.get(here);
     // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
     let (usage, used) = watch::channel(None);
     let flow = output::Flow {
@@ -190,12 +218,23 @@ async fn run(
     };
     let (sink, events) = EventSink::channel(EVENTS);
     let options = pool.options();
-    let hooks = Hooks::of(&options, &place, &job, sink.clone(), cancel.clone());
+    let hooks = Hooks::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
     let hooks = hooks.after_telling(warnings);
-    let check = accept::Check::of(&options, &place, &job, sink.clone(), cancel.clone());
-    let run = |cancel| permit.around(pool.lives.run(session, &provider, job, sink, cancel));
+    let check = accept::Check::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
+    let activity = Activity::new();
+    let watched = activity.watched(&sink, &pool);
+    drop(sink);
+    let run = |cancel| permit.around(pool.lives.run(session, &provider, job, watched, cancel));
     let run = budget::within(&purse, used, cancel.clone(), run);
-    let run = pin!(hooks.around(check.around(accept.as_deref(), run)));
+    let run = check.around(accept.as_deref(), workspace::inspected(&place, run));
+    let run = async {
+        let outcome = run.await;
+        if withdrawn.load(Ordering::Relaxed) {
+            place.withdraw();
+        }
+        outcome
+    };
+    let run = pin!(hooks.around(run));
     let pump = pin!(output::pump(events, flow));
     let outcome = match select(run, pump).await {
         Either::Left((outcome, pump)) => {
@@ -206,8 +245,15 @@ async fn run(
         }
         Either::Right(((), run)) => run.await,
     };
-    pool.conversations.settle(task, who, &place.dir, &outcome);
-    let (end, symptom) = report::read(lease, own, accept.is_some(), outcome);
+    pool.conversations.settle(here, &outcome);
+    if own {
+        activity.tell(&pool, task, &outcome);
+    }
+    let costs = match activity.costs_nothing(&pool, task, &outcome) {
+        true => Costs::Nothing,
+        false => Costs::Attempt,
+    };
+    let (end, symptom) = report::read(lease, own, accept.is_some(), costs, outcome);
     pool.report(symptom);
     let (end, symptom) = budget::verdict(&purse, own, end);
     pool.report(symptom);

@@ -25,8 +25,10 @@ pub(crate) enum Health {
 /// Why a pool takes no tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Block {
-    /// The provider's program, or the folder it is to work in, is not there.
+    /// The provider's program is not there.
     Missing,
+    /// The folder that its runs work in cannot be used.
+    NoFolder,
     /// A budget is used up until a time.
     BudgetExhausted,
     /// It would run code of tasks, and the pool has not opted in.
@@ -37,7 +39,7 @@ impl Block {
     /// The word on the wire.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Missing => "missing",
+            Self::Missing | Self::NoFolder => "missing",
             Self::BudgetExhausted => "budget_exhausted",
             Self::NotTrusted => "not_trusted",
         }
@@ -49,8 +51,12 @@ impl Block {
 pub(crate) enum Symptom {
     /// It works.
     Fine,
-    /// Its program, or the folder it is to work in, is not there.
+    /// Its program is not there.
     Missing(String),
+    /// The folder that it is to work in cannot be used.
+    NoFolder(String),
+    /// The machine was short of something, so that a run was not started: which thing.
+    Short(String),
     /// A budget that counts for its runs is used up for so long.
     BudgetExhausted(Duration, String),
 }
@@ -65,8 +71,10 @@ impl Health {
     pub(crate) fn after(symptom: Symptom, now: Instant) -> Self {
         let blocked = |word, note, until| Self::Blocked { word, note, until };
         match symptom {
-            Symptom::Fine => Self::Ready,
+            // What is short limits the sessions (`allowance`), and takes no pool out of service.
+            Symptom::Fine | Symptom::Short(_) => Self::Ready,
             Symptom::Missing(note) => blocked(Block::Missing, note, None),
+            Symptom::NoFolder(note) => blocked(Block::NoFolder, note, None),
             Symptom::BudgetExhausted(wait, note) => {
                 blocked(Block::BudgetExhausted, note, Some(now + wait))
             }

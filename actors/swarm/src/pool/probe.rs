@@ -24,6 +24,10 @@ const LOOKS: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::from_secs(120),
 };
 
+/// Delay between looks for a folder that cannot be used. Such a look is cheap: no provider's program is started before the
+/// folder is there.
+const FOLDER_LOOK: Duration = Duration::from_secs(3);
+
 /// The actor.
 pub(crate) struct Probe {
     pool: Arc<Pool>,
@@ -43,6 +47,7 @@ impl Actor for Probe {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.spawn(watch_over(self.pool.clone()).into_actor(self));
         ctx.spawn(self.pool.common.lanes.clone().keep().into_actor(self));
+        ctx.spawn(self.pool.clone().keep_allowance().into_actor(self));
     }
 }
 
@@ -95,6 +100,10 @@ async fn due(standing: &Health, delays: &mut Delays) {
             word: Block::Missing,
             ..
         } => sleep(delays.next().unwrap_or(LOOKS.max)).await,
+        Health::Blocked {
+            word: Block::NoFolder,
+            ..
+        } => sleep(FOLDER_LOOK).await,
         Health::Unknown => sleep(LOOKS.initial).await,
         Health::Ready | Health::Blocked { .. } => std::future::pending().await,
     }
@@ -120,7 +129,7 @@ async fn standing_of(options: Arc<PoolOptions>) -> Health {
         return blocked(Block::NotTrusted, note);
     }
     if let Err(why) = workspace::check(&options).await {
-        return blocked(Block::Missing, why);
+        return blocked(Block::NoFolder, why);
     }
     match tokio::time::timeout(LOOK_LIMIT, options.provider.probe()).await {
         Ok(probe) if probe.found => Health::Ready,

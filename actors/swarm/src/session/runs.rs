@@ -110,7 +110,7 @@ impl Session {
         tracing::info!(task_id, fence, "the run is ended: {why}");
         run.unwanted = cause == Cause::Asked;
         if let Some(leash) = run.leash.take() {
-            let _ = leash.send(());
+            let _ = leash.send(cause);
         }
     }
 

@@ -3,8 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kirosu_providers::is_shortage;
 
 use super::{NoPlace, Place};
+
+/// Bytes that are written to see whether a disk takes any.
+const PROBE: usize = 4096;
 
 /// The pool's folder, which must be there.
 pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
@@ -19,6 +25,7 @@ pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
             "the pool's workdir {} is not a folder; name a folder",
             dir.display()
         ))),
+        Err(error) if is_shortage(&error) => Err(cannot_make(&dir, &error)),
         Err(error) => Err(NoPlace::Pool(format!(
             "the pool's workdir {} cannot be used: {error}; create it or name another",
             dir.display()
@@ -52,8 +59,31 @@ pub(super) fn ephemeral(dir: PathBuf) -> Result<Place, NoPlace> {
     })
 }
 
+/// Whether files can be made and written in a folder, which is made where it is not there: rights, space, a read-only file
+/// system.
+///
+/// # Errors
+/// Sentence for a person.
+pub(super) fn writable(dir: &Path) -> Result<(), NoPlace> {
+    static CHECKS: AtomicU64 = AtomicU64::new(0);
+    let number = CHECKS.fetch_add(1, Ordering::Relaxed);
+    let probe = dir.join(format!(".kirosu-check-{}-{number}", std::process::id()));
+    let written = fs::create_dir_all(dir).and_then(|()| fs::write(&probe, [0; PROBE]));
+    let _ = fs::remove_file(&probe);
+    written.map_err(|error| {
+        NoPlace::Pool(format!(
+            "cannot write in {}: {error}; make it writable, or make room on its disk",
+            dir.display()
+        ))
+    })
+}
+
 /// A folder that cannot be made.
 pub(super) fn cannot_make(dir: &Path, error: &io::Error) -> NoPlace {
+    if is_shortage(error) {
+        let dir = dir.display();
+        return NoPlace::Short(format!("cannot make the workspace {dir}: {error}"));
+    }
     NoPlace::Pool(format!(
         "cannot make the workspace {}: {error}; make its parent writable or set another workdir",
         dir.display()
@@ -80,6 +110,7 @@ pub(super) fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoPlace> {
         ))),
         // Not to tell what is there outside, and what is not.
         Err(_) if wanted.is_absolute() && !wanted.starts_with(base) => Err(outside()),
+        Err(error) if is_shortage(&error) => Err(cannot_make(&joined, &error)),
         Err(error) => Err(NoPlace::NotThere(format!(
             "the task asks for the workdir {}, which cannot be used: {error}; create it first",
             wanted.display()

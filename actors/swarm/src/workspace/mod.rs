@@ -15,7 +15,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kirosu_protocol::NotAccepted;
 use kirosu_protocol::task::Task;
+use kirosu_providers::{Failure, FailureClass, Finished};
 
 use crate::options::{PoolOptions, Workspace};
 pub(crate) use context::context;
@@ -44,6 +46,33 @@ impl Place {
             worktree: None,
         }
     }
+
+    /// Its files are the base's, whatever an earlier attempt of the task left.
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.worktree.as_ref().is_some_and(|it| it.from_base)
+    }
+
+    /// Whether programs can be run in it: it is not a worktree whose folder was replaced by something else.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.worktree.as_ref().is_none_or(|it| it.is_intact())
+    }
+
+    /// Takes note that a person cancelled the run.
+    pub(crate) fn withdraw(&self) {
+        if let Some(worktree) = &self.worktree {
+            worktree.withdraw();
+        }
+    }
+
+    /// Lines for the beginning of the run's output.
+    pub(crate) fn notes(&self) -> &[String] {
+        self.worktree.as_ref().map_or(&[], |it| &it.notes)
+    }
+
+    /// What the attempt before left undone in these files, for the agent.
+    pub(crate) fn not_accepted(&self) -> Option<&NotAccepted> {
+        self.worktree.as_ref()?.not_accepted.as_ref()
+    }
 }
 
 /// Why a run has no place to work in.
@@ -53,8 +82,14 @@ pub(crate) enum NoPlace {
     Refused(String),
     /// The task asks for a folder that is not there.
     NotThere(String),
+    /// The task's own worktree cannot be made or opened: the attempt fails.
+    Task(String),
+    /// The task's own worktree is in use for the moment: the task comes back.
+    Busy(String),
     /// The pool's own folder cannot be used: a person must act.
     Pool(String),
+    /// The machine is short of something that the folder takes (disk space, descriptors, processes): it works later.
+    Short(String),
 }
 
 /// Finds or makes the folder for a task, and in it the one that the task names.
@@ -103,13 +138,34 @@ pub(crate) async fn abandon(place: Place) {
     }
 }
 
+/// Awaits a run, and looks at what it left in its worktree: one that is done is not accepted where it left conflicts or
+/// another folder in the place of its own.
+pub(crate) async fn inspected(
+    place: &Place,
+    run: impl Future<Output = Result<Finished, Failure>>,
+) -> Result<Finished, Failure> {
+    let outcome = run.await;
+    let Some(worktree) = &place.worktree else {
+        return outcome;
+    };
+    match (outcome, worktree.inspect().await) {
+        (Ok(finished), Err(unfinished)) => Err(Failure {
+            output: finished.text,
+            usage: finished.usage,
+            conversation: finished.conversation,
+            ..Failure::new(FailureClass::NotAccepted, unfinished.0)
+        }),
+        (outcome, _) => outcome,
+    }
+}
+
 /// Commits what the run changed, where it worked in a worktree; what is to be told is for its output.
 pub(crate) async fn settle(place: &Place, ended: &str) -> Option<String> {
     worktree::settle(place.worktree.as_ref()?, ended).await
 }
 
 /// The folder may lie on a slow disk, and this thread has other sessions.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, NoPlace> + Send + 'static,
 ) -> Result<T, NoPlace> {
     tokio::task::spawn_blocking(work)
@@ -149,7 +205,15 @@ pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
     };
     match found {
         Ok(()) => Ok(()),
-        Err(NoPlace::Refused(why) | NoPlace::NotThere(why) | NoPlace::Pool(why)) => Err(why),
+        // The pool's first run finds out.
+        Err(NoPlace::Short(_)) => Ok(()),
+        Err(
+            NoPlace::Refused(why)
+            | NoPlace::NotThere(why)
+            | NoPlace::Task(why)
+            | NoPlace::Busy(why)
+            | NoPlace::Pool(why),
+        ) => Err(why),
     }
 }
 

@@ -13,12 +13,18 @@ pub(super) mod note;
 mod reason;
 pub mod schema;
 
+use std::cell::Cell;
 use std::future::Future;
+use std::time::Duration;
 
 use kirosu_protocol::Accept;
-use kirosu_providers::{Cancel, EventSink, Failure, FailureClass, Finished, Job};
+use kirosu_providers::{
+    Cancel, EventSink, Failure, FailureClass, Finished, Job, ProgramEnd, ProgramExit,
+};
 
+use super::patience::{self, Patience};
 use crate::options::PoolOptions;
+use crate::pool::Pool;
 use crate::workspace::Place;
 use changes::Snapshot;
 use reason::Reason;
@@ -42,6 +48,7 @@ pub(super) fn allowed(options: &PoolOptions, accept: &Accept) -> Result<(), Stri
 
 /// The check of one run.
 pub(super) struct Check<'a> {
+    pub(super) pool: &'a Pool,
     pub(super) options: &'a PoolOptions,
     pub(super) place: &'a Place,
     /// Variables that programs of this run see.
@@ -49,10 +56,13 @@ pub(super) struct Check<'a> {
     pub(super) task: (i64, i64),
     pub(super) sink: EventSink,
     pub(super) cancel: Cancel,
+    /// The run has ended: its answer is there, and is not thrown away because a program cannot be started now.
+    pub(super) has_answer: Cell<bool>,
 }
 
 impl<'a> Check<'a> {
     pub(super) fn of(
+        pool: &'a Pool,
         options: &'a PoolOptions,
         place: &'a Place,
         job: &Job,
@@ -63,12 +73,51 @@ impl<'a> Check<'a> {
         env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
         env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
         Self {
+            pool,
             options,
             place,
             env,
             task: (job.task_id, job.fence),
             sink,
             cancel,
+            has_answer: Cell::new(false),
+        }
+    }
+
+    /// Runs a program of the check, which waits until it can be started once there is an answer to check.
+    ///
+    /// # Errors
+    /// The check was cancelled, or the program could not be started.
+    async fn run(
+        &self,
+        what: &str,
+        run: impl AsyncFn() -> ProgramEnd,
+    ) -> Result<ProgramEnd, Failure> {
+        let limit = match self.has_answer.get() {
+            true => patience::CHECK,
+            false => Duration::ZERO,
+        };
+        let patience = Patience {
+            pool: self.pool,
+            sink: &self.sink,
+            cancel: self.cancel.clone(),
+            limit,
+        };
+        let end = patience.until_started(what, run).await;
+        match &end.exit {
+            ProgramExit::Cancelled => Err(cancelled()),
+            ProgramExit::Short(why) if self.has_answer.get() => Err(Failure::new(
+                FailureClass::Unchecked,
+                format!(
+                    "the answer was not checked, and is kept with this attempt: {what} could not be started for {} minutes: {why}",
+                    limit.as_secs() / 60
+                ),
+            )),
+            ProgramExit::Short(why) => Err(Failure::new(
+                FailureClass::Shortage,
+                format!("{what} could not be started: {why}"),
+            )),
+            _ => Ok(end),
         }
     }
 
@@ -86,16 +135,19 @@ impl<'a> Check<'a> {
             false => None,
         };
         let finished = run.await?;
-        let reason = self.check(accept, &finished.text, before).await?;
-        match reason.text() {
-            None => Ok(finished),
-            Some(text) => Err(Failure {
-                output: finished.text,
-                usage: finished.usage,
-                conversation: finished.conversation,
-                ..Failure::new(FailureClass::NotAccepted, text)
-            }),
-        }
+        self.has_answer.set(true);
+        let reason = self.check(accept, &finished.text, before).await;
+        let failure = match reason.map(Reason::text) {
+            Ok(None) => return Ok(finished),
+            Ok(Some(text)) => Failure::new(FailureClass::NotAccepted, text),
+            Err(failure) => failure,
+        };
+        Err(Failure {
+            output: finished.text,
+            usage: finished.usage,
+            conversation: finished.conversation,
+            ..failure
+        })
     }
 
     async fn check(

@@ -6,10 +6,12 @@ use std::process::Stdio;
 use kirosu_providers::ProgramExit;
 
 use super::git::{At, Git, GitFault, plain_command};
+use super::index::conflicts_in;
 use super::leave::lock;
+use super::locks::clear_locks;
 use super::open::write;
 use super::record::{Record, State};
-use super::settle::{clear_locks, commit_rest, tip_of};
+use super::settle::{commit_rest, tip_of};
 
 /// Names that a refusal lists.
 const SHOWN: usize = 10;
@@ -62,6 +64,15 @@ pub async fn apply(git: &Git, record: &Record, check: bool) -> Result<Applied, G
     })?;
     if tip == record.base {
         return Ok(Applied::Nothing);
+    }
+    let unresolved = conflicts_in(git, &record, &tip).await?;
+    if !unresolved.is_empty() {
+        return Err(GitFault(format!(
+            "task {} left conflicts that are not resolved in {}: nothing was applied; resolve them in {} and apply again, or discard the task",
+            record.task_id,
+            list(&unresolved),
+            record.path.display()
+        )));
     }
     let at = At::Folder(&record.repository);
     let into = git.ask(at, &["symbolic-ref", "--short", "HEAD"]).await;
@@ -196,11 +207,11 @@ async fn names(git: &Git, at: At<'_>, ask: &[&str]) -> Result<Vec<String>, GitFa
     Ok(said.split_terminator('\0').map(str::to_owned).collect())
 }
 
-fn list(files: &[String]) -> String {
+pub(super) fn list<T: AsRef<str>>(files: &[T]) -> String {
     let shown = files
         .iter()
         .take(SHOWN)
-        .cloned()
+        .map(AsRef::as_ref)
         .collect::<Vec<_>>()
         .join(", ");
     match files.len() {

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
 use super::look::{is_dirty, tip};
-use super::open::{Opened, write};
+use super::open::write;
+use super::opened::Opened;
 use super::record::{Lock, Record, State};
 use super::settle::{settle, tip_of};
+use super::verify::{Unverified, verify_folder, verify_git_dir};
 
 /// Removes worktree and branch of a task. `force`: also where files were changed since the last commit on the branch.
 /// Answers with the branch's last commit, by which its work can be found until git forgets it.
@@ -41,7 +43,7 @@ pub async fn discard(git: &Git, record: &Record, force: bool) -> Result<String, 
 /// As [`discard`].
 pub async fn prune(git: &Git, record: &Record) -> Result<bool, GitFault> {
     match record.state {
-        State::Running => Ok(false),
+        State::Running | State::Left => Ok(false),
         State::Kept => {
             let done = record.ended.as_deref() == Some("done");
             let unchanged = done && tip(git, record).await? == record.base;
@@ -114,6 +116,12 @@ pub(super) async fn remove_folders(record: &Record) -> Result<(), GitFault> {
 }
 
 fn remove_now(record: &Record) -> Result<(), GitFault> {
+    if let Err(why @ Unverified::Replaced(_)) = verify_folder(record) {
+        let path = record.path.display();
+        return Err(GitFault(format!(
+            "{path} was not removed: {why}; move it away or remove it by hand, and try again"
+        )));
+    }
     let mut folders = vec![record.path.clone()];
     folders.extend(git_folders(record));
     for folder in folders {
@@ -140,5 +148,8 @@ fn git_folders(record: &Record) -> Vec<PathBuf> {
         Path::new(back.trim_end_matches('\n')) == ours
     };
     let folders = entries.flatten().map(|entry| entry.path());
-    folders.filter(is_ours).collect()
+    let recorded = |folder: &PathBuf| *folder == record.git_dir && verify_git_dir(record).is_ok();
+    folders
+        .filter(|folder| is_ours(folder) || recorded(folder))
+        .collect()
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault, plain_command};
-use super::open::tree;
 use super::record::{Record, State};
 use super::settle::tip_of;
+use super::verify::tree;
 
 /// Flags of every diff: no programs of the configuration.
 const DIFF: &[&str] = &["diff", "--no-ext-diff", "--no-textconv", "--find-renames"];
@@ -25,6 +25,7 @@ pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<Record> {
         one.task_id
             .cmp(&other.task_id)
             .then(by_time)
+            .then(one.fence.cmp(&other.fence))
             .then_with(|| one.name.cmp(&other.name))
     });
     found
@@ -52,7 +53,7 @@ pub(super) async fn is_dirty(git: &Git, record: &Record) -> Result<bool, GitFaul
         return Ok(true);
     }
     let ask = ["status", "--porcelain", "--untracked-files=normal", "-z"];
-    let said = git.ask(tree(record), &ask).await?;
+    let said = git.ask(tree(record)?, &ask).await?;
     Ok(!said.is_empty())
 }
 
@@ -65,9 +66,9 @@ async fn tree_now(git: &Git, record: &Record) -> Result<String, GitFault> {
     let own = git.with("GIT_INDEX_FILE", &index);
     fs::copy(record.git_dir.join("index"), &index).map_err(cannot)?;
     let added = own
-        .run(tree(record), &["add", "--all", "--ignore-errors"])
+        .run(tree(record)?, &["add", "--all", "--ignore-errors"])
         .await;
-    let written = own.ask(tree(record), &["write-tree"]).await;
+    let written = own.ask(tree(record)?, &["write-tree"]).await;
     for name in [index.clone(), index.with_extension("lock")] {
         let _ = fs::remove_file(name);
     }

@@ -6,29 +6,47 @@
 //! workdir lies in; `task-ID.json` beside it is its [`Record`], `task-ID.lock` is held while somebody works in it. A
 //! name that is taken by anything else (a branch, a folder, a task of another hub) is left alone, and the next is tried.
 //!
-//! - `open.rs` makes it, or opens it again for a further attempt: where it was when the attempt before was lost or
-//!   interrupted, anew from the base when that attempt failed. What the attempt before has left is kept either way.
+//! - `open.rs` makes it, or opens it again for a further attempt: where it was when the attempt before was cut short, anew
+//!   from the base when that attempt failed (`going_on.rs` decides, for the conversation too). What the attempt before
+//!   has left is kept either way. `seat.rs` finds the name, `locks.rs` removes locks of dead gits, `index.rs` mends HEAD
+//!   and index and finds conflicts, `sequencer.rs` sets an unfinished rebase and its like aside, `repair.rs` finds what
+//!   was moved.
 //! - `settle.rs` commits what a run changed, whatever the state the agent left git in.
 //! - `apply.rs` brings a branch into the checkout, whole or not at all; `leave.rs` removes a worktree that nobody wants;
 //!   `look.rs` tells what there is. These are for people, from another process.
 //!
 //! The checkout that a person works in is never written to but by `apply`, and then only as `git merge` would. An agent
 //! can write all of its worktree, so nothing in it decides where git works: every call names its git folder, and runs
-//! no hooks. It is made, and removed, only here, so nothing is removed that was not made here.
+//! no hooks. It can also put something else in the folder's place, so `verify.rs` checks before every call that the
+//! folder is the one that was made. It is made, and removed, only here, so nothing is removed that was not made here.
 
 mod apply;
+mod check;
 mod git;
+mod index;
 mod leave;
+mod locks;
 mod look;
+mod make;
 mod open;
+mod opened;
 mod record;
+mod repair;
+mod seat;
+mod sequencer;
 mod settle;
+mod verify;
 
 pub use apply::{Applied, apply};
+pub(crate) use check::check;
 pub use git::{Git, GitFault};
+pub use index::Conflict;
 pub(crate) use leave::abandon;
 pub use leave::{discard, prune};
 pub use look::{Change, changes, diff_command, find, size, tip};
-pub(crate) use open::{Opened, check, open};
+pub(crate) use open::open;
+pub(crate) use opened::Opened;
 pub use record::{Lock, Record, State};
+pub use repair::{locate, repair};
 pub(crate) use settle::settle;
+pub use verify::FolderId;

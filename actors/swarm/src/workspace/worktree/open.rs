@@ -1,69 +1,34 @@
 //! Makes a task's worktree, or opens it for a further attempt.
+//!
+//! A fault here is the task's, not the pool's: another name is tried, and after [`TRIES`] the attempt fails. Only what
+//! [`check`] finds (no repository, no commit, no git, folders that cannot be written) concerns every task of the pool.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use kirosu_protocol::NotAccepted;
 use kirosu_protocol::task::Task;
 
+use super::check::{check, pool, repository};
 use super::git::{At, Git, GitFault, Repository};
-use super::leave;
-use super::record::{Lock, Record, State};
-use super::settle::{clear_locks, commit_rest, tip_of};
+use super::index::{conflicts, mend};
+use super::locks::clear_locks;
+use super::make::make;
+use super::opened::{Opened, unresolved};
+use super::record::{Record, State};
+use super::repair::restore;
+use super::seat::{Seat, name_of, prefix, seat};
+use super::sequencer;
+use super::settle::{commit_rest, tip_of};
+use super::verify::{Unverified, fault, tree, verify_folder};
 use crate::options::PoolOptions;
 use crate::workspace::NoPlace;
+use crate::workspace::folder::cannot_make;
 
-/// Names that are tried before it is given up.
+/// Names that are looked at before it is given up.
 const NAMES: u32 = 100;
-
-/// Ends after which the next attempt goes on in what is there: nothing was wrong with the work, or what was wrong is told
-/// to the next attempt. After any other failure it starts anew.
-const GO_ON: &[&str] = &[
-    "cancelled",
-    "rate_limited",
-    "auth_required",
-    "missing",
-    "not_accepted",
-];
-
-/// A worktree that a run works in.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(super) git: Git,
-    record: Record,
-    lock: Mutex<Option<Lock>>,
-    dir: PathBuf,
-    /// Its branch.
-    pub(crate) branch: String,
-    /// The commit that it started from.
-    pub(crate) base: String,
-}
-
-impl Opened {
-    /// Where the run begins.
-    pub(crate) fn dir(&self) -> PathBuf {
-        self.dir.clone()
-    }
-
-    /// Its record as the run began.
-    pub(super) fn record(&self) -> Record {
-        self.record.clone()
-    }
-
-    /// Lets others work in it.
-    pub(super) fn release(&self) {
-        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        lock.take();
-    }
-}
-
-/// Whether a pool's repository can be worked on.
-pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), NoPlace> {
-    let (git, repository) = repository(options).await?;
-    let base = options.base.as_deref().unwrap_or("HEAD");
-    let found = repository.commit(&git, base).await;
-    found.map(drop).map_err(pool)
-}
+/// Names at which a worktree is tried to be made or opened in one attempt.
+const TRIES: usize = 3;
 
 /// The worktree of a task, ready for its next attempt.
 pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Opened, NoPlace> {
@@ -71,211 +36,250 @@ pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Open
     let base = options.base.as_deref().unwrap_or("HEAD");
     let base = repository.commit(&git, base).await.map_err(pool)?;
     let folder = options.workspaces_dir.join(&options.name);
-    let cannot = |error| super::super::folder::cannot_make(&folder, &error);
-    fs::create_dir_all(&folder).map_err(cannot)?;
-    let folder = folder.canonicalize().map_err(cannot)?;
-    let (lock, found) = seat(&git, &repository, &folder, task).await?;
-    let mut record = match found {
-        Seat::Mine(record) => *record,
-        Seat::Free(name) => Record {
-            task_id: task.task_id,
-            created_at: task.created_at,
-            pool: options.name.clone(),
-            branch: format!("kirosu/{name}"),
-            path: folder.join(&name),
-            name,
-            repository: repository.top.clone(),
-            common_dir: repository.common.clone(),
-            git_dir: PathBuf::new(),
-            prefix: repository.prefix.clone(),
-            base: String::new(),
-            state: State::Running,
-            ended: None,
-            fence: task.fence,
-            changed_ms: 0,
-        },
+    let made = std::fs::create_dir_all(&folder).and_then(|()| folder.canonicalize());
+    let folder = made.map_err(|error| cannot_make(&folder, &error))?;
+    let opening = Opening {
+        options,
+        git: &git,
+        repository: &repository,
+        folder: &folder,
+        task,
+        base,
     };
-    let ready = match record.git_dir.is_dir() && record.path.is_dir() {
-        true => again(&git, &mut record, base, task.fence).await,
-        false => make(&git, &mut record, base, task.fence).await,
-    };
-    ready.map_err(pool)?;
-    let dir = record.start_dir();
-    let dir = dir.canonicalize().map_err(cannot)?;
-    Ok(Opened {
-        dir,
-        branch: record.branch.clone(),
-        base: record.base.clone(),
-        git,
-        record,
-        lock: Mutex::new(Some(lock)),
-    })
-}
-
-fn pool(fault: GitFault) -> NoPlace {
-    NoPlace::Pool(fault.0)
-}
-
-async fn repository(options: &PoolOptions) -> Result<(Git, Repository), NoPlace> {
-    let Some(containment) = options.containment.clone() else {
-        let why = "this process runs no programs beside its providers, and so no git";
-        return Err(NoPlace::Pool(why.to_owned()));
-    };
-    let git = Git::new(containment);
-    let dir = super::super::folder::shared(options.workdir.as_deref())?.dir;
-    let repository = Repository::around(&git, &dir).await.map_err(pool)?;
-    Ok((git, repository))
-}
-
-/// What is at a name.
-enum Seat {
-    /// The task's own worktree.
-    Mine(Box<Record>),
-    /// Nothing.
-    Free(String),
-}
-
-/// The task's own name, locked: the one it has, or the first that is free.
-async fn seat(
-    git: &Git,
-    repository: &Repository,
-    folder: &Path,
-    task: &Task,
-) -> Result<(Lock, Seat), NoPlace> {
-    let cannot = |error: std::io::Error| {
-        let folder = folder.display();
-        NoPlace::Pool(format!(
-            "cannot read the worktrees in {folder}: {error}; remove or repair the file"
-        ))
+    let mut notes = Vec::new();
+    let mut failed = Vec::new();
+    let prefix = match prefix(&git, &repository).await {
+        Ok(prefix) => prefix,
+        Err(fault) => return Err(opening.give_up(&[fault.to_string()]).await),
     };
     for number in 1..=NAMES {
-        let name = match number {
-            1 => format!("task-{}", task.task_id),
-            _ => format!("task-{}.{number}", task.task_id),
-        };
-        let record = Record::read(folder, &name).map_err(cannot)?;
-        let mine = record
-            .as_ref()
-            .is_some_and(|it| is_of(it, task, repository));
-        if record.is_some() && !mine {
-            continue;
-        }
-        if !mine && (folder.join(&name).exists() || has_branch(git, repository, &name).await?) {
-            continue;
-        }
-        match Lock::take(folder, &name).map_err(cannot)? {
-            Some(lock) if mine => {
-                if let Some(record) = record {
-                    return Ok((lock, Seat::Mine(Box::new(record))));
-                }
-            }
-            Some(lock) => return Ok((lock, Seat::Free(name))),
-            None if mine => {
-                return Err(NoPlace::Pool(format!(
-                    "somebody still works in the worktree {}; it is tried again",
+        let name = name_of(task.task_id, number);
+        match opening.at(prefix, &name, &mut notes).await {
+            Ok(Some(opened)) => return Ok(opened),
+            Ok(None) => {}
+            Err(NoWorktree::Busy) => {
+                return Err(NoPlace::Busy(format!(
+                    "another run or command still works in the worktree {}; it is tried again",
                     folder.join(&name).display()
                 )));
             }
-            None => {}
+            Err(NoWorktree::Fault(fault)) if fault.is_shortage() => return Err(pool(fault)),
+            Err(NoWorktree::Fault(fault)) => {
+                tracing::warn!(task_id = task.task_id, name, %fault, "a worktree cannot be used");
+                if failed.is_empty() {
+                    // A fault that every task has is the pool's.
+                    check(options).await?;
+                }
+                failed.push(format!("{name} ({fault})"));
+                if failed.len() == TRIES {
+                    break;
+                }
+            }
         }
     }
-    Err(NoPlace::Pool(format!(
-        "the names task-{0} to task-{0}.{NAMES} are all taken in {1} or as branches kirosu/…; discard some (kirosu workspaces)",
-        task.task_id,
-        folder.display()
-    )))
+    if failed.is_empty() {
+        failed.push(format!(
+            "the names task-{0} to task-{0}.{NAMES} are all taken in {1} or as branches; discard some (kirosu workspaces)",
+            task.task_id,
+            folder.display()
+        ));
+    }
+    Err(opening.give_up(&failed).await)
 }
 
-/// Another hub counts its tasks from 1, too: when it was enqueued tells them apart.
-fn is_of(record: &Record, task: &Task, repository: &Repository) -> bool {
-    let open = matches!(record.state, State::Running | State::Kept);
-    let same_time = (record.created_at - task.created_at).abs() < 1e-3;
-    open && record.task_id == task.task_id && same_time && record.common_dir == repository.common
+/// Why there is no worktree at a name.
+enum NoWorktree {
+    /// It is the task's, and in use.
+    Busy,
+    /// It could not be made or opened.
+    Fault(GitFault),
 }
 
-async fn has_branch(git: &Git, repository: &Repository, name: &str) -> Result<bool, NoPlace> {
-    let reference = format!("refs/heads/kirosu/{name}");
-    let ask = ["show-ref", "--verify", "--quiet", &reference];
-    let at = At::Bare(&repository.common);
-    git.holds(at, &ask).await.map_err(pool)
+impl From<GitFault> for NoWorktree {
+    fn from(fault: GitFault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
-/// Makes it, in place of a half made one where there is one.
-async fn make(git: &Git, record: &mut Record, base: String, fence: i64) -> Result<(), GitFault> {
-    keep_tip(git, record).await?;
-    leave::remove_folders(record).await?;
-    record.git_dir = PathBuf::new();
-    record.base = base;
-    begin(record, fence).await?;
-    let made = checkout(git, record).await;
-    if made.is_err() {
-        // Nobody has worked in it.
-        let gone = leave::remove_folders(record).await.is_ok();
-        let at = At::Bare(&record.common_dir);
-        let branch = format!("refs/heads/{}", record.branch);
-        let _ = git
-            .ask(at, &["update-ref", "-d", &branch, &record.base])
-            .await;
-        if gone {
-            let _ = record.forget();
+/// What opening a task's worktree needs to know.
+struct Opening<'a> {
+    options: &'a Arc<PoolOptions>,
+    git: &'a Git,
+    repository: &'a Repository,
+    folder: &'a Path,
+    task: &'a Task,
+    base: String,
+}
+
+impl Opening<'_> {
+    /// The worktree at a name; `None` where the name is taken. What the run's output should say is added to `notes`.
+    async fn at(
+        &self,
+        prefix: &str,
+        name: &str,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<Opened>, NoWorktree> {
+        let branch = format!("{prefix}{name}");
+        let at = (name, branch.as_str());
+        let found = seat(self.git, self.repository, self.folder, self.task, at).await?;
+        let (lock, mut record, is_mine) = match found {
+            Seat::Mine(lock, record) => (lock, *record, true),
+            Seat::Free(lock) => (lock, self.new_record(name, branch), false),
+            Seat::Taken(note) => {
+                notes.extend(note);
+                return Ok(None);
+            }
+            Seat::Busy => return Err(NoWorktree::Busy),
+        };
+        let before = record.clone();
+        match self.ready(&mut record, notes).await {
+            Ok(from_base) => {
+                let not_accepted = (!from_base).then(|| left_conflicts(&before)).flatten();
+                let mut opened = Opened::new(self.git.clone().patient(), record, lock);
+                opened.from_base = from_base;
+                opened.notes = std::mem::take(notes);
+                opened.not_accepted = not_accepted;
+                Ok(Some(opened))
+            }
+            Err(fault) => {
+                if is_mine && !fault.is_shortage() {
+                    notes.push(left_note(&before, &fault));
+                    leave_alone(before).await;
+                }
+                Err(fault.into())
+            }
         }
     }
-    made
+
+    /// Makes or opens the worktree of a record; returns whether its files are the base's.
+    async fn ready(&self, record: &mut Record, notes: &mut Vec<String>) -> Result<bool, GitFault> {
+        let base = self.base.clone();
+        match verify_folder(record) {
+            _ if record.git_dir.as_os_str().is_empty() => {}
+            Ok(()) => return again(self.git, record, base, self.task, notes).await,
+            Err(Unverified::Gone) => {}
+            Err(why) => return Err(fault(record, &why)),
+        }
+        let kept = make(self.git, record, base, self.task).await?;
+        notes.extend(kept.map(|kept| {
+            format!(
+                "this attempt starts from the base; what an earlier one committed is kept as {kept}"
+            )
+        }));
+        Ok(true)
+    }
+
+    fn new_record(&self, name: &str, branch: String) -> Record {
+        Record {
+            task_id: self.task.task_id,
+            created_at: self.task.created_at,
+            pool: self.options.name.clone(),
+            branch,
+            path: self.folder.join(name),
+            name: name.to_owned(),
+            repository: self.repository.top.clone(),
+            common_dir: self.repository.common.clone(),
+            git_dir: PathBuf::new(),
+            prefix: self.repository.prefix.clone(),
+            base: String::new(),
+            state: State::Running,
+            ended: None,
+            fence: self.task.fence,
+            changed_ms: 0,
+            folder_id: None,
+            number: self.task.attempts,
+            withdrawn: false,
+            conflicts: Vec::new(),
+            moved_from: None,
+        }
+    }
+
+    /// The task has no worktree for this attempt, and why.
+    async fn give_up(&self, failed: &[String]) -> NoPlace {
+        if let Err(pools) = check(self.options).await {
+            return pools;
+        }
+        NoPlace::Task(format!(
+            "the worktree of task {0} cannot be made: {1}; remove what is in the way, then kirosu retry {0}",
+            self.task.task_id,
+            failed.join(", ")
+        ))
+    }
 }
 
-async fn checkout(git: &Git, record: &mut Record) -> Result<(), GitFault> {
-    let path = record.path.to_string_lossy().into_owned();
-    let (branch, base) = (record.branch.clone(), record.base.clone());
-    let add = [
-        "worktree",
-        "add",
-        "--no-checkout",
-        "-B",
-        &branch,
-        "--",
-        &path,
-        &base,
-    ];
-    let common = record.common_dir.clone();
-    let lock = tokio::task::spawn_blocking(move || Lock::of_repository(&common)).await;
-    let lock = match lock {
-        Ok(Ok(lock)) => lock,
-        Ok(Err(error)) => {
-            let common = record.common_dir.display();
-            return Err(GitFault(format!(
-                "cannot write to the git folder {common}: {error}"
-            )));
-        }
-        Err(error) => return Err(GitFault(format!("cannot wait for the repository: {error}"))),
-    };
-    let added = git.ask(At::Bare(&record.common_dir), &add).await;
-    drop(lock);
-    added?;
-    // Nothing of the agent's has been here yet.
-    let at = At::Folder(&record.path);
-    let git_dir = git.ask(at, &["rev-parse", "--absolute-git-dir"]).await?;
-    record.git_dir = git_dir.into();
-    write(record).await?;
-    reset(git, record).await
+/// For the agent that goes on: the conflicts that the attempt before left.
+fn left_conflicts(before: &Record) -> Option<NotAccepted> {
+    Some(NotAccepted {
+        fence: before.fence,
+        reason: unresolved(&before.conflicts)?,
+        answer: String::new(),
+        cut: false,
+    })
+}
+
+fn left_note(record: &Record, fault: &GitFault) -> String {
+    format!(
+        "the worktree {} of an earlier attempt cannot be used: {fault}; it is left as it is, with its branch {}, and this attempt begins anew in another",
+        record.path.display(),
+        record.branch
+    )
+}
+
+/// Notes that no attempt works in it any more. Without that, the next attempt finds the same fault and says so again.
+async fn leave_alone(mut record: Record) {
+    record.state = State::Left;
+    if let Err(fault) = write(&mut record).await {
+        tracing::warn!(%fault, "a worktree that cannot be used could not be marked");
+    }
 }
 
 /// All files as the branch has them.
-async fn reset(git: &Git, record: &Record) -> Result<(), GitFault> {
+pub(super) async fn reset(git: &Git, record: &Record) -> Result<(), GitFault> {
     let ask = ["reset", "--hard", "--quiet"];
-    git.ask(tree(record), &ask).await.map(drop)
+    git.ask(tree(record)?, &ask).await.map(drop)
 }
 
-/// Opens it for a further attempt.
-async fn again(git: &Git, record: &mut Record, base: String, fence: i64) -> Result<(), GitFault> {
-    clear_locks(record);
-    let lost = record.state == State::Running;
-    let note = format!("what the attempt with fence {} left", record.fence);
-    commit_rest(git, record, &note).await?;
-    let ended = record.ended.as_deref().unwrap_or_default();
-    if lost || GO_ON.contains(&ended) {
-        return begin(record, fence).await;
+/// Opens it for a further attempt; returns whether its files are the base's.
+async fn again(
+    git: &Git,
+    record: &mut Record,
+    base: String,
+    task: &Task,
+    notes: &mut Vec<String>,
+) -> Result<bool, GitFault> {
+    let goes_on = record.last_attempt().goes_on_in(task.attempts);
+    let (fence, ended) = (record.fence, record.ended.clone());
+    for repaired in restore(git, record).await? {
+        tracing::info!(task_id = record.task_id, "repaired a worktree: {repaired}");
     }
-    keep_tip(git, record).await?;
+    clear_locks(record);
+    let unmerged = mend(git, record).await?;
+    record.conflicts = conflicts(git, record, unmerged).await?;
+    let note = format!("what the attempt with fence {fence} left");
+    commit_rest(git, record, &note).await?;
+    if let Some(state) = sequencer::set_aside(git, record).await? {
+        notes.push(format!("git was in the middle of an operation of the attempt with fence {fence}; its state is kept as {state}"));
+    }
+    if goes_on {
+        begin(record, task).await?;
+        return Ok(false);
+    }
+    if let Some(kept) = keep_tip(git, record).await? {
+        let ended = ended.unwrap_or_else(|| "lost".to_owned());
+        notes.push(format!("the attempt with fence {fence} ended as {ended}, and this one starts from the base; what that one did is kept as {kept}"));
+    }
+    // Everything that is to be kept is kept up to here.
+    start_from(git, record, base, task).await?;
+    Ok(true)
+}
+
+/// Sets branch and files to a commit, and removes all else.
+async fn start_from(
+    git: &Git,
+    record: &mut Record,
+    base: String,
+    task: &Task,
+) -> Result<(), GitFault> {
     let reference = format!("refs/heads/{}", record.branch);
     let set = [
         "update-ref",
@@ -284,32 +288,59 @@ async fn again(git: &Git, record: &mut Record, base: String, fence: i64) -> Resu
         &reference,
         &base,
     ];
-    git.ask(tree(record), &set).await?;
+    git.ask(tree(record)?, &set).await?;
     record.base = base;
-    begin(record, fence).await?;
+    record.conflicts = Vec::new();
+    begin(record, task).await?;
+    forget_settings(record)?;
     reset(git, record).await?;
     let clean = ["clean", "-ffdxq"];
-    git.ask(tree(record), &clean).await.map(drop)
+    git.ask(tree(record)?, &clean).await.map(drop)
 }
 
-/// What a failed attempt has done stays, under `refs/kirosu/NAME/FENCE`.
-async fn keep_tip(git: &Git, record: &Record) -> Result<(), GitFault> {
+/// Removes what a run can have set for this worktree alone: flags of files in the index, a sparse checkout, settings.
+fn forget_settings(record: &Record) -> Result<(), GitFault> {
+    let names = [
+        "index",
+        "config.worktree",
+        "info/sparse-checkout",
+        "info/exclude",
+        "info/attributes",
+    ];
+    for name in names {
+        let file = record.git_dir.join(name);
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let file = file.display();
+                return Err(GitFault(format!("cannot remove {file}: {error}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a failed attempt has done stays, under `refs/kirosu/NAME/FENCE`, which is returned.
+pub(super) async fn keep_tip(git: &Git, record: &Record) -> Result<Option<String>, GitFault> {
     let Some(tip) = tip_of(git, record).await? else {
-        return Ok(());
+        return Ok(None);
     };
     if tip == record.base {
-        return Ok(());
+        return Ok(None);
     }
     let reference = format!("refs/kirosu/{}/{}", record.name, record.fence);
     let keep = ["update-ref", &reference, &tip];
     let at = At::Bare(&record.common_dir);
-    git.ask(at, &keep).await.map(drop)
+    git.ask(at, &keep).await?;
+    Ok(Some(reference))
 }
 
-async fn begin(record: &mut Record, fence: i64) -> Result<(), GitFault> {
+pub(super) async fn begin(record: &mut Record, task: &Task) -> Result<(), GitFault> {
     record.state = State::Running;
-    record.fence = fence;
+    record.fence = task.fence;
+    record.number = task.attempts;
     record.ended = None;
+    record.withdrawn = false;
     write(record).await
 }
 
@@ -326,12 +357,5 @@ pub(super) async fn write(record: &mut Record) -> Result<(), GitFault> {
             "cannot write the worktree's record in {}: {error}",
             record.folder().display()
         ))),
-    }
-}
-
-pub(super) fn tree(record: &Record) -> At<'_> {
-    At::Tree {
-        git_dir: &record.git_dir,
-        work_tree: &record.path,
     }
 }

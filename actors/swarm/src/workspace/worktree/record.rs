@@ -9,6 +9,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::index::Conflict;
+use super::seat::PREFIXES;
+use super::verify::FolderId;
+use crate::going_on::LastAttempt;
+
 /// How a worktree stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,6 +26,8 @@ pub enum State {
     Applied,
     /// It is not wanted any more; what is left could not be removed.
     Discarded,
+    /// It could not be used for a further attempt, which works in another; a person decides about it.
+    Left,
 }
 
 impl State {
@@ -32,6 +39,7 @@ impl State {
             Self::Kept => "kept",
             Self::Applied => "applied",
             Self::Discarded => "discarded",
+            Self::Left => "left",
         }
     }
 }
@@ -69,6 +77,21 @@ pub struct Record {
     pub fence: i64,
     /// Unix milliseconds of the last change of this record.
     pub changed_ms: i64,
+    /// Identity of the folder, as it was made; `None` in records of earlier versions and until it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_id: Option<FolderId>,
+    /// The number that the hub gave the last attempt, from 1; 0 in records of earlier versions.
+    #[serde(default)]
+    pub number: u32,
+    /// A person cancelled the last attempt.
+    #[serde(default)]
+    pub withdrawn: bool,
+    /// Conflicts that the last run left unresolved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conflicts: Vec<Conflict>,
+    /// Where it was when the record was written, if that is elsewhere.
+    #[serde(skip)]
+    pub moved_from: Option<PathBuf>,
 }
 
 impl Record {
@@ -102,17 +125,40 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let record: Record = serde_json::from_slice(&text)?;
-        // What it says is removed one day: nothing but the folder beside it.
-        let here = path.parent().unwrap_or(path).canonicalize()?;
-        if record.path != here.join(&record.name) {
+        let mut record: Record = serde_json::from_slice(&text)?;
+        // The folder and the branch that it names are removed one day: nothing but those that belong to its own name.
+        let name = path.file_stem().unwrap_or_default();
+        let its_branch = |prefix: &&str| record.branch == format!("{prefix}{}", record.name);
+        let fits = record.name.as_str() == name
+            && record.path.file_name() == Some(name)
+            && PREFIXES.iter().any(|it| its_branch(it));
+        if !fits {
             let why = format!(
-                "it speaks of {}, which is not beside it",
+                "it describes the branch {} and the folder {}, which do not belong to its name",
+                record.branch,
                 record.path.display()
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
+        // The folder moves together with the record that lies beside it.
+        let here = path.parent().unwrap_or(path).canonicalize()?;
+        let beside = here.join(&record.name);
+        if record.path != beside {
+            record.moved_from = Some(std::mem::replace(&mut record.path, beside));
+        }
         Ok(Some(record))
+    }
+
+    /// How its last attempt ended, for the rule of what comes next.
+    pub(super) fn last_attempt(&self) -> LastAttempt<'_> {
+        LastAttempt {
+            ended: match self.state {
+                State::Running => None,
+                _ => Some(self.ended.as_deref().unwrap_or_default()),
+            },
+            number: self.number,
+            withdrawn: self.withdrawn,
+        }
     }
 
     /// Where the pool's worktrees and their records are.

@@ -1,8 +1,13 @@
 //! After a run: what it changed becomes a commit on the task's branch.
 
-use super::git::{At, Git, GitFault};
-use super::open::{Opened, tree, write};
+use kirosu_providers::ProgramExit;
+
+use super::git::{At, Git, GitFault, fault};
+use super::locks::clear_locks;
+use super::open::write;
+use super::opened::Opened;
 use super::record::{Record, State};
+use super::verify::tree;
 
 /// Commits what a run has left, notes how it ended (`done`, or the failure's class) and lets others work there. What it
 /// says is for the run's output.
@@ -57,13 +62,6 @@ async fn changed_files(git: &Git, record: &Record) -> Result<usize, GitFault> {
     Ok(names.split_terminator('\0').count())
 }
 
-/// Locks of git in the worktree whose holders are dead: whoever calls this holds the worktree.
-pub(super) fn clear_locks(record: &Record) {
-    for name in ["index.lock", "HEAD.lock"] {
-        let _ = std::fs::remove_file(record.git_dir.join(name));
-    }
-}
-
 /// The branch's newest commit; `None` where there is no such branch.
 pub(super) async fn tip_of(git: &Git, record: &Record) -> Result<Option<String>, GitFault> {
     let branch = format!("refs/heads/{}", record.branch);
@@ -74,7 +72,11 @@ async fn commit(git: &Git, at: At<'_>, name: &str) -> Result<Option<String>, Git
     let name = format!("{name}^{{commit}}");
     let ask = ["rev-parse", "--verify", "--quiet", &name];
     let end = git.run(at, &ask).await;
-    Ok(end.is_good().then_some(end.stdout))
+    // That it could not be asked does not mean that there is none.
+    match end.exit {
+        ProgramExit::Short(_) => Err(fault(&ask, &end)),
+        _ => Ok(end.is_good().then_some(end.stdout)),
+    }
 }
 
 /// Puts all that is not committed on the branch, whatever the agent did with HEAD; tells what could not be taken along.
@@ -83,7 +85,7 @@ pub(super) async fn commit_rest(
     record: &Record,
     note: &str,
 ) -> Result<Option<String>, GitFault> {
-    let at = tree(record);
+    let at = tree(record)?;
     let added = git.run(at, &["add", "--all", "--ignore-errors"]).await;
     // A repository within that has no commit, a file that cannot be read: the rest is taken all the same.
     let left_out = (!added.is_good()).then(|| {
@@ -114,7 +116,7 @@ pub(super) async fn commit_rest(
 
 async fn follows(git: &Git, record: &Record, before: &str, after: &str) -> Result<bool, GitFault> {
     let ask = ["merge-base", "--is-ancestor", before, after];
-    git.holds(tree(record), &ask).await
+    git.holds(tree(record)?, &ask).await
 }
 
 async fn tree_of(git: &Git, at: At<'_>, commit: &str) -> Result<String, GitFault> {
@@ -137,5 +139,5 @@ async fn commit_tree(
     for parent in parents {
         ask.extend(["-p", parent]);
     }
-    git.ask(tree(record), &ask).await
+    git.ask(tree(record)?, &ask).await
 }

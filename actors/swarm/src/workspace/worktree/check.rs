@@ -1,0 +1,74 @@
+//! Whether the repository of a pool can have worktrees: what every task of the pool needs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::git::{At, Git, GitFault, Repository};
+use super::make::add;
+use crate::options::PoolOptions;
+use crate::workspace::NoPlace;
+use crate::workspace::folder::{shared, writable};
+
+/// Whether a pool's repository can be worked on: it is there and has the base, what all worktrees need can be written, and
+/// a worktree can be made. Makes one for a try, and removes it.
+///
+/// # Errors
+/// What a person should do about it.
+pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), NoPlace> {
+    let (git, repository) = repository(options).await?;
+    let base = options.base.as_deref().unwrap_or("HEAD");
+    let base = repository.commit(&git, base).await.map_err(pool)?;
+    let folder = options.workspaces_dir.join(&options.name);
+    let mut folders = vec![folder.clone(), repository.common.clone()];
+    // A repository may keep its references in another form than files.
+    let in_common = ["objects", "refs/heads", "refs/heads/kirosu"];
+    let in_common = in_common.map(|name| repository.common.join(name));
+    folders.extend(in_common.into_iter().filter(|it| it.is_dir()));
+    crate::workspace::blocking(move || folders.iter().try_for_each(|it| writable(it))).await?;
+    let tried = try_one(&git, &repository, &folder, &base).await;
+    tried.map_err(|fault| {
+        let top = repository.top.display();
+        match fault.is_shortage() {
+            true => NoPlace::Short(fault.0),
+            false => NoPlace::Pool(format!("no worktree of {top} can be made: {fault}")),
+        }
+    })
+}
+
+/// Makes a worktree without files and without a branch, and removes it.
+async fn try_one(
+    git: &Git,
+    repository: &Repository,
+    folder: &Path,
+    base: &str,
+) -> Result<(), GitFault> {
+    static TRIES: AtomicU64 = AtomicU64::new(0);
+    let number = TRIES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("check-{}-{number}", std::process::id());
+    let path = folder.join(name);
+    add(git, &repository.common, (None, base), &path).await?;
+    let at = At::Bare(&repository.common);
+    let path = path.to_string_lossy();
+    let remove = ["worktree", "remove", "--force", &path];
+    git.ask(at, &remove).await.map(drop)
+}
+
+pub(super) fn pool(fault: GitFault) -> NoPlace {
+    match fault.is_shortage() {
+        true => NoPlace::Short(fault.0),
+        false => NoPlace::Pool(fault.0),
+    }
+}
+
+/// The repository that the pool's folder lies in.
+pub(super) async fn repository(options: &PoolOptions) -> Result<(Git, Repository), NoPlace> {
+    let Some(containment) = options.containment.clone() else {
+        let why = "this process runs no programs beside its providers, and so no git";
+        return Err(NoPlace::Pool(why.to_owned()));
+    };
+    let git = Git::new(containment);
+    let dir = shared(options.workdir.as_deref())?.dir;
+    let repository = Repository::around(&git, &dir).await.map_err(pool)?;
+    Ok((git, repository))
+}

@@ -1,0 +1,215 @@
+//! The index and the HEAD of a worktree after a run: made readable again where the run broke them, and asked for conflicts
+//! that were not resolved.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::git::{At, Git, GitFault};
+use super::record::Record;
+use super::settle::tip_of;
+use super::verify::tree;
+
+/// Longest file that is searched for conflict markers, in bytes.
+const SEARCHED: u64 = 16 << 20;
+/// A file with a zero byte in so many of its first bytes is binary, as git has it.
+const HEAD_BYTES: usize = 8000;
+
+/// A file whose merge was not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// Its name, from the root of the repository.
+    pub path: String,
+    /// For a file without conflict markers (binary, or deleted on one side): the blob that the run left, empty where it
+    /// left none. While the file stays like that, the conflict is not resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<String>,
+}
+
+/// Makes HEAD and index readable again where a run broke them. What was there is kept beside it as `HEAD.broken` and
+/// `index.broken`; all files are in the working tree, so that a fresh index loses none.
+///
+/// Returns the unmerged entries of the index, for [`conflicts`].
+///
+/// # Errors
+/// The folder is not the worktree, or git can read it neither way.
+pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFault> {
+    let head = record.git_dir.join("HEAD");
+    if !is_head(&fs::read_to_string(&head).unwrap_or_default()) {
+        set_aside(&head)?;
+        let text = format!("ref: refs/heads/{}\n", record.branch);
+        fs::write(&head, text).map_err(|error| cannot("write", &head, &error))?;
+    }
+    let at = tree(record)?;
+    let ask = ["ls-files", "--unmerged", "-z"];
+    let end = git.run(at, &ask).await;
+    if end.is_good() {
+        return Ok(Unmerged(stages(&end.stdout)));
+    }
+    let index = record.git_dir.join("index");
+    tracing::warn!(file = %index.display(), error = end.stderr, "the index of a worktree cannot be read and is made anew");
+    set_aside(&index)?;
+    let tip = tip_of(git, record).await?;
+    let tip = tip.unwrap_or_else(|| record.base.clone());
+    git.ask(at, &["read-tree", &tip]).await?;
+    Ok(Unmerged::default())
+}
+
+/// The unmerged entries of an index: by path, a bit per stage.
+#[derive(Default)]
+pub(super) struct Unmerged(BTreeMap<String, u8>);
+
+fn is_head(text: &str) -> bool {
+    let text = text.trim_end();
+    let is_hash = matches!(text.len(), 40 | 64) && text.bytes().all(|it| it.is_ascii_hexdigit());
+    is_hash || text.starts_with("ref: refs/")
+}
+
+fn set_aside(file: &Path) -> Result<(), GitFault> {
+    if fs::symlink_metadata(file).is_err() {
+        return Ok(());
+    }
+    let broken = file.with_extension("broken");
+    fs::rename(file, broken).map_err(|error| cannot("move", file, &error))
+}
+
+fn cannot(what: &str, file: &Path, error: &std::io::Error) -> GitFault {
+    GitFault(format!("cannot {what} {}: {error}", file.display()))
+}
+
+/// Files whose merge was not finished: those that the index has as unmerged, and those of an earlier run that still have
+/// conflict markers. A text file without markers counts as resolved, whether or not it was added.
+///
+/// # Errors
+/// Git's own.
+pub(super) async fn conflicts(
+    git: &Git,
+    record: &Record,
+    Unmerged(unmerged): Unmerged,
+) -> Result<Vec<Conflict>, GitFault> {
+    let at = tree(record)?;
+    let mut found: Vec<Conflict> = Vec::new();
+    for (path, stages) in &unmerged {
+        let content = content(&record.path.join(path));
+        let blob = match &content {
+            Some(bytes) if has_markers(bytes) => None,
+            Some(bytes) if both(*stages) && !is_binary(bytes) => continue,
+            None if both(*stages) => continue,
+            Some(_) => Some(git.ask(at, &["hash-object", "--", path]).await?),
+            None => Some(String::new()),
+        };
+        found.push(Conflict {
+            path: path.clone(),
+            blob,
+        });
+    }
+    let earlier = record.conflicts.iter();
+    for it in earlier.filter(|it| !unmerged.contains_key(&it.path)) {
+        let bytes = content(&record.path.join(&it.path)).unwrap_or_default();
+        if has_markers(&bytes) {
+            found.push(it.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Those of the recorded conflicts that a commit still has.
+///
+/// # Errors
+/// Git's own.
+pub(super) async fn conflicts_in(
+    git: &Git,
+    record: &Record,
+    commit: &str,
+) -> Result<Vec<String>, GitFault> {
+    let at = At::Bare(&record.common_dir);
+    let mut found = Vec::new();
+    for conflict in &record.conflicts {
+        let name = format!("{commit}:{}", conflict.path);
+        let ask = ["rev-parse", "--verify", "--quiet", &name];
+        let blob = git.run(at, &ask).await;
+        let blob = if blob.is_good() {
+            blob.stdout
+        } else {
+            String::new()
+        };
+        let unresolved = match &conflict.blob {
+            Some(left) => *left == blob,
+            None if blob.is_empty() => false,
+            None => {
+                let text = git.run(at, &["cat-file", "blob", &blob]).await;
+                has_markers(text.stdout.as_bytes())
+            }
+        };
+        if unresolved {
+            found.push(conflict.path.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// By path, a bit per stage that the index has of it.
+fn stages(listed: &str) -> BTreeMap<String, u8> {
+    let mut found = BTreeMap::new();
+    for line in listed.split_terminator('\0') {
+        let Some((head, path)) = line.split_once('\t') else {
+            continue;
+        };
+        let stage = head.rsplit(' ').next().and_then(|it| it.parse::<u8>().ok());
+        *found.entry(path.to_owned()).or_default() |= 1 << stage.unwrap_or_default().min(7);
+    }
+    found
+}
+
+/// Both sides have the file.
+fn both(stages: u8) -> bool {
+    stages & 0b1100 == 0b1100
+}
+
+fn content(file: &Path) -> Option<Vec<u8>> {
+    let found = fs::symlink_metadata(file).ok()?;
+    (found.is_file() && found.len() <= SEARCHED)
+        .then(|| fs::read(file).ok())
+        .flatten()
+}
+
+fn is_binary(bytes: &[u8]) -> bool {
+    bytes[..bytes.len().min(HEAD_BYTES)].contains(&0)
+}
+
+/// As git writes them: a line that opens with `<<<<<<< `, and after it one that opens with `>>>>>>> `.
+fn has_markers(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|it| *it == b'\n');
+    lines.any(|line| line.starts_with(b"<<<<<<< "))
+        && lines.any(|line| line.starts_with(b">>>>>>> "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_are_lines_in_order() {
+        assert!(has_markers(
+            b"a\n<<<<<<< HEAD\nx\n=======\ny\n>>>>>>> side\n"
+        ));
+        assert!(!has_markers(b"a <<<<<<< HEAD\n>>>>>>> b\n"));
+        assert!(!has_markers(b">>>>>>> b\n<<<<<<< a\n"));
+    }
+
+    #[test]
+    fn stages_are_gathered_by_file() {
+        let listed = "100644 aa 1\ta\0100644 bb 2\ta\0100644 cc 3\ta\0100644 dd 2\tb c\0";
+        let found = stages(listed);
+        assert!(both(found["a"]) && !both(found["b c"]));
+    }
+
+    #[test]
+    fn a_head_is_a_branch_or_a_commit() {
+        assert!(is_head("ref: refs/heads/x\n"));
+        assert!(is_head(&format!("{}\n", "a1".repeat(20))));
+        assert!(!is_head("") && !is_head("junk"));
+    }
+}

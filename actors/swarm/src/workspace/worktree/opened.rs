@@ -1,0 +1,129 @@
+//! A worktree while a run works in it, and the look at what the run left.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kirosu_protocol::NotAccepted;
+
+use super::apply::list;
+use super::git::{Git, GitFault};
+use super::index::{Conflict, conflicts, mend};
+use super::locks::clear_locks;
+use super::record::{Lock, Record};
+use super::repair::restore;
+use super::verify::{Unverified, verify, verify_folder};
+
+/// A worktree that a run works in.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(super) git: Git,
+    record: Mutex<Record>,
+    lock: Mutex<Option<Lock>>,
+    dir: PathBuf,
+    /// Its branch.
+    pub(crate) branch: String,
+    /// The commit that it started from.
+    pub(crate) base: String,
+    /// Its files are the base's: nothing of an earlier attempt is in it.
+    pub(crate) from_base: bool,
+    /// Lines for the beginning of the run's output.
+    pub(crate) notes: Vec<String>,
+    /// Conflicts that the attempt before left, for the agent.
+    pub(crate) not_accepted: Option<NotAccepted>,
+}
+
+/// Why a run that said that it is done has not ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unfinished(pub(crate) String);
+
+impl Opened {
+    /// The worktree of a record, which the lock holds.
+    pub(super) fn new(git: Git, record: Record, lock: Lock) -> Self {
+        let dir = record.start_dir().canonicalize();
+        // A link in the branch, or one that an agent left, may lead out of the worktree.
+        let dir = dir.ok().filter(|dir| dir.starts_with(&record.path));
+        Self {
+            dir: dir.unwrap_or_else(|| record.path.clone()),
+            branch: record.branch.clone(),
+            base: record.base.clone(),
+            git,
+            record: Mutex::new(record),
+            lock: Mutex::new(Some(lock)),
+            from_base: true,
+            notes: Vec::new(),
+            not_accepted: None,
+        }
+    }
+
+    /// Where the run begins.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.dir.clone()
+    }
+
+    /// Its record as it stands now.
+    pub(super) fn record(&self) -> Record {
+        self.locked().clone()
+    }
+
+    /// A person has cancelled the run.
+    pub(crate) fn withdraw(&self) {
+        self.locked().withdrawn = true;
+    }
+
+    /// Whether the folder still is the one that was made.
+    pub(crate) fn is_intact(&self) -> bool {
+        verify_folder(&self.locked()).is_ok()
+    }
+
+    /// Looks at what a run has left, and makes readable what it broke.
+    ///
+    /// # Errors
+    /// It is not whole: the folder was replaced, or conflicts are not resolved.
+    pub(crate) async fn inspect(&self) -> Result<(), Unfinished> {
+        let mut record = self.record();
+        if let Err(why @ (Unverified::Gone | Unverified::Replaced(_))) = verify_folder(&record) {
+            return Err(Unfinished(format!(
+                "not accepted: the run removed or replaced its worktree {}: {why}; nothing of it was committed",
+                record.path.display()
+            )));
+        }
+        let found = async {
+            if verify(&record).is_err() {
+                restore(&self.git, &mut record).await?;
+            }
+            clear_locks(&record);
+            let unmerged = mend(&self.git, &record).await?;
+            record.conflicts = conflicts(&self.git, &record, unmerged).await?;
+            Ok::<_, GitFault>(())
+        };
+        if let Err(fault) = found.await {
+            // The commit that follows says more.
+            tracing::debug!(%fault, "a worktree could not be looked at after its run");
+            return Ok(());
+        }
+        let left = unresolved(&record.conflicts);
+        *self.locked() = record;
+        left.map_or(Ok(()), |why| Err(Unfinished(why)))
+    }
+
+    /// Lets others work in it.
+    pub(super) fn release(&self) {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.take();
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The sentence about conflicts that were left; `None` where there are none.
+pub(super) fn unresolved(conflicts: &[Conflict]) -> Option<String> {
+    let names: Vec<&str> = conflicts.iter().map(|it| it.path.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "not accepted: the run left conflicts that are not resolved in {}; resolve them there",
+            list(&names)
+        )
+    })
+}

@@ -1,0 +1,259 @@
+//! Finds and mends the links between record, worktree and repository after one of them was moved or damaged.
+//!
+//! A worktree and its repository name each other by absolute paths: `.git` in the worktree, `gitdir` in the folder that
+//! git keeps for it (`.git/worktrees/NAME`), and both in the record. The record lies beside the worktree, so that the two
+//! move together; a repository that was moved is looked for where the pool's settings say that it is.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::git::{At, Git, GitFault, Repository};
+use super::leave::lock;
+use super::open::write;
+use super::record::Record;
+use super::settle::tip_of;
+use super::verify::{
+    FolderId, Unverified, dot_git, fault, is_same, link_file, tree, verify_folder, verify_git_dir,
+};
+
+/// The record with its repository where it is now: as recorded, or the one around `pool_dir`, the present working folder
+/// of its pool. Changes nothing on disk.
+///
+/// # Errors
+/// The repository is at neither place; the text says where it was looked for.
+pub async fn locate(
+    git: &Git,
+    record: &Record,
+    pool_dir: Option<&Path>,
+) -> Result<Record, GitFault> {
+    let mut found = record.clone();
+    let is_there = record.common_dir.is_dir();
+    if is_there && (verify_git_dir(record).is_ok() || tip_of(git, record).await?.is_some()) {
+        return Ok(found);
+    }
+    let mut looked = vec![record.repository.clone()];
+    if let Some(dir) = pool_dir {
+        match Repository::around(git, dir).await {
+            Ok(repository) if repository.common != record.common_dir => {
+                if adopt(git, &mut found, &repository).await? {
+                    return Ok(found);
+                }
+                looked.push(repository.top);
+            }
+            Ok(_) => {}
+            Err(_) => looked.push(dir.to_owned()),
+        }
+    }
+    if is_there {
+        // The repository is the one that was recorded, and its branch is gone.
+        return Ok(found);
+    }
+    let looked: Vec<String> = looked.iter().map(|it| it.display().to_string()).collect();
+    Err(GitFault(format!(
+        "the repository {} of task {} is not where it was; the branch {} was looked for in {}. Where the repository was moved, set workdir of the pool '{}' to its new place (in the settings that --config names), then run kirosu workspaces --repair",
+        record.repository.display(),
+        record.task_id,
+        record.branch,
+        looked.join(" and in "),
+        record.pool
+    )))
+}
+
+/// Takes a repository as the record's own where it has the worktree or its branch: it was moved. Changes the record in
+/// memory only.
+///
+/// # Errors
+/// Git's own.
+pub(super) async fn adopt(
+    git: &Git,
+    record: &mut Record,
+    repository: &Repository,
+) -> Result<bool, GitFault> {
+    if record.common_dir.is_dir() && verify_git_dir(record).is_ok() {
+        // It is a worktree of another repository that is where it was.
+        return Ok(false);
+    }
+    let entry = entry_of(&repository.common, record);
+    if entry.is_none() {
+        let at = At::Bare(&repository.common);
+        for name in [&format!("refs/heads/{}", record.branch), &record.base] {
+            let commit = format!("{name}^{{commit}}");
+            let ask = ["rev-parse", "--verify", "--quiet", &commit];
+            if !git.run(at, &ask).await.is_good() {
+                return Ok(false);
+            }
+        }
+    }
+    // The `.git` file still names the old place: the folder is recognised before that changes.
+    if verify_folder(record).is_ok() {
+        record.folder_id = FolderId::of(&record.path).ok();
+    }
+    record.repository.clone_from(&repository.top);
+    record.common_dir.clone_from(&repository.common);
+    record.git_dir = entry.unwrap_or_else(|| git_dir_in(&repository.common, &record.name));
+    Ok(true)
+}
+
+/// The folder that a repository keeps for this worktree: the one that names it, where it is now or where it was.
+fn entry_of(common: &Path, record: &Record) -> Option<PathBuf> {
+    let places = [Some(&record.path), record.moved_from.as_ref()];
+    let ours: Vec<PathBuf> = places.iter().flatten().map(|it| it.join(".git")).collect();
+    let entries = fs::read_dir(common.join("worktrees")).ok()?;
+    let mut folders = entries.flatten().map(|entry| entry.path());
+    folders.find(|folder| {
+        let back = link_file(&folder.join("gitdir"), folder);
+        back.is_some_and(|back| ours.iter().any(|it| is_same(it, &back)))
+    })
+}
+
+fn git_dir_in(common: &Path, name: &str) -> PathBuf {
+    common.join("worktrees").join(name)
+}
+
+/// Repairs what [`locate`] has found, as `git worktree repair` would, and writes the record. Returns a line per thing that
+/// was repaired.
+///
+/// # Errors
+/// A run works there; the folder is not the worktree that was made; a file cannot be written.
+pub async fn repair(
+    git: &Git,
+    record: &Record,
+    pool_dir: Option<&Path>,
+) -> Result<Vec<String>, GitFault> {
+    let _lock = lock(record)?;
+    let mut found = locate(git, record, pool_dir).await?;
+    let mut repaired = Vec::new();
+    if found.repository != record.repository {
+        let (new, old) = (found.repository.display(), record.repository.display());
+        repaired.push(format!("its repository is {new}, was {old}"));
+    }
+    if let Some(old) = &record.moved_from {
+        let (new, old) = (record.path.display(), old.display());
+        repaired.push(format!("its folder is {new}, was {old}"));
+    }
+    match verify_folder(&found) {
+        Ok(()) => repaired.extend(restore(git, &mut found).await?),
+        Err(Unverified::Gone) => {}
+        Err(why) => return Err(fault(&found, &why)),
+    }
+    if !repaired.is_empty() {
+        write(&mut found).await?;
+    }
+    Ok(repaired)
+}
+
+/// Makes the links between a verified folder and git's own folder for it right, and makes the latter anew where it is gone.
+/// The caller holds the worktree's lock, and writes the record. Returns a line per thing that was repaired.
+///
+/// # Errors
+/// The folder is not the worktree; it has a repository of its own in `.git`; a file cannot be written.
+pub(super) async fn restore(git: &Git, record: &mut Record) -> Result<Vec<String>, GitFault> {
+    verify_folder(record).map_err(|why| fault(record, &why))?;
+    let mut repaired = Vec::new();
+    // The folder is known by this from here on, whatever becomes of its `.git`.
+    record.folder_id = FolderId::of(&record.path).ok();
+    let dot = record.path.join(".git");
+    if fs::symlink_metadata(&dot).is_ok_and(|found| found.is_dir()) {
+        return Err(GitFault(format!(
+            "a repository of its own is in {}; move it away",
+            dot.display()
+        )));
+    }
+    let mut made = false;
+    if verify_git_dir(record).is_err() && !is_damaged(record) {
+        match entry_of(&record.common_dir, record) {
+            Some(entry) => record.git_dir = entry,
+            None => {
+                make_git_dir(record)?;
+                made = true;
+                let made = record.git_dir.display();
+                repaired.push(format!("{made} was gone and is made anew"));
+            }
+        }
+    }
+    let common = record.git_dir.join("commondir");
+    let named = link_file(&common, &record.git_dir);
+    if named.is_none_or(|it| !is_same(&it, &record.common_dir)) {
+        put(&common, "../..\n")?;
+        repaired.push(format!("{} names the repository again", common.display()));
+    }
+    let back = record.git_dir.join("gitdir");
+    if link_file(&back, &record.git_dir).is_none_or(|it| !is_same(&it, &dot)) {
+        put(&back, &format!("{}\n", dot.display()))?;
+        repaired.push(format!("{} names the worktree again", back.display()));
+    }
+    if dot_git(&record.path).is_none_or(|it| !is_same(&it, &record.git_dir)) {
+        put(&dot, &format!("gitdir: {}\n", record.git_dir.display()))?;
+        repaired.push(format!("{} names the repository again", dot.display()));
+    }
+    if made {
+        let tip = match tip_of(git, record).await? {
+            Some(tip) => tip,
+            None => {
+                let branch = format!("refs/heads/{}", record.branch);
+                let set = ["update-ref", &branch, &record.base];
+                git.ask(At::Bare(&record.common_dir), &set).await?;
+                record.base.clone()
+            }
+        };
+        git.ask(tree(record)?, &["read-tree", &tip]).await?;
+    }
+    Ok(repaired)
+}
+
+/// The recorded folder is there, and only the files in it that name repository and worktree are missing or wrong: it is no
+/// other worktree's.
+fn is_damaged(record: &Record) -> bool {
+    let git_dir = &record.git_dir;
+    let is_dir = fs::symlink_metadata(git_dir).is_ok_and(|found| found.is_dir());
+    let in_common = git_dir.parent() == Some(&record.common_dir.join("worktrees"));
+    let back = link_file(&git_dir.join("gitdir"), git_dir);
+    let ours = back.is_none_or(|back| is_same(&back, &record.path.join(".git")));
+    is_dir && in_common && ours
+}
+
+/// As `git worktree add` makes it, under the first name that is free.
+fn make_git_dir(record: &mut Record) -> Result<(), GitFault> {
+    let worktrees = record.common_dir.join("worktrees");
+    let cannot = |error: io::Error| {
+        GitFault(format!(
+            "cannot make a folder in {}: {error}",
+            worktrees.display()
+        ))
+    };
+    if !record.common_dir.join("objects").is_dir() {
+        let common = record.common_dir.display();
+        return Err(GitFault(format!("{common} is not a git folder any more")));
+    }
+    fs::create_dir_all(&worktrees).map_err(cannot)?;
+    let mut number = 0;
+    let git_dir = loop {
+        let name = match number {
+            0 => record.name.clone(),
+            _ => format!("{}-{number}", record.name),
+        };
+        let folder = worktrees.join(name);
+        match fs::create_dir(&folder) {
+            Ok(()) => break folder,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < 100 => {
+                number += 1;
+            }
+            Err(error) => return Err(cannot(error)),
+        }
+    };
+    put(&git_dir.join("commondir"), "../..\n")?;
+    let head = format!("ref: refs/heads/{}\n", record.branch);
+    put(&git_dir.join("HEAD"), &head)?;
+    let dot = record.path.join(".git");
+    put(&git_dir.join("gitdir"), &format!("{}\n", dot.display()))?;
+    record.git_dir = git_dir;
+    Ok(())
+}
+
+/// Writes a small file in place of whatever file or link is there.
+fn put(file: &Path, text: &str) -> Result<(), GitFault> {
+    let new = file.with_extension("kirosu-new");
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, file));
+    written.map_err(|error| GitFault(format!("cannot write {}: {error}", file.display())))
+}

@@ -1,0 +1,149 @@
+//! The name of a task's worktree: the one that it has, or one that is free.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use kirosu_protocol::task::Task;
+use kirosu_providers::is_shortage;
+
+use super::git::{At, Git, GitFault, Repository};
+use super::record::{Lock, Record, State};
+use super::repair::adopt;
+
+/// How long the lock of the task's own worktree is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// Pause between two looks at the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Branches of tasks, `PREFIX` and then the worktree's name; the second where a branch `kirosu` keeps the first from
+/// being made.
+pub(super) const PREFIXES: [&str; 2] = ["kirosu/", "kirosu-"];
+
+/// What is at a name.
+pub(super) enum Seat {
+    /// The task's own worktree.
+    Mine(Lock, Box<Record>),
+    /// Nothing.
+    Free(Lock),
+    /// Something else, which is left alone; the text says what, where it may be of interest to the task's owner.
+    Taken(Option<String>),
+    /// The task's own worktree, in which another run or a command works.
+    Busy,
+}
+
+/// The name of that number, from 1.
+pub(super) fn name_of(task_id: i64, number: u32) -> String {
+    match number {
+        1 => format!("task-{task_id}"),
+        _ => format!("task-{task_id}.{number}"),
+    }
+}
+
+/// What is at a name, locked where it is the task's or free.
+///
+/// # Errors
+/// The name cannot be looked at or locked.
+pub(super) async fn seat(
+    git: &Git,
+    repository: &Repository,
+    folder: &Path,
+    task: &Task,
+    (name, branch): (&str, &str),
+) -> Result<Seat, GitFault> {
+    let record = match Record::read(folder, name) {
+        Ok(record) => record,
+        Err(error) if is_shortage(&error) => {
+            return Err(GitFault(format!("cannot read {name}.json: {error}")));
+        }
+        Err(error) => {
+            let record = folder.join(format!("{name}.json"));
+            return Ok(Seat::Taken(Some(format!(
+                "{} cannot be read ({error}); it and the worktree beside it are left as they are, and this attempt works in another",
+                record.display()
+            ))));
+        }
+    };
+    match record {
+        Some(mut record) => {
+            if !is_of(&record, task) || !is_in(git, &mut record, repository).await? {
+                return Ok(Seat::Taken(None));
+            }
+            Ok(match wait_for_lock(folder, name).await? {
+                Some(lock) => Seat::Mine(lock, Box::new(record)),
+                None => Seat::Busy,
+            })
+        }
+        None => {
+            let is_there = fs::symlink_metadata(folder.join(name)).is_ok();
+            if is_there || has_branch(git, repository, branch).await? {
+                return Ok(Seat::Taken(None));
+            }
+            let lock = take_lock(folder, name)?;
+            Ok(lock.map_or(Seat::Taken(None), Seat::Free))
+        }
+    }
+}
+
+/// The branch prefix that this repository has room for.
+pub(super) async fn prefix(git: &Git, repository: &Repository) -> Result<&'static str, GitFault> {
+    let reference = "refs/heads/kirosu";
+    // Branches below it, as a rule: then there is none of that name.
+    let below = fs::read_dir(repository.common.join(reference));
+    if below.is_ok_and(|mut entries| entries.next().is_some()) {
+        return Ok(PREFIXES[0]);
+    }
+    let ask = ["show-ref", "--verify", "--quiet", reference];
+    let taken = git.holds(At::Bare(&repository.common), &ask).await?;
+    let broken = fs::symlink_metadata(repository.common.join(reference));
+    let broken = broken.is_ok_and(|found| !found.is_dir());
+    Ok(PREFIXES[usize::from(taken || broken)])
+}
+
+/// Another hub counts its tasks from 1, too: when it was enqueued tells them apart.
+fn is_of(record: &Record, task: &Task) -> bool {
+    let open = matches!(record.state, State::Running | State::Kept);
+    let same_time = (record.created_at - task.created_at).abs() < 1e-3;
+    open && record.task_id == task.task_id && same_time
+}
+
+/// Whether it is a worktree of this repository, which may have been moved since.
+async fn is_in(git: &Git, record: &mut Record, repository: &Repository) -> Result<bool, GitFault> {
+    if record.common_dir == repository.common {
+        return Ok(true);
+    }
+    adopt(git, record, repository).await
+}
+
+/// The branch is there, or branches below it, which keep it from being made.
+async fn has_branch(git: &Git, repository: &Repository, branch: &str) -> Result<bool, GitFault> {
+    let reference = format!("refs/heads/{branch}");
+    let ask = [
+        "for-each-ref",
+        "--count=1",
+        "--format=%(refname)",
+        &reference,
+    ];
+    let found = git.ask(At::Bare(&repository.common), &ask).await?;
+    Ok(!found.is_empty())
+}
+
+fn take_lock(folder: &Path, name: &str) -> Result<Option<Lock>, GitFault> {
+    Lock::take(folder, name).map_err(|error: io::Error| {
+        let file = folder.join(format!("{name}.lock"));
+        GitFault(format!("cannot lock {}: {error}", file.display()))
+    })
+}
+
+/// A person's `diff` or `apply`, or the last steps of the attempt before, take moments.
+async fn wait_for_lock(folder: &Path, name: &str) -> Result<Option<Lock>, GitFault> {
+    let until = tokio::time::Instant::now() + LOCK_WAIT;
+    loop {
+        let lock = take_lock(folder, name)?;
+        if lock.is_some() || tokio::time::Instant::now() >= until {
+            return Ok(lock);
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+}

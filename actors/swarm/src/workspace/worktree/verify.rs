@@ -1,0 +1,232 @@
+//! Checks that a record's folder still is the worktree that Kirosu made, before git runs in it.
+//!
+//! An agent can remove its folder and leave a link, a file or another checkout at the path; a person can move or restore
+//! folders. Git that ran there would commit, reset and clean files of somebody else. [`tree`] is the only way to
+//! [`At::Tree`], so no call of git in a working tree gets past this check.
+
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use super::git::{At, GitFault};
+use super::record::Record;
+
+/// Longest `.git`, `gitdir` or `commondir` file that is read, in bytes.
+const LINK_MAX: u64 = 8 << 10;
+
+/// Identifies a folder for as long as it exists. Inode numbers are used again, so the time of birth is part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderId {
+    device: u64,
+    inode: u64,
+    /// Nanoseconds since 1970; `None` where the file system does not record it.
+    born_ns: Option<u64>,
+}
+
+impl FolderId {
+    /// The identity of the folder at `path`.
+    ///
+    /// # Errors
+    /// The path cannot be read.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self::from(&fs::symlink_metadata(path)?))
+    }
+}
+
+impl From<&Metadata> for FolderId {
+    fn from(found: &Metadata) -> Self {
+        let born = found.created().ok();
+        let born = born.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            born_ns: born.and_then(|since| u64::try_from(since.as_nanos()).ok()),
+        }
+    }
+}
+
+/// Why git must not run in a record's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unverified {
+    /// Nothing is at the path.
+    Gone,
+    /// Something else is at the path; the text says what.
+    Replaced(String),
+    /// The folder is the one that was made, but git's own folder for it is missing or belongs to another worktree; the
+    /// text says which.
+    Detached(String),
+}
+
+impl fmt::Display for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("it is not there any more"),
+            Self::Replaced(why) => write!(f, "it is not the folder that Kirosu made: {why}"),
+            Self::Detached(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Where git may work on the files of this worktree. Reads a few small files; blocks for as long.
+///
+/// # Errors
+/// The folder is not the worktree that Kirosu made, see [`verify`].
+pub(super) fn tree(record: &Record) -> Result<At<'_>, GitFault> {
+    match verify(record) {
+        Ok(()) => Ok(At::Tree {
+            git_dir: &record.git_dir,
+            work_tree: &record.path,
+        }),
+        Err(why) => Err(fault(record, &why)),
+    }
+}
+
+/// The sentence for people.
+pub(super) fn fault(record: &Record, why: &Unverified) -> GitFault {
+    let path = record.path.display();
+    GitFault(format!("git was not run in the worktree {path}: {why}"))
+}
+
+/// Whether the folder of a record is the worktree that Kirosu made: a real folder with no link on the way, of the recorded
+/// identity or with the `.git` file of this worktree in it, whose git folder belongs to it. An agent may have removed or
+/// rewritten `.git` in a folder of the recorded identity: every call of git names its git folder.
+///
+/// # Errors
+/// What is there instead.
+pub(super) fn verify(record: &Record) -> Result<(), Unverified> {
+    verify_folder(record)?;
+    verify_git_dir(record)
+}
+
+/// The first half of [`verify`]: the folder alone.
+pub(super) fn verify_folder(record: &Record) -> Result<(), Unverified> {
+    let path = &record.path;
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if is_gone(&error) => return Err(Unverified::Gone),
+        Err(error) => return Err(Unverified::Replaced(format!("it cannot be read: {error}"))),
+    };
+    if found.is_symlink() {
+        let target = fs::read_link(path).unwrap_or_default();
+        let why = format!("a symbolic link to {} is in its place", target.display());
+        return Err(Unverified::Replaced(why));
+    }
+    if !found.is_dir() {
+        return Err(Unverified::Replaced("a file is in its place".to_owned()));
+    }
+    match path.canonicalize() {
+        Ok(real) if real == *path => {}
+        Ok(real) => {
+            let why = format!(
+                "a symbolic link on the way leads to {}",
+                real.parent().unwrap_or(&real).display()
+            );
+            return Err(Unverified::Replaced(why));
+        }
+        Err(error) => return Err(Unverified::Replaced(format!("it cannot be read: {error}"))),
+    }
+    let same = record.folder_id == Some(FolderId::from(&found));
+    if same || dot_git(path).is_some_and(|it| is_same(&it, &record.git_dir)) {
+        return Ok(());
+    }
+    // A crash of this process can leave one behind that its record does not know yet.
+    if record.git_dir.as_os_str().is_empty() && is_half_made(record) {
+        return Ok(());
+    }
+    let why = match record.folder_id {
+        Some(_) => "another folder is in its place",
+        None => "its .git file is not that of this worktree",
+    };
+    Err(Unverified::Replaced(why.to_owned()))
+}
+
+/// As `git worktree add` leaves it when it is interrupted.
+fn is_half_made(record: &Record) -> bool {
+    let worktrees = record.common_dir.join("worktrees");
+    match dot_git(&record.path) {
+        Some(git_dir) => git_dir.parent().is_some_and(|it| is_same(it, &worktrees)),
+        None => fs::read_dir(&record.path).is_ok_and(|mut entries| entries.next().is_none()),
+    }
+}
+
+/// Git's own folder for the worktree is there, is one of the recorded repository, and is no other worktree's.
+pub(super) fn verify_git_dir(record: &Record) -> Result<(), Unverified> {
+    let git_dir = &record.git_dir;
+    let missing = |why: &str| Unverified::Detached(format!("{} {why}", git_dir.display()));
+    match fs::symlink_metadata(git_dir) {
+        Ok(found) if found.is_dir() => {}
+        Ok(_) => return Err(missing("is not a folder")),
+        Err(_) if git_dir.as_os_str().is_empty() => {
+            return Err(Unverified::Detached("it was never finished".to_owned()));
+        }
+        Err(_) => return Err(missing("is not there any more")),
+    }
+    let common = link_file(&git_dir.join("commondir"), git_dir);
+    if !common.is_some_and(|it| is_same(&it, &record.common_dir)) {
+        return Err(missing("is not a worktree's git folder of its repository"));
+    }
+    match link_file(&git_dir.join("gitdir"), git_dir) {
+        Some(back) if is_same(&back, &record.path.join(".git")) => Ok(()),
+        // It was moved; `workspaces --repair` and the next attempt write it anew.
+        Some(back) if !has_folder(&back) => Ok(()),
+        Some(back) => {
+            let other = back.parent().unwrap_or(&back).display();
+            Err(missing(&format!("belongs to the worktree {other}")))
+        }
+        None => Err(missing("does not say which worktree it belongs to")),
+    }
+}
+
+/// The git folder that the `.git` file of a worktree names; `None` where there is no such file.
+pub(super) fn dot_git(worktree: &Path) -> Option<PathBuf> {
+    let text = small_file(&worktree.join(".git"))?;
+    let named = text.strip_prefix("gitdir:")?.trim();
+    (!named.is_empty()).then(|| worktree.join(named))
+}
+
+/// The path that a file in a git folder names, as `gitdir` and `commondir` do.
+pub(super) fn link_file(file: &Path, base: &Path) -> Option<PathBuf> {
+    let text = small_file(file)?;
+    let named = text.trim_end_matches(['\n', '\r']);
+    (!named.is_empty()).then(|| base.join(named))
+}
+
+/// The text of a small regular file; links are not followed.
+fn small_file(path: &Path) -> Option<String> {
+    let found = fs::symlink_metadata(path).ok()?;
+    (found.is_file() && found.len() <= LINK_MAX)
+        .then(|| fs::read_to_string(path).ok())
+        .flatten()
+}
+
+/// The folder of the `.git` file that a back pointer names exists.
+fn has_folder(dot_git: &Path) -> bool {
+    let folder = dot_git.parent().unwrap_or(dot_git);
+    fs::symlink_metadata(folder).is_ok()
+}
+
+/// Both are the same path, as they stand or after links and `..` are resolved.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    if one == other {
+        return true;
+    }
+    // The last part need not exist: an agent may have removed `.git`.
+    let real = |path: &Path| match (path.canonicalize(), path.parent(), path.file_name()) {
+        (Ok(real), ..) => Some(real),
+        (Err(_), Some(parent), Some(name)) => Some(parent.canonicalize().ok()?.join(name)),
+        _ => None,
+    };
+    matches!((real(one), real(other)), (Some(one), Some(other)) if one == other)
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
