@@ -204,21 +204,31 @@ fn timeouts(pool: &Pool, kind: ProviderKind, has_preset: bool) -> Timeouts {
         ProviderKind::Acp | ProviderKind::Router => true,
         _ => false,
     };
+    let (start, silence) = silences(pool.start_timeout, pool.silence_timeout, is_agent);
+    Timeouts {
+        start,
+        silence,
+        total: pool.timeout,
+    }
+}
+
+/// The limits of the time to the first output and of silence. Zero means no limit, `None` the default. A limit of silence
+/// that the pool sets counts from the start, unless it sets one for that as well.
+fn silences(
+    start: Option<Duration>,
+    silence: Option<Duration>,
+    is_agent: bool,
+) -> (Option<Duration>, Option<Duration>) {
     let limit = |set: Option<Duration>, default: Duration| match set {
         Some(Duration::ZERO) => None,
         Some(limit) => Some(limit),
         None => is_agent.then_some(default),
     };
-    // A limit of silence that the pool names counts from the start, unless it names one for that as well.
-    let has_own = pool.silence_timeout.is_some_and(|it| !it.is_zero());
-    Timeouts {
-        start: match has_own {
-            true => pool.start_timeout.filter(|it| !it.is_zero()),
-            false => limit(pool.start_timeout, config::pool::START_TIMEOUT),
-        },
-        silence: limit(pool.silence_timeout, config::pool::SILENCE_TIMEOUT),
-        total: pool.timeout,
-    }
+    let start = match (start, silence) {
+        (None, Some(silence)) if !silence.is_zero() => None,
+        (start, _) => limit(start, config::pool::START_TIMEOUT),
+    };
+    (start, limit(silence, config::pool::SILENCE_TIMEOUT))
 }
 
 /// The account that a provider belongs to.
@@ -236,5 +246,29 @@ fn account(settings: &Settings, provider: &str) -> Account {
             .providers
             .get(provider)
             .and_then(|it| model_of(provider, it, &BTreeMap::new())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_have_limits_of_silence_unless_the_pool_says_otherwise() {
+        let seconds = |it: u64| Some(Duration::from_secs(it));
+        let (off, own) = (seconds(0), seconds(5));
+        for (start, silence, is_agent, expected) in [
+            (None, None, true, (seconds(600), seconds(1800))),
+            (None, None, false, (None, None)),
+            (off, off, true, (None, None)),
+            (None, off, true, (seconds(600), None)),
+            (own, None, true, (own, seconds(1800))),
+            // It counts from the start, as it always did.
+            (None, own, true, (None, own)),
+            (own, own, false, (own, own)),
+        ] {
+            let found = silences(start, silence, is_agent);
+            assert_eq!(found, expected, "{start:?} {silence:?} {is_agent}");
+        }
     }
 }

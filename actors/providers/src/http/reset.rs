@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
 
-/// A service that names a longer time than this is taken at this: nobody comes back to such a lane by itself.
-const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+use crate::limits::{self, LONGEST};
 
-/// The time before which asking again is useless. `now`: when the answer came.
+/// The time before which asking again is useless; a longer one than any known limit counts as that. `now`: when the answer
+/// came.
 pub(super) fn reset(headers: &HeaderMap, now: SystemTime) -> Option<SystemTime> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let after = text("retry-after-ms")
@@ -60,33 +60,8 @@ fn moment(text: &str, now: SystemTime) -> Option<Duration> {
             .ok()
             .or_else(|| humantime::parse_rfc3339(text).ok())
             .map(until)
-            .or_else(|| spans(text)),
+            .or_else(|| limits::length(text)),
     }
-}
-
-/// `1h2m3.5s`, `20ms`.
-fn spans(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-        let (number, tail) = rest.split_at(digits);
-        let unit = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit);
-        let factor = match unit {
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => return None,
-        };
-        total = total.checked_add(millis(number, factor * 1000.0)?)?;
-        rest = tail;
-    }
-    (!text.is_empty()).then_some(total)
 }
 
 /// A number of units that are `factor` milliseconds each.

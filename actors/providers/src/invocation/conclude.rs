@@ -107,7 +107,7 @@ fn verdict(
         Ending::Impatience(Over::Waits(wait)) => (
             wait.class,
             format!(
-                "'{program}' waits by itself until its service takes its requests again, and was ended: {}",
+                "'{program}' waits by itself, and was ended: {}",
                 wait.message
             ),
         ),

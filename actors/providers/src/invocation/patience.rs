@@ -14,6 +14,8 @@ pub(crate) const END_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause that a program may take by itself before it asks its service again. Meanwhile it holds a session,
 /// and its account is not known to be at its limit.
 pub(crate) const WAIT_PATIENCE: Duration = Duration::from_secs(60);
+/// The time to end by itself for a program that names a longer pause: some only quote their service, and fail.
+const SECOND_THOUGHTS: Duration = Duration::from_secs(2);
 /// All of its shorter pauses together, as long as nothing comes of them.
 const WAITS_PATIENCE: Duration = Duration::from_secs(600);
 
@@ -108,7 +110,7 @@ impl Patience {
             State::Ended { last } => (*last + END_PATIENCE, Over::Stays),
             State::Waits { since, last, wait } => {
                 let deadline = match wait.length {
-                    Some(length) if length > WAIT_PATIENCE => *last,
+                    Some(length) if length > WAIT_PATIENCE => *last + SECOND_THOUGHTS,
                     Some(_) => *since + WAITS_PATIENCE,
                     None => *since + WAIT_PATIENCE,
                 };
@@ -172,7 +174,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_program_may_wait_shortly() {
-        for (length, seconds) in [(Some(3600), 0), (Some(45), 600), (None, 60)] {
+        for (length, seconds) in [(Some(3600), 2), (Some(45), 600), (None, 60)] {
             let patience = Patience::default();
             patience.stderr(wait(length));
             let (over, waited) = after(&patience).await;

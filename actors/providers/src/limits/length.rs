@@ -56,7 +56,7 @@ fn longest(text: &str, before: &[&str]) -> Option<Duration> {
 }
 
 /// A text that is a length of time and nothing else: `41s`, `1h2m3.5s`.
-pub(super) fn whole(text: &str) -> Option<Duration> {
+pub(crate) fn whole(text: &str) -> Option<Duration> {
     read(text.trim(), true).and_then(|(length, rest)| rest.trim().is_empty().then_some(length))
 }
 

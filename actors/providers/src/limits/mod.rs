@@ -25,9 +25,10 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::outcome::FailureClass;
+pub(crate) use length::whole as length;
 
 /// The longest time ahead that is believed. Monthly limits are the longest known.
-const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// The longest answer that may be a limit's notice instead of an answer, in characters.
 const NOTICE_CHARS: usize = 400;

@@ -93,13 +93,13 @@ impl StderrWatch {
     /// Takes the next bytes; the last wait that they say.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Outlook {
         let lines = self.lines.push(bytes).into_iter();
-        let waits = lines.filter_map(|line| match line {
+        let mut waits = lines.filter_map(|line| match line {
             Line::Whole(line) => {
                 let line = String::from_utf8_lossy(&line);
                 Wait::of_line(&self.output, &line, &Moment::now())
             }
             Line::TooLong => None,
         });
-        waits.last().map_or(Outlook::Unchanged, Outlook::Waits)
+        waits.next_back().map_or(Outlook::Unchanged, Outlook::Waits)
     }
 }

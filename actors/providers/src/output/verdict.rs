@@ -7,6 +7,8 @@ use crate::outcome::{Doubt, FailureClass};
 
 /// Characters of an answer, or of what is no JSON, that a message shows.
 const SHOWN: usize = 300;
+/// Bytes at the end of a text in which words that all programs share are looked for.
+const LAST_LINES: usize = 1024;
 /// Bytes at the end of stderr, or of a text output, in which words of an error are looked for.
 const TAIL: usize = 4 * 1024;
 
@@ -53,7 +55,11 @@ pub(crate) fn cut_short(
         moment,
     };
     let last = stderr.lines().rev().find(|it| !it.trim().is_empty());
-    let by_words = judge.by_words(last.unwrap_or_default());
+    let by_words = judge.by_words(last.unwrap_or_default()).or_else(|| {
+        let answer = Complaint::of_text(&reading.answer);
+        let is_notice = output.known_errors && limits::is_notice(&reading.answer);
+        limits::classify(&answer, moment).filter(|_| is_notice)
+    });
     let class = judge.limited(by_words.unwrap_or(FailureClass::ProviderError));
     // Its last words explain a long silence only where they say why nothing can come.
     let explains = matches!(
@@ -186,14 +192,26 @@ impl Judge<'_> {
             true => tail(&self.reading.answer),
             false => &self.reading.noise,
         };
-        let class = |text: &str| {
-            known(class_of(
-                self.output,
-                &Complaint::of_text(text),
-                self.moment,
-            ))
-        };
-        class(stderr).or_else(|| class(answer))
+        self.by_phrase(stderr)
+            .or_else(|| self.by_phrase(answer))
+            .or_else(|| self.by_last_lines(stderr))
+            .or_else(|| self.by_last_lines(answer))
+    }
+
+    fn by_phrase(&self, text: &str) -> Option<FailureClass> {
+        Some(match phrase(self.output, text)? {
+            FailureClass::RateLimited { .. } => FailureClass::RateLimited {
+                until: limits::until(&Complaint::of_text(last_lines(text)), self.moment),
+            },
+            class => class,
+        })
+    }
+
+    /// The words that all programs share are common ones: only what a program says last is its error.
+    fn by_last_lines(&self, text: &str) -> Option<FailureClass> {
+        let complaint = Complaint::of_text(last_lines(text));
+        let class = limits::classify(&complaint, self.moment);
+        class.filter(|_| self.output.known_errors)
     }
 
     fn error_answer(&self, program: &str) -> Option<(FailureClass, String)> {
@@ -272,6 +290,13 @@ fn phrase(output: &Output, text: &str) -> Option<FailureClass> {
     let text = text.to_lowercase();
     let found = output.errors.iter().find(|it| text.contains(&it.contains));
     found.map(|it| it.class)
+}
+
+/// The end of a text, where a program that failed says why.
+fn last_lines(text: &str) -> &str {
+    let text = text.trim_end();
+    let from = text.len().saturating_sub(LAST_LINES);
+    &text[crate::invocation::floor_boundary(text, from)..]
 }
 
 fn tail(text: &str) -> &str {

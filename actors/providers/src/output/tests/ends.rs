@@ -165,6 +165,21 @@ fn errors_beside_the_frames_have_a_class() {
     }
 }
 
+/// Text for people may speak of anything: only what a failed program says last is its error.
+#[test]
+fn a_text_that_speaks_of_errors_is_none() {
+    let long =
+        "Set the header, else the service answers 401 Unauthorized or 429 rate limit. ".repeat(30);
+    let text = format!("> {long}\nThe tool failed.\n");
+    let padded = format!("{text}{}", "x".repeat(1100));
+    assert_eq!(
+        class("kiro", &padded, "", Ended::Code(1)).0,
+        "provider_error"
+    );
+    let last = format!("> {long}\nerror: Monthly request limit reached\n");
+    assert_eq!(class("kiro", &last, "", Ended::Code(1)).0, "rate_limited");
+}
+
 #[test]
 fn the_last_word_counts_where_a_program_goes_on() {
     let recovered = format!(
