@@ -206,7 +206,8 @@ async fn run(
     if place.begins_anew() {
         pool.conversations.forget(task);
     }
-    job.conversation = pool.conversations.get(here);
+    let kept = pool.conversations.get(here);
+    job.conversation = kept.or_else(|| place.conversation(who));
     // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
     let (usage, used) = watch::channel(None);
     let flow = output::Flow {
@@ -222,16 +223,14 @@ async fn run(
     let hooks = hooks.after_telling(warnings);
     let check = accept::Check::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
     let activity = Activity::new();
-    let watched = activity.watched(&sink, &pool);
+    let watched = place.listening(&activity.watched(&sink, &pool), who);
     drop(sink);
     let run = |cancel| permit.around(pool.lives.run(session, &provider, job, watched, cancel));
     let run = budget::within(&purse, used, cancel.clone(), run);
     let run = check.around(accept.as_deref(), workspace::inspected(&place, run));
     let run = async {
         let outcome = run.await;
-        if withdrawn.load(Ordering::Relaxed) {
-            place.withdraw();
-        }
+        place.ended(who, &outcome, withdrawn.load(Ordering::Relaxed));
         outcome
     };
     let run = pin!(hooks.around(run));
