@@ -149,7 +149,7 @@ impl Record {
         let its_branch = |prefix: &&str| record.branch == format!("{prefix}{}", record.name);
         let fits = record.name.as_str() == name
             && record.path.file_name() == Some(name)
-            && PREFIXES.iter().any(|it| its_branch(it));
+            && PREFIXES.iter().any(its_branch);
         if !fits {
             let why = format!(
                 "it describes the branch {} and the folder {}, which do not belong to its name",
