@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::event::Usage;
 
 /// A run that ended well.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Finished {
     /// The answer. For programs: stdout without one trailing newline, with a mark where it was cut.
     pub text: String,
@@ -16,6 +16,18 @@ pub struct Finished {
     pub truncated: bool,
     /// With what a later job can go on from here, where the provider says so.
     pub conversation: Option<Conversation>,
+    /// Why this end counts as good only where the task's own check holds; `None` for a plain good end.
+    pub doubt: Option<Doubt>,
+}
+
+/// A reason to doubt a good end: nothing was done, or something that was wanted was denied. A caller that has no check of
+/// its own treats the run as a failure of this class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The class of the failure that it is without a check.
+    pub class: FailureClass,
+    /// One or two sentences for a person: what happened, and what to do.
+    pub reason: String,
 }
 
 /// A conversation with a provider, between two jobs.

@@ -137,6 +137,7 @@ impl Program {
                 0 => Reader::Passing(Decoder::default()),
                 keep => Reader::raw(keep),
             },
+            watch: None,
         };
         let (events, mut said) = EventSink::channel(EVENTS);
         let run = async {
@@ -170,7 +171,7 @@ fn ended(ran: Ran) -> ProgramEnd {
         Ending::Exit(Exit::Code(code)) => ProgramExit::Code(code),
         Ending::Exit(Exit::Signal(signal)) => ProgramExit::Signal(signal),
         Ending::Cancelled => ProgramExit::Cancelled,
-        Ending::Timeout(_) => ProgramExit::TimedOut,
+        Ending::Timeout(_) | Ending::Impatience(_) => ProgramExit::TimedOut,
         Ending::NotStarted(StartError::Missing, why) => ProgramExit::Missing(why),
         Ending::NotStarted(StartError::Short, why) => ProgramExit::Short(why),
         Ending::NotStarted(StartError::TooLong, why) => ProgramExit::Failed(why),

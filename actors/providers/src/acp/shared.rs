@@ -10,6 +10,7 @@ use crate::adapters::find::{advice, find_program};
 use crate::containment::{Containment, Exit, LaunchError, StartError};
 use crate::definition::Definition;
 use crate::job::Job;
+use crate::limits::{Complaint, Moment};
 use crate::outcome::{Failure, FailureClass};
 use crate::output::class_of;
 use crate::shortage::is_said;
@@ -83,7 +84,11 @@ impl Shared {
         };
         match gone {
             Some(Gone::Exit(Exit::Code(code))) => {
-                let by_words = class_of(&self.definition.output, None, stderr);
+                let by_words = class_of(
+                    &self.definition.output,
+                    &Complaint::of_text(stderr),
+                    &Moment::now(),
+                );
                 let class = match by_words {
                     FailureClass::ProviderError if was_prompting => FailureClass::Crashed,
                     FailureClass::ProviderError if is_said(stderr) => FailureClass::Shortage,

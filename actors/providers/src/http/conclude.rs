@@ -29,6 +29,7 @@ pub(super) fn conclude(
             usage: gathered.usage,
             truncated: gathered.is_cut || is_short,
             conversation: None,
+            doubt: None,
         });
     };
     Err(Failure {

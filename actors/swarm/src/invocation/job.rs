@@ -167,7 +167,7 @@ pub(crate) fn prepare(
         _ => task.prompt.clone(),
     };
     let context = workspace::context(&place.dir, &place.root);
-    let mcp = workspace::mcp_servers(options, &place.dir, &place.root);
+    let mcp = workspace::mcp_servers(options, (task.task_id, task.fence), &place.dir, &place.root);
     let mut timeouts = options.timeouts;
     let own = task.timeout_ms.map(Duration::from_millis);
     timeouts.total = [own, timeouts.total].into_iter().flatten().min();

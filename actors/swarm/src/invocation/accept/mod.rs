@@ -121,14 +121,14 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Runs, and believes it only when all clauses hold. Without clauses it only runs.
+    /// Runs, and believes it only when all clauses hold. Without clauses a run that its provider doubts is not believed.
     pub(super) async fn around(
         self,
         accept: Option<&Accept>,
         run: impl Future<Output = Outcome>,
     ) -> Outcome {
         let Some(accept) = accept else {
-            return run.await;
+            return run.await.and_then(undoubted);
         };
         let before = match accept.diff {
             true => Some(Snapshot::take(&self).await?),
@@ -175,6 +175,19 @@ impl<'a> Check<'a> {
             reason.note(fault, &said);
         }
         Ok(reason)
+    }
+}
+
+/// A run that did nothing, or that was denied what it wanted, is a failure where no clause says otherwise.
+fn undoubted(finished: Finished) -> Outcome {
+    match finished.doubt {
+        None => Ok(finished),
+        Some(doubt) => Err(Failure {
+            output: finished.text,
+            usage: finished.usage,
+            conversation: finished.conversation,
+            ..Failure::new(doubt.class, doubt.reason)
+        }),
     }
 }
 
