@@ -206,7 +206,8 @@ async fn run(
     if place.begins_anew() {
         pool.conversations.forget(task);
     }
-    job.conversation = pool.conversations.get(here);
+    let kept = pool.conversations.get(here);
+    job.conversation = kept.or_else(|| place.conversation(who));
     // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
     let (usage, used) = watch::channel(None);
     let flow = output::Flow {
@@ -222,7 +223,7 @@ async fn run(
     let hooks = hooks.after_telling(warnings);
     let check = accept::Check::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
     let activity = Activity::new();
-    let watched = activity.watched(&sink, &pool);
+    let watched = place.listening(&activity.watched(&sink, &pool), who);
     drop(sink);
     // With a folder for each task the next one needs another process.
     let again = matches!(options.workspace, Workspace::Shared | Workspace::Isolated);
@@ -232,9 +233,7 @@ async fn run(
     let run = check.around(accept.as_deref(), workspace::inspected(&place, run));
     let run = async {
         let outcome = run.await;
-        if withdrawn.load(Ordering::Relaxed) {
-            place.withdraw();
-        }
+        place.ended(who, &outcome, withdrawn.load(Ordering::Relaxed));
         outcome
     };
     let run = pin!(hooks.around(run));

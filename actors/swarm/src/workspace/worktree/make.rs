@@ -23,6 +23,7 @@ pub(super) async fn make(
     record.git_dir = PathBuf::new();
     record.base = base;
     record.conflicts = Vec::new();
+    record.conversation = None;
     begin(record, task).await?;
     let made = checkout(git, record).await;
     if made.is_err() {

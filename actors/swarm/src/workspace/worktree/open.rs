@@ -190,6 +190,7 @@ impl Opening<'_> {
             number: self.task.attempts,
             withdrawn: false,
             conflicts: Vec::new(),
+            conversation: None,
             moved_from: None,
         }
     }
@@ -291,6 +292,7 @@ async fn start_from(
     git.ask(tree(record)?, &set).await?;
     record.base = base;
     record.conflicts = Vec::new();
+    record.conversation = None;
     begin(record, task).await?;
     forget_settings(record)?;
     reset(git, record).await?;
