@@ -105,6 +105,11 @@ fn a_time_of_day_is_the_next_one_in_its_zone() {
         ("resets at 21:00 +02:00", "2026-11-28T19:00:00Z"),
         // Dates.
         (
+            "Your limit will reset on Dec 1, 2026, 12:00 AM UTC",
+            "2026-12-01T00:00:00Z",
+        ),
+        ("resets Mon, Nov 30, 9 AM (UTC)", "2026-11-30T09:00:00Z"),
+        (
             "weekly limit reached ∙ resets Dec 9 at 5pm (UTC)",
             "2026-12-09T17:00:00Z",
         ),

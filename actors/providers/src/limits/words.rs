@@ -90,6 +90,8 @@ const CONTEXT: &[&str] = &[
     "exceeds the maximum number of tokens",
     "exceeds the model's maximum",
     "reduce the length of the messages",
+    "maximum prompt length",
+    "too many input tokens",
 ];
 
 const LIMIT: &[&str] = &[
@@ -106,6 +108,11 @@ const LIMIT: &[&str] = &[
     "request limit",
     "requests limit",
     "usage cap",
+    "spending cap",
+    "spending limit",
+    "billing hard limit",
+    "reached the limit for",
+    "premium request",
     "too many requests",
     "quota",
     "resource exhausted",
@@ -114,6 +121,9 @@ const LIMIT: &[&str] = &[
     "out of credits",
     "insufficient credit",
     "insufficient balance",
+    "insufficient funds",
+    "not enough credit",
+    "no credits",
     "credit balance",
     "payment required",
     "billing details",
@@ -137,6 +147,9 @@ const OVERLOAD: &[&str] = &[
     "service unavailable",
     "temporarily unavailable",
     "waiting for api capacity",
+    "no capacity",
+    "server is busy",
+    "too busy",
 ];
 
 const AUTH: &[&str] = &[
@@ -145,6 +158,7 @@ const AUTH: &[&str] = &[
     "not signed in",
     "please log in",
     "please login",
+    "please sign in",
     "log in again",
     "sign in again",
     "logged out",
@@ -163,12 +177,19 @@ const AUTH: &[&str] = &[
     "token has expired",
     "token is expired",
     "token expired",
+    "key expired",
+    "session expired",
+    "session has expired",
+    "has been revoked",
+    "not authenticated",
+    "re-authenticate",
     "access token could not be refreshed",
 ];
 
 /// Words that follow "model" closely where a model does not exist.
 const NO_MODEL: &[&str] = &[
     "not found",
+    "not_found",
     "notfound",
     "does not exist",
     "doesn't exist",
@@ -210,6 +231,7 @@ const NETWORK: &[&str] = &[
     "error sending request",
     "network error",
     "network is unreachable",
+    "network is down",
     "waiting for network",
     "no route to host",
     "dns error",
@@ -235,7 +257,10 @@ const NOTICES: &[(&str, &str)] = &[
     ("you have exhausted your", "quota"),
     ("you've used all your", ""),
     ("you're out of extra usage", ""),
-    ("claude ai usage limit reached", ""),
+    ("claude", "usage limit reached"),
+    ("spending cap reached", ""),
+    ("opus", "limit reached"),
+    ("sonnet", "limit reached"),
     ("usage limit reached", ""),
     ("5-hour limit reached", ""),
     ("weekly limit reached", ""),
@@ -275,7 +300,8 @@ pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<Kind> {
     if may_be_bad && (has(CONTEXT) || text.contains("ran out of room")) {
         return Some(Kind::Context);
     }
-    if has(LIMIT) || LIMIT_PAIRS.iter().any(|(a, b)| near(text, a, &[b])) {
+    let is_of_this_machine = text.contains("disk quota");
+    if (has(LIMIT) && !is_of_this_machine) || LIMIT_PAIRS.iter().any(|(a, b)| near(text, a, &[b])) {
         return Some(Kind::Limit);
     }
     if may_be_bad && names_no_model(text) {
@@ -330,9 +356,15 @@ pub(super) fn begins_a_notice(text: &str) -> bool {
 }
 
 fn names_no_model(text: &str) -> bool {
-    ["unknown model", "invalid model", "modelnotfound"]
-        .iter()
-        .any(|it| text.contains(it))
+    [
+        "unknown model",
+        "invalid model",
+        "unsupported model",
+        "no such model",
+        "modelnotfound",
+    ]
+    .iter()
+    .any(|it| text.contains(it))
         || near(text, "model", NO_MODEL)
 }
 

@@ -99,7 +99,19 @@ fn words_of_programs_and_services() {
         ),
         ("429 status code (no body)", "rate_limited"),
         ("Server busy: session limit of 4 reached", "none"),
+        ("Spending cap reached resets 3pm", "rate_limited"),
+        (
+            "You have exceeded your premium request allowance.",
+            "rate_limited",
+        ),
+        ("Billing hard limit has been reached", "rate_limited"),
+        ("You have reached the limit for overages.", "rate_limited"),
+        ("Not enough credits", "rate_limited"),
         // Overload.
+        (
+            "No capacity available for model gemini-3-pro",
+            "rate_limited",
+        ),
         (
             "Selected model is at capacity. Please try a different model.",
             "rate_limited",
@@ -115,7 +127,10 @@ fn words_of_programs_and_services() {
         ),
         ("Not logged in. Run codex login", "auth_required"),
         ("Missing environment variable: `MY_KEY`.", "auth_required"),
+        ("OAuth session expired, please sign in", "auth_required"),
         // The prompt, the model.
+        ("error code: model_not_found", "bad_input"),
+        ("This model's maximum prompt length is 131072", "bad_input"),
         (
             "Codex ran out of room in the model's context window. Start a new thread",
             "bad_input",
@@ -179,6 +194,8 @@ fn words_of_programs_and_services() {
         ),
         ("error_max_turns", "none"),
         ("Internal error", "none"),
+        ("write: Disk quota exceeded", "none"),
+        ("Reached the limit of 50 turns", "none"),
         ("the test failed after 429 assertions", "none"),
         ("", "none"),
     ] {
@@ -225,6 +242,8 @@ fn a_notice_is_the_whole_answer() {
         "Claude AI usage limit reached|1795892400",
         "> You've reached your monthly usage limit.\nUpgrade your plan.",
         "Monthly request limit reached",
+        "Claude usage limit reached. Your limit will reset at 3pm (America/New_York).",
+        "Opus weekly limit reached ∙ resets Oct 9 at 5pm (UTC)",
     ] {
         assert!(is_notice(text), "{text}");
     }
