@@ -31,8 +31,6 @@ const WARNINGS: usize = 8;
 const SHOWN: usize = 200;
 /// Events that may wait while a turn is being cancelled; what comes beyond is dropped.
 const WAITING: usize = 256;
-/// How long an agent has to answer `initialize` where no start timeout is set.
-pub(super) const INITIALIZE: Duration = Duration::from_secs(60);
 /// How long an agent has from then to the prompt: it may start MCP servers in between.
 const OPENING: Duration = Duration::from_secs(300);
 /// After the answer to the prompt the turn is over when nothing was said for so long.
@@ -355,7 +353,7 @@ impl Driver<'_, '_> {
                     noise => format!("it printed: {noise}"),
                 };
                 self.end(Ended::Unanswered(format!(
-                    "did not answer the first request (initialize) within {} s, and was ended; {printed}. See whether this command speaks ACP and waits for nothing; a slow one needs a longer start_timeout",
+                    "did not answer the first request (initialize) within {} s, and was ended; {printed}. See whether this command speaks ACP and waits for nothing; a slow one needs a longer initialize_timeout (acp of its provider)",
                     limit.as_secs()
                 )));
             }

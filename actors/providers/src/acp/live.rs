@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::driver::{self, Cause, Ended, INITIALIZE, Surroundings};
+use super::driver::{self, Cause, Ended, Surroundings};
 use super::machine::{Machine, lost};
 use super::process::{Process, Settings};
 use super::quiet::Quiet;
@@ -70,13 +70,14 @@ impl Live {
         let settings = self.shared.settings(&job)?;
         let mut start = self.shared.start(&job, &settings);
         let clock = Clock::start(job.timeouts);
+        let patience = self.shared.definition.acp.initialize_timeout;
         let mut around = Surroundings {
             events: &events,
             permissions: &job.permissions,
             clock: &clock,
             cancel: &mut cancel,
             grace: self.shared.containment.grace,
-            initialize: job.timeouts.start.unwrap_or(INITIALIZE),
+            initialize: job.timeouts.start.map_or(patience, |it| it.min(patience)),
             announced: false,
         };
         loop {

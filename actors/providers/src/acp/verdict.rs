@@ -68,3 +68,58 @@ fn error_in<'t>(definition: &Definition, told: &Told<'t>) -> Option<(FailureClas
     let is_error = limits::is_notice(last) || is_error_answer(output, last);
     is_error.then_some((known, last))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_told_as_the_answer_is_no_good_end() {
+        let long = format!("Error: {}", "x".repeat(2000));
+        for (agent, answer, expected) in [
+            ("copilot", "Error: 401 Unauthorized", "auth_required"),
+            (
+                "copilot",
+                "Error: 429 Sorry, you've hit a rate limit. Please try again in 2 hours.",
+                "rate_limited",
+            ),
+            (
+                "copilot",
+                "Error: Model 'stub' not found on provider at x (HTTP 404).",
+                "bad_input",
+            ),
+            ("copilot", long.as_str(), "provider_error"),
+            ("copilot", "Fixed the Error: 401 in login.rs", "good"),
+            ("goose", "Network error: Could not connect", "network"),
+            (
+                "goose",
+                "Ran into this error: Rate limit exceeded",
+                "rate_limited",
+            ),
+            (
+                "claude",
+                "5-hour limit reached ∙ resets 3pm",
+                "rate_limited",
+            ),
+            (
+                "claude",
+                "The API answers 429 when a limit is reached.",
+                "good",
+            ),
+        ] {
+            let definition = Definition::read_acp(Some(agent), &Map::new()).unwrap();
+            let told = Told {
+                denied: None,
+                answer,
+                last_message: answer,
+            };
+            let class = match stopped(agent, &definition, "end_turn", &told) {
+                Verdict::Good => "good",
+                Verdict::Bad(class, _) => class.as_str(),
+            };
+            assert_eq!(class, expected, "{agent}: {answer}");
+        }
+    }
+}

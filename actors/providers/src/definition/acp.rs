@@ -1,5 +1,7 @@
 //! The part of a definition that is for kind `acp`.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::builtin::built_in;
@@ -58,6 +60,8 @@ pub struct Acp {
     pub notice_calls: Vec<String>,
     /// Words of lines of stderr that are not shown.
     pub quiet: Vec<String>,
+    /// How long it has from its start to its answer to `initialize`.
+    pub initialize_timeout: Duration,
 }
 
 /// Modes by trust.
@@ -107,6 +111,7 @@ impl Default for Acp {
             notices: Vec::new(),
             notice_calls: Vec::new(),
             quiet: Vec::new(),
+            initialize_timeout: Duration::from_secs(60),
         }
     }
 }
@@ -190,6 +195,9 @@ pub(super) fn read(taker: &Taker<'_>) -> Acp {
         notices: taker.texts("notices").unwrap_or_default(),
         notice_calls: taker.texts("notice_calls").unwrap_or_default(),
         quiet: taker.texts("quiet").unwrap_or_default(),
+        initialize_timeout: taker
+            .length("initialize_timeout")
+            .unwrap_or(default.initialize_timeout),
     }
 }
 
@@ -227,5 +235,19 @@ mod tests {
             speak.push(name);
         }
         assert_eq!(speak.len(), 9, "{speak:?}");
+    }
+
+    #[test]
+    fn the_time_for_initialize_is_a_length() {
+        let read = |text: &str| {
+            let overrides = json!({"command": ["x"], "acp": {"initialize_timeout": text}});
+            Definition::read_acp(None, overrides.as_object().unwrap())
+        };
+        let limit = read("2m").unwrap().acp.initialize_timeout;
+        assert_eq!(limit, Duration::from_secs(120));
+        for wrong in ["0s", "soon", ""] {
+            let faults = read(wrong).unwrap_err();
+            assert!(faults[0].contains("acp.initialize_timeout"), "{faults:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -82,6 +83,14 @@ impl<'v> Taker<'v> {
     pub(super) fn flag_or(&self, name: &'static str, default: bool) -> bool {
         self.read(name, "true or false", Value::as_bool)
             .unwrap_or(default)
+    }
+
+    /// A length of time above zero, as `90s`.
+    pub(super) fn length(&self, name: &'static str) -> Option<Duration> {
+        self.read(name, "a length of time above zero, as \"90s\",", |it| {
+            let length = humantime::parse_duration(it.as_str()?).ok()?;
+            (!length.is_zero()).then_some(length)
+        })
     }
 
     /// A list of texts, or one text.
