@@ -230,7 +230,9 @@ async fn run(
     let lives = &pool.lives;
     let run = |cancel| permit.around(lives.run(session, &provider, job, again, watched, cancel));
     let run = budget::within(&purse, used, cancel.clone(), run);
-    let run = check.around(accept.as_deref(), workspace::inspected(&place, run));
+    // Boxed, as the futures of a run grow with each that holds another.
+    let run = Box::pin(workspace::inspected(&place, run));
+    let run = Box::pin(check.around(accept.as_deref(), run));
     let run = async {
         let outcome = run.await;
         place.ended(who, &outcome, withdrawn.load(Ordering::Relaxed));

@@ -149,7 +149,8 @@ pub(crate) async fn prepare(
     let wanted = task.workdir.clone().filter(|it| !it.is_empty());
     let place = match options.workspace {
         Workspace::Worktree => {
-            let opened = worktree::open(options, task).await?;
+            // Its future is large, and part of that of the whole run.
+            let opened = Box::pin(worktree::open(options, task)).await?;
             Place {
                 dir: opened.dir(),
                 root: opened.dir(),
@@ -178,7 +179,7 @@ pub(crate) async fn prepare(
 /// Gives up a place that no run will begin in.
 pub(crate) async fn abandon(place: Place) {
     if let Some(opened) = &place.worktree {
-        worktree::abandon(opened).await;
+        Box::pin(worktree::abandon(opened)).await;
     }
     let discarded = tokio::task::spawn_blocking(move || discard(&place)).await;
     if let Err(error) = discarded {
@@ -196,7 +197,7 @@ pub(crate) async fn inspected(
     let Some(worktree) = &place.worktree else {
         return outcome;
     };
-    match (outcome, worktree.inspect().await) {
+    match (outcome, Box::pin(worktree.inspect()).await) {
         (Ok(finished), Err(unfinished)) => Err(Failure {
             output: finished.text,
             usage: finished.usage,
@@ -209,7 +210,7 @@ pub(crate) async fn inspected(
 
 /// Commits what the run changed, where it worked in a worktree; what is to be told is for its output.
 pub(crate) async fn settle(place: &Place, ended: &str) -> Option<String> {
-    worktree::settle(place.worktree.as_ref()?, ended).await
+    Box::pin(worktree::settle(place.worktree.as_ref()?, ended)).await
 }
 
 /// The folder may lie on a slow disk, and this thread has other sessions.
@@ -245,7 +246,7 @@ fn folder_for(options: &PoolOptions, session: u32, id: (i64, i64)) -> Result<Pla
 pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
     let found = match options.workspace {
         Workspace::Isolated | Workspace::Ephemeral => Ok(()),
-        Workspace::Worktree => worktree::check(options).await,
+        Workspace::Worktree => Box::pin(worktree::check(options)).await,
         Workspace::Shared => {
             let workdir = options.workdir.clone();
             blocking(move || folder::shared(workdir.as_deref()).map(drop)).await
