@@ -9,7 +9,8 @@ use kirosu_providers::{Containment, Runner};
 use crate::cli::RUNNER_VERB;
 
 pub use kirosu_swarm::worktree::{
-    Applied, Change, Git, GitFault, How, Pruned, Record, Removed, apply, changes, diff_command, discard, find, locate, prune, repair, size, tip,
+    Applied, Change, Git, GitFault, How, Pruned, Record, Removed, apply, changes, concerns,
+    diff_command, discard, find, locate, prune, repair, size, tip,
 };
 
 /// Git, for as long as this process lives.

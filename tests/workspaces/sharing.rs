@@ -72,6 +72,13 @@ fn settings_that_make_a_checkout_unusable_stop_no_pool_and_are_named() {
         assert_eq!(hub.get(next)["result"], "?? next");
         let check = hub.json(&format!("apply {next} --check"));
         assert_eq!(check["applied"], "possible");
+        let doctor = format!(
+            "doctor --set pool.p.provider=echo --set pool.p.workspace=worktree --set pool.p.workdir={}",
+            field.repository().display()
+        );
+        let found = hub.run(&doctor);
+        let found = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert!(found.contains(unset), "{found}");
         let git_dir = field.repository().join(".git");
         let key = set.split(' ').next().unwrap();
         let repair = match key {

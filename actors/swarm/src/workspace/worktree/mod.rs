@@ -58,4 +58,5 @@ pub use record::{Lock, Record, State};
 pub use references::Reference;
 pub use repair::{locate, repair};
 pub(crate) use settle::settle;
+pub use shared::{Concern, concerns};
 pub use verify::FolderId;

@@ -13,10 +13,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::git::{At, Git, GitFault};
+use super::git::{At, Git, GitFault, Repository};
 use super::inventory::reflog;
 use super::record::Record;
 use super::seat::PREFIXES;
+use super::verify::is_same;
 pub(super) use identity::{Identity, Suspect};
 
 /// Files of the git folder that change how git works, beside its settings and hooks.
@@ -118,6 +119,53 @@ pub(super) async fn changed(git: &Git, record: &Record, before: &Shared) -> Vec<
     said.extend(compare::stash(before, &after, &record.repository));
     said.extend(compare::references(git, record, before, &after).await);
     said
+}
+
+/// A setting that all worktrees of a repository share and that an agent may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// The setting, and what follows from it.
+    pub what: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// Settings of the repository around a folder that keep people from working in their checkout, or under their own name.
+///
+/// # Errors
+/// There is no repository.
+pub async fn concerns(git: &Git, dir: &Path) -> Result<Vec<Concern>, GitFault> {
+    let repository = Repository::around(git, dir).await?;
+    let common = &repository.common;
+    let at = At::Bare(common);
+    let place = common.display();
+    let mut found = Vec::new();
+    let bare = ["config", "--type=bool", "--get", "core.bare"];
+    if git.run(at, &bare).await.stdout == "true" {
+        found.push(Concern {
+            what: format!("core.bare is set in {place}, so that git does not work in the checkout"),
+            advice: format!("git --git-dir={place} config core.bare false"),
+        });
+    }
+    let end = git.run(at, &["config", "--get", "core.worktree"]).await;
+    // A submodule has it, too: its own folder.
+    if end.is_good() && !is_same(&common.join(&end.stdout), &repository.top) {
+        found.push(Concern {
+            what: format!(
+                "core.worktree in {place} names {}, which is not the checkout",
+                end.stdout
+            ),
+            advice: format!("git --git-dir={place} config --unset-all core.worktree"),
+        });
+    }
+    let identity = Identity::of(git, at).await;
+    if let Some(suspect) = Suspect::of(common, &identity) {
+        found.push(Concern {
+            what: format!("git's identity was changed from {} to {} while task {} ran", suspect.before, suspect.after, suspect.task_id),
+            advice: format!("git config user.name and user.email set it back; if you changed it, delete {place}/kirosu-identity.json"),
+        });
+    }
+    Ok(found)
 }
 
 fn is_of_a_task(name: &str) -> bool {
