@@ -142,6 +142,7 @@ const STATES: &[(&str, &str)] = &[
         "merge.verifySignatures",
     ),
     ("touch .git/index.lock", "index.lock"),
+    ("touch .git/refs/heads/main.lock", "main.lock"),
     (
         "git config filter.big.smudge no-such-filter; git config filter.big.required true; echo 'new/* filter=big' > .git/info/attributes",
         "smudge filter",

@@ -231,6 +231,15 @@ fn a_submodule_counts_with_its_commits_and_its_files() {
     let id = hub.done("echo lost > lib/lost");
     assert!(printed(&hub, id).contains("lib/lost"));
 
+    // Its git folder has commits, but it is not populated any more.
+    let id = hub.done(&format!(
+        "{update}; cd lib; echo more >> l; git commit -qam hidden; cd ..; git submodule --quiet deinit -f lib"
+    ));
+    let said = printed(&hub, id);
+    assert!(said.contains("modules/lib (submodule commits"), "{said}");
+    let pruned = hub.json("workspaces --prune --ignored");
+    assert!(kept(&pruned).contains("modules/lib"), "{pruned}");
+
     // A failed attempt's submodule still works where it is kept.
     let script = format!(
         "{update}; if [ $KIROSU_FENCE = 1 ]; then cd lib; echo more >> l; git commit -qam kept; exit 3; fi"

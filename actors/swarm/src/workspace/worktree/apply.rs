@@ -1,6 +1,7 @@
 //! Brings a task's branch into the checkout that its pool's repository has: whole, or not at all.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use super::git::{At, Git, GitFault, plain_command};
@@ -108,7 +109,7 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
     for (value, role) in [(&identity.name, "NAME"), (&identity.email, "EMAIL")] {
         for who in ["AUTHOR", "COMMITTER"] {
             if let Some(value) = value {
-                git = git.with(&format!("GIT_{who}_{role}"), std::path::Path::new(value));
+                git = git.with(&format!("GIT_{who}_{role}"), Path::new(value));
             }
         }
     }
@@ -155,7 +156,9 @@ async fn all_on_the_branch(
     let path = record.path.display();
     let mut rest = Vec::new();
     for leftover in left.iter() {
-        if leftover.why != Why::SubmoduleCommits {
+        // The git folder of a submodule that is not populated any more is at no path of the branch.
+        let is_at_a_path = !Path::new(&leftover.path).is_absolute();
+        if leftover.why != Why::SubmoduleCommits || !is_at_a_path {
             rest.push(leftover.clone());
             continue;
         }
@@ -196,7 +199,7 @@ async fn link_of(
     commit: &str,
     path: &str,
 ) -> Result<Option<String>, GitFault> {
-    let literal = git.with("GIT_LITERAL_PATHSPECS", std::path::Path::new("1"));
+    let literal = git.with("GIT_LITERAL_PATHSPECS", Path::new("1"));
     let at = At::Bare(&record.common_dir);
     let ask = ["ls-tree", "-z", commit, "--", path];
     let said = literal.ask(at, &ask).await?;

@@ -14,7 +14,7 @@ use super::record::{Record, State};
 use super::references;
 use super::seat::PREFIXES;
 use super::settle::tip_of;
-use super::verify::{verify, verify_git_dir};
+use super::verify::{FolderId, verify, verify_git_dir};
 
 /// Names that are tried for the folder of one attempt.
 const NAMES: u32 = 100;
@@ -66,6 +66,9 @@ pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
             kept.path.display()
         ))
     })?;
+    // The folder is known by it, also where it is a new one.
+    kept.folder_id = FolderId::of(&kept.path).ok();
+    write(&mut kept).await?;
     for (settings, worktree) in modules {
         let settings = settings.to_string_lossy();
         let set = ["config", "--file", &settings, "core.worktree", &worktree];

@@ -169,15 +169,23 @@ pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFau
         }
     }
     let links = entries.into_iter().filter(|it| it.link).map(|it| it.path);
-    for (path, seen) in
-        submodule::look_all(git, &record.path, record.folder(), links.collect()).await
-    {
+    let scratch = record.folder();
+    let mut named = HashSet::new();
+    for (path, seen) in submodule::look_all(git, &record.path, scratch, links.collect()).await {
         skip.insert(path.clone());
         if seen.commits {
+            let git_dir = git_dir_of(&record.path.join(&path));
+            named.extend(git_dir.and_then(|it| it.canonicalize().ok()));
             found.add(Why::SubmoduleCommits, &path);
         }
         for file in seen.files {
             found.add(Why::SubmoduleFiles, format!("{path}/{file}"));
+        }
+    }
+    let modules = record.git_dir.join("modules");
+    for git_dir in submodule::look_modules(git, &modules, scratch).await {
+        if !named.contains(&git_dir.canonicalize().unwrap_or_default()) {
+            found.add(Why::SubmoduleCommits, git_dir.to_string_lossy());
         }
     }
     let root = record.path.clone();

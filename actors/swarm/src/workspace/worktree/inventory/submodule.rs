@@ -13,6 +13,8 @@ use super::parse::{self, Status};
 
 /// Names of files that are kept of one submodule.
 const FILES_MAX: usize = 100;
+/// How deep git folders of submodules are looked for.
+const MODULES_DEPTH: usize = 12;
 /// Files of references and reflogs that are read of one submodule.
 const REFERENCES_MAX: usize = 20_000;
 
@@ -64,6 +66,40 @@ pub(super) async fn look_all(
         found.push((path, seen));
     }
     found
+}
+
+/// The git folders below `modules`, the folder where git keeps those of submodules, that have commits which no remote has.
+/// A submodule need not be populated any more to have them.
+pub(super) async fn look_modules(git: &Git, modules: &Path, scratch: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![(modules.to_owned(), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        let is_git_dir = folder.join("HEAD").is_file() && folder.join("objects").is_dir();
+        if is_git_dir && !is_all_pushed(git, &folder, scratch).await {
+            found.push(folder.clone());
+        }
+        // A submodule's own submodules lie in its `modules`; names of submodules may have several parts.
+        let below = match is_git_dir {
+            true => folder.join("modules"),
+            false => folder,
+        };
+        if depth < MODULES_DEPTH {
+            let entries = fs::read_dir(below).into_iter().flatten().flatten();
+            let entries = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
+            folders.extend(entries.map(|entry| (entry.path(), depth + 1)));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// False also where it cannot be told.
+async fn is_all_pushed(git: &Git, git_dir: &Path, scratch: &Path) -> bool {
+    let Ok((own, candidates)) = borrowed(git_dir, scratch) else {
+        return false;
+    };
+    let left = unpushed(git, At::Bare(&own.0), &candidates).await;
+    left.is_ok_and(|it| it.is_empty())
 }
 
 /// Not there, or without anything in it.

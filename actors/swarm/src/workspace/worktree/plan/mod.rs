@@ -114,7 +114,7 @@ pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planne
     let changes = in_the_way::changes(git, &checkout, &head, &merged).await?;
     in_the_way::check(git, &checkout, &changes).await?;
     let files = changes.into_iter().map(|it| it.path).collect::<Vec<_>>();
-    rehearse::rehearse(git, &checkout, record.folder(), [&head, &merged], &files).await?;
+    rehearse::rehearse(git, &checkout, record, [&head, &merged], (&into, &files)).await?;
     let mut identity = Identity::of(git, at).await;
     let suspect = Suspect::of(&record.common_dir, &identity);
     let note = suspect.as_ref().map(|it| it.sentence(&record.common_dir));

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{Access, access};
 
 use super::Checkout;
 use crate::workspace::worktree::git::{At, Git, GitFault};
 use crate::workspace::worktree::inventory::list;
+use crate::workspace::worktree::record::Record;
 
 /// Removed with all it holds when it is dropped.
 struct Scratch(PathBuf);
@@ -19,18 +20,21 @@ impl Drop for Scratch {
     }
 }
 
-/// Whether git would bring the checkout from one tree to the other. `folder` is one of ours on a disk with space.
+/// Whether git would bring the checkout from one tree to the other; the plan is the branch it is on and the files that
+/// change.
 ///
 /// # Errors
 /// Another git is at work; a file or folder is not writable; git refuses, or a filter fails.
 pub(super) async fn rehearse(
     git: &Git,
     checkout: &Checkout,
-    folder: &Path,
+    record: &Record,
     [head, merged]: [&str; 2],
-    files: &[String],
+    plan: (&str, &[String]),
 ) -> Result<(), GitFault> {
-    free(checkout)?;
+    let (into, files) = plan;
+    let folder = record.folder();
+    free(checkout, record, into)?;
     writable(checkout, files)?;
     let failed = |error| GitFault(format!("cannot rehearse in {}: {error}", folder.display()));
     let scratch = folder.join(format!(".apply-{}", std::process::id()));
@@ -80,9 +84,12 @@ fn refused(checkout: &Checkout, end: kirosu_providers::ProgramEnd) -> Result<(),
 }
 
 /// No other git is at work, or has died at it.
-fn free(checkout: &Checkout) -> Result<(), GitFault> {
-    let names = ["index.lock", "HEAD.lock"];
-    let held = names.map(|name| checkout.git_dir.join(name));
+fn free(checkout: &Checkout, record: &Record, into: &str) -> Result<(), GitFault> {
+    let held = [
+        checkout.git_dir.join("index.lock"),
+        checkout.git_dir.join("HEAD.lock"),
+        record.common_dir.join(format!("refs/heads/{into}.lock")),
+    ];
     match held.iter().find(|it| it.symlink_metadata().is_ok()) {
         None => Ok(()),
         Some(lock) => Err(GitFault(format!(
