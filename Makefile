@@ -1,24 +1,29 @@
-# What a developer runs by hand; .ci/run is what must pass.
-.PHONY: build test lint bench torture agents agents-all install uninstall
+.PHONY: build test setup lint bench torture agents agents-all install uninstall
 
+# The binary as it is distributed: link-time optimised, which takes some minutes more than `cargo build --release`.
 build:
-	cargo build --release --locked -p kirosu -p kirosu-load
+	cargo build --profile dist --locked -p kirosu -p kirosu-load
 
-test:
+# Everything that must pass, after an installation of what is missing; CI runs exactly this.
+test: setup lint
 	cargo test --workspace --all-features
 
-lint:
+# Programs that the tests need; installs only what is missing and says what it does.
+setup:
+	tests/setup.sh
+
+lint: setup
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 
 # Speed, beside Redis where redis-server is installed: minutes of work, on a quiet machine.
 # BENCH='--only a,b --runs 5' chooses; `kirosu-bench --help` lists the rest.
 bench: build
-	target/release/kirosu-bench --binary target/release/kirosu $(BENCH)
+	target/dist/kirosu-bench --binary target/dist/kirosu $(BENCH)
 
 # Faults under load, again and again, then the checker. TORTURE='--seed 7 --kills 20' chooses.
 torture: build
-	target/release/kirosu-torture --binary target/release/kirosu $(TORTURE)
+	target/dist/kirosu-torture --binary target/dist/kirosu $(TORTURE)
 
 # Real agent programs (some hundred MB from the npm registry) against a stand-in model: what CI runs, and the wider set.
 agents:
@@ -31,7 +36,7 @@ agents-all:
 # built before (`make build`), so that nothing is compiled as root. Settings that are there already stay.
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
-BINARY ?= target/release/kirosu
+BINARY ?= target/dist/kirosu
 bindir = $(PREFIX)/bin
 unitdir = $(PREFIX)/lib/systemd/system
 sharedir = $(PREFIX)/share

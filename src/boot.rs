@@ -9,7 +9,9 @@
 //!       └─ herald                                                        where systemd listens: how things stand
 //! ```
 
+use crate::blocking;
 use crate::cli::RUNNER_VERB;
+use crate::doctor;
 use crate::notify::{self, Manager};
 use crate::options;
 use crate::signals::{Signal, Signals};
@@ -144,6 +146,12 @@ impl Rooms {
 fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
     let serve = async move {
         let mut signals = Signals::listen()?;
+        kirosu_providers::containment::raise_limit();
+        if rooms.has_pools()
+            && let Some(why) = doctor::too_few_files(&loaded.settings)
+        {
+            tracing::warn!("{why}");
+        }
         let house = start(&loaded.settings, rooms).await?;
         #[cfg(feature = "fault-injection")]
         watchdog::fault::hang_on_signal(&house.threads)?;
@@ -151,8 +159,13 @@ fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
         let house = house.tell_ready(&loaded.settings).await?;
         house.serve(&mut signals, loaded, rooms).await
     };
-    // A task of its own: what `block_on` holds is polled whenever anything happens on this thread.
-    let served = actix_rt::System::new().block_on(async { tokio::task::spawn_local(serve).await });
+    let runtime = blocking::runtime()?;
+    let system = actix_rt::System::with_tokio_rt(move || runtime);
+    let served = system.block_on(async {
+        tokio::task::spawn_local(blocking::keep_a_helper());
+        // A task of its own: what `block_on` holds is polled whenever anything happens on this thread.
+        tokio::task::spawn_local(serve).await
+    });
     served.unwrap_or_else(|error| Err(BootError::System(std::io::Error::other(error))))
 }
 

@@ -1,5 +1,6 @@
 //! Kirosu's front door.
 
+mod blocking;
 mod boot;
 mod cli;
 mod console;

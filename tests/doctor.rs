@@ -346,3 +346,18 @@ fn what_others_may_read_is_told_and_closed_on_request() {
     assert_eq!(seen.code, Some(1), "{}", seen.text);
     assert_eq!(seen.level("Store", "file"), "problem");
 }
+
+#[test]
+fn a_program_that_is_too_old_is_noted() {
+    let bare = Bare::new();
+    bare.program("codex", "codex-cli 0.40.0")
+        .program("gemini", "0.20.0")
+        .program("claude", "2.1.330 (Claude Code)");
+    let seen = bare.look(&["--set", "hub.port=0"]);
+    for (name, oldest) in [("codex", "0.169"), ("gemini", "0.61")] {
+        assert_eq!(seen.level("Other providers", name), "note", "{}", seen.text);
+        seen.says("Other providers", name, oldest);
+        seen.says("Other providers", name, "update it: npm install");
+    }
+    assert_eq!(seen.level("Other providers", "claude"), "ok");
+}

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Hub, PATIENCE, Setup, until};
+use common::{Hub, PATIENCE, Setup, tool, until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -70,11 +70,11 @@ fn expect(page: &str, series: &str, expected: f64) {
 
 /// Runs promtool, feeds it, and asserts that it is content.
 fn promtool(arguments: &[&str], input: &str) {
-    let mut command = Command::new("promtool");
+    let mut command = Command::new(tool("promtool"));
     command.args(arguments).stdin(Stdio::piped());
     let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap_or_else(|error| {
-        panic!("promtool cannot be started ({error}): install the Debian package prometheus")
+        panic!("promtool cannot be started ({error}): tests/setup.sh installs it")
     });
     child
         .stdin

@@ -166,3 +166,131 @@ fn every_definition_that_comes_with_kirosu_has_its_name_among_the_settings() {
         .collect();
     assert_eq!(named, there);
 }
+
+/// What `kirosu logs` prints of a task.
+fn logs(hub: &Hub, task: i64) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_kirosu"))
+        .args(["logs", &task.to_string()])
+        .args(["--port", &hub.port.to_string()])
+        .env_clear()
+        .env("HOME", hub.setup.directory.path())
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A recorded run that met a limit or an overloaded service: program, capture, exit code.
+const LIMITS: &[(&str, &str, i32)] = &[
+    ("codex", "codex/limit_plan", 1),
+    ("claude", "claude/limit_requests", 1),
+    ("gemini", "gemini/limit_day", 173),
+    ("goose", "goose/limit_credit", 0),
+    ("copilot", "copilot/limit_credit", 1),
+];
+
+#[test]
+fn a_limit_parks_the_account_and_a_router_moves_on() {
+    let mut setup = Setup::new().up();
+    let here = setup.directory.path().to_owned();
+    let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("actors/providers/tests");
+    for (program, capture, code) in LIMITS {
+        symlink(room.join("stand_in.py"), here.join(program)).unwrap();
+        let capture = room.join("captures").join(capture);
+        // Alone, and before another provider.
+        for (pool, provider) in [
+            ((*program).to_owned(), *program),
+            (format!("r-{program}"), ""),
+        ] {
+            let router = format!("r-{program}");
+            let provider = if provider.is_empty() {
+                router.as_str()
+            } else {
+                provider
+            };
+            setup = setup
+                .set(&format!("pool.{pool}.provider={provider}"))
+                .set(&format!("pool.{pool}.queues=[\"{pool}\"]"))
+                .set(&format!("pool.{pool}.size=1"))
+                .set(&format!("pool.{pool}.env.STAND_IN={}", here.display()))
+                .set(&format!("pool.{pool}.env.CAPTURE={}", capture.display()))
+                .set(&format!("pool.{pool}.env.CODE={code}"));
+        }
+        setup = setup
+            .set(&format!("providers.r-{program}.kind=router"))
+            .set(&format!(
+                "providers.r-{program}.providers=[\"{program}\", \"echo\"]"
+            ));
+    }
+    let path = std::env::var("PATH").unwrap();
+    let hub = setup
+        .environment("PATH", &format!("{}:{path}", here.display()))
+        .start();
+    let mut client = hub.client();
+    for (program, ..) in LIMITS {
+        let alone = client.enqueue_with(json!({"prompt": "x", "queue": program}));
+        let got = until("the attempt ended", || {
+            let got = client.call("get", json!({"task_id": alone}));
+            got.to_string().contains("rate_limited").then_some(got)
+        });
+        assert_ne!(got["task"]["status"], "failed", "{program}: {got}");
+        let routed = json!({"prompt": "moves on", "queue": format!("r-{program}")});
+        let routed = client.enqueue_with(routed);
+        client.call("wait", json!({"task_ids": [routed], "timeout_seconds": 30}));
+        let got = client.call("get", json!({"task_id": routed}));
+        assert_eq!(got["task"]["result"], "moves on", "{program}: {got}");
+    }
+}
+
+#[test]
+fn a_denied_tool_that_nothing_followed_is_refused_unless_the_clause_holds() {
+    let hub = setup("claude", "claude", "claude/tool_denied", 0).start();
+    let got = run(&hub, json!({"prompt": "x"})).to_string();
+    assert!(got.contains("refused_by_policy"), "{got}");
+    assert!(got.contains("after a tool was denied (Bash)"), "{got}");
+    let accepted = json!({"prompt": "x", "accept": {"regex": "TOOL SAID"}});
+    let got = run(&hub, accepted);
+    assert_eq!(got["task"]["status"], "done", "{got}");
+}
+
+#[test]
+fn commands_and_their_output_are_in_the_logs() {
+    for (program, capture, code) in [
+        ("codex", "codex/tool", 0),
+        ("claude", "claude/tool_allowed", 0),
+        ("gemini", "gemini/tool_yolo", 0),
+        ("opencode", "opencode/tool_auto", 0),
+        ("goose", "goose/tool_auto", 0),
+        ("qwen", "qwen/tool_yolo", 0),
+        ("copilot", "copilot/tool_allowed", 0),
+    ] {
+        let hub = setup(program, program, capture, code).start();
+        let mut client = hub.client();
+        let id = client.enqueue("x");
+        client.call("wait", json!({"task_ids": [id], "timeout_seconds": 30}));
+        let printed = until("its output is there", || {
+            let logs = logs(&hub, id);
+            logs.contains("[tool ").then_some(logs)
+        });
+        // The command, then what it printed, indented.
+        let begun = printed.find("[tool ").unwrap();
+        let line = printed[begun..].lines().next().unwrap();
+        assert!(
+            line.contains("cat README") || line.contains("made"),
+            "{program}: {line}"
+        );
+        assert!(printed[begun..].contains("\n  "), "{program}: {printed}");
+    }
+}
+
+#[test]
+fn the_persons_own_model_of_codex_is_not_overridden() {
+    let setup = setup("codex", "codex", "codex/json", 0);
+    let own = setup.directory.path().join(".codex");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("config.toml"), "model = \"gpt-6-sol\"\n").unwrap();
+    let hub = setup.start();
+    run(&hub, json!({"prompt": "x"}));
+    assert!(!call(&hub).contains("\n-m\n"), "{}", call(&hub));
+    run(&hub, json!({"prompt": "x", "model": "mine"}));
+    assert!(call(&hub).contains("\n-m\nmine\n"), "{}", call(&hub));
+}

@@ -214,8 +214,18 @@ pub(crate) const SECTIONS: &[Section] = &[
             key("types", Kind::List, Is("[]"), Live),
             key("lease", LEASE, Follows, Live),
             key("timeout", Kind::Time(SECOND, WEEK), Unset, Live),
-            key("silence_timeout", Kind::Time(SECOND, WEEK), Unset, Live),
-            key("start_timeout", Kind::Time(SECOND, WEEK), Unset, Live),
+            key(
+                "silence_timeout",
+                Kind::Time(Duration::ZERO, WEEK),
+                Unset,
+                Live,
+            ),
+            key(
+                "start_timeout",
+                Kind::Time(Duration::ZERO, WEEK),
+                Unset,
+                Live,
+            ),
             key(
                 "restart",
                 Kind::Choice(&["permanent", "transient", "temporary"]),
@@ -362,7 +372,8 @@ pub(crate) const SECTIONS: &[Section] = &[
 ];
 
 /// Providers that need not be written, as TOML; a `[providers.NAME]` in the file overrides them key by key.
-/// `kiro` and `codex` are the names that `KIRO_PROVIDER` has always taken, with the models they have always had. How
+/// `kiro` and `codex` are the names that `KIRO_PROVIDER` has always taken; the model that codex is given is in its
+/// definition, as the person's own settings of codex come first. How
 /// these programs are called is the providers' room's business; a test holds its list and this one together.
 pub(crate) const BUILT_IN_PROVIDERS: &str = r#"
 [providers.echo]
@@ -376,7 +387,6 @@ model = "claude-haiku-4.5"
 [providers.codex]
 kind = "command"
 preset = "codex"
-model = "gpt-5.1-codex-mini"
 [providers.claude]
 kind = "command"
 preset = "claude"

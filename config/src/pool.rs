@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Budget;
 use crate::hooks::Hooks;
 
+/// Longest silence of agent programs where a pool sets none. Generous: a tool may run long and print nothing.
+pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// Longest time to the first output of agent programs where a pool sets none.
+pub const START_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 /// One pool of agent sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
@@ -28,10 +33,11 @@ pub struct Pool {
     /// Longest run of one task; `None` is without limit.
     #[serde(default, with = "humantime_serde")]
     pub timeout: Option<Duration>,
-    /// Longest time without output of a running task.
+    /// Longest time without output of a running task. Zero: no limit; `None`: [`SILENCE_TIMEOUT`] for agent programs.
     #[serde(default, with = "humantime_serde")]
     pub silence_timeout: Option<Duration>,
-    /// Longest time to the first output.
+    /// Longest time to the first output. Zero: no limit; `None`: [`START_TIMEOUT`] for agent programs, or
+    /// `silence_timeout` where the pool sets it.
     #[serde(default, with = "humantime_serde")]
     pub start_timeout: Option<Duration>,
     /// When an ended session is started again.

@@ -2,6 +2,7 @@
 
 use super::connect::{self, Context};
 use super::failure::Failure;
+use super::running_task;
 use kirosu_gateway::HubLink;
 use kirosu_gateway::mcp::{StdioError, serve_stdio};
 use std::io::{self, IsTerminal};
@@ -14,7 +15,8 @@ Examples:
 
 Other clients take: {\"mcpServers\": {\"kirosu\": {\"command\": \"kirosu\", \"args\": [\"mcp\"]}}}
 The tools: enqueue_task, list_tasks, get_task_status, wait_for_task, cancel_task, approve_task.
-It starts without a hub too; the tools say so until one is there. `kirosu api`, and `kirosu up` with
+Started by the agent of a task, what it enqueues is a child of that task (KIROSU_TASK_ID), and counts for the budgets of
+its tree. It starts without a hub too; the tools say so until one is there. `kirosu api`, and `kirosu up` with
 [gateway] enabled = true, serve the same over HTTP, at /mcp. docs/mcp.md says more.";
 
 /// Gives a model the queue as MCP tools, over standard input and output
@@ -37,7 +39,7 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
              `kirosu mcp --help` says how a client starts this, Ctrl-C ends it",
         )?;
     }
-    match serve_stdio(HubLink::start(endpoint, key, "mcp")).await {
+    match serve_stdio(HubLink::start(endpoint, key, "mcp"), running_task()).await {
         Ok(()) => Ok(0),
         Err(error @ StdioError::NotMcp(_)) => Err(Failure::Usage(error.to_string())),
         Err(error) => Err(Failure::Local(error.to_string())),

@@ -64,9 +64,16 @@ use clap::{FromArgMatches, Parser, Subcommand};
 use connect::Context;
 use failure::Failure;
 use globals::Globals;
+use kirosu_protocol::TaskId;
 use show::Screen;
 use std::ffi::OsString;
 use std::process::ExitCode;
+
+/// The task whose agent, hook or check called this program; `None` outside of runs.
+fn running_task() -> Option<TaskId> {
+    let text = std::env::var("KIROSU_TASK_ID").ok()?;
+    text.parse().ok().filter(|id| *id > 0)
+}
 
 /// The hidden verb that makes this executable the runner of one provider run.
 pub const RUNNER_VERB: &str = "__run";

@@ -4,6 +4,7 @@ use super::{Finding, Level};
 use kirosu_config::Loaded;
 use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::verbs::pools::{PoolInfo, PoolsAsk};
 use kirosu_protocol::verbs::stats::StatsAsk;
 use std::io::ErrorKind;
 use std::net::{TcpListener, ToSocketAddrs};
@@ -27,9 +28,10 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
             .advise("name the port that it got, with --port"),
         ),
         Some(endpoint) => {
-            let seen = ask(loaded, endpoint).await;
+            let (seen, pools) = ask(loaded, endpoint).await;
             let nobody_there = seen.level != Level::Ok;
             findings.push(seen);
+            findings.extend(pools.iter().filter_map(pool));
             // A hub listens at both.
             if nobody_there && matches!(endpoint, Endpoint::Unix(_)) && hub.port != 0 {
                 let tcp = Endpoint::Tcp(hub.host.as_str().into(), hub.port);
@@ -56,7 +58,21 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.")
 }
 
-async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> Finding {
+/// A pool of a hub that answers, where it takes fewer tasks than it could, or none.
+fn pool(pool: &PoolInfo) -> Option<Finding> {
+    let note = pool.note.clone().unwrap_or_default();
+    let finding = |message: String| Finding::note(AREA, &format!("pool {}", pool.name), message);
+    match pool.state.as_str() {
+        "running" | "draining" => None,
+        state => {
+            let advice = "put right what is named, or wait: the pool tries again by itself";
+            Some(finding(format!("{state}: {note}")).advise(advice))
+        }
+    }
+}
+
+/// What the hub says of itself, and its pools.
+async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<PoolInfo>) {
     let key = loaded.settings.hub.key.as_ref();
     let options = ClientOptions {
         key: key.map(|key| key.expose().to_owned()),
@@ -70,14 +86,15 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> Finding {
     let name = endpoint.to_string();
     let client = match connected.await {
         Ok(Ok(client)) => client,
-        Ok(Err(error)) => return away(&name, endpoint, &error),
+        Ok(Err(error)) => return (away(&name, endpoint, &error), Vec::new()),
         Err(_) => {
-            return Finding::problem(
+            let finding = Finding::problem(
                 AREA,
                 &name,
                 "takes connections, and does not answer as a hub",
-            )
-            .advise("end what listens there, or set another hub.port");
+            );
+            let advice = "end what listens there, or set another hub.port";
+            return (finding.advise(advice), Vec::new());
         }
     };
     let version = match &*client.state().borrow() {
@@ -85,9 +102,10 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> Finding {
         _ => String::new(),
     };
     let figures = client.request(&StatsAsk {}).await;
+    let pools = client.request(&PoolsAsk::default()).await;
     client.close();
     let own = env!("CARGO_PKG_VERSION");
-    match figures {
+    let finding = match figures {
         Ok(answer) => {
             let stats = answer.stats;
             let message = format!(
@@ -101,7 +119,9 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> Finding {
             }
         }
         Err(error) => Finding::problem(AREA, &name, error.to_string()),
-    }
+    };
+    let pools = pools.map(|answer| answer.pools).unwrap_or_default();
+    (finding, pools)
 }
 
 fn away(name: &str, endpoint: &Endpoint, error: &CallError) -> Finding {

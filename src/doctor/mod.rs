@@ -21,6 +21,7 @@ mod system;
 mod systemd;
 
 pub use finding::{Finding, Level};
+pub use system::too_few_files;
 
 use crate::cli::RUNNER_VERB;
 use kirosu_config::{Faults, Loaded};

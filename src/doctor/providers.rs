@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use kirosu_config::pool::{ProviderKind, Trust as PoolTrust};
 use kirosu_config::{Loaded, Pool, Provider, Settings};
 use kirosu_providers::{Containment, Probe, Trust};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const USED: &str = "Providers in use";
 const OTHERS: &str = "Other providers";
@@ -142,6 +142,17 @@ impl<'a> Look<'a> {
         let Some(definition) = definition.filter(|_| self.provider.preset.is_some()) else {
             return Finding::ok(area, self.name, version);
         };
+        if let Some(oldest) = definition.oldest.as_ref()
+            && definition.is_too_old(&version)
+        {
+            let message =
+                format!("{version}; the oldest version that is known to work is {oldest}");
+            let finding = Finding::note(area, self.name, message);
+            return match &definition.install {
+                Some(line) => finding.advise(format!("update it: {line}")),
+                None => finding,
+            };
+        }
         let (words, sign) = login::words(&definition, &options.env, &self.pools);
         let message = format!("{version}; {words}");
         match sign {
@@ -182,15 +193,17 @@ impl<'a> Look<'a> {
         match (plain, self.pools.is_empty()) {
             (Some(definition), false) => {
                 for pool in &self.pools {
-                    let model = pool.model.as_deref().or(self.provider.model.as_deref());
-                    let call = definition.call(trust(pool), model);
+                    let own = || options::model_of(self.name, self.provider, &pool.env);
+                    let model = pool.model.clone().or_else(own);
+                    let call = definition.call(trust(pool), model.as_deref());
                     let call = call.map(|argv| secrets::hide(&argv, &known).join(" "));
                     let call = call.unwrap_or_else(|why| why);
                     finding = finding.detail("runs", format!("{call}  (pool {})", pool.name));
                 }
             }
             (Some(definition), true) => {
-                let call = definition.call(Trust::Safe, self.provider.model.as_deref());
+                let model = options::model_of(self.name, self.provider, &BTreeMap::new());
+                let call = definition.call(Trust::Safe, model.as_deref());
                 let call = call.map(|argv| secrets::hide(&argv, &known).join(" "));
                 finding = finding.detail("runs", call.unwrap_or_else(|why| why));
             }

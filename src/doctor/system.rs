@@ -34,13 +34,29 @@ pub(super) fn findings(settings: &Settings, certain: bool) -> Vec<Finding> {
     findings
 }
 
+/// The runs of all pools side by side.
+fn runs(settings: &Settings) -> u64 {
+    settings.pools.iter().map(|pool| u64::from(pool.size)).sum()
+}
+
+/// What is wrong where the runs of all pools need more open files than the limit allows.
+pub fn too_few_files(settings: &Settings) -> Option<String> {
+    let runs = runs(settings);
+    let wanted = runs * FILES_A_RUN + OTHER_FILES;
+    let limit = getrlimit(Resource::Nofile).current?;
+    (limit < wanted).then(|| {
+        format!("{limit} files may be open, and {runs} runs side by side may need {wanted}: not all agents can work at once; ulimit -n {wanted} before the start (LimitNOFILE= in a unit), or smaller pools")
+    })
+}
+
 fn open_files(settings: &Settings) -> Finding {
     let limit = getrlimit(Resource::Nofile);
-    let runs: u64 = settings.pools.iter().map(|pool| u64::from(pool.size)).sum();
+    let runs = runs(settings);
     let connections = u64::from(settings.limits.connections);
     let wanted = connections + runs * FILES_A_RUN + OTHER_FILES;
     let name = "open files";
-    match limit.current {
+    // A hub raises its own to what may be allowed.
+    match limit.maximum {
         None => Finding::ok(AREA, name, "no limit"),
         Some(now) if now >= wanted => Finding::ok(AREA, name, format!("{now} may be open, {wanted} are the most that is needed")),
         Some(now) => Finding::note(

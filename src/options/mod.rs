@@ -7,7 +7,7 @@ mod providers;
 
 pub use faults::definition_faults;
 pub use pools::{pools, swarm};
-pub use providers::routed;
+pub use providers::{model_of, routed};
 
 use crate::boot::Rooms;
 use kirosu_config::Settings;

@@ -1,7 +1,7 @@
 //! What the swarm and its pools are told.
 
 use super::policy::{approval, prices};
-use super::providers::routed;
+use super::providers::{model_of, routed};
 use super::{bytes, host_name, pairs};
 use crate::boot::BootError;
 use kirosu_config::pool::ProviderKind;
@@ -12,7 +12,9 @@ use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 use kirosu_swarm::{Account, Hooks, PoolOptions, SwarmOptions, Workspace};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the swarm is told.
 pub fn swarm(
@@ -77,11 +79,7 @@ fn pool(
         queues: pool.queues.clone(),
         types: pool.types.clone(),
         lease: pool.lease,
-        timeouts: Timeouts {
-            start: pool.start_timeout,
-            silence: pool.silence_timeout,
-            total: pool.timeout,
-        },
+        timeouts: timeouts(pool, provider.kind, provider.preset.is_some()),
         restart: match pool.restart {
             config::pool::Restart::Permanent => Restart::Permanent,
             config::pool::Restart::Transient => Restart::Transient,
@@ -112,7 +110,10 @@ fn pool(
         approval: approval(settings).map_err(|faults| BootError::Approval(faults.join("; ")))?,
         workspace_mcp: pool.workspace_mcp.unwrap_or(pool.trust_all_tools),
         may_edit: pool.trust == Some(config::pool::Trust::Edit),
-        model: pool.model.clone(),
+        model: pool
+            .model
+            .clone()
+            .or_else(|| model_of(&pool.provider, provider, &pool.env)),
         env: pairs(&pool.env),
         max_output_bytes: bytes(pool.max_output),
         budgets: budgets(settings, pool),
@@ -167,6 +168,31 @@ fn budgets(settings: &Settings, pool: &Pool) -> Vec<ScopeLimit> {
     hub.into_iter().chain(own).chain(providers).collect()
 }
 
+/// The time limits of a pool's runs. Programs whose output is known print while they work, so that one which prints nothing
+/// for long hangs; a command of the user's own may well be silent for as long as it runs.
+fn timeouts(pool: &Pool, kind: ProviderKind, has_preset: bool) -> Timeouts {
+    let is_agent = match kind {
+        ProviderKind::Command => has_preset,
+        ProviderKind::Acp | ProviderKind::Router => true,
+        _ => false,
+    };
+    let limit = |set: Option<Duration>, default: Duration| match set {
+        Some(Duration::ZERO) => None,
+        Some(limit) => Some(limit),
+        None => is_agent.then_some(default),
+    };
+    // A limit of silence that the pool names counts from the start, unless it names one for that as well.
+    let has_own = pool.silence_timeout.is_some_and(|it| !it.is_zero());
+    Timeouts {
+        start: match has_own {
+            true => pool.start_timeout.filter(|it| !it.is_zero()),
+            false => limit(pool.start_timeout, config::pool::START_TIMEOUT),
+        },
+        silence: limit(pool.silence_timeout, config::pool::SILENCE_TIMEOUT),
+        total: pool.timeout,
+    }
+}
+
 /// The account that a provider belongs to.
 fn account(settings: &Settings, provider: &str) -> Account {
     let account = settings.account_of(provider);
@@ -181,6 +207,6 @@ fn account(settings: &Settings, provider: &str) -> Account {
         model: settings
             .providers
             .get(provider)
-            .and_then(|it| it.model.clone()),
+            .and_then(|it| model_of(provider, it, &BTreeMap::new())),
     }
 }

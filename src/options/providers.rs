@@ -5,12 +5,14 @@ use kirosu_config::pool::ProviderKind;
 use kirosu_config::{self as config, Settings};
 use kirosu_providers::{HttpOptions, ProviderOptions, RouterOptions};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// A provider, and for a router those that it chooses among; checked settings have no circle in them.
 pub fn routed(settings: &Settings, name: &str, provider: &config::Provider) -> ProviderOptions {
     let members = provider.providers.iter().flatten().filter_map(|member| {
         let found = settings.providers.get(member)?;
-        Some((routed(settings, member, found), found.model.clone()))
+        let model = model_of(member, found, &BTreeMap::new());
+        Some((routed(settings, member, found), model))
     });
     let mut options = provider_options(name, provider);
     options.router = RouterOptions {
@@ -19,6 +21,21 @@ pub fn routed(settings: &Settings, name: &str, provider: &config::Provider) -> P
         retry_after_tools: provider.retry_after_tools.unwrap_or_default(),
     };
     options
+}
+
+/// The model of runs for which neither task nor pool names one: the provider's, else that of its definition. `env`:
+/// variables of the pool. Reads the program's own settings.
+pub fn model_of(
+    name: &str,
+    provider: &config::Provider,
+    env: &BTreeMap<String, String>,
+) -> Option<String> {
+    if provider.model.is_some() || provider.kind != ProviderKind::Command {
+        return provider.model.clone();
+    }
+    let definition = provider_options(name, provider).definition().ok()?;
+    let own = |name: &str| env.get(name).or_else(|| provider.env.get(name)).cloned();
+    definition.default_model(|name| own(name).or_else(|| std::env::var(name).ok()))
 }
 
 pub(super) fn provider_options(name: &str, provider: &config::Provider) -> ProviderOptions {

@@ -17,6 +17,8 @@ pub struct Setup {
     pub port: u16,
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
+    /// A program and its first arguments that starts the hub; empty: none.
+    pub wrapper: Vec<String>,
 }
 
 impl Setup {
@@ -29,6 +31,7 @@ impl Setup {
             port: 0,
             arguments: Vec::new(),
             environment: Vec::new(),
+            wrapper: Vec::new(),
         };
         setup.set("lease.heartbeat_grace=0s")
     }
@@ -54,6 +57,12 @@ impl Setup {
         self
     }
 
+    /// Starts the hub by this program, which gets the hub's command line behind these arguments.
+    pub fn under(mut self, wrapper: &[&str]) -> Setup {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("kirosu.db")
     }
@@ -64,7 +73,10 @@ impl Setup {
 
     /// The command, with nothing of the surroundings in it.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
+        let hub = env!("CARGO_BIN_EXE_kirosu").to_owned();
+        let mut words = self.wrapper.iter().chain(std::iter::once(&hub));
+        let mut command = Command::new(words.next().unwrap_or(&hub));
+        command.args(words);
         let home = self.directory.path();
         command
             .arg(self.verb)

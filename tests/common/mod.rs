@@ -11,10 +11,21 @@ pub use client::Client;
 pub use hub::{Hub, Setup};
 
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The bound of every wait: far longer than anything takes on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A checker of others: from where `tests/setup.sh` puts it, or else from the PATH.
+pub fn tool(name: &str) -> PathBuf {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin");
+    let installed = tools.join(name);
+    match installed.exists() {
+        true => installed,
+        false => PathBuf::from(name),
+    }
+}
 
 /// The word of an error: `stale_lease`, `invalid_params`, ...
 pub fn word(error: &Value) -> &str {

@@ -20,7 +20,8 @@ fn talking(field: &Field) -> Agents {
         ))
         .set("providers.talk.resume_args=[\"--resume\", \"{session}\"]")
         .set(&format!("providers.talk.output={output}"))
-        .set("pool.p.provider=talk");
+        .set("pool.p.provider=talk")
+        .set("shutdown.drain=0s");
     Agents { hub: setup.start() }
 }
 
@@ -67,4 +68,33 @@ fn files_and_conversation_go_on_together_or_begin_anew_together() {
     assert_eq!(hub.ended(id)["status"], "cancelled");
     hub.hub.client().call("retry", json!({"task_id": id}));
     assert_eq!(hub.ended(id)["result"], NEITHER);
+}
+
+#[test]
+fn both_go_on_after_kirosu_itself_was_killed_or_stopped() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    let mut hub = talking(&field);
+    for stop in ["kill", "stop"] {
+        let script = "if [ $KIROSU_FENCE = 1 ]; then echo half > half; sleep 600; fi";
+        let id = hub.enqueue(json!({"prompt": script, "max_attempts": 3}));
+        let folder = field.setup.directory.path().join("data/workspaces/p");
+        until("it works", || {
+            let half = folder.join(format!("task-{id}/half")).exists();
+            let record = std::fs::read_to_string(folder.join(format!("task-{id}.json"))).ok()?;
+            (half && record.contains("\"c1\"")).then_some(())
+        });
+        let setup = match stop {
+            "kill" => hub.hub.kill(),
+            _ => {
+                let mut one = hub.hub;
+                one.signal(rustix::process::Signal::INT);
+                assert!(one.ended().success());
+                one.setup.clone()
+            }
+        };
+        hub = Agents { hub: setup.start() };
+        let task = hub.ended(id);
+        assert_eq!(task["result"], BOTH, "{stop}: {task}");
+    }
 }

@@ -60,7 +60,9 @@ fn servers_reach_the_agent_in_a_file_of_its_own_for_as_long_as_it_runs() {
     let servers = told["mcpServers"].as_object().unwrap();
     let names: Vec<&String> = servers.keys().collect();
     assert_eq!(names, ["files", "mine"], "{told}");
-    assert_eq!(told["mcpServers"]["files"]["env"]["KEY"], "geheim");
+    let env = &told["mcpServers"]["files"]["env"];
+    assert_eq!(env["KEY"], "geheim");
+    assert_eq!(env["KIROSU_TASK_ID"], id.to_string());
     assert!(!kept(&field, "args").contains("geheim"));
     assert!(kept(&field, "args").contains("--dangerously-skip-permissions"));
     let path = kept(&field, "path");

@@ -154,13 +154,13 @@ fn conflicts_that_are_left_are_not_accepted_and_not_applied() {
     hub.cli(&format!("apply {id}"));
     assert_eq!(field.read("a.txt"), "by hand\n");
     field.git("reset -q --hard HEAD^1");
+    // Added and committed with its markers.
+    let commit = format!("git add -A; {COMMIT} commit -qm merged");
+    let id = conflicted(&hub, &commit, 1);
+    let task = hub.ended(id).to_string();
+    assert!(task.contains("not_accepted"), "{task}");
+    hub.refused(&format!("apply {id}"));
     // The next attempt resolves them.
-    let id = conflicted(&hub, "git add a.txt", 1);
-    assert_eq!(
-        hub.ended(id)["status"],
-        "done",
-        "added: the agent says that it is so"
-    );
     let id = conflicted(&hub, "true", 2);
     let task = hub.ended(id);
     assert_eq!(

@@ -50,6 +50,7 @@ mod gate;
 mod http;
 mod invocation;
 mod job;
+mod limits;
 mod mcp;
 mod outcome;
 mod output;
@@ -60,6 +61,7 @@ mod registry;
 mod router;
 pub mod runner;
 mod session;
+mod shortage;
 
 pub use cancel::{Cancel, CancelHandle};
 pub use containment::{Containment, Runner};
@@ -71,13 +73,14 @@ pub use http::{HttpOptions, services};
 pub use invocation::{ceil_boundary, floor_boundary};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, Trust};
 pub use mcp::{McpServer, McpTransport};
-pub use outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
+pub use outcome::{Conversation, Doubt, Failure, FailureClass, Finished, TimeoutKind};
 pub use permission::{Arbiter, Decision, PermissionAsk, Permissions};
 pub use program::{Program, ProgramEnd, ProgramExit};
 pub use provider::{Probe, Provider};
 pub use registry::{BuildError, KINDS, ProviderOptions, build};
 pub use router::{ROUTER_CLASSES, RouterOptions};
 pub use session::{ProviderSession, SessionOptions, open_session};
+pub use shortage::is_shortage;
 
 /// Compiles the example of the users' page.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::event::Usage;
 
 /// A run that ended well.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Finished {
     /// The answer. For programs: stdout without one trailing newline, with a mark where it was cut.
     pub text: String,
@@ -16,6 +16,18 @@ pub struct Finished {
     pub truncated: bool,
     /// With what a later job can go on from here, where the provider says so.
     pub conversation: Option<Conversation>,
+    /// Why this end counts as good only where the task's own check holds; `None` for a plain good end.
+    pub doubt: Option<Doubt>,
+}
+
+/// A reason to doubt a good end: nothing was done, or something that was wanted was denied. A caller that has no check of
+/// its own treats the run as a failure of this class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// The class of the failure that it is without a check.
+    pub class: FailureClass,
+    /// One or two sentences for a person: what happened, and what to do.
+    pub reason: String,
 }
 
 /// A conversation with a provider, between two jobs.
@@ -68,8 +80,14 @@ pub enum FailureClass {
     RefusedByPolicy,
     /// The program is not there or cannot be executed.
     Missing,
+    /// The run was not started, as the machine is short of something for now: descriptors, processes, memory, disk
+    /// space, a program file that is being written. Nothing was done, and the same job can run later.
+    Shortage,
     /// It said that it was done, and its caller found otherwise. No provider says this itself.
     NotAccepted,
+    /// It said that it was done, and its caller could not check that, as the machine is short of something. No provider
+    /// says this itself.
+    Unchecked,
 }
 
 impl FailureClass {
@@ -87,7 +105,9 @@ impl FailureClass {
             Self::BadInput => "bad_input",
             Self::RefusedByPolicy => "refused_by_policy",
             Self::Missing => "missing",
+            Self::Shortage => "shortage",
             Self::NotAccepted => "not_accepted",
+            Self::Unchecked => "unchecked",
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::definition::StopSignal;
 use crate::event::{Event, EventSink};
 use crate::invocation::{Decoder, Ending, Ran, Request, execute};
 use crate::job::Timeouts;
+use crate::outcome::FailureClass;
 use crate::output::Reader;
+use crate::shortage::is_said;
 
 /// Events between the program and the log.
 const EVENTS: usize = 8;
@@ -51,6 +53,8 @@ pub enum ProgramExit {
     Cancelled,
     /// It is not there, or cannot be executed; the text says why.
     Missing(String),
+    /// The machine was short of something that it takes to start it; the text says of what. It did not begin.
+    Short(String),
     /// It could not be run, or its runner was lost; the text says why.
     Failed(String),
 }
@@ -62,7 +66,7 @@ impl fmt::Display for ProgramExit {
             Self::Signal(signal) => write!(f, "was ended by signal {signal}"),
             Self::TimedOut => f.write_str("did not end in time, and was ended"),
             Self::Cancelled => f.write_str("was cancelled"),
-            Self::Missing(why) => write!(f, "could not be started: {why}"),
+            Self::Missing(why) | Self::Short(why) => write!(f, "could not be started: {why}"),
             Self::Failed(why) => write!(f, "could not be run: {why}"),
         }
     }
@@ -80,6 +84,14 @@ pub struct ProgramEnd {
 }
 
 impl ProgramEnd {
+    /// Whether it failed, and said on stderr that the system refused it something it needs to work: a process, a
+    /// descriptor, memory, disk space.
+    #[must_use]
+    pub fn says_short(&self) -> bool {
+        let failed = matches!(self.exit, ProgramExit::Code(1..) | ProgramExit::Signal(_));
+        failed && is_said(&self.stderr)
+    }
+
     /// Whether it ended by itself with code 0.
     #[must_use]
     pub fn is_good(&self) -> bool {
@@ -125,6 +137,7 @@ impl Program {
                 0 => Reader::Passing(Decoder::default()),
                 keep => Reader::raw(keep),
             },
+            watch: None,
         };
         let (events, mut said) = EventSink::channel(EVENTS);
         let run = async {
@@ -142,7 +155,10 @@ impl Program {
         match join(run, tell).await.0 {
             Ok(ran) => ended(ran),
             Err(error) => ProgramEnd {
-                exit: ProgramExit::Failed(error.to_string()),
+                exit: match error.class() {
+                    FailureClass::Shortage => ProgramExit::Short(error.to_string()),
+                    _ => ProgramExit::Failed(error.to_string()),
+                },
                 stdout: String::new(),
                 stderr: String::new(),
             },
@@ -155,9 +171,10 @@ fn ended(ran: Ran) -> ProgramEnd {
         Ending::Exit(Exit::Code(code)) => ProgramExit::Code(code),
         Ending::Exit(Exit::Signal(signal)) => ProgramExit::Signal(signal),
         Ending::Cancelled => ProgramExit::Cancelled,
-        Ending::Timeout(_) => ProgramExit::TimedOut,
+        Ending::Timeout(_) | Ending::Impatience(_) => ProgramExit::TimedOut,
         Ending::NotStarted(StartError::Missing, why) => ProgramExit::Missing(why),
-        Ending::NotStarted(StartError::Other, why) => ProgramExit::Failed(why),
+        Ending::NotStarted(StartError::Short, why) => ProgramExit::Short(why),
+        Ending::NotStarted(StartError::TooLong, why) => ProgramExit::Failed(why),
         Ending::RunnerLost => ProgramExit::Failed("its runner was lost".to_owned()),
     };
     ProgramEnd {

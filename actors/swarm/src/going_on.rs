@@ -44,12 +44,17 @@ pub(crate) fn is_cut_short(ended: &str) -> bool {
             | "network"
             | "missing"
             | "not_accepted"
+            | "shortage"
+            | "unchecked"
     )
 }
 
 /// The hub does not count attempts that were given back or refused by an account's limit.
 fn counts(ended: &str) -> bool {
-    !matches!(ended, "cancelled" | "rate_limited" | "missing")
+    !matches!(
+        ended,
+        "cancelled" | "rate_limited" | "missing" | "shortage" | "unchecked"
+    )
 }
 
 #[cfg(test)]
@@ -78,6 +83,8 @@ mod tests {
             (Class::Network, true),
             (Class::Missing, true),
             (Class::NotAccepted, true),
+            (Class::Shortage, true),
+            (Class::Unchecked, true),
             (Class::ProviderError, false),
             (Class::BadInput, false),
             (Class::RefusedByPolicy, false),

@@ -84,6 +84,7 @@ impl SwarmHandle {
         match self.common.find(name) {
             Some(pool) => {
                 lanes.probe(&pool.lanes());
+                pool.retry();
             }
             None => {
                 let Some(lane) = lanes.find(name) else {

@@ -121,6 +121,8 @@ pub struct PoolOptions {
     pub budgets: Vec<ScopeLimit>,
     /// How much a run reserves of them at a time.
     pub reserve: Budget,
+    /// After runs of so many tasks in a row that failed at once, the pool tries one task at a time; 0: it never does.
+    pub breaker: u32,
     /// Whether the model's visible reasoning is shown in the output of a run. It is never in its result.
     pub show_thoughts: bool,
     /// Programs around each run.
@@ -164,6 +166,7 @@ impl PoolOptions {
             max_output_bytes: DEFAULT_MAX_OUTPUT_BYTES,
             budgets: Vec::new(),
             reserve: DEFAULT_RESERVE,
+            breaker: 0,
             show_thoughts: false,
             hooks: Hooks::default(),
             containment: None,

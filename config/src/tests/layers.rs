@@ -53,7 +53,7 @@ fn a_new_name_wins_over_a_historical_one_and_empty_ones_say_nothing() {
     let codex = &settings.providers["codex"];
     let extra = ["-c", "a=\"b c\"", "--x= y"].map(str::to_owned);
     assert_eq!(codex.extra_args.as_deref(), Some(extra.as_slice()));
-    assert_eq!(codex.model.as_deref(), Some("gpt-5.1-codex-mini"));
+    assert_eq!(codex.model, None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What can be said of a task, as flags and as the protocol's parameters.
 
 use super::super::failure::Failure;
+use super::super::running_task;
 use super::super::show::time;
 use super::accept::AcceptFlags;
 use super::budget;
@@ -83,8 +84,8 @@ pub struct Fields {
     /// What happens when its agent is lost: retry, fail or ask [default: retry]
     #[arg(long, value_name = "WHAT", value_parser = ["retry", "fail", "ask"], hide_possible_values = true)]
     pub on_lost: Option<String>,
-    /// The task that this one is a part of
-    #[arg(long, value_name = "ID")]
+    /// The task that this one is a part of; 0: none [default: the task whose agent calls this (KIROSU_TASK_ID), else none]
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(TaskId).range(0..))]
     pub parent: Option<TaskId>,
     /// How much all its attempts may use: 200k (tokens), 1.50usd, or both: 200k,1.50usd
     #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
@@ -133,7 +134,8 @@ impl Fields {
         put("provider", text(&self.provider));
         put("workdir", text(&self.workdir));
         put("on_lost", text(&self.on_lost));
-        put("parent_id", self.parent.map(Value::from));
+        let parent = self.parent.or_else(running_task).filter(|id| *id != 0);
+        put("parent_id", parent.map(Value::from));
         put("budget", self.budget());
         put("metadata", self.metadata()?);
         put("accept", self.accept.to_json()?);

@@ -59,8 +59,8 @@ impl Paint {
         match state {
             "running" => Paint::Good,
             "starting" | "draining" | "stopping" => Paint::Busy,
-            "backing_off" | "paused" | "rate_limited" => Paint::Attention,
-            "gave_up" | "missing" | "auth_required" => Paint::Bad,
+            "backing_off" | "paused" | "rate_limited" | "network" | "short" => Paint::Attention,
+            "gave_up" | "missing" | "auth_required" | "failing" => Paint::Bad,
             _ => Paint::Plain,
         }
     }

@@ -34,9 +34,10 @@ pub fn line(data: &Value) -> String {
         parts.extend(cost.map(|cost| format!("${cost:.4}")));
     }
     parts.extend(word("model").map(str::to_owned));
-    match parts.is_empty() {
-        true => data.to_string(),
-        false => parts.join(" · "),
+    match (parts.is_empty(), word("session")) {
+        (true, Some(session)) => format!("conversation {session}"),
+        (true, None) => data.to_string(),
+        (false, _) => parts.join(" · "),
     }
 }
 
@@ -57,6 +58,7 @@ mod tests {
             line(&json!({"percent": 40, "text": "reading"})),
             "40 % · reading"
         );
+        assert_eq!(line(&json!({"session": "s-1"})), "conversation s-1");
         assert_eq!(line(&json!({"step": 3})), "{\"step\":3}");
         assert_eq!(line(&json!("half")), "\"half\"");
     }

@@ -35,7 +35,7 @@ struct Mcp {
 
 impl Mcp {
     fn new(desk: &Desk) -> Mcp {
-        let tools = Tools::new(desk.hub.clone());
+        let tools = Tools::new(desk.hub.clone(), None);
         let mut sessions = LocalSessionManager::default();
         sessions.session_config.keep_alive = Some(IDLE);
         let sessions = Arc::new(sessions);

@@ -3,6 +3,7 @@
 use super::tools::Tools;
 use super::waiting::Waits;
 use crate::link::HubLink;
+use kirosu_protocol::TaskId;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::stdio_pipes;
@@ -24,13 +25,14 @@ pub enum StdioError {
     Broken(String),
 }
 
-/// Serves until standard input ends. Nothing else may write to standard output meanwhile. The hub may be away: the tools
+/// Serves until standard input ends. `parent`: the task on whose behalf the client runs; what it enqueues is a child of it
+/// unless it names another parent. Nothing else may write to standard output meanwhile. The hub may be away: the tools
 /// say so, and work once it is there.
 ///
 /// # Errors
 /// When what comes is no MCP, or the server crashes.
-pub async fn serve_stdio(hub: HubLink) -> Result<(), StdioError> {
-    let tools = Tools::new(hub);
+pub async fn serve_stdio(hub: HubLink, parent: Option<TaskId>) -> Result<(), StdioError> {
+    let tools = Tools::new(hub, parent);
     let (reader, writer) = stdio_pipes();
     let reader = Input {
         reader,

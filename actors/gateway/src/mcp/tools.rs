@@ -24,18 +24,24 @@ const INSTRUCTIONS: &str = "Kirosu runs tasks by a swarm of AI agents, from a du
 with enqueue_task, which returns at once; wait_for_task waits for its end and tells its result. A task does not see this \
 conversation, so its prompt has to say everything. Several tasks run side by side: enqueue all, then wait for each.";
 
+/// Header of an HTTP client that runs for a task: its number. What the client enqueues is a child of that task.
+const TASK_HEADER: &str = "kirosu-task";
+
 /// The server's tools over one connection to the hub. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Tools {
     hub: HubLink,
+    /// The parent of what is enqueued without one.
+    parent: Option<TaskId>,
     waits: Waits,
     router: Arc<ToolRouter<Tools>>,
 }
 
 impl Tools {
-    pub(super) fn new(hub: HubLink) -> Tools {
+    pub(super) fn new(hub: HubLink, parent: Option<TaskId>) -> Tools {
         Tools {
             hub,
+            parent,
             waits: Waits::default(),
             router: Arc::new(Tools::tool_router()),
         }
@@ -77,9 +83,17 @@ impl Tools {
         input_schema = arguments::schema::<EnqueueTask>(),
         annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = false, open_world_hint = true)
     )]
-    async fn enqueue_task(&self, given: JsonObject) -> Result<Json<Enqueued>, Refusal> {
+    async fn enqueue_task(
+        &self,
+        given: JsonObject,
+        context: RequestContext<RoleServer>,
+    ) -> Result<Json<Enqueued>, Refusal> {
         let text = checked::<EnqueueTask>(given, &[("task_type", "type")])?;
-        let task = NewTask::read(&Params::parse(&text)?, &self.hub.limits())?;
+        let mut task = NewTask::read(&Params::parse(&text)?, &self.hub.limits())?;
+        task.parent_id = match task.parent_id {
+            None => stated_parent(&context)?.or(self.parent),
+            named => named,
+        };
         let (keyed, approval) = (task.idempotency_key.is_some(), task.requires_approval);
         let answer = match keyed {
             true => self.insist(task).await,
@@ -243,6 +257,25 @@ impl ServerHandler for Tools {
 fn max_chars(params: &Params<'_>) -> Result<usize, Refusal> {
     let chars = params.opt_int("max_chars", 0..=CHARS_MOST)?;
     Ok(usize::try_from(chars.unwrap_or(CHARS_DEFAULT)).unwrap_or(usize::MAX))
+}
+
+/// The task that an HTTP client says it runs for.
+fn stated_parent(context: &RequestContext<RoleServer>) -> Result<Option<TaskId>, Refusal> {
+    let parts = context.extensions.get::<http::request::Parts>();
+    let Some(value) = parts.and_then(|parts| parts.headers.get(TASK_HEADER)) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text.parse().ok().filter(|id| *id > 0);
+    let refusal = || {
+        Refusal(format!(
+            "the header {TASK_HEADER} must hold the number of a task"
+        ))
+    };
+    number.map(Some).ok_or_else(refusal)
 }
 
 /// Who decides, for the record: the client's name, as it gave it.

@@ -113,6 +113,7 @@ impl Live {
                     usage,
                     truncated,
                     conversation,
+                    doubt: None,
                 });
             }
             Ended::Said(Verdict::Bad(class, message)) if is_unharmed(class) => {

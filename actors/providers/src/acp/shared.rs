@@ -10,8 +10,10 @@ use crate::adapters::find::{advice, find_program};
 use crate::containment::{Containment, Exit, LaunchError, StartError};
 use crate::definition::Definition;
 use crate::job::Job;
+use crate::limits::{Complaint, Moment};
 use crate::outcome::{Failure, FailureClass};
 use crate::output::class_of;
+use crate::shortage::is_said;
 
 /// What all sessions of one provider share.
 #[derive(Debug)]
@@ -64,11 +66,8 @@ impl Shared {
     }
 
     pub(super) fn launch_failure(&self, error: &LaunchError) -> Failure {
-        let class = match error.is_bad_input() {
-            true => FailureClass::BadInput,
-            false => FailureClass::ProviderError,
-        };
-        Failure::new(class, format!("cannot run '{}': {error}", self.program()))
+        let message = format!("cannot run '{}': {error}", self.program());
+        Failure::new(error.class(), message)
     }
 
     /// What it means that the process is gone.
@@ -85,9 +84,14 @@ impl Shared {
         };
         match gone {
             Some(Gone::Exit(Exit::Code(code))) => {
-                let by_words = class_of(&self.definition.output, None, stderr);
+                let by_words = class_of(
+                    &self.definition.output,
+                    &Complaint::of_text(stderr),
+                    &Moment::now(),
+                );
                 let class = match by_words {
                     FailureClass::ProviderError if was_prompting => FailureClass::Crashed,
+                    FailureClass::ProviderError if is_said(stderr) => FailureClass::Shortage,
                     class => class,
                 };
                 (class, format!("'{program}' exited with code {code} {when}"))
@@ -103,10 +107,9 @@ impl Shared {
                 };
                 (FailureClass::Missing, message)
             }
-            Some(Gone::NotStarted(StartError::Other, reason)) => (
-                FailureClass::ProviderError,
-                format!("cannot run '{program}': {reason}"),
-            ),
+            Some(Gone::NotStarted(error, reason)) => {
+                (error.class(), format!("cannot run '{program}': {reason}"))
+            }
             Some(Gone::RunnerLost) | None => (
                 FailureClass::Crashed,
                 format!("the runner of '{program}' was killed; what it held was found and ended"),

@@ -2,6 +2,7 @@
 
 use super::rpc::{self, RpcError};
 use crate::definition::Definition;
+use crate::limits::{Complaint, Moment};
 use crate::outcome::FailureClass;
 use crate::output::{class_of, is_error_answer};
 
@@ -27,7 +28,11 @@ pub(super) fn stopped(
             format!("ended its turn after a tool was denied: {reason}"),
         ),
         ("end_turn", None) if is_error_answer(&definition.output, answer) => (
-            class_of(&definition.output, None, answer),
+            class_of(
+                &definition.output,
+                &Complaint::of_text(answer),
+                &Moment::now(),
+            ),
             format!("answered with an error: {}", answer.trim()),
         ),
         ("end_turn", None) => return Verdict::Good,
@@ -73,6 +78,10 @@ pub(super) fn refused(
         );
         return Verdict::Bad(FailureClass::AuthRequired, message);
     }
-    let class = class_of(&definition.output, None, said);
+    let class = class_of(
+        &definition.output,
+        &Complaint::of_text(said),
+        &Moment::now(),
+    );
     Verdict::Bad(class, format!("'{program}' refused to {what}: {said}"))
 }

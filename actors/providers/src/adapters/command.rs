@@ -22,7 +22,7 @@ use crate::event::{Event, EventSink, Usage};
 use crate::invocation::{Request, conclude, execute};
 use crate::job::{Job, Timeouts};
 use crate::outcome::{Failure, FailureClass, Finished};
-use crate::output::Reader;
+use crate::output::{self, Reader, StderrWatch};
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions};
 
@@ -37,6 +37,13 @@ pub(crate) struct Command {
     env: Vec<(String, String)>,
     pass_env: Vec<String>,
     containment: Containment,
+}
+
+/// How one call of the program ended.
+struct Attempt {
+    outcome: Result<Finished, Failure>,
+    /// It failed because the conversation is gone.
+    has_lost: bool,
 }
 
 impl Command {
@@ -86,6 +93,61 @@ impl Command {
         events: EventSink,
         cancel: Cancel,
     ) -> Result<Finished, Failure> {
+        let ended = self.attempt(&job, stdin, reader, &events, cancel).await?;
+        ended.outcome
+    }
+
+    /// Runs the job; where the program no longer has the conversation that it was to go on with, once more with a new
+    /// one.
+    async fn run_anew_if_lost(
+        &self,
+        mut job: Job,
+        stdin: String,
+        events: EventSink,
+        cancel: Cancel,
+    ) -> Result<Finished, Failure> {
+        let reader = |job: &Job| {
+            let before = job.conversation.as_ref().map(|it| it.total.clone());
+            Reader::new(
+                &self.output,
+                job.max_output_bytes,
+                before.unwrap_or_default(),
+            )
+        };
+        let Some(conversation) = job.conversation.clone() else {
+            let reader = reader(&job);
+            return self.run_with(job, stdin, reader, events, cancel).await;
+        };
+        let first = (stdin.clone(), reader(&job));
+        let ended = self
+            .attempt(&job, first.0, first.1, &events, cancel.clone())
+            .await?;
+        if !ended.has_lost || cancel.is_cancelled() {
+            return ended.outcome;
+        }
+        let message = format!(
+            "'{}' no longer has the conversation {}; a new one begins\n",
+            self.program(),
+            conversation.session
+        );
+        events.send(Event::Warning { message }).await;
+        job.conversation = None;
+        let reader = reader(&job);
+        self.run_with(job, stdin, reader, events, cancel).await
+    }
+
+    /// One call of the program.
+    ///
+    /// # Errors
+    /// The job cannot be made into a call.
+    async fn attempt(
+        &self,
+        job: &Job,
+        stdin: String,
+        reader: Reader,
+        events: &EventSink,
+        cancel: Cancel,
+    ) -> Result<Attempt, Failure> {
         if !job.workdir.is_dir() {
             return Err(Failure::new(
                 FailureClass::ProviderError,
@@ -95,18 +157,16 @@ impl Command {
                 ),
             ));
         }
-        let mut env = self.environment(&job);
-        let handed = mcp::hand_over(&self.definition, &job, &env)?;
-        let file = UsageFile::for_run_of(&self.definition).map_err(|error| {
-            let what = "cannot make a folder for the program's figures";
-            Failure::new(FailureClass::ProviderError, format!("{what}: {error}"))
-        })?;
+        let mut env = self.environment(job);
+        let handed = mcp::hand_over(&self.definition, job, &env)?;
+        let file = UsageFile::for_run_of(&self.definition)
+            .map_err(|error| mcp::cannot("make a folder for the program's figures", &error))?;
         let argv = match &file {
             Some(file) => {
                 let definition = file.in_place(&self.definition);
-                arguments::argv_with(&definition, &job, &handed.args)?
+                arguments::argv_with(&definition, job, &handed.args)?
             }
-            None => arguments::argv_with(&self.definition, &job, &handed.args)?,
+            None => arguments::argv_with(&self.definition, job, &handed.args)?,
         };
         env.extend(handed.env.iter().cloned());
         if let Some(message) = handed.warning.clone() {
@@ -122,10 +182,11 @@ impl Command {
             env_pass: self.definition.env_pass.as_deref(),
             stop: self.definition.stop_signal,
             reader,
+            watch: StderrWatch::new(&self.output),
         };
-        let before = job.conversation.map(|it| it.total).unwrap_or_default();
-        let figures = (file, before);
-        self.execute(request, &events, cancel, figures).await
+        let before = job.conversation.as_ref().map(|it| it.total.clone());
+        let figures = (file, before.unwrap_or_default());
+        Ok(self.execute(request, events, cancel, figures).await)
     }
 
     async fn execute(
@@ -134,23 +195,27 @@ impl Command {
         events: &EventSink,
         cancel: Cancel,
         (file, before): (Option<UsageFile>, Usage),
-    ) -> Result<Finished, Failure> {
+    ) -> Attempt {
         match execute(request, &self.containment, events, cancel).await {
             Ok(mut ran) => {
                 if let Some(frame) = file.and_then(|it| it.read()) {
                     ran.reading.take_usage(&self.output, &frame, before);
                 }
+                let told = format!("{}\n{}", ran.reading.error(), ran.stderr);
+                let has_lost = output::has_lost(&self.output, &ran.reading, &told);
                 let finished = conclude(self.program(), &self.output, ran);
-                finished.map_err(|failure| self.explain(failure))
+                Attempt {
+                    has_lost: has_lost && finished.is_err(),
+                    outcome: finished.map_err(|failure| self.explain(failure)),
+                }
             }
-            Err(error) => Err(Failure::new(
-                if error.is_bad_input() {
-                    FailureClass::BadInput
-                } else {
-                    FailureClass::ProviderError
-                },
-                format!("cannot run '{}': {error}", self.program()),
-            )),
+            Err(error) => {
+                let message = format!("cannot run '{}': {error}", self.program());
+                Attempt {
+                    has_lost: false,
+                    outcome: Err(Failure::new(error.class(), message)),
+                }
+            }
         }
     }
 
@@ -201,15 +266,12 @@ impl Command {
             env_pass: self.definition.env_pass.as_deref(),
             stop: self.definition.stop_signal,
             reader: Reader::raw(4096),
+            watch: None,
         };
         let events = EventSink::discard();
         let ran = execute(request, &self.containment, &events, Cancel::never()).await;
-        let ran = ran.map_err(|error| {
-            Failure::new(
-                FailureClass::ProviderError,
-                format!("cannot run it: {error}"),
-            )
-        })?;
+        let ran =
+            ran.map_err(|error| Failure::new(error.class(), format!("cannot run it: {error}")))?;
         let finished = conclude(self.program(), &Output::default(), ran)?;
         Ok(finished.text.lines().next().map(str::to_owned))
     }
@@ -225,7 +287,11 @@ impl Provider for Command {
             let command = self.definition.command.join(" ");
             let program = self.program();
             let found = match find_program(program, &self.env) {
-                Some(_) => self.version().await.map_err(|failure| failure.message),
+                Some(_) => match self.version().await {
+                    // The program is there; whether a run can start now, the next run finds out.
+                    Err(failure) if failure.class == FailureClass::Shortage => Ok(None),
+                    version => version.map_err(|failure| failure.message),
+                },
                 None => Err(advice(program, &self.definition, &self.env)),
             };
             let (version, problem) = match found {
@@ -256,10 +322,7 @@ impl Provider for Command {
             // It begins anew, and so do its figures.
             job.conversation = None;
         }
-        let before = job.conversation.as_ref().map(|it| it.total.clone());
-        let before = before.unwrap_or_default();
-        let reader = Reader::new(&self.output, job.max_output_bytes, before);
-        let run = self.run_with(job, stdin, reader, events, cancel);
+        let run = self.run_anew_if_lost(job, stdin, events, cancel);
         Box::pin(async move {
             let outcome = run.await;
             // Until here somebody may have read it.

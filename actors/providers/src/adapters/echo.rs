@@ -117,6 +117,7 @@ async fn answer(job: Job, delay: Duration, events: &EventSink) -> Finished {
         usage: None,
         truncated,
         conversation: None,
+        doubt: None,
     }
 }
 

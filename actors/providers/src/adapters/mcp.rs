@@ -1,6 +1,7 @@
 //! Hands a job's MCP servers to a program, as its definition says. What may be a secret goes by a file of the owner alone
 //! or by the environment, never by an argument.
 
+use std::error::Error;
 use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
@@ -10,6 +11,7 @@ use crate::definition::{Definition, McpForm};
 use crate::job::{Job, Trust};
 use crate::mcp::{McpServer, McpTransport};
 use crate::outcome::{Failure, FailureClass};
+use crate::shortage;
 
 /// The place in a command that stands for the arguments.
 const PLACE: &str = "{mcp_args}";
@@ -117,9 +119,13 @@ fn write(text: &str) -> std::io::Result<NamedTempFile> {
     Ok(file)
 }
 
-fn cannot(what: &str, error: &dyn std::fmt::Display) -> Failure {
-    let message = format!("cannot {what}: {error}");
-    Failure::new(FailureClass::ProviderError, message)
+/// A run that is not started because something could not be done for it on this machine.
+pub(super) fn cannot(what: &str, error: &(dyn Error + 'static)) -> Failure {
+    let class = match shortage::within(error) {
+        true => FailureClass::Shortage,
+        false => FailureClass::ProviderError,
+    };
+    Failure::new(class, format!("cannot {what}: {error}"))
 }
 
 /// What the program will see under this name.

@@ -16,11 +16,14 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, ChildStdout};
 
+use super::descriptors::{limit_of_programs, spare_reserve};
 use super::environment::inherited;
 use super::sweep::sweep_run;
 use super::wire::{Order, Report};
 use super::{Containment, INSTANCE_VARIABLE, RUN_VARIABLE};
 use crate::definition::StopSignal;
+use crate::outcome::FailureClass;
+use crate::shortage::is_shortage;
 
 /// What to start.
 pub(crate) struct Launch<'a> {
@@ -34,18 +37,63 @@ pub(crate) struct Launch<'a> {
 
 /// The runner could not be started at all.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot {step}: {source}; see that this machine has memory, processes and file descriptors left"
-)]
+#[error("cannot {step}: {source}{}", self.obstacle.advice())]
 pub(crate) struct LaunchError {
     step: String,
     source: io::Error,
+    obstacle: Obstacle,
+}
+
+/// What kept a runner from being started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    /// The machine is short of something; it works again later.
+    Shortage,
+    /// The system never takes such arguments: a NUL in them or in the environment, or too many bytes.
+    Input,
+    /// The folder cannot be entered.
+    Folder,
+}
+
+impl Obstacle {
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Shortage => {
+                "; see that this machine has memory, processes and file descriptors left, and /proc"
+            }
+            Self::Input => "",
+            Self::Folder => "; give this user access to the folder, or name another workdir",
+        }
+    }
 }
 
 impl LaunchError {
-    /// Whether what was asked for can never be started (a NUL in an argument or in the environment).
-    pub(crate) fn is_bad_input(&self) -> bool {
-        self.source.kind() == io::ErrorKind::InvalidInput
+    fn new(step: &str, source: io::Error, workdir: &Path) -> Self {
+        let is_input = matches!(
+            source.kind(),
+            io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong
+        );
+        let can_enter = || rustix::fs::access(workdir, rustix::fs::Access::EXEC_OK).is_ok();
+        // All else that is needed is our own: an executable that runs now, pipes, a process.
+        let obstacle = match is_input {
+            true => Obstacle::Input,
+            false if is_shortage(&source) || can_enter() => Obstacle::Shortage,
+            false => Obstacle::Folder,
+        };
+        Self {
+            step: step.to_owned(),
+            source,
+            obstacle,
+        }
+    }
+
+    /// The class of a run that was not started for this.
+    pub(crate) const fn class(&self) -> FailureClass {
+        match self.obstacle {
+            Obstacle::Shortage => FailureClass::Shortage,
+            Obstacle::Input => FailureClass::BadInput,
+            Obstacle::Folder => FailureClass::ProviderError,
+        }
     }
 }
 
@@ -84,9 +132,10 @@ impl Contained {
     ) -> Result<(Self, Streams), LaunchError> {
         let at = |step: &str| {
             let step = step.to_owned();
-            move |source| LaunchError { step, source }
+            move |source| LaunchError::new(&step, source, launch.workdir)
         };
         let (ours, theirs) = StdUnixStream::pair().map_err(at("make a control socket"))?;
+        spare_reserve(&theirs).map_err(at("make a control socket"))?;
         let (program_stdin, stdin) = io::pipe().map_err(at("make a pipe"))?;
         send_start(&ours, program_stdin.into()).map_err(at("hand over stdin"))?;
         ours.set_nonblocking(true)
@@ -204,6 +253,7 @@ fn command(
         .arg(containment.grace.as_millis().to_string())
         .arg(containment.linger.as_millis().to_string())
         .arg(launch.stop.word())
+        .arg(limit_of_programs().map_or_else(|| "-".to_owned(), |limit| limit.to_string()))
         .args(launch.argv)
         .current_dir(launch.workdir)
         .env_clear()

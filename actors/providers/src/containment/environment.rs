@@ -72,7 +72,18 @@ pub(super) fn inherited(
 /// Whether no program sees this variable unless it is listed by its full name.
 #[must_use]
 pub fn is_withheld(name: &str) -> bool {
-    WITHHELD.contains(&name)
+    WITHHELD.contains(&name) || is_secret_setting(name)
+}
+
+/// Whether a variable `KIROSU_SECTION__KEY` sets a key, or what may hold one: the headers, the body or the environment of
+/// a provider or a pool. The settings take these names in any case.
+fn is_secret_setting(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let Some(path) = name.strip_prefix("KIROSU_") else {
+        return false;
+    };
+    let mut steps = path.split("__").skip(1);
+    steps.any(|step| matches!(step, "KEY" | "KEY_FILE" | "HEADERS" | "BODY" | "ENV"))
 }
 
 fn may_pass(name: Option<&str>, pass: &[String], only: Option<&[String]>) -> bool {
@@ -109,6 +120,26 @@ mod tests {
         assert!(may_pass(key, &["KIRO_SWARM_KEY".to_owned()], None));
         assert!(may_pass(Some("PATH"), &[], None));
         assert!(may_pass(None, &[], None));
+    }
+
+    #[test]
+    fn a_setting_that_may_hold_a_secret_passes_only_when_asked() {
+        for name in [
+            "KIROSU_HUB__KEY",
+            "KIROSU_hub__key",
+            "KIROSU_HUB__KEY_FILE",
+            "KIROSU_PROVIDERS__API__HEADERS",
+            "KIROSU_PROVIDERS__API__HEADERS__AUTHORIZATION",
+            "KIROSU_POOL__CODERS__ENV__TOKEN",
+        ] {
+            assert!(!may_pass(Some(name), &[], None), "{name}");
+            let all = ["KIROSU_*".to_owned()];
+            assert!(!may_pass(Some(name), &[], Some(&all)), "{name}");
+            assert!(may_pass(Some(name), &[name.to_owned()], None), "{name}");
+        }
+        for name in ["KIROSU_HUB__PORT", "KIROSU_CONFIG", "KIROSU_KEY", "MY__KEY"] {
+            assert!(may_pass(Some(name), &[], None), "{name}");
+        }
     }
 
     #[test]

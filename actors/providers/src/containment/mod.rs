@@ -2,6 +2,7 @@
 //! a dead runner are found. The runner's own side is in [`crate::runner`].
 
 mod contained;
+mod descriptors;
 mod environment;
 mod procfs;
 mod sweep;
@@ -12,6 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use contained::{Contained, Launch, LaunchError, Notice};
+pub(crate) use descriptors::lower_limit;
+pub use descriptors::raise_limit;
 pub use environment::is_withheld;
 pub(crate) use procfs::{ProcessStat, children_of};
 pub use sweep::{Swept, sweep_instance, sweep_run};

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::outcome::FailureClass;
+
 /// An order to the runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
@@ -38,10 +40,23 @@ pub(crate) enum Exit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StartError {
-    /// There is no such program, or it may not be executed.
+    /// There is no such program, or it cannot be executed.
     Missing,
-    /// Anything else (no memory, too many processes, arguments too long).
-    Other,
+    /// The machine is short of something for now (processes, memory, descriptors; the program's file is being written).
+    Short,
+    /// The system does not take arguments and environment of this size.
+    TooLong,
+}
+
+impl StartError {
+    /// The class of a run that was not started for this.
+    pub(crate) const fn class(self) -> FailureClass {
+        match self {
+            Self::Missing => FailureClass::Missing,
+            Self::Short => FailureClass::Shortage,
+            Self::TooLong => FailureClass::BadInput,
+        }
+    }
 }
 
 /// What the runner reports.

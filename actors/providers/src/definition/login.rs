@@ -56,7 +56,7 @@ impl Login {
     }
 }
 
-fn place(file: &str, var: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+pub(super) fn place(file: &str, var: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let (root, rest) = match file.split_once('/') {
         Some(("~", rest)) => (var("HOME")?, rest),
         Some((root, rest)) if root.starts_with('$') => (var(&root[1..])?, rest),

@@ -12,6 +12,8 @@ mod acp;
 mod builtin;
 mod login;
 mod mcp;
+mod oldest;
+mod own;
 mod read;
 mod taker;
 
@@ -25,6 +27,7 @@ pub use acp::{Acp, Modes, SystemWay, TurnUsage};
 pub use builtin::{built_in, built_in_names};
 pub use login::{Login, LoginSign};
 pub use mcp::{McpForm, McpWay};
+pub use own::OwnModel;
 
 /// How one CLI is called and understood.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +36,12 @@ pub struct Definition {
     pub install: Option<String>,
     /// Arguments that make the program print its version, for the probe. `None`: it is only looked for.
     pub version: Option<Vec<String>>,
+    /// The oldest version that is known to work: numbers with dots.
+    pub oldest: Option<String>,
     /// Where its login shows.
     pub login: Login,
+    /// The model that it is given where nobody names one.
+    pub own_model: OwnModel,
     /// Program and arguments, with places: see `docs/providers.md`.
     pub command: Vec<String>,
     /// Stands for `{model_args}` when the job names a model.
@@ -146,10 +153,25 @@ pub struct Output {
     pub tool: Vec<ToolRule>,
     /// Things a person should know.
     pub warning: Vec<Rule>,
-    /// A person's permission would have been needed. Without a good end after it, the run was refused.
-    pub denied: Vec<Rule>,
+    /// A person's permission would have been needed. Without a good end after it, the run was refused; with one it is
+    /// doubted where no tool succeeded after the denial.
+    pub denied: Vec<DeniedRule>,
     /// The good end. Without it a run of a JSON format has failed, whatever its exit code.
     pub done: Vec<Rule>,
+    /// Whether the last of `done` and `fail` counts. Else a bad end stays, whatever is printed after it.
+    pub last_word: bool,
+    /// The account is at its limit; `value` points to what says until when. Counts only where the run fails.
+    pub limit: Vec<Rule>,
+    /// The program waits before it asks its service again; `value` points to the words or the data that say why and how
+    /// long.
+    pub wait: Vec<WaitRule>,
+    /// Words of a line of stderr, of a line that is no JSON or of a warning, in which the program says that it waits.
+    pub wait_words: Vec<String>,
+    /// Words of a failed run by which the program says that it no longer has the conversation it was to go on with.
+    pub lost: Vec<String>,
+    /// Whether errors are also read by the words, codes and statuses that all agents share (`limits`), and an answer that
+    /// is a limit's notice as that limit. The default is true for JSON, false for text.
+    pub known_errors: bool,
     /// The bad end; `value` points to the message.
     pub fail: Vec<FailRule>,
     /// Tokens and money.
@@ -175,11 +197,31 @@ pub struct Rule {
     pub value: Option<String>,
 }
 
+/// A rule for a wait.
+#[derive(Debug, Clone, Default)]
+pub struct WaitRule {
+    /// Which frames; `value` is the words or the data.
+    pub rule: Rule,
+    /// The class, where words and data say none.
+    pub class: Option<FailureClass>,
+}
+
+/// A rule for a denied tool.
+#[derive(Debug, Clone, Default)]
+pub struct DeniedRule {
+    /// Which frames; `value` is the tool.
+    pub rule: Rule,
+    /// Pointer to the call's id, where denials are stated apart from the call.
+    pub id: Option<String>,
+}
+
 /// A rule for a bad end.
 #[derive(Debug, Clone, Default)]
 pub struct FailRule {
     /// Which frames; `value` is the message.
     pub rule: Rule,
+    /// Words that the message must hold, in any case; empty: any message.
+    pub contains: String,
     /// Pointer to an HTTP status.
     pub status: Option<String>,
     /// The class, where the frame itself says it.
@@ -195,6 +237,10 @@ pub struct ToolRule {
     pub id: Option<String>,
     /// Pointer to the tool's name.
     pub name: Option<String>,
+    /// The tool's name, where frames say none.
+    pub named: String,
+    /// Pointer to the arguments, where a program tells a call only when it is over.
+    pub input: Option<String>,
     /// How far the call is.
     pub status: crate::event::ToolStatus,
 }

@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use super::taker::{Faults, POINTER, Taker, is_pointer};
 use super::{
-    Answer, Counting, Definition, FailRule, Format, Output, Phrase, Rule, StopSignal, ToolRule,
-    TrustProfile, TrustProfiles, UsageFields, UsageRule,
+    Answer, Counting, Definition, DeniedRule, FailRule, Format, Output, Phrase, Rule, StopSignal,
+    ToolRule, TrustProfile, TrustProfiles, UsageFields, UsageRule, WaitRule,
 };
-use super::{acp, login, mcp};
+use super::{OwnModel, acp, login, mcp};
 use crate::event::ToolStatus;
 use crate::outcome::FailureClass;
 
@@ -16,6 +16,8 @@ const CLASSES: &[(&str, FailureClass)] = &[
     ("provider_error", FailureClass::ProviderError),
     ("rate_limited", FailureClass::RateLimited { until: None }),
     ("auth_required", FailureClass::AuthRequired),
+    ("network", FailureClass::Network),
+    ("crashed", FailureClass::Crashed),
     ("bad_input", FailureClass::BadInput),
     ("refused_by_policy", FailureClass::RefusedByPolicy),
 ];
@@ -27,7 +29,9 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
     let definition = Definition {
         install: taker.text("install"),
         version: taker.texts("version"),
+        oldest: taker.text("oldest"),
         login: taker.table("login", login::read).unwrap_or_default(),
+        own_model: taker.table("own_model", own_model).unwrap_or_default(),
         command: list("command"),
         model_args: list("model_args"),
         resume_args: list("resume_args"),
@@ -90,6 +94,14 @@ fn fits(definition: &Definition, taker: &Taker<'_>) {
     }
 }
 
+fn own_model(taker: &Taker<'_>) -> OwnModel {
+    OwnModel {
+        default: taker.text("default"),
+        settings: taker.texts("settings").unwrap_or_default(),
+        flags: taker.texts("flags").unwrap_or_default(),
+    }
+}
+
 fn trust(taker: &Taker<'_>) -> TrustProfiles {
     TrustProfiles {
         safe: profile(taker, "safe"),
@@ -120,8 +132,13 @@ fn output(taker: &Taker<'_>) -> Output {
         ("jsonl", Format::Jsonl),
     ];
     let answers = [("joined", Answer::Joined), ("last", Answer::Last)];
+    let format: Format = taker.choice("format", &formats).unwrap_or_default();
+    let words = |name| {
+        let words = taker.texts(name).unwrap_or_default();
+        words.iter().map(|it| it.to_lowercase()).collect()
+    };
     Output {
-        format: taker.choice("format", &formats).unwrap_or_default(),
+        format,
         prefix: taker.text("prefix").unwrap_or_default(),
         session: taker.tables("session", rule),
         text: taker.tables("text", rule),
@@ -130,8 +147,14 @@ fn output(taker: &Taker<'_>) -> Output {
         thought: taker.tables("thought", rule),
         tool: taker.tables("tool", tool),
         warning: taker.tables("warning", rule),
-        denied: taker.tables("denied", rule),
+        denied: taker.tables("denied", denied),
         done: taker.tables("done", rule),
+        last_word: taker.flag("last_word"),
+        limit: taker.tables("limit", rule),
+        wait: taker.tables("wait", wait),
+        wait_words: words("wait_words"),
+        lost: words("lost"),
+        known_errors: taker.flag_or("known_errors", format != Format::Text),
         fail: taker.tables("fail", fail),
         usage: taker.tables("usage", usage),
         error_answers: taker.texts("error_answers").unwrap_or_default(),
@@ -165,9 +188,24 @@ fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
     conditions.into_iter().collect()
 }
 
+fn wait(taker: &Taker<'_>) -> WaitRule {
+    WaitRule {
+        rule: rule(taker),
+        class: taker.choice("class", CLASSES),
+    }
+}
+
+fn denied(taker: &Taker<'_>) -> DeniedRule {
+    DeniedRule {
+        rule: rule(taker),
+        id: taker.pointer("id"),
+    }
+}
+
 fn fail(taker: &Taker<'_>) -> FailRule {
     FailRule {
         rule: rule(taker),
+        contains: taker.text("contains").unwrap_or_default().to_lowercase(),
         status: taker.pointer("status"),
         class: taker.choice("class", CLASSES),
     }
@@ -183,6 +221,8 @@ fn tool(taker: &Taker<'_>) -> ToolRule {
         rule: rule(taker),
         id: taker.pointer("id"),
         name: taker.pointer("name"),
+        named: taker.text("named").unwrap_or_default(),
+        input: taker.pointer("input"),
         status: taker
             .choice("status", &states)
             .unwrap_or(ToolStatus::Started),

@@ -17,6 +17,7 @@ use crate::event::{Event, EventSink};
 use crate::invocation::Clock;
 use crate::job::Job;
 use crate::outcome::TimeoutKind;
+use crate::shortage;
 
 /// Pause before a service that loads its model is asked again.
 const LOADING_PAUSE: Duration = Duration::from_millis(500);
@@ -30,7 +31,11 @@ const ERROR_BYTES: usize = 64 * 1024;
 pub(super) enum Ending {
     /// The stream came to its end.
     Eof,
-    /// There never was a connection, or no answer came over it.
+    /// There never was a connection: the service has seen nothing of the job.
+    NotConnected(String),
+    /// The machine had no descriptor or memory for a connection.
+    Short(String),
+    /// No answer came over the connection.
     Unreachable(String),
     /// The connection broke in the middle of the answer.
     Broken(String),
@@ -55,7 +60,7 @@ impl Call<'_> {
     /// Asks and reads the answer into `reply`. Dropping the future closes the connection.
     pub(super) async fn run(&self, job: &Job, reply: &mut Reply) -> Ending {
         let body = self.service.dialect.request(self.service, job).to_string();
-        match self.ask(&body).await {
+        match self.ask(job, &body).await {
             Ok(response) => {
                 self.clock.touch();
                 self.read(response, reply).await
@@ -65,12 +70,17 @@ impl Call<'_> {
     }
 
     /// Asks until the service is ready.
-    async fn ask(&self, body: &str) -> Result<Response, Ending> {
+    async fn ask(&self, job: &Job, body: &str) -> Result<Response, Ending> {
         let begin = Instant::now();
-        let mut is_told = false;
+        let (mut is_told, mut is_begun) = (false, false);
         loop {
-            let sent = self.send(body).await;
-            let response = sent.map_err(|error| Ending::Unreachable(reason(&error)))?;
+            let sent = self.send(body).await.map_err(|error| not_sent(&error));
+            if !std::mem::replace(&mut is_begun, true)
+                && !matches!(sent, Err(Ending::NotConnected(_) | Ending::Short(_)))
+            {
+                self.begun(job).await;
+            }
+            let response = sent?;
             if response.status().is_success() {
                 return Ok(response);
             }
@@ -84,6 +94,16 @@ impl Call<'_> {
             }
             sleep(LOADING_PAUSE).await;
         }
+    }
+
+    /// Reports that the service has the job.
+    async fn begun(&self, job: &Job) {
+        let started = Event::Started {
+            pid: None,
+            session: None,
+            model: job.model.clone(),
+        };
+        self.events.send(started).await;
     }
 
     async fn send(&self, body: &str) -> reqwest::Result<Response> {
@@ -161,6 +181,18 @@ impl Call<'_> {
         for event in reply.take_events() {
             self.clock.excused(self.events.send(event)).await;
         }
+    }
+}
+
+/// Why a request has no answer.
+fn not_sent(error: &reqwest::Error) -> Ending {
+    let why = reason(error);
+    if shortage::within(error) {
+        Ending::Short(why)
+    } else if error.is_connect() {
+        Ending::NotConnected(why)
+    } else {
+        Ending::Unreachable(why)
     }
 }
 

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use reqwest::{Client, Url};
 
+use super::Unready;
+use crate::outcome::FailureClass;
+use crate::shortage;
+
 /// A service that does not take the connection in this time is not there.
 const CONNECT: Duration = Duration::from_secs(10);
 /// A peer that went away without a word is noticed, also where nothing limits the silence.
@@ -17,17 +21,21 @@ pub(super) struct LazyClient(OnceLock<Client>);
 
 impl LazyClient {
     /// # Errors
-    /// A sentence.
-    pub(super) fn get(&self, url: &Url) -> Result<&Client, String> {
+    /// The system's roots of TLS cannot be read, or the machine is short of something.
+    pub(super) fn get(&self, url: &Url) -> Result<&Client, Unready> {
         if let Some(client) = self.0.get() {
             return Ok(client);
         }
         // Not kept when it fails: somebody may be installing what is missing.
-        let made = build(is_here(url)).map_err(|error| {
-            format!(
+        let made = build(is_here(url)).map_err(|error| Unready {
+            class: match shortage::within(&error) {
+                true => FailureClass::Shortage,
+                false => FailureClass::Missing,
+            },
+            why: format!(
                 "cannot set up HTTP: {}; are the roots of TLS installed (ca-certificates)?",
                 reason(&error)
-            )
+            ),
         })?;
         Ok(self.0.get_or_init(|| made))
     }

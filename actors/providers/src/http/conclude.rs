@@ -29,6 +29,7 @@ pub(super) fn conclude(
             usage: gathered.usage,
             truncated: gathered.is_cut || is_short,
             conversation: None,
+            doubt: None,
         });
     };
     Err(Failure {
@@ -58,7 +59,15 @@ fn verdict(
         }
         Ending::Nonsense(what) => return Some((FailureClass::ProviderError, what.clone())),
         Ending::Refused(refusal) => Some(refusal.clone()),
-        Ending::Eof | Ending::Broken(_) | Ending::Unreachable(_) => gathered.error.clone(),
+        Ending::Short(why) => {
+            let what = format!(
+                "was not asked: {why}; see that this machine has file descriptors and memory left"
+            );
+            return Some((FailureClass::Shortage, what));
+        }
+        Ending::Eof | Ending::Broken(_) | Ending::Unreachable(_) | Ending::NotConnected(_) => {
+            gathered.error.clone()
+        }
     };
     if let Some(refusal) = refusal {
         let class = refusal.class(is_tasks);
@@ -71,7 +80,7 @@ fn verdict(
     }
     match (&gathered.end, ending) {
         (Some(end), _) => said(end, gathered),
-        (None, Ending::Unreachable(why)) => {
+        (None, Ending::Unreachable(why) | Ending::NotConnected(why)) => {
             let start = match service.start {
                 "" => String::new(),
                 start => format!("; is it started ({start})?"),

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 
+use super::Unready;
+use crate::outcome::FailureClass;
+use crate::shortage::is_shortage;
+
 /// Longest key in bytes: a file that is longer is most likely the wrong file.
 const LONGEST: usize = 16 * 1024;
 
@@ -43,26 +47,33 @@ impl KeySource {
     /// The key as it is now, so that one that was renewed counts for the next run.
     ///
     /// # Errors
-    /// A sentence that says where it was looked for and what to do.
-    pub(super) async fn read(&self) -> Result<Option<Key>, String> {
+    /// There is none, or the machine is too short of something to read it: where it was looked for and what to do.
+    pub(super) async fn read(&self) -> Result<Option<Key>, Unready> {
         match self {
             Self::None => Ok(None),
             Self::Env(name) => match std::env::var(name) {
                 Ok(text) if !text.trim().is_empty() => key(&text, &format!("in ${name}")).map(Some),
-                Ok(_) | Err(std::env::VarError::NotPresent) => Err(format!(
+                Ok(_) | Err(std::env::VarError::NotPresent) => Err(no_key(format!(
                     "there is no key: the variable {name} is not set; set it where kirosu is started, or name a key_file"
-                )),
-                Err(_) => Err(format!("the key in ${name} is not text; set it anew")),
+                ))),
+                Err(_) => Err(no_key(format!(
+                    "the key in ${name} is not text; set it anew"
+                ))),
             },
             Self::File(path) => {
                 let shown = path.display();
                 let read = tokio::time::timeout(READ_LIMIT, beginning(path)).await;
                 let bytes = read.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
-                let bytes = bytes.map_err(|error| {
-                    format!("cannot read the key from {shown}: {error}; write it there, or correct key_file")
+                let bytes = bytes.map_err(|error| match is_shortage(&error) {
+                    true => Unready {
+                        class: FailureClass::Shortage,
+                        why: format!("cannot read the key from {shown}: {error}"),
+                    },
+                    false => no_key(format!("cannot read the key from {shown}: {error}; write it there, or correct key_file")),
                 })?;
-                let text = String::from_utf8(bytes)
-                    .map_err(|_| format!("the key in {shown} is not text; write it anew"))?;
+                let text = String::from_utf8(bytes).map_err(|_| {
+                    no_key(format!("the key in {shown} is not text; write it anew"))
+                })?;
                 key(&text, &format!("in {shown}")).map(Some)
             }
         }
@@ -88,13 +99,20 @@ async fn beginning(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn key(text: &str, place: &str) -> Result<Key, String> {
+fn no_key(why: String) -> Unready {
+    Unready {
+        class: FailureClass::AuthRequired,
+        why,
+    }
+}
+
+fn key(text: &str, place: &str) -> Result<Key, Unready> {
     let text = text.trim();
     let fits = |byte: u8| byte.is_ascii_graphic();
     if text.is_empty() || text.len() > LONGEST || !text.bytes().all(fits) {
-        return Err(format!(
+        return Err(no_key(format!(
             "the key {place} cannot be one: a line of visible ASCII characters is needed"
-        ));
+        )));
     }
     Ok(Key(text.to_owned()))
 }
@@ -162,10 +180,10 @@ mod tests {
             assert!(source.read().await.is_err(), "{wrong:?}");
         }
         let endless = KeySource::File("/dev/zero".into());
-        let error = endless.read().await.err().unwrap();
+        let error = endless.read().await.err().unwrap().why;
         assert!(error.contains("cannot be one"), "{error}");
         let missing = KeySource::Env("KIROSU_TEST_NO_SUCH_KEY".to_owned());
-        let error = missing.read().await.err().unwrap();
+        let error = missing.read().await.err().unwrap().why;
         assert!(error.contains("KIROSU_TEST_NO_SUCH_KEY is not set"));
     }
 }

@@ -37,7 +37,7 @@ pub use options::HttpOptions;
 pub use presets::services;
 
 use crate::cancel::Cancel;
-use crate::event::{Event, EventSink};
+use crate::event::EventSink;
 use crate::invocation::Clock;
 use crate::job::Job;
 use crate::outcome::{Failure, FailureClass, Finished};
@@ -50,6 +50,13 @@ use reply::Reply;
 
 /// A service that does not list its models in this time is not there.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Why a service cannot be asked.
+struct Unready {
+    class: FailureClass,
+    /// A sentence that says what to do.
+    why: String,
+}
 
 /// Asks one service.
 pub(crate) struct Http {
@@ -88,9 +95,9 @@ impl Http {
             return Err(refused(FailureClass::Missing, why.to_owned()));
         }
         let key = self.service.key.read().await;
-        let key = key.map_err(|why| refused(FailureClass::AuthRequired, why))?;
+        let key = key.map_err(|no| refused(no.class, no.why))?;
         let client = self.client.get(&self.service.url);
-        let client = client.map_err(|why| refused(FailureClass::ProviderError, why))?;
+        let client = client.map_err(|no| refused(no.class, no.why))?;
         let call = Call {
             client,
             service: &self.service,
@@ -99,16 +106,7 @@ impl Http {
             clock: &clock,
         };
         let mut reply = Reply::new(job.max_output_bytes);
-        let run = async {
-            let model = job.model.clone();
-            let started = Event::Started {
-                pid: None,
-                session: None,
-                model,
-            };
-            events.send(started).await;
-            call.run(&job, &mut reply).await
-        };
+        let run = call.run(&job, &mut reply);
         let ending = tokio::select! {
             biased;
             () = cancel.cancelled() => Ending::Cancelled,
@@ -129,8 +127,9 @@ impl Http {
 
     /// `Err`: why a run could not start.
     async fn look(&self) -> Result<(), String> {
-        let key = self.service.key.read().await?;
-        let client = self.client.get(&self.service.models)?;
+        let key = self.service.key.read().await.map_err(|no| no.why)?;
+        let client = self.client.get(&self.service.models);
+        let client = client.map_err(|no| no.why)?;
         let request = client.get(self.service.models.clone());
         let request = call::authorised(request, &self.service, key.as_ref());
         let shown = self.service.shown();

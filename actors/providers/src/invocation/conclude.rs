@@ -1,19 +1,21 @@
 //! From how a program ended to what that means.
 
-use std::time::SystemTime;
-
-use super::{Ending, Ran, floor_boundary};
+use super::{Ending, Over, Ran, floor_boundary};
 use crate::containment::{Exit, StartError};
 use crate::definition::Output;
+use crate::limits::{self, Complaint, Moment};
 use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
-use crate::output::{self, Ended};
+use crate::output::{self, Ended, Terminal};
+use crate::shortage::said;
 
 /// Most bytes of stderr in a failure's message.
 const MESSAGE_TAIL: usize = 4 * 1024;
 
 /// The result of a run. `program` is its name for messages, `output` what its output means.
 pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finished, Failure> {
-    let verdict = verdict(program, output, &ran);
+    let moment = Moment::now();
+    let verdict = verdict(program, output, &ran, &moment);
+    let doubt = output::doubt(program, output, &ran.reading);
     let reading = ran.reading;
     let total = reading.total;
     let conversation = reading
@@ -25,6 +27,7 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
             usage: reading.usage,
             truncated: reading.truncated,
             conversation,
+            doubt,
         });
     };
     if ran.alive > 0 {
@@ -40,10 +43,23 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
     }
     let class = match class {
         FailureClass::RateLimited { until: None } => {
-            let now = SystemTime::now();
-            let told = output::again(&message, now);
-            let until = told.or_else(|| output::again(tail(&reading.answer), now));
+            let stated = |text| limits::until(&Complaint::of_text(text), &moment);
+            let until = stated(&message).or_else(|| stated(tail(&reading.answer)));
             FailureClass::RateLimited { until }
+        }
+        // Refused by the system what it takes to start working, and nothing came of it.
+        FailureClass::ProviderError | FailureClass::Crashed
+            if matches!(ran.ending, Ending::Exit(_))
+                && reading.answer.trim().is_empty()
+                && reading.usage.is_none() =>
+        {
+            match said(&ran.stderr) {
+                Some(line) => {
+                    message = format!("'{program}' could not work: {line}; {message}");
+                    FailureClass::Shortage
+                }
+                None => class,
+            }
         }
         class => class,
     };
@@ -57,14 +73,20 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
 }
 
 /// `None` for success.
-fn verdict(program: &str, output: &Output, ran: &Ran) -> Option<(FailureClass, String)> {
+fn verdict(
+    program: &str,
+    output: &Output,
+    ran: &Ran,
+    moment: &Moment,
+) -> Option<(FailureClass, String)> {
+    let said = |ended| output::verdict(program, output, &ran.reading, ended, &ran.stderr, moment);
     Some(match &ran.ending {
         Ending::Exit(exit) => {
             let ended = match exit {
                 Exit::Code(code) => Ended::Code(*code),
                 Exit::Signal(signal) => Ended::Signal(*signal),
             };
-            return match output::verdict(program, output, &ran.reading, ended, &ran.stderr) {
+            return match said(ended) {
                 None if ran.alive > 0 => Some((
                     FailureClass::ProviderError,
                     format!("'{program}' exited with code 0"),
@@ -76,20 +98,46 @@ fn verdict(program: &str, output: &Output, ran: &Ran) -> Option<(FailureClass, S
             FailureClass::Cancelled,
             format!("'{program}' was cancelled"),
         ),
-        Ending::Timeout(which) => (
-            FailureClass::Timeout { which: *which },
-            format!("'{program}' {}, and was ended", complaint(*which)),
+        // It has said how it ended; that it stayed changes nothing.
+        Ending::Impatience(Over::Stays) | Ending::Timeout(_)
+            if ran.reading.terminal != Terminal::Unsaid =>
+        {
+            return said(Ended::Code(0));
+        }
+        Ending::Impatience(Over::Waits(wait)) => (
+            wait.class,
+            format!(
+                "'{program}' waits by itself until its service takes its requests again, and was ended: {}",
+                wait.message
+            ),
         ),
+        Ending::Impatience(Over::Stays) => (
+            FailureClass::ProviderError,
+            format!("'{program}' did not exit, and was ended"),
+        ),
+        Ending::Timeout(which) => {
+            let waited = ran.waiting.as_ref().map(|wait| wait.class);
+            let said =
+                waited.or_else(|| output::cut_short(output, &ran.reading, &ran.stderr, moment));
+            let why = match &ran.waiting {
+                Some(wait) => format!(": it waits by itself, {}", wait.message),
+                None => String::new(),
+            };
+            let message = format!("'{program}' {}, and was ended{why}", complaint(*which));
+            (
+                said.unwrap_or(FailureClass::Timeout { which: *which }),
+                message,
+            )
+        }
         Ending::NotStarted(StartError::Missing, reason) => (
             FailureClass::Missing,
             format!(
                 "cannot run '{program}': {reason}; install it, or correct the provider's program"
             ),
         ),
-        Ending::NotStarted(StartError::Other, reason) => (
-            FailureClass::ProviderError,
-            format!("cannot run '{program}': {reason}"),
-        ),
+        Ending::NotStarted(error, reason) => {
+            (error.class(), format!("cannot run '{program}': {reason}"))
+        }
         Ending::RunnerLost => (
             FailureClass::Crashed,
             format!("the runner of '{program}' was killed; what it held was found and ended"),

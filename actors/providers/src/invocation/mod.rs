@@ -3,6 +3,7 @@
 mod capture;
 mod clock;
 mod conclude;
+mod patience;
 mod pump;
 mod utf8;
 
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 pub(crate) use capture::{Answer, Tail, cut};
 pub(crate) use clock::Clock;
 pub(crate) use conclude::{complaint, conclude, tail};
+pub(crate) use patience::Over;
 pub(crate) use utf8::{Decoder, pieces};
 pub use utf8::{ceil_boundary, floor_boundary};
 
@@ -24,11 +26,12 @@ use crate::containment::{
     Contained, Containment, Exit, Launch, LaunchError, Notice, Report, StartError,
 };
 use crate::definition::StopSignal;
-use crate::event::EventSink;
+use crate::event::{Event, EventSink};
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
-use crate::output::{Reader, Reading};
+use crate::output::{Reader, Reading, StderrWatch, Wait};
 use crate::runner::GIVE_UP;
+use patience::{END_PATIENCE, Patience, WAIT_PATIENCE};
 
 /// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
@@ -50,6 +53,8 @@ pub(crate) struct Request<'a> {
     pub(crate) stop: StopSignal,
     /// What its stdout means.
     pub(crate) reader: Reader,
+    /// What its stderr says of waits.
+    pub(crate) watch: Option<StderrWatch>,
 }
 
 /// What became of it.
@@ -61,14 +66,18 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
     /// Processes that could not be ended.
     pub(crate) alive: u32,
+    /// What it waited for when it ended.
+    pub(crate) waiting: Option<Wait>,
 }
 
 /// How it ended. The first cause counts: a program that exits with 0 after our SIGTERM was stopped.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ending {
     Exit(Exit),
     Cancelled,
     Timeout(TimeoutKind),
+    /// It was ended because it did not exit after it had said its end, or waited by itself.
+    Impatience(Over),
     NotStarted(StartError, String),
     RunnerLost,
 }
@@ -92,6 +101,7 @@ pub(crate) async fn execute(
         workdir: request.workdir,
     };
     let clock = Clock::start(request.timeouts);
+    let patience = Patience::default();
     let (mut contained, streams) = Contained::start(&launch, containment)?;
     let mut reader = request.reader;
     let mut stderr = Tail::default();
@@ -101,35 +111,62 @@ pub(crate) async fn execute(
         pump::announce(when_started, events).await;
         tokio::join!(
             pump::feed(streams.stdin, request.stdin),
-            pump::stdout(streams.stdout, &mut reader, events, &clock),
-            pump::stderr(streams.stderr, &mut stderr, events, &clock),
+            pump::stdout(streams.stdout, &mut reader, events, &clock, &patience),
+            pump::stderr(
+                streams.stderr,
+                (&mut stderr, request.watch),
+                events,
+                &clock,
+                &patience
+            ),
         );
     });
-    let patience = containment.grace + GIVE_UP + MARGIN;
+    let overdue = containment.grace + GIVE_UP + MARGIN;
     let mut stop = Stop {
         cancel,
         clock: &clock,
+        patience: &patience,
         cause: None,
     };
-    let held = hold(&mut contained, started, pumps.as_mut(), &mut stop, patience).await;
+    let held = hold(&mut contained, started, pumps.as_mut(), &mut stop, overdue).await;
     contained.reap().await;
     if !held.drained {
         drain(pumps.as_mut(), &held, &mut stop).await;
     }
     drop(pumps);
     tell_leftovers(request.argv, &held);
+    if let Some(Ending::Impatience(over)) = &stop.cause {
+        let message = complaint_of(&request.argv[0], over);
+        events.send(Event::Warning { message }).await;
+    }
     Ok(Ran {
         ending: stop.cause.unwrap_or(held.ending),
         reading: reader.finish(),
         stderr: stderr.finish(),
         alive: held.alive,
+        waiting: patience.waiting(),
     })
+}
+
+fn complaint_of(program: &str, over: &Over) -> String {
+    match over {
+        Over::Stays => format!(
+            "'{program}' said how it ended and did not exit within {} s; it was ended\n",
+            END_PATIENCE.as_secs()
+        ),
+        Over::Waits(wait) => format!(
+            "'{program}' waits by itself for longer than {} s, and was ended: {}\n",
+            WAIT_PATIENCE.as_secs(),
+            wait.message
+        ),
+    }
 }
 
 /// What may stop a run, and what did.
 struct Stop<'a> {
     cancel: Cancel,
     clock: &'a Clock,
+    patience: &'a Patience,
     cause: Option<Ending>,
 }
 
@@ -143,6 +180,7 @@ impl Stop<'_> {
             biased;
             () = self.cancel.cancelled() => Ending::Cancelled,
             which = self.clock.expired() => Ending::Timeout(which),
+            over = self.patience.over() => Ending::Impatience(over),
         });
     }
 }

@@ -1,18 +1,23 @@
 //! Between a program's pipes and us. Each pump holds one buffer and waits for the event channel, so a
 //! flooding program waits for its readers and never grows our memory.
 
+use std::os::fd::AsFd;
+
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
 use super::capture::Tail;
 use super::clock::Clock;
+use super::patience::Patience;
 use super::utf8::Decoder;
 use crate::event::{Event, EventSink};
-use crate::output::Reader;
+use crate::output::{Outlook, Reader, StderrWatch};
 
 /// One read; also about the size of one event.
 const BUFFER: usize = 16 * 1024;
+/// Bytes of a program's stdout that may wait to be read: the most that Linux gives to users.
+const PIPE: usize = 1024 * 1024;
 
 /// Writes the prompt and closes stdin. A program may leave without reading it.
 pub(super) async fn feed(mut stdin: pipe::Sender, prompt: Vec<u8>) {
@@ -33,16 +38,21 @@ pub(super) async fn announce(started: oneshot::Receiver<u32>, events: &EventSink
 
 /// Reads stdout to its end and streams what it means.
 pub(super) async fn stdout(
-    mut pipe: impl AsyncRead + Unpin,
+    mut pipe: impl AsyncRead + AsFd + Unpin,
     reader: &mut Reader,
     events: &EventSink,
     clock: &Clock,
+    patience: &Patience,
 ) {
+    widen(&pipe);
     let mut buffer = vec![0; BUFFER];
     while let Some(bytes) = next(&mut pipe, &mut buffer, clock).await {
-        for event in reader.push(bytes) {
+        let told = reader.push(bytes);
+        let outlook = reader.outlook();
+        for event in told {
             clock.excused(events.send(event)).await;
         }
+        patience.stdout(outlook);
     }
     for event in reader.end() {
         clock.excused(events.send(event)).await;
@@ -52,19 +62,30 @@ pub(super) async fn stdout(
 /// Reads stderr to its end, keeps the tail and streams it all.
 pub(super) async fn stderr(
     mut pipe: impl AsyncRead + Unpin,
-    tail: &mut Tail,
+    (tail, mut watch): (&mut Tail, Option<StderrWatch>),
     events: &EventSink,
     clock: &Clock,
+    patience: &Patience,
 ) {
     let mut buffer = vec![0; BUFFER];
     let mut decoder = Decoder::default();
     while let Some(bytes) = next(&mut pipe, &mut buffer, clock).await {
         tail.push(bytes);
+        let outlook = watch
+            .as_mut()
+            .map_or(Outlook::Unchanged, |it| it.push(bytes));
+        patience.stderr(outlook);
         let text = decoder.push(bytes);
         if !text.is_empty() {
             clock.excused(events.send(Event::Stderr { text })).await;
         }
     }
+}
+
+/// Asks for a pipe that holds a whole large answer: some programs exit without waiting until theirs is read, and what did
+/// not fit is lost. Where the system does not allow it, the pipe stays as it is.
+fn widen(pipe: &impl AsFd) {
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);
 }
 
 /// The next piece; `None` at the end.

@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::denial::Calls;
 use super::lines::{LINE_BYTES, Line, Lines};
+use super::outlook::{Outlook, Wait};
 use super::usage::Tally;
 use super::{PIECE, Reading, Terminal, cut_warning, rules};
-use crate::definition::{Answer as How, Format, Output};
-use crate::event::{Event, Usage};
+use crate::definition::{Answer as How, FailRule, Format, Output, Rule, ToolRule};
+use crate::event::{Event, ToolStatus, Usage};
 use crate::invocation::{Answer, cut, floor_boundary};
+use crate::limits::Moment;
 
 /// Warnings about lines that are no JSON, at most; the rest is counted only.
 const WARNINGS: usize = 8;
 /// Characters of a bad line that its warning shows.
 const SHOWN: usize = 200;
+/// Bytes of bad lines that are kept: a program says its fatal errors there.
+const NOISE: usize = 2 * 1024;
 
 /// Reads frames.
 #[derive(Debug)]
@@ -29,7 +34,13 @@ pub(crate) struct Frames {
     last: String,
     result: Option<String>,
     terminal: Terminal,
-    denied: Option<String>,
+    calls: Calls,
+    /// What it said of its account's limit.
+    limited: Option<Value>,
+    noise: String,
+    outlook: Outlook,
+    /// The last warning: programs repeat them.
+    warned: String,
     session: Option<String>,
     tally: Tally,
 }
@@ -46,7 +57,11 @@ impl Frames {
             last: String::new(),
             result: None,
             terminal: Terminal::Unsaid,
-            denied: None,
+            calls: Calls::default(),
+            limited: None,
+            noise: String::new(),
+            outlook: Outlook::Unchanged,
+            warned: String::new(),
             session: None,
             tally: Tally::new(before),
         }
@@ -58,6 +73,11 @@ impl Frames {
             self.line(line, &mut events);
         }
         events
+    }
+
+    /// What the frames since the last call say of what the program does.
+    pub(super) fn outlook(&mut self) -> Outlook {
+        std::mem::take(&mut self.outlook)
     }
 
     pub(super) fn end(&mut self) -> Vec<Event> {
@@ -87,7 +107,10 @@ impl Frames {
             answer,
             truncated,
             terminal: self.terminal,
-            denied: self.denied,
+            used_tool: self.calls.any(),
+            denied: self.calls.denial(),
+            limit: self.limited,
+            noise: self.noise,
             session: self.session,
             usage: self.tally.usage(),
             total: self.tally.total(),
@@ -121,13 +144,40 @@ impl Frames {
             Ok(frame) => self.frame(&frame, events),
             Err(_) => {
                 self.bad_lines += 1;
+                let text = String::from_utf8_lossy(text);
+                self.hear(&text);
                 if self.bad_lines <= WARNINGS {
-                    let text = String::from_utf8_lossy(text);
                     let shown: String = text.chars().take(SHOWN).collect();
                     let message = format!("the program printed what is not JSON: {shown}\n");
                     events.push(Event::Warning { message });
                 }
             }
+        }
+    }
+
+    /// Keeps the end of what is no JSON, and looks for a wait in it.
+    fn hear(&mut self, line: &str) {
+        self.noise.push_str(line);
+        self.noise.push('\n');
+        let from = self.noise.len().saturating_sub(NOISE);
+        let from = crate::invocation::ceil_boundary(&self.noise, from);
+        self.noise.drain(..from);
+        self.waits(Wait::of_line(&self.output, line, &Moment::now()));
+    }
+
+    fn waits(&mut self, wait: Option<Wait>) {
+        if let Some(wait) = wait {
+            self.outlook = Outlook::Waits(wait);
+        }
+    }
+
+    /// A warning, once where it is repeated.
+    fn warn(&mut self, message: String, events: &mut Vec<Event>) {
+        if message != self.warned {
+            self.warned.clone_from(&message);
+            events.push(Event::Warning {
+                message: message + "\n",
+            });
         }
     }
 
@@ -139,6 +189,8 @@ impl Frames {
             self.session = Some(session.clone());
             events.push(Event::Session { session });
         }
+        // Only what a model or a tool does is work.
+        let before = events.len();
         for text in rules::texts(&output.thought, frame) {
             pieces(&text, |text| events.push(Event::Thought { text }));
         }
@@ -148,13 +200,17 @@ impl Frames {
         if let Some(result) = rules::texts(&output.result, frame).pop() {
             self.result = Some(result);
         }
-        for message in rules::texts(&output.warning, frame) {
-            events.push(Event::Warning {
-                message: message + "\n",
-            });
-        }
         self.tools(&output, frame, events);
-        self.endings(&output, frame);
+        if events.len() > before {
+            self.outlook = Outlook::Works;
+        }
+        for message in rules::texts(&output.warning, frame) {
+            self.waits(Wait::of_line(&output, &message, &Moment::now()));
+            self.warn(message, events);
+        }
+        self.limits(&output, frame);
+        self.denials(&output, frame, events);
+        self.endings(&output, frame, events);
         if self.tally.take(&output.usage, frame)
             && let Some(usage) = self.tally.usage()
         {
@@ -185,7 +241,7 @@ impl Frames {
         }
     }
 
-    fn tools(&self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
+    fn tools(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
         // The first rule that means something of the frame counts, so that later ones may be wider.
         let told = output.tool.iter().find_map(|rule| {
             let mut elements = rules::meant(&rule.rule, frame).peekable();
@@ -196,43 +252,75 @@ impl Frames {
             return;
         };
         for element in elements {
+            let id = rules::text(element, rule.id.as_deref()).unwrap_or_default();
+            let name = rules::text(element, rule.name.as_deref());
+            let name = name.unwrap_or_else(|| rule.named.clone());
+            self.calls.take(&id, &name, rule.status);
+            if let Some(input) = rule.input.as_deref().and_then(|it| element.pointer(it)) {
+                events.push(Event::Tool {
+                    id: id.clone(),
+                    name: name.clone(),
+                    status: ToolStatus::Started,
+                    detail: Some(input.clone()),
+                });
+            }
             events.push(Event::Tool {
-                id: rules::text(element, rule.id.as_deref()).unwrap_or_default(),
-                name: rules::text(element, rule.name.as_deref()).unwrap_or_default(),
+                id,
+                name,
                 status: rule.status,
-                detail: rule
-                    .rule
-                    .value
-                    .as_deref()
-                    .and_then(|it| element.pointer(it))
-                    .cloned(),
+                detail: detail(rule, element),
             });
         }
     }
 
-    /// A bad end stays: what is said after it does not make it good.
-    fn endings(&mut self, output: &Output, frame: &Value) {
+    /// Limits of the account, and waits for its service.
+    fn limits(&mut self, output: &Output, frame: &Value) {
+        if let Some(data) = output.limit.iter().find_map(|it| valued(it, frame)) {
+            self.limited = Some(data.clone());
+        }
+        let waits = output.wait.iter();
+        if let Some((data, class)) = waits
+            .filter_map(|wait| Some((valued(&wait.rule, frame)?, wait.class)))
+            .next()
+        {
+            self.waits(Wait::of_data(data, class, &Moment::now()));
+        }
+    }
+
+    fn denials(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
         for rule in &output.denied {
-            if let Some(element) = rules::first(rule, frame) {
-                let what = rules::text(element, rule.value.as_deref());
-                self.denied = Some(what.unwrap_or_default());
+            let denied: Vec<_> = rules::meant(&rule.rule, frame)
+                .map(|element| {
+                    let what = rules::text(element, rule.rule.value.as_deref());
+                    let id = rules::text(element, rule.id.as_deref());
+                    (what.unwrap_or_default(), id)
+                })
+                .collect();
+            for (what, id) in denied {
+                let what = self.calls.deny(what, id.as_deref());
+                let message = format!("[tool {what} was denied: there is no person to ask]");
+                self.warn(message, events);
             }
         }
-        if matches!(self.terminal, Terminal::Failed { .. }) {
+    }
+
+    /// Good and bad ends. Where the definition does not say that the last word counts, a bad one stays.
+    fn endings(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
+        if matches!(self.terminal, Terminal::Failed { .. }) && !output.last_word {
             return;
         }
         for fail in &output.fail {
-            let Some(element) = rules::first(&fail.rule, frame) else {
+            let Some(failed) = failed(fail, frame) else {
                 continue;
             };
-            let status = fail.status.as_deref().and_then(|it| element.pointer(it));
-            self.terminal = Terminal::Failed {
-                message: rules::text(element, fail.rule.value.as_deref()).unwrap_or_default(),
-                status: status
-                    .and_then(Value::as_u64)
-                    .and_then(|it| u16::try_from(it).ok()),
-                class: fail.class,
-            };
+            if let Terminal::Failed { message, .. } = &failed
+                && !message.is_empty()
+                && message.trim() != self.last.trim()
+            {
+                self.warn(message.clone(), events);
+            }
+            self.terminal = failed;
+            self.outlook = Outlook::Ended;
             return;
         }
         if output
@@ -241,8 +329,39 @@ impl Frames {
             .any(|rule| rules::first(rule, frame).is_some())
         {
             self.terminal = Terminal::Done;
+            self.outlook = Outlook::Ended;
         }
     }
+}
+
+/// The bad end that a rule finds in a frame.
+fn failed(fail: &FailRule, frame: &Value) -> Option<Terminal> {
+    let (message, element) = rules::meant(&fail.rule, frame)
+        .map(|element| {
+            let message = rules::text(element, fail.rule.value.as_deref());
+            (message.unwrap_or_default(), element)
+        })
+        .find(|(message, _)| message.to_lowercase().contains(&fail.contains))?;
+    let status = fail.status.as_deref().and_then(|it| element.pointer(it));
+    Some(Terminal::Failed {
+        message,
+        status: status
+            .and_then(Value::as_u64)
+            .and_then(|it| u16::try_from(it).ok()),
+        class: fail.class,
+        frame: frame.clone(),
+    })
+}
+
+/// The value of the first element that a rule means; without a pointer the element itself.
+fn valued<'v>(rule: &'v Rule, frame: &'v Value) -> Option<&'v Value> {
+    let element = rules::first(rule, frame)?;
+    element.pointer(rule.value.as_deref().unwrap_or_default())
+}
+
+fn detail(rule: &ToolRule, element: &Value) -> Option<Value> {
+    let value = rule.rule.value.as_deref()?;
+    element.pointer(value).cloned()
 }
 
 /// Cuts a text between characters into pieces of an event's size.

@@ -5,13 +5,15 @@
 //! Pure: bytes go in, in whatever pieces; [`Event`]s come out, and at the end a [`Reading`]. A definition's rules say
 //! which JSON means what; no CLI is known by name here. What no rule speaks of is passed over: a new version of a CLI
 //! may print new kinds of events. What is not JSON is a warning. Memory is bounded: a line by 8 MiB, the
-//! answer by the job's limit. [`verdict`] then weighs what was read against how the program ended: a run of a JSON
+//! answer by the job's limit. While the run goes on, [`Outlook`] says whether the program works, waits or has said its
+//! end, so that one that never exits can be ended. [`verdict`] then weighs what was read against how the program ended: a run of a JSON
 //! format is good only when the program said so *and* exited with 0.
 
-mod again;
 mod ansi;
+mod denial;
 mod frames;
 pub(crate) mod lines;
+mod outlook;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -23,13 +25,14 @@ use std::sync::Arc;
 use crate::definition::{Format, Output};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, Decoder};
-pub(crate) use again::again;
 use ansi::Ansi;
+pub(crate) use denial::Denial;
 use frames::Frames;
+pub(crate) use outlook::{Outlook, StderrWatch, Wait};
 use serde_json::Value;
 use usage::Tally;
 pub(crate) use usage::since;
-pub(crate) use verdict::{Ended, class_of, is_error_answer, verdict};
+pub(crate) use verdict::{Ended, class_of, cut_short, doubt, has_lost, is_error_answer, verdict};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -64,6 +67,8 @@ pub(crate) enum Terminal {
         message: String,
         status: Option<u16>,
         class: Option<crate::FailureClass>,
+        /// The frame that said it.
+        frame: Value,
     },
 }
 
@@ -75,8 +80,14 @@ pub(crate) struct Reading {
     pub(crate) truncated: bool,
     /// The last word; always `Unsaid` for text.
     pub(crate) terminal: Terminal,
-    /// What was denied for want of a person.
-    pub(crate) denied: Option<String>,
+    /// The last tool that was denied for want of a person.
+    pub(crate) denied: Option<Denial>,
+    /// Whether any tool was called.
+    pub(crate) used_tool: bool,
+    /// What the program said of a limit that its account has reached.
+    pub(crate) limit: Option<Value>,
+    /// The end of what was printed on stdout and is no JSON, where JSON was expected.
+    pub(crate) noise: String,
     pub(crate) session: Option<String>,
     /// What this run used.
     pub(crate) usage: Option<Usage>,
@@ -85,6 +96,14 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// The message of a bad end; empty where none was said.
+    pub(crate) fn error(&self) -> &str {
+        match &self.terminal {
+            Terminal::Failed { message, .. } => message,
+            _ => "",
+        }
+    }
+
     /// Takes figures that the program left elsewhere. `before`: totals of the conversation before this run.
     pub(crate) fn take_usage(&mut self, output: &Output, frame: &Value, before: Usage) {
         let mut tally = Tally::new(before);
@@ -124,6 +143,14 @@ impl Reader {
             }],
             Self::Text { ansi, answer, .. } => plain(answer, &ansi.strip(bytes)),
             Self::Frames(frames) => frames.push(bytes),
+        }
+    }
+
+    /// What the program was doing when it printed what was pushed last.
+    pub(crate) fn outlook(&mut self) -> Outlook {
+        match self {
+            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => Outlook::Unchanged,
+            Self::Frames(frames) => frames.outlook(),
         }
     }
 
@@ -175,6 +202,6 @@ fn whole(answer: Answer, prefix: &str) -> Reading {
 
 pub(crate) fn cut_warning() -> Event {
     Event::Warning {
-        message: "the answer is longer than is kept; the rest is dropped".to_owned(),
+        message: "the answer is longer than is kept; the rest is dropped\n".to_owned(),
     }
 }

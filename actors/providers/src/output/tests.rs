@@ -9,11 +9,13 @@ use super::*;
 use crate::FailureClass as Class;
 use crate::definition::Definition;
 use crate::event::ToolStatus;
+use crate::limits::Moment;
 
 const AUTH: Class = Class::AuthRequired;
 const PLAIN: Class = Class::ProviderError;
 const REFUSED: Class = Class::RefusedByPolicy;
 const RATE: Class = Class::RateLimited { until: None };
+const BAD: Class = Class::BadInput;
 const CRASHED: Class = Class::Crashed;
 const OK: Ended = Ended::Code(0);
 
@@ -239,7 +241,7 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     (
         "opencode/sigint",
         Ended::Signal(2),
-        Some(PLAIN),
+        Some(Class::Network),
         "Cannot connect to API",
     ),
     (
@@ -329,6 +331,102 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
         Some(AUTH),
         "Authentication failed",
     ),
+    // Limits, missing models, prompts that are too long.
+    (
+        "codex/limit_plan",
+        Ended::Code(1),
+        Some(RATE),
+        "hit your usage limit",
+    ),
+    (
+        "codex/limit_requests",
+        Ended::Code(1),
+        Some(RATE),
+        "429 Too Many",
+    ),
+    (
+        "codex/limit_credit",
+        Ended::Code(1),
+        Some(RATE),
+        "Quota exceeded",
+    ),
+    ("codex/overload", Ended::Code(1), Some(RATE), "at capacity"),
+    (
+        "codex/no_model",
+        Ended::Code(1),
+        Some(BAD),
+        "name a model that",
+    ),
+    (
+        "codex/too_long",
+        Ended::Code(1),
+        Some(BAD),
+        "shorten the prompt",
+    ),
+    (
+        "codex/no_network",
+        Ended::Signal(15),
+        Some(CRASHED),
+        "signal 15",
+    ),
+    ("claude/limit_requests", Ended::Code(1), Some(RATE), "(429)"),
+    ("claude/overload", Ended::Code(1), Some(RATE), "503"),
+    (
+        "claude/no_model",
+        Ended::Code(1),
+        Some(BAD),
+        "name a model that",
+    ),
+    (
+        "claude/too_long",
+        Ended::Code(1),
+        Some(BAD),
+        "shorten the prompt",
+    ),
+    (
+        "gemini/limit_day",
+        Ended::Code(173),
+        Some(RATE),
+        "daily quota",
+    ),
+    (
+        "gemini/wait_hours",
+        Ended::Signal(15),
+        Some(CRASHED),
+        "signal 15",
+    ),
+    (
+        "gemini/wait_short",
+        Ended::Signal(15),
+        Some(CRASHED),
+        "signal 15",
+    ),
+    (
+        "goose/limit_credit",
+        OK,
+        Some(RATE),
+        "exceeded your current quota",
+    ),
+    ("goose/no_model", OK, Some(BAD), "name a model that"),
+    ("goose/context_limit", OK, Some(BAD), "shorten the prompt"),
+    (
+        "copilot/limit_credit",
+        Ended::Code(1),
+        Some(RATE),
+        "402 You have no quota",
+    ),
+    (
+        "copilot/limit_requests",
+        Ended::Code(1),
+        Some(RATE),
+        "2 hours",
+    ),
+    (
+        "copilot/no_model",
+        Ended::Code(1),
+        Some(BAD),
+        "name a model that",
+    ),
 ];
 
 struct Read {
@@ -371,7 +469,7 @@ fn read(output: &Output, out: &[u8], err: &str, ended: Ended, cut: usize, before
     let mut events: Vec<Event> = out.chunks(cut).flat_map(|it| reader.push(it)).collect();
     events.extend(reader.end());
     let reading = reader.finish();
-    let verdict = verdict("cli", output, &reading, ended, err);
+    let verdict = verdict("cli", output, &reading, ended, err, &Moment::now());
     Read {
         events,
         reading,
@@ -398,8 +496,9 @@ fn every_capture_is_read_as_what_it_was() {
         // Everything at once, a usual read, and pieces that cut characters and lines.
         for cut in [1 << 20, 4096, 7, 1] {
             let read = run(name, *ended, cut, Usage::default());
-            let found = read.verdict.as_ref().map(|(class, _)| *class);
-            assert_eq!(found, *class, "{name}: {:?}", read.verdict);
+            let word = |class: Class| class.as_str();
+            let found = read.verdict.as_ref().map(|(class, _)| word(*class));
+            assert_eq!(found, class.map(word), "{name}: {:?}", read.verdict);
             let text = read.verdict.map_or(read.reading.answer, |(_, why)| why);
             assert!(text.contains(words), "{name} cut every {cut}: {text}");
         }
@@ -537,8 +636,8 @@ fn tools_are_told() {
     assert_eq!(tools(&capture("claude/tool_denied")), [Started, Failed]);
     assert_eq!(tools(&capture("gemini/tool_yolo")), [Started, Done]);
     assert_eq!(tools(&capture("gemini/tool_default")), [Started, Failed]);
-    assert_eq!(tools(&capture("opencode/tool_auto")), [Done]);
-    assert_eq!(tools(&capture("opencode/tool_ask")), [Failed]);
+    assert_eq!(tools(&capture("opencode/tool_auto")), [Started, Done]);
+    assert_eq!(tools(&capture("opencode/tool_ask")), [Started, Failed]);
     assert_eq!(tools(&capture("goose/tool_auto")), [Started, Done]);
 }
 
@@ -580,7 +679,7 @@ fn success_is_said_and_exited_with_0() {
     // An error in the place of an answer is none.
     let text = "{\"type\":\"message\",\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Network error: Could not connect\"}]}}\n{\"type\":\"complete\"}\n";
     let (class, why) = lines("goose", text, OK).verdict.unwrap();
-    assert_eq!(class, PLAIN);
+    assert_eq!(class, Class::Network);
     assert!(why.contains("Network error"));
 }
 
@@ -662,3 +761,5 @@ fn faults_of_a_definition_come_all_at_once() {
     let unknown = Definition::read(Some("nobody"), &serde_json::Map::new()).unwrap_err();
     assert!(unknown[0].contains("codex"), "{unknown:?}");
 }
+
+mod ends;

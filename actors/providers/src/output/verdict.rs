@@ -2,10 +2,13 @@
 
 use super::{Reading, Terminal};
 use crate::definition::{Format, Output};
-use crate::outcome::FailureClass;
+use crate::limits::{self, Complaint, Moment};
+use crate::outcome::{Doubt, FailureClass};
 
-/// Bytes at the end of a text output in which words of an error are looked for.
-const TAIL: usize = 2 * 1024;
+/// Characters of an answer, or of what is no JSON, that a message shows.
+const SHOWN: usize = 300;
+/// Bytes at the end of stderr, or of a text output, in which words of an error are looked for.
+const TAIL: usize = 4 * 1024;
 
 /// How the program itself ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,71 +26,222 @@ pub(crate) fn verdict(
     reading: &Reading,
     ended: Ended,
     stderr: &str,
+    moment: &Moment,
 ) -> Option<(FailureClass, String)> {
-    if let Terminal::Failed {
-        message,
-        status,
-        class,
-    } = &reading.terminal
-    {
-        let class = class.unwrap_or_else(|| class_of(output, *status, message));
-        let message = match message.is_empty() {
-            true => "it gave no reason".to_owned(),
-            false => message.clone(),
-        };
-        return Some((class, format!("'{program}' reported an error: {message}")));
-    }
-    let is_framed = output.format != Format::Text;
-    let code = match ended {
-        Ended::Signal(signal) => {
-            let message = format!("'{program}' was ended by signal {signal}");
-            return Some((FailureClass::Crashed, message));
-        }
-        Ended::Code(code) => code,
+    let judge = Judge {
+        output,
+        reading,
+        stderr,
+        moment,
     };
-    if code != 0 {
-        let class = output.exit.get(&code).copied();
-        let class = class.or_else(|| phrase(output, stderr));
-        let class = class.or_else(|| match is_framed {
-            true => None,
-            false => phrase(output, tail(&reading.answer)),
+    let (class, message) = judge.verdict(program, ended)?;
+    Some((judge.limited(class), message))
+}
+
+/// The class of a run that was ended from outside before it had said how it ended, by what it had said until then;
+/// `None` where that explains nothing.
+pub(crate) fn cut_short(
+    output: &Output,
+    reading: &Reading,
+    stderr: &str,
+    moment: &Moment,
+) -> Option<FailureClass> {
+    let judge = Judge {
+        output,
+        reading,
+        stderr,
+        moment,
+    };
+    let last = stderr.lines().rev().find(|it| !it.trim().is_empty());
+    let by_words = judge.by_words(last.unwrap_or_default());
+    let class = judge.limited(by_words.unwrap_or(FailureClass::ProviderError));
+    // Its last words explain a long silence only where they say why nothing can come.
+    let explains = matches!(
+        class,
+        FailureClass::RateLimited { .. } | FailureClass::AuthRequired | FailureClass::Network
+    );
+    explains.then_some(class)
+}
+
+/// Why a good end is doubted: it counts only where the task's own check says so. `None` for a plain good end.
+pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option<Doubt> {
+    if let Some(denial) = reading.denied.as_ref().filter(|it| it.is_last) {
+        let answer: String = reading.answer.trim().chars().take(SHOWN).collect();
+        let reason = format!(
+            "'{program}' ended after a tool was denied ({}), and no tool succeeded after that. {HOW_TO_ALLOW}. Its answer: {answer}",
+            denial.what
+        );
+        return Some(Doubt {
+            class: FailureClass::RefusedByPolicy,
+            reason,
         });
-        let message = format!("'{program}' exited with code {code}");
-        return Some((class.unwrap_or(FailureClass::ProviderError), message));
     }
-    if !is_framed {
-        return error_answer(program, output, reading);
+    let did_nothing =
+        output.format != Format::Text && reading.answer.trim().is_empty() && !reading.used_tool;
+    did_nothing.then(|| Doubt {
+        class: FailureClass::ProviderError,
+        reason: format!(
+            "'{program}' ended well, but gave no answer and used no tool; where that is all right, give the task an accept clause that holds"
+        ),
+    })
+}
+
+/// Whether a failed run says that the conversation it was to go on with is gone. `told`: its error and its stderr.
+pub(crate) fn has_lost(output: &Output, reading: &Reading, told: &str) -> bool {
+    let did_nothing = reading.answer.trim().is_empty() && !reading.used_tool;
+    let told = format!("{told}\n{}", reading.noise).to_lowercase();
+    did_nothing && output.lost.iter().any(|it| told.contains(it))
+}
+
+const HOW_TO_ALLOW: &str =
+    "Give the pool trust_all_tools = true, or let the program's own settings allow it";
+
+/// All that is known of a run that has ended.
+struct Judge<'a> {
+    output: &'a Output,
+    reading: &'a Reading,
+    stderr: &'a str,
+    moment: &'a Moment,
+}
+
+impl Judge<'_> {
+    fn verdict(&self, program: &str, ended: Ended) -> Option<(FailureClass, String)> {
+        let (output, reading) = (self.output, self.reading);
+        if let Terminal::Failed {
+            message,
+            status,
+            class,
+            frame,
+        } = &reading.terminal
+        {
+            let complaint = Complaint {
+                status: *status,
+                text: message,
+                data: Some(frame),
+            };
+            let class = class
+                .or_else(|| known(class_of(output, &complaint, self.moment)))
+                .or_else(|| self.by_exit(ended))
+                .unwrap_or(FailureClass::ProviderError);
+            let advice = limits::advice(&complaint);
+            let message = match message.is_empty() {
+                true => "it gave no reason",
+                false => message,
+            };
+            let message = format!("'{program}' reported an error: {message}{advice}");
+            return Some((class, message));
+        }
+        let code = match ended {
+            Ended::Signal(signal) => {
+                let message = format!("'{program}' was ended by signal {signal}");
+                return Some((FailureClass::Crashed, message));
+            }
+            Ended::Code(code) => code,
+        };
+        if code != 0 {
+            let class = self.by_exit(ended).unwrap_or(FailureClass::ProviderError);
+            let advice = limits::advice(&Complaint::of_text(tail(self.stderr)));
+            let noise: String = reading.noise.trim().chars().take(SHOWN).collect();
+            let noise = match noise.is_empty() {
+                true => noise,
+                false => format!(": {noise}"),
+            };
+            let message = format!("'{program}' exited with code {code}{noise}{advice}");
+            return Some((class, message));
+        }
+        if output.format == Format::Text {
+            return self.error_answer(program);
+        }
+        match (&reading.terminal, &reading.denied) {
+            (Terminal::Done, _) => self.error_answer(program),
+            (_, Some(denial)) => Some((
+                FailureClass::RefusedByPolicy,
+                format!(
+                    "'{program}' ended because a tool was denied ({}); nobody could be asked. {HOW_TO_ALLOW}",
+                    denial.what
+                ),
+            )),
+            (_, None) => Some((
+                self.by_words(tail(self.stderr))
+                    .unwrap_or(FailureClass::ProviderError),
+                format!(
+                    "'{program}' exited with code 0 and never said that it was done: it was stopped, or its output has another form than its definition says"
+                ),
+            )),
+        }
     }
-    match (&reading.terminal, &reading.denied) {
-        (Terminal::Done, _) => error_answer(program, output, reading),
-        (_, Some(what)) => Some((
-            FailureClass::RefusedByPolicy,
-            format!(
-                "'{program}' ended because a tool was denied ({what}); nobody could be asked. Give the pool trust_all_tools = true, or let the program's own settings allow it"
+
+    /// By the exit code, else by what was printed beside the answer, else, of text, by the end of the answer.
+    fn by_exit(&self, ended: Ended) -> Option<FailureClass> {
+        let by_code = match ended {
+            Ended::Code(code) => self.output.exit.get(&code).copied(),
+            Ended::Signal(_) => None,
+        };
+        by_code.or_else(|| self.by_words(tail(self.stderr)))
+    }
+
+    fn by_words(&self, stderr: &str) -> Option<FailureClass> {
+        let is_text = self.output.format == Format::Text;
+        let answer = match is_text {
+            true => tail(&self.reading.answer),
+            false => &self.reading.noise,
+        };
+        let class = |text: &str| {
+            known(class_of(
+                self.output,
+                &Complaint::of_text(text),
+                self.moment,
+            ))
+        };
+        class(stderr).or_else(|| class(answer))
+    }
+
+    fn error_answer(&self, program: &str) -> Option<(FailureClass, String)> {
+        let answer = self.reading.answer.trim_start();
+        let is_notice = self.output.known_errors && limits::is_notice(answer);
+        (is_notice || is_error_answer(self.output, answer)).then(|| {
+            let complaint = Complaint::of_text(answer);
+            let class = class_of(self.output, &complaint, self.moment);
+            let advice = limits::advice(&complaint);
+            (
+                class,
+                format!("'{program}' answered with an error: {answer}{advice}"),
+            )
+        })
+    }
+
+    /// What the program said of its account's limit explains a failure that has no other reason, and says until when.
+    fn limited(&self, class: FailureClass) -> FailureClass {
+        let (Some(data), true) = (
+            &self.reading.limit,
+            matches!(
+                class,
+                FailureClass::ProviderError | FailureClass::RateLimited { .. }
             ),
-        )),
-        (_, None) => Some((
-            FailureClass::ProviderError,
-            format!(
-                "'{program}' exited with code 0 and never said that it was done: it was stopped, or its output has another form than its definition says"
-            ),
-        )),
+        ) else {
+            return class;
+        };
+        let complaint = match data {
+            serde_json::Value::String(text) => Complaint::of_text(text),
+            data => Complaint {
+                data: Some(data),
+                ..Complaint::default()
+            },
+        };
+        let stated = limits::until(&complaint, self.moment);
+        let by_words = match class {
+            FailureClass::RateLimited { until } => until,
+            _ => None,
+        };
+        FailureClass::RateLimited {
+            until: stated.or(by_words),
+        }
     }
 }
 
-fn error_answer(
-    program: &str,
-    output: &Output,
-    reading: &Reading,
-) -> Option<(FailureClass, String)> {
-    let answer = reading.answer.trim_start();
-    is_error_answer(output, answer).then(|| {
-        let class = class_of(output, None, answer);
-        (
-            class,
-            format!("'{program}' answered with an error: {answer}"),
-        )
-    })
+/// A class that says more than that it failed.
+fn known(class: FailureClass) -> Option<FailureClass> {
+    (class != FailureClass::ProviderError).then_some(class)
 }
 
 /// Whether an answer is an error in truth.
@@ -96,44 +250,22 @@ pub(crate) fn is_error_answer(output: &Output, answer: &str) -> bool {
     output.error_answers.iter().any(|it| answer.starts_with(it))
 }
 
-/// The class of an error, from its status and its words.
-pub(crate) fn class_of(output: &Output, status: Option<u16>, message: &str) -> FailureClass {
-    status
-        .and_then(by_status)
-        .or_else(|| phrase(output, message))
-        .or_else(|| by_status(status_in(message)?))
-        .unwrap_or(FailureClass::ProviderError)
-}
-
-/// What a status of HTTP means. Bad requests are not tried again, errors of the server are.
-fn by_status(status: u16) -> Option<FailureClass> {
-    match status {
-        401 | 403 => Some(FailureClass::AuthRequired),
-        429 | 529 => Some(FailureClass::RateLimited { until: None }),
-        400 | 413 | 422 => Some(FailureClass::BadInput),
-        _ => None,
-    }
-}
-
-/// A status that a sentence names: `unexpected status 401`, `API Error: 529`.
-fn status_in(message: &str) -> Option<u16> {
-    let words = message
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty());
-    let mut before = "";
-    for word in words {
-        let names_one = ["status", "error", "code", "http"]
-            .iter()
-            .any(|it| before.eq_ignore_ascii_case(it));
-        if names_one && word.len() == 3 {
-            let status = word.parse().ok().filter(|it| (400..600).contains(it));
-            if status.is_some() {
-                return status;
-            }
+/// The class of an error: by the definition's own words, else by those that all programs share.
+pub(crate) fn class_of(
+    output: &Output,
+    complaint: &Complaint<'_>,
+    moment: &Moment,
+) -> FailureClass {
+    match phrase(output, complaint.text) {
+        Some(FailureClass::RateLimited { .. }) => FailureClass::RateLimited {
+            until: limits::until(complaint, moment),
+        },
+        Some(class) => class,
+        None if output.known_errors => {
+            limits::classify(complaint, moment).unwrap_or(FailureClass::ProviderError)
         }
-        before = word;
+        None => FailureClass::ProviderError,
     }
-    None
 }
 
 fn phrase(output: &Output, text: &str) -> Option<FailureClass> {

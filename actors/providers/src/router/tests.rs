@@ -83,6 +83,7 @@ fn finished(text: String, usage: Option<Usage>) -> Finished {
             session: "c".to_owned(),
             total: Usage::default(),
         }),
+        doubt: None,
     }
 }
 

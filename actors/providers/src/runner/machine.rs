@@ -130,6 +130,7 @@ mod tests {
         Machine::new(&Arguments {
             grace: ms(2000),
             stop: rustix::process::Signal::TERM,
+            open_files: None,
             linger: ms(250),
             program: "x".into(),
             rest: Vec::new(),

@@ -18,17 +18,20 @@ use std::time::Duration;
 
 use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
 
-use crate::containment::{Report, StartError};
+use crate::containment::{Report, StartError, lower_limit};
+use crate::shortage::is_shortage;
 use control::Control;
 pub(crate) use machine::GIVE_UP;
 use machine::Machine;
 
-/// What the command line says: `GRACE_MS LINGER_MS TERM|INT PROGRAM [ARGUMENT...]`.
+/// What the command line says: `GRACE_MS LINGER_MS TERM|INT NOFILE|- PROGRAM [ARGUMENT...]`.
 struct Arguments {
     grace: Duration,
     linger: Duration,
     /// What the program is asked to end with.
     stop: Signal,
+    /// The program's soft limit of open files; `None`: that of the runner.
+    open_files: Option<u64>,
     program: OsString,
     rest: Vec<OsString>,
 }
@@ -76,26 +79,31 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Option<Arguments> {
         "INT" => Signal::INT,
         _ => return None,
     };
+    let open_files = match args.next()?.to_str()? {
+        "-" => None,
+        number => Some(number.parse().ok()?),
+    };
     Some(Arguments {
         grace,
         linger,
         stop,
+        open_files,
         program: args.next()?,
         rest: args.collect(),
     })
 }
 
 fn run(arguments: Arguments, control: &mut Control) -> Result<(), Report> {
-    let other = |message: String| Report::Failed {
-        error: StartError::Other,
+    let short = |message: String| Report::Failed {
+        error: StartError::Short,
         message,
     };
     // In a session of our own no group below us can be a stranger's, so groups are safe to signal.
-    setsid().map_err(|error| other(format!("cannot make a session: {error}")))?;
+    setsid().map_err(|error| short(format!("cannot make a session: {error}")))?;
     set_child_subreaper(Some(getpid()))
-        .map_err(|error| other(format!("cannot become a subreaper: {error}")))?;
+        .map_err(|error| short(format!("cannot become a subreaper: {error}")))?;
     let signals =
-        signals::listen().map_err(|error| other(format!("cannot take signals: {error}")))?;
+        signals::listen().map_err(|error| short(format!("cannot take signals: {error}")))?;
 
     let main = start(&arguments, control.take_stdin())?;
     // The pipes must end when the program and all it started are gone, not when we are.
@@ -116,6 +124,9 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), Report> {
 
 /// Starts the program in a process group of its own; it inherits environment, directory and output.
 fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, Report> {
+    if let Some(limit) = arguments.open_files {
+        lower_limit(limit);
+    }
     let spawned = Command::new(&arguments.program)
         .args(&arguments.rest)
         .stdin(stdin.map_or_else(Stdio::null, Stdio::from))
@@ -126,10 +137,9 @@ fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, Report> {
         Ok(child) => Ok(i32::try_from(child.id()).unwrap_or(i32::MAX)),
         Err(error) => Err(Report::Failed {
             error: match error.kind() {
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => {
-                    StartError::Missing
-                }
-                _ => StartError::Other,
+                std::io::ErrorKind::ArgumentListTooLong => StartError::TooLong,
+                _ if is_shortage(&error) => StartError::Short,
+                _ => StartError::Missing,
             },
             message: error.to_string(),
         }),

@@ -83,7 +83,7 @@ async fn each_cli_is_called_and_understood_by_its_definition() {
             "opencode",
             "opencode",
             "opencode/json",
-            "run\n--format\njson\n-m\nm\n",
+            "run\n--format\njson\n--print-logs\n--log-level\nERROR\n-m\nm\n",
         ),
         ("goose", "goose", "goose/stream", "--model\nm\n-i\n-\n"),
     ];

@@ -8,5 +8,6 @@ mod acp;
 mod answers;
 mod clis;
 mod containment;
+mod ends;
 mod limits;
 mod support;

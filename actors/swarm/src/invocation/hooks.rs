@@ -10,7 +10,9 @@ use kirosu_providers::{
     ProgramEnd, ProgramExit, TimeoutKind, ceil_boundary,
 };
 
+use super::patience::{self, Patience};
 use crate::options::PoolOptions;
+use crate::pool::Pool;
 use crate::workspace::{self, Place};
 
 /// How long the hook after a cancelled run may take: somebody waits for the end.
@@ -37,6 +39,7 @@ fn variables(options: &PoolOptions, job: &Job, place: &Place) -> Vec<(String, St
 
 /// The hooks of one run.
 pub(super) struct Hooks<'a> {
+    pool: &'a Pool,
     options: &'a PoolOptions,
     place: &'a Place,
     env: Vec<(String, String)>,
@@ -47,6 +50,7 @@ pub(super) struct Hooks<'a> {
 
 impl<'a> Hooks<'a> {
     pub(super) fn of(
+        pool: &'a Pool,
         options: &'a PoolOptions,
         place: &'a Place,
         job: &Job,
@@ -54,6 +58,7 @@ impl<'a> Hooks<'a> {
         cancel: Cancel,
     ) -> Self {
         Self {
+            pool,
             env: variables(options, job, place),
             options,
             place,
@@ -86,17 +91,11 @@ impl<'a> Hooks<'a> {
     }
 
     async fn before(&self) -> Result<(), Failure> {
-        let Some(end) = self
-            .run(
-                &self.options.hooks.before,
-                "before",
-                &[],
-                self.cancel.clone(),
-            )
-            .await
-        else {
+        let before = &self.options.hooks.before;
+        if before.is_empty() {
             return Ok(());
-        };
+        }
+        let end = self.run(before, "before", &[], self.cancel.clone()).await;
         match end.is_good() {
             true => Ok(()),
             false => Err(self.failure("before", &end)),
@@ -109,16 +108,41 @@ impl<'a> Hooks<'a> {
             return outcome;
         }
         let told = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
-        let ran = self
-            .run(&self.options.hooks.after, "after", &told, Cancel::never())
-            .await;
-        let Some(end) = ran.filter(|end| !end.is_good()) else {
-            return outcome;
+        let must = self.options.hooks.after_must_succeed && outcome.is_ok();
+        let patience = Patience {
+            pool: self.pool,
+            sink: &self.sink,
+            cancel: self.cancel.clone(),
+            limit: match &outcome {
+                Ok(_) if must => patience::CHECK,
+                Err(failure) if failure.class == FailureClass::Shortage => Duration::ZERO,
+                _ => patience::HOOK,
+            },
         };
-        let failure = self.failure("after", &end);
-        if self.options.hooks.after_must_succeed && outcome.is_ok() {
-            return Err(failure);
+        let after = &self.options.hooks.after;
+        if after.is_empty() {
+            return outcome;
         }
+        let run = async || self.run(after, "after", &told, Cancel::never()).await;
+        let end = patience.until_started("the hook after the run", run).await;
+        if end.is_good() {
+            return outcome;
+        }
+        let mut failure = self.failure("after", &end);
+        let outcome = match outcome {
+            Ok(finished) if must => {
+                if failure.class == FailureClass::Shortage {
+                    failure.class = FailureClass::Unchecked;
+                }
+                return Err(Failure {
+                    output: finished.text,
+                    usage: finished.usage,
+                    conversation: finished.conversation,
+                    ..failure
+                });
+            }
+            outcome => outcome,
+        };
         tracing::warn!("{}", first_line(&failure.message));
         self.tell(first_line(&failure.message).to_owned()).await;
         outcome
@@ -130,18 +154,15 @@ impl<'a> Hooks<'a> {
         which: &str,
         more: &[(String, String)],
         cancel: Cancel,
-    ) -> Option<ProgramEnd> {
-        if argv.is_empty() {
-            return None;
-        }
+    ) -> ProgramEnd {
         let Some(containment) = &self.options.containment else {
-            return Some(ProgramEnd {
+            return ProgramEnd {
                 exit: ProgramExit::Failed(
                     "this process runs no programs beside its providers".into(),
                 ),
                 stdout: String::new(),
                 stderr: String::new(),
-            });
+            };
         };
         let mut env = self.env.clone();
         env.extend(more.iter().cloned());
@@ -152,11 +173,11 @@ impl<'a> Hooks<'a> {
             ..Program::new(argv.to_vec(), &self.place.dir)
         };
         if which != "after" {
-            return Some(program.run(containment, &self.sink, cancel).await);
+            return program.run(containment, &self.sink, cancel).await;
         }
         let (handle, hurried) = Cancel::pair();
         let run = program.run(containment, &self.sink, hurried);
-        Some(self.hurried(run, &handle).await)
+        self.hurried(run, &handle).await
     }
 
     /// The end of a hook that goes on after a cancel, but not for long: its time is cut when the cancel comes meanwhile.
@@ -192,6 +213,7 @@ impl<'a> Hooks<'a> {
         let class = match &end.exit {
             ProgramExit::Cancelled => FailureClass::Cancelled,
             ProgramExit::Missing(_) => FailureClass::Missing,
+            ProgramExit::Short(_) => FailureClass::Shortage,
             ProgramExit::TimedOut => FailureClass::Timeout {
                 which: TimeoutKind::Total,
             },

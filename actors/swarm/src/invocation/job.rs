@@ -44,6 +44,8 @@ pub(crate) enum NotRun {
     Pool(String),
     /// Something is in the way for the moment: the lease goes back.
     Later(String),
+    /// The machine is short of something for now: the lease goes back.
+    Short(String),
     /// There is no budget for it.
     Unfunded(Box<Unfunded>),
 }
@@ -142,6 +144,7 @@ pub(crate) async fn place_for(
         NoPlace::Task(why) => NotRun::Task(FailureClass::ProviderError, why),
         NoPlace::Busy(why) => NotRun::Later(why),
         NoPlace::Pool(why) => NotRun::Pool(why),
+        NoPlace::Short(why) => NotRun::Short(why),
     })
 }
 
@@ -164,7 +167,7 @@ pub(crate) fn prepare(
         _ => task.prompt.clone(),
     };
     let context = workspace::context(&place.dir, &place.root);
-    let mcp = workspace::mcp_servers(options, &place.dir, &place.root);
+    let mcp = workspace::mcp_servers(options, (task.task_id, task.fence), &place.dir, &place.root);
     let mut timeouts = options.timeouts;
     let own = task.timeout_ms.map(Duration::from_millis);
     timeouts.total = [own, timeouts.total].into_iter().flatten().min();

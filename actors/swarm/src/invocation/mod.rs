@@ -4,12 +4,14 @@
 //! lets go, however it ends, the run is cancelled. It answers once, when everything that the run started is dead.
 
 pub(crate) mod accept;
+pub(crate) mod activity;
 mod batch;
 mod budget;
 mod hooks;
 pub(crate) mod job;
 pub(crate) mod live;
 mod output;
+mod patience;
 mod permission;
 mod permit;
 mod printed;
@@ -37,9 +39,11 @@ use crate::pool::health::Symptom;
 use crate::session::link::Line;
 use crate::session::machine::{Cause, End};
 use crate::workspace::{self, Place};
+use activity::Activity;
 use budget::Purse;
 use hooks::Hooks;
 use job::{NotRun, Ready};
+use report::Costs;
 
 /// Events of a run that wait to be sent; each holds at most 48 KiB.
 const EVENTS: usize = 32;
@@ -154,6 +158,11 @@ async fn run(
             tracing::warn!("does not run: {why}");
             return without_place(report::fail(lease, class, &why));
         }
+        Err(NotRun::Short(why)) => {
+            let end = report::not_started(&why);
+            pool.report(Symptom::Short(why));
+            return without_place(end);
+        }
         Err(NotRun::Pool(why)) => {
             let end = report::give_back(&why);
             pool.report(Symptom::NoFolder(why));
@@ -197,7 +206,8 @@ async fn run(
     if place.begins_anew() {
         pool.conversations.forget(task);
     }
-    job.conversation = pool.conversations.get(here);
+    let kept = pool.conversations.get(here);
+    job.conversation = kept.or_else(|| place.conversation(who));
     // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
     let (usage, used) = watch::channel(None);
     let flow = output::Flow {
@@ -209,17 +219,18 @@ async fn run(
     };
     let (sink, events) = EventSink::channel(EVENTS);
     let options = pool.options();
-    let hooks = Hooks::of(&options, &place, &job, sink.clone(), cancel.clone());
+    let hooks = Hooks::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
     let hooks = hooks.after_telling(warnings);
-    let check = accept::Check::of(&options, &place, &job, sink.clone(), cancel.clone());
-    let run = |cancel| permit.around(pool.lives.run(session, &provider, job, sink, cancel));
+    let check = accept::Check::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
+    let activity = Activity::new();
+    let watched = place.listening(&activity.watched(&sink, &pool), who);
+    drop(sink);
+    let run = |cancel| permit.around(pool.lives.run(session, &provider, job, watched, cancel));
     let run = budget::within(&purse, used, cancel.clone(), run);
     let run = check.around(accept.as_deref(), workspace::inspected(&place, run));
     let run = async {
         let outcome = run.await;
-        if withdrawn.load(Ordering::Relaxed) {
-            place.withdraw();
-        }
+        place.ended(who, &outcome, withdrawn.load(Ordering::Relaxed));
         outcome
     };
     let run = pin!(hooks.around(run));
@@ -234,7 +245,14 @@ async fn run(
         Either::Right(((), run)) => run.await,
     };
     pool.conversations.settle(here, &outcome);
-    let (end, symptom) = report::read(lease, own, accept.is_some(), outcome);
+    if own {
+        activity.tell(&pool, task, &outcome);
+    }
+    let costs = match activity.costs_nothing(&pool, task, &outcome) {
+        true => Costs::Nothing,
+        false => Costs::Attempt,
+    };
+    let (end, symptom) = report::read(lease, own, accept.is_some(), costs, outcome);
     pool.report(symptom);
     let (end, symptom) = budget::verdict(&purse, own, end);
     pool.report(symptom);

@@ -8,11 +8,14 @@ use serde_json::Value;
 
 /// Characters of a tool's arguments, or of its error, that are shown.
 const SHOWN: usize = 200;
+/// Lines of a tool's output that are shown, from its beginning and from its end.
+const OUTPUT_HEAD: usize = 5;
+const OUTPUT_TAIL: usize = 5;
 /// Tool calls under way whose names are remembered.
 const CALLS: usize = 256;
 
 /// Turns events into text. Answers, stderr and warnings are shown as they are; a tool call has a line of its own when it
-/// begins, and another when it fails.
+/// begins, the beginning and the end of its output below it, and another line when it fails.
 #[derive(Debug)]
 pub(super) struct Printed {
     thoughts: bool,
@@ -40,7 +43,8 @@ impl Printed {
         let text = match event {
             Event::Text { text } | Event::Stderr { text } if was_thinking => self.line(text),
             Event::Text { text } | Event::Stderr { text } => Cow::Borrowed(text.as_str()),
-            Event::Warning { message } => self.line(message),
+            Event::Warning { message } if message.ends_with('\n') => self.line(message),
+            Event::Warning { message } => self.line(&format!("{message}\n")).into_owned().into(),
             Event::Thought { text } if self.thoughts => {
                 self.thinking = true;
                 match was_thinking {
@@ -92,11 +96,19 @@ impl Printed {
             "" => "tool",
             name => name,
         };
-        let what = match (status, &begun) {
-            (ToolStatus::Done, Some(_)) => return String::new(),
-            // Some programs tell a call only when it is over; its output is not for this place.
-            (ToolStatus::Done, None) => String::new(),
-            _ => detail.map(detail_text).unwrap_or_default(),
+        let output = match status {
+            ToolStatus::Started => String::new(),
+            _ => detail.map(output_text).unwrap_or_default(),
+        };
+        let what = match status {
+            ToolStatus::Started => detail.map(detail_text).unwrap_or_default(),
+            // A word or two stand in the line itself.
+            ToolStatus::Failed if output.trim().lines().count() < 2 => short(&output),
+            _ => String::new(),
+        };
+        let block = match what.is_empty() {
+            true => block(&output),
+            false => String::new(),
         };
         let what = match what.is_empty() {
             true => what,
@@ -106,8 +118,9 @@ impl Printed {
             self.calls.insert(id.to_owned(), name.to_owned());
         }
         match status {
-            ToolStatus::Failed => format!("[tool {name} failed{what}]\n"),
-            _ => format!("[tool {name}{what}]\n"),
+            ToolStatus::Failed => format!("[tool {name} failed{what}]\n{block}"),
+            ToolStatus::Done if begun.is_some() => block,
+            _ => format!("[tool {name}{what}]\n{block}"),
         }
     }
 }
@@ -116,7 +129,10 @@ impl Printed {
 pub(super) fn detail_text(detail: &Value) -> String {
     let lone = match detail {
         Value::String(text) => Some(text.as_str()),
-        Value::Object(fields) => fields.get("command").and_then(Value::as_str),
+        Value::Object(fields) => fields
+            .get("command")
+            .or_else(|| fields.get("cmd"))
+            .and_then(Value::as_str),
         _ => None,
     };
     match lone {
@@ -125,10 +141,54 @@ pub(super) fn detail_text(detail: &Value) -> String {
     }
 }
 
+/// A tool's output as text, from the forms in which programs hand it over: a text, blocks of content, a field of a
+/// result; else its JSON.
+fn output_text(detail: &Value) -> String {
+    match detail {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let texts = items.iter().map(output_text);
+            texts.collect::<Vec<_>>().join("\n")
+        }
+        Value::Object(fields) => {
+            let known = ["text", "output", "content", "stdout", "message"];
+            let found = known.iter().find_map(|name| fields.get(*name));
+            found.map_or_else(|| detail.to_string(), output_text)
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The first and the last lines, indented, with a mark for what lies between.
+fn block(output: &str) -> String {
+    let lines: Vec<&str> = output.trim_matches('\n').lines().collect();
+    if lines.iter().all(|line| line.trim().is_empty()) {
+        return String::new();
+    }
+    let left_out = lines.len().saturating_sub(OUTPUT_HEAD + OUTPUT_TAIL);
+    let mut block = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        if left_out > 1 && index == OUTPUT_HEAD {
+            block.push_str(&format!("  … {left_out} more lines …\n"));
+        }
+        if left_out < 2 || !(OUTPUT_HEAD..OUTPUT_HEAD + left_out).contains(&index) {
+            block.push_str("  ");
+            block.push_str(&cut_line(line));
+            block.push('\n');
+        }
+    }
+    block
+}
+
 /// The text on one line, cut with a mark.
 fn short(text: &str) -> String {
+    cut_line(text.trim())
+}
+
+fn cut_line(text: &str) -> String {
     let mut line = String::new();
-    for (count, c) in text.trim().chars().enumerate() {
+    for (count, c) in text.chars().enumerate() {
         if count == SHOWN {
             line.push('…');
             break;
@@ -181,8 +241,36 @@ mod tests {
             tool("3", "bash", ToolStatus::Done, json!("out")),
             text("Done."),
         ];
-        let expected = "I look.\n[tool shell: ls -la]\n[tool edit: {\"path\":\"x\"}]\n[tool edit failed: denied]\n[tool bash]\nDone.";
+        let expected = "I look.\n[tool shell: ls -la]\n  a b c\n[tool edit: {\"path\":\"x\"}]\n[tool edit failed: denied]\n[tool bash]\n  out\nDone.";
         assert_eq!(shown(false, &events), expected);
+    }
+
+    #[test]
+    fn the_output_of_a_tool_is_shown_at_its_beginning_and_its_end() {
+        let lines: Vec<String> = (1..=20).map(|it| format!("line {it}")).collect();
+        let content = json!([{"type": "text", "text": lines.join("\n")}]);
+        let events = [
+            tool(
+                "1",
+                "shell",
+                ToolStatus::Started,
+                json!({"command": "seq 20", "x": 1}),
+            ),
+            tool("1", "", ToolStatus::Done, json!({"content": content})),
+            tool("2", "shell", ToolStatus::Failed, json!("one\ntwo")),
+            tool("3", "quiet", ToolStatus::Done, json!("")),
+        ];
+        let expected = "[tool shell: seq 20]\n  line 1\n  line 2\n  line 3\n  line 4\n  line 5\n  … 10 more lines …\n  line 16\n  line 17\n  line 18\n  line 19\n  line 20\n[tool shell failed]\n  one\n  two\n[tool quiet]\n";
+        assert_eq!(shown(false, &events), expected);
+    }
+
+    #[test]
+    fn a_warning_ends_its_line() {
+        let warning = |message: &str| Event::Warning {
+            message: message.to_owned(),
+        };
+        let events = [text("a"), warning("careful"), warning("again\n"), text("b")];
+        assert_eq!(shown(false, &events), "a\ncareful\nagain\nb");
     }
 
     #[test]

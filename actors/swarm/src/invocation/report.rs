@@ -8,11 +8,21 @@ use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_providers::{Failure, FailureClass as Class, Finished, Usage as Used};
 
 use crate::pool::health::Symptom;
+use crate::pool::leave::NOT_STARTED_DELAY;
 use crate::prices::Prices;
 use crate::session::machine::{End, Report};
 
 /// How long nobody shall lease a task that came back because the provider is missing.
 const MISSING_DELAY: Duration = Duration::from_secs(3);
+
+/// What a run costs the task that failed for want of something on the machine, or of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Costs {
+    /// It was not started, or did nothing: the lease goes back.
+    Nothing,
+    /// An attempt, as any other failure.
+    Attempt,
+}
 
 /// What the run's end means for the lease, and for the pool. `own`: it ran on the pool's own provider. `checked`: a run
 /// that went well meets the task's `accept` clause.
@@ -20,6 +30,7 @@ pub(crate) fn read(
     lease: HeldLease,
     own: bool,
     checked: bool,
+    costs: Costs,
     outcome: Result<Finished, Failure>,
 ) -> (End, Symptom) {
     match outcome {
@@ -28,6 +39,15 @@ pub(crate) fn read(
             ack.usage = finished.usage.as_ref().map(usage);
             ack.accepted = checked;
             (End::Report(Report::Ack(Box::new(ack))), Symptom::Fine)
+        }
+        // The machine's trouble, whichever provider it was.
+        Err(failure) if failure.class == Class::Shortage && costs == Costs::Nothing => {
+            let end = not_started(&failure.message);
+            (end, Symptom::Short(failure.message))
+        }
+        // The account is parked until its service can be reached; others may run the task meanwhile.
+        Err(failure) if failure.class == Class::Network && costs == Costs::Nothing => {
+            (release(&failure.message, Duration::ZERO), Symptom::Fine)
         }
         // Another provider's trouble is the task's alone.
         Err(failure) if !own && failure.class == Class::Missing => {
@@ -59,13 +79,19 @@ fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
             (End::Report(Report::Ack(ack)), Symptom::Fine)
         }
         Class::AuthRequired => (plain(FailureClass::AuthRequired), Symptom::Fine),
-        Class::ProviderError | Class::Network => {
+        Class::ProviderError | Class::Network | Class::Shortage => {
             (plain(FailureClass::ProviderError), Symptom::Fine)
         }
         Class::Timeout { .. } => (plain(FailureClass::Timeout), Symptom::Fine),
         Class::Crashed => (plain(FailureClass::Crashed), Symptom::Fine),
         Class::BadInput => (plain(FailureClass::BadInput), Symptom::Fine),
         Class::RefusedByPolicy => (plain(FailureClass::RefusedByPolicy), Symptom::Fine),
+        // A person decides over the answer, which stays with the attempt: to run it again would be to pay again.
+        Class::Unchecked => {
+            let mut ack = ack(FailureClass::Missing);
+            ack.result = Some(failure.output);
+            (End::Report(Report::Ack(ack)), Symptom::Fine)
+        }
         Class::NotAccepted => {
             let mut ack = ack(FailureClass::NotAccepted);
             ack.result = Some(failure.output);
@@ -101,9 +127,18 @@ pub(crate) fn fail(lease: HeldLease, class: FailureClass, message: &str) -> End 
 
 /// The lease goes back because the pool cannot run anything.
 pub(crate) fn give_back(reason: &str) -> End {
+    release(reason, MISSING_DELAY)
+}
+
+/// The lease goes back because the run could not be started.
+pub(crate) fn not_started(reason: &str) -> End {
+    release(reason, NOT_STARTED_DELAY)
+}
+
+fn release(reason: &str, delay: Duration) -> End {
     End::Report(Report::Release {
         reason: reason.to_owned(),
-        delay: MISSING_DELAY,
+        delay,
     })
 }
 

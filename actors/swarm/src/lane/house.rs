@@ -180,10 +180,11 @@ impl House {
             return;
         };
         let lane = &mut self.lanes[id];
-        if lane.end(hold, verdict, tokens, now) {
-            if matches!(verdict, Verdict::Parks { .. }) {
-                note.clone_into(&mut lane.note);
-            }
+        let is_news = lane.end(hold, verdict, tokens, now);
+        if matches!(verdict, Verdict::Parks { .. }) {
+            note.clone_into(&mut lane.note);
+        }
+        if is_news {
             self.news.push(News::Changed(id));
         }
         self.serve(now);

@@ -24,6 +24,13 @@ const PAUSES: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::ZERO,
 };
 
+/// Stops because a service cannot be reached: as soon as the network is there again, so is the account.
+const NETWORK: BackoffPolicy = BackoffPolicy {
+    initial: Duration::from_secs(1),
+    max: Duration::from_secs(60),
+    ..PAUSES
+};
+
 /// Why a lane is parked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Why {
@@ -33,7 +40,7 @@ pub(crate) enum Why {
     AuthRequired,
     /// Its program is not there; another provider runs in its place meanwhile.
     Missing,
-    /// It cannot be reached; another provider runs in its place meanwhile.
+    /// It cannot be reached.
     Network,
 }
 
@@ -65,6 +72,14 @@ impl Standing {
     fn is_news_after(self, before: Self) -> bool {
         match (before, self) {
             (Self::Open, Self::Open) | (Self::Probing { .. }, Self::Probing { .. }) => false,
+            // A service that is away is news when it goes and when it is back, and not at each look for it.
+            (Self::Parked { why, .. }, Self::Probing { .. })
+            | (
+                Self::Probing { why, .. },
+                Self::Parked {
+                    why: Why::Network, ..
+                },
+            ) if why == Why::Network => false,
             (
                 Self::Parked { why, until },
                 Self::Parked {
@@ -115,6 +130,7 @@ pub(super) struct Lane {
     requests: Requests,
     tokens: Tokens,
     pauses: Delays,
+    network: Delays,
 }
 
 impl Lane {
@@ -130,6 +146,7 @@ impl Lane {
             requests: Requests::default(),
             tokens: Tokens::default(),
             pauses: PAUSES.delays(),
+            network: NETWORK.delays(),
         }
     }
 
@@ -199,6 +216,7 @@ impl Lane {
         if hold.probe || self.standing == Standing::Open {
             self.standing = Standing::Open;
             self.pauses.reset();
+            self.network.reset();
         }
     }
 
@@ -222,7 +240,11 @@ impl Lane {
         let until = match why {
             Why::AuthRequired => None,
             _ => {
-                let wait = wait.or_else(|| self.pauses.next()).unwrap_or(PAUSES.max);
+                let pauses = match why {
+                    Why::Network => &mut self.network,
+                    _ => &mut self.pauses,
+                };
+                let wait = wait.or_else(|| pauses.next()).unwrap_or(PAUSES.max);
                 Some(now.saturating_add(wait))
             }
         };

@@ -6,9 +6,8 @@ use kirosu_providers::{Failure, FailureClass as Class, Finished};
 
 use super::standing::{Verdict, Why};
 
-/// Reads the end of a run. `others`: another provider can run in its place, so that one which is missing or cannot be
-/// reached is left alone for a while; without others the pool looks for a missing program itself, and the network is
-/// the task's trouble.
+/// Reads the end of a run. `others`: another provider can run in its place, so that one which is missing is left alone
+/// for a while; without others the pool looks for a missing program itself.
 pub(super) fn of(outcome: &Result<Finished, Failure>, others: bool, now: SystemTime) -> Verdict {
     let Err(failure) = outcome else {
         return Verdict::Works;
@@ -20,7 +19,7 @@ pub(super) fn of(outcome: &Result<Finished, Failure>, others: bool, now: SystemT
         },
         Class::AuthRequired => parks(Why::AuthRequired),
         Class::Missing if others => parks(Why::Missing),
-        Class::Network if others => parks(Why::Network),
+        Class::Network => parks(Why::Network),
         // It was asked, and it answered.
         Class::ProviderError | Class::BadInput | Class::RefusedByPolicy => Verdict::Works,
         _ => Verdict::Nothing,

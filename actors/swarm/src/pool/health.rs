@@ -55,6 +55,8 @@ pub(crate) enum Symptom {
     Missing(String),
     /// The folder that it is to work in cannot be used.
     NoFolder(String),
+    /// The machine was short of something, so that a run was not started: which thing.
+    Short(String),
     /// A budget that counts for its runs is used up for so long.
     BudgetExhausted(Duration, String),
 }
@@ -69,7 +71,8 @@ impl Health {
     pub(crate) fn after(symptom: Symptom, now: Instant) -> Self {
         let blocked = |word, note, until| Self::Blocked { word, note, until };
         match symptom {
-            Symptom::Fine => Self::Ready,
+            // What is short limits the sessions (`allowance`), and takes no pool out of service.
+            Symptom::Fine | Symptom::Short(_) => Self::Ready,
             Symptom::Missing(note) => blocked(Block::Missing, note, None),
             Symptom::NoFolder(note) => blocked(Block::NoFolder, note, None),
             Symptom::BudgetExhausted(wait, note) => {

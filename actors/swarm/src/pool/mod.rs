@@ -1,7 +1,9 @@
 //! One pool: its options, its sessions, its standing, and how it is seen from outside.
 
+mod allowance;
 pub(crate) mod foreman;
 pub(crate) mod health;
+pub(crate) mod leave;
 pub(crate) mod probe;
 mod spec;
 
@@ -16,9 +18,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::conversations::Conversations;
+use crate::invocation::activity::Excuses;
 use crate::invocation::live::Lives;
 use crate::lane::LaneId;
 use crate::options::PoolOptions;
+use crate::pool::allowance::Allowance;
 use crate::pool::health::{Health, Symptom};
 use crate::session::{Crash, Session};
 use crate::swarm::Common;
@@ -34,6 +38,10 @@ pub(crate) struct Pool {
     pub(crate) common: Arc<Common>,
     options: watch::Sender<Arc<PoolOptions>>,
     health: watch::Sender<Health>,
+    /// How many of its sessions may work, where runs cannot be started or fail at once.
+    allowance: Mutex<Allowance>,
+    /// Told when sessions without leave may get it.
+    room: watch::Sender<()>,
     /// Those of its provider, in the order in which they are tried.
     lanes: Mutex<Arc<[LaneId]>>,
     /// Sessions wanted.
@@ -52,6 +60,8 @@ pub(crate) struct Pool {
     pub(crate) invocations: DynamicHandle,
     /// With what tasks that come back can go on.
     pub(crate) conversations: Conversations,
+    /// How often tasks were given back for what only their own program says.
+    pub(crate) excuses: Excuses,
     /// What its sessions keep of the provider from task to task.
     pub(crate) lives: Lives,
 }
@@ -73,6 +83,7 @@ impl Pool {
         let lanes = self.common.lanes.of(&options.provider.routes());
         *self.lanes.lock().unwrap_or_else(PoisonError::into_inner) = lanes;
         self.options.send_replace(Arc::new(options));
+        self.retry();
     }
 
     /// The lanes of its provider, in the order in which they are tried.
@@ -111,9 +122,11 @@ impl Pool {
 
     /// Notes what a run told about the provider.
     pub(crate) fn report(&self, symptom: Symptom) {
-        // A run that was fine says nothing about a block that came after it began.
-        if symptom != Symptom::Fine {
-            self.set_health(Health::after(symptom, Instant::now()));
+        match symptom {
+            // A run that was fine says nothing about a block that came after it began.
+            Symptom::Fine => {}
+            Symptom::Short(why) => self.not_started(&why),
+            symptom => self.set_health(Health::after(symptom, Instant::now())),
         }
     }
 
@@ -230,7 +243,10 @@ impl Pool {
         }
         match &*self.health.borrow() {
             Health::Blocked { word, note, .. } => (word.as_str().to_owned(), Some(note.clone())),
-            Health::Ready | Health::Unknown => self.of_lanes(),
+            Health::Ready | Health::Unknown => match self.trouble() {
+                Some((trouble, note)) => (trouble.as_str().to_owned(), Some(note)),
+                None => self.of_lanes(),
+            },
         }
     }
 

@@ -18,7 +18,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(20);
 /// Delays between looks for a provider that is missing: somebody may be installing it.
 const LOOKS: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_secs(2),
-    max: Duration::from_secs(60),
+    max: Duration::from_secs(10),
     factor: 2.0,
     jitter: 0.2,
     healthy_after: Duration::from_secs(120),
@@ -47,6 +47,7 @@ impl Actor for Probe {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.spawn(watch_over(self.pool.clone()).into_actor(self));
         ctx.spawn(self.pool.common.lanes.clone().keep().into_actor(self));
+        ctx.spawn(self.pool.clone().keep_allowance().into_actor(self));
     }
 }
 

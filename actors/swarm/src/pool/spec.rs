@@ -12,6 +12,7 @@ use kirosu_supervision::{
 use tokio::sync::watch;
 
 use crate::conversations::Conversations;
+use crate::invocation::activity::Excuses;
 use crate::invocation::live::Lives;
 use crate::options::PoolOptions;
 use crate::pool::foreman::Foreman;
@@ -54,6 +55,8 @@ pub(crate) fn pool_spec(options: PoolOptions, common: &Arc<Common>) -> (ChildSpe
         size: AtomicU32::new(options.size),
         options: watch::Sender::new(Arc::new(options)),
         health: watch::Sender::new(Health::Unknown),
+        allowance: Mutex::default(),
+        room: watch::Sender::new(()),
         leaving: AtomicBool::new(false),
         sessions: Mutex::new(BTreeMap::new()),
         fitting: tokio::sync::Mutex::new(()),
@@ -61,6 +64,7 @@ pub(crate) fn pool_spec(options: PoolOptions, common: &Arc<Common>) -> (ChildSpe
         session_supervisor: sessions.handle(),
         invocations: invocations.handle(),
         conversations: Conversations::default(),
+        excuses: Excuses::default(),
         lives: Lives::default(),
     });
     let members = (1..=pool.size()).map(|index| {

@@ -11,6 +11,7 @@ use tracing::Instrument;
 
 use crate::invocation::job;
 use crate::lane::Turn;
+use crate::pool::leave::{Leave, NOT_STARTED_DELAY};
 use crate::session::machine::{Event, Report, Told};
 use crate::session::{REFUSED, Session, calls};
 use crate::workspace;
@@ -19,8 +20,15 @@ use crate::workspace;
 const SHORT_PAUSE: Duration = Duration::from_millis(100);
 
 impl Session {
-    /// Asks for a turn: no lease is held for an account that is full or parked.
+    /// Asks for a turn: no lease is held for an account that is full or parked, and none where the pool can start no
+    /// more runs; then the pool says when it is tried again.
     pub(super) fn queue(&mut self, ctx: &mut Context<Self>) {
+        if self.leave.is_none() {
+            self.leave = self.pool.leave();
+        }
+        if self.leave.is_none() {
+            return;
+        }
         self.queued = true;
         let lanes = self.pool.lanes();
         if let Some(turn) = self.seat.ask(&lanes) {
@@ -62,6 +70,9 @@ impl Session {
         let Some(task) = tasks.first() else {
             return Event::Leased(tasks);
         };
+        if let Some(Err(why)) = self.leave.as_mut().map(Leave::run) {
+            return Event::NoRoom(tasks, why, NOT_STARTED_DELAY);
+        }
         // Another provider than the pool's, or none at all: the run sees to it.
         let Some(providers) = job::routes_of(&self.pool, task) else {
             return Event::Leased(tasks);

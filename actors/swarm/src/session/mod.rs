@@ -20,6 +20,7 @@ use tracing::{Instrument, Span};
 
 use crate::lane::{Pass, Seat, Turn};
 use crate::pool::Pool;
+use crate::pool::leave::Leave;
 use crate::workspace::Place;
 use link::{Introduction, Line};
 use machine::{Action, Cause, Event, Machine};
@@ -81,6 +82,8 @@ pub(crate) struct Session {
     queued: bool,
     /// Leave for the run of what was leased just now.
     pass: Option<Pass>,
+    /// Leave of its pool, from the question for a task to the end of its run.
+    leave: Option<Leave>,
     /// Where the run worked whose end the hub is being told.
     place: Option<Place>,
     refused: Delays,
@@ -125,6 +128,7 @@ impl Session {
             turns: Some(turns),
             queued: false,
             pass: None,
+            leave: None,
             place: None,
             refused: REFUSED.delays(),
             retells: RETELL.delays(),
@@ -150,6 +154,9 @@ impl Session {
         if self.queued && !self.machine.is_hunting() {
             self.queued = false;
             self.seat.leave();
+        }
+        if !self.machine.is_hunting() && self.machine.running().is_none() {
+            self.leave = None;
         }
     }
 
@@ -208,6 +215,7 @@ impl Actor for Session {
         }
         ctx.add_stream(signals::options(self.pool.watch_options()));
         ctx.add_stream(signals::health(self.pool.watch_health()));
+        ctx.add_stream(signals::room(self.pool.watch_room()));
         ctx.add_stream(signals::hurry(self.pool.common.watch_hurry()));
         self.open_line(ctx);
     }
@@ -226,6 +234,8 @@ impl StreamHandler<Signal> for Session {
                 self.queue(ctx);
             }
             Signal::Options => {}
+            Signal::Room if self.machine.is_waiting() && self.leave.is_none() => self.queue(ctx),
+            Signal::Room => {}
             Signal::Turn(turn) => self.on(Event::Turn(turn), ctx),
             Signal::Hurry => self.on(Event::Overdue, ctx),
             Signal::Notice(Notice::Cancel { task_id, fence, .. }) => {

@@ -20,6 +20,8 @@ pub(super) enum Signal {
     Notice(Notice),
     /// Whether the pool takes tasks.
     Health(bool),
+    /// The pool may have leave for a session that got none.
+    Room,
     /// The lanes have a turn for the session.
     Turn(Turn),
     /// The pool has other options.
@@ -54,6 +56,11 @@ pub(super) fn notices(client: &Client) -> impl Stream<Item = Signal> + use<> {
 /// Whether the pool takes tasks, the present word first.
 pub(super) fn health(health: watch::Receiver<Health>) -> impl Stream<Item = Signal> {
     values(health).map(|health| Signal::Health(health.is_ready()))
+}
+
+/// Told when the pool may have leave for more sessions.
+pub(super) fn room(room: watch::Receiver<()>) -> impl Stream<Item = Signal> {
+    values(room).map(|()| Signal::Room)
 }
 
 /// Told when the pool has other options than at the start.

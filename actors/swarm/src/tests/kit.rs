@@ -368,6 +368,7 @@ impl Provider for Stub {
                     usage: None,
                     truncated: false,
                     conversation: None,
+                    doubt: None,
                 }),
             }
         })

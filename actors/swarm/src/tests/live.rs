@@ -83,6 +83,7 @@ impl ProviderSession for Life {
                 usage: None,
                 truncated: false,
                 conversation: None,
+                doubt: None,
             })
         })
     }

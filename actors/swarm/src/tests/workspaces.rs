@@ -146,3 +146,21 @@ fn a_pool_without_its_folder_takes_no_tasks_and_says_what_to_do() {
         swarm.kill().await;
     });
 }
+
+#[test]
+fn a_pool_whose_folder_comes_back_takes_tasks_within_seconds() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("later");
+        let mut shared = pool(dir.path(), Workspace::Shared);
+        shared.workdir = Some(folder.clone());
+        let mut swarm = Swarm::start(vec![shared]);
+        swarm.hub.welcome(&[]).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(!swarm.hub.has("lease"));
+        fs::create_dir(&folder).unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(swarm.hub.has("lease"));
+        swarm.kill().await;
+    });
+}

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kirosu_providers::is_shortage;
+
 use super::{NoPlace, Place};
 
 /// Bytes that are written to see whether a disk takes any.
@@ -23,6 +25,7 @@ pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
             "the pool's workdir {} is not a folder; name a folder",
             dir.display()
         ))),
+        Err(error) if is_shortage(&error) => Err(cannot_make(&dir, &error)),
         Err(error) => Err(NoPlace::Pool(format!(
             "the pool's workdir {} cannot be used: {error}; create it or name another",
             dir.display()
@@ -77,6 +80,10 @@ pub(super) fn writable(dir: &Path) -> Result<(), NoPlace> {
 
 /// A folder that cannot be made.
 pub(super) fn cannot_make(dir: &Path, error: &io::Error) -> NoPlace {
+    if is_shortage(error) {
+        let dir = dir.display();
+        return NoPlace::Short(format!("cannot make the workspace {dir}: {error}"));
+    }
     NoPlace::Pool(format!(
         "cannot make the workspace {}: {error}; make its parent writable or set another workdir",
         dir.display()
@@ -103,6 +110,7 @@ pub(super) fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoPlace> {
         ))),
         // Not to tell what is there outside, and what is not.
         Err(_) if wanted.is_absolute() && !wanted.starts_with(base) => Err(outside()),
+        Err(error) if is_shortage(&error) => Err(cannot_make(&joined, &error)),
         Err(error) => Err(NoPlace::NotThere(format!(
             "the task asks for the workdir {}, which cannot be used: {error}; create it first",
             wanted.display()

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
+use kirosu_protocol::TaskId;
 use kirosu_providers::{McpServer, McpTransport, containment};
 use serde_json::{Map, Value};
 
@@ -26,10 +27,14 @@ pub(crate) struct Found {
     pub(crate) warnings: Vec<String>,
 }
 
-/// The servers for a run in `dir`: the nearest file from there up to `root`, then the user's own. Blocks on the file
-/// system.
-pub(crate) fn servers(options: &PoolOptions, dir: &Path, root: &Path) -> Found {
+/// The servers for the run `(task, fence)` in `dir`: the nearest file from there up to `root`, then the user's own. Each
+/// program among them is told of the run, which agents do not always hand on. Blocks on the file system.
+pub(crate) fn servers(options: &PoolOptions, run: (TaskId, i64), dir: &Path, root: &Path) -> Found {
+    let run = run_variables(run);
     let variable = |name: &str| {
+        if let Some((_, value)) = run.iter().find(|(it, _)| *it == name) {
+            return Some(value.clone());
+        }
         let own = options.env.iter().rev().find(|(it, _)| it == name);
         let own = own.map(|(_, value)| value.clone());
         own.or_else(|| match containment::is_withheld(name) {
@@ -55,7 +60,23 @@ pub(crate) fn servers(options: &PoolOptions, dir: &Path, root: &Path) -> Found {
     if let Some(path) = home.filter(|it| it.is_file() && near.as_ref() != Some(it)) {
         take(&path, &variable, &mut taken, &mut found);
     }
+    for server in &mut found.servers {
+        if let McpTransport::Stdio { env, .. } = &mut server.transport {
+            for (name, value) in &run {
+                env.entry((*name).to_owned())
+                    .or_insert_with(|| value.clone());
+            }
+        }
+    }
     found
+}
+
+/// The variables that tell a program for which run it works.
+fn run_variables((task, fence): (TaskId, i64)) -> [(&'static str, String); 2] {
+    [
+        ("KIROSU_TASK_ID", task.to_string()),
+        ("KIROSU_FENCE", fence.to_string()),
+    ]
 }
 
 fn take(

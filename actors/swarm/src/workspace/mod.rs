@@ -17,12 +17,13 @@ use std::sync::Arc;
 
 use kirosu_protocol::NotAccepted;
 use kirosu_protocol::task::Task;
-use kirosu_providers::{Failure, FailureClass, Finished};
+use kirosu_providers::{Conversation, Event, EventSink, Failure, FailureClass, Finished, Usage};
 
+use crate::going_on::is_cut_short;
 use crate::options::{PoolOptions, Workspace};
 pub(crate) use context::context;
 pub(crate) use mcp::servers as mcp_servers;
-use worktree::Opened;
+use worktree::{KeptConversation, Opened};
 
 /// Where a run works.
 #[derive(Debug, Clone)]
@@ -57,11 +58,58 @@ impl Place {
         self.worktree.as_ref().is_none_or(|it| it.is_intact())
     }
 
-    /// Takes note that a person cancelled the run.
-    pub(crate) fn withdraw(&self) {
-        if let Some(worktree) = &self.worktree {
+    /// The conversation that this attempt goes on with, where its files' record has it.
+    pub(crate) fn conversation(&self, provider: &str) -> Option<Conversation> {
+        let worktree = self.worktree.as_ref()?;
+        worktree.conversation(provider, &self.dir)
+    }
+
+    /// The sink for a run of a provider, which notes the conversation beside the files that belong to it.
+    pub(crate) fn listening(&self, sink: &EventSink, provider: &str) -> EventSink {
+        let Some(worktree) = self.worktree.clone() else {
+            return sink.clone();
+        };
+        let (provider, workdir) = (provider.to_owned(), self.dir.clone());
+        sink.through(move |event| {
+            let session = match &event {
+                Event::Started { session, .. } => session.clone(),
+                Event::Session { session } => Some(session.clone()),
+                _ => None,
+            };
+            if let Some(session) = session {
+                worktree.converses(KeptConversation {
+                    provider: provider.clone(),
+                    workdir: workdir.clone(),
+                    session,
+                    total: Usage::default(),
+                });
+            }
+            event
+        })
+    }
+
+    /// Takes note of how a run ended: whether a person cancelled it, and with which conversation a further attempt goes on.
+    pub(crate) fn ended(
+        &self,
+        provider: &str,
+        outcome: &Result<Finished, Failure>,
+        withdrawn: bool,
+    ) {
+        let Some(worktree) = &self.worktree else {
+            return;
+        };
+        if withdrawn {
             worktree.withdraw();
         }
+        let failure = outcome.as_ref().err();
+        let cut_short = failure.filter(|it| is_cut_short(it.class.as_str()));
+        let conversation = cut_short.and_then(|it| it.conversation.clone());
+        worktree.keep_conversation(conversation.map(|it| KeptConversation {
+            provider: provider.to_owned(),
+            workdir: self.dir.clone(),
+            session: it.session,
+            total: it.total,
+        }));
     }
 
     /// Lines for the beginning of the run's output.
@@ -88,6 +136,8 @@ pub(crate) enum NoPlace {
     Busy(String),
     /// The pool's own folder cannot be used: a person must act.
     Pool(String),
+    /// The machine is short of something that the folder takes (disk space, descriptors, processes): it works later.
+    Short(String),
 }
 
 /// Finds or makes the folder for a task, and in it the one that the task names.
@@ -206,6 +256,8 @@ pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
     };
     match found {
         Ok(()) => Ok(()),
+        // The pool's first run finds out.
+        Err(NoPlace::Short(_)) => Ok(()),
         Err(
             NoPlace::Refused(why)
             | NoPlace::NotThere(why)

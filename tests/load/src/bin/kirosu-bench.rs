@@ -17,7 +17,7 @@ use std::time::Duration;
 )]
 struct Args {
     /// The binary to measure
-    #[arg(long, default_value = "target/release/kirosu")]
+    #[arg(long, default_value = "target/dist/kirosu")]
     binary: PathBuf,
     /// Where the files under measurement lie [default: the system's temporary folder]
     #[arg(long)]
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<Report, Fault> {
     let binary = args.binary.canonicalize().map_err(|e| {
         Fault::new(format!(
-            "cannot find {}: {e}; build it with `cargo build --release`",
+            "cannot find {}: {e}; build it with `make build`",
             args.binary.display()
         ))
     })?;

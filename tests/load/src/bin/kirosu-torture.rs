@@ -24,7 +24,7 @@ use std::process::ExitCode;
 )]
 struct Args {
     /// The binary to kill
-    #[arg(long, default_value = "target/release/kirosu")]
+    #[arg(long, default_value = "target/dist/kirosu")]
     binary: PathBuf,
     /// Who does the work
     #[arg(long, value_enum, default_value_t = Mode::Both)]
@@ -97,7 +97,7 @@ fn run(args: &Args) -> Result<bool, Fault> {
     }
     let binary = args.binary.canonicalize().map_err(|e| {
         Fault::new(format!(
-            "cannot find {}: {e}; build it with `cargo build --release`",
+            "cannot find {}: {e}; build it with `make build`",
             args.binary.display()
         ))
     })?;

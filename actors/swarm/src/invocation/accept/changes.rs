@@ -11,9 +11,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kirosu_providers::{EventSink, Failure, FailureClass, Program, ProgramEnd, ProgramExit};
+use kirosu_providers::{
+    EventSink, Failure, FailureClass, Program, ProgramEnd, ProgramExit, is_shortage,
+};
 
-use super::{Check, cancelled};
+use super::Check;
 use crate::workspace::worktree;
 
 /// The longest that one call of git may take.
@@ -79,9 +81,11 @@ impl Snapshot {
         let scratch = blocking(move || scratch(&into, task, &index)).await;
         let scratch = scratch.map_err(|why| {
             let parent = parent.display();
-            refuse(format!(
-                "cannot check accept.diff: {parent} cannot be written: {why}"
-            ))
+            let text = format!("cannot check accept.diff: {parent} cannot be written: {why}");
+            match is_shortage(&why) {
+                true => Failure::new(FailureClass::Shortage, text),
+                false => refuse(text),
+            }
         })?;
         let mut snapshot = Self {
             git_dir: (*git_dir).to_owned(),
@@ -221,11 +225,11 @@ async fn git(
         keep: KEEP,
         ..Program::new(argv, "/")
     };
-    let end = program
-        .run(containment, &EventSink::discard(), check.cancel.clone())
-        .await;
-    match end.exit {
-        ProgramExit::Cancelled => Err(cancelled()),
-        _ => Ok(end),
-    }
+    let discard = EventSink::discard();
+    let run = async || {
+        program
+            .run(containment, &discard, check.cancel.clone())
+            .await
+    };
+    check.run("git, for accept.diff,", run).await
 }

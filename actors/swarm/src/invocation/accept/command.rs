@@ -1,13 +1,16 @@
 //! `command`: a program that must exit with 0 in the workspace. What it prints is part of the run's output.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use futures_util::future::join;
 use kirosu_protocol::Accept;
 use kirosu_protocol::accept::COMMAND_LIMIT_MS;
-use kirosu_providers::{Event, EventSink, Failure, Program, ProgramExit, ceil_boundary};
+use kirosu_providers::{
+    Containment, Event, EventSink, Failure, Program, ProgramEnd, ProgramExit, ceil_boundary,
+};
 
-use super::{Check, cancelled};
+use super::Check;
 
 /// Bytes of its last words that the next attempt hears.
 const LAST_WORDS: usize = 2000;
@@ -38,6 +41,30 @@ impl Check<'_> {
         };
         let message = format!("[kirosu: accept runs {shown:?}]\n");
         self.sink.send(Event::Warning { message }).await;
+        let words = RefCell::default();
+        let run = async || {
+            let (end, said) = self.heard(&program, containment).await;
+            words.replace(said);
+            end
+        };
+        let end = self.run(&format!("the command {shown:?}"), run).await?;
+        let mut words = words.into_inner();
+        let fault = match &end.exit {
+            ProgramExit::Code(0) => return Ok((None, String::new())),
+            ProgramExit::TimedOut => {
+                format!(
+                    "the command {shown:?} did not end within {} s",
+                    limit.as_secs_f64()
+                )
+            }
+            exit => format!("the command {shown:?} {exit}"),
+        };
+        trim_front(&mut words);
+        Ok((Some(fault), words.trim().to_owned()))
+    }
+
+    /// Runs it with its output in that of the run; its end and its last words.
+    async fn heard(&self, program: &Program, containment: &Containment) -> (ProgramEnd, String) {
         let (tap, mut said) = EventSink::channel(EVENTS);
         let run = async {
             let end = program.run(containment, &tap, self.cancel.clone()).await;
@@ -55,19 +82,7 @@ impl Check<'_> {
             }
         };
         let (end, ()) = join(run, listen).await;
-        let fault = match &end.exit {
-            ProgramExit::Code(0) => return Ok((None, String::new())),
-            ProgramExit::Cancelled => return Err(cancelled()),
-            ProgramExit::TimedOut => {
-                format!(
-                    "the command {shown:?} did not end within {} s",
-                    limit.as_secs_f64()
-                )
-            }
-            exit => format!("the command {shown:?} {exit}"),
-        };
-        trim_front(&mut words);
-        Ok((Some(fault), words.trim().to_owned()))
+        (end, words)
     }
 }
 

@@ -13,12 +13,18 @@ pub(super) mod note;
 mod reason;
 pub mod schema;
 
+use std::cell::Cell;
 use std::future::Future;
+use std::time::Duration;
 
 use kirosu_protocol::Accept;
-use kirosu_providers::{Cancel, EventSink, Failure, FailureClass, Finished, Job};
+use kirosu_providers::{
+    Cancel, EventSink, Failure, FailureClass, Finished, Job, ProgramEnd, ProgramExit,
+};
 
+use super::patience::{self, Patience};
 use crate::options::PoolOptions;
+use crate::pool::Pool;
 use crate::workspace::Place;
 use changes::Snapshot;
 use reason::Reason;
@@ -42,6 +48,7 @@ pub(super) fn allowed(options: &PoolOptions, accept: &Accept) -> Result<(), Stri
 
 /// The check of one run.
 pub(super) struct Check<'a> {
+    pub(super) pool: &'a Pool,
     pub(super) options: &'a PoolOptions,
     pub(super) place: &'a Place,
     /// Variables that programs of this run see.
@@ -49,10 +56,13 @@ pub(super) struct Check<'a> {
     pub(super) task: (i64, i64),
     pub(super) sink: EventSink,
     pub(super) cancel: Cancel,
+    /// The run has ended: its answer is there, and is not thrown away because a program cannot be started now.
+    pub(super) has_answer: Cell<bool>,
 }
 
 impl<'a> Check<'a> {
     pub(super) fn of(
+        pool: &'a Pool,
         options: &'a PoolOptions,
         place: &'a Place,
         job: &Job,
@@ -63,39 +73,81 @@ impl<'a> Check<'a> {
         env.push(("KIROSU_TASK_ID".to_owned(), job.task_id.to_string()));
         env.push(("KIROSU_FENCE".to_owned(), job.fence.to_string()));
         Self {
+            pool,
             options,
             place,
             env,
             task: (job.task_id, job.fence),
             sink,
             cancel,
+            has_answer: Cell::new(false),
         }
     }
 
-    /// Runs, and believes it only when all clauses hold. Without clauses it only runs.
+    /// Runs a program of the check, which waits until it can be started once there is an answer to check.
+    ///
+    /// # Errors
+    /// The check was cancelled, or the program could not be started.
+    async fn run(
+        &self,
+        what: &str,
+        run: impl AsyncFn() -> ProgramEnd,
+    ) -> Result<ProgramEnd, Failure> {
+        let limit = match self.has_answer.get() {
+            true => patience::CHECK,
+            false => Duration::ZERO,
+        };
+        let patience = Patience {
+            pool: self.pool,
+            sink: &self.sink,
+            cancel: self.cancel.clone(),
+            limit,
+        };
+        let end = patience.until_started(what, run).await;
+        match &end.exit {
+            ProgramExit::Cancelled => Err(cancelled()),
+            ProgramExit::Short(why) if self.has_answer.get() => Err(Failure::new(
+                FailureClass::Unchecked,
+                format!(
+                    "the answer was not checked, and is kept with this attempt: {what} could not be started for {} minutes: {why}",
+                    limit.as_secs() / 60
+                ),
+            )),
+            ProgramExit::Short(why) => Err(Failure::new(
+                FailureClass::Shortage,
+                format!("{what} could not be started: {why}"),
+            )),
+            _ => Ok(end),
+        }
+    }
+
+    /// Runs, and believes it only when all clauses hold. Without clauses a run that its provider doubts is not believed.
     pub(super) async fn around(
         self,
         accept: Option<&Accept>,
         run: impl Future<Output = Outcome>,
     ) -> Outcome {
         let Some(accept) = accept else {
-            return run.await;
+            return run.await.and_then(undoubted);
         };
         let before = match accept.diff {
             true => Some(Snapshot::take(&self).await?),
             false => None,
         };
         let finished = run.await?;
-        let reason = self.check(accept, &finished.text, before).await?;
-        match reason.text() {
-            None => Ok(finished),
-            Some(text) => Err(Failure {
-                output: finished.text,
-                usage: finished.usage,
-                conversation: finished.conversation,
-                ..Failure::new(FailureClass::NotAccepted, text)
-            }),
-        }
+        self.has_answer.set(true);
+        let reason = self.check(accept, &finished.text, before).await;
+        let failure = match reason.map(Reason::text) {
+            Ok(None) => return Ok(finished),
+            Ok(Some(text)) => Failure::new(FailureClass::NotAccepted, text),
+            Err(failure) => failure,
+        };
+        Err(Failure {
+            output: finished.text,
+            usage: finished.usage,
+            conversation: finished.conversation,
+            ..failure
+        })
     }
 
     async fn check(
@@ -123,6 +175,19 @@ impl<'a> Check<'a> {
             reason.note(fault, &said);
         }
         Ok(reason)
+    }
+}
+
+/// A run that did nothing, or that was denied what it wanted, is a failure where no clause says otherwise.
+fn undoubted(finished: Finished) -> Outcome {
+    match finished.doubt {
+        None => Ok(finished),
+        Some(doubt) => Err(Failure {
+            output: finished.text,
+            usage: finished.usage,
+            conversation: finished.conversation,
+            ..Failure::new(doubt.class, doubt.reason)
+        }),
     }
 }
 

@@ -5,11 +5,11 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kirosu_providers::{EventSink, Failure, Program, ProgramExit};
+use kirosu_providers::{EventSink, Failure, Program};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Check, cancelled};
+use super::Check;
 
 /// The hidden verb of the executable that [`main`] is behind.
 pub const VERB: &str = "__match-schema";
@@ -46,12 +46,13 @@ impl Check<'_> {
             limit: LIMIT,
             ..Program::new(vec![this, VERB.to_owned()], "/")
         };
-        let end = program
-            .run(containment, &EventSink::discard(), self.cancel.clone())
-            .await;
-        if end.exit == ProgramExit::Cancelled {
-            return Err(cancelled());
-        }
+        let discard = EventSink::discard();
+        let run = async || {
+            program
+                .run(containment, &discard, self.cancel.clone())
+                .await
+        };
+        let end = self.run("the check of the schema", run).await?;
         if !end.is_good() {
             let exit = &end.exit;
             return Ok(Some(format!(

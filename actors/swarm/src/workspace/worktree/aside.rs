@@ -135,6 +135,7 @@ fn free_record(record: &Record) -> Result<Record, GitFault> {
                 path,
                 name,
                 moved_from: None,
+                conversation: None,
                 state: State::Kept,
                 attempt_of: Some(record.name.clone()),
                 ..record.clone()

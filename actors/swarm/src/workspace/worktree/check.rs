@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::git::{At, Git, GitFault, Repository};
 use super::make::add;
-use super::seat::prefix;
 use crate::options::PoolOptions;
 use crate::workspace::NoPlace;
 use crate::workspace::folder::{shared, writable};
@@ -21,17 +20,23 @@ pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), NoPlace> {
     let base = options.base.as_deref().unwrap_or("HEAD");
     let base = repository.commit(&git, base).await.map_err(pool)?;
     let folder = options.workspaces_dir.join(&options.name);
-    let objects = repository.common.join("objects");
-    let folders = [folder.clone(), repository.common.clone(), objects];
+    let mut folders = vec![folder.clone(), repository.common.clone()];
+    // A repository may keep its references in another form than files.
+    let in_common = ["objects", "refs/heads", "refs/heads/kirosu"];
+    let in_common = in_common.map(|name| repository.common.join(name));
+    folders.extend(in_common.into_iter().filter(|it| it.is_dir()));
     crate::workspace::blocking(move || folders.iter().try_for_each(|it| writable(it))).await?;
     let tried = try_one(&git, &repository, &folder, &base).await;
     tried.map_err(|fault| {
         let top = repository.top.display();
-        NoPlace::Pool(format!("no worktree of {top} can be made: {fault}"))
+        match fault.is_shortage() {
+            true => NoPlace::Short(fault.0),
+            false => NoPlace::Pool(format!("no worktree of {top} can be made: {fault}")),
+        }
     })
 }
 
-/// Makes a worktree without files, on a branch of its own, and removes both.
+/// Makes a worktree without files and without a branch, and removes it.
 async fn try_one(
     git: &Git,
     repository: &Repository,
@@ -41,19 +46,19 @@ async fn try_one(
     static TRIES: AtomicU64 = AtomicU64::new(0);
     let number = TRIES.fetch_add(1, Ordering::Relaxed);
     let name = format!("check-{}-{number}", std::process::id());
-    let branch = format!("{}{name}", prefix(git, repository).await?);
     let path = folder.join(name);
-    let added = add(git, &repository.common, (&branch, base), &path).await;
+    add(git, &repository.common, (None, base), &path).await?;
     let at = At::Bare(&repository.common);
     let path = path.to_string_lossy();
-    let removed = git.ask(at, &["worktree", "remove", "--force", &path]).await;
-    let reference = format!("refs/heads/{branch}");
-    let gone = git.ask(at, &["update-ref", "-d", &reference, base]).await;
-    added.and(removed).and(gone).map(drop)
+    let remove = ["worktree", "remove", "--force", &path];
+    git.ask(at, &remove).await.map(drop)
 }
 
 pub(super) fn pool(fault: GitFault) -> NoPlace {
-    NoPlace::Pool(fault.0)
+    match fault.is_shortage() {
+        true => NoPlace::Short(fault.0),
+        false => NoPlace::Pool(fault.0),
+    }
 }
 
 /// The repository that the pool's folder lies in.

@@ -7,13 +7,17 @@ use std::process::Command;
 use std::time::Duration;
 
 use kirosu_providers::{
-    Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit, ceil_boundary,
+    Cancel, Containment, EventSink, Program, ProgramEnd, ProgramExit, ceil_boundary, is_shortage,
 };
+use tokio::time::{Instant, sleep};
 
 /// The longest that one call may take: a checkout of a large repository, with filters that fetch.
 const LIMIT: Duration = Duration::from_secs(300);
 /// The longest answer in bytes: about two million names of files.
 const KEEP: usize = 256 << 20;
+/// How long what has to be done after a run is tried again where git cannot be started.
+const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of a complaint that are told on.
 const COMPLAINT: usize = 1000;
 
@@ -56,6 +60,18 @@ pub(super) enum At<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitFault(pub(super) String);
 
+/// The beginning of the sentence where git was not started for want of something on the machine, or says so itself.
+const SHORT: &str = "the machine is short of something that git needs: ";
+
+impl GitFault {
+    /// Whether the machine is short of something for now, so that the same call can work later.
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        // A file that could not be written is named with the system's error.
+        self.0.starts_with(SHORT) || is_shortage(&std::io::Error::other(self.0.clone()))
+    }
+}
+
 impl fmt::Display for GitFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -75,6 +91,8 @@ impl From<String> for GitFault {
 pub struct Git {
     containment: Containment,
     env: Vec<(String, String)>,
+    /// How long a call that cannot be started is tried again.
+    patience: Duration,
 }
 
 impl Git {
@@ -84,6 +102,15 @@ impl Git {
         Self {
             containment,
             env: environment(),
+            patience: Duration::ZERO,
+        }
+    }
+
+    /// The same, for what must not be left undone because the machine is short of something for a moment.
+    pub(super) fn patient(self) -> Self {
+        Self {
+            patience: PATIENCE,
+            ..self
         }
     }
 
@@ -178,9 +205,16 @@ impl Git {
             keep: KEEP,
             ..Program::new(command_line(at, args), "/")
         };
-        program
-            .run(&self.containment, &EventSink::discard(), Cancel::never())
-            .await
+        let (begin, log) = (Instant::now(), EventSink::discard());
+        loop {
+            let end = program.run(&self.containment, &log, Cancel::never()).await;
+            let again =
+                matches!(end.exit, ProgramExit::Short(_)) && begin.elapsed() < self.patience;
+            if !again {
+                return end;
+            }
+            sleep(RETRY_PAUSE).await;
+        }
     }
 }
 
@@ -242,9 +276,13 @@ pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
     let what = args.first().copied().unwrap_or_default();
     let said = end.stderr.trim();
     let said = &said[ceil_boundary(said, said.len().saturating_sub(COMPLAINT))..];
+    let short = match matches!(end.exit, ProgramExit::Short(_)) || end.says_short() {
+        true => SHORT,
+        false => "",
+    };
     match said.is_empty() {
-        true => GitFault(format!("git {what} {}", end.exit)),
-        false => GitFault(format!("git {what} {}: {said}", end.exit)),
+        true => GitFault(format!("{short}git {what} {}", end.exit)),
+        false => GitFault(format!("{short}git {what} {}: {said}", end.exit)),
     }
 }
 
@@ -321,6 +359,7 @@ impl Repository {
         let end = git.run(At::Folder(&self.top), &ask).await;
         match (end.is_good(), name) {
             (true, _) => Ok(end.stdout),
+            _ if matches!(end.exit, ProgramExit::Short(_)) => Err(fault(&ask, &end)),
             (false, "HEAD") => Err(GitFault(format!(
                 "the repository {} has no commits yet, so that no worktree can start from it; commit something first (git commit --allow-empty -m start)",
                 self.top.display()

@@ -1,7 +1,7 @@
 //! The index and the HEAD of a worktree after a run: made readable again where the run broke them, and asked for conflicts
 //! that were not resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub struct Conflict {
 /// Makes HEAD and index readable again where a run broke them. What was there is kept beside it as `HEAD.broken` and
 /// `index.broken`; all files are in the working tree, so that a fresh index loses none.
 ///
-/// Returns the unmerged entries of the index, for [`conflicts`].
+/// Returns the files of the index that had conflicts, for [`conflicts`].
 ///
 /// # Errors
 /// The folder is not the worktree, or git can read it neither way.
@@ -43,10 +43,21 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
         fs::write(&head, text).map_err(|error| cannot("write", &head, &error))?;
     }
     let at = tree(record)?;
-    let ask = ["ls-files", "--unmerged", "-z"];
-    let end = git.run(at, &ask).await;
+    let both = ["ls-files", "--unmerged", "--resolve-undo", "-z"];
+    let end = git.run(at, &both).await;
+    if end.is_good() && end.stdout.is_empty() {
+        return Ok(Unmerged::default());
+    }
     if end.is_good() {
-        return Ok(Unmerged(stages(&end.stdout)));
+        // Both kinds look the same in the list of both.
+        let open = git.ask(at, &["ls-files", "--unmerged", "-z"]).await?;
+        let open = stages(&open);
+        let mut added = stages(&end.stdout);
+        added.retain(|path, _| !open.contains_key(path));
+        return Ok(Unmerged {
+            open,
+            added: added.into_keys().collect(),
+        });
     }
     let index = record.git_dir.join("index");
     tracing::warn!(file = %index.display(), error = end.stderr, "the index of a worktree cannot be read and is made anew");
@@ -57,9 +68,14 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
     Ok(Unmerged::default())
 }
 
-/// The unmerged entries of an index: by path, a bit per stage.
+/// The files of an index that had conflicts.
 #[derive(Default)]
-pub(super) struct Unmerged(BTreeMap<String, u8>);
+pub(super) struct Unmerged {
+    /// Those that are unmerged: by path, a bit per stage.
+    open: BTreeMap<String, u8>,
+    /// Those that were added since: git remembers them, over commits too, until it checks out something else.
+    added: Vec<String>,
+}
 
 fn is_head(text: &str) -> bool {
     let text = text.trim_end();
@@ -79,19 +95,19 @@ fn cannot(what: &str, file: &Path, error: &std::io::Error) -> GitFault {
     GitFault(format!("cannot {what} {}: {error}", file.display()))
 }
 
-/// Files whose merge was not finished: those that the index has as unmerged, and those of an earlier run that still have
-/// conflict markers. A text file without markers counts as resolved, whether or not it was added.
+/// Files whose merge was not finished: those that the index has as unmerged, and those that were added or left by an earlier
+/// run and still have conflict markers. A text file without markers counts as resolved, whether or not it was added.
 ///
 /// # Errors
 /// Git's own.
 pub(super) async fn conflicts(
     git: &Git,
     record: &Record,
-    Unmerged(unmerged): Unmerged,
+    Unmerged { open, added }: Unmerged,
 ) -> Result<Vec<Conflict>, GitFault> {
     let at = tree(record)?;
     let mut found: Vec<Conflict> = Vec::new();
-    for (path, stages) in &unmerged {
+    for (path, stages) in &open {
         let content = content(&record.path.join(path));
         let blob = match &content {
             Some(bytes) if has_markers(bytes) => None,
@@ -105,11 +121,12 @@ pub(super) async fn conflicts(
             blob,
         });
     }
-    let earlier = record.conflicts.iter();
-    for it in earlier.filter(|it| !unmerged.contains_key(&it.path)) {
-        let bytes = content(&record.path.join(&it.path)).unwrap_or_default();
+    let earlier = record.conflicts.iter().map(|it| it.path.clone());
+    let closed: BTreeSet<String> = added.into_iter().chain(earlier).collect();
+    for path in closed.into_iter().filter(|it| !open.contains_key(it)) {
+        let bytes = content(&record.path.join(&path)).unwrap_or_default();
         if has_markers(&bytes) {
-            found.push(it.clone());
+            found.push(Conflict { path, blob: None });
         }
     }
     Ok(found)

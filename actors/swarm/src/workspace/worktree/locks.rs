@@ -6,53 +6,59 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use super::record::Record;
 
-/// Clocks of files and processes differ by about a tick.
-const SLACK: Duration = Duration::from_secs(2);
+/// The ages of files and processes are known to a tick of the clock.
+const SLACK: Duration = Duration::from_millis(100);
+/// Ticks per second in `/proc`: 100 on every Linux that Rust supports, see `sysconf(_SC_CLK_TCK)`.
+const TICKS: u64 = 100;
 
 /// Removes the stale locks that would keep git from working in this worktree: those of its own git folder, and that of its
 /// own branch.
 pub(super) fn clear_locks(record: &Record) {
-    let in_git_dir = ["index.lock", "HEAD.lock", "config.worktree.lock"];
+    let own = ["index.lock", "HEAD.lock", "config.worktree.lock"];
+    let here = [&record.path, &record.git_dir];
+    for lock in own.map(|name| record.git_dir.join(name)) {
+        clear(&lock, &here);
+    }
     let branch = format!("refs/heads/{}.lock", record.branch);
-    let own = in_git_dir.map(|name| record.git_dir.join(name));
-    let all = own.into_iter().chain([record.common_dir.join(branch)]);
-    for lock in all.filter(|lock| is_stale(lock, record)) {
-        match fs::remove_file(&lock) {
-            Ok(()) => tracing::info!(file = %lock.display(), "removed a lock that a dead git left"),
-            Err(error) => {
-                tracing::warn!(file = %lock.display(), %error, "could not remove a lock that a dead git left");
-            }
+    let anywhere = [&record.path, &record.repository, &record.common_dir];
+    clear(&record.common_dir.join(branch), &anywhere);
+}
+
+/// Removes a lock that no living git process can hold which works at one of these places.
+fn clear(lock: &Path, places: &[&PathBuf]) {
+    let Ok(found) = fs::symlink_metadata(lock) else {
+        return;
+    };
+    let made = found.modified().unwrap_or_else(|_| SystemTime::now());
+    // One of the future has no age; any process may hold it then.
+    let age = SystemTime::now().duration_since(made).unwrap_or_default();
+    if !found.is_file() || has_holder(age, places) {
+        return;
+    }
+    match fs::remove_file(lock) {
+        Ok(()) => tracing::info!(file = %lock.display(), "removed a lock that a dead git left"),
+        Err(error) => {
+            tracing::warn!(file = %lock.display(), %error, "could not remove a lock that a dead git left");
         }
     }
 }
 
-fn is_stale(lock: &Path, record: &Record) -> bool {
-    let Ok(found) = fs::symlink_metadata(lock) else {
-        return false;
-    };
-    let Ok(made) = found.modified() else {
-        return false;
-    };
-    found.is_file() && !has_holder(made, record)
-}
-
-/// Whether a git process that lives may have made a lock at this time.
-fn has_holder(made: SystemTime, record: &Record) -> bool {
+/// Whether a git process that works at one of these places is at least that old.
+fn has_holder(age: Duration, places: &[&PathBuf]) -> bool {
     let Ok(entries) = fs::read_dir("/proc") else {
         return true;
     };
-    let places = [&record.path, &record.repository, &record.common_dir];
     entries.flatten().any(|entry| {
         let process = entry.path();
         let is_process = entry.file_name().to_string_lossy().parse::<u32>().is_ok();
-        is_process && is_git(&process) && works_in(&process, &places) && {
-            // One whose start cannot be read counts.
-            started(&process).is_none_or(|since| since <= made + SLACK)
-        }
+        is_process
+            && is_git(&process)
+            && works_in(&process, places)
+            && age_of(&process).is_some_and(|it| it + SLACK >= age)
     })
 }
 
@@ -75,20 +81,23 @@ fn works_in(process: &Path, places: &[&PathBuf]) -> bool {
         .any(|it| line.contains(&*it.to_string_lossy()))
 }
 
-/// The folder of a process in `/proc` has the time at which the process was first looked at, so its own start is used: field
-/// 22 of `stat`, in ticks since the machine's start.
-fn started(process: &Path) -> Option<SystemTime> {
+/// How long ago a process started; `None` where it has ended, also as a zombie, which holds nothing.
+fn age_of(process: &Path) -> Option<Duration> {
     let stat = fs::read_to_string(process.join("stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
-    let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
-    let machine = fs::read_to_string("/proc/stat").ok()?;
-    let boot = machine
-        .lines()
-        .find_map(|line| line.strip_prefix("btime "))?;
-    let boot: u64 = boot.trim().parse().ok()?;
-    // 100 ticks per second on every Linux that Rust supports, see `sysconf(_SC_CLK_TCK)`.
-    let since = Duration::from_secs(boot) + Duration::from_millis(ticks.saturating_mul(10));
-    Some(UNIX_EPOCH + since)
+    let mut fields = fields.split_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let started: u64 = fields.nth(18)?.parse().ok()?;
+    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let started = Duration::from_millis(started.saturating_mul(1000 / TICKS));
+    Some(
+        Duration::try_from_secs_f64(uptime)
+            .ok()?
+            .saturating_sub(started),
+    )
 }
 
 #[cfg(test)]
@@ -96,9 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_start_of_this_process_lies_in_the_past() {
-        let started = started(Path::new("/proc/self")).unwrap();
-        let age = SystemTime::now().duration_since(started).unwrap();
+    fn this_process_has_an_age_and_is_no_git() {
+        let age = age_of(Path::new("/proc/self")).unwrap();
         assert!(age < Duration::from_secs(3600), "{age:?}");
+        assert!(!is_git(Path::new("/proc/self")));
+        assert_eq!(age_of(Path::new("/proc/none")), None);
     }
 }

@@ -25,6 +25,7 @@ pub(super) async fn make(
     record.git_dir = PathBuf::new();
     record.base = base;
     record.conflicts = Vec::new();
+    record.conversation = None;
     begin(record, task).await?;
     let made = checkout(git, record).await;
     if made.is_err() {
@@ -42,24 +43,20 @@ pub(super) async fn make(
     made.map(|()| kept)
 }
 
-/// `git worktree add` of a new branch at a commit, without files. One at a time per repository.
+/// `git worktree add` at a commit, without files; of a new branch, or of none. One at a time per repository.
 pub(super) async fn add(
     git: &Git,
     common: &Path,
-    (branch, base): (&str, &str),
+    (branch, base): (Option<&str>, &str),
     path: &Path,
 ) -> Result<(), GitFault> {
     let place = path.to_string_lossy();
-    let ask = [
-        "worktree",
-        "add",
-        "--no-checkout",
-        "-B",
-        branch,
-        "--",
-        &place,
-        base,
-    ];
+    let mut ask = vec!["worktree", "add", "--no-checkout"];
+    match branch {
+        Some(branch) => ask.extend(["-B", branch]),
+        None => ask.push("--detach"),
+    }
+    ask.extend(["--", &place, base]);
     let own = common.to_owned();
     let lock = tokio::task::spawn_blocking(move || Lock::of_repository(&own)).await;
     let lock = match lock {
@@ -78,7 +75,7 @@ pub(super) async fn add(
 }
 
 async fn checkout(git: &Git, record: &mut Record) -> Result<(), GitFault> {
-    let at = (record.branch.as_str(), record.base.as_str());
+    let at = (Some(record.branch.as_str()), record.base.as_str());
     add(git, &record.common_dir, at, &record.path).await?;
     // Nothing of the agent's has been here yet.
     let at = At::Folder(&record.path);

@@ -54,7 +54,7 @@ pub use leave::{Pruned, Removed, discard, prune};
 pub use look::{Change, changes, diff_command, find, size, tip};
 pub(crate) use open::open;
 pub(crate) use opened::Opened;
-pub use record::{Lock, Record, State};
+pub use record::{KeptConversation, Lock, Record, State};
 pub use references::Reference;
 pub use repair::{locate, repair};
 pub(crate) use settle::settle;

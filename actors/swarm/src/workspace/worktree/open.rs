@@ -64,6 +64,7 @@ pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Open
                     folder.join(&name).display()
                 )));
             }
+            Err(NoWorktree::Fault(fault)) if fault.is_shortage() => return Err(pool(fault)),
             Err(NoWorktree::Fault(fault)) => {
                 tracing::warn!(task_id = task.task_id, name, %fault, "a worktree cannot be used");
                 if failed.is_empty() {
@@ -135,7 +136,7 @@ impl Opening<'_> {
         match self.ready(&mut record, notes).await {
             Ok(from_base) => {
                 let not_accepted = (!from_base).then(|| left_conflicts(&before)).flatten();
-                let mut opened = Opened::new(self.git.clone(), record, lock);
+                let mut opened = Opened::new(self.git.clone().patient(), record, lock);
                 opened.from_base = from_base;
                 opened.notes = std::mem::take(notes);
                 let earlier = aside::notes(self.git, &opened.record()).await;
@@ -145,7 +146,7 @@ impl Opening<'_> {
                 Ok(Some(opened))
             }
             Err(fault) => {
-                if is_mine {
+                if is_mine && !fault.is_shortage() {
                     notes.push(left_note(&before, &fault));
                     leave_alone(before).await;
                 }
@@ -194,6 +195,7 @@ impl Opening<'_> {
             withdrawn: false,
             conflicts: Vec::new(),
             attempt_of: None,
+            conversation: None,
             moved_from: None,
         }
     }
@@ -299,10 +301,34 @@ async fn start_from(
     git.ask(tree(record)?, &set).await?;
     record.base = base;
     record.conflicts = Vec::new();
+    record.conversation = None;
     begin(record, task).await?;
+    forget_settings(record)?;
     reset(git, record).await?;
     let clean = ["clean", "-ffdxq"];
     git.ask(tree(record)?, &clean).await.map(drop)
+}
+
+/// Removes what a run can have set for this worktree alone: flags of files in the index, a sparse checkout, settings.
+fn forget_settings(record: &Record) -> Result<(), GitFault> {
+    let names = [
+        "index",
+        "config.worktree",
+        "info/sparse-checkout",
+        "info/exclude",
+        "info/attributes",
+    ];
+    for name in names {
+        let file = record.git_dir.join(name);
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let file = file.display();
+                return Err(GitFault(format!("cannot remove {file}: {error}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What a failed attempt has done stays, under `refs/kirosu/NAME/FENCE`, which is returned.

@@ -1,15 +1,16 @@
 //! A worktree while a run works in it, and the look at what the run left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kirosu_protocol::NotAccepted;
+use kirosu_providers::Conversation;
 
 use super::git::{Git, GitFault};
 use super::index::{Conflict, conflicts, mend};
 use super::inventory::list;
 use super::locks::clear_locks;
-use super::record::{Lock, Record};
+use super::record::{KeptConversation, Lock, Record};
 use super::repair::restore;
 use super::shared::Shared;
 use super::verify::{Unverified, verify, verify_folder};
@@ -84,6 +85,35 @@ impl Opened {
     /// Its record as it stands now.
     pub(super) fn record(&self) -> Record {
         self.locked().clone()
+    }
+
+    /// The conversation that this attempt goes on with.
+    pub(crate) fn conversation(&self, provider: &str, workdir: &Path) -> Option<Conversation> {
+        let kept = self.locked().conversation.clone()?;
+        let fits = kept.provider == provider && kept.workdir == workdir;
+        fits.then_some(Conversation {
+            session: kept.session,
+            total: kept.total,
+        })
+    }
+
+    /// Takes note of the conversation of the run under way, so that it is known after a crash of this process. Writes a
+    /// small file, without waiting for the disk.
+    pub(crate) fn converses(&self, now: KeptConversation) {
+        let mut record = self.locked();
+        let same = |it: &KeptConversation| it.session == now.session && it.provider == now.provider;
+        if record.conversation.as_ref().is_some_and(same) {
+            return;
+        }
+        record.conversation = Some(now);
+        if let Err(error) = record.write_unsynced() {
+            tracing::debug!(%error, "the conversation of a run could not be recorded");
+        }
+    }
+
+    /// Takes note of the conversation that a further attempt goes on with; it is written when the run is settled.
+    pub(crate) fn keep_conversation(&self, kept: Option<KeptConversation>) {
+        self.locked().conversation = kept;
     }
 
     /// A person has cancelled the run.

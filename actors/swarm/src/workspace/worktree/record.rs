@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use kirosu_providers::Usage;
 use serde::{Deserialize, Serialize};
 
 use super::index::Conflict;
@@ -92,9 +93,26 @@ pub struct Record {
     /// Name of the worktree that this was the folder of, where it is kept of an attempt before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_of: Option<String>,
+    /// The conversation that a further attempt can go on with, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<KeptConversation>,
     /// Where it was when the record was written, if that is elsewhere.
     #[serde(skip)]
     pub moved_from: Option<PathBuf>,
+}
+
+/// A provider's conversation, with what must be the same for it to go on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptConversation {
+    /// The provider.
+    pub provider: String,
+    /// Where its program ran: agent programs keep their conversations by folder.
+    pub workdir: PathBuf,
+    /// The provider's name for it.
+    pub session: String,
+    /// Totals up to the end of the last run, for providers that count over the whole conversation.
+    #[serde(default)]
+    pub total: Usage,
 }
 
 impl Record {
@@ -134,7 +152,7 @@ impl Record {
         let its_branch = |prefix: &&str| record.branch == format!("{prefix}{}", record.name);
         let fits = record.name.as_str() == name
             && record.path.file_name() == Some(name)
-            && PREFIXES.iter().any(|it| its_branch(it));
+            && PREFIXES.iter().any(its_branch);
         if !fits {
             let why = format!(
                 "it describes the branch {} and the folder {}, which do not belong to its name",
@@ -170,8 +188,17 @@ impl Record {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes it, whole or not at all; it survives a power cut.
     pub(super) fn write(&mut self) -> io::Result<()> {
+        self.write_then(File::sync_data)
+    }
+
+    /// Writes it, whole or not at all, without waiting for the disk; it survives the end of this process.
+    pub(super) fn write_unsynced(&mut self) -> io::Result<()> {
+        self.write_then(|_| Ok(()))
+    }
+
+    fn write_then(&mut self, sync: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let ms = since.map_or(0, |since| since.as_millis());
         self.changed_ms = i64::try_from(ms).unwrap_or(i64::MAX);
@@ -181,7 +208,7 @@ impl Record {
         let options = options.write(true).create(true).truncate(true).mode(0o600);
         let mut out = options.open(&new)?;
         out.write_all(&serde_json::to_vec_pretty(self)?)?;
-        out.sync_data()?;
+        sync(&out)?;
         fs::rename(new, path)
     }
 

@@ -161,7 +161,7 @@ pub(super) async fn restore(git: &Git, record: &mut Record) -> Result<Vec<String
         )));
     }
     let mut made = false;
-    if verify_git_dir(record).is_err() {
+    if verify_git_dir(record).is_err() && !is_damaged(record) {
         match entry_of(&record.common_dir, record) {
             Some(entry) => record.git_dir = entry,
             None => {
@@ -171,6 +171,12 @@ pub(super) async fn restore(git: &Git, record: &mut Record) -> Result<Vec<String
                 repaired.push(format!("{made} was gone and is made anew"));
             }
         }
+    }
+    let common = record.git_dir.join("commondir");
+    let named = link_file(&common, &record.git_dir);
+    if named.is_none_or(|it| !is_same(&it, &record.common_dir)) {
+        put(&common, "../..\n")?;
+        repaired.push(format!("{} names the repository again", common.display()));
     }
     let back = record.git_dir.join("gitdir");
     if link_file(&back, &record.git_dir).is_none_or(|it| !is_same(&it, &dot)) {
@@ -194,6 +200,17 @@ pub(super) async fn restore(git: &Git, record: &mut Record) -> Result<Vec<String
         git.ask(tree(record)?, &["read-tree", &tip]).await?;
     }
     Ok(repaired)
+}
+
+/// The recorded folder is there, and only the files in it that name repository and worktree are missing or wrong: it is no
+/// other worktree's.
+fn is_damaged(record: &Record) -> bool {
+    let git_dir = &record.git_dir;
+    let is_dir = fs::symlink_metadata(git_dir).is_ok_and(|found| found.is_dir());
+    let in_common = git_dir.parent() == Some(&record.common_dir.join("worktrees"));
+    let back = link_file(&git_dir.join("gitdir"), git_dir);
+    let ours = back.is_none_or(|back| is_same(&back, &record.path.join(".git")));
+    is_dir && in_common && ours
 }
 
 /// As `git worktree add` makes it, under the first name that is free.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use kirosu_protocol::task::Task;
+use kirosu_providers::is_shortage;
 
 use super::git::{At, Git, GitFault, Repository};
 use super::record::{Lock, Record, State};
@@ -53,6 +54,9 @@ pub(super) async fn seat(
 ) -> Result<Seat, GitFault> {
     let record = match Record::read(folder, name) {
         Ok(record) => record,
+        Err(error) if is_shortage(&error) => {
+            return Err(GitFault(format!("cannot read {name}.json: {error}")));
+        }
         Err(error) => {
             let record = folder.join(format!("{name}.json"));
             return Ok(Seat::Taken(Some(format!(

@@ -1,6 +1,8 @@
 //! After a run: what it changed becomes a commit on the task's branch.
 
-use super::git::{At, Git, GitFault};
+use kirosu_providers::ProgramExit;
+
+use super::git::{At, Git, GitFault, fault};
 use super::locks::clear_locks;
 use super::open::write;
 use super::opened::Opened;
@@ -114,7 +116,11 @@ async fn commit(git: &Git, at: At<'_>, name: &str) -> Result<Option<String>, Git
     let name = format!("{name}^{{commit}}");
     let ask = ["rev-parse", "--verify", "--quiet", &name];
     let end = git.run(at, &ask).await;
-    Ok(end.is_good().then_some(end.stdout))
+    // That it could not be asked does not mean that there is none.
+    match end.exit {
+        ProgramExit::Short(_) => Err(fault(&ask, &end)),
+        _ => Ok(end.is_good().then_some(end.stdout)),
+    }
 }
 
 /// Puts all that is not committed on the branch, whatever the agent did with HEAD. Returns git's complaint

@@ -1,0 +1,142 @@
+//! Errors of agents and services: their class, and when a limit ends.
+//!
+//! # Theory of operation
+//!
+//! Pure. An error reaches us as up to three things: an HTTP status, structured data (a JSON value of its own, or JSON
+//! inside the message), and words for people. Structured data is exact and is read first ([`structure`]); words are
+//! matched against a vocabulary that all agents share ([`words`]). A definition may name further words of its own, which
+//! its caller tries before this module.
+//!
+//! When a limit ends is read from the same three ([`until`]). Only a time that lies ahead, and not further than any known
+//! limit reaches, is believed; without one the account's own backoff decides. A time of day is read in the zone that the
+//! text states, else in the local one, and means the next such time.
+
+mod civil;
+mod length;
+mod structure;
+#[cfg(test)]
+mod tests;
+mod until;
+mod words;
+
+use std::time::{Duration, SystemTime};
+
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use crate::outcome::FailureClass;
+
+/// The longest time ahead that is believed. Monthly limits are the longest known.
+const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// The longest answer that may be a limit's notice instead of an answer, in characters.
+const NOTICE_CHARS: usize = 400;
+
+/// The point in time and the zone by which an error's times are read.
+#[derive(Debug, Clone)]
+pub(crate) struct Moment {
+    /// When the error was read.
+    pub(crate) at: SystemTime,
+    /// The zone of a time of day that states none.
+    pub(crate) zone: TimeZone,
+}
+
+impl Moment {
+    /// Now, in the zone of this machine.
+    pub(crate) fn now() -> Self {
+        Self {
+            at: SystemTime::now(),
+            zone: TimeZone::system(),
+        }
+    }
+}
+
+/// An error as a program or a service states it. Every part may be missing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Complaint<'a> {
+    /// The HTTP status, where it is stated by itself.
+    pub(crate) status: Option<u16>,
+    /// The words for people; JSON in them is read as data.
+    pub(crate) text: &'a str,
+    /// Structured data: an error's `data`, the whole error frame.
+    pub(crate) data: Option<&'a Value>,
+}
+
+impl<'a> Complaint<'a> {
+    /// Words only.
+    pub(crate) const fn of_text(text: &'a str) -> Self {
+        Self {
+            status: None,
+            text,
+            data: None,
+        }
+    }
+}
+
+/// The class of an error, with the end of a limit where one is stated; `None` where nothing in it is known.
+///
+/// - `RateLimited`: a rate limit, a used-up quota or plan, missing credit, an overloaded service.
+/// - `AuthRequired`: a login or key is missing or no longer good.
+/// - `BadInput`: the prompt does not fit the model, the model does not exist, the service calls the request bad.
+/// - `Network`: the service cannot be reached.
+pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<FailureClass> {
+    let facts = structure::Facts::of(complaint.data, complaint.text);
+    let text = words::normal(complaint.text);
+    let status = complaint.status.or(facts.status);
+    let kind = words::by_codes(&facts.codes)
+        .or_else(|| words::by_text(&text, status))
+        .or_else(|| words::by_status(status.or_else(|| words::status_in(&text))?))?;
+    Some(match kind {
+        words::Kind::Limit | words::Kind::Overload => FailureClass::RateLimited {
+            until: until::of(&facts, &text, moment),
+        },
+        words::Kind::Auth => FailureClass::AuthRequired,
+        words::Kind::Context | words::Kind::Model | words::Kind::Request => FailureClass::BadInput,
+        words::Kind::Network => FailureClass::Network,
+    })
+}
+
+/// When a limit ends, where the complaint states a time that can be believed.
+pub(crate) fn until(complaint: &Complaint<'_>, moment: &Moment) -> Option<SystemTime> {
+    let facts = structure::Facts::of(complaint.data, complaint.text);
+    until::of(&facts, &words::normal(complaint.text), moment)
+}
+
+/// How long a program says that it pauses before it asks again: the longest time in its words or data.
+pub(crate) fn pause(complaint: &Complaint<'_>) -> Option<Duration> {
+    let facts = structure::Facts::of(complaint.data, complaint.text);
+    let stated = facts.ends.iter().filter_map(|end| match end {
+        structure::End::After(wait) => Some(*wait),
+        structure::End::At(_) => None,
+    });
+    stated
+        .chain(length::longest_of_all(&words::normal(complaint.text)))
+        .max()
+}
+
+/// Advice for a person about an error that running again cannot mend, as the end of a sentence; empty for others.
+pub(crate) fn advice(complaint: &Complaint<'_>) -> &'static str {
+    let facts = structure::Facts::of(complaint.data, complaint.text);
+    let text = words::normal(complaint.text);
+    let status = complaint.status.or(facts.status);
+    let kind = words::by_codes(&facts.codes).or_else(|| words::by_text(&text, status));
+    match kind {
+        Some(words::Kind::Context) => {
+            "; the prompt and its conversation do not fit the model: shorten the prompt, split the task, or name a model with a larger context"
+        }
+        Some(words::Kind::Model) => {
+            "; name a model that the account has (model = of the task or the pool, --model)"
+        }
+        Some(words::Kind::Auth) if text.contains("environment variable") => {
+            "; let the variable through: list it in env_pass of the provider"
+        }
+        _ => "",
+    }
+}
+
+/// Whether an answer as a whole is a limit's notice ("You've hit your limit · resets 3pm") instead of an answer. A
+/// longer answer that mentions a limit is an answer.
+pub(crate) fn is_notice(answer: &str) -> bool {
+    let answer = answer.trim();
+    answer.chars().count() <= NOTICE_CHARS && words::begins_a_notice(&words::normal(answer))
+}

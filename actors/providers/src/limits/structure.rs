@@ -1,0 +1,161 @@
+//! Facts in JSON: codes, an HTTP status, and when a limit ends.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::length;
+
+/// Values that are looked at, at most: an error is small.
+const VALUES: usize = 2_000;
+/// Braces of a text that are tried as the beginning of JSON, at most.
+const BRACES: usize = 8;
+
+/// When a limit ends, as data says it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum End {
+    /// So long after the error.
+    After(Duration),
+    /// At this time.
+    At(SystemTime),
+}
+
+/// Facts of one error.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Facts {
+    /// Codes without `_`, `-`, blanks and capitals.
+    pub(super) codes: Vec<String>,
+    /// The first HTTP status that is an error's.
+    pub(super) status: Option<u16>,
+    /// All ends that are stated.
+    pub(super) ends: Vec<End>,
+}
+
+impl Facts {
+    /// Reads the data, and JSON in the text.
+    pub(super) fn of(data: Option<&Value>, text: &str) -> Self {
+        let mut facts = Self::default();
+        let mut left = VALUES;
+        if let Some(data) = data {
+            facts.walk(data, &mut left);
+        }
+        facts.text(text, &mut left);
+        facts
+    }
+
+    fn text(&mut self, text: &str, left: &mut usize) {
+        let mut rest = text;
+        for _ in 0..BRACES {
+            let Some(at) = rest.find('{') else { return };
+            let mut values = serde_json::Deserializer::from_str(&rest[at..]).into_iter::<Value>();
+            match values.next() {
+                Some(Ok(value)) => {
+                    self.walk(&value, left);
+                    rest = &rest[at + values.byte_offset()..];
+                }
+                _ => rest = &rest[at + 1..],
+            }
+        }
+    }
+
+    fn walk(&mut self, value: &Value, left: &mut usize) {
+        let Some(fewer) = left.checked_sub(1) else {
+            return;
+        };
+        *left = fewer;
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    self.field(&plain(name), value);
+                    self.walk(value, left);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|it| self.walk(it, left)),
+            Value::String(text) if text.contains('{') => self.text(text, left),
+            _ => {}
+        }
+    }
+
+    fn field(&mut self, name: &str, value: &Value) {
+        match name {
+            "type" | "code" | "status" | "kind" | "errorkind" | "error" | "errortype"
+            | "codexerrorinfo" | "reason" | "name" | "terminalreason" => {
+                if let Some(code) = value.as_str() {
+                    self.codes.push(plain(code));
+                }
+            }
+            _ => {}
+        }
+        match name {
+            "code" | "status" | "statuscode" | "httpstatus" | "httpstatuscode"
+            | "apierrorstatus" | "errorstatus" => {
+                let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+                let status = number.and_then(|it| u16::try_from(it).ok());
+                self.status = self.status.or(status.filter(|it| (400..600).contains(it)));
+            }
+            "resetsat"
+            | "resetat"
+            | "resettime"
+            | "resets"
+            | "resettimestamp"
+            | "quotaresettimestamp"
+            | "retryat" => self.ends.extend(point(value).map(End::At)),
+            "resetsinseconds" | "resetinseconds" | "resetafterseconds" | "retryafter"
+            | "retryafterseconds" | "retrydelay" | "retrydelayseconds" | "quotaresetdelay" => {
+                self.ends.extend(span(value, 1.0).map(End::After));
+            }
+            "retryafterms" | "retrydelayms" | "resetsinms" | "delayms" | "waitms" => {
+                self.ends.extend(span(value, 0.001).map(End::After));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Small letters and digits only: `usageLimitExceeded`, `usage_limit_exceeded` and `USAGE-LIMIT-EXCEEDED` are one.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|c| !matches!(c, '_' | '-' | ' '))
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+/// Unix time in seconds or milliseconds, or a date.
+fn point(value: &Value) -> Option<SystemTime> {
+    match value {
+        Value::String(text) => instant(text),
+        number => unix(number.as_f64()?),
+    }
+}
+
+/// Unix time in seconds or milliseconds, or a date of RFC 3339 with a zone.
+pub(super) fn instant(text: &str) -> Option<SystemTime> {
+    if text.len() >= 10 && text.bytes().all(|it| it.is_ascii_digit()) {
+        return unix(text.parse().ok()?);
+    }
+    let at: Timestamp = text.parse().ok()?;
+    at.try_into().ok()
+}
+
+/// A number that is too large for seconds of this millennium counts milliseconds.
+fn unix(number: f64) -> Option<SystemTime> {
+    let seconds = if number >= 1e11 {
+        number / 1000.0
+    } else {
+        number
+    };
+    let since = Duration::try_from_secs_f64(seconds).ok()?;
+    (seconds >= 1e9).then(|| UNIX_EPOCH.checked_add(since))?
+}
+
+/// A number of units that are `unit` seconds each, or a text like `41s` and `1h2m3.5s`.
+fn span(value: &Value, unit: f64) -> Option<Duration> {
+    match value {
+        Value::String(text) => match text.trim().parse::<f64>() {
+            Ok(number) => Duration::try_from_secs_f64(number * unit).ok(),
+            Err(_) => length::whole(&text.to_lowercase()),
+        },
+        number => Duration::try_from_secs_f64(number.as_f64()? * unit).ok(),
+    }
+}

@@ -1,0 +1,244 @@
+//! Codes, words and statuses against what they mean.
+
+use serde_json::json;
+
+use super::super::*;
+use super::moment;
+
+fn class(text: &str) -> &'static str {
+    status_class(None, text)
+}
+
+fn status_class(status: Option<u16>, text: &str) -> &'static str {
+    let complaint = Complaint {
+        status,
+        text,
+        data: None,
+    };
+    classify(&complaint, &moment()).map_or("none", FailureClass::as_str)
+}
+
+#[test]
+fn codes_of_protocols() {
+    for (data, expected) in [
+        (
+            json!({"codex_error_info": "usage_limit_exceeded"}),
+            "rate_limited",
+        ),
+        (
+            json!({"codexErrorInfo": "usageLimitExceeded"}),
+            "rate_limited",
+        ),
+        (json!({"errorKind": "rate_limit"}), "rate_limited"),
+        (
+            json!({"codexErrorInfo": {"responseTooManyFailedAttempts": {"httpStatusCode": 429}}}),
+            "rate_limited",
+        ),
+        (
+            json!({"codexErrorInfo": "contextWindowExceeded"}),
+            "bad_input",
+        ),
+        (json!({"errorKind": "overloaded"}), "rate_limited"),
+        (
+            json!({"errorKind": "authentication_failed"}),
+            "auth_required",
+        ),
+        (json!({"code": 429}), "rate_limited"),
+        (json!({"code": -32603, "message": "Internal error"}), "none"),
+    ] {
+        let complaint = Complaint {
+            data: Some(&data),
+            ..Complaint::default()
+        };
+        let found = classify(&complaint, &moment()).map_or("none", FailureClass::as_str);
+        assert_eq!(found, expected, "{data}");
+    }
+}
+
+#[test]
+fn words_of_programs_and_services() {
+    for (text, expected) in [
+        // Limits.
+        (
+            "You’ve hit your usage limit. Upgrade to Pro, or try again at 8:09 PM.",
+            "rate_limited",
+        ),
+        (
+            "You've hit your limit · resets 3am (America/New_York)",
+            "rate_limited",
+        ),
+        ("You've hit your Opus limit · resets 3am", "rate_limited"),
+        ("5-hour limit reached ∙ resets 3pm", "rate_limited"),
+        ("Claude AI usage limit reached|1795892400", "rate_limited"),
+        (
+            "Quota exceeded. Check your plan and billing details.",
+            "rate_limited",
+        ),
+        (
+            "exceeded retry limit, last status: 429 Too Many Requests",
+            "rate_limited",
+        ),
+        (
+            "You have exhausted your daily quota on this model.",
+            "rate_limited",
+        ),
+        (
+            "[API Error: You have exhausted your capacity on this model. Your quota will reset after 3h22m13s.]",
+            "rate_limited",
+        ),
+        ("Monthly usage limit reached", "rate_limited"),
+        ("You've reached your monthly usage limit", "rate_limited"),
+        ("402 You have no quota", "rate_limited"),
+        (
+            "Your credit balance is too low to access the API",
+            "rate_limited",
+        ),
+        (
+            "API Error: Request rejected (429) · This request would exceed your account's rate limit.",
+            "rate_limited",
+        ),
+        ("429 status code (no body)", "rate_limited"),
+        ("Server busy: session limit of 4 reached", "rate_limited"),
+        // Overload.
+        (
+            "Selected model is at capacity. Please try a different model.",
+            "rate_limited",
+        ),
+        ("API Error: 503 The server is overloaded.", "rate_limited"),
+        ("API Error: 529 Overloaded", "rate_limited"),
+        // Login.
+        ("Invalid API key · Please run /login", "auth_required"),
+        ("unexpected status 401 Unauthorized", "auth_required"),
+        (
+            "Your access token could not be refreshed because your refresh token was already used. Please log out and sign in again.",
+            "auth_required",
+        ),
+        ("Not logged in. Run codex login", "auth_required"),
+        ("Missing environment variable: `MY_KEY`.", "auth_required"),
+        // The prompt, the model.
+        (
+            "Codex ran out of room in the model's context window. Start a new thread",
+            "bad_input",
+        ),
+        (
+            "Prompt is too long · the provider said: Your input exceeds the context window of this model.",
+            "bad_input",
+        ),
+        (
+            "This model's maximum context length is 128000 tokens.",
+            "bad_input",
+        ),
+        (
+            "The input token count (1300000) exceeds the maximum number of tokens allowed (1048576).",
+            "bad_input",
+        ),
+        (
+            "The model `gpt-nope` does not exist or you do not have access to it.",
+            "bad_input",
+        ),
+        (
+            "There's an issue with the selected model (x). It may not exist or you may not have access to it.",
+            "bad_input",
+        ),
+        (
+            "Model 'stub-model' not found on provider at ****** (HTTP 404).",
+            "bad_input",
+        ),
+        (
+            "{\"detail\":\"The 'gpt-5.1-codex-mini' model is not supported when using Codex with a ChatGPT account.\"}",
+            "bad_input",
+        ),
+        (
+            "Ran into this error: Request failed: Resource not found (404) at http://127.0.0.1/v1: The model `gpt-nope` does not exist or you do not have access to it.",
+            "bad_input",
+        ),
+        // The network.
+        (
+            "API Error: Unable to connect to API (ConnectionRefused)",
+            "network",
+        ),
+        (
+            "stream disconnected before completion: Transport error: network error",
+            "network",
+        ),
+        (
+            "Reconnecting... waiting for network (Connection failed: error sending request)",
+            "network",
+        ),
+        ("connect ECONNREFUSED 127.0.0.1:9", "network"),
+        ("getaddrinfo ENOTFOUND api.example.org", "network"),
+        (
+            "[API Error: exception TypeError: fetch failed sending request]",
+            "network",
+        ),
+        ("Network error: Could not connect to the service", "network"),
+        // Nothing that is known.
+        (
+            "Unexpected server error. Check server logs for details.",
+            "none",
+        ),
+        ("error_max_turns", "none"),
+        ("Internal error", "none"),
+        ("the test failed after 429 assertions", "none"),
+        ("", "none"),
+    ] {
+        assert_eq!(class(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_stated_status_decides_where_words_do_not() {
+    for (status, text, expected) in [
+        (429, "Slow down", "rate_limited"),
+        (402, "Payment", "rate_limited"),
+        (401, "quota unknown: token expired", "auth_required"),
+        (403, "API rate limit exceeded", "rate_limited"),
+        (403, "Forbidden", "auth_required"),
+        (400, "Your credit balance is too low", "rate_limited"),
+        (
+            400,
+            "context_length_exceeded: maximum context length",
+            "bad_input",
+        ),
+        (400, "no such parameter", "bad_input"),
+        (404, "model 'x' not found", "bad_input"),
+        (404, "page not found", "none"),
+        (500, "Internal", "none"),
+        (502, "<html>", "network"),
+        (503, "busy", "rate_limited"),
+        (529, "Overloaded", "rate_limited"),
+    ] {
+        assert_eq!(
+            status_class(Some(status), text),
+            expected,
+            "{status} {text}"
+        );
+    }
+}
+
+#[test]
+fn a_notice_is_the_whole_answer() {
+    for text in [
+        "You've hit your limit · resets 3pm (Europe/Berlin)",
+        "You've hit your session limit · resets 8:30pm (UTC)",
+        "5-hour limit reached ∙ resets 3pm",
+        "Claude AI usage limit reached|1795892400",
+        "> You've reached your monthly usage limit.\nUpgrade your plan.",
+        "Monthly request limit reached",
+    ] {
+        assert!(is_notice(text), "{text}");
+    }
+    let report = format!(
+        "You've hit your limit is printed by claude. {}",
+        "It is long. ".repeat(60)
+    );
+    for text in [
+        "I added a rate limit of 5 requests per second to the client.",
+        "Done. The test now prints: You've hit your usage limit",
+        "fine",
+        "",
+        report.as_str(),
+    ] {
+        assert!(!is_notice(text), "{text}");
+    }
+}

@@ -1,0 +1,42 @@
+//! When a limit ends.
+
+use std::time::{Duration, SystemTime};
+
+use super::structure::{End, Facts, instant};
+use super::{LONGEST, Moment, civil, length};
+
+/// A limit that counts a day or more is not over in less than this: a service that says so speaks of another limit.
+const SHORTEST_OF_LONG: Duration = Duration::from_secs(5 * 60);
+const LONG: &[&str] = &["daily", "weekly", "monthly", "per day", "per month"];
+
+/// The end as data states it, else a length of time in the words, else a time of day or a date in them, else any other
+/// point in time. Of several, the latest that can be believed.
+pub(super) fn of(facts: &Facts, text: &str, moment: &Moment) -> Option<SystemTime> {
+    let now = moment.at;
+    let stated = facts.ends.iter().filter_map(|end| match end {
+        End::After(wait) => Some(*wait),
+        End::At(at) => at.duration_since(now).ok(),
+    });
+    let is_long = LONG.iter().any(|it| text.contains(it));
+    let least = if is_long {
+        SHORTEST_OF_LONG
+    } else {
+        Duration::ZERO
+    };
+    let believed = |wait: &Duration| *wait > least && *wait <= LONGEST;
+    let wait = stated
+        .filter(believed)
+        .max()
+        .or_else(|| length::after_words(text).filter(believed))
+        .or_else(|| civil::after_words(text, moment).filter(believed))
+        .or_else(|| points(text, now).into_iter().filter(believed).max())?;
+    now.checked_add(wait)
+}
+
+/// Points in Unix time and dates with a zone, anywhere in the text.
+fn points(text: &str, now: SystemTime) -> Vec<Duration> {
+    text.split(|c: char| c.is_whitespace() || "|()[],;\"'".contains(c))
+        .filter_map(|word| instant(word.trim_end_matches(['.', '!'])))
+        .filter_map(|at| at.duration_since(now).ok())
+        .collect()
+}

@@ -1,0 +1,345 @@
+//! The vocabulary of errors that agents and services share: codes, words and HTTP statuses.
+
+/// The kinds of errors that are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A rate limit, a quota, missing credit.
+    Limit,
+    /// The service has no room now.
+    Overload,
+    /// A login or key is missing or no longer good.
+    Auth,
+    /// The prompt does not fit the model.
+    Context,
+    /// The model does not exist for this account.
+    Model,
+    /// The service calls the request bad.
+    Request,
+    /// The service cannot be reached.
+    Network,
+}
+
+/// Codes without `_`, `-` and capitals.
+const CODES: &[(Kind, &[&str])] = &[
+    (
+        Kind::Context,
+        &[
+            "contextlengthexceeded",
+            "contextwindowexceeded",
+            "exceedcontextsizeerror",
+            "requesttoolarge",
+            "prompttoolong",
+        ],
+    ),
+    (Kind::Model, &["modelnotfound"]),
+    (
+        Kind::Limit,
+        &[
+            "ratelimit",
+            "ratelimited",
+            "ratelimiterror",
+            "ratelimitexceeded",
+            "usagelimitreached",
+            "usagelimitexceeded",
+            "usagenotincluded",
+            "insufficientquota",
+            "quotaexceeded",
+            "resourceexhausted",
+            "billingerror",
+            "billingnotactive",
+            "toomanyrequests",
+        ],
+    ),
+    (
+        Kind::Overload,
+        &[
+            "overloadederror",
+            "overloaded",
+            "serveroverloaded",
+            "slowdown",
+        ],
+    ),
+    (
+        Kind::Auth,
+        &[
+            "authenticationerror",
+            "authenticationfailed",
+            "authrequired",
+            "permissionerror",
+            "invalidapikey",
+            "unauthorized",
+            "unauthenticated",
+            "tokenexpired",
+        ],
+    ),
+    (
+        Kind::Network,
+        &["httpconnectionfailed", "responsestreamconnectionfailed"],
+    ),
+];
+
+const CONTEXT: &[&str] = &[
+    "prompt is too long",
+    "prompt too long",
+    "input is too long",
+    "context window",
+    "context length",
+    "context limit",
+    "context size",
+    "maximum context",
+    "exceeds the maximum number of tokens",
+    "exceeds the model's maximum",
+    "reduce the length of the messages",
+];
+
+const LIMIT: &[&str] = &[
+    "rate limit",
+    "rate-limit",
+    "ratelimit",
+    "usage limit",
+    "session limit",
+    "weekly limit",
+    "daily limit",
+    "monthly limit",
+    "hour limit",
+    "request limit",
+    "requests limit",
+    "usage cap",
+    "too many requests",
+    "quota",
+    "resource exhausted",
+    "resource_exhausted",
+    "exhausted your",
+    "out of credits",
+    "insufficient credit",
+    "insufficient balance",
+    "credit balance",
+    "payment required",
+    "billing details",
+    "out of extra usage",
+    "used all your",
+];
+
+/// Pairs that stand near each other: "hit your Opus limit", "limit reached ∙ resets 3pm".
+const LIMIT_PAIRS: &[(&str, &str)] = &[
+    ("hit your", "limit"),
+    ("reached your", "limit"),
+    ("limit reached", "reset"),
+    ("limit reached", "try again"),
+];
+
+const OVERLOAD: &[&str] = &[
+    "overloaded",
+    "at capacity",
+    "over capacity",
+    "high demand",
+    "service unavailable",
+    "temporarily unavailable",
+    "waiting for api capacity",
+];
+
+const AUTH: &[&str] = &[
+    "please run /login",
+    "not logged in",
+    "not signed in",
+    "please log in",
+    "please login",
+    "log in again",
+    "sign in again",
+    "logged out",
+    "invalid api key",
+    "incorrect api key",
+    "api key not valid",
+    "missing api key",
+    "no api key",
+    "missing environment variable",
+    "failed to authenticate",
+    "authentication failed",
+    "authentication required",
+    "authentication error",
+    "unauthorized",
+    "unauthenticated",
+    "token has expired",
+    "token is expired",
+    "token expired",
+    "access token could not be refreshed",
+];
+
+/// Words that follow "model" closely where a model does not exist.
+const NO_MODEL: &[&str] = &[
+    "not found",
+    "notfound",
+    "does not exist",
+    "doesn't exist",
+    "may not exist",
+    "not exist",
+    "is not supported",
+    "not a valid",
+    "is not available",
+    "is unknown",
+];
+/// How far they may be from it, in bytes.
+const NEAR: usize = 120;
+
+const NETWORK: &[&str] = &[
+    "econnrefused",
+    "econnreset",
+    "econnaborted",
+    "enotfound",
+    "etimedout",
+    "eai_again",
+    "enetunreach",
+    "ehostunreach",
+    "epipe",
+    "connectionrefused",
+    "failedtoopensocket",
+    "getaddrinfo",
+    "fetch failed",
+    "connection error",
+    "connection refused",
+    "connection reset",
+    "connection failed",
+    "connection closed",
+    "connection timed out",
+    "unable to connect",
+    "could not connect",
+    "couldn't connect",
+    "cannot connect",
+    "failed to connect",
+    "error sending request",
+    "network error",
+    "network is unreachable",
+    "waiting for network",
+    "no route to host",
+    "dns error",
+    "name resolution",
+    "could not resolve",
+    "socket hang up",
+    "stream disconnected",
+    "transport error",
+    "bad gateway",
+    "gateway timeout",
+];
+
+/// Words at the beginning of an answer that is a limit's notice.
+const NOTICES: &[(&str, &str)] = &[
+    ("you've hit your", "limit"),
+    ("you have hit your", "limit"),
+    ("you've reached your", "limit"),
+    ("you have reached your", "limit"),
+    ("you've reached the", "limit"),
+    ("you've exceeded your", "limit"),
+    ("you have exceeded your", "quota"),
+    ("you exceeded your", "quota"),
+    ("you have exhausted your", "quota"),
+    ("you've used all your", ""),
+    ("you're out of extra usage", ""),
+    ("claude ai usage limit reached", ""),
+    ("usage limit reached", ""),
+    ("5-hour limit reached", ""),
+    ("weekly limit reached", ""),
+    ("session limit reached", ""),
+    ("monthly usage limit reached", ""),
+    ("monthly request limit reached", ""),
+    ("rate limit reached", ""),
+    ("rate limit exceeded", ""),
+    ("quota exceeded", ""),
+    ("too many requests", ""),
+];
+/// The first words of a notice, in which the second part of a pair stands.
+const NOTICE_HEAD: usize = 80;
+
+/// In small letters, with plain apostrophes and blanks.
+pub(super) fn normal(text: &str) -> String {
+    text.to_lowercase()
+        .replace(['\u{2019}', '\u{2018}'], "'")
+        .replace(['\u{a0}', '\u{202f}', '\u{2009}'], " ")
+}
+
+pub(super) fn by_codes(codes: &[String]) -> Option<Kind> {
+    CODES.iter().find_map(|(kind, known)| {
+        let found = codes.iter().any(|code| known.contains(&code.as_str()));
+        found.then_some(*kind)
+    })
+}
+
+/// From words, in normal form. A stated status excludes what contradicts it: a 401 is about a login whatever its words,
+/// and only a bad request or nothing at all can be about the prompt or the model.
+pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<Kind> {
+    let has = |words: &[&str]| words.iter().any(|it| text.contains(it));
+    let may_be_bad = matches!(status, None | Some(400 | 404 | 413 | 422));
+    if status == Some(401) {
+        return Some(Kind::Auth);
+    }
+    if may_be_bad && (has(CONTEXT) || text.contains("ran out of room")) {
+        return Some(Kind::Context);
+    }
+    if has(LIMIT) || LIMIT_PAIRS.iter().any(|(a, b)| near(text, a, &[b])) {
+        return Some(Kind::Limit);
+    }
+    if may_be_bad && names_no_model(text) {
+        return Some(Kind::Model);
+    }
+    if has(OVERLOAD) {
+        return Some(Kind::Overload);
+    }
+    if has(AUTH) {
+        return Some(Kind::Auth);
+    }
+    has(NETWORK).then_some(Kind::Network)
+}
+
+/// From an HTTP status. Bad requests stay bad, errors of the server may pass: 500 and its like say nothing.
+pub(super) const fn by_status(status: u16) -> Option<Kind> {
+    match status {
+        401 | 403 => Some(Kind::Auth),
+        402 | 429 => Some(Kind::Limit),
+        503 | 529 => Some(Kind::Overload),
+        400 | 413 | 422 => Some(Kind::Request),
+        408 | 502 | 504 | 520..=526 => Some(Kind::Network),
+        _ => None,
+    }
+}
+
+/// A status that a text names: `unexpected status 401`, `API Error: 529`, `(429)`, `HTTP 503`, `429 Too Many Requests`.
+pub(super) fn status_in(text: &str) -> Option<u16> {
+    let words = text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty());
+    let mut before = "";
+    for (index, word) in words.enumerate() {
+        let names_one = index == 0 || ["status", "error", "code", "http"].contains(&before);
+        if (names_one || text.contains(&format!("({word})"))) && word.len() == 3 {
+            let status = word.parse().ok().filter(|it| (400..600).contains(it));
+            if status.is_some() {
+                return status;
+            }
+        }
+        before = word;
+    }
+    None
+}
+
+pub(super) fn begins_a_notice(text: &str) -> bool {
+    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let head = &text[..crate::invocation::floor_boundary(text, NOTICE_HEAD)];
+    NOTICES
+        .iter()
+        .any(|(first, then)| head.starts_with(first) && head.contains(then))
+}
+
+fn names_no_model(text: &str) -> bool {
+    ["unknown model", "invalid model", "modelnotfound"]
+        .iter()
+        .any(|it| text.contains(it))
+        || near(text, "model", NO_MODEL)
+}
+
+/// Whether one of `others` follows `first` closely, anywhere in the text.
+fn near(text: &str, first: &str, others: &[&str]) -> bool {
+    text.match_indices(first).any(|(at, _)| {
+        let rest = &text[at + first.len()..];
+        let rest = &rest[..crate::invocation::floor_boundary(rest, NEAR)];
+        others.iter().any(|it| rest.contains(it))
+    })
+}

@@ -1,0 +1,105 @@
+//! What a program that still runs is doing, by what it printed: it works, it waits for its service, or it has said its
+//! end and should exit.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::lines::{Line, Lines};
+use crate::definition::Output;
+use crate::limits::{self, Complaint, Moment};
+use crate::outcome::FailureClass;
+
+/// Bytes of one line of stderr that are looked at.
+const STDERR_LINE: usize = 16 * 1024;
+
+/// What a program does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Outlook {
+    /// Nothing new was learnt.
+    #[default]
+    Unchanged,
+    /// It works.
+    Works,
+    /// It waits before it asks its service again.
+    Waits(Wait),
+    /// It said how it ended.
+    Ended,
+}
+
+/// Why and how long a program waits by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wait {
+    /// The failure that it waits for to pass.
+    pub(crate) class: FailureClass,
+    /// How long, where it says so.
+    pub(crate) length: Option<Duration>,
+    /// Its own words.
+    pub(crate) message: String,
+}
+
+impl Wait {
+    /// A wait of a known kind; `None` for others, which may be a program's own business.
+    fn of(complaint: &Complaint<'_>, class: Option<FailureClass>, moment: &Moment) -> Option<Self> {
+        Some(Self {
+            class: limits::classify(complaint, moment).or(class)?,
+            length: limits::pause(complaint),
+            message: complaint.text.trim().to_owned(),
+        })
+    }
+
+    /// A wait that a frame tells, in words or as data. `class`: what it is where neither says so.
+    pub(super) fn of_data(
+        data: &Value,
+        class: Option<FailureClass>,
+        moment: &Moment,
+    ) -> Option<Self> {
+        match data {
+            Value::String(text) => Self::of(&Complaint::of_text(text), class, moment),
+            // Words of the data are read as well.
+            data => Self::of(&Complaint::of_text(&data.to_string()), class, moment),
+        }
+    }
+
+    /// A line in which the program says that it waits.
+    pub(super) fn of_line(output: &Output, line: &str, moment: &Moment) -> Option<Self> {
+        if output.wait_words.is_empty() {
+            return None;
+        }
+        let lower = line.to_lowercase();
+        let says_so = output.wait_words.iter().any(|it| lower.contains(it));
+        says_so
+            .then(|| Self::of(&Complaint::of_text(line), None, moment))
+            .flatten()
+    }
+}
+
+/// Looks for waits in stderr.
+#[derive(Debug)]
+pub(crate) struct StderrWatch {
+    output: std::sync::Arc<Output>,
+    lines: Lines,
+}
+
+impl StderrWatch {
+    /// `None` where the definition names no words for it.
+    pub(crate) fn new(output: &std::sync::Arc<Output>) -> Option<Self> {
+        (!output.wait_words.is_empty()).then(|| Self {
+            output: output.clone(),
+            lines: Lines::new(STDERR_LINE),
+        })
+    }
+
+    /// Takes the next bytes; the last wait that they say.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Outlook {
+        let lines = self.lines.push(bytes).into_iter();
+        let waits = lines.filter_map(|line| match line {
+            Line::Whole(line) => {
+                let line = String::from_utf8_lossy(&line);
+                Wait::of_line(&self.output, &line, &Moment::now())
+            }
+            Line::TooLong => None,
+        });
+        waits.last().map_or(Outlook::Unchanged, Outlook::Waits)
+    }
+}

@@ -1,0 +1,347 @@
+//! Ends that are not what they seem: limits with their times, doubted good ends, waits, lost conversations.
+
+use std::time::{Duration, SystemTime};
+
+use super::*;
+
+/// 2026-11-28 18:00:00 UTC.
+fn moment() -> Moment {
+    Moment {
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_888_800),
+        zone: jiff::tz::TimeZone::UTC,
+    }
+}
+
+fn judged(cli: &str, text: &str, err: &str, ended: Ended) -> (Reading, Option<(Class, String)>) {
+    let output = output("", cli);
+    let mut reader = Reader::new(&Arc::new(output.clone()), 1 << 20, Usage::default());
+    reader.push(text.as_bytes());
+    reader.end();
+    let reading = reader.finish();
+    let verdict = verdict("cli", &output, &reading, ended, err, &moment());
+    (reading, verdict)
+}
+
+/// The class, and the seconds after which a limit ends.
+fn class(cli: &str, text: &str, err: &str, ended: Ended) -> (String, Option<u64>) {
+    match judged(cli, text, err, ended).1.map(|(class, _)| class) {
+        None => ("good".to_owned(), None),
+        Some(Class::RateLimited { until }) => {
+            let wait = until.map(|at| at.duration_since(moment().at).unwrap().as_secs());
+            ("rate_limited".to_owned(), wait)
+        }
+        Some(class) => (class.as_str().to_owned(), None),
+    }
+}
+
+fn claude(result: &str, is_error: bool) -> String {
+    let result = json!({"type": "result", "subtype": "success", "is_error": is_error, "result": result, "session_id": "s"});
+    format!("{result}\n")
+}
+
+const REJECTED: &str = "{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"rejected\",\"resetsAt\":1795894200}}\n";
+
+#[test]
+fn limits_end_when_the_program_says() {
+    let codex = |message: &str| {
+        let message = json!({"type": "turn.failed", "error": {"message": message}});
+        format!("{message}\n")
+    };
+    let limit = "You've hit your limit · resets 3am (America/New_York)";
+    let bad = Ended::Code(1);
+    let rate = |wait| ("rate_limited".to_owned(), wait);
+    for (cli, text, ended, expected) in [
+        ("claude", claude(limit, true), bad, rate(Some(14 * 3600))),
+        (
+            "claude",
+            claude("5-hour limit reached ∙ resets 7pm", true),
+            bad,
+            rate(Some(3600)),
+        ),
+        (
+            "claude",
+            claude("Claude AI usage limit reached|1795892400", true),
+            bad,
+            rate(Some(3600)),
+        ),
+        // The event says it to the second; it explains a failure without a reason as well.
+        (
+            "claude",
+            format!("{REJECTED}{}", claude(limit, true)),
+            bad,
+            rate(Some(5400)),
+        ),
+        ("claude", REJECTED.to_owned(), bad, rate(Some(5400))),
+        // A good end stays one, unless the limit's notice is all there is.
+        (
+            "claude",
+            format!("{REJECTED}{}", claude("4", false)),
+            OK,
+            ("good".to_owned(), None),
+        ),
+        (
+            "claude",
+            claude("You've hit your session limit · resets 7:30pm (UTC)", false),
+            OK,
+            rate(Some(5400)),
+        ),
+        (
+            "claude",
+            claude(
+                "I wrote a test that prints: You've hit your usage limit",
+                false,
+            ),
+            OK,
+            ("good".to_owned(), None),
+        ),
+        (
+            "codex",
+            codex("You've hit your usage limit. Upgrade, or try again at 5:31 PM."),
+            bad,
+            rate(Some(84_660)),
+        ),
+        (
+            "codex",
+            codex("You've hit your usage limit, or try again in 2 days 17 hours 14 minutes."),
+            bad,
+            rate(Some(234_840)),
+        ),
+        (
+            "codex",
+            codex(
+                "{\"type\":\"error\",\"error\":{\"type\":\"usage_limit_reached\",\"resets_in_seconds\":5400},\"status_code\":429}",
+            ),
+            bad,
+            rate(Some(5400)),
+        ),
+        (
+            "codex",
+            codex("Quota exceeded. Check your plan and billing details."),
+            bad,
+            rate(None),
+        ),
+    ] {
+        assert_eq!(class(cli, &text, "", ended), expected, "{cli}: {text}");
+    }
+    // The exit code speaks where the message has no known word.
+    let gemini = "{\"type\":\"result\",\"status\":\"error\",\"error\":{\"type\":\"unknown\",\"message\":\"Sorry\"}}\n";
+    assert_eq!(class("gemini", gemini, "", Ended::Code(173)), rate(None));
+    // Text alone, exit code 0.
+    let kiro = "> You've reached your monthly usage limit.\n";
+    assert_eq!(class("kiro", kiro, "", OK), rate(None));
+    let answer = format!(
+        "> {}",
+        "The service answers with 429 when the rate limit is reached. ".repeat(9)
+    );
+    assert_eq!(class("kiro", &answer, "", OK).0, "good");
+}
+
+#[test]
+fn errors_beside_the_frames_have_a_class() {
+    let bad = Ended::Code(1);
+    for (cli, text, err, expected) in [
+        (
+            "claude",
+            "",
+            "Invalid API key · Please run /login\n",
+            "auth_required",
+        ),
+        (
+            "claude",
+            "Invalid API key · Please run /login\n",
+            "",
+            "auth_required",
+        ),
+        (
+            "codex",
+            "",
+            "Not logged in. Run codex login\n",
+            "auth_required",
+        ),
+        ("codex", "", "connect ECONNREFUSED 127.0.0.1:9\n", "network"),
+        ("codex", "", "thread 'main' panicked\n", "provider_error"),
+    ] {
+        assert_eq!(class(cli, text, err, bad).0, expected, "{cli}: {text}{err}");
+    }
+}
+
+#[test]
+fn the_last_word_counts_where_a_program_goes_on() {
+    let recovered = format!(
+        "{}{}",
+        claude("API Error: 529 Overloaded", true),
+        claude("fine", false)
+    );
+    let (reading, verdict) = judged("claude", &recovered, "", OK);
+    assert_eq!((verdict, reading.answer.as_str()), (None, "fine"));
+    let worse = format!(
+        "{}{}",
+        claude("fine", false),
+        claude("API Error: 529 Overloaded", true)
+    );
+    assert_eq!(class("claude", &worse, "", OK).0, "rate_limited");
+}
+
+#[test]
+fn good_ends_are_doubted_where_nothing_was_done_or_a_wanted_tool_was_denied() {
+    let doubted = |reading: &Reading, cli: &str| {
+        doubt("cli", &output("", cli), reading).map(|it| it.class.as_str())
+    };
+    for (name, expected) in [
+        ("claude/tool_denied", Some("refused_by_policy")),
+        ("qwen/tool_denied", Some("refused_by_policy")),
+        ("copilot/tool_denied", Some("refused_by_policy")),
+        ("claude/tool_allowed", None),
+        ("claude/stream", None),
+        ("copilot/json", None),
+        ("goose/stream", None),
+    ] {
+        let read = capture(name);
+        assert_eq!(read.verdict, None, "{name}");
+        let cli = name.split('/').next().unwrap();
+        assert_eq!(doubted(&read.reading, cli), expected, "{name}");
+        let says =
+            |it: &Event| matches!(it, Event::Warning { message } if message.contains("was denied"));
+        assert_eq!(read.events.iter().any(says), expected.is_some(), "{name}");
+    }
+    let (reading, verdict) = judged("claude", &claude("", false), "", OK);
+    assert_eq!(
+        (verdict, doubted(&reading, "claude")),
+        (None, Some("provider_error"))
+    );
+    // Text programs may be silent.
+    let (reading, verdict) = judged("kiro", "", "", OK);
+    assert_eq!((verdict, doubted(&reading, "kiro")), (None, None));
+}
+
+#[test]
+fn an_interrupted_copilot_is_not_done() {
+    let text = "{\"type\":\"abort\",\"data\":{\"reason\":\"user initiated\"}}\n{\"type\":\"assistant.idle\",\"data\":{\"aborted\":true}}\n{\"type\":\"result\",\"sessionId\":\"s\",\"exitCode\":0}\n";
+    assert_eq!(class("copilot", text, "", OK).0, "crashed");
+}
+
+/// What the program is seen doing at the end of its output.
+fn outlook(cli: &str, out: &str, err: &str) -> Outlook {
+    let output = Arc::new(output("", cli));
+    let mut reader = Reader::new(&output, 1 << 20, Usage::default());
+    let mut last = Outlook::Unchanged;
+    for line in out.split_inclusive('\n') {
+        reader.push(line.as_bytes());
+        match reader.outlook() {
+            Outlook::Unchanged => {}
+            news => last = news,
+        }
+    }
+    let watch = StderrWatch::new(&output);
+    match watch.map_or(Outlook::Unchanged, |mut it| it.push(err.as_bytes())) {
+        Outlook::Unchanged => last,
+        waits => waits,
+    }
+}
+
+#[test]
+fn waits_are_recognised_by_what_is_printed() {
+    let of_capture = |name: &str| {
+        let file = |end: &str| std::fs::read_to_string(folder().join(format!("{name}.{end}")));
+        let cli = name.split('/').next().unwrap();
+        outlook(cli, &file("out").unwrap(), &file("err").unwrap())
+    };
+    let seen = |outlook: Outlook| match outlook {
+        Outlook::Waits(wait) => (wait.class.as_str(), wait.length.map(|it| it.as_secs())),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        seen(of_capture("gemini/wait_hours")),
+        ("rate_limited", Some(14_420))
+    );
+    assert_eq!(
+        seen(of_capture("gemini/wait_short")),
+        ("rate_limited", Some(44))
+    );
+    assert_eq!(seen(of_capture("codex/no_network")), ("network", None));
+    let retry = |status: &str, delay: u32| {
+        format!(
+            "{{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":1,\"retry_delay_ms\":{delay},\"error_status\":{status},\"error\":\"x\"}}\n"
+        )
+    };
+    assert_eq!(
+        seen(outlook("claude", &retry("429", 600_000), "")),
+        ("rate_limited", Some(600))
+    );
+    assert_eq!(
+        seen(outlook("claude", &retry("null", 500), "")),
+        ("network", Some(0))
+    );
+    // Work ends a wait, and an end is an end.
+    let works = "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}}\n";
+    assert_eq!(
+        outlook("claude", &format!("{}{works}", retry("429", 9)), ""),
+        Outlook::Works
+    );
+    assert_eq!(outlook("claude", &claude("4", false), ""), Outlook::Ended);
+    assert_eq!(outlook("claude", &claude("no", true), ""), Outlook::Ended);
+    let opencode = "timestamp=2026-11-28T23:50:00.947Z level=ERROR message=\"stream error\" small=false agent=build error.error=\"AI_APICallError: Rate limit reached. Please try again in 3600s.\"\n";
+    assert_eq!(
+        seen(outlook("opencode", "", opencode)),
+        ("rate_limited", Some(3600))
+    );
+    let title = opencode.replace("small=false", "small=true");
+    assert_eq!(outlook("opencode", "", &title), Outlook::Unchanged);
+    let qwen = "[qwen-code] Waiting for API capacity... attempt 1, retry in 3570s\n";
+    assert_eq!(
+        seen(outlook("qwen", "", qwen)),
+        ("rate_limited", Some(3570))
+    );
+    // Stderr that only mentions a retry is no wait.
+    assert_eq!(
+        outlook("gemini", "", "Retrying after the test failed\n"),
+        Outlook::Unchanged
+    );
+}
+
+#[test]
+fn a_lost_conversation_is_recognised() {
+    for (cli, out, err, is_lost) in [
+        (
+            "claude",
+            "",
+            "No conversation found with session ID: s-1",
+            true,
+        ),
+        (
+            "codex",
+            "{\"type\":\"turn.failed\",\"error\":{\"message\":\"no rollout found for thread id t-1\"}}\n",
+            "",
+            true,
+        ),
+        (
+            "gemini",
+            "",
+            "Error resuming session: No previous sessions found for this project.",
+            true,
+        ),
+        (
+            "opencode",
+            "",
+            "NotFoundError: NotFoundError\n message: \"Session not found: ses_x\"",
+            true,
+        ),
+        ("qwen", "No saved session found with ID s\n", "", true),
+        ("claude", "", "some other error", false),
+        // A run that said something had its conversation.
+        (
+            "gemini",
+            "{\"type\":\"message\",\"role\":\"assistant\",\"content\":\"hi\"}\n",
+            "session not found",
+            false,
+        ),
+    ] {
+        let (reading, _) = judged(cli, out, err, Ended::Code(1));
+        let told = format!("{}\n{err}", reading.error());
+        assert_eq!(
+            has_lost(&output("", cli), &reading, &told),
+            is_lost,
+            "{cli}: {err}"
+        );
+    }
+}

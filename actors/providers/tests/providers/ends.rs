@@ -1,0 +1,176 @@
+//! Programs that do not end as they should: real processes that stay, wait, or have lost their conversation.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use kirosu_providers::{
+    Cancel, Conversation, Event, EventSink, Failure, FailureClass, Finished, Job, Provider,
+    ProviderOptions,
+};
+
+use crate::support::{BOUND, Room};
+
+const INIT: &str = r#"echo '{"type":"system","subtype":"init","session_id":"s-1"}'"#;
+const GOOD: &str = r#"echo '{"type":"result","subtype":"success","is_error":false,"result":"all done","session_id":"s-1"}'"#;
+
+/// The preset of a program, with a shell script in the program's place.
+fn script(room: &Room, preset: &str, script: &str) -> Arc<dyn Provider> {
+    let places = [
+        "{trust_args}",
+        "{model_args}",
+        "{system_args}",
+        "{resume_args}",
+        "{mcp_args}",
+        "{extra_args}",
+    ];
+    let argv = ["sh", "-c", script, "program"].into_iter().chain(places);
+    room.provider(&ProviderOptions {
+        name: preset.to_owned(),
+        kind: "command".to_owned(),
+        preset: Some(preset.to_owned()),
+        argv: argv.map(str::to_owned).collect(),
+        ..ProviderOptions::default()
+    })
+}
+
+/// Runs to the end; the warnings beside it.
+async fn run(provider: &dyn Provider, job: Job) -> (Result<Finished, Failure>, String) {
+    let (sink, mut events) = EventSink::channel(256);
+    let run = tokio::time::timeout(BOUND, provider.run(job, sink, Cancel::never()));
+    let outcome = run.await.expect("the run ends");
+    let mut warnings = String::new();
+    while let Some(event) = events.recv().await {
+        if let Event::Warning { message } = event {
+            warnings.push_str(&message);
+        }
+    }
+    (outcome, warnings)
+}
+
+fn seconds_until(class: FailureClass) -> u64 {
+    let FailureClass::RateLimited { until: Some(until) } = class else {
+        panic!("{class:?}");
+    };
+    until.duration_since(SystemTime::now()).unwrap().as_secs()
+}
+
+#[tokio::test]
+async fn a_program_that_said_its_end_and_stays_is_ended() {
+    let room = Room::new();
+    let error = r#"echo '{"type":"error","sessionID":"s","error":{"name":"APIError","data":{"message":"Monthly usage limit reached","statusCode":429}}}'; sleep 1000"#;
+    let (good, bad) = (
+        script(
+            &room,
+            "claude",
+            &format!("cat > /dev/null; {INIT}; {GOOD}; sleep 1000"),
+        ),
+        script(&room, "opencode", &format!("cat > /dev/null; {error}")),
+    );
+    let both = tokio::join!(run(&*good, room.job("x")), run(&*bad, room.job("x")));
+    let ((good, stayed), (bad, said)) = both;
+    assert_eq!(good.unwrap().text, "all done");
+    assert!(stayed.contains("did not exit within"), "{stayed}");
+    let failure = bad.unwrap_err();
+    assert_eq!(failure.class, FailureClass::RateLimited { until: None });
+    assert!(
+        failure.message.contains("Monthly usage limit reached"),
+        "{failure}"
+    );
+    assert!(said.contains("Monthly usage limit reached\n"), "{said}");
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_program_that_waits_for_hours_is_ended_at_once() {
+    let room = Room::new();
+    let gemini = r#"cat > /dev/null; echo '{"type":"init","session_id":"s"}'; echo 'Attempt 1 failed: You have exhausted your capacity on this model. Your quota will reset after 3h22m13s.. Retrying after 14420862ms...' >&2; sleep 1000"#;
+    let provider = script(&room, "gemini", gemini);
+    let (outcome, warnings) = run(&*provider, room.job("x")).await;
+    let failure = outcome.unwrap_err();
+    let wait = seconds_until(failure.class);
+    assert!((12_100..=12_133).contains(&wait), "{wait}");
+    assert!(warnings.contains("waits by itself"), "{warnings}");
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_timeout_is_classified_by_what_was_said_before_it() {
+    let room = Room::new();
+    let rejected = r#"echo '{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":'$(($(date +%s) + 5400))'}}'"#;
+    for (said, expected) in [
+        (rejected, "rate_limited"),
+        ("echo 'connect ECONNREFUSED 127.0.0.1:9' >&2", "network"),
+        ("echo 'thinking' >&2", "timeout"),
+    ] {
+        let provider = script(
+            &room,
+            "claude",
+            &format!("cat > /dev/null; {INIT}; {said}; sleep 1000"),
+        );
+        let mut job = room.job("x");
+        job.timeouts.silence = Some(Duration::from_millis(500));
+        let (outcome, _) = run(&*provider, job).await;
+        let failure = outcome.unwrap_err();
+        assert_eq!(failure.class.as_str(), expected, "{said}: {failure}");
+        assert!(failure.message.contains("silence timeout"), "{failure}");
+    }
+    // A result that was said counts, whichever limit ends the program.
+    let provider = script(
+        &room,
+        "claude",
+        &format!("cat > /dev/null; {GOOD}; sleep 1000"),
+    );
+    let mut job = room.job("x");
+    job.timeouts.total = Some(Duration::from_millis(500));
+    assert_eq!(run(&*provider, job).await.0.unwrap().text, "all done");
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_lost_conversation_begins_anew_in_the_same_run() {
+    let room = Room::new();
+    let claude = format!(
+        r#"cat > prompt; case "$*" in *--resume*) echo 'No conversation found with session ID: old' >&2; exit 1;; esac; {INIT}; {GOOD}"#
+    );
+    let provider = script(&room, "claude", &claude);
+    let mut job = room.job("go on");
+    job.conversation = Some(Conversation {
+        session: "old".to_owned(),
+        ..Conversation::default()
+    });
+    let (outcome, warnings) = run(&*provider, job).await;
+    let finished = outcome.unwrap();
+    assert_eq!(finished.text, "all done");
+    assert_eq!(finished.conversation.unwrap().session, "s-1");
+    assert!(
+        warnings.contains("no longer has the conversation old"),
+        "{warnings}"
+    );
+    let prompt = std::fs::read_to_string(room.workdir.path().join("prompt")).unwrap();
+    assert_eq!(prompt, "go on");
+    room.assert_empty();
+}
+
+#[tokio::test]
+async fn a_large_last_line_survives_a_program_that_does_not_drain_its_pipe() {
+    let room = Room::new();
+    // Writes without waiting, as programs do that exit at once: what does not fit is lost.
+    let python = r#"
+import fcntl, json, os
+fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK)
+data = (json.dumps({"type": "result", "is_error": False, "result": "y" * 600000, "session_id": "s"}) + "\n").encode()
+while data:
+    try:
+        data = data[os.write(1, data):]
+    except BlockingIOError:
+        break
+"#;
+    std::fs::write(room.workdir.path().join("program.py"), python).unwrap();
+    let provider = script(
+        &room,
+        "claude",
+        "cat > /dev/null; sleep 0.3; exec python3 program.py",
+    );
+    let (outcome, _) = run(&*provider, room.job("x")).await;
+    assert_eq!(outcome.unwrap().text.len(), 600_000);
+}

@@ -1,0 +1,168 @@
+//! What a run did, as far as it decides over the costs of its failure: whether its program started, and whether it worked.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kirosu_protocol::TaskId;
+use kirosu_providers::{Event, EventSink, Failure, FailureClass as Class, Finished};
+use tokio::time::Instant;
+
+use crate::pool::Pool;
+
+/// A run that fails within this time, with nothing done, failed at once.
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// How often a task is given back for a reason that only its own program names, though other tasks run well meanwhile.
+const STRIKES: u32 = 5;
+/// Tasks that are remembered; what a forgotten one is given back for is counted anew.
+const MOST: usize = 1024;
+
+/// Watches the events of one run.
+pub(super) struct Activity {
+    begun: Instant,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    started: AtomicBool,
+    worked: AtomicBool,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            seen: Arc::default(),
+        }
+    }
+
+    /// The sink for the run itself; the pool hears that its program started.
+    pub(super) fn watched(&self, sink: &EventSink, pool: &Arc<Pool>) -> EventSink {
+        let (seen, pool) = (self.seen.clone(), pool.clone());
+        sink.through(move |event| {
+            match &event {
+                Event::Started { .. } if !seen.started.swap(true, Ordering::Relaxed) => {
+                    pool.started();
+                }
+                Event::Tool { .. } => seen.worked.store(true, Ordering::Relaxed),
+                Event::Usage { usage } if usage.output > 0 => {
+                    seen.worked.store(true, Ordering::Relaxed);
+                }
+                _ => {}
+            }
+            event
+        })
+    }
+
+    fn has_started(&self) -> bool {
+        self.seen.started.load(Ordering::Relaxed)
+    }
+
+    /// Whether a failed run did something that the next attempt would do, or pay, again.
+    fn did_something(&self, failure: &Failure) -> bool {
+        let paid = failure.usage.as_ref().is_some_and(|usage| usage.output > 0);
+        self.seen.worked.load(Ordering::Relaxed) || paid || !failure.output.trim().is_empty()
+    }
+
+    /// Whether the run was not started, or as good as not: it costs no attempt.
+    pub(super) fn costs_nothing(
+        &self,
+        pool: &Pool,
+        task: TaskId,
+        outcome: &Result<Finished, Failure>,
+    ) -> bool {
+        let failure = match outcome {
+            Ok(_) => {
+                pool.excuses.went();
+                return false;
+            }
+            Err(failure) => failure,
+        };
+        match failure.class {
+            Class::Shortage | Class::Network if self.did_something(failure) => false,
+            // Its own program says so, and could say so for ever.
+            Class::Shortage | Class::Network if self.has_started() => pool.excuses.take(task),
+            Class::Shortage | Class::Network => true,
+            _ => false,
+        }
+    }
+
+    /// Tells the pool what the end of a run on its own provider says of the provider's program.
+    pub(super) fn tell(&self, pool: &Pool, task: TaskId, outcome: &Result<Finished, Failure>) {
+        let failure = match outcome {
+            Ok(_) => return pool.went(),
+            Err(failure) => failure,
+        };
+        let at_once = self.begun.elapsed() < AT_ONCE && !self.did_something(failure);
+        match failure.class {
+            Class::ProviderError | Class::Crashed if at_once => {
+                pool.failed_at_once(task, &failure.message);
+            }
+            // These say nothing of the program: of the account, of the machine, of whoever wanted an end.
+            Class::RateLimited { .. }
+            | Class::AuthRequired
+            | Class::Network
+            | Class::Missing
+            | Class::Shortage
+            | Class::Cancelled => {}
+            _ => pool.went(),
+        }
+    }
+}
+
+/// How often tasks were given back because their own program said that the machine or the network refused it something.
+#[derive(Debug, Default)]
+pub(crate) struct Excuses(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Runs of the pool that ended well.
+    went: u64,
+    /// By task: how many runs had gone when it was given back last, and how often others went in between.
+    tasks: HashMap<TaskId, (u64, u32)>,
+}
+
+impl Excuses {
+    fn went(&self) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.went += 1;
+    }
+
+    /// Whether one more is believed: where others run well again and again, the task's own run is at fault.
+    fn take(&self, task: TaskId) -> bool {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let went = inner.went;
+        if inner.tasks.len() >= MOST && !inner.tasks.contains_key(&task) {
+            inner.tasks.clear();
+        }
+        let (last, strikes) = inner.tasks.entry(task).or_insert((went, 0));
+        if *last != went {
+            *strikes += 1;
+            *last = went;
+        }
+        if *strikes < STRIKES {
+            return true;
+        }
+        inner.tasks.remove(&task);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_alone_meets_a_shortage_is_not_believed_for_ever() {
+        let excuses = Excuses::default();
+        assert!((0..1000).all(|_| excuses.take(1)));
+        let believed = (0..100).take_while(|_| {
+            excuses.went();
+            excuses.take(1)
+        });
+        assert_eq!(believed.count(), STRIKES as usize - 1);
+        assert!(excuses.take(2));
+    }
+}

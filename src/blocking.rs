@@ -1,0 +1,34 @@
+//! The runtime of the main thread, which always has a thread for blocking work.
+//!
+//! Where the system gives no more threads, blocking work waits for a helper that is there. Without any, tokio panics in
+//! the actor that asked.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// How long a helper stays that has nothing to do.
+const STAYS: Duration = Duration::from_secs(600);
+
+/// A runtime for one thread whose helpers stay for a while.
+///
+/// # Errors
+/// The system gives no event queue.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(STAYS)
+        .build()
+}
+
+/// Keeps one helper of the current runtime alive, for ever.
+pub async fn keep_a_helper() {
+    loop {
+        // One that has work more often than it may be idle does not end.
+        let _ = spawn_blocking(|| ()).await;
+        sleep(STAYS / 3).await;
+    }
+}

