@@ -9,8 +9,8 @@ use kirosu_providers::{Containment, Runner};
 use crate::cli::RUNNER_VERB;
 
 pub use kirosu_swarm::worktree::{
-    Applied, Change, Git, GitFault, Record, apply, changes, diff_command, discard, find, locate,
-    prune, repair, size, tip,
+    Applied, Change, Git, GitFault, How, Pruned, Record, Removed, apply, changes, concerns,
+    diff_command, discard, find, locate, prune, repair, size, tip,
 };
 
 /// Git, for as long as this process lives.
@@ -28,7 +28,12 @@ pub fn git() -> Git {
 /// There is none, or its repository is gone: where it was looked for, and what may be meant.
 pub async fn of_task(settings: &Settings, git: &Git, task_id: i64) -> Result<Record, String> {
     let workspaces = settings.workspaces_dir();
-    let record = find(&workspaces, Some(task_id)).pop().ok_or_else(|| {
+    let mut found = find(&workspaces, Some(task_id));
+    // Folders of earlier attempts go with the task's own.
+    if found.iter().any(|it| it.attempt_of.is_none()) {
+        found.retain(|it| it.attempt_of.is_none());
+    }
+    let record = found.pop().ok_or_else(|| {
         format!(
             "task {task_id} has no worktree under {}: only pools with workspace = \"worktree\" make one, on the machine of their agents; run this there, with the settings of the agents (--config). Where data_dir was moved, set it to its new place",
             workspaces.display()

@@ -1,6 +1,8 @@
 //! Worktrees and hooks end to end: the built binary, the git of this machine, and an agent that does as its prompt says.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "workspaces/applying.rs"]
+mod applying;
 mod common;
 #[path = "workspaces/faults.rs"]
 mod faults;
@@ -10,12 +12,16 @@ mod field;
 mod going_on;
 #[path = "workspaces/hooks.rs"]
 mod hooks;
+#[path = "workspaces/kept.rs"]
+mod kept;
 #[path = "workspaces/mcp.rs"]
 mod mcp;
 #[path = "workspaces/moved.rs"]
 mod moved;
 #[path = "workspaces/replaced.rs"]
 mod replaced;
+#[path = "workspaces/sharing.rs"]
+mod sharing;
 #[path = "workspaces/trouble.rs"]
 mod trouble;
 

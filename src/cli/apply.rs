@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::diff::local;
 use super::failure::Failure;
 use super::show::text::count;
-use crate::worktrees::{self, Applied};
+use crate::worktrees::{self, Applied, How};
 use kirosu_protocol::TaskId;
 use serde_json::json;
 
@@ -14,7 +14,8 @@ Examples:
   kirosu apply 42
   git revert -m 1 HEAD                      takes it back
 It merges the task's branch into the branch that is checked out in the repository of its pool, as one merge commit. Where
-both changed the same lines, or you have changes of your own in one of the files, nothing is applied.";
+both changed the same lines, or you have changes of your own in one of the files or something where a new file comes
+(ignored or not), or something of the worktree is not on the branch, nothing is applied. --check gives the same answer.";
 
 /// Merges what a task changed into the branch that you have checked out
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,9 @@ pub struct Args {
     /// Only says whether it would go
     #[arg(long)]
     check: bool,
+    /// Also where something of the worktree is not on its branch: only what is on the branch is applied
+    #[arg(long)]
+    partial: bool,
 }
 
 /// Applies, and tells what came of it.
@@ -34,26 +38,33 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let git = worktrees::git();
     let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
     let record = record.map_err(Failure::Local)?;
-    let applied = worktrees::apply(&git, &record, args.check).await;
+    let how = How {
+        check: args.check,
+        partial: args.partial,
+    };
+    let applied = worktrees::apply(&git, &record, how).await;
     let applied = applied.map_err(local)?;
     let screen = &context.screen;
     let id = args.task_id;
     let none = &Vec::new();
-    let (word, into, files, commit) = match &applied {
-        Applied::Nothing => ("nothing", None, none, None),
-        Applied::Already => ("already", None, none, None),
-        Applied::Possible { into, files } => ("possible", Some(into), files, None),
+    let (word, into, files, commit, note) = match &applied {
+        Applied::Nothing => ("nothing", None, none, None, None),
+        Applied::Already => ("already", None, none, None, None),
+        Applied::Possible { into, files, note } => {
+            ("possible", Some(into), files, None, note.as_ref())
+        }
         Applied::Merged {
             into,
             files,
             commit,
-        } => ("merged", Some(into), files, Some(commit)),
+            note,
+        } => ("merged", Some(into), files, Some(commit), note.as_ref()),
     };
     if screen.json {
         let repository = &record.repository;
         screen.json(&json!({
             "task_id": id, "applied": word, "branch": record.branch, "repository": repository,
-            "into": into, "commit": commit, "files": files,
+            "into": into, "commit": commit, "files": files, "note": note,
         }))?;
         return Ok(0);
     }
@@ -69,5 +80,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             commit.map_or("", |it| &it[..it.len().min(10)])
         ),
     })?;
+    if let Some(note) = note {
+        screen.foreign(&format!("note: {note}"))?;
+    }
     Ok(0)
 }

@@ -2,12 +2,13 @@
 
 use super::connect::Context;
 use super::diff::local;
+use super::discard::{lines, references};
 use super::failure::Failure;
 use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::text::count;
 use super::show::time::{ago, now, stamp};
-use crate::worktrees::{self, Git, Record};
+use crate::worktrees::{self, Git, Pruned, Record, Removed};
 use kirosu_config::Settings;
 use serde_json::{Value, json};
 
@@ -15,9 +16,12 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu workspaces
   kirosu workspaces --prune                 removes those that were applied or discarded, and unchanged ones
+  kirosu workspaces --prune --ignored       also where files that git ignores (build outputs, .env) are left in them
   kirosu workspaces --repair                after a repository or data_dir was moved
   kirosu workspaces --json | jq -r '.workspaces[] | select(.state == \"kept\") | .task_id'
-In a pipe the columns are: task, pool, state, ended, files, bytes, changed, branch, path.";
+In a pipe the columns are: task, pool, state, ended, files, bytes, changed, branch, path.
+--prune looks again: a branch that no other branch has (any more), that is checked out somewhere, or a folder with anything
+that no commit has, stays and is named. Each removed branch is printed with its last commit.";
 
 /// Shows the worktrees of tasks on this machine
 #[derive(Debug, clap::Args)]
@@ -26,6 +30,9 @@ pub struct Args {
     /// Removes what is left of applied and discarded ones, and those whose task is done and changed nothing
     #[arg(long)]
     prune: bool,
+    /// With --prune: files that git ignores do not keep a worktree
+    #[arg(long, requires = "prune")]
+    ignored: bool,
     /// Connects worktrees and their repositories again after one of them, or data_dir, was moved
     #[arg(long, conflicts_with = "prune")]
     repair: bool,
@@ -46,7 +53,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let git = worktrees::git();
     let settings = &loaded.settings;
     if args.prune {
-        return prune(settings, &git, records, context).await;
+        return prune(settings, &git, records, args.ignored, context).await;
     }
     if args.repair {
         return repair(settings, &git, records, context).await;
@@ -145,23 +152,27 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// Removes what it can; the exit code is 1 where something could not be removed.
+/// Removes what it can; the exit code is 1 where something could not be looked at or removed.
 async fn prune(
     settings: &Settings,
     git: &Git,
-    records: Vec<Record>,
+    mut records: Vec<Record>,
+    ignored: bool,
     context: &Context,
 ) -> Result<u8, Failure> {
-    let mut removed = Vec::new();
+    // The folder of an earlier attempt may go once the task's own is gone.
+    records.sort_by_key(|it| it.attempt_of.is_some());
+    let (mut removed, mut kept) = (Vec::new(), Vec::new());
     let mut last = None;
     for record in records {
         let pruned = match worktrees::located(settings, git, &record).await {
-            Ok(record) => worktrees::prune(git, &record).await,
+            Ok(record) => worktrees::prune(git, &record, ignored).await,
             Err(fault) => Err(fault),
         };
         match pruned {
-            Ok(true) => removed.push(record.task_id),
-            Ok(false) => {}
+            Ok(Pruned::Removed(it)) => removed.push(it),
+            Ok(Pruned::Kept(why)) => kept.push((record, why)),
+            Ok(Pruned::Open) => {}
             Err(fault) => {
                 if let Some(earlier) = last.replace(local(fault)) {
                     earlier.report(context.screen.json);
@@ -169,15 +180,36 @@ async fn prune(
             }
         }
     }
-    let screen = &context.screen;
-    match screen.json {
-        true => screen.json(&json!({ "removed": removed }))?,
-        false => screen.print(&format!(
-            "removed {}",
-            count(removed.len() as u64, "worktree")
-        ))?,
-    }
+    print(&removed, &kept, context)?;
     last.map_or(Ok(0), Err)
+}
+
+fn print(removed: &[Removed], kept: &[(Record, String)], context: &Context) -> Result<(), Failure> {
+    let screen = &context.screen;
+    if screen.json {
+        let ids: Vec<i64> = removed.iter().map(|it| it.task_id).collect();
+        let references: Vec<Value> = removed.iter().flat_map(references).collect();
+        let kept = kept.iter().map(|(record, why)| {
+            json!({
+                "task_id": record.task_id, "branch": record.branch, "path": record.path, "reason": why,
+            })
+        });
+        return screen.json(&json!({
+            "removed": ids, "removed_refs": references, "kept": kept.collect::<Vec<_>>(),
+        }));
+    }
+    let worktrees = count(removed.len() as u64, "worktree");
+    screen.print(&format!("removed {worktrees}"))?;
+    for line in removed.iter().flat_map(lines) {
+        screen.foreign(&format!("  {line}"))?;
+    }
+    for (record, why) in kept {
+        screen.foreign(&format!(
+            "kept {} (task {}): {why}",
+            record.name, record.task_id
+        ))?;
+    }
+    Ok(())
 }
 
 /// Repairs what it can, and says what; the exit code is 1 where something could not be repaired.

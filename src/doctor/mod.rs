@@ -13,6 +13,7 @@ mod finding;
 mod hub;
 mod login;
 mod providers;
+mod repositories;
 mod secrets;
 mod settings;
 mod store;
@@ -69,6 +70,7 @@ pub async fn look(patient: &Patient, orders: &Orders) -> Result<Vec<Finding>, St
         findings.extend(hub::findings(loaded, patient.hub.as_ref()).await);
         findings.extend(store::findings(&loaded.settings).await);
         findings.extend(files::findings(&loaded.settings, orders.fix));
+        findings.extend(repositories::findings(&loaded.settings, &containment).await);
     }
     findings.extend(systemd::findings(&containment).await);
     findings.extend(system::findings(&loaded.settings, good.is_some()));

@@ -106,7 +106,7 @@ fn what_was_moved_is_found_and_repaired() {
     let applied = said(&kirosu(&field, &format!("apply {id}"), &data, &repo));
     assert_eq!(field.read("a.txt"), "two\n", "{applied}");
     let pruned = said(&kirosu(&field, "workspaces --prune", &data, &repo));
-    assert_eq!(pruned.trim(), "removed 2 worktrees");
+    assert!(pruned.starts_with("removed 2 worktrees\n"), "{pruned}");
     assert_eq!(field.git("worktree list").lines().count(), 1);
 }
 

@@ -146,7 +146,7 @@ fn nothing_that_an_agent_does_to_git_leads_elsewhere_or_loses_work() {
         assert_eq!(field.git("status --porcelain"), "", "{case}");
         let diff = hub.cli(&format!("diff {id}"));
         assert!(diff.contains("+work"), "{case}: {diff}");
-        hub.cli(&format!("apply {id} --check"));
+        hub.cli(&format!("apply {id} --check --partial"));
         hub.cli(&format!("discard {id} --force"));
         assert!(!trap.exists(), "{case}");
     }

@@ -84,8 +84,8 @@ impl<'a> Hooks<'a> {
             Err(failure) => Err(failure),
         };
         let outcome = self.after(outcome).await;
-        if let Some(word) = workspace::settle(self.place, ended_as(&outcome)).await {
-            self.tell(word).await;
+        for line in workspace::settle(self.place, ended_as(&outcome)).await {
+            self.tell(line).await;
         }
         outcome
     }

@@ -208,9 +208,12 @@ pub(crate) async fn inspected(
     }
 }
 
-/// Commits what the run changed, where it worked in a worktree; what is to be told is for its output.
-pub(crate) async fn settle(place: &Place, ended: &str) -> Option<String> {
-    Box::pin(worktree::settle(place.worktree.as_ref()?, ended)).await
+/// Commits what the run changed, where it worked in a worktree. Returns lines for its output.
+pub(crate) async fn settle(place: &Place, ended: &str) -> Vec<String> {
+    match &place.worktree {
+        Some(opened) => Box::pin(worktree::settle(opened, ended)).await,
+        None => Vec::new(),
+    }
 }
 
 /// The folder may lie on a slow disk, and this thread has other sessions.

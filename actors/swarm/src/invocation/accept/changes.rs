@@ -2,7 +2,7 @@
 //!
 //! What is in the folder before the run is written down as a git tree, and again after it: two trees with the same name
 //! are the same. A checkout that was not clean at the start does so not count as the run's work, files that are new
-//! count, files that git ignores do not, and what the run has committed counts as well. Index and objects of this are
+//! count, files that git ignores do not, and what the run has committed counts as well, in submodules, too. Index and objects of this are
 //! kept apart in a folder of ours: the repository is only read. Hooks, watchers and filters of the repository are code
 //! that an agent could have put there; they do not run.
 
@@ -16,9 +16,13 @@ use kirosu_providers::{
 };
 
 use super::Check;
+use crate::workspace::worktree;
 
 /// The longest that one call of git may take.
 const LIMIT: Duration = Duration::from_secs(120);
+
+/// The longest answer of git in bytes: names of files.
+const KEEP: usize = 256 << 20;
 
 /// A work tree as it was.
 pub(super) struct Snapshot {
@@ -27,6 +31,8 @@ pub(super) struct Snapshot {
     objects: String,
     scratch: Scratch,
     tree: String,
+    /// Submodules in which something is only there, with the state of each: a tree has only their last commit.
+    submodules: Vec<(String, String)>,
 }
 
 /// A folder of ours for index and objects; goes when it is dropped.
@@ -87,12 +93,14 @@ impl Snapshot {
             objects: (*objects).to_owned(),
             scratch,
             tree: String::new(),
+            submodules: Vec::new(),
         };
         snapshot.tree = snapshot.write_tree(check).await?.map_err(|why| {
             refuse(format!(
                 "cannot check accept.diff: the state of {dir} at the start cannot be read: {why}"
             ))
         })?;
+        snapshot.submodules = snapshot.submodules_now(check).await?;
         Ok(snapshot)
     }
 
@@ -100,12 +108,30 @@ impl Snapshot {
     pub(super) async fn unchanged(self, check: &Check<'_>) -> Result<Option<String>, Failure> {
         let fault = match self.write_tree(check).await? {
             Ok(tree) if tree != self.tree => None,
+            Ok(_) if self.submodules_now(check).await? != self.submodules => None,
             Ok(_) => Some("the diff is empty: nothing in the workspace has changed".to_owned()),
             Err(why) => Some(format!("the diff could not be made: {why}")),
         };
         let scratch = self.scratch;
         let _ = tokio::task::spawn_blocking(move || drop(scratch)).await;
         Ok(fault)
+    }
+
+    /// Submodules in which something is only there.
+    async fn submodules_now(&self, check: &Check<'_>) -> Result<Vec<(String, String)>, Failure> {
+        let at = [
+            "-C".to_owned(),
+            self.top.clone(),
+            format!("--git-dir={}", self.git_dir),
+            format!("--work-tree={}", self.top),
+        ];
+        let listed = git(check, &at, &[], &["ls-files", "-v", "--stage", "-z"]).await?;
+        let Some(containment) = &check.options.containment else {
+            return Ok(Vec::new());
+        };
+        let git = worktree::Git::new(containment.clone());
+        let top = Path::new(&self.top);
+        Ok(worktree::submodules(&git, top, &self.scratch.0, &listed.stdout).await)
     }
 
     /// The name of the tree that the folder is now; or git's last words.
@@ -196,6 +222,7 @@ async fn git(
         env: own.chain([("LC_ALL".to_owned(), "C".to_owned())]).collect(),
         env_pass: Some(vec!["!GIT_*".to_owned()]),
         limit: LIMIT,
+        keep: KEEP,
         ..Program::new(argv, "/")
     };
     let discard = EventSink::discard();

@@ -1,23 +1,20 @@
 //! Brings a task's branch into the checkout that its pool's repository has: whole, or not at all.
 
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Stdio;
-
-use kirosu_providers::ProgramExit;
 
 use super::git::{At, Git, GitFault, plain_command};
 use super::index::conflicts_in;
+use super::inventory::{self, Inventory, Why, list};
 use super::leave::lock;
 use super::locks::clear_locks;
 use super::open::write;
+use super::plan::{self, Checkout, Plan, Planned};
 use super::record::{Record, State};
+use super::references;
 use super::settle::{commit_rest, tip_of};
-
-/// Names that a refusal lists.
-const SHOWN: usize = 10;
-
-/// Asks for the names of the files that differ.
-const DIFF: &[&str] = &["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff"];
+use super::verify::verify;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +29,8 @@ pub enum Applied {
         into: String,
         /// The files that it changes there.
         files: Vec<String>,
+        /// A sentence that a person should read.
+        note: Option<String>,
     },
     /// It is in.
     Merged {
@@ -41,27 +40,37 @@ pub enum Applied {
         files: Vec<String>,
         /// The merge.
         commit: String,
+        /// A sentence that a person should read.
+        note: Option<String>,
     },
 }
 
-/// Merges the branch of a task into the branch that is checked out in its repository. The merge is made beside the
-/// checkout first; only one without conflicts, in files that nobody has changed there, gets in.
+/// How to apply.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// Only say whether it is possible.
+    pub check: bool,
+    /// Also where something of the worktree is not on its branch.
+    pub partial: bool,
+}
+
+/// Merges the branch of a task into the branch that is checked out in its repository. The whole answer is found before
+/// anything is changed there; `check` ends at this point.
 ///
 /// # Errors
-/// A task that still runs, conflicts, changes in the same files, no branch checked out. Nothing has changed then.
-pub async fn apply(git: &Git, record: &Record, check: bool) -> Result<Applied, GitFault> {
+/// A task that still runs; something of the worktree that its branch does not have; conflicts; a checkout that is not
+/// ready, or has something in the way that git does not hold. Nothing has changed then.
+pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitFault> {
     let _lock = lock(record)?;
     let mut record = record.clone();
-    if record.git_dir.is_dir() && record.path.is_dir() {
-        clear_locks(&record);
-        commit_rest(git, &record, "").await?;
-    }
+    let left = take_rest(git, &record).await?;
     let tip = tip_of(git, &record).await?.ok_or_else(|| {
         GitFault(format!(
             "the branch {} is gone; there is nothing to apply",
             record.branch
         ))
     })?;
+    all_on_the_branch(git, &record, left, &tip, how).await?;
     if tip == record.base {
         return Ok(Applied::Nothing);
     }
@@ -74,49 +83,182 @@ pub async fn apply(git: &Git, record: &Record, check: bool) -> Result<Applied, G
             record.path.display()
         )));
     }
-    let at = At::Folder(&record.repository);
-    let into = git.ask(at, &["symbolic-ref", "--short", "HEAD"]).await;
-    let into = into.map_err(|_| {
-        GitFault(format!(
-            "{} has no branch checked out (a detached HEAD); git switch to the branch that shall have the changes",
-            record.repository.display()
-        ))
-    })?;
-    let head = git
-        .ask(at, &["rev-parse", "--verify", "HEAD^{commit}"])
-        .await?;
-    if git
-        .holds(at, &["merge-base", "--is-ancestor", &tip, &head])
-        .await?
-    {
-        if !check {
-            record.state = State::Applied;
-            write(&mut record).await?;
+    let plan = match plan::plan(git, &record, &tip).await? {
+        Planned::Merge(plan) => plan,
+        Planned::Already => {
+            if !how.check {
+                record.state = State::Applied;
+                write(&mut record).await?;
+            }
+            return Ok(Applied::Already);
         }
-        return Ok(Applied::Already);
+    };
+    let Plan {
+        checkout,
+        into,
+        files,
+        identity,
+        note,
+        ..
+    } = plan.as_ref();
+    let (into, files, note) = (into.clone(), files.clone(), note.clone());
+    if how.check {
+        return Ok(Applied::Possible { into, files, note });
     }
-    let merged = merge(git, &record, &into, &head, &tip).await?;
-    let files = names(git, at, &[DIFF, &[&head, &merged]].concat()).await?;
-    unchanged_there(git, &record, &files, [&head, &merged]).await?;
-    if check {
-        return Ok(Applied::Possible { into, files });
+    let mut git = git.clone();
+    for (value, role) in [(&identity.name, "NAME"), (&identity.email, "EMAIL")] {
+        for who in ["AUTHOR", "COMMITTER"] {
+            if let Some(value) = value {
+                git = git.with(&format!("GIT_{who}_{role}"), Path::new(value));
+            }
+        }
     }
-    let commit = commit_merge(git, &record, &into, &merged, [&head, &tip]).await?;
-    forward(at, &commit)?;
+    let commit = commit_merge(&git, &record, &plan, &tip).await?;
+    forward(checkout, &into, &commit)?;
     record.state = State::Applied;
     write(&mut record).await?;
     Ok(Applied::Merged {
         into,
         files,
         commit,
+        note,
     })
+}
+
+/// Commits what a person has changed in the worktree, where it is there; what the branch does not have then, and why.
+async fn take_rest(git: &Git, record: &Record) -> Result<(Inventory, Option<String>), GitFault> {
+    if verify(record).is_err() {
+        return Ok(Default::default());
+    }
+    let elsewhere = references::checked_out_at(git, record).await?;
+    if let Some(folder) = elsewhere.first() {
+        return Err(GitFault(format!(
+            "the branch {} is checked out in {}, too: nothing was applied; git switch to another branch there first",
+            record.branch,
+            folder.display()
+        )));
+    }
+    clear_locks(record);
+    let complaint = commit_rest(git, record, "").await?;
+    let left = inventory::look(git, record).await?.without_ignored();
+    Ok((left, complaint))
+}
+
+/// Refuses where something of the worktree would not be applied, and where the branch names commits of submodules that
+/// only the worktree has.
+async fn all_on_the_branch(
+    git: &Git,
+    record: &Record,
+    (left, complaint): (Inventory, Option<String>),
+    tip: &str,
+    how: How,
+) -> Result<(), GitFault> {
+    let path = record.path.display();
+    let mut rest = Vec::new();
+    for leftover in left.iter() {
+        // The git folder of a submodule that is not populated any more is at no path of the branch.
+        let is_at_a_path = !Path::new(&leftover.path).is_absolute();
+        if leftover.why != Why::SubmoduleCommits || !is_at_a_path {
+            rest.push(leftover.clone());
+            continue;
+        }
+        let Some(commit) = link_of(git, record, tip, &leftover.path).await? else {
+            rest.push(leftover.clone());
+            continue;
+        };
+        // Where the branch names no other commit than its base, others in it are only left behind.
+        let named_before = link_of(git, record, &record.base, &leftover.path).await?;
+        if named_before.as_ref() == Some(&commit) {
+            rest.push(leftover.clone());
+        } else if !has_commit(git, record, &leftover.path, &commit).await {
+            let (inner, repository) = (&leftover.path, record.repository.display());
+            return Err(GitFault(format!(
+                "the branch {} names commit {commit} of the submodule {inner}, which no remote has: nothing was applied; push it (git -C {path}/{inner} push), or fetch it (git -C {repository}/{inner} fetch {path}/{inner} HEAD), and try again",
+                record.branch
+            )));
+        }
+    }
+    let rest = Inventory::from(rest);
+    if rest.is_empty() || how.partial {
+        return Ok(());
+    }
+    let why = complaint
+        .map(|it| format!(" (git: {it})"))
+        .unwrap_or_default();
+    Err(GitFault(format!(
+        "not all is on the branch {}: only {path} has {}{why}: nothing was applied; commit or remove it there, or apply only what is on the branch with --partial",
+        record.branch,
+        rest.names()
+    )))
+}
+
+/// The commit that a tree has at the path of a submodule.
+async fn link_of(
+    git: &Git,
+    record: &Record,
+    commit: &str,
+    path: &str,
+) -> Result<Option<String>, GitFault> {
+    let literal = git.with("GIT_LITERAL_PATHSPECS", Path::new("1"));
+    let at = At::Bare(&record.common_dir);
+    let ask = ["ls-tree", "-z", commit, "--", path];
+    let said = literal.ask(at, &ask).await?;
+    let link = said.strip_prefix("160000 commit ");
+    Ok(link
+        .and_then(|rest| rest.split('\t').next())
+        .map(str::to_owned))
+}
+
+/// Whether the checkout's own submodule has a commit, or the worktree's has it from a remote.
+async fn has_commit(git: &Git, record: &Record, path: &str, commit: &str) -> bool {
+    let wanted = format!("{commit}^{{commit}}");
+    if let Some(own) = inventory::git_dir_of(&record.repository.join(path)) {
+        let ask = ["cat-file", "-e", &wanted];
+        if git.run(At::Bare(&own), &ask).await.is_good() {
+            return true;
+        }
+    }
+    inventory::is_pushed(git, &record.path, record.folder(), path, commit).await
+}
+
+/// By the person whose repository it is; signing is off as for all that Kirosu does.
+async fn commit_merge(
+    git: &Git,
+    record: &Record,
+    plan: &Plan,
+    tip: &str,
+) -> Result<String, GitFault> {
+    let message = format!("Merge task {} of kirosu into {}", record.task_id, plan.into);
+    let ask = [
+        "commit-tree",
+        &plan.merged,
+        "-m",
+        &message,
+        "-p",
+        &plan.head,
+        "-p",
+        tip,
+    ];
+    git.ask(plan.checkout.at(), &ask).await
 }
 
 /// Moves the checkout on to the merge. Refuses where a file was changed this very moment, and then changes nothing; blocks,
 /// out of reach of Ctrl-C, so that it is not left half way.
-fn forward(at: At<'_>, commit: &str) -> Result<(), GitFault> {
-    let ask = ["merge", "--ff-only", "--quiet", "--no-autostash", commit];
-    let output = plain_command(at, &ask)
+fn forward(checkout: &Checkout, into: &str, commit: &str) -> Result<(), GitFault> {
+    // Options that the person has set for merges by hand do not count.
+    let options = format!("branch.{into}.mergeOptions=");
+    let ask = [
+        "-c",
+        &options,
+        "merge",
+        "--ff-only",
+        "--quiet",
+        "--no-autostash",
+        "--no-overwrite-ignore",
+        "--no-verify-signatures",
+        commit,
+    ];
+    let output = plain_command(checkout.at(), &ask)
         .process_group(0)
         .stdin(Stdio::null())
         .output();
@@ -128,125 +270,4 @@ fn forward(at: At<'_>, commit: &str) -> Result<(), GitFault> {
             String::from_utf8_lossy(&output.stderr).trim()
         ))),
     }
-}
-
-/// The tree of both together.
-async fn merge(
-    git: &Git,
-    record: &Record,
-    into: &str,
-    head: &str,
-    tip: &str,
-) -> Result<String, GitFault> {
-    let ask = [
-        "merge-tree",
-        "--write-tree",
-        "--name-only",
-        "-z",
-        "--no-messages",
-        head,
-        tip,
-    ];
-    let end = git.run(At::Bare(&record.common_dir), &ask).await;
-    let mut parts = end.stdout.split('\0');
-    let tree = parts.next().unwrap_or_default().to_owned();
-    match end.exit {
-        ProgramExit::Code(0) => Ok(tree),
-        ProgramExit::Code(1) => {
-            let files: Vec<String> = parts
-                .filter(|it| !it.is_empty())
-                .map(str::to_owned)
-                .collect();
-            Err(GitFault(format!(
-                "{} and {into} have both changed {}: nothing was applied; git merge {} there and solve it by hand, or discard the task and enqueue it anew",
-                record.branch,
-                list(&files),
-                record.branch
-            )))
-        }
-        _ if end.stderr.contains("usage:") => Err(GitFault(
-            "this git cannot merge beside a checkout; install git 2.38 or newer".to_owned(),
-        )),
-        _ => Err(super::git::fault(&ask, &end)),
-    }
-}
-
-/// None of these files was touched in the checkout since its last commit.
-async fn unchanged_there(
-    git: &Git,
-    record: &Record,
-    files: &[String],
-    [head, merged]: [&str; 2],
-) -> Result<(), GitFault> {
-    let at = At::Folder(&record.repository);
-    let ask = |more: &[&'static str]| [DIFF, more].concat();
-    let mut touched = names(git, at, &[&ask(&[])[..], &["HEAD"]].concat()).await?;
-    touched.extend(names(git, at, &[&ask(&["--cached"])[..], &["HEAD"]].concat()).await?);
-    let new = [&ask(&["--diff-filter=A"])[..], &[head, merged]].concat();
-    let new = names(git, at, &new).await?;
-    let there = |name: &String| record.repository.join(name).symlink_metadata().is_ok();
-    touched.extend(new.into_iter().filter(there));
-    let mut both: Vec<String> = files
-        .iter()
-        .filter(|it| touched.contains(it))
-        .cloned()
-        .collect();
-    both.sort();
-    match both.is_empty() {
-        true => Ok(()),
-        false => Err(GitFault(format!(
-            "{} has changes of its own in {}: nothing was applied; commit or stash them first",
-            record.repository.display(),
-            list(&both)
-        ))),
-    }
-}
-
-async fn names(git: &Git, at: At<'_>, ask: &[&str]) -> Result<Vec<String>, GitFault> {
-    let said = git.ask(at, ask).await?;
-    Ok(said.split_terminator('\0').map(str::to_owned).collect())
-}
-
-pub(super) fn list<T: AsRef<str>>(files: &[T]) -> String {
-    let shown = files
-        .iter()
-        .take(SHOWN)
-        .map(AsRef::as_ref)
-        .collect::<Vec<_>>()
-        .join(", ");
-    match files.len() {
-        count if count > SHOWN => format!("{shown} and {} more", count - SHOWN),
-        _ => shown,
-    }
-}
-
-/// By whoever the repository commits as, where it says so: it is a person who applies.
-async fn commit_merge(
-    git: &Git,
-    record: &Record,
-    into: &str,
-    tree: &str,
-    parents: [&str; 2],
-) -> Result<String, GitFault> {
-    let at = At::Folder(&record.repository);
-    let mut git = git.clone();
-    for (key, role) in [("user.name", "NAME"), ("user.email", "EMAIL")] {
-        if let Ok(value) = git.ask(at, &["config", "--get", key]).await {
-            for who in ["AUTHOR", "COMMITTER"] {
-                git = git.with(&format!("GIT_{who}_{role}"), std::path::Path::new(&value));
-            }
-        }
-    }
-    let message = format!("Merge task {} of kirosu into {into}", record.task_id);
-    let ask = [
-        "commit-tree",
-        tree,
-        "-m",
-        &message,
-        "-p",
-        parents[0],
-        "-p",
-        parents[1],
-    ];
-    git.ask(at, &ask).await
 }

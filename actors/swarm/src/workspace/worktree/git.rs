@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep};
 
 /// The longest that one call may take: a checkout of a large repository, with filters that fetch.
 const LIMIT: Duration = Duration::from_secs(300);
+/// The longest answer in bytes: about two million names of files.
+const KEEP: usize = 256 << 20;
 /// How long what has to be done after a run is tried again where git cannot be started.
 const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// Bytes of an answer that are kept.
-const KEEP: usize = 16 << 20;
 /// Bytes of a complaint that are told on.
 const COMPLAINT: usize = 1000;
 
@@ -122,13 +122,59 @@ impl Git {
         git
     }
 
+    /// The same, with more settings, each a key and its value.
+    pub(super) fn with_settings(&self, settings: &[(String, String)]) -> Self {
+        let mut git = self.clone();
+        let mut put = |name: String, value: String| git.env.push((name, value));
+        put("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
+        for (number, (key, value)) in settings.iter().enumerate() {
+            put(format!("GIT_CONFIG_KEY_{number}"), key.clone());
+            put(format!("GIT_CONFIG_VALUE_{number}"), value.clone());
+        }
+        git
+    }
+
+    /// The same, with every filter of the settings that count at this place switched off.
+    ///
+    /// # Errors
+    /// The settings cannot be read.
+    pub(super) async fn without_filters(&self, at: At<'_>) -> Result<Self, GitFault> {
+        let ask = ["config", "--name-only", "-z", "--get-regexp", r"^filter\."];
+        let end = self.run(at, &ask).await;
+        if !matches!(end.exit, ProgramExit::Code(0 | 1)) {
+            return Err(fault(&ask, &end));
+        }
+        let off = |key: &str| match key.ends_with(".required") {
+            true => "false".to_owned(),
+            false => String::new(),
+        };
+        let keys = end.stdout.split_terminator('\0');
+        let settings: Vec<_> = keys.map(|key| (key.to_owned(), off(key))).collect();
+        Ok(self.with_settings(&settings))
+    }
+
     /// What it prints, without the last newline.
     ///
     /// # Errors
-    /// Where it does not exit with 0: what was asked, and its last words.
+    /// Where it does not exit with 0: what was asked, and its last words. An answer that is too long.
     pub(super) async fn ask(&self, at: At<'_>, args: &[&str]) -> Result<String, GitFault> {
-        let end = self.run(at, args).await;
+        self.ask_with(at, args, "").await
+    }
+
+    /// As [`ask`](Self::ask), with a text on its standard input.
+    pub(super) async fn ask_with(
+        &self,
+        at: At<'_>,
+        args: &[&str],
+        input: &str,
+    ) -> Result<String, GitFault> {
+        let end = self.run_with(at, args, input).await;
         match end.is_good() {
+            true if end.stdout.len() >= KEEP => Err(GitFault(format!(
+                "the answer of git {} is longer than {} MiB",
+                args.first().copied().unwrap_or_default(),
+                KEEP >> 20
+            ))),
             true => Ok(end.stdout),
             false => Err(fault(args, &end)),
         }
@@ -146,7 +192,13 @@ impl Git {
 
     /// How it ended.
     pub(super) async fn run(&self, at: At<'_>, args: &[&str]) -> ProgramEnd {
+        self.run_with(at, args, "").await
+    }
+
+    /// How it ended, with a text on its standard input.
+    pub(super) async fn run_with(&self, at: At<'_>, args: &[&str], input: &str) -> ProgramEnd {
         let program = Program {
+            stdin: input.as_bytes().to_vec(),
             env: self.env.clone(),
             env_pass: Some(vec!["!GIT_*".to_owned()]),
             limit: LIMIT,
@@ -234,6 +286,13 @@ pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
     }
 }
 
+/// Whether a folder is the root of the checkout that a git folder belongs to.
+fn is_root(folder: &Path, git_dir: &Path) -> bool {
+    let named = super::inventory::git_dir_of(folder);
+    let real = |path: &Path| path.canonicalize().ok();
+    named.is_some_and(|named| real(&named).is_some_and(|it| Some(it) == real(git_dir)))
+}
+
 /// The repository that a pool works on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Repository {
@@ -254,9 +313,8 @@ impl Repository {
         let ask = [
             "rev-parse",
             "--path-format=absolute",
-            "--show-toplevel",
+            "--git-dir",
             "--git-common-dir",
-            "--show-prefix",
         ];
         let said = git.ask(At::Folder(dir), &ask).await.map_err(|fault| {
             let dir = dir.display();
@@ -265,19 +323,23 @@ impl Repository {
                     "{dir} is not in a git repository, which workspace = \"worktree\" needs; git init and commit there, or name another workdir"
                 ));
             }
-            match fault.0.contains("must be run in a work tree") {
-                true => GitFault(format!(
-                    "{dir} is a bare repository or lies in a git folder; name a checkout as workdir"
-                )),
-                false => fault,
-            }
+            fault
         })?;
         let mut lines = said.split('\n').map(PathBuf::from);
         let mut next = || lines.next().unwrap_or_default();
+        let (git_dir, common) = (next(), next());
+        // Not --show-toplevel: it goes by core.bare and core.worktree, which an agent may have set for all worktrees.
+        let top = dir.ancestors().find(|it| is_root(it, &git_dir));
+        let Some(top) = top else {
+            let dir = dir.display();
+            return Err(GitFault(format!(
+                "{dir} is a bare repository or lies in a git folder; name a checkout as workdir"
+            )));
+        };
         Ok(Self {
-            top: next(),
-            common: next(),
-            prefix: next(),
+            prefix: dir.strip_prefix(top).unwrap_or(Path::new("")).to_owned(),
+            top: top.to_owned(),
+            common,
         })
     }
 

@@ -1,60 +1,213 @@
-//! Removes a worktree that nobody wants any more, and all that was made for it.
+//! Removes worktrees that are not wanted any more, and all that was made for them, where nothing is lost by it.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::aside;
 use super::git::{At, Git, GitFault};
-use super::look::{is_dirty, tip};
+use super::inventory::{self, Inventory, Leftover, Why};
+use super::locks::clear_locks;
 use super::open::write;
 use super::opened::Opened;
 use super::record::{Lock, Record, State};
-use super::settle::{settle, tip_of};
-use super::verify::{Unverified, verify_folder, verify_git_dir};
+use super::references::{self, Reference};
+use super::settle::{commit_rest, settle, tip_of};
+use super::verify::{Unverified, verify, verify_folder, verify_git_dir};
 
-/// Removes worktree and branch of a task. `force`: also where files were changed since the last commit on the branch.
-/// Answers with the branch's last commit, by which its work can be found until git forgets it.
-///
-/// # Errors
-/// Somebody works there; there are changes that the branch does not have; a folder that cannot be removed.
-pub async fn discard(git: &Git, record: &Record, force: bool) -> Result<String, GitFault> {
-    let _lock = lock(record)?;
-    if !force && record.path.is_dir() && is_dirty(git, record).await? {
-        return Err(GitFault(format!(
-            "{} has changes that the branch {} does not have; look at them there, or discard them too with --force",
-            record.path.display(),
-            record.branch
-        )));
-    }
-    let tip = tip_of(git, record).await?;
-    let mut record = record.clone();
-    if record.state != State::Applied {
-        record.state = State::Discarded;
-        write(&mut record).await?;
-    }
-    remove(git, &record).await?;
-    Ok(tip.unwrap_or_else(|| record.base.clone()))
+/// A worktree that was removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The task.
+    pub task_id: i64,
+    /// The folder.
+    pub path: PathBuf,
+    /// The last commit of its branch: by it the work can be found until git forgets it.
+    pub tip: String,
+    /// The branch and all other references that went with it.
+    pub references: Vec<Reference>,
 }
 
-/// Removes what is left of a worktree that was applied or discarded, or whose task is done and changed nothing. False: it
-/// is none of these, and stays.
+/// What became of a worktree that was to be pruned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pruned {
+    /// It is gone.
+    Removed(Removed),
+    /// It is neither applied nor discarded, nor unchanged: nobody has said what is to become of it.
+    Open,
+    /// It would go, but something would be lost; the text says what.
+    Kept(String),
+}
+
+/// Removes worktree and branch of a task, and the folders that were kept of its earlier attempts. `force`: also where they
+/// hold what no commit has; git then commits what it takes before.
 ///
 /// # Errors
-/// As [`discard`].
-pub async fn prune(git: &Git, record: &Record) -> Result<bool, GitFault> {
+/// A run works there; the branch is checked out elsewhere; there is something that no commit has; a folder cannot be
+/// removed.
+pub async fn discard(git: &Git, record: &Record, force: bool) -> Result<Vec<Removed>, GitFault> {
+    let mut records = aside::of(record);
+    records.push(record.clone());
+    let mut locks = Vec::new();
+    for record in &records {
+        locks.push(lock(record)?);
+        let elsewhere = references::checked_out_at(git, record).await?;
+        if !elsewhere.is_empty() {
+            return Err(GitFault(checked_out(record, &elsewhere)));
+        }
+        if force {
+            take_all(git, record).await;
+        } else {
+            nothing_lost(git, record).await?;
+        }
+    }
+    let mut removed = Vec::new();
+    for record in &mut records {
+        if record.state != State::Applied {
+            record.state = State::Discarded;
+            write(record).await?;
+        }
+        removed.push(remove(git, record).await?);
+    }
+    // That of the task itself comes first.
+    removed.reverse();
+    Ok(removed)
+}
+
+/// Where something is only in the worktree: what, and what can be done.
+async fn nothing_lost(git: &Git, record: &Record) -> Result<(), GitFault> {
+    let (path, id) = (record.path.display(), record.task_id);
+    let why = match left(git, record).await {
+        Ok(_) if record.state == State::Running && record.path.exists() => {
+            format!("{path} is of a run that was lost; its next attempt goes on there")
+        }
+        Ok(found) if found.is_empty() => return Ok(()),
+        Ok(found) => format!(
+            "{path} has what the branch {} does not have: {}",
+            record.branch,
+            found.names()
+        ),
+        Err(fault) => format!("it cannot be told what would be lost: {fault}"),
+    };
+    Err(GitFault(format!(
+        "{why}; look at it there, or discard it too with kirosu discard {id} --force"
+    )))
+}
+
+/// What is only in the folder, or in git's folder for it where the folder is gone.
+pub(super) async fn left(git: &Git, record: &Record) -> Result<Inventory, GitFault> {
+    if record.path.symlink_metadata().is_ok() {
+        return inventory::look(git, record).await;
+    }
+    let modules = record.git_dir.join("modules");
+    let is_made = !record.git_dir.as_os_str().is_empty();
+    let is_empty = !is_made || fs::read_dir(&modules).map_or(true, |mut it| it.next().is_none());
+    Ok(match is_empty {
+        true => Inventory::default(),
+        false => Inventory::from(vec![Leftover {
+            why: Why::SubmoduleCommits,
+            path: modules.to_string_lossy().into_owned(),
+        }]),
+    })
+}
+
+/// So that it can be found by a commit. Best effort: a person has said that it is not wanted.
+async fn take_all(git: &Git, record: &Record) {
+    if verify(record).is_err() {
+        return;
+    }
+    clear_locks(record);
+    if let Err(fault) = commit_rest(git, record, "discarded").await {
+        tracing::warn!(%fault, "the last changes of a worktree that is discarded are not committed");
+    }
+}
+
+fn checked_out(record: &Record, folders: &[PathBuf]) -> String {
+    let folders: Vec<_> = folders.iter().map(|it| it.to_string_lossy()).collect();
+    format!(
+        "the branch {} is checked out in {}; git switch to another branch there first",
+        record.branch,
+        inventory::list(&folders)
+    )
+}
+
+/// Removes what is left of a worktree that was applied or discarded, or whose task is done and changed nothing, or that is
+/// kept of an attempt before one that is gone. Nothing is believed that can be looked at: what is not in another branch,
+/// or only in the folder, stays. `ignored`: files that git ignores may go.
+///
+/// # Errors
+/// A run works there; git's own.
+pub async fn prune(git: &Git, record: &Record, ignored: bool) -> Result<Pruned, GitFault> {
+    if matches!(record.state, State::Running | State::Left) {
+        return Ok(Pruned::Open);
+    }
+    let lock = lock(record)?;
+    let tip = tip_of(git, record).await?;
+    if !is_closed(record, tip.as_deref()) {
+        return Ok(Pruned::Open);
+    }
+    if let Some(why) = reason_to_stay(git, record, tip.as_deref(), ignored).await? {
+        return Ok(Pruned::Kept(why));
+    }
+    let removed = remove(git, record).await;
+    drop(lock);
+    removed.map(Pruned::Removed)
+}
+
+/// Nobody expects anything of it any more.
+fn is_closed(record: &Record, tip: Option<&str>) -> bool {
+    if let Some(name) = &record.attempt_of {
+        let of = Record::read(record.folder(), name);
+        return of.is_ok_and(|it| it.is_none_or(|it| it.created_at != record.created_at));
+    }
     match record.state {
-        State::Running | State::Left => Ok(false),
+        State::Running | State::Left => false,
+        State::Applied | State::Discarded => true,
         State::Kept => {
             let done = record.ended.as_deref() == Some("done");
-            let unchanged = done && tip(git, record).await? == record.base;
-            match unchanged {
-                true => discard(git, record, false).await.map(|_| true),
-                false => Ok(false),
-            }
+            done && tip.is_none_or(|tip| tip == record.base)
         }
-        State::Applied => discard(git, record, false).await.map(|_| true),
-        State::Discarded => discard(git, record, true).await.map(|_| true),
     }
+}
+
+async fn reason_to_stay(
+    git: &Git,
+    record: &Record,
+    tip: Option<&str>,
+    ignored: bool,
+) -> Result<Option<String>, GitFault> {
+    let elsewhere = references::checked_out_at(git, record).await?;
+    if !elsewhere.is_empty() {
+        return Ok(Some(checked_out(record, &elsewhere)));
+    }
+    if record.state == State::Discarded {
+        return Ok(None);
+    }
+    let id = record.task_id;
+    if let Some(tip) = tip
+        && record.attempt_of.is_none()
+        && !references::is_held_elsewhere(git, record, tip).await?
+    {
+        return Ok(Some(format!(
+            "its last commit {tip} is in no other branch (any more); kirosu apply {id}, or kirosu discard {id}"
+        )));
+    }
+    let path = record.path.display();
+    Ok(match left(git, record).await {
+        Err(fault) => Some(fault.0),
+        Ok(found) if found.is_empty() => None,
+        Ok(found) if found.without_ignored().is_empty() => (!ignored).then(|| {
+            format!(
+                "only {path} has files that git ignores: {}; kirosu workspaces --prune --ignored removes them, too",
+                found.names()
+            )
+        }),
+        Ok(found) => Some(format!(
+            "only {path} has {}; kirosu apply {id} takes along what git takes, kirosu discard {id} --force removes all",
+            found.names()
+        )),
+    })
 }
 
 /// Removes a worktree that no run will ever begin in. Where there is work of an attempt before, it waits as after one that
@@ -62,16 +215,17 @@ pub async fn prune(git: &Git, record: &Record) -> Result<bool, GitFault> {
 pub(crate) async fn abandon(opened: &Opened) {
     let record = opened.record();
     let tip = tip_of(&opened.git, &record).await.ok().flatten();
-    if tip.as_ref() != Some(&record.base) {
+    let left = left(&opened.git, &record).await;
+    if tip.as_ref() != Some(&record.base) || !left.is_ok_and(|it| it.is_empty()) {
         settle(opened, "cancelled").await;
         return;
     }
+    let gone = remove(&opened.git, &record).await;
     opened.release();
-    if let Err(fault) = discard(&opened.git, &record, true).await {
+    if let Err(fault) = gone {
         tracing::warn!(%fault, "a worktree that is not used was not removed");
     }
 }
-
 /// Nobody else works in it while the lock is held.
 pub(super) fn lock(record: &Record) -> Result<Lock, GitFault> {
     match Lock::take(record.folder(), &record.name) {
@@ -88,22 +242,35 @@ pub(super) fn lock(record: &Record) -> Result<Lock, GitFault> {
     }
 }
 
-async fn remove(git: &Git, record: &Record) -> Result<(), GitFault> {
+/// Removes folders, references and record. Whatever only they hold is lost: callers have looked before.
+async fn remove(git: &Git, record: &Record) -> Result<Removed, GitFault> {
+    let has_repository = record.common_dir.is_dir();
+    let mut references = Vec::new();
+    if has_repository {
+        if let Err(fault) = references::keep_unreferenced(git, record).await {
+            tracing::warn!(%fault, "commits that no branch has cannot be named");
+        }
+        references = references::own(git, record).await?;
+    }
     remove_folders(record).await?;
     let at = At::Bare(&record.common_dir);
-    if record.common_dir.is_dir() {
-        let kept = format!("refs/kirosu/{}/", record.name);
-        let branch = format!("refs/heads/{}", record.branch);
-        let list = ["for-each-ref", "--format=%(refname)", &branch, &kept];
-        for reference in git.ask(at, &list).await?.lines() {
-            git.ask(at, &["update-ref", "-d", reference]).await?;
-        }
+    for Reference { name, commit } in &references {
+        // Not where it was moved this very moment.
+        git.ask(at, &["update-ref", "-d", name, commit]).await?;
     }
     record.forget().map_err(|error| {
         let folder = record.folder().display();
         GitFault(format!(
             "cannot remove the worktree's record in {folder}: {error}"
         ))
+    })?;
+    let branch = format!("refs/heads/{}", record.branch);
+    let tip = references.iter().find(|it| it.name == branch);
+    Ok(Removed {
+        task_id: record.task_id,
+        path: record.path.clone(),
+        tip: tip.map_or_else(|| record.base.clone(), |it| it.commit.clone()),
+        references,
     })
 }
 
@@ -125,7 +292,7 @@ fn remove_now(record: &Record) -> Result<(), GitFault> {
     let mut folders = vec![record.path.clone()];
     folders.extend(git_folders(record));
     for folder in folders {
-        match fs::remove_dir_all(&folder) {
+        match remove_tree(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let folder = folder.display();
                 return Err(GitFault(format!(
@@ -136,6 +303,27 @@ fn remove_now(record: &Record) -> Result<(), GitFault> {
         }
     }
     Ok(())
+}
+
+/// Also folders that their owner may not write to, as some package caches are.
+fn remove_tree(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_writable(folder);
+            fs::remove_dir_all(folder)
+        }
+        removed => removed,
+    }
+}
+
+fn make_writable(root: &Path) {
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let _ = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        let inner = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
+        folders.extend(inner.map(|entry| entry.path()));
+    }
 }
 
 fn git_folders(record: &Record) -> Vec<PathBuf> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::git::{At, Git, GitFault, plain_command};
 use super::record::{Record, State};
 use super::settle::tip_of;
+use super::take::take_in;
 use super::verify::tree;
 
 /// Flags of every diff: no programs of the configuration.
@@ -65,15 +66,13 @@ async fn tree_now(git: &Git, record: &Record) -> Result<String, GitFault> {
     let cannot = |error| GitFault(format!("cannot copy the worktree's index: {error}"));
     let own = git.with("GIT_INDEX_FILE", &index);
     fs::copy(record.git_dir.join("index"), &index).map_err(cannot)?;
-    let added = own
-        .run(tree(record)?, &["add", "--all", "--ignore-errors"])
-        .await;
+    let added = take_in(&own, record).await;
     let written = own.ask(tree(record)?, &["write-tree"]).await;
     for name in [index.clone(), index.with_extension("lock")] {
         let _ = fs::remove_file(name);
     }
-    if !added.is_good() {
-        tracing::debug!(error = added.stderr, "not all files could be looked at");
+    if let Some(complaint) = added? {
+        tracing::debug!(complaint, "not all files could be looked at");
     }
     written
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kirosu_protocol::task::Task;
 
+use super::aside;
 use super::git::{At, Git, GitFault};
 use super::leave::remove_folders;
 use super::open::{begin, keep_tip, reset, write};
@@ -19,6 +20,7 @@ pub(super) async fn make(
     task: &Task,
 ) -> Result<Option<String>, GitFault> {
     let kept = keep_tip(git, record).await?;
+    aside::keep(git, record).await?;
     remove_folders(record).await?;
     record.git_dir = PathBuf::new();
     record.base = base;

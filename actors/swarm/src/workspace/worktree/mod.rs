@@ -21,32 +21,42 @@
 //! folder is the one that was made. It is made, and removed, only here, so nothing is removed that was not made here.
 
 mod apply;
+mod aside;
 mod check;
 mod git;
 mod index;
+mod inventory;
 mod leave;
 mod locks;
 mod look;
 mod make;
 mod open;
 mod opened;
+mod plan;
 mod record;
+mod references;
 mod repair;
 mod seat;
 mod sequencer;
 mod settle;
+mod shared;
+mod take;
 mod verify;
 
-pub use apply::{Applied, apply};
+pub use apply::{Applied, How, apply};
 pub(crate) use check::check;
 pub use git::{Git, GitFault};
 pub use index::Conflict;
+pub(crate) use inventory::submodules;
+pub use inventory::{Inventory, Leftover, Why};
 pub(crate) use leave::abandon;
-pub use leave::{discard, prune};
+pub use leave::{Pruned, Removed, discard, prune};
 pub use look::{Change, changes, diff_command, find, size, tip};
 pub(crate) use open::open;
 pub(crate) use opened::Opened;
 pub use record::{KeptConversation, Lock, Record, State};
+pub use references::Reference;
 pub use repair::{locate, repair};
 pub(crate) use settle::settle;
+pub use shared::{Concern, concerns};
 pub use verify::FolderId;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use kirosu_protocol::NotAccepted;
 use kirosu_protocol::task::Task;
 
+use super::aside;
 use super::check::{check, pool, repository};
 use super::git::{At, Git, GitFault, Repository};
 use super::index::{conflicts, mend};
@@ -138,6 +139,9 @@ impl Opening<'_> {
                 let mut opened = Opened::new(self.git.clone().patient(), record, lock);
                 opened.from_base = from_base;
                 opened.notes = std::mem::take(notes);
+                let earlier = aside::notes(self.git, &opened.record()).await;
+                opened.notes.extend(earlier);
+                opened.watch().await;
                 opened.not_accepted = not_accepted;
                 Ok(Some(opened))
             }
@@ -190,6 +194,7 @@ impl Opening<'_> {
             number: self.task.attempts,
             withdrawn: false,
             conflicts: Vec::new(),
+            attempt_of: None,
             conversation: None,
             moved_from: None,
         }
@@ -268,6 +273,10 @@ async fn again(
     if let Some(kept) = keep_tip(git, record).await? {
         let ended = ended.unwrap_or_else(|| "lost".to_owned());
         notes.push(format!("the attempt with fence {fence} ended as {ended}, and this one starts from the base; what that one did is kept as {kept}"));
+    }
+    if aside::keep(git, record).await? {
+        make(git, record, base, task).await?;
+        return Ok(true);
     }
     // Everything that is to be kept is kept up to here.
     start_from(git, record, base, task).await?;

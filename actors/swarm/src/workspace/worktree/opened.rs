@@ -6,12 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kirosu_protocol::NotAccepted;
 use kirosu_providers::Conversation;
 
-use super::apply::list;
 use super::git::{Git, GitFault};
 use super::index::{Conflict, conflicts, mend};
+use super::inventory::list;
 use super::locks::clear_locks;
 use super::record::{KeptConversation, Lock, Record};
 use super::repair::restore;
+use super::shared::Shared;
 use super::verify::{Unverified, verify, verify_folder};
 
 /// A worktree that a run works in.
@@ -31,6 +32,8 @@ pub(crate) struct Opened {
     pub(crate) notes: Vec<String>,
     /// Conflicts that the attempt before left, for the agent.
     pub(crate) not_accepted: Option<NotAccepted>,
+    /// What all worktrees of the repository share, as the run began; `None` where it could not be read.
+    shared: Option<Shared>,
 }
 
 /// Why a run that said that it is done has not ended well.
@@ -53,7 +56,25 @@ impl Opened {
             from_base: true,
             notes: Vec::new(),
             not_accepted: None,
+            shared: None,
         }
+    }
+
+    /// Notes what all worktrees of the repository share, so that it can be compared after the run.
+    pub(super) async fn watch(&mut self) {
+        let record = self.record();
+        self.shared = match Shared::read(&self.git, &record).await {
+            Ok(shared) => Some(shared),
+            Err(fault) => {
+                tracing::warn!(%fault, "what worktrees share is not watched during a run");
+                None
+            }
+        };
+    }
+
+    /// What all worktrees share, as the run began.
+    pub(super) const fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
     }
 
     /// Where the run begins.

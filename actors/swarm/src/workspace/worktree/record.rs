@@ -90,6 +90,9 @@ pub struct Record {
     /// Conflicts that the last run left unresolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
+    /// Name of the worktree that this was the folder of, where it is kept of an attempt before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_of: Option<String>,
     /// The conversation that a further attempt can go on with, as far as it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<KeptConversation>,

@@ -7,43 +7,87 @@ use super::locks::clear_locks;
 use super::open::write;
 use super::opened::Opened;
 use super::record::{Record, State};
+use super::take::take_in;
 use super::verify::tree;
+use super::{inventory, references, shared};
 
-/// Commits what a run has left, notes how it ended (`done`, or the failure's class) and lets others work there. What it
-/// says is for the run's output.
-pub(crate) async fn settle(opened: &Opened, ended: &str) -> Option<String> {
+/// Commits what a run has left, records how it ended (`done`, or the failure's class) and lets others work there. Returns
+/// lines for the run's output: what is on the branch, what is only in the worktree, and what changed beside it.
+pub(crate) async fn settle(opened: &Opened, ended: &str) -> Vec<String> {
     let mut record = opened.record();
     clear_locks(&record);
     let note = match ended {
         "done" => String::new(),
         class => format!("the attempt with fence {} ended as {class}", record.fence),
     };
-    let committed = commit_rest(&opened.git, &record, &note).await;
+    let git = &opened.git;
+    let committed = commit_rest(git, &record, &note).await;
     record.state = State::Kept;
     record.ended = Some(ended.to_owned());
     let written = write(&mut record).await;
-    opened.release();
-    let id = record.task_id;
+    let mut lines = Vec::new();
     match committed.and_then(|it| written.map(|()| it)) {
-        Ok(rest) => {
-            let files = changed_files(&opened.git, &record)
-                .await
-                .unwrap_or_default();
-            let branch = &record.branch;
-            let left_out = rest.map(|it| format!("; {it}")).unwrap_or_default();
-            (files > 0).then(|| {
-                let s = if files == 1 { "" } else { "s" };
-                format!("{files} file{s} changed on branch {branch}: kirosu diff {id}, kirosu apply {id}{left_out}")
-            })
+        Ok(complaint) => {
+            let files = changed_files(git, &record).await.unwrap_or_default();
+            lines.extend(on_the_branch(&record, files));
+            lines.extend(beside_the_branch(git, &record, complaint).await);
         }
         Err(fault) => {
-            let path = record.path.display();
+            let (id, path) = (record.task_id, record.path.display());
             tracing::warn!(task_id = id, %fault, "the changes of a run are not committed; they are in {path}");
-            Some(format!(
+            lines.push(format!(
                 "the changes in {path} could not be committed, and stay there: {fault}"
-            ))
+            ));
         }
     }
+    if let Some(before) = opened.shared() {
+        for line in shared::changed(git, &record, before).await {
+            tracing::warn!(task_id = record.task_id, "{line}");
+            lines.push(line);
+        }
+    }
+    opened.release();
+    lines
+}
+
+fn on_the_branch(record: &Record, files: usize) -> Option<String> {
+    let (id, branch) = (record.task_id, &record.branch);
+    let s = if files == 1 { "" } else { "s" };
+    (files > 0).then(|| {
+        format!("{files} file{s} changed on branch {branch}: kirosu diff {id}, kirosu apply {id}")
+    })
+}
+
+/// Names everything of the worktree that its branch does not have, and keeps commits that no branch has.
+async fn beside_the_branch(git: &Git, record: &Record, complaint: Option<String>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let path = record.path.display();
+    match inventory::look(git, record).await {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => {
+            let why = complaint
+                .map(|it| format!(" (git: {it})"))
+                .unwrap_or_default();
+            lines.push(format!(
+                "not on the branch, only in {path}: {}{why}",
+                found.names()
+            ));
+        }
+        Err(fault) => lines.push(format!(
+            "cannot tell whether all of {path} is on the branch: {fault}"
+        )),
+    }
+    match references::keep_unreferenced(git, record).await {
+        Ok(None) => {}
+        Ok(Some(kept)) => lines.push(format!(
+            "commits that no branch has any more are kept as {} (git log {})",
+            kept.name, kept.commit
+        )),
+        Err(fault) => lines.push(format!(
+            "commits that no branch has any more could not be kept: {fault}"
+        )),
+    }
+    lines
 }
 
 async fn changed_files(git: &Git, record: &Record) -> Result<usize, GitFault> {
@@ -79,19 +123,18 @@ async fn commit(git: &Git, at: At<'_>, name: &str) -> Result<Option<String>, Git
     }
 }
 
-/// Puts all that is not committed on the branch, whatever the agent did with HEAD; tells what could not be taken along.
+/// Puts all that is not committed on the branch, whatever the agent did with HEAD. Returns git's complaint
+/// about a file that it did not take.
+///
+/// # Errors
+/// The folder is not the worktree that was made; the index or the branch cannot be written.
 pub(super) async fn commit_rest(
     git: &Git,
     record: &Record,
     note: &str,
 ) -> Result<Option<String>, GitFault> {
     let at = tree(record)?;
-    let added = git.run(at, &["add", "--all", "--ignore-errors"]).await;
-    // A repository within that has no commit, a file that cannot be read: the rest is taken all the same.
-    let left_out = (!added.is_good()).then(|| {
-        let said = added.stderr.lines().last().unwrap_or_default();
-        format!("some of it was left out: {said}")
-    });
+    let complaint = take_in(git, record).await?;
     let files = git.ask(at, &["write-tree"]).await?;
     let head = commit(git, at, "HEAD").await?;
     let tip = tip_of(git, record).await?;
@@ -111,7 +154,7 @@ pub(super) async fn commit_rest(
         git.ask(at, &set).await?;
     }
     git.ask(at, &["symbolic-ref", "HEAD", &branch]).await?;
-    Ok(left_out)
+    Ok(complaint)
 }
 
 async fn follows(git: &Git, record: &Record, before: &str, after: &str) -> Result<bool, GitFault> {

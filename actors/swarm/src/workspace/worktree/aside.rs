@@ -1,0 +1,246 @@
+//! Keeps the folder of a failed attempt, where it holds what its branch does not, before the next attempt gets a new one.
+//!
+//! The whole folder is renamed to `task-7.attempt-3` beside the worktree, with the branch `kirosu/task-7.attempt-3` and a
+//! record of its own, so that `workspaces` lists it and `discard` and `prune` know it. Nothing is copied.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::git::{At, Git, GitFault};
+use super::inventory;
+use super::open::write;
+use super::record::{Record, State};
+use super::references;
+use super::seat::PREFIXES;
+use super::settle::tip_of;
+use super::verify::{FolderId, verify, verify_git_dir};
+
+/// Names that are tried for the folder of one attempt.
+const NAMES: u32 = 100;
+
+/// Moves the folder of a worktree aside where it holds what its branch does not. Returns whether it did; the worktree's own
+/// folder is gone then. What git takes must be committed before.
+///
+/// # Errors
+/// The folder cannot be moved or recorded. Nothing may be removed then.
+pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
+    references::keep_unreferenced(git, record).await?;
+    let is_worktree = match verify(record) {
+        Ok(()) => match inventory::look(git, record).await {
+            Ok(found) if found.is_empty() => return Ok(false),
+            Ok(_) => true,
+            Err(fault) => {
+                tracing::warn!(%fault, "all files of an attempt are kept");
+                true
+            }
+        },
+        // Git cannot say what is in it: everything counts.
+        Err(_) if has_files(&record.path) => false,
+        // The folder is gone, but the commits of its submodules are in git's folder for it.
+        Err(_) if has_modules(record) => false,
+        Err(_) => return Ok(false),
+    };
+    let mut kept = free_record(record)?;
+    let at = At::Bare(&record.common_dir);
+    let tip = tip_of(git, record).await?;
+    let tip = tip.unwrap_or_else(|| record.base.clone());
+    let branch = format!("refs/heads/{}", kept.branch);
+    if !tip.is_empty() {
+        git.ask(at, &["update-ref", &branch, &tip]).await?;
+    }
+    if is_worktree {
+        let own = At::Bare(&record.git_dir);
+        git.ask(own, &["symbolic-ref", "HEAD", &branch]).await?;
+    } else {
+        kept.git_dir = PathBuf::new();
+    }
+    write(&mut kept).await?;
+    let (from, to) = (record.clone(), kept.clone());
+    let moved = tokio::task::spawn_blocking(move || move_folder(&from, &to)).await;
+    let moved = moved.unwrap_or_else(|error| Err(error.into()));
+    let modules = moved.map_err(|error| {
+        GitFault(format!(
+            "cannot keep the files of the attempt before: {} cannot be renamed to {}: {error}",
+            record.path.display(),
+            kept.path.display()
+        ))
+    })?;
+    // The folder is known by it, also where it is a new one.
+    kept.folder_id = FolderId::of(&kept.path).ok();
+    write(&mut kept).await?;
+    for (settings, worktree) in modules {
+        let settings = settings.to_string_lossy();
+        let set = ["config", "--file", &settings, "core.worktree", &worktree];
+        git.ask(at, &set).await?;
+    }
+    tracing::info!(
+        task_id = record.task_id,
+        "the files of the attempt with fence {} are kept in {}",
+        record.fence,
+        kept.path.display()
+    );
+    Ok(true)
+}
+
+/// Where the work of earlier attempts is: lines for the output of the next one.
+pub(super) async fn notes(git: &Git, record: &Record) -> Vec<String> {
+    let folders = of(record).into_iter().map(|kept| {
+        format!(
+            "files of the attempt with fence {} that its branch does not have are kept in {} (branch {})",
+            kept.fence,
+            kept.path.display(),
+            kept.branch
+        )
+    });
+    let mut notes: Vec<String> = folders.collect();
+    let references = references::own(git, record).await.unwrap_or_default();
+    let kept = references
+        .iter()
+        .filter(|it| it.name.starts_with("refs/kirosu/"));
+    notes.extend(kept.map(|it| {
+        format!(
+            "work of an earlier attempt is kept as {} (git show {})",
+            it.name, it.commit
+        )
+    }));
+    notes
+}
+
+/// The folders of earlier attempts of a worktree.
+pub(super) fn of(record: &Record) -> Vec<Record> {
+    let mut found = Record::all_in(record.folder());
+    found.retain(|it| {
+        let same_time = (it.created_at - record.created_at).abs() < 1e-3;
+        it.attempt_of.as_ref() == Some(&record.name) && same_time
+    });
+    found.sort_by_key(|it| it.fence);
+    found
+}
+
+/// The first name for it that is not taken. One whose folder is not there is from a try that was interrupted.
+fn free_record(record: &Record) -> Result<Record, GitFault> {
+    let folder = record.folder();
+    let prefix = record.branch.strip_suffix(&record.name);
+    let prefix = prefix.unwrap_or(PREFIXES[0]);
+    for number in 1..=NAMES {
+        let name = match number {
+            1 => format!("{}.attempt-{}", record.name, record.fence),
+            _ => format!("{}.attempt-{}.{number}", record.name, record.fence),
+        };
+        let path = folder.join(&name);
+        if path.symlink_metadata().is_err() {
+            return Ok(Record {
+                branch: format!("{prefix}{name}"),
+                path,
+                name,
+                moved_from: None,
+                conversation: None,
+                state: State::Kept,
+                attempt_of: Some(record.name.clone()),
+                ..record.clone()
+            });
+        }
+    }
+    Err(GitFault(format!(
+        "the names {0}.attempt-{1} to {0}.attempt-{1}.{NAMES} are all taken in {2}; move some away",
+        record.name,
+        record.fence,
+        folder.display()
+    )))
+}
+
+/// Renames the folder, after git's folder for it points to its new place: a call that is interrupted in between leaves a
+/// worktree that the next call moves again. Returns the settings of its submodules that name the old place, each with the
+/// new one.
+fn move_folder(from: &Record, to: &Record) -> io::Result<Vec<(PathBuf, String)>> {
+    if !to.git_dir.as_os_str().is_empty() {
+        let dot_git = to.path.join(".git");
+        fs::write(
+            to.git_dir.join("gitdir"),
+            format!("{}\n", dot_git.display()),
+        )?;
+    }
+    if has_files(&from.path) {
+        fs::rename(&from.path, &to.path)?;
+    } else {
+        fs::create_dir(&to.path)?;
+        fs::rename(from.git_dir.join("modules"), to.path.join("modules"))?;
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![(to.git_dir.join("modules"), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        let settings = folder.join("config");
+        let text = fs::read_to_string(&settings).unwrap_or_default();
+        if let Some(old) = worktree_setting(&text)
+            && let Ok(rest) = plain(&folder.join(old)).strip_prefix(&from.path)
+        {
+            // Relative as git writes it, so that it also holds after both are moved elsewhere.
+            let tail = Path::new(&from.name).join(rest);
+            let head = old.strip_suffix(&*tail.to_string_lossy());
+            let new = match head {
+                Some(head) => Path::new(head).join(&to.name).join(rest),
+                None => to.path.join(rest),
+            };
+            found.push((settings, new.to_string_lossy().into_owned()));
+        }
+        if depth < 8 {
+            let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+            let inner = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
+            let inner = inner.filter(|entry| entry.file_name() != "objects");
+            folders.extend(inner.map(|entry| (entry.path(), depth + 1)));
+        }
+    }
+    Ok(found)
+}
+
+/// `core.worktree` as git writes it for submodules.
+fn worktree_setting(text: &str) -> Option<&str> {
+    let lines = text.lines().map(str::trim);
+    let mut values = lines.filter_map(|line| line.strip_prefix("worktree = "));
+    values.next()
+}
+
+/// The path without `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+fn has_modules(record: &Record) -> bool {
+    // Not where the folder was moved aside, and git's folder belongs to it.
+    let is_ours = verify_git_dir(record).is_ok();
+    let modules = fs::read_dir(record.git_dir.join("modules"));
+    is_ours && modules.is_ok_and(|mut it| it.next().is_some())
+}
+
+/// Anything but git's own file.
+fn has_files(folder: &Path) -> bool {
+    let is_folder = folder.symlink_metadata().is_ok_and(|it| it.is_dir());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let others = entries.filter(|entry| entry.file_name() != ".git" || entry.path().is_dir());
+    is_folder && others.count() > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submodules_setting_is_read_and_made_plain() {
+        let text = "[core]\n\tbare = false\n\tworktree = ../../../w/lib\n";
+        let found = worktree_setting(text).unwrap();
+        assert_eq!(plain(&Path::new("/r/m/x").join(found)), Path::new("/w/lib"));
+        assert_eq!(worktree_setting("[core]\n"), None);
+    }
+}

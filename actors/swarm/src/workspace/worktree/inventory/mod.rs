@@ -1,0 +1,354 @@
+//! Finds the content that exists only in a worktree, so that nothing that removes, resets or applies one goes by less.
+//!
+//! # Theory of operation
+//!
+//! A branch holds what git takes. The rest is found here: changes that are not committed, files that git does not take
+//! (ignored, outside a sparse checkout, unreadable, with a filter that fails) or does not look at (`skip-worktree`,
+//! `assume-unchanged`), repositories within the worktree and the commits and files in submodules, whose git folders lie
+//! in that of the worktree and go with it.
+//!
+//! Settings of a repository within the worktree can name programs, and agents write them. Git therefore never runs with
+//! them: a submodule is looked at through a git folder of our own that borrows its objects (`submodule.rs`).
+
+mod parse;
+mod submodule;
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use super::git::{At, Git, GitFault};
+use super::record::Record;
+use super::verify::tree;
+pub(super) use parse::{Entry, Status, heads, is_object, reflog, special_entries};
+pub(super) use submodule::git_dir_of;
+
+/// Names that a sentence lists, of each kind.
+const SHOWN: usize = 10;
+/// Folders that are searched for repositories.
+const FOLDERS_MAX: usize = 200_000;
+
+/// Why something is only in the worktree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// Git would take it, or failed to.
+    Uncommitted,
+    /// It differs from the index, but git is told not to look at it.
+    Hidden,
+    /// It cannot be read.
+    Unreadable,
+    /// A repository of its own.
+    Repository,
+    /// Commits of a submodule that no remote of it has.
+    SubmoduleCommits,
+    /// Files of a submodule that are not committed there.
+    SubmoduleFiles,
+    /// It matches an ignore rule.
+    Ignored,
+}
+
+impl Why {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Uncommitted => "",
+            Self::Hidden => " (hidden by skip-worktree or assume-unchanged)",
+            Self::Unreadable => " (cannot be read)",
+            Self::Repository => " (repositories of their own)",
+            Self::SubmoduleCommits => " (submodule commits that no remote has)",
+            Self::SubmoduleFiles => " (changes in submodules)",
+            Self::Ignored => " (ignored)",
+        }
+    }
+}
+
+/// Something that exists only in the worktree.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Leftover {
+    /// The kind.
+    pub why: Why,
+    /// From the root of the worktree; a folder ends with `/`.
+    pub path: String,
+}
+
+/// All of it, in order of kind and name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory(Vec<Leftover>);
+
+impl From<Vec<Leftover>> for Inventory {
+    fn from(found: Vec<Leftover>) -> Self {
+        Self(found).sorted()
+    }
+}
+
+impl Inventory {
+    /// Everything can be found elsewhere.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Leftover> {
+        self.0.iter()
+    }
+
+    /// The same without ignored files.
+    #[must_use]
+    pub fn without_ignored(&self) -> Self {
+        let rest = self.iter().filter(|it| it.why != Why::Ignored);
+        Self(rest.cloned().collect())
+    }
+
+    /// The names by kind, a bounded number of each: `a, b; build/ (ignored)`.
+    #[must_use]
+    pub fn names(&self) -> String {
+        let mut kinds: Vec<Why> = self.iter().map(|it| it.why).collect();
+        kinds.dedup();
+        let named = kinds.into_iter().map(|why| {
+            let names = self.iter().filter(|it| it.why == why);
+            let names: Vec<&str> = names.map(|it| it.path.as_str()).collect();
+            format!("{}{}", list(&names), why.text())
+        });
+        named.collect::<Vec<_>>().join("; ")
+    }
+
+    fn add(&mut self, why: Why, path: impl Into<String>) {
+        let path = path.into();
+        self.0.push(Leftover { why, path });
+    }
+
+    fn sorted(mut self) -> Self {
+        self.0.sort();
+        self.0.dedup();
+        self
+    }
+}
+
+/// The first names, and the number of the others.
+pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// What exists only in this worktree. Commits of its own repository are not part of it: see
+/// [`unreferenced`](super::unreferenced).
+///
+/// # Errors
+/// The folder is not the worktree that was made, or git cannot tell; nothing may be removed then.
+pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFault> {
+    let at = tree(record)?;
+    let mut found = Inventory::default();
+    let (statuses, unreadable) = statuses(git, record).await?;
+    for path in unreadable {
+        found.add(Why::Unreadable, path);
+    }
+    let mut skip = HashSet::new();
+    for status in statuses {
+        match status {
+            Status::Changed(path) => found.add(Why::Uncommitted, path),
+            Status::Untracked(path) if path.ends_with('/') => {
+                skip.insert(path.trim_end_matches('/').to_owned());
+                found.add(Why::Repository, path);
+            }
+            Status::Untracked(path) => found.add(Why::Uncommitted, path),
+            Status::Ignored(path) => {
+                skip.insert(path.trim_end_matches('/').to_owned());
+                found.add(Why::Ignored, path);
+            }
+        }
+    }
+    let listed = git.ask(at, &["ls-files", "-v", "--stage", "-z"]).await?;
+    let entries = parse::special_entries(&listed);
+    for entry in entries.iter().filter(|it| it.hidden && !it.link) {
+        if differs(git, at, entry).await {
+            found.add(Why::Hidden, &entry.path);
+        }
+    }
+    let links = entries.into_iter().filter(|it| it.link).map(|it| it.path);
+    let scratch = record.folder();
+    let mut named = HashSet::new();
+    for (path, seen) in submodule::look_all(git, &record.path, scratch, links.collect()).await {
+        skip.insert(path.clone());
+        if seen.commits {
+            let git_dir = git_dir_of(&record.path.join(&path));
+            named.extend(git_dir.and_then(|it| it.canonicalize().ok()));
+            found.add(Why::SubmoduleCommits, &path);
+        }
+        for file in seen.files {
+            found.add(Why::SubmoduleFiles, format!("{path}/{file}"));
+        }
+    }
+    let modules = record.git_dir.join("modules");
+    for git_dir in submodule::look_modules(git, &modules, scratch).await {
+        if !named.contains(&git_dir.canonicalize().unwrap_or_default()) {
+            found.add(Why::SubmoduleCommits, git_dir.to_string_lossy());
+        }
+    }
+    let root = record.path.clone();
+    let inner = tokio::task::spawn_blocking(move || repositories(&root, &skip)).await;
+    for path in inner.unwrap_or_default() {
+        found.add(Why::Repository, path);
+    }
+    Ok(found.sorted())
+}
+
+/// The submodules of a checkout in which something is only there, with the state of each, so that two looks can be
+/// compared. `scratch` is a folder of ours on the same disk.
+pub(crate) async fn submodules(
+    git: &Git,
+    root: &Path,
+    scratch: &Path,
+    listed: &str,
+) -> Vec<(String, String)> {
+    let seen = submodule::look_all(git, root, scratch, links(listed)).await;
+    let kept = seen.into_iter().filter(|(_, seen)| seen.is_content());
+    kept.map(|(path, seen)| (path, seen.state)).collect()
+}
+
+/// Whether a submodule of a worktree has a commit from one of its remotes.
+pub(super) async fn is_pushed(
+    git: &Git,
+    root: &Path,
+    scratch: &Path,
+    path: &str,
+    commit: &str,
+) -> bool {
+    let folder = root.join(path);
+    let pushed = submodule::is_pushed(git, &folder, scratch, commit).await;
+    pushed.unwrap_or(false)
+}
+
+/// The paths of the links to repositories in an answer of `git ls-files -v --stage -z`.
+pub(super) fn links(listed: &str) -> Vec<String> {
+    let entries = parse::special_entries(listed).into_iter();
+    entries.filter(|it| it.link).map(|it| it.path).collect()
+}
+
+/// The answer of `git status`, and folders that it could not read.
+///
+/// # Errors
+/// Git cannot tell, not even without filters.
+pub(super) async fn statuses(
+    git: &Git,
+    record: &Record,
+) -> Result<(Vec<Status>, Vec<String>), GitFault> {
+    let ask = [
+        "status",
+        "--porcelain=v2",
+        "-z",
+        "--untracked-files=all",
+        "--ignored=matching",
+        "--ignore-submodules=dirty",
+        "--no-renames",
+    ];
+    let at = tree(record)?;
+    let mut end = git.run(at, &ask).await;
+    if !end.is_good() {
+        // A filter that cannot run: without filters what it would have changed counts as changed.
+        let plain = git.without_filters(at).await?;
+        end = plain.run(at, &ask).await;
+    }
+    if !end.is_good() {
+        return Err(super::git::fault(&ask, &end));
+    }
+    let unreadable = end.stderr.lines().filter_map(|line| {
+        let named = line.strip_prefix("warning: could not open directory '")?;
+        let (path, _) = named.rsplit_once("':")?;
+        Some(path.to_owned())
+    });
+    Ok((parse::status(&end.stdout), unreadable.collect()))
+}
+
+/// Whether a file that git does not look at is there and is not what the index has.
+pub(super) async fn differs(git: &Git, at: At<'_>, entry: &Entry) -> bool {
+    let At::Tree { work_tree, .. } = at else {
+        return true;
+    };
+    let path = work_tree.join(&entry.path);
+    match path.symlink_metadata() {
+        // A name that is no text is not found under the name that was read.
+        Err(_) => entry.path.contains(char::REPLACEMENT_CHARACTER),
+        Ok(found) if found.is_symlink() => {
+            let target = fs::read_link(&path).unwrap_or_default();
+            let same = git.ask(at, &["cat-file", "blob", &entry.object]).await;
+            same.map_or(true, |text| Path::new(&text) != target)
+        }
+        Ok(found) if found.is_dir() => true,
+        Ok(_) => {
+            let name = git.ask(at, &["hash-object", "--", &entry.path]).await;
+            name.map_or(true, |name| name != entry.object)
+        }
+    }
+}
+
+/// Folders below the root that are repositories, without those in `skip`. Blocks.
+fn repositories(root: &Path, skip: &HashSet<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![String::new()];
+    if root.join(".git").is_dir() {
+        found.push(".git/".to_owned());
+    }
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        seen += 1;
+        if seen > FOLDERS_MAX {
+            break;
+        }
+        for entry in fs::read_dir(root.join(&folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let path = match folder.is_empty() {
+                true => name.clone().into_owned(),
+                false => format!("{folder}/{name}"),
+            };
+            if name == ".git" {
+                if !folder.is_empty() {
+                    found.push(format!("{folder}/"));
+                }
+            } else if entry.file_type().is_ok_and(|it| it.is_dir()) && !skip.contains(&path) {
+                folders.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_names_each_kind_and_counts_what_it_does_not_name() {
+        let mut found = Inventory::default();
+        for number in 0..12 {
+            found.add(Why::Uncommitted, format!("f{number:02}"));
+        }
+        found.add(Why::Ignored, "build/");
+        found.add(Why::Repository, "tool/");
+        let found = found.sorted();
+        let names = found.names();
+        assert!(names.starts_with("f00, f01,"), "{names}");
+        assert!(names.contains("f09 and 2 more; tool/ (rep"), "{names}");
+        assert!(names.ends_with("; build/ (ignored)"), "{names}");
+        assert_eq!(found.without_ignored().iter().count(), 13);
+    }
+
+    #[test]
+    fn repositories_are_found_at_any_depth_and_not_where_they_are_known() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["a/b/.git", "known/.git", "plain/c"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        fs::write(root.path().join(".git"), "gitdir: elsewhere").unwrap();
+        let skip = HashSet::from(["known".to_owned()]);
+        assert_eq!(repositories(root.path(), &skip), ["a/b/"]);
+    }
+}

@@ -1,0 +1,148 @@
+//! The machine-readable answers of git that the inventory is made of.
+
+/// One path of `git status --porcelain=v2 -z`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) enum Status {
+    /// Tracked, and different from the last commit or from the index, or in conflict.
+    Changed(String),
+    /// Not tracked. A name that ends with `/` is a repository of its own.
+    Untracked(String),
+    /// Ignored. A name that ends with `/` is a whole folder.
+    Ignored(String),
+}
+
+/// The paths of an answer. Lines of other kinds, and lines that are cut off, are left out.
+pub(super) fn status(said: &str) -> Vec<Status> {
+    let mut found = Vec::new();
+    let mut parts = said.split('\0');
+    while let Some(part) = parts.next() {
+        let Some((kind, rest)) = part.split_once(' ') else {
+            continue;
+        };
+        // Fields before the path: XY sub mH mI mW hH hI, and more for renames and conflicts.
+        let path = |fields: usize| rest.splitn(fields + 1, ' ').nth(fields).map(str::to_owned);
+        let entry = match kind {
+            "?" => Some(Status::Untracked(rest.to_owned())),
+            "!" => Some(Status::Ignored(rest.to_owned())),
+            "1" => path(7).map(Status::Changed),
+            "2" => {
+                // The name before the rename follows.
+                parts.next();
+                path(8).map(Status::Changed)
+            }
+            "u" => path(9).map(Status::Changed),
+            _ => None,
+        };
+        found.extend(entry);
+    }
+    found
+}
+
+/// One entry of `git ls-files -v --stage -z`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Entry {
+    /// The working tree's file is not looked at: `--skip-worktree` or `--assume-unchanged`.
+    pub(in super::super) hidden: bool,
+    /// Another repository's commit.
+    pub(in super::super) link: bool,
+    /// Name of the object.
+    pub(in super::super) object: String,
+    /// From the root of the worktree.
+    pub(in super::super) path: String,
+}
+
+/// The entries that are links to repositories, or whose files git does not look at; the others are what git is good at.
+pub(in super::super) fn special_entries(said: &str) -> Vec<Entry> {
+    let entries = said.split_terminator('\0').filter_map(entry);
+    entries.filter(|it| it.hidden || it.link).collect()
+}
+
+fn entry(line: &str) -> Option<Entry> {
+    let (head, path) = line.split_once('\t')?;
+    let mut fields = head.split(' ');
+    let (tag, mode, object) = (fields.next()?, fields.next()?, fields.next()?);
+    Some(Entry {
+        hidden: tag == "S" || tag.starts_with(|letter: char| letter.is_ascii_lowercase()),
+        link: mode == "160000",
+        object: object.to_owned(),
+        path: path.to_owned(),
+    })
+}
+
+/// The object names in the first two fields of each line of a reflog, without the null name.
+pub(in super::super) fn reflog(text: &str) -> Vec<String> {
+    let names = text.lines().flat_map(|line| line.split(' ').take(2));
+    let mut names: Vec<String> = names
+        .filter(|it| is_object(it))
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// A full object name that is not the null one.
+pub(in super::super) fn is_object(name: &str) -> bool {
+    matches!(name.len(), 40 | 64)
+        && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && name.bytes().any(|byte| byte != b'0')
+}
+
+/// The commits of `git rev-list --parents` that no other of them has as a parent: all others can be reached from them.
+pub(in super::super) fn heads(said: &str) -> Vec<String> {
+    let lines = || said.lines().map(|line| line.split(' '));
+    let parents: std::collections::HashSet<&str> =
+        lines().flat_map(|names| names.skip(1)).collect();
+    let commits = lines().filter_map(|mut names| names.next());
+    let heads = commits.filter(|it| !it.is_empty() && !parents.contains(it));
+    heads.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_reads_every_kind_and_any_name() {
+        let said = "1 .M N... 100644 100644 100644 aa bb a b\n c\0\
+                    2 R. N... 100644 100644 100644 aa bb R100 new\0old\0\
+                    u UU N... 100644 100644 100644 100644 aa bb cc both\0\
+                    ? x/\0! build/\0# branch.oid 1\0? cu";
+        let found = status(said);
+        let changed = |name: &str| Status::Changed(name.to_owned());
+        let expected = [
+            changed("a b\n c"),
+            changed("new"),
+            changed("both"),
+            Status::Untracked("x/".to_owned()),
+            Status::Ignored("build/".to_owned()),
+            Status::Untracked("cu".to_owned()),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn only_links_and_hidden_entries_are_special() {
+        let said = "H 100644 aa 0\tplain\0S 100644 bb 0\tskipped\0h 100644 cc 0\tassumed\0H 160000 dd 0\tlib\0s 1";
+        let names: Vec<String> = special_entries(said)
+            .into_iter()
+            .map(|it| it.path)
+            .collect();
+        assert_eq!(names, ["skipped", "assumed", "lib"]);
+    }
+
+    #[test]
+    fn a_reflog_names_objects_once() {
+        let (zero, one, two) = ("0".repeat(40), "1".repeat(40), "2".repeat(40));
+        let text =
+            format!("{zero} {one} A <a@b> 1 +0000\tcommit\n{one} {two} A <a@b> 2 +0000\treset\n");
+        assert_eq!(reflog(&text), [one, two]);
+        assert!(reflog("no such line").is_empty());
+    }
+
+    #[test]
+    fn heads_are_commits_that_are_nobodys_parent() {
+        assert_eq!(heads("c b\nb a\nd a"), ["c", "d"]);
+        assert!(heads("").is_empty());
+    }
+}

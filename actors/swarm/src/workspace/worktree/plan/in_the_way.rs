@@ -1,0 +1,200 @@
+//! Finds what a person has in the checkout that the merge would overwrite or delete: changes of tracked files, hidden from
+//! git or not, and whatever lies where new files come, ignored or not.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use super::Checkout;
+use crate::workspace::worktree::git::{Git, GitFault};
+use crate::workspace::worktree::inventory::{differs, list, special_entries};
+
+/// Asks for the names of the files that differ.
+const DIFF: &[&str] = &["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff"];
+
+/// One path that the merge changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Change {
+    /// From the root of the checkout.
+    pub(super) path: String,
+    /// It is written where it was not, or as another kind of file (a link, a submodule).
+    is_new: bool,
+    /// It is deleted, or replaced by another kind of file.
+    is_gone: bool,
+}
+
+/// The paths that change between two trees.
+pub(super) async fn changes(
+    git: &Git,
+    checkout: &Checkout,
+    head: &str,
+    merged: &str,
+) -> Result<Vec<Change>, GitFault> {
+    let ask = [
+        "diff-tree",
+        "-r",
+        "-z",
+        "--raw",
+        "--no-renames",
+        head,
+        merged,
+    ];
+    Ok(parse(&git.ask(checkout.at(), &ask).await?))
+}
+
+fn parse(said: &str) -> Vec<Change> {
+    let mut parts = said.split_terminator('\0');
+    let mut found = Vec::new();
+    while let (Some(head), Some(path)) = (parts.next(), parts.next()) {
+        let kind = head.rsplit(' ').next().unwrap_or_default();
+        found.push(Change {
+            path: path.to_owned(),
+            is_new: kind == "A" || kind == "T",
+            is_gone: kind == "D" || kind == "T",
+        });
+    }
+    found
+}
+
+/// Nothing of the person's is in the way.
+///
+/// # Errors
+/// The names of what is.
+pub(super) async fn check(
+    git: &Git,
+    checkout: &Checkout,
+    changes: &[Change],
+) -> Result<(), GitFault> {
+    let at = checkout.at();
+    let mut touched = HashSet::new();
+    for more in [&["HEAD"][..], &["--cached", "HEAD"]] {
+        let said = git.ask(at, &[DIFF, more].concat()).await?;
+        touched.extend(said.split_terminator('\0').map(str::to_owned));
+    }
+    let unmerged = git
+        .ask(at, &["diff", "--name-only", "-z", "--diff-filter=U"])
+        .await?;
+    if !unmerged.is_empty() {
+        let names: Vec<&str> = unmerged.split_terminator('\0').collect();
+        return Err(GitFault(format!(
+            "{} has conflicts that are not solved in {}: nothing was applied; solve and commit them first",
+            checkout.root.display(),
+            list(&names)
+        )));
+    }
+    let paths: HashSet<&str> = changes.iter().map(|it| it.path.as_str()).collect();
+    let listed = git.ask(at, &["ls-files", "-v", "--stage", "-z"]).await?;
+    let entries = special_entries(&listed).into_iter();
+    for entry in entries.filter(|it| it.hidden && !it.link && paths.contains(it.path.as_str())) {
+        if differs(git, at, &entry).await {
+            touched.insert(entry.path);
+        }
+    }
+    let mut both: Vec<String> = touched
+        .into_iter()
+        .filter(|it| paths.contains(it.as_str()))
+        .collect();
+    let (root, own) = (checkout.root.clone(), changes.to_vec());
+    let there = tokio::task::spawn_blocking(move || obstacles(&root, &own)).await;
+    both.extend(there.map_err(|error| GitFault(format!("cannot look at the checkout: {error}")))?);
+    both.sort();
+    both.dedup();
+    match both.is_empty() {
+        true => Ok(()),
+        false => Err(GitFault(format!(
+            "{} has changes of its own in {}: nothing was applied; commit or stash them first, and move away what git does not hold",
+            checkout.root.display(),
+            list(&both)
+        ))),
+    }
+}
+
+/// Files, links and folders with content that lie where the merge would write new files. Blocks.
+fn obstacles(root: &Path, changes: &[Change]) -> Vec<String> {
+    let gone = changes.iter().filter(|it| it.is_gone);
+    let gone: HashSet<&str> = gone.map(|it| it.path.as_str()).collect();
+    let mut found = Vec::new();
+    for change in changes.iter().filter(|it| it.is_new) {
+        let path = change.path.as_str();
+        if let Some(above) = above(root, path, &gone) {
+            found.push(above.to_owned());
+            continue;
+        }
+        match root.join(path).symlink_metadata() {
+            Ok(there) if there.is_dir() => found.extend(inside(root, path, &gone)),
+            Ok(_) if !gone.contains(path) => found.push(path.to_owned()),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The first part of a path that is no folder, and that the merge does not take away.
+fn above<'a>(root: &Path, path: &'a str, gone: &HashSet<&str>) -> Option<&'a str> {
+    for (end, _) in path.match_indices('/') {
+        let above = &path[..end];
+        match root.join(above).symlink_metadata() {
+            Ok(there) if there.is_dir() => {}
+            Ok(_) => return (!gone.contains(above)).then_some(above),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// The first file in a folder that the merge does not take away.
+fn inside(root: &Path, path: &str, gone: &HashSet<&str>) -> Option<String> {
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root.join(&folder))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
+            match is_folder {
+                true => folders.push(name),
+                false if !gone.contains(name.as_str()) => return Some(name),
+                false => {}
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(entries: &[(&str, &str)]) -> Vec<Change> {
+        let lines = entries
+            .iter()
+            .map(|(kind, path)| format!(":000000 100644 aa bb {kind}\0{path}\0"));
+        parse(&lines.collect::<String>())
+    }
+
+    #[test]
+    fn whatever_lies_where_a_new_file_comes_is_in_the_way() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for folder in ["folder/deep", "empty", "tracked"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        for file in ["folder/deep/mine", "file", "settings", "tracked/a"] {
+            fs::write(at(file), "x").unwrap();
+        }
+        std::os::unix::fs::symlink("/nowhere", at("link")).unwrap();
+        let in_the_way = |entries: &[(&str, &str)]| obstacles(root.path(), &raw(entries));
+        assert_eq!(in_the_way(&[("A", "settings/a.py")]), ["settings"]);
+        assert_eq!(in_the_way(&[("A", "link/a")]), ["link"]);
+        assert_eq!(in_the_way(&[("A", "file")]), ["file"]);
+        assert_eq!(in_the_way(&[("A", "link")]), ["link"]);
+        assert_eq!(in_the_way(&[("A", "folder")]), ["folder/deep/mine"]);
+        assert!(in_the_way(&[("A", "empty"), ("A", "new/x"), ("M", "file")]).is_empty());
+        // What git holds may go.
+        assert!(in_the_way(&[("D", "file"), ("A", "file/x")]).is_empty());
+        assert!(in_the_way(&[("D", "tracked/a"), ("A", "tracked")]).is_empty());
+        assert!(in_the_way(&[("T", "file")]).is_empty());
+    }
+}

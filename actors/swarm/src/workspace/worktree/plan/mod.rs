@@ -1,0 +1,220 @@
+//! Finds out whether a branch can be brought into the checkout, and changes nothing there.
+//!
+//! `apply --check` and `apply` both go by this plan, so they cannot answer differently: what git would refuse, or do only
+//! half, is refused here. In the end git itself rehearses the merge, once with the files of the checkout and once with an
+//! empty folder into which it writes all changed files, with their filters.
+
+mod in_the_way;
+mod rehearse;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kirosu_providers::ProgramExit;
+
+use super::git::{At, Git, GitFault};
+use super::inventory::list;
+use super::record::Record;
+use super::shared::{Identity, Suspect};
+
+/// The checkout that a person works in. Its git folder is named in every call: settings in it that say otherwise, which an
+/// agent can write, do not count.
+#[derive(Debug, Clone)]
+pub(super) struct Checkout {
+    pub(super) root: PathBuf,
+    pub(super) git_dir: PathBuf,
+}
+
+impl Checkout {
+    fn of(record: &Record) -> Result<Self, GitFault> {
+        let root = record.repository.clone();
+        let git_dir = super::inventory::git_dir_of(&root).ok_or_else(|| {
+            GitFault(format!(
+                "{} is no checkout any more; nothing was applied",
+                root.display()
+            ))
+        })?;
+        Ok(Self { root, git_dir })
+    }
+
+    pub(super) fn at(&self) -> At<'_> {
+        At::Tree {
+            git_dir: &self.git_dir,
+            work_tree: &self.root,
+        }
+    }
+}
+
+/// All that is needed to bring the branch in.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) checkout: Checkout,
+    /// The branch of the checkout.
+    pub(super) into: String,
+    /// Its commit.
+    pub(super) head: String,
+    /// The tree of both together.
+    pub(super) merged: String,
+    /// The files that change in the checkout.
+    pub(super) files: Vec<String>,
+    /// Who commits the merge.
+    pub(super) identity: Identity,
+    /// A sentence that a person should read.
+    pub(super) note: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Clone)]
+pub(super) enum Planned {
+    Already,
+    Merge(Box<Plan>),
+}
+
+/// Plans to bring `tip`, the last commit of the record's branch, into the checkout.
+///
+/// # Errors
+/// Why it is not possible, and what to do.
+pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planned, GitFault> {
+    let checkout = Checkout::of(record)?;
+    let at = checkout.at();
+    let root = checkout.root.display();
+    let into = git.ask(at, &["symbolic-ref", "--short", "HEAD"]).await;
+    let operation = unfinished(&checkout.git_dir);
+    let into = into.map_err(|_| {
+        GitFault(match operation {
+            Some((name, end)) => format!("{root} has no branch checked out, it is in the middle of {name}: nothing was applied; finish it, or end it with {end}"),
+            None => format!("{root} has no branch checked out (a detached HEAD); git switch to the branch that shall have the changes"),
+        })
+    })?;
+    if into == record.branch {
+        return Err(GitFault(format!(
+            "{root} has {into} itself checked out; git switch to the branch that shall have the changes"
+        )));
+    }
+    let head = git
+        .run(at, &["rev-parse", "--verify", "--quiet", "HEAD^{commit}"])
+        .await;
+    if !head.is_good() {
+        return Err(GitFault(format!(
+            "the branch {into} in {root} has no commit yet: nothing was applied; git switch to the branch that shall have the changes"
+        )));
+    }
+    let head = head.stdout;
+    if let Some((name, end)) = operation {
+        return Err(GitFault(format!(
+            "{root} is in the middle of {name}: nothing was applied; finish it, or end it with {end}"
+        )));
+    }
+    let is_in = ["merge-base", "--is-ancestor", tip, &head];
+    if git.holds(at, &is_in).await? {
+        return Ok(Planned::Already);
+    }
+    signature(git, &checkout, record, tip).await?;
+    let merged = merge(git, record, &into, &head, tip).await?;
+    let changes = in_the_way::changes(git, &checkout, &head, &merged).await?;
+    in_the_way::check(git, &checkout, &changes).await?;
+    let files = changes.into_iter().map(|it| it.path).collect::<Vec<_>>();
+    rehearse::rehearse(git, &checkout, record, [&head, &merged], (&into, &files)).await?;
+    let mut identity = Identity::of(git, at).await;
+    let suspect = Suspect::of(&record.common_dir, &identity);
+    let note = suspect.as_ref().map(|it| it.sentence(&record.common_dir));
+    if let Some(suspect) = suspect {
+        identity = suspect.before;
+    }
+    Ok(Planned::Merge(Box::new(Plan {
+        into,
+        head,
+        merged,
+        files,
+        identity,
+        note,
+        checkout,
+    })))
+}
+
+/// An operation of git that waits for a person, and the call that ends it.
+fn unfinished(git_dir: &Path) -> Option<(&'static str, &'static str)> {
+    const OPERATIONS: &[(&str, &str, &str)] = &[
+        ("MERGE_HEAD", "a merge", "git merge --abort"),
+        ("rebase-merge", "a rebase", "git rebase --abort"),
+        ("rebase-apply/applying", "git am", "git am --abort"),
+        ("rebase-apply", "a rebase", "git rebase --abort"),
+        (
+            "CHERRY_PICK_HEAD",
+            "a cherry-pick",
+            "git cherry-pick --abort",
+        ),
+        ("REVERT_HEAD", "a revert", "git revert --abort"),
+        (
+            "sequencer",
+            "a cherry-pick or revert",
+            "git cherry-pick --abort or git revert --abort",
+        ),
+        ("BISECT_START", "a bisect", "git bisect reset"),
+    ];
+    let found = OPERATIONS
+        .iter()
+        .find(|(name, ..)| fs::symlink_metadata(git_dir.join(name)).is_ok());
+    found.map(|(_, name, end)| (*name, *end))
+}
+
+/// Where the repository asks for signed commits, the branch must have one.
+async fn signature(
+    git: &Git,
+    checkout: &Checkout,
+    record: &Record,
+    tip: &str,
+) -> Result<(), GitFault> {
+    let ask = ["config", "--type=bool", "--get", "merge.verifySignatures"];
+    let wanted = git.run(checkout.at(), &ask).await;
+    if !wanted.is_good() || wanted.stdout != "true" {
+        return Ok(());
+    }
+    let signed = git.run(checkout.at(), &["verify-commit", tip]).await;
+    match signed.is_good() {
+        true => Ok(()),
+        false => Err(GitFault(format!(
+            "merge.verifySignatures is set in {root}, and the last commit {tip} of {branch} has no good signature: nothing was applied; git merge --no-verify-signatures {branch} there, if you trust it",
+            root = checkout.root.display(),
+            branch = record.branch
+        ))),
+    }
+}
+
+/// The tree of both together.
+async fn merge(
+    git: &Git,
+    record: &Record,
+    into: &str,
+    head: &str,
+    tip: &str,
+) -> Result<String, GitFault> {
+    let ask = [
+        "merge-tree",
+        "--write-tree",
+        "--name-only",
+        "-z",
+        "--no-messages",
+        head,
+        tip,
+    ];
+    let end = git.run(At::Bare(&record.common_dir), &ask).await;
+    let mut parts = end.stdout.split('\0');
+    let tree = parts.next().unwrap_or_default().to_owned();
+    match end.exit {
+        ProgramExit::Code(0) => Ok(tree),
+        ProgramExit::Code(1) => {
+            let files: Vec<&str> = parts.filter(|it| !it.is_empty()).collect();
+            Err(GitFault(format!(
+                "{} and {into} have both changed {}: nothing was applied; git merge {} there and solve it by hand, or discard the task and enqueue it anew",
+                record.branch,
+                list(&files),
+                record.branch
+            )))
+        }
+        _ if end.stderr.contains("usage:") => Err(GitFault(
+            "this git cannot merge beside a checkout; install git 2.38 or newer".to_owned(),
+        )),
+        _ => Err(super::git::fault(&ask, &end)),
+    }
+}

@@ -1,0 +1,126 @@
+//! Lets git rehearse the merge on a copy of the checkout's index.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::fs::{Access, access};
+
+use super::Checkout;
+use crate::workspace::worktree::git::{At, Git, GitFault};
+use crate::workspace::worktree::inventory::list;
+use crate::workspace::worktree::record::Record;
+
+/// Removed with all it holds when it is dropped.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether git would bring the checkout from one tree to the other; the plan is the branch it is on and the files that
+/// change.
+///
+/// # Errors
+/// Another git is at work; a file or folder is not writable; git refuses, or a filter fails.
+pub(super) async fn rehearse(
+    git: &Git,
+    checkout: &Checkout,
+    record: &Record,
+    [head, merged]: [&str; 2],
+    plan: (&str, &[String]),
+) -> Result<(), GitFault> {
+    let (into, files) = plan;
+    let folder = record.folder();
+    free(checkout, record, into)?;
+    writable(checkout, files)?;
+    let failed = |error| GitFault(format!("cannot rehearse in {}: {error}", folder.display()));
+    let scratch = folder.join(format!(".apply-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&scratch);
+    let scratch = Scratch(scratch);
+    let (index, empty) = (scratch.0.join("index"), scratch.0.join("files"));
+    fs::create_dir_all(&empty).map_err(failed)?;
+    let own = checkout.git_dir.join("index");
+    if own.exists() {
+        fs::copy(own, &index).map_err(failed)?;
+    }
+    let git = git.with("GIT_INDEX_FILE", &index);
+    let at = checkout.at();
+    // It exits with 1 where files differ, which is looked at elsewhere.
+    let refresh = ["update-index", "-q", "--refresh"];
+    git.run(at, &refresh).await;
+    let dry = ["read-tree", "-n", "-m", "-u", head, merged];
+    refused(checkout, git.run(at, &dry).await)?;
+    let beside = At::Tree {
+        git_dir: &checkout.git_dir,
+        work_tree: &empty,
+    };
+    let real = ["read-tree", "-m", "-u", head, merged];
+    refused(checkout, git.run(beside, &real).await)
+}
+
+fn refused(checkout: &Checkout, end: kirosu_providers::ProgramEnd) -> Result<(), GitFault> {
+    if end.is_good() {
+        return Ok(());
+    }
+    let lines = end.stderr.lines();
+    let lines = lines.filter_map(|line| {
+        let text = line
+            .strip_prefix("error: ")
+            .or(line.strip_prefix("fatal: "));
+        text.or(line.strip_prefix('\t'))
+    });
+    let lines: Vec<&str> = lines.collect();
+    Err(GitFault(format!(
+        "git would not change the checkout {}: {}: nothing was applied",
+        checkout.root.display(),
+        match lines.is_empty() {
+            true => end.exit.to_string(),
+            false => list(&lines),
+        }
+    )))
+}
+
+/// No other git is at work, or has died at it.
+fn free(checkout: &Checkout, record: &Record, into: &str) -> Result<(), GitFault> {
+    let held = [
+        checkout.git_dir.join("index.lock"),
+        checkout.git_dir.join("HEAD.lock"),
+        record.common_dir.join(format!("refs/heads/{into}.lock")),
+    ];
+    match held.iter().find(|it| it.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(lock) => Err(GitFault(format!(
+            "another git works in {}: nothing was applied; wait for it, or remove {} where none does",
+            checkout.root.display(),
+            lock.display()
+        ))),
+    }
+}
+
+/// The folders in which files are written or removed can be written to, and so can git's own.
+fn writable(checkout: &Checkout, files: &[String]) -> Result<(), GitFault> {
+    let mut folders = BTreeSet::from([checkout.git_dir.clone()]);
+    for file in files {
+        let mut folder = checkout.root.join(file);
+        folder.pop();
+        while !folder.exists() && folder != checkout.root {
+            folder.pop();
+        }
+        folders.insert(folder);
+    }
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    let closed = folders
+        .iter()
+        .filter(|it| it.is_dir() && access(it.as_path(), wanted).is_err());
+    let closed: Vec<_> = closed.map(|it| it.to_string_lossy()).collect();
+    match closed.is_empty() {
+        true => Ok(()),
+        false => Err(GitFault(format!(
+            "not writable: {}: nothing was applied",
+            list(&closed)
+        ))),
+    }
+}

@@ -1,0 +1,105 @@
+//! An identity that was changed while a run worked: `apply` does not commit by it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::workspace::worktree::git::{At, Git};
+use crate::workspace::worktree::record::Record;
+
+/// Who commits, as the settings of git say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) struct Identity {
+    pub(in super::super) name: Option<String>,
+    pub(in super::super) email: Option<String>,
+}
+
+impl Identity {
+    /// Of the settings as they count in this place.
+    pub(in super::super) async fn of(git: &Git, at: At<'_>) -> Self {
+        let value = async |key: &str| git.ask(at, &["config", "--get", key]).await.ok();
+        Self {
+            name: value("user.name").await,
+            email: value("user.email").await,
+        }
+    }
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.name, &self.email) {
+            (None, None) => f.write_str("nobody"),
+            (name, email) => {
+                let (name, email) = (name.as_deref(), email.as_deref());
+                write!(
+                    f,
+                    "{} <{}>",
+                    name.unwrap_or_default(),
+                    email.unwrap_or_default()
+                )
+            }
+        }
+    }
+}
+
+/// A change that a person has not looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) struct Suspect {
+    /// Before the first run that changed it.
+    pub(in super::super) before: Identity,
+    /// After the last one.
+    pub(in super::super) after: Identity,
+    /// The task that ran.
+    pub(in super::super) task_id: i64,
+}
+
+impl Suspect {
+    /// The noted change, where its identity still is the one of the settings. A note about another one is removed: a
+    /// person has changed the settings since.
+    pub(in super::super) fn of(common: &Path, now: &Identity) -> Option<Self> {
+        let suspect = read(common)?;
+        match suspect.after == *now && suspect.before != *now {
+            true => Some(suspect),
+            false => {
+                let _ = fs::remove_file(file(common));
+                None
+            }
+        }
+    }
+
+    /// For people.
+    pub(in super::super) fn sentence(&self, common: &Path) -> String {
+        format!(
+            "git's identity was changed from {} to {} while task {} ran, so the merge is by the one before; if you changed it, delete {}, else set it back (git config user.name, user.email)",
+            self.before,
+            self.after,
+            self.task_id,
+            file(common).display()
+        )
+    }
+}
+
+fn file(common: &Path) -> PathBuf {
+    common.join("kirosu-identity.json")
+}
+
+fn read(common: &Path) -> Option<Suspect> {
+    serde_json::from_slice(&fs::read(file(common)).ok()?).ok()
+}
+
+/// Notes a change.
+pub(super) fn note(record: &Record, before: &Identity, after: &Identity) -> io::Result<()> {
+    if before == after {
+        return Ok(());
+    }
+    let common = &record.common_dir;
+    let earlier = read(common).filter(|it| it.after == *before || it.after == *after);
+    let suspect = Suspect {
+        before: earlier.map_or_else(|| before.clone(), |it| it.before),
+        after: after.clone(),
+        task_id: record.task_id,
+    };
+    fs::write(file(common), serde_json::to_vec_pretty(&suspect)?)
+}

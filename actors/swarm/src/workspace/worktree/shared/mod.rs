@@ -1,0 +1,253 @@
+//! Watches what all worktrees of a repository share while a run works in one of them: settings, hooks, the stash and the
+//! person's branches. None of it can be kept apart by git, so changes are reported with how to take them back.
+//!
+//! Nothing is taken back here: other runs and a person work in the repository at the same time, and it cannot be known
+//! whose change it is.
+
+mod compare;
+mod identity;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::git::{At, Git, GitFault, Repository};
+use super::inventory::reflog;
+use super::record::Record;
+use super::seat::PREFIXES;
+use super::verify::is_same;
+pub(super) use identity::{Identity, Suspect};
+
+/// Files of the git folder that change how git works, beside its settings and hooks.
+const FILES: &[&str] = &[
+    "info/exclude",
+    "info/attributes",
+    "info/grafts",
+    "objects/info/alternates",
+];
+/// Longest file that is read to be compared; of longer ones only the length and time count.
+const READ_MAX: u64 = 1 << 20;
+
+/// What all worktrees share, at one time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Shared {
+    /// Values by scope (`local`, `global`, ...) and key.
+    settings: BTreeMap<(String, String), Vec<String>>,
+    /// Commits by full name, without the branches of tasks.
+    references: BTreeMap<String, String>,
+    /// Fingerprints of hooks and other files, by name within the git folder.
+    files: BTreeMap<String, u64>,
+    /// Commits on the stash.
+    stash: Vec<String>,
+    /// When an entry was last added or removed; also where the stash is empty again.
+    stash_used: Vec<Option<SystemTime>>,
+}
+
+impl Shared {
+    /// As it is now.
+    ///
+    /// # Errors
+    /// Git cannot read the settings or references.
+    pub(super) async fn read(git: &Git, record: &Record) -> Result<Self, GitFault> {
+        let at = At::Bare(&record.common_dir);
+        let said = git
+            .ask(at, &["config", "--list", "--show-scope", "-z"])
+            .await?;
+        let ask = [
+            "for-each-ref",
+            "--format=%(refname) %(objectname)",
+            "refs/heads",
+            "refs/tags",
+            "refs/notes",
+            "refs/replace",
+        ];
+        let listed = git.ask(at, &ask).await?;
+        let references = listed.lines().filter_map(|line| line.split_once(' '));
+        let references = references.filter(|(name, _)| !is_of_a_task(name));
+        let common = record.common_dir.clone();
+        let read = tokio::task::spawn_blocking(move || (files(&common), stash(&common))).await;
+        let (files, (stash, stash_used)) = read.unwrap_or_default();
+        Ok(Self {
+            settings: settings(&said),
+            references: references
+                .map(|(name, commit)| (name.to_owned(), commit.to_owned()))
+                .collect(),
+            files,
+            stash,
+            stash_used,
+        })
+    }
+
+    /// The identity that commits get where nothing else is said.
+    pub(super) fn identity(&self) -> Identity {
+        // Later scopes count more; they come in this order.
+        let scopes = ["system", "global", "local", "worktree"];
+        let value = |key: &str| {
+            let found = scopes.iter().rev().find_map(|scope| {
+                let values = self.settings.get(&((*scope).to_owned(), key.to_owned()));
+                values.and_then(|values| values.last())
+            });
+            found.cloned()
+        };
+        Identity {
+            name: value("user.name"),
+            email: value("user.email"),
+        }
+    }
+}
+
+/// Compares with what was there when the run began; a sentence for each kind of change. A changed identity is noted in the
+/// repository, so that `apply` does not take it over.
+pub(super) async fn changed(git: &Git, record: &Record, before: &Shared) -> Vec<String> {
+    let after = match Shared::read(git, record).await {
+        Ok(after) => after,
+        Err(fault) => {
+            return vec![format!(
+                "cannot tell whether shared settings changed: {fault}"
+            )];
+        }
+    };
+    if let Err(error) = identity::note(record, &before.identity(), &after.identity()) {
+        let folder = record.common_dir.display();
+        tracing::warn!(%error, "cannot note a changed identity in {folder}");
+    }
+    let mut said = Vec::new();
+    said.extend(compare::settings(before, &after, &record.common_dir));
+    said.extend(compare::files(before, &after, &record.common_dir));
+    said.extend(compare::stash(before, &after, &record.repository));
+    said.extend(compare::references(git, record, before, &after).await);
+    said
+}
+
+/// A setting that all worktrees of a repository share and that an agent may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concern {
+    /// The setting, and what follows from it.
+    pub what: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// Settings of the repository around a folder that keep people from working in their checkout, or under their own name.
+///
+/// # Errors
+/// There is no repository.
+pub async fn concerns(git: &Git, dir: &Path) -> Result<Vec<Concern>, GitFault> {
+    let repository = Repository::around(git, dir).await?;
+    let common = &repository.common;
+    let at = At::Bare(common);
+    let place = common.display();
+    let mut found = Vec::new();
+    let bare = ["config", "--type=bool", "--get", "core.bare"];
+    if git.run(at, &bare).await.stdout == "true" {
+        found.push(Concern {
+            what: format!("core.bare is set in {place}, so that git does not work in the checkout"),
+            advice: format!("git --git-dir={place} config core.bare false"),
+        });
+    }
+    let end = git.run(at, &["config", "--get", "core.worktree"]).await;
+    // A submodule has it, too: its own folder.
+    if end.is_good() && !is_same(&common.join(&end.stdout), &repository.top) {
+        found.push(Concern {
+            what: format!(
+                "core.worktree in {place} names {}, which is not the checkout",
+                end.stdout
+            ),
+            advice: format!("git --git-dir={place} config --unset-all core.worktree"),
+        });
+    }
+    let identity = Identity::of(git, at).await;
+    if let Some(suspect) = Suspect::of(common, &identity) {
+        found.push(Concern {
+            what: format!("git's identity was changed from {} to {} while task {} ran", suspect.before, suspect.after, suspect.task_id),
+            advice: format!("git config user.name and user.email set it back; if you changed it, delete {place}/kirosu-identity.json"),
+        });
+    }
+    Ok(found)
+}
+
+fn is_of_a_task(name: &str) -> bool {
+    let branch = name.strip_prefix("refs/heads/").unwrap_or_default();
+    PREFIXES.iter().any(|prefix| branch.starts_with(prefix))
+}
+
+/// The answer of `git config --list --show-scope -z`, without what this process sets.
+fn settings(said: &str) -> BTreeMap<(String, String), Vec<String>> {
+    let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    let mut parts = said.split_terminator('\0');
+    while let (Some(scope), Some(entry)) = (parts.next(), parts.next()) {
+        if scope == "command" {
+            continue;
+        }
+        let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+        let key = (scope.to_owned(), key.to_owned());
+        found.entry(key).or_default().push(value.to_owned());
+    }
+    found
+}
+
+fn files(common: &Path) -> BTreeMap<String, u64> {
+    let hooks = fs::read_dir(common.join("hooks"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let hooks = hooks.map(|entry| format!("hooks/{}", entry.file_name().to_string_lossy()));
+    let names = hooks.filter(|name| !name.ends_with(".sample"));
+    let names = names.chain(FILES.iter().map(|name| (*name).to_owned()));
+    let prints = names.filter_map(|name| Some((name.clone(), fingerprint(&common.join(name))?)));
+    prints.collect()
+}
+
+fn fingerprint(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let found = path.symlink_metadata().ok()?;
+    let mut hasher = DefaultHasher::new();
+    found.permissions().mode().hash(&mut hasher);
+    found.len().hash(&mut hasher);
+    if found.is_symlink() {
+        fs::read_link(path).ok().hash(&mut hasher);
+    } else if found.is_file() && found.len() <= READ_MAX {
+        fs::read(path).ok().hash(&mut hasher);
+    } else {
+        found.modified().ok().hash(&mut hasher);
+    }
+    Some(hasher.finish())
+}
+
+/// Commits on the stash, and when its files last changed. The folder of the reflog changes when the stash is begun and
+/// when its last entry goes.
+fn stash(common: &Path) -> (Vec<String>, Vec<Option<SystemTime>>) {
+    let log = common.join("logs/refs/stash");
+    let text = fs::read(&log).unwrap_or_default();
+    let lines = String::from_utf8_lossy(&text).into_owned();
+    let entries = lines.lines().filter_map(|line| {
+        let name = line.split(' ').nth(1)?;
+        reflog(&format!("{name} ")).pop()
+    });
+    let changed = |path: &Path| path.metadata().and_then(|it| it.modified()).ok();
+    let used = vec![changed(&log), changed(&common.join("logs/refs"))];
+    (entries.collect(), used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_with_their_scope() {
+        let said = "global\0user.name\nAda\0local\0core.bare\0local\0remote.a.fetch\nx\0local\0remote.a.fetch\ny\0\
+                    command\0gc.auto\n0\0";
+        let found = settings(said);
+        let of = |scope: &str, key: &str| found.get(&(scope.to_owned(), key.to_owned()));
+        assert_eq!(of("local", "core.bare").unwrap(), &["true"]);
+        assert_eq!(of("local", "remote.a.fetch").unwrap(), &["x", "y"]);
+        assert_eq!(found.len(), 3);
+        let shared = Shared {
+            settings: found,
+            ..Shared::default()
+        };
+        assert_eq!(shared.identity().name.as_deref(), Some("Ada"));
+    }
+}

@@ -1,0 +1,39 @@
+//! The repositories of pools with `workspace = "worktree"`: settings in them that agents may have changed.
+
+use super::Finding;
+use crate::worktrees::{Git, concerns};
+use kirosu_config::Settings;
+use kirosu_config::pool::Workspace;
+use kirosu_providers::Containment;
+
+const AREA: &str = "Repositories";
+
+pub(super) async fn findings(settings: &Settings, containment: &Containment) -> Vec<Finding> {
+    let git = Git::new(containment.clone());
+    let mut findings = Vec::new();
+    for pool in &settings.pools {
+        let Some(workdir) = &pool.workdir else {
+            continue;
+        };
+        if pool.workspace != Workspace::Worktree {
+            continue;
+        }
+        let name = format!("of pool {}", pool.name);
+        match concerns(&git, workdir).await {
+            Ok(found) if found.is_empty() => {
+                findings.push(Finding::ok(
+                    AREA,
+                    name,
+                    "no settings keep people from their checkout",
+                ));
+            }
+            Ok(found) => findings.extend(
+                found
+                    .into_iter()
+                    .map(|it| Finding::note(AREA, &name, it.what).advise(it.advice)),
+            ),
+            Err(fault) => findings.push(Finding::note(AREA, name, fault.to_string())),
+        }
+    }
+    findings
+}
