@@ -205,7 +205,14 @@ async fn run(
     let activity = Activity::new();
     let watched = activity.watched(&sink, &pool);
     drop(sink);
-    let run = |cancel| permit.around(pool.lives.run(session, &provider, job, watched, cancel));
+    let run = |cancel| {
+        let run = pool.lives.run(session, &provider, job, watched, cancel);
+        let run = match own {
+            true => Either::Left(activity.outlasting(&pool, run)),
+            false => Either::Right(run),
+        };
+        permit.around(run)
+    };
     let run = budget::within(&purse, used, cancel.clone(), run);
     let run = pin!(hooks.around(check.around(accept.as_deref(), run)));
     let pump = pin!(output::pump(events, flow));
