@@ -138,6 +138,8 @@ impl Allowance {
         if episode.trouble != Trouble::Short || episode.until.is_some() || !is_at_limit {
             return None;
         }
+        // There is more than there was: the next shortage is another one.
+        episode.pauses.reset();
         episode.limit += 1;
         (episode.limit > size).then(|| self.end())
     }
