@@ -61,7 +61,7 @@ fn is_loopback(host: &str) -> bool {
 /// A pool of a hub that answers, where it takes fewer tasks than it could, or none.
 fn pool(pool: &PoolInfo) -> Option<Finding> {
     let note = pool.note.clone().unwrap_or_default();
-    let finding = |message: String| Finding::note(AREA, &format!("pool {}", pool.name), message);
+    let finding = |message: String| Finding::note(AREA, format!("pool {}", pool.name), message);
     match pool.state.as_str() {
         "running" | "draining" => None,
         state => {

@@ -5,6 +5,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+/// The part of a disk's free space that the log may take between two checkpoints, as one in so many.
+const SHARE: u64 = 8;
+/// Pages between two checkpoints on the smallest disk.
+const LEAST_PAGES: u32 = 100;
+
 /// Zeros written at once.
 const BLOCK: usize = 1 << 20;
 
@@ -47,6 +52,17 @@ fn lay_out(file: &mut File, bytes: u64) -> io::Result<()> {
 fn free(file: &File) -> io::Result<u64> {
     let disk = rustix::fs::fstatvfs(file)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// How many pages of this size the log may have before it is written back into the file: on a small disk so few that the
+/// log does not take all of it.
+pub(crate) fn pages_before_checkpoint(database: &Path, most: u32, page: u32) -> u32 {
+    let disk = rustix::fs::statvfs(database);
+    let free = disk.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    let pages = free / SHARE / u64::from(page);
+    u32::try_from(pages)
+        .unwrap_or(most)
+        .clamp(LEAST_PAGES.min(most), most)
 }
 
 fn fits(free: u64, bytes: u64) -> bool {

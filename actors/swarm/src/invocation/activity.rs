@@ -1,6 +1,7 @@
 //! What a run did, as far as it decides over the costs of its failure: whether its program started, and whether it worked.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,6 +55,17 @@ impl Activity {
             }
             event
         })
+    }
+
+    /// Runs it, and tells the pool once it has not failed at once: a run that finds out whether the program works may take
+    /// hours.
+    pub(super) async fn outlasting<T>(&self, pool: &Pool, run: impl Future<Output = T>) -> T {
+        let mut run = pin!(run);
+        if let Ok(outcome) = tokio::time::timeout(AT_ONCE, run.as_mut()).await {
+            return outcome;
+        }
+        pool.went();
+        run.await
     }
 
     fn has_started(&self) -> bool {

@@ -228,7 +228,14 @@ async fn run(
     // With a folder for each task the next one needs another process.
     let again = matches!(options.workspace, Workspace::Shared | Workspace::Isolated);
     let lives = &pool.lives;
-    let run = |cancel| permit.around(lives.run(session, &provider, job, again, watched, cancel));
+    let run = |cancel| {
+        let run = lives.run(session, &provider, job, again, watched, cancel);
+        let run = match own {
+            true => Either::Left(activity.outlasting(&pool, run)),
+            false => Either::Right(run),
+        };
+        permit.around(run)
+    };
     let run = budget::within(&purse, used, cancel.clone(), run);
     // Boxed, as the futures of a run grow with each that holds another.
     let run = Box::pin(workspace::inspected(&place, run));

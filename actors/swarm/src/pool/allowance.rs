@@ -133,9 +133,13 @@ impl Allowance {
     /// A run has begun to work, in a pool of so many sessions.
     pub(crate) fn started(&mut self, size: u32) -> Option<Change> {
         let episode = self.episode.as_mut()?;
-        if episode.trouble != Trouble::Short || episode.until.is_some() {
+        // Below the limit a start says nothing about what is beyond it.
+        let is_at_limit = self.running >= episode.limit;
+        if episode.trouble != Trouble::Short || episode.until.is_some() || !is_at_limit {
             return None;
         }
+        // There is more than there was: the next shortage is another one.
+        episode.pauses.reset();
         episode.limit += 1;
         (episode.limit > size).then(|| self.end())
     }

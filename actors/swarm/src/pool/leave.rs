@@ -147,7 +147,9 @@ impl Pool {
         }
         // Also without a change: the pause or the limit may be another.
         match change {
-            Some(Change::Over) => drop(self.room.send_replace(())),
+            Some(Change::Over) => {
+                self.room.send_replace(());
+            }
             _ => self.tell_room(),
         }
     }
