@@ -1,5 +1,7 @@
 //! A repository, a hub with a pool on it, and an agent that runs its prompt as a shell script.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use crate::common::{Hub, Setup, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -157,6 +159,7 @@ impl Agents {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", directory)
+            .env("KIRO_SWARM_PORT", self.hub.port.to_string())
             .current_dir(directory)
             .output()
             .expect("the binary starts")

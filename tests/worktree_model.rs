@@ -1,0 +1,98 @@
+//! A model of worktrees: random sequences of what agents do in them and of what a person does around them, against the
+//! built binary and the git of this machine. The invariant: every byte that the person had, or that an agent left at the
+//! end of an attempt which the person did not discard, can be found again at a place that Kirosu named: the person's
+//! repository, a branch or commit that it printed, or a folder that it listed.
+//!
+//! Each write is a mark of its own, so that "found again" is a search. Continuous integration runs a few sequences of
+//! random seeds. By hand:
+//!
+//! ```text
+//! KIROSU_MODEL_SEQUENCES=2000 cargo test --test worktree_model
+//! KIROSU_MODEL_SEED=4711 KIROSU_MODEL_SEQUENCES=1 cargo test --test worktree_model -- --nocapture
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "worktree_model/agent.rs"]
+mod agent;
+mod common;
+#[path = "workspaces/field.rs"]
+mod field;
+#[path = "worktree_model/person.rs"]
+mod person;
+
+use fastrand::Rng;
+use person::World;
+
+/// The program that lists marks.
+const LEDGER: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/worktree_model/ledger.py"
+);
+
+/// Sequences of one run of the test.
+const SEQUENCES: u64 = 8;
+/// Sequences that run side by side: they wait for processes most of the time.
+const SIDE_BY_SIDE: u64 = 4;
+
+/// Hands out marks, each once.
+#[derive(Debug, Default)]
+pub struct Marks(u32);
+
+impl Marks {
+    fn new_mark(&mut self) -> String {
+        self.0 += 1;
+        format!("KM{:06}", self.0)
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text}: a number is expected")),
+    )
+}
+
+#[test]
+fn every_byte_can_be_found_again() {
+    let sequences = number("KIROSU_MODEL_SEQUENCES").unwrap_or(SEQUENCES);
+    let first = number("KIROSU_MODEL_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40));
+    let failed: Vec<String> = std::thread::scope(|scope| {
+        let lanes = SIDE_BY_SIDE.min(sequences);
+        let runs: Vec<_> = (0..lanes)
+            .map(|lane| {
+                let seeds = (first + lane..first + sequences).step_by(lanes as usize);
+                scope.spawn(move || seeds.filter_map(sequence).collect::<Vec<_>>())
+            })
+            .collect();
+        runs.into_iter()
+            .flat_map(|run| run.join().unwrap())
+            .collect()
+    });
+    assert!(
+        failed.is_empty(),
+        "{} of {sequences} sequences failed:\n\n{}",
+        failed.len(),
+        failed.join("\n\n")
+    );
+}
+
+/// One sequence; what went wrong, with the steps that led there.
+fn sequence(seed: u64) -> Option<String> {
+    let run = std::panic::catch_unwind(|| {
+        let mut world = World::new(Rng::with_seed(seed));
+        let faults = world.live();
+        (!faults.is_empty()).then(|| format!("{}\n{}", faults.join("\n"), world.story()))
+    });
+    let fault = match run {
+        Ok(fault) => fault?,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
+            format!("panicked: {}", text.unwrap_or_default())
+        }
+    };
+    Some(format!(
+        "KIROSU_MODEL_SEED={seed} KIROSU_MODEL_SEQUENCES=1\n{fault}"
+    ))
+}
