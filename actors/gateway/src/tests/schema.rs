@@ -92,6 +92,8 @@ fn its_shapes_are_the_protocols() {
         by: Some("b".into()),
         reason: Some("r".into()),
         rule: Some("r".into()),
+        options: vec![kirosu_protocol::approval::AskOption::default()],
+        option: Some(String::new()),
         ..Approval::default()
     };
     same("Approval", &approval);
