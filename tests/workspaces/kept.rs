@@ -357,3 +357,21 @@ fn prune_looks_again_and_names_what_it_keeps_and_removes() {
         format!("kirosu: task {own}")
     );
 }
+
+#[test]
+fn what_was_staged_and_written_over_is_kept() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    let hub = field.start("");
+    let id =
+        hub.done("echo staged > a.txt; git add a.txt; echo last > a.txt; echo n > n; git add n");
+    let name = format!("refs/kirosu/task-{id}/1-unreferenced");
+    let printed = hub.get(id)["printed"].to_string();
+    assert!(printed.contains(&name), "{printed}");
+    assert_eq!(field.git(&format!("show {name}^:a.txt")), "staged");
+    assert_eq!(field.git(&format!("show kirosu/task-{id}:a.txt")), "last");
+    // What is only staged is on the branch, and needs no reference of its own.
+    let plain = hub.done("echo staged > b.txt; git add b.txt; echo m > m");
+    let refs = field.git(&format!("for-each-ref refs/kirosu/task-{plain}"));
+    assert_eq!(refs, "");
+}

@@ -40,6 +40,7 @@ mod seat;
 mod sequencer;
 mod settle;
 mod shared;
+mod staged;
 mod take;
 mod verify;
 

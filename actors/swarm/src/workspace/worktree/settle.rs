@@ -7,6 +7,7 @@ use super::locks::clear_locks;
 use super::open::write;
 use super::opened::Opened;
 use super::record::{Record, State};
+use super::staged::{keep_staged, staged_tree};
 use super::take::take_in;
 use super::verify::tree;
 use super::{inventory, references, shared};
@@ -134,11 +135,14 @@ pub(super) async fn commit_rest(
     note: &str,
 ) -> Result<Option<String>, GitFault> {
     let at = tree(record)?;
+    let staged = staged_tree(git, record).await?;
     let complaint = take_in(git, record).await?;
     let files = git.ask(at, &["write-tree"]).await?;
     let head = commit(git, at, "HEAD").await?;
     let tip = tip_of(git, record).await?;
     let tip = tip.unwrap_or_else(|| record.base.clone());
+    let before = head.as_ref().unwrap_or(&tip);
+    keep_staged(git, record, staged.as_deref(), &files, before).await?;
     let parents = match head {
         Some(head) if head == tip || follows(git, record, &tip, &head).await? => vec![head],
         Some(head) => vec![tip.clone(), head],
@@ -167,7 +171,7 @@ async fn tree_of(git: &Git, at: At<'_>, commit: &str) -> Result<String, GitFault
     git.ask(at, &["rev-parse", "--verify", &name]).await
 }
 
-async fn commit_tree(
+pub(super) async fn commit_tree(
     git: &Git,
     record: &Record,
     files: &str,
