@@ -103,7 +103,7 @@ impl<'a> Hooks<'a> {
     }
 
     async fn after(&self, outcome: Outcome) -> Outcome {
-        // It would run in a folder of somebody else.
+        // It would run in a folder that Kirosu did not make.
         if !self.place.is_intact() {
             return outcome;
         }
