@@ -3,7 +3,7 @@
 //! # Theory of operation
 //!
 //! A task's worktree lies at `WORKSPACES/POOL/task-ID`, on the branch `kirosu/task-ID` of the repository that the pool's
-//! workdir lies in; `task-ID.json` beside it is its [`Record`], `task-ID.lock` is held while somebody works in it. A
+//! workdir lies in; `task-ID.json` beside it is its [`Record`], `task-ID.lock` is held by the process that works in it. A
 //! name that is taken by anything else (a branch, a folder, a task of another hub) is left alone, and the next is tried.
 //!
 //! - `open.rs` makes it, or opens it again for a further attempt: where it was when the attempt before was cut short, anew
@@ -11,8 +11,10 @@
 //!   has left is kept either way. `seat.rs` finds the name, `locks.rs` removes locks of dead gits, `index.rs` mends HEAD
 //!   and index and finds conflicts, `sequencer.rs` sets an unfinished rebase and its like aside, `repair.rs` finds what
 //!   was moved.
-//! - `settle.rs` commits what a run changed, whatever the state the agent left git in.
-//! - `apply.rs` brings a branch into the checkout, whole or not at all; `leave.rs` removes a worktree that nobody wants;
+//! - `settle.rs` commits what a run changed, whatever the state the agent left git in (`take.rs`, `staged.rs`), and reports
+//!   the rest: content that is only in the folder (`inventory/`), commits that no branch has (`references.rs`), changes of
+//!   state that all worktrees share (`shared/`). `aside.rs` renames a folder whose content would be lost by a new attempt.
+//! - `apply.rs` brings a branch into the checkout, whole or not at all, by a `plan/` that is complete before it begins; `leave.rs` removes a worktree that is not wanted any more;
 //!   `look.rs` tells what there is. These are for people, from another process.
 //!
 //! The checkout that a person works in is never written to but by `apply`, and then only as `git merge` would. An agent
