@@ -35,7 +35,7 @@ struct Kept {
     number: u32,
 }
 
-/// The key under which a conversation can be resumed.
+/// What must be the same for a conversation to go on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Where<'a> {
     pub(crate) task: TaskId,

@@ -34,6 +34,7 @@ mod approval;
 mod conversations;
 mod going_on;
 mod handle;
+mod headline;
 mod invocation;
 mod lane;
 mod later;

@@ -11,6 +11,7 @@ use kirosu_providers::{
 };
 
 use super::patience::{self, Patience};
+use crate::headline::headline;
 use crate::options::PoolOptions;
 use crate::pool::Pool;
 use crate::workspace::{self, Place};
@@ -103,7 +104,7 @@ impl<'a> Hooks<'a> {
     }
 
     async fn after(&self, outcome: Outcome) -> Outcome {
-        // It would run in a folder that Kirosu did not make.
+        // It would run in a folder of somebody else.
         if !self.place.is_intact() {
             return outcome;
         }
@@ -143,8 +144,9 @@ impl<'a> Hooks<'a> {
             }
             outcome => outcome,
         };
-        tracing::warn!("{}", first_line(&failure.message));
-        self.tell(first_line(&failure.message).to_owned()).await;
+        let why = headline(&failure.message);
+        tracing::warn!("{why}");
+        self.tell(why.into_owned()).await;
         outcome
     }
 
@@ -230,10 +232,6 @@ impl<'a> Hooks<'a> {
         }
         Failure::new(class, message)
     }
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
 }
 
 /// The word for an outcome: `done`, or the failure's class.

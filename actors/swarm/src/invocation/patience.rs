@@ -24,7 +24,7 @@ const PAUSES: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::ZERO,
 };
 
-/// The context of a wait, and its limit.
+/// Who waits, and for how long at most.
 pub(super) struct Patience<'a> {
     pub(super) pool: &'a Pool,
     pub(super) sink: &'a EventSink,

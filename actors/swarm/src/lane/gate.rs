@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
-use kirosu_providers::{Closed, Failure, Finished, Gatekeeper, floor_boundary};
+use kirosu_providers::{Closed, Failure, Finished, Gatekeeper};
 use tokio::sync::oneshot;
 
 use super::house::{LaneId, Shut, Ticket, Who};
 use super::standing::Verdict;
 use super::{Ear, Lanes, verdict};
+use crate::headline::headline;
 
 /// A run under way on a lane. Dropped without a word it tells nothing about the account.
 pub(crate) struct Pass {
@@ -47,11 +48,11 @@ impl Pass {
         };
         let found = verdict::of(outcome, self.others, SystemTime::now());
         let note = match outcome {
-            Ok(_) => "",
-            Err(failure) => first_line(&failure.message),
+            Ok(_) => "".into(),
+            Err(failure) => headline(&failure.message),
         };
         let tokens = verdict::tokens(outcome);
-        self.lanes.end(ticket, found, tokens, note);
+        self.lanes.end(ticket, found, tokens, &note);
     }
 }
 
@@ -61,12 +62,6 @@ impl Drop for Pass {
             self.lanes.end(ticket, Verdict::Nothing, 0, "");
         }
     }
-}
-
-/// Enough for a person to know what it is about; the whole text is with the attempt.
-fn first_line(message: &str) -> &str {
-    let line = message.lines().next().unwrap_or_default();
-    &line[..floor_boundary(line, 200)]
 }
 
 /// Where a run waits, as people see it.

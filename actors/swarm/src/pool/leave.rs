@@ -4,19 +4,16 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::floor_boundary;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Pool;
 use super::allowance::{Allowance, Change, Trouble};
+use crate::headline::headline;
 use crate::later::until;
 
-/// Delay before a task that its pool could not start can be leased again.
+/// How long nobody shall lease a task that its pool could not start.
 pub(crate) const NOT_STARTED_DELAY: Duration = Duration::from_secs(1);
-
-/// Bytes of a reason that are shown.
-const NOTE: usize = 300;
 
 /// Held by a session from its question for a task to the end of the run.
 pub(crate) struct Leave {
@@ -70,7 +67,8 @@ impl Pool {
 
     /// A run was not started, for want of something on this machine.
     pub(crate) fn not_started(&self, why: &str) {
-        let change = self.allowance().not_started(&short(why), Instant::now());
+        let note = headline(why);
+        let change = self.allowance().not_started(&note, Instant::now());
         self.allowance_changed(change, Trouble::Short);
     }
 
@@ -86,7 +84,7 @@ impl Pool {
         let breaker = self.options().breaker;
         let note = format!(
             "the last runs of the provider's program failed at once, the newest with: {}",
-            short(why)
+            headline(why)
         );
         let now = Instant::now();
         let was_open = self.allowance().is_open();
@@ -159,35 +157,5 @@ impl Pool {
         if self.allowance().is_limited() {
             self.room.send_replace(());
         }
-    }
-}
-
-/// Enough of a failure's message for a person to know what it is about: its first line, and where that announces the end
-/// of stderr, the last line of it.
-fn short(message: &str) -> String {
-    let mut lines = message.lines().filter(|line| !line.trim().is_empty());
-    let mut text = lines.next().unwrap_or_default().to_owned();
-    if let Some(last) = lines.next_back()
-        && text.ends_with(':')
-    {
-        text.push(' ');
-        text.push_str(last);
-    }
-    text.truncate(floor_boundary(&text, NOTE));
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::short;
-
-    #[test]
-    fn a_note_has_the_reason() {
-        let message = "'x' exited with code 1; stderr ended with:\nusage: x\nunknown flag\n";
-        assert_eq!(
-            short(message),
-            "'x' exited with code 1; stderr ended with: unknown flag"
-        );
-        assert_eq!(short("cannot run it\nmore"), "cannot run it");
     }
 }

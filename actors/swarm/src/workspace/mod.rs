@@ -117,7 +117,7 @@ impl Place {
         self.worktree.as_ref().map_or(&[], |it| &it.notes)
     }
 
-    /// A note for the agent about work that the attempt before left unfinished in these files.
+    /// What the attempt before left undone in these files, for the agent.
     pub(crate) fn not_accepted(&self) -> Option<&NotAccepted> {
         self.worktree.as_ref()?.not_accepted.as_ref()
     }
@@ -245,7 +245,7 @@ fn folder_for(options: &PoolOptions, session: u32, id: (i64, i64)) -> Result<Pla
 /// Whether the pool's own folder can be used, where it has one.
 ///
 /// # Errors
-/// An action for a person.
+/// What a person should do about it.
 pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
     let found = match options.workspace {
         Workspace::Isolated | Workspace::Ephemeral => Ok(()),

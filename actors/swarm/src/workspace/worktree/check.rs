@@ -14,7 +14,7 @@ use crate::workspace::folder::{shared, writable};
 /// a worktree can be made. Makes one for a try, and removes it.
 ///
 /// # Errors
-/// An action for a person.
+/// What a person should do about it.
 pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), NoPlace> {
     let (git, repository) = repository(options).await?;
     let base = options.base.as_deref().unwrap_or("HEAD");

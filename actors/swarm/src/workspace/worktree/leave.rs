@@ -29,12 +29,12 @@ pub struct Removed {
     pub references: Vec<Reference>,
 }
 
-/// The result of pruning one worktree.
+/// What became of a worktree that was to be pruned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pruned {
     /// It is gone.
     Removed(Removed),
-    /// It is neither applied nor discarded, nor unchanged: it waits for a person's decision.
+    /// It is neither applied nor discarded, nor unchanged: nobody has said what is to become of it.
     Open,
     /// It would go, but something would be lost; the text says what.
     Kept(String),
@@ -95,7 +95,7 @@ async fn nothing_lost(git: &Git, record: &Record) -> Result<(), GitFault> {
     )))
 }
 
-/// Content that is only in the folder, or in git's folder for it where the folder is gone.
+/// What is only in the folder, or in git's folder for it where the folder is gone.
 pub(super) async fn left(git: &Git, record: &Record) -> Result<Inventory, GitFault> {
     if record.path.symlink_metadata().is_ok() {
         return inventory::look(git, record).await;

@@ -102,7 +102,7 @@ impl From<GitFault> for NoWorktree {
     }
 }
 
-/// Parameters for opening a task's worktree.
+/// What opening a task's worktree needs to know.
 struct Opening<'a> {
     options: &'a Arc<PoolOptions>,
     git: &'a Git,
@@ -331,7 +331,7 @@ fn forget_settings(record: &Record) -> Result<(), GitFault> {
     Ok(())
 }
 
-/// Keeps the work of a failed attempt under `refs/kirosu/NAME/FENCE`, and returns that name.
+/// What a failed attempt has done stays, under `refs/kirosu/NAME/FENCE`, which is returned.
 pub(super) async fn keep_tip(git: &Git, record: &Record) -> Result<Option<String>, GitFault> {
     let Some(tip) = tip_of(git, record).await? else {
         return Ok(None);

@@ -32,7 +32,7 @@ pub(crate) struct Opened {
     pub(crate) notes: Vec<String>,
     /// Conflicts that the attempt before left, for the agent.
     pub(crate) not_accepted: Option<NotAccepted>,
-    /// The shared state of the repository as the run began; `None` where it could not be read.
+    /// What all worktrees of the repository share, as the run began; `None` where it could not be read.
     shared: Option<Shared>,
 }
 
@@ -72,7 +72,7 @@ impl Opened {
         };
     }
 
-    /// The shared state as the run began.
+    /// What all worktrees share, as the run began.
     pub(super) const fn shared(&self) -> Option<&Shared> {
         self.shared.as_ref()
     }

@@ -134,7 +134,7 @@ pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
-/// Lists content that exists only in this worktree. Commits of its own repository are not part of it: see
+/// What exists only in this worktree. Commits of its own repository are not part of it: see
 /// [`unreferenced`](super::unreferenced).
 ///
 /// # Errors

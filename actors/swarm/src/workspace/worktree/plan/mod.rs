@@ -57,7 +57,7 @@ pub(super) struct Plan {
     pub(super) merged: String,
     /// The files that change in the checkout.
     pub(super) files: Vec<String>,
-    /// The committer of the merge.
+    /// Who commits the merge.
     pub(super) identity: Identity,
     /// A sentence that a person should read.
     pub(super) note: Option<String>,

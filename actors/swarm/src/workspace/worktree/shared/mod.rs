@@ -30,7 +30,7 @@ const FILES: &[&str] = &[
 /// Longest file that is read to be compared; of longer ones only the length and time count.
 const READ_MAX: u64 = 1 << 20;
 
-/// A snapshot of the shared state.
+/// What all worktrees share, at one time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Shared {
     /// Values by scope (`local`, `global`, ...) and key.
@@ -126,7 +126,7 @@ pub(super) async fn changed(git: &Git, record: &Record, before: &Shared) -> Vec<
 pub struct Concern {
     /// The setting, and what follows from it.
     pub what: String,
-    /// The action.
+    /// What to do.
     pub advice: String,
 }
 
