@@ -81,6 +81,7 @@ const CODES: &[(Kind, &[&str])] = &[
 const CONTEXT: &[&str] = &[
     "prompt is too long",
     "prompt too long",
+    "prompt as too long",
     "input is too long",
     "context window",
     "context length",
@@ -174,6 +175,7 @@ const AUTH: &[&str] = &[
     "authentication error",
     "unauthorized",
     "unauthenticated",
+    "not allowed to sample from this model",
     "token has expired",
     "token is expired",
     "token expired",
@@ -290,10 +292,11 @@ pub(super) fn by_codes(codes: &[String]) -> Option<Kind> {
 }
 
 /// From words, in normal form. A stated status excludes what contradicts it: a 401 is about a login whatever its words,
-/// and only a bad request or nothing at all can be about the prompt or the model.
+/// and only a bad request can be about the prompt or the model, or what says nothing: no status, or the 500 that servers and
+/// agents put before errors of every kind.
 pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<Kind> {
     let has = |words: &[&str]| words.iter().any(|it| text.contains(it));
-    let may_be_bad = matches!(status, None | Some(400 | 404 | 413 | 422));
+    let may_be_bad = matches!(status, None | Some(400 | 404 | 413 | 422 | 500));
     if status == Some(401) {
         return Some(Kind::Auth);
     }

@@ -99,6 +99,10 @@ fn words_of_programs_and_services() {
         ),
         ("429 status code (no body)", "rate_limited"),
         ("Server busy: session limit of 4 reached", "none"),
+        (
+            "The provider rejected the prompt as too long, but automatic recovery could not reduce it.",
+            "bad_input",
+        ),
         ("Spending cap reached resets 3pm", "rate_limited"),
         (
             "You have exceeded your premium request allowance.",
@@ -221,6 +225,11 @@ fn a_stated_status_decides_where_words_do_not() {
         (404, "model 'x' not found", "bad_input"),
         (404, "page not found", "none"),
         (500, "Internal", "none"),
+        (
+            500,
+            "models/gemini-nope is not found for API version v1beta",
+            "bad_input",
+        ),
         (502, "<html>", "network"),
         (503, "busy", "rate_limited"),
         (529, "Overloaded", "rate_limited"),
