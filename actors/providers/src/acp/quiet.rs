@@ -1,4 +1,5 @@
-//! Takes lines out of an agent's stderr that say nothing to a person, as the definition names them (`quiet`).
+//! Takes lines out of an agent's stderr that say nothing to a person, as the definition names them (`quiet`). An indented
+//! line, and one that closes a bracket, belongs to the line before it.
 
 /// Bytes of a line that is not whole which are held back; a longer one passes.
 const HELD: usize = 8 * 1024;
@@ -8,17 +9,19 @@ const HELD: usize = 8 * 1024;
 pub(super) struct Quiet {
     words: Vec<String>,
     held: String,
+    /// Whether the last whole line was taken out.
+    was_quiet: bool,
 }
 
 impl Quiet {
     pub(super) fn new(words: &[String]) -> Self {
         Self {
             words: words.to_vec(),
-            held: String::new(),
+            ..Self::default()
         }
     }
 
-    /// The part of this piece that is to be shown.
+    /// What of this piece is to be shown.
     pub(super) fn pass(&mut self, text: String) -> String {
         if self.words.is_empty() {
             return text;
@@ -27,8 +30,15 @@ impl Quiet {
         let whole = self.held.rfind('\n').map_or(0, |at| at + 1);
         let rest = self.held.split_off(whole);
         let lines = std::mem::replace(&mut self.held, rest);
-        let is_loud = |line: &&str| !self.words.iter().any(|it| line.contains(it.as_str()));
-        let mut shown: String = lines.split_inclusive('\n').filter(is_loud).collect();
+        let mut shown = String::new();
+        for line in lines.split_inclusive('\n') {
+            let belongs = line.starts_with([' ', '\t', '}', ']', ')']);
+            let has_word = self.words.iter().any(|it| line.contains(it.as_str()));
+            self.was_quiet = has_word || (belongs && self.was_quiet);
+            if !self.was_quiet {
+                shown.push_str(line);
+            }
+        }
         if self.held.len() > HELD {
             shown.push_str(&std::mem::take(&mut self.held));
         }
@@ -47,14 +57,14 @@ mod tests {
 
     #[test]
     fn lines_with_a_word_go_whatever_the_cut() {
-        let text = "one\n[session/create] durationMs=1\ntwo\nlast";
+        let text = "one\n  more\n[session/create] durationMs=1 {\n  flags: []\n}\ntwo\n}\nlast";
         for size in 1..=text.len() {
             let mut quiet = Quiet::new(&["durationMs=".to_owned()]);
             let bytes = text.as_bytes().chunks(size);
             let piece = |it: &[u8]| String::from_utf8(it.to_vec()).unwrap();
             let mut shown: String = bytes.map(|it| quiet.pass(piece(it))).collect();
             shown.push_str(&quiet.rest());
-            assert_eq!(shown, "one\ntwo\nlast", "cut every {size}");
+            assert_eq!(shown, "one\n  more\ntwo\n}\nlast", "cut every {size}");
         }
         assert_eq!(Quiet::default().pass("a".into()), "a");
     }

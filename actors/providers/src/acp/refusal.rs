@@ -1,4 +1,4 @@
-//! The class of an error with which the agent answered a request.
+//! What it means that the agent refused a request.
 
 use super::rpc::{self, RpcError};
 use super::verdict::Verdict;

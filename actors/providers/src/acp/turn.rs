@@ -78,7 +78,7 @@ impl fmt::Debug for Start {
     }
 }
 
-/// The text of a turn, for the verdict about it.
+/// What a turn said, for the verdict about it.
 pub(super) struct Told<'t> {
     /// Why something was denied, where nothing but an error was said since.
     pub(super) denied: Option<&'t str>,
@@ -108,7 +108,7 @@ pub(super) struct Turn {
     notices: Vec<String>,
     notice_calls: Vec<String>,
     tally: Tally,
-    /// Refusals of a person, with their reasons, that the agent has not been sent yet; and how often it was told.
+    /// What a person refused and why, as far as the agent has not heard it; and how often it was told.
     unheard: Vec<(String, String)>,
     explained: u32,
     /// The last thing that was denied.
