@@ -6,6 +6,10 @@
 mod common;
 #[path = "agents/programs.rs"]
 mod programs;
+#[path = "agents/refused.rs"]
+mod refused;
+#[path = "agents/together.rs"]
+mod together;
 #[path = "agents/world.rs"]
 mod world;
 
@@ -295,6 +299,16 @@ fn asks(program: Program) {
     });
     step("is cancelled with tools that will not go");
 
+    let prompt = program.call("setsid sleep 301 > /dev/null 2>&1 < /dev/null & echo was-made");
+    let got = case.run("all", &prompt);
+    assert_eq!(got["task"]["status"], "done", "{got:#}");
+    until("what the tool started is gone", || {
+        let left = case.world.processes(case.hub.pid());
+        let tools = left.iter().any(|it| it.arguments.contains("sleep 301"));
+        (!tools).then_some(())
+    });
+    step("leaves nothing running when it is done");
+
     killed_and_resumed(&mut case);
     step("is killed and goes on");
 
@@ -316,17 +330,7 @@ fn killed_and_resumed(case: &mut Case) {
     let prompt = program.call(shell);
     let id = case.begin("all", &prompt, json!({"max_attempts": 3}));
     case.appears("again");
-    let processes = case.world.processes(case.hub.pid());
-    let name = program.program(case.kind);
-    let binary = installed().join("bin").join(name).canonicalize().unwrap();
-    // One that is a script runs as its interpreter.
-    let script = format!("/bin/{name} ");
-    let agent = processes
-        .iter()
-        .find(|it| it.program == binary || it.arguments.contains(&script));
-    let agent = agent.unwrap_or_else(|| panic!("no {} in {processes:#?}", program.name));
-    let pid = Pid::from_raw(i32::try_from(agent.pid).unwrap()).unwrap();
-    kill_process(pid, Signal::KILL).unwrap();
+    kill_agent(&case.world, case.hub.pid(), program, case.kind);
     let got = case.end(id);
     assert_eq!(got["task"]["status"], "done", "{got:#}");
     assert_eq!(got["attempts"][0]["outcome"], "crashed", "{got:#}");
@@ -337,6 +341,21 @@ fn killed_and_resumed(case: &mut Case) {
     let turns = asked.iter().filter_map(|it| it["turn"].as_u64()).max();
     let resumes = program.early || case.kind == "acp";
     assert_eq!(turns, Some(if resumes { 2 } else { 1 }), "{asked:#?}");
+}
+
+/// Kills the program itself, not its tools, with SIGKILL.
+fn kill_agent(world: &World, hub: u32, program: Program, kind: &str) {
+    let processes = world.processes(hub);
+    let name = program.program(kind);
+    let binary = installed().join("bin").join(name).canonicalize().unwrap();
+    // One that is a script runs as its interpreter.
+    let script = format!("/bin/{name} ");
+    let agent = processes
+        .iter()
+        .find(|it| it.program == binary || it.arguments.contains(&script));
+    let agent = agent.unwrap_or_else(|| panic!("no {} in {processes:#?}", program.name));
+    let pid = Pid::from_raw(i32::try_from(agent.pid).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
 }
 
 /// Three turns of one conversation: each costs what its own call of the model costs, whether the program counts by turn

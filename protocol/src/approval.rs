@@ -64,7 +64,7 @@ impl fmt::Display for ApprovalState {
 pub struct AskOption {
     /// The agent's own name for it, unique within the question.
     pub id: String,
-    /// Text for a person.
+    /// What a person reads.
     pub name: String,
 }
 

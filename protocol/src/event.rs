@@ -12,7 +12,7 @@ pub struct Event {
     pub seq: u64,
     /// Unix seconds.
     pub time: f64,
-    /// Events in their order.
+    /// What happened.
     #[serde(flatten)]
     pub what: EventKind,
 }

@@ -35,7 +35,7 @@ pub enum View {
     Agents,
     /// The supervision tree.
     Tree,
-    /// Events in their order.
+    /// What happened.
     Events,
     /// What waits for a person.
     Inbox,

@@ -99,7 +99,7 @@ pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenErr
         .map_err(database(path, "its settings cannot be made"))?;
     migrate(&mut conn, path)?;
     match extend_leases(&mut conn, options) {
-        // The existing data can be read all the same.
+        // What is there can be read all the same.
         Err(error) if is_full(&error) => {
             tracing::error!(
                 "the disk of the store is full: tasks can be read, and nothing can be written until there is room"
@@ -182,7 +182,7 @@ fn uri(path: &Path, layer: &str) -> String {
     uri
 }
 
-/// Pragmas that only take effect before the first table, and before the switch to a write-ahead log. Said again later it changes
+/// What only takes effect before the first table, and before the switch to a write-ahead log. Said again later it changes
 /// nothing, and still writes, which a full disk does not allow.
 fn pragmas_of_a_new_file(path: &Path) -> String {
     let is_new = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);

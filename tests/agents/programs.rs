@@ -141,8 +141,6 @@ env_key = "STUB_KEY"
 wire_api = "responses"
 requires_openai_auth = false
 supports_websockets = false
-request_max_retries = 0
-stream_max_retries = 0
 [analytics]
 enabled = false
 [feedback]
@@ -185,6 +183,7 @@ pub const CLAUDE: Program = Program {
             ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
             ("DISABLE_TELEMETRY", "1"),
             ("DISABLE_ERROR_REPORTING", "1"),
+            // Else it asks again for three minutes.
             ("CLAUDE_CODE_MAX_RETRIES", "1"),
             ("IS_SANDBOX", "1"),
         ])
@@ -351,3 +350,10 @@ pub const COPILOT: Program = Program {
         used: [2000, 400, 68],
     },
 };
+
+/// The program of this name.
+pub fn named(name: &str) -> Program {
+    let all = [CODEX, CLAUDE, OPENCODE, GOOSE, GEMINI, QWEN, COPILOT];
+    let program = all.into_iter().find(|it| it.name == name);
+    program.unwrap_or_else(|| panic!("no settings for a program {name}"))
+}

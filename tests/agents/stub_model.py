@@ -12,6 +12,7 @@ Directives in the newest user text decide the answer:
   [[call NAME {json}]]    calls tool NAME with these arguments (several: one after the other)
   [[sleep SECONDS]]       streams a "tick" every 0.25 s for so long
   [[error CODE]]          answers with this HTTP status
+  [[refuse KIND SECONDS]] refuses as the API's service does (refusals.py); SECONDS until it may be asked again, where it says so
   none of them            "STUB <api> turn=<n>: <first 60 characters of the user text>"
 When the last [[call]] has its result the answer is "TOOL SAID: <result>".
 Figures are always the same: input 1200 (200 of them cached), output 34 (4 of them reasoning).
@@ -23,13 +24,16 @@ With --lo the loopback interface is brought up first, which a new network namesp
 import argparse, json, os, re, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+sys.dont_write_bytecode = True
+from refusals import refusal
+
 IN, CACHED, OUT, REASON = 1200, 200, 34, 4
 NOW = 1_700_000_000
 lock = threading.Lock()
 state = {"n": 0}
 ARGS = None
 
-DIR = re.compile(r"\[\[(say|call|sleep|error)\s+(.*?)\]\]", re.S)
+DIR = re.compile(r"\[\[(say|call|sleep|error|refuse)\s+(.*?)\]\]", re.S)
 
 
 def text_of(content):
@@ -135,7 +139,7 @@ def bare(t):
 
 
 def decide(api, body):
-    """-> ('text', str) | ('call', name, args) | ('sleep', secs) | ('error', code)"""
+    """-> ('text', str) | ('call', name, args) | ('sleep', secs) | ('error', code) | ('refuse', kind and seconds)"""
     ev = [(r, bare(t) if r == "user" else t) for r, t in events_of(api, body)]
     turn = len([t for r, t in ev if r == "user" and t])
     at = None
@@ -162,6 +166,8 @@ def decide(api, body):
         arg = arg.strip()
         if kind == "error":
             return ("error", int(arg))
+        if kind == "refuse":
+            return ("refuse", arg)
         if kind == "sleep":
             return ("sleep", min(float(arg), 60.0))
         if kind == "say":
@@ -311,18 +317,34 @@ class H(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.note("client-gone", None, p)
 
-    def fail(self, code):
+    def fail(self, api, act):
+        if act[0] == "refuse":
+            return self.refuse(api, act[1])
+        code = act[1]
         kind = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
                 413: "request_too_large", 429: "rate_limit_error", 529: "overloaded_error"}.get(code, "api_error")
         status = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}.get(code, "INTERNAL")
         self.send_json({"type": "error", "error": {"type": kind, "message": f"stub error {code}", "code": code, "status": status}}, code)
 
+    def refuse(self, api, what):
+        kind, _, seconds = what.partition(" ")
+        status, headers, body = refusal(api, kind, int(seconds or 3600))
+        is_page = isinstance(body, str)
+        raw = (body if is_page else json.dumps(body)).encode()
+        self.send_response(status)
+        self.send_header("content-type", "text/html" if is_page else "application/json")
+        self.send_header("content-length", str(len(raw)))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(raw)
+
     # OpenAI Responses
     def api_responses(self, body):
         act = decide("responses", body)
         self.note("responses", body, act)
-        if act[0] == "error":
-            return self.fail(act[1])
+        if act[0] in ("error", "refuse"):
+            return self.fail("responses", act)
         rid = f"resp_{state['n']:04d}"
         usage = {"input_tokens": IN, "input_tokens_details": {"cached_tokens": CACHED}, "output_tokens": OUT,
                  "output_tokens_details": {"reasoning_tokens": REASON}, "total_tokens": IN + OUT}
@@ -377,8 +399,8 @@ class H(BaseHTTPRequestHandler):
     def chat(self, body):
         act = decide("chat", body)
         self.note("chat", body, act)
-        if act[0] == "error":
-            return self.fail(act[1])
+        if act[0] in ("error", "refuse"):
+            return self.fail("chat", act)
         usage = {"prompt_tokens": IN, "completion_tokens": OUT, "total_tokens": IN + OUT,
                  "prompt_tokens_details": {"cached_tokens": CACHED}, "completion_tokens_details": {"reasoning_tokens": REASON}}
         model = body.get("model", "stub-model")
@@ -411,8 +433,8 @@ class H(BaseHTTPRequestHandler):
     def anthropic(self, body):
         act = decide("anthropic", body)
         self.note("anthropic", body, act)
-        if act[0] == "error":
-            return self.fail(act[1])
+        if act[0] in ("error", "refuse"):
+            return self.fail("anthropic", act)
         mid = f"msg_{state['n']:04d}"
         u0 = {"input_tokens": IN - CACHED, "cache_creation_input_tokens": 0, "cache_read_input_tokens": CACHED, "output_tokens": 1}
         model = body.get("model", "stub-model")
@@ -455,8 +477,8 @@ class H(BaseHTTPRequestHandler):
             return self.send_json({"totalTokens": IN})
         act = decide("gemini", body)
         self.note("gemini:" + verb, body, act)
-        if act[0] == "error":
-            return self.fail(act[1])
+        if act[0] in ("error", "refuse"):
+            return self.fail("gemini", act)
         usage = {"promptTokenCount": IN, "cachedContentTokenCount": CACHED, "candidatesTokenCount": OUT - REASON,
                  "thoughtsTokenCount": REASON, "totalTokenCount": IN + OUT}
         model = p.split("/models/")[-1].split(":")[0]

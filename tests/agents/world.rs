@@ -77,7 +77,7 @@ impl World {
         }
         let port_file = home.path().join("port");
         let stub = command
-            .args(["--max-seconds", "600", "--port-file"])
+            .args(["--max-seconds", "1800", "--port-file"])
             .arg(&port_file)
             .arg("--log")
             .arg(home.path().join("requests"))

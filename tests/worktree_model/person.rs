@@ -25,7 +25,7 @@ pub struct World {
     required: BTreeMap<String, String>,
     /// All that Kirosu printed.
     printed: String,
-    /// Events in their order.
+    /// What happened.
     story: Vec<String>,
     faults: Vec<String>,
 }
@@ -165,7 +165,7 @@ impl World {
         self.take_ledgers(id);
     }
 
-    /// Requires the marks that the attempts of a task left behind.
+    /// What the attempts of a task left behind is required from now on.
     fn take_ledgers(&mut self, id: i64) {
         let entries = fs::read_dir(self.root().join("ledgers")).unwrap();
         for entry in entries.map(|entry| entry.unwrap()) {
@@ -231,7 +231,7 @@ impl World {
             .push(format!("git {words}: {} {said}", output.status));
     }
 
-    /// Marks that the person's own git throws away are not required any more.
+    /// What the person's own git throws away is not Kirosu's to bring back.
     fn git_that_destroys(&mut self, words: &str) {
         let before = self.all_places();
         self.git(words);
@@ -241,7 +241,7 @@ impl World {
         }
     }
 
-    /// `apply --check` and `apply` must agree.
+    /// What `--check` says is what `apply` does.
     fn apply(&mut self, task: i64) {
         let possible = self.cli(&format!("apply {task} --check"));
         let applied = self.cli(&format!("apply {task}"));

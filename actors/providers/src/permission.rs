@@ -33,7 +33,7 @@ pub struct PermissionAsk {
 pub struct PermissionOption {
     /// The program's own id of it.
     pub id: String,
-    /// Text for a person.
+    /// What a person reads.
     pub name: String,
 }
 

@@ -90,7 +90,7 @@ pub struct TreeEvent {
     /// Its label.
     #[serde(serialize_with = "crate::id::text")]
     pub kind: Arc<str>,
-    /// Events in their order.
+    /// What happened.
     #[serde(flatten)]
     pub change: Change,
 }

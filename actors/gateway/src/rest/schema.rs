@@ -328,7 +328,7 @@ pub(super) struct Approval {
 #[derive(ToSchema)]
 pub(super) struct AskOption {
     pub id: String,
-    /// Text for a person.
+    /// What a person reads.
     pub name: String,
 }
 

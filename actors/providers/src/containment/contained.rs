@@ -45,7 +45,7 @@ pub(crate) struct LaunchError {
     obstacle: Obstacle,
 }
 
-/// The obstacle to starting a runner.
+/// What kept a runner from being started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
     /// The machine is short of something; it works again later.

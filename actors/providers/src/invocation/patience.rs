@@ -28,7 +28,7 @@ pub(crate) enum Over {
     Waits(Wait),
 }
 
-/// The last known activity of a program, and its begin.
+/// What a program was last seen doing, and since when.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     state: Mutex<State>,
@@ -96,7 +96,7 @@ impl Patience {
         }
     }
 
-    /// The cause of the program's wait at the last look.
+    /// What the program was waiting for when it was looked at last.
     pub(super) fn waiting(&self) -> Option<Wait> {
         match &*self.lock() {
             State::Waits { wait, .. } => Some(wait.clone()),

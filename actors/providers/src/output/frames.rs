@@ -36,7 +36,7 @@ pub(crate) struct Frames {
     result: Option<String>,
     terminal: Terminal,
     calls: Calls,
-    /// Its statement about its account's limit.
+    /// What it said of its account's limit.
     limited: Option<Value>,
     noise: String,
     outlook: Outlook,
@@ -77,7 +77,7 @@ impl Frames {
         events
     }
 
-    /// The program's activity according to the frames since the last call.
+    /// What the frames since the last call say of what the program does.
     pub(super) fn outlook(&mut self) -> Outlook {
         std::mem::take(&mut self.outlook)
     }

@@ -228,7 +228,7 @@ impl Judge<'_> {
         })
     }
 
-    /// The program's statement about its account's limit explains a failure that has no other reason, and says until when.
+    /// What the program said of its account's limit explains a failure that has no other reason, and says until when.
     fn limited(&self, class: FailureClass) -> FailureClass {
         let (Some(data), true) = (
             &self.reading.limit,
