@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn stages_are_gathered_by_file() {
-        let listed = "100644 aa 1\ta\0100644 bb 2\ta\0100644 cc 3\ta\0100644 dd 2\tb c\0";
+        let listed = "100644 aa 1\ta\x00100644 bb 2\ta\x00100644 cc 3\ta\x00100644 dd 2\tb c\0";
         let found = stages(listed);
         assert!(both(found["a"]) && !both(found["b c"]));
     }
