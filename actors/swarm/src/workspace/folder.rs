@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kirosu_providers::is_shortage;
 
+use super::identity::Held;
 use super::{NoPlace, Place};
 
 /// Bytes that are written to see whether a disk takes any.
@@ -52,7 +53,10 @@ pub(super) fn ephemeral(dir: PathBuf) -> Result<Place, NoPlace> {
         Err(error) => return Err(cannot_make(&dir, &error)),
     };
     let dir = dir.canonicalize().map_err(|e| cannot_make(&dir, &e))?;
-    let made = ours.then(|| dir.clone());
+    let made = match ours {
+        true => Some(Held::of(&dir).map_err(|e| cannot_make(&dir, &e))?),
+        false => None,
+    };
     Ok(Place {
         made,
         ..Place::of(dir)

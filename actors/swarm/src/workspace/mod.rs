@@ -8,10 +8,10 @@
 
 mod context;
 mod folder;
+mod identity;
 mod mcp;
 pub mod worktree;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use kirosu_providers::{Conversation, Event, EventSink, Failure, FailureClass, Fi
 use crate::going_on::is_cut_short;
 use crate::options::{PoolOptions, Workspace};
 pub(crate) use context::context;
+use identity::Held;
 pub(crate) use mcp::servers as mcp_servers;
 use worktree::{KeptConversation, Opened};
 
@@ -33,7 +34,7 @@ pub(crate) struct Place {
     /// The workspace that it lies in; the same, unless the task named a folder inside.
     pub(crate) root: PathBuf,
     /// A folder that was made for this task alone: to be removed once its result is confirmed.
-    pub(crate) made: Option<PathBuf>,
+    pub(crate) made: Option<Held>,
     /// The task's worktree: its changes are to be committed when the run has ended.
     pub(crate) worktree: Option<Arc<Opened>>,
 }
@@ -272,7 +273,8 @@ pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
 /// Removes the folder that was made for a task, if one was. Blocks on the file system.
 pub(crate) fn discard(place: &Place) {
     let Some(made) = &place.made else { return };
-    if let Err(error) = fs::remove_dir_all(made) {
-        tracing::warn!(folder = %made.display(), %error, "could not remove a task's workspace; remove it by hand");
+    if let Err(error) = made.remove() {
+        let folder = place.root.display();
+        tracing::warn!(%folder, %error, "could not remove a task's workspace, and left everything there as it is; remove it by hand");
     }
 }
