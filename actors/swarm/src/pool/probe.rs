@@ -24,9 +24,14 @@ const LOOKS: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::from_secs(120),
 };
 
-/// Delay between looks for a folder that cannot be used. Such a look is cheap: no provider's program is started before the
-/// folder is there.
-const FOLDER_LOOK: Duration = Duration::from_secs(3);
+/// Delays between looks for a folder that cannot be used. Such a look can take as long as a checkout, but no provider's
+/// program is started before the folder is there.
+const FOLDER_LOOKS: BackoffPolicy = BackoffPolicy {
+    initial: Duration::from_secs(3),
+    max: Duration::from_secs(30),
+    factor: 1.3,
+    ..LOOKS
+};
 
 /// The actor.
 pub(crate) struct Probe {
@@ -55,7 +60,7 @@ impl Actor for Probe {
 async fn watch_over(pool: Arc<Pool>) {
     let mut options = pool.watch_options();
     let mut health = pool.watch_health();
-    let mut delays = LOOKS.delays();
+    let mut delays = [LOOKS, FOLDER_LOOKS].map(|policy| policy.delays());
     let mut ready_since: Option<Instant> = None;
     look(&pool).await;
     loop {
@@ -66,7 +71,7 @@ async fn watch_over(pool: Arc<Pool>) {
                 // What is found by a look and missed by a run is not looked for in ever the same pace.
                 let was_ready = ready_since.take();
                 if was_ready.is_some_and(|since| since.elapsed() >= LOOKS.healthy_after) {
-                    delays.reset();
+                    delays.iter_mut().for_each(Delays::reset);
                 }
             }
         }
@@ -75,7 +80,7 @@ async fn watch_over(pool: Arc<Pool>) {
                 if changed.is_err() {
                     return;
                 }
-                delays.reset();
+                delays.iter_mut().for_each(Delays::reset);
                 look(&pool).await;
             }
             _ = health.changed() => {}
@@ -91,7 +96,7 @@ async fn watch_over(pool: Arc<Pool>) {
 }
 
 /// Resolves when something is to be done about this standing.
-async fn due(standing: &Health, delays: &mut Delays) {
+async fn due(standing: &Health, [delays, folder]: &mut [Delays; 2]) {
     match standing {
         Health::Blocked {
             until: Some(until), ..
@@ -103,7 +108,7 @@ async fn due(standing: &Health, delays: &mut Delays) {
         Health::Blocked {
             word: Block::NoFolder,
             ..
-        } => sleep(FOLDER_LOOK).await,
+        } => sleep(folder.next().unwrap_or(FOLDER_LOOKS.max)).await,
         Health::Unknown => sleep(LOOKS.initial).await,
         Health::Ready | Health::Blocked { .. } => std::future::pending().await,
     }
@@ -111,11 +116,18 @@ async fn due(standing: &Health, delays: &mut Delays) {
 
 async fn look(pool: &Pool) {
     let options = pool.options();
-    let found = standing_of(options).await;
+    let is_blocked = matches!(
+        &*pool.watch_health().borrow(),
+        Health::Blocked {
+            word: Block::NoFolder,
+            ..
+        }
+    );
+    let found = standing_of(options, is_blocked).await;
     pool.set_health(found);
 }
 
-async fn standing_of(options: Arc<PoolOptions>) -> Health {
+async fn standing_of(options: Arc<PoolOptions>, folder_was_bad: bool) -> Health {
     let name = options.provider.name();
     let blocked = |word, note| Health::Blocked {
         word,
@@ -128,7 +140,7 @@ async fn standing_of(options: Arc<PoolOptions>) -> Health {
         );
         return blocked(Block::NotTrusted, note);
     }
-    if let Err(why) = workspace::check(&options).await {
+    if let Err(why) = workspace::check(&options, folder_was_bad).await {
         return blocked(Block::NoFolder, why);
     }
     match tokio::time::timeout(LOOK_LIMIT, options.provider.probe()).await {
