@@ -7,7 +7,7 @@ use actix::prelude::*;
 use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::options::PoolOptions;
+use crate::options::{PoolOptions, Workspace};
 use crate::pool::Pool;
 use crate::pool::health::{Block, Health};
 use crate::workspace;
@@ -24,10 +24,13 @@ const LOOKS: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::from_secs(120),
 };
 
-/// Delays between looks for a folder that cannot be used. Such a look can take as long as a checkout, but no provider's
-/// program is started before the folder is there.
-const FOLDER_LOOKS: BackoffPolicy = BackoffPolicy {
-    initial: Duration::from_secs(3),
+/// Delay between looks for a folder that cannot be used. Such a look is cheap: no provider's program is started before the
+/// folder is there.
+const FOLDER_LOOK: Duration = Duration::from_secs(3);
+
+/// Delays between looks for a repository that can have no worktrees: each can take as long as a checkout.
+const WORKTREE_LOOKS: BackoffPolicy = BackoffPolicy {
+    initial: FOLDER_LOOK,
     max: Duration::from_secs(30),
     factor: 1.3,
     ..LOOKS
@@ -60,7 +63,7 @@ impl Actor for Probe {
 async fn watch_over(pool: Arc<Pool>) {
     let mut options = pool.watch_options();
     let mut health = pool.watch_health();
-    let mut delays = [LOOKS, FOLDER_LOOKS].map(|policy| policy.delays());
+    let mut delays = [LOOKS, WORKTREE_LOOKS].map(|policy| policy.delays());
     let mut ready_since: Option<Instant> = None;
     look(&pool).await;
     loop {
@@ -75,6 +78,7 @@ async fn watch_over(pool: Arc<Pool>) {
                 }
             }
         }
+        let workspace = options.borrow().workspace;
         tokio::select! {
             changed = options.changed() => {
                 if changed.is_err() {
@@ -84,7 +88,7 @@ async fn watch_over(pool: Arc<Pool>) {
                 look(&pool).await;
             }
             _ = health.changed() => {}
-            () = due(&standing, &mut delays) => {
+            () = due(&standing, &mut delays, workspace) => {
                 let timed = matches!(standing, Health::Blocked { until: Some(_), .. });
                 match timed {
                     true => pool.set_health(Health::Ready),
@@ -96,7 +100,7 @@ async fn watch_over(pool: Arc<Pool>) {
 }
 
 /// Resolves when something is to be done about this standing.
-async fn due(standing: &Health, [delays, folder]: &mut [Delays; 2]) {
+async fn due(standing: &Health, [delays, worktree]: &mut [Delays; 2], workspace: Workspace) {
     match standing {
         Health::Blocked {
             until: Some(until), ..
@@ -108,7 +112,13 @@ async fn due(standing: &Health, [delays, folder]: &mut [Delays; 2]) {
         Health::Blocked {
             word: Block::NoFolder,
             ..
-        } => sleep(folder.next().unwrap_or(FOLDER_LOOKS.max)).await,
+        } => {
+            let delay = match workspace {
+                Workspace::Worktree => worktree.next().unwrap_or(WORKTREE_LOOKS.max),
+                _ => FOLDER_LOOK,
+            };
+            sleep(delay).await;
+        }
         Health::Unknown => sleep(LOOKS.initial).await,
         Health::Ready | Health::Blocked { .. } => std::future::pending().await,
     }
