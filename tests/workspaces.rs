@@ -18,8 +18,12 @@ mod kept;
 mod mcp;
 #[path = "workspaces/moved.rs"]
 mod moved;
+#[path = "workspaces/private.rs"]
+mod private;
 #[path = "workspaces/replaced.rs"]
 mod replaced;
+#[path = "workspaces/shared_faults.rs"]
+mod shared_faults;
 #[path = "workspaces/sharing.rs"]
 mod sharing;
 #[path = "workspaces/trouble.rs"]

@@ -5,14 +5,14 @@ use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
-fn outside(field: &Field, name: &str) -> PathBuf {
+pub fn outside(field: &Field, name: &str) -> PathBuf {
     let folder = field.setup.directory.path().join(name);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("mine"), "mine\n").unwrap();
     folder
 }
 
-fn names(folder: &PathBuf) -> Vec<String> {
+pub fn names(folder: &PathBuf) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())

@@ -14,7 +14,7 @@ use super::patience::{self, Patience};
 use crate::headline::headline;
 use crate::options::PoolOptions;
 use crate::pool::Pool;
-use crate::workspace::{self, Place};
+use crate::workspace::{self, Place, not_accepted};
 
 /// How long the hook after a cancelled run may take: somebody waits for the end.
 const HURRY: Duration = Duration::from_secs(10);
@@ -80,7 +80,7 @@ impl<'a> Hooks<'a> {
         for warning in std::mem::take(&mut self.warnings) {
             self.tell(warning).await;
         }
-        let outcome = match self.before().await {
+        let outcome = match self.before().await.and_then(|()| self.intact()) {
             Ok(()) => run.await,
             Err(failure) => Err(failure),
         };
@@ -96,6 +96,7 @@ impl<'a> Hooks<'a> {
         if before.is_empty() {
             return Ok(());
         }
+        self.intact()?;
         let end = self.run(before, "before", &[], self.cancel.clone()).await;
         match end.is_good() {
             true => Ok(()),
@@ -103,11 +104,13 @@ impl<'a> Hooks<'a> {
         }
     }
 
+    /// Programs can be started in the run's folder. In another one they would change what is not the run's.
+    fn intact(&self) -> Result<(), Failure> {
+        let verified = self.place.verify();
+        verified.map_err(|why| Failure::new(FailureClass::NotAccepted, why))
+    }
+
     async fn after(&self, outcome: Outcome) -> Outcome {
-        // It would run in a folder of somebody else.
-        if !self.place.is_intact() {
-            return outcome;
-        }
         let told = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
         let must = self.options.hooks.after_must_succeed && outcome.is_ok();
         let patience = Patience {
@@ -123,6 +126,11 @@ impl<'a> Hooks<'a> {
         let after = &self.options.hooks.after;
         if after.is_empty() {
             return outcome;
+        }
+        if let Err(why) = self.place.verify() {
+            let why = format!("the hook after the run was not run: {why}");
+            self.tell(why.clone()).await;
+            return outcome.and_then(|finished| Err(not_accepted(finished, why)));
         }
         let run = async || self.run(after, "after", &told, Cancel::never()).await;
         let end = patience.until_started("the hook after the run", run).await;

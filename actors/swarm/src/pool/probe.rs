@@ -7,7 +7,7 @@ use actix::prelude::*;
 use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::options::PoolOptions;
+use crate::options::{PoolOptions, Workspace};
 use crate::pool::Pool;
 use crate::pool::health::{Block, Health};
 use crate::workspace;
@@ -27,6 +27,14 @@ const LOOKS: BackoffPolicy = BackoffPolicy {
 /// Delay between looks for a folder that cannot be used. Such a look is cheap: no provider's program is started before the
 /// folder is there.
 const FOLDER_LOOK: Duration = Duration::from_secs(3);
+
+/// Delays between looks for a repository that can have no worktrees: each can take as long as a checkout.
+const WORKTREE_LOOKS: BackoffPolicy = BackoffPolicy {
+    initial: FOLDER_LOOK,
+    max: Duration::from_secs(30),
+    factor: 1.3,
+    ..LOOKS
+};
 
 /// The actor.
 pub(crate) struct Probe {
@@ -55,7 +63,7 @@ impl Actor for Probe {
 async fn watch_over(pool: Arc<Pool>) {
     let mut options = pool.watch_options();
     let mut health = pool.watch_health();
-    let mut delays = LOOKS.delays();
+    let mut delays = [LOOKS, WORKTREE_LOOKS].map(|policy| policy.delays());
     let mut ready_since: Option<Instant> = None;
     look(&pool).await;
     loop {
@@ -66,20 +74,21 @@ async fn watch_over(pool: Arc<Pool>) {
                 // What is found by a look and missed by a run is not looked for in ever the same pace.
                 let was_ready = ready_since.take();
                 if was_ready.is_some_and(|since| since.elapsed() >= LOOKS.healthy_after) {
-                    delays.reset();
+                    delays.iter_mut().for_each(Delays::reset);
                 }
             }
         }
+        let workspace = options.borrow().workspace;
         tokio::select! {
             changed = options.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                delays.reset();
+                delays.iter_mut().for_each(Delays::reset);
                 look(&pool).await;
             }
             _ = health.changed() => {}
-            () = due(&standing, &mut delays) => {
+            () = due(&standing, &mut delays, workspace) => {
                 let timed = matches!(standing, Health::Blocked { until: Some(_), .. });
                 match timed {
                     true => pool.set_health(Health::Ready),
@@ -91,7 +100,7 @@ async fn watch_over(pool: Arc<Pool>) {
 }
 
 /// Resolves when something is to be done about this standing.
-async fn due(standing: &Health, delays: &mut Delays) {
+async fn due(standing: &Health, [delays, worktree]: &mut [Delays; 2], workspace: Workspace) {
     match standing {
         Health::Blocked {
             until: Some(until), ..
@@ -103,7 +112,13 @@ async fn due(standing: &Health, delays: &mut Delays) {
         Health::Blocked {
             word: Block::NoFolder,
             ..
-        } => sleep(FOLDER_LOOK).await,
+        } => {
+            let delay = match workspace {
+                Workspace::Worktree => worktree.next().unwrap_or(WORKTREE_LOOKS.max),
+                _ => FOLDER_LOOK,
+            };
+            sleep(delay).await;
+        }
         Health::Unknown => sleep(LOOKS.initial).await,
         Health::Ready | Health::Blocked { .. } => std::future::pending().await,
     }
@@ -111,11 +126,18 @@ async fn due(standing: &Health, delays: &mut Delays) {
 
 async fn look(pool: &Pool) {
     let options = pool.options();
-    let found = standing_of(options).await;
+    let is_blocked = matches!(
+        &*pool.watch_health().borrow(),
+        Health::Blocked {
+            word: Block::NoFolder,
+            ..
+        }
+    );
+    let found = standing_of(options, is_blocked).await;
     pool.set_health(found);
 }
 
-async fn standing_of(options: Arc<PoolOptions>) -> Health {
+async fn standing_of(options: Arc<PoolOptions>, folder_was_bad: bool) -> Health {
     let name = options.provider.name();
     let blocked = |word, note| Health::Blocked {
         word,
@@ -128,7 +150,7 @@ async fn standing_of(options: Arc<PoolOptions>) -> Health {
         );
         return blocked(Block::NotTrusted, note);
     }
-    if let Err(why) = workspace::check(&options).await {
+    if let Err(why) = workspace::check(&options, folder_was_bad).await {
         return blocked(Block::NoFolder, why);
     }
     match tokio::time::timeout(LOOK_LIMIT, options.provider.probe()).await {

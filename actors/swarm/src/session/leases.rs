@@ -127,7 +127,7 @@ impl Session {
 
     /// The hub has the result: the folder that was made for the task is of no more use.
     fn discard(&mut self) {
-        if let Some(place) = self.place.take().filter(|place| place.made.is_some()) {
+        if let Some(place) = self.place.take().filter(|place| place.made) {
             tokio::task::spawn_blocking(move || workspace::discard(&place));
         }
     }

@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kirosu_providers::is_shortage;
 
+use super::identity::{Held, real_folder};
 use super::{NoPlace, Place};
 
 /// Bytes that are written to see whether a disk takes any.
 const PROBE: usize = 4096;
+/// Names that are tried for a folder before it is given up.
+const NAMES: u32 = 100;
 
 /// The pool's folder, which must be there.
 pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
@@ -33,30 +36,70 @@ pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
     }
 }
 
+/// The folder that holds a pool's own folders, `PARENT/POOL`, made where it is not there. A parent may be a link that a
+/// person has made; a link in place of the pool's folder can be a run's work.
+pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoPlace> {
+    let made = fs::create_dir_all(parent).and_then(|()| parent.canonicalize());
+    let dir = made.map_err(|e| cannot_make(parent, &e))?.join(pool);
+    let is_link = fs::symlink_metadata(&dir).is_ok_and(|found| found.is_symlink());
+    if !is_link {
+        fs::create_dir_all(&dir).map_err(|e| cannot_make(&dir, &e))?;
+    }
+    match real_folder(&dir) {
+        Ok(_) => Ok(dir),
+        Err(changed) => Err(NoPlace::Pool(format!(
+            "the folder {} for the pool's workspaces cannot be used: {changed}; move that away",
+            dir.display()
+        ))),
+    }
+}
+
 /// A session's folder, made when it is not there.
-pub(super) fn isolated(dir: PathBuf) -> Result<Place, NoPlace> {
-    fs::create_dir_all(&dir).map_err(|e| cannot_make(&dir, &e))?;
-    let dir = dir.canonicalize().map_err(|e| cannot_make(&dir, &e))?;
-    Ok(Place::of(dir))
+pub(super) fn isolated(pool: &Path, name: &str) -> Result<Place, NoPlace> {
+    own(pool, name).map(|(place, _)| place)
 }
 
 /// A task's folder, remembered as ours only when it was not there.
-pub(super) fn ephemeral(dir: PathBuf) -> Result<Place, NoPlace> {
-    if let Some(parent) = dir.parent() {
-        fs::create_dir_all(parent).map_err(|e| cannot_make(&dir, &e))?;
+pub(super) fn ephemeral(pool: &Path, name: &str) -> Result<Place, NoPlace> {
+    // One that another life of this task has left is used, and kept.
+    own(pool, name).map(|(place, made)| Place { made, ..place })
+}
+
+/// A folder of a pool, and whether it was made now. Where anything but a real folder has the name, that is left alone and
+/// the next name is taken.
+fn own(pool: &Path, name: &str) -> Result<(Place, bool), NoPlace> {
+    let mut notes = Vec::new();
+    for number in 1..=NAMES {
+        let dir = match number {
+            1 => pool.join(name),
+            _ => pool.join(format!("{name}.{number}")),
+        };
+        let made = match fs::create_dir(&dir) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(cannot_make(&dir, &error)),
+        };
+        match real_folder(&dir) {
+            Ok(_) => {
+                let held = Held::of(&dir).map_err(|e| cannot_make(&dir, &e))?;
+                let place = Place {
+                    held: Some(held),
+                    notes,
+                    ..Place::of(dir)
+                };
+                return Ok((place, made));
+            }
+            Err(changed) => {
+                let note = format!("{} is left alone: {changed}", dir.display());
+                tracing::warn!("a workspace is not used: {note}");
+                notes.push(note);
+            }
+        }
     }
-    let ours = match fs::create_dir(&dir) {
-        Ok(()) => true,
-        // Left by another life of this task: used, and kept.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => false,
-        Err(error) => return Err(cannot_make(&dir, &error)),
-    };
-    let dir = dir.canonicalize().map_err(|e| cannot_make(&dir, &e))?;
-    let made = ours.then(|| dir.clone());
-    Ok(Place {
-        made,
-        ..Place::of(dir)
-    })
+    Err(NoPlace::Pool(format!(
+        "the names {name} to {name}.{NAMES} in {} are all taken by links or files; move them away",
+        pool.display()
+    )))
 }
 
 /// Whether files can be made and written in a folder, which is made where it is not there: rights, space, a read-only file

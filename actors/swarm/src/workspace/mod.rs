@@ -8,10 +8,10 @@
 
 mod context;
 mod folder;
+mod identity;
 mod mcp;
 pub mod worktree;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use kirosu_providers::{Conversation, Event, EventSink, Failure, FailureClass, Fi
 use crate::going_on::is_cut_short;
 use crate::options::{PoolOptions, Workspace};
 pub(crate) use context::context;
+use identity::{Changed, Held, real_folder};
 pub(crate) use mcp::servers as mcp_servers;
 use worktree::{KeptConversation, Opened};
 
@@ -32,8 +33,12 @@ pub(crate) struct Place {
     pub(crate) dir: PathBuf,
     /// The workspace that it lies in; the same, unless the task named a folder inside.
     pub(crate) root: PathBuf,
-    /// A folder that was made for this task alone: to be removed once its result is confirmed.
-    pub(crate) made: Option<PathBuf>,
+    /// The identity of `root`, where that is a folder of the pool's own.
+    held: Option<Held>,
+    /// `root` was made for this task alone: it is removed once the task's result is confirmed.
+    pub(crate) made: bool,
+    /// Lines for the beginning of the run's output.
+    notes: Vec<String>,
     /// The task's worktree: its changes are to be committed when the run has ended.
     pub(crate) worktree: Option<Arc<Opened>>,
 }
@@ -43,7 +48,9 @@ impl Place {
         Self {
             root: dir.clone(),
             dir,
-            made: None,
+            held: None,
+            made: false,
+            notes: Vec::new(),
             worktree: None,
         }
     }
@@ -53,9 +60,30 @@ impl Place {
         self.worktree.as_ref().is_some_and(|it| it.from_base)
     }
 
-    /// Whether programs can be run in it: it is not a worktree whose folder was replaced by something else.
-    pub(crate) fn is_intact(&self) -> bool {
-        self.worktree.as_ref().is_none_or(|it| it.is_intact())
+    /// Whether programs can be started in it: the folders of the pool's own are the ones that were made, and no link leads
+    /// out of them. Blocks on the file system for a few looks.
+    ///
+    /// # Errors
+    /// What is in the place of a folder: sentence for a person.
+    pub(crate) fn verify(&self) -> Result<(), String> {
+        self.look().map_err(|(dir, changed)| {
+            format!(
+                "nothing more was started in {}, which the run removed or replaced: {changed}",
+                dir.display()
+            )
+        })
+    }
+
+    fn look(&self) -> Result<(), (&Path, Changed)> {
+        if let Some(worktree) = &self.worktree {
+            worktree.look().map_err(|changed| (&*self.root, changed))?;
+        }
+        if let Some(held) = &self.held {
+            held.verify().map_err(|changed| (&*self.root, changed))?;
+        }
+        real_folder(&self.dir)
+            .map(drop)
+            .map_err(|changed| (&*self.dir, changed))
     }
 
     /// The conversation that this attempt goes on with, where its files' record has it.
@@ -114,7 +142,7 @@ impl Place {
 
     /// Lines for the beginning of the run's output.
     pub(crate) fn notes(&self) -> &[String] {
-        self.worktree.as_ref().map_or(&[], |it| &it.notes)
+        &self.notes
     }
 
     /// What the attempt before left undone in these files, for the agent.
@@ -151,11 +179,11 @@ pub(crate) async fn prepare(
         Workspace::Worktree => {
             // Its future is large, and part of that of the whole run.
             let opened = Box::pin(worktree::open(options, task)).await?;
+            let dir = opened.dir();
             Place {
-                dir: opened.dir(),
-                root: opened.dir(),
-                made: None,
+                notes: opened.notes.clone(),
                 worktree: Some(Arc::new(opened)),
+                ..Place::of(dir)
             }
         }
         _ => {
@@ -194,17 +222,31 @@ pub(crate) async fn inspected(
     run: impl Future<Output = Result<Finished, Failure>>,
 ) -> Result<Finished, Failure> {
     let outcome = run.await;
-    let Some(worktree) = &place.worktree else {
-        return outcome;
+    let inspected = match &place.worktree {
+        Some(worktree) => Box::pin(worktree.inspect()).await.map_err(|it| it.0),
+        None => Ok(()),
     };
-    match (outcome, Box::pin(worktree.inspect()).await) {
-        (Ok(finished), Err(unfinished)) => Err(Failure {
-            output: finished.text,
-            usage: finished.usage,
-            conversation: finished.conversation,
-            ..Failure::new(FailureClass::NotAccepted, unfinished.0)
-        }),
+    // A run may remove the folder that it began in, but not put another in its place.
+    let replaced = match place.look() {
+        Err((dir, changed @ Changed::Replaced(_))) => Err(format!(
+            "not accepted: the run replaced its folder {}: {changed}",
+            dir.display()
+        )),
+        _ => Ok(()),
+    };
+    match (outcome, inspected.and(replaced)) {
+        (Ok(finished), Err(why)) => Err(not_accepted(finished, why)),
         (outcome, _) => outcome,
+    }
+}
+
+/// A run that said that it is done and is not believed.
+pub(crate) fn not_accepted(finished: Finished, why: String) -> Failure {
+    Failure {
+        output: finished.text,
+        usage: finished.usage,
+        conversation: finished.conversation,
+        ..Failure::new(FailureClass::NotAccepted, why)
     }
 }
 
@@ -231,25 +273,35 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// Blocks on the file system.
 fn folder_for(options: &PoolOptions, session: u32, id: (i64, i64)) -> Result<Place, NoPlace> {
     let (task_id, fence) = id;
-    let private = |leaf: String| {
-        let parent = options.workdir.as_ref().unwrap_or(&options.workspaces_dir);
-        parent.join(&options.name).join(leaf)
-    };
     match options.workspace {
         Workspace::Shared | Workspace::Worktree => folder::shared(options.workdir.as_deref()),
-        Workspace::Isolated => folder::isolated(private(format!("session-{session}"))),
-        Workspace::Ephemeral => folder::ephemeral(private(format!("task-{task_id}-{fence}"))),
+        Workspace::Isolated => {
+            folder::isolated(&own_folder(options)?, &format!("session-{session}"))
+        }
+        Workspace::Ephemeral => {
+            folder::ephemeral(&own_folder(options)?, &format!("task-{task_id}-{fence}"))
+        }
     }
 }
 
-/// Whether the pool's own folder can be used, where it has one.
+/// The folder that the folders of an isolated or ephemeral pool lie in.
+fn own_folder(options: &PoolOptions) -> Result<PathBuf, NoPlace> {
+    let parent = options.workdir.as_ref().unwrap_or(&options.workspaces_dir);
+    folder::pool_folder(parent, &options.name)
+}
+
+/// Whether the pool's own folder can be used, where it has one. `thorough`: as a task uses it, whatever that takes; for a
+/// pool that takes no tasks because of its folder.
 ///
 /// # Errors
 /// What a person should do about it.
-pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
+pub(crate) async fn check(options: &Arc<PoolOptions>, thorough: bool) -> Result<(), String> {
     let found = match options.workspace {
-        Workspace::Isolated | Workspace::Ephemeral => Ok(()),
-        Workspace::Worktree => Box::pin(worktree::check(options)).await,
+        Workspace::Isolated | Workspace::Ephemeral => {
+            let options = options.clone();
+            blocking(move || own_folder(&options).map(drop)).await
+        }
+        Workspace::Worktree => Box::pin(worktree::check(options, thorough)).await,
         Workspace::Shared => {
             let workdir = options.workdir.clone();
             blocking(move || folder::shared(workdir.as_deref()).map(drop)).await
@@ -271,8 +323,9 @@ pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), String> {
 
 /// Removes the folder that was made for a task, if one was. Blocks on the file system.
 pub(crate) fn discard(place: &Place) {
-    let Some(made) = &place.made else { return };
-    if let Err(error) = fs::remove_dir_all(made) {
-        tracing::warn!(folder = %made.display(), %error, "could not remove a task's workspace; remove it by hand");
+    let made = place.held.as_ref().filter(|_| place.made);
+    if let Some(Err(error)) = made.map(Held::remove) {
+        let folder = place.root.display();
+        tracing::warn!(%folder, %error, "could not remove a task's workspace, and left everything there as it is; remove it by hand");
     }
 }

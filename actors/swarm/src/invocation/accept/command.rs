@@ -31,6 +31,10 @@ impl Check<'_> {
             );
             return Ok((Some(fault), String::new()));
         };
+        if let Err(why) = self.place.verify() {
+            let fault = format!("the command {shown:?} was not run: {why}");
+            return Ok((Some(fault), String::new()));
+        }
         let limit = Duration::from_millis(accept.timeout_ms.unwrap_or(COMMAND_LIMIT_MS));
         let program = Program {
             env: self.env.clone(),

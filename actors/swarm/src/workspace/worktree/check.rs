@@ -6,19 +6,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::git::{At, Git, GitFault, Repository};
 use super::make::add;
+use super::open::RESET;
 use crate::options::PoolOptions;
 use crate::workspace::NoPlace;
 use crate::workspace::folder::{shared, writable};
 
 /// Whether a pool's repository can be worked on: it is there and has the base, what all worktrees need can be written, and
-/// a worktree can be made. Makes one for a try, and removes it.
+/// a worktree can be made. Makes one for a try, and removes it; with `files`, with all files of the base, which takes as
+/// much time and room as that of a task.
 ///
 /// # Errors
 /// What a person should do about it.
-pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), NoPlace> {
+pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(), NoPlace> {
     let (git, repository) = repository(options).await?;
     let base = options.base.as_deref().unwrap_or("HEAD");
     let base = repository.commit(&git, base).await.map_err(pool)?;
+    repository.has_prefix(&git, &base).await.map_err(pool)?;
     let folder = options.workspaces_dir.join(&options.name);
     let mut folders = vec![folder.clone(), repository.common.clone()];
     // A repository may keep its references in another form than files.
@@ -26,7 +29,7 @@ pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), NoPlace> {
     let in_common = in_common.map(|name| repository.common.join(name));
     folders.extend(in_common.into_iter().filter(|it| it.is_dir()));
     crate::workspace::blocking(move || folders.iter().try_for_each(|it| writable(it))).await?;
-    let tried = try_one(&git, &repository, &folder, &base).await;
+    let tried = try_one(&git, &repository, &folder, &base, files).await;
     tried.map_err(|fault| {
         let top = repository.top.display();
         match fault.is_shortage() {
@@ -36,22 +39,29 @@ pub(crate) async fn check(options: &Arc<PoolOptions>) -> Result<(), NoPlace> {
     })
 }
 
-/// Makes a worktree without files and without a branch, and removes it.
+/// Makes a worktree without a branch, and without files unless they are asked for, and removes it.
 async fn try_one(
     git: &Git,
     repository: &Repository,
     folder: &Path,
     base: &str,
+    files: bool,
 ) -> Result<(), GitFault> {
     static TRIES: AtomicU64 = AtomicU64::new(0);
     let number = TRIES.fetch_add(1, Ordering::Relaxed);
     let name = format!("check-{}-{number}", std::process::id());
     let path = folder.join(name);
     add(git, &repository.common, (None, base), &path).await?;
+    let filled = match files {
+        // No run has been here.
+        true => git.ask(At::Folder(&path), &RESET).await.map(drop),
+        false => Ok(()),
+    };
     let at = At::Bare(&repository.common);
     let path = path.to_string_lossy();
     let remove = ["worktree", "remove", "--force", &path];
-    git.ask(at, &remove).await.map(drop)
+    let removed = git.ask(at, &remove).await.map(drop);
+    filled.and(removed)
 }
 
 pub(super) fn pool(fault: GitFault) -> NoPlace {

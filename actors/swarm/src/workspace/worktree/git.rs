@@ -11,6 +11,8 @@ use kirosu_providers::{
 };
 use tokio::time::{Instant, sleep};
 
+use super::shortage;
+
 /// The longest that one call may take: a checkout of a large repository, with filters that fetch.
 const LIMIT: Duration = Duration::from_secs(300);
 /// The longest answer in bytes: about two million names of files.
@@ -69,6 +71,13 @@ impl GitFault {
     pub fn is_shortage(&self) -> bool {
         // A file that could not be written is named with the system's error.
         self.0.starts_with(SHORT) || is_shortage(&std::io::Error::other(self.0.clone()))
+    }
+}
+
+impl GitFault {
+    /// Whether the files of a worktree could not be written, by `git reset`.
+    pub(super) fn is_of_files(&self) -> bool {
+        self.0.starts_with("git reset ")
     }
 }
 
@@ -176,7 +185,7 @@ impl Git {
                 KEEP >> 20
             ))),
             true => Ok(end.stdout),
-            false => Err(fault(args, &end)),
+            false => Err(fault_at(at, args, &end)),
         }
     }
 
@@ -266,6 +275,19 @@ fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
     line
 }
 
+/// As [`fault`], for a call that may have written files at this place.
+fn fault_at(at: At<'_>, args: &[&str], end: &ProgramEnd) -> GitFault {
+    let fault = fault(args, end);
+    let place = match at {
+        At::Folder(path) | At::Bare(path) => path,
+        At::Tree { work_tree, .. } => work_tree,
+    };
+    match !fault.is_shortage() && shortage::is_full_disk(&end.stderr, place) {
+        true => GitFault(format!("{SHORT}disk space: {fault}")),
+        false => fault,
+    }
+}
+
 pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
     if let ProgramExit::Missing(_) = end.exit {
         return GitFault(
@@ -276,7 +298,7 @@ pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
     let what = args.first().copied().unwrap_or_default();
     let said = end.stderr.trim();
     let said = &said[ceil_boundary(said, said.len().saturating_sub(COMPLAINT))..];
-    let short = match matches!(end.exit, ProgramExit::Short(_)) || end.says_short() {
+    let short = match shortage::is_short(end) {
         true => SHORT,
         false => "",
     };
@@ -359,7 +381,7 @@ impl Repository {
         let end = git.run(At::Folder(&self.top), &ask).await;
         match (end.is_good(), name) {
             (true, _) => Ok(end.stdout),
-            _ if matches!(end.exit, ProgramExit::Short(_)) => Err(fault(&ask, &end)),
+            _ if fault(&ask, &end).is_shortage() => Err(fault(&ask, &end)),
             (false, "HEAD") => Err(GitFault(format!(
                 "the repository {} has no commits yet, so that no worktree can start from it; commit something first (git commit --allow-empty -m start)",
                 self.top.display()
@@ -369,5 +391,30 @@ impl Repository {
                 self.top.display()
             ))),
         }
+    }
+
+    /// Whether a commit has the pool's folder, in which runs begin.
+    ///
+    /// # Errors
+    /// It has none: every worktree of that commit would lack it.
+    pub(super) async fn has_prefix(&self, git: &Git, base: &str) -> Result<(), GitFault> {
+        if self.prefix.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let prefix = self.prefix.display();
+        let wanted = format!("{base}:{prefix}");
+        let ask = ["cat-file", "-t", &wanted];
+        let end = git.run(At::Bare(&self.common), &ask).await;
+        if end.is_good() && end.stdout == "tree" {
+            return Ok(());
+        }
+        let fault = fault(&ask, &end);
+        if fault.is_shortage() {
+            return Err(fault);
+        }
+        Err(GitFault(format!(
+            "the base has no folder {prefix}: commit {base} of {} lacks the pool's workdir, in which runs begin; commit a file there, or correct workdir or base of the pool",
+            self.top.display()
+        )))
     }
 }

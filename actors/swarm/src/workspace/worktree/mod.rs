@@ -42,6 +42,7 @@ mod seat;
 mod sequencer;
 mod settle;
 mod shared;
+mod shortage;
 mod staged;
 mod take;
 mod verify;

@@ -25,17 +25,21 @@ use super::verify::{Unverified, fault, tree, verify_folder};
 use crate::options::PoolOptions;
 use crate::workspace::NoPlace;
 use crate::workspace::folder::cannot_make;
+use crate::workspace::identity::real_folder;
 
 /// Names that are looked at before it is given up.
 const NAMES: u32 = 100;
 /// Names at which a worktree is tried to be made or opened in one attempt.
 const TRIES: usize = 3;
+/// The call that writes all files of a worktree.
+pub(super) const RESET: [&str; 3] = ["reset", "--hard", "--quiet"];
 
 /// The worktree of a task, ready for its next attempt.
 pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Opened, NoPlace> {
     let (git, repository) = repository(options).await?;
     let base = options.base.as_deref().unwrap_or("HEAD");
     let base = repository.commit(&git, base).await.map_err(pool)?;
+    repository.has_prefix(&git, &base).await.map_err(pool)?;
     let folder = options.workspaces_dir.join(&options.name);
     let made = std::fs::create_dir_all(&folder).and_then(|()| folder.canonicalize());
     let folder = made.map_err(|error| cannot_make(&folder, &error))?;
@@ -64,15 +68,15 @@ pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Open
                     folder.join(&name).display()
                 )));
             }
-            Err(NoWorktree::Fault(fault)) if fault.is_shortage() => return Err(pool(fault)),
-            Err(NoWorktree::Fault(fault)) => {
+            Err(NoWorktree::Fault(fault, _)) if fault.is_shortage() => return Err(pool(fault)),
+            Err(NoWorktree::Fault(fault, is_new)) => {
                 tracing::warn!(task_id = task.task_id, name, %fault, "a worktree cannot be used");
                 if failed.is_empty() {
                     // A fault that every task has is the pool's.
-                    check(options).await?;
+                    check(options, fault.is_of_files()).await?;
                 }
                 failed.push(format!("{name} ({fault})"));
-                if failed.len() == TRIES {
+                if failed.len() == TRIES || (is_new && fault.is_of_files()) {
                     break;
                 }
             }
@@ -92,13 +96,14 @@ pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Open
 enum NoWorktree {
     /// It is the task's, and in use.
     Busy,
-    /// It could not be made or opened.
-    Fault(GitFault),
+    /// It could not be made or opened; and whether it was made for this attempt, so that nothing of an earlier one is the
+    /// cause and another name does not help where its files could not be written.
+    Fault(GitFault, bool),
 }
 
 impl From<GitFault> for NoWorktree {
     fn from(fault: GitFault) -> Self {
-        Self::Fault(fault)
+        Self::Fault(fault, false)
     }
 }
 
@@ -150,7 +155,7 @@ impl Opening<'_> {
                     notes.push(left_note(&before, &fault));
                     leave_alone(before).await;
                 }
-                Err(fault.into())
+                Err(NoWorktree::Fault(fault, !is_mine))
             }
         }
     }
@@ -160,7 +165,10 @@ impl Opening<'_> {
         let base = self.base.clone();
         match verify_folder(record) {
             _ if record.git_dir.as_os_str().is_empty() => {}
-            Ok(()) => return again(self.git, record, base, self.task, notes).await,
+            Ok(()) => {
+                let from_base = again(self.git, record, base, self.task, notes).await?;
+                return starts_inside(record).map(|()| from_base);
+            }
             Err(Unverified::Gone) => {}
             Err(why) => return Err(fault(record, &why)),
         }
@@ -202,7 +210,7 @@ impl Opening<'_> {
 
     /// The task has no worktree for this attempt, and why.
     async fn give_up(&self, failed: &[String]) -> NoPlace {
-        if let Err(pools) = check(self.options).await {
+        if let Err(pools) = check(self.options, false).await {
             return pools;
         }
         NoPlace::Task(format!(
@@ -239,10 +247,21 @@ async fn leave_alone(mut record: Record) {
     }
 }
 
+/// The folder that runs begin in is there, and no link leads out of the worktree.
+fn starts_inside(record: &Record) -> Result<(), GitFault> {
+    let dir = record.start_dir();
+    match real_folder(&dir) {
+        Ok(_) => Ok(()),
+        Err(changed) => Err(GitFault(format!(
+            "no run can begin in {}: {changed}",
+            dir.display()
+        ))),
+    }
+}
+
 /// All files as the branch has them.
 pub(super) async fn reset(git: &Git, record: &Record) -> Result<(), GitFault> {
-    let ask = ["reset", "--hard", "--quiet"];
-    git.ask(tree(record)?, &ask).await.map(drop)
+    git.ask(tree(record)?, &RESET).await.map(drop)
 }
 
 /// Opens it for a further attempt; returns whether its files are the base's.

@@ -14,6 +14,7 @@ use super::record::{KeptConversation, Lock, Record};
 use super::repair::restore;
 use super::shared::Shared;
 use super::verify::{Unverified, verify, verify_folder};
+use crate::workspace::identity::Changed;
 
 /// A worktree that a run works in.
 #[derive(Debug)]
@@ -43,11 +44,8 @@ pub(crate) struct Unfinished(pub(crate) String);
 impl Opened {
     /// The worktree of a record, which the lock holds.
     pub(super) fn new(git: Git, record: Record, lock: Lock) -> Self {
-        let dir = record.start_dir().canonicalize();
-        // A link in the branch, or one that an agent left, may lead out of the worktree.
-        let dir = dir.ok().filter(|dir| dir.starts_with(&record.path));
         Self {
-            dir: dir.unwrap_or_else(|| record.path.clone()),
+            dir: record.start_dir(),
             branch: record.branch.clone(),
             base: record.base.clone(),
             git,
@@ -122,8 +120,14 @@ impl Opened {
     }
 
     /// Whether the folder still is the one that was made.
-    pub(crate) fn is_intact(&self) -> bool {
-        verify_folder(&self.locked()).is_ok()
+    ///
+    /// # Errors
+    /// What is in its place.
+    pub(in crate::workspace) fn look(&self) -> Result<(), Changed> {
+        verify_folder(&self.locked()).map_err(|why| match why {
+            Unverified::Gone => Changed::Gone,
+            why => Changed::Replaced(why.to_string()),
+        })
     }
 
     /// Looks at what a run has left, and makes readable what it broke.

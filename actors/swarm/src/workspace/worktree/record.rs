@@ -218,13 +218,12 @@ impl Record {
         fs::remove_file(lock_file(self.folder(), &self.name))
     }
 
-    /// Where its runs begin: the pool's folder in it, or its root where the branch has no such folder.
+    /// Where its runs begin: the pool's folder in it.
     #[must_use]
     pub fn start_dir(&self) -> PathBuf {
-        let dir = self.path.join(&self.prefix);
-        match dir.is_dir() {
-            true => dir,
-            false => self.path.clone(),
+        match self.prefix.as_os_str().is_empty() {
+            true => self.path.clone(),
+            false => self.path.join(&self.prefix),
         }
     }
 }

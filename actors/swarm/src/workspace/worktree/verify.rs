@@ -5,50 +5,16 @@
 //! [`At::Tree`], so no call of git in a working tree gets past this check.
 
 use std::fmt;
-use std::fs::{self, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
-
-use serde::{Deserialize, Serialize};
 
 use super::git::{At, GitFault};
 use super::record::Record;
+pub use crate::workspace::identity::FolderId;
+use crate::workspace::identity::{Changed, real_folder};
 
 /// Longest `.git`, `gitdir` or `commondir` file that is read, in bytes.
 const LINK_MAX: u64 = 8 << 10;
-
-/// Identifies a folder for as long as it exists. Inode numbers are used again, so the time of birth is part of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FolderId {
-    device: u64,
-    inode: u64,
-    /// Nanoseconds since 1970; `None` where the file system does not record it.
-    born_ns: Option<u64>,
-}
-
-impl FolderId {
-    /// The identity of the folder at `path`.
-    ///
-    /// # Errors
-    /// The path cannot be read.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self::from(&fs::symlink_metadata(path)?))
-    }
-}
-
-impl From<&Metadata> for FolderId {
-    fn from(found: &Metadata) -> Self {
-        let born = found.created().ok();
-        let born = born.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        Self {
-            device: found.dev(),
-            inode: found.ino(),
-            born_ns: born.and_then(|since| u64::try_from(since.as_nanos()).ok()),
-        }
-    }
-}
 
 /// Why git must not run in a record's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,31 +72,11 @@ pub(super) fn verify(record: &Record) -> Result<(), Unverified> {
 /// The first half of [`verify`]: the folder alone.
 pub(super) fn verify_folder(record: &Record) -> Result<(), Unverified> {
     let path = &record.path;
-    let found = match fs::symlink_metadata(path) {
-        Ok(found) => found,
-        Err(error) if is_gone(&error) => return Err(Unverified::Gone),
-        Err(error) => return Err(Unverified::Replaced(format!("it cannot be read: {error}"))),
-    };
-    if found.is_symlink() {
-        let target = fs::read_link(path).unwrap_or_default();
-        let why = format!("a symbolic link to {} is in its place", target.display());
-        return Err(Unverified::Replaced(why));
-    }
-    if !found.is_dir() {
-        return Err(Unverified::Replaced("a file is in its place".to_owned()));
-    }
-    match path.canonicalize() {
-        Ok(real) if real == *path => {}
-        Ok(real) => {
-            let why = format!(
-                "a symbolic link on the way leads to {}",
-                real.parent().unwrap_or(&real).display()
-            );
-            return Err(Unverified::Replaced(why));
-        }
-        Err(error) => return Err(Unverified::Replaced(format!("it cannot be read: {error}"))),
-    }
-    let same = record.folder_id == Some(FolderId::from(&found));
+    let found = real_folder(path).map_err(|changed| match changed {
+        Changed::Gone => Unverified::Gone,
+        Changed::Replaced(why) => Unverified::Replaced(why),
+    })?;
+    let same = record.folder_id == Some(found);
     if same || dot_git(path).is_some_and(|it| is_same(&it, &record.git_dir)) {
         return Ok(());
     }
@@ -222,11 +168,4 @@ pub(super) fn is_same(one: &Path, other: &Path) -> bool {
         _ => None,
     };
     matches!((real(one), real(other)), (Some(one), Some(other)) if one == other)
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }

@@ -1,0 +1,65 @@
+//! Faults of the checkout that every task of a pool has: they cost no attempt, and the pool goes on once they are gone.
+
+use crate::common::until;
+use crate::field::{Agents, Field};
+use crate::private::until_parked;
+use serde_json::json;
+use std::fs;
+
+/// A repository whose files pass a filter when they are written: a shell command.
+fn filtered(smudge: &str) -> Field {
+    let field = Field::new()
+        .file("a.txt", "one\n")
+        .file(".gitattributes", "*.txt filter=big\n");
+    field.commit("start");
+    let config = field.repository().join(".git/config");
+    let mut text = fs::read_to_string(&config).unwrap();
+    text.push_str(&format!(
+        "[filter \"big\"]\n\tclean = cat\n\tsmudge = \"{smudge}\"\n\trequired = true\n"
+    ));
+    fs::write(config, text).unwrap();
+    field
+}
+
+fn queue(hub: &Agents) -> Vec<i64> {
+    let task = || hub.enqueue(json!({"prompt": "cat a.txt"}));
+    (0..6).map(|_| task()).collect()
+}
+
+fn all_done(hub: &Agents, ids: &[i64]) {
+    for id in ids {
+        let task = hub.ended(*id);
+        assert_eq!(task["result"], "one", "{task}");
+        assert_eq!(task["attempts"], 1, "{task}");
+    }
+}
+
+#[test]
+fn a_filter_that_is_missing_parks_the_pool_and_fails_no_task() {
+    let field = filtered("if [ -e ../../../../broken ]; then exit 1; fi; cat");
+    let broken = field.setup.directory.path().join("broken");
+    fs::write(&broken, "").unwrap();
+    let hub = field.start("");
+    let ids = queue(&hub);
+    until_parked(&hub, "filter");
+    for id in &ids {
+        assert_ne!(hub.get(*id)["status"], "failed");
+    }
+    assert!(field.worktrees().is_empty(), "{:?}", field.worktrees());
+    fs::remove_file(&broken).unwrap();
+    all_done(&hub, &ids);
+}
+
+#[test]
+fn a_git_that_is_killed_costs_no_attempt() {
+    let field = filtered("if [ -e ../../../../broken ]; then kill -9 $PPID; fi; cat");
+    let broken = field.setup.directory.path().join("broken");
+    fs::write(&broken, "").unwrap();
+    let hub = field.start("");
+    let ids = queue(&hub);
+    until("a run was not started", || {
+        hub.hub.log().contains("short of something").then_some(())
+    });
+    fs::remove_file(&broken).unwrap();
+    all_done(&hub, &ids);
+}
