@@ -13,6 +13,7 @@
 
 mod civil;
 mod length;
+mod notice;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -26,12 +27,10 @@ use serde_json::Value;
 
 use crate::outcome::FailureClass;
 pub(crate) use length::whole as length;
+pub(crate) use notice::{Work, is_notice};
 
 /// The longest time ahead that is believed. Monthly limits are the longest known.
 pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
-
-/// The longest answer that may be a limit's notice instead of an answer, in characters.
-const NOTICE_CHARS: usize = 400;
 
 /// The point in time and the zone by which an error's times are read.
 #[derive(Debug, Clone)]
@@ -133,11 +132,4 @@ pub(crate) fn advice(complaint: &Complaint<'_>) -> &'static str {
         }
         _ => "",
     }
-}
-
-/// Whether an answer as a whole is a limit's notice ("You've hit your limit · resets 3pm") instead of an answer. A
-/// longer answer that mentions a limit is an answer.
-pub(crate) fn is_notice(answer: &str) -> bool {
-    let answer = answer.trim();
-    answer.chars().count() <= NOTICE_CHARS && words::begins_a_notice(&words::normal(answer))
 }

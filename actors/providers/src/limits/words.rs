@@ -246,37 +246,6 @@ const NETWORK: &[&str] = &[
     "gateway timeout",
 ];
 
-/// Words at the beginning of an answer that is a limit's notice.
-const NOTICES: &[(&str, &str)] = &[
-    ("you've hit your", "limit"),
-    ("you have hit your", "limit"),
-    ("you've reached your", "limit"),
-    ("you have reached your", "limit"),
-    ("you've reached the", "limit"),
-    ("you've exceeded your", "limit"),
-    ("you have exceeded your", "quota"),
-    ("you exceeded your", "quota"),
-    ("you have exhausted your", "quota"),
-    ("you've used all your", ""),
-    ("you're out of extra usage", ""),
-    ("claude", "usage limit reached"),
-    ("spending cap reached", ""),
-    ("opus", "limit reached"),
-    ("sonnet", "limit reached"),
-    ("usage limit reached", ""),
-    ("5-hour limit reached", ""),
-    ("weekly limit reached", ""),
-    ("session limit reached", ""),
-    ("monthly usage limit reached", ""),
-    ("monthly request limit reached", ""),
-    ("rate limit reached", ""),
-    ("rate limit exceeded", ""),
-    ("quota exceeded", ""),
-    ("too many requests", ""),
-];
-/// The first words of a notice, in which the second part of a pair stands.
-const NOTICE_HEAD: usize = 80;
-
 /// In small letters, with plain apostrophes and blanks.
 pub(super) fn normal(text: &str) -> String {
     text.to_lowercase()
@@ -348,14 +317,6 @@ pub(super) fn status_in(text: &str) -> Option<u16> {
         before = word;
     }
     None
-}
-
-pub(super) fn begins_a_notice(text: &str) -> bool {
-    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
-    let head = &text[..crate::invocation::floor_boundary(text, NOTICE_HEAD)];
-    NOTICES
-        .iter()
-        .any(|(first, then)| head.starts_with(first) && head.contains(then))
 }
 
 fn names_no_model(text: &str) -> bool {

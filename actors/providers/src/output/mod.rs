@@ -26,6 +26,7 @@ use std::sync::Arc;
 use crate::definition::{Format, Output};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, Decoder};
+use crate::limits::Work;
 use ansi::Ansi;
 pub(crate) use denial::Denial;
 use frames::Frames;
@@ -102,6 +103,15 @@ impl Reading {
         match &self.terminal {
             Terminal::Failed { message, .. } => message,
             _ => "",
+        }
+    }
+
+    /// What the run did beside its answer.
+    fn work(&self) -> Work {
+        let usage = self.usage.as_ref();
+        Work {
+            used_tool: self.used_tool,
+            tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
         }
     }
 

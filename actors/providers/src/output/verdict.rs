@@ -57,7 +57,7 @@ pub(crate) fn cut_short(
     let last = stderr.lines().rev().find(|it| !it.trim().is_empty());
     let by_words = judge.by_words(last.unwrap_or_default()).or_else(|| {
         let answer = Complaint::of_text(&reading.answer);
-        let is_notice = output.known_errors && limits::is_notice(&reading.answer);
+        let is_notice = output.known_errors && limits::is_notice(&reading.answer, reading.work());
         limits::classify(&answer, moment).filter(|_| is_notice)
     });
     let class = judge.limited(by_words.unwrap_or(FailureClass::ProviderError));
@@ -216,7 +216,7 @@ impl Judge<'_> {
 
     fn error_answer(&self, program: &str) -> Option<(FailureClass, String)> {
         let answer = self.reading.answer.trim_start();
-        let is_notice = self.output.known_errors && limits::is_notice(answer);
+        let is_notice = self.output.known_errors && limits::is_notice(answer, self.reading.work());
         (is_notice || is_error_answer(self.output, answer)).then(|| {
             let complaint = Complaint::of_text(answer);
             let class = class_of(self.output, &complaint, self.moment);
