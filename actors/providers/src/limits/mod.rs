@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::outcome::FailureClass;
 pub(crate) use length::whole as length;
-pub(crate) use notice::{Work, is_notice};
+pub(crate) use notice::{Work, is_fatal, is_notice};
 
 /// The longest time ahead that is believed. Monthly limits are the longest known.
 pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);

@@ -66,6 +66,29 @@ pub(crate) fn is_notice(answer: &str, work: Work) -> bool {
     fits(&WITH_TIME) || fits(&KNOWN) || tokens == 0 && fits(&BARE)
 }
 
+/// Sentences of a program without a login, in normal form.
+const LOGIN: &[&str] = &[
+    "invalid api key",
+    "please run /login",
+    "not logged in",
+    "you are not logged in",
+    "please log in",
+    "authentication required",
+    "login required",
+];
+
+/// Whether a line of stderr says, and nothing else, that a limit is reached or a login is missing: a program that stays
+/// after it does so without a purpose.
+pub(crate) fn is_fatal(line: &str) -> bool {
+    let text = words::normal(line.trim());
+    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let text = ["error: ", "error] ", "fatal: ", "api error: "]
+        .iter()
+        .find_map(|it| text.strip_prefix(it))
+        .unwrap_or(text);
+    is_notice(text, Work::default()) || LOGIN.iter().any(|it| text.starts_with(it))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +143,24 @@ mod tests {
         ] {
             assert!(is_notice(text, Work::default()), "{text}");
             assert!(!is_notice(text, few), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fatal_line_says_nothing_else() {
+        for line in [
+            "Invalid API key · Please run /login",
+            "Error: Claude usage limit reached. Resets in 2 hours",
+            "[ERROR] Not logged in",
+        ] {
+            assert!(is_fatal(line), "{line}");
+        }
+        for line in [
+            "[warn] rate limit headers missing",
+            "warning: not logged in to the registry",
+            "retrying: usage limit reached",
+        ] {
+            assert!(!is_fatal(line), "{line}");
         }
     }
 

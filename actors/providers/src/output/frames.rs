@@ -82,6 +82,18 @@ impl Frames {
         std::mem::take(&mut self.outlook)
     }
 
+    pub(super) const fn has_partial(&self) -> bool {
+        self.lines.has_partial()
+    }
+
+    pub(super) fn flush(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if let Some(line) = self.lines.whole_object() {
+            self.line(line, &mut events);
+        }
+        events
+    }
+
     pub(super) fn end(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         if let Some(line) = self.lines.end() {
@@ -214,7 +226,7 @@ impl Frames {
         }
         self.tools(&output, frame, events);
         if events.len() > before {
-            self.outlook = Outlook::Works;
+            self.outlook = Outlook::of_work(events.last());
         }
         for name in rules::texts(&output.mcp_failed, frame) {
             let message = format!(

@@ -165,6 +165,22 @@ impl Reader {
         }
     }
 
+    /// Whether bytes wait for the end of their line.
+    pub(crate) fn has_partial(&self) -> bool {
+        match self {
+            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => false,
+            Self::Frames(frames) => frames.has_partial(),
+        }
+    }
+
+    /// Nothing came for a while: reads a line without its end where it is whole already.
+    pub(crate) fn flush(&mut self) -> Vec<Event> {
+        match self {
+            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => Vec::new(),
+            Self::Frames(frames) => frames.flush(),
+        }
+    }
+
     /// There are no more bytes.
     pub(crate) fn end(&mut self) -> Vec<Event> {
         match self {

@@ -58,18 +58,29 @@ fn seconds_until(class: FailureClass) -> u64 {
 async fn a_program_that_said_its_end_and_stays_is_ended() {
     let room = Room::new();
     let error = r#"echo '{"type":"error","sessionID":"s","error":{"name":"APIError","data":{"message":"Monthly usage limit reached","statusCode":429}}}'; sleep 1000"#;
-    let (good, bad) = (
+    let unended = GOOD.replace("echo", "printf %s");
+    let (good, bad, partial) = (
         script(
             &room,
             "claude",
             &format!("cat > /dev/null; {INIT}; {GOOD}; sleep 1000"),
         ),
         script(&room, "opencode", &format!("cat > /dev/null; {error}")),
+        // The last line has no end.
+        script(
+            &room,
+            "claude",
+            &format!("cat > /dev/null; {INIT}; {unended}; sleep 1000"),
+        ),
     );
-    let both = tokio::join!(run(&*good, room.job("x")), run(&*bad, room.job("x")));
-    let ((good, stayed), (bad, said)) = both;
+    let ((good, stayed), (bad, said), (partial, _)) = tokio::join!(
+        run(&*good, room.job("x")),
+        run(&*bad, room.job("x")),
+        run(&*partial, room.job("x"))
+    );
+    assert_eq!(partial.unwrap().text, "all done");
     assert_eq!(good.unwrap().text, "all done");
-    assert!(stayed.contains("did not exit within"), "{stayed}");
+    assert!(stayed.contains("did not exit"), "{stayed}");
     let failure = bad.unwrap_err();
     assert_eq!(failure.class, FailureClass::RateLimited { until: None });
     assert!(
