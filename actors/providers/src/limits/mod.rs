@@ -82,13 +82,17 @@ impl<'a> Complaint<'a> {
 pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<FailureClass> {
     let facts = structure::Facts::of(complaint.data, complaint.text);
     let text = words::normal(complaint.text);
+    let more = words::normal(&facts.words);
     let status = complaint.status.or(facts.status);
     let kind = words::by_codes(&facts.codes)
         .or_else(|| words::by_text(&text, status))
-        .or_else(|| words::by_status(status.or_else(|| words::status_in(&text))?))?;
+        .or_else(|| words::by_status(status.or_else(|| words::status_in(&text))?))
+        // Some put their words into the data alone.
+        .or_else(|| words::by_text(&more, status))
+        .or_else(|| words::by_status(words::status_in(&more)?))?;
     Some(match kind {
         words::Kind::Limit | words::Kind::Overload => FailureClass::RateLimited {
-            until: until::of(&facts, &text, moment),
+            until: until::of(&facts, &text, moment).or_else(|| until::of(&facts, &more, moment)),
         },
         words::Kind::Auth => FailureClass::AuthRequired,
         words::Kind::Context | words::Kind::Model | words::Kind::Request => FailureClass::BadInput,
@@ -100,6 +104,7 @@ pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<Fai
 pub(crate) fn until(complaint: &Complaint<'_>, moment: &Moment) -> Option<SystemTime> {
     let facts = structure::Facts::of(complaint.data, complaint.text);
     until::of(&facts, &words::normal(complaint.text), moment)
+        .or_else(|| until::of(&facts, &words::normal(&facts.words), moment))
 }
 
 /// How long a program says that it pauses before it asks again: the longest time in its words or data.

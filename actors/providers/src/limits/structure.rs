@@ -30,6 +30,8 @@ pub(super) struct Facts {
     pub(super) status: Option<u16>,
     /// All ends that are stated.
     pub(super) ends: Vec<End>,
+    /// Words for people, a line each.
+    pub(super) words: String,
 }
 
 impl Facts {
@@ -83,6 +85,19 @@ impl Facts {
             | "codexerrorinfo" | "reason" | "name" | "terminalreason" => {
                 if let Some(code) = value.as_str() {
                     self.codes.push(plain(code));
+                }
+            }
+            _ => {}
+        }
+        match name {
+            "message" | "error" | "reason" | "detail" | "details" | "description" | "errors"
+            | "cause" | "msg" => {
+                let texts = value
+                    .as_array()
+                    .map_or(std::slice::from_ref(value), |it| it);
+                for text in texts.iter().filter_map(Value::as_str) {
+                    self.words.push_str(text);
+                    self.words.push('\n');
                 }
             }
             _ => {}

@@ -29,6 +29,7 @@ const CODES: &[(Kind, &[&str])] = &[
             "exceedcontextsizeerror",
             "requesttoolarge",
             "prompttoolong",
+            "contextoverflowerror",
         ],
     ),
     (Kind::Model, &["modelnotfound"]),
@@ -48,6 +49,8 @@ const CODES: &[(Kind, &[&str])] = &[
             "billingerror",
             "billingnotactive",
             "toomanyrequests",
+            "throttlingexception",
+            "throttled",
         ],
     ),
     (
@@ -64,6 +67,7 @@ const CODES: &[(Kind, &[&str])] = &[
         &[
             "authenticationerror",
             "authenticationfailed",
+            "providerautherror",
             "authrequired",
             "permissionerror",
             "invalidapikey",
@@ -96,26 +100,18 @@ const CONTEXT: &[&str] = &[
 ];
 
 const LIMIT: &[&str] = &[
-    "rate limit",
-    "rate-limit",
-    "ratelimit",
-    "usage limit",
+    "rate limited",
+    "rate-limited",
+    "rate_limit_error",
+    "rate_limit_exceeded",
     "session limit reached",
     "your session limit",
-    "weekly limit",
-    "daily limit",
-    "monthly limit",
-    "hour limit",
-    "request limit",
-    "requests limit",
-    "usage cap",
-    "spending cap",
-    "spending limit",
+    "no quota",
+    "over quota",
+    "quota_exceeded",
     "billing hard limit",
     "reached the limit for",
-    "premium request",
     "too many requests",
-    "quota",
     "resource exhausted",
     "resource_exhausted",
     "exhausted your",
@@ -131,6 +127,43 @@ const LIMIT: &[&str] = &[
     "out of extra usage",
     "used all your",
 ];
+
+/// Names of limits. They also stand in code and in names of files: only with one of the words below near them in the same
+/// line is a limit reached.
+const LIMIT_NAMES: &[&str] = &[
+    "rate limit",
+    "rate-limit",
+    "ratelimit",
+    "usage limit",
+    "weekly limit",
+    "daily limit",
+    "monthly limit",
+    "hour limit",
+    "request limit",
+    "requests limit",
+    "concurrency limit",
+    "usage cap",
+    "spending cap",
+    "spending limit",
+    "premium request",
+    "quota",
+];
+/// Beginnings of words that say that it is reached, or when it ends.
+const LIMIT_WORDS: &[&str] = &[
+    "hit",
+    "reach",
+    "exceed",
+    "exhaust",
+    "insufficient",
+    "used",
+    "reset",
+    "retry",
+    "again",
+    "upgrade",
+    "wait",
+];
+/// How far they may be from it, in bytes.
+const LIMIT_NEAR: usize = 60;
 
 /// Pairs that stand near each other: "hit your Opus limit", "limit reached ∙ resets 3pm".
 const LIMIT_PAIRS: &[(&str, &str)] = &[
@@ -273,7 +306,9 @@ pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<Kind> {
         return Some(Kind::Context);
     }
     let is_of_this_machine = text.contains("disk quota");
-    if (has(LIMIT) && !is_of_this_machine) || LIMIT_PAIRS.iter().any(|(a, b)| near(text, a, &[b])) {
+    if ((has(LIMIT) || states_limit(text)) && !is_of_this_machine)
+        || LIMIT_PAIRS.iter().any(|(a, b)| near(text, a, &[b]))
+    {
         return Some(Kind::Limit);
     }
     if may_be_bad && names_no_model(text) {
@@ -317,6 +352,31 @@ pub(super) fn status_in(text: &str) -> Option<u16> {
         before = word;
     }
     None
+}
+
+/// Whether a limit is named and said to be reached.
+fn states_limit(text: &str) -> bool {
+    use crate::invocation::{ceil_boundary, floor_boundary};
+    text.lines().any(|line| {
+        LIMIT_NAMES.iter().any(|name| {
+            line.match_indices(name).any(|(at, name)| {
+                let from = ceil_boundary(line, at.saturating_sub(LIMIT_NEAR));
+                let end = at + name.len();
+                let rest = &line[end..];
+                // "quota.rs", "rate limiter": another word.
+                let is_name = !rest.starts_with(['_', '(', '/'])
+                    && !rest.starts_with("er")
+                    && !(rest.starts_with('.') && rest[1..].starts_with(char::is_alphanumeric));
+                let after = &rest[..floor_boundary(rest, LIMIT_NEAR)];
+                let mut words = line[from..at].split(' ').chain(after.split(' '));
+                is_name
+                    && words.any(|word| {
+                        let word = word.trim_start_matches(|c: char| !c.is_alphanumeric());
+                        LIMIT_WORDS.iter().any(|it| word.starts_with(it))
+                    })
+            })
+        })
+    })
 }
 
 fn names_no_model(text: &str) -> bool {

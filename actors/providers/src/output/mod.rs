@@ -80,6 +80,8 @@ pub(crate) struct Reading {
     /// The answer, capped, with a mark where it was cut.
     pub(crate) answer: String,
     pub(crate) truncated: bool,
+    /// Text only: the model was heard, as the answer began with its mark.
+    pub(crate) is_spoken: bool,
     /// The last word; always `Unsaid` for text.
     pub(crate) terminal: Terminal,
     /// The last tool that was denied for want of a person.
@@ -90,6 +92,8 @@ pub(crate) struct Reading {
     pub(crate) limit: Option<Value>,
     /// The end of what was printed on stdout and is no JSON, where JSON was expected.
     pub(crate) noise: String,
+    /// The last error since it worked that a frame states without an end: some programs exit after it.
+    pub(crate) last_error: String,
     pub(crate) session: Option<String>,
     /// What this run used.
     pub(crate) usage: Option<Usage>,
@@ -216,11 +220,15 @@ fn plain(answer: &mut Answer, bytes: &[u8]) -> Vec<Event> {
 fn whole(answer: Answer, prefix: &str) -> Reading {
     let truncated = answer.is_cut();
     let mut text = answer.finish();
-    if !prefix.is_empty() {
-        let start = text.trim_start();
-        text = start.strip_prefix(prefix).unwrap_or(&text).to_owned();
+    let mut is_spoken = false;
+    if !prefix.is_empty()
+        && let Some(spoken) = text.trim_start().strip_prefix(prefix)
+    {
+        is_spoken = true;
+        text = spoken.to_owned();
     }
     Reading {
+        is_spoken,
         answer: text,
         truncated,
         ..Reading::default()

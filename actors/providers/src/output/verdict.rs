@@ -147,7 +147,9 @@ impl Judge<'_> {
         if code != 0 {
             let class = self.by_exit(ended).unwrap_or(FailureClass::ProviderError);
             let advice = limits::advice(&Complaint::of_text(tail(self.stderr)));
-            let noise: String = reading.noise.trim().chars().take(SHOWN).collect();
+            let printed = [&reading.last_error, &reading.noise];
+            let noise = printed.iter().map(|it| it.trim()).find(|it| !it.is_empty());
+            let noise: String = noise.unwrap_or_default().chars().take(SHOWN).collect();
             let noise = match noise.is_empty() {
                 true => noise,
                 false => format!(": {noise}"),
@@ -189,13 +191,28 @@ impl Judge<'_> {
     fn by_words(&self, stderr: &str) -> Option<FailureClass> {
         let is_text = self.output.format == Format::Text;
         let answer = match is_text {
-            true => tail(&self.reading.answer),
+            true => self.own_words(),
             false => &self.reading.noise,
         };
-        self.by_phrase(stderr)
+        self.by_phrase(&self.reading.last_error)
+            .or_else(|| self.by_last_lines(&self.reading.last_error))
+            .or_else(|| self.by_phrase(stderr))
             .or_else(|| self.by_phrase(answer))
             .or_else(|| self.by_last_lines(stderr))
             .or_else(|| self.by_last_lines(answer))
+    }
+
+    /// Of a text, the part that may be the program's own: after an answer only a last line that is an error by its form.
+    fn own_words(&self) -> &str {
+        let answer = tail(&self.reading.answer);
+        if !self.reading.is_spoken {
+            return answer;
+        }
+        let mut lines = answer.trim_end().lines();
+        let last = lines.next_back().unwrap_or_default();
+        // The first line is the model's.
+        let is_own = lines.next().is_some() && is_error_line(last);
+        if is_own { last } else { "" }
     }
 
     fn by_phrase(&self, text: &str) -> Option<FailureClass> {
@@ -255,6 +272,13 @@ impl Judge<'_> {
             until: stated.or(by_words),
         }
     }
+}
+
+/// Whether a line is an error of a program by its form.
+fn is_error_line(line: &str) -> bool {
+    let lower = line.trim_start().to_lowercase();
+    let begins = ["error", "[error", "fatal", "failed", "api error"];
+    begins.iter().any(|it| lower.starts_with(it)) || limits::is_fatal(line)
 }
 
 /// A class that says more than that it failed.

@@ -198,6 +198,17 @@ fn words_of_programs_and_services() {
         ),
         ("error_max_turns", "none"),
         ("Internal error", "none"),
+        ("cannot read file quota.rs", "none"),
+        (
+            "Test 'rate limit returns 429' failed in limiter_test.py",
+            "none",
+        ),
+        (
+            "[warn] rate limit headers missing\nTypeError: x is not a function",
+            "none",
+        ),
+        ("rate limiter refactored, tests reached 100 %", "none"),
+        ("I fixed the rate limit in api.rs, tests fail.", "none"),
         ("write: Disk quota exceeded", "none"),
         ("Reached the limit of 50 turns", "none"),
         ("the test failed after 429 assertions", "none"),
