@@ -34,7 +34,9 @@ pub(crate) use outlook::{Outlook, StderrWatch, Wait};
 use serde_json::Value;
 use usage::Tally;
 pub(crate) use usage::{add_tokens, since};
-pub(crate) use verdict::{Ended, class_of, cut_short, doubt, has_lost, is_error_answer, verdict};
+pub(crate) use verdict::{
+    Ended, class_of, cut_short, doubt, has_lost, is_error_answer, may_have_lost, verdict,
+};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -108,6 +110,11 @@ impl Reading {
             Terminal::Failed { message, .. } => message,
             _ => "",
         }
+    }
+
+    /// Neither an answer nor a tool came of it.
+    pub(crate) fn did_nothing(&self) -> bool {
+        self.answer.trim().is_empty() && !self.used_tool
     }
 
     /// What the run did beside its answer.

@@ -3,7 +3,7 @@
 use super::{Reading, Terminal};
 use crate::definition::{Format, Output};
 use crate::limits::{self, Complaint, Moment};
-use crate::outcome::{Doubt, FailureClass};
+use crate::outcome::{Doubt, Failure, FailureClass};
 
 /// Characters of an answer, or of what is no JSON, that a message shows.
 const SHOWN: usize = 300;
@@ -82,8 +82,7 @@ pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option
             reason,
         });
     }
-    let did_nothing =
-        output.format != Format::Text && reading.answer.trim().is_empty() && !reading.used_tool;
+    let did_nothing = output.format != Format::Text && reading.did_nothing();
     did_nothing.then(|| Doubt {
         class: FailureClass::ProviderError,
         reason: format!(
@@ -94,9 +93,23 @@ pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option
 
 /// Whether a failed run says that the conversation it was to go on with is gone. `told`: its error and its stderr.
 pub(crate) fn has_lost(output: &Output, reading: &Reading, told: &str) -> bool {
-    let did_nothing = reading.answer.trim().is_empty() && !reading.used_tool;
+    let did_nothing = reading.did_nothing();
     let told = format!("{told}\n{}", reading.noise).to_lowercase();
     did_nothing && output.lost.iter().any(|it| told.contains(it))
+}
+
+/// Whether a run that was to go on with a conversation failed before it did anything, for no reason that is known: the
+/// conversation may be gone, whatever the words. A session that expired may be the conversation's as well as the login's.
+pub(crate) fn may_have_lost(did_nothing: bool, failure: &Failure) -> bool {
+    let is_unknown = match failure.class {
+        FailureClass::ProviderError => true,
+        FailureClass::AuthRequired => {
+            let told = failure.message.to_lowercase();
+            told.contains("session expired") || told.contains("session has expired")
+        }
+        _ => false,
+    };
+    did_nothing && is_unknown
 }
 
 const HOW_TO_ALLOW: &str =

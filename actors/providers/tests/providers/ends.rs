@@ -138,6 +138,42 @@ async fn a_timeout_is_classified_by_what_was_said_before_it() {
 }
 
 #[tokio::test]
+async fn a_resumed_run_that_fails_at_once_begins_anew_whatever_its_words() {
+    let frame = r#"echo '{"type":"result","subtype":"success","is_error":true,"result":"Could not resume","session_id":"s-0"}'; exit 1"#;
+    for fails in [
+        "echo 'Error: conversation old does not exist' >&2; exit 1",
+        "echo 'session expired' >&2; exit 1",
+        frame,
+    ] {
+        let room = Room::new();
+        let claude =
+            format!(r#"cat > /dev/null; case "$*" in *--resume*) {fails};; esac; {INIT}; {GOOD}"#);
+        let provider = script(&room, "claude", &claude);
+        let mut job = room.job("go on");
+        job.conversation = Some(Conversation {
+            session: "old".to_owned(),
+            ..Conversation::default()
+        });
+        let (outcome, _) = run(&*provider, job).await;
+        assert_eq!(outcome.unwrap().text, "all done", "{fails}");
+        room.assert_empty();
+    }
+    // A known reason stays: a new conversation meets it as well.
+    let room = Room::new();
+    let claude = r#"cat > /dev/null; echo x >> runs; echo 'usage limit reached' >&2; exit 1"#;
+    let provider = script(&room, "claude", claude);
+    let mut job = room.job("go on");
+    job.conversation = Some(Conversation {
+        session: "old".to_owned(),
+        ..Conversation::default()
+    });
+    let failure = run(&*provider, job).await.0.unwrap_err();
+    assert_eq!(failure.class, FailureClass::RateLimited { until: None });
+    let runs = std::fs::read_to_string(room.workdir.path().join("runs")).unwrap();
+    assert_eq!(runs.lines().count(), 1);
+}
+
+#[tokio::test]
 async fn a_lost_conversation_begins_anew_in_the_same_run() {
     let room = Room::new();
     let claude = format!(
@@ -154,7 +190,7 @@ async fn a_lost_conversation_begins_anew_in_the_same_run() {
     assert_eq!(finished.text, "all done");
     assert_eq!(finished.conversation.unwrap().session, "s-1");
     assert!(
-        warnings.contains("no longer has the conversation old"),
+        warnings.contains("did not go on with the conversation old"),
         "{warnings}"
     );
     let prompt = std::fs::read_to_string(room.workdir.path().join("prompt")).unwrap();
