@@ -115,7 +115,9 @@ impl Frames {
             How::Joined => self.joined.finish(),
             How::Last => self.last,
         };
-        let mut answer = self.result.unwrap_or(pieces);
+        // A blank result says less than the text before it.
+        let result = self.result.filter(|it| !it.trim().is_empty());
+        let mut answer = result.unwrap_or(pieces);
         if answer.len() > self.limit && !truncated {
             cut(&mut answer, self.limit);
             truncated = true;

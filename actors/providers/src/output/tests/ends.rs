@@ -445,3 +445,53 @@ fn words_of_an_answer_do_not_explain_a_failure() {
         assert_eq!(found, expected, "{text}{err}");
     }
 }
+
+#[test]
+fn a_declined_command_is_a_denial() {
+    let item = |id: &str, kind: &str, status: &str| {
+        json!({"type": "item.completed", "item": {"id": id, "type": kind, "command": "ls", "status": status, "aggregated_output": ""}}).to_string()
+    };
+    let end = "{\"type\":\"item.completed\",\"item\":{\"id\":\"9\",\"type\":\"agent_message\",\"text\":\"I was not allowed\"}}\n{\"type\":\"turn.completed\",\"usage\":{}}\n";
+    for (items, expected) in [
+        (
+            vec![item("1", "command_execution", "declined")],
+            Some("refused_by_policy"),
+        ),
+        (
+            vec![item("1", "file_change", "declined")],
+            Some("refused_by_policy"),
+        ),
+        (
+            vec![
+                item("1", "command_execution", "declined"),
+                item("2", "command_execution", "completed"),
+            ],
+            None,
+        ),
+        (vec![item("1", "command_execution", "failed")], None),
+    ] {
+        let text = format!("{}\n{end}", items.join("\n"));
+        let (reading, verdict) = judged("codex", &text, "", OK);
+        assert_eq!(verdict, None, "{text}");
+        let doubt = doubt("codex", &output("", "codex"), &reading);
+        assert_eq!(doubt.map(|it| it.class.as_str()), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_blank_result_leaves_the_text_before_it() {
+    let said = |text: &str| {
+        let frame =
+            json!({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}});
+        format!("{frame}\n{}", claude("", false))
+    };
+    let (reading, verdict) = judged("claude", &said("the answer"), "", OK);
+    assert_eq!((reading.answer.as_str(), verdict), ("the answer", None));
+    let notice = class(
+        "claude",
+        &said("You've hit your limit · resets in 2 hours"),
+        "",
+        OK,
+    );
+    assert_eq!(notice, ("rate_limited".to_owned(), Some(7200)));
+}
