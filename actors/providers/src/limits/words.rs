@@ -97,6 +97,7 @@ const CONTEXT: &[&str] = &[
     "reduce the length of the messages",
     "maximum prompt length",
     "too many input tokens",
+    "exceeds the model's token limit",
 ];
 
 const LIMIT: &[&str] = &[
@@ -126,6 +127,17 @@ const LIMIT: &[&str] = &[
     "billing details",
     "out of extra usage",
     "used all your",
+    "used 100% of your",
+    "run out of messages",
+    "ran out of messages",
+    "out of tokens",
+    "throttlingexception",
+    "allowance has been used up",
+    "free tier exhausted",
+    "requests are exhausted",
+    "no remaining credits",
+    "maximum number of requests",
+    "exceeded your current plan",
 ];
 
 /// Names of limits. They also stand in code and in names of files: only with one of the words below near them in the same
@@ -183,6 +195,7 @@ const OVERLOAD: &[&str] = &[
     "waiting for api capacity",
     "no capacity",
     "server is busy",
+    "full capacity",
     "too busy",
 ];
 
@@ -217,6 +230,16 @@ const AUTH: &[&str] = &[
     "session has expired",
     "has been revoked",
     "not authenticated",
+    "api key has expired",
+    "invalid bearer token",
+    "invalid authentication credentials",
+    "login required",
+    "must be logged in",
+    "credentials have expired",
+    "invalid_grant",
+    "could not resolve authentication method",
+    "please authenticate",
+    "x-api-key header is required",
     "re-authenticate",
     "access token could not be refreshed",
 ];
@@ -277,6 +300,17 @@ const NETWORK: &[&str] = &[
     "transport error",
     "bad gateway",
     "gateway timeout",
+    "request timed out",
+    "operation timed out",
+    "no such host",
+    "i/o timeout",
+    "enetdown",
+    "und_err_connect_timeout",
+    "connect timeout error",
+    "unable to reach",
+    "could not reach",
+    "err_internet_disconnected",
+    "upstream connect error",
 ];
 
 /// In small letters, with plain apostrophes and blanks.
@@ -299,7 +333,7 @@ pub(super) fn by_codes(codes: &[String]) -> Option<Kind> {
 pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<Kind> {
     let has = |words: &[&str]| words.iter().any(|it| text.contains(it));
     let may_be_bad = matches!(status, None | Some(400 | 404 | 413 | 422 | 500));
-    if status == Some(401) {
+    if status.or_else(|| status_in(text)) == Some(401) {
         return Some(Kind::Auth);
     }
     if may_be_bad && (has(CONTEXT) || text.contains("ran out of room")) {
@@ -311,11 +345,11 @@ pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<Kind> {
     {
         return Some(Kind::Limit);
     }
-    if may_be_bad && names_no_model(text) {
-        return Some(Kind::Model);
-    }
     if has(OVERLOAD) {
         return Some(Kind::Overload);
+    }
+    if may_be_bad && names_no_model(text) {
+        return Some(Kind::Model);
     }
     if has(AUTH) {
         return Some(Kind::Auth);
@@ -385,6 +419,7 @@ fn names_no_model(text: &str) -> bool {
         "invalid model",
         "unsupported model",
         "no such model",
+        "no model named",
         "modelnotfound",
     ]
     .iter()
