@@ -4,7 +4,7 @@
 //!
 //! Pure. An error reaches us as up to three things: an HTTP status, structured data (a JSON value of its own, or JSON
 //! inside the message), and words for people. Structured data is exact and is read first ([`structure`]); words are
-//! matched against a vocabulary that all agents share ([`words`]). A definition may name further words of its own, which
+//! matched against a vocabulary that all agents share ([`words`], [`vocabulary`]). A definition may name further words of its own, which
 //! its caller tries before this module.
 //!
 //! When a limit ends is read from the same three ([`until`]). Only a time that lies ahead, and not further than any known
@@ -18,6 +18,7 @@ mod structure;
 #[cfg(test)]
 mod tests;
 mod until;
+mod vocabulary;
 mod words;
 
 use std::time::{Duration, SystemTime};
