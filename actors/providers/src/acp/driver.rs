@@ -310,7 +310,7 @@ impl Driver<'_, '_> {
                 }
                 Action::Tell(event) => {
                     if let Event::Text { .. } | Event::Thought { .. } | Event::Tool { .. } = event {
-                        self.patience.stdout(Outlook::Works);
+                        self.patience.stdout(Outlook::of_work(Some(&event)));
                     }
                     self.outbox.push_back(event);
                 }

@@ -14,7 +14,7 @@ use crate::containment::{
 };
 use crate::definition::StopSignal;
 use crate::invocation::{Decoder, MARGIN, Tail};
-use crate::output::lines::{LINE_BYTES, Line, Lines};
+use crate::output::lines::{LINE_BYTES, Line, Lines, PARTIAL_PATIENCE};
 use crate::output::{Outlook, StderrWatch};
 use crate::runner::GIVE_UP;
 
@@ -170,6 +170,9 @@ impl Process {
             count = self.stderr.read(err), if reading && !self.stderr_ended => {
                 self.read_stderr(count.unwrap_or(0))
             }
+            () = tokio::time::sleep(PARTIAL_PATIENCE), if reading && !self.stdout_ended && self.lines.has_partial() => {
+                self.lines.whole_object().map(|line| Read::Lines(vec![line]))
+            }
             // It is gone, and its last words wait for their reader.
             else => std::future::pending().await,
         }
@@ -211,6 +214,10 @@ impl Process {
     fn read_stdout(&mut self, count: usize) -> Read {
         self.is_flooding = count == BUFFER;
         if count == 0 {
+            if let Some(line) = self.lines.end() {
+                // Its last line has no end; the end of the pipe is read again.
+                return Read::Lines(vec![line]);
+            }
             self.stdout_ended = true;
             return Read::End;
         }

@@ -165,6 +165,22 @@ mod tests {
                 "network",
             ),
             (internal(json!({"details": "no disk"})), "provider_error"),
+            (
+                internal(json!({"error": "429 Too Many Requests"})),
+                "rate_limited",
+            ),
+            (
+                internal(json!({"reason": "You've hit your usage limit"})),
+                "rate_limited",
+            ),
+            (
+                internal(json!({"errors": [{"message": "quota exceeded, try again in 2 hours"}]})),
+                "rate_limited until",
+            ),
+            (
+                internal(json!({"cause": {"message": "connect ECONNREFUSED"}})),
+                "network",
+            ),
             (login("Authentication required"), "auth_required"),
             (login("Please log in with `x login`"), "auth_required"),
             (json!({"code": -32000}), "auth_required"),

@@ -129,10 +129,21 @@ fn error_of(error: &Value) -> RpcError {
     let said = error["message"].as_str().or_else(|| error.as_str());
     let said = said.unwrap_or("no reason given");
     let data = &error["data"];
-    let more = ["/details", "/message", "/error/message", ""]
-        .iter()
-        .find_map(|at| data.pointer(at)?.as_str())
-        .filter(|more| !said.contains(more));
+    let more = [
+        "/details",
+        "/message",
+        "/error/message",
+        "/error",
+        "/reason",
+        "/errors/0/message",
+        "/errors/0",
+        "/cause/message",
+        "/cause",
+        "",
+    ]
+    .iter()
+    .find_map(|at| data.pointer(at)?.as_str())
+    .filter(|more| !said.contains(more));
     let message = match more {
         Some(more) => format!("{said}: {more}"),
         None => said.to_owned(),

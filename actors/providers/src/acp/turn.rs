@@ -14,6 +14,7 @@ use super::verdict::{self, Verdict};
 use crate::definition::{Definition, SystemWay};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, floor_boundary, pieces};
+use crate::limits::Work;
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
 use crate::output::{cut_warning, is_error_answer};
@@ -86,6 +87,8 @@ pub(super) struct Told<'t> {
     pub(super) answer: &'t str,
     /// The beginning of the last message.
     pub(super) last_message: &'t str,
+    /// What the turn did beside it.
+    pub(super) work: Work,
 }
 
 /// See the module.
@@ -346,7 +349,12 @@ impl Turn {
         let since = self.said_since.trim();
         let is_silent = since.is_empty() || is_error_answer(&definition.output, since);
         let denied = self.denied.as_deref().filter(|_| is_silent);
+        let usage = self.tally.usage();
         let told = Told {
+            work: Work {
+                used_tool: self.tools.any(),
+                tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
+            },
             denied,
             answer: self.answer.text(),
             last_message: &self.last_message,

@@ -65,7 +65,7 @@ fn error_in<'t>(definition: &Definition, told: &Told<'t>) -> Option<(FailureClas
     }
     let last = told.last_message;
     let known = limits::classify(&Complaint::of_text(last), &moment)?;
-    let is_error = limits::is_notice(last) || is_error_answer(output, last);
+    let is_error = limits::is_notice(last, told.work) || is_error_answer(output, last);
     is_error.then_some((known, last))
 }
 
@@ -105,6 +105,11 @@ mod tests {
             ),
             (
                 "claude",
+                "Rate limit exceeded: the handler now lives in src/http.rs.",
+                "good",
+            ),
+            (
+                "claude",
                 "The API answers 429 when a limit is reached.",
                 "good",
             ),
@@ -114,6 +119,7 @@ mod tests {
                 denied: None,
                 answer,
                 last_message: answer,
+                work: limits::Work::default(),
             };
             let class = match stopped(agent, &definition, "end_turn", &told) {
                 Verdict::Good => "good",

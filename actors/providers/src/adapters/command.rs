@@ -126,7 +126,7 @@ impl Command {
             return ended.outcome;
         }
         let message = format!(
-            "'{}' no longer has the conversation {}; a new one begins\n",
+            "'{}' did not go on with the conversation {}; a new one begins\n",
             self.program(),
             conversation.session
         );
@@ -203,9 +203,13 @@ impl Command {
                 }
                 let told = format!("{}\n{}", ran.reading.error(), ran.stderr);
                 let has_lost = output::has_lost(&self.output, &ran.reading, &told);
+                let did_nothing = ran.reading.did_nothing();
                 let finished = conclude(self.program(), &self.output, ran);
+                let has_lost = finished
+                    .as_ref()
+                    .is_err_and(|it| has_lost || output::may_have_lost(did_nothing, it));
                 Attempt {
-                    has_lost: has_lost && finished.is_err(),
+                    has_lost,
                     outcome: finished.map_err(|failure| self.explain(failure)),
                 }
             }

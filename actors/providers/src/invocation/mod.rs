@@ -31,7 +31,7 @@ use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
 use crate::output::{Reader, Reading, StderrWatch, Wait};
 use crate::runner::GIVE_UP;
-use patience::{END_PATIENCE, WAIT_PATIENCE};
+use patience::WAIT_PATIENCE;
 
 /// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
@@ -150,10 +150,7 @@ pub(crate) async fn execute(
 
 fn complaint_of(program: &str, over: &Over) -> String {
     match over {
-        Over::Stays => format!(
-            "'{program}' said how it ended and did not exit within {} s; it was ended\n",
-            END_PATIENCE.as_secs()
-        ),
+        Over::Stays => format!("'{program}' said how it ended and did not exit; it was ended\n"),
         Over::Waits(wait) => format!(
             "'{program}' waits by itself for longer than {} s, and was ended: {}\n",
             WAIT_PATIENCE.as_secs(),

@@ -8,9 +8,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::output::{Outlook, Wait};
 
-/// How long a program that has said how it ended may stay without printing anything more. Every further frame begins the
-/// time anew: some go on after a first result.
-pub(crate) const END_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a program that has said how it ended may stay without printing anything more.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+/// The same in all, whatever it prints that is no work.
+const END_LONGEST: Duration = Duration::from_secs(60);
+/// Some programs go on after a first result. How long one may be silent after work that followed its end.
+const MORE_PATIENCE: Duration = Duration::from_secs(60);
+/// The same in all, from the end that it said last.
+const MORE_LONGEST: Duration = Duration::from_secs(600);
 /// The longest pause that a program may take by itself before it asks its service again. Meanwhile it holds a session,
 /// and its account is not known to be at its limit.
 pub(crate) const WAIT_PATIENCE: Duration = Duration::from_secs(60);
@@ -39,8 +44,13 @@ pub(crate) struct Patience {
 enum State {
     #[default]
     Works,
+    /// A tool runs.
+    Calls,
     Ended {
+        since: Instant,
+        /// It printed something then that counts.
         last: Instant,
+        then: Then,
     },
     Waits {
         since: Instant,
@@ -50,17 +60,48 @@ enum State {
     },
 }
 
+/// What came after the end that a program said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// No work.
+    Nothing,
+    Work,
+    /// The call of a tool, which may still run.
+    Call,
+}
+
 impl Patience {
     /// The program printed something on stdout.
     pub(crate) fn stdout(&self, outlook: Outlook) {
         let now = Instant::now();
         let mut state = self.lock();
         match (&mut *state, outlook) {
-            (State::Ended { last }, Outlook::Unchanged) => *last = now,
-            (_, Outlook::Unchanged) => return,
+            (
+                State::Ended {
+                    last,
+                    then: Then::Nothing,
+                    ..
+                },
+                Outlook::Unchanged | Outlook::Waits(_) | Outlook::Stuck(_) | Outlook::Ended,
+            ) => *last = now,
+            (State::Ended { last, then, .. }, outlook @ (Outlook::Works | Outlook::Calls)) => {
+                *last = now;
+                *then = match outlook {
+                    Outlook::Calls => Then::Call,
+                    _ => Then::Work,
+                };
+            }
+            (_, Outlook::Ended) => {
+                *state = State::Ended {
+                    since: now,
+                    last: now,
+                    then: Then::Nothing,
+                }
+            }
+            (State::Ended { .. }, _) | (_, Outlook::Unchanged) => return,
             (_, Outlook::Works) => *state = State::Works,
-            (_, Outlook::Ended) => *state = State::Ended { last: now },
-            (_, Outlook::Waits(wait)) => waits(&mut state, wait, now),
+            (_, Outlook::Calls) => *state = State::Calls,
+            (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => waits(&mut state, wait, now),
         }
         drop(state);
         self.changed.notify_one();
@@ -69,12 +110,13 @@ impl Patience {
     /// The program printed something on stderr, which is never its end.
     pub(crate) fn stderr(&self, outlook: Outlook) {
         let mut state = self.lock();
-        let Outlook::Waits(wait) = outlook else {
-            return;
+        let wait = match (&*state, outlook) {
+            (State::Ended { .. }, _) => return,
+            // It may be the tool's word.
+            (State::Calls, Outlook::Stuck(_)) => return,
+            (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => wait,
+            _ => return,
         };
-        if matches!(*state, State::Ended { .. }) {
-            return;
-        }
         waits(&mut state, wait, Instant::now());
         drop(state);
         self.changed.notify_one();
@@ -106,8 +148,15 @@ impl Patience {
 
     fn next(&self) -> Option<(Instant, Over)> {
         Some(match &*self.lock() {
-            State::Works => return None,
-            State::Ended { last } => (*last + END_PATIENCE, Over::Stays),
+            State::Works | State::Calls => return None,
+            State::Ended { since, last, then } => {
+                let deadline = match then {
+                    Then::Nothing => (*last + END_PATIENCE).min(*since + END_LONGEST),
+                    Then::Work => (*last + MORE_PATIENCE).min(*since + MORE_LONGEST),
+                    Then::Call => *since + MORE_LONGEST,
+                };
+                (deadline, Over::Stays)
+            }
             State::Waits { since, last, wait } => {
                 let deadline = match wait.length {
                     Some(length) if length > WAIT_PATIENCE => *last + SECOND_THOUGHTS,
@@ -161,15 +210,67 @@ mod tests {
         let patience = Patience::default();
         patience.stdout(Outlook::Ended);
         assert_eq!(after(&patience).await, (Over::Stays, 10));
-        // Whatever it prints begins the time anew, and work takes the end back.
+        // What it prints begins the time anew.
+        let patience = Patience::default();
         patience.stdout(Outlook::Ended);
         tokio::time::sleep(Duration::from_secs(8)).await;
         patience.stdout(Outlook::Unchanged);
         patience.stderr(Outlook::Unchanged);
         assert_eq!(after(&patience).await, (Over::Stays, 10));
+    }
+
+    /// How long a program lasts that prints this every second after its end.
+    async fn chatter(outlook: Outlook) -> u64 {
+        let begin = Instant::now();
+        let patience = Patience::default();
+        patience.stdout(Outlook::Ended);
+        let chatter = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                patience.stdout(outlook.clone());
+            }
+        };
+        tokio::select! {
+            over = patience.over() => assert_eq!(over, Over::Stays),
+            () = chatter => {}
+        }
+        begin.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_output_keeps_a_program_for_ever_that_said_its_end() {
+        assert_eq!(chatter(Outlook::Unchanged).await, 60);
+        assert_eq!(chatter(Outlook::Ended).await, 60);
+        assert_eq!(chatter(wait(Some(30))).await, 60);
+        assert_eq!(chatter(Outlook::Works).await, 600);
+        for (outlook, seconds) in [(Outlook::Works, 60), (Outlook::Calls, 600)] {
+            let patience = Patience::default();
+            patience.stdout(Outlook::Ended);
+            patience.stdout(outlook);
+            assert_eq!(after(&patience).await, (Over::Stays, seconds));
+        }
+        // A further end after more work begins the time anew.
+        let patience = Patience::default();
+        patience.stdout(Outlook::Ended);
         patience.stdout(Outlook::Works);
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        patience.stdout(Outlook::Ended);
+        assert_eq!(after(&patience).await, (Over::Stays, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_on_stderr_says_nothing_while_a_tool_runs() {
+        let patience = Patience::default();
+        patience.stdout(Outlook::Calls);
+        let Outlook::Waits(limit) = wait(None) else {
+            return;
+        };
+        patience.stderr(Outlook::Stuck(limit.clone()));
         let over = tokio::time::timeout(Duration::from_secs(3600), patience.over());
         assert!(over.await.is_err());
+        patience.stdout(Outlook::Works);
+        patience.stderr(Outlook::Stuck(limit));
+        assert_eq!(after(&patience).await.1, 60);
     }
 
     #[tokio::test(start_paused = true)]

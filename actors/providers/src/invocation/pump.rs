@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::patience::Patience;
 use super::utf8::Decoder;
 use crate::event::{Event, EventSink};
+use crate::output::lines::PARTIAL_PATIENCE;
 use crate::output::{Outlook, Reader, StderrWatch};
 
 /// One read; also about the size of one event.
@@ -46,8 +47,22 @@ pub(super) async fn stdout(
 ) {
     widen(&pipe);
     let mut buffer = vec![0; BUFFER];
-    while let Some(bytes) = next(&mut pipe, &mut buffer, clock).await {
-        let told = reader.push(bytes);
+    let mut may_flush = true;
+    loop {
+        let told = tokio::select! {
+            biased;
+            bytes = next(&mut pipe, &mut buffer, clock) => match bytes {
+                Some(bytes) => {
+                    may_flush = true;
+                    reader.push(bytes)
+                }
+                None => break,
+            },
+            () = tokio::time::sleep(PARTIAL_PATIENCE), if may_flush && reader.has_partial() => {
+                may_flush = false;
+                reader.flush()
+            }
+        };
         let outlook = reader.outlook();
         for event in told {
             clock.excused(events.send(event)).await;

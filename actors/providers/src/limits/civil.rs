@@ -26,6 +26,7 @@ const BEFORE: &[&str] = &[
 /// Words that may stand between them and the time, and between date and time.
 const FILLERS: &[&str] = &[
     "at", "on", "by", "again", "after", "around", "about", "the", "your", "of", "time", "local",
+    "uhr",
 ];
 /// How much of the text after them is looked at, in words.
 const REACH: usize = 12;
@@ -65,6 +66,26 @@ const ZONES: &[(&str, &str)] = &[
     ("cest", "Europe/Paris"),
     ("ist", "Asia/Kolkata"),
     ("jst", "Asia/Tokyo"),
+    ("ct", "America/Chicago"),
+    ("central", "America/Chicago"),
+    ("mt", "America/Denver"),
+    ("mountain", "America/Denver"),
+    ("akst", "America/Anchorage"),
+    ("hst", "Pacific/Honolulu"),
+    ("brt", "America/Sao_Paulo"),
+    ("wet", "Europe/Lisbon"),
+    ("mez", "Europe/Berlin"),
+    ("mesz", "Europe/Berlin"),
+    ("eet", "Europe/Helsinki"),
+    ("eest", "Europe/Helsinki"),
+    ("msk", "Europe/Moscow"),
+    ("sgt", "Asia/Singapore"),
+    ("hkt", "Asia/Hong_Kong"),
+    ("kst", "Asia/Seoul"),
+    ("aest", "Australia/Sydney"),
+    ("aedt", "Australia/Sydney"),
+    ("nzst", "Pacific/Auckland"),
+    ("nzdt", "Pacific/Auckland"),
 ];
 
 /// The time from now to the point that words like "resets" name; the longest of several. `text` is in normal form.
@@ -109,6 +130,9 @@ impl Named {
                 false
             } else if let Some(took_next) = named.take(word, next) {
                 took_next
+            } else if named.time.is_some() && named.zone.is_none() && is_zone_like(word) {
+                // Of a zone that is not known the time is not either.
+                return None;
             } else {
                 break;
             };
@@ -125,7 +149,7 @@ impl Named {
         if let Some(at) = word.find('t').filter(|_| iso(word.get(..10)).is_some()) {
             let (date, time) = (iso(word.get(..at)), &word[at + 1..]);
             self.date = date;
-            let zoned = time.find(['z', '+']).unwrap_or(time.len());
+            let zoned = time.find(['z', '+', '-', '\u{2212}']).unwrap_or(time.len());
             self.time = clock(&time[..zoned], false).or(self.time);
             self.zone = zone(&time[zoned..]).or(self.zone.take());
             return Some(false);
@@ -222,6 +246,23 @@ impl Named {
                 None if until(today)?.unsigned_abs() < ROUNDING => None,
                 None => ahead(today.tomorrow().ok()?),
             },
+        }
+    }
+}
+
+/// Whether a word after a time looks like the name of a zone: `nst`, `wakt`, `Area/City`.
+fn is_zone_like(word: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "just", "most", "best", "last", "next", "must", "first", "rest", "test", "past", "lost",
+        "cost", "post", "host", "list",
+    ];
+    let is_word =
+        |it: &str| !it.is_empty() && it.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
+    match word.split_once('/') {
+        Some((area, city)) => is_word(area) && city.split('/').all(is_word),
+        None => {
+            let is_short = (3..=4).contains(&word.len()) && is_word(word);
+            is_short && (word.ends_with("st") || word.ends_with("dt")) && !WORDS.contains(&word)
         }
     }
 }
@@ -330,7 +371,13 @@ fn zone(word: &str) -> Option<TimeZone> {
         _ if word.contains('/') => return TimeZone::get(word).ok(),
         _ => return None,
     };
-    let mut parts = offset[offset.chars().next()?.len_utf8()..].split(':');
+    let digits = &offset[offset.chars().next()?.len_utf8()..];
+    // `+0530`
+    let digits = match digits.len() == 4 && digits.bytes().all(|it| it.is_ascii_digit()) {
+        true => format!("{}:{}", &digits[..2], &digits[2..]),
+        false => digits.to_owned(),
+    };
+    let mut parts = digits.split(':');
     let hours: i32 = parts.next()?.parse().ok().filter(|it| *it <= 14)?;
     let minutes: i32 = parts
         .next()

@@ -2,10 +2,32 @@
 
 use std::time::Duration;
 
+/// Numbers in words.
+const NUMBERS: &[(&str, f64)] = &[
+    ("half an ", 0.5),
+    ("half a ", 0.5),
+    ("an ", 1.0),
+    ("a ", 1.0),
+    ("one ", 1.0),
+    ("two ", 2.0),
+    ("three ", 3.0),
+    ("four ", 4.0),
+    ("five ", 5.0),
+    ("six ", 6.0),
+    ("seven ", 7.0),
+    ("eight ", 8.0),
+    ("nine ", 9.0),
+    ("ten ", 10.0),
+    ("twelve ", 12.0),
+    ("twenty ", 20.0),
+    ("thirty ", 30.0),
+];
+
 /// Words before a length of time, in normal form.
 const BEFORE: &[&str] = &[
     "try again in",
     "try again after",
+    "try again within",
     "retry in",
     "retrying in",
     "retry after",
@@ -38,7 +60,22 @@ const RESETS: &[&str] = &[
 /// The longest of the lengths that follow words like "try again in"; the ones of the limit itself win. `text` is in
 /// normal form.
 pub(super) fn after_words(text: &str) -> Option<Duration> {
-    longest(text, RESETS).or_else(|| longest(text, BEFORE))
+    longest(text, RESETS)
+        .or_else(|| longest(text, BEFORE))
+        .or_else(|| from_now(text))
+}
+
+/// `2 hours from now`.
+fn from_now(text: &str) -> Option<Duration> {
+    let found = text.match_indices(" from now").filter_map(|(at, _)| {
+        let words: Vec<&str> = text[..at].split_whitespace().rev().take(8).collect();
+        // The longest run of words that is a length and nothing else.
+        (1..=words.len()).rev().find_map(|count| {
+            let words: Vec<&str> = words[..count].iter().rev().copied().collect();
+            whole(&words.join(" "))
+        })
+    });
+    found.max()
 }
 
 /// The longest of all lengths, whatever they are of. `text` is in normal form.
@@ -72,6 +109,10 @@ fn length(text: &str, digital: bool) -> Option<Duration> {
         "up to ",
     ] {
         rest = rest.strip_prefix(filler).unwrap_or(rest);
+    }
+    // ISO 8601: `PT1H30M`.
+    if let Some(iso) = rest.strip_prefix("pt").filter(|it| number_begins(it)) {
+        rest = iso;
     }
     read(rest, digital).map(|(length, _)| length)
 }
@@ -118,17 +159,31 @@ fn number_begins(text: &str) -> bool {
 
 /// A number in digits, or the words for one.
 fn number(text: &str) -> Option<(f64, &str)> {
-    for one in ["an ", "a ", "one "] {
-        if let Some(rest) = text.strip_prefix(one) {
-            return Some((1.0, rest));
+    for (words, number) in NUMBERS {
+        if let Some(rest) = text.strip_prefix(words) {
+            return Some((*number, rest));
         }
     }
     if !number_begins(text) {
         return None;
     }
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
-    let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
-    Some((digits.trim_end_matches('.').parse().ok()?, rest))
+    let (digits, mut rest) = text.split_at(end.unwrap_or(text.len()));
+    let mut digits = digits.trim_end_matches('.').to_owned();
+    // `1,800`
+    while let Some((group, after)) = thousands(rest).filter(|_| !digits.contains('.')) {
+        digits.push_str(group);
+        rest = after;
+    }
+    Some((digits.parse().ok()?, rest))
+}
+
+/// Three digits after a comma, and what follows them.
+fn thousands(text: &str) -> Option<(&str, &str)> {
+    let group = text.strip_prefix(',')?;
+    let end = group.find(|c: char| !c.is_ascii_digit());
+    let (group, rest) = group.split_at(end.unwrap_or(group.len()));
+    (group.len() == 3).then_some((group, rest))
 }
 
 /// `1:30:00`, `1:30`: hours, minutes and seconds.

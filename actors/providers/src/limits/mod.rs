@@ -4,7 +4,7 @@
 //!
 //! Pure. An error reaches us as up to three things: an HTTP status, structured data (a JSON value of its own, or JSON
 //! inside the message), and words for people. Structured data is exact and is read first ([`structure`]); words are
-//! matched against a vocabulary that all agents share ([`words`]). A definition may name further words of its own, which
+//! matched against a vocabulary that all agents share ([`words`], [`vocabulary`]). A definition may name further words of its own, which
 //! its caller tries before this module.
 //!
 //! When a limit ends is read from the same three ([`until`]). Only a time that lies ahead, and not further than any known
@@ -13,10 +13,12 @@
 
 mod civil;
 mod length;
+mod notice;
 mod structure;
 #[cfg(test)]
 mod tests;
 mod until;
+mod vocabulary;
 mod words;
 
 use std::time::{Duration, SystemTime};
@@ -26,12 +28,10 @@ use serde_json::Value;
 
 use crate::outcome::FailureClass;
 pub(crate) use length::whole as length;
+pub(crate) use notice::{Work, is_fatal, is_notice};
 
 /// The longest time ahead that is believed. Monthly limits are the longest known.
 pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
-
-/// The longest answer that may be a limit's notice instead of an answer, in characters.
-const NOTICE_CHARS: usize = 400;
 
 /// The point in time and the zone by which an error's times are read.
 #[derive(Debug, Clone)]
@@ -83,13 +83,17 @@ impl<'a> Complaint<'a> {
 pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<FailureClass> {
     let facts = structure::Facts::of(complaint.data, complaint.text);
     let text = words::normal(complaint.text);
+    let more = words::normal(&facts.words);
     let status = complaint.status.or(facts.status);
     let kind = words::by_codes(&facts.codes)
         .or_else(|| words::by_text(&text, status))
-        .or_else(|| words::by_status(status.or_else(|| words::status_in(&text))?))?;
+        .or_else(|| words::by_status(status.or_else(|| words::status_in(&text))?))
+        // Some put their words into the data alone.
+        .or_else(|| words::by_text(&more, status))
+        .or_else(|| words::by_status(words::status_in(&more)?))?;
     Some(match kind {
         words::Kind::Limit | words::Kind::Overload => FailureClass::RateLimited {
-            until: until::of(&facts, &text, moment),
+            until: until::of(&facts, &text, moment).or_else(|| until::of(&facts, &more, moment)),
         },
         words::Kind::Auth => FailureClass::AuthRequired,
         words::Kind::Context | words::Kind::Model | words::Kind::Request => FailureClass::BadInput,
@@ -101,6 +105,7 @@ pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<Fai
 pub(crate) fn until(complaint: &Complaint<'_>, moment: &Moment) -> Option<SystemTime> {
     let facts = structure::Facts::of(complaint.data, complaint.text);
     until::of(&facts, &words::normal(complaint.text), moment)
+        .or_else(|| until::of(&facts, &words::normal(&facts.words), moment))
 }
 
 /// How long a program says that it pauses before it asks again: the longest time in its words or data.
@@ -133,11 +138,4 @@ pub(crate) fn advice(complaint: &Complaint<'_>) -> &'static str {
         }
         _ => "",
     }
-}
-
-/// Whether an answer as a whole is a limit's notice ("You've hit your limit · resets 3pm") instead of an answer. A
-/// longer answer that mentions a limit is an answer.
-pub(crate) fn is_notice(answer: &str) -> bool {
-    let answer = answer.trim();
-    answer.chars().count() <= NOTICE_CHARS && words::begins_a_notice(&words::normal(answer))
 }

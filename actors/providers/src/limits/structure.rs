@@ -30,6 +30,8 @@ pub(super) struct Facts {
     pub(super) status: Option<u16>,
     /// All ends that are stated.
     pub(super) ends: Vec<End>,
+    /// Words for people, a line each.
+    pub(super) words: String,
 }
 
 impl Facts {
@@ -88,6 +90,19 @@ impl Facts {
             _ => {}
         }
         match name {
+            "message" | "error" | "reason" | "detail" | "details" | "description" | "errors"
+            | "cause" | "msg" => {
+                let texts = value
+                    .as_array()
+                    .map_or(std::slice::from_ref(value), |it| it);
+                for text in texts.iter().filter_map(Value::as_str) {
+                    self.words.push_str(text);
+                    self.words.push('\n');
+                }
+            }
+            _ => {}
+        }
+        match name {
             "code" | "status" | "statuscode" | "httpstatus" | "httpstatuscode"
             | "apierrorstatus" | "errorstatus" => {
                 let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
@@ -103,7 +118,8 @@ impl Facts {
             | "retryat" => self.ends.extend(point(value).map(End::At)),
             "resetsinseconds" | "resetinseconds" | "resetafterseconds" | "retryafter"
             | "retryafterseconds" | "retrydelay" | "retrydelayseconds" | "quotaresetdelay" => {
-                self.ends.extend(span(value, 1.0).map(End::After));
+                let end = span(value, 1.0).map(End::After);
+                self.ends.extend(end.or_else(|| point(value).map(End::At)));
             }
             "retryafterms" | "retrydelayms" | "resetsinms" | "delayms" | "waitms" => {
                 self.ends.extend(span(value, 0.001).map(End::After));
@@ -124,9 +140,21 @@ fn plain(name: &str) -> String {
 /// Unix time in seconds or milliseconds, or a date.
 fn point(value: &Value) -> Option<SystemTime> {
     match value {
-        Value::String(text) => instant(text),
+        Value::String(text) => instant(text.trim()).or_else(|| date(text.trim())),
         number => unix(number.as_f64()?),
     }
+}
+
+/// A date of HTTP, `2026-11-30 15:00:00 UTC`, or Unix time with a fraction.
+fn date(text: &str) -> Option<SystemTime> {
+    let utc = text
+        .strip_suffix("UTC")
+        .or_else(|| text.strip_suffix("GMT"));
+    let zoned = utc.map(|it| format!("{}Z", it.trim_end()));
+    httpdate::parse_http_date(text)
+        .ok()
+        .or_else(|| instant(&zoned?))
+        .or_else(|| unix(text.parse().ok()?))
 }
 
 /// Unix time in seconds or milliseconds, or a date of RFC 3339 with a zone.

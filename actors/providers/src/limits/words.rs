@@ -1,4 +1,9 @@
-//! The vocabulary of errors that agents and services share: codes, words and HTTP statuses.
+//! The kind of an error by its codes, words and HTTP statuses.
+
+use super::vocabulary::{
+    AUTH, CODES, CONTEXT, LIMIT, LIMIT_NAMES, LIMIT_NEAR, LIMIT_PAIRS, LIMIT_WORDS, NEAR, NETWORK,
+    NO_MODEL, OVERLOAD,
+};
 
 /// The kinds of errors that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,264 +23,6 @@ pub(super) enum Kind {
     /// The service cannot be reached.
     Network,
 }
-
-/// Codes without `_`, `-` and capitals.
-const CODES: &[(Kind, &[&str])] = &[
-    (
-        Kind::Context,
-        &[
-            "contextlengthexceeded",
-            "contextwindowexceeded",
-            "exceedcontextsizeerror",
-            "requesttoolarge",
-            "prompttoolong",
-        ],
-    ),
-    (Kind::Model, &["modelnotfound"]),
-    (
-        Kind::Limit,
-        &[
-            "ratelimit",
-            "ratelimited",
-            "ratelimiterror",
-            "ratelimitexceeded",
-            "usagelimitreached",
-            "usagelimitexceeded",
-            "usagenotincluded",
-            "insufficientquota",
-            "quotaexceeded",
-            "resourceexhausted",
-            "billingerror",
-            "billingnotactive",
-            "toomanyrequests",
-        ],
-    ),
-    (
-        Kind::Overload,
-        &[
-            "overloadederror",
-            "overloaded",
-            "serveroverloaded",
-            "slowdown",
-        ],
-    ),
-    (
-        Kind::Auth,
-        &[
-            "authenticationerror",
-            "authenticationfailed",
-            "authrequired",
-            "permissionerror",
-            "invalidapikey",
-            "unauthorized",
-            "unauthenticated",
-            "tokenexpired",
-        ],
-    ),
-    (
-        Kind::Network,
-        &["httpconnectionfailed", "responsestreamconnectionfailed"],
-    ),
-];
-
-const CONTEXT: &[&str] = &[
-    "prompt is too long",
-    "prompt too long",
-    "prompt as too long",
-    "input is too long",
-    "context window",
-    "context length",
-    "context limit",
-    "context size",
-    "maximum context",
-    "exceeds the maximum number of tokens",
-    "exceeds the model's maximum",
-    "reduce the length of the messages",
-    "maximum prompt length",
-    "too many input tokens",
-];
-
-const LIMIT: &[&str] = &[
-    "rate limit",
-    "rate-limit",
-    "ratelimit",
-    "usage limit",
-    "session limit reached",
-    "your session limit",
-    "weekly limit",
-    "daily limit",
-    "monthly limit",
-    "hour limit",
-    "request limit",
-    "requests limit",
-    "usage cap",
-    "spending cap",
-    "spending limit",
-    "billing hard limit",
-    "reached the limit for",
-    "premium request",
-    "too many requests",
-    "quota",
-    "resource exhausted",
-    "resource_exhausted",
-    "exhausted your",
-    "out of credits",
-    "insufficient credit",
-    "insufficient balance",
-    "insufficient funds",
-    "not enough credit",
-    "no credits",
-    "credit balance",
-    "payment required",
-    "billing details",
-    "out of extra usage",
-    "used all your",
-];
-
-/// Pairs that stand near each other: "hit your Opus limit", "limit reached ∙ resets 3pm".
-const LIMIT_PAIRS: &[(&str, &str)] = &[
-    ("hit your", "limit"),
-    ("reached your", "limit"),
-    ("limit reached", "reset"),
-    ("limit reached", "try again"),
-];
-
-const OVERLOAD: &[&str] = &[
-    "overloaded",
-    "at capacity",
-    "over capacity",
-    "high demand",
-    "service unavailable",
-    "temporarily unavailable",
-    "waiting for api capacity",
-    "no capacity",
-    "server is busy",
-    "too busy",
-];
-
-const AUTH: &[&str] = &[
-    "please run /login",
-    "not logged in",
-    "not signed in",
-    "please log in",
-    "please login",
-    "please sign in",
-    "log in again",
-    "sign in again",
-    "logged out",
-    "invalid api key",
-    "incorrect api key",
-    "api key not valid",
-    "missing api key",
-    "no api key",
-    "missing environment variable",
-    "failed to authenticate",
-    "authentication failed",
-    "authentication required",
-    "authentication error",
-    "unauthorized",
-    "unauthenticated",
-    "not allowed to sample from this model",
-    "token has expired",
-    "token is expired",
-    "token expired",
-    "key expired",
-    "session expired",
-    "session has expired",
-    "has been revoked",
-    "not authenticated",
-    "re-authenticate",
-    "access token could not be refreshed",
-];
-
-/// Words that follow "model" closely where a model does not exist.
-const NO_MODEL: &[&str] = &[
-    "not found",
-    "not_found",
-    "notfound",
-    "does not exist",
-    "doesn't exist",
-    "may not exist",
-    "not exist",
-    "is not supported",
-    "not a valid",
-    "is not available",
-    "is unknown",
-];
-/// How far they may be from it, in bytes.
-const NEAR: usize = 120;
-
-const NETWORK: &[&str] = &[
-    "econnrefused",
-    "econnreset",
-    "econnaborted",
-    "enotfound",
-    "etimedout",
-    "eai_again",
-    "enetunreach",
-    "ehostunreach",
-    "epipe",
-    "connectionrefused",
-    "failedtoopensocket",
-    "getaddrinfo",
-    "fetch failed",
-    "connection error",
-    "connection refused",
-    "connection reset",
-    "connection failed",
-    "connection closed",
-    "connection timed out",
-    "unable to connect",
-    "could not connect",
-    "couldn't connect",
-    "cannot connect",
-    "failed to connect",
-    "error sending request",
-    "network error",
-    "network is unreachable",
-    "network is down",
-    "waiting for network",
-    "no route to host",
-    "dns error",
-    "name resolution",
-    "could not resolve",
-    "socket hang up",
-    "stream disconnected",
-    "transport error",
-    "bad gateway",
-    "gateway timeout",
-];
-
-/// Words at the beginning of an answer that is a limit's notice.
-const NOTICES: &[(&str, &str)] = &[
-    ("you've hit your", "limit"),
-    ("you have hit your", "limit"),
-    ("you've reached your", "limit"),
-    ("you have reached your", "limit"),
-    ("you've reached the", "limit"),
-    ("you've exceeded your", "limit"),
-    ("you have exceeded your", "quota"),
-    ("you exceeded your", "quota"),
-    ("you have exhausted your", "quota"),
-    ("you've used all your", ""),
-    ("you're out of extra usage", ""),
-    ("claude", "usage limit reached"),
-    ("spending cap reached", ""),
-    ("opus", "limit reached"),
-    ("sonnet", "limit reached"),
-    ("usage limit reached", ""),
-    ("5-hour limit reached", ""),
-    ("weekly limit reached", ""),
-    ("session limit reached", ""),
-    ("monthly usage limit reached", ""),
-    ("monthly request limit reached", ""),
-    ("rate limit reached", ""),
-    ("rate limit exceeded", ""),
-    ("quota exceeded", ""),
-    ("too many requests", ""),
-];
-/// The first words of a notice, in which the second part of a pair stands.
-const NOTICE_HEAD: usize = 80;
 
 /// In small letters, with plain apostrophes and blanks.
 pub(super) fn normal(text: &str) -> String {
@@ -297,21 +44,23 @@ pub(super) fn by_codes(codes: &[String]) -> Option<Kind> {
 pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<Kind> {
     let has = |words: &[&str]| words.iter().any(|it| text.contains(it));
     let may_be_bad = matches!(status, None | Some(400 | 404 | 413 | 422 | 500));
-    if status == Some(401) {
+    if status.or_else(|| status_in(text)) == Some(401) {
         return Some(Kind::Auth);
     }
     if may_be_bad && (has(CONTEXT) || text.contains("ran out of room")) {
         return Some(Kind::Context);
     }
     let is_of_this_machine = text.contains("disk quota");
-    if (has(LIMIT) && !is_of_this_machine) || LIMIT_PAIRS.iter().any(|(a, b)| near(text, a, &[b])) {
+    if ((has(LIMIT) || states_limit(text)) && !is_of_this_machine)
+        || LIMIT_PAIRS.iter().any(|(a, b)| near(text, a, &[b]))
+    {
         return Some(Kind::Limit);
-    }
-    if may_be_bad && names_no_model(text) {
-        return Some(Kind::Model);
     }
     if has(OVERLOAD) {
         return Some(Kind::Overload);
+    }
+    if may_be_bad && names_no_model(text) {
+        return Some(Kind::Model);
     }
     if has(AUTH) {
         return Some(Kind::Auth);
@@ -350,12 +99,29 @@ pub(super) fn status_in(text: &str) -> Option<u16> {
     None
 }
 
-pub(super) fn begins_a_notice(text: &str) -> bool {
-    let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
-    let head = &text[..crate::invocation::floor_boundary(text, NOTICE_HEAD)];
-    NOTICES
-        .iter()
-        .any(|(first, then)| head.starts_with(first) && head.contains(then))
+/// Whether a limit is named and said to be reached.
+fn states_limit(text: &str) -> bool {
+    use crate::invocation::{ceil_boundary, floor_boundary};
+    text.lines().any(|line| {
+        LIMIT_NAMES.iter().any(|name| {
+            line.match_indices(name).any(|(at, name)| {
+                let from = ceil_boundary(line, at.saturating_sub(LIMIT_NEAR));
+                let end = at + name.len();
+                let rest = &line[end..];
+                // "quota.rs", "rate limiter": another word.
+                let is_name = !rest.starts_with(['_', '(', '/'])
+                    && !rest.starts_with("er")
+                    && !(rest.starts_with('.') && rest[1..].starts_with(char::is_alphanumeric));
+                let after = &rest[..floor_boundary(rest, LIMIT_NEAR)];
+                let mut words = line[from..at].split(' ').chain(after.split(' '));
+                is_name
+                    && words.any(|word| {
+                        let word = word.trim_start_matches(|c: char| !c.is_alphanumeric());
+                        LIMIT_WORDS.iter().any(|it| word.starts_with(it))
+                    })
+            })
+        })
+    })
 }
 
 fn names_no_model(text: &str) -> bool {
@@ -364,6 +130,7 @@ fn names_no_model(text: &str) -> bool {
         "invalid model",
         "unsupported model",
         "no such model",
+        "no model named",
         "modelnotfound",
     ]
     .iter()

@@ -42,6 +42,8 @@ pub(crate) struct Frames {
     outlook: Outlook,
     /// The last warning: programs repeat them.
     warned: String,
+    /// The last error since it worked that a frame states without an end.
+    last_error: String,
     session: Option<String>,
     tally: Tally,
 }
@@ -64,6 +66,7 @@ impl Frames {
             noise: String::new(),
             outlook: Outlook::Unchanged,
             warned: String::new(),
+            last_error: String::new(),
             session: None,
             tally: Tally::new(before),
         }
@@ -80,6 +83,18 @@ impl Frames {
     /// What the frames since the last call say of what the program does.
     pub(super) fn outlook(&mut self) -> Outlook {
         std::mem::take(&mut self.outlook)
+    }
+
+    pub(super) const fn has_partial(&self) -> bool {
+        self.lines.has_partial()
+    }
+
+    pub(super) fn flush(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if let Some(line) = self.lines.whole_object() {
+            self.line(line, &mut events);
+        }
+        events
     }
 
     pub(super) fn end(&mut self) -> Vec<Event> {
@@ -100,19 +115,23 @@ impl Frames {
             How::Joined => self.joined.finish(),
             How::Last => self.last,
         };
-        let mut answer = self.result.unwrap_or(pieces);
+        // A blank result says less than the text before it.
+        let result = self.result.filter(|it| !it.trim().is_empty());
+        let mut answer = result.unwrap_or(pieces);
         if answer.len() > self.limit && !truncated {
             cut(&mut answer, self.limit);
             truncated = true;
         }
         Reading {
             answer,
+            is_spoken: false,
             truncated,
             terminal: self.terminal,
             used_tool: self.calls.any(),
             denied: self.calls.denial(),
             limit: self.limited,
             noise: self.noise,
+            last_error: self.last_error,
             session: self.session,
             usage: self.tally.usage(),
             total: self.tally.total(),
@@ -214,7 +233,8 @@ impl Frames {
         }
         self.tools(&output, frame, events);
         if events.len() > before {
-            self.outlook = Outlook::Works;
+            self.outlook = Outlook::of_work(events.last());
+            self.last_error.clear();
         }
         for name in rules::texts(&output.mcp_failed, frame) {
             let message = format!(
@@ -301,6 +321,9 @@ impl Frames {
             .filter_map(|wait| Some((valued(&wait.rule, frame)?, wait.class)))
             .next()
         {
+            if let Value::String(text) = data {
+                self.last_error.clone_from(text);
+            }
             self.waits(Wait::of_data(data, class, &Moment::now()));
         }
     }
@@ -327,10 +350,15 @@ impl Frames {
         if matches!(self.terminal, Terminal::Failed { .. }) && !output.last_word {
             return;
         }
-        for fail in &output.fail {
-            let Some(failed) = failed(fail, frame) else {
-                continue;
-            };
+        // Of several rules for a frame the first counts that finds words.
+        let mut found = output.fail.iter().filter_map(|fail| failed(fail, frame));
+        let first = found.next();
+        let has_words = |end: &Terminal| matches!(end, Terminal::Failed { message, class, .. } if class.is_some() || !message.trim().is_empty());
+        let failed = match first {
+            Some(end) if !has_words(&end) => Some(found.find(has_words).unwrap_or(end)),
+            first => first,
+        };
+        if let Some(failed) = failed {
             if let Terminal::Failed { message, .. } = &failed
                 && !message.is_empty()
                 && message.trim() != self.last.trim()

@@ -1,5 +1,8 @@
 //! Bytes to lines, with a bound.
 
+/// Silence after which a line without its end is read as it is: some programs end their last line only as they exit.
+pub(crate) const PARTIAL_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Bytes of a line that are kept; a longer one is dropped as a whole.
 pub(crate) const LINE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -43,6 +46,19 @@ impl Lines {
             }
         }
         lines
+    }
+
+    /// Whether the beginning of a line waits for its end.
+    pub(crate) const fn has_partial(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// The line that waits for its end, where it is a whole object of JSON already; else it goes on waiting.
+    pub(crate) fn whole_object(&mut self) -> Option<Line> {
+        let text = self.kept.trim_ascii();
+        let is_whole =
+            text.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+        is_whole.then(|| self.line())
     }
 
     /// The last line, where it has no end.

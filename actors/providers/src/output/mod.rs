@@ -26,6 +26,7 @@ use std::sync::Arc;
 use crate::definition::{Format, Output};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, Decoder};
+use crate::limits::Work;
 use ansi::Ansi;
 pub(crate) use denial::Denial;
 use frames::Frames;
@@ -33,7 +34,9 @@ pub(crate) use outlook::{Outlook, StderrWatch, Wait};
 use serde_json::Value;
 use usage::Tally;
 pub(crate) use usage::{add_tokens, since};
-pub(crate) use verdict::{Ended, class_of, cut_short, doubt, has_lost, is_error_answer, verdict};
+pub(crate) use verdict::{
+    Ended, class_of, cut_short, doubt, has_lost, is_error_answer, may_have_lost, verdict,
+};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -79,6 +82,8 @@ pub(crate) struct Reading {
     /// The answer, capped, with a mark where it was cut.
     pub(crate) answer: String,
     pub(crate) truncated: bool,
+    /// Text only: the model was heard, as the answer began with its mark.
+    pub(crate) is_spoken: bool,
     /// The last word; always `Unsaid` for text.
     pub(crate) terminal: Terminal,
     /// The last tool that was denied for want of a person.
@@ -89,6 +94,8 @@ pub(crate) struct Reading {
     pub(crate) limit: Option<Value>,
     /// The end of what was printed on stdout and is no JSON, where JSON was expected.
     pub(crate) noise: String,
+    /// The last error since it worked that a frame states without an end: some programs exit after it.
+    pub(crate) last_error: String,
     pub(crate) session: Option<String>,
     /// What this run used.
     pub(crate) usage: Option<Usage>,
@@ -102,6 +109,20 @@ impl Reading {
         match &self.terminal {
             Terminal::Failed { message, .. } => message,
             _ => "",
+        }
+    }
+
+    /// Neither an answer nor a tool came of it.
+    pub(crate) fn did_nothing(&self) -> bool {
+        self.answer.trim().is_empty() && !self.used_tool
+    }
+
+    /// What the run did beside its answer.
+    fn work(&self) -> Work {
+        let usage = self.usage.as_ref();
+        Work {
+            used_tool: self.used_tool,
+            tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
         }
     }
 
@@ -155,6 +176,22 @@ impl Reader {
         }
     }
 
+    /// Whether bytes wait for the end of their line.
+    pub(crate) fn has_partial(&self) -> bool {
+        match self {
+            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => false,
+            Self::Frames(frames) => frames.has_partial(),
+        }
+    }
+
+    /// Nothing came for a while: reads a line without its end where it is whole already.
+    pub(crate) fn flush(&mut self) -> Vec<Event> {
+        match self {
+            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => Vec::new(),
+            Self::Frames(frames) => frames.flush(),
+        }
+    }
+
     /// There are no more bytes.
     pub(crate) fn end(&mut self) -> Vec<Event> {
         match self {
@@ -190,11 +227,15 @@ fn plain(answer: &mut Answer, bytes: &[u8]) -> Vec<Event> {
 fn whole(answer: Answer, prefix: &str) -> Reading {
     let truncated = answer.is_cut();
     let mut text = answer.finish();
-    if !prefix.is_empty() {
-        let start = text.trim_start();
-        text = start.strip_prefix(prefix).unwrap_or(&text).to_owned();
+    let mut is_spoken = false;
+    if !prefix.is_empty()
+        && let Some(spoken) = text.trim_start().strip_prefix(prefix)
+    {
+        is_spoken = true;
+        text = spoken.to_owned();
     }
     Reading {
+        is_spoken,
         answer: text,
         truncated,
         ..Reading::default()

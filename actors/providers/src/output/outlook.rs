@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::lines::{Line, Lines};
 use crate::definition::Output;
+use crate::event::{Event, ToolStatus};
 use crate::limits::{self, Complaint, Moment};
 use crate::outcome::FailureClass;
 
@@ -21,10 +22,27 @@ pub(crate) enum Outlook {
     Unchanged,
     /// It works.
     Works,
+    /// It works, and a tool that it called runs: that may take long without a word.
+    Calls,
     /// It waits before it asks its service again.
     Waits(Wait),
+    /// It said on stderr why nothing more can come, and may not exit.
+    Stuck(Wait),
     /// It said how it ended.
     Ended,
+}
+
+impl Outlook {
+    /// Work that ended with this event.
+    pub(crate) fn of_work(last: Option<&Event>) -> Self {
+        match last {
+            Some(Event::Tool {
+                status: ToolStatus::Started,
+                ..
+            }) => Self::Calls,
+            _ => Self::Works,
+        }
+    }
 }
 
 /// Why and how long a program waits by itself.
@@ -61,6 +79,19 @@ impl Wait {
         }
     }
 
+    /// A line of stderr after which nothing can come, of a program that does not exit: no login, or a limit.
+    fn of_fatal(output: &Output, line: &str, moment: &Moment) -> Option<Self> {
+        let complaint = Complaint::of_text(line.trim());
+        let is_fatal = output.known_errors && limits::is_fatal(complaint.text);
+        let class = limits::classify(&complaint, moment).filter(|_| is_fatal)?;
+        Some(Self {
+            class,
+            // The limit's time is not the program's pause.
+            length: None,
+            message: complaint.text.to_owned(),
+        })
+    }
+
     /// A line in which the program says that it waits.
     pub(super) fn of_line(output: &Output, line: &str, moment: &Moment) -> Option<Self> {
         if output.wait_words.is_empty() {
@@ -74,7 +105,7 @@ impl Wait {
     }
 }
 
-/// Looks for waits in stderr.
+/// Looks for waits, and for errors that end a run, in stderr.
 #[derive(Debug)]
 pub(crate) struct StderrWatch {
     output: std::sync::Arc<Output>,
@@ -82,9 +113,9 @@ pub(crate) struct StderrWatch {
 }
 
 impl StderrWatch {
-    /// `None` where the definition names no words for it.
+    /// `None` where the definition names no words for it, and the shared ones do not count.
     pub(crate) fn new(output: &std::sync::Arc<Output>) -> Option<Self> {
-        (!output.wait_words.is_empty()).then(|| Self {
+        (!output.wait_words.is_empty() || output.known_errors).then(|| Self {
             output: output.clone(),
             lines: Lines::new(STDERR_LINE),
         })
@@ -96,10 +127,14 @@ impl StderrWatch {
         let mut waits = lines.filter_map(|line| match line {
             Line::Whole(line) => {
                 let line = String::from_utf8_lossy(&line);
-                Wait::of_line(&self.output, &line, &Moment::now())
+                let moment = Moment::now();
+                let wait = Wait::of_line(&self.output, &line, &moment);
+                let stuck = || Wait::of_fatal(&self.output, &line, &moment);
+                wait.map(Outlook::Waits)
+                    .or_else(|| stuck().map(Outlook::Stuck))
             }
             Line::TooLong => None,
         });
-        waits.next_back().map_or(Outlook::Unchanged, Outlook::Waits)
+        waits.next_back().unwrap_or_default()
     }
 }

@@ -3,7 +3,7 @@
 use super::{Reading, Terminal};
 use crate::definition::{Format, Output};
 use crate::limits::{self, Complaint, Moment};
-use crate::outcome::{Doubt, FailureClass};
+use crate::outcome::{Doubt, Failure, FailureClass};
 
 /// Characters of an answer, or of what is no JSON, that a message shows.
 const SHOWN: usize = 300;
@@ -57,7 +57,7 @@ pub(crate) fn cut_short(
     let last = stderr.lines().rev().find(|it| !it.trim().is_empty());
     let by_words = judge.by_words(last.unwrap_or_default()).or_else(|| {
         let answer = Complaint::of_text(&reading.answer);
-        let is_notice = output.known_errors && limits::is_notice(&reading.answer);
+        let is_notice = output.known_errors && limits::is_notice(&reading.answer, reading.work());
         limits::classify(&answer, moment).filter(|_| is_notice)
     });
     let class = judge.limited(by_words.unwrap_or(FailureClass::ProviderError));
@@ -82,8 +82,7 @@ pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option
             reason,
         });
     }
-    let did_nothing =
-        output.format != Format::Text && reading.answer.trim().is_empty() && !reading.used_tool;
+    let did_nothing = output.format != Format::Text && reading.did_nothing();
     did_nothing.then(|| Doubt {
         class: FailureClass::ProviderError,
         reason: format!(
@@ -94,9 +93,23 @@ pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option
 
 /// Whether a failed run says that the conversation it was to go on with is gone. `told`: its error and its stderr.
 pub(crate) fn has_lost(output: &Output, reading: &Reading, told: &str) -> bool {
-    let did_nothing = reading.answer.trim().is_empty() && !reading.used_tool;
+    let did_nothing = reading.did_nothing();
     let told = format!("{told}\n{}", reading.noise).to_lowercase();
     did_nothing && output.lost.iter().any(|it| told.contains(it))
+}
+
+/// Whether a run that was to go on with a conversation failed before it did anything, for no reason that is known: the
+/// conversation may be gone, whatever the words. A session that expired may be the conversation's as well as the login's.
+pub(crate) fn may_have_lost(did_nothing: bool, failure: &Failure) -> bool {
+    let is_unknown = match failure.class {
+        FailureClass::ProviderError => true,
+        FailureClass::AuthRequired => {
+            let told = failure.message.to_lowercase();
+            told.contains("session expired") || told.contains("session has expired")
+        }
+        _ => false,
+    };
+    did_nothing && is_unknown
 }
 
 const HOW_TO_ALLOW: &str =
@@ -147,7 +160,9 @@ impl Judge<'_> {
         if code != 0 {
             let class = self.by_exit(ended).unwrap_or(FailureClass::ProviderError);
             let advice = limits::advice(&Complaint::of_text(tail(self.stderr)));
-            let noise: String = reading.noise.trim().chars().take(SHOWN).collect();
+            let printed = [&reading.last_error, &reading.noise];
+            let noise = printed.iter().map(|it| it.trim()).find(|it| !it.is_empty());
+            let noise: String = noise.unwrap_or_default().chars().take(SHOWN).collect();
             let noise = match noise.is_empty() {
                 true => noise,
                 false => format!(": {noise}"),
@@ -189,13 +204,28 @@ impl Judge<'_> {
     fn by_words(&self, stderr: &str) -> Option<FailureClass> {
         let is_text = self.output.format == Format::Text;
         let answer = match is_text {
-            true => tail(&self.reading.answer),
+            true => self.own_words(),
             false => &self.reading.noise,
         };
-        self.by_phrase(stderr)
+        self.by_phrase(&self.reading.last_error)
+            .or_else(|| self.by_last_lines(&self.reading.last_error))
+            .or_else(|| self.by_phrase(stderr))
             .or_else(|| self.by_phrase(answer))
             .or_else(|| self.by_last_lines(stderr))
             .or_else(|| self.by_last_lines(answer))
+    }
+
+    /// Of a text, the part that may be the program's own: after an answer only a last line that is an error by its form.
+    fn own_words(&self) -> &str {
+        let answer = tail(&self.reading.answer);
+        if !self.reading.is_spoken {
+            return answer;
+        }
+        let mut lines = answer.trim_end().lines();
+        let last = lines.next_back().unwrap_or_default();
+        // The first line is the model's.
+        let is_own = lines.next().is_some() && is_error_line(last);
+        if is_own { last } else { "" }
     }
 
     fn by_phrase(&self, text: &str) -> Option<FailureClass> {
@@ -216,7 +246,7 @@ impl Judge<'_> {
 
     fn error_answer(&self, program: &str) -> Option<(FailureClass, String)> {
         let answer = self.reading.answer.trim_start();
-        let is_notice = self.output.known_errors && limits::is_notice(answer);
+        let is_notice = self.output.known_errors && limits::is_notice(answer, self.reading.work());
         (is_notice || is_error_answer(self.output, answer)).then(|| {
             let complaint = Complaint::of_text(answer);
             let class = class_of(self.output, &complaint, self.moment);
@@ -255,6 +285,13 @@ impl Judge<'_> {
             until: stated.or(by_words),
         }
     }
+}
+
+/// Whether a line is an error of a program by its form.
+fn is_error_line(line: &str) -> bool {
+    let lower = line.trim_start().to_lowercase();
+    let begins = ["error", "[error", "fatal", "failed", "api error"];
+    begins.iter().any(|it| lower.starts_with(it)) || limits::is_fatal(line)
 }
 
 /// A class that says more than that it failed.

@@ -58,18 +58,29 @@ fn seconds_until(class: FailureClass) -> u64 {
 async fn a_program_that_said_its_end_and_stays_is_ended() {
     let room = Room::new();
     let error = r#"echo '{"type":"error","sessionID":"s","error":{"name":"APIError","data":{"message":"Monthly usage limit reached","statusCode":429}}}'; sleep 1000"#;
-    let (good, bad) = (
+    let unended = GOOD.replace("echo", "printf %s");
+    let (good, bad, partial) = (
         script(
             &room,
             "claude",
             &format!("cat > /dev/null; {INIT}; {GOOD}; sleep 1000"),
         ),
         script(&room, "opencode", &format!("cat > /dev/null; {error}")),
+        // The last line has no end.
+        script(
+            &room,
+            "claude",
+            &format!("cat > /dev/null; {INIT}; {unended}; sleep 1000"),
+        ),
     );
-    let both = tokio::join!(run(&*good, room.job("x")), run(&*bad, room.job("x")));
-    let ((good, stayed), (bad, said)) = both;
+    let ((good, stayed), (bad, said), (partial, _)) = tokio::join!(
+        run(&*good, room.job("x")),
+        run(&*bad, room.job("x")),
+        run(&*partial, room.job("x"))
+    );
+    assert_eq!(partial.unwrap().text, "all done");
     assert_eq!(good.unwrap().text, "all done");
-    assert!(stayed.contains("did not exit within"), "{stayed}");
+    assert!(stayed.contains("did not exit"), "{stayed}");
     let failure = bad.unwrap_err();
     assert_eq!(failure.class, FailureClass::RateLimited { until: None });
     assert!(
@@ -127,6 +138,42 @@ async fn a_timeout_is_classified_by_what_was_said_before_it() {
 }
 
 #[tokio::test]
+async fn a_resumed_run_that_fails_at_once_begins_anew_whatever_its_words() {
+    let frame = r#"echo '{"type":"result","subtype":"success","is_error":true,"result":"Could not resume","session_id":"s-0"}'; exit 1"#;
+    for fails in [
+        "echo 'Error: conversation old does not exist' >&2; exit 1",
+        "echo 'session expired' >&2; exit 1",
+        frame,
+    ] {
+        let room = Room::new();
+        let claude =
+            format!(r#"cat > /dev/null; case "$*" in *--resume*) {fails};; esac; {INIT}; {GOOD}"#);
+        let provider = script(&room, "claude", &claude);
+        let mut job = room.job("go on");
+        job.conversation = Some(Conversation {
+            session: "old".to_owned(),
+            ..Conversation::default()
+        });
+        let (outcome, _) = run(&*provider, job).await;
+        assert_eq!(outcome.unwrap().text, "all done", "{fails}");
+        room.assert_empty();
+    }
+    // A known reason stays: a new conversation meets it as well.
+    let room = Room::new();
+    let claude = r#"cat > /dev/null; echo x >> runs; echo 'usage limit reached' >&2; exit 1"#;
+    let provider = script(&room, "claude", claude);
+    let mut job = room.job("go on");
+    job.conversation = Some(Conversation {
+        session: "old".to_owned(),
+        ..Conversation::default()
+    });
+    let failure = run(&*provider, job).await.0.unwrap_err();
+    assert_eq!(failure.class, FailureClass::RateLimited { until: None });
+    let runs = std::fs::read_to_string(room.workdir.path().join("runs")).unwrap();
+    assert_eq!(runs.lines().count(), 1);
+}
+
+#[tokio::test]
 async fn a_lost_conversation_begins_anew_in_the_same_run() {
     let room = Room::new();
     let claude = format!(
@@ -143,7 +190,7 @@ async fn a_lost_conversation_begins_anew_in_the_same_run() {
     assert_eq!(finished.text, "all done");
     assert_eq!(finished.conversation.unwrap().session, "s-1");
     assert!(
-        warnings.contains("no longer has the conversation old"),
+        warnings.contains("did not go on with the conversation old"),
         "{warnings}"
     );
     let prompt = std::fs::read_to_string(room.workdir.path().join("prompt")).unwrap();

@@ -81,8 +81,10 @@ pub(crate) struct Allowance {
     holding: u32,
     /// Those of them that run one.
     running: u32,
-    /// The tasks whose runs failed at once since the last run that went; each once.
+    /// The tasks whose runs failed at once for the same reason since the last run that went; each once.
     failed: Vec<TaskId>,
+    /// That reason, as far as it does not speak of one run alone.
+    reason: String,
 }
 
 #[derive(Debug)]
@@ -161,6 +163,12 @@ impl Allowance {
         let failing = |it: &Episode| it.trouble == Trouble::Failing;
         if breaker == 0 {
             return None;
+        }
+        // A program that gives each task a reason of its own works: it speaks of the tasks.
+        let reason = common(note);
+        if reason != self.reason {
+            self.failed.clear();
+            self.reason = reason;
         }
         if !self.failed.contains(&task) && self.failed.len() < breaker as usize {
             self.failed.push(task);
@@ -265,6 +273,17 @@ impl Allowance {
     }
 }
 
+/// The words of a reason without those that differ from run to run: numbers, ids, names with figures, and the end of stderr,
+/// which is not the program's statement about a task.
+fn common(reason: &str) -> String {
+    let (stated, _) = reason
+        .split_once("stderr ended with:")
+        .unwrap_or((reason, ""));
+    let words = stated.split_whitespace();
+    let common = words.filter(|it| !it.contains(|c: char| c.is_ascii_digit()));
+    common.collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,6 +376,22 @@ mod tests {
         assert!(!it.run());
         it.leave(false);
         assert_eq!((it.holding, it.running), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_fail_for_reasons_of_their_own_do_not_open_the_breaker() {
+        let mut it = Allowance::default();
+        let now = Instant::now();
+        let reasons = ["no file a.rs", "the branch is not clean", "the test is red"];
+        for (task, reason) in (1..).zip(reasons.iter().cycle().take(12)) {
+            assert_eq!(it.failed_at_once(task, 3, reason, now), None);
+        }
+        // Ids and numbers do not make another reason.
+        let mut it = Allowance::default();
+        assert_eq!(it.failed_at_once(1, 3, "boom in run 17", now), None);
+        assert_eq!(it.failed_at_once(2, 3, "boom in run 18", now), None);
+        let change = it.failed_at_once(3, 3, "boom in run 19", now);
+        assert_eq!(change, Some(Change::Began));
     }
 
     #[tokio::test(start_paused = true)]

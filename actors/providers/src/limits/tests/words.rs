@@ -111,7 +111,21 @@ fn words_of_programs_and_services() {
         ("Billing hard limit has been reached", "rate_limited"),
         ("You have reached the limit for overages.", "rate_limited"),
         ("Not enough credits", "rate_limited"),
+        ("You've used 100% of your weekly usage.", "rate_limited"),
+        ("You have run out of messages for today.", "rate_limited"),
+        ("ThrottlingException: Too many tokens", "rate_limited"),
+        ("You have no remaining credits", "rate_limited"),
+        (
+            "You've reached the maximum number of requests",
+            "rate_limited",
+        ),
+        ("exceeded your current plan", "rate_limited"),
+        ("Concurrency limit exceeded", "rate_limited"),
         // Overload.
+        (
+            "The model `x` is not available at the moment due to high demand, please try again later",
+            "rate_limited",
+        ),
         (
             "No capacity available for model gemini-3-pro",
             "rate_limited",
@@ -132,6 +146,24 @@ fn words_of_programs_and_services() {
         ("Not logged in. Run codex login", "auth_required"),
         ("Missing environment variable: `MY_KEY`.", "auth_required"),
         ("OAuth session expired, please sign in", "auth_required"),
+        ("Your API key has expired", "auth_required"),
+        ("Invalid bearer token", "auth_required"),
+        ("Invalid authentication credentials", "auth_required"),
+        ("Login required", "auth_required"),
+        ("You must be logged in", "auth_required"),
+        (
+            "Your credentials have expired. Run `x login`",
+            "auth_required",
+        ),
+        ("invalid_grant", "auth_required"),
+        (
+            "Could not resolve authentication method. Expected either apiKey or authToken to be set",
+            "auth_required",
+        ),
+        (
+            "unexpected status 401 Unauthorized: model not found",
+            "auth_required",
+        ),
         // The prompt, the model.
         ("error code: model_not_found", "bad_input"),
         ("This model's maximum prompt length is 131072", "bad_input"),
@@ -191,6 +223,22 @@ fn words_of_programs_and_services() {
             "network",
         ),
         ("Network error: Could not connect to the service", "network"),
+        ("Request timed out.", "network"),
+        ("The operation timed out", "network"),
+        ("dial tcp: lookup api.openai.com: no such host", "network"),
+        ("read tcp 10.0.0.1:1->1.1.1.1:443: i/o timeout", "network"),
+        ("ENETDOWN", "network"),
+        ("UND_ERR_CONNECT_TIMEOUT Connect Timeout Error", "network"),
+        ("unable to reach api.anthropic.com", "network"),
+        (
+            "Could not reach the API. Check your internet connection",
+            "network",
+        ),
+        ("net::ERR_INTERNET_DISCONNECTED", "network"),
+        (
+            "upstream connect error or disconnect/reset before headers",
+            "network",
+        ),
         // Nothing that is known.
         (
             "Unexpected server error. Check server logs for details.",
@@ -198,6 +246,17 @@ fn words_of_programs_and_services() {
         ),
         ("error_max_turns", "none"),
         ("Internal error", "none"),
+        ("cannot read file quota.rs", "none"),
+        (
+            "Test 'rate limit returns 429' failed in limiter_test.py",
+            "none",
+        ),
+        (
+            "[warn] rate limit headers missing\nTypeError: x is not a function",
+            "none",
+        ),
+        ("rate limiter refactored, tests reached 100 %", "none"),
+        ("I fixed the rate limit in api.rs, tests fail.", "none"),
         ("write: Disk quota exceeded", "none"),
         ("Reached the limit of 50 turns", "none"),
         ("the test failed after 429 assertions", "none"),
@@ -239,34 +298,5 @@ fn a_stated_status_decides_where_words_do_not() {
             expected,
             "{status} {text}"
         );
-    }
-}
-
-#[test]
-fn a_notice_is_the_whole_answer() {
-    for text in [
-        "You've hit your limit · resets 3pm (Europe/Berlin)",
-        "You've hit your session limit · resets 8:30pm (UTC)",
-        "5-hour limit reached ∙ resets 3pm",
-        "Claude AI usage limit reached|1795892400",
-        "> You've reached your monthly usage limit.\nUpgrade your plan.",
-        "Monthly request limit reached",
-        "Claude usage limit reached. Your limit will reset at 3pm (America/New_York).",
-        "Opus weekly limit reached ∙ resets Oct 9 at 5pm (UTC)",
-    ] {
-        assert!(is_notice(text), "{text}");
-    }
-    let report = format!(
-        "You've hit your limit is printed by claude. {}",
-        "It is long. ".repeat(60)
-    );
-    for text in [
-        "I added a rate limit of 5 requests per second to the client.",
-        "Done. The test now prints: You've hit your usage limit",
-        "fine",
-        "",
-        report.as_str(),
-    ] {
-        assert!(!is_notice(text), "{text}");
     }
 }

@@ -360,3 +360,138 @@ fn a_lost_conversation_is_recognised() {
         );
     }
 }
+
+#[test]
+fn an_error_is_read_wherever_it_is_stated() {
+    let codex =
+        |frame: &Value| format!("{{\"type\":\"thread.started\",\"thread_id\":\"t\"}}\n{frame}\n");
+    let limit = "You've hit your usage limit. Try again in 2 hours.";
+    for (cli, frames, expected, wait) in [
+        (
+            "claude",
+            json!({"type": "result", "subtype": "error_during_execution", "is_error": true, "errors": [limit]}).to_string(),
+            "rate_limited",
+            Some(7200),
+        ),
+        (
+            "claude",
+            json!({"type": "result", "subtype": "error_max_turns", "is_error": true, "errors": []}).to_string(),
+            "provider_error",
+            None,
+        ),
+        ("codex", codex(&json!({"type": "error", "message": limit})), "rate_limited", Some(7200)),
+        ("codex", codex(&json!({"type": "turn.failed", "error": limit})), "rate_limited", Some(7200)),
+        (
+            "codex",
+            codex(&json!({"type": "turn.failed", "error": {"message": "x", "details": limit}})),
+            "rate_limited",
+            Some(7200),
+        ),
+        (
+            "codex",
+            codex(&json!({"type": "turn.failed", "error": {"message": "cannot read file quota.rs"}})),
+            "provider_error",
+            None,
+        ),
+        (
+            "opencode",
+            json!({"type": "error", "error": {"name": "ProviderAuthError", "data": {"message": "x"}}}).to_string(),
+            "auth_required",
+            None,
+        ),
+        (
+            "opencode",
+            json!({"type": "error", "error": {"name": "ContextOverflowError", "data": {"message": "too big"}}}).to_string(),
+            "bad_input",
+            None,
+        ),
+    ] {
+        let found = class(cli, &frames, "", Ended::Code(1));
+        assert_eq!(found, (expected.to_owned(), wait), "{cli}: {frames}");
+    }
+}
+
+#[test]
+fn words_of_an_answer_do_not_explain_a_failure() {
+    for (text, err, expected) in [
+        ("> rate limiter refactored\n", "", "provider_error"),
+        (
+            "> I saw that the rate limit was exceeded.\n",
+            "",
+            "provider_error",
+        ),
+        (
+            "> I looked.\nThe usage limit was reached in test 3.\n",
+            "",
+            "provider_error",
+        ),
+        (
+            "> I looked.\nerror: usage limit reached\n",
+            "",
+            "rate_limited",
+        ),
+        (
+            "Monthly request limit reached. Resets on 12/01.\n",
+            "",
+            "rate_limited",
+        ),
+        (
+            "> done",
+            "[warn] rate limit headers missing\nTypeError: x\n",
+            "provider_error",
+        ),
+    ] {
+        let found = class("kiro", text, err, Ended::Code(3)).0;
+        assert_eq!(found, expected, "{text}{err}");
+    }
+}
+
+#[test]
+fn a_declined_command_is_a_denial() {
+    let item = |id: &str, kind: &str, status: &str| {
+        json!({"type": "item.completed", "item": {"id": id, "type": kind, "command": "ls", "status": status, "aggregated_output": ""}}).to_string()
+    };
+    let end = "{\"type\":\"item.completed\",\"item\":{\"id\":\"9\",\"type\":\"agent_message\",\"text\":\"I was not allowed\"}}\n{\"type\":\"turn.completed\",\"usage\":{}}\n";
+    for (items, expected) in [
+        (
+            vec![item("1", "command_execution", "declined")],
+            Some("refused_by_policy"),
+        ),
+        (
+            vec![item("1", "file_change", "declined")],
+            Some("refused_by_policy"),
+        ),
+        (
+            vec![
+                item("1", "command_execution", "declined"),
+                item("2", "command_execution", "completed"),
+            ],
+            None,
+        ),
+        (vec![item("1", "command_execution", "failed")], None),
+    ] {
+        let text = format!("{}\n{end}", items.join("\n"));
+        let (reading, verdict) = judged("codex", &text, "", OK);
+        assert_eq!(verdict, None, "{text}");
+        let doubt = doubt("codex", &output("", "codex"), &reading);
+        assert_eq!(doubt.map(|it| it.class.as_str()), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_blank_result_leaves_the_text_before_it() {
+    let said = |text: &str| {
+        let frame =
+            json!({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}});
+        format!("{frame}\n{}", claude("", false))
+    };
+    let (reading, verdict) = judged("claude", &said("the answer"), "", OK);
+    assert_eq!((reading.answer.as_str(), verdict), ("the answer", None));
+    let notice = class(
+        "claude",
+        &said("You've hit your limit · resets in 2 hours"),
+        "",
+        OK,
+    );
+    assert_eq!(notice, ("rate_limited".to_owned(), Some(7200)));
+}
