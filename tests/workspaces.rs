@@ -10,6 +10,8 @@ mod faults;
 mod field;
 #[path = "workspaces/going_on.rs"]
 mod going_on;
+#[path = "workspaces/halfway.rs"]
+mod halfway;
 #[path = "workspaces/hooks.rs"]
 mod hooks;
 #[path = "workspaces/kept.rs"]

@@ -10,7 +10,7 @@ use super::inventory::{self, Inventory, Why, list};
 use super::leave::lock;
 use super::locks::clear_locks;
 use super::open::write;
-use super::plan::{self, Checkout, Plan, Planned};
+use super::plan::{self, Plan, Planned, Undone};
 use super::record::{Record, State};
 use super::references;
 use super::settle::{commit_rest, tip_of};
@@ -94,7 +94,6 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
         }
     };
     let Plan {
-        checkout,
         into,
         files,
         identity,
@@ -114,7 +113,7 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
         }
     }
     let commit = commit_merge(&git, &record, &plan, &tip).await?;
-    forward(checkout, &into, &commit)?;
+    forward(&plan, &commit)?;
     record.state = State::Applied;
     write(&mut record).await?;
     Ok(Applied::Merged {
@@ -242,11 +241,12 @@ async fn commit_merge(
     git.ask(plan.checkout.at(), &ask).await
 }
 
-/// Moves the checkout on to the merge. Refuses where a file was changed this very moment, and then changes nothing; blocks,
-/// out of reach of Ctrl-C, so that it is not left half way.
-fn forward(checkout: &Checkout, into: &str, commit: &str) -> Result<(), GitFault> {
+/// Moves the checkout on to the merge. Refuses where a file was changed this very moment; blocks, out of reach of Ctrl-C, so
+/// that it is not left half way. Where git itself stops half way (no space, an error of the disk), all files are put back.
+fn forward(plan: &Plan, commit: &str) -> Result<(), GitFault> {
+    let before = plan::present(plan);
     // Options that the person has set for merges by hand do not count.
-    let options = format!("branch.{into}.mergeOptions=");
+    let options = format!("branch.{}.mergeOptions=", plan.into);
     let ask = [
         "-c",
         &options,
@@ -258,16 +258,21 @@ fn forward(checkout: &Checkout, into: &str, commit: &str) -> Result<(), GitFault
         "--no-verify-signatures",
         commit,
     ];
-    let output = plain_command(checkout.at(), &ask)
+    let output = plain_command(plan.checkout.at(), &ask)
         .process_group(0)
         .stdin(Stdio::null())
         .output();
     let output = output.map_err(|error| GitFault(format!("cannot run git: {error}")))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(GitFault(format!(
-            "the checkout did not take the merge: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))),
+    if output.status.success() {
+        return Ok(());
     }
+    let why = String::from_utf8_lossy(&output.stderr);
+    let undone = match plan::undo(plan, &before) {
+        Undone::Whole => "nothing was applied, all files are as before".to_owned(),
+        Undone::Half(text) => text,
+    };
+    Err(GitFault(format!(
+        "the checkout did not take the merge: {}: {undone}",
+        why.trim()
+    )))
 }

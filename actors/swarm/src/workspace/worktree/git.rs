@@ -236,6 +236,8 @@ fn environment() -> Vec<(String, String)> {
     [
         ("LC_ALL", "C"),
         ("GIT_TERMINAL_PROMPT", "0"),
+        // An agent can replace a commit by another one for all worktrees.
+        ("GIT_NO_REPLACE_OBJECTS", "1"),
         ("GIT_AUTHOR_NAME", name),
         ("GIT_AUTHOR_EMAIL", mail),
         ("GIT_COMMITTER_NAME", name),

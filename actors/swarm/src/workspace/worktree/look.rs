@@ -95,7 +95,7 @@ pub struct Change {
 pub async fn changes(git: &Git, record: &Record, tip: &str) -> Result<Vec<Change>, GitFault> {
     // Without renames, so that every line has one name.
     let mut ask = DIFF[..3].to_vec();
-    ask.extend(["--no-renames", "--numstat", "-z", &record.base, tip]);
+    ask.extend(["--no-renames", "--numstat", "-z", &record.base, tip, "--"]);
     let said = git.ask(At::Bare(&record.common_dir), &ask).await?;
     Ok(said.split_terminator('\0').filter_map(change).collect())
 }

@@ -96,6 +96,7 @@ pub(super) async fn is_held_elsewhere(
         "--branches",
         "--tags",
         "--remotes",
+        "--",
     ];
     let said = git.ask(At::Bare(&record.common_dir), &ask).await?;
     Ok(said.is_empty())

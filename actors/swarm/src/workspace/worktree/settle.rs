@@ -102,6 +102,7 @@ async fn changed_files(git: &Git, record: &Record) -> Result<usize, GitFault> {
         "--no-ext-diff",
         &record.base,
         &tip,
+        "--",
     ];
     let names = git.ask(At::Bare(&record.common_dir), &ask).await?;
     Ok(names.split_terminator('\0').count())
