@@ -197,7 +197,7 @@ async fn reason_to_stay(
     Ok(match left(git, record).await {
         Err(fault) => Some(fault.0),
         Ok(found) if found.is_empty() => None,
-        Ok(found) if found.without_ignored().is_empty() => (!ignored).then(|| {
+        Ok(found) if found.without_ignored_files().is_empty() => (!ignored).then(|| {
             format!(
                 "only {path} has files that git ignores: {}; kirosu workspaces --prune --ignored removes them, too",
                 found.names()
