@@ -10,6 +10,8 @@ mod faults;
 mod field;
 #[path = "workspaces/going_on.rs"]
 mod going_on;
+#[path = "workspaces/guarded.rs"]
+mod guarded;
 #[path = "workspaces/halfway.rs"]
 mod halfway;
 #[path = "workspaces/hooks.rs"]

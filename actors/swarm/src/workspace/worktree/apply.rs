@@ -11,7 +11,7 @@ use super::leave::lock;
 use super::locks::clear_locks;
 use super::open::write;
 use super::plan::{self, Plan, Planned, Undone};
-use super::record::{Record, State};
+use super::record::{Lock, Record, State};
 use super::references;
 use super::settle::{commit_rest, tip_of};
 use super::verify::verify;
@@ -83,6 +83,15 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
             record.path.display()
         )));
     }
+    // Applying side by side would plan on a commit that another one moves; also not while a worktree is added.
+    let common = record.common_dir.clone();
+    let queue = tokio::task::spawn_blocking(move || Lock::of_repository(&common)).await;
+    let _queue = queue
+        .unwrap_or_else(|error| Err(error.into()))
+        .map_err(|error| {
+            let folder = record.common_dir.display();
+            GitFault(format!("cannot lock the repository in {folder}: {error}"))
+        })?;
     let plan = match plan::plan(git, &record, &tip).await? {
         Planned::Merge(plan) => plan,
         Planned::Already => {
@@ -126,6 +135,12 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
 
 /// Commits what a person has changed in the worktree, where it is there; what the branch does not have then, and why.
 async fn take_rest(git: &Git, record: &Record) -> Result<(Inventory, Option<String>), GitFault> {
+    if let Some(moved) = references::moved_to(record) {
+        return Err(GitFault(format!(
+            "{}: nothing was applied",
+            references::moved(record, &moved)
+        )));
+    }
     if verify(record).is_err() {
         return Ok(Default::default());
     }

@@ -36,9 +36,12 @@ pub(crate) async fn settle(opened: &Opened, ended: &str) -> Vec<String> {
         Err(fault) => {
             let (id, path) = (record.task_id, record.path.display());
             tracing::warn!(task_id = id, %fault, "the changes of a run are not committed; they are in {path}");
-            lines.push(format!(
-                "the changes in {path} could not be committed, and stay there: {fault}"
-            ));
+            lines.push(match references::moved_to(&record) {
+                Some(moved) => references::moved(&record, &moved),
+                None => {
+                    format!("the changes in {path} could not be committed, and stay there: {fault}")
+                }
+            });
         }
     }
     if let Some(before) = opened.shared() {
