@@ -51,7 +51,14 @@ pub(super) async fn rehearse(
     let real = ["read-tree", "-m", "-u", head, merged];
     refused(checkout, git.run(beside, &real).await)?;
     let (own, files, written) = (checkout.clone(), files.to_vec(), scratch.files());
-    let room = tokio::task::spawn_blocking(move || room::check(&own, &files, &written)).await;
+    let branch = format!("refs/heads/{into}");
+    let refs = vec![
+        record.common_dir.join(&branch),
+        record.common_dir.join("logs").join(&branch),
+        checkout.git_dir.join("logs/HEAD"),
+    ];
+    let room =
+        tokio::task::spawn_blocking(move || room::check(&own, &files, &refs, &written)).await;
     room.map_err(|error| GitFault(format!("cannot look at the checkout: {error}")))??;
     Ok(scratch)
 }

@@ -17,12 +17,17 @@ const MARGIN: u64 = 256 << 10;
 const BLOCK: u64 = 4096;
 
 /// Refuses where the file systems of the checkout have too little space for the files of the merge, which `written` has in
-/// the form that git writes them, or where a file cannot be replaced. Blocks.
+/// the form that git writes them, or where a file cannot be replaced. `refs`: the files of the branch, and its reflogs. Blocks.
 ///
 /// # Errors
 /// The file system with the bytes that it lacks; the files that cannot be replaced.
-pub(super) fn check(checkout: &Checkout, files: &[String], written: &Path) -> Result<(), GitFault> {
-    let fixed = fixed(checkout, files);
+pub(super) fn check(
+    checkout: &Checkout,
+    files: &[String],
+    refs: &[PathBuf],
+    written: &Path,
+) -> Result<(), GitFault> {
+    let fixed = fixed(checkout, files, refs);
     if !fixed.is_empty() {
         return Err(GitFault(format!(
             "the system does not let git replace or remove {}: nothing was applied; take away the attribute (chattr -i -a FILE), or the mount (umount FILE), and apply again",
@@ -80,7 +85,7 @@ fn existing(path: &Path) -> PathBuf {
 }
 
 /// Files that are there and cannot be replaced or removed, and folders in which nothing can be, whatever their modes say.
-fn fixed(checkout: &Checkout, files: &[String]) -> Vec<String> {
+fn fixed(checkout: &Checkout, files: &[String], refs: &[PathBuf]) -> Vec<String> {
     let paths = files.iter().map(|file| checkout.root.join(file));
     let own = ["index", "HEAD"].map(|name| checkout.git_dir.join(name));
     let paths: BTreeSet<PathBuf> = paths.chain(own).collect();
@@ -90,7 +95,11 @@ fn fixed(checkout: &Checkout, files: &[String]) -> Vec<String> {
         attributes(path).intersects(held | StatxAttributes::MOUNT_ROOT) || is_sticky(path)
     });
     let folders = folders.iter().filter(|it| attributes(it).intersects(held));
-    let names = files.chain(folders).map(|path| {
+    // Git appends to reflogs.
+    let refs = refs
+        .iter()
+        .filter(|it| attributes(it).contains(StatxAttributes::IMMUTABLE));
+    let names = files.chain(folders).chain(refs).map(|path| {
         let name = path.strip_prefix(&checkout.root).unwrap_or(path);
         match name.as_os_str().is_empty() {
             true => path.to_string_lossy().into_owned(),
@@ -130,7 +139,8 @@ mod tests {
                     root: root.path().to_owned(),
                     git_dir: root.path().to_owned()
                 },
-                &["a".to_owned()]
+                &["a".to_owned()],
+                &[],
             )
             .is_empty()
         );

@@ -76,7 +76,9 @@ pub(in crate::workspace::worktree) fn undo(plan: &Plan, before: &BTreeSet<String
     if !old.is_empty() && call(at, &restore, &old).is_err() {
         // One file that cannot be put back keeps none of the others.
         for file in &old {
-            if call(at, &restore, &[file]).is_err() {
+            let same = ["diff", "--quiet", "--no-ext-diff", &plan.head, "--", file];
+            // Its content can be there, and only the index not.
+            if call(at, &restore, &[file]).is_err() && call(at, &same, &[]).is_err() {
                 failed.push((*file).clone());
             }
         }
