@@ -120,7 +120,9 @@ fn commits_that_no_branch_has_are_found_in_reference_tables() {
     let field = field.file("a.txt", "one\n");
     field.commit("start");
     let hub = field.start("");
-    let id = hub.done(LOST);
+    let id = hub.done(&format!("{LOST}; echo s >> a.txt; git stash -q"));
+    let printed = hub.get(id)["printed"].to_string();
+    assert!(printed.contains("the stash, which"), "{printed}");
     let kept = field.git(&format!(
         "for-each-ref --format=%(refname) refs/kirosu/task-{id}"
     ));
@@ -156,4 +158,54 @@ fn a_run_that_could_not_be_committed_is_shown_with_its_files() {
     assert!(field.repository().join(index).exists());
     hub.cli(&format!("apply {id}"));
     assert_eq!(field.read("x"), "x\n");
+}
+
+#[test]
+fn a_branch_of_the_person_is_not_taken_for_a_folder_that_is_kept() {
+    let field = Field::new()
+        .file("a.txt", "one\n")
+        .file(".gitignore", "*.o\n");
+    field.commit("start");
+    for name in [
+        "kirosu/task-1.attempt-1",
+        "kirosu/task-1.attempt-1.2/deeper",
+    ] {
+        field.git(&format!("checkout -q -b {name} main"));
+        field.git(&format!("commit -q --allow-empty -m {name}"));
+    }
+    field.git("checkout -q kirosu/task-1.attempt-1");
+    let before = field.git("for-each-ref refs/heads");
+    let status = field.git("status --porcelain");
+    let hub = field.start("");
+    let script = "if [ $KIROSU_FENCE = 1 ]; then echo x > x.o; echo w > w; exit 3; fi";
+    let id = hub.enqueue(json!({"prompt": script, "max_attempts": 2}));
+    assert_eq!(hub.ended(id)["status"], "done");
+    let kept = "kirosu/task-1.attempt-1.3";
+    assert_eq!(field.git(&format!("show {kept}:w")), "w");
+    assert_eq!(field.git("status --porcelain"), status);
+    hub.cli("discard 1 --force");
+    assert_eq!(field.git("for-each-ref refs/heads"), before);
+}
+
+#[test]
+fn a_repository_in_an_ignored_folder_stays() {
+    let field = Field::new()
+        .file("a.txt", "one\n")
+        .file(".gitignore", "vendor/\nbuild/\n");
+    field.commit("start");
+    let hub = field.start("");
+    let id = hub.done(
+        "git init -q vendor/lib; cd vendor/lib; git -c user.name=a -c user.email=a commit -q --allow-empty -m p; \
+         git clone -q --bare . ../../build/x; cd ../..; echo two > a.txt",
+    );
+    hub.cli(&format!("apply {id}"));
+    let kept = hub.cli("workspaces --prune --ignored");
+    for name in [
+        "vendor/lib/",
+        "build/x/",
+        "repositories of their own in ignored folders",
+    ] {
+        assert!(kept.contains(name), "{kept}");
+    }
+    assert_eq!(field.worktrees(), [format!("task-{id}")]);
 }
