@@ -10,6 +10,10 @@ mod faults;
 mod field;
 #[path = "workspaces/going_on.rs"]
 mod going_on;
+#[path = "workspaces/guarded.rs"]
+mod guarded;
+#[path = "workspaces/halfway.rs"]
+mod halfway;
 #[path = "workspaces/hooks.rs"]
 mod hooks;
 #[path = "workspaces/kept.rs"]

@@ -172,7 +172,7 @@ async fn prune(
         match pruned {
             Ok(Pruned::Removed(it)) => removed.push(it),
             Ok(Pruned::Kept(why)) => kept.push((record, why)),
-            Ok(Pruned::Open) => {}
+            Ok(Pruned::Open | Pruned::Gone) => {}
             Err(fault) => {
                 if let Some(earlier) = last.replace(local(fault)) {
                     earlier.report(context.screen.json);

@@ -10,8 +10,8 @@ use super::inventory::{self, Inventory, Why, list};
 use super::leave::lock;
 use super::locks::clear_locks;
 use super::open::write;
-use super::plan::{self, Checkout, Plan, Planned};
-use super::record::{Record, State};
+use super::plan::{self, Plan, Planned, Undone};
+use super::record::{Lock, Record, State};
 use super::references;
 use super::settle::{commit_rest, tip_of};
 use super::verify::verify;
@@ -83,6 +83,15 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
             record.path.display()
         )));
     }
+    // Applying side by side would plan on a commit that another one moves; also not while a worktree is added.
+    let common = record.common_dir.clone();
+    let queue = tokio::task::spawn_blocking(move || Lock::of_repository(&common)).await;
+    let _queue = queue
+        .unwrap_or_else(|error| Err(error.into()))
+        .map_err(|error| {
+            let folder = record.common_dir.display();
+            GitFault(format!("cannot lock the repository in {folder}: {error}"))
+        })?;
     let plan = match plan::plan(git, &record, &tip).await? {
         Planned::Merge(plan) => plan,
         Planned::Already => {
@@ -94,7 +103,6 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
         }
     };
     let Plan {
-        checkout,
         into,
         files,
         identity,
@@ -114,7 +122,7 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
         }
     }
     let commit = commit_merge(&git, &record, &plan, &tip).await?;
-    forward(checkout, &into, &commit)?;
+    forward(&plan, &commit)?;
     record.state = State::Applied;
     write(&mut record).await?;
     Ok(Applied::Merged {
@@ -127,6 +135,12 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
 
 /// Commits what a person has changed in the worktree, where it is there; what the branch does not have then, and why.
 async fn take_rest(git: &Git, record: &Record) -> Result<(Inventory, Option<String>), GitFault> {
+    if let Some(moved) = references::moved_to(record) {
+        return Err(GitFault(format!(
+            "{}: nothing was applied",
+            references::moved(record, &moved)
+        )));
+    }
     if verify(record).is_err() {
         return Ok(Default::default());
     }
@@ -242,11 +256,12 @@ async fn commit_merge(
     git.ask(plan.checkout.at(), &ask).await
 }
 
-/// Moves the checkout on to the merge. Refuses where a file was changed this very moment, and then changes nothing; blocks,
-/// out of reach of Ctrl-C, so that it is not left half way.
-fn forward(checkout: &Checkout, into: &str, commit: &str) -> Result<(), GitFault> {
+/// Moves the checkout on to the merge. Refuses where a file was changed this very moment; blocks, out of reach of Ctrl-C, so
+/// that it is not left half way. Where git itself stops half way (no space, an error of the disk), all files are put back.
+fn forward(plan: &Plan, commit: &str) -> Result<(), GitFault> {
+    let before = plan::present(plan);
     // Options that the person has set for merges by hand do not count.
-    let options = format!("branch.{into}.mergeOptions=");
+    let options = format!("branch.{}.mergeOptions=", plan.into);
     let ask = [
         "-c",
         &options,
@@ -258,16 +273,21 @@ fn forward(checkout: &Checkout, into: &str, commit: &str) -> Result<(), GitFault
         "--no-verify-signatures",
         commit,
     ];
-    let output = plain_command(checkout.at(), &ask)
+    let output = plain_command(plan.checkout.at(), &ask)
         .process_group(0)
         .stdin(Stdio::null())
         .output();
     let output = output.map_err(|error| GitFault(format!("cannot run git: {error}")))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(GitFault(format!(
-            "the checkout did not take the merge: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        ))),
+    if output.status.success() {
+        return Ok(());
     }
+    let why = String::from_utf8_lossy(&output.stderr);
+    let undone = match plan::undo(plan, &before) {
+        Undone::Whole => "nothing was applied, all files are as before".to_owned(),
+        Undone::Half(text) => text,
+    };
+    Err(GitFault(format!(
+        "the checkout did not take the merge: {}: {undone}",
+        why.trim()
+    )))
 }

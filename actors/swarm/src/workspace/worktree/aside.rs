@@ -41,14 +41,11 @@ pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
         Err(_) if has_modules(record) => false,
         Err(_) => return Ok(false),
     };
-    let mut kept = free_record(record)?;
     let at = At::Bare(&record.common_dir);
     let tip = tip_of(git, record).await?;
     let tip = tip.unwrap_or_else(|| record.base.clone());
+    let mut kept = seat(git, record, &tip).await?;
     let branch = format!("refs/heads/{}", kept.branch);
-    if !tip.is_empty() {
-        git.ask(at, &["update-ref", &branch, &tip]).await?;
-    }
     if is_worktree {
         let own = At::Bare(&record.git_dir);
         git.ask(own, &["symbolic-ref", "HEAD", &branch]).await?;
@@ -118,36 +115,74 @@ pub(super) fn of(record: &Record) -> Vec<Record> {
     found
 }
 
-/// The first name for it that is not taken. One whose folder is not there is from a try that was interrupted.
-fn free_record(record: &Record) -> Result<Record, GitFault> {
-    let folder = record.folder();
-    let prefix = record.branch.strip_suffix(&record.name);
-    let prefix = prefix.unwrap_or(PREFIXES[0]);
+/// Makes the branch for it, by the first name that no folder and no branch has. A branch that is there is never moved, except
+/// that one of an earlier try, which was interrupted and has the same commit, is used again.
+async fn seat(git: &Git, record: &Record, tip: &str) -> Result<Record, GitFault> {
+    let at = At::Bare(&record.common_dir);
     for number in 1..=NAMES {
-        let name = match number {
-            1 => format!("{}.attempt-{}", record.name, record.fence),
-            _ => format!("{}.attempt-{}.{number}", record.name, record.fence),
+        let kept = candidate(record, number);
+        let own = Record::read(record.folder(), &kept.name);
+        let same =
+            |it: &Record| it.attempt_of == kept.attempt_of && it.created_at == kept.created_at;
+        let is_free = match &own {
+            Ok(own) => own.as_ref().is_none_or(same),
+            Err(_) => false,
         };
-        let path = folder.join(&name);
-        if path.symlink_metadata().is_err() {
-            return Ok(Record {
-                branch: format!("{prefix}{name}"),
-                path,
-                name,
-                moved_from: None,
-                conversation: None,
-                state: State::Kept,
-                attempt_of: Some(record.name.clone()),
-                ..record.clone()
-            });
+        if !is_free || kept.path.symlink_metadata().is_ok() {
+            continue;
+        }
+        if tip.is_empty() {
+            return Ok(kept);
+        }
+        let branch = format!("refs/heads/{}", kept.branch);
+        let there = below(git, record, &branch).await?;
+        if own.is_ok_and(|own| own.is_some()) && there == format!("{branch} {tip}") {
+            return Ok(kept);
+        }
+        if !there.is_empty() {
+            continue;
+        }
+        // All zeros: it must not be there.
+        let none = "0".repeat(tip.len());
+        match git.ask(at, &["update-ref", &branch, tip, &none]).await {
+            Ok(_) => return Ok(kept),
+            Err(fault) if below(git, record, &branch).await?.is_empty() => return Err(fault),
+            // Another has made it this very moment.
+            Err(_) => {}
         }
     }
     Err(GitFault(format!(
-        "the names {0}.attempt-{1} to {0}.attempt-{1}.{NAMES} are all taken in {2}; move some away",
+        "the names {0}.attempt-{1} to {0}.attempt-{1}.{NAMES} are all taken in {2}, or by branches; move some away",
         record.name,
         record.fence,
-        folder.display()
+        record.folder().display()
     )))
+}
+
+/// References with this name, or below it, with their commits.
+async fn below(git: &Git, record: &Record, name: &str) -> Result<String, GitFault> {
+    let list = ["for-each-ref", "--format=%(refname) %(objectname)", name];
+    git.ask(At::Bare(&record.common_dir), &list).await
+}
+
+/// The record of a folder that is kept, by the name with this number.
+fn candidate(record: &Record, number: u32) -> Record {
+    let prefix = record.branch.strip_suffix(&record.name);
+    let prefix = prefix.unwrap_or(PREFIXES[0]);
+    let name = match number {
+        1 => format!("{}.attempt-{}", record.name, record.fence),
+        _ => format!("{}.attempt-{}.{number}", record.name, record.fence),
+    };
+    Record {
+        branch: format!("{prefix}{name}"),
+        path: record.folder().join(&name),
+        name,
+        moved_from: None,
+        conversation: None,
+        state: State::Kept,
+        attempt_of: Some(record.name.clone()),
+        ..record.clone()
+    }
 }
 
 /// Renames the folder, after git's folder for it points to its new place: a call that is interrupted in between leaves a

@@ -245,6 +245,8 @@ fn environment() -> Vec<(String, String)> {
     [
         ("LC_ALL", "C"),
         ("GIT_TERMINAL_PROMPT", "0"),
+        // An agent can replace a commit by another one for all worktrees.
+        ("GIT_NO_REPLACE_OBJECTS", "1"),
         ("GIT_AUTHOR_NAME", name),
         ("GIT_AUTHOR_EMAIL", mail),
         ("GIT_COMMITTER_NAME", name),
@@ -304,8 +306,21 @@ pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
     };
     match said.is_empty() {
         true => GitFault(format!("{short}git {what} {}", end.exit)),
-        false => GitFault(format!("{short}git {what} {}: {said}", end.exit)),
+        false => GitFault(format!(
+            "{short}git {what} {}: {said}{}",
+            end.exit,
+            in_the_way(said).unwrap_or_default()
+        )),
     }
+}
+
+/// The way out where git says that a reference keeps another one from being made, which a file system cannot have both.
+fn in_the_way(said: &str) -> Option<String> {
+    let (before, _) = said.split_once("' exists; cannot create '")?;
+    let (_, name) = before.rsplit_once('\'')?;
+    name.starts_with("refs/").then(|| {
+        format!(" (the reference {name} is in the way: git update-ref -d {name} removes it, git branch NAME {name} keeps its commits)")
+    })
 }
 
 /// Whether a folder is the root of the checkout that a git folder belongs to.

@@ -59,6 +59,9 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
             added: added.into_keys().collect(),
         });
     }
+    // Where git cannot read without an index either, settings or the repository are at fault.
+    let none = git.with("GIT_INDEX_FILE", &record.git_dir.join("kirosu-no-index"));
+    none.ask(at, &["ls-files", "--unmerged", "-z"]).await?;
     let index = record.git_dir.join("index");
     tracing::warn!(file = %index.display(), error = end.stderr, "the index of a worktree cannot be read and is made anew");
     set_aside(&index)?;

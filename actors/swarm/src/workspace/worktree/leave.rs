@@ -4,6 +4,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::aside;
 use super::git::{At, Git, GitFault};
@@ -15,6 +18,10 @@ use super::record::{Lock, Record, State};
 use super::references::{self, Reference};
 use super::settle::{commit_rest, settle, tip_of};
 use super::verify::{Unverified, verify, verify_folder, verify_git_dir};
+
+/// How long pruning waits for another command that works on the same worktree.
+const TURN: Duration = Duration::from_secs(60);
+const TURN_PAUSE: Duration = Duration::from_millis(50);
 
 /// A worktree that was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +45,8 @@ pub enum Pruned {
     Open,
     /// It would go, but something would be lost; the text says what.
     Kept(String),
+    /// Another process has removed it meanwhile.
+    Gone,
 }
 
 /// Removes worktree and branch of a task, and the folders that were kept of its earlier attempts. `force`: also where they
@@ -124,6 +133,9 @@ async fn take_all(git: &Git, record: &Record) {
 }
 
 fn checked_out(record: &Record, folders: &[PathBuf]) -> String {
+    if let Some(moved) = references::moved_to(record) {
+        return references::moved(record, &moved);
+    }
     let folders: Vec<_> = folders.iter().map(|it| it.to_string_lossy()).collect();
     format!(
         "the branch {} is checked out in {}; git switch to another branch there first",
@@ -142,7 +154,9 @@ pub async fn prune(git: &Git, record: &Record, ignored: bool) -> Result<Pruned, 
     if matches!(record.state, State::Running | State::Left) {
         return Ok(Pruned::Open);
     }
-    let lock = lock(record)?;
+    let Some(lock) = turn(record).await? else {
+        return Ok(Pruned::Gone);
+    };
     let tip = tip_of(git, record).await?;
     if !is_closed(record, tip.as_deref()) {
         return Ok(Pruned::Open);
@@ -197,7 +211,7 @@ async fn reason_to_stay(
     Ok(match left(git, record).await {
         Err(fault) => Some(fault.0),
         Ok(found) if found.is_empty() => None,
-        Ok(found) if found.without_ignored().is_empty() => (!ignored).then(|| {
+        Ok(found) if found.without_ignored_files().is_empty() => (!ignored).then(|| {
             format!(
                 "only {path} has files that git ignores: {}; kirosu workspaces --prune --ignored removes them, too",
                 found.names()
@@ -226,20 +240,59 @@ pub(crate) async fn abandon(opened: &Opened) {
         tracing::warn!(%fault, "a worktree that is not used was not removed");
     }
 }
-/// Nobody else works in it while the lock is held.
+/// Nothing else works in it while the lock is held.
 pub(super) fn lock(record: &Record) -> Result<Lock, GitFault> {
-    match Lock::take(record.folder(), &record.name) {
-        Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(GitFault(format!(
-            "task {0} runs in {1}; wait for its end (kirosu wait {0}), or cancel it first",
-            record.task_id,
-            record.path.display()
+    let (id, path) = (record.task_id, record.path.display());
+    match try_lock(record)? {
+        Some(lock) if is_recorded(record) => Ok(lock),
+        Some(_) => {
+            record.forget_lock();
+            Err(GitFault(format!(
+                "the worktree of task {id} was removed by another kirosu command meanwhile"
+            )))
+        }
+        None if is_running(record) => Err(GitFault(format!(
+            "task {id} runs in {path}; wait for its end (kirosu wait {id}), or cancel it first"
         ))),
-        Err(error) => Err(GitFault(format!(
-            "cannot lock the worktree in {}: {error}",
-            record.folder().display()
+        None => Err(GitFault(format!(
+            "another kirosu command works on task {id} in {path}; wait for its end, and try again"
         ))),
     }
+}
+
+/// The lock of a worktree once another command has ended its work there; `None` where that has removed it.
+async fn turn(record: &Record) -> Result<Option<Lock>, GitFault> {
+    let begin = Instant::now();
+    loop {
+        match try_lock(record)? {
+            Some(lock) if is_recorded(record) => return Ok(Some(lock)),
+            Some(_) => {
+                record.forget_lock();
+                return Ok(None);
+            }
+            None if is_recorded(record) && (is_running(record) || begin.elapsed() > TURN) => {
+                return lock(record).map(Some);
+            }
+            None => sleep(TURN_PAUSE).await,
+        }
+    }
+}
+
+fn try_lock(record: &Record) -> Result<Option<Lock>, GitFault> {
+    Lock::take(record.folder(), &record.name).map_err(|error| {
+        let folder = record.folder().display();
+        GitFault(format!("cannot lock the worktree in {folder}: {error}"))
+    })
+}
+
+/// False where its record was removed; one that cannot be read is there.
+fn is_recorded(record: &Record) -> bool {
+    !matches!(Record::read(record.folder(), &record.name), Ok(None))
+}
+
+fn is_running(record: &Record) -> bool {
+    let now = Record::read(record.folder(), &record.name).ok().flatten();
+    now.is_none_or(|it| it.state == State::Running)
 }
 
 /// Removes folders, references and record. Whatever only they hold is lost: callers have looked before.
@@ -247,10 +300,16 @@ async fn remove(git: &Git, record: &Record) -> Result<Removed, GitFault> {
     let has_repository = record.common_dir.is_dir();
     let mut references = Vec::new();
     if has_repository {
-        if let Err(fault) = references::keep_unreferenced(git, record).await {
-            tracing::warn!(%fault, "commits that no branch has cannot be named");
-        }
+        references::keep_unreferenced(git, record)
+            .await
+            .map_err(|fault| {
+                GitFault(format!(
+                    "{} was not removed: commits that no branch has cannot be kept: {fault}",
+                    record.path.display()
+                ))
+            })?;
         references = references::own(git, record).await?;
+        references::removable(git, record, &references).await?;
     }
     remove_folders(record).await?;
     let at = At::Bare(&record.common_dir);

@@ -21,15 +21,15 @@ pub(super) fn clear_locks(record: &Record) {
     let own = ["index.lock", "HEAD.lock", "config.worktree.lock"];
     let here = [&record.path, &record.git_dir];
     for lock in own.map(|name| record.git_dir.join(name)) {
-        clear(&lock, &here);
+        clear_lock(&lock, &here);
     }
     let branch = format!("refs/heads/{}.lock", record.branch);
     let anywhere = [&record.path, &record.repository, &record.common_dir];
-    clear(&record.common_dir.join(branch), &anywhere);
+    clear_lock(&record.common_dir.join(branch), &anywhere);
 }
 
 /// Removes a lock that no living git process can hold which works at one of these places.
-fn clear(lock: &Path, places: &[&PathBuf]) {
+pub(super) fn clear_lock(lock: &Path, places: &[&PathBuf]) {
     let Ok(found) = fs::symlink_metadata(lock) else {
         return;
     };

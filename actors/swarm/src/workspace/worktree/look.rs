@@ -1,6 +1,7 @@
 //! What there is, and what was changed: for people.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault, plain_command};
@@ -38,8 +39,9 @@ pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<Record> {
 /// # Errors
 /// Git's own.
 pub async fn tip(git: &Git, record: &Record) -> Result<String, GitFault> {
-    // Without an index it is still being made.
-    let made = record.path.is_dir() && record.git_dir.join("index").is_file();
+    // Without an index it is still being made, or a run has left it without.
+    let has_index = record.git_dir.join("index").is_file();
+    let made = record.path.is_dir() && (has_index || record.state != State::Running);
     if made && is_dirty(git, record).await? {
         return tree_now(git, record).await;
     }
@@ -65,7 +67,11 @@ async fn tree_now(git: &Git, record: &Record) -> Result<String, GitFault> {
         .join(format!("kirosu-index-{}", std::process::id()));
     let cannot = |error| GitFault(format!("cannot copy the worktree's index: {error}"));
     let own = git.with("GIT_INDEX_FILE", &index);
-    fs::copy(record.git_dir.join("index"), &index).map_err(cannot)?;
+    match fs::copy(record.git_dir.join("index"), &index) {
+        // Git makes a new one.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        copied => drop(copied.map_err(cannot)?),
+    }
     let added = take_in(&own, record).await;
     let written = own.ask(tree(record)?, &["write-tree"]).await;
     for name in [index.clone(), index.with_extension("lock")] {
@@ -95,7 +101,7 @@ pub struct Change {
 pub async fn changes(git: &Git, record: &Record, tip: &str) -> Result<Vec<Change>, GitFault> {
     // Without renames, so that every line has one name.
     let mut ask = DIFF[..3].to_vec();
-    ask.extend(["--no-renames", "--numstat", "-z", &record.base, tip]);
+    ask.extend(["--no-renames", "--numstat", "-z", &record.base, tip, "--"]);
     let said = git.ask(At::Bare(&record.common_dir), &ask).await?;
     Ok(said.split_terminator('\0').filter_map(change).collect())
 }

@@ -215,7 +215,15 @@ impl Record {
     /// Forgets it, and its lock.
     pub(super) fn forget(&self) -> io::Result<()> {
         fs::remove_file(file(self.folder(), &self.name))?;
-        fs::remove_file(lock_file(self.folder(), &self.name))
+        self.forget_lock();
+        Ok(())
+    }
+
+    /// Removes the lock of a record that is gone. A file that stays does no harm.
+    pub(super) fn forget_lock(&self) {
+        if let Err(error) = fs::remove_file(lock_file(self.folder(), &self.name)) {
+            tracing::debug!(%error, "the lock of a removed worktree stays");
+        }
     }
 
     /// Where its runs begin: the pool's folder in it.

@@ -4,8 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::git::{At, Git, GitFault};
-use super::inventory::{heads, is_object, reflog};
+use kirosu_providers::ProgramExit;
+
+use super::git::{At, Git, GitFault, fault};
+use super::inventory::{git_dir_of, heads, is_object, reflog};
 use super::record::Record;
 use super::verify::link_file;
 
@@ -51,12 +53,11 @@ pub(super) async fn checked_out_at(git: &Git, record: &Record) -> Result<Vec<Pat
     let list = ["worktree", "list", "--porcelain", "-z"];
     let said = git.ask(At::Bare(&record.common_dir), &list).await?;
     let branch = format!("refs/heads/{}", record.branch);
-    // After a move git still has the old place of this one.
-    let listed = link_file(&record.git_dir.join("gitdir"), &record.git_dir);
-    let listed = listed.and_then(|it| it.parent().map(Path::to_owned));
+    let listed = listed(record);
     let is_own = |it: &PathBuf| *it == record.path || Some(it) == listed.as_ref();
     let mut folders = worktrees_on(&said, &branch);
     folders.retain(|it| !is_own(it));
+    folders.extend(moved_to(record));
     // The folder of git is listed in place of a checkout where its settings say that there is none.
     for folder in &mut folders {
         if *folder == record.common_dir {
@@ -64,6 +65,65 @@ pub(super) async fn checked_out_at(git: &Git, record: &Record) -> Result<Vec<Pat
         }
     }
     Ok(folders)
+}
+
+/// The folder that git has for this worktree: after a move by hand still the old one.
+fn listed(record: &Record) -> Option<PathBuf> {
+    let named = link_file(&record.git_dir.join("gitdir"), &record.git_dir)?;
+    named.parent().map(Path::to_owned)
+}
+
+/// The folder to which `git worktree move` has brought this worktree: another one than the recorded, that is there and leads
+/// to the same git folder.
+pub(super) fn moved_to(record: &Record) -> Option<PathBuf> {
+    let is_recorded = || record.path.join(".git").symlink_metadata().is_ok();
+    if record.git_dir.as_os_str().is_empty() || is_recorded() {
+        return None;
+    }
+    let folder = listed(record).filter(|it| *it != record.path)?;
+    let named = git_dir_of(&folder)?.canonicalize().ok()?;
+    (named == record.git_dir.canonicalize().ok()?).then_some(folder)
+}
+
+/// The sentence about a worktree that was moved by git.
+pub(super) fn moved(record: &Record, folder: &Path) -> String {
+    format!(
+        "the worktree of task {} was moved to {}, and is not in {} any more; git -C {} worktree move {} {} brings it back",
+        record.task_id,
+        folder.display(),
+        record.path.display(),
+        record.repository.display(),
+        folder.display(),
+        record.path.display()
+    )
+}
+
+/// Whether git could remove these references now: all of them, or none is to be removed.
+///
+/// # Errors
+/// Git's own: one of them has moved, or is locked.
+pub(super) async fn removable(
+    git: &Git,
+    record: &Record,
+    references: &[Reference],
+) -> Result<(), GitFault> {
+    if references.is_empty() {
+        return Ok(());
+    }
+    let deletes = references
+        .iter()
+        .map(|it| format!("delete {} {}\n", it.name, it.commit));
+    let tried = format!("start\n{}prepare\nabort\n", deletes.collect::<String>());
+    let at = At::Bare(&record.common_dir);
+    git.ask_with(at, &["update-ref", "--stdin"], &tried)
+        .await
+        .map(drop)
+        .map_err(|fault| {
+            let path = record.path.display();
+            GitFault(format!(
+                "{path} was not removed: its references cannot be removed: {fault}"
+            ))
+        })
 }
 
 /// The folders of `git worktree list --porcelain -z` that have a branch checked out.
@@ -96,6 +156,7 @@ pub(super) async fn is_held_elsewhere(
         "--branches",
         "--tags",
         "--remotes",
+        "--",
     ];
     let said = git.ask(At::Bare(&record.common_dir), &ask).await?;
     Ok(said.is_empty())
@@ -107,10 +168,13 @@ pub(super) async fn unreferenced(git: &Git, record: &Record) -> Result<Vec<Strin
     let own = record.clone();
     let read = tokio::task::spawn_blocking(move || candidates(&own)).await;
     let candidates = read.unwrap_or_else(|error| Err(error.into()));
-    let candidates = candidates.map_err(|error| {
+    let mut candidates = candidates.map_err(|error| {
         let folder = record.git_dir.display();
         GitFault(format!("cannot read the references in {folder}: {error}"))
     })?;
+    if record.common_dir.join("reftable").exists() {
+        candidates.extend(in_tables(git, record).await?);
+    }
     let ask = [
         "rev-list",
         "--parents",
@@ -159,6 +223,35 @@ pub(super) async fn keep_unreferenced(
     }
     git.ask(at, &["update-ref", &name, &commit]).await?;
     Ok(Some(Reference { name, commit }))
+}
+
+/// The same as [`candidates`] from a repository that keeps references and reflogs in tables, which only git reads.
+async fn in_tables(git: &Git, record: &Record) -> Result<Vec<String>, GitFault> {
+    let own = At::Bare(&record.git_dir);
+    let branch = format!("refs/heads/{}", record.branch);
+    let log = ["log", "--walk-reflogs", "--format=%H"];
+    let asks = [
+        [&log[..], &["HEAD", "--"]].concat(),
+        [&log[..], &[&branch, "--"]].concat(),
+        vec![
+            "for-each-ref",
+            "--include-root-refs",
+            "--format=%(objectname)",
+        ],
+    ];
+    let mut found = Vec::new();
+    for ask in asks {
+        let end = git.run(own, &ask).await;
+        // There may be no such reference, or no log of it.
+        if let ProgramExit::Short(_) = end.exit {
+            return Err(fault(&ask, &end));
+        }
+        let names = end.stdout.lines().filter(|it| is_object(it));
+        found.extend(names.map(str::to_owned));
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
 }
 
 /// Object names in the reflogs, per-worktree references and states of unfinished operations of a worktree. Blocks.

@@ -36,9 +36,12 @@ pub(crate) async fn settle(opened: &Opened, ended: &str) -> Vec<String> {
         Err(fault) => {
             let (id, path) = (record.task_id, record.path.display());
             tracing::warn!(task_id = id, %fault, "the changes of a run are not committed; they are in {path}");
-            lines.push(format!(
-                "the changes in {path} could not be committed, and stay there: {fault}"
-            ));
+            lines.push(match references::moved_to(&record) {
+                Some(moved) => references::moved(&record, &moved),
+                None => {
+                    format!("the changes in {path} could not be committed, and stay there: {fault}")
+                }
+            });
         }
     }
     if let Some(before) = opened.shared() {
@@ -102,6 +105,7 @@ async fn changed_files(git: &Git, record: &Record) -> Result<usize, GitFault> {
         "--no-ext-diff",
         &record.base,
         &tip,
+        "--",
     ];
     let names = git.ask(At::Bare(&record.common_dir), &ask).await?;
     Ok(names.split_terminator('\0').count())

@@ -60,6 +60,7 @@ async fn changed(
         &filter,
         before,
         after,
+        "--",
     ];
     let names = git.ask(tree(record)?, &ask).await?;
     Ok(names.split_terminator('\0').map(str::to_owned).collect())

@@ -26,7 +26,7 @@ pub(super) use submodule::git_dir_of;
 /// Names that a sentence lists, of each kind.
 const SHOWN: usize = 10;
 /// Folders that are searched for repositories.
-const FOLDERS_MAX: usize = 200_000;
+const FOLDERS_MAX: usize = 1_000_000;
 
 /// Why something is only in the worktree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +45,8 @@ pub enum Why {
     SubmoduleFiles,
     /// It matches an ignore rule.
     Ignored,
+    /// A repository of its own in a folder that matches an ignore rule.
+    IgnoredRepository,
 }
 
 impl Why {
@@ -57,6 +59,7 @@ impl Why {
             Self::SubmoduleCommits => " (submodule commits that no remote has)",
             Self::SubmoduleFiles => " (changes in submodules)",
             Self::Ignored => " (ignored)",
+            Self::IgnoredRepository => " (repositories of their own in ignored folders)",
         }
     }
 }
@@ -92,9 +95,17 @@ impl Inventory {
         self.0.iter()
     }
 
-    /// The same without ignored files.
+    /// The same without ignored files, and repositories among them.
     #[must_use]
     pub fn without_ignored(&self) -> Self {
+        let is_ignored = |why| matches!(why, Why::Ignored | Why::IgnoredRepository);
+        let rest = self.iter().filter(|it| !is_ignored(it.why));
+        Self(rest.cloned().collect())
+    }
+
+    /// The same without ignored files that can be made again: a repository has commits.
+    #[must_use]
+    pub fn without_ignored_files(&self) -> Self {
         let rest = self.iter().filter(|it| it.why != Why::Ignored);
         Self(rest.cloned().collect())
     }
@@ -147,6 +158,7 @@ pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFau
         found.add(Why::Unreadable, path);
     }
     let mut skip = HashSet::new();
+    let mut ignored = HashSet::new();
     for status in statuses {
         match status {
             Status::Changed(path) => found.add(Why::Uncommitted, path),
@@ -156,7 +168,7 @@ pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFau
             }
             Status::Untracked(path) => found.add(Why::Uncommitted, path),
             Status::Ignored(path) => {
-                skip.insert(path.trim_end_matches('/').to_owned());
+                ignored.insert(path.trim_end_matches('/').to_owned());
                 found.add(Why::Ignored, path);
             }
         }
@@ -190,8 +202,18 @@ pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFau
     }
     let root = record.path.clone();
     let inner = tokio::task::spawn_blocking(move || repositories(&root, &skip)).await;
-    for path in inner.unwrap_or_default() {
-        found.add(Why::Repository, path);
+    let inner =
+        inner.map_err(|error| GitFault(format!("cannot search for repositories: {error}")))?;
+    for path in inner.found {
+        let mut above = Path::new(&path).ancestors();
+        let why = match above.any(|it| it.to_str().is_some_and(|it| ignored.contains(it))) {
+            true => Why::IgnoredRepository,
+            false => Why::Repository,
+        };
+        found.add(why, path);
+    }
+    if inner.cut {
+        found.add(Why::Unreadable, format!("more than {FOLDERS_MAX} folders"));
     }
     Ok(found.sorted())
 }
@@ -285,19 +307,30 @@ pub(super) async fn differs(git: &Git, at: At<'_>, entry: &Entry) -> bool {
     }
 }
 
-/// Folders below the root that are repositories, without those in `skip`. Blocks.
-fn repositories(root: &Path, skip: &HashSet<String>) -> Vec<String> {
-    let mut found = Vec::new();
+/// Folders that are repositories.
+#[derive(Debug, Default)]
+struct Repositories {
+    /// From the root, each with `/` at its end.
+    found: Vec<String>,
+    /// There are more folders than were searched.
+    cut: bool,
+}
+
+/// Folders below the root that are repositories, bare ones too, without those in `skip`. Blocks.
+fn repositories(root: &Path, skip: &HashSet<String>) -> Repositories {
+    let mut all = Repositories::default();
     let mut folders = vec![String::new()];
     if root.join(".git").is_dir() {
-        found.push(".git/".to_owned());
+        all.found.push(".git/".to_owned());
     }
     let mut seen = 0;
     while let Some(folder) = folders.pop() {
         seen += 1;
         if seen > FOLDERS_MAX {
+            all.cut = true;
             break;
         }
+        let (mut is_repository, mut parts) = (false, 0);
         for entry in fs::read_dir(root.join(&folder))
             .into_iter()
             .flatten()
@@ -309,16 +342,24 @@ fn repositories(root: &Path, skip: &HashSet<String>) -> Vec<String> {
                 true => name.clone().into_owned(),
                 false => format!("{folder}/{name}"),
             };
+            let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
+            match &*name {
+                "HEAD" if !is_folder => parts += 1,
+                "objects" | "refs" if is_folder => parts += 1,
+                _ => {}
+            }
             if name == ".git" {
-                if !folder.is_empty() {
-                    found.push(format!("{folder}/"));
-                }
-            } else if entry.file_type().is_ok_and(|it| it.is_dir()) && !skip.contains(&path) {
+                is_repository = true;
+            } else if is_folder && !skip.contains(&path) {
                 folders.push(path);
             }
         }
+        // A bare one has these three.
+        if (is_repository || parts == 3) && !folder.is_empty() {
+            all.found.push(format!("{folder}/"));
+        }
     }
-    found
+    all
 }
 
 #[cfg(test)]
@@ -344,11 +385,20 @@ mod tests {
     #[test]
     fn repositories_are_found_at_any_depth_and_not_where_they_are_known() {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["a/b/.git", "known/.git", "plain/c"] {
+        for folder in [
+            "a/b/.git",
+            "known/.git",
+            "plain/c",
+            "bare/objects",
+            "bare/refs",
+        ] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         fs::write(root.path().join(".git"), "gitdir: elsewhere").unwrap();
+        fs::write(root.path().join("bare/HEAD"), "").unwrap();
         let skip = HashSet::from(["known".to_owned()]);
-        assert_eq!(repositories(root.path(), &skip), ["a/b/"]);
+        let mut found = repositories(root.path(), &skip).found;
+        found.sort();
+        assert_eq!(found, ["a/b/", "bare/"]);
     }
 }

@@ -38,6 +38,7 @@ pub(super) async fn changes(
         "--no-renames",
         head,
         merged,
+        "--",
     ];
     Ok(parse(&git.ask(checkout.at(), &ask).await?))
 }
@@ -67,7 +68,7 @@ pub(super) async fn check(
 ) -> Result<(), GitFault> {
     let at = checkout.at();
     let mut touched = HashSet::new();
-    for more in [&["HEAD"][..], &["--cached", "HEAD"]] {
+    for more in [&["HEAD", "--"][..], &["--cached", "HEAD", "--"]] {
         let said = git.ask(at, &[DIFF, more].concat()).await?;
         touched.extend(said.split_terminator('\0').map(str::to_owned));
     }

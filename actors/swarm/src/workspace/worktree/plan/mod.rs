@@ -6,6 +6,8 @@
 
 mod in_the_way;
 mod rehearse;
+mod room;
+mod undo;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use super::git::{At, Git, GitFault};
 use super::inventory::list;
 use super::record::Record;
 use super::shared::{Identity, Suspect};
+use undo::Scratch;
+pub(super) use undo::{Undone, present, undo};
 
 /// The checkout that a person works in. Its git folder is named in every call: settings in it that say otherwise, which an
 /// agent can write, do not count.
@@ -46,7 +50,7 @@ impl Checkout {
 }
 
 /// All that is needed to bring the branch in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Plan {
     pub(super) checkout: Checkout,
     /// The branch of the checkout.
@@ -61,10 +65,12 @@ pub(super) struct Plan {
     pub(super) identity: Identity,
     /// A sentence that a person should read.
     pub(super) note: Option<String>,
+    /// The files as git writes them.
+    written: Scratch,
 }
 
 /// The answer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Planned {
     Already,
     Merge(Box<Plan>),
@@ -78,7 +84,7 @@ pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planne
     let checkout = Checkout::of(record)?;
     let at = checkout.at();
     let root = checkout.root.display();
-    let into = git.ask(at, &["symbolic-ref", "--short", "HEAD"]).await;
+    let into = git.ask(at, &["symbolic-ref", "HEAD"]).await;
     let operation = unfinished(&checkout.git_dir);
     let into = into.map_err(|_| {
         GitFault(match operation {
@@ -86,6 +92,11 @@ pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planne
             None => format!("{root} has no branch checked out (a detached HEAD); git switch to the branch that shall have the changes"),
         })
     })?;
+    // Not --short: where a tag has the same name, it gives heads/NAME.
+    let into = match into.strip_prefix("refs/heads/") {
+        Some(name) => name.to_owned(),
+        None => into,
+    };
     if into == record.branch {
         return Err(GitFault(format!(
             "{root} has {into} itself checked out; git switch to the branch that shall have the changes"
@@ -114,7 +125,8 @@ pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planne
     let changes = in_the_way::changes(git, &checkout, &head, &merged).await?;
     in_the_way::check(git, &checkout, &changes).await?;
     let files = changes.into_iter().map(|it| it.path).collect::<Vec<_>>();
-    rehearse::rehearse(git, &checkout, record, [&head, &merged], (&into, &files)).await?;
+    let written =
+        rehearse::rehearse(git, &checkout, record, [&head, &merged], (&into, &files)).await?;
     let mut identity = Identity::of(git, at).await;
     let suspect = Suspect::of(&record.common_dir, &identity);
     let note = suspect.as_ref().map(|it| it.sentence(&record.common_dir));
@@ -128,6 +140,7 @@ pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planne
         files,
         identity,
         note,
+        written,
         checkout,
     })))
 }

@@ -2,36 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 
 use rustix::fs::{Access, access};
 
-use super::Checkout;
+use super::undo::Scratch;
+use super::{Checkout, room};
 use crate::workspace::worktree::git::{At, Git, GitFault};
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::record::Record;
 
-/// Removed with all it holds when it is dropped.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Whether git would bring the checkout from one tree to the other; the plan is the branch it is on and the files that
-/// change.
+/// change. Returns the folder with the files as git writes them.
 ///
 /// # Errors
-/// Another git is at work; a file or folder is not writable; git refuses, or a filter fails.
+/// Another git is at work; the checkout has too little space, or a file that cannot be replaced; a file or folder is not writable; git refuses, or a filter fails.
 pub(super) async fn rehearse(
     git: &Git,
     checkout: &Checkout,
     record: &Record,
     [head, merged]: [&str; 2],
     plan: (&str, &[String]),
-) -> Result<(), GitFault> {
+) -> Result<Scratch, GitFault> {
     let (into, files) = plan;
     let folder = record.folder();
     free(checkout, record, into)?;
@@ -40,7 +31,7 @@ pub(super) async fn rehearse(
     let scratch = folder.join(format!(".apply-{}", std::process::id()));
     let _ = fs::remove_dir_all(&scratch);
     let scratch = Scratch(scratch);
-    let (index, empty) = (scratch.0.join("index"), scratch.0.join("files"));
+    let (index, empty) = (scratch.0.join("index"), scratch.files());
     fs::create_dir_all(&empty).map_err(failed)?;
     let own = checkout.git_dir.join("index");
     if own.exists() {
@@ -58,7 +49,18 @@ pub(super) async fn rehearse(
         work_tree: &empty,
     };
     let real = ["read-tree", "-m", "-u", head, merged];
-    refused(checkout, git.run(beside, &real).await)
+    refused(checkout, git.run(beside, &real).await)?;
+    let (own, files, written) = (checkout.clone(), files.to_vec(), scratch.files());
+    let branch = format!("refs/heads/{into}");
+    let refs = vec![
+        record.common_dir.join(&branch),
+        record.common_dir.join("logs").join(&branch),
+        checkout.git_dir.join("logs/HEAD"),
+    ];
+    let room =
+        tokio::task::spawn_blocking(move || room::check(&own, &files, &refs, &written)).await;
+    room.map_err(|error| GitFault(format!("cannot look at the checkout: {error}")))??;
+    Ok(scratch)
 }
 
 fn refused(checkout: &Checkout, end: kirosu_providers::ProgramEnd) -> Result<(), GitFault> {

@@ -128,10 +128,30 @@ pub(super) async fn references(
     let at = At::Bare(&record.common_dir);
     let tip = tip_of(git, record).await.ok().flatten();
     let tip = tip.unwrap_or_else(|| record.base.clone());
-    let (mut new, mut moved) = (Vec::new(), Vec::new());
+    let (mut new, mut moved, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
     for name in changed_names(&before.references, &after.references) {
         let shown = name.strip_prefix("refs/heads/").unwrap_or(&name);
-        match (before.references.get(&name), after.references.get(&name)) {
+        let (old, now) = (before.references.get(&name), after.references.get(&name));
+        if let Some(object) = name.strip_prefix("refs/replace/") {
+            replaced.push(match (old, now) {
+                (None, Some(now)) => {
+                    format!(
+                        "{object} by {} (git replace -d {object} takes it back)",
+                        short(now)
+                    )
+                }
+                (Some(old), None) => {
+                    format!(
+                        "{object} no longer by {old} (git replace {object} {old} takes it back)"
+                    )
+                }
+                _ => format!(
+                    "{object} by another one than before (git replace -d {object} removes it)"
+                ),
+            });
+            continue;
+        }
+        match (old, now) {
             (None, Some(_))
                 if name.starts_with("refs/tags/") || name.starts_with("refs/notes/") => {}
             (None, Some(now)) => new.push(format!("{shown} at {}", short(now))),
@@ -151,6 +171,12 @@ pub(super) async fn references(
         }
     }
     let mut said = Vec::new();
+    if !replaced.is_empty() {
+        said.push(format!(
+            "objects of the repository were replaced by others during this run, for all worktrees and your checkout: {}; kirosu's own calls of git go by the objects themselves",
+            list(&replaced)
+        ));
+    }
     if !moved.is_empty() {
         said.push(format!(
             "branches of the repository changed during this run: {}; git branch NAME COMMIT brings one back under another name",

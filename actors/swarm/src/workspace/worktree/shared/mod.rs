@@ -68,7 +68,13 @@ impl Shared {
         let references = references.filter(|(name, _)| !is_of_a_task(name));
         let common = record.common_dir.clone();
         let read = tokio::task::spawn_blocking(move || (files(&common), stash(&common))).await;
-        let (files, (stash, stash_used)) = read.unwrap_or_default();
+        let (files, (mut stash, stash_used)) = read.unwrap_or_default();
+        if record.common_dir.join("reftable").exists() {
+            // Only git reads reflogs in tables. It fails where there is no stash.
+            let log = ["log", "--walk-reflogs", "--format=%H", "refs/stash", "--"];
+            let said = git.run(at, &log).await;
+            stash = said.stdout.lines().map(str::to_owned).collect();
+        }
         Ok(Self {
             settings: settings(&said),
             references: references

@@ -1,0 +1,206 @@
+//! Puts the checkout back where git has stopped in the middle of the merge.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use super::{Checkout, Plan};
+use crate::workspace::worktree::git::plain_command;
+use crate::workspace::worktree::inventory::list;
+use crate::workspace::worktree::locks::clear_lock;
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::workspace::worktree) enum Undone {
+    /// All files of the plan are what `HEAD` has.
+    Whole,
+    /// Some are not; the text names them and the calls that put them back.
+    Half(String),
+}
+
+/// The files of a plan that are there before git begins.
+pub(in crate::workspace::worktree) fn present(plan: &Plan) -> BTreeSet<String> {
+    let is_there = |file: &&String| plan.checkout.root.join(file).symlink_metadata().is_ok();
+    plan.files.iter().filter(is_there).cloned().collect()
+}
+
+/// Puts back every file of the plan that git has begun to write or has removed: they were what `HEAD` has before, or were
+/// not there. A file with other content than git would have written is somebody else's, and stays. Blocks.
+pub(in crate::workspace::worktree) fn undo(plan: &Plan, before: &BTreeSet<String>) -> Undone {
+    let checkout = &plan.checkout;
+    let (root, at) = (&checkout.root, checkout);
+    clear_lock(
+        &checkout.git_dir.join("index.lock"),
+        &[root, &checkout.git_dir],
+    );
+    let written = plan.written.files();
+    let is_of_git = |file: &String| is_begun(&root.join(file), &written.join(file));
+    let touched = plan.files.iter().filter(|file| is_of_git(file));
+    let (old, new): (Vec<&String>, Vec<&String>) = touched.partition(|it| before.contains(*it));
+    let mut failed: Vec<String> = Vec::new();
+    for file in &new {
+        let path = root.join(file);
+        let removed = match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => fs::remove_dir(&path),
+            Ok(_) => fs::remove_file(&path),
+            Err(_) => Ok(()),
+        };
+        if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            failed.push((*file).clone());
+        }
+        for folder in path
+            .ancestors()
+            .skip(1)
+            .take_while(|it| *it != root.as_path())
+        {
+            if fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+    }
+    // The index may have them where git failed after it was written.
+    let forget = ["update-index", "--force-remove", "-z", "--stdin"];
+    let _ = call(at, &forget, &new);
+    let restore = [
+        "checkout",
+        "--quiet",
+        "--ignore-skip-worktree-bits",
+        "--pathspec-from-file=-",
+        "--pathspec-file-nul",
+        &plan.head,
+        "--",
+    ];
+    if !old.is_empty() && call(at, &restore, &old).is_err() {
+        // One file that cannot be put back keeps none of the others.
+        for file in &old {
+            let same = ["diff", "--quiet", "--no-ext-diff", &plan.head, "--", file];
+            // Its content can be there, and only the index not.
+            if call(at, &restore, &[file]).is_err() && call(at, &same, &[]).is_err() {
+                failed.push((*file).clone());
+            }
+        }
+    }
+    let _ = call(at, &["update-index", "-q", "--refresh"], &[]);
+    if failed.is_empty() {
+        return Undone::Whole;
+    }
+    let folder = root.display();
+    let (old, new): (Vec<String>, Vec<String>) =
+        failed.into_iter().partition(|it| before.contains(it));
+    let mut calls = Vec::new();
+    if !old.is_empty() {
+        calls.push(format!("git -C {folder} checkout HEAD -- {}", shell(&old)));
+    }
+    if !new.is_empty() {
+        calls.push(format!("cd {folder} && rm {}", shell(&new)));
+    }
+    let all = [old, new].concat();
+    Undone::Half(format!(
+        "these files are half written and could not be put back: {}; free some space or make them writable, then run: {}",
+        list(&all),
+        calls.join(" && ")
+    ))
+}
+
+fn shell(files: &[String]) -> String {
+    let quoted = files
+        .iter()
+        .map(|it| format!("'{}'", it.replace('\'', r"'\''")));
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// A call that Ctrl-C does not reach, for some files of the checkout.
+fn call(checkout: &Checkout, args: &[&str], files: &[&String]) -> io::Result<()> {
+    let mut child = plain_command(checkout.at(), args)
+        .env("GIT_LITERAL_PATHSPECS", "1")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        for file in files {
+            input.write_all(file.as_bytes())?;
+            input.write_all(b"\0")?;
+        }
+    }
+    match child.wait()?.success() {
+        true => Ok(()),
+        false => Err(io::Error::other("git failed")),
+    }
+}
+
+/// Whether git has begun to bring a path to its new state: it has the beginning of the new content, or is not there. A file
+/// that has not changed counts, too, where its old content is the beginning of the new.
+fn is_begun(now: &Path, new: &Path) -> bool {
+    let Ok(found) = now.symlink_metadata() else {
+        return true;
+    };
+    let Ok(wanted) = new.symlink_metadata() else {
+        return false;
+    };
+    if found.is_symlink() || wanted.is_symlink() {
+        return fs::read_link(now).ok() == fs::read_link(new).ok();
+    }
+    if found.is_dir() || wanted.is_dir() {
+        return found.is_dir() && wanted.is_dir();
+    }
+    found.len() <= wanted.len() && begins_with(now, new).unwrap_or(false)
+}
+
+fn begins_with(now: &Path, new: &Path) -> io::Result<bool> {
+    let (mut now, mut new) = (File::open(now)?, File::open(new)?);
+    let (mut one, mut other) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    loop {
+        let read = now.read(&mut one)?;
+        if read == 0 {
+            return Ok(true);
+        }
+        if new.read_exact(&mut other[..read]).is_err() || one[..read] != other[..read] {
+            return Ok(false);
+        }
+    }
+}
+
+/// Files as git would write them; removed with all it holds when it is dropped.
+#[derive(Debug)]
+pub(super) struct Scratch(pub(super) PathBuf);
+
+impl Scratch {
+    pub(super) fn files(&self) -> PathBuf {
+        self.0.join("files")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_beginning_of_the_new_content_is_of_git() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for (name, text) in [
+            ("new", "abcdef"),
+            ("half", "abc"),
+            ("other", "abX"),
+            ("long", "abcdefg"),
+        ] {
+            fs::write(at(name), text).unwrap();
+        }
+        assert!(is_begun(&at("half"), &at("new")));
+        assert!(is_begun(&at("none"), &at("new")));
+        assert!(!is_begun(&at("other"), &at("new")));
+        assert!(!is_begun(&at("long"), &at("new")));
+        assert!(!is_begun(&at("other"), &at("none")));
+    }
+}
