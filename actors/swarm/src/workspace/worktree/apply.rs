@@ -7,13 +7,13 @@ use std::process::Stdio;
 use super::git::{At, Git, GitFault, plain_command};
 use super::index::conflicts_in;
 use super::inventory::{self, Inventory, Why, list};
-use super::leave::lock;
 use super::locks::clear_locks;
 use super::open::write;
 use super::plan::{self, Plan, Planned, Undone};
 use super::record::{Lock, Record, State};
 use super::references;
 use super::settle::{commit_rest, tip_of};
+use super::turn::lock;
 use super::verify::verify;
 
 /// What came of it.

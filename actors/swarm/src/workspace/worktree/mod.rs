@@ -14,7 +14,8 @@
 //! - `settle.rs` commits what a run changed, whatever the state the agent left git in (`take.rs`, `staged.rs`), and reports
 //!   the rest: content that is only in the folder (`inventory/`), commits that no branch has (`references.rs`), changes of
 //!   state that all worktrees share (`shared/`). `aside.rs` renames a folder whose content would be lost by a new attempt.
-//! - `apply.rs` brings a branch into the checkout, whole or not at all, by a `plan/` that is complete before it begins; `leave.rs` removes a worktree that is not wanted any more;
+//! - `apply.rs` brings a branch into the checkout, whole or not at all, by a `plan/` that is complete before it begins; `leave.rs` removes a worktree that is not wanted any more
+//!   (`turn.rs` waits for other commands that work there);
 //!   `look.rs` tells what there is. These are for people, from another process.
 //!
 //! The checkout that a person works in is never written to but by `apply`, and then only as `git merge` would. An agent
@@ -45,6 +46,7 @@ mod shared;
 mod shortage;
 mod staged;
 mod take;
+mod turn;
 mod verify;
 
 pub use apply::{Applied, How, apply};

@@ -9,10 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault, Repository};
-use super::leave::lock;
 use super::open::write;
 use super::record::Record;
 use super::settle::tip_of;
+use super::turn::lock;
 use super::verify::{
     FolderId, Unverified, dot_git, fault, is_same, link_file, tree, verify_folder, verify_git_dir,
 };

@@ -11,6 +11,7 @@
 //! them: a submodule is looked at through a git folder of our own that borrows its objects (`submodule.rs`).
 
 mod parse;
+mod repositories;
 mod submodule;
 
 use std::collections::HashSet;
@@ -21,13 +22,11 @@ use super::git::{At, Git, GitFault};
 use super::record::Record;
 use super::verify::tree;
 pub(super) use parse::{Entry, Status, heads, is_object, reflog, special_entries};
+use repositories::{FOLDERS_MAX, repositories};
 pub(super) use submodule::git_dir_of;
 
 /// Names that a sentence lists, of each kind.
 const SHOWN: usize = 10;
-/// Folders that are searched for repositories.
-const FOLDERS_MAX: usize = 1_000_000;
-
 /// Why something is only in the worktree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {
@@ -307,61 +306,6 @@ pub(super) async fn differs(git: &Git, at: At<'_>, entry: &Entry) -> bool {
     }
 }
 
-/// Folders that are repositories.
-#[derive(Debug, Default)]
-struct Repositories {
-    /// From the root, each with `/` at its end.
-    found: Vec<String>,
-    /// There are more folders than were searched.
-    cut: bool,
-}
-
-/// Folders below the root that are repositories, bare ones too, without those in `skip`. Blocks.
-fn repositories(root: &Path, skip: &HashSet<String>) -> Repositories {
-    let mut all = Repositories::default();
-    let mut folders = vec![String::new()];
-    if root.join(".git").is_dir() {
-        all.found.push(".git/".to_owned());
-    }
-    let mut seen = 0;
-    while let Some(folder) = folders.pop() {
-        seen += 1;
-        if seen > FOLDERS_MAX {
-            all.cut = true;
-            break;
-        }
-        let (mut is_repository, mut parts) = (false, 0);
-        for entry in fs::read_dir(root.join(&folder))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let path = match folder.is_empty() {
-                true => name.clone().into_owned(),
-                false => format!("{folder}/{name}"),
-            };
-            let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
-            match &*name {
-                "HEAD" if !is_folder => parts += 1,
-                "objects" | "refs" if is_folder => parts += 1,
-                _ => {}
-            }
-            if name == ".git" {
-                is_repository = true;
-            } else if is_folder && !skip.contains(&path) {
-                folders.push(path);
-            }
-        }
-        // A bare one has these three.
-        if (is_repository || parts == 3) && !folder.is_empty() {
-            all.found.push(format!("{folder}/"));
-        }
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,25 +324,5 @@ mod tests {
         assert!(names.contains("f09 and 2 more; tool/ (rep"), "{names}");
         assert!(names.ends_with("; build/ (ignored)"), "{names}");
         assert_eq!(found.without_ignored().iter().count(), 13);
-    }
-
-    #[test]
-    fn repositories_are_found_at_any_depth_and_not_where_they_are_known() {
-        let root = tempfile::tempdir().unwrap();
-        for folder in [
-            "a/b/.git",
-            "known/.git",
-            "plain/c",
-            "bare/objects",
-            "bare/refs",
-        ] {
-            fs::create_dir_all(root.path().join(folder)).unwrap();
-        }
-        fs::write(root.path().join(".git"), "gitdir: elsewhere").unwrap();
-        fs::write(root.path().join("bare/HEAD"), "").unwrap();
-        let skip = HashSet::from(["known".to_owned()]);
-        let mut found = repositories(root.path(), &skip).found;
-        found.sort();
-        assert_eq!(found, ["a/b/", "bare/"]);
     }
 }
