@@ -76,7 +76,9 @@ pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Open
                     check(options, fault.is_of_files()).await?;
                 }
                 failed.push(format!("{name} ({fault})"));
-                if failed.len() == TRIES || (is_new && fault.is_of_files()) {
+                // The check has just written all files: the cause may be gone, which one more name shows.
+                let is_again = failed.len() > 1 && is_new && fault.is_of_files();
+                if failed.len() == TRIES || is_again {
                     break;
                 }
             }
@@ -97,7 +99,7 @@ enum NoWorktree {
     /// It is the task's, and in use.
     Busy,
     /// It could not be made or opened; and whether it was made for this attempt, so that nothing of an earlier one is the
-    /// cause and another name does not help where its files could not be written.
+    /// cause, and a third name does not help where its files could not be written.
     Fault(GitFault, bool),
 }
 
