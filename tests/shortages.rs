@@ -20,8 +20,6 @@ use std::time::Duration;
 const TASKS: usize = 200;
 /// The bound of what takes long on a machine that is short of something.
 const LONG: Duration = Duration::from_secs(180);
-/// A user that owns no process, whose limits concern only what the test starts.
-const STRANGER: u32 = 54_321;
 
 /// `kirosu up` with a pool of 40 that runs this program, a task's prompt on its standard input.
 fn pool(command: &[&str]) -> Setup {
@@ -140,8 +138,10 @@ fn as_stranger(setup: Setup, processes: u32) -> Setup {
     let is_root = rustix::process::geteuid().is_root();
     assert!(is_root, "run this test as root: it needs a user of its own");
     let home = home(&setup);
-    chown(&home, Some(STRANGER), Some(STRANGER)).unwrap();
-    let id = STRANGER.to_string();
+    // The limit counts all processes of a user: one of its own for each process of the tests.
+    let stranger = 100_000 + std::process::id();
+    chown(&home, Some(stranger), Some(stranger)).unwrap();
+    let id = stranger.to_string();
     let nproc = format!("--nproc={processes}");
     setup.under(&[
         "setpriv",

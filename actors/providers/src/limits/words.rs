@@ -109,12 +109,14 @@ fn states_limit(text: &str) -> bool {
                 let end = at + name.len();
                 let rest = &line[end..];
                 // "quota.rs", "rate limiter": another word.
-                let is_name = !rest.starts_with(['_', '(', '/'])
-                    && !rest.starts_with("er")
-                    && !(rest.starts_with('.') && rest[1..].starts_with(char::is_alphanumeric));
+                let is_longer_word = rest.starts_with(['_', '(', '/'])
+                    || rest.starts_with("er")
+                    || rest
+                        .strip_prefix('.')
+                        .is_some_and(|it| it.starts_with(char::is_alphanumeric));
                 let after = &rest[..floor_boundary(rest, LIMIT_NEAR)];
                 let mut words = line[from..at].split(' ').chain(after.split(' '));
-                is_name
+                !is_longer_word
                     && words.any(|word| {
                         let word = word.trim_start_matches(|c: char| !c.is_alphanumeric());
                         LIMIT_WORDS.iter().any(|it| word.starts_with(it))
