@@ -195,7 +195,7 @@ fn of_descriptors_that_idle_clients_hold() {
 
 #[test]
 fn of_processes() {
-    let setup = as_stranger(pool(&["sh", "-c", "sleep 0.05; cat"]), 20);
+    let setup = as_stranger(pool(&["sh", "-c", "sleep 0.05; cat"]), 32);
     let mut queue = Queue::start(setup.start());
     let note = queue.is("short");
     assert!(

@@ -98,15 +98,7 @@ pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenErr
     conn.batch_execute(&writer_pragmas(options))
         .map_err(database(path, "its settings cannot be made"))?;
     migrate(&mut conn, path)?;
-    match extend_leases(&mut conn, options) {
-        // What is there can be read all the same.
-        Err(error) if is_full(&error) => {
-            tracing::error!(
-                "the disk of the store is full: tasks can be read, and nothing can be written until there is room"
-            );
-        }
-        extended => extended.map_err(database(path, "its leases cannot be extended"))?,
-    }
+    extend_leases(&mut conn, options).map_err(database(path, "its leases cannot be extended"))?;
     prepare_log(&mut conn, options);
     Ok(conn)
 }
@@ -116,11 +108,6 @@ fn extend_leases(conn: &mut SqliteConnection, options: &StoreOptions) -> diesel:
     let until = options.now_ms + options.restart_grace_ms as i64;
     let below = until;
     sql::run(conn, ExtendLeases { until, below }).map(|_| ())
-}
-
-/// SQLite's own words are all that is left of its result code.
-fn is_full(error: &diesel::result::Error) -> bool {
-    error.to_string().contains("disk is full")
 }
 
 /// Empties the log into the file and makes it as long as it will get. A failure costs speed only.
@@ -182,16 +169,9 @@ fn uri(path: &Path, layer: &str) -> String {
     uri
 }
 
-/// What only takes effect before the first table, and before the switch to a write-ahead log. Said again later it changes
-/// nothing, and still writes, which a full disk does not allow.
-fn pragmas_of_a_new_file(path: &Path) -> String {
-    let is_new = std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
-    match is_new {
-        true => format!("PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL;"),
-        false => String::new(),
-    }
-}
-
+/// `page_size` and `auto_vacuum` only take effect before the first table, and before the switch to a write-ahead log. On a
+/// file that exists they change nothing and still write, so a file on a disk that takes nothing is not opened: what waits
+/// for the disk is then known not to have begun.
 fn writer_pragmas(options: &StoreOptions) -> String {
     let synchronous = match options.durability {
         Durability::Full => "FULL",
@@ -199,7 +179,8 @@ fn writer_pragmas(options: &StoreOptions) -> String {
     };
     format!(
         "PRAGMA busy_timeout = {WRITER_BUSY_MS};
-         {new}
+         PRAGMA page_size = {PAGE_BYTES};
+         PRAGMA auto_vacuum = INCREMENTAL;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = {synchronous};
          PRAGMA journal_size_limit = {wal};
@@ -208,7 +189,6 @@ fn writer_pragmas(options: &StoreOptions) -> String {
          PRAGMA temp_store = MEMORY;
          PRAGMA mmap_size = 0;
          PRAGMA foreign_keys = ON;",
-        new = pragmas_of_a_new_file(&options.path),
         wal = options.wal_limit_bytes,
         cache = options.cache_bytes / 1024,
         pages = wal::pages_before_checkpoint(&options.path, CHECKPOINT_PAGES, PAGE_BYTES),

@@ -83,18 +83,6 @@ fn a_path_may_hold_any_character() {
     }
 }
 
-/// The same settings said again would change nothing, and still write: a full disk does not allow that.
-#[test]
-fn opening_a_store_that_is_there_writes_nothing() {
-    let bench = Bench::new();
-    let options = bench.options.clone();
-    drop(bench.reader);
-    bench.store.close().unwrap();
-    let before = std::fs::read(&options.path).unwrap();
-    drop(Store::open(&options).unwrap());
-    assert!(before == std::fs::read(&options.path).unwrap());
-}
-
 #[test]
 fn a_new_file_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
