@@ -85,6 +85,11 @@ def prompt(text):
             say("I heard: " + text.splitlines()[0])
     elif word == "say":
         say(rest)
+    elif word == "notice":
+        # Refused by its service: words for a person, and no tokens.
+        say(rest)
+        send(id=turn, result={"stopReason": "end_turn"})
+        return None
     elif word == "ask":
         chosen = ask(rest)
         if chosen is None:
