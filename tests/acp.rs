@@ -156,7 +156,7 @@ fn which_of_several_is_a_persons_choice_even_where_all_is_allowed() {
         let (approved, said) = kirosu(&hub, &["approve", &question, "--option", "MySQL"]);
         assert!(approved, "{said}");
         assert_eq!(ended(&mut client, id)["result"], "chose my");
-        // What needs no choice is not asked.
+        // A question that needs no choice is not asked.
         assert_eq!(result(&mut client, "ask good"), "it ran");
     }
 }

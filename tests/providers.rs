@@ -167,7 +167,7 @@ fn every_definition_that_comes_with_kirosu_has_its_name_among_the_settings() {
     assert_eq!(named, there);
 }
 
-/// What `kirosu logs` prints of a task.
+/// The output of `kirosu logs` for a task.
 fn logs(hub: &Hub, task: i64) -> String {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_kirosu"))
         .args(["logs", &task.to_string()])

@@ -64,7 +64,7 @@ impl fmt::Display for ApprovalState {
 pub struct AskOption {
     /// The agent's own name for it, unique within the question.
     pub id: String,
-    /// What a person reads.
+    /// Text for a person.
     pub name: String,
 }
 

@@ -12,7 +12,7 @@ pub struct Event {
     pub seq: u64,
     /// Unix seconds.
     pub time: f64,
-    /// What happened.
+    /// Events in their order.
     #[serde(flatten)]
     pub what: EventKind,
 }

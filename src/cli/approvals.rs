@@ -172,7 +172,7 @@ pub(crate) fn paint(state: ApprovalState) -> Paint {
     }
 }
 
-/// What is asked: the agent's words, the options to choose from, and the arguments, which are what would run.
+/// The question: the agent's words, the options to choose from, and the arguments, which are what would run.
 pub(crate) fn question(approval: &Approval) -> String {
     let mut text = approval.title.clone();
     // The title as the pools state it has them already.

@@ -35,7 +35,7 @@ pub enum View {
     Agents,
     /// The supervision tree.
     Tree,
-    /// What happened.
+    /// Events in their order.
     Events,
     /// What waits for a person.
     Inbox,

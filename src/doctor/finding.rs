@@ -41,7 +41,7 @@ pub struct Finding {
     pub level: Level,
     /// The same in words.
     pub message: String,
-    /// What to do.
+    /// The action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
     /// What `--fix` has done about it.

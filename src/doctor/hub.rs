@@ -71,7 +71,7 @@ fn pool(pool: &PoolInfo) -> Option<Finding> {
     }
 }
 
-/// What the hub says of itself, and its pools.
+/// The hub's own report, and its pools.
 async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<PoolInfo>) {
     let key = loaded.settings.hub.key.as_ref();
     let options = ClientOptions {

@@ -39,7 +39,7 @@ fn runs(settings: &Settings) -> u64 {
     settings.pools.iter().map(|pool| u64::from(pool.size)).sum()
 }
 
-/// What is wrong where the runs of all pools need more open files than the limit allows.
+/// A warning where the runs of all pools need more open files than the limit allows.
 pub fn too_few_files(settings: &Settings) -> Option<String> {
     let runs = runs(settings);
     let wanted = runs * FILES_A_RUN + OTHER_FILES;

@@ -72,7 +72,7 @@ fn start() -> (Field, Agents, i64) {
     (field, hub, id)
 }
 
-/// What the person does, and what both refusals say.
+/// The person's action, and the text of both refusals.
 const STATES: &[(&str, &str)] = &[
     // Files that git does not hold, where the merge writes.
     ("echo SECRET > settings", "settings"),

@@ -370,7 +370,7 @@ fn what_was_staged_and_written_over_is_kept() {
     assert!(printed.contains(&name), "{printed}");
     assert_eq!(field.git(&format!("show {name}^:a.txt")), "staged");
     assert_eq!(field.git(&format!("show kirosu/task-{id}:a.txt")), "last");
-    // What is only staged is on the branch, and needs no reference of its own.
+    // Content that is only staged is on the branch, and needs no reference of its own.
     let plain = hub.done("echo staged > b.txt; git add b.txt; echo m > m");
     let refs = field.git(&format!("for-each-ref refs/kirosu/task-{plain}"));
     assert_eq!(refs, "");

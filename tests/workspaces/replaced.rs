@@ -53,7 +53,7 @@ fn nothing_is_done_in_a_folder_that_is_not_the_worktree() {
         let _ = hub.run(&format!("{verb} {id}"));
         assert_eq!(names(&two), ["mine"], "{verb}");
     }
-    // A folder of somebody else, moved there.
+    // Another program's folder, moved there.
     let script = format!("w=$PWD; cd /; rm -rf $w; mv {} $w", moved.display());
     let id = hub.enqueue(json!({ "prompt": script }));
     assert!(

@@ -1,4 +1,4 @@
-//! What all worktrees of a repository share: changes of it are reported, and do not reach the person's next commit.
+//! State that all worktrees of a repository share: changes of it are reported, and do not reach the person's next commit.
 
 use crate::field::Field;
 use serde_json::json;
@@ -114,7 +114,7 @@ fn hooks_excludes_and_moved_branches_are_named() {
         said.contains(&format!("gone is gone, it was at {second}")),
         "{said}"
     );
-    // What the person does meanwhile is not taken for the agent's.
+    // The person's own changes meanwhile are not taken for the agent's.
     let field = field.file("mine", "m\n");
     field.git("-c core.hooksPath=/dev/null add mine");
     let id = hub.done("true");

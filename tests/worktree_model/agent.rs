@@ -132,7 +132,7 @@ fn conflict(command: &str, mark: &str, one: &str, two: &str) -> String {
     )
 }
 
-/// What makes the worktree something else than Kirosu left there.
+/// Damage to the worktree itself.
 fn vanish(rng: &mut Rng) -> &'static str {
     match rng.u8(..7) {
         0 => "cd /; rm -rf \"$w\"; ln -s $OUTSIDE \"$w\"",

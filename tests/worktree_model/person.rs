@@ -25,7 +25,7 @@ pub struct World {
     required: BTreeMap<String, String>,
     /// All that Kirosu printed.
     printed: String,
-    /// What happened.
+    /// Events in their order.
     story: Vec<String>,
     faults: Vec<String>,
 }
@@ -165,7 +165,7 @@ impl World {
         self.take_ledgers(id);
     }
 
-    /// What the attempts of a task left behind is required from now on.
+    /// Requires the marks that the attempts of a task left behind.
     fn take_ledgers(&mut self, id: i64) {
         let entries = fs::read_dir(self.root().join("ledgers")).unwrap();
         for entry in entries.map(|entry| entry.unwrap()) {
@@ -231,7 +231,7 @@ impl World {
             .push(format!("git {words}: {} {said}", output.status));
     }
 
-    /// What the person's own git throws away is not Kirosu's to bring back.
+    /// Marks that the person's own git throws away are not required any more.
     fn git_that_destroys(&mut self, words: &str) {
         let before = self.all_places();
         self.git(words);
@@ -241,7 +241,7 @@ impl World {
         }
     }
 
-    /// What `--check` says is what `apply` does.
+    /// `apply --check` and `apply` must agree.
     fn apply(&mut self, task: i64) {
         let possible = self.cli(&format!("apply {task} --check"));
         let applied = self.cli(&format!("apply {task}"));

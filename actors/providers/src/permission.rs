@@ -33,7 +33,7 @@ pub struct PermissionAsk {
 pub struct PermissionOption {
     /// The program's own id of it.
     pub id: String,
-    /// What a person reads.
+    /// Text for a person.
     pub name: String,
 }
 

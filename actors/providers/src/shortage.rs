@@ -1,4 +1,4 @@
-//! What a machine runs short of for a while: descriptors, processes, memory, disk space, a program file that is being
+//! Resources that a machine can run short of for a while: descriptors, processes, memory, disk space, a program file that is being
 //! written. What could not be started for such a reason never ran: it can be tried again later, and costs nothing.
 
 use std::error::Error;

@@ -90,7 +90,7 @@ pub struct TreeEvent {
     /// Its label.
     #[serde(serialize_with = "crate::id::text")]
     pub kind: Arc<str>,
-    /// What happened.
+    /// Events in their order.
     #[serde(flatten)]
     pub change: Change,
 }

@@ -35,7 +35,7 @@ struct Kept {
     number: u32,
 }
 
-/// What must be the same for a conversation to go on.
+/// The key under which a conversation can be resumed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Where<'a> {
     pub(crate) task: TaskId,

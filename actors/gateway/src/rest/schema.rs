@@ -328,7 +328,7 @@ pub(super) struct Approval {
 #[derive(ToSchema)]
 pub(super) struct AskOption {
     pub id: String,
-    /// What a person reads.
+    /// Text for a person.
     pub name: String,
 }
 

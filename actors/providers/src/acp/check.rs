@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Starts the agent and ends it again. The version that it states of itself.
 ///
 /// # Errors
-/// What is wrong, as a sentence.
+/// The fault, as a sentence.
 pub(super) async fn handshake(shared: &Shared) -> Result<Option<String>, String> {
     let job = Job::new("", Path::new("/"));
     let settings = shared.settings(&job).map_err(|it| it.message)?;

@@ -51,7 +51,7 @@ pub(super) fn outcome(options: &Value, decision: &Decision) -> (Value, Option<St
             let offered = of_kind(options, "allow_once");
             offered.iter().filter_map(id).find(|it| it == option)
         }
-        // Whoever denies one call has nothing against more being denied.
+        // A person who denies one call does not object to further denials.
         Decision::Deny { .. } | Decision::Refuse { .. } => ["reject_once", "reject_always"]
             .iter()
             .find_map(|kind| of_kind(options, kind).first().and_then(id)),

@@ -45,7 +45,7 @@ pub(super) enum Gone {
 /// Which of its two streams were read.
 pub(super) enum Read {
     Lines(Vec<Line>),
-    /// What was written to stderr, and whether the program says there that it waits.
+    /// The text written to stderr, and whether the program says there that it waits.
     Stderr(String, Outlook),
     /// Stdout has ended.
     End,

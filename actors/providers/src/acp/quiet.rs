@@ -21,7 +21,7 @@ impl Quiet {
         }
     }
 
-    /// What of this piece is to be shown.
+    /// The part of this piece that is to be shown.
     pub(super) fn pass(&mut self, text: String) -> String {
         if self.words.is_empty() {
             return text;

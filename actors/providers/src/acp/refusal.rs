@@ -1,4 +1,4 @@
-//! What it means that the agent refused a request.
+//! The class of an error with which the agent answered a request.
 
 use super::rpc::{self, RpcError};
 use super::verdict::Verdict;

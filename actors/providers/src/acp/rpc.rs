@@ -41,11 +41,11 @@ pub(super) struct RpcError {
     pub(super) raw: Value,
 }
 
-/// What stands on one line.
+/// The content of one line.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Line {
     pub(super) messages: Vec<Message>,
-    /// What is no message: text, and JSON of another form; empty where there is none.
+    /// Input that is not a message: text, and JSON of another form; empty where there is none.
     pub(super) noise: String,
 }
 

@@ -85,7 +85,7 @@ impl Tools {
         events
     }
 
-    /// What a call is called, for people.
+    /// The name of a tool call, for people.
     pub(super) fn title(&self, id: &str) -> String {
         let call = self.calls.get(id);
         call.map_or_else(
@@ -167,7 +167,7 @@ impl Tools {
     }
 }
 
-/// What a call shows a person, as one text: its content, else its title.
+/// The part of a tool call that a person sees, as one text: its content, else its title.
 pub(super) fn text(update: &Value) -> String {
     match output(update) {
         Some(Value::String(text)) => text,

@@ -79,7 +79,7 @@ impl fmt::Debug for Start {
     }
 }
 
-/// What a turn said, for the verdict about it.
+/// The text of a turn, for the verdict about it.
 pub(super) struct Told<'t> {
     /// Why something was denied, where nothing but an error was said since.
     pub(super) denied: Option<&'t str>,
@@ -111,7 +111,7 @@ pub(super) struct Turn {
     notices: Vec<String>,
     notice_calls: Vec<String>,
     tally: Tally,
-    /// What a person refused and why, as far as the agent has not heard it; and how often it was told.
+    /// Refusals of a person, with their reasons, that the agent has not been sent yet; and how often it was told.
     unheard: Vec<(String, String)>,
     explained: u32,
     /// The last thing that was denied.

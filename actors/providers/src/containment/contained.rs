@@ -45,7 +45,7 @@ pub(crate) struct LaunchError {
     obstacle: Obstacle,
 }
 
-/// What kept a runner from being started.
+/// The obstacle to starting a runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
     /// The machine is short of something; it works again later.

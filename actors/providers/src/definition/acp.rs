@@ -128,7 +128,7 @@ impl Modes {
     }
 }
 
-/// What holds for kind `acp` without a built-in definition: errors are messages, and are read as such.
+/// Defaults of kind `acp` without a built-in definition: errors are messages, and are read as such.
 pub(super) fn defaults() -> Map<String, Value> {
     let output = json!({"known_errors": true});
     Map::from_iter([("output".to_owned(), output)])

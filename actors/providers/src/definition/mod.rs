@@ -40,7 +40,7 @@ pub struct Definition {
     pub oldest: Option<String>,
     /// Where its login shows.
     pub login: Login,
-    /// The model that it is given where nobody names one.
+    /// The model that it is given where neither task nor pool names one.
     pub own_model: OwnModel,
     /// Program and arguments, with places: see `docs/providers.md`.
     pub command: Vec<String>,

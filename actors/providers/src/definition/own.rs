@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Definition;
 use super::login::place;
 
-/// The model that a program is given where nobody names one, and what stands against it.
+/// The default model of a program, and the settings of the person's that override it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnModel {
     /// The model; `None`: the program chooses.

@@ -53,7 +53,7 @@ pub(crate) struct Request<'a> {
     pub(crate) stop: StopSignal,
     /// What its stdout means.
     pub(crate) reader: Reader,
-    /// What its stderr says of waits.
+    /// Waits that its stderr reports.
     pub(crate) watch: Option<StderrWatch>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct Ran {
     pub(crate) stderr: String,
     /// Processes that could not be ended.
     pub(crate) alive: u32,
-    /// What it waited for when it ended.
+    /// The cause it waited for when it ended.
     pub(crate) waiting: Option<Wait>,
 }
 

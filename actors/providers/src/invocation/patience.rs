@@ -33,7 +33,7 @@ pub(crate) enum Over {
     Waits(Wait),
 }
 
-/// What a program was last seen doing, and since when.
+/// The last known activity of a program, and its begin.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     state: Mutex<State>,
@@ -138,7 +138,7 @@ impl Patience {
         }
     }
 
-    /// What the program was waiting for when it was looked at last.
+    /// The cause of the program's wait at the last look.
     pub(super) fn waiting(&self) -> Option<Wait> {
         match &*self.lock() {
             State::Waits { wait, .. } => Some(wait.clone()),

@@ -36,7 +36,7 @@ pub(crate) struct Frames {
     result: Option<String>,
     terminal: Terminal,
     calls: Calls,
-    /// What it said of its account's limit.
+    /// Its statement about its account's limit.
     limited: Option<Value>,
     noise: String,
     outlook: Outlook,
@@ -80,7 +80,7 @@ impl Frames {
         events
     }
 
-    /// What the frames since the last call say of what the program does.
+    /// The program's activity according to the frames since the last call.
     pub(super) fn outlook(&mut self) -> Outlook {
         std::mem::take(&mut self.outlook)
     }

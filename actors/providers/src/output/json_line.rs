@@ -11,7 +11,7 @@ const ATTEMPTS: usize = 64;
 /// Beginnings of objects and lists.
 const OPENING: [char; 2] = ['{', '['];
 
-/// What stands on one line.
+/// The content of one line.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct JsonLine {
     /// The values, in order. On a line that is one value it may be of any type, else only objects and lists count.

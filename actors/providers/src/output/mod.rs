@@ -90,7 +90,7 @@ pub(crate) struct Reading {
     pub(crate) denied: Option<Denial>,
     /// Whether any tool was called.
     pub(crate) used_tool: bool,
-    /// What the program said of a limit that its account has reached.
+    /// The program's statement about a limit that its account has reached.
     pub(crate) limit: Option<Value>,
     /// The end of what was printed on stdout and is no JSON, where JSON was expected.
     pub(crate) noise: String,
@@ -168,7 +168,7 @@ impl Reader {
         }
     }
 
-    /// What the program was doing when it printed what was pushed last.
+    /// The program's activity when it printed the last piece.
     pub(crate) fn outlook(&mut self) -> Outlook {
         match self {
             Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => Outlook::Unchanged,

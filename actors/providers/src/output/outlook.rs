@@ -1,4 +1,4 @@
-//! What a program that still runs is doing, by what it printed: it works, it waits for its service, or it has said its
+//! The activity of a program that still runs, by its output: it works, it waits for its service, or it has said its
 //! end and should exit.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::outcome::FailureClass;
 /// Bytes of one line of stderr that are looked at.
 const STDERR_LINE: usize = 16 * 1024;
 
-/// What a program does.
+/// A program's activity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Outlook {
     /// Nothing new was learnt.

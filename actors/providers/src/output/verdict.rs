@@ -258,7 +258,7 @@ impl Judge<'_> {
         })
     }
 
-    /// What the program said of its account's limit explains a failure that has no other reason, and says until when.
+    /// The program's statement about its account's limit explains a failure that has no other reason, and says until when.
     fn limited(&self, class: FailureClass) -> FailureClass {
         let (Some(data), true) = (
             &self.reading.limit,

@@ -24,7 +24,7 @@ use control::Control;
 pub(crate) use machine::GIVE_UP;
 use machine::Machine;
 
-/// What the command line says: `GRACE_MS LINGER_MS TERM|INT NOFILE|- PROGRAM [ARGUMENT...]`.
+/// The command line: `GRACE_MS LINGER_MS TERM|INT NOFILE|- PROGRAM [ARGUMENT...]`.
 struct Arguments {
     grace: Duration,
     linger: Duration,

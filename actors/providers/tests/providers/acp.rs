@@ -603,7 +603,7 @@ async fn an_agent_that_waits_by_itself_for_hours_is_ended_and_its_limit_told() {
         assert!((12_000..12_140).contains(&left.as_secs()), "{left:?}");
         assert!(failure.message.contains("waits by itself"), "{failure}");
     }
-    // What else it writes there means nothing; but it explains a silence.
+    // Other text there has no meaning, but it explains a silence.
     let mut silent = room.job("wait Error 429: rate limit reached");
     silent.timeouts.total = Some(Duration::from_secs(1));
     let failure = run(&mut session, silent).await.0.unwrap_err();
@@ -639,7 +639,7 @@ async fn what_a_task_left_running_ends_with_it() {
     assert_eq!(text(&mut session, room.job("background")).await, pid);
     assert_eq!(room.alive().len(), 2, "runner and agent");
     assert_eq!(text(&mut session, room.job("pid")).await, pid);
-    // What is still the agent's own child goes with the agent.
+    // A process that is still the agent's own child goes with the agent.
     assert_eq!(text(&mut session, room.job("child")).await, pid);
     room.assert_empty();
     assert_ne!(text(&mut session, room.job("pid")).await, pid);

@@ -1,4 +1,4 @@
-//! What a run did, as far as it decides over the costs of its failure: whether its program started, and whether it worked.
+//! The activity of a run, as far as it decides whether a failure counts as an attempt: whether its program started, and whether it worked.
 
 use std::collections::HashMap;
 use std::pin::pin;

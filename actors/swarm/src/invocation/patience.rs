@@ -24,7 +24,7 @@ const PAUSES: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::ZERO,
 };
 
-/// Who waits, and for how long at most.
+/// The context of a wait, and its limit.
 pub(super) struct Patience<'a> {
     pub(super) pool: &'a Pool,
     pub(super) sink: &'a EventSink,

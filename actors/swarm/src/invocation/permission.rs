@@ -1,4 +1,4 @@
-//! Who answers when an agent asks whether a tool may run: the pool's rules, else a person, by way of the hub. A question
+//! The arbiter of an agent's question whether a tool may run: the pool's rules, else a person, by way of the hub. A question
 //! that offers several answers ("Which database?") is not allowed by a rule nor by a pool's trust: a person chooses.
 //!
 //! The hub keeps the question; this side asks it, and asks again by the same name until the answer is there: when the hub
@@ -32,7 +32,7 @@ const FALLBACK: Duration = Duration::from_secs(60);
 /// Pause after a question without an answer.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Who answers for a run under this lease. `trusts`: whatever needs no choice is allowed.
+/// Returns the arbiter of a run under this lease. `trusts`: whatever needs no choice is allowed.
 pub(super) fn permissions(
     pool: &Arc<Pool>,
     line: &Line,

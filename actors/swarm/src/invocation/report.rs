@@ -15,7 +15,7 @@ use crate::session::machine::{End, Report};
 /// How long nobody shall lease a task that came back because the provider is missing.
 const MISSING_DELAY: Duration = Duration::from_secs(3);
 
-/// What a failed run costs its task.
+/// Whether a failed run counts as an attempt of its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Costs {
     /// It was not started, or did nothing: the lease goes back.

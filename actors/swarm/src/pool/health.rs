@@ -71,7 +71,7 @@ impl Health {
     pub(crate) fn after(symptom: Symptom, now: Instant) -> Self {
         let blocked = |word, note, until| Self::Blocked { word, note, until };
         match symptom {
-            // What is short limits the sessions (`allowance`), and takes no pool out of service.
+            // A shortage limits the sessions (`allowance`), and takes no pool out of service.
             Symptom::Fine | Symptom::Short(_) => Self::Ready,
             Symptom::Missing(note) => blocked(Block::Missing, note, None),
             Symptom::NoFolder(note) => blocked(Block::NoFolder, note, None),

@@ -12,7 +12,7 @@ use super::allowance::{Allowance, Change, Trouble};
 use crate::headline::headline;
 use crate::later::until;
 
-/// How long nobody shall lease a task that its pool could not start.
+/// Delay before a task that its pool could not start can be leased again.
 pub(crate) const NOT_STARTED_DELAY: Duration = Duration::from_secs(1);
 
 /// Held by a session from its question for a task to the end of the run.

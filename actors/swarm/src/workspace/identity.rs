@@ -118,7 +118,7 @@ impl Held {
     /// Whether the same folder is at the path, without a link on the way.
     ///
     /// # Errors
-    /// What is there instead.
+    /// A description of the thing in its place.
     pub(super) fn verify(&self) -> Result<(), Changed> {
         match real_folder(&self.path)? == self.id {
             true => Ok(()),

@@ -145,7 +145,7 @@ impl Place {
         &self.notes
     }
 
-    /// What the attempt before left undone in these files, for the agent.
+    /// A note for the agent about work that the attempt before left unfinished in these files.
     pub(crate) fn not_accepted(&self) -> Option<&NotAccepted> {
         self.worktree.as_ref()?.not_accepted.as_ref()
     }
@@ -294,7 +294,7 @@ fn own_folder(options: &PoolOptions) -> Result<PathBuf, NoPlace> {
 /// pool that takes no tasks because of its folder.
 ///
 /// # Errors
-/// What a person should do about it.
+/// An action for a person.
 pub(crate) async fn check(options: &Arc<PoolOptions>, thorough: bool) -> Result<(), String> {
     let found = match options.workspace {
         Workspace::Isolated | Workspace::Ephemeral => {

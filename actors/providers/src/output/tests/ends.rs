@@ -235,7 +235,7 @@ fn an_interrupted_copilot_is_not_done() {
     assert_eq!(class("copilot", text, "", OK).0, "crashed");
 }
 
-/// What the program is seen doing at the end of its output.
+/// The program's activity at the end of its output.
 fn outlook(cli: &str, out: &str, err: &str) -> Outlook {
     let output = Arc::new(output("", cli));
     let mut reader = Reader::new(&output, 1 << 20, Usage::default());

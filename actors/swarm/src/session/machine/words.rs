@@ -66,7 +66,7 @@ pub(crate) enum Told {
     Unfit(String),
 }
 
-/// What happened.
+/// Events in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
     /// A connection stands; the hub believes that the session holds these leases.

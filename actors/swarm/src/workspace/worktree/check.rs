@@ -16,7 +16,7 @@ use crate::workspace::folder::{shared, writable};
 /// much time and room as that of a task.
 ///
 /// # Errors
-/// What a person should do about it.
+/// An action for a person.
 pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(), NoPlace> {
     let (git, repository) = repository(options).await?;
     let base = options.base.as_deref().unwrap_or("HEAD");

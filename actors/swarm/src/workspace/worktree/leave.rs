@@ -30,12 +30,12 @@ pub struct Removed {
     pub references: Vec<Reference>,
 }
 
-/// What became of a worktree that was to be pruned.
+/// The result of pruning one worktree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pruned {
     /// It is gone.
     Removed(Removed),
-    /// It is neither applied nor discarded, nor unchanged: nobody has said what is to become of it.
+    /// It is neither applied nor discarded, nor unchanged: it waits for a person's decision.
     Open,
     /// It would go, but something would be lost; the text says what.
     Kept(String),
@@ -98,7 +98,7 @@ async fn nothing_lost(git: &Git, record: &Record) -> Result<(), GitFault> {
     )))
 }
 
-/// What is only in the folder, or in git's folder for it where the folder is gone.
+/// Content that is only in the folder, or in git's folder for it where the folder is gone.
 pub(super) async fn left(git: &Git, record: &Record) -> Result<Inventory, GitFault> {
     if record.path.symlink_metadata().is_ok() {
         return inventory::look(git, record).await;

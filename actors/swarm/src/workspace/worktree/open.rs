@@ -109,7 +109,7 @@ impl From<GitFault> for NoWorktree {
     }
 }
 
-/// What opening a task's worktree needs to know.
+/// Parameters for opening a task's worktree.
 struct Opening<'a> {
     options: &'a Arc<PoolOptions>,
     git: &'a Git,
@@ -352,7 +352,7 @@ fn forget_settings(record: &Record) -> Result<(), GitFault> {
     Ok(())
 }
 
-/// What a failed attempt has done stays, under `refs/kirosu/NAME/FENCE`, which is returned.
+/// Keeps the work of a failed attempt under `refs/kirosu/NAME/FENCE`, and returns that name.
 pub(super) async fn keep_tip(git: &Git, record: &Record) -> Result<Option<String>, GitFault> {
     let Some(tip) = tip_of(git, record).await? else {
         return Ok(None);

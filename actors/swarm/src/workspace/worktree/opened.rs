@@ -33,7 +33,7 @@ pub(crate) struct Opened {
     pub(crate) notes: Vec<String>,
     /// Conflicts that the attempt before left, for the agent.
     pub(crate) not_accepted: Option<NotAccepted>,
-    /// What all worktrees of the repository share, as the run began; `None` where it could not be read.
+    /// The shared state of the repository as the run began; `None` where it could not be read.
     shared: Option<Shared>,
 }
 
@@ -70,7 +70,7 @@ impl Opened {
         };
     }
 
-    /// What all worktrees share, as the run began.
+    /// The shared state as the run began.
     pub(super) const fn shared(&self) -> Option<&Shared> {
         self.shared.as_ref()
     }

@@ -21,7 +21,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(100);
 /// being made.
 pub(super) const PREFIXES: [&str; 2] = ["kirosu/", "kirosu-"];
 
-/// What is at a name.
+/// The state of a name.
 pub(super) enum Seat {
     /// The task's own worktree.
     Mine(Lock, Box<Record>),
@@ -41,7 +41,7 @@ pub(super) fn name_of(task_id: i64, number: u32) -> String {
     }
 }
 
-/// What is at a name, locked where it is the task's or free.
+/// Looks at a name; locks it where it is the task's own or free.
 ///
 /// # Errors
 /// The name cannot be looked at or locked.

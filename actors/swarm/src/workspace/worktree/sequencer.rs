@@ -1,4 +1,4 @@
-//! What git keeps of an operation that was not finished in a worktree (rebase, am, bisect, merge, cherry-pick, revert), set
+//! The state that git keeps of an operation that was not finished in a worktree (rebase, am, bisect, merge, cherry-pick, revert), set
 //! aside before the next attempt: `git rebase --abort` would bring the failed attempt's commits back.
 //!
 //! Nothing is lost: the files of the state become a commit, whose parents are all commits that the state names, kept as

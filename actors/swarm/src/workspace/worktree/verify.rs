@@ -1,7 +1,7 @@
 //! Checks that a record's folder still is the worktree that Kirosu made, before git runs in it.
 //!
 //! An agent can remove its folder and leave a link, a file or another checkout at the path; a person can move or restore
-//! folders. Git that ran there would commit, reset and clean files of somebody else. [`tree`] is the only way to
+//! folders. Git that ran there would commit, reset and clean files of other programs. [`tree`] is the only way to
 //! [`At::Tree`], so no call of git in a working tree gets past this check.
 
 use std::fmt;
@@ -63,7 +63,7 @@ pub(super) fn fault(record: &Record, why: &Unverified) -> GitFault {
 /// rewritten `.git` in a folder of the recorded identity: every call of git names its git folder.
 ///
 /// # Errors
-/// What is there instead.
+/// A description of the thing in its place.
 pub(super) fn verify(record: &Record) -> Result<(), Unverified> {
     verify_folder(record)?;
     verify_git_dir(record)

@@ -144,7 +144,7 @@ pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
-/// What exists only in this worktree. Commits of its own repository are not part of it: see
+/// Lists content that exists only in this worktree. Commits of its own repository are not part of it: see
 /// [`unreferenced`](super::unreferenced).
 ///
 /// # Errors

@@ -18,7 +18,7 @@ const MODULES_DEPTH: usize = 12;
 /// Files of references and reflogs that are read of one submodule.
 const REFERENCES_MAX: usize = 20_000;
 
-/// What a submodule holds that is nowhere else.
+/// Content of a submodule that is nowhere else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// It has commits that none of its remote-tracking branches has, or that cannot be told.

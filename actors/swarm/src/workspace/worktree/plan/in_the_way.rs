@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(in_the_way(&[("A", "link")]), ["link"]);
         assert_eq!(in_the_way(&[("A", "folder")]), ["folder/deep/mine"]);
         assert!(in_the_way(&[("A", "empty"), ("A", "new/x"), ("M", "file")]).is_empty());
-        // What git holds may go.
+        // Content that git holds may go.
         assert!(in_the_way(&[("D", "file"), ("A", "file/x")]).is_empty());
         assert!(in_the_way(&[("D", "tracked/a"), ("A", "tracked")]).is_empty());
         assert!(in_the_way(&[("T", "file")]).is_empty());

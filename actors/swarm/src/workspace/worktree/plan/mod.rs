@@ -61,7 +61,7 @@ pub(super) struct Plan {
     pub(super) merged: String,
     /// The files that change in the checkout.
     pub(super) files: Vec<String>,
-    /// Who commits the merge.
+    /// The committer of the merge.
     pub(super) identity: Identity,
     /// A sentence that a person should read.
     pub(super) note: Option<String>,

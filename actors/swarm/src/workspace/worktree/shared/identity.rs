@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::workspace::worktree::git::{At, Git};
 use crate::workspace::worktree::record::Record;
 
-/// Who commits, as the settings of git say.
+/// The committer that git's settings name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Identity {
     pub(in super::super) name: Option<String>,

@@ -30,7 +30,7 @@ const FILES: &[&str] = &[
 /// Longest file that is read to be compared; of longer ones only the length and time count.
 const READ_MAX: u64 = 1 << 20;
 
-/// What all worktrees share, at one time.
+/// A snapshot of the shared state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Shared {
     /// Values by scope (`local`, `global`, ...) and key.
@@ -132,7 +132,7 @@ pub(super) async fn changed(git: &Git, record: &Record, before: &Shared) -> Vec<
 pub struct Concern {
     /// The setting, and what follows from it.
     pub what: String,
-    /// What to do.
+    /// The action.
     pub advice: String,
 }
 
