@@ -34,6 +34,13 @@ const SETTINGS: &[&str] = &[
     "core.packedRefsTimeout=5000",
     // Answers are text: names that are not are in quotation marks.
     "core.quotePath=true",
+    // Answers, and patches for `git apply`, are in one form whatever a person or an agent has set.
+    "color.ui=false",
+    "color.diff=false",
+    "diff.noprefix=false",
+    "diff.mnemonicPrefix=false",
+    "diff.orderFile=/dev/null",
+    "diff.submodule=short",
     "core.editor=true",
     "commit.gpgSign=false",
     "gc.auto=0",

@@ -35,8 +35,13 @@ pub(crate) async fn settle(opened: &Opened, ended: &str) -> Vec<String> {
     match committed.and_then(|it| written.map(|()| it)) {
         Ok(committed) => {
             tip.clone_from(&committed.tip);
-            let files = changed_files(git, &record, &tip).await.unwrap_or_default();
-            lines.extend(on_the_branch(&record, files));
+            lines.extend(match changed_files(git, &record, &tip).await {
+                Ok(files) => on_the_branch(&record, files),
+                Err(fault) => Some(format!(
+                    "cannot tell how many files changed on branch {}: {fault}",
+                    record.branch
+                )),
+            });
             lines.extend(beside_the_branch(git, &record, committed).await);
         }
         Err(fault) => {
