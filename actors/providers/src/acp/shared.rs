@@ -58,7 +58,6 @@ impl Shared {
             prompt: job.prompt.clone(),
             system: job.system_prompt.clone(),
             model: job.model.clone(),
-            model_is_tasks: job.model_is_tasks,
             mode: self.definition.acp.mode.of(job.trust).to_vec(),
             mcp: job.mcp.clone(),
             resume: job.conversation.clone(),

@@ -41,8 +41,6 @@ pub(super) struct Start {
     pub(super) prompt: String,
     pub(super) system: Option<String>,
     pub(super) model: Option<String>,
-    /// The task itself named the model.
-    pub(super) model_is_tasks: bool,
     /// Modes that would do; the first that the agent offers is taken. None: as the agent likes.
     pub(super) mode: Vec<String>,
     pub(super) mcp: Vec<McpServer>,
@@ -59,7 +57,6 @@ impl Default for Start {
             prompt: String::new(),
             system: None,
             model: None,
-            model_is_tasks: false,
             mode: Vec::new(),
             mcp: Vec::new(),
             resume: None,

@@ -19,6 +19,7 @@ mod structure;
 mod tests;
 mod until;
 mod vocabulary;
+mod windows;
 mod words;
 
 use std::time::{Duration, SystemTime};

@@ -15,7 +15,19 @@ pub(super) const CODES: &[(Kind, &[&str])] = &[
             "contextoverflowerror",
         ],
     ),
-    (Kind::Model, &["modelnotfound"]),
+    (
+        Kind::Model,
+        &[
+            "modelnotfound",
+            "modelnotfounderror",
+            "providermodelnotfounderror",
+            "modelnotsupported",
+            "modelnotavailable",
+            "invalidmodel",
+            "unsupportedmodel",
+            "unknownmodel",
+        ],
+    ),
     (
         Kind::Limit,
         &[
@@ -240,6 +252,12 @@ pub(super) const NO_MODEL: &[&str] = &[
     "not a valid",
     "is not available",
     "is unknown",
+    "not recognized",
+    "no longer supported",
+    "no longer available",
+    "been decommissioned",
+    "not available for your",
+    "not available on your",
 ];
 /// How far they may be from it, in bytes.
 pub(super) const NEAR: usize = 120;

@@ -203,6 +203,18 @@ fn words_of_programs_and_services() {
             "Ran into this error: Request failed: Resource not found (404) at http://127.0.0.1/v1: The model `gpt-nope` does not exist or you do not have access to it.",
             "bad_input",
         ),
+        ("stub/nope is not a valid model ID", "bad_input"),
+        ("Invalid params: Model not found: gpt-nope", "bad_input"),
+        (
+            "The model `x` has been decommissioned and is no longer supported.",
+            "bad_input",
+        ),
+        (
+            "Your project does not have access to model `gpt-nope`",
+            "bad_input",
+        ),
+        ("ProviderModelNotFoundError", "bad_input"),
+        ("Unrecognized model \"x\". Choose another.", "bad_input"),
         // The network.
         (
             "API Error: Unable to connect to API (ConnectionRefused)",
