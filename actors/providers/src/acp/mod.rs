@@ -18,6 +18,7 @@ mod check;
 mod driver;
 mod live;
 mod machine;
+mod notices;
 mod offers;
 mod options;
 mod process;

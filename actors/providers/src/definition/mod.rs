@@ -204,6 +204,8 @@ pub struct Rule {
 pub struct WaitRule {
     /// Which frames; `value` is the words or the data.
     pub rule: Rule,
+    /// Words that they must hold, in any case; empty: any words.
+    pub contains: String,
     /// The class, where words and data say none.
     pub class: Option<FailureClass>,
 }

@@ -192,6 +192,7 @@ fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
 fn wait(taker: &Taker<'_>) -> WaitRule {
     WaitRule {
         rule: rule(taker),
+        contains: taker.text("contains").unwrap_or_default().to_lowercase(),
         class: taker.choice("class", CLASSES),
     }
 }

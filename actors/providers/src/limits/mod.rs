@@ -121,6 +121,14 @@ pub(crate) fn pause(complaint: &Complaint<'_>) -> Option<Duration> {
         .max()
 }
 
+/// Whether an error is one of the service itself, by its status, which may pass.
+pub(crate) fn is_server_error(complaint: &Complaint<'_>) -> bool {
+    let facts = structure::Facts::of(complaint.data, complaint.text);
+    let in_words = || words::status_in(&words::normal(complaint.text));
+    let status = complaint.status.or(facts.status).or_else(in_words);
+    status.is_some_and(|it| it >= 500)
+}
+
 /// Advice for a person about an error that running again cannot mend, as the end of a sentence; empty for others.
 pub(crate) fn advice(complaint: &Complaint<'_>) -> &'static str {
     let facts = structure::Facts::of(complaint.data, complaint.text);

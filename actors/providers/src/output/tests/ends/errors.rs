@@ -1,0 +1,132 @@
+//! Where the error of a failed run is stated, and where it is not.
+
+use super::*;
+
+#[test]
+fn errors_beside_the_frames_have_a_class() {
+    let bad = Ended::Code(1);
+    for (cli, text, err, expected) in [
+        (
+            "claude",
+            "",
+            "Invalid API key · Please run /login\n",
+            "auth_required",
+        ),
+        (
+            "claude",
+            "Invalid API key · Please run /login\n",
+            "",
+            "auth_required",
+        ),
+        (
+            "codex",
+            "",
+            "Not logged in. Run codex login\n",
+            "auth_required",
+        ),
+        ("codex", "", "connect ECONNREFUSED 127.0.0.1:9\n", "network"),
+        ("codex", "", "thread 'main' panicked\n", "provider_error"),
+    ] {
+        assert_eq!(class(cli, text, err, bad).0, expected, "{cli}: {text}{err}");
+    }
+}
+
+/// Text for people may speak of anything: only what a failed program says last is its error.
+#[test]
+fn a_text_that_speaks_of_errors_is_none() {
+    let long =
+        "Set the header, else the service answers 401 Unauthorized or 429 rate limit. ".repeat(30);
+    let text = format!("> {long}\nThe tool failed.\n");
+    let padded = format!("{text}{}", "x".repeat(1100));
+    assert_eq!(
+        class("kiro", &padded, "", Ended::Code(1)).0,
+        "provider_error"
+    );
+    let last = format!("> {long}\nerror: Monthly request limit reached\n");
+    assert_eq!(class("kiro", &last, "", Ended::Code(1)).0, "rate_limited");
+}
+
+#[test]
+fn an_error_is_read_wherever_it_is_stated() {
+    let codex =
+        |frame: &Value| format!("{{\"type\":\"thread.started\",\"thread_id\":\"t\"}}\n{frame}\n");
+    let limit = "You've hit your usage limit. Try again in 2 hours.";
+    for (cli, frames, expected, wait) in [
+        (
+            "claude",
+            json!({"type": "result", "subtype": "error_during_execution", "is_error": true, "errors": [limit]}).to_string(),
+            "rate_limited",
+            Some(7200),
+        ),
+        (
+            "claude",
+            json!({"type": "result", "subtype": "error_max_turns", "is_error": true, "errors": []}).to_string(),
+            "provider_error",
+            None,
+        ),
+        ("codex", codex(&json!({"type": "error", "message": limit})), "rate_limited", Some(7200)),
+        ("codex", codex(&json!({"type": "turn.failed", "error": limit})), "rate_limited", Some(7200)),
+        (
+            "codex",
+            codex(&json!({"type": "turn.failed", "error": {"message": "x", "details": limit}})),
+            "rate_limited",
+            Some(7200),
+        ),
+        (
+            "codex",
+            codex(&json!({"type": "turn.failed", "error": {"message": "cannot read file quota.rs"}})),
+            "provider_error",
+            None,
+        ),
+        (
+            "opencode",
+            json!({"type": "error", "error": {"name": "ProviderAuthError", "data": {"message": "x"}}}).to_string(),
+            "auth_required",
+            None,
+        ),
+        (
+            "opencode",
+            json!({"type": "error", "error": {"name": "ContextOverflowError", "data": {"message": "too big"}}}).to_string(),
+            "bad_input",
+            None,
+        ),
+    ] {
+        let found = class(cli, &frames, "", Ended::Code(1));
+        assert_eq!(found, (expected.to_owned(), wait), "{cli}: {frames}");
+    }
+}
+
+#[test]
+fn words_of_an_answer_do_not_explain_a_failure() {
+    for (text, err, expected) in [
+        ("> rate limiter refactored\n", "", "provider_error"),
+        (
+            "> I saw that the rate limit was exceeded.\n",
+            "",
+            "provider_error",
+        ),
+        (
+            "> I looked.\nThe usage limit was reached in test 3.\n",
+            "",
+            "provider_error",
+        ),
+        (
+            "> I looked.\nerror: usage limit reached\n",
+            "",
+            "rate_limited",
+        ),
+        (
+            "Monthly request limit reached. Resets on 12/01.\n",
+            "",
+            "rate_limited",
+        ),
+        (
+            "> done",
+            "[warn] rate limit headers missing\nTypeError: x\n",
+            "provider_error",
+        ),
+    ] {
+        let found = class("kiro", text, err, Ended::Code(3)).0;
+        assert_eq!(found, expected, "{text}{err}");
+    }
+}
