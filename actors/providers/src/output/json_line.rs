@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use super::ansi;
+
 /// Most places at which a value is looked for behind text that is not JSON.
 const ATTEMPTS: usize = 64;
 /// Beginnings of objects and lists.
@@ -36,7 +38,7 @@ pub(crate) fn read(line: &[u8]) -> JsonLine {
         };
     }
     let text = String::from_utf8_lossy(line);
-    let text = text.trim_start_matches('\u{feff}');
+    let text = ansi::trimmed(text.trim_start_matches('\u{feff}'));
     let start = text.find(OPENING).unwrap_or(text.len());
     let mut found = JsonLine {
         noise: text[..start].to_owned(),
@@ -240,6 +242,9 @@ mod tests {
             ),
             ("[info] x {y} {\"id\":1}", vec![&one], "[info] x {y}"),
             ("{\"id\":1}bye", vec![&one], "bye"),
+            ("\u{1b}[2K\u{1b}[1G{\"id\":1}\u{1b}[0m", vec![&one], ""),
+            ("\u{1b}]0;title\u{7}{\"id\":1}", vec![&one], ""),
+            ("\u{1b}[2K\u{1b}", vec![], "\u{1b}"),
             ("3 files read", vec![], "3 files read"),
             ("{\"id\":1", vec![], "{\"id\":1"),
             ("  ", vec![], ""),

@@ -171,7 +171,9 @@ impl Judge<'_> {
             return Some((class, message));
         }
         if output.format == Format::Text {
-            return self.error_answer(program);
+            return self
+                .error_answer(program)
+                .or_else(|| self.no_answer(program));
         }
         match (&reading.terminal, &reading.denied) {
             (Terminal::Done, _) => self.error_answer(program),
@@ -256,6 +258,18 @@ impl Judge<'_> {
                 format!("'{program}' answered with an error: {answer}{advice}"),
             )
         })
+    }
+
+    /// A text program may be silent, but not with an error of a known kind as its last word on stderr.
+    fn no_answer(&self, program: &str) -> Option<(FailureClass, String)> {
+        if !self.output.known_errors || !self.reading.answer.trim().is_empty() {
+            return None;
+        }
+        let last = self.stderr.lines().rev().find(|it| !it.trim().is_empty())?;
+        let class = self.by_phrase(last).or_else(|| self.by_last_lines(last))?;
+        let advice = limits::advice(&Complaint::of_text(last));
+        let message = format!("'{program}' exited with code 0 and gave no answer{advice}");
+        Some((class, message))
     }
 
     /// The program's statement about its account's limit explains a failure that has no other reason, and says until when.

@@ -183,9 +183,15 @@ impl Frames {
         if is_log {
             return;
         }
-        for frame in &line.values {
+        for value in &line.values {
             self.has_frames = true;
-            self.frame(frame, events);
+            match value {
+                // All frames of a run in one list.
+                Value::Array(frames) if self.output.format == Format::Jsonl => {
+                    frames.iter().for_each(|it| self.frame(it, events));
+                }
+                frame => self.frame(frame, events),
+            }
         }
     }
 

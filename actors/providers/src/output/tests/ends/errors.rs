@@ -130,3 +130,56 @@ fn words_of_an_answer_do_not_explain_a_failure() {
         assert_eq!(found, expected, "{text}{err}");
     }
 }
+
+#[test]
+fn an_error_on_stderr_alone_is_no_answer() {
+    for (text, err, expected) in [
+        (
+            "",
+            "error: You are not logged in, please log in with kiro-cli login\n",
+            "auth_required",
+        ),
+        (
+            " \n",
+            "[2026-11-29] Rate limit reached, try again in 2 hours\n\n",
+            "rate_limited",
+        ),
+        ("", "Checkpoint saved.\n", "good"),
+        ("> fine\n", "error: You are not logged in\n", "good"),
+        ("", "rate limit: 1 of 5 used\nBye.\n", "good"),
+    ] {
+        assert_eq!(class("kiro", text, err, OK).0, expected, "{text}{err}");
+    }
+}
+
+#[test]
+fn an_error_beside_a_denial_of_one_is_an_error() {
+    for cli in ["claude", "qwen", "amp"] {
+        for frame in [
+            json!({"type": "result", "subtype": "error_max_turns", "is_error": false, "num_turns": 9}),
+            json!({"type": "result", "subtype": "error_during_execution", "is_error": false, "result": "half"}),
+        ] {
+            let text = format!("{frame}\n");
+            assert_eq!(
+                class(cli, &text, "", OK).0,
+                "provider_error",
+                "{cli}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn frames_may_come_in_one_list() {
+    let frame = |value: &str| serde_json::from_str::<Value>(value).unwrap();
+    let init = json!({"type": "system", "subtype": "init", "session_id": "s"});
+    let limit = json!([
+        init,
+        frame(&claude("You've hit your limit · resets 7pm (UTC)", true))
+    ]);
+    let found = class("claude", &format!("{limit}\n"), "", Ended::Code(1));
+    assert_eq!(found, ("rate_limited".to_owned(), Some(3600)));
+    let good = json!([init, frame(&claude("fine", false))]);
+    let (reading, verdict) = judged("claude", &format!("{good}\n"), "", OK);
+    assert_eq!((reading.answer.as_str(), verdict), ("fine", None));
+}
