@@ -217,6 +217,11 @@ impl Driver<'_, '_> {
             self.settle();
             return None;
         }
+        // Its own words explain why it ran out of time.
+        let cause = match (cause, self.patience.waiting()) {
+            (Cause::Timeout(_), Some(wait)) => Cause::Waits(wait),
+            (cause, _) => cause,
+        };
         self.stopped = Some(cause.clone());
         if !self.process.machine.is_prompting() || self.process.gone.is_some() {
             return Some(Ended::Stopped(cause));

@@ -149,7 +149,7 @@ impl Patience {
     }
 
     /// The cause of the program's wait at the last look.
-    pub(super) fn waiting(&self) -> Option<Wait> {
+    pub(crate) fn waiting(&self) -> Option<Wait> {
         match &*self.lock() {
             State::Waits {
                 wait,

@@ -47,7 +47,7 @@ pub(crate) struct Ansi(State);
 
 impl Ansi {
     /// The bytes without sequences.
-    pub(super) fn strip(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn strip(&mut self, bytes: &[u8]) -> Vec<u8> {
         if self.0 == State::Text && !bytes.contains(&0x1b) {
             return bytes.to_vec();
         }

@@ -28,6 +28,7 @@ use crate::definition::{Format, Output};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, Decoder};
 use crate::limits::Work;
+pub(crate) use ansi::Ansi;
 pub(crate) use denial::Denial;
 use frames::Frames;
 pub(crate) use outlook::{Outlook, StderrWatch, Wait};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::ansi::Ansi;
 use super::is_error_answer;
 use super::lines::{Line, Lines};
 use crate::definition::Output;
@@ -198,6 +199,7 @@ impl StderrWatch {
         let lines = self.lines.push(bytes).into_iter();
         let mut waits = lines.filter_map(|line| match line {
             Line::Whole(line) => {
+                let line = Ansi::default().strip(&line);
                 let line = String::from_utf8_lossy(&line);
                 let moment = Moment::now();
                 let stuck = || Wait::of_fatal(&self.output, &line, &moment);

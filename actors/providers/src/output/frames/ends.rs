@@ -78,7 +78,7 @@ fn failed(fail: &FailRule, frame: &Value) -> Option<Terminal> {
     Some(Terminal::Failed {
         message,
         status: status
-            .and_then(Value::as_u64)
+            .and_then(|it| it.as_u64().or_else(|| it.as_str()?.trim().parse().ok()))
             .and_then(|it| u16::try_from(it).ok()),
         class: fail.class,
         frame: frame.clone(),

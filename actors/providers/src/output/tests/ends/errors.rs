@@ -183,3 +183,32 @@ fn frames_may_come_in_one_list() {
     let (reading, verdict) = judged("claude", &format!("{good}\n"), "", OK);
     assert_eq!((reading.answer.as_str(), verdict), ("fine", None));
 }
+
+#[test]
+fn an_error_is_found_before_its_stack_and_as_the_whole_answer() {
+    let stack: String = (0..40)
+        .map(|it| {
+            format!(
+                "    at Client.request{it} (file:///usr/lib/node_modules/x/dist/index.js:1:{it})\n"
+            )
+        })
+        .collect();
+    let err = format!("Error: 429 Too Many Requests, try again in 2 hours\n{stack}");
+    let (found, _) = class("claude", "", &err, Ended::Code(1));
+    assert_eq!(found, "rate_limited");
+    let said = json!({"type": "assistant", "message": {"content": [{"type": "text", "text": "You've hit your limit · resets 7pm (UTC)"}]}});
+    let blank = claude("", true);
+    for (text, code) in [
+        (format!("{said}\n"), 1),
+        (format!("{said}\n"), 0),
+        (format!("{said}\n{blank}"), 1),
+    ] {
+        let found = class("claude", &text, "", Ended::Code(code));
+        assert_eq!(found, ("rate_limited".to_owned(), Some(3600)), "{text}");
+    }
+    let status = json!({"type": "result", "subtype": "success", "is_error": true, "result": "x", "api_error_status": "429"});
+    assert_eq!(
+        class("claude", &format!("{status}\n"), "", Ended::Code(1)).0,
+        "rate_limited"
+    );
+}
