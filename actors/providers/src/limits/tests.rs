@@ -135,6 +135,7 @@ fn a_time_of_day_is_the_next_one_in_its_zone() {
         ("resets Monday at 9am", "2026-11-30T08:00:00Z"),
         ("resets Sat 8pm", "2026-11-28T19:00:00Z"),
         ("resets Sat 6pm", "2026-12-05T17:00:00Z"),
+        ("You can continue at 10 pm", "2026-11-28T21:00:00Z"),
         ("resets next Monday", "2026-11-29T23:00:00Z"),
         ("resets next Monday at 9am", "2026-11-30T08:00:00Z"),
         ("resets 30.11.2026 14:00", "2026-11-30T13:00:00Z"),

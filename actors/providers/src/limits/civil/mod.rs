@@ -31,6 +31,8 @@ const BEFORE: &[&str] = &[
     "resumes",
     "unlocks",
     "restored",
+    "continue",
+    "lifted",
     "wait",
 ];
 /// Words that may stand between them and the time, and between date and time.
