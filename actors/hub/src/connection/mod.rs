@@ -190,7 +190,7 @@ impl Connection {
         if !self.submit.is_empty() {
             let commands = std::mem::take(&mut self.submit);
             let caller = self.caller(ctx);
-            self.hub.writer().do_send(Submit { caller, commands });
+            self.hub.writer().do_send(Submit::new(caller, commands));
         }
     }
 }
@@ -256,8 +256,8 @@ impl StreamHandler<Arrived> for Connection {
 impl Handler<Answers> for Connection {
     type Result = ();
 
-    fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
-        for (number, answer) in answers {
+    fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
+        for (number, answer) in answers.take() {
             self.settle(number, answer, ctx);
         }
         self.go_on(ctx);
