@@ -8,6 +8,7 @@ use super::schema;
 use super::waiting::Waits;
 use crate::link::{AskError, HubLink};
 use kirosu_protocol::Subject;
+use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -110,7 +111,9 @@ impl Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<Json<Enqueued>, Refusal> {
         let text = checked::<EnqueueTask>(given, &[("task_type", "type")])?;
-        let mut task = NewTask::read(&Params::parse(&text)?, &self.hub.limits())?;
+        let params = Params::parse(&text)?;
+        // The hub compiles what the clauses hold, on a thread for that.
+        let mut task = read_unchecked(|| NewTask::read(&params, &self.hub.limits()))?;
         task.parent_id = match task.parent_id {
             None => stated_parent(&context)?.or(self.parent),
             named => named,

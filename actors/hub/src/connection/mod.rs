@@ -130,6 +130,8 @@ pub struct Connection {
     own: Option<Addr<Connection>>,
     ended: bool,
     closing: bool,
+    /// Whether a request is compiled on another thread: no line is read meanwhile.
+    compiling: bool,
     /// Requests that wait in the hub, or may come to.
     waiting: usize,
     /// Requests that are not answered, for the roll.
@@ -170,6 +172,7 @@ impl Connection {
             own: None,
             ended: false,
             closing: false,
+            compiling: false,
             limits,
             hub,
         }
