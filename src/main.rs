@@ -9,7 +9,6 @@ mod doctor;
 mod notify;
 mod options;
 mod panics;
-mod reload;
 mod signals;
 mod watchdog;
 mod worktrees;

@@ -47,6 +47,7 @@ mod mcp;
 mod pause;
 pub(crate) mod pool;
 mod reject;
+mod reload;
 mod resume;
 mod retry;
 mod shutdown;
@@ -150,6 +151,7 @@ enum Verb {
     Resume(resume::Args),
     Backup(backup::Args),
     Drain(drain::Args),
+    Reload(reload::Args),
     Shutdown(shutdown::Args),
 
     Config(config::Args),
@@ -247,6 +249,7 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Resume(args) => resume::run(&args, context).await,
         Verb::Backup(args) => backup::run(&args, context).await,
         Verb::Drain(args) => drain::run(&args, context).await,
+        Verb::Reload(args) => reload::run(&args, context).await,
         Verb::Doctor(args) => doctor::run(&args, context).await,
         Verb::Shutdown(args) => shutdown::run(&args, context).await,
         // `run` has taken these.

@@ -210,6 +210,21 @@ impl Hub {
         kill_process(Pid::from_child(&self.child), signal).expect("the hub runs");
     }
 
+    /// A client command of the built binary against this hub, in its directory.
+    pub fn cli(&self, arguments: &[&str]) -> std::process::Output {
+        let home = self.setup.directory.path();
+        Command::new(env!("CARGO_BIN_EXE_kirosu"))
+            .args(arguments)
+            .args(["--port", &self.port.to_string()])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home)
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary starts")
+    }
+
     /// SIGKILL, as a crash.
     pub fn kill(mut self) -> Setup {
         self.child.kill().expect("the hub runs");

@@ -108,7 +108,8 @@ impl Screen {
     }
 }
 
-fn output_failure(why: io::Error) -> Failure {
+/// A failed write to standard output; a reader that has gone is no failure to report.
+pub fn output_failure(why: io::Error) -> Failure {
     match why.kind() {
         ErrorKind::BrokenPipe => Failure::PipeClosed,
         _ => Failure::local("cannot write to standard output", why),
