@@ -1,5 +1,6 @@
 //! The signals that stop a process that serves, or make it read its settings again.
 
+use nix::sys::signal::SigSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -84,6 +85,14 @@ impl Signals {
             },
         }
     }
+}
+
+/// Lets all signals through that the parent of this process has blocked: a blocked SIGTERM would not end it, and a blocked
+/// SIGCHLD not tell it of the ends of its programs. To be called before any thread is started, as threads and programs
+/// inherit what is blocked.
+pub fn unblock() {
+    // It fails only for an operation that the system does not know.
+    let _ = SigSet::empty().thread_set_mask();
 }
 
 /// Whether this process has a controlling terminal.

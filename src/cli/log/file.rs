@@ -3,6 +3,7 @@
 use crate::cli::failure::Failure;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -45,7 +46,12 @@ pub fn reopen() -> Result<(), String> {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    File::options().create(true).append(true).open(path)
+    // Not writable for others, whatever the umask.
+    File::options()
+        .create(true)
+        .append(true)
+        .mode(0o644)
+        .open(path)
 }
 
 impl Write for &LogFile {
