@@ -110,6 +110,7 @@ fn hooks(pool: &Pool, folder: Option<&Path>) -> Vec<Finding> {
             let place = match (is_relative, pool.workspace, folder) {
                 (false, _, _) => program.clone(),
                 (true, Workspace::Shared, Some(folder)) => {
+                    let folder = std::path::absolute(folder).unwrap_or_default();
                     folder.join(program).display().to_string()
                 }
                 (true, _, _) => return None,
