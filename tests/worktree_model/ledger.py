@@ -34,9 +34,13 @@ def commits_in(folder, words):
 def marks_of_repository(folder, words):
     more = commits_in(folder, words)
     head = ["HEAD"] if git(folder, "rev-parse", "--verify", "--quiet", "HEAD").returncode == 0 else []
-    revisions = "\n".join(["--all", *head, *more]).encode() + b"\n"
+    revisions = "\n".join([*head, *more]).encode() + b"\n"
     flags = ["-p", "-m", "--root", "--text", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=all"]
-    shown = git(folder, "log", *flags, "--stdin", text=revisions).stdout
+    # git before 2.42 takes no options from its input.
+    log = git(folder, "log", *flags, "--all", "--stdin", text=revisions)
+    if log.returncode != 0:
+        sys.exit(f"git log in {folder}: {log.stderr.decode(errors='replace')}")
+    shown = log.stdout
     staged = git(folder, "diff", "--cached", "--text", "--no-ext-diff", "--no-textconv").stdout
     conflicts = git(folder, "ls-files", "--unmerged", "-z").stdout.split(b"\0")
     for entry in filter(None, conflicts):

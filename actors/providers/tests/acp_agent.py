@@ -85,7 +85,7 @@ def prompt(text):
             say("I heard: " + text.splitlines()[0])
     elif word == "say":
         say(rest)
-    elif word == "notice":
+    elif word == "refused":
         # Refused by its service: words for a person, and no tokens.
         say(rest)
         send(id=turn, result={"stopReason": "end_turn"})
