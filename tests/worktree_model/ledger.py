@@ -48,16 +48,20 @@ def common_of(folder):
 def marks_of_repository(folder, words, searched):
     head = ["HEAD"] if git(folder, "rev-parse", "--verify", "--quiet", "HEAD").returncode == 0 else []
     common = common_of(folder)
+    # git before 2.42 takes commits from its input, and no options.
     if common and common in searched:
         # The rest is of the repository, which was searched from another of its worktrees.
         own = [f"--glob=refs/{name}" for name in ("bisect", "worktree", "rewritten")]
-        revisions = [*own, *head, "--not", "--branches", "--tags", "--glob=refs/kirosu"]
+        revisions, commits = [*own, "--stdin", "--not", "--branches", "--tags", "--glob=refs/kirosu"], head
     else:
-        revisions = ["--all", *head, *commits_in(folder, words)]
+        revisions, commits = ["--all", "--stdin"], [*head, *commits_in(folder, words)]
         searched.add(common)
-    revisions = "\n".join(revisions).encode() + b"\n"
     flags = ["-p", "-m", "--root", "--text", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=all"]
-    shown = git(folder, "log", *flags, "--stdin", text=revisions).stdout
+    text = "".join(f"{commit}\n" for commit in commits).encode()
+    log = git(folder, "log", *flags, *revisions, text=text)
+    if log.returncode != 0:
+        sys.exit(f"git log in {folder}: {log.stderr.decode(errors='replace')}")
+    shown = log.stdout
     staged = git(folder, "diff", "--cached", "--text", "--no-ext-diff", "--no-textconv").stdout
     conflicts = git(folder, "ls-files", "--unmerged", "-z").stdout.split(b"\0")
     for entry in filter(None, conflicts):
