@@ -191,6 +191,35 @@ impl<'a> Link<'a> {
         outcome
     }
 
+    /// Sends two requests in one packet, once, so that the hub most likely carries them out as one commit, and writes both
+    /// down. Each `call` makes its event from its answer.
+    pub fn say_both(
+        &mut self,
+        requests: [(&str, &Value); 2],
+        calls: [&dyn Fn(Option<&Value>) -> Call; 2],
+    ) -> [Outcome; 2] {
+        let begun = now_ns();
+        let wire = self.wire.take().map_or_else(|| self.connect(), Ok);
+        let answers = wire.and_then(|mut wire| {
+            wire.ask_both(requests)?;
+            let answers = wire.both_answers();
+            self.note_notices(&mut wire);
+            let broken =
+                |answer: &Result<Value, CallError>| matches!(answer, Err(CallError::Broken(_)));
+            if !answers.iter().any(broken) {
+                self.wire = Some(wire);
+            }
+            Ok(answers)
+        });
+        let answers = answers.unwrap_or_else(|error| [Err(error.clone()), Err(error)]);
+        let mut outcomes = [Outcome::Unknown; 2];
+        for (at, answer) in answers.iter().enumerate() {
+            outcomes[at] = outcome(answer);
+            self.note(begun, 1, calls[at](answer.as_ref().ok()), outcomes[at]);
+        }
+        outcomes
+    }
+
     /// Asks without writing it down, once.
     pub fn ask(&mut self, method: &str, params: &Value, read: impl FnOnce(&Value)) -> Outcome {
         let answer = self.once(method, params);

@@ -18,6 +18,7 @@ mod link;
 mod load;
 pub mod nemesis;
 mod nuisance;
+mod pairs;
 mod producer;
 mod proxy;
 pub mod remote;
