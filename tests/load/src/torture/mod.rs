@@ -22,6 +22,7 @@ mod pairs;
 mod producer;
 mod proxy;
 pub mod remote;
+mod shared;
 pub mod stored;
 pub mod up;
 mod worker;
