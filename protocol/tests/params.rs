@@ -131,9 +131,9 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
             "status must be done|failed",
         ),
         (
-            "ack",
-            r#"{"task_id":1,"status":"done","result":{"a":1}}"#,
-            "invalid params: `result` must be a string (got {\"a\":1})",
+            "enqueue",
+            r#"{"prompt":{"a":1}}"#,
+            "invalid params: `prompt` must be a string, a number, true or false (got {\"a\":1})",
         ),
         (
             "ack",
@@ -182,8 +182,8 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
         ),
         (
             "enqueue_batch",
-            r#"{"tasks":[{"prompt":"a"},{"prompt":5}]}"#,
-            "invalid params: `tasks[1].prompt` must be a string (got 5)",
+            r#"{"tasks":[{"prompt":"a"},{"prompt":[5]}]}"#,
+            "invalid params: `tasks[1].prompt` must be a string, a number, true or false (got [5])",
         ),
         (
             "enqueue_batch",
