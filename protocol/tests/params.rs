@@ -448,6 +448,7 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
     round_trip(&page, Request::Approvals(page.clone()));
     let approve = ApproveAsk {
         subject: Subject::Approval(17),
+        fence: None,
         by: Some("ada".into()),
         comment: None,
         option: Some("pg".into()),

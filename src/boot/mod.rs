@@ -118,7 +118,7 @@ fn run(loaded: Loaded, rooms: Rooms) -> Result<(), BootError> {
         }
         let house = start(&loaded.settings, rooms).await?;
         #[cfg(feature = "fault-injection")]
-        watchdog::fault::hang_on_signal(&house.threads)?;
+        crate::watchdog::fault::hang_on_signal(&house.threads)?;
         house.announce(&loaded.settings);
         let house = house.tell_ready(&loaded.settings).await?;
         house.serve(&mut signals, loaded, rooms).await
