@@ -251,6 +251,11 @@ impl Store {
         self.core.parked.len()
     }
 
+    /// Bytes of the names that parked lease requests wait for.
+    pub fn waiting_names_bytes(&self) -> usize {
+        self.core.parked.names_bytes()
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.options.path

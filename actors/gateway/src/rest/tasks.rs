@@ -27,6 +27,9 @@ const WAIT_DEFAULT: &str = "30";
 /// The longest single wait that is parked in the hub: a client that has hung up costs a slot that long.
 const WAIT_SLICE: Duration = Duration::from_secs(15);
 
+/// Lists of more tasks are passed on in pieces.
+const LONG_LIST: u32 = 200;
+
 type Answer = Result<HttpResponse, Refusal>;
 type Query = web::Query<BTreeMap<String, String>>;
 
@@ -66,6 +69,7 @@ pub(super) async fn enqueue(
         ("type" = Option<String>, Query, description = "only of this type"),
         ("parent_id" = Option<i64>, Query, description = "only children of this task"),
         ("before" = Option<i64>, Query, description = "only lower numbers: the last answer's `next`"),
+        ("preview_bytes" = Option<u32>, Query, description = "at most so many bytes of each text, 65536 by default; 0 for all of it"),
     ),
     responses(
         (status = 200, description = "a page", body = schema::TaskList),
@@ -76,7 +80,14 @@ pub(super) async fn enqueue(
 pub(super) async fn list(query: Query, desk: web::Data<Desk>) -> Answer {
     let params = words(query.into_inner(), []);
     let ask = read(&params, &desk, ListAsk::read)?;
-    pass_on(&desk, ask).await
+    let is_long = ask.limit.is_none_or(|limit| limit > LONG_LIST) || ask.preview_bytes == Some(0);
+    if !is_long {
+        return pass_on(&desk, ask).await;
+    }
+    let answer = desk.hub.list(&ask).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .streaming(answer))
 }
 
 /// The counters.

@@ -65,7 +65,7 @@ impl Connection {
                     .inspect_err(|_| self.settle_count(1))
             });
         match request {
-            Ok(request) => self.admit(frame.id, frame.jsonrpc, request, ctx),
+            Ok(request) => self.admit(frame.id, frame.jsonrpc, text.len(), request, ctx),
             Err(error) => self.refuse_line(BadLine {
                 id: frame.id,
                 jsonrpc: frame.jsonrpc,
@@ -74,7 +74,14 @@ impl Connection {
         }
     }
 
-    fn admit(&mut self, id: RawId, jsonrpc: bool, request: Request, ctx: &mut Context<Self>) {
+    fn admit(
+        &mut self,
+        id: RawId,
+        jsonrpc: bool,
+        bytes: usize,
+        request: Request,
+        ctx: &mut Context<Self>,
+    ) {
         let asked = Asked {
             id,
             jsonrpc,
@@ -84,7 +91,7 @@ impl Connection {
             waits: false,
         };
         let tag = self.slots.open(asked);
-        if let Some((tag, request)) = self.order.admit(kind_of(&request), (tag, request)) {
+        if let Some((tag, request)) = self.order.admit(kind_of(&request), bytes, (tag, request)) {
             self.start(tag, request, ctx);
         }
     }
@@ -158,7 +165,7 @@ impl Connection {
             waits: false,
         };
         let tag = self.slots.open(asked);
-        self.slots.answer(tag, &mut self.out, |asked, out| {
+        self.slots.answer(tag, self.out.lines(), |asked, out| {
             answer::write_result(out, &asked.id, asked.jsonrpc, &found);
         });
     }
@@ -173,7 +180,7 @@ impl Connection {
             waits: false,
         };
         let tag: Tag = self.slots.open(asked);
-        self.slots.answer(tag, &mut self.out, |asked, out| {
+        self.slots.answer(tag, self.out.lines(), |asked, out| {
             answer::write_error(out, &asked.id, asked.jsonrpc, &bad.error)
         });
     }

@@ -10,7 +10,7 @@ use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{ApprovalId, ApprovalState, Fence, Task, TaskId};
-use kirosu_store::{EndedLease, LiveLease};
+use kirosu_store::{EndedLease, LIVE_LEASE, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use lease::{Ending, Lease, Neighbours, Over, Report};
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ pub struct Rebuild(pub Vec<LiveLease>);
 pub struct Forward {
     /// The task.
     pub task_id: TaskId,
-    /// The fence it is said to be leased under.
+    /// The fence it is said to be leased under, or [`LIVE_LEASE`].
     pub fence: Fence,
     /// What is reported.
     pub report: Report,
@@ -249,7 +249,9 @@ impl Handler<Forward> for Leases {
         _: &mut Self::Context,
     ) {
         match self.live.get(&task_id) {
-            Some(live) if live.granted.fence == fence => live.actor.do_send(report),
+            Some(live) if fence == LIVE_LEASE || live.granted.fence == fence => {
+                live.actor.do_send(report)
+            }
             // The store knows better and answers `stale_lease` or `unknown_task`.
             _ => {
                 let (caller, tags) = report.owed.into_parts();
