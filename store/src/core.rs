@@ -94,7 +94,7 @@ pub(crate) struct Core {
     /// Requests that the present batch parked.
     pub parked_now: Vec<ParkId>,
     /// Whether a task became ready since parked requests were last looked at.
-    pub ready_news: bool,
+    pub has_ready_news: bool,
     /// The lanes in which tasks became ready since then; of use only while requests are parked.
     pub ready_lanes: BTreeSet<LaneId>,
     /// The tasks written by the present batch.
@@ -151,7 +151,7 @@ impl Core {
             changes: Vec::new(),
             woken: Vec::new(),
             parked_now: Vec::new(),
-            ready_news: true,
+            has_ready_news: true,
             ready_lanes,
             written: Vec::new(),
             options,
@@ -235,7 +235,7 @@ impl Core {
     }
 
     fn note_ready(&mut self, lane: LaneId) {
-        self.ready_news = true;
+        self.has_ready_news = true;
         if self.parked.len() > 0 {
             self.ready_lanes.insert(lane);
         }
@@ -243,7 +243,7 @@ impl Core {
 
     /// Tasks of any lane may have become ready.
     pub fn note_all_ready(&mut self) {
-        self.ready_news = true;
+        self.has_ready_news = true;
         if self.parked.len() > 0 {
             let ready = self.lanes.iter().filter(|lane| lane.is_ready());
             self.ready_lanes.extend(ready.map(|lane| lane.id));
@@ -291,6 +291,11 @@ impl Core {
 
     /// Tells of a change of a task, as it stands now.
     pub fn tell(&mut self, id: TaskId, reason: &str) {
+        self.tell_by(id, reason, None);
+    }
+
+    /// As [`tell`](Core::tell), of a change that a person (or another client than the holder) made.
+    pub fn tell_by(&mut self, id: TaskId, reason: &str, by: Option<&str>) {
         let question = self.question(id);
         if let Some(row) = self.rows.get(id) {
             self.changes.push(EventKind::Task {
@@ -298,6 +303,7 @@ impl Core {
                 status: row.state,
                 fence: row.fence,
                 worker_id: row.worker.as_deref().map(str::to_owned),
+                by: by.map(str::to_owned),
                 reason: reason.to_owned(),
                 question,
             });

@@ -332,7 +332,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
             Err(Stop::Fault(fault)) => return Err(fault),
         });
     }
-    if core.ready_news {
+    if core.has_ready_news {
         core.wake()?;
     }
     core.commit()?;

@@ -56,6 +56,8 @@ struct Inner {
     backing_up: AtomicBool,
     answer_room: Arc<Semaphore>,
     waiting_bytes: AtomicUsize,
+    /// Held while the clauses of a request are compiled: one thread does it at a time.
+    compiling: Arc<Semaphore>,
     tuning: Tuning,
 }
 
@@ -91,8 +93,14 @@ impl Hub {
             pools: OnceLock::new(),
             roll: Roll::default(),
             backing_up: AtomicBool::new(false),
+            compiling: Arc::new(Semaphore::new(1)),
             tuning,
         }))
+    }
+
+    /// The turn of those who have clauses of a request compiled.
+    pub(crate) fn compiling(&self) -> Arc<Semaphore> {
+        self.0.compiling.clone()
     }
 
     /// The limits in force.

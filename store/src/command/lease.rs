@@ -26,7 +26,7 @@ impl Core {
         session: Option<&str>,
         park: Option<ParkId>,
     ) -> Reply<Outcome> {
-        if self.ready_news {
+        if self.has_ready_news {
             // Who waits already comes first.
             self.wake()?;
         }
@@ -49,7 +49,7 @@ impl Core {
 
     /// Answers parked requests from what is ready, in the order of their arrival.
     pub(crate) fn wake(&mut self) -> QueryResult<()> {
-        self.ready_news = false;
+        self.has_ready_news = false;
         let ready = std::mem::take(&mut self.ready_lanes);
         if self.parked.len() == 0 {
             return Ok(());

@@ -184,16 +184,19 @@ fn question_in(what: &EventKind) -> Option<Notice> {
     match what {
         EventKind::Task {
             task_id,
+            fence,
             question: Some(question),
             ..
         } => Some(Notice::Approval {
             approval_id: None,
             task_id: *task_id,
+            fence: *fence,
             question: question.clone(),
         }),
         EventKind::Approval {
             approval_id,
             task_id,
+            fence,
             state: ApprovalState::Open,
             tool,
             title,
@@ -201,6 +204,7 @@ fn question_in(what: &EventKind) -> Option<Notice> {
         } => Some(Notice::Approval {
             approval_id: Some(*approval_id),
             task_id: *task_id,
+            fence: *fence,
             question: format!("may {tool} run? {title}"),
         }),
         _ => None,

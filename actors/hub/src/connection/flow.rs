@@ -62,6 +62,7 @@ impl Connection {
 
     pub(super) fn may_read(&self) -> bool {
         !self.deaf
+            && !self.compiling
             && self.has_room()
             && self.slots.in_order() < self.limits.in_flight_per_connection
             && self.order.waiting_bytes() <= self.limits.waiting_bytes_per_connection

@@ -192,6 +192,7 @@ impl Connection {
             match result {
                 Ok(result) => then(act, result, ctx),
                 Err(_) => {
+                    act.forget_wait(tag, ctx);
                     let message = "a part of the hub crashed over this request and was restarted; whether the request took effect is unknown, send it again";
                     act.fail(tag, Error::internal(Effect::Unknown, message), ctx);
                 }

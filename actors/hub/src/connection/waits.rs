@@ -131,10 +131,14 @@ impl Connection {
         self.answer_tasks(tag, listing, Vec::new(), tail, ctx);
     }
 
-    fn forget_wait(&mut self, tag: Tag, ctx: &mut Context<Self>) {
-        self.waits.waits.remove(&tag);
-        self.cancel_timer(tag, ctx);
-        self.hub.bus().do_send(Unwatch((self.id, tag)));
+    /// Forgets a `wait` or a `watch`; a request of another kind is fine.
+    pub(super) fn forget_wait(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let wait = self.waits.waits.remove(&tag).is_some();
+        let watch = self.waits.watches.remove(&tag).is_some();
+        if wait || watch {
+            self.cancel_timer(tag, ctx);
+            self.hub.bus().do_send(Unwatch((self.id, tag)));
+        }
     }
 }
 
