@@ -61,7 +61,7 @@ pub fn read_status(word: &str) -> Result<Status, String> {
 }
 
 /// Bytes wanted of each text: 0 for all, none for as many as the hub answers by itself.
-fn preview(whole: bool, screen: &Screen) -> Option<u32> {
+pub fn preview(whole: bool, screen: &Screen) -> Option<u32> {
     match whole {
         true => Some(0),
         false if screen.json || screen.width.is_none() => None,

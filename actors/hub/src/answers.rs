@@ -132,3 +132,43 @@ pub(crate) fn agents(mut agents: Vec<AgentInfo>, held: Vec<(Holder, HeldLease)>)
         ..AgentsAnswer::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::ConnectionId;
+
+    #[test]
+    fn leases_are_listed_with_who_holds_them() {
+        let session = |id: &str, since| AgentInfo {
+            session_id: Some(id.into()),
+            since,
+            ..AgentInfo::default()
+        };
+        let lease = |task_id| HeldLease { task_id, fence: 1 };
+        let of_session = |id: &str| Holder::Session(id.into());
+        let held = vec![
+            (of_session("b"), lease(1)),
+            (Holder::Connection(ConnectionId(7)), lease(2)),
+            (of_session("b"), lease(3)),
+            (of_session("gone"), lease(4)),
+            (Holder::Connection(ConnectionId(0)), lease(5)),
+        ];
+        let answer = agents(vec![session("a", 2.0), session("b", 1.0)], held);
+        let told: Vec<(Option<&str>, &str, Vec<TaskId>)> = answer
+            .agents
+            .iter()
+            .map(|agent| {
+                let tasks = agent.leases.iter().map(|lease| lease.task_id);
+                (agent.session_id.as_deref(), &*agent.name, tasks.collect())
+            })
+            .collect();
+        let expected = [
+            (None, "leased before the hub was restarted", vec![5]),
+            (None, "connection 7", vec![2]),
+            (Some("b"), "", vec![1, 3]),
+            (Some("a"), "", vec![]),
+        ];
+        assert_eq!(told, expected);
+    }
+}

@@ -5,7 +5,7 @@ use super::passing::{object, pass_on, read, with_id, words};
 use super::refusal::Refusal;
 use super::schema;
 use crate::http::Desk;
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::verbs::approve::ApproveAsk;
@@ -80,11 +80,12 @@ pub(super) async fn enqueue(
         (status = 422, description = "a parameter is wrong", body = schema::Refused),
     ),
 )]
-pub(super) async fn list(query: Query, desk: web::Data<Desk>) -> Answer {
+pub(super) async fn list(request: HttpRequest, query: Query, desk: web::Data<Desk>) -> Answer {
     let params = words(query.into_inner(), []);
     let ask = read(&params, &desk, ListAsk::read)?;
     let is_long = ask.limit.is_none_or(|limit| limit > LONG_LIST) || ask.preview_bytes == Some(0);
-    if !is_long {
+    // Clients of HTTP/1.0 know no chunks.
+    if !is_long || request.version() < Version::HTTP_11 {
         return pass_on(&desk, ask).await;
     }
     let answer = desk.hub.list(&ask).await?;

@@ -5,7 +5,7 @@
 //!   plain clients: none of them knows the hub.
 //! - `lines` reads and admits requests, `dispatch` turns them into commands for the writer, `questions` asks others
 //!   (`hello`, `tasks`, `holder`, `backup` for those with more to them), `settle` turns what comes back into
-//!   the protocol's words, `streams` answers what is too long for one piece, `waits` and `watches` keep `wait` and `watch`, and `flow` is what follows each step.
+//!   the protocol's words, `lists` and `streams` answer what is too long for one piece, `waits` and `watches` keep `wait` and `watch`, and `flow` is what follows each step.
 
 mod backup;
 mod dispatch;
@@ -15,6 +15,7 @@ mod hello;
 mod holder;
 mod io;
 mod lines;
+mod lists;
 mod order;
 mod out;
 mod peer;

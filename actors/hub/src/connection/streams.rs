@@ -8,9 +8,9 @@
 //! (`limits.answer_bytes`).
 
 use super::Connection;
+use super::lists::{TASKS, Tail};
 use super::slots::Tag;
 use crate::readers::{Listing, Piece, Question, Told};
-use crate::writer::messages::GetStats;
 use actix::prelude::*;
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::{Error, answer};
@@ -22,18 +22,9 @@ pub(super) const SHORT_ANSWER_BYTES: usize = 64 << 10;
 /// Texts of one task that need no room among the long ones.
 const SMALL_BYTES: u64 = 256 << 10;
 
-/// What ends a list of tasks.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Tail {
-    /// `stats` and `next`.
-    List,
-    /// `finished`, of so many tasks that were asked for.
-    Wait(usize),
-}
-
 /// An answer that is not complete.
 #[derive(Debug)]
-enum Long {
+pub(super) enum Long {
     /// A list of tasks, of which `json` is read and not written.
     Tasks {
         listing: Box<Listing>,
@@ -50,7 +41,7 @@ enum Long {
 /// The long answers of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    waiting: BTreeMap<Tag, Long>,
+    pub waiting: BTreeMap<Tag, Long>,
     /// The one that is read and written now.
     current: Option<Current>,
 }
@@ -79,92 +70,6 @@ impl Streams {
 }
 
 impl Connection {
-    /// Answers with a list of tasks: at once when it is short, else in pieces.
-    pub(super) fn answer_tasks(
-        &mut self,
-        tag: Tag,
-        listing: Box<Listing>,
-        json: Vec<u8>,
-        tail: Tail,
-        ctx: &mut Context<Self>,
-    ) {
-        let question = Question::List(listing, SHORT_ANSWER_BYTES as u64);
-        self.ask_reader(question, tag, ctx, move |act, told, ctx| {
-            let Told::Piece(piece) = told else { return };
-            let Piece {
-                json: more,
-                listing,
-                needs,
-            } = piece;
-            let mut json = json;
-            if json.is_empty() {
-                json = more;
-            } else {
-                json.extend_from_slice(&more);
-            }
-            if listing.is_over() {
-                act.end_short(tag, listing, json, tail, ctx);
-            } else if needs.is_none() && json.len() < SHORT_ANSWER_BYTES {
-                act.answer_tasks(tag, listing, json, tail, ctx);
-            } else {
-                let long = Long::Tasks {
-                    listing,
-                    json,
-                    needs,
-                    tail,
-                };
-                act.streams.waiting.insert(tag, long);
-            }
-        });
-    }
-
-    fn end_short(
-        &mut self,
-        tag: Tag,
-        listing: Box<Listing>,
-        json: Vec<u8>,
-        tail: Tail,
-        ctx: &mut Context<Self>,
-    ) {
-        self.with_tail(tag, listing, tail, ctx, move |act, tail, _| {
-            act.answer_json(tag, [TASKS, &json, &tail].concat());
-        });
-    }
-
-    /// Makes the end of a list's JSON.
-    fn with_tail(
-        &mut self,
-        tag: Tag,
-        listing: Box<Listing>,
-        tail: Tail,
-        ctx: &mut Context<Self>,
-        then: impl FnOnce(&mut Self, Vec<u8>, &mut Context<Self>) + 'static,
-    ) {
-        match tail {
-            Tail::Wait(asked) => {
-                let finished = listing.listed == asked && listing.ended == asked;
-                then(
-                    self,
-                    format!("],\"finished\":{finished}}}").into_bytes(),
-                    ctx,
-                );
-            }
-            Tail::List => {
-                let stats = self.hub.writer().send(GetStats);
-                self.ask_future(stats, tag, ctx, move |act, stats, ctx| {
-                    let mut end = b"],\"stats\":".to_vec();
-                    // Numbers and names cannot fail to be written into memory.
-                    let _ = serde_json::to_writer(&mut end, &stats);
-                    if let Some(next) = listing.next {
-                        end.extend_from_slice(format!(",\"next\":{next}").as_bytes());
-                    }
-                    end.push(b'}');
-                    then(act, end, ctx);
-                });
-            }
-        }
-    }
-
     /// Answers with JSON that is written already.
     pub(super) fn answer_json(&mut self, tag: Tag, json: Vec<u8>) {
         if json.len() > SHORT_ANSWER_BYTES {
@@ -406,6 +311,3 @@ impl Connection {
         self.write(ctx);
     }
 }
-
-/// How the answers to `list` and `wait` begin.
-const TASKS: &[u8] = b"{\"tasks\":[";

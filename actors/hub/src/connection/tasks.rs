@@ -1,8 +1,9 @@
 //! `list`, `get` and `approvals`: what the readers tell of tasks.
 
 use super::Connection;
+use super::lists::Tail;
 use super::slots::Tag;
-use super::streams::{SHORT_ANSWER_BYTES, Tail};
+use super::streams::SHORT_ANSWER_BYTES;
 use crate::readers::{Listing, Question, Told};
 use crate::writer::messages::GetStats;
 use actix::prelude::*;

@@ -1,8 +1,8 @@
 //! `wait` of one connection: what it waits for.
 
 use super::dispatch::too_many_wait;
+use super::lists::Tail;
 use super::slots::Tag;
-use super::streams::Tail;
 use super::watches::Watching;
 use super::{Connection, ConnectionId};
 use crate::answers::no_such_task;
