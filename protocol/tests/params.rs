@@ -385,6 +385,7 @@ fn what_is_written_is_read_back() {
         status: ListStatus::Is(Status::Failed),
         limit: None,
         before: Some(9),
+        preview_bytes: Some(0),
         ..ListAsk::default()
     };
     round_trip(&list, Request::List(list.clone()));
