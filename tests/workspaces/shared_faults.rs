@@ -2,6 +2,7 @@
 
 use crate::common::until;
 use crate::field::{Agents, Field};
+use crate::moved::{kirosu, said};
 use crate::private::until_parked;
 use serde_json::json;
 use std::fs;
@@ -120,4 +121,27 @@ fn a_held_lock_of_all_references_parks_the_pool_and_leaves_no_branches() {
     fs::remove_file(&lock).unwrap();
     all_done(&hub, &ids);
     assert_eq!(field.git("for-each-ref refs/heads/kirosu/check-*"), "");
+}
+
+#[test]
+fn files_that_a_killed_hub_had_not_written_yet_are_not_deleted_ones() {
+    let field =
+        filtered("if [ -e ../../../../broken ]; then : > ../../../../began; sleep 600; fi; cat");
+    let directory = field.setup.directory.path().canonicalize().unwrap();
+    let (broken, began) = (directory.join("broken"), directory.join("began"));
+    fs::write(&broken, "").unwrap();
+    let hub = field.start("");
+    let id = hub.enqueue(json!({"prompt": "ls; echo two > new", "max_attempts": 3}));
+    until("files are being written", || began.exists().then_some(()));
+    let setup = hub.hub.kill();
+    fs::remove_file(&broken).unwrap();
+    let (data, repository) = (directory.join("data"), directory.join("repo"));
+    let output = kirosu(&field, &format!("apply {id}"), &data, &repository);
+    let text = said(&output);
+    assert!(text.contains("were not all written"), "{text}");
+    let hub = Agents { hub: setup.start() };
+    let task = hub.ended(id);
+    assert_eq!(task["result"], "a.txt", "{task}");
+    let diff = hub.json(&format!("diff {id}"));
+    assert_eq!(diff["files"].as_array().unwrap().len(), 1, "{diff}");
 }

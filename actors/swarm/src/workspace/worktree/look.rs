@@ -42,7 +42,8 @@ pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<Record> {
 pub async fn tip(git: &Git, record: &Record) -> Result<String, GitFault> {
     // Without an index it is still being made, or a run has left it without.
     let has_index = record.git_dir.join("index").is_file();
-    let made = record.path.is_dir() && (has_index || record.state != State::Running);
+    let made =
+        record.filled && record.path.is_dir() && (has_index || record.state != State::Running);
     if made && is_dirty(git, record).await? {
         return tree_now(git, record).await;
     }

@@ -8,7 +8,7 @@ use super::aside;
 use super::git::{At, Git, GitFault};
 use super::leave::remove_folders;
 use super::locks::clear_shared_locks;
-use super::open::{begin, keep_tip, reset, write};
+use super::open::{begin, cannot_write, keep_tip, reset, write};
 use super::record::{Lock, Record};
 use super::verify::{FolderId, dot_git};
 
@@ -50,6 +50,7 @@ async fn start(
     record.base = base;
     record.conflicts = Vec::new();
     record.conversation = None;
+    record.filled = false;
     begin(record, task).await?;
     clear_shared_locks(&record.common_dir);
     let made = checkout(git, record, is_new).await;
@@ -128,6 +129,10 @@ async fn checkout(git: &Git, record: &mut Record, is_new: bool) -> Result<(), Gi
         GitFault(format!("git worktree add left no .git file in {path}"))
     })?;
     record.folder_id = FolderId::of(&record.path).ok();
-    write(record).await?;
-    reset(git, record).await
+    // After a power cut it is a folder that its record does not know yet, and is made anew.
+    let noted = record.write_unsynced();
+    noted.map_err(|error| cannot_write(record, &error))?;
+    reset(git, record).await?;
+    record.filled = true;
+    write(record).await
 }

@@ -223,6 +223,7 @@ impl Opening<'_> {
             folder_id: None,
             number: self.task.attempts,
             withdrawn: false,
+            filled: false,
             conflicts: Vec::new(),
             attempt_of: None,
             conversation: None,
@@ -300,6 +301,10 @@ async fn again(
         tracing::info!(task_id = record.task_id, "repaired a worktree: {repaired}");
     }
     clear_locks(record);
+    if !record.filled {
+        start_from(git, record, base, task).await?;
+        return Ok(true);
+    }
     let unmerged = mend(git, record).await?;
     record.conflicts = conflicts(git, record, unmerged).await?;
     let note = format!("what the attempt with fence {fence} left");
@@ -343,11 +348,14 @@ async fn start_from(
     record.base = base;
     record.conflicts = Vec::new();
     record.conversation = None;
+    record.filled = false;
     begin(record, task).await?;
     forget_settings(record)?;
     reset(git, record).await?;
     let clean = ["clean", "-ffdxq"];
-    git.ask(tree(record)?, &clean).await.map(drop)
+    git.ask(tree(record)?, &clean).await?;
+    record.filled = true;
+    write(record).await
 }
 
 /// Removes what a run can have set for this worktree alone: flags of files in the index, a sparse checkout, settings.
@@ -405,9 +413,13 @@ pub(super) async fn write(record: &mut Record) -> Result<(), GitFault> {
             *record = written;
             Ok(())
         }
-        Err(error) => Err(GitFault(format!(
-            "cannot write the worktree's record in {}: {error}",
-            record.folder().display()
-        ))),
+        Err(error) => Err(cannot_write(record, &error)),
     }
+}
+
+pub(super) fn cannot_write(record: &Record, error: &std::io::Error) -> GitFault {
+    GitFault(format!(
+        "cannot write the worktree's record in {}: {error}",
+        record.folder().display()
+    ))
 }

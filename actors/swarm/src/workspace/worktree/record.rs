@@ -87,6 +87,10 @@ pub struct Record {
     /// A person cancelled the last attempt.
     #[serde(default)]
     pub withdrawn: bool,
+    /// All files of the base were written. `false` while they are: no run has begun in it, and files that are missing were
+    /// not deleted.
+    #[serde(default = "always")]
+    pub filled: bool,
     /// Conflicts that the last run left unresolved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conflicts: Vec<Conflict>,
@@ -99,6 +103,11 @@ pub struct Record {
     /// Where it was when the record was written, if that is elsewhere.
     #[serde(skip)]
     pub moved_from: Option<PathBuf>,
+}
+
+/// Records of earlier versions do not say that files were being written.
+const fn always() -> bool {
+    true
 }
 
 /// A provider's conversation, with what must be the same for it to go on.

@@ -174,6 +174,12 @@ pub(super) async fn commit_rest(
     record: &Record,
     note: &str,
 ) -> Result<Committed, GitFault> {
+    if !record.filled {
+        return Err(GitFault(format!(
+            "the files of {} were not all written when Kirosu was stopped, and no run has begun there; the next attempt writes them anew",
+            record.path.display()
+        )));
+    }
     match commit_once(git, record, note).await {
         Err(fault) if fault.is_of_missing_object() => {
             tracing::warn!(task_id = record.task_id, %fault, "objects of a worktree are gone; its index is made anew");
