@@ -39,7 +39,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "usage",
         ],
     ),
-    ("Steer", &["pause", "resume", "backup", "drain", "shutdown"]),
+    (
+        "Steer",
+        &["pause", "resume", "backup", "restore", "drain", "shutdown"],
+    ),
     ("Set up", &["config", "doctor", "completions"]),
 ];
 

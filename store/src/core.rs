@@ -8,16 +8,23 @@ use crate::command::ParkId;
 use crate::command::holder::KeptOutput;
 use crate::command::ledger::Ledger;
 use crate::counters::Counters;
+use crate::ends::Ends;
+use crate::generation::Generation;
 use crate::heads::Place;
-use crate::lanes::Lanes;
+use crate::lanes::{Absent, Lanes};
 use crate::options::StoreOptions;
 use crate::parked::{Parked, Waiter};
-use crate::row::{Input, InputOptions, TaskRow};
+use crate::row::{Input, InputOptions, LaneId, TaskRow};
 use crate::rows::{Inputs, Rows};
-use crate::rules::ack::stale_lease;
+use crate::rules::ack::{lost_task, stale_lease};
 use crate::sql;
 use crate::sql::attempt::InsertAttempt;
+use crate::sql::counter::{
+    AddMinute, DeleteLane, SelectIdleSums, SelectLane, SelectLaneNumbers, SelectLaneOf,
+    SelectLanes, SelectLiveLanes, SelectNewestMinutes,
+};
 use crate::tally::{Step, Tally};
+use crate::work::Works;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
 use std::collections::HashMap;
@@ -72,6 +79,8 @@ pub(crate) struct Core {
     /// Budgets and what is reserved of them.
     pub ledger: Ledger,
     pub parked: Parked,
+    /// Since when fences are higher, and which ids are noted as given out.
+    pub generation: Generation,
     /// What is measured; the present batch's part is undone with it.
     pub tally: Tally,
     pub due: Due,
@@ -79,8 +88,10 @@ pub(crate) struct Core {
     pub outputs: HashMap<(TaskId, Fence), KeptOutput>,
     /// The id the next task gets.
     pub next_id: TaskId,
-    /// Where pruning goes on, per final status.
-    pub prune_after: [TaskId; 3],
+    /// Lanes that may have no task any more.
+    pub emptied: Vec<LaneId>,
+    /// Where retention looks.
+    pub ends: Ends,
     /// The time of the present batch, Unix milliseconds.
     pub now: i64,
     /// Whether a write transaction is open.
@@ -95,8 +106,26 @@ pub(crate) struct Core {
     pub parked_now: Vec<ParkId>,
     /// Whether a task became ready since parked requests were last looked at.
     pub ready_news: bool,
+    /// What goes on in steps.
+    pub works: Works,
     /// The tasks written by the present batch.
     pub written: Vec<TaskId>,
+}
+
+/// Lanes without unfinished tasks that stay in memory.
+const IDLE_LANES: usize = 1024;
+
+fn load_lanes(c: &mut SqliteConnection) -> QueryResult<Lanes> {
+    let paused = sql::all(c, sql::people::SelectPaused {})?;
+    let numbers: Option<(i64, i64)> = sql::first(c, SelectLaneNumbers {})?;
+    let (lanes, last_id) = numbers.unwrap_or((0, 0));
+    if lanes <= IDLE_LANES as i64 {
+        let rows = sql::all(c, SelectLanes {})?;
+        return Ok(Lanes::load(rows, Absent::default(), last_id, paused));
+    }
+    let absent = sql::first(c, SelectIdleSums {})?.unwrap_or_default();
+    let rows = sql::all(c, SelectLiveLanes {})?;
+    Ok(Lanes::load(rows, absent, last_id, paused))
 }
 
 impl Core {
@@ -104,43 +133,43 @@ impl Core {
     pub fn load(
         mut conn: SqliteConnection,
         options: Arc<StoreOptions>,
-        parked: Parked,
+        generation: Generation,
     ) -> QueryResult<Core> {
         let c = &mut conn;
-        let lanes = Lanes::load(
-            sql::all(c, sql::counter::SelectLanes {})?,
-            sql::all(c, sql::people::SelectPaused {})?,
-        );
+        let lanes = load_lanes(c)?;
         let from = Counters::first_minute(options.now_ms);
         let mut counters = Counters::load(
             sql::all(c, sql::counter::SelectCounters {})?,
             sql::all(c, sql::counter::SelectMinutes { from })?,
         );
-        for lane in lanes.iter() {
-            counters.done_in(lane.done.minute, lane.done.minute_done);
+        for (minute, done) in sql::all::<(i64, i64), _>(c, SelectNewestMinutes {})? {
+            counters.done_in(minute, done);
         }
         let last_id = sql::first(c, sql::task::SelectLastId {})?
             .unwrap_or(0)
             .max(counters.last_id);
         let ledger = Ledger::load(c)?;
+        let works = Works::load(c)?;
         let due = Due {
             lease: sql::first(c, sql::sets::SelectNextExpiry {})?,
             run: sql::first(c, sql::sets::SelectNextDue {})?,
             question: sql::first(c, sql::approval::SelectNextDeadline {})?,
         };
-        let mut core = Core {
+        Ok(Core {
             conn,
             rows: Rows::default(),
             inputs: Inputs::default(),
             lanes,
             counters,
             ledger,
-            parked,
+            parked: Parked::default(),
+            generation,
             tally: Tally::default(),
             due,
             outputs: HashMap::new(),
             next_id: last_id + 1,
-            prune_after: [0; 3],
+            emptied: Vec::new(),
+            ends: Ends::new(last_id),
             now: options.now_ms,
             in_tx: false,
             committing: false,
@@ -148,11 +177,10 @@ impl Core {
             woken: Vec::new(),
             parked_now: Vec::new(),
             ready_news: true,
+            works,
             written: Vec::new(),
             options,
-        };
-        core.parked.forget_lanes();
-        Ok(core)
+        })
     }
 
     /// Opens the batch's write transaction, if it is not open.
@@ -180,9 +208,65 @@ impl Core {
             && let Some(row) =
                 sql::first::<TaskRow, _>(&mut self.conn, sql::task::SelectTask { id })?
         {
+            self.lane_here(row.lane)?;
             self.rows.keep(row);
         }
         Ok(self.rows.get(id))
+    }
+
+    /// Sees to it that the lane of a task that was read from the file is in memory.
+    pub fn lane_here(&mut self, id: LaneId) -> QueryResult<()> {
+        if self.lanes.get(id).is_none()
+            && let Some(row) = sql::first(&mut self.conn, SelectLane { id })?
+        {
+            self.lanes.come_back(row);
+        }
+        Ok(())
+    }
+
+    /// The lane of a pair, if there is one.
+    pub fn find_lane(&mut self, queue: &str, task_type: &str) -> QueryResult<Option<LaneId>> {
+        let known = self.lanes.find(queue, task_type);
+        if known.is_some() || self.lanes.absent.lanes == 0 {
+            return Ok(known);
+        }
+        let row = sql::first(&mut self.conn, SelectLaneOf { queue, task_type })?;
+        Ok(row.map(|row| self.lanes.come_back(row)))
+    }
+
+    /// After a commit: lanes that hold nothing but finished tasks need not be in memory.
+    pub fn leave_idle_lanes(&mut self) {
+        if self.lanes.leave_idle(IDLE_LANES) {
+            let lanes = &self.lanes;
+            self.rows.retain(|row| lanes.get(row.lane).is_some());
+            self.forget_order_of_lanes();
+        }
+    }
+
+    /// Before a commit: lanes without any task are forgotten; the counters keep what they counted.
+    pub fn forget_empty_lanes(&mut self) -> QueryResult<()> {
+        let emptied = std::mem::take(&mut self.emptied);
+        for id in emptied {
+            let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_empty()) else {
+                continue;
+            };
+            let done = lane.done;
+            if done.minute_done > 0 {
+                let (minute, done) = (done.minute, done.minute_done);
+                self.write(AddMinute { minute, done })?;
+            }
+            self.counters.completion_ms += done.completion_ms;
+            self.counters.dirty = true;
+            self.write(DeleteLane { id })?;
+            self.lanes.remove(id);
+            self.forget_order_of_lanes();
+        }
+        Ok(())
+    }
+
+    fn forget_order_of_lanes(&mut self) {
+        self.parked.forget_lanes();
+        self.tally.forget_lanes();
     }
 
     /// A task's hot row, or the refusal `unknown_task`.
@@ -193,9 +277,24 @@ impl Core {
         }
     }
 
+    /// A task's hot row for whoever says that they hold it. A task that the store has lost with a part of its history may
+    /// still have a holder: `stale_lease`.
+    pub fn leasable(&mut self, verb: &str, id: TaskId) -> Reply<&TaskRow> {
+        if self.row(id)?.is_none() {
+            let skipped: Option<i64> = sql::first(
+                &mut self.conn,
+                sql::generation::SelectSkipped { id, same: id },
+            )?;
+            if skipped == Some(1) {
+                return Err(lost_task(verb, id).into());
+            }
+        }
+        self.known(id)
+    }
+
     /// The hot row of a task whose live lease has this fence, or the refusal.
     pub fn held(&mut self, verb: &str, id: TaskId, fence: Fence) -> Reply<&TaskRow> {
-        let row = self.known(id)?;
+        let row = self.leasable(verb, id)?;
         if row.state == Status::Leased && row.fence == fence {
             Ok(row)
         } else {
@@ -209,6 +308,8 @@ impl Core {
         self.tally.note(Step::Enqueued { lane: row.lane });
         if row.state == Status::Queued {
             self.became_ready(&row);
+        } else if row.state.is_final() {
+            self.ends.ended(row.id, self.now);
         }
         earliest(
             &mut self.due.run,
@@ -251,6 +352,9 @@ impl Core {
         }
         self.lanes.count(lane, before, -1);
         self.lanes.count(lane, after, 1);
+        if after.is_final() {
+            self.ends.ended(id, self.now);
+        }
         self.note_change(id, before, since);
         if before == Status::Leased {
             self.outputs.remove(&(id, fence));
@@ -328,6 +432,9 @@ impl Core {
 
     /// Unix milliseconds of the next thing for the reaper to do.
     pub fn next_deadline(&self) -> Option<i64> {
+        if !self.works.is_empty() {
+            return Some(self.now);
+        }
         let lease = self
             .due
             .lease

@@ -31,8 +31,11 @@
 //! have left in the log is written over before that. See `recover`.
 //!
 //! **Finished tasks that others wait for.** When a task fails or is cancelled, those that depend on it fail with it, and
-//! theirs in turn. Retrying it does not bring them back; retrying one of them lets it wait (`blocked`) for its
-//! dependency to be retried and done. An enqueue that depends on a task that has failed makes a task that has failed.
+//! theirs in turn. Retrying it brings them back: they wait (`blocked`) for it again. Retrying one of them while its
+//! dependency has failed fails it again. An enqueue that depends on a task that has failed makes a task that has failed.
+//!
+//! **Work on many tasks** (the dependents of one, all failed ones) goes on in steps over several commits, which the file
+//! knows of: see `work`.
 //!
 //! **The log.** SQLite copies the write-ahead log into the file every 16 MiB, within a commit: larger steps make rarer
 //! but longer stalls, smaller ones cost throughput. When it grows beyond `wal_limit_bytes` all the same (a reader held
@@ -50,9 +53,11 @@ mod backup;
 pub mod command;
 mod core;
 mod counters;
+mod ends;
 mod engine;
 mod error;
 mod flush;
+mod generation;
 mod heads;
 mod inspect;
 mod lanes;
@@ -65,6 +70,7 @@ pub mod query;
 mod question;
 mod reader;
 mod recover;
+mod restore;
 mod row;
 mod rows;
 mod rules;
@@ -74,6 +80,7 @@ mod tally;
 mod task;
 mod vfs;
 mod wal;
+mod work;
 
 pub use backup::{BackupError, backup};
 pub use command::{Command, ParkId};
@@ -86,5 +93,7 @@ pub use query::approvals::{ApprovalPage, ApprovalQuery};
 pub use query::oldest::Oldest;
 pub use query::{Decision, ListQuery, OutputChunk, Page, TaskDetail};
 pub use reader::Reader;
+pub use restore::{RestoreError, Restored, restore};
 pub use store::{LaneDepth, LiveLease, Store};
 pub use tally::{Histogram, Labels, QueueDepth, QueueTally, Tally, UsedTally};
+pub use work::WorkId;

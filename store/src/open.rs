@@ -1,7 +1,12 @@
 //! Opening connections: pragmas, schema, checks.
 
 use crate::error::OpenError;
+use crate::generation::{BACKUP, Found, Generation};
 use crate::options::{Durability, StoreOptions};
+use crate::sql::counter::PutCounter;
+use crate::sql::generation::{
+    InsertGap, SelectGeneration, SelectLastId, SelectMark, SkipApprovals, SkipFirstApprovals,
+};
 use crate::sql::sets::ExtendLeases;
 use crate::sql::{self, statement};
 use crate::vfs;
@@ -11,6 +16,7 @@ use diesel::migration::MigrationSource;
 use diesel::sqlite::Sqlite;
 use diesel::{Connection, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use kirosu_protocol::TaskId;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -37,6 +43,9 @@ const CHECKPOINT_PAGES: u32 = 8_000;
 
 /// The log's length from the start: what it grows to between two checkpoints under load.
 const LOG_BYTES: u64 = 24 << 20;
+
+/// In a file that was put back, tool questions are numbered on at a multiple of this.
+const APPROVALS_SKIPPED: i64 = 10_000;
 
 statement! {
     /// The linked SQLite's version.
@@ -90,8 +99,11 @@ pub(crate) fn make_file(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The writer's connection, with the schema up to date.
-pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenError> {
+/// The writer's connection, with the schema up to date, in a new generation.
+pub(crate) fn writer(
+    options: &StoreOptions,
+    found: &Found,
+) -> Result<(SqliteConnection, Generation), OpenError> {
     let path = options.path.as_path();
     let mut conn = connect(options)?;
     check_version(&mut conn, path)?;
@@ -99,8 +111,114 @@ pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenErr
         .map_err(database(path, "its settings cannot be made"))?;
     migrate(&mut conn, path)?;
     extend_leases(&mut conn, options).map_err(database(path, "its leases cannot be extended"))?;
-    prepare_log(&mut conn, options);
-    Ok(conn)
+    let generation = begin_generation(&mut conn, options, found)?;
+    Ok((conn, generation))
+}
+
+/// A connection to a store whose disk takes nothing, with what is to be read. It begins no generation that the file knows
+/// of, and changes nothing.
+pub(crate) fn without_writing(
+    options: &StoreOptions,
+    found: &Found,
+) -> Result<(SqliteConnection, Generation), OpenError> {
+    let path = options.path.as_path();
+    let mut conn = connect(options)?;
+    let what = "its generation cannot be read";
+    conn.batch_execute(&pragmas_of_memory(options))
+        .map_err(database(path, what))?;
+    let what = "its schema cannot be read";
+    let pending = conn
+        .has_pending_migration(MIGRATIONS)
+        .map_err(database(path, what))?;
+    if pending {
+        return Err(OpenError::Database {
+            path: path.to_owned(),
+            what: "its schema cannot be brought up to date",
+            source: "the disk takes nothing".into(),
+        });
+    }
+    let (generation, _) = next_generation(&mut conn, options, found)?;
+    Ok((conn, generation))
+}
+
+/// The generation that comes after those that the file and its record know, and the highest id in the file.
+fn next_generation(
+    conn: &mut SqliteConnection,
+    options: &StoreOptions,
+    found: &Found,
+) -> Result<(Generation, TaskId), OpenError> {
+    let failed =
+        || database::<diesel::result::Error>(&options.path, "its generation cannot be read");
+    let mark: Option<i64> = sql::first(conn, SelectMark {}).map_err(failed())?;
+    let in_file: Option<i64> = sql::first(conn, SelectGeneration {}).map_err(failed())?;
+    let last_id: Option<i64> = sql::first(conn, SelectLastId {}).map_err(failed())?;
+    let (mark, last_id) = (mark.unwrap_or(0) as i32, last_id.unwrap_or(0));
+    let generation = Generation::begin(options, found, in_file, mark, last_id);
+    Ok((generation, last_id))
+}
+
+/// Begins a generation, and empties the log into the file, so that the file's header has the new mark. A record that
+/// cannot be written leaves the mark as it is: the next start finds it as it was.
+fn begin_generation(
+    conn: &mut SqliteConnection,
+    options: &StoreOptions,
+    found: &Found,
+) -> Result<Generation, OpenError> {
+    let path = options.path.as_path();
+    let (mut generation, last_id) = next_generation(conn, options, found)?;
+    let announced = generation.announce(path);
+    if let Err(error) = &announced {
+        tracing::warn!(%error, path = %path.display(), "the record beside the store cannot be written; a log that belongs to another file may not be recognised at the next start");
+    }
+    let mark = announced.is_ok().then_some(generation.mark());
+    conn.immediate_transaction::<_, diesel::result::Error, _>(|conn| {
+        note_generation(conn, &generation, mark, last_id)
+    })
+    .map_err(database(path, "its generation cannot be written"))?;
+    if let Some(first) = generation.skip_to {
+        tracing::warn!(
+            path = %path.display(),
+            first_id = first + 1,
+            "the store was put back from a backup or an older copy; ids that may have been given out since are skipped"
+        );
+    }
+    let emptied = conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)");
+    if emptied.is_ok()
+        && announced.is_ok()
+        && let Err(error) = generation.settle(path)
+    {
+        tracing::warn!(%error, path = %path.display(), "the record beside the store cannot be written");
+    }
+    lay_out_log(options, emptied.map_err(|error| error.to_string()));
+    // The log begins with the file's first page, which has the mark: so it is known whose log it is.
+    if let Err(error) = write_first_page(conn) {
+        tracing::warn!(%error, path = %path.display(), "the first page of the store cannot be written to its log");
+    }
+    Ok(generation)
+}
+
+fn note_generation(
+    conn: &mut SqliteConnection,
+    generation: &Generation,
+    mark: Option<i32>,
+    last_id: i64,
+) -> diesel::QueryResult<()> {
+    let put = |conn: &mut SqliteConnection, name, value| {
+        sql::run(conn, PutCounter { name, value }).map(drop)
+    };
+    put(conn, "generation", generation.number())?;
+    if let Some(last) = generation.skip_to {
+        let first = last_id + 1;
+        sql::run(conn, InsertGap { first, last })?;
+        put(conn, "last_id", last)?;
+        let by = APPROVALS_SKIPPED;
+        sql::run(conn, SkipApprovals { by, times: by })?;
+        sql::run(conn, SkipFirstApprovals { seq: by })?;
+    }
+    match mark {
+        Some(mark) => conn.batch_execute(&format!("PRAGMA application_id = {mark}")),
+        None => Ok(()),
+    }
 }
 
 /// Leases that are alive from before have holders who must find the hub again first.
@@ -110,16 +228,22 @@ fn extend_leases(conn: &mut SqliteConnection, options: &StoreOptions) -> diesel:
     sql::run(conn, ExtendLeases { until, below }).map(|_| ())
 }
 
-/// Empties the log into the file and makes it as long as it will get. A failure costs speed only.
-fn prepare_log(conn: &mut SqliteConnection, options: &StoreOptions) {
-    let emptied = conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)");
+/// Makes the log, which is empty, as long as it will get. A failure costs speed only.
+fn lay_out_log(options: &StoreOptions, emptied: Result<(), String>) {
     let bytes = LOG_BYTES.min(options.wal_limit_bytes);
     let prepared = emptied
-        .map_err(|error| error.to_string())
         .and_then(|()| wal::preallocate(&options.path, bytes).map_err(|error| error.to_string()));
     if let Err(error) = prepared {
         tracing::warn!(%error, "the write-ahead log could not be laid out beforehand; commits are slower");
     }
+}
+
+/// A small commit that writes the file's first page and changes nothing that is looked at: SQLite's number for
+/// applications, which has no other use here.
+pub(crate) fn write_first_page(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+    let version = sql::first::<i64, _>(conn, sql::tx::UserVersion {})?;
+    let next = version.unwrap_or(0) % 1_000_000 + 1;
+    conn.batch_execute(&format!("PRAGMA user_version = {next}"))
 }
 
 /// The writer's connection again, to a file that `writer` has opened before.
@@ -185,13 +309,21 @@ fn writer_pragmas(options: &StoreOptions) -> String {
          PRAGMA synchronous = {synchronous};
          PRAGMA journal_size_limit = {wal};
          PRAGMA wal_autocheckpoint = {pages};
-         PRAGMA cache_size = -{cache};
+         {memory}",
+        wal = options.wal_limit_bytes,
+        memory = pragmas_of_memory(options),
+        pages = wal::pages_before_checkpoint(&options.path, CHECKPOINT_PAGES, PAGE_BYTES),
+    )
+}
+
+/// Settings that touch no file.
+fn pragmas_of_memory(options: &StoreOptions) -> String {
+    format!(
+        "PRAGMA cache_size = -{cache};
          PRAGMA temp_store = MEMORY;
          PRAGMA mmap_size = 0;
          PRAGMA foreign_keys = ON;",
-        wal = options.wal_limit_bytes,
         cache = options.cache_bytes / 1024,
-        pages = wal::pages_before_checkpoint(&options.path, CHECKPOINT_PAGES, PAGE_BYTES),
     )
 }
 
@@ -210,10 +342,26 @@ pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::Connection
     Ok(conn)
 }
 
-/// A connection that cannot write at all, to a file that nobody has open.
+/// Marks a copy that no hub has opened.
+pub(crate) fn mark_as_backup(copy: &Path) -> Result<(), diesel::result::Error> {
+    let cannot = |error| diesel::result::Error::DeserializationError(Box::new(error));
+    let mut conn = SqliteConnection::establish(&uri(copy, "unix")).map_err(cannot)?;
+    conn.batch_execute(&format!("PRAGMA application_id = {BACKUP}"))
+}
+
+/// A connection that cannot write at all, to a file that no process has open.
 pub(crate) fn read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
+    read_only_as(path, "&mode=ro")
+}
+
+/// The same to a file alone: whatever log lies beside it is not its own.
+pub(crate) fn read_alone(path: &Path) -> Result<SqliteConnection, OpenError> {
+    read_only_as(path, "&mode=ro&immutable=1")
+}
+
+fn read_only_as(path: &Path, how: &str) -> Result<SqliteConnection, OpenError> {
     // The hub's own layer keeps others out by a lock that only who may write can take.
-    let uri = uri(path, "unix") + "&mode=ro";
+    let uri = uri(path, "unix") + how;
     let what = "it cannot be opened to be read";
     let mut conn = SqliteConnection::establish(&uri).map_err(database(path, what))?;
     let pragmas = format!("PRAGMA busy_timeout = {READER_BUSY_MS}; PRAGMA query_only = ON;");

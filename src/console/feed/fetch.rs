@@ -6,6 +6,7 @@ use crate::console::query::Query;
 use crate::console::row::Row;
 use crate::console::tasks::{From, Page, PageAsk};
 use kirosu_protocol::client::{CallError, Client};
+use kirosu_protocol::verbs::OK;
 use kirosu_protocol::verbs::agents::AgentsAsk;
 use kirosu_protocol::verbs::approvals::ApprovalsAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
@@ -13,7 +14,7 @@ use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::pools::PoolsAsk;
 use kirosu_protocol::verbs::reject::RejectAsk;
-use kirosu_protocol::verbs::retry::RetryAsk;
+use kirosu_protocol::verbs::retry::{RetryAnswer, RetryAsk};
 use kirosu_protocol::verbs::stats::StatsAsk;
 use kirosu_protocol::verbs::tree::TreeAsk;
 use kirosu_protocol::{Stats, Subject, TaskId};
@@ -105,7 +106,18 @@ pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>
             (client.request(&ask).await, "cancelled")
         }
         (Act::Retry, Subject::Task(task_id)) => {
-            (client.request(&RetryAsk { task_id }).await, "queued again")
+            let ask = RetryAsk {
+                task_id,
+                ..RetryAsk::default()
+            };
+            let outcome = client.request(&ask).await;
+            if let Ok(RetryAnswer {
+                error: Some(why), ..
+            }) = &outcome
+            {
+                return News::Acted(Err(format!("{subject} failed again: {why}")));
+            }
+            (outcome.map(|_| OK), "queued again")
         }
         (Act::Cancel | Act::Retry, Subject::Approval(_)) => {
             let why = "a tool question can be approved or rejected";

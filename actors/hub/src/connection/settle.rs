@@ -9,14 +9,15 @@ use kirosu_protocol::verbs::OK;
 use kirosu_protocol::verbs::ack::{AckAnswer, AckAsk, AckOutcome};
 use kirosu_protocol::verbs::ask::ToolAnswer;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
-use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchAnswer;
+use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, Existing};
 use kirosu_protocol::verbs::heartbeat::HeartbeatAnswer;
 use kirosu_protocol::verbs::lease::LeaseAnswer;
 use kirosu_protocol::verbs::pause::PauseAnswer;
+use kirosu_protocol::verbs::retry::RetryAnswer;
 use kirosu_protocol::verbs::retry_failed::RetryFailedAnswer;
 use kirosu_protocol::verbs::stats::StatsAnswer;
-use kirosu_protocol::{Effect, Error, ErrorCode, Task, TaskId};
-use kirosu_store::{Command, Outcome};
+use kirosu_protocol::{Effect, Error, ErrorCode, Status, Task, TaskId};
+use kirosu_store::{Command, Enqueued, Outcome};
 use serde::Serialize;
 
 /// What is needed for a request's answer beside what the writer says.
@@ -125,6 +126,8 @@ impl Connection {
                 tag,
                 &EnqueueAnswer {
                     task_id: made.task_id,
+                    existed: made.existed,
+                    status: made.existed.then_some(made.status),
                 },
             ),
             Ok(Outcome::Batch(made)) => {
@@ -132,6 +135,7 @@ impl Connection {
                     tag,
                     &EnqueueBatchAnswer {
                         task_ids: made.iter().map(|one| one.task_id).collect(),
+                        existed: made.iter().filter_map(existing).collect(),
                     },
                 );
             }
@@ -157,6 +161,17 @@ impl Connection {
                     option: asked.option,
                 },
             ),
+            Ok(Outcome::Retried { status, error }) => {
+                let failed = (status == Status::Failed).then_some(status);
+                self.answer(
+                    tag,
+                    &RetryAnswer {
+                        ok: true,
+                        status: failed,
+                        error,
+                    },
+                );
+            }
             Ok(Outcome::Counted { count, .. }) => {
                 self.answer(tag, &RetryFailedAnswer { retried: count })
             }
@@ -168,6 +183,8 @@ impl Connection {
             Ok(Outcome::Ok | Outcome::Ended { .. } | Outcome::Acked(_) | Outcome::Acks(_)) => {
                 self.answer(tag, &OK)
             }
+            // The writer answers when the work is done.
+            Ok(Outcome::Begun(_)) => {}
         }
     }
 
@@ -322,6 +339,13 @@ impl Connection {
             }
         }
     }
+}
+
+fn existing(made: &Enqueued) -> Option<Existing> {
+    made.existed.then_some(Existing {
+        task_id: made.task_id,
+        status: made.status,
+    })
 }
 
 fn tasks_of(outcome: Outcome) -> Vec<Task> {

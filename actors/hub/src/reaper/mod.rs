@@ -13,9 +13,11 @@ use kirosu_supervision::{ChildContext, supervised};
 use std::time::Duration;
 
 /// Tasks touched by one command, so that no commit grows long.
-const BATCH: u32 = 500;
+const BATCH: u32 = 200;
 /// Finished tasks looked at by one prune.
-const PRUNE_BATCH: u32 = 500;
+const PRUNE_BATCH: u32 = 100;
+/// Pause between two such steps: whoever asks meanwhile is served first.
+const PRUNE_PAUSE: Duration = Duration::from_millis(3);
 /// How often retention looks for old tasks.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Pause between two steps that give free pages back.
@@ -38,8 +40,10 @@ pub struct Reaper {
     child: ChildContext,
     writer: Addr<Writer>,
     rules: Tuning,
-    /// Whether this sweep of retention has removed anything.
-    pruned: bool,
+    /// The sweep of retention that is under way: it removes what ended before this (Unix milliseconds).
+    sweep: Option<i64>,
+    /// Tasks that it has removed.
+    pruned: u64,
     deadline: Option<i64>,
     timer: Option<SpawnHandle>,
 }
@@ -53,7 +57,8 @@ impl Reaper {
             child,
             writer,
             rules,
-            pruned: false,
+            sweep: None,
+            pruned: 0,
             deadline: None,
             timer: None,
         }
@@ -104,12 +109,22 @@ impl Reaper {
         );
     }
 
+    /// Begins a sweep of retention, unless one is under way.
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        if self.sweep.is_none()
+            && let Some(retention) = self.rules.get().retention
+        {
+            let keep_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+            self.sweep = Some(self.now_ms().saturating_sub(keep_ms));
+            self.prune(ctx);
+        }
+    }
+
+    /// The next step of the sweep.
     fn prune(&mut self, ctx: &mut Context<Self>) {
-        let Some(retention) = self.rules.get().retention else {
+        let Some(before_ms) = self.sweep else {
             return;
         };
-        let keep_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let before_ms = self.now_ms().saturating_sub(keep_ms);
         self.submit(
             ctx,
             vec![(
@@ -141,8 +156,8 @@ impl Actor for Reaper {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Looks once at the start: whatever fell due while nobody watched is due now, and the answer brings the next deadline.
         self.reap(ctx);
-        self.prune(ctx);
-        ctx.run_interval(PRUNE_EVERY, |reaper, ctx| reaper.prune(ctx));
+        self.sweep(ctx);
+        ctx.run_interval(PRUNE_EVERY, |reaper, ctx| reaper.sweep(ctx));
     }
 }
 
@@ -170,6 +185,10 @@ impl Handler<Answers> for Reaper {
                 Ok(_) => continue,
                 Err(error) => {
                     tracing::error!(%error, "the store refused to requeue what is due; trying again in a second");
+                    if tag == PRUNE {
+                        self.sweep = None;
+                        continue;
+                    }
                     self.deadline = Some(self.now_ms() + 1000);
                     self.arm(ctx);
                     continue;
@@ -180,7 +199,6 @@ impl Handler<Answers> for Reaper {
                 DENY if count > 0 => {
                     tracing::info!(count, "tool questions waited too long and are denied")
                 }
-                PRUNE if count > 0 => tracing::info!(count, "old tasks pruned"),
                 _ => {}
             }
             match tag {
@@ -194,11 +212,16 @@ impl Handler<Answers> for Reaper {
                     self.submit(ctx, vec![(DENY, Command::ExpireQuestions { limit: BATCH })])
                 }
                 PRUNE => {
-                    self.pruned |= count > 0;
-                    match more {
-                        true => self.prune(ctx),
-                        false if std::mem::take(&mut self.pruned) => self.shrink(ctx),
-                        false => {}
+                    self.pruned += count;
+                    if more {
+                        ctx.run_later(PRUNE_PAUSE, |reaper, ctx| reaper.prune(ctx));
+                        continue;
+                    }
+                    self.sweep = None;
+                    let count = std::mem::take(&mut self.pruned);
+                    if count > 0 {
+                        tracing::info!(count, "old tasks pruned");
+                        self.shrink(ctx);
                     }
                 }
                 _ => {}

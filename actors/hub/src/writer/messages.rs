@@ -109,6 +109,12 @@ impl Owed {
         (self.caller.clone(), std::mem::take(&mut self.tags))
     }
 
+    /// Owes the answer to one of the numbers on its own, from now on.
+    pub fn split(&mut self, tag: u64) -> Owed {
+        self.tags.retain(|owed| *owed != tag);
+        Owed::new(self.caller.clone(), vec![tag])
+    }
+
     /// Answers all, in the order of the commands.
     pub fn answer(mut self, results: impl Iterator<Item = Result<Outcome, Error>>) {
         let tags = std::mem::take(&mut self.tags);
