@@ -11,13 +11,13 @@ use crate::sql;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
 use crate::tally::{QueueDepth, Tally};
 use crate::wal;
-use crate::work::STEPS;
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection;
 use kirosu_protocol::{Effect, Error, Fence, RetryPolicy, Stats, Status, TaskId};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 #[cfg(test)]
 mod failed_commit;
@@ -203,11 +203,14 @@ impl Store {
         all
     }
 
-    /// Nothing of a batch is done, but that who waits no longer is forgotten.
+    /// Nothing of a batch is done, but that who waits no longer is forgotten. The counters are told as long as they are
+    /// those of the file.
     fn refused(&mut self, batch: &[Command], error: &Error) -> Applied {
+        let stats = (!self.outage || self.unopened.is_some()).then(|| self.stats(self.core.now));
         let parked = &mut self.core.parked;
-        let answer = |command: &Command| match command {
-            Command::Unpark(park) => {
+        let answer = |command: &Command| match (command, &stats) {
+            (Command::Stats, Some(stats)) => Ok(Outcome::Stats(stats.clone())),
+            (Command::Unpark(park), _) => {
                 parked.remove(*park);
                 Ok(Outcome::Ok)
             }
@@ -348,7 +351,8 @@ impl Store {
 /// Carries a batch out and commits it.
 fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<Answers> {
     core.now = now_ms;
-    core.works.steps = STEPS;
+    core.works.begin();
+    let began = Instant::now();
     let mut outcomes = Vec::with_capacity(batch.len());
     for command in batch {
         outcomes.push(match core.execute(command) {
@@ -362,6 +366,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
         core.wake()?;
     }
     core.commit()?;
+    core.works.committed(began.elapsed());
     Ok(outcomes)
 }
 

@@ -19,12 +19,24 @@ use crate::sql::work::{
 };
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Status, TaskId};
+use std::time::Duration;
 
 /// The number of a work.
 pub type WorkId = i64;
 
-/// Tasks that works may change within one commit: some milliseconds.
-pub(crate) const STEPS: u32 = 250;
+/// Tasks that works may change within one commit, at first, at least and at most.
+const STEPS: u32 = 100;
+const LEAST_STEPS: u32 = 40;
+const MOST_STEPS: u32 = 250;
+/// How long a commit with such work should take.
+const COMMIT: Duration = Duration::from_millis(6);
+
+/// How many tasks the next commit may change, after one that was full took so long. What else a commit costs is the same for
+/// few and for many, so it never gets very few.
+fn next_steps(steps: u32, took: Duration) -> u32 {
+    let share = COMMIT.as_secs_f64() / took.as_secs_f64().max(1e-6);
+    ((f64::from(steps) * share.min(2.0)) as u32).clamp(LEAST_STEPS, MOST_STEPS)
+}
 
 /// Of `retry_failed`, only so many tasks are told of one by one.
 const TOLD: u64 = 1000;
@@ -64,8 +76,9 @@ pub(crate) struct Works {
     /// The last goes first.
     stack: Vec<Work>,
     next_id: WorkId,
-    /// What the present batch may still change.
-    pub steps: u32,
+    /// What a batch may change, and what of it is left to the present one.
+    pace: u32,
+    steps: u32,
     /// Finished after the commit that began them, with the answer to whoever waits.
     pub finished: Vec<(WorkId, Outcome)>,
 }
@@ -97,8 +110,21 @@ impl Works {
         Ok(Works {
             stack: stack?,
             next_id,
+            pace: STEPS,
             ..Works::default()
         })
+    }
+
+    /// A batch begins.
+    pub fn begin(&mut self) {
+        self.steps = self.pace;
+    }
+
+    /// The batch is committed, and took so long.
+    pub fn committed(&mut self, took: Duration) {
+        if self.steps == 0 {
+            self.pace = next_steps(self.pace, took);
+        }
     }
 
     /// Whether something is left for a further commit.
@@ -264,7 +290,7 @@ impl Core {
     fn step_failed(&mut self, work: &mut Work) -> QueryResult<bool> {
         self.flush_rows()?;
         // Where each may begin a work of its own, few are read at once.
-        let most = if work.queue.is_some() { 16 } else { STEPS };
+        let most = if work.queue.is_some() { 16 } else { MOST_STEPS };
         let limit = i64::from(self.works.steps.min(most));
         let failed = sql::all(
             &mut self.conn,
@@ -329,5 +355,19 @@ impl Core {
         }
         self.works.stack = stack;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_with_work_take_about_as_long_as_they_should() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_steps(100, ms(12)), 50);
+        assert_eq!(next_steps(100, ms(4)), 150);
+        assert_eq!(next_steps(200, ms(0)), MOST_STEPS);
+        assert_eq!(next_steps(50, ms(1_000)), LEAST_STEPS);
     }
 }

@@ -13,10 +13,12 @@ use kirosu_supervision::{ChildContext, supervised};
 use std::time::Duration;
 
 /// Tasks touched by one command, so that no commit grows long.
-const BATCH: u32 = 200;
+const BATCH: u32 = 50;
 /// Finished tasks looked at by one prune.
 const PRUNE_BATCH: u32 = 100;
-/// Pause between two such steps: whoever asks meanwhile is served first.
+/// Pause between two steps: whoever asks meanwhile is served first.
+const TURN: Duration = Duration::from_millis(1);
+/// The same for retention, which is in no hurry.
 const PRUNE_PAUSE: Duration = Duration::from_millis(3);
 /// How often retention looks for old tasks.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
@@ -71,6 +73,13 @@ impl Reaper {
     fn submit(&self, ctx: &mut Context<Self>, commands: Vec<(u64, Command)>) {
         let caller = Caller::hub(ctx.address().recipient());
         self.writer.do_send(Submit { caller, commands });
+    }
+
+    /// The next step of what one command left, after others had their turn.
+    fn go_on(&self, ctx: &mut Context<Self>, tag: u64, command: Command) {
+        ctx.run_later(TURN, move |reaper, ctx| {
+            reaper.submit(ctx, vec![(tag, command)]);
+        });
     }
 
     /// Sleeps until the deadline, or looks now.
@@ -202,15 +211,9 @@ impl Handler<Answers> for Reaper {
                 _ => {}
             }
             match tag {
-                EXPIRE if more => {
-                    self.submit(ctx, vec![(EXPIRE, Command::ExpireDue { limit: BATCH })])
-                }
-                PROMOTE if more => {
-                    self.submit(ctx, vec![(PROMOTE, Command::PromoteDue { limit: BATCH })])
-                }
-                DENY if more => {
-                    self.submit(ctx, vec![(DENY, Command::ExpireQuestions { limit: BATCH })])
-                }
+                EXPIRE if more => self.go_on(ctx, EXPIRE, Command::ExpireDue { limit: BATCH }),
+                PROMOTE if more => self.go_on(ctx, PROMOTE, Command::PromoteDue { limit: BATCH }),
+                DENY if more => self.go_on(ctx, DENY, Command::ExpireQuestions { limit: BATCH }),
                 PRUNE => {
                     self.pruned += count;
                     if more {
