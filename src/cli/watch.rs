@@ -85,14 +85,13 @@ pub(crate) fn told(what: &EventKind) -> (String, Paint, String) {
         EventKind::Task {
             task_id,
             status,
-            worker_id,
             reason,
             question,
             ..
         } => {
-            let by = worker_id
-                .as_ref()
-                .map(|worker| format!(" by {worker}"))
+            let by = what
+                .task_changed_by()
+                .map(|who| format!(" by {who}"))
                 .unwrap_or_default();
             let why = match reason == status.as_str() {
                 true => String::new(),

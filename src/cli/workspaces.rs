@@ -106,6 +106,7 @@ fn document(row: &Row) -> Value {
         "branch": record.branch,
         "base": record.base,
         "path": record.path,
+        "moved_to": worktrees::moved_to(record),
         "repository": record.repository,
     })
 }
@@ -146,7 +147,10 @@ fn table(rows: &[Row]) -> Table {
                 .exact(bytes.to_string()),
             Cell::new(ago(changed, now)).exact(stamp(changed)),
             Cell::new(&record.branch),
-            Cell::new(record.path.to_string_lossy()),
+            Cell::new(match worktrees::moved_to(record) {
+                Some(place) => format!("moved to {}", place.display()),
+                None => record.path.to_string_lossy().into_owned(),
+            }),
         ]);
     }
     table

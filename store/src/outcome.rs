@@ -108,6 +108,8 @@ pub enum Outcome {
     /// To `RetryFailed`, where one commit is too short: it goes on in further batches, and its answer comes through
     /// [`Applied::finished`] of a later one.
     Begun(WorkId),
+    /// To `Approve` and `Reject`: the same was said before, about a question that is over; nothing was decided now.
+    DecidedBefore,
     /// To `RetryFailed`, `PromoteDue`, `Prune`, `ExpireQuestions`: how many were touched.
     Counted {
         /// How many.

@@ -16,7 +16,7 @@ use kirosu_protocol::{Error, EventKind, Limits};
 use kirosu_supervision::Tree;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// The pools beside the hub, where there are any: the swarm's supervisor, seen through this keyhole.
 pub trait Pools: Send + Sync {
@@ -53,6 +53,8 @@ struct Inner {
     pools: OnceLock<Arc<dyn Pools>>,
     roll: Roll,
     backing_up: AtomicBool,
+    /// Held while the clauses of a request are compiled: one thread does it at a time.
+    compiling: Arc<Semaphore>,
     tuning: Tuning,
 }
 
@@ -82,8 +84,14 @@ impl Hub {
             pools: OnceLock::new(),
             roll: Roll::default(),
             backing_up: AtomicBool::new(false),
+            compiling: Arc::new(Semaphore::new(1)),
             tuning,
         }))
+    }
+
+    /// The turn of those who have clauses of a request compiled.
+    pub(crate) fn compiling(&self) -> Arc<Semaphore> {
+        self.0.compiling.clone()
     }
 
     /// The limits in force.

@@ -194,6 +194,7 @@ impl Connection {
             match result {
                 Ok(result) => then(act, result, ctx),
                 Err(_) => {
+                    act.forget_wait(tag, ctx);
                     let message = "a part of the hub crashed over this request and was restarted; whether the request took effect is unknown, send it again";
                     act.refuse(tag, Error::internal(Effect::Unknown, message));
                 }

@@ -7,7 +7,7 @@ use super::{
     Answer, Counting, Definition, DeniedRule, FailRule, Format, Output, Phrase, Rule, StopSignal,
     ToolRule, TrustProfile, TrustProfiles, UsageFields, UsageRule, WaitRule,
 };
-use super::{OwnModel, acp, login, mcp};
+use super::{DefaultsFile, OwnModel, acp, login, mcp};
 use crate::event::ToolStatus;
 use crate::outcome::FailureClass;
 
@@ -42,6 +42,7 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
         env_pass: taker.texts("env_pass"),
         mcp: taker.table("mcp", mcp::read).unwrap_or_default(),
         system_file_env: taker.text("system_file_env"),
+        defaults_file: taker.table("defaults_file", defaults_file).flatten(),
         stop_signal: taker
             .choice(
                 "stop_signal",
@@ -181,6 +182,18 @@ fn rule(taker: &Taker<'_>) -> Rule {
     }
 }
 
+fn defaults_file(taker: &Taker<'_>) -> Option<DefaultsFile> {
+    let env = taker.text("env").filter(|it| !it.is_empty());
+    if env.is_none() {
+        taker.fault("env", "a file of defaults needs the variable that names it");
+    }
+    Some(DefaultsFile {
+        machine: taker.text("machine"),
+        content: taker.values("content").into_iter().collect(),
+        env: env?,
+    })
+}
+
 fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
     let conditions = taker.values(name);
     for pointer in conditions.keys().filter(|it| !is_pointer(it)) {
@@ -192,6 +205,7 @@ fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
 fn wait(taker: &Taker<'_>) -> WaitRule {
     WaitRule {
         rule: rule(taker),
+        contains: taker.text("contains").unwrap_or_default().to_lowercase(),
         class: taker.choice("class", CLASSES),
     }
 }

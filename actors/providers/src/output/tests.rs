@@ -780,3 +780,4 @@ fn faults_of_a_definition_come_all_at_once() {
 }
 
 mod ends;
+mod glued;
