@@ -11,7 +11,8 @@ use crate::counters::Counters;
 use crate::ends::Ends;
 use crate::generation::Generation;
 use crate::heads::Place;
-use crate::lanes::{Absent, Lanes};
+use crate::idle;
+use crate::lanes::Lanes;
 use crate::options::StoreOptions;
 use crate::parked::{Parked, Waiter};
 use crate::row::{Input, InputOptions, LaneId, TaskRow};
@@ -19,10 +20,7 @@ use crate::rows::{Inputs, Rows};
 use crate::rules::ack::{lost_task, stale_lease};
 use crate::sql;
 use crate::sql::attempt::InsertAttempt;
-use crate::sql::counter::{
-    AddMinute, DeleteLane, SelectIdleSums, SelectLane, SelectLaneNumbers, SelectLaneOf,
-    SelectLanes, SelectLiveLanes, SelectNewestMinutes,
-};
+use crate::sql::counter::SelectNewestMinutes;
 use crate::tally::{Step, Tally};
 use crate::work::Works;
 use diesel::{QueryResult, SqliteConnection};
@@ -112,22 +110,6 @@ pub(crate) struct Core {
     pub written: Vec<TaskId>,
 }
 
-/// Lanes without unfinished tasks that stay in memory.
-const IDLE_LANES: usize = 1024;
-
-fn load_lanes(c: &mut SqliteConnection) -> QueryResult<Lanes> {
-    let paused = sql::all(c, sql::people::SelectPaused {})?;
-    let numbers: Option<(i64, i64)> = sql::first(c, SelectLaneNumbers {})?;
-    let (lanes, last_id) = numbers.unwrap_or((0, 0));
-    if lanes <= IDLE_LANES as i64 {
-        let rows = sql::all(c, SelectLanes {})?;
-        return Ok(Lanes::load(rows, Absent::default(), last_id, paused));
-    }
-    let absent = sql::first(c, SelectIdleSums {})?.unwrap_or_default();
-    let rows = sql::all(c, SelectLiveLanes {})?;
-    Ok(Lanes::load(rows, absent, last_id, paused))
-}
-
 impl Core {
     /// Reads what is kept in memory: the small tables and the ends of indexes, never the tasks.
     pub fn load(
@@ -136,7 +118,7 @@ impl Core {
         generation: Generation,
     ) -> QueryResult<Core> {
         let c = &mut conn;
-        let lanes = load_lanes(c)?;
+        let lanes = idle::load_lanes(c)?;
         let from = Counters::first_minute(options.now_ms);
         let mut counters = Counters::load(
             sql::all(c, sql::counter::SelectCounters {})?,
@@ -212,61 +194,6 @@ impl Core {
             self.rows.keep(row);
         }
         Ok(self.rows.get(id))
-    }
-
-    /// Sees to it that the lane of a task that was read from the file is in memory.
-    pub fn lane_here(&mut self, id: LaneId) -> QueryResult<()> {
-        if self.lanes.get(id).is_none()
-            && let Some(row) = sql::first(&mut self.conn, SelectLane { id })?
-        {
-            self.lanes.come_back(row);
-        }
-        Ok(())
-    }
-
-    /// The lane of a pair, if there is one.
-    pub fn find_lane(&mut self, queue: &str, task_type: &str) -> QueryResult<Option<LaneId>> {
-        let known = self.lanes.find(queue, task_type);
-        if known.is_some() || self.lanes.absent.lanes == 0 {
-            return Ok(known);
-        }
-        let row = sql::first(&mut self.conn, SelectLaneOf { queue, task_type })?;
-        Ok(row.map(|row| self.lanes.come_back(row)))
-    }
-
-    /// After a commit: lanes that hold nothing but finished tasks need not be in memory.
-    pub fn leave_idle_lanes(&mut self) {
-        if self.lanes.leave_idle(IDLE_LANES) {
-            let lanes = &self.lanes;
-            self.rows.retain(|row| lanes.get(row.lane).is_some());
-            self.forget_order_of_lanes();
-        }
-    }
-
-    /// Before a commit: lanes without any task are forgotten; the counters keep what they counted.
-    pub fn forget_empty_lanes(&mut self) -> QueryResult<()> {
-        let emptied = std::mem::take(&mut self.emptied);
-        for id in emptied {
-            let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_empty()) else {
-                continue;
-            };
-            let done = lane.done;
-            if done.minute_done > 0 {
-                let (minute, done) = (done.minute, done.minute_done);
-                self.write(AddMinute { minute, done })?;
-            }
-            self.counters.completion_ms += done.completion_ms;
-            self.counters.dirty = true;
-            self.write(DeleteLane { id })?;
-            self.lanes.remove(id);
-            self.forget_order_of_lanes();
-        }
-        Ok(())
-    }
-
-    fn forget_order_of_lanes(&mut self) {
-        self.parked.forget_lanes();
-        self.tally.forget_lanes();
     }
 
     /// A task's hot row, or the refusal `unknown_task`.

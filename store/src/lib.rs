@@ -15,6 +15,9 @@
 //! **Guards.** Each UPDATE of a task names the state and fence it was decided on. The fence grows with each lease and is
 //! never used again; whoever comes with an older one is refused. The rules themselves are pure functions (`rules/`).
 //!
+//! **Generations.** Each start begins a generation, whose fences are above those of all before, also of a past that a
+//! restored file does not know: see `generation`.
+//!
 //! **Lanes.** A pair of queue and type is a *lane*, a small number. The index of ready tasks is ordered by lane, priority
 //! (highest first) and id, holds ready tasks only, and so any filter by queue and type is a merge of a few lanes' heads.
 //! The heads are kept in memory (`heads`), as are the hot rows in use (`rows`), the inputs of tasks that wait (bounded),
@@ -50,6 +53,7 @@
 //! own that answer questions about many or large rows, beside the writer.
 
 mod backup;
+mod begin;
 pub mod command;
 mod core;
 mod counters;
@@ -59,6 +63,7 @@ mod error;
 mod flush;
 mod generation;
 mod heads;
+mod idle;
 mod inspect;
 mod lanes;
 mod lock;

@@ -13,7 +13,7 @@ use crate::tally::{QueueDepth, Tally};
 use crate::wal;
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection;
-use kirosu_protocol::{Effect, Error, Fence, RetryPolicy, Stats, Status, TaskId};
+use kirosu_protocol::{Effect, Error, Fence, RetryPolicy, Stats, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -23,38 +23,11 @@ use std::time::Instant;
 mod failed_commit;
 #[cfg(test)]
 mod plain;
+mod seen;
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// A lease that is alive now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveLease {
-    /// The task.
-    pub task_id: TaskId,
-    /// Its fence.
-    pub fence: Fence,
-    /// Who holds it.
-    pub worker_id: Option<String>,
-    /// The session it belongs to.
-    pub session: Option<String>,
-    /// Unix milliseconds until which it holds.
-    pub lease_until_ms: i64,
-}
-
-/// How full one pair of queue and type is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaneDepth {
-    /// The queue.
-    pub queue: String,
-    /// The type.
-    pub task_type: String,
-    /// Tasks ready to be leased (or, for `human`, to be answered).
-    pub queued: i64,
-    /// Tasks held by workers.
-    pub leased: i64,
-    /// Whether the queue is paused.
-    pub paused: bool,
-}
+pub use seen::{LaneDepth, LiveLease};
 
 /// The file's one writer: see the crate's page for how it works.
 pub struct Store {
@@ -227,7 +200,7 @@ impl Store {
         self.core.counters.stats(&self.core.lanes, now_ms)
     }
 
-    /// Every pair of queue and type ever used, with its depth.
+    /// Every pair of queue and type that is in memory, with its depth: all with unfinished tasks are.
     pub fn lanes(&self) -> Vec<LaneDepth> {
         let lanes = self.core.lanes.iter();
         lanes

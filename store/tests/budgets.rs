@@ -552,7 +552,7 @@ fn a_late_word_of_an_earlier_run_counts_once_and_takes_nothing_from_the_present_
         bench.one(Command::Cancel { task, by, reason }).unwrap();
         bench
             .one(Command::Retry {
-                task: task,
+                task,
                 with_dependencies: false,
             })
             .unwrap();
