@@ -9,7 +9,7 @@ use kirosu_providers::{Containment, Runner};
 use crate::cli::RUNNER_VERB;
 
 pub use kirosu_swarm::worktree::{
-    Applied, Change, Git, GitFault, How, Pruned, Record, Removed, apply, changes, concerns,
+    Applied, Change, Git, GitFault, How, Pruned, Record, Removed, apply, base, changes, concerns,
     diff_command, discard, find, locate, moved_to, prune, repair, size, tip,
 };
 

@@ -63,6 +63,8 @@ pub enum Method {
     Metrics,
     /// `backup`
     Backup,
+    /// `reload`
+    Reload,
     /// `drain`
     Drain,
     /// `shutdown`
@@ -71,7 +73,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of the reference.
-    pub const ALL: [Method; 32] = [
+    pub const ALL: [Method; 33] = [
         Method::Hello,
         Method::Enqueue,
         Method::EnqueueBatch,
@@ -102,6 +104,7 @@ impl Method {
         Method::Tree,
         Method::Metrics,
         Method::Backup,
+        Method::Reload,
         Method::Drain,
         Method::Shutdown,
     ];
@@ -139,6 +142,7 @@ impl Method {
             Method::Tree => "tree",
             Method::Metrics => "metrics",
             Method::Backup => "backup",
+            Method::Reload => "reload",
             Method::Drain => "drain",
             Method::Shutdown => "shutdown",
         }
@@ -177,6 +181,7 @@ impl Method {
             "tree" => Some(Method::Tree),
             "metrics" => Some(Method::Metrics),
             "backup" => Some(Method::Backup),
+            "reload" => Some(Method::Reload),
             "drain" => Some(Method::Drain),
             "shutdown" => Some(Method::Shutdown),
             _ => None,

@@ -29,7 +29,7 @@ pub struct Args {
 
 /// Discards.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let loaded = context.globals.for_client()?;
+    let loaded = context.globals.for_folders()?;
     let git = worktrees::git();
     let id = args.task_id;
     let found = worktrees::all_of_task(&loaded.settings, &git, id).await;

@@ -41,7 +41,9 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
     (
         "Steer",
-        &["pause", "resume", "backup", "restore", "drain", "shutdown"],
+        &[
+            "pause", "resume", "reload", "backup", "restore", "drain", "shutdown",
+        ],
     ),
     ("Set up", &["config", "doctor", "completions"]),
 ];
@@ -64,6 +66,8 @@ pub fn command() -> Command {
         .override_usage("kirosu [OPTIONS] <COMMAND>")
         .before_help(groups(&command).trim_end().to_owned())
         .help_template(TEMPLATE)
+        // `kirosu help VERB` is named below the groups.
+        .disable_help_subcommand(true)
         .render_help();
     command.override_help(help)
 }

@@ -48,7 +48,7 @@ struct Row {
 
 /// Prints them, or prunes.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let loaded = context.globals.for_client()?;
+    let loaded = context.globals.for_folders()?;
     let records = worktrees::find(&loaded.settings.workspaces_dir(), None);
     let git = worktrees::git();
     let settings = &loaded.settings;

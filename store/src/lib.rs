@@ -61,6 +61,7 @@ mod ends;
 mod engine;
 mod error;
 mod flush;
+mod foreign;
 mod generation;
 mod heads;
 mod idle;

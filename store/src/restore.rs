@@ -7,6 +7,7 @@
 
 use crate::backup::{self, BackupError, Part};
 use crate::error::OpenError;
+use crate::foreign;
 use crate::generation::{self, BACKUP};
 use crate::inspect::{Schema, schema};
 use crate::lock::{self, beside};
@@ -71,6 +72,7 @@ pub fn restore(copy: &Path, store: &Path, stamp: &str) -> Result<Restored, Resto
             false => Err(io::Error::other("it is not a file")),
         })
         .map_err(|error| unfit(error.to_string()))?;
+    let store = &*foreign::real_path(store);
     open::make_directory(store)?;
     let _lock = lock::take(store)?;
     let mut conn = match generation::mark_of_file(copy) {

@@ -27,7 +27,7 @@ pub mod sessions;
 mod tuning;
 pub mod writer;
 
-pub use hub::{Hub, Pools};
+pub use hub::{Hub, Pools, Reload};
 pub use listener::bind::{self, BindError};
 pub use listener::{LocalSocket, Sockets};
 pub use options::HubOptions;

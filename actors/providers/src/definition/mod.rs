@@ -14,6 +14,7 @@ mod login;
 mod mcp;
 mod oldest;
 mod own;
+mod places;
 mod read;
 mod taker;
 
@@ -28,6 +29,7 @@ pub use builtin::{built_in, built_in_names};
 pub use login::{Login, LoginSign};
 pub use mcp::{McpForm, McpWay};
 pub use own::OwnModel;
+pub(crate) use places::escaped;
 
 /// How one CLI is called and understood.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use super::{
     Answer, Counting, Definition, DeniedRule, FailRule, Format, Output, Phrase, Rule, StopSignal,
     ToolRule, TrustProfile, TrustProfiles, UsageFields, UsageRule, WaitRule,
 };
-use super::{DefaultsFile, OwnModel, acp, login, mcp};
+use super::{DefaultsFile, OwnModel, acp, login, mcp, places};
 use crate::event::ToolStatus;
 use crate::outcome::FailureClass;
 
@@ -67,6 +67,7 @@ fn fits(definition: &Definition, taker: &Taker<'_>) {
         taker.fault("command", "has to be set: [\"program\", \"argument\"]");
         return;
     }
+    unknown_places(definition, taker);
     let trust = &definition.trust;
     let trust_args = [&trust.safe, &trust.edit, &trust.all]
         .map(|it| it.args.as_slice())
@@ -92,6 +93,29 @@ fn fits(definition: &Definition, taker: &Taker<'_>) {
             "output.done",
             "has to be set for json and jsonl: without it no run can succeed",
         );
+    }
+}
+
+/// Places that nothing fills in.
+fn unknown_places(definition: &Definition, taker: &Taker<'_>) {
+    let trust = &definition.trust;
+    let lists = [
+        ("command", &definition.command),
+        ("model_args", &definition.model_args),
+        ("system_args", &definition.system_args),
+        ("resume_args", &definition.resume_args),
+        ("extra_args", &definition.extra_args),
+        ("trust.safe", &trust.safe.args),
+        ("trust.edit", &trust.edit.args),
+        ("trust.all", &trust.all.args),
+        ("mcp.args", &definition.mcp.args),
+    ];
+    for (key, arguments) in lists {
+        for argument in arguments {
+            if let Some(message) = places::fault(argument, key == "command") {
+                taker.fault(key, &message);
+            }
+        }
     }
 }
 

@@ -47,6 +47,20 @@ pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(),
     })
 }
 
+/// Whether a folder lies in a repository that has the base (`HEAD` where none is named) and, in it, the folder. Changes
+/// nothing, so that it finds less than a pool does when it starts.
+///
+/// # Errors
+/// An action for a person.
+pub async fn base(git: &Git, folder: &Path, base: Option<&str>) -> Result<(), GitFault> {
+    let folder = folder
+        .canonicalize()
+        .map_err(|error| GitFault(format!("cannot use {}: {error}", folder.display())))?;
+    let repository = Repository::around(git, &folder).await?;
+    let base = repository.commit(git, base.unwrap_or("HEAD")).await?;
+    repository.has_prefix(git, &base).await
+}
+
 /// Makes a worktree with a branch, as for a task, without files unless they are asked for, and removes both.
 async fn try_one(
     git: &Git,

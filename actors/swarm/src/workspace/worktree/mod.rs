@@ -53,6 +53,7 @@ mod turn;
 mod verify;
 
 pub use apply::{Applied, How, apply};
+pub use check::base;
 pub(crate) use check::check;
 pub use git::{Git, GitFault};
 pub use index::Conflict;
