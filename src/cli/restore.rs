@@ -5,11 +5,11 @@ use super::failure::Failure;
 use super::log;
 use super::show::spinner;
 use super::show::text;
-use crate::options;
-use kirosu_config::{Flag, Settings};
+use crate::restoring;
+use kirosu_config::Flag;
 use serde_json::json;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::path::PathBuf;
+use std::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,13 +38,13 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let db = args.db.as_ref();
     let flags = db.map(|db| Flag::new("--db", "store.path", db.to_string_lossy()));
     let loaded = context.globals.for_server(flags)?;
-    let (screen, store) = (&context.screen, &loaded.settings.store.path);
-    let copy = find(&args.file, &loaded.settings);
+    let screen = &context.screen;
     let spinner = spinner::spinner(screen, "the copy is checked and put in place");
     let began = Instant::now();
-    let restored = kirosu_store::restore(&copy, store, &stamp(options::now_ms()));
+    let restored = restoring::restore(&args.file, &loaded.settings);
     spinner.finish_and_clear();
-    let restored = restored.map_err(|error| Failure::Local(error.to_string()))?;
+    let restored = restored.map_err(Failure::Local)?;
+    let (store, copy) = (restored.store.display(), restored.copy.display());
     let replaced: Vec<String> = restored
         .replaced
         .iter()
@@ -53,8 +53,8 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let seconds = began.elapsed().as_secs_f64();
     if screen.json {
         screen.json(&json!({
-            "path": store.display().to_string(),
-            "restored": copy.display().to_string(),
+            "path": store.to_string(),
+            "restored": copy.to_string(),
             "bytes": restored.bytes,
             "seconds": (seconds * 1000.0).round() / 1000.0,
             "replaced": replaced,
@@ -62,9 +62,7 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         return Ok(0);
     }
     screen.print(&format!(
-        "{} is {} now ({} bytes, {seconds:.1} s)",
-        store.display(),
-        copy.display(),
+        "{store} is {copy} now ({} bytes, {seconds:.1} s)",
         text::grouped(restored.bytes)
     ))?;
     if !replaced.is_empty() {
@@ -74,20 +72,4 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         ))?;
     }
     Ok(0)
-}
-
-/// The path as given, or the file of that name in the folder of backups.
-fn find(file: &Path, settings: &Settings) -> PathBuf {
-    let in_backups = settings.data_dir.join("backups").join(file);
-    match file.exists() || !in_backups.exists() {
-        true => file.to_owned(),
-        false => in_backups,
-    }
-}
-
-/// `20261122T173905Z`.
-fn stamp(now_ms: i64) -> String {
-    let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or(0));
-    let text = humantime::format_rfc3339_seconds(now).to_string();
-    text.replace(['-', ':'], "")
 }
