@@ -2,12 +2,14 @@
 
 use super::connect::Context;
 use super::failure::Failure;
-use super::show::{task, time};
+use super::show::{Screen, task, time};
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
 use kirosu_protocol::{Status, TaskId};
 
 /// Tasks of a page.
 pub const PAGE: u32 = 20;
+/// Bytes of a text that a line of the list shows, and more.
+const LINE_BYTES: u32 = 4 << 10;
 /// Tasks asked for at once with `--all`.
 const BULK: u32 = 1000;
 
@@ -44,6 +46,9 @@ pub struct Args {
     /// All of them
     #[arg(long, conflicts_with = "limit")]
     all: bool,
+    /// All of each prompt, result and error, however long
+    #[arg(long)]
+    whole: bool,
 }
 
 /// Reads a status word.
@@ -53,6 +58,15 @@ pub fn read_status(word: &str) -> Result<Status, String> {
         let known = Status::ALL.map(Status::as_str).join(", ");
         format!("it is one of {known}")
     })
+}
+
+/// Bytes wanted of each text: 0 for all, none for as many as the hub answers by itself.
+pub fn preview(whole: bool, screen: &Screen) -> Option<u32> {
+    match whole {
+        true => Some(0),
+        false if screen.json || screen.width.is_none() => None,
+        false => Some(LINE_BYTES),
+    }
 }
 
 /// Prints them.
@@ -65,6 +79,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         task_type: args.task_type.clone(),
         parent_id: args.parent,
         before: args.before,
+        preview_bytes: preview(args.whole, &context.screen),
     };
     let mut answer = hub.insist(&ask).await?;
     // In a pipe each page goes out as it comes; only a table needs all of them to be aligned.

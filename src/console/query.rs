@@ -65,6 +65,7 @@ impl Query {
             task_type: self.task_type.clone(),
             parent_id: self.parent,
             before,
+            preview_bytes: Some(SEARCHED as u32),
         }
     }
 

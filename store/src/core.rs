@@ -25,7 +25,7 @@ use crate::tally::{Step, Tally};
 use crate::work::Works;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Why a command has no answer of its own.
@@ -103,7 +103,9 @@ pub(crate) struct Core {
     /// Requests that the present batch parked.
     pub parked_now: Vec<ParkId>,
     /// Whether a task became ready since parked requests were last looked at.
-    pub ready_news: bool,
+    pub has_ready_news: bool,
+    /// The lanes in which tasks became ready since then; of use only while requests are parked.
+    pub ready_lanes: BTreeSet<LaneId>,
     /// What goes on in steps.
     pub works: Works,
     /// The tasks written by the present batch.
@@ -130,6 +132,8 @@ impl Core {
         let last_id = sql::first(c, sql::task::SelectLastId {})?
             .unwrap_or(0)
             .max(counters.last_id);
+        let ready = lanes.iter().filter(|lane| lane.is_ready());
+        let ready_lanes = ready.map(|lane| lane.id).collect();
         let ledger = Ledger::load(c)?;
         let works = Works::load(c)?;
         let due = Due {
@@ -158,7 +162,8 @@ impl Core {
             changes: Vec::new(),
             woken: Vec::new(),
             parked_now: Vec::new(),
-            ready_news: true,
+            has_ready_news: true,
+            ready_lanes,
             works,
             written: Vec::new(),
             options,
@@ -253,7 +258,23 @@ impl Core {
             && !lane.is_human()
         {
             lane.heads.insert(Place::of(row.priority, row.id));
-            self.ready_news = true;
+            self.note_ready(row.lane);
+        }
+    }
+
+    fn note_ready(&mut self, lane: LaneId) {
+        self.has_ready_news = true;
+        if self.parked.len() > 0 {
+            self.ready_lanes.insert(lane);
+        }
+    }
+
+    /// Tasks of any lane may have become ready.
+    pub fn note_all_ready(&mut self) {
+        self.has_ready_news = true;
+        if self.parked.len() > 0 {
+            let ready = self.lanes.iter().filter(|lane| lane.is_ready());
+            self.ready_lanes.extend(ready.map(|lane| lane.id));
         }
     }
 
@@ -294,7 +315,8 @@ impl Core {
         }
         if after == Status::Queued {
             lane.heads.insert(place);
-            self.ready_news = true;
+            let lane = lane.id;
+            self.note_ready(lane);
         }
     }
 

@@ -192,6 +192,16 @@ impl Lanes {
         self.by_name.get(queue)?.get(task_type).copied()
     }
 
+    /// The lanes of a queue, in no order.
+    pub fn of_queue(&self, queue: &str) -> impl Iterator<Item = &Lane> {
+        let ids = self
+            .by_name
+            .get(queue)
+            .into_iter()
+            .flat_map(HashMap::values);
+        ids.filter_map(|id| self.get(*id))
+    }
+
     /// A new lane, which the file does not have; it is written with the next flush.
     pub fn make(&mut self, queue: &str, task_type: &str) -> LaneId {
         let id = self.next_id.max(1);

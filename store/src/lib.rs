@@ -89,7 +89,7 @@ mod wal;
 mod work;
 
 pub use backup::{BackupError, backup};
-pub use command::{Command, ParkId};
+pub use command::{Command, LIVE_LEASE, ParkId};
 pub use engine::Engine;
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};
@@ -97,7 +97,8 @@ pub use options::{Durability, StoreOptions};
 pub use outcome::{Acked, Applied, Asked, EndedLease, Enqueued, Outcome};
 pub use query::approvals::{ApprovalPage, ApprovalQuery};
 pub use query::oldest::Oldest;
-pub use query::{Decision, ListQuery, OutputChunk, Page, TaskDetail};
+pub use query::rows::{Texts, Visited};
+pub use query::{Decision, Ids, ListQuery, OutputChunk, Page, TaskDetail};
 pub use reader::Reader;
 pub use restore::{RestoreError, Restored, restore};
 pub use store::{LaneDepth, LiveLease, Store};

@@ -2,6 +2,7 @@
 
 use crate::row::{Input, TaskRow};
 use kirosu_protocol::Task;
+use std::collections::BTreeMap;
 
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
@@ -45,5 +46,6 @@ pub(crate) fn task_of(
         accept: input.options.accept,
         not_accepted: None,
         metadata: input.options.metadata,
+        cut: BTreeMap::new(),
     }
 }

@@ -58,6 +58,9 @@ pub struct ListAsk {
     /// Only ids below this one: the last answer's `next`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<TaskId>,
+    /// At most so many bytes of each text; 0: all of it. None: the hub's `limits.preview_bytes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_bytes: Option<u32>,
 }
 
 impl Default for ListAsk {
@@ -69,6 +72,7 @@ impl Default for ListAsk {
             task_type: None,
             parent_id: None,
             before: None,
+            preview_bytes: None,
         }
     }
 }
@@ -94,6 +98,9 @@ impl ListAsk {
             task_type: params.opt_name("type", limits)?,
             parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
             before,
+            preview_bytes: params
+                .opt_int("preview_bytes", 0..=i64::from(u32::MAX))?
+                .and_then(|bytes| u32::try_from(bytes).ok()),
         })
     }
 }

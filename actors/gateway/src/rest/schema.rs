@@ -124,6 +124,9 @@ pub(super) struct Task {
     /// For workers: the newest answer that was not accepted.
     pub not_accepted: Option<Value>,
     pub metadata: Option<Value>,
+    /// In lists: the fields of which only the beginning is here, each with its whole length in bytes.
+    #[schema(value_type = Option<Object>)]
+    pub cut: Option<Value>,
 }
 
 /// An attempt that has ended.

@@ -1,18 +1,16 @@
 //! `list`, `get` and `approvals`: what the readers tell of tasks.
 
+use super::Connection;
+use super::lists::Tail;
 use super::slots::Tag;
-use super::{Connection, answers};
-use crate::readers::{Ask, Question, Told};
+use super::streams::SHORT_ANSWER_BYTES;
+use crate::readers::{Listing, Question, Told};
 use crate::writer::messages::GetStats;
 use actix::prelude::*;
-use kirosu_protocol::verbs::approvals::{self, ApprovalsAnswer, ApprovalsAsk};
+use kirosu_protocol::verbs::approvals::{self, ApprovalsAsk};
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
-use kirosu_protocol::{Error, ErrorCode};
-use kirosu_store::{ApprovalQuery, ListQuery};
-
-/// Chunks of output that one `get` answers at the most.
-const OUTPUT_CHUNKS: u32 = 10_000;
+use kirosu_store::{ApprovalQuery, ListQuery, Texts};
 
 impl Connection {
     pub(super) fn list(&mut self, tag: Tag, ask: ListAsk, ctx: &mut Context<Self>) {
@@ -42,26 +40,15 @@ impl Connection {
             queue: ask.queue,
             task_type: ask.task_type,
             parent_id: ask.parent_id,
-            limit: ask.limit.map_or(0, i64::from),
+            limit: 0,
             before_id: ask.before,
         };
-        let (reader, writer) = (self.hub.reader().clone(), self.hub.writer().clone());
-        let asked = async move {
-            let told = reader.send(Ask(Question::List(query))).await?;
-            Ok((told, writer.send(GetStats).await?))
+        let texts = match ask.preview_bytes.unwrap_or(self.limits.preview_bytes) {
+            0 => Texts::Whole,
+            bytes => Texts::Preview(bytes as usize),
         };
-        self.ask_future(asked, tag, ctx, move |act, (told, stats), _| match told {
-            Ok(Told::Page(page)) => act.answer(
-                tag,
-                &ListAnswer {
-                    tasks: page.tasks,
-                    stats,
-                    next: page.next_before,
-                },
-            ),
-            Ok(_) => {}
-            Err(error) => act.refuse(tag, error),
-        });
+        let listing = Box::new(Listing::of_query(query, ask.limit, texts));
+        self.answer_tasks(tag, listing, Vec::new(), Tail::List, ctx);
     }
 
     pub(super) fn approvals(&mut self, tag: Tag, ask: ApprovalsAsk, ctx: &mut Context<Self>) {
@@ -72,31 +59,18 @@ impl Connection {
             cursor: ask.cursor,
         };
         self.ask_reader(Question::Approvals(query), tag, ctx, move |act, told, _| {
-            if let Told::Approvals(page) = told {
-                let answer = ApprovalsAnswer {
-                    approvals: page.approvals,
-                    next: page.next.map(|cursor| cursor.to_string()),
-                };
-                act.answer(tag, &answer);
+            if let Told::Json(json) = told {
+                act.answer_json(tag, json);
             }
         });
     }
 
     pub(super) fn get(&mut self, tag: Tag, ask: GetAsk, ctx: &mut Context<Self>) {
-        let question = Question::Get {
-            task: ask.task_id,
-            attempt: ask.attempt,
-            chunks: if ask.output { OUTPUT_CHUNKS } else { 0 },
-        };
+        let question = Question::Get(ask.clone(), SHORT_ANSWER_BYTES as u64);
         self.ask_reader(question, tag, ctx, move |act, told, _| match told {
-            Told::Detail(Some(detail)) => match answers::detail(*detail, &ask) {
-                Ok(answer) => act.answer(tag, &answer),
-                Err(error) => act.refuse(tag, error),
-            },
-            _ => {
-                let message = format!("no task has the id {}", ask.task_id);
-                act.refuse(tag, Error::new(ErrorCode::UnknownTask, message));
-            }
+            Told::Json(json) => act.answer_json(tag, json),
+            Told::Needs(bytes) => act.answer_detail(tag, ask, bytes),
+            _ => {}
         });
     }
 }
