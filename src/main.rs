@@ -9,6 +9,7 @@ mod doctor;
 mod notify;
 mod options;
 mod panics;
+mod restoring;
 mod signals;
 mod watchdog;
 mod worktrees;

@@ -22,11 +22,16 @@ struct Full {
 
 impl Full {
     fn start() -> Full {
-        let setup = Setup::new();
+        Full::with_room(Setup::new(), "unlimited")
+    }
+
+    /// Starts with room for files of so many blocks of 512 bytes.
+    fn with_room(setup: Setup, blocks: &str) -> Full {
         let hub = setup.command();
         // An ignored signal stays ignored in the program that follows.
         let mut command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        let limit = format!("trap '' XFSZ; ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+        command.args(["-c", &limit]);
         command.arg(hub.get_program()).args(hub.get_args());
         let log = std::fs::File::create(setup.directory.path().join("hub.log")).unwrap();
         let mut child = command
@@ -117,4 +122,44 @@ fn a_full_disk_is_an_error_and_not_the_end() {
     let status = until("the hub ended", || hub.child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
     assert!(hub.setup.database().exists());
+}
+
+#[test]
+fn a_hub_that_starts_on_a_full_disk_shows_what_is_there_and_goes_on_when_there_is_room() {
+    for killed in [true, false] {
+        let mut hub = common::Hub::start();
+        let mut client = hub.client();
+        let first = client.enqueue("first");
+        let lease = client.lease(json!({"lease_seconds": 60}));
+        client.enqueue("second");
+        let setup = match killed {
+            true => hub.kill(),
+            false => {
+                hub.signal(Signal::TERM);
+                assert!(hub.ended().success());
+                hub.setup.clone()
+            }
+        };
+        let hub = Full::with_room(setup, "0");
+        let mut client = Client::connect(hub.port);
+        assert_eq!(client.call("stats", json!({}))["stats"]["leased"], 1);
+        assert_eq!(common::ids(&client.call("list", json!({}))), [2, 1]);
+        assert_eq!(client.task(first)["prompt"], "first");
+        let ack =
+            json!({"task_id": first, "fence": lease["fence"], "status": "done", "result": "r"});
+        for (method, params) in [
+            ("enqueue", json!({"prompt": "third"})),
+            ("ack", ack.clone()),
+        ] {
+            let error = client.refused(method, params);
+            assert_eq!(error["data"]["effect"], "none", "{error}");
+        }
+        hub.room(None);
+        until("there is room", || {
+            let sent = client.send("ack", ack.clone());
+            client.answer(sent)["error"].is_null().then_some(())
+        });
+        assert_eq!(client.enqueue("third"), 3);
+        assert_eq!(client.status(first), "done");
+    }
 }

@@ -41,7 +41,9 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
     (
         "Steer",
-        &["pause", "resume", "reload", "backup", "drain", "shutdown"],
+        &[
+            "pause", "resume", "reload", "backup", "restore", "drain", "shutdown",
+        ],
     ),
     ("Set up", &["config", "doctor", "completions"]),
 ];

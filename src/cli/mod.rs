@@ -48,6 +48,7 @@ mod pause;
 pub(crate) mod pool;
 mod reject;
 mod reload;
+mod restore;
 mod resume;
 mod retry;
 mod shutdown;
@@ -146,6 +147,7 @@ enum Verb {
     Pause(pause::Args),
     Resume(resume::Args),
     Backup(backup::Args),
+    Restore(restore::Args),
     Drain(drain::Args),
     Reload(reload::Args),
     Shutdown(shutdown::Args),
@@ -206,6 +208,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Api(args) => api::run(&args, &context.globals),
         Verb::Demo(args) => demo::run(args, &context.globals),
         Verb::Config(args) => config::run(&args, &context),
+        Verb::Restore(args) => restore::run(&args, &context),
         Verb::Completions(args) => completions::run(&args, &context),
         Verb::Dashboard(args) => dashboard::run(&args, &context),
         Verb::Later(verb) => verb.run(),
@@ -250,7 +253,8 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Shutdown(args) => shutdown::run(&args, context).await,
         // `run` has taken these.
         Verb::Up(_) | Verb::Hub(_) | Verb::Agent(_) | Verb::Api(_) | Verb::Demo(_) => Ok(0),
-        Verb::Config(_) | Verb::Completions(_) | Verb::Dashboard(_) | Verb::Later(_) => Ok(0),
+        Verb::Config(_) | Verb::Completions(_) | Verb::Dashboard(_) => Ok(0),
+        Verb::Restore(_) | Verb::Later(_) => Ok(0),
     }
 }
 

@@ -2,14 +2,16 @@
 //!
 //! `VACUUM INTO` on a connection of its own: one read transaction, so the copy is the state of one moment, and nobody
 //! waits for it. (The write-ahead log cannot begin anew before that transaction ends.) The copy is written under another
-//! name, checked, synced, and only then gets its name: a file with that name is a whole backup.
+//! name, checked, synced, and only then gets its name: a file with that name is a whole backup. Its header says that it is
+//! one (`generation`), so that the hub that opens it skips ids that were given out since.
 
 use crate::open;
 use crate::sql::{self, statement};
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -72,9 +74,11 @@ pub fn backup(source: &Path, target: &Path) -> Result<u64, BackupError> {
     let part = Part(part.into());
     let _ = fs::remove_file(&part.0);
     sweep(folder);
-    copy(source, &part.0)?;
-    check(&part.0)?;
-    let bytes = sync(&part.0).map_err(wrap)?;
+    let conn = open::reader(source).map_err(|error| BackupError::Copy {
+        path: part.0.clone(),
+        why: error.to_string(),
+    })?;
+    let bytes = copy(conn, &part.0)?;
     // Unlike a rename, a link does not replace what has come there meanwhile.
     fs::hard_link(&part.0, target).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => BackupError::Exists(target.to_owned()),
@@ -106,7 +110,7 @@ fn sweep(folder: &Path) {
 }
 
 /// The unfinished copy; it goes whatever happens.
-struct Part(PathBuf);
+pub(crate) struct Part(pub PathBuf);
 
 impl Drop for Part {
     fn drop(&mut self) {
@@ -114,19 +118,34 @@ impl Drop for Part {
     }
 }
 
-fn copy(source: &Path, part: &Path) -> Result<(), BackupError> {
+/// Copies what a connection sees into a new file, marks it as a backup, checks it and has it on the disk. Answers its size
+/// in bytes.
+pub(crate) fn copy(mut conn: SqliteConnection, part: &Path) -> Result<u64, BackupError> {
     let failed = |why: String| BackupError::Copy {
         path: part.to_owned(),
         why,
     };
-    let mut conn = open::reader(source).map_err(|error| failed(error.to_string()))?;
+    let io = |source| BackupError::Io {
+        path: part.to_owned(),
+        source,
+    };
+    // Made before SQLite writes into it: prompts and results are for the owner of the store alone.
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(part)
+        .map_err(io)?;
     // It writes nothing into the store, but into the copy.
     conn.batch_execute("PRAGMA query_only = OFF")
         .map_err(|error| failed(error.to_string()))?;
     let target = part.to_string_lossy();
     sql::run(&mut conn, sql::tx::VacuumInto { target: &target })
         .map_err(|error| failed(error.to_string()))?;
-    Ok(())
+    drop(conn);
+    open::mark_as_backup(part).map_err(|error| failed(error.to_string()))?;
+    check(part)?;
+    sync(part).map_err(io)
 }
 
 fn check(part: &Path) -> Result<(), BackupError> {
@@ -144,10 +163,7 @@ fn check(part: &Path) -> Result<(), BackupError> {
 }
 
 fn sync(part: &Path) -> io::Result<u64> {
-    use std::os::unix::fs::PermissionsExt;
     let file = File::options().write(true).open(part)?;
-    // Prompts and results are nobody else's business.
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
     file.sync_all()?;
     Ok(file.metadata()?.len())
 }

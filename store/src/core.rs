@@ -8,16 +8,21 @@ use crate::command::ParkId;
 use crate::command::holder::KeptOutput;
 use crate::command::ledger::Ledger;
 use crate::counters::Counters;
+use crate::ends::Ends;
+use crate::generation::Generation;
 use crate::heads::Place;
+use crate::idle;
 use crate::lanes::Lanes;
 use crate::options::StoreOptions;
 use crate::parked::{Parked, Waiter};
 use crate::row::{Input, InputOptions, LaneId, TaskRow};
 use crate::rows::{Inputs, Rows};
-use crate::rules::ack::stale_lease;
+use crate::rules::ack::{lost_task, stale_lease};
 use crate::sql;
 use crate::sql::attempt::InsertAttempt;
+use crate::sql::counter::SelectNewestMinutes;
 use crate::tally::{Step, Tally};
+use crate::work::Works;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
 use std::collections::{BTreeSet, HashMap};
@@ -72,6 +77,8 @@ pub(crate) struct Core {
     /// Budgets and what is reserved of them.
     pub ledger: Ledger,
     pub parked: Parked,
+    /// Since when fences are higher, and which ids are noted as given out.
+    pub generation: Generation,
     /// What is measured; the present batch's part is undone with it.
     pub tally: Tally,
     pub due: Due,
@@ -79,8 +86,10 @@ pub(crate) struct Core {
     pub outputs: HashMap<(TaskId, Fence), KeptOutput>,
     /// The id the next task gets.
     pub next_id: TaskId,
-    /// Where pruning goes on, per final status.
-    pub prune_after: [TaskId; 3],
+    /// Lanes that may have no task any more.
+    pub emptied: Vec<LaneId>,
+    /// Where retention looks.
+    pub ends: Ends,
     /// The time of the present batch, Unix milliseconds.
     pub now: i64,
     /// Whether a write transaction is open.
@@ -97,6 +106,8 @@ pub(crate) struct Core {
     pub has_ready_news: bool,
     /// The lanes in which tasks became ready since then; of use only while requests are parked.
     pub ready_lanes: BTreeSet<LaneId>,
+    /// What goes on in steps.
+    pub works: Works,
     /// The tasks written by the present batch.
     pub written: Vec<TaskId>,
 }
@@ -106,20 +117,17 @@ impl Core {
     pub fn load(
         mut conn: SqliteConnection,
         options: Arc<StoreOptions>,
-        parked: Parked,
+        generation: Generation,
     ) -> QueryResult<Core> {
         let c = &mut conn;
-        let lanes = Lanes::load(
-            sql::all(c, sql::counter::SelectLanes {})?,
-            sql::all(c, sql::people::SelectPaused {})?,
-        );
+        let lanes = idle::load_lanes(c)?;
         let from = Counters::first_minute(options.now_ms);
         let mut counters = Counters::load(
             sql::all(c, sql::counter::SelectCounters {})?,
             sql::all(c, sql::counter::SelectMinutes { from })?,
         );
-        for lane in lanes.iter() {
-            counters.done_in(lane.done.minute, lane.done.minute_done);
+        for (minute, done) in sql::all::<(i64, i64), _>(c, SelectNewestMinutes {})? {
+            counters.done_in(minute, done);
         }
         let last_id = sql::first(c, sql::task::SelectLastId {})?
             .unwrap_or(0)
@@ -127,24 +135,27 @@ impl Core {
         let ready = lanes.iter().filter(|lane| lane.is_ready());
         let ready_lanes = ready.map(|lane| lane.id).collect();
         let ledger = Ledger::load(c)?;
+        let works = Works::load(c)?;
         let due = Due {
             lease: sql::first(c, sql::sets::SelectNextExpiry {})?,
             run: sql::first(c, sql::sets::SelectNextDue {})?,
             question: sql::first(c, sql::approval::SelectNextDeadline {})?,
         };
-        let mut core = Core {
+        Ok(Core {
             conn,
             rows: Rows::default(),
             inputs: Inputs::default(),
             lanes,
             counters,
             ledger,
-            parked,
+            parked: Parked::default(),
+            generation,
             tally: Tally::default(),
             due,
             outputs: HashMap::new(),
             next_id: last_id + 1,
-            prune_after: [0; 3],
+            emptied: Vec::new(),
+            ends: Ends::new(last_id),
             now: options.now_ms,
             in_tx: false,
             committing: false,
@@ -153,11 +164,10 @@ impl Core {
             parked_now: Vec::new(),
             has_ready_news: true,
             ready_lanes,
+            works,
             written: Vec::new(),
             options,
-        };
-        core.parked.forget_lanes();
-        Ok(core)
+        })
     }
 
     /// Opens the batch's write transaction, if it is not open.
@@ -185,6 +195,7 @@ impl Core {
             && let Some(row) =
                 sql::first::<TaskRow, _>(&mut self.conn, sql::task::SelectTask { id })?
         {
+            self.lane_here(row.lane)?;
             self.rows.keep(row);
         }
         Ok(self.rows.get(id))
@@ -198,9 +209,24 @@ impl Core {
         }
     }
 
+    /// A task's hot row for whoever says that they hold it. A task that the store has lost with a part of its history may
+    /// still have a holder: `stale_lease`.
+    pub fn leasable(&mut self, verb: &str, id: TaskId) -> Reply<&TaskRow> {
+        if self.row(id)?.is_none() {
+            let skipped: Option<i64> = sql::first(
+                &mut self.conn,
+                sql::generation::SelectSkipped { id, same: id },
+            )?;
+            if skipped == Some(1) {
+                return Err(lost_task(verb, id).into());
+            }
+        }
+        self.known(id)
+    }
+
     /// The hot row of a task whose live lease has this fence, or the refusal.
     pub fn held(&mut self, verb: &str, id: TaskId, fence: Fence) -> Reply<&TaskRow> {
-        let row = self.known(id)?;
+        let row = self.leasable(verb, id)?;
         if row.state == Status::Leased && row.fence == fence {
             Ok(row)
         } else {
@@ -214,6 +240,8 @@ impl Core {
         self.tally.note(Step::Enqueued { lane: row.lane });
         if row.state == Status::Queued {
             self.became_ready(&row);
+        } else if row.state.is_final() {
+            self.ends.ended(row.id, self.now);
         }
         earliest(
             &mut self.due.run,
@@ -272,6 +300,9 @@ impl Core {
         }
         self.lanes.count(lane, before, -1);
         self.lanes.count(lane, after, 1);
+        if after.is_final() {
+            self.ends.ended(id, self.now);
+        }
         self.note_change(id, before, since);
         if before == Status::Leased {
             self.outputs.remove(&(id, fence));
@@ -356,6 +387,9 @@ impl Core {
 
     /// Unix milliseconds of the next thing for the reaper to do.
     pub fn next_deadline(&self) -> Option<i64> {
+        if !self.works.is_empty() {
+            return Some(self.now);
+        }
         let lease = self
             .due
             .lease

@@ -14,13 +14,15 @@ pub(crate) struct Counters {
     pub pruned_done: i64,
     pub pruned_failed: i64,
     pub pruned_cancelled: i64,
+    /// What done tasks of lanes that are gone took, in milliseconds.
+    pub completion_ms: i64,
     /// The highest id ever given, written when tasks are pruned (before that the table knows).
     pub last_id: i64,
     /// Tasks done by Unix minute, the present one included.
     minutes: BTreeMap<i64, i64>,
     /// Whether the named counters in the file are behind.
     pub dirty: bool,
-    saved: [i64; 4],
+    saved: [i64; 5],
 }
 
 impl Counters {
@@ -35,6 +37,7 @@ impl Counters {
                 "pruned_done" => counters.pruned_done = value,
                 "pruned_failed" => counters.pruned_failed = value,
                 "pruned_cancelled" => counters.pruned_cancelled = value,
+                "completion_ms" => counters.completion_ms = value,
                 "last_id" => counters.last_id = value,
                 _ => {}
             }
@@ -48,11 +51,12 @@ impl Counters {
         now_ms.div_euclid(MINUTE_MS) - HOUR_MINUTES + 1
     }
 
-    fn named(&self) -> [(&'static str, i64); 4] {
+    fn named(&self) -> [(&'static str, i64); 5] {
         [
             ("pruned_done", self.pruned_done),
             ("pruned_failed", self.pruned_failed),
             ("pruned_cancelled", self.pruned_cancelled),
+            ("completion_ms", self.completion_ms),
             ("last_id", self.last_id),
         ]
     }
@@ -119,7 +123,10 @@ impl Counters {
             failed,
             total_tasks: Status::ALL.into_iter().map(|s| lanes.total(s)).sum::<i64>() + pruned,
             completed_last_hour: self.minutes.range(first..).map(|(_, done)| done).sum(),
-            avg_completion_time_sec: ratio(lanes.completion_ms() as f64 / 1000.0, done),
+            avg_completion_time_sec: ratio(
+                (lanes.completion_ms() + self.completion_ms) as f64 / 1000.0,
+                done,
+            ),
             error_rate_percent: ratio(failed as f64 * 100.0, done + failed),
             blocked: lanes.total(Status::Blocked),
             scheduled: lanes.total(Status::Scheduled),

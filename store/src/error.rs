@@ -49,6 +49,18 @@ pub enum OpenError {
         /// SQLite's answer.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The log beside the file belongs to another file: one was put there without the other.
+    #[error(
+        "cannot open the store {path}: its write-ahead log {log} belongs to another file, and nothing was changed; if {path} was put there from a backup, put the files back that were there before and use `kirosu restore BACKUP`, or move {log} away; if file and log were copied together, move {record} away"
+    )]
+    ForeignLog {
+        /// The database file.
+        path: PathBuf,
+        /// Its log.
+        log: PathBuf,
+        /// The record beside it.
+        record: PathBuf,
+    },
     /// The linked SQLite is too old.
     #[error(
         "cannot open the store {path}: SQLite {found} is linked, 3.51.3 or newer is needed (older ones can corrupt a write-ahead log)"
@@ -69,6 +81,19 @@ pub enum OpenError {
         /// The newest migration in the file.
         found: String,
     },
+}
+
+impl OpenError {
+    /// Whether the disk takes nothing: what is on it may be readable all the same. diesel passes SQLite's words on alone.
+    pub(crate) fn is_of_a_full_disk(&self) -> bool {
+        let OpenError::Database { source, .. } = self else {
+            return false;
+        };
+        let words = source.to_string().to_lowercase();
+        ["disk is full", "disk i/o"]
+            .iter()
+            .any(|word| words.contains(word))
+    }
 }
 
 /// The store cannot do what was asked of the file.

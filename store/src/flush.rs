@@ -61,9 +61,13 @@ impl Core {
 
     /// Writes everything that is behind and commits. Nothing to write: nothing is opened.
     pub fn commit(&mut self) -> QueryResult<()> {
+        self.flush_works()?;
         self.flush_rows()?;
+        self.forget_empty_lanes()?;
         self.flush_counters()?;
         if self.in_tx {
+            self.generation
+                .give_out(&self.options.path, self.next_id - 1);
             self.committing = true;
             sql::run(&mut self.conn, sql::tx::Commit {})?;
             self.committing = false;

@@ -87,5 +87,12 @@ fn has_other_tables(path: &Path) -> bool {
         let ours: i64 = sql::first(&mut conn, CountOurs {}).ok()??;
         Some((tables, ours))
     };
-    count().is_some_and(|(tables, ours)| tables > 0 && ours == 0)
+    let index = beside(path, "-shm");
+    let had_index = index.exists();
+    let counted = count();
+    if !had_index {
+        // A look at a file with a log makes it, and leaves it there.
+        let _ = fs::remove_file(index);
+    }
+    counted.is_some_and(|(tables, ours)| tables > 0 && ours == 0)
 }

@@ -5,9 +5,11 @@
 
 use crate::error::OpenError;
 use crate::foreign;
+use crate::generation;
 use crate::lock::beside;
 use crate::open;
 use crate::sql::{self, statement};
+use diesel::SqliteConnection;
 use diesel::migration::MigrationSource;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::MigrationHarness;
@@ -98,8 +100,18 @@ fn hold(lock: &Path) -> Result<Option<File>, String> {
     })
 }
 
-fn look(path: &Path) -> Result<StoreState, OpenError> {
-    let mut conn = open::read_only(path)?;
+/// How the schema of a file stands to the one that this version knows.
+pub(crate) enum Schema {
+    /// So many steps are missing.
+    Behind(usize),
+    /// The newest step is of a later version.
+    Newer(String),
+    /// No step of ours is in it: it is not a store.
+    Foreign,
+}
+
+/// Looks at the schema of a file.
+pub(crate) fn schema(conn: &mut SqliteConnection, path: &Path) -> Result<Schema, OpenError> {
     let failed = |what| open::database(path, what);
     let applied = conn
         .applied_migrations()
@@ -107,10 +119,25 @@ fn look(path: &Path) -> Result<StoreState, OpenError> {
     let known = MigrationSource::<Sqlite>::migrations(&open::MIGRATIONS)
         .map_err(failed("its schema cannot be read"))?;
     let is_known = |version: &_| known.iter().any(|it| it.name().version() == *version);
-    if let Some(newest) = applied.iter().max().filter(|newest| !is_known(newest)) {
-        return Ok(StoreState::Newer(newest.to_string()));
+    if applied.is_empty() {
+        return Ok(Schema::Foreign);
     }
-    let pending = known.len().saturating_sub(applied.len());
+    Ok(match applied.iter().max().filter(|it| !is_known(it)) {
+        Some(newest) => Schema::Newer(newest.to_string()),
+        None => Schema::Behind(known.len().saturating_sub(applied.len())),
+    })
+}
+
+fn look(path: &Path) -> Result<StoreState, OpenError> {
+    generation::look(path)?;
+    let mut conn = open::read_only(path)?;
+    let pending = match schema(&mut conn, path)? {
+        Schema::Newer(newest) => return Ok(StoreState::Newer(newest)),
+        Schema::Behind(pending) => pending,
+        Schema::Foreign => {
+            MigrationSource::<Sqlite>::migrations(&open::MIGRATIONS).map_or(0, |known| known.len())
+        }
+    };
     let checked = fs::metadata(path).is_ok_and(|meta| meta.len() <= CHECKED_BYTES);
     if checked {
         let said: Result<Vec<String>, _> = sql::all(&mut conn, QuickCheck {});

@@ -3,12 +3,16 @@
 use crate::command::pause::ALL_ROW;
 use crate::heads::Heads;
 use crate::row::{LaneId, state_number};
+use crate::rows::IdMap;
 use crate::sql::counter::{DoneTally, LaneRow};
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::{Status, TaskId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// The states of unfinished tasks are numbered before those of finished ones.
+const UNFINISHED: usize = 5;
 
 /// One pair of queue and type.
 #[derive(Debug)]
@@ -40,62 +44,147 @@ impl Lane {
         self.counts[state_number(status) as usize]
     }
 
+    /// Whether it has unfinished tasks.
+    pub fn is_live(&self) -> bool {
+        self.counts[..UNFINISHED].iter().any(|count| *count != 0)
+    }
+
+    /// Whether it has no task at all.
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
+    }
+
     /// Whether a lease may find something here.
     pub fn is_ready(&self) -> bool {
         self.in_state(Status::Queued) > 0 && !self.paused && !self.is_human()
     }
 }
 
-/// All lanes: few, never removed, numbered from 1.
+/// The lanes that are in memory: all with unfinished tasks, and some without, in the order in which they came here. Of
+/// the others the sums are kept; they are read again when one of their tasks or names comes up.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     lanes: Vec<Lane>,
+    by_id: IdMap<usize>,
     by_name: HashMap<Arc<str>, HashMap<Arc<str>, LaneId>>,
     paused: BTreeSet<String>,
     all_paused: bool,
     dirty: Vec<LaneId>,
+    /// How many have unfinished tasks.
+    live: usize,
+    next_id: LaneId,
+    /// Of the lanes that are in the file alone: how many there are, their tasks by state, and the time that theirs took.
+    pub absent: Absent,
+}
+
+/// The sums of the lanes that are not in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Absent {
+    pub lanes: i64,
+    pub counts: [i64; 8],
+    pub completion_ms: i64,
+}
+
+impl Absent {
+    fn add(&mut self, lane: &Lane, by: i64) {
+        self.lanes += by;
+        for (sum, count) in self.counts.iter_mut().zip(lane.counts) {
+            *sum += by * count;
+        }
+        self.completion_ms += by * lane.done.completion_ms;
+    }
 }
 
 impl Lanes {
-    /// The lanes of a file.
-    pub fn load(rows: Vec<LaneRow>, paused: Vec<String>) -> Lanes {
+    /// These lanes of a file, whose highest lane number is `last_id`; the others are summed up.
+    pub fn load(rows: Vec<LaneRow>, absent: Absent, last_id: LaneId, paused: Vec<String>) -> Lanes {
         let mut paused: BTreeSet<String> = paused.into_iter().collect();
         let mut lanes = Lanes {
             all_paused: paused.remove(ALL_ROW),
             paused,
+            next_id: last_id + 1,
             ..Lanes::default()
         };
         for row in rows {
-            let id = lanes.push(&row.queue, &row.task_type, row.counts, true);
-            if let Some(lane) = lanes.get_mut(id) {
-                lane.done = row.done;
-            }
+            lanes.place(row, true);
         }
+        lanes.absent = absent;
         lanes
     }
 
-    fn push(&mut self, queue: &str, task_type: &str, counts: [i64; 8], saved: bool) -> LaneId {
-        let id = self.lanes.len() as LaneId + 1;
-        let (queue, task_type): (Arc<str>, Arc<str>) = (queue.into(), task_type.into());
+    /// Takes a lane in that is in the file alone.
+    pub fn come_back(&mut self, row: LaneRow) -> LaneId {
+        let id = self.place(row, true);
+        if let Some(at) = self.by_id.get(&id) {
+            self.absent.add(&self.lanes[*at], -1);
+        }
+        id
+    }
+
+    fn place(&mut self, row: LaneRow, saved: bool) -> LaneId {
+        let id = row.id;
+        let (queue, task_type): (Arc<str>, Arc<str>) = (row.queue.into(), row.task_type.into());
         self.by_name
             .entry(queue.clone())
             .or_default()
             .insert(task_type.clone(), id);
-        self.lanes.push(Lane {
+        let lane = Lane {
             id,
             paused: self.all_paused || self.paused.contains(&*queue),
             queue,
             task_type,
-            counts,
-            done: DoneTally::default(),
-            heads: Heads::new(counts[0]),
+            counts: row.counts,
+            done: row.done,
+            heads: Heads::new(row.counts[0]),
             dirty: false,
             saved,
-        });
+        };
+        self.live += usize::from(lane.is_live());
+        self.by_id.insert(id, self.lanes.len());
+        self.lanes.push(lane);
         if !saved {
             self.touch(id);
         }
         id
+    }
+
+    /// Leaves lanes without unfinished tasks to the file, if there are more than so many. Only when the file is up to
+    /// date. Answers whether it did: then whoever has learned the lanes by their order must forget it.
+    pub fn leave_idle(&mut self, most: usize) -> bool {
+        if self.lanes.len() <= self.live + most {
+            return false;
+        }
+        let absent = &mut self.absent;
+        let by_name = &mut self.by_name;
+        self.lanes.retain(|lane| {
+            if !lane.is_live() {
+                absent.add(lane, 1);
+                forget_name(by_name, lane);
+            }
+            lane.is_live()
+        });
+        self.number();
+        true
+    }
+
+    /// A lane without any task is gone from the file, too.
+    pub fn remove(&mut self, id: LaneId) {
+        if let Some(at) = self.by_id.get(&id).copied() {
+            let lane = self.lanes.remove(at);
+            forget_name(&mut self.by_name, &lane);
+            self.dirty.retain(|dirty| *dirty != id);
+            self.number();
+        }
+    }
+
+    fn number(&mut self) {
+        let places = self.lanes.iter().enumerate();
+        self.by_id = places.map(|(at, lane)| (lane.id, at)).collect();
+    }
+
+    /// How many have unfinished tasks.
+    pub fn live(&self) -> usize {
+        self.live
     }
 
     /// The lane of a pair, if there is one.
@@ -113,39 +202,50 @@ impl Lanes {
         ids.filter_map(|id| self.get(*id))
     }
 
-    /// The lane of a pair; a new one is written with the next flush.
-    pub fn find_or_make(&mut self, queue: &str, task_type: &str) -> LaneId {
-        match self.find(queue, task_type) {
-            Some(id) => id,
-            None => self.push(queue, task_type, [0; 8], false),
-        }
+    /// A new lane, which the file does not have; it is written with the next flush.
+    pub fn make(&mut self, queue: &str, task_type: &str) -> LaneId {
+        let id = self.next_id.max(1);
+        self.next_id = id + 1;
+        let row = LaneRow {
+            id,
+            queue: queue.to_owned(),
+            task_type: task_type.to_owned(),
+            counts: [0; 8],
+            done: DoneTally::default(),
+        };
+        self.place(row, false)
     }
 
-    /// How many there are.
+    /// How many are in memory.
     pub fn len(&self) -> usize {
         self.lanes.len()
     }
 
-    /// All lanes, by number.
+    /// Those in memory, in the order in which they came.
     pub fn iter(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.iter()
     }
 
     /// A lane by its number.
     pub fn get(&self, id: LaneId) -> Option<&Lane> {
-        self.lanes.get(usize::try_from(id).ok()?.checked_sub(1)?)
+        self.lanes.get(*self.by_id.get(&id)?)
     }
 
     /// A lane by its number, to change what is not counted.
     pub fn get_mut(&mut self, id: LaneId) -> Option<&mut Lane> {
-        self.lanes
-            .get_mut(usize::try_from(id).ok()?.checked_sub(1)?)
+        self.lanes.get_mut(*self.by_id.get(&id)?)
     }
 
     /// Adds to a lane's counter of a state.
     pub fn count(&mut self, id: LaneId, status: Status, by: i64) {
         if let Some(lane) = self.get_mut(id) {
+            let was_live = lane.is_live();
             lane.counts[state_number(status) as usize] += by;
+            match (was_live, lane.is_live()) {
+                (false, true) => self.live += 1,
+                (true, false) => self.live -= 1,
+                _ => {}
+            }
         }
         self.touch(id);
     }
@@ -172,16 +272,8 @@ impl Lanes {
 
     /// Sum of (finished - enqueued) over all done tasks ever, in milliseconds.
     pub fn completion_ms(&self) -> i64 {
-        self.lanes.iter().map(|lane| lane.done.completion_ms).sum()
-    }
-
-    /// The highest id that is or was done.
-    pub fn newest_done(&self) -> TaskId {
-        self.lanes
-            .iter()
-            .map(|lane| lane.done.newest)
-            .max()
-            .unwrap_or(0)
+        let here: i64 = self.lanes.iter().map(|lane| lane.done.completion_ms).sum();
+        here + self.absent.completion_ms
     }
 
     fn touch(&mut self, id: LaneId) {
@@ -235,6 +327,16 @@ impl Lanes {
 
     /// Tasks in a state over all lanes.
     pub fn total(&self, status: Status) -> i64 {
-        self.lanes.iter().map(|lane| lane.in_state(status)).sum()
+        let here: i64 = self.lanes.iter().map(|lane| lane.in_state(status)).sum();
+        here + self.absent.counts[state_number(status) as usize]
+    }
+}
+
+fn forget_name(by_name: &mut HashMap<Arc<str>, HashMap<Arc<str>, LaneId>>, lane: &Lane) {
+    if let Some(types) = by_name.get_mut(&lane.queue) {
+        types.remove(&lane.task_type);
+        if types.is_empty() {
+            by_name.remove(&lane.queue);
+        }
     }
 }

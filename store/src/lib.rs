@@ -15,6 +15,9 @@
 //! **Guards.** Each UPDATE of a task names the state and fence it was decided on. The fence grows with each lease and is
 //! never used again; whoever comes with an older one is refused. The rules themselves are pure functions (`rules/`).
 //!
+//! **Generations.** Each start begins a generation, whose fences are above those of all before, also of a past that a
+//! restored file does not know: see `generation`.
+//!
 //! **Lanes.** A pair of queue and type is a *lane*, a small number. The index of ready tasks is ordered by lane, priority
 //! (highest first) and id, holds ready tasks only, and so any filter by queue and type is a merge of a few lanes' heads.
 //! The heads are kept in memory (`heads`), as are the hot rows in use (`rows`), the inputs of tasks that wait (bounded),
@@ -31,8 +34,11 @@
 //! have left in the log is written over before that. See `recover`.
 //!
 //! **Finished tasks that others wait for.** When a task fails or is cancelled, those that depend on it fail with it, and
-//! theirs in turn. Retrying it does not bring them back; retrying one of them lets it wait (`blocked`) for its
-//! dependency to be retried and done. An enqueue that depends on a task that has failed makes a task that has failed.
+//! theirs in turn. Retrying it brings them back: they wait (`blocked`) for it again. Retrying one of them while its
+//! dependency has failed fails it again. An enqueue that depends on a task that has failed makes a task that has failed.
+//!
+//! **Work on many tasks** (the dependents of one, all failed ones) goes on in steps over several commits, which the file
+//! knows of: see `work`.
 //!
 //! **The log.** SQLite copies the write-ahead log into the file every 16 MiB, within a commit: larger steps make rarer
 //! but longer stalls, smaller ones cost throughput. When it grows beyond `wal_limit_bytes` all the same (a reader held
@@ -47,14 +53,18 @@
 //! own that answer questions about many or large rows, beside the writer.
 
 mod backup;
+mod begin;
 pub mod command;
 mod core;
 mod counters;
+mod ends;
 mod engine;
 mod error;
 mod flush;
 mod foreign;
+mod generation;
 mod heads;
+mod idle;
 mod inspect;
 mod lanes;
 mod lock;
@@ -66,6 +76,7 @@ pub mod query;
 mod question;
 mod reader;
 mod recover;
+mod restore;
 mod row;
 mod rows;
 mod rules;
@@ -75,6 +86,7 @@ mod tally;
 mod task;
 mod vfs;
 mod wal;
+mod work;
 
 pub use backup::{BackupError, backup};
 pub use command::{Command, LIVE_LEASE, ParkId};
@@ -88,5 +100,7 @@ pub use query::oldest::Oldest;
 pub use query::rows::{Texts, Visited};
 pub use query::{Decision, Ids, ListQuery, OutputChunk, Page, TaskDetail};
 pub use reader::Reader;
+pub use restore::{RestoreError, Restored, restore};
 pub use store::{LaneDepth, LiveLease, Store};
 pub use tally::{Histogram, Labels, QueueDepth, QueueTally, Tally, UsedTally};
+pub use work::WorkId;

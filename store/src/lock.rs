@@ -50,7 +50,10 @@ pub(crate) fn take(path: &Path) -> Result<Lock, OpenError> {
     let written = file
         .set_len(0)
         .and_then(|()| writeln!(file, "{}", std::process::id()));
-    written.map_err(io("its lock file cannot be written"))?;
+    if let Err(error) = written {
+        // The lock holds all the same; a full disk must not keep a store from being read.
+        tracing::warn!(%error, lock = %lock.display(), "the process id cannot be written into the lock file of the store");
+    }
     Ok(Lock { _file: file })
 }
 

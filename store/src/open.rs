@@ -1,6 +1,8 @@
 //! Opening connections: pragmas, schema, checks.
 
+use crate::begin;
 use crate::error::OpenError;
+use crate::generation::{BACKUP, Found, Generation};
 use crate::options::{Durability, StoreOptions};
 use crate::sql::sets::ExtendLeases;
 use crate::sql::{self, statement};
@@ -34,9 +36,6 @@ const PAGE_BYTES: u32 = 2_048;
 /// The log is copied into the file after this many pages. Measured under a constant load: 4 MiB cost a third
 /// of the throughput, 64 MiB make stalls of a tenth of a second, these 16 MiB of 20 ms once in a thousand batches.
 const CHECKPOINT_PAGES: u32 = 8_000;
-
-/// The log's length from the start: what it grows to between two checkpoints under load.
-const LOG_BYTES: u64 = 24 << 20;
 
 statement! {
     /// The linked SQLite's version.
@@ -90,8 +89,11 @@ pub(crate) fn make_file(path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// The writer's connection, with the schema up to date.
-pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenError> {
+/// The writer's connection, with the schema up to date, in a new generation.
+pub(crate) fn writer(
+    options: &StoreOptions,
+    found: &Found,
+) -> Result<(SqliteConnection, Generation), OpenError> {
     let path = options.path.as_path();
     let mut conn = connect(options)?;
     check_version(&mut conn, path)?;
@@ -99,8 +101,34 @@ pub(crate) fn writer(options: &StoreOptions) -> Result<SqliteConnection, OpenErr
         .map_err(database(path, "its settings cannot be made"))?;
     migrate(&mut conn, path)?;
     extend_leases(&mut conn, options).map_err(database(path, "its leases cannot be extended"))?;
-    prepare_log(&mut conn, options);
-    Ok(conn)
+    let generation = begin::begin_generation(&mut conn, options, found)?;
+    Ok((conn, generation))
+}
+
+/// A connection to a store whose disk takes nothing, with what is to be read. It begins no generation that the file knows
+/// of, and changes nothing.
+pub(crate) fn without_writing(
+    options: &StoreOptions,
+    found: &Found,
+) -> Result<(SqliteConnection, Generation), OpenError> {
+    let path = options.path.as_path();
+    let mut conn = connect(options)?;
+    let what = "its generation cannot be read";
+    conn.batch_execute(&pragmas_of_memory(options))
+        .map_err(database(path, what))?;
+    let what = "its schema cannot be read";
+    let pending = conn
+        .has_pending_migration(MIGRATIONS)
+        .map_err(database(path, what))?;
+    if pending {
+        return Err(OpenError::Database {
+            path: path.to_owned(),
+            what: "its schema cannot be brought up to date",
+            source: "the disk takes nothing".into(),
+        });
+    }
+    let (generation, _) = begin::next_generation(&mut conn, options, found)?;
+    Ok((conn, generation))
 }
 
 /// Leases that are alive from before have holders who must find the hub again first.
@@ -110,16 +138,12 @@ fn extend_leases(conn: &mut SqliteConnection, options: &StoreOptions) -> diesel:
     sql::run(conn, ExtendLeases { until, below }).map(|_| ())
 }
 
-/// Empties the log into the file and makes it as long as it will get. A failure costs speed only.
-fn prepare_log(conn: &mut SqliteConnection, options: &StoreOptions) {
-    let emptied = conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)");
-    let bytes = LOG_BYTES.min(options.wal_limit_bytes);
-    let prepared = emptied
-        .map_err(|error| error.to_string())
-        .and_then(|()| wal::preallocate(&options.path, bytes).map_err(|error| error.to_string()));
-    if let Err(error) = prepared {
-        tracing::warn!(%error, "the write-ahead log could not be laid out beforehand; commits are slower");
-    }
+/// A small commit that writes the file's first page and changes nothing that is looked at: SQLite's number for
+/// applications, which has no other use here.
+pub(crate) fn write_first_page(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+    let version = sql::first::<i64, _>(conn, sql::tx::UserVersion {})?;
+    let next = version.unwrap_or(0) % 1_000_000 + 1;
+    conn.batch_execute(&format!("PRAGMA user_version = {next}"))
 }
 
 /// The writer's connection again, to a file that `writer` has opened before.
@@ -185,13 +209,21 @@ fn writer_pragmas(options: &StoreOptions) -> String {
          PRAGMA synchronous = {synchronous};
          PRAGMA journal_size_limit = {wal};
          PRAGMA wal_autocheckpoint = {pages};
-         PRAGMA cache_size = -{cache};
+         {memory}",
+        wal = options.wal_limit_bytes,
+        memory = pragmas_of_memory(options),
+        pages = wal::pages_before_checkpoint(&options.path, CHECKPOINT_PAGES, PAGE_BYTES),
+    )
+}
+
+/// Settings that touch no file.
+fn pragmas_of_memory(options: &StoreOptions) -> String {
+    format!(
+        "PRAGMA cache_size = -{cache};
          PRAGMA temp_store = MEMORY;
          PRAGMA mmap_size = 0;
          PRAGMA foreign_keys = ON;",
-        wal = options.wal_limit_bytes,
         cache = options.cache_bytes / 1024,
-        pages = wal::pages_before_checkpoint(&options.path, CHECKPOINT_PAGES, PAGE_BYTES),
     )
 }
 
@@ -210,10 +242,26 @@ pub(crate) fn reader(path: &Path) -> Result<SqliteConnection, diesel::Connection
     Ok(conn)
 }
 
-/// A connection that cannot write at all, to a file that nobody has open.
+/// Marks a copy that no hub has opened.
+pub(crate) fn mark_as_backup(copy: &Path) -> Result<(), diesel::result::Error> {
+    let cannot = |error| diesel::result::Error::DeserializationError(Box::new(error));
+    let mut conn = SqliteConnection::establish(&uri(copy, "unix")).map_err(cannot)?;
+    conn.batch_execute(&format!("PRAGMA application_id = {BACKUP}"))
+}
+
+/// A connection that cannot write at all, to a file that no process has open.
 pub(crate) fn read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
+    read_only_as(path, "&mode=ro")
+}
+
+/// The same to a file alone: whatever log lies beside it is not its own.
+pub(crate) fn read_alone(path: &Path) -> Result<SqliteConnection, OpenError> {
+    read_only_as(path, "&mode=ro&immutable=1")
+}
+
+fn read_only_as(path: &Path, how: &str) -> Result<SqliteConnection, OpenError> {
     // The hub's own layer keeps others out by a lock that only who may write can take.
-    let uri = uri(path, "unix") + "&mode=ro";
+    let uri = uri(path, "unix") + how;
     let what = "it cannot be opened to be read";
     let mut conn = SqliteConnection::establish(&uri).map_err(database(path, what))?;
     let pragmas = format!("PRAGMA busy_timeout = {READER_BUSY_MS}; PRAGMA query_only = ON;");

@@ -1,6 +1,7 @@
 //! What the writer answers.
 
 use crate::command::ParkId;
+use crate::work::WorkId;
 use kirosu_protocol::verbs::reserve::ReserveAnswer;
 use kirosu_protocol::{
     ApprovalId, ApprovalState, Error, EventKind, Fence, Stats, Status, Task, TaskId,
@@ -13,6 +14,8 @@ pub struct Enqueued {
     pub task_id: TaskId,
     /// Whether an earlier enqueue with the same idempotency key had made it.
     pub existed: bool,
+    /// Where the task stands now.
+    pub status: Status,
 }
 
 /// An ack that was taken.
@@ -95,6 +98,16 @@ pub enum Outcome {
     },
     /// To `Ask`.
     Asked(Asked),
+    /// To `Retry`.
+    Retried {
+        /// Where the task stands now.
+        status: Status,
+        /// Why it failed again at once, if so.
+        error: Option<String>,
+    },
+    /// To `RetryFailed`, where one commit is too short: it goes on in further batches, and its answer comes through
+    /// [`Applied::finished`] of a later one.
+    Begun(WorkId),
     /// To `Approve` and `Reject`: the same was said before, about a question that is over; nothing was decided now.
     DecidedBefore,
     /// To `RetryFailed`, `PromoteDue`, `Prune`, `ExpireQuestions`: how many were touched.
@@ -117,6 +130,8 @@ pub struct Applied {
     pub outcomes: Vec<Result<Outcome, Error>>,
     /// Parked requests that got tasks, with at least one task each. They are parked no longer.
     pub woken: Vec<(ParkId, Vec<Task>)>,
+    /// Answers to commands that were `Begun` in an earlier batch.
+    pub finished: Vec<(WorkId, Outcome)>,
     /// What changed, in order. `RetryFailed` tells of the first 1000 tasks only.
     pub changes: Vec<EventKind>,
 }

@@ -13,10 +13,9 @@
 
 use crate::OpenError;
 use crate::core::Core;
+use crate::open;
 use crate::parked::Parked;
-use crate::sql;
 use diesel::QueryResult;
-use diesel::connection::SimpleConnection;
 use kirosu_protocol::{Effect, Error};
 use std::any::Any;
 
@@ -87,11 +86,8 @@ pub(crate) fn cannot_open(error: &OpenError) -> Error {
 impl Core {
     /// Makes sure that what a failed COMMIT may have left at the end of the log never comes to life.
     pub(crate) fn void(&mut self) -> QueryResult<()> {
-        // Nothing else uses this number of SQLite's for applications. The failed batch wrote the old one, if any.
-        let version = sql::first::<i64, _>(&mut self.conn, sql::tx::UserVersion {})?;
-        let next = version.unwrap_or(0) % 1_000_000 + 1;
-        self.conn
-            .batch_execute(&format!("PRAGMA user_version = {next}"))
+        // The failed batch wrote the old number, if any.
+        open::write_first_page(&mut self.conn)
     }
 }
 

@@ -67,6 +67,8 @@ impl Flags {
     pub const ASKED: i64 = 1024;
     /// It has an `accept` clause.
     pub const HAS_ACCEPT: i64 = 2048;
+    /// It failed for the sake of a dependency, and comes back with it.
+    pub const GAVE_UP: i64 = 4096;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {

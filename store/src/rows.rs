@@ -141,14 +141,14 @@ impl Rows {
         }
     }
 
+    /// Drops what is of no use any more; only when nothing is dirty.
+    pub fn retain(&mut self, stays: impl Fn(&TaskRow) -> bool) {
+        self.map.retain(|_, cached| stays(&cached.row));
+    }
+
     /// Drops a row whose task is gone.
     pub fn forget(&mut self, id: TaskId) {
         self.map.remove(&id);
-    }
-
-    /// Drops everything; only when nothing is dirty.
-    pub fn clear(&mut self) {
-        self.map.clear();
     }
 }
 

@@ -2,10 +2,10 @@
 
 use crate::core::{Core, Stop};
 use crate::foreign;
+use crate::generation::{self, Found};
 use crate::lock::{self, Lock};
 use crate::open;
 use crate::outcome::Outcome;
-use crate::parked::Parked;
 use crate::recover::{Failure, cannot_open, parked_before};
 use crate::row::TaskRow;
 use crate::sql;
@@ -14,47 +14,21 @@ use crate::tally::{QueueDepth, Tally};
 use crate::wal;
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection;
-use kirosu_protocol::{Effect, Error, Fence, RetryPolicy, Stats, Status, TaskId};
+use kirosu_protocol::{Effect, Error, Fence, RetryPolicy, Stats, Status};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 #[cfg(test)]
 mod failed_commit;
 #[cfg(test)]
 mod plain;
+mod seen;
 #[cfg(test)]
 pub(crate) mod tests;
 
-/// A lease that is alive now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LiveLease {
-    /// The task.
-    pub task_id: TaskId,
-    /// Its fence.
-    pub fence: Fence,
-    /// Who holds it.
-    pub worker_id: Option<String>,
-    /// The session it belongs to.
-    pub session: Option<String>,
-    /// Unix milliseconds until which it holds.
-    pub lease_until_ms: i64,
-}
-
-/// How full one pair of queue and type is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaneDepth {
-    /// The queue.
-    pub queue: String,
-    /// The type.
-    pub task_type: String,
-    /// Tasks ready to be leased (or, for `human`, to be answered).
-    pub queued: i64,
-    /// Tasks held by workers.
-    pub leased: i64,
-    /// Whether the queue is paused.
-    pub paused: bool,
-}
+pub use seen::{LaneDepth, LiveLease};
 
 /// The file's one writer: see the crate's page for how it works.
 pub struct Store {
@@ -65,6 +39,8 @@ pub struct Store {
     /// Whether the file could not be opened again after a failure: each batch tries first of all, and is refused as long
     /// as it cannot. Counters then are those of the failure.
     outage: bool,
+    /// What was found at the start, where the disk took nothing then: the store is not opened to be written yet.
+    unopened: Option<Found>,
     // After the core: the connection closes before the lock is gone.
     _lock: Lock,
 }
@@ -84,20 +60,29 @@ impl Store {
         foreign::check(&options.path)?;
         open::make_directory(&options.path)?;
         let lock = lock::take(&options.path)?;
+        let found = generation::look(&options.path)?;
         open::make_file(&options.path)?;
-        let conn = open::writer(&options)?;
-        let core = Core::load(conn, options.clone(), Parked::default()).map_err(|source| {
-            OpenError::Database {
-                path: options.path.clone(),
-                what: "its counters cannot be read",
-                source: source.into(),
+        let mut unopened = None;
+        let (conn, generation) = match open::writer(&options, &found) {
+            Err(error) if error.is_of_a_full_disk() => {
+                let opened = open::without_writing(&options, &found);
+                let Ok(opened) = opened else {
+                    return Err(error);
+                };
+                tracing::error!(%error, "the disk of the store takes nothing; what is there can be read, and every change is refused until there is room");
+                unopened = Some(found);
+                opened
             }
-        })?;
+            opened => opened?,
+        };
+        let core = Core::load(conn, options.clone(), generation)
+            .map_err(open::database(&options.path, "its counters cannot be read"))?;
         Ok(Store {
             core,
             options,
             batches: 0,
-            outage: false,
+            outage: unopened.is_some(),
+            unopened,
             _lock: lock,
         })
     }
@@ -128,13 +113,24 @@ impl Store {
             }
             core.changes.clear();
         }
-        let conn = open::writer_again(&self.options)?;
-        let loaded = Core::load(conn, self.options.clone(), Parked::default());
-        let mut core = loaded.map_err(|source| OpenError::Database {
-            path: self.options.path.clone(),
-            what: "its counters cannot be read",
-            source: source.into(),
-        })?;
+        let (conn, generation) = match &self.unopened {
+            Some(found) => {
+                let now_ms = self.core.now;
+                let options = StoreOptions {
+                    now_ms,
+                    ..(*self.options).clone()
+                };
+                open::writer(&options, found)?
+            }
+            None => (
+                open::writer_again(&self.options)?,
+                self.core.generation.clone(),
+            ),
+        };
+        self.unopened = None;
+        let mut core = Core::load(conn, self.options.clone(), generation).map_err(
+            open::database(&self.options.path, "its counters cannot be read"),
+        )?;
         core.parked = std::mem::take(&mut self.core.parked);
         core.parked.forget_lanes();
         core.tally = std::mem::take(&mut self.core.tally);
@@ -179,16 +175,20 @@ impl Store {
             };
             all.outcomes.extend(one.outcomes);
             all.woken.extend(one.woken);
+            all.finished.extend(one.finished);
             all.changes.extend(one.changes);
         }
         all
     }
 
-    /// Nothing of a batch is done, but that who waits no longer is forgotten.
+    /// Nothing of a batch is done, but that who waits no longer is forgotten. The counters are told as long as they are
+    /// those of the file.
     fn refused(&mut self, batch: &[Command], error: &Error) -> Applied {
+        let stats = (!self.outage || self.unopened.is_some()).then(|| self.stats(self.core.now));
         let parked = &mut self.core.parked;
-        let answer = |command: &Command| match command {
-            Command::Unpark(park) => {
+        let answer = |command: &Command| match (command, &stats) {
+            (Command::Stats, Some(stats)) => Ok(Outcome::Stats(stats.clone())),
+            (Command::Unpark(park), _) => {
                 parked.remove(*park);
                 Ok(Outcome::Ok)
             }
@@ -205,7 +205,7 @@ impl Store {
         self.core.counters.stats(&self.core.lanes, now_ms)
     }
 
-    /// Every pair of queue and type ever used, with its depth.
+    /// Every pair of queue and type that is in memory, with its depth: all with unfinished tasks are.
     pub fn lanes(&self) -> Vec<LaneDepth> {
         let lanes = self.core.lanes.iter();
         lanes
@@ -249,6 +249,11 @@ impl Store {
             lease_until_ms: row.lease_until.unwrap_or(row.updated_at),
         };
         Ok(rows.into_iter().map(lease).collect())
+    }
+
+    /// Fences of leases that were granted since this opening are above this number; 0 in a new store.
+    pub fn fence_base(&self) -> Fence {
+        self.core.generation.fence_base
     }
 
     /// How many lease requests are parked.
@@ -329,6 +334,8 @@ impl Store {
 /// Carries a batch out and commits it.
 fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<Answers> {
     core.now = now_ms;
+    core.works.begin();
+    let began = Instant::now();
     let mut outcomes = Vec::with_capacity(batch.len());
     for command in batch {
         outcomes.push(match core.execute(command) {
@@ -337,10 +344,12 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
             Err(Stop::Fault(fault)) => return Err(fault),
         });
     }
+    core.work_on()?;
     if core.has_ready_news {
         core.wake()?;
     }
     core.commit()?;
+    core.works.committed(began.elapsed());
     Ok(outcomes)
 }
 
@@ -348,6 +357,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
 fn applied(core: &mut Core, outcomes: Answers) -> Applied {
     core.parked_now.clear();
     core.tally.settle(&core.lanes);
+    core.leave_idle_lanes();
     Applied {
         outcomes,
         woken: core
@@ -355,12 +365,14 @@ fn applied(core: &mut Core, outcomes: Answers) -> Applied {
             .drain(..)
             .map(|(waiter, tasks)| (waiter.park, tasks))
             .collect(),
+        finished: std::mem::take(&mut core.works.finished),
         changes: std::mem::take(&mut core.changes),
     }
 }
 
 impl Engine for Store {
     fn apply(&mut self, now_ms: i64, batch: Vec<Command>) -> Result<Applied, StoreError> {
+        self.core.now = now_ms;
         if self.outage
             && let Err(error) = self.reload()
         {

@@ -2,8 +2,8 @@
 
 use crate::lock;
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
 
 /// The part of a disk's free space that the log may take between two checkpoints, as one in so many.
 const SHARE: u64 = 8;
@@ -67,6 +67,169 @@ pub(crate) fn pages_before_checkpoint(database: &Path, most: u32, page: u32) -> 
 
 fn fits(free: u64, bytes: u64) -> bool {
     free / 2 >= bytes
+}
+
+/// The bytes before the first frame, and before each page.
+const HEADER: usize = 32;
+const FRAME: usize = 24;
+
+/// Where a database's first page has its `application_id`.
+const MARK_AT: usize = 68;
+
+/// The `application_id` in a database's first page.
+pub(crate) fn mark_in(page: &[u8]) -> i32 {
+    i32::from_be_bytes(word(page, MARK_AT))
+}
+
+fn word(bytes: &[u8], at: usize) -> [u8; 4] {
+    let mut word = [0; 4];
+    word.copy_from_slice(&bytes[at..at + 4]);
+    word
+}
+
+fn number(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(word(bytes, at))
+}
+
+/// A log that holds frames, as SQLite's recovery would find them. Format: <https://sqlite.org/fileformat2.html#walformat>.
+#[derive(Debug)]
+pub(crate) struct Log {
+    path: PathBuf,
+    #[cfg(test)]
+    told: Option<Option<i32>>,
+}
+
+impl Log {
+    /// Looks for frames; none where a start would find nothing to recover.
+    pub fn look(database: &Path) -> io::Result<Option<Log>> {
+        let path = lock::beside(database, "-wal");
+        let mut frames = match Frames::open(&path) {
+            Ok(Some(frames)) => frames,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = frames.next()?.map(|_| Log {
+            path,
+            #[cfg(test)]
+            told: None,
+        });
+        Ok(found)
+    }
+
+    /// The `application_id` in the newest first page of the database that the log has; none where it has none. Reads all
+    /// of it.
+    pub fn mark(&self) -> Option<i32> {
+        #[cfg(test)]
+        if let Some(told) = self.told {
+            return told;
+        }
+        let mut frames = Frames::open(&self.path).ok()??;
+        let (mut newest, mut committed) = (None, None);
+        while let Ok(Some(frame)) = frames.next() {
+            if frame.page == 1 {
+                newest = Some(mark_in(&frames.data));
+            }
+            if frame.commits {
+                committed = newest;
+            }
+        }
+        committed
+    }
+
+    /// One that says this.
+    #[cfg(test)]
+    pub fn of(mark: Option<i32>) -> Log {
+        Log {
+            path: PathBuf::new(),
+            told: Some(mark),
+        }
+    }
+}
+
+/// The valid frames of a log, one after the other.
+struct Frames {
+    file: BufReader<File>,
+    salt: [u8; 8],
+    big_endian: bool,
+    sum: (u32, u32),
+    data: Vec<u8>,
+}
+
+struct Frame {
+    page: u32,
+    commits: bool,
+}
+
+impl Frames {
+    fn open(path: &Path) -> io::Result<Option<Frames>> {
+        let mut file = BufReader::with_capacity(BLOCK, File::open(path)?);
+        let mut header = [0; HEADER];
+        if !fill(&mut file, &mut header)? {
+            return Ok(None);
+        }
+        let (magic, page_size) = (number(&header, 0), number(&header, 8));
+        if magic & !1 != 0x377f_0682 || !page_size.is_power_of_two() || page_size > 65_536 {
+            return Ok(None);
+        }
+        let big_endian = magic & 1 == 1;
+        let sum = checksum(big_endian, (0, 0), &header[..24]);
+        if sum != (number(&header, 24), number(&header, 28)) {
+            return Ok(None);
+        }
+        let mut salt = [0; 8];
+        salt.copy_from_slice(&header[16..24]);
+        Ok(Some(Frames {
+            file,
+            salt,
+            big_endian,
+            sum,
+            data: vec![0; page_size as usize],
+        }))
+    }
+
+    /// The next frame, its page in `data`; none at the first that is not valid.
+    fn next(&mut self) -> io::Result<Option<Frame>> {
+        let mut head = [0; FRAME];
+        if !fill(&mut self.file, &mut head)? || !fill(&mut self.file, &mut self.data)? {
+            return Ok(None);
+        }
+        let sum = checksum(self.big_endian, self.sum, &head[..8]);
+        let sum = checksum(self.big_endian, sum, &self.data);
+        if head[8..16] != self.salt || sum != (number(&head, 16), number(&head, 20)) {
+            return Ok(None);
+        }
+        self.sum = sum;
+        Ok(Some(Frame {
+            page: number(&head, 0),
+            commits: number(&head, 4) != 0,
+        }))
+    }
+}
+
+/// Reads as much as fits; false at the end of the file.
+fn fill(file: &mut impl Read, into: &mut [u8]) -> io::Result<bool> {
+    match file.read_exact(into) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// SQLite's checksum of a log, continued over more bytes.
+fn checksum(big_endian: bool, (mut one, mut two): (u32, u32), bytes: &[u8]) -> (u32, u32) {
+    let read = |word: &[u8]| {
+        let word = [word[0], word[1], word[2], word[3]];
+        match big_endian {
+            true => u32::from_be_bytes(word),
+            false => u32::from_le_bytes(word),
+        }
+    };
+    for pair in bytes.chunks_exact(8) {
+        one = one.wrapping_add(read(&pair[..4])).wrapping_add(two);
+        two = two.wrapping_add(read(&pair[4..])).wrapping_add(one);
+    }
+    (one, two)
 }
 
 #[cfg(test)]

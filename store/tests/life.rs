@@ -70,10 +70,11 @@ fn an_expired_lease_goes_first_and_its_late_ack_counts_until_the_next_lease() {
     b.now += 10_001;
     b.expire();
     let id = again[0].task_id;
-    assert_eq!(b.lease(1)[0].fence, 2);
-    let refused = b.ack(done(id, Some(1))).unwrap_err();
+    let (before, now) = (again[0].fence, b.lease(1)[0].fence);
+    assert_eq!(now, before + 1);
+    let refused = b.ack(done(id, Some(before))).unwrap_err();
     assert_eq!(refused.code, kirosu_protocol::ErrorCode::StaleLease);
-    assert_eq!(b.ack(done(id, Some(2))).unwrap().fence, 2);
+    assert_eq!(b.ack(done(id, Some(now))).unwrap().fence, now);
 }
 
 #[test]

@@ -54,7 +54,7 @@ enum Step {
     Expire,
     Promote,
     Cancel(usize),
-    Retry(usize),
+    Retry(usize, bool),
     RetryFailed,
     Approve(usize),
     Reject(usize),
@@ -76,6 +76,8 @@ struct M {
     rejected: bool,
     retried: bool,
     lost: bool,
+    /// It failed for the sake of a dependency.
+    gave_up: bool,
     status: Status,
     fence: Fence,
     attempts: u32,
@@ -95,6 +97,7 @@ enum Said {
     Acked(Status, bool),
     Ended(BTreeSet<(TaskId, Fence)>),
     Count(u64),
+    Retried(Status),
     Until(i64),
     Paused(Vec<String>),
     Ok,
@@ -109,6 +112,8 @@ struct Model {
     paused: [bool; 3],
     parked: Vec<(ParkId, u8, u32, Option<u8>)>,
     next_park: ParkId,
+    /// Fences of leases are above it.
+    fence_base: Fence,
     woken: Vec<(ParkId, Vec<(TaskId, Fence)>)>,
 }
 
@@ -140,13 +145,13 @@ impl Model {
             .collect();
         ready.sort_by_key(|i| (-self.tasks[*i].priority, *i));
         ready.truncate(max as usize);
-        let now = self.now;
+        let (now, base) = (self.now, self.fence_base);
         ready
             .into_iter()
             .map(|i| {
                 let t = &mut self.tasks[i];
                 t.status = Status::Leased;
-                t.fence += 1;
+                t.fence = t.fence.max(base) + 1;
                 t.attempts += 1;
                 t.until = now + 10_000;
                 t.session = session;
@@ -179,16 +184,28 @@ impl Model {
                     self.tasks[d].status = next;
                 }
             } else if !self.tasks[d].status.is_final() {
-                self.finish(d, Status::Failed);
+                self.give_up(d);
                 self.ended(d);
             }
         }
     }
 
+    fn give_up(&mut self, i: usize) {
+        self.finish(i, Status::Failed);
+        self.tasks[i].gave_up = true;
+    }
+
+    /// Whether a dependency has ended without a result.
+    fn hopeless(&self, t: &M) -> bool {
+        let ended = |d: &usize| matches!(self.tasks[*d].status, Status::Failed | Status::Cancelled);
+        t.deps.iter().any(ended)
+    }
+
     fn finish(&mut self, i: usize, status: Status) {
         let t = &mut self.tasks[i];
         t.status = status;
-        (t.lost, t.retried, t.session, t.run_at) = (false, false, None, None);
+        (t.lost, t.retried, t.session, t.gave_up) = (false, false, None, false);
+        t.run_at = t.run_at.filter(|_| t.fence == 0);
     }
 
     fn lose(&mut self, i: usize) {
@@ -267,6 +284,7 @@ impl Model {
                     rejected: false,
                     retried: false,
                     lost: false,
+                    gave_up: false,
                     status: Status::Queued,
                     fence: 0,
                     attempts: 0,
@@ -277,17 +295,13 @@ impl Model {
                     deps: dep.into_iter().collect(),
                     outcomes: BTreeMap::new(),
                 };
-                let hopeless = dep.is_some_and(|d| {
-                    matches!(self.tasks[d].status, Status::Failed | Status::Cancelled)
-                });
+                let hopeless = self.hopeless(&t);
+                t.gave_up = hopeless;
                 t.status = if hopeless {
                     Status::Failed
                 } else {
                     self.waiting(&t)
                 };
-                if hopeless {
-                    t.run_at = None;
-                }
                 self.tasks.push(t);
                 (
                     Command::Enqueue(Box::new(new)),
@@ -474,19 +488,27 @@ impl Model {
                 }
                 (command, Ok(Said::Ended(ended)))
             }
-            Step::Retry(task) => {
-                let command = Command::Retry(id(task));
+            Step::Retry(task, with_dependencies) => {
+                let command = Command::Retry {
+                    task: id(task),
+                    with_dependencies,
+                };
                 let Some(i) = self.pick(task) else {
                     return (command, Err(ErrorCode::UnknownTask));
                 };
                 let t = &self.tasks[i];
                 let reply = match t.status {
                     Status::Failed | Status::Cancelled => {
+                        if with_dependencies {
+                            let mut along = BTreeSet::new();
+                            self.failed_ancestors(i, &mut along);
+                            along.into_iter().for_each(|d| self.retry(d));
+                        }
                         self.retry(i);
-                        Ok(Said::Ok)
+                        Ok(Said::Retried(self.tasks[i].status))
                     }
                     Status::Done => Err(ErrorCode::WrongState),
-                    _ if t.retried => Ok(Said::Ok),
+                    status if t.retried => Ok(Said::Retried(status)),
                     _ => Err(ErrorCode::WrongState),
                 };
                 (command, reply)
@@ -495,13 +517,14 @@ impl Model {
                 let failed: Vec<usize> = (0..self.tasks.len())
                     .filter(|i| self.tasks[*i].status == Status::Failed)
                     .collect();
-                for i in &failed {
-                    self.retry(*i);
+                let mut count = 0;
+                for i in failed {
+                    if !self.hopeless(&self.tasks[i]) {
+                        self.bring_back(i);
+                        count += 1;
+                    }
                 }
-                (
-                    Command::RetryFailed { queue: None },
-                    Ok(Said::Count(failed.len() as u64)),
-                )
+                (Command::RetryFailed { queue: None }, Ok(Said::Count(count)))
             }
             Step::Approve(task) => {
                 let command = Command::Approve {
@@ -580,12 +603,42 @@ impl Model {
         Said::Paused(now.map(|(name, _)| name.to_owned()).collect())
     }
 
+    fn failed_ancestors(&self, i: usize, found: &mut BTreeSet<usize>) {
+        for d in &self.tasks[i].deps {
+            let failed = matches!(self.tasks[*d].status, Status::Failed | Status::Cancelled);
+            if failed && found.insert(*d) {
+                self.failed_ancestors(*d, found);
+            }
+        }
+    }
+
     fn retry(&mut self, i: usize) {
+        if !matches!(self.tasks[i].status, Status::Failed | Status::Cancelled) {
+            return;
+        }
+        if self.hopeless(&self.tasks[i]) {
+            return self.give_up(i);
+        }
+        self.bring_back(i);
+        self.came_back(i);
+    }
+
+    fn bring_back(&mut self, i: usize) {
         let t = &mut self.tasks[i];
-        (t.attempts, t.run_at, t.worker) = (0, None, None);
+        (t.attempts, t.worker, t.gave_up) = (0, None, false);
         (t.rejected, t.lost, t.retried) = (false, false, true);
         let t = t.clone();
         self.tasks[i].status = self.waiting(&t);
+    }
+
+    fn came_back(&mut self, i: usize) {
+        for d in 0..self.tasks.len() {
+            let t = &self.tasks[d];
+            if t.deps.contains(&i) && t.gave_up && !self.hopeless(t) {
+                self.bring_back(d);
+                self.came_back(d);
+            }
+        }
     }
 
     fn ack(&mut self, task: usize, fence: Option<Fence>, ok: bool, worker: Option<&str>) -> Reply {
@@ -649,6 +702,7 @@ fn said(outcome: Outcome) -> Said {
             Said::Ended(leases.into_iter().map(|l| (l.task_id, l.fence)).collect())
         }
         Outcome::Counted { count, .. } => Said::Count(count),
+        Outcome::Retried { status, .. } => Said::Retried(status),
         Outcome::Paused(paused) => Said::Paused(paused),
         Outcome::Extended { lease_until_ms } => Said::Until(lease_until_ms),
         other => panic!("{other:?}"),
@@ -760,7 +814,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Expire),
         2 => Just(Step::Promote),
         1 => task.clone().prop_map(Step::Cancel),
-        1 => task.clone().prop_map(Step::Retry),
+        2 => (task.clone(), prop::bool::weighted(0.3)).prop_map(|(task, along)| Step::Retry(task, along)),
         1 => Just(Step::RetryFailed),
         2 => task.clone().prop_map(Step::Approve),
         1 => task.prop_map(Step::Reject),
@@ -793,6 +847,9 @@ proptest! {
             if reopen {
                 model.parked.clear();
                 b = b.reopen();
+                let base = b.store.fence_base();
+                prop_assert!(base > model.fence_base);
+                model.fence_base = base;
                 check(&mut model, &mut b);
             }
         }

@@ -249,8 +249,16 @@ fn a_cancelled_lease_is_dead_at_once() {
         reason: None,
     })
     .unwrap();
-    b.one(Command::Retry(id)).unwrap();
-    b.one(Command::Retry(id)).unwrap();
+    b.one(Command::Retry {
+        task: id,
+        with_dependencies: false,
+    })
+    .unwrap();
+    b.one(Command::Retry {
+        task: id,
+        with_dependencies: false,
+    })
+    .unwrap();
     b.lease(1);
     b.ack(done(id, None)).unwrap();
     assert_eq!(
@@ -384,16 +392,28 @@ fn a_failed_dependency_fails_those_behind_it() {
     );
     let late = b.enqueue(after(a));
     assert_eq!(b.task(late).status, Status::Failed);
-    b.one(Command::Retry(c)).unwrap();
+    b.one(Command::Retry {
+        task: c,
+        with_dependencies: false,
+    })
+    .unwrap();
     assert_eq!(
         b.task(c).status,
-        Status::Blocked,
-        "it waits for its dependency to be retried too"
+        Status::Failed,
+        "its dependency is cancelled"
     );
-    b.one(Command::Retry(a)).unwrap();
+    b.one(Command::Retry {
+        task: a,
+        with_dependencies: false,
+    })
+    .unwrap();
+    for waits in [c, d, late] {
+        assert_eq!(b.task(waits).status, Status::Blocked, "it waits again");
+    }
     b.lease(1);
     b.ack(done(a, None)).unwrap();
     assert_eq!(b.task(c).status, Status::Queued);
+    assert_eq!(b.task(d).status, Status::Blocked);
 }
 
 #[test]
@@ -427,10 +447,72 @@ fn an_idempotency_key_finds_its_task_and_a_batch_is_all_or_none() {
         outcomes[1],
         Ok(Outcome::Enqueued(Enqueued {
             task_id: made[0].task_id,
-            existed: true
+            existed: true,
+            status: Status::Queued,
         }))
     );
     assert_eq!(b.stats().total_tasks, 2);
+}
+
+#[test]
+fn a_key_answers_its_task_as_it_stands_and_refuses_other_work() {
+    let mut b = Bench::new();
+    let needed = b.chat("needed");
+    let keyed = |prompt: &str, key: &str| NewTask {
+        idempotency_key: Some(key.into()),
+        depends_on: vec![needed],
+        ..NewTask::chat(prompt)
+    };
+    let order = b.enqueue(keyed("charge", "7"));
+    let cancel = |task| Command::Cancel {
+        task,
+        by: None,
+        reason: None,
+    };
+    b.one(cancel(order)).unwrap();
+    let again = b.one(Command::Enqueue(Box::new(keyed("charge", "7"))));
+    let existing = Enqueued {
+        task_id: order,
+        existed: true,
+        status: Status::Cancelled,
+    };
+    assert_eq!(again, Ok(Outcome::Enqueued(existing)));
+    let refund = NewTask {
+        queue: "refunds".into(),
+        ..keyed("charge", "7")
+    };
+    let refused = b
+        .one(Command::Enqueue(Box::new(refund.clone())))
+        .unwrap_err();
+    assert!(refused.message.contains("task 2 (cancelled)"), "{refused}");
+    for batch in [
+        vec![NewTask::chat("other"), refund],
+        vec![keyed("one", "8"), keyed("two", "8")],
+    ] {
+        let refused = b.one(Command::EnqueueBatch(batch)).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidParams, "{refused}");
+    }
+    assert_eq!(b.stats().total_tasks, 2, "all or none");
+    // The dependency is forgotten; the same request again finds its task first.
+    b.one(cancel(needed)).unwrap();
+    b.one(Command::Prune {
+        before_ms: b.now,
+        limit: 10,
+    })
+    .unwrap();
+    b.now += 1;
+    b.one(Command::Prune {
+        before_ms: b.now,
+        limit: 1,
+    })
+    .unwrap();
+    let forgotten = b.reader.get(needed, 1).unwrap().is_none();
+    assert!(forgotten, "a cancelled task with a cancelled dependent");
+    let batch = vec![keyed("charge", "7")];
+    assert_eq!(
+        b.one(Command::EnqueueBatch(batch)),
+        Ok(Outcome::Batch(vec![existing]))
+    );
 }
 
 #[test]

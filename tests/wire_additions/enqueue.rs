@@ -184,7 +184,7 @@ fn an_idempotency_key_makes_a_task_once() {
     assert_eq!(client.enqueue_with(params.clone()), first);
     let answer = client.call(
         "enqueue_batch",
-        json!({"tasks": [params, {"prompt": "y"}, {"prompt": "z", "idempotency_key": "order-7"}]}),
+        json!({"tasks": [params, {"prompt": "y"}, {"prompt": "x", "idempotency_key": "order-7"}]}),
     );
     assert_eq!(numbers(&answer["task_ids"]), [first, first + 1, first]);
     // From many connections at once, and after a crash.

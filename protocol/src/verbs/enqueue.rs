@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
-use crate::task::{DEFAULT_QUEUE, OnLost, RetryPolicy, TYPE_CHAT, TYPE_HUMAN, TaskId};
+use crate::task::{DEFAULT_QUEUE, OnLost, RetryPolicy, Status, TYPE_CHAT, TYPE_HUMAN, TaskId};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
@@ -240,6 +240,12 @@ fn retry_in_seconds<S: Serializer>(
 pub struct EnqueueAnswer {
     /// The task.
     pub task_id: TaskId,
+    /// Whether an earlier request with the same key made it. Left out where it is new.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub existed: bool,
+    /// Where a task stands that existed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
 }
 
 impl Verb for NewTask {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
-use crate::task::TaskId;
+use crate::task::{Status, TaskId};
 use crate::verbs::enqueue::NewTask;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,18 @@ impl EnqueueBatchAsk {
 pub struct EnqueueBatchAnswer {
     /// One for each task.
     pub task_ids: Vec<TaskId>,
+    /// Those that earlier requests with the same keys have made. Left out where all are new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub existed: Vec<Existing>,
+}
+
+/// A task that existed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Existing {
+    /// The task.
+    pub task_id: TaskId,
+    /// Where it stands.
+    pub status: Status,
 }
 
 impl Verb for EnqueueBatchAsk {

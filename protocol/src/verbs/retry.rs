@@ -10,14 +10,17 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
-use crate::task::TaskId;
-use serde::Serialize;
+use crate::task::{Status, TaskId};
+use serde::{Deserialize, Serialize};
 
 /// The task to queue again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RetryAsk {
     /// The task.
     pub task_id: TaskId,
+    /// Whether the failed and cancelled tasks that it depends on, and theirs in turn, are queued again too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub with_dependencies: bool,
 }
 
 impl RetryAsk {
@@ -25,11 +28,25 @@ impl RetryAsk {
     pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<RetryAsk, Error> {
         Ok(RetryAsk {
             task_id: params.task_id()?,
+            with_dependencies: params.flag("with_dependencies", false)?,
         })
     }
 }
 
+/// The task came back, or failed again at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryAnswer {
+    /// Always true; a refusal is an error.
+    pub ok: bool,
+    /// `failed` where a dependency stands in its way: it failed again at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Which dependency, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 impl Verb for RetryAsk {
     const METHOD: Method = Method::Retry;
-    type Answer = super::Ok;
+    type Answer = RetryAnswer;
 }

@@ -10,10 +10,10 @@ use super::failure::Failure;
 use super::show::{text, time, zone};
 use super::wait::{self, Until};
 use fields::Fields;
-use kirosu_protocol::TaskId;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
-use serde_json::{Value, json};
+use kirosu_protocol::{Status, TaskId};
+use serde_json::Value;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -73,12 +73,23 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
     let task =
         fields::read(&Value::Object(fields).to_string(), &hub.limits()).map_err(Failure::Usage)?;
     let asks = task.requires_approval || task.task_type == TYPE_HUMAN;
-    let EnqueueAnswer { task_id } = match task.idempotency_key {
+    let answer = match task.idempotency_key {
         // With a key it can be sent again when the connection breaks, without becoming two tasks.
         Some(_) => hub.insist(&task).await?,
         None => hub.ask(&task).await?,
     };
-    if let Some(at) = args.fields.at {
+    let task_id = answer.task_id;
+    if let Some(status) = answer.status {
+        let again = match status {
+            Status::Failed | Status::Cancelled => {
+                format!("; `kirosu retry {task_id}` runs it again")
+            }
+            _ => String::new(),
+        };
+        context.screen.note(&format!(
+            "task {task_id} has this key already, nothing new was enqueued; it is {status}{again}"
+        ))?;
+    } else if let Some(at) = args.fields.at {
         let utc = time::stamp(at);
         let shown = zone::local().map(|zone| format!("{} ({utc})", time::date(at, Some(&zone))));
         let shown = shown.unwrap_or(utc);
@@ -93,7 +104,7 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
     }
     match args.wait {
         true => finish(task_id, args.wait_timeout, &hub, context).await,
-        false => told(task_id, context),
+        false => told(&answer, context),
     }
 }
 
@@ -162,10 +173,11 @@ fn bounded(source: impl Read) -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn told(task_id: TaskId, context: &Context) -> Result<u8, Failure> {
-    let screen = &context.screen;
+fn told(answer: &EnqueueAnswer, context: &Context) -> Result<u8, Failure> {
+    let (screen, task_id) = (&context.screen, answer.task_id);
     match (screen.json, screen.width) {
-        (true, _) => screen.json(&json!({ "task_id": task_id }))?,
+        (true, _) => screen.json(answer)?,
+        (_, Some(_)) if answer.existed => screen.print(&format!("task {task_id}"))?,
         (_, Some(_)) => screen.print(&format!("enqueued task {task_id}"))?,
         _ => screen.print(&task_id.to_string())?,
     }
@@ -196,7 +208,7 @@ async fn finish(
         screen.note(&format!(
             "task {task_id} is still {state}; keep waiting with `kirosu wait {task_id}`"
         ))?;
-    } else if task.status == kirosu_protocol::Status::Done {
+    } else if task.status == Status::Done {
         screen.foreign(task.result.as_deref().unwrap_or_default())?;
     } else {
         let why = task

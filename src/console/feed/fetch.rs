@@ -14,7 +14,7 @@ use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::pools::PoolsAsk;
 use kirosu_protocol::verbs::reject::RejectAsk;
-use kirosu_protocol::verbs::retry::RetryAsk;
+use kirosu_protocol::verbs::retry::{RetryAnswer, RetryAsk};
 use kirosu_protocol::verbs::stats::StatsAsk;
 use kirosu_protocol::verbs::tree::TreeAsk;
 use kirosu_protocol::{Stats, Subject, TaskId};
@@ -111,10 +111,20 @@ pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>
             };
             (client.request(&ask).await.map(|_| ()), "cancelled")
         }
-        (Act::Retry, Subject::Task(task_id)) => (
-            client.request(&RetryAsk { task_id }).await.map(|_| ()),
-            "queued again",
-        ),
+        (Act::Retry, Subject::Task(task_id)) => {
+            let ask = RetryAsk {
+                task_id,
+                ..RetryAsk::default()
+            };
+            let outcome = client.request(&ask).await;
+            if let Ok(RetryAnswer {
+                error: Some(why), ..
+            }) = &outcome
+            {
+                return News::Acted(Err(format!("{subject} failed again: {why}")));
+            }
+            (outcome.map(|_| ()), "queued again")
+        }
         (Act::Cancel | Act::Retry, Subject::Approval(_)) => {
             let why = "a tool question can be approved or rejected";
             return News::Acted(Err(why.to_owned()));

@@ -18,7 +18,10 @@ impl Core {
     /// Takes an ack, recognises one that was taken before, or refuses it.
     pub(crate) fn ack(&mut self, ack: &Ack) -> Reply<Acked> {
         let (strict, now) = (self.options.strict_expiry, self.now);
-        let row = self.known(ack.task_id)?;
+        if let Some(error) = ack::too_far(ack, now) {
+            return Err(error.into());
+        }
+        let row = self.leasable("ack", ack.task_id)?;
         if ack::is_for_live_lease(row, ack, strict, now) {
             return self.take(ack);
         }

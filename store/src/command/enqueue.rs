@@ -1,8 +1,10 @@
 //! `enqueue` and `enqueue_batch`: new tasks.
 
 use crate::core::{Core, Reply};
+use crate::lanes::Lane;
 use crate::outcome::Enqueued;
 use crate::row::{Flags, Input, InputOptions, TaskRow};
+use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
 use crate::sql;
 use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, PutNote, SelectKey};
@@ -10,7 +12,7 @@ use diesel::QueryResult;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Error, OnLost, Status, TaskId};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Attempts of a task that names a retry policy but no number.
 const DEFAULT_MAX_ATTEMPTS: u32 = 3;
@@ -18,61 +20,87 @@ const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 impl Core {
     /// Makes one task, or finds it by its idempotency key.
     pub(crate) fn enqueue(&mut self, new: &NewTask) -> Reply<Enqueued> {
-        if let Some(found) = self.find_by_key(new)? {
-            return Ok(found);
+        match self.check(std::slice::from_ref(new))?.pop().flatten() {
+            Some(found) => Ok(found),
+            None => Ok(self.make(new)?),
         }
-        self.check(std::slice::from_ref(new))?;
-        Ok(self.make(new)?)
     }
 
     /// Makes all tasks or none. A task that exists already (by its key) counts as made.
     pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> Reply<Vec<Enqueued>> {
-        self.check(batch)?;
+        let found = self.check(batch)?;
         let mut made = Vec::with_capacity(batch.len());
-        for new in batch {
-            made.push(match self.find_by_key(new)? {
+        for (new, found) in batch.iter().zip(found) {
+            made.push(match found {
                 Some(found) => found,
-                None => self.make(new)?,
+                // One before it in the batch may have its key.
+                None => match self.find_by_key(new)? {
+                    Some(found) => found,
+                    None => self.make(new)?,
+                },
             });
         }
         Ok(made)
     }
 
-    fn find_by_key(&mut self, new: &NewTask) -> QueryResult<Option<Enqueued>> {
+    /// The task that a request's key stands for, or the refusal of other work under that key.
+    fn find_by_key(&mut self, new: &NewTask) -> Reply<Option<Enqueued>> {
         let Some(key) = &new.idempotency_key else {
             return Ok(None);
         };
-        let found = sql::first(&mut self.conn, SelectKey { key })?;
-        Ok(found.map(|task_id| Enqueued {
+        let found: Option<(TaskId, Option<i64>)> = sql::first(&mut self.conn, SelectKey { key })?;
+        let Some((task_id, body)) = found else {
+            return Ok(None);
+        };
+        let row = self.known(task_id)?;
+        if body.is_some_and(|body| body != key::body(new)) {
+            return Err(key::other_body(key, row).into());
+        }
+        Ok(Some(Enqueued {
             task_id,
             existed: true,
+            status: row.state,
         }))
     }
 
-    /// Everything that can be refused, before anything is changed.
-    fn check(&mut self, batch: &[NewTask]) -> Reply<()> {
+    /// Everything that can be refused, before anything is changed. Answers the tasks that exist already.
+    fn check(&mut self, batch: &[NewTask]) -> Reply<Vec<Option<Enqueued>>> {
         let mut new_lanes = HashSet::new();
-        for new in batch {
-            if self.lanes.find(&new.queue, &new.task_type).is_none() {
+        let mut keys: HashMap<&str, (usize, i64)> = HashMap::new();
+        let mut all = Vec::with_capacity(batch.len());
+        for (index, new) in batch.iter().enumerate() {
+            let found = self.find_by_key(new)?;
+            let exists = found.is_some();
+            all.push(found);
+            if exists {
+                continue;
+            }
+            if let Some(key) = new.idempotency_key.as_deref().filter(|_| batch.len() > 1) {
+                let body = key::body(new);
+                let (first, before) = *keys.entry(key).or_insert((index, body));
+                if before != body {
+                    return Err(key::two_bodies(key, first, index).into());
+                }
+            }
+            let lane = self.find_lane(&new.queue, &new.task_type)?;
+            let lane = lane.and_then(|lane| self.lanes.get(lane));
+            if !lane.is_some_and(Lane::is_live) {
                 new_lanes.insert((&new.queue, &new.task_type));
             }
             for dependency in &new.depends_on {
                 if self.row(*dependency)?.is_none() {
-                    return Err(Error::invalid_params(format!(
-                        "`depends_on` names unknown task {dependency}"
-                    ))
-                    .into());
+                    return Err(key::unknown_dependency(*dependency).into());
                 }
             }
         }
         let limit = self.options.lane_limit;
-        if !new_lanes.is_empty() && self.lanes.len() + new_lanes.len() > limit {
+        if !new_lanes.is_empty() && self.lanes.live() + new_lanes.len() > limit {
             let message = format!(
-                "too many different pairs of queue and type: the limit is {limit}; put what varies into `metadata`"
+                "too many different pairs of queue and type with unfinished tasks: the limit is {limit}; put what varies into `metadata`"
             );
             return Err(Error::invalid_params(message).into());
         }
-        Ok(())
+        Ok(all)
     }
 
     fn make(&mut self, new: &NewTask) -> QueryResult<Enqueued> {
@@ -81,7 +109,8 @@ impl Core {
         let task_id = self.next_id;
         self.next_id += 1;
         if let Some(key) = &new.idempotency_key {
-            self.write(InsertKey { key, task_id })?;
+            let body = key::body(new);
+            self.write(InsertKey { key, task_id, body })?;
         }
         if let Some(parent_id) = new.parent_id {
             self.write(InsertChild { parent_id, task_id })?;
@@ -91,10 +120,14 @@ impl Core {
         }
         let budget_trees = self.trees_of(task_id, new.parent_id, new.budget.as_ref())?;
         let (blocked_by, hopeless) = self.depend(task_id, &new.depends_on)?;
+        let lane = match self.find_lane(&new.queue, &new.task_type)? {
+            Some(lane) => lane,
+            None => self.lanes.make(&new.queue, &new.task_type),
+        };
         let mut row = TaskRow {
             id: task_id,
             state: Status::Queued,
-            lane: self.lanes.find_or_make(&new.queue, &new.task_type),
+            lane,
             priority: new.priority,
             fence: 0,
             attempts: 0,
@@ -113,13 +146,14 @@ impl Core {
         };
         row.state = waiting_state(&row, self.now);
         if let Some(error) = &hopeless {
-            transition::finish(&mut row, Status::Failed, Flags::TOLD_BY_NOTE, self.now);
+            transition::give_up(&mut row, self.now);
             self.write(PutNote {
                 task_id,
                 result: None,
                 error: Some(error),
             })?;
         }
+        let status = row.state;
         self.add(row, input_of(new, budget_trees));
         self.tell(
             task_id,
@@ -132,6 +166,7 @@ impl Core {
         Ok(Enqueued {
             task_id,
             existed: false,
+            status,
         })
     }
 

@@ -1,10 +1,11 @@
-//! What a task's end means for those that depend on it.
+//! What a task's end, or its return, means for one that depends on it.
 
 use crate::core::Core;
 use crate::row::Flags;
 use crate::rules::transition::{self, waiting_state};
 use crate::sql;
-use crate::sql::cold::{PutNote, SelectDependents};
+use crate::sql::cold::PutNote;
+use crate::sql::work::SelectHopes;
 use diesel::QueryResult;
 use kirosu_protocol::{Status, TaskId};
 
@@ -17,31 +18,8 @@ pub(crate) fn dependency_ended(dependency: TaskId, status: Status) -> String {
 }
 
 impl Core {
-    /// A task has just ended: those that wait for it are unblocked, or fail with it (and theirs, and so on).
-    pub(crate) fn ended(&mut self, id: TaskId) -> QueryResult<()> {
-        let mut ended = vec![id];
-        while let Some(id) = ended.pop() {
-            let Some(row) = self.rows.get(id) else {
-                continue;
-            };
-            let state = row.state;
-            if !row.flags.has(Flags::HAS_DEPENDENTS) {
-                continue;
-            }
-            for dependent in
-                sql::all::<TaskId, _>(&mut self.conn, SelectDependents { depends_on: id })?
-            {
-                if state == Status::Done {
-                    self.unblock(dependent)?;
-                } else if self.give_up(dependent, &dependency_ended(id, state))? {
-                    ended.push(dependent);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn unblock(&mut self, id: TaskId) -> QueryResult<()> {
+    /// A dependency of the task is done.
+    pub(crate) fn unblock(&mut self, id: TaskId) -> QueryResult<()> {
         let now = self.now;
         let Some(before) = self.row(id)?.map(|row| row.state) else {
             return Ok(());
@@ -60,21 +38,61 @@ impl Core {
     }
 
     /// Fails a task that waits for what will not come. Answers whether it did.
-    fn give_up(&mut self, id: TaskId, error: &str) -> QueryResult<bool> {
-        let now = self.now;
+    pub(crate) fn give_up(&mut self, id: TaskId, error: &str) -> QueryResult<bool> {
         match self.row(id)? {
             Some(row) if !row.state.is_final() => {}
             _ => return Ok(false),
         }
+        self.fail_for_dependency(id, error)?;
+        Ok(true)
+    }
+
+    /// Fails a task that is in memory, for the sake of a dependency.
+    pub(crate) fn fail_for_dependency(&mut self, id: TaskId, error: &str) -> QueryResult<()> {
+        let now = self.now;
         self.write(PutNote {
             task_id: id,
             result: None,
             error: Some(error),
         })?;
-        self.change(id, |row| {
-            transition::finish(row, Status::Failed, Flags::TOLD_BY_NOTE, now)
-        });
+        self.change(id, |row| transition::give_up(row, now));
         self.tell(id, "failed");
+        Ok(())
+    }
+
+    /// A dependency of the task came back: if it failed for the sake of its dependencies, and none of them stands in its
+    /// way any more, it waits for them again. Answers whether it does.
+    pub(crate) fn wait_again(&mut self, id: TaskId) -> QueryResult<bool> {
+        let gave_up = |row: &crate::row::TaskRow| {
+            row.state == Status::Failed && row.flags.has(Flags::GAVE_UP)
+        };
+        if !self.row(id)?.is_some_and(gave_up) || self.hopeless(id)?.is_some() {
+            return Ok(false);
+        }
+        let now = self.now;
+        self.change(id, |row| transition::retry(row, now));
+        self.tell(id, "retried");
         Ok(true)
+    }
+
+    /// Why a task that is in memory can never run as its dependencies stand; none: it can, or waits for some.
+    pub(crate) fn hopeless(&mut self, id: TaskId) -> QueryResult<Option<String>> {
+        let Some(blocked_by) = self.rows.get(id).map(|row| i64::from(row.blocked_by)) else {
+            return Ok(None);
+        };
+        if blocked_by == 0 {
+            return Ok(None);
+        }
+        self.flush_rows()?;
+        let hopes = sql::first(&mut self.conn, SelectHopes { task_id: id })?;
+        let (open, never) = hopes.unwrap_or((0, None));
+        let Some(dependency) = never else {
+            let forgotten = "a dependency failed or was cancelled, and is forgotten";
+            return Ok((blocked_by > open).then(|| forgotten.to_owned()));
+        };
+        Ok(Some(match self.row(dependency)?.map(|row| row.state) {
+            Some(state) => dependency_ended(dependency, state),
+            None => format!("dependency {dependency} failed or was cancelled, and is forgotten"),
+        }))
     }
 }

@@ -94,9 +94,10 @@ impl Core {
             }
             let (worker, session) = names
                 .get_or_insert_with(|| (Arc::from(ask.worker_id.as_str()), session.map(Arc::from)));
-            let (worker, session, now) = (worker.clone(), session.clone(), self.now);
+            let (worker, session) = (worker.clone(), session.clone());
+            let at = (self.generation.fence_base, self.now);
             self.change(place.id, |row| {
-                transition::lease(row, worker, session, lease_ms, now)
+                transition::lease(row, worker, session, lease_ms, at)
             });
             self.tell(place.id, "leased");
             if let Some((task, size)) = self.leased_task(place.id)? {

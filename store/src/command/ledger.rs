@@ -4,8 +4,9 @@ use crate::core::Core;
 use crate::rules::budget::{Account, Amount};
 use crate::sql;
 use crate::sql::usage::{
-    DeleteAccounts, DeleteReservation, DeleteUsage, PutAccount, PutReservation, Reservation,
-    SelectAccount, SelectDay, SelectOfTasks, SelectReservations, SelectShared, SelectUsed, number,
+    DeleteAccount, DeleteMember, DeletePruned, DeleteReservation, DeleteUsage, PruneMember,
+    PutAccount, PutReservation, Reservation, SelectAccount, SelectDay, SelectLives, SelectOfTasks,
+    SelectReservations, SelectShared, SelectTrees, SelectUsed, number,
 };
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::verbs::ack::Ack;
@@ -229,13 +230,42 @@ impl Core {
         }
         self.forget_reservation(id)?;
         if self.ledger.of_tasks {
-            let (task, tree) = (Scope::Task(id).to_string(), Scope::Tree(id).to_string());
-            self.write(DeleteAccounts {
-                task: &task,
-                tree: &tree,
-                id,
-            })?;
+            let scope = Scope::Task(id).to_string();
+            self.write(DeleteAccount { scope: &scope })?;
         }
         Ok(())
+    }
+
+    /// The trees with a budget that a task is in, also one that is pruned.
+    pub(crate) fn trees_with(&mut self, task_id: TaskId) -> QueryResult<Vec<TaskId>> {
+        sql::all(&mut self.conn, SelectTrees { task_id })
+    }
+
+    /// A task of a tree is about to be pruned. The last one takes the tree's budget along, and what is known of the
+    /// others, at most so many in one step: answers false where more are left.
+    pub(crate) fn leave_tree(
+        &mut self,
+        task_id: TaskId,
+        tree_id: TaskId,
+        limit: i64,
+    ) -> QueryResult<bool> {
+        let lives: Option<i64> = sql::first(&mut self.conn, SelectLives { tree_id, task_id })?;
+        if lives == Some(1) {
+            self.write(PruneMember { task_id, tree_id })?;
+            return Ok(true);
+        }
+        let same = tree_id;
+        let gone = self.write(DeletePruned {
+            tree_id,
+            same,
+            limit,
+        })?;
+        if gone as i64 >= limit {
+            return Ok(false);
+        }
+        self.write(DeleteMember { task_id, tree_id })?;
+        let scope = Scope::Tree(tree_id).to_string();
+        self.write(DeleteAccount { scope: &scope })?;
+        Ok(true)
     }
 }

@@ -8,6 +8,7 @@ mod decide_tool;
 mod due;
 mod enqueue;
 mod finish;
+pub(crate) use finish::dependency_ended;
 pub(crate) mod holder;
 mod lease;
 pub(crate) mod ledger;
@@ -145,9 +146,16 @@ pub enum Command {
         /// Why.
         reason: Option<String>,
     },
-    /// Queue a failed or cancelled task again, attempts counted from 0. Answer: `Ok`.
-    Retry(TaskId),
-    /// Queue every failed task again, or those of one queue. Answer: [`Outcome::Counted`].
+    /// Queue a failed or cancelled task again, attempts counted from 0. Those that failed for its sake wait for it again. A
+    /// task whose dependencies have failed, were cancelled or are gone fails again at once. Answer: [`Outcome::Retried`].
+    Retry {
+        /// The task.
+        task: TaskId,
+        /// Whether the failed and cancelled tasks that it depends on, and theirs in turn, come back too.
+        with_dependencies: bool,
+    },
+    /// Queue every failed task again, or those of one queue, but for those whose dependencies stand in their way. Answer:
+    /// [`Outcome::Counted`], or [`Outcome::Begun`] and the count later.
     RetryFailed {
         /// The queue; none: all.
         queue: Option<String>,
@@ -253,7 +261,10 @@ impl Core {
             Command::Cancel { task, by, reason } => {
                 self.cancel(*task, by.as_deref(), reason.as_deref())?
             }
-            Command::Retry(id) => self.retry(*id)?,
+            Command::Retry {
+                task,
+                with_dependencies,
+            } => self.retry(*task, *with_dependencies)?,
             Command::RetryFailed { queue } => self.retry_failed(queue.as_deref())?,
             Command::Approve {
                 task,

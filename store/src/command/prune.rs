@@ -1,119 +1,114 @@
 //! Retention: forget finished tasks that are old enough, in small steps.
 
 use crate::core::Core;
+use crate::ends::Scan;
+use crate::lanes::Lane;
 use crate::outcome::Outcome;
-use crate::row::Flags;
-use crate::row::state_number;
+use crate::row::{Flags, state_of};
 use crate::sql;
-use crate::sql::cold::SelectDependents;
-use crate::sql::sets::{self, Finished, SelectDone, SelectFinished};
+use crate::sql::sets::{self, Finished, SelectFinished, SelectFirstFrom, SelectNeeded};
 use diesel::QueryResult;
 use kirosu_protocol::{Status, TaskId};
 
-/// Ids that one step looks at for done tasks.
-const DONE_WINDOW: TaskId = 50_000;
-
-const FINAL: [Status; 3] = [Status::Done, Status::Failed, Status::Cancelled];
+/// A task on which more than so many others depend is kept until fewer are left: to look at all of them takes too long.
+const DEPENDENTS: i64 = 1000;
+/// Members of the tree of a budget that are forgotten in one step.
+const MEMBERS: i64 = 500;
 
 impl Core {
-    /// Looks at the next finished tasks of each kind, by id, and forgets those that ended before a time.
-    ///
-    /// Ids grow with time, so a step that finds nothing old enough ends the sweep: the next one begins at the lowest id
-    /// again. Each sweep therefore costs what it removes, not what is kept.
+    /// Looks at the next finished tasks and forgets those that ended before a time, unless an unfinished one needs them.
     pub(crate) fn prune(&mut self, before_ms: i64, limit: u32) -> QueryResult<Outcome> {
         self.flush_rows()?;
-        let (mut count, mut more) = (0, false);
-        for (index, status) in FINAL.into_iter().enumerate() {
-            let (removed, next) =
-                self.prune_status(status, self.prune_after[index], before_ms, limit)?;
-            count += removed;
-            more |= next.is_some();
-            self.prune_after[index] = next.unwrap_or(0);
+        let limit = i64::from(limit.max(1));
+        let (mut looked, mut count) = (0, 0);
+        while looked < limit
+            && let Some(mut scan) = self.ends.next(before_ms)
+        {
+            let most = limit - looked;
+            let seen: Vec<Finished> = sql::all(
+                &mut self.conn,
+                SelectFinished {
+                    after: scan.after,
+                    last: scan.last(),
+                    limit: most,
+                },
+            )?;
+            // A look at a range costs something even if nothing is in it.
+            looked += (seen.len() as i64).max(limit / 4);
+            let is_last = (seen.len() as i64) < most;
+            if seen.is_empty() && self.ends.is_unseen(&scan) {
+                let from = scan.last() + 1;
+                let first: Option<TaskId> = sql::first(&mut self.conn, SelectFirstFrom { from })?;
+                self.ends.finish(scan);
+                self.ends.skip_to(first);
+                continue;
+            }
+            for task in &seen {
+                count += u64::from(self.prune_one(task, before_ms, &mut scan)?);
+            }
+            match seen.last().filter(|_| !is_last) {
+                Some(task) => {
+                    scan.after = task.id;
+                    self.ends.pause(scan);
+                }
+                None => self.ends.finish(scan),
+            }
         }
         if count > 0 {
             self.counters.last_id = self.next_id - 1;
             self.counters.dirty = true;
         }
+        let more = self.ends.next(before_ms).is_some();
         Ok(Outcome::Counted { count, more })
     }
 
-    fn prune_status(
-        &mut self,
-        status: Status,
-        after: TaskId,
-        before_ms: i64,
-        limit: u32,
-    ) -> QueryResult<(u64, Option<TaskId>)> {
-        let limit = i64::from(limit.max(1));
-        if status == Status::Done {
-            return self.prune_done(after, before_ms, limit);
-        }
-        let statement = SelectFinished {
-            state: state_number(status),
-            after,
-            limit,
-        };
-        let seen: Vec<Finished> = sql::all(&mut self.conn, statement)?;
-        let mut removed = 0;
-        for task in seen.iter().filter(|task| task.at < before_ms) {
-            if !self.is_waited_for(task)? {
-                self.forget(task, status)?;
-                removed += 1;
-            }
-        }
-        let next = seen
-            .last()
-            .filter(|_| seen.len() as i64 == limit && removed > 0);
-        Ok((removed, next.map(|task| task.id)))
-    }
-
-    /// Done tasks have no index of their own: a bounded range of ids is looked at.
-    fn prune_done(
-        &mut self,
-        after: TaskId,
-        before_ms: i64,
-        limit: i64,
-    ) -> QueryResult<(u64, Option<TaskId>)> {
-        let newest = self.lanes.newest_done();
-        let last = newest.min(after + DONE_WINDOW);
-        let statement = SelectDone { after, last, limit };
-        let seen: Vec<Finished> = sql::all(&mut self.conn, statement)?;
-        let mut removed = 0;
-        for task in seen.iter().filter(|task| task.at < before_ms) {
-            self.forget(task, Status::Done)?;
-            removed += 1;
-        }
-        let next = match seen.last() {
-            Some(_) if removed == 0 => None,
-            Some(task) if seen.len() as i64 == limit => Some(task.id),
-            _ => (last < newest).then_some(last),
-        };
-        Ok((removed, next))
-    }
-
-    /// Whether a task that was brought back waits for this one to be brought back too.
-    fn is_waited_for(&mut self, task: &Finished) -> QueryResult<bool> {
-        if !Flags(task.flags).has(Flags::HAS_DEPENDENTS) {
+    fn prune_one(&mut self, task: &Finished, before_ms: i64, scan: &mut Scan) -> QueryResult<bool> {
+        if task.at >= before_ms {
+            scan.stays(task.at);
             return Ok(false);
         }
-        for dependent in sql::all::<TaskId, _>(
-            &mut self.conn,
-            SelectDependents {
-                depends_on: task.id,
-            },
-        )? {
-            if self
-                .row(dependent)?
-                .is_some_and(|row| !row.state.is_final())
-            {
-                return Ok(true);
-            }
+        if self.is_needed(task.id)? {
+            // The next sweep looks again.
+            scan.stays(before_ms);
+            return Ok(false);
         }
-        Ok(false)
+        if !self.leave_trees(task.id)? {
+            // The next step goes on.
+            scan.stays(task.at);
+            return Ok(false);
+        }
+        self.forget(task)?;
+        Ok(true)
     }
 
-    fn forget(&mut self, task: &Finished, status: Status) -> QueryResult<()> {
-        let id = task.id;
+    /// Whether an unfinished task depends on this one, or work on its dependents is under way.
+    fn is_needed(&mut self, id: TaskId) -> QueryResult<bool> {
+        if self.works.needs(id) {
+            return Ok(true);
+        }
+        let limit = DEPENDENTS + 1;
+        let statement = SelectNeeded { id, limit };
+        let (dependents, unfinished) =
+            sql::first::<(i64, i64), _>(&mut self.conn, statement)?.unwrap_or((0, 0));
+        Ok(dependents > DEPENDENTS || unfinished > 0)
+    }
+
+    /// The task is no longer in the trees with a budget that it is in; the last of a tree takes the budget along. Answers
+    /// false where a further step is needed first.
+    fn leave_trees(&mut self, id: TaskId) -> QueryResult<bool> {
+        if !self.ledger.of_tasks {
+            return Ok(true);
+        }
+        for tree in self.trees_with(id)? {
+            if !self.leave_tree(id, tree, MEMBERS)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn forget(&mut self, task: &Finished) -> QueryResult<()> {
+        let (id, status) = (task.id, state_of(task.state)?);
         self.write(sets::DeleteKey { id })?;
         self.write(sets::DeleteChild { task_id: id, id })?;
         self.write(sets::DeleteInput { id })?;
@@ -121,7 +116,10 @@ impl Core {
         self.write(sets::DeleteNote { id })?;
         self.write(sets::DeleteDecisions { id })?;
         self.write(sets::DeleteDependencies { id })?;
-        self.write(sets::DeleteDependents { id })?;
+        if status == Status::Done {
+            // Of one that was not done, its dependents must know when they are retried.
+            self.write(sets::DeleteDependents { id })?;
+        }
         self.write(sets::DeleteProgress { id })?;
         self.write(sets::DeleteOutput { id })?;
         self.forget_usage(id)?;
@@ -130,7 +128,11 @@ impl Core {
         }
         self.write(sets::DeleteTask { id })?;
         self.rows.forget(id);
+        self.lane_here(task.lane)?;
         self.lanes.count(task.lane, status, -1);
+        if self.lanes.get(task.lane).is_some_and(Lane::is_empty) {
+            self.emptied.push(task.lane);
+        }
         self.counters.pruned(status);
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::core::{Core, Reply};
 use crate::rules::budget::{self, Account, Amount, Refused};
-use crate::sql::usage::Reservation;
+use crate::sql::usage::{InsertMember, Reservation};
 use diesel::QueryResult;
 use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveAsk, ScopeLimit};
 use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
@@ -112,7 +112,8 @@ impl Core {
         Ok(())
     }
 
-    /// The trees with a budget that a new task is in: those of its parent, and its own.
+    /// The trees with a budget that a new task is in: those of its parent, which may be pruned, and its own. Writes that it
+    /// is in them.
     pub(crate) fn trees_of(
         &mut self,
         task: TaskId,
@@ -120,12 +121,16 @@ impl Core {
         budget: Option<&TaskBudget>,
     ) -> QueryResult<Vec<TaskId>> {
         let mut trees = match parent.filter(|_| self.ledger.of_tasks) {
-            Some(parent) => self.task_options(parent)?.budget_trees,
+            Some(parent) => self.trees_with(parent)?,
             None => Vec::new(),
         };
         let tree = budget.and_then(|budget| budget.tree);
         if tree.is_some_and(|tree| !tree.is_empty()) {
             trees.push(task);
+        }
+        for tree_id in trees.iter().copied() {
+            let task_id = task;
+            self.write(InsertMember { task_id, tree_id })?;
         }
         Ok(trees)
     }

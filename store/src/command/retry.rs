@@ -1,26 +1,29 @@
-//! `retry` and `retry_failed`: bring finished tasks back.
+//! `retry`: bring a finished task back. (`retry_failed` goes on in steps: `work`.)
 
 use crate::core::{Core, Reply, wrong_state};
 use crate::outcome::Outcome;
-use crate::row::{Flags, LaneId, TaskRow, state_of};
+use crate::row::{Flags, TaskRow};
 use crate::rules::transition;
 use crate::sql;
-use crate::sql::failed;
-use crate::sql::sets::LaneShift;
-use diesel::{QueryResult, sql_query};
-use kirosu_protocol::{Status, TaskId};
+use crate::sql::cold::SelectNote;
+use crate::sql::work::SelectFailedDependencies;
+use diesel::QueryResult;
+use kirosu_protocol::{Error, ErrorCode, Status, TaskId};
+use std::collections::BTreeSet;
 
-/// Of `retry_failed`, only so many tasks are told of one by one.
-const TOLD: i64 = 1000;
+/// Most dependencies that one `retry` takes along.
+const TAKEN_ALONG: usize = 1000;
 
 impl Core {
-    /// Queues a failed or cancelled task again; sent twice, it is fine.
-    pub(crate) fn retry(&mut self, id: TaskId) -> Reply<Outcome> {
-        let now = self.now;
+    /// Queues a failed or cancelled task again, on demand with those that it depends on; sent twice, it is fine. One whose
+    /// dependencies have ended without a result fails again at once.
+    pub(crate) fn retry(&mut self, id: TaskId, with_dependencies: bool) -> Reply<Outcome> {
         let row = self.known(id)?;
         match row.state {
             Status::Failed | Status::Cancelled => {}
-            state if !state.is_final() && row.flags.has(Flags::RETRIED) => return Ok(Outcome::Ok),
+            state if !state.is_final() && row.flags.has(Flags::RETRIED) => {
+                return Ok(retried(row, None));
+            }
             _ => {
                 return Err(wrong_state(
                     "retry",
@@ -30,46 +33,61 @@ impl Core {
                 .into());
             }
         }
-        self.change(id, |row| transition::retry(row, now));
-        self.tell(id, "retried");
-        Ok(Outcome::Ok)
+        if with_dependencies {
+            // Older ones first: each finds those that it depends on as they will be.
+            for dependency in self.failed_ancestors(id)? {
+                self.come_back(dependency)?;
+            }
+        }
+        // One of them may have brought it back.
+        if self.known(id)?.state.is_final() {
+            self.come_back(id)?;
+        }
+        let failed = self.known(id)?.state == Status::Failed;
+        let note: Option<Option<String>> = match failed {
+            true => sql::first(&mut self.conn, SelectNote { task_id: id })?,
+            false => None,
+        };
+        let row = self.known(id)?;
+        Ok(retried(row, note.flatten()))
     }
 
-    /// Queues every failed task again, or those of one queue, in one statement.
-    pub(crate) fn retry_failed(&mut self, queue: Option<&str>) -> QueryResult<Outcome> {
+    /// The failed and cancelled tasks that a task depends on, and theirs in turn, by id.
+    fn failed_ancestors(&mut self, id: TaskId) -> Reply<BTreeSet<TaskId>> {
         self.flush_rows()?;
-        let lanes: Option<Vec<LaneId>> = queue.map(|queue| {
-            let lanes = self.lanes.iter().filter(|lane| &*lane.queue == queue);
-            lanes.map(|lane| lane.id).collect()
-        });
-        let lanes = lanes.as_deref();
-        let counts = sql_query(failed::select_counts(lanes));
-        let shifts: Vec<LaneShift> = sql::all(&mut self.conn, counts)?;
-        if shifts.is_empty() {
-            return Ok(Outcome::Counted {
-                count: 0,
-                more: false,
-            });
-        }
-        let told: Vec<TaskRow> =
-            sql::all(&mut self.conn, sql_query(failed::select_first(lanes, TOLD)))?;
-        self.write(sql_query(failed::update(lanes, self.now)))?;
-        self.rows.clear();
-        let mut count = 0;
-        for shift in shifts {
-            self.lanes.count(shift.lane, Status::Failed, -shift.count);
-            self.lanes
-                .count(shift.lane, state_of(shift.target)?, shift.count);
-            if let Some(lane) = self.lanes.get_mut(shift.lane) {
-                lane.heads.clear();
+        let (mut found, mut open) = (BTreeSet::new(), vec![id]);
+        while let Some(task_id) = open.pop() {
+            let dependencies: Vec<TaskId> =
+                sql::all(&mut self.conn, SelectFailedDependencies { task_id })?;
+            open.extend(dependencies.into_iter().filter(|id| found.insert(*id)));
+            if found.len() > TAKEN_ALONG {
+                let message = format!(
+                    "cannot retry task {id} with its dependencies: more than {TAKEN_ALONG} of them failed or were cancelled; retry them by queue first"
+                );
+                return Err(Error::new(ErrorCode::TooLarge, message).into());
             }
-            count += shift.count as u64;
         }
-        self.note_all_ready();
-        for row in told {
-            self.row(row.id)?;
-            self.tell(row.id, "retried");
+        Ok(found)
+    }
+
+    /// Brings one failed or cancelled task back, or fails it again.
+    fn come_back(&mut self, id: TaskId) -> QueryResult<()> {
+        let now = self.now;
+        if self.row(id)?.is_none_or(|row| !row.state.is_final()) {
+            return Ok(());
         }
-        Ok(Outcome::Counted { count, more: false })
+        if let Some(error) = self.hopeless(id)? {
+            return self.fail_for_dependency(id, &error);
+        }
+        self.change(id, |row| transition::retry(row, now));
+        self.tell(id, "retried");
+        self.came_back(id)
+    }
+}
+
+fn retried(row: &TaskRow, error: Option<String>) -> Outcome {
+    Outcome::Retried {
+        status: row.state,
+        error,
     }
 }

@@ -3,7 +3,7 @@
 use crate::row::{Flags, TaskRow};
 use crate::sql::attempt::AttemptEnd;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
-use kirosu_protocol::{Error, ErrorCode, FailureClass, Fence, Status};
+use kirosu_protocol::{Error, ErrorCode, FailureClass, Fence, Status, TaskId};
 
 /// The outcome an ack writes into its attempt.
 pub(crate) fn outcome(ack: &Ack) -> &'static str {
@@ -90,6 +90,21 @@ pub(crate) fn not_checked(row: &TaskRow, ack: &Ack) -> Option<Error> {
     })
 }
 
+/// The farthest ahead that an ack may put its task off: no limit of a service and no window of a budget is longer.
+const RETRY_AHEAD_MS: i64 = 366 * 86_400_000;
+
+/// The refusal of an ack that would park its task for years.
+pub(crate) fn too_far(ack: &Ack, now: i64) -> Option<Error> {
+    let at = ack.retry_at_ms?;
+    (at > now.saturating_add(RETRY_AHEAD_MS)).then(|| {
+        Error::invalid_params(format!(
+            "invalid params: `retry_at` of task {} must be at most 366 days ahead (got {}); leave it out where the time is not known",
+            ack.task_id,
+            at / 1000
+        ))
+    })
+}
+
 /// The refusal of one whose lease is no longer its own.
 pub(crate) fn stale(row: &TaskRow, ack: &Ack) -> Error {
     stale_lease("ack", row, ack.fence)
@@ -109,4 +124,12 @@ pub(crate) fn stale_lease(verb: &str, row: &TaskRow, fence: Option<Fence>) -> Er
         ),
     )
     .with_data(serde_json::json!({ "task_id": row.id, "status": row.state, "fence": row.fence }))
+}
+
+/// The refusal of one that holds a task which the store was put back to before.
+pub(crate) fn lost_task(verb: &str, task: TaskId) -> Error {
+    let message = format!(
+        "cannot {verb} task {task}: the store was put back from a backup or an older copy that does not have it; drop this run"
+    );
+    Error::new(ErrorCode::StaleLease, message).with_data(serde_json::json!({ "task_id": task }))
 }

@@ -2,7 +2,7 @@
 
 use super::policy::Next;
 use crate::row::{Flags, TaskRow};
-use kirosu_protocol::Status;
+use kirosu_protocol::{Fence, Status};
 use std::sync::Arc;
 
 /// Where a task goes that nothing but its own conditions holds back: to a person, to wait for others, for its time, or
@@ -19,16 +19,17 @@ pub(crate) fn waiting_state(row: &TaskRow, now: i64) -> Status {
     }
 }
 
-/// Hands the task out. The fence grows, so that nobody who held it before can change it.
+/// Hands the task out. The fence grows, and is above `fence_base`, so that no earlier holder can change the task, also of a
+/// past that the store does not know.
 pub(crate) fn lease(
     row: &mut TaskRow,
     worker: Arc<str>,
     session: Option<Arc<str>>,
     lease_ms: i64,
-    now: i64,
+    (fence_base, now): (Fence, i64),
 ) {
     row.state = Status::Leased;
-    row.fence += 1;
+    row.fence = row.fence.max(fence_base) + 1;
     row.attempts += 1;
     row.leased_at = Some(now);
     row.lease_ms = Some(lease_ms);
@@ -52,11 +53,18 @@ fn end_lease(row: &mut TaskRow, now: i64) {
 pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) {
     end_lease(row, now);
     row.state = status;
-    row.run_at = None;
+    // One that never ran has the time that it was enqueued with; `retry` does not bring it forward.
+    row.run_at = row.run_at.filter(|_| row.fence == 0);
     row.finished_at = Some(now);
     row.flags
-        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED);
+        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED | Flags::GAVE_UP);
     row.flags.set(told_by);
+}
+
+/// Fails the task for the sake of a dependency that ended without a result.
+pub(crate) fn give_up(row: &mut TaskRow, now: i64) {
+    finish(row, Status::Failed, Flags::TOLD_BY_NOTE, now);
+    row.flags.set(Flags::GAVE_UP);
 }
 
 /// After an attempt that did not succeed: what the policy says.
@@ -101,11 +109,10 @@ pub(crate) fn give_back(row: &mut TaskRow, delay_ms: i64, now: i64) {
 pub(crate) fn retry(row: &mut TaskRow, now: i64) {
     end_lease(row, now);
     row.attempts = 0;
-    row.run_at = None;
     row.worker = None;
     row.finished_at = None;
     row.flags
-        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::REJECTED);
+        .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::REJECTED | Flags::GAVE_UP);
     row.flags.set(Flags::RETRIED);
     row.state = waiting_state(row, now);
 }

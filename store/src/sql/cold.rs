@@ -1,17 +1,20 @@
 //! Rows beside the hot path: idempotency keys, dependencies, progress, output, notes.
 
-use super::statement;
+use super::{FromRow, maybe_text, statement};
+use diesel::QueryResult;
+use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sqlite::Sqlite;
 
 statement! {
-    /// The task an idempotency key stands for.
-    SelectKey<'a> { key: &'a str => Text } "SELECT task_id FROM idempotency WHERE key = ?"
+    /// The task an idempotency key stands for, and what was asked for.
+    SelectKey<'a> { key: &'a str => Text } "SELECT task_id, body FROM idempotency WHERE key = ?"
 }
 
 statement! {
     /// Binds an idempotency key to a task.
-    InsertKey<'a> { key: &'a str => Text, task_id: i64 => BigInt }
-    "INSERT INTO idempotency (key, task_id) VALUES (?, ?)"
+    InsertKey<'a> { key: &'a str => Text, task_id: i64 => BigInt, body: i64 => BigInt }
+    "INSERT INTO idempotency (key, task_id, body) VALUES (?, ?, ?)"
 }
 
 statement! {
@@ -27,9 +30,14 @@ statement! {
 }
 
 statement! {
-    /// Who waits for a task.
-    SelectDependents { depends_on: i64 => BigInt }
-    "SELECT task_id FROM dependency WHERE depends_on = ? ORDER BY task_id"
+    /// The error of a task that no attempt tells.
+    SelectNote { task_id: i64 => BigInt } "SELECT error FROM note WHERE task_id = ?"
+}
+
+impl FromRow for Option<String> {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Option<String>> {
+        maybe_text(row, 0)
+    }
 }
 
 statement! {

@@ -1,9 +1,10 @@
 //! Lanes and counters.
 
-use super::{FromRow, int, statement, text};
+use super::{FromRow, column, int, statement, text};
+use crate::lanes::Absent;
 use diesel::QueryResult;
 use diesel::row::Row;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Double, Text};
 use diesel::sqlite::Sqlite;
 
 statement! {
@@ -32,11 +33,73 @@ statement! {
        cancelled = ?, completion_ms = ?, minute = ?, minute_done = ?, newest_done = ? WHERE id = ?"
 }
 
+/// A lane's columns, in the order `LaneRow` reads them.
+macro_rules! lane_columns {
+    () => {
+        "id, queue, type, queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled, \
+         completion_ms, minute, minute_done, newest_done"
+    };
+}
+
+/// Whether a lane has unfinished tasks.
+macro_rules! live {
+    () => {
+        "queued + blocked + scheduled + awaiting_approval + leased <> 0"
+    };
+}
+
 statement! {
     /// Every lane.
-    SelectLanes {}
-    "SELECT id, queue, type, queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled, \
-     completion_ms, minute, minute_done, newest_done FROM lane ORDER BY id"
+    SelectLanes {} concat!("SELECT ", lane_columns!(), " FROM lane ORDER BY id")
+}
+
+statement! {
+    /// The lanes with unfinished tasks.
+    SelectLiveLanes {} concat!("SELECT ", lane_columns!(), " FROM lane WHERE ", live!(), " ORDER BY id")
+}
+
+statement! {
+    /// The sums of the lanes without unfinished tasks.
+    SelectIdleSums {}
+    concat!("SELECT count(*), total(done), total(failed), total(cancelled), total(completion_ms) FROM lane WHERE NOT (",
+            live!(), ")")
+}
+
+statement! {
+    /// How many lanes there are, and the highest number of one.
+    SelectLaneNumbers {} "SELECT count(*), coalesce(max(id), 0) FROM lane"
+}
+
+statement! {
+    /// A lane by its number.
+    SelectLane { id: i64 => BigInt } concat!("SELECT ", lane_columns!(), " FROM lane WHERE id = ?")
+}
+
+statement! {
+    /// A lane by its names.
+    SelectLaneOf<'a> { queue: &'a str => Text, task_type: &'a str => Text }
+    concat!("SELECT ", lane_columns!(), " FROM lane WHERE queue = ? AND type = ?")
+}
+
+statement! {
+    /// A lane without tasks.
+    DeleteLane { id: i64 => BigInt } "DELETE FROM lane WHERE id = ?"
+}
+
+statement! {
+    /// How many tasks were done in the newest minutes of the lanes.
+    SelectNewestMinutes {} "SELECT minute, sum(minute_done) FROM lane GROUP BY minute"
+}
+
+impl FromRow for Absent {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Absent> {
+        let sum = |at| column::<Double, f64>(row, at).map(|sum| sum as i64);
+        Ok(Absent {
+            lanes: int(row, 0)?,
+            counts: [0, 0, 0, 0, 0, sum(1)?, sum(2)?, sum(3)?],
+            completion_ms: sum(4)?,
+        })
+    }
 }
 
 statement! {

@@ -8,12 +8,13 @@ pub(crate) mod approval;
 pub(crate) mod attempt;
 pub(crate) mod cold;
 pub(crate) mod counter;
-pub(crate) mod failed;
+pub(crate) mod generation;
 pub(crate) mod people;
 pub(crate) mod sets;
 pub(crate) mod task;
 pub(crate) mod tx;
 pub(crate) mod usage;
+pub(crate) mod work;
 
 use diesel::connection::LoadConnection;
 use diesel::deserialize::FromSql;

@@ -58,35 +58,23 @@ statement! {
     concat!("SELECT ", hot_columns!(), " FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id")
 }
 
-/// How many tasks of a lane go to a state.
-pub(crate) struct LaneShift {
-    pub lane: i64,
-    pub target: i64,
-    pub count: i64,
-}
-
-impl FromRow for LaneShift {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<LaneShift> {
-        Ok(LaneShift {
-            lane: int(row, 0)?,
-            target: int(row, 1)?,
-            count: int(row, 2)?,
-        })
-    }
+statement! {
+    /// Finished tasks of a range of ids, to see which are old enough.
+    SelectFinished { after: i64 => BigInt, last: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT id, lane, coalesce(finished_at, updated_at), flags, state FROM task \
+     WHERE id > ? AND id <= ? AND state > 4 ORDER BY id LIMIT ?"
 }
 
 statement! {
-    /// Failed or cancelled tasks from an id on, to see which are old enough.
-    SelectFinished { state: i64 => BigInt, after: i64 => BigInt, limit: i64 => BigInt }
-    "SELECT id, lane, coalesce(finished_at, updated_at), flags FROM task \
-     WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = ? AND id > ? ORDER BY id LIMIT ?"
+    /// The first id from one on.
+    SelectFirstFrom { from: i64 => BigInt } "SELECT id FROM task WHERE id >= ? ORDER BY id LIMIT 1"
 }
 
 statement! {
-    /// Done tasks of a range of ids, to see which are old enough.
-    SelectDone { after: i64 => BigInt, last: i64 => BigInt, limit: i64 => BigInt }
-    "SELECT id, lane, coalesce(finished_at, updated_at), flags FROM task \
-     WHERE state = 5 AND id > ? AND id <= ? ORDER BY id LIMIT ?"
+    /// How many tasks depend on one, up to a limit, and how many of these are unfinished.
+    SelectNeeded { id: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT count(*), coalesce(sum(t.state < 5), 0) FROM (SELECT task_id FROM dependency WHERE depends_on = ? LIMIT ?) AS d \
+     JOIN task t ON t.id = d.task_id"
 }
 
 /// A finished task that may be old enough to be pruned.
@@ -95,6 +83,7 @@ pub(crate) struct Finished {
     pub lane: i64,
     pub at: i64,
     pub flags: i64,
+    pub state: i64,
 }
 
 impl FromRow for Finished {
@@ -104,6 +93,7 @@ impl FromRow for Finished {
             lane: int(row, 1)?,
             at: int(row, 2)?,
             flags: int(row, 3)?,
+            state: int(row, 4)?,
         })
     }
 }

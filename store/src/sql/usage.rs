@@ -142,9 +142,43 @@ statement! {
 }
 
 statement! {
-    /// Forgets the budgets of a task; that of its tree while the tree has other tasks stays.
-    DeleteAccounts<'a> { task: &'a str => Text, tree: &'a str => Text, id: i64 => BigInt }
-    "DELETE FROM budget WHERE scope = ? OR (scope = ? AND NOT EXISTS (SELECT 1 FROM child WHERE parent_id = ?))"
+    /// Forgets a budget.
+    DeleteAccount<'a> { scope: &'a str => Text } "DELETE FROM budget WHERE scope = ?"
+}
+
+statement! {
+    /// A task is in the tree of another, or in its own.
+    InsertMember { task_id: i64 => BigInt, tree_id: i64 => BigInt }
+    "INSERT OR IGNORE INTO member (task_id, tree_id) VALUES (?, ?)"
+}
+
+statement! {
+    /// The trees with a budget that a task is in, or was in before it was pruned.
+    SelectTrees { task_id: i64 => BigInt } "SELECT tree_id FROM member WHERE task_id = ? ORDER BY tree_id"
+}
+
+statement! {
+    /// Whether a tree has other tasks that are not pruned.
+    SelectLives { tree_id: i64 => BigInt, task_id: i64 => BigInt }
+    "SELECT EXISTS (SELECT 1 FROM member WHERE tree_id = ? AND pruned = 0 AND task_id <> ?)"
+}
+
+statement! {
+    /// A member is pruned.
+    PruneMember { task_id: i64 => BigInt, tree_id: i64 => BigInt }
+    "UPDATE member SET pruned = 1 WHERE task_id = ? AND tree_id = ?"
+}
+
+statement! {
+    /// Forgets some of the pruned members of a tree.
+    DeletePruned { tree_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
+    "DELETE FROM member WHERE tree_id = ? AND task_id IN \
+     (SELECT task_id FROM member WHERE tree_id = ? AND pruned = 1 LIMIT ?)"
+}
+
+statement! {
+    /// Forgets a member.
+    DeleteMember { task_id: i64 => BigInt, tree_id: i64 => BigInt } "DELETE FROM member WHERE task_id = ? AND tree_id = ?"
 }
 
 statement! {

@@ -34,8 +34,9 @@ impl Tally {
                 tasks: WAITING.map(|status| (status, 0)),
             })
             .collect();
-        for (lane, queue) in lanes.iter().zip(&self.of_lane) {
-            if let Some(depth) = depths.get_mut(*queue) {
+        for lane in lanes.iter() {
+            let queue = self.of_lane.get(&lane.id).copied();
+            if let Some(depth) = queue.and_then(|queue| depths.get_mut(queue)) {
                 for (status, tasks) in &mut depth.tasks {
                     *tasks += lane.in_state(*status);
                 }

@@ -14,6 +14,7 @@ pub use labels::Labels;
 use crate::core::Core;
 use crate::lanes::Lanes;
 use crate::row::LaneId;
+use crate::rows::IdMap;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::{Status, TaskId};
 use std::collections::BTreeMap;
@@ -128,8 +129,9 @@ impl QueueTally {
 #[derive(Clone, Debug)]
 pub struct Tally {
     noted: Vec<Step>,
-    /// The number of a lane's queue, by the lane's number.
-    of_lane: Vec<usize>,
+    /// The number of a lane's queue, by the lane's number, of the first so many lanes.
+    of_lane: IdMap<usize>,
+    learned: usize,
     queue_labels: Labels,
     queues: Vec<QueueTally>,
     providers: Labels,
@@ -147,7 +149,8 @@ impl Default for Tally {
     fn default() -> Tally {
         Tally {
             noted: Vec::new(),
-            of_lane: Vec::new(),
+            of_lane: IdMap::default(),
+            learned: 0,
             queue_labels: Labels::new(MOST_QUEUES),
             queues: Vec::new(),
             providers: Labels::new(MOST_PROVIDERS),
@@ -170,7 +173,13 @@ impl Tally {
     /// The present batch is undone, and its new lanes with it.
     pub(crate) fn undo(&mut self) {
         self.noted.clear();
+        self.forget_lanes();
+    }
+
+    /// The lanes are others now, or in another order.
+    pub(crate) fn forget_lanes(&mut self) {
         self.of_lane.clear();
+        self.learned = 0;
     }
 
     /// The present batch is committed: its steps count.
@@ -188,18 +197,18 @@ impl Tally {
 
     /// Sees to it that every lane has its queue's number.
     fn learn(&mut self, lanes: &Lanes) {
-        for lane in lanes.iter().skip(self.of_lane.len()) {
+        for lane in lanes.iter().skip(self.learned) {
             let queue = self.queue_labels.number(&lane.queue);
-            self.of_lane.push(queue);
+            self.of_lane.insert(lane.id, queue);
             while self.queues.len() <= queue {
                 self.queues.push(QueueTally::new());
             }
         }
+        self.learned = lanes.len();
     }
 
     fn queue(&mut self, lane: LaneId) -> Option<&mut QueueTally> {
-        let index = usize::try_from(lane).ok()?.checked_sub(1)?;
-        self.queues.get_mut(*self.of_lane.get(index)?)
+        self.queues.get_mut(*self.of_lane.get(&lane)?)
     }
 
     fn count(&mut self, step: Step) {
@@ -371,7 +380,7 @@ mod tests {
     #[test]
     fn what_was_undone_was_never_counted() {
         let mut lanes = Lanes::default();
-        let lane = lanes.find_or_make("a", "chat");
+        let lane = lanes.make("a", "chat");
         let mut tally = Tally::default();
         tally.note(Step::Enqueued { lane });
         tally.undo();

@@ -32,6 +32,8 @@ const CUTS: usize = 4;
 /// Opens what the cut has left and returns what it holds, after the checks that need no history.
 fn reopened(options: &StoreOptions, disk: &Disk, folder: &Path, what: &str) -> (Store, String) {
     let path = folder.join("copy.db");
+    // Each is a look at the same moment, not one after the other.
+    let _ = std::fs::remove_file(folder.join("copy.db.epoch"));
     disk.put(&path);
     let options = StoreOptions {
         path: path.clone(),

@@ -24,7 +24,7 @@ impl Random {
 pub struct Story {
     tasks: Vec<TaskId>,
     leases: Vec<(TaskId, Fence)>,
-    keyed: Vec<(String, TaskId)>,
+    keyed: Vec<(Box<NewTask>, TaskId)>,
     acked: Vec<(Ack, Acked)>,
     keys: usize,
 }
@@ -41,8 +41,9 @@ impl Story {
             match (command, answer) {
                 (Command::Enqueue(new), Ok(Outcome::Enqueued(made))) => {
                     self.tasks.push(made.task_id);
-                    self.keyed
-                        .extend(new.idempotency_key.map(|key| (key, made.task_id)));
+                    if new.idempotency_key.is_some() {
+                        self.keyed.push((new, made.task_id));
+                    }
                 }
                 (_, Ok(Outcome::Batch(made))) => {
                     self.tasks.extend(made.iter().map(|it| it.task_id))
@@ -57,7 +58,7 @@ impl Story {
                         .retain(|(_, before)| before.task_id != said.task_id);
                     self.acked.push((ack, said));
                 }
-                (Command::Retry(task), Ok(_)) => {
+                (Command::Retry { task, .. }, Ok(_)) => {
                     self.acked.retain(|(_, said)| said.task_id != task)
                 }
                 (Command::RetryFailed { .. }, Ok(_)) => self.acked.clear(),
@@ -68,17 +69,7 @@ impl Story {
 
     /// The clients send what was answered once more: they must get the same answer.
     pub fn ask_again(&self, store: &mut Store, now: i64, about: &str) {
-        let key = |(key, task): &(String, TaskId)| {
-            let new = NewTask {
-                idempotency_key: Some(key.clone()),
-                ..NewTask::chat("again")
-            };
-            let wanted = Outcome::Enqueued(Enqueued {
-                task_id: *task,
-                existed: true,
-            });
-            (Command::Enqueue(Box::new(new)), wanted)
-        };
+        let key = |(new, task): &(Box<NewTask>, TaskId)| (Command::Enqueue(new.clone()), *task);
         let ack = |(ack, said): &(Ack, Acked)| {
             let wanted = Acked {
                 newly: false,
@@ -89,11 +80,18 @@ impl Story {
         let keys = self.keyed.iter().rev().take(10).map(key);
         let (commands, wanted): (Vec<_>, Vec<_>) = keys.unzip();
         let said = store.apply(now, commands).unwrap().outcomes;
-        assert_eq!(
-            said,
-            wanted.into_iter().map(Ok).collect::<Vec<_>>(),
-            "{about}: keys"
-        );
+        let said: Vec<TaskId> = said
+            .into_iter()
+            .map(|said| match said {
+                Ok(Outcome::Enqueued(Enqueued {
+                    task_id,
+                    existed: true,
+                    ..
+                })) => task_id,
+                other => panic!("{about}: {other:?} to a known key"),
+            })
+            .collect();
+        assert_eq!(said, wanted, "{about}: keys");
         for (command, wanted) in self.acked.iter().rev().take(10).map(ack) {
             match store.apply(now, vec![command]).unwrap().outcomes.pop() {
                 Some(Ok(Outcome::Acked(said))) => assert!(
@@ -176,7 +174,10 @@ impl Story {
                 reason: None,
             },
             _ => match random.below(3) {
-                0 => Command::Retry(self.task(random)),
+                0 => Command::Retry {
+                    task: self.task(random),
+                    with_dependencies: random.below(2) == 0,
+                },
                 1 => Command::RetryFailed { queue: None },
                 _ => Command::Approve {
                     task: self.task(random),

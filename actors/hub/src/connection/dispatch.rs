@@ -95,7 +95,10 @@ impl Connection {
                     .or_else(|| self.session.as_deref().map(str::to_owned)),
                 reason: ask.reason,
             },
-            Request::Retry(ask) => Command::Retry(ask.task_id),
+            Request::Retry(ask) => Command::Retry {
+                task: ask.task_id,
+                with_dependencies: ask.with_dependencies,
+            },
             Request::RetryFailed(ask) => Command::RetryFailed { queue: ask.queue },
             Request::Approve(ask) => approve(ask),
             Request::Reject(ask) => reject(ask),

@@ -10,14 +10,15 @@ use kirosu_protocol::verbs::OK;
 use kirosu_protocol::verbs::ack::{AckAnswer, AckAsk, AckOutcome};
 use kirosu_protocol::verbs::ask::ToolAnswer;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
-use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchAnswer;
+use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, Existing};
 use kirosu_protocol::verbs::heartbeat::HeartbeatAnswer;
 use kirosu_protocol::verbs::lease::LeaseAnswer;
 use kirosu_protocol::verbs::pause::PauseAnswer;
+use kirosu_protocol::verbs::retry::RetryAnswer;
 use kirosu_protocol::verbs::retry_failed::RetryFailedAnswer;
 use kirosu_protocol::verbs::stats::StatsAnswer;
-use kirosu_protocol::{Decision, Effect, Error, ErrorCode, Fence, Task, TaskId};
-use kirosu_store::{Command, Outcome};
+use kirosu_protocol::{Decision, Effect, Error, ErrorCode, Fence, Status, Task, TaskId};
+use kirosu_store::{Command, Enqueued, Outcome};
 use serde::Serialize;
 
 /// Bytes of tasks that are written here: a part of a millisecond.
@@ -129,6 +130,8 @@ impl Connection {
                 tag,
                 &EnqueueAnswer {
                     task_id: made.task_id,
+                    existed: made.existed,
+                    status: made.existed.then_some(made.status),
                 },
             ),
             Ok(Outcome::Batch(made)) => {
@@ -136,6 +139,7 @@ impl Connection {
                     tag,
                     &EnqueueBatchAnswer {
                         task_ids: made.iter().map(|one| one.task_id).collect(),
+                        existed: made.iter().filter_map(existing).collect(),
                     },
                 );
             }
@@ -161,6 +165,17 @@ impl Connection {
                     option: asked.option,
                 },
             ),
+            Ok(Outcome::Retried { status, error }) => {
+                let failed = (status == Status::Failed).then_some(status);
+                self.answer(
+                    tag,
+                    &RetryAnswer {
+                        ok: true,
+                        status: failed,
+                        error,
+                    },
+                );
+            }
             Ok(Outcome::Counted { count, .. }) => {
                 self.answer(tag, &RetryFailedAnswer { retried: count })
             }
@@ -179,6 +194,8 @@ impl Connection {
             Ok(Outcome::Ok | Outcome::Ended { .. } | Outcome::Acked(_) | Outcome::Acks(_)) => {
                 self.answer(tag, &OK)
             }
+            // The writer answers when the work is done.
+            Ok(Outcome::Begun(_)) => {}
         }
     }
 
@@ -365,6 +382,13 @@ impl Connection {
             }
         }
     }
+}
+
+fn existing(made: &Enqueued) -> Option<Existing> {
+    made.existed.then_some(Existing {
+        task_id: made.task_id,
+        status: made.status,
+    })
 }
 
 /// Whether to write the tasks takes so long that others would notice.

@@ -13,9 +13,13 @@ use kirosu_supervision::{ChildContext, supervised};
 use std::time::Duration;
 
 /// Tasks touched by one command, so that no commit grows long.
-const BATCH: u32 = 500;
+const BATCH: u32 = 50;
 /// Finished tasks looked at by one prune.
-const PRUNE_BATCH: u32 = 500;
+const PRUNE_BATCH: u32 = 100;
+/// Pause between two steps: whoever asks meanwhile is served first.
+const TURN: Duration = Duration::from_millis(1);
+/// The same for retention, which is in no hurry.
+const PRUNE_PAUSE: Duration = Duration::from_millis(3);
 /// How often retention looks for old tasks.
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Pause between two steps that give free pages back.
@@ -38,8 +42,10 @@ pub struct Reaper {
     child: ChildContext,
     writer: Addr<Writer>,
     rules: Tuning,
-    /// Whether this sweep of retention has removed anything.
-    pruned: bool,
+    /// The sweep of retention that is under way: it removes what ended before this (Unix milliseconds).
+    sweep: Option<i64>,
+    /// Tasks that it has removed.
+    pruned: u64,
     deadline: Option<i64>,
     timer: Option<SpawnHandle>,
 }
@@ -53,7 +59,8 @@ impl Reaper {
             child,
             writer,
             rules,
-            pruned: false,
+            sweep: None,
+            pruned: 0,
             deadline: None,
             timer: None,
         }
@@ -66,6 +73,13 @@ impl Reaper {
     fn submit(&self, ctx: &mut Context<Self>, commands: Vec<(u64, Command)>) {
         let caller = Caller::hub(ctx.address().recipient());
         self.writer.do_send(Submit::new(caller, commands));
+    }
+
+    /// The next step of what one command left, after others had their turn.
+    fn go_on(&self, ctx: &mut Context<Self>, tag: u64, command: Command) {
+        ctx.run_later(TURN, move |reaper, ctx| {
+            reaper.submit(ctx, vec![(tag, command)]);
+        });
     }
 
     /// Sleeps until the deadline, or looks now.
@@ -104,12 +118,22 @@ impl Reaper {
         );
     }
 
+    /// Begins a sweep of retention, unless one is under way.
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        if self.sweep.is_none()
+            && let Some(retention) = self.rules.get().retention
+        {
+            let keep_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+            self.sweep = Some(self.now_ms().saturating_sub(keep_ms));
+            self.prune(ctx);
+        }
+    }
+
+    /// The next step of the sweep.
     fn prune(&mut self, ctx: &mut Context<Self>) {
-        let Some(retention) = self.rules.get().retention else {
+        let Some(before_ms) = self.sweep else {
             return;
         };
-        let keep_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let before_ms = self.now_ms().saturating_sub(keep_ms);
         self.submit(
             ctx,
             vec![(
@@ -141,8 +165,8 @@ impl Actor for Reaper {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Looks once at the start: whatever fell due while nobody watched is due now, and the answer brings the next deadline.
         self.reap(ctx);
-        self.prune(ctx);
-        ctx.run_interval(PRUNE_EVERY, |reaper, ctx| reaper.prune(ctx));
+        self.sweep(ctx);
+        ctx.run_interval(PRUNE_EVERY, |reaper, ctx| reaper.sweep(ctx));
     }
 }
 
@@ -170,6 +194,10 @@ impl Handler<Answers> for Reaper {
                 Ok(_) => continue,
                 Err(error) => {
                     tracing::error!(%error, "the store refused to requeue what is due; trying again in a second");
+                    if tag == PRUNE {
+                        self.sweep = None;
+                        continue;
+                    }
                     self.deadline = Some(self.now_ms() + 1000);
                     self.arm(ctx);
                     continue;
@@ -180,25 +208,23 @@ impl Handler<Answers> for Reaper {
                 DENY if count > 0 => {
                     tracing::info!(count, "tool questions waited too long and are denied")
                 }
-                PRUNE if count > 0 => tracing::info!(count, "old tasks pruned"),
                 _ => {}
             }
             match tag {
-                EXPIRE if more => {
-                    self.submit(ctx, vec![(EXPIRE, Command::ExpireDue { limit: BATCH })])
-                }
-                PROMOTE if more => {
-                    self.submit(ctx, vec![(PROMOTE, Command::PromoteDue { limit: BATCH })])
-                }
-                DENY if more => {
-                    self.submit(ctx, vec![(DENY, Command::ExpireQuestions { limit: BATCH })])
-                }
+                EXPIRE if more => self.go_on(ctx, EXPIRE, Command::ExpireDue { limit: BATCH }),
+                PROMOTE if more => self.go_on(ctx, PROMOTE, Command::PromoteDue { limit: BATCH }),
+                DENY if more => self.go_on(ctx, DENY, Command::ExpireQuestions { limit: BATCH }),
                 PRUNE => {
-                    self.pruned |= count > 0;
-                    match more {
-                        true => self.prune(ctx),
-                        false if std::mem::take(&mut self.pruned) => self.shrink(ctx),
-                        false => {}
+                    self.pruned += count;
+                    if more {
+                        ctx.run_later(PRUNE_PAUSE, |reaper, ctx| reaper.prune(ctx));
+                        continue;
+                    }
+                    self.sweep = None;
+                    let count = std::mem::take(&mut self.pruned);
+                    if count > 0 {
+                        tracing::info!(count, "old tasks pruned");
+                        self.shrink(ctx);
                     }
                 }
                 _ => {}

@@ -192,6 +192,16 @@ impl Owed {
         (self.caller.clone(), std::mem::take(&mut self.tags))
     }
 
+    /// Owes the answer to one of the numbers on its own, from now on.
+    pub fn split(&mut self, tag: u64) -> Owed {
+        self.tags.retain(|owed| *owed != tag);
+        Owed {
+            caller: self.caller.clone(),
+            tags: vec![tag],
+            begun: self.begun,
+        }
+    }
+
     /// Answers all, in the order of the commands. Where tasks are leased, `give_back` names the writer.
     pub fn answer(
         mut self,

@@ -16,11 +16,13 @@ use crate::tuning::Tuning;
 use actix::prelude::*;
 use jump::Look;
 use kirosu_protocol::{EventKind, Task};
-use kirosu_store::{Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions};
+use kirosu_store::{
+    Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions, WorkId,
+};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::{Answers, Owed, Submit};
 use noted::{Noted, Parks, closed_lease, decided, unanswered};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -81,6 +83,8 @@ pub struct Writer {
     /// Whether the last commit was of more than one command.
     crowded: bool,
     parks: Parks,
+    /// Answers that are owed until work is done that goes on in further commits.
+    works: HashMap<WorkId, Owed>,
     deadline: Option<i64>,
     /// The deadline that the reaper sleeps towards.
     told: Option<i64>,
@@ -111,6 +115,7 @@ impl Writer {
             flush_asked: false,
             crowded: false,
             parks: Parks::default(),
+            works: HashMap::new(),
             deadline: None,
             told: None,
             commits: Commits::default(),
@@ -268,8 +273,9 @@ impl Writer {
         let mut ended = Vec::new();
         let mut index = 0;
         let mut outcomes = applied.outcomes.into_iter();
-        for debt in debts {
+        for mut debt in debts {
             let mut results = Vec::with_capacity(debt.tags().len());
+            let mut later = Vec::new();
             let mut leases = false;
             for tag in debt.tags() {
                 let mut outcome = outcomes.next().unwrap_or_else(|| Err(unanswered()));
@@ -277,7 +283,12 @@ impl Writer {
                     outcome = Ok(instead);
                 }
                 let note = noted.get(index).copied().unwrap_or_default();
+                index += 1;
                 match &outcome {
+                    Ok(Outcome::Begun(work)) => {
+                        later.push((*work, *tag));
+                        continue;
+                    }
                     Ok(Outcome::Parked) => {
                         if let Some(park) = note.park {
                             self.parks.0.insert(park, (debt.caller().clone(), *tag));
@@ -293,9 +304,16 @@ impl Writer {
                     _ => {}
                 }
                 results.push(outcome);
-                index += 1;
+            }
+            for (work, tag) in later {
+                self.works.insert(work, debt.split(tag));
             }
             debt.answer(results.into_iter(), leases.then(|| ctx.address()));
+        }
+        for (work, outcome) in applied.finished {
+            if let Some(debt) = self.works.remove(&work) {
+                debt.answer(std::iter::once(Ok(outcome)), None);
+            }
         }
         for (park, tasks) in applied.woken {
             granted.extend(self.wake(park, tasks, ctx));

@@ -1,0 +1,3 @@
+ALTER TABLE idempotency DROP COLUMN body;
+DROP TABLE member;
+DROP TABLE work;

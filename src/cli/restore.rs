@@ -1,0 +1,75 @@
+//! `kirosu restore`: a backup takes the place of the store, while no hub has it.
+
+use super::connect::Context;
+use super::failure::Failure;
+use super::log;
+use super::show::spinner;
+use super::show::text;
+use crate::restoring;
+use kirosu_config::Flag;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+const EXAMPLES: &str = "\
+Examples:
+  kirosu restore nightly.db                 from the hub's folder of backups
+  kirosu restore /mnt/copies/kirosu.db --db /var/lib/kirosu/kirosu.db
+  kirosu restore nightly.db --json | jq -r .replaced[]
+
+Stop the hub first. The copy is checked before anything changes, and stays; the files that it replaces are kept beside
+the store. Run it as the user that the hub runs as.";
+
+/// Puts a backup in the place of the store; no hub may run on it
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The copy: a path, or the name of a file in the folder of backups
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The database file to replace [default: kirosu.db in the data folder]
+    #[arg(long, value_name = "FILE")]
+    db: Option<PathBuf>,
+}
+
+/// Restores, and says what was kept.
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    log::for_client(&context.globals);
+    let db = args.db.as_ref();
+    let flags = db.map(|db| Flag::new("--db", "store.path", db.to_string_lossy()));
+    let loaded = context.globals.for_server(flags)?;
+    let screen = &context.screen;
+    let spinner = spinner::spinner(screen, "the copy is checked and put in place");
+    let began = Instant::now();
+    let restored = restoring::restore(&args.file, &loaded.settings);
+    spinner.finish_and_clear();
+    let restored = restored.map_err(Failure::Local)?;
+    let (store, copy) = (restored.store.display(), restored.copy.display());
+    let replaced: Vec<String> = restored
+        .replaced
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let seconds = began.elapsed().as_secs_f64();
+    if screen.json {
+        screen.json(&json!({
+            "path": store.to_string(),
+            "restored": copy.to_string(),
+            "bytes": restored.bytes,
+            "seconds": (seconds * 1000.0).round() / 1000.0,
+            "replaced": replaced,
+        }))?;
+        return Ok(0);
+    }
+    screen.print(&format!(
+        "{store} is {copy} now ({} bytes, {seconds:.1} s)",
+        text::grouped(restored.bytes)
+    ))?;
+    if !replaced.is_empty() {
+        screen.note(&format!(
+            "the files that were there are kept: {}",
+            replaced.join(", ")
+        ))?;
+    }
+    Ok(0)
+}

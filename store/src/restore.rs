@@ -1,0 +1,140 @@
+//! Puts a backup, or another copy of a store, in the place of a store that no hub has open.
+//!
+//! The copy is copied once more, beside the store, checked and on the disk before anything else changes. Then the files
+//! that are there get second names, and one rename puts the copy in their place: at each moment either the old file stands
+//! there with its log, or the copy. A log that is left beside the copy by a crash in between is recognised by the next
+//! start (`generation`).
+
+use crate::backup::{self, BackupError, Part};
+use crate::error::OpenError;
+use crate::foreign;
+use crate::generation::{self, BACKUP};
+use crate::inspect::{Schema, schema};
+use crate::lock::{self, beside};
+use crate::open;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+/// What is beside a database file and belongs to it.
+const LOGS: [&str; 2] = ["-wal", "-shm"];
+
+/// Why nothing was restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The store is in use, or the copy cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The copy cannot be copied, or is damaged.
+    #[error("nothing was restored: {0}")]
+    Copy(#[from] BackupError),
+    /// There is no such file, or it is no copy of a store.
+    #[error("cannot restore {path}: {why}")]
+    Unfit {
+        /// The copy.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file could not be put in place.
+    #[error("cannot put {path} in place: {source}; the files of the store are as they were")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// What was restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Bytes of the store's file now.
+    pub bytes: u64,
+    /// The files that were there before, under their new names.
+    pub replaced: Vec<PathBuf>,
+}
+
+/// Puts a copy in the place of the store with this database file. The files that are there are kept beside it with
+/// `.replaced-STAMP` in their names. Blocks for as long as the copy takes.
+///
+/// # Errors
+/// [`OpenError::Locked`] where a hub has the store. After any error the store is as it was.
+pub fn restore(copy: &Path, store: &Path, stamp: &str) -> Result<Restored, RestoreError> {
+    let unfit = |why: String| RestoreError::Unfit {
+        path: copy.to_owned(),
+        why,
+    };
+    fs::metadata(copy)
+        .and_then(|meta| match meta.is_file() {
+            true => Ok(()),
+            false => Err(io::Error::other("it is not a file")),
+        })
+        .map_err(|error| unfit(error.to_string()))?;
+    let store = &*foreign::real_path(store);
+    open::make_directory(store)?;
+    let _lock = lock::take(store)?;
+    let mut conn = match generation::mark_of_file(copy) {
+        Ok(Some(BACKUP)) => open::read_alone(copy)?,
+        Ok(Some(_)) => {
+            generation::look(copy)?;
+            open::read_only(copy)?
+        }
+        Ok(None) => return Err(unfit("it is empty".to_owned())),
+        Err(error) => return Err(unfit(error.to_string())),
+    };
+    match schema(&mut conn, copy)? {
+        Schema::Behind(_) => {}
+        Schema::Newer(newest) => {
+            return Err(unfit(format!(
+                "it was written by a newer version (schema {newest}); use that version"
+            )));
+        }
+        Schema::Foreign => return Err(unfit("it is not a store of Kirosu".to_owned())),
+    }
+    let part = Part(beside(store, ".restore"));
+    let _ = fs::remove_file(&part.0);
+    let bytes = backup::copy(conn, &part.0)?;
+    like_before(&part.0, store);
+    let replaced = put_in_place(&part.0, store, stamp)?;
+    Ok(Restored { bytes, replaced })
+}
+
+/// Gives the new file the owner and mode of the one that it replaces. Where that is not allowed, it keeps its own.
+fn like_before(part: &Path, store: &Path) {
+    if let Ok(before) = fs::metadata(store) {
+        let _ = chown(part, Some(before.uid()), Some(before.gid()));
+        let _ = fs::set_permissions(part, fs::Permissions::from_mode(before.mode() & 0o777));
+    }
+}
+
+fn put_in_place(part: &Path, store: &Path, stamp: &str) -> Result<Vec<PathBuf>, RestoreError> {
+    let aside = beside(store, &format!(".replaced-{stamp}"));
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RestoreError::Io { path, source }
+    };
+    let mut replaced = Vec::new();
+    for suffix in [""].iter().chain(&LOGS[..1]) {
+        let (file, name) = (beside(store, suffix), beside(&aside, suffix));
+        match fs::hard_link(&file, &name) {
+            Ok(()) => replaced.push(name),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                for name in replaced {
+                    let _ = fs::remove_file(name);
+                }
+                return Err(failed(&name)(error));
+            }
+        }
+    }
+    fs::rename(part, store).map_err(failed(store))?;
+    for suffix in LOGS {
+        // One that stays is recognised by the next start.
+        let _ = fs::remove_file(beside(store, suffix));
+    }
+    let folder = store.parent().filter(|it| !it.as_os_str().is_empty());
+    let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    Ok(replaced)
+}

@@ -1,0 +1,67 @@
+//! Idempotency keys: whether a request is the one that a key stands for.
+
+use crate::row::TaskRow;
+use kirosu_protocol::approval::canonical;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{Error, TaskId};
+use sha2::{Digest, Sha256};
+
+/// A number for what was asked for: all parameters but the key. It is kept in the file, so it must stay the same from
+/// version to version: a new parameter is left out of it where it has its default.
+pub(crate) fn body(new: &NewTask) -> i64 {
+    let mut told = serde_json::to_value(new).unwrap_or_default();
+    if let Some(fields) = told.as_object_mut() {
+        fields.remove("idempotency_key");
+        if new.delay_ms > 0 {
+            // The hub made it of the delay, and the time of the request.
+            fields.remove("run_at");
+        }
+    }
+    let hash = Sha256::digest(canonical(&told));
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    i64::from_be_bytes(first)
+}
+
+/// The refusal of other work under a key that is in use.
+pub(crate) fn other_body(key: &str, row: &TaskRow) -> Error {
+    let message = format!(
+        "invalid params: `idempotency_key` '{key}' stands for task {} ({}), which was enqueued with other parameters; use another key for other work",
+        row.id, row.state
+    );
+    Error::invalid_params(message)
+        .with_data(serde_json::json!({ "task_id": row.id, "status": row.state }))
+}
+
+/// The refusal of one key for two different tasks of a batch.
+pub(crate) fn two_bodies(key: &str, first: usize, second: usize) -> Error {
+    Error::invalid_params(format!(
+        "invalid params: `tasks[{second}].idempotency_key` '{key}' is that of `tasks[{first}]`, which has other parameters"
+    ))
+}
+
+/// The refusal of a dependency that no task has.
+pub(crate) fn unknown_dependency(id: TaskId) -> Error {
+    Error::invalid_params(format!("`depends_on` names unknown task {id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_request_sent_later_is_the_same_body() {
+        let new = |key: &str, at| NewTask {
+            idempotency_key: Some(key.into()),
+            delay_ms: 5_000,
+            run_at_ms: Some(at),
+            ..NewTask::chat("p")
+        };
+        assert_eq!(body(&new("a", 1)), body(&new("b", 2)));
+        assert_ne!(body(&new("a", 1)), body(&NewTask::chat("p")));
+        // It stands in files.
+        assert_eq!(body(&NewTask::chat("p")), BODY_OF_P);
+    }
+
+    const BODY_OF_P: i64 = 1_253_151_936_047_093_149;
+}

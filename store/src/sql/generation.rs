@@ -1,0 +1,46 @@
+//! Generations of the store, and the ids that were skipped.
+
+use super::statement;
+use diesel::sql_types::BigInt;
+
+statement! {
+    /// The mark in the file's header.
+    SelectMark {} "PRAGMA application_id"
+}
+
+statement! {
+    /// The newest generation that the file knows.
+    SelectGeneration {} "SELECT value FROM counter WHERE name = 'generation'"
+}
+
+statement! {
+    /// The highest id that the file knows to be given out.
+    SelectLastId {}
+    "SELECT max((SELECT coalesce(max(id), 0) FROM task), \
+     coalesce((SELECT value FROM counter WHERE name = 'last_id'), 0))"
+}
+
+statement! {
+    /// Notes ids that were skipped.
+    InsertGap { first: i64 => BigInt, last: i64 => BigInt }
+    "INSERT OR REPLACE INTO gap (first, last) VALUES (?, ?)"
+}
+
+statement! {
+    /// Whether an id was skipped.
+    SelectSkipped { id: i64 => BigInt, same: i64 => BigInt }
+    "SELECT EXISTS (SELECT 1 FROM gap WHERE first <= ? AND last >= ?)"
+}
+
+statement! {
+    /// Goes on with the numbers of tool questions at a multiple, in a file that has numbered some.
+    SkipApprovals { by: i64 => BigInt, times: i64 => BigInt }
+    "UPDATE sqlite_sequence SET seq = (seq / ? + 1) * ? WHERE name = 'approval'"
+}
+
+statement! {
+    /// The same in a file that has numbered none.
+    SkipFirstApprovals { seq: i64 => BigInt }
+    "INSERT INTO sqlite_sequence (name, seq) SELECT 'approval', ? \
+     WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'approval')"
+}

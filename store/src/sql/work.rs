@@ -1,0 +1,95 @@
+//! Work that goes on in steps, and what a step looks at.
+
+use super::{FromRow, int, maybe_int, maybe_text, statement};
+use crate::sql::task::hot_columns;
+use diesel::QueryResult;
+use diesel::row::Row;
+use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sqlite::Sqlite;
+use kirosu_protocol::TaskId;
+
+statement! {
+    /// Keeps what is left of a work.
+    PutWork<'a> {
+        id: i64 => BigInt,
+        kind: i64 => BigInt,
+        task_id: i64 => BigInt,
+        state: i64 => BigInt,
+        after: i64 => BigInt,
+        upto: i64 => BigInt,
+        queue: Option<&'a str> => Nullable<Text>,
+        count: i64 => BigInt,
+    } "INSERT OR REPLACE INTO work (id, kind, task_id, state, after, upto, queue, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+}
+
+statement! {
+    /// A work is finished.
+    DeleteWork { id: i64 => BigInt } "DELETE FROM work WHERE id = ?"
+}
+
+statement! {
+    /// All that is left, the newest first.
+    SelectWork {} "SELECT id, kind, task_id, state, after, upto, queue, count FROM work ORDER BY id DESC"
+}
+
+/// A work as the file keeps it.
+pub(crate) struct WorkRow {
+    pub id: i64,
+    pub kind: i64,
+    pub task_id: TaskId,
+    pub state: i64,
+    pub after: TaskId,
+    pub upto: TaskId,
+    pub queue: Option<String>,
+    pub count: i64,
+}
+
+impl FromRow for WorkRow {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<WorkRow> {
+        Ok(WorkRow {
+            id: int(row, 0)?,
+            kind: int(row, 1)?,
+            task_id: int(row, 2)?,
+            state: int(row, 3)?,
+            after: int(row, 4)?,
+            upto: int(row, 5)?,
+            queue: maybe_text(row, 6)?,
+            count: int(row, 7)?,
+        })
+    }
+}
+
+statement! {
+    /// The next tasks that wait for a task.
+    SelectNextDependents { depends_on: i64 => BigInt, after: i64 => BigInt, upto: i64 => BigInt, limit: i64 => BigInt }
+    "SELECT task_id FROM dependency WHERE depends_on = ? AND task_id > ? AND task_id <= ? ORDER BY task_id LIMIT ?"
+}
+
+statement! {
+    /// The next failed tasks.
+    SelectNextFailed { after: i64 => BigInt, upto: i64 => BigInt, limit: i64 => BigInt }
+    concat!("SELECT ", hot_columns!(), " FROM task WHERE state <> 0 AND state <> 4 AND state <> 5 AND state = 6 \
+             AND id > ? AND id <= ? ORDER BY id LIMIT ?")
+}
+
+statement! {
+    /// How many dependencies of a task are not done, and the first that never will be as things stand: failed, cancelled or
+    /// gone.
+    SelectHopes { task_id: i64 => BigInt }
+    "SELECT count(*), min(CASE WHEN t.id IS NULL OR t.state > 5 THEN d.depends_on END) \
+     FROM dependency d LEFT JOIN task t ON t.id = d.depends_on \
+     WHERE d.task_id = ? AND (t.id IS NULL OR t.state <> 5)"
+}
+
+impl FromRow for (i64, Option<TaskId>) {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(i64, Option<TaskId>)> {
+        Ok((int(row, 0)?, maybe_int(row, 1)?))
+    }
+}
+
+statement! {
+    /// The failed and cancelled dependencies of a task.
+    SelectFailedDependencies { task_id: i64 => BigInt }
+    "SELECT d.depends_on FROM dependency d JOIN task t ON t.id = d.depends_on WHERE d.task_id = ? AND t.state > 5 \
+     ORDER BY d.depends_on"
+}

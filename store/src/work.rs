@@ -1,0 +1,373 @@
+//! Work on many tasks, in steps.
+//!
+//! A task may have a hundred thousand dependents, and `retry_failed` as many failed tasks. A commit takes so many of them
+//! that it stays short; what is left stands in the file (table `work`), in the same commit as what was done of it, and goes
+//! on with the next commits, over restarts too. Others are served between two steps. A small work is done within the
+//! commit that began it, and leaves nothing in the file.
+//!
+//! The newest work goes first, so that a small one does not wait for a large one. Between two steps anything may happen
+//! to the tasks: each step looks at them as they are then. A work whose task is no longer in the state that began it is
+//! dropped, as whatever changed that state has begun a work of its own.
+
+use crate::core::Core;
+use crate::outcome::Outcome;
+use crate::row::{Flags, state_number, state_of};
+use crate::rules::transition;
+use crate::sql;
+use crate::sql::work::{
+    DeleteWork, PutWork, SelectNextDependents, SelectNextFailed, SelectWork, WorkRow,
+};
+use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::{Status, TaskId};
+use std::time::Duration;
+
+/// The number of a work.
+pub type WorkId = i64;
+
+/// Tasks that works may change within one commit, at first, at least and at most.
+const STEPS: u32 = 100;
+const LEAST_STEPS: u32 = 40;
+const MOST_STEPS: u32 = 250;
+/// How long a commit with such work should take.
+const COMMIT: Duration = Duration::from_millis(6);
+
+/// How many tasks the next commit may change, after one that was full took so long. What else a commit costs is the same for
+/// few and for many, so it never gets very few.
+fn next_steps(steps: u32, took: Duration) -> u32 {
+    let share = COMMIT.as_secs_f64() / took.as_secs_f64().max(1e-6);
+    ((f64::from(steps) * share.min(2.0)) as u32).clamp(LEAST_STEPS, MOST_STEPS)
+}
+
+/// Of `retry_failed`, only so many tasks are told of one by one.
+const TOLD: u64 = 1000;
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A task has ended: those that wait for it are unblocked, or fail with it.
+    Ended,
+    /// A task came back: those that failed for its sake wait for it again.
+    CameBack,
+    /// Failed tasks come back.
+    RetryFailed,
+}
+
+/// One work, and how far it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Work {
+    pub id: WorkId,
+    kind: Kind,
+    /// Whose dependents it is about.
+    pub task: TaskId,
+    state: Status,
+    after: TaskId,
+    upto: TaskId,
+    queue: Option<String>,
+    count: u64,
+    /// Whether the file has it.
+    saved: bool,
+    /// Whether the file has it as it is.
+    clean: bool,
+}
+
+/// All that is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Works {
+    /// The last goes first.
+    stack: Vec<Work>,
+    next_id: WorkId,
+    /// What a batch may change, and what of it is left to the present one.
+    pace: u32,
+    steps: u32,
+    /// Finished after the commit that began them, with the answer to whoever waits.
+    pub finished: Vec<(WorkId, Outcome)>,
+}
+
+impl Works {
+    /// What the file has.
+    pub fn load(conn: &mut SqliteConnection) -> QueryResult<Works> {
+        let rows: Vec<WorkRow> = sql::all(conn, SelectWork {})?;
+        let next_id = rows.first().map_or(0, |row| row.id) + 1;
+        let work = |row: WorkRow| {
+            Ok(Work {
+                id: row.id,
+                kind: match row.kind {
+                    0 => Kind::Ended,
+                    1 => Kind::CameBack,
+                    _ => Kind::RetryFailed,
+                },
+                task: row.task_id,
+                state: state_of(row.state)?,
+                after: row.after,
+                upto: row.upto,
+                queue: row.queue,
+                count: u64::try_from(row.count).unwrap_or(0),
+                saved: true,
+                clean: true,
+            })
+        };
+        let stack: QueryResult<Vec<Work>> = rows.into_iter().rev().map(work).collect();
+        Ok(Works {
+            stack: stack?,
+            next_id,
+            pace: STEPS,
+            ..Works::default()
+        })
+    }
+
+    /// A batch begins.
+    pub fn begin(&mut self) {
+        self.steps = self.pace;
+    }
+
+    /// The batch is committed, and took so long.
+    pub fn committed(&mut self, took: Duration) {
+        if self.steps == 0 {
+            self.pace = next_steps(self.pace, took);
+        }
+    }
+
+    /// Whether something is left for a further commit.
+    pub fn is_empty(&self) -> bool {
+        self.stack.is_empty()
+    }
+
+    /// Whether a task must not be forgotten yet.
+    pub fn needs(&self, task: TaskId) -> bool {
+        self.stack.iter().any(|work| work.task == task)
+    }
+}
+
+impl Core {
+    fn new_work(&mut self, kind: Kind, task: TaskId, state: Status) -> Work {
+        let id = self.works.next_id;
+        self.works.next_id += 1;
+        Work {
+            id,
+            kind,
+            task,
+            state,
+            after: 0,
+            // Tasks to come know how things stand.
+            upto: self.next_id - 1,
+            queue: None,
+            count: 0,
+            saved: false,
+            clean: false,
+        }
+    }
+
+    /// A task has just ended: those that wait for it are unblocked, or fail with it (and theirs, and so on).
+    pub(crate) fn ended(&mut self, id: TaskId) -> QueryResult<()> {
+        self.begin_for_dependents(Kind::Ended, id)
+    }
+
+    /// A failed or cancelled task has just come back: those that failed for its sake wait for it again.
+    pub(crate) fn came_back(&mut self, id: TaskId) -> QueryResult<()> {
+        self.begin_for_dependents(Kind::CameBack, id)
+    }
+
+    fn begin_for_dependents(&mut self, kind: Kind, id: TaskId) -> QueryResult<()> {
+        let below = self.works.stack.len();
+        self.push_for_dependents(kind, id);
+        self.work_down_to(below)
+    }
+
+    fn push_for_dependents(&mut self, kind: Kind, id: TaskId) {
+        if let Some(row) = self.rows.get(id)
+            && row.flags.has(Flags::HAS_DEPENDENTS)
+        {
+            let work = self.new_work(kind, id, row.state);
+            self.works.stack.push(work);
+        }
+    }
+
+    /// Brings failed tasks back, all or those of a queue.
+    pub(crate) fn retry_failed(&mut self, queue: Option<&str>) -> QueryResult<Outcome> {
+        let below = self.works.stack.len();
+        let mut work = self.new_work(Kind::RetryFailed, 0, Status::Failed);
+        let id = work.id;
+        work.queue = queue.map(str::to_owned);
+        self.works.stack.push(work);
+        self.work_down_to(below)?;
+        let finished = &mut self.works.finished;
+        Ok(match finished.iter().position(|(work, _)| *work == id) {
+            Some(at) => finished.swap_remove(at).1,
+            None => Outcome::Begun(id),
+        })
+    }
+
+    /// Goes on with what is under way, as far as this commit may.
+    pub(crate) fn work_on(&mut self) -> QueryResult<()> {
+        self.work_down_to(0)
+    }
+
+    fn work_down_to(&mut self, below: usize) -> QueryResult<()> {
+        while self.works.steps > 0
+            && self.works.stack.len() > below
+            && let Some(mut work) = self.works.stack.pop()
+        {
+            let at = self.works.stack.len();
+            let finished = self.step(&mut work)?;
+            work.clean = false;
+            if !finished {
+                // Below what it has begun, which goes first.
+                self.works.stack.insert(at, work);
+                continue;
+            }
+            if work.saved {
+                self.write(DeleteWork { id: work.id })?;
+            }
+            if work.kind == Kind::RetryFailed {
+                let counted = Outcome::Counted {
+                    count: work.count,
+                    more: false,
+                };
+                self.works.finished.push((work.id, counted));
+            }
+        }
+        Ok(())
+    }
+
+    /// Does a part of a work; answers whether it is finished.
+    fn step(&mut self, work: &mut Work) -> QueryResult<bool> {
+        if work.kind == Kind::RetryFailed {
+            return self.step_failed(work);
+        }
+        let state = self.row(work.task)?.map(|row| row.state);
+        let holds = match work.kind {
+            Kind::Ended => state == Some(work.state),
+            _ => state.is_some_and(|state| !matches!(state, Status::Failed | Status::Cancelled)),
+        };
+        if !holds {
+            return Ok(true);
+        }
+        let limit = i64::from(self.works.steps);
+        let ids: Vec<TaskId> = sql::all(
+            &mut self.conn,
+            SelectNextDependents {
+                depends_on: work.task,
+                after: work.after,
+                upto: work.upto,
+                limit,
+            },
+        )?;
+        let finished = (ids.len() as i64) < limit;
+        for id in ids {
+            work.after = id;
+            self.works.steps = self.works.steps.saturating_sub(1);
+            match (work.kind, work.state) {
+                (Kind::Ended, Status::Done) => self.unblock(id)?,
+                (Kind::Ended, state) => {
+                    if self.give_up(id, &super::command::dependency_ended(work.task, state))? {
+                        self.push_for_dependents(Kind::Ended, id);
+                    }
+                }
+                _ => {
+                    if self.wait_again(id)? {
+                        self.count_retried(id);
+                        self.push_for_dependents(Kind::CameBack, id);
+                    }
+                }
+            }
+        }
+        Ok(finished)
+    }
+
+    /// A task came back with its dependency: `retry_failed` of its queue, which is under way, does not meet it any more.
+    fn count_retried(&mut self, id: TaskId) {
+        let lane = self.rows.get(id).and_then(|row| self.lanes.get(row.lane));
+        let queue = lane.map(|lane| lane.queue.clone());
+        let retry = self.works.stack.iter_mut().rev();
+        let mut retry = retry.filter(|work| work.kind == Kind::RetryFailed && work.after < id);
+        if let Some(work) = retry.find(|work| work.queue.as_deref() == queue.as_deref()) {
+            work.count += 1;
+            work.clean = false;
+        }
+    }
+
+    /// Failed tasks, by id: a task's dependencies, which are older, come before it.
+    fn step_failed(&mut self, work: &mut Work) -> QueryResult<bool> {
+        self.flush_rows()?;
+        // Where each may begin a work of its own, few are read at once.
+        let most = if work.queue.is_some() { 16 } else { MOST_STEPS };
+        let limit = i64::from(self.works.steps.min(most));
+        let failed = sql::all(
+            &mut self.conn,
+            SelectNextFailed {
+                after: work.after,
+                upto: work.upto,
+                limit,
+            },
+        )?;
+        let finished = (failed.len() as i64) < limit;
+        for row in failed {
+            let row: crate::row::TaskRow = row;
+            let (id, lane) = (row.id, row.lane);
+            work.after = id;
+            self.works.steps = self.works.steps.saturating_sub(1);
+            self.lane_here(lane)?;
+            let queue = self.lanes.get(lane).map(|lane| lane.queue.clone());
+            if work.queue.is_some() && work.queue.as_deref() != queue.as_deref() {
+                continue;
+            }
+            self.rows.keep(row);
+            if self.hopeless(id)?.is_some() {
+                continue;
+            }
+            let now = self.now;
+            self.change(id, |row| transition::retry(row, now));
+            work.count += 1;
+            if work.count <= TOLD {
+                self.tell(id, "retried");
+            }
+            // All failed tasks come by here themselves, unless they are in another queue.
+            let before = self.works.stack.len();
+            if work.queue.is_some() {
+                self.push_for_dependents(Kind::CameBack, id);
+            }
+            if self.works.stack.len() > before {
+                return Ok(false);
+            }
+        }
+        Ok(finished)
+    }
+
+    /// Keeps what is left in the file.
+    pub(crate) fn flush_works(&mut self) -> QueryResult<()> {
+        let mut stack = std::mem::take(&mut self.works.stack);
+        for work in stack.iter_mut().filter(|work| !work.clean) {
+            self.write(PutWork {
+                id: work.id,
+                kind: match work.kind {
+                    Kind::Ended => 0,
+                    Kind::CameBack => 1,
+                    Kind::RetryFailed => 2,
+                },
+                task_id: work.task,
+                state: state_number(work.state),
+                after: work.after,
+                upto: work.upto,
+                queue: work.queue.as_deref(),
+                count: i64::try_from(work.count).unwrap_or(i64::MAX),
+            })?;
+            (work.saved, work.clean) = (true, true);
+        }
+        self.works.stack = stack;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_with_work_take_about_as_long_as_they_should() {
+        let ms = Duration::from_millis;
+        assert_eq!(next_steps(100, ms(12)), 50);
+        assert_eq!(next_steps(100, ms(4)), 150);
+        assert_eq!(next_steps(200, ms(0)), MOST_STEPS);
+        assert_eq!(next_steps(50, ms(1_000)), LEAST_STEPS);
+    }
+}

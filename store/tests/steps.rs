@@ -1,0 +1,153 @@
+//! Work on many tasks goes on over several commits, and over restarts.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+use common::*;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::{Status, TaskId};
+use kirosu_store::*;
+
+/// More than one commit takes.
+const MANY: usize = 700;
+
+fn fan_out(b: &mut Bench) -> (TaskId, Vec<TaskId>) {
+    let parent = b.chat("parent");
+    let child = NewTask {
+        depends_on: vec![parent],
+        queue: "children".into(),
+        ..NewTask::chat("child")
+    };
+    let batch = Command::EnqueueBatch(vec![child; MANY]);
+    let Ok(Outcome::Batch(made)) = b.one(batch) else {
+        panic!("a batch");
+    };
+    (parent, made.iter().map(|made| made.task_id).collect())
+}
+
+fn retry(task: TaskId) -> Command {
+    Command::Retry {
+        task,
+        with_dependencies: false,
+    }
+}
+
+/// Commits until nothing is left to do, each of a bounded size; how many it took.
+fn go_on(b: &mut Bench) -> usize {
+    let mut commits = 0;
+    while b.store.next_deadline().is_some_and(|at| at <= b.now) {
+        let before = b.stats();
+        b.batch(vec![]);
+        let moved = (before.blocked - b.stats().blocked).abs();
+        assert!(moved < 300, "{moved} tasks in one commit");
+        commits += 1;
+        assert!(commits < 50);
+    }
+    commits
+}
+
+#[test]
+fn a_fan_out_goes_on_in_steps_over_a_restart() {
+    let mut b = Bench::new();
+    let (parent, children) = fan_out(&mut b);
+    let lease = b.lease(1).pop().unwrap();
+    b.ack(done(parent, Some(lease.fence))).unwrap();
+    let after_one = b.stats().blocked;
+    assert!(after_one > 0 && after_one < MANY as i64);
+    let mut b = b.reopen();
+    // One that comes in between counts what is done already.
+    let late = b.enqueue(NewTask {
+        depends_on: vec![parent, children[MANY - 1]],
+        ..NewTask::chat("late")
+    });
+    assert!(go_on(&mut b) > 0);
+    assert_eq!(b.stats().blocked, 1, "nothing but the late one");
+    assert_eq!(b.task(late).status, Status::Blocked);
+    assert_eq!(b.stats().queued, MANY as i64);
+}
+
+#[test]
+fn a_retry_in_the_middle_of_a_cascade_leaves_no_child_behind() {
+    let mut b = Bench::new();
+    let (parent, children) = fan_out(&mut b);
+    let cancel = Command::Cancel {
+        task: parent,
+        by: None,
+        reason: None,
+    };
+    b.one(cancel).unwrap();
+    let failed = b.stats().failed;
+    assert!(failed > 0 && failed < MANY as i64);
+    b.one(retry(parent)).unwrap();
+    go_on(&mut b);
+    assert_eq!((b.stats().blocked, b.stats().failed), (MANY as i64, 0));
+    let lease = b.lease(1).pop().unwrap();
+    b.ack(done(parent, Some(lease.fence))).unwrap();
+    let mut b = b.reopen();
+    go_on(&mut b);
+    assert_eq!(b.stats().queued, MANY as i64);
+    assert_eq!(b.task(children[MANY - 1]).status, Status::Queued);
+}
+
+#[test]
+fn all_failed_tasks_come_back_in_steps_and_are_counted_at_the_end() {
+    let mut b = Bench::new();
+    let (parent, children) = fan_out(&mut b);
+    let lease = b.lease(1).pop().unwrap();
+    b.ack(failed(parent, Some(lease.fence))).unwrap();
+    go_on(&mut b);
+    assert_eq!(b.stats().failed, MANY as i64 + 1);
+    let work = match b.one(Command::RetryFailed { queue: None }) {
+        Ok(Outcome::Begun(work)) => work,
+        other => panic!("{other:?}"),
+    };
+    let mut b = b.reopen();
+    let mut finished = Vec::new();
+    while finished.is_empty() {
+        finished = b.store.apply(b.now, vec![]).unwrap().finished;
+    }
+    let counted = Outcome::Counted {
+        count: MANY as u64 + 1,
+        more: false,
+    };
+    assert_eq!(finished, [(work, counted)]);
+    assert_eq!((b.stats().queued, b.stats().blocked), (1, MANY as i64));
+    assert_eq!(b.task(children[5]).status, Status::Blocked);
+}
+
+#[test]
+fn failed_tasks_of_a_queue_come_back_with_those_of_others_that_failed_for_their_sake() {
+    let mut b = Bench::new();
+    let in_queue = |queue: &str, depends_on: Vec<TaskId>| NewTask {
+        queue: queue.into(),
+        depends_on,
+        ..NewTask::chat("p")
+    };
+    let a = b.enqueue(in_queue("default", vec![]));
+    let other = b.enqueue(in_queue("other", vec![a]));
+    let again = b.enqueue(in_queue("default", vec![other]));
+    let elsewhere = b.enqueue(in_queue("elsewhere", vec![]));
+    let lost = b.enqueue(in_queue("default", vec![elsewhere]));
+    for id in [a, elsewhere] {
+        let cancel = Command::Cancel {
+            task: id,
+            by: None,
+            reason: None,
+        };
+        b.one(cancel).unwrap();
+    }
+    b.one(retry(a)).unwrap();
+    let lease = b.lease(1).pop().unwrap();
+    b.ack(failed(a, Some(lease.fence))).unwrap();
+    let queue = Some("default".to_owned());
+    let counted = b.one(Command::RetryFailed { queue }).unwrap();
+    assert_eq!(
+        counted,
+        Outcome::Counted {
+            count: 2,
+            more: false
+        }
+    );
+    let states = [a, other, again, lost].map(|id| b.task(id).status);
+    let blocked = Status::Blocked;
+    assert_eq!(states, [Status::Queued, blocked, blocked, Status::Failed]);
+}
