@@ -37,6 +37,8 @@ pub enum Method {
     RetryFailed,
     /// `approve`
     Approve,
+    /// `answer`
+    Answer,
     /// `reject`
     Reject,
     /// `ask`
@@ -71,7 +73,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of the reference.
-    pub const ALL: [Method; 32] = [
+    pub const ALL: [Method; 33] = [
         Method::Hello,
         Method::Enqueue,
         Method::EnqueueBatch,
@@ -89,6 +91,7 @@ impl Method {
         Method::Retry,
         Method::RetryFailed,
         Method::Approve,
+        Method::Answer,
         Method::Reject,
         Method::Ask,
         Method::Approvals,
@@ -126,6 +129,7 @@ impl Method {
             Method::Retry => "retry",
             Method::RetryFailed => "retry_failed",
             Method::Approve => "approve",
+            Method::Answer => "answer",
             Method::Reject => "reject",
             Method::Ask => "ask",
             Method::Approvals => "approvals",
@@ -164,6 +168,7 @@ impl Method {
             "retry" => Some(Method::Retry),
             "retry_failed" => Some(Method::RetryFailed),
             "approve" => Some(Method::Approve),
+            "answer" => Some(Method::Answer),
             "reject" => Some(Method::Reject),
             "ask" => Some(Method::Ask),
             "approvals" => Some(Method::Approvals),

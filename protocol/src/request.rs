@@ -6,6 +6,7 @@ use crate::method::Method;
 use crate::params::Params;
 use crate::verbs::ack::AckAsk;
 use crate::verbs::agents::AgentsAsk;
+use crate::verbs::answer::AnswerAsk;
 use crate::verbs::approvals::ApprovalsAsk;
 use crate::verbs::approve::ApproveAsk;
 use crate::verbs::ask::ToolAsk;
@@ -69,6 +70,8 @@ pub enum Request {
     RetryFailed(RetryFailedAsk),
     /// See [`crate::verbs::approve`].
     Approve(ApproveAsk),
+    /// See [`crate::verbs::answer`].
+    Answer(AnswerAsk),
     /// See [`crate::verbs::reject`].
     Reject(RejectAsk),
     /// See [`crate::verbs::ask`].
@@ -128,6 +131,7 @@ impl Request {
             Method::Retry => Request::Retry(RetryAsk::read(params, limits)?),
             Method::RetryFailed => Request::RetryFailed(RetryFailedAsk::read(params, limits)?),
             Method::Approve => Request::Approve(ApproveAsk::read(params, limits)?),
+            Method::Answer => Request::Answer(AnswerAsk::read(params, limits)?),
             Method::Reject => Request::Reject(RejectAsk::read(params, limits)?),
             Method::Ask => Request::Ask(Box::new(ToolAsk::read(params, limits)?)),
             Method::Approvals => Request::Approvals(ApprovalsAsk::read(params, limits)?),
@@ -166,6 +170,7 @@ impl Request {
             Request::Retry(_) => Method::Retry,
             Request::RetryFailed(_) => Method::RetryFailed,
             Request::Approve(_) => Method::Approve,
+            Request::Answer(_) => Method::Answer,
             Request::Reject(_) => Method::Reject,
             Request::Ask(_) => Method::Ask,
             Request::Approvals(_) => Method::Approvals,

@@ -19,7 +19,7 @@ pub const DEFAULT_QUEUE: &str = "default";
 pub const TYPE_CHAT: &str = "chat";
 /// A task whose prompt is Python code; needs the opt-in of hub and pool.
 pub const TYPE_PYTHON: &str = "python";
-/// A task that a person answers with `approve`; never leased.
+/// A task that a person answers with `answer` or `approve`; never leased.
 pub const TYPE_HUMAN: &str = "human";
 
 /// Where a task stands in its life (docs/protocol.md, "States").

@@ -19,6 +19,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "cancel",
             "retry",
             "approvals",
+            "answer",
             "approve",
             "reject",
         ],

@@ -23,6 +23,7 @@ pub(crate) mod show;
 
 mod agent;
 pub(crate) mod agents;
+mod answer;
 mod api;
 mod apply;
 pub(crate) mod approvals;
@@ -131,6 +132,7 @@ enum Verb {
     Cancel(cancel::Args),
     Retry(retry::Args),
     Approvals(approvals::Args),
+    Answer(answer::Args),
     Approve(approve::Args),
     Reject(reject::Args),
 
@@ -232,6 +234,7 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Cancel(args) => cancel::run(&args, context).await,
         Verb::Retry(args) => retry::run(&args, context).await,
         Verb::Approvals(args) => approvals::run(&args, context).await,
+        Verb::Answer(args) => answer::run(&args, context).await,
         Verb::Approve(args) => approve::run(&args, context).await,
         Verb::Reject(args) => reject::run(&args, context).await,
         Verb::Diff(args) => diff::run(&args, context).await,

@@ -2,6 +2,7 @@
 
 pub mod ack;
 pub mod agents;
+pub mod answer;
 pub mod approvals;
 pub mod approve;
 pub mod ask;

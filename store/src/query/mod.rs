@@ -73,7 +73,7 @@ pub struct OutputChunk {
 /// A person's decision about a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// `approved`, `rejected` or `cancelled`.
+    /// `approved`, `answered`, `rejected` or `cancelled`.
     pub verdict: String,
     /// Who decided.
     pub by: Option<String>,

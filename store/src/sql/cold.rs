@@ -51,6 +51,12 @@ statement! {
 }
 
 statement! {
+    /// Whether the end of a task that no attempt explains has this result.
+    SelectNoteHas<'a> { task_id: i64 => BigInt, result: &'a str => Text }
+    "SELECT 1 FROM note WHERE task_id = ? AND result = ?"
+}
+
+statement! {
     /// Result and error of a task that no attempt tells.
     PutNote<'a> { task_id: i64 => BigInt, result: Option<&'a str> => Nullable<Text>, error: Option<&'a str> => Nullable<Text> }
     "INSERT OR REPLACE INTO note (task_id, result, error) VALUES (?, ?, ?)"

@@ -35,7 +35,7 @@ pub(super) struct EnqueueTask {
     prompt: String,
     /// Instructions that frame the prompt, such as a role or an output format.
     system_prompt: Option<String>,
-    /// "chat" (default): a prompt for an agent; "human": a question for a person, answered with approve_task; "python":
+    /// "chat" (default): a prompt for an agent; "human": a question for a person, answered with answer_task; "python":
     /// code, where the hub allows it; or any word that workers agree on.
     task_type: Option<String>,
     /// The queue; "default" unless said otherwise. Only pools that serve the queue take the task.
@@ -145,6 +145,17 @@ pub(super) struct ApproveTask {
     comment: Option<String>,
     /// The option that the person chose, by its id or name: for a tool question that offers several.
     option: Option<String>,
+}
+
+/// Arguments of `answer_task`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it only describes: see above")]
+pub(super) struct AnswerTask {
+    /// The task's number.
+    task_id: i64,
+    /// The person's answer, in the person's words.
+    text: String,
 }
 
 /// The schema of a tool's arguments.

@@ -127,7 +127,7 @@ pub(super) struct Enqueued {
     pub(super) task_id: i64,
 }
 
-/// Answer of `cancel_task` and `approve_task`.
+/// Answer of `cancel_task`, `answer_task` and `approve_task`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Decided {
     /// What was done, in a sentence.
@@ -322,7 +322,7 @@ fn sentence(task: &Task) -> String {
     let by = task.worker_id.as_deref().unwrap_or("a worker");
     match task.status {
         Status::Queued if task.task_type == "human" => {
-            format!("task {id} waits for a person's answer (approve_task)")
+            format!("task {id} waits for a person's answer (answer_task)")
         }
         Status::Queued => format!("task {id} is queued"),
         Status::Blocked => format!("task {id} waits for the tasks it depends on"),

@@ -264,6 +264,7 @@ pub(super) struct Waited {
 pub(super) enum ActName {
     Cancel,
     Approve,
+    Answer,
     Reject,
     Retry,
 }
@@ -335,10 +336,12 @@ pub(super) struct AskOption {
 /// For the record; each field only where it makes sense.
 #[derive(ToSchema)]
 pub(super) struct Act {
-    /// Who approves or rejects.
+    /// Who approves, answers or rejects.
     pub by: Option<String>,
     /// What was said with an approval.
     pub comment: Option<String>,
+    /// The answer to a `human` task; required there.
+    pub text: Option<String>,
     /// The option that is chosen, by its id or name, of a tool question that offers several.
     pub option: Option<String>,
     /// Why it is cancelled or rejected.

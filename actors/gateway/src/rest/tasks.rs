@@ -7,6 +7,7 @@ use super::schema;
 use crate::http::Desk;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use kirosu_protocol::verbs::answer::AnswerAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -150,7 +151,7 @@ pub(super) async fn wait(id: web::Path<String>, query: Query, desk: web::Data<De
     }
 }
 
-/// Cancels, approves, rejects or retries a task.
+/// Cancels, approves, answers, rejects or retries a task.
 #[utoipa::path(post, path = "/tasks/{id}/{act}", tag = "tasks", request_body = Option<schema::Act>,
     params(
         ("id" = i64, Path, description = "the task's number"),
@@ -174,6 +175,7 @@ pub(super) async fn act(
     match act.as_str() {
         "cancel" => pass_on(&desk, read(&params, &desk, CancelAsk::read)?).await,
         "approve" => pass_on(&desk, read(&params, &desk, ApproveAsk::read)?).await,
+        "answer" => pass_on(&desk, read(&params, &desk, AnswerAsk::read)?).await,
         "reject" => pass_on(&desk, read(&params, &desk, RejectAsk::read)?).await,
         _ => pass_on(&desk, read(&params, &desk, RetryAsk::read)?).await,
     }
