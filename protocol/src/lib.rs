@@ -27,6 +27,7 @@ pub mod params;
 pub mod request;
 pub mod task;
 pub mod verbs;
+mod waiting;
 
 pub use accept::{Accept, NotAccepted};
 pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Subject, Verdict};
@@ -44,3 +45,4 @@ pub use task::{
     Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, Usage,
 };
 pub use verbs::Verb;
+pub use waiting::{WaitReason, Waiting};

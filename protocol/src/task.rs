@@ -2,6 +2,7 @@
 
 use crate::accept::{Accept, NotAccepted};
 use crate::budget::TaskBudget;
+use crate::waiting::Waiting;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -290,6 +291,9 @@ pub struct Task {
     /// Whatever the client wants to keep beside the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+    /// In the answers to `get`, `list` and `wait`: why it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Box<Waiting>>,
 }
 
 /// One ended attempt of a task, as `get` answers it.
@@ -348,4 +352,7 @@ pub struct Stats {
     /// The paused queues, by name; `*` first stands for all, those to come included.
     #[serde(default)]
     pub paused: Vec<String>,
+    /// The hub drains: it leases nothing until it is restarted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
 }

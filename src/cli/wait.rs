@@ -2,10 +2,11 @@
 
 use super::connect::{Context, Hub};
 use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
-use super::show::{spinner, task, text, time};
+use super::show::{Screen, spinner, task, text, time};
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
 use kirosu_protocol::{Status, Task, TaskId};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -70,6 +71,68 @@ pub async fn for_tasks(
     }
 }
 
+/// How long a wait lasts before its reason is printed; then the time between two looks doubles, up to [`LOOKS_MOST`].
+const LOOKS_FIRST: Duration = Duration::from_secs(1);
+/// The longest time between two looks at why tasks wait.
+const LOOKS_MOST: Duration = Duration::from_secs(30);
+/// Of so many tasks the reason is looked at.
+const LOOKS_AT: usize = 10;
+/// Reasons that one wait prints at most.
+const REASONS: usize = 20;
+
+/// Prints on standard error why the first of these tasks wait, once that lasts, and again when it changes. Never
+/// ends by itself; the failure of a request is left to the wait beside it.
+pub async fn explain(task_ids: &[TaskId], hub: &Hub, screen: &Screen) -> Infallible {
+    let mut open = task_ids.to_vec();
+    let (mut pause, mut printed) = (LOOKS_FIRST, Vec::new());
+    while !open.is_empty() && printed.len() < REASONS {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOKS_MOST);
+        let ask = WaitAsk {
+            task_ids: open.iter().take(LOOKS_AT).copied().collect(),
+            timeout_ms: 0,
+        };
+        let Ok(answer) = hub.client.request(&ask).await else {
+            continue;
+        };
+        open.retain(|id| {
+            let ended = |task: &Task| task.task_id == *id && task.status.is_final();
+            !answer.tasks.iter().any(ended)
+        });
+        for line in reasons(&answer.tasks) {
+            if !printed.contains(&line) && printed.len() < REASONS {
+                // A closed standard error ends no wait.
+                let _ = screen.note(&line);
+                printed.push(line);
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+/// A line for each reason why some of the tasks wait.
+fn reasons(tasks: &[Task]) -> Vec<String> {
+    let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
+    for task in tasks {
+        let Some(waiting) = task.waiting.as_deref() else {
+            continue;
+        };
+        let until = waiting.until.map(time::stamp);
+        let until = until.map(|at| format!(" (until {at})")).unwrap_or_default();
+        let reason = format!("{}{until}", waiting.message);
+        let id = task.task_id.to_string();
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, ids)) => ids.push(id),
+            None => by_reason.push((reason, vec![id])),
+        }
+    }
+    let line = |(reason, ids): (String, Vec<String>)| match ids.as_slice() {
+        [id] => format!("task {id} waits: {reason}"),
+        ids => format!("tasks {} wait: {reason}", ids.join(", ")),
+    };
+    by_reason.into_iter().map(line).collect()
+}
+
 /// 0 when all are done, else what was missing.
 pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
     match (
@@ -96,7 +159,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     }
     let spinner = spinner::spinner(&context.screen, waiting(ids.len()));
     let (mut ended, mut finished) = (HashMap::new(), true);
-    while let Some(joined) = waits.join_next().await {
+    let explained = explain(&ids, &hub, &context.screen);
+    tokio::pin!(explained);
+    while let Some(joined) = tokio::select! {
+        joined = waits.join_next() => joined,
+        never = &mut explained => match never {},
+    } {
         let answer = joined.map_err(|why| Failure::local("a wait ended badly", why))??;
         finished &= answer.finished;
         for task in answer.tasks {

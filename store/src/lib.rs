@@ -84,6 +84,7 @@ pub use options::{Durability, StoreOptions};
 pub use outcome::{Acked, Applied, Asked, EndedLease, Enqueued, Outcome};
 pub use query::approvals::{ApprovalPage, ApprovalQuery};
 pub use query::oldest::Oldest;
+pub use query::waiting::{Dependency, WaitFacts};
 pub use query::{Decision, ListQuery, OutputChunk, Page, TaskDetail};
 pub use reader::Reader;
 pub use store::{LaneDepth, LiveLease, Store};

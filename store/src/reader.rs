@@ -2,6 +2,7 @@
 
 use crate::query::approvals::{ApprovalPage, ApprovalQuery};
 use crate::query::oldest::Oldest;
+use crate::query::waiting::WaitFacts;
 use crate::query::{self, ListQuery, OutputChunk, Page, TaskDetail};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
@@ -65,6 +66,11 @@ impl Reader {
     /// Those of the tasks that exist, in the order asked.
     pub fn many(&mut self, tasks: &[TaskId]) -> Result<Vec<Task>, StoreError> {
         self.snapshot(|conn| query::rows::by_ids(conn, tasks))
+    }
+
+    /// What the file knows of why these tasks wait.
+    pub fn wait_facts(&mut self, tasks: &[TaskId]) -> Result<WaitFacts, StoreError> {
+        self.snapshot(|conn| query::waiting::facts(conn, tasks))
     }
 
     /// What runs used, and how the budgets stand at a time (Unix milliseconds).

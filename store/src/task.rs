@@ -45,5 +45,6 @@ pub(crate) fn task_of(
         accept: input.options.accept,
         not_accepted: None,
         metadata: input.options.metadata,
+        waiting: None,
     }
 }

@@ -190,7 +190,11 @@ async fn finish(
     let message = format!("task {task_id} is on its way");
     let spinner = super::show::spinner::spinner(screen, message);
     let until = Until::after(timeout);
-    let answer = wait::for_tasks(vec![task_id], until, hub).await;
+    let ids = [task_id];
+    let answer = tokio::select! {
+        answer = wait::for_tasks(vec![task_id], until, hub) => answer,
+        never = wait::explain(&ids, hub, screen) => match never {},
+    };
     spinner.finish_and_clear();
     let answer = answer?;
     let Some(task) = answer.tasks.first() else {

@@ -7,6 +7,7 @@ pub(crate) mod oldest;
 pub(crate) mod output;
 pub(crate) mod rows;
 pub(crate) mod usage;
+pub(crate) mod waiting;
 
 use kirosu_protocol::{Attempt, Fence, Status, Task, TaskId};
 

@@ -124,6 +124,23 @@ pub(super) struct Task {
     /// For workers: the newest answer that was not accepted.
     pub not_accepted: Option<Value>,
     pub metadata: Option<Value>,
+    /// Why it waits.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why a task waits.
+#[derive(ToSchema)]
+pub(super) struct Waiting {
+    /// One word, such as `dependency`, `paused`, `no_worker`, `missing`, `rate_limited`.
+    pub reason: String,
+    /// A sentence for a person.
+    pub message: String,
+    /// Unix seconds at which this reason ends by itself, where that is known.
+    pub until: Option<f64>,
+    /// The task that it waits for.
+    pub task_id: Option<i64>,
+    /// The pool that serves its queue.
+    pub pool: Option<String>,
 }
 
 /// An attempt that has ended.
@@ -161,6 +178,8 @@ pub(super) struct Stats {
     pub cancelled: i64,
     /// The paused queues; `*` stands for all.
     pub paused: Vec<String>,
+    /// True while the hub drains; missing otherwise.
+    pub draining: Option<bool>,
 }
 
 /// What runs used.

@@ -5,7 +5,7 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::usage::{UsageAnswer, UsageRow, UsageSum};
 use kirosu_protocol::{
     Approval, Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, TaskBudget,
-    Usage,
+    Usage, WaitReason, Waiting,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -58,13 +58,29 @@ fn task() -> Task {
         accept: Some(Box::default()),
         not_accepted: Some(Box::default()),
         metadata: Some(json!({})),
+        waiting: Some(Box::new(waiting())),
+    }
+}
+
+fn waiting() -> Waiting {
+    Waiting {
+        reason: WaitReason::Busy,
+        message: "m".into(),
+        until: Some(0.0),
+        task_id: Some(1),
+        pool: Some("p".into()),
     }
 }
 
 #[test]
 fn its_shapes_are_the_protocols() {
     same("Task", &task());
-    same("Stats", &Stats::default());
+    let draining = Stats {
+        draining: true,
+        ..Stats::default()
+    };
+    same("Stats", &draining);
+    same("Waiting", &waiting());
     let attempt = Attempt {
         fence: 1,
         worker_id: None,

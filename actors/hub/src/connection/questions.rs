@@ -7,6 +7,7 @@ use crate::leases::ListHeld;
 use crate::measure::{self, Facts};
 use crate::readers::{Ask, Question, Told};
 use crate::sessions::ListAgents;
+use crate::waiting::Surroundings;
 use crate::writer::messages::{GetMetrics, GetStats};
 use actix::dev::{Request as Pending, ToEnvelope};
 use actix::prelude::*;
@@ -102,7 +103,17 @@ impl Connection {
         };
         let asked = async move { Ok(pools.pools(ask).await) };
         self.ask_future(asked, tag, ctx, move |act, answer, _| match answer {
-            Ok(answer) => act.answer(tag, &answer),
+            Ok(mut answer) => {
+                // A pool that runs is given no task any more.
+                let running = answer
+                    .pools
+                    .iter_mut()
+                    .filter(|pool| pool.state == "running");
+                for pool in running.take_while(|_| act.hub.is_draining()) {
+                    pool.state = "draining".to_owned();
+                }
+                act.answer(tag, &answer);
+            }
             Err(error) => act.refuse(tag, error),
         });
     }
@@ -161,6 +172,25 @@ impl Connection {
     ) {
         let reader = self.hub.reader().clone();
         let asked = async move { reader.send(Ask(question)).await };
+        self.ask_future(asked, tag, ctx, move |act, told, ctx| match told {
+            Ok(told) => then(act, told, ctx),
+            Err(error) => act.refuse(tag, error),
+        });
+    }
+
+    /// Asks a reader what needs to know why tasks wait.
+    pub(super) fn ask_why(
+        &mut self,
+        question: impl FnOnce(Surroundings) -> Question + 'static,
+        tag: Tag,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Told, &mut Context<Self>) + 'static,
+    ) {
+        let hub = self.hub.clone();
+        let asked = async move {
+            let question = question(hub.surroundings().await);
+            hub.reader().send(Ask(question)).await
+        };
         self.ask_future(asked, tag, ctx, move |act, told, ctx| match told {
             Ok(told) => then(act, told, ctx),
             Err(error) => act.refuse(tag, error),

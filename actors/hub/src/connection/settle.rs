@@ -161,7 +161,10 @@ impl Connection {
                 self.answer(tag, &RetryFailedAnswer { retried: count })
             }
             Ok(Outcome::Paused(paused)) => self.answer(tag, &PauseAnswer { ok: true, paused }),
-            Ok(Outcome::Stats(stats)) => self.answer(tag, &StatsAnswer { stats }),
+            Ok(Outcome::Stats(mut stats)) => {
+                stats.draining = self.hub.is_draining();
+                self.answer(tag, &StatsAnswer { stats })
+            }
             Ok(Outcome::Ok) if self.is_unparked(tag) => {
                 self.answer(tag, &LeaseAnswer { tasks: Vec::new() })
             }

@@ -45,10 +45,14 @@ impl Connection {
             limit: ask.limit.map_or(0, i64::from),
             before_id: ask.before,
         };
-        let (reader, writer) = (self.hub.reader().clone(), self.hub.writer().clone());
+        let hub = self.hub.clone();
         let asked = async move {
-            let told = reader.send(Ask(Question::List(query))).await?;
-            Ok((told, writer.send(GetStats).await?))
+            let around = hub.surroundings().await;
+            let told = hub
+                .reader()
+                .send(Ask(Question::List(query, around)))
+                .await?;
+            Ok((told, hub.writer().send(GetStats).await?))
         };
         self.ask_future(asked, tag, ctx, move |act, (told, stats), _| match told {
             Ok(Told::Page(page)) => act.answer(
@@ -83,12 +87,15 @@ impl Connection {
     }
 
     pub(super) fn get(&mut self, tag: Tag, ask: GetAsk, ctx: &mut Context<Self>) {
-        let question = Question::Get {
-            task: ask.task_id,
-            attempt: ask.attempt,
-            chunks: if ask.output { OUTPUT_CHUNKS } else { 0 },
+        let (task, attempt) = (ask.task_id, ask.attempt);
+        let chunks = if ask.output { OUTPUT_CHUNKS } else { 0 };
+        let question = move |around| Question::Get {
+            task,
+            attempt,
+            chunks,
+            around,
         };
-        self.ask_reader(question, tag, ctx, move |act, told, _| match told {
+        self.ask_why(question, tag, ctx, move |act, told, _| match told {
             Told::Detail(Some(detail)) => match answers::detail(*detail, &ask) {
                 Ok(answer) => act.answer(tag, &answer),
                 Err(error) => act.refuse(tag, error),

@@ -190,8 +190,9 @@ impl Connection {
         };
         let asked = wait.asked.clone();
         self.forget_wait(tag, ctx);
-        self.ask_reader(
-            Question::Many(asked.clone()),
+        let tasks = asked.clone();
+        self.ask_why(
+            |around| Question::Explained(tasks, around),
             tag,
             ctx,
             move |act, told, _| {

@@ -1,5 +1,6 @@
 //! Read connections beside the writer, on a thread of their own: a long list never holds up a lease.
 
+use crate::waiting::{self, Surroundings};
 use actix::prelude::*;
 use kirosu_protocol::verbs::usage::{UsageAnswer, UsageAsk};
 use kirosu_protocol::{Effect, Error, Fence, Task, TaskId};
@@ -13,8 +14,8 @@ use std::path::PathBuf;
 /// A question to the store.
 #[derive(Clone, Debug)]
 pub enum Question {
-    /// A page of tasks.
-    List(ListQuery),
+    /// A page of tasks, with why they wait.
+    List(ListQuery, Surroundings),
     /// A page of what waits for a person.
     Approvals(ApprovalQuery),
     /// Everything about one task.
@@ -25,9 +26,13 @@ pub enum Question {
         attempt: Option<Fence>,
         /// At most so many of the last chunks of it.
         chunks: u32,
+        /// For why it waits.
+        around: Surroundings,
     },
     /// These tasks, those that exist.
     Many(Vec<TaskId>),
+    /// The same, with why they wait.
+    Explained(Vec<TaskId>, Surroundings),
     /// Since when the oldest task of each queue waits, by state.
     Oldest,
     /// What was used, and how the budgets stand at a time in Unix milliseconds.
@@ -45,7 +50,7 @@ pub enum Told {
     Approvals(ApprovalPage),
     /// To [`Question::Get`]; none: no such task.
     Detail(Option<Box<TaskDetail>>),
-    /// To [`Question::Many`].
+    /// To [`Question::Many`] and [`Question::Explained`].
     Tasks(Vec<Task>),
     /// To [`Question::Oldest`].
     Oldest(Vec<Oldest>),
@@ -85,14 +90,30 @@ impl Reader {
             None => self.store.insert(StoreReader::open(&self.path)?),
         };
         Ok(match question {
-            Question::List(query) => Told::Page(store.list(&query)?),
+            Question::List(query, around) => {
+                let mut page = store.list(&query)?;
+                explain(store, &mut page.tasks, &around)?;
+                Told::Page(page)
+            }
             Question::Approvals(query) => Told::Approvals(store.approvals(&query)?),
             Question::Get {
                 task,
                 attempt,
                 chunks,
-            } => Told::Detail(store.get_attempt(task, attempt, chunks)?.map(Box::new)),
+                around,
+            } => {
+                let mut detail = store.get_attempt(task, attempt, chunks)?.map(Box::new);
+                if let Some(detail) = &mut detail {
+                    explain(store, std::slice::from_mut(&mut detail.task), &around)?;
+                }
+                Told::Detail(detail)
+            }
             Question::Many(tasks) => Told::Tasks(store.many(&tasks)?),
+            Question::Explained(tasks, around) => {
+                let mut tasks = store.many(&tasks)?;
+                explain(store, &mut tasks, &around)?;
+                Told::Tasks(tasks)
+            }
             Question::Oldest => Told::Oldest(store.oldest()?),
             Question::Usage(ask, now) => Told::Usage(Box::new(store.usage(&ask, now)?)),
             Question::Output(task, fence, from, limit) => {
@@ -100,6 +121,24 @@ impl Reader {
             }
         })
     }
+}
+
+/// Adds why they wait to those tasks that do.
+fn explain(
+    store: &mut StoreReader,
+    tasks: &mut [Task],
+    around: &Surroundings,
+) -> Result<(), StoreError> {
+    let waiting = tasks.iter().filter(|task| waiting::waits(task.status));
+    let waiting: Vec<TaskId> = waiting.map(|task| task.task_id).collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let facts = store.wait_facts(&waiting)?;
+    for task in tasks {
+        task.waiting = waiting::reason(task, &facts, around).map(Box::new);
+    }
+    Ok(())
 }
 
 impl Actor for Reader {
