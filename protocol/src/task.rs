@@ -291,6 +291,9 @@ pub struct Task {
     /// Whatever the client wants to keep beside the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+    /// The labels it was enqueued with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// In the answers to `get`, `list` and `wait`: why it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Box<Waiting>>,

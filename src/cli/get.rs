@@ -150,6 +150,10 @@ pub(crate) fn facts(answer: &GetAnswer, screen: &Screen, now: f64) -> Sheet {
             "depends on",
             (!answer.depends_on.is_empty()).then(|| ids(&answer.depends_on)),
         )
+        .maybe(
+            "labels",
+            (!task.labels.is_empty()).then(|| task.labels.join(", ")),
+        )
         .maybe("parent", task.parent_id.map(|id| id.to_string()))
         .maybe("provider", task.provider.as_deref())
         .maybe("model", task.model.as_deref())

@@ -14,6 +14,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "status",
             "list",
             "get",
+            "results",
             "wait",
             "logs",
             "cancel",

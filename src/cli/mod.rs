@@ -19,6 +19,7 @@ pub(crate) mod failure;
 pub(crate) mod globals;
 mod help;
 pub(crate) mod log;
+mod select;
 pub(crate) mod show;
 
 mod agent;
@@ -48,6 +49,7 @@ mod mcp;
 mod pause;
 pub(crate) mod pool;
 mod reject;
+mod results;
 mod resume;
 mod retry;
 mod shutdown;
@@ -125,6 +127,7 @@ enum Verb {
     Status(status::Args),
     List(list::Args),
     Get(get::Args),
+    Results(results::Args),
     Wait(wait::Args),
     Logs(logs::Args),
     Watch(watch::Args),
@@ -227,6 +230,7 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Enqueue(args) => enqueue::run(*args, context).await,
         Verb::Status(args) => status::run(&args, context).await,
         Verb::List(args) => list::run(&args, context).await,
+        Verb::Results(args) => results::run(&args, context).await,
         Verb::Get(args) => get::run(&args, context).await,
         Verb::Wait(args) => wait::run(&args, context).await,
         Verb::Logs(args) => logs::run(&args, context).await,

@@ -2,9 +2,10 @@
 
 use super::connect::{Context, Hub};
 use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
+use super::select::{Choice, Select};
 use super::show::{Screen, spinner, task, text, time};
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
-use kirosu_protocol::{Status, Task, TaskId};
+use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk, WaitGroupAnswer, WaitGroupAsk};
+use kirosu_protocol::{Group, Status, Task, TaskId};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -17,7 +18,9 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu wait 42
   kirosu wait 42 43 44 --timeout 10m
-  kirosu enqueue --jsonl tasks.jsonl | xargs kirosu wait && echo all done
+  kirosu enqueue --jsonl tasks.jsonl --label night
+  kirosu wait --label night && echo all done
+  kirosu wait 12-40                         all of them that exist
 
 Exit code: 0 all done, 3 some failed or were cancelled, 4 the time ran out.";
 
@@ -25,9 +28,8 @@ Exit code: 0 all done, 3 some failed or were cancelled, 4 the time ran out.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The tasks
-    #[arg(value_name = "ID", required = true)]
-    task_ids: Vec<TaskId>,
+    #[command(flatten)]
+    select: Select,
     /// Gives up after this long: 90, 5m, 1h30m [default: never]
     #[arg(long, value_name = "TIME", value_parser = time::read_span)]
     timeout: Option<Duration>,
@@ -84,8 +86,8 @@ const REASONS: usize = 20;
 /// ends by itself; the failure of a request is left to the wait beside it.
 pub async fn explain(task_ids: &[TaskId], hub: &Hub, screen: &Screen) -> Infallible {
     let mut open = task_ids.to_vec();
-    let (mut pause, mut printed) = (LOOKS_FIRST, Vec::new());
-    while !open.is_empty() && printed.len() < REASONS {
+    let (mut pause, mut reasons) = (LOOKS_FIRST, Reasons::default());
+    while !open.is_empty() {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOKS_MOST);
         let ask = WaitAsk {
@@ -99,15 +101,84 @@ pub async fn explain(task_ids: &[TaskId], hub: &Hub, screen: &Screen) -> Infalli
             let ended = |task: &Task| task.task_id == *id && task.status.is_final();
             !answer.tasks.iter().any(ended)
         });
-        for line in reasons(&answer.tasks) {
-            if !printed.contains(&line) && printed.len() < REASONS {
+        reasons.print(&answer.tasks, screen);
+    }
+    std::future::pending().await
+}
+
+/// The reasons that a wait has printed.
+#[derive(Debug, Default)]
+struct Reasons(Vec<String>);
+
+impl Reasons {
+    /// Prints why these tasks wait, where that is news; [`REASONS`] lines at most.
+    fn print(&mut self, tasks: &[Task], screen: &Screen) {
+        for line in reasons(tasks) {
+            if self.0.len() < REASONS && !self.0.contains(&line) {
                 // A closed standard error ends no wait.
                 let _ = screen.note(&line);
-                printed.push(line);
+                self.0.push(line);
             }
         }
     }
-    std::future::pending().await
+}
+
+/// Waits until no task of a group is unfinished, through reconnects and beyond the hub's longest wait.
+async fn for_group(
+    group: Group,
+    until: Until,
+    hub: &Hub,
+    screen: &Screen,
+) -> Result<WaitGroupAnswer, Failure> {
+    let longest = Duration::from_millis(hub.limits().wait_ms_max);
+    let spinner = spinner::spinner(screen, "waiting for a group of tasks");
+    let (mut pause, mut reasons) = (LOOKS_FIRST, Reasons::default());
+    let mut ask = WaitGroupAsk {
+        group,
+        timeout_ms: 0,
+    };
+    loop {
+        let left = until.left().min(longest).min(pause);
+        pause = (pause * 2).min(LOOKS_MOST);
+        ask.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let answer = hub.insist(&ask).await?;
+        if answer.finished || until.left().is_zero() {
+            return Ok(answer);
+        }
+        let open = answer
+            .counts
+            .iter()
+            .filter(|(status, _)| !status.is_final());
+        spinner.set_message(waiting(open.map(|(_, count)| count).sum()));
+        spinner.suspend(|| reasons.print(&answer.tasks, screen));
+    }
+}
+
+/// Waits for a group, and tells how it stands at the end.
+async fn group(group: Group, until: Until, hub: &Hub, context: &Context) -> Result<u8, Failure> {
+    let screen = &context.screen;
+    let answer = for_group(group, until, hub, screen).await?;
+    if answer.counts.is_empty() {
+        return Err(Failure::Local(
+            "no task belongs to this group; `kirosu list` takes the same words".into(),
+        ));
+    }
+    if screen.json {
+        screen.json(&answer)?;
+    } else {
+        let count = |(status, count): (&Status, &u64)| format!("{count} {status}");
+        let counts: Vec<String> = answer.counts.iter().map(count).collect();
+        screen.print(&counts.join(", "))?;
+        if !answer.finished {
+            screen.note("kirosu: the time ran out before all of the group were finished")?;
+        }
+    }
+    let all_done = answer.counts.keys().all(|status| *status == Status::Done);
+    Ok(match (answer.finished, all_done) {
+        (false, _) => TIMED_OUT,
+        (true, false) => NOT_ALL_DONE,
+        (true, true) => 0,
+    })
 }
 
 /// A line for each reason why some of the tasks wait.
@@ -147,17 +218,22 @@ pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
 
 /// Waits, telling of each task as it ends.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let choice = args.select.choice()?;
     let hub = context.connect().await?;
-    let mut ids = args.task_ids.clone();
+    let until = Until::after(args.timeout);
+    let task_ids = match choice {
+        Choice::Tasks(task_ids) => task_ids,
+        Choice::Group(chosen) => return group(chosen, until, &hub, context).await,
+    };
+    let mut ids = task_ids.clone();
     ids.sort_unstable();
     ids.dedup();
-    let until = Until::after(args.timeout);
     let mut waits = JoinSet::new();
     for group in ids.chunks(ids.len().div_ceil(REQUESTS)) {
         let (group, hub) = (group.to_vec(), hub.clone());
         waits.spawn(async move { for_tasks(group, until, &hub).await });
     }
-    let spinner = spinner::spinner(&context.screen, waiting(ids.len()));
+    let spinner = spinner::spinner(&context.screen, waiting(ids.len() as u64));
     let (mut ended, mut finished) = (HashMap::new(), true);
     let explained = explain(&ids, &hub, &context.screen);
     tokio::pin!(explained);
@@ -174,14 +250,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             ended.insert(task.task_id, task);
         }
         let open = ids.len() - ended.values().filter(|task| task.status.is_final()).count();
-        spinner.set_message(waiting(open));
+        spinner.set_message(waiting(open as u64));
     }
     spinner.finish_and_clear();
-    tell(&args.task_ids, ended, finished, context)
+    tell(&task_ids, ended, finished, context)
 }
 
-fn waiting(open: usize) -> String {
-    format!("waiting for {}", text::count(open as u64, "task"))
+fn waiting(open: u64) -> String {
+    format!("waiting for {}", text::count(open, "task"))
 }
 
 fn tell(

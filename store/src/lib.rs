@@ -83,6 +83,7 @@ pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{Durability, StoreOptions};
 pub use outcome::{Acked, Applied, Asked, EndedLease, Enqueued, Outcome};
 pub use query::approvals::{ApprovalPage, ApprovalQuery};
+pub use query::group::{GroupQuery, IdPage};
 pub use query::oldest::Oldest;
 pub use query::waiting::{Dependency, WaitFacts};
 pub use query::{Decision, ListQuery, OutputChunk, Page, TaskDetail};

@@ -67,6 +67,8 @@ impl Flags {
     pub const ASKED: i64 = 1024;
     /// It has an `accept` clause.
     pub const HAS_ACCEPT: i64 = 2048;
+    /// It has labels.
+    pub const HAS_LABELS: i64 = 1 << 16;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {
@@ -167,6 +169,8 @@ pub(crate) struct InputOptions {
     pub accept: Option<Box<Accept>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 impl InputOptions {

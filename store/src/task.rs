@@ -45,6 +45,7 @@ pub(crate) fn task_of(
         accept: input.options.accept,
         not_accepted: None,
         metadata: input.options.metadata,
+        labels: input.options.labels,
         waiting: None,
     }
 }

@@ -23,11 +23,11 @@ TOOLS = {
     "enqueue_task": (
         ["prompt"],
         "system_prompt task_type queue priority requires_approval idempotency_key depends_on parent_id delay_seconds"
-        " timeout_seconds max_attempts model provider workdir on_lost metadata accept",
+        " timeout_seconds max_attempts model provider workdir on_lost metadata accept labels",
         False,
         False,
     ),
-    "list_tasks": ([], "status limit queue before", True, None),
+    "list_tasks": ([], "status limit queue label before", True, None),
     "get_task_status": (["task_id"], "max_chars output", True, None),
     "wait_for_task": (["task_id"], "timeout_seconds max_chars", True, None),
     "cancel_task": (["task_id"], "reason", False, True),

@@ -10,5 +10,6 @@ mod http;
 mod tmux;
 
 mod answer;
+mod groups;
 mod kit;
 mod waiting;

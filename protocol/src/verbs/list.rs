@@ -7,6 +7,7 @@
 
 use super::Verb;
 use crate::error::Error;
+use crate::group::{Group, IdRange};
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
@@ -58,6 +59,12 @@ pub struct ListAsk {
     /// Only ids below this one: the last answer's `next`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<TaskId>,
+    /// Only tasks with all of these labels.
+    #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Only ids in one of these ranges; empty: any.
+    #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<IdRange>,
 }
 
 impl Default for ListAsk {
@@ -69,6 +76,8 @@ impl Default for ListAsk {
             task_type: None,
             parent_id: None,
             before: None,
+            labels: Vec::new(),
+            ranges: Vec::new(),
         }
     }
 }
@@ -87,16 +96,19 @@ impl ListAsk {
             None => params.opt_int("cursor", 1..=i64::MAX)?,
             given => given,
         };
+        let group = Group::read(params, limits)?;
         Ok(ListAsk {
             status: match params.opt_text("status")?.as_deref() {
                 None | Some("") => ListStatus::Any,
                 Some(word) => Status::from_name(word).map_or(ListStatus::Unknown, ListStatus::Is),
             },
             limit,
-            queue: params.opt_name("queue", limits)?,
+            queue: group.queue,
             task_type: params.opt_name("type", limits)?,
-            parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
+            parent_id: group.parent_id,
             before,
+            labels: group.labels,
+            ranges: group.ranges,
         })
     }
 }

@@ -23,7 +23,7 @@ const KEYS: [(&str, &str); 15] = [
     ("Enter", "opens the chosen task (of an agent, of an event)"),
     ("Esc", "back to the list; takes the filter away"),
     ("/", "filter: words, status:failed, queue:x, type:x,"),
-    ("", "parent:42; an empty one shows all"),
+    ("", "label:x, parent:42; an empty one shows all"),
     ("a", "approve: lets it (or a tool) run; yes to a human task"),
     ("w", "write: answers a human task in words"),
     ("r", "reject: it fails; a tool does not run"),

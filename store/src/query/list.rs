@@ -6,13 +6,13 @@
 //! priority: these are few. A filter by queue or type that the index does not know looks at bounded windows of ids and
 //! may therefore answer a short page with a cursor to go on.
 
-use super::{ListQuery, Page};
+use super::{ListQuery, Page, group};
 use crate::query::rows;
 use crate::row::state_number;
 use crate::sql::counter::{LaneRow, SelectLanes, SelectNewestDone};
 use crate::sql::{self};
 use diesel::{QueryResult, SqliteConnection, sql_query};
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::{Group, Status, TaskId};
 
 /// Ids looked at in one step of a filter by lane.
 const WINDOW: TaskId = 250_000;
@@ -33,6 +33,18 @@ struct Filter {
 
 /// A page of tasks.
 pub(crate) fn page(conn: &mut SqliteConnection, query: &ListQuery) -> QueryResult<Page> {
+    let (ids, next_before) = ids(conn, query)?;
+    Ok(Page {
+        next_before,
+        tasks: rows::by_ids(conn, &ids)?,
+    })
+}
+
+/// The ids of a page, and where the next one begins.
+pub(crate) fn ids(
+    conn: &mut SqliteConnection,
+    query: &ListQuery,
+) -> QueryResult<(Vec<TaskId>, Option<TaskId>)> {
     let mut last: TaskId = sql::first(conn, sql::task::SelectLastId {})?.unwrap_or(0);
     if query.status == Some(Status::Done) {
         last = last.min(sql::first(conn, SelectNewestDone {})?.unwrap_or(0));
@@ -43,20 +55,32 @@ pub(crate) fn page(conn: &mut SqliteConnection, query: &ListQuery) -> QueryResul
         limit: if query.limit <= 0 { -1 } else { query.limit },
         before: query.before_id.unwrap_or(TaskId::MAX).min(last + 1),
     };
+    if !query.labels.is_empty() || !query.ranges.is_empty() {
+        let group = Group {
+            labels: query.labels.clone(),
+            parent_id: query.parent_id,
+            ranges: query.ranges.clone(),
+            queue: None,
+        };
+        let statuses = filter.status.as_slice();
+        let condition = group::conditions(statuses, filter.lanes.as_deref());
+        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+        let ids = group::members(conn, &group, &condition, filter.before, limit)?;
+        let next = ids.last().copied().filter(|_| ids.len() >= limit);
+        return Ok((ids, next));
+    }
     let (ids, next_before) = match (query.parent_id, filter.status) {
         (Some(parent), _) => (children(conn, parent, &filter)?, None),
         (None, Some(Status::Queued)) => (queued(conn, &filter)?, None),
         _ => by_id(conn, &filter)?,
     };
     let full = filter.limit > 0 && ids.len() as i64 >= filter.limit;
-    Ok(Page {
-        next_before: if full {
-            ids.last().copied()
-        } else {
-            next_before
-        },
-        tasks: rows::by_ids(conn, &ids)?,
-    })
+    let next_before = if full {
+        ids.last().copied()
+    } else {
+        next_before
+    };
+    Ok((ids, next_before))
 }
 
 /// The lanes a query names, without those that have no such task.

@@ -2,6 +2,7 @@
 
 pub(crate) mod approvals;
 pub(crate) mod get;
+pub mod group;
 pub(crate) mod list;
 pub(crate) mod oldest;
 pub(crate) mod output;
@@ -9,7 +10,7 @@ pub(crate) mod rows;
 pub(crate) mod usage;
 pub(crate) mod waiting;
 
-use kirosu_protocol::{Attempt, Fence, Status, Task, TaskId};
+use kirosu_protocol::{Attempt, Fence, IdRange, Status, Task, TaskId};
 
 /// Which tasks to list: newest id first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +27,10 @@ pub struct ListQuery {
     pub limit: i64,
     /// Only ids below this (the cursor).
     pub before_id: Option<TaskId>,
+    /// Only tasks with all of these labels.
+    pub labels: Vec<String>,
+    /// Only ids in one of these ranges; empty: any.
+    pub ranges: Vec<IdRange>,
 }
 
 /// A page of tasks.

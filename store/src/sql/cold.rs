@@ -27,6 +27,12 @@ statement! {
 }
 
 statement! {
+    /// A task has a label.
+    InsertLabel<'a> { label: &'a str => Text, task_id: i64 => BigInt }
+    "INSERT INTO task_label (label, task_id) VALUES (?, ?)"
+}
+
+statement! {
     /// Who waits for a task.
     SelectDependents { depends_on: i64 => BigInt }
     "SELECT task_id FROM dependency WHERE depends_on = ? ORDER BY task_id"

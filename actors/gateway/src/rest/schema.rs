@@ -50,6 +50,8 @@ pub(super) struct NewTask {
     pub budget: Option<Value>,
     /// What must hold before it is done.
     pub accept: Option<Accept>,
+    /// Names of the groups that it belongs to; at most 16.
+    pub labels: Option<Vec<String>>,
     /// Whatever the client wants to keep beside the task.
     pub metadata: Option<Value>,
 }
@@ -124,6 +126,8 @@ pub(super) struct Task {
     /// For workers: the newest answer that was not accepted.
     pub not_accepted: Option<Value>,
     pub metadata: Option<Value>,
+    /// The labels it was enqueued with.
+    pub labels: Option<Vec<String>>,
     /// Why it waits.
     pub waiting: Option<Waiting>,
 }

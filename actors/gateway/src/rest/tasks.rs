@@ -66,6 +66,8 @@ pub(super) async fn enqueue(
         ("queue" = Option<String>, Query, description = "only of this queue"),
         ("type" = Option<String>, Query, description = "only of this type"),
         ("parent_id" = Option<i64>, Query, description = "only children of this task"),
+        ("label" = Option<String>, Query, description = "only tasks with this label"),
+        ("ids" = Option<String>, Query, description = "only these ids and ranges, as 42,50-60"),
         ("before" = Option<i64>, Query, description = "only lower numbers: the last answer's `next`"),
     ),
     responses(

@@ -58,6 +58,7 @@ fn task() -> Task {
         accept: Some(Box::default()),
         not_accepted: Some(Box::default()),
         metadata: Some(json!({})),
+        labels: vec!["l".into()],
         waiting: Some(Box::new(waiting())),
     }
 }
@@ -129,6 +130,7 @@ fn its_shapes_are_the_protocols() {
         on_lost: OnLost::Ask,
         budget: Some(TaskBudget::default()),
         accept: Some(Box::default()),
+        labels: vec!["l".into()],
         metadata: Some(json!({})),
         delay_ms: 1,
         ..NewTask::chat("p")

@@ -11,6 +11,7 @@ mod answers;
 mod backup;
 mod dispatch;
 mod flow;
+mod groups;
 mod held;
 mod hello;
 mod holder;

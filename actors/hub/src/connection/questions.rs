@@ -27,6 +27,9 @@ impl Connection {
             Request::Get(ask) => self.get(tag, ask, ctx),
             Request::Approvals(ask) => self.approvals(tag, ask, ctx),
             Request::Wait(ask) => self.wait(tag, ask, ctx),
+            Request::WaitGroup(ask) => self.wait_group(tag, ask, ctx),
+            Request::CancelGroup(ask) => self.cancel_group(tag, ask, ctx),
+            Request::RetryGroup(ask) => self.retry_group(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
             Request::Heartbeat(_)
             | Request::Release(_)

@@ -1,6 +1,7 @@
 //! From what the writer says to the answer of the request.
 
 use super::dispatch::SECOND;
+use super::groups::GroupPart;
 use super::slots::Tag;
 use super::{Asked, Connection};
 use actix::prelude::*;
@@ -28,6 +29,8 @@ pub(super) enum Settling {
     Unparked,
     /// One or several acks, and perhaps the next tasks.
     Ack(Box<AckPart>),
+    /// The change of a group, page by page.
+    Group(Box<GroupPart>),
 }
 
 /// An ack's answers as they come in.
@@ -80,6 +83,11 @@ impl Connection {
                 }
                 if state.complete() {
                     self.settle_ack(tag, ctx);
+                }
+            }
+            Settling::Group(part) => {
+                if part.take(answer) {
+                    self.change_page(tag, ctx);
                 }
             }
             _ => self.settle_one(tag, answer, ctx),

@@ -44,6 +44,8 @@ impl Connection {
             parent_id: ask.parent_id,
             limit: ask.limit.map_or(0, i64::from),
             before_id: ask.before,
+            labels: ask.labels,
+            ranges: ask.ranges,
         };
         let hub = self.hub.clone();
         let asked = async move {

@@ -9,7 +9,7 @@ use actix::prelude::*;
 use kirosu_protocol::answer::write_notification;
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
 use kirosu_protocol::verbs::watch::{WatchAnswer, WatchAsk};
-use kirosu_protocol::{ApprovalState, Event, EventKind, Notice, TaskId};
+use kirosu_protocol::{ApprovalState, Event, EventKind, Group, Notice, TaskId};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -36,6 +36,8 @@ enum Watching {
 #[derive(Debug)]
 struct Wait {
     asked: Vec<TaskId>,
+    /// The group whose tasks these are; none: they were asked for one by one.
+    group: Option<Group>,
     /// Tasks that have not ended, as far as is known.
     open: HashSet<TaskId>,
     /// Whether the tasks' state at the beginning is known.
@@ -48,6 +50,16 @@ impl Waits {
     /// Whether the client watches.
     pub(super) fn watches(&self) -> bool {
         !self.watches.is_empty()
+    }
+
+    /// The group that a wait is for.
+    pub(super) fn group(&self, tag: Tag) -> Option<&Group> {
+        self.waits.get(&tag)?.group.as_ref()
+    }
+
+    /// Whether the time of a wait is over.
+    pub(super) fn is_over(&self, tag: Tag) -> bool {
+        self.waits.get(&tag).is_some_and(|wait| wait.over)
     }
 
     /// Tells the bus that nobody listens here any more.
@@ -113,19 +125,32 @@ impl Connection {
         if self.too_many_wait() {
             return self.refuse(tag, too_many_wait());
         }
-        let open: HashSet<TaskId> = ask.task_ids.iter().copied().collect();
+        self.begin_wait(tag, ask.task_ids.clone(), None, ask.timeout_ms, ctx);
+        self.wait_for(tag, ask.task_ids, ctx);
+    }
+
+    /// Takes the request out of the order of answers, and sets the timer that ends its wait.
+    pub(super) fn begin_wait(
+        &mut self,
+        tag: Tag,
+        asked: Vec<TaskId>,
+        group: Option<Group>,
+        timeout_ms: u64,
+        ctx: &mut Context<Self>,
+    ) {
         self.waits.waits.insert(
             tag,
             Wait {
-                asked: ask.task_ids.clone(),
-                open,
+                asked,
+                group,
+                open: HashSet::new(),
                 seen: false,
                 over: false,
             },
         );
         self.slots.park(tag, &mut self.out);
         self.order.finished();
-        let timer = ctx.run_later(Duration::from_millis(ask.timeout_ms), move |act, ctx| {
+        let timer = ctx.run_later(Duration::from_millis(timeout_ms), move |act, ctx| {
             act.end_time(tag, ctx);
         });
         if let Some(asked) = self.slots.get_mut(tag) {
@@ -133,9 +158,19 @@ impl Connection {
             asked.waits = true;
             self.waiting += 1;
         }
+    }
+
+    /// Waits for these tasks, under a wait that has begun.
+    pub(super) fn wait_for(&mut self, tag: Tag, tasks: Vec<TaskId>, ctx: &mut Context<Self>) {
+        let Some(wait) = self.waits.waits.get_mut(&tag) else {
+            return;
+        };
+        wait.open = tasks.iter().copied().collect();
+        wait.asked = tasks.clone();
+        wait.seen = false;
         // Listens first and looks then: an end in between is seen at least once.
         let filter = Filter {
-            tasks: ask.task_ids.clone(),
+            tasks: tasks.clone(),
             kinds: Vec::new(),
             only_final: true,
         };
@@ -146,7 +181,7 @@ impl Connection {
             to: self.caller_address(ctx).recipient(),
         };
         self.hub.bus().do_send(request);
-        self.look(tag, ask.task_ids, ctx);
+        self.look(tag, tasks, ctx);
     }
 
     /// Looks how the tasks of a wait stand.
@@ -156,7 +191,10 @@ impl Connection {
                 return;
             };
             let known: HashSet<TaskId> = tasks.iter().map(|task| task.task_id).collect();
-            if let Some(unknown) = wait.asked.iter().find(|id| !known.contains(id)) {
+            if wait.group.is_some() {
+                // One of a group that was pruned since has ended.
+                wait.open.retain(|id| known.contains(id));
+            } else if let Some(unknown) = wait.asked.iter().find(|id| !known.contains(id)) {
                 let error = kirosu_protocol::Error::new(
                     kirosu_protocol::ErrorCode::UnknownTask,
                     format!("no task has the id {unknown}"),
@@ -179,7 +217,11 @@ impl Connection {
     fn end_time(&mut self, tag: Tag, ctx: &mut Context<Self>) {
         match self.waits.waits.get_mut(&tag) {
             Some(wait) if !wait.seen => wait.over = true,
-            _ => self.finish_wait(tag, ctx),
+            Some(wait) => {
+                wait.over = true;
+                self.finish_wait(tag, ctx);
+            }
+            None => {}
         }
     }
 
@@ -188,6 +230,13 @@ impl Connection {
         let Some(wait) = self.waits.waits.get(&tag) else {
             return;
         };
+        if wait.group.is_some() {
+            return match wait.over {
+                true => self.answer_wait_group(tag, ctx),
+                // More tasks of the group may be unfinished.
+                false => self.wait_for_page(tag, ctx),
+            };
+        }
         let asked = wait.asked.clone();
         self.forget_wait(tag, ctx);
         let tasks = asked.clone();
@@ -205,7 +254,7 @@ impl Connection {
         );
     }
 
-    fn forget_wait(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+    pub(super) fn forget_wait(&mut self, tag: Tag, ctx: &mut Context<Self>) {
         self.waits.waits.remove(&tag);
         self.cancel_timer(tag, ctx);
         self.hub.bus().do_send(Unwatch((self.id, tag)));

@@ -5,8 +5,8 @@ use actix::prelude::*;
 use kirosu_protocol::verbs::usage::{UsageAnswer, UsageAsk};
 use kirosu_protocol::{Effect, Error, Fence, Task, TaskId};
 use kirosu_store::{
-    ApprovalPage, ApprovalQuery, ListQuery, Oldest, OutputChunk, Page, Reader as StoreReader,
-    StoreError, TaskDetail,
+    ApprovalPage, ApprovalQuery, GroupQuery, IdPage, ListQuery, Oldest, OutputChunk, Page,
+    Reader as StoreReader, StoreError, TaskDetail,
 };
 use kirosu_supervision::{ChildContext, supervised};
 use std::path::PathBuf;
@@ -33,6 +33,10 @@ pub enum Question {
     Many(Vec<TaskId>),
     /// The same, with why they wait.
     Explained(Vec<TaskId>, Surroundings),
+    /// A page of a group's tasks.
+    Group(GroupQuery),
+    /// How a group stands, with the first tasks of the query and why they wait.
+    GroupStands(GroupQuery, Surroundings),
     /// Since when the oldest task of each queue waits, by state.
     Oldest,
     /// What was used, and how the budgets stand at a time in Unix milliseconds.
@@ -52,6 +56,15 @@ pub enum Told {
     Detail(Option<Box<TaskDetail>>),
     /// To [`Question::Many`] and [`Question::Explained`].
     Tasks(Vec<Task>),
+    /// To [`Question::Group`].
+    Ids(IdPage),
+    /// To [`Question::GroupStands`].
+    GroupStands {
+        /// Tasks in each state, in the order of [`Status::ALL`](kirosu_protocol::Status::ALL).
+        counts: [i64; 8],
+        /// The first tasks of the query.
+        tasks: Vec<Task>,
+    },
     /// To [`Question::Oldest`].
     Oldest(Vec<Oldest>),
     /// To [`Question::Usage`].
@@ -113,6 +126,14 @@ impl Reader {
                 let mut tasks = store.many(&tasks)?;
                 explain(store, &mut tasks, &around)?;
                 Told::Tasks(tasks)
+            }
+            Question::Group(query) => Told::Ids(store.group(&query)?),
+            Question::GroupStands(query, around) => {
+                let ids = store.group(&query)?.ids;
+                let mut tasks = store.many(&ids)?;
+                explain(store, &mut tasks, &around)?;
+                let counts = store.group_counts(&query.group)?;
+                Told::GroupStands { counts, tasks }
             }
             Question::Oldest => Told::Oldest(store.oldest()?),
             Question::Usage(ask, now) => Told::Usage(Box::new(store.usage(&ask, now)?)),
