@@ -9,7 +9,6 @@ mod doctor;
 mod notify;
 mod options;
 mod panics;
-mod reload;
 mod signals;
 mod watchdog;
 mod worktrees;
@@ -21,6 +20,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    signals::unblock();
     let mut args = std::env::args_os();
     // Before any thread and any runtime: the runner of a provider run has to be alone in its process.
     let verb = args.nth(1);

@@ -9,8 +9,8 @@ use kirosu_providers::{Containment, Runner};
 use crate::cli::RUNNER_VERB;
 
 pub use kirosu_swarm::worktree::{
-    Applied, Change, Git, GitFault, How, Pruned, Record, Removed, apply, changes, concerns,
-    diff_command, discard, find, locate, prune, repair, size, tip,
+    Applied, Change, Git, GitFault, How, Pruned, Record, Removed, apply, base, changes, concerns,
+    diff_command, discard, find, locate, moved_to, prune, repair, size, tip,
 };
 
 /// Git, for as long as this process lives.
@@ -42,6 +42,31 @@ pub async fn of_task(settings: &Settings, git: &Git, task_id: i64) -> Result<Rec
     located(settings, git, &record)
         .await
         .map_err(|fault| fault.to_string())
+}
+
+/// All worktrees of a task on this machine, with their repositories where they are now: those of earlier attempts first, the
+/// newest last. And those of other tasks with the same number, as another hub has them.
+///
+/// # Errors
+/// There is none; one of their repositories is gone.
+pub async fn all_of_task(
+    settings: &Settings,
+    git: &Git,
+    task_id: i64,
+) -> Result<(Vec<Record>, Vec<Record>), String> {
+    let newest = of_task(settings, git, task_id).await?;
+    let found = find(&settings.workspaces_dir(), Some(task_id));
+    let is_same = |it: &Record| (it.created_at - newest.created_at).abs() < 1e-3;
+    let (mut own, others): (Vec<Record>, Vec<Record>) = found.into_iter().partition(is_same);
+    own.retain(|it| it.path != newest.path);
+    own.sort_by_key(|it| it.attempt_of.is_none());
+    let mut all = Vec::new();
+    for record in own {
+        let found = located(settings, git, &record).await;
+        all.push(found.map_err(|fault| fault.to_string())?);
+    }
+    all.push(newest);
+    Ok((all, others))
 }
 
 /// A record with its repository where it is now.

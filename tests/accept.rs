@@ -8,6 +8,7 @@ use common::{Hub, Setup, sentence, until, word};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// An agent: keeps each prompt it gets, and follows a script.
 fn setup(script: &str) -> Setup {
@@ -369,4 +370,39 @@ fn a_worker_that_does_not_check_cannot_make_it_done() {
     good["accepted"] = json!(true);
     client.call("ack", good);
     assert_eq!(client.status(id), "done");
+}
+
+#[test]
+fn costly_clauses_stop_no_other_client_and_keep_the_order_of_answers() {
+    let hub = Hub::start();
+    let (mut costly, mut other) = (hub.client(), hub.client());
+    // Each of these takes a tenth of a second or more to compile.
+    let tasks: Vec<Value> = (0..300)
+        .map(|n| json!({"prompt": "x", "accept": {"regex": format!("{n}\\w{{8}}")}}))
+        .collect();
+    let before = costly.send("enqueue", json!({"prompt": "before"}));
+    let batch = costly.send("enqueue_batch", json!({"tasks": tasks}));
+    let after = costly.send("stats", json!({}));
+    let begun = Instant::now();
+    for _ in 0..20 {
+        other.enqueue("x");
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    for id in [before, batch, after] {
+        let answer = costly.read();
+        assert_eq!(answer["id"], id, "{answer}");
+        if id == batch {
+            let error = sentence(&answer["error"]);
+            assert!(error.contains("tasks[") && error.contains("5 s"), "{error}");
+        }
+    }
+    // A line without an end is read as any other.
+    let accept = json!({"regex": "last(-| )line"});
+    let line = json!({"id": 77, "method": "enqueue", "params": {"prompt": "x", "accept": accept}});
+    costly.raw(line.to_string());
+    costly.half_close();
+    let answer: Value = serde_json::from_str(costly.rest().trim()).unwrap();
+    assert_eq!(answer["id"], 77);
+    assert!(answer["result"]["task_id"].is_i64(), "{answer}");
 }

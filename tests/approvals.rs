@@ -533,3 +533,72 @@ fn what_is_wrong_with_rules_is_told_before_anything_runs() {
         "{error}"
     );
 }
+
+#[test]
+fn an_expired_question_is_no_answer_for_the_next_attempt() {
+    let hub = Hub::start();
+    let (mut worker, task) = worker(&hub);
+    let mut ask = question(task, 1, "c", "git push");
+    ask["wait_seconds"] = json!(1);
+    worker.call("ask", ask.clone());
+    assert_eq!(worker.notice("decided")["state"], "expired");
+    worker.call("release", json!({"task_id": task, "fence": 1}));
+    worker.lease(json!({"worker_id": "w"}));
+    (ask["fence"], ask["wait_seconds"]) = (json!(2), json!(3600));
+    assert_eq!(
+        worker.call("ask", ask),
+        json!({"approval_id": 2, "state": "open"})
+    );
+}
+
+#[test]
+fn an_approval_that_is_sent_again_answers_no_later_question() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    client.call("watch", json!({"kinds": ["task"]}));
+    let task = json!({"prompt": "drop it", "requires_approval": true, "on_lost": "ask"});
+    let task = client.enqueue_with(task);
+    assert_eq!(client.notice("approval")["fence"], 0);
+    let approve = |more: Value| {
+        let mut params = json!({"task_id": task, "by": "ada"});
+        let more = more.as_object().unwrap().clone();
+        params.as_object_mut().unwrap().extend(more);
+        params
+    };
+    let lose = |client: &mut Client| {
+        client.lease(json!({"lease_seconds": 1}));
+        until("the task waits for a person", || {
+            (client.status(task) == "awaiting_approval").then_some(())
+        });
+    };
+    assert_eq!(
+        client.call("approve", approve(json!({}))),
+        json!({"ok": true})
+    );
+    lose(&mut client);
+    let notice = client.notice("approval");
+    assert_eq!(notice["fence"], 1, "{notice}");
+    let repeated = json!({"ok": true, "repeated": true});
+    assert_eq!(client.call("approve", approve(json!({}))), repeated);
+    assert_eq!(
+        client.call("approve", approve(json!({"fence": 0}))),
+        repeated
+    );
+    let never = client.refused("approve", approve(json!({"fence": 7})));
+    assert_eq!(word(&never), "stale_approval");
+    assert_eq!(never["data"]["fence"], 1);
+    let over = client.refused("reject", approve(json!({"fence": 0})));
+    assert_eq!(word(&over), "stale_approval");
+    assert_eq!(client.status(task), "awaiting_approval");
+    // Who names the question answers it, as often as need be.
+    for _ in 0..2 {
+        assert_eq!(
+            client.call("approve", approve(json!({"fence": 1}))),
+            json!({"ok": true})
+        );
+    }
+    lose(&mut client);
+    // The command line looks what is asked, and names it.
+    said(&kirosu(&hub, &["approve", &task.to_string()]));
+    assert_eq!(client.status(task), "queued");
+}

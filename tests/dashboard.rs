@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "dashboard/redraw.rs"]
+mod redraw;
 #[path = "dashboard/relay.rs"]
 mod relay;
 #[path = "dashboard/tmux.rs"]

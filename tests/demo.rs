@@ -2,11 +2,14 @@
 //! repeated attempt.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 fn demo(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kirosu"));
@@ -140,4 +143,111 @@ fn a_folder_without_text_is_one_sentence_and_an_exit_code() {
         said.starts_with("kirosu: there is no text file under") && said.lines().count() == 1,
         "{said}"
     );
+}
+
+/// A demo whose data folder is in a folder of the test's own.
+fn started(files: &Path, temporary: &Path, stdout: Stdio) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_kirosu"))
+        .arg("demo")
+        .arg(files)
+        .env_remove("KIROSU_CONFIG")
+        .env("TMPDIR", temporary)
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// What is left in the folder for temporary files.
+fn left(temporary: &Path) -> Vec<String> {
+    let names = fs::read_dir(temporary).unwrap().flatten();
+    names
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("kirosu-demo"))
+        .collect()
+}
+
+#[test]
+fn signals_end_it_in_order_and_leave_nothing_behind() {
+    let (folder, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    files(folder.path());
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut child = started(folder.path(), temporary.path(), Stdio::piped());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // It is in the middle of its work.
+        let begun = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|line| line.contains("takes it"));
+        assert!(begun);
+        assert_eq!(left(temporary.path()).len(), 1);
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        // Reads on, so that it never writes into a full pipe.
+        let rest: Vec<String> = lines.map_while(Result::ok).collect();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{signal:?} {rest:?} {output:?}"
+        );
+        assert_eq!(left(temporary.path()), [] as [&str; 0], "{signal:?}");
+        assert!(!rest.iter().any(|line| line.contains("total")), "{rest:?}");
+    }
+}
+
+#[test]
+fn an_output_that_is_closed_or_full_ends_it_without_a_panic() {
+    let (folder, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    files(folder.path());
+    let mut child = started(folder.path(), temporary.path(), Stdio::piped());
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    // As `| head -1` does.
+    drop(lines);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = started(folder.path(), temporary.path(), full.into())
+        .wait_with_output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.starts_with("kirosu: cannot write to standard output: No space left"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert_eq!(left(temporary.path()), [] as [&str; 0]);
+}
+
+#[test]
+fn files_that_are_not_counted_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path());
+    fs::write(folder.path().join("large.txt"), "a\n".repeat(3 << 20)).unwrap();
+    fs::write(
+        folder.path().join(std::ffi::OsStr::from_bytes(b"\xff.txt")),
+        "x\n",
+    )
+    .unwrap();
+    let output = demo(folder.path(), &[]);
+    let story = String::from_utf8(output.stdout).unwrap();
+    let sentence = "Not counted: 1 of more than 4 MiB, 1 unreadable.";
+    assert_eq!(story.matches(sentence).count(), 2, "{story}");
+
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..5003 {
+        fs::write(folder.path().join(format!("{n:04}.txt")), "one\n").unwrap();
+    }
+    let output = demo(folder.path(), &["--json"]);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["total"]["files"], 5000);
+    assert_eq!(
+        answer["left_out"],
+        serde_json::json!({"large": 0, "unreadable": 0, "more": true})
+    );
+    let story = String::from_utf8(output.stderr).unwrap();
+    assert!(story.contains("the first 5000 text files under"), "{story}");
 }

@@ -392,3 +392,109 @@ fn a_program_that_is_too_old_is_noted() {
     }
     assert_eq!(seen.level("Other providers", "claude"), "ok");
 }
+
+#[test]
+fn each_pools_folder_repository_and_hooks_are_looked_at() {
+    let bare = Bare::new();
+    fs::create_dir_all(bare.path("plain")).unwrap();
+    fs::write(bare.path("file"), "").unwrap();
+    let git = |args: &[&str]| {
+        let done = Command::new("git")
+            .arg("-C")
+            .arg(bare.path("repo"))
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{done:?}");
+    };
+    fs::create_dir_all(bare.path("repo/sub")).unwrap();
+    git(&["init", "-q", "-b", "main"]);
+    git(&[
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "commit",
+        "-q",
+        "--allow-empty",
+        "-m",
+        "start",
+    ]);
+    let pool = |name: &str, keys: &str| {
+        format!("[[pool]]\nname = \"{name}\"\nprovider = \"echo\"\n{keys}\n")
+    };
+    let tree = "workspace = \"worktree\"\nworkdir = ";
+    let text = [
+        pool(
+            "good",
+            "workdir = \"plain\"\nhooks = { before = [\"sh\", \"-c\", \"true\"] }",
+        ),
+        pool("gone", "workdir = \"/no/such/folder\""),
+        pool("file", "workdir = \"file\""),
+        pool("made", "workspace = \"isolated\"\nworkdir = \"new/below\""),
+        pool(
+            "unmade",
+            "workspace = \"ephemeral\"\nworkdir = \"file/below\"",
+        ),
+        pool("tree", &format!("{tree}\"repo\"")),
+        pool("no-repo", &format!("{tree}\"plain\"")),
+        pool("no-base", &format!("{tree}\"repo\"\nbase = \"v9\"")),
+        pool("no-prefix", &format!("{tree}\"repo/sub\"")),
+        pool(
+            "no-hook",
+            "workdir = \"plain\"\nhooks = { after = [\"no-such-program\"] }",
+        ),
+        pool(
+            "no-script",
+            "workdir = \"plain\"\nhooks = { before = [\"./setup.sh\"] }",
+        ),
+    ];
+    bare.config(&text.concat());
+    let seen = bare.look(&[]);
+    assert_eq!(seen.code, Some(1), "{}", seen.text);
+    let findings = seen.report["findings"].as_array().unwrap();
+    let of = |name: &str| {
+        let of = findings
+            .iter()
+            .filter(|it| it["area"] == "Pools" && it["name"] == name);
+        let told = of.map(|it| {
+            format!(
+                "{} {}",
+                it["level"].as_str().unwrap(),
+                it["message"].as_str().unwrap()
+            )
+        });
+        told.collect::<Vec<_>>().join("\n")
+    };
+    for (name, part) in [
+        ("good", "ok works in plain"),
+        ("gone", "problem the folder /no/such/folder cannot be used"),
+        ("file", "is not a folder"),
+        (
+            "made",
+            "ok works in a folder for each agent under new/below",
+        ),
+        ("unmade", "problem"),
+        ("tree", "ok works in worktrees"),
+        ("no-repo", "is not in a git repository"),
+        ("no-base", "has no commit \"v9\""),
+        ("no-prefix", "problem"),
+        (
+            "no-hook",
+            "the program of hooks.after, no-such-program, is not there",
+        ),
+        ("no-script", "setup.sh, is not there"),
+    ] {
+        assert!(
+            of(name).contains(part),
+            "{name}: {}\n{}",
+            of(name),
+            seen.text
+        );
+    }
+    for name in ["good", "made", "tree"] {
+        assert!(!of(name).contains("problem"), "{name}: {}", of(name));
+    }
+    // A look makes nothing.
+    assert!(!bare.path("new").exists());
+}

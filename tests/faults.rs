@@ -166,3 +166,112 @@ fn a_panic_in_each_actor_brings_it_back_and_loses_no_task() {
         "{stats}"
     );
 }
+
+/// A hub without pools that bears many panics in a short time.
+fn bare() -> common::Hub {
+    let settings = [
+        "supervision.restarts=1000",
+        "supervision.initial=10ms",
+        "supervision.max=50ms",
+    ];
+    let setup = settings
+        .iter()
+        .fold(Setup::new(), |setup, setting| setup.set(setting));
+    setup.start()
+}
+
+#[test]
+fn after_a_crash_of_the_bus_watches_and_waits_go_on() {
+    let hub = bare();
+    let (mut client, mut watcher, mut waiter) = (hub.client(), hub.client(), hub.client());
+    let seq = watcher.call("watch", json!({"kinds": ["task"]}))["seq"].take();
+    let mut seq = seq.as_u64().unwrap();
+    for round in 0..5 {
+        let id = client.enqueue(&format!("round {round}"));
+        let wait = waiter.send("wait", json!({"task_ids": [id], "timeout_seconds": 600}));
+        // A wait is out of the order of answers: once this is answered, it waits.
+        waiter.call("stats", json!({}));
+        client.lease(json!({}));
+        assert_eq!(client.call("_panic", json!({"path": "root/bus"})), true);
+        client.call("ack", json!({"task_id": id, "status": "done"}));
+        for status in ["queued", "leased", "done"] {
+            let event = watcher.notice("event");
+            assert_eq!(
+                (&event["task_id"], &event["status"]),
+                (&json!(id), &json!(status))
+            );
+            let next = event["seq"].as_u64().unwrap();
+            assert!(next > seq, "{event} after {seq}");
+            seq = next;
+        }
+        let answer = waiter.result(wait);
+        assert_eq!(answer["finished"], true);
+    }
+}
+
+#[test]
+fn after_its_supervisor_gave_up_a_lease_has_an_actor_again() {
+    let hub = bare();
+    let mut client = hub.client();
+    let mut holder = hub.session("s");
+    let (first, second) = (holder.enqueue("x"), holder.enqueue("x"));
+    for _ in 0..2 {
+        holder.lease(json!({"worker_id": "w"}));
+    }
+    let report = |holder: &mut Client, id: i64, text: &str| {
+        holder.call("output", json!({"task_id": id, "fence": 1, "text": text}));
+    };
+    report(&mut holder, first, "one ");
+    let restarts = |client: &mut Client| {
+        let tree = client.call("tree", json!({}))["tree"].take();
+        let leases = tree["children"].as_array().unwrap().iter();
+        let leases = leases.into_iter().find(|child| child["name"] == "leases");
+        leases.unwrap()["restarts"].as_u64().unwrap()
+    };
+    let path = format!("root/leases/{first}");
+    until("the supervisor of the leases gave up", || {
+        client.call("_panic", json!({"path": path}));
+        (restarts(&mut client) > 0).then_some(())
+    });
+    report(&mut holder, first, "two ");
+    report(&mut holder, second, "other");
+    client.call("cancel", json!({"task_id": first}));
+    assert_eq!(holder.notice("cancel")["task_id"], first);
+    let got = client.call("get", json!({"task_id": first, "output": true}));
+    assert_eq!(got["output"][0]["text"], "one two ");
+    let hello = hub.client().call("hello", json!({"session_id": "s"}));
+    assert_eq!(hello["leases"], json!([{"task_id": second, "fence": 1}]));
+}
+
+#[test]
+fn a_crash_of_the_writer_answers_the_requests_that_wait_in_it() {
+    let hub = bare();
+    let (mut one, mut other, mut hand) = (hub.client(), hub.client(), hub.client());
+    let mut done = 0;
+    for _ in 0..6 {
+        // Two packets of several requests: while the first is a commit, the second waits in the writer.
+        let sent: Vec<Vec<u64>> = (0..2)
+            .map(|_| {
+                let client = [&mut one, &mut other];
+                let sent = client.into_iter().flat_map(|client| {
+                    [0; 3].map(|_| client.send("enqueue", json!({"prompt": "x"})))
+                });
+                sent.collect()
+            })
+            .collect();
+        hand.call("_panic", json!({"path": "root/writer"}));
+        for ids in sent {
+            for (at, id) in ids.into_iter().enumerate() {
+                let client = if at < 3 { &mut one } else { &mut other };
+                let answer = client.answer(id);
+                match answer["error"].is_null() {
+                    true => done += 1,
+                    false => assert_eq!(answer["error"]["data"]["code"], "internal", "{answer}"),
+                }
+            }
+        }
+    }
+    let stats = hand.call("stats", json!({}))["stats"].take();
+    // A request of unknown effect may have made its task.
+    assert!(stats["queued"].as_i64().unwrap() >= done, "{stats}, {done}");
+}

@@ -150,7 +150,7 @@ fn each_refusal_is_a_status_and_a_sentence() {
         (post(&at, "/tasks", ""), 400, "the body is empty"),
         (post(&at, "/tasks", "[1]"), 422, "must be a JSON object"),
         (post(&at, "/tasks", "{}"), 422, "`prompt` must be a string"),
-        (post(&at, "/tasks", r#"{"prompt": 1}"#), 422, "`prompt`"),
+        (post(&at, "/tasks", r#"{"prompt": [1]}"#), 422, "`prompt`"),
         (
             post(&at, "/tasks", r#"{"prompt": "a", "priority": 2000}"#),
             422,

@@ -133,26 +133,31 @@ fn count_lines(file: &Path) -> usize {
     fs::read_to_string(file).unwrap_or_default().lines().count()
 }
 
-/// The hub's files for another user, and the hub as that user with a limit of processes.
-fn as_stranger(setup: Setup, processes: u32) -> Setup {
-    let is_root = rustix::process::geteuid().is_root();
-    assert!(is_root, "run this test as root: it needs a user of its own");
+/// The hub with a limit of processes, which the kernel counts per user (and user namespace), and root has none: run by
+/// root, the hub is another user's, one per process of the tests.
+fn with_processes(setup: Setup, limit: u32) -> Setup {
     let home = home(&setup);
-    // The limit counts all processes of a user: one of its own for each process of the tests.
-    let stranger = 100_000 + std::process::id();
-    chown(&home, Some(stranger), Some(stranger)).unwrap();
-    let id = stranger.to_string();
-    let nproc = format!("--nproc={processes}");
-    setup.under(&[
-        "setpriv",
-        "--reuid",
-        &id,
-        "--regid",
-        &id,
-        "--clear-groups",
-        "prlimit",
-        &nproc,
-    ])
+    let nproc = format!("--nproc={limit}");
+    let mut wrapper: Vec<String> = if rustix::process::geteuid().is_root() {
+        let other = 100_000 + std::process::id();
+        chown(&home, Some(other), Some(other)).unwrap();
+        let id = other.to_string();
+        let words = ["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"];
+        words.map(str::to_owned).into()
+    } else {
+        ["unshare", "--user", "--map-current-user"]
+            .map(str::to_owned)
+            .into()
+    };
+    // The other user may not reach the folder of the build.
+    let program = home.join("kirosu");
+    fs::copy(env!("CARGO_BIN_EXE_kirosu"), &program).unwrap();
+    let program = program.display().to_string();
+    let replaced = r#"shift; exec "$0" "$@""#;
+    let rest = ["prlimit", &nproc, "sh", "-c", replaced, &program];
+    wrapper.extend(rest.map(str::to_owned));
+    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+    setup.under(&wrapper)
 }
 
 /// The hub in a mount namespace of its own, after this script.
@@ -195,7 +200,7 @@ fn of_descriptors_that_idle_clients_hold() {
 
 #[test]
 fn of_processes() {
-    let setup = as_stranger(pool(&["sh", "-c", "sleep 0.05; cat"]), 32);
+    let setup = with_processes(pool(&["sh", "-c", "sleep 0.05; cat"]), 32);
     let mut queue = Queue::start(setup.start());
     let note = queue.is("short");
     assert!(

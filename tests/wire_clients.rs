@@ -443,8 +443,89 @@ fn prompts_and_types_are_free_text() {
         prompt,
         "the bytes come back as they went in"
     );
-    for bad in [json!({}), json!({"prompt": 5}), json!({"prompt": ["a"]})] {
+    for bad in [
+        json!({}),
+        json!({"prompt": null}),
+        json!({"prompt": ["a"]}),
+        json!({"prompt": {"a": 1}}),
+        json!({"prompt": "x", "system_prompt": ["a"]}),
+    ] {
         assert_eq!(word(&client.refused("enqueue", bad)), "invalid_params");
+    }
+}
+
+#[test]
+fn numbers_and_booleans_are_text_and_structured_results_stay_json() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    for (sent, kept) in [
+        ("5", "5"),
+        ("-0.50", "-0.50"),
+        ("true", "true"),
+        ("false", "false"),
+        ("12345678901234567890123", "12345678901234567890123"),
+    ] {
+        let line = format!(
+            r#"{{"id":1,"method":"enqueue","params":{{"prompt":{sent},"system_prompt":{sent}}}}}"#
+        );
+        let id = client.exchange(line)["result"]["task_id"].as_i64().unwrap();
+        let task = client.task(id);
+        assert_eq!(
+            (&task["prompt"], &task["system_prompt"]),
+            (&json!(kept), &json!(kept))
+        );
+        assert_eq!(client.lease(json!({}))["prompt"], kept);
+        let ack = format!(
+            r#"{{"id":1,"method":"ack","params":{{"task_id":{id},"status":"done","result":{sent}}}}}"#
+        );
+        assert_eq!(client.exchange(&ack)["result"]["ok"], true);
+        // Sent again after a lost answer, it is still the same ack.
+        assert_eq!(client.exchange(&ack)["result"]["ok"], true);
+        assert_eq!(client.task(id)["result"], kept);
+    }
+    for structured in [
+        r#"{"b":[1,2.50],"a":null}"#,
+        r#"["x",{"y":"\u00fc"}]"#,
+        "[]",
+    ] {
+        let id = client.enqueue("x");
+        client.lease(json!({}));
+        let ack = format!(
+            r#"{{"id":1,"method":"ack","params":{{"task_id":{id},"status":"done","result":{structured}}}}}"#
+        );
+        assert_eq!(client.exchange(ack)["result"]["ok"], true);
+        let result = client.task(id)["result"].as_str().unwrap().to_owned();
+        assert_eq!(result, structured);
+    }
+    // An error is what the worker caught: of any form, too.
+    let id = client.enqueue("x");
+    client.lease(json!({}));
+    client.call(
+        "ack",
+        json!({"task_id": id, "status": "failed", "error": {"code": 7}}),
+    );
+    assert_eq!(client.task(id)["error"], r#"{"code":7}"#);
+}
+
+#[test]
+fn the_status_of_a_list_is_read_kindly() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let id = client.enqueue("x");
+    for (word, found) in [
+        ("queued", true),
+        (" QUEUED\n", true),
+        ("Queued", true),
+        ("", true),
+        ("  ", true),
+        ("done", false),
+        ("que ued", false),
+        ("bogus", false),
+    ] {
+        let listed = client.call("list", json!({"status": word}));
+        let ids: Vec<_> = listed["tasks"].as_array().unwrap().iter().collect();
+        assert_eq!(ids.len(), usize::from(found), "{word:?}");
+        assert!(ids.iter().all(|task| task["task_id"] == id));
     }
 }
 
@@ -628,7 +709,7 @@ fn a_key_is_checked_before_the_method() {
     }
     // Parameters are not looked at either.
     assert_eq!(
-        word(&client.refused("enqueue", json!({"prompt": 5}))),
+        word(&client.refused("enqueue", json!({"prompt": [5]}))),
         "unauthorized"
     );
     let error = client.refused("nothing", json!({"auth_token": "s3cret"}));

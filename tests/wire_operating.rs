@@ -49,6 +49,23 @@ fn who_cancelled_a_task_and_why_is_kept_and_told() {
         (&got["task"]["error"], &got["decisions"]),
         (&Value::Null, &Value::Null)
     );
+    // A session that gives no name cancels in its own; the holder is not taken for the one who cancelled.
+    let mut watcher = hub.client();
+    watcher.call("watch", json!({"kinds": ["task"]}));
+    let id = client.enqueue_with(json!({"prompt": "x", "queue": "other"}));
+    holder.lease(json!({"queues": ["other"], "worker_id": "w"}));
+    hub.session("s-2").call("cancel", json!({"task_id": id}));
+    let event = until("the cancel is an event", || {
+        let event = watcher.notice("event");
+        (event["status"] == "cancelled").then_some(event)
+    });
+    assert_eq!(
+        (&event["by"], &event["worker_id"], &event["reason"]),
+        (&json!("s-2"), &json!("w"), &json!("cancelled"))
+    );
+    let got = get(&mut client, id);
+    assert_eq!(got["decisions"][0]["by"], "s-2");
+    assert_eq!(got["attempts"][0]["worker_id"], "w");
     // It survives a restart, and goes when the task is retried.
     let hub = hub.kill().start();
     let mut client = hub.client();

@@ -4,6 +4,8 @@
 #[path = "workspaces/applying.rs"]
 mod applying;
 mod common;
+#[path = "workspaces/copied.rs"]
+mod copied;
 #[path = "workspaces/faults.rs"]
 mod faults;
 #[path = "workspaces/field.rs"]
@@ -22,6 +24,8 @@ mod kept;
 mod mcp;
 #[path = "workspaces/moved.rs"]
 mod moved;
+#[path = "workspaces/names.rs"]
+mod names;
 #[path = "workspaces/private.rs"]
 mod private;
 #[path = "workspaces/replaced.rs"]
@@ -30,6 +34,8 @@ mod replaced;
 mod shared_faults;
 #[path = "workspaces/sharing.rs"]
 mod sharing;
+#[path = "workspaces/stale_locks.rs"]
+mod stale_locks;
 #[path = "workspaces/trouble.rs"]
 mod trouble;
 

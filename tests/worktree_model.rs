@@ -22,6 +22,9 @@ mod person;
 
 use fastrand::Rng;
 use person::World;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The program that lists marks.
 const LEDGER: &str = concat!(
@@ -33,6 +36,19 @@ const LEDGER: &str = concat!(
 const SEQUENCES: u64 = 8;
 /// Sequences that run side by side: they wait for processes most of the time.
 const SIDE_BY_SIDE: u64 = 4;
+/// Sequences between two lines of progress.
+const REPORT_EVERY: u64 = 20;
+
+/// The Python that `python3` stands for: a shim in its place takes twenty processes for each call.
+pub fn python() -> &'static str {
+    static PYTHON: LazyLock<String> = LazyLock::new(|| {
+        let ask = ["-c", "import sys; print(sys.executable)"];
+        let said = Command::new("python3").args(ask).output();
+        let said = said.expect("python3 is missing: apt install python3");
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    });
+    &PYTHON
+}
 
 /// Hands out marks, each once.
 #[derive(Debug, Default)]
@@ -57,12 +73,15 @@ fn number(name: &str) -> Option<u64> {
 fn every_byte_can_be_found_again() {
     let sequences = number("KIROSU_MODEL_SEQUENCES").unwrap_or(SEQUENCES);
     let first = number("KIROSU_MODEL_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40));
+    let progress = Progress::default();
     let failed: Vec<String> = std::thread::scope(|scope| {
         let lanes = SIDE_BY_SIDE.min(sequences);
         let runs: Vec<_> = (0..lanes)
             .map(|lane| {
                 let seeds = (first + lane..first + sequences).step_by(lanes as usize);
-                scope.spawn(move || seeds.filter_map(sequence).collect::<Vec<_>>())
+                let progress = &progress;
+                let one = move |seed| progress.ended(seed, sequence(seed));
+                scope.spawn(move || seeds.filter_map(one).collect::<Vec<_>>())
             })
             .collect();
         runs.into_iter()
@@ -75,6 +94,28 @@ fn every_byte_can_be_found_again() {
         failed.len(),
         failed.join("\n\n")
     );
+}
+
+/// Reports long runs while they go on: each failure at once, and every so often the number of sequences that have ended.
+#[derive(Default)]
+struct Progress {
+    ended: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Progress {
+    fn ended(&self, seed: u64, fault: Option<String>) -> Option<String> {
+        let ended = self.ended.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(fault) = &fault {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            eprintln!("FAILED {fault}\n");
+        }
+        if ended.is_multiple_of(REPORT_EVERY) {
+            let failed = self.failed.load(Ordering::Relaxed);
+            eprintln!("{ended} sequences ended, {failed} failed, last seed {seed}");
+        }
+        fault
+    }
 }
 
 /// One sequence; what went wrong, with the steps that led there.

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use config::ValueKind;
+use serde_json::Value;
 
+use crate::level;
+use crate::path::expand;
 use crate::raw::Raw;
 use crate::schema::{Key, Kind};
 use crate::size;
@@ -24,9 +27,22 @@ pub(crate) fn check(key: &Key, raw: &Raw, home: Option<&str>) -> Result<ValueKin
         Kind::Secret => text(raw)
             .filter(|text| !text.contains(['\n', '\r']))
             .map(ValueKind::from),
-        Kind::Path => text(raw)
-            .and_then(|text| expand(text, home))
-            .map(ValueKind::from),
+        Kind::Path | Kind::Program => match text(raw) {
+            Some(text) => Some(expand(text, home)?.into()),
+            None => None,
+        },
+        Kind::Command => match list(raw) {
+            Some(words) => Some(command(words, home)?.into()),
+            None => None,
+        },
+        Kind::Hooks => match table(raw) {
+            Some(table) => Some(hooks(table, home)?.to_string().into()),
+            None => None,
+        },
+        Kind::Level => match text(raw) {
+            Some(text) => Some(level::read(text)?.into()),
+            None => None,
+        },
         Kind::Bool => switch(raw).map(ValueKind::from),
         Kind::Int(min, max) => whole(raw)
             .filter(|n| (min..=max).contains(n))
@@ -53,15 +69,32 @@ pub(crate) fn check(key: &Key, raw: &Raw, home: Option<&str>) -> Result<ValueKin
             .text()
             .filter(|text| !text.contains('\0'))
             .map(ValueKind::from),
-        Kind::Tree => tree(raw).map(ValueKind::from),
-        Kind::Tables => {
-            tables(raw).map(|tables| ValueKind::from(serde_json::Value::from(tables).to_string()))
-        }
+        Kind::Tree => table(raw).map(|table| ValueKind::from(table.to_string())),
+        Kind::Tables => tables(raw).map(|tables| ValueKind::from(Value::from(tables).to_string())),
     };
     read.ok_or_else(|| match key.kind {
         Kind::Secret => format!("cannot take this value: {} is allowed", allowed(key.kind)),
         kind => format!("cannot take {}: {} is allowed", raw.shown(), allowed(kind)),
     })
+}
+
+/// A command whose program has the home directory filled in; its arguments are the program's business.
+fn command(mut words: Vec<String>, home: Option<&str>) -> Result<Vec<String>, String> {
+    if let Some(program) = words.first_mut() {
+        *program = expand(program, home)?;
+    }
+    Ok(words)
+}
+
+/// Hooks whose programs have the home directory filled in. What is not a command is left to their reader.
+fn hooks(mut table: Value, home: Option<&str>) -> Result<Value, String> {
+    for name in ["before", "after"] {
+        let words = table.get_mut(name).and_then(Value::as_array_mut);
+        if let Some(Value::String(program)) = words.and_then(|words| words.first_mut()) {
+            *program = expand(program, home)?;
+        }
+    }
+    Ok(table)
 }
 
 /// What a kind allows, as a phrase for a person.
@@ -70,7 +103,9 @@ pub(crate) fn allowed(kind: Kind) -> String {
         Kind::Text => "a text that is not empty".to_owned(),
         Kind::Name => "a name of 1 to 64 characters a-z, 0-9, _ and -".to_owned(),
         Kind::Secret => "a text of one line".to_owned(),
-        Kind::Path => "a path (with ~/ only where HOME is set)".to_owned(),
+        Kind::Path => "a path".to_owned(),
+        Kind::Program => "a program".to_owned(),
+        Kind::Command => "a program and its arguments, a list of texts".to_owned(),
         Kind::Bool => "true or false".to_owned(),
         Kind::Int(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Float(min, max) => format!("a number from {min} to {max}"),
@@ -85,10 +120,11 @@ pub(crate) fn allowed(kind: Kind) -> String {
             humantime::format_duration(max)
         ),
         Kind::Wait(min, max) => format!("\"forever\", or {}", allowed(Kind::Time(min, max))),
+        Kind::Level => "a level, or levels by module".to_owned(),
         Kind::Choice(words) => format!("one of {}", words.join(", ")),
         Kind::List => "a list of texts".to_owned(),
         Kind::Map => "a table of names and texts".to_owned(),
-        Kind::Tree => "a table".to_owned(),
+        Kind::Tree | Kind::Hooks => "a table".to_owned(),
         Kind::Tables => "a list of tables".to_owned(),
     }
 }
@@ -102,13 +138,6 @@ pub(crate) fn is_name(text: &str) -> bool {
 fn text(raw: &Raw) -> Option<&str> {
     raw.text()
         .filter(|text| !text.trim().is_empty() && !text.contains('\0'))
-}
-
-fn expand(path: &str, home: Option<&str>) -> Option<String> {
-    match path.strip_prefix("~/") {
-        Some(rest) => home.map(|home| format!("{}/{rest}", home.trim_end_matches('/'))),
-        None => Some(path.to_owned()),
-    }
 }
 
 fn switch(raw: &Raw) -> Option<bool> {
@@ -156,15 +185,14 @@ fn time(raw: &Raw) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// A table as the text of its JSON: the one form in which it comes through all layers unchanged. Of a variable or a flag
-/// it is TOML.
-fn tree(raw: &Raw) -> Option<String> {
+/// A table, which comes through all layers unchanged as the text of its JSON. Of a variable or a flag it is TOML.
+fn table(raw: &Raw) -> Option<Value> {
     match raw {
-        Raw::Table(table) => Some(table.to_string()),
+        Raw::Table(table) => Some(table.clone()),
         Raw::Loose(loose) => {
             let value = toml::de::DeValue::parse(loose.trim()).ok()?;
             match Raw::from_toml(value.get_ref()) {
-                Raw::Table(table) => Some(table.to_string()),
+                Raw::Table(table) => Some(table),
                 _ => None,
             }
         }
@@ -172,7 +200,7 @@ fn tree(raw: &Raw) -> Option<String> {
     }
 }
 
-fn tables(raw: &Raw) -> Option<Vec<serde_json::Value>> {
+fn tables(raw: &Raw) -> Option<Vec<Value>> {
     match raw {
         Raw::List(items) => items
             .iter()

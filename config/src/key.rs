@@ -47,7 +47,7 @@ pub(crate) fn settle(
             origins.0.insert("hub.key".to_owned(), file_origin);
         }
         // A client may well find a file that is the hub's alone, but not one that was named with the command.
-        Err(message) if purpose == Purpose::Client && !matches!(file_origin, Origin::Flag(_)) => {
+        Err(message) if purpose != Purpose::Serve && !matches!(file_origin, Origin::Flag(_)) => {
             warnings.push(message);
         }
         Err(message) => faults.push(Fault::new("hub.key_file", Some(&file_origin), message)),

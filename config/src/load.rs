@@ -11,7 +11,7 @@ use crate::options::{Flag, LoadOptions, Purpose};
 use crate::origin::{Origin, Origins};
 use crate::raw::Raw;
 use crate::settings::Settings;
-use crate::{cross, env, file, key, locate, merge};
+use crate::{concern, cross, env, file, key, locate, merge};
 
 /// Settings, and how they came about.
 #[derive(Debug, Clone)]
@@ -54,6 +54,13 @@ impl Settings {
         let mut warnings = Vec::new();
         let found = find(&options, &mut warnings)?;
         let layers = Layers::read(&options, found.as_ref(), &mut faults, &mut warnings)?;
+        if options.purpose == Purpose::Client && concern::drop_others(&mut faults) > 0 {
+            let file = found.as_ref().map(|found| found.path.display().to_string());
+            let warning = concern::warning(&file.unwrap_or_else(|| "the environment".to_owned()));
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
         let mut settings = merge::settings(&layers.all, &layers.pools).map_err(|fault| {
             let earlier = std::mem::take(&mut faults);
             Faults(earlier.into_iter().chain([fault]).collect())
@@ -109,7 +116,14 @@ impl Layers {
         let mut intake = Intake::new(home, faults);
         let mut names = Names::default();
         if let Some(found) = found {
-            names = file::read(&found.path, &found.text, &mut intake)?;
+            names = match file::read(&found.path, &found.text, &mut intake) {
+                Err(_) if options.purpose == Purpose::Client => {
+                    let path = found.path.display().to_string();
+                    warnings.push(concern::warning(&path));
+                    file::read(&found.path, &concern::hub_only(&found.text), &mut intake)?
+                }
+                read => read?,
+            };
         }
         for name in built_in_names.providers {
             add(&mut names.providers, &name);

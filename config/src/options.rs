@@ -8,9 +8,13 @@ pub enum Purpose {
     /// To run a hub or agents: everything has to fit together.
     #[default]
     Serve,
-    /// To speak to a hub: checks that only concern serving are left out (a client may well name a distant host without
-    /// a key), and a system file or key file that this user may not read is a warning.
+    /// To speak to a hub: only what says where it is counts. Faults of other sections are one warning, checks that only
+    /// concern serving are left out (a client may well name a distant host without a key), and a system file or key file
+    /// that this user may not read is a warning.
     Client,
+    /// To run agents for a hub elsewhere, or to look at the folders of agents: as a client, but the whole file has to be
+    /// good.
+    Agent,
 }
 
 /// One flag of the command line that sets a key.

@@ -19,6 +19,12 @@ pub(crate) enum Kind {
     Secret,
     /// A path; a leading `~/` is the home directory.
     Path,
+    /// A program: a name that is looked for in PATH, or a path.
+    Program,
+    /// A program, written as a path or a name, and its arguments.
+    Command,
+    /// A table whose `before` and `after` are commands; its reader says what else may be in it.
+    Hooks,
     Bool,
     /// A whole number within the bounds, both included.
     Int(u64, u64),
@@ -30,6 +36,8 @@ pub(crate) enum Kind {
     Time(Duration, Duration),
     /// A length of time within the bounds, or `forever`.
     Wait(Duration, Duration),
+    /// A log level, or levels by module.
+    Level,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Texts.

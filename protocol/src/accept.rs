@@ -11,15 +11,18 @@ use crate::task::Fence;
 use crate::verbs::DAY_MS;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::cell::RefCell;
 use std::path::{Component, Path};
-use std::thread::LocalKey;
+
+mod compiling;
+
+pub use compiling::{COMPILE_LIMIT, read_known, read_unchecked, read_within};
+use compiling::{Known, is_due};
 
 /// Longest regex, in bytes.
 const REGEX_BYTES: usize = 4 << 10;
 /// What a compiled regex may take, in bytes.
 const REGEX_SIZE: usize = 1 << 20;
-/// Longest schema, in bytes: it is compiled on the hub's own thread.
+/// Longest schema, in bytes.
 const SCHEMA_BYTES: usize = 32 << 10;
 /// What a compiled regex of a schema may take, in bytes.
 const PATTERN_SIZE: usize = 256 << 10;
@@ -27,8 +30,6 @@ const PATTERN_SIZE: usize = 256 << 10;
 const COMMAND_BYTES: usize = 32 << 10;
 /// Most files of a clause.
 const FILES: usize = 100;
-/// Schemas, and as many regexes, that were found good and are not compiled again: the tasks of a batch mostly share one.
-const KNOWN: usize = 8;
 /// Faults of an answer that are told one by one.
 const TOLD: usize = 5;
 /// Longest fault of an answer, in characters: it may quote the whole answer.
@@ -215,12 +216,20 @@ fn read_regex(given: &Params<'_>) -> Result<Option<String>, Error> {
     let Some(text) = given.opt_text_within("regex", REGEX_BYTES)? else {
         return Ok(None);
     };
-    if is_known(&KNOWN_REGEXES, &text) {
+    if KNOWN_REGEXES.has(&text) {
         return Ok(Some(text));
     }
-    match compiled(&text) {
-        Ok(_) => {
-            keep(&KNOWN_REGEXES, &text);
+    match is_due().and_then(|due| {
+        if due {
+            compiled(&text).map(Some)
+        } else {
+            Ok(None)
+        }
+    }) {
+        Ok(compiled) => {
+            if compiled.is_some() {
+                KNOWN_REGEXES.keep(&text);
+            }
             Ok(Some(text))
         }
         Err(why) => Err(Error::invalid_params(format!(
@@ -252,31 +261,14 @@ pub fn answer_matches(regex: &str, answer: &str) -> Result<bool, String> {
     Ok(compiled(regex)?.is_match(answer))
 }
 
-type Known = LocalKey<RefCell<Vec<String>>>;
-
-thread_local! {
-    static KNOWN_REGEXES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    static KNOWN_SCHEMAS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-fn is_known(known: &'static Known, text: &str) -> bool {
-    known.with_borrow(|known| known.iter().any(|it| it == text))
-}
-
-fn keep(known: &'static Known, text: &str) {
-    known.with_borrow_mut(|known| {
-        if known.len() >= KNOWN {
-            known.remove(0);
-        }
-        known.push(text.to_owned());
-    });
-}
+static KNOWN_REGEXES: Known = Known::new();
+static KNOWN_SCHEMAS: Known = Known::new();
 
 fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
     let Some(raw) = given.raw("schema") else {
         return Ok(None);
     };
-    let known = is_known(&KNOWN_SCHEMAS, raw);
+    let known = KNOWN_SCHEMAS.has(raw);
     let Some(schema) = given.json("schema", SCHEMA_BYTES)? else {
         return Ok(None);
     };
@@ -286,12 +278,48 @@ fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
     if known {
         return Ok(Some(schema));
     }
-    validator(&schema).map_err(|why| {
+    let cannot = |why: String| {
         let name = given.full_name("schema");
         Error::invalid_params(format!("`{name}` cannot be used: {}", short(&why)))
-    })?;
-    keep(&KNOWN_SCHEMAS, raw);
+    };
+    if is_due().map_err(cannot)? {
+        // Compiling a schema cannot be interrupted: its patterns are compiled one by one first, within the time.
+        try_patterns(&schema).map_err(cannot)?;
+        validator(&schema).map_err(cannot)?;
+        KNOWN_SCHEMAS.keep(raw);
+    }
     Ok(Some(schema))
+}
+
+/// Compiles the patterns of a schema, to see whether there is time for them. A pattern that cannot be compiled here is
+/// left to the schema's own compiler, which says why.
+fn try_patterns(schema: &Value) -> Result<(), String> {
+    let mut rest = vec![schema];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let keys = match member {
+                        Value::Object(inner) if name == "patternProperties" => {
+                            inner.keys().collect()
+                        }
+                        _ => Vec::new(),
+                    };
+                    let text = member.as_str().filter(|_| name == "pattern");
+                    for pattern in text.into_iter().chain(keys.into_iter().map(String::as_str)) {
+                        if is_due()? {
+                            let mut builder = regex::RegexBuilder::new(pattern);
+                            let _ = builder.size_limit(PATTERN_SIZE).build();
+                        }
+                    }
+                    rest.push(member);
+                }
+            }
+            Value::Array(items) => rest.extend(items),
+            _ => {}
+        }
+    }
+    is_due().map(drop)
 }
 
 /// Regexes in linear time; nothing is fetched: the crate is built without network and files.

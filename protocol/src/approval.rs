@@ -157,6 +157,35 @@ pub fn read_approval_id(text: &str) -> Option<ApprovalId> {
         .filter(|id| *id > 0)
 }
 
+/// The answer to `approve` and `reject`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Always true; a refusal is an error.
+    pub ok: bool,
+    /// The same was said about this question before, or about an earlier one of the task: nothing was decided now.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub repeated: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Reads which question of a task is meant.
+pub(crate) fn read_question(
+    params: &crate::params::Params<'_>,
+    subject: Subject,
+) -> Result<Option<Fence>, Error> {
+    let fence = params.opt_int("fence", 0..=i64::MAX)?;
+    match subject {
+        Subject::Approval(_) if fence.is_some() => Err(params.refuse(
+            "fence",
+            "given with task_id only: a tool question has its own number",
+        )),
+        _ => Ok(fence),
+    }
+}
+
 /// Reads what a decision is about: exactly one of `task_id` and `approval_id` (a number, or `a17`).
 pub(crate) fn read_subject(params: &crate::params::Params<'_>) -> Result<Subject, Error> {
     let Some(raw) = params.raw("approval_id") else {

@@ -32,6 +32,9 @@ pub enum EventKind {
         /// Who holds or held it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worker_id: Option<String>,
+        /// Who cancelled, approved or rejected it, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
         /// Why: `enqueued`, `leased`, `done`, `failed`, `lost`, `released`, `retried`, `cancelled`, `approved`, `rejected`, `due`, `unblocked`.
         reason: String,
         /// What a person is asked, when the task begins to wait for `approve` or `reject`.
@@ -107,4 +110,25 @@ pub enum EventKind {
         /// `draining`, `stopping`.
         state: String,
     },
+}
+
+impl EventKind {
+    /// Who brought about a change of a task: a person for decisions, the worker for what a run does. `None`: the hub
+    /// itself, or nobody is named.
+    pub fn task_changed_by(&self) -> Option<&str> {
+        let EventKind::Task {
+            worker_id,
+            by,
+            reason,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        match reason.as_str() {
+            "cancelled" | "approved" | "rejected" => by.as_deref(),
+            "retried" | "due" | "unblocked" => None,
+            _ => worker_id.as_deref(),
+        }
+    }
 }

@@ -31,7 +31,7 @@ pub mod verbs;
 mod waiting;
 
 pub use accept::{Accept, NotAccepted};
-pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Subject, Verdict};
+pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Decision, Subject, Verdict};
 pub use budget::{Budget, Scope, TaskBudget};
 pub use codec::{Line, LineSplitter};
 pub use error::{Effect, Error, ErrorCode};

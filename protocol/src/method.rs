@@ -65,6 +65,8 @@ pub enum Method {
     Metrics,
     /// `backup`
     Backup,
+    /// `reload`
+    Reload,
     /// `drain`
     Drain,
     /// `shutdown`
@@ -73,7 +75,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of the reference.
-    pub const ALL: [Method; 33] = [
+    pub const ALL: [Method; 34] = [
         Method::Hello,
         Method::Enqueue,
         Method::EnqueueBatch,
@@ -105,6 +107,7 @@ impl Method {
         Method::Tree,
         Method::Metrics,
         Method::Backup,
+        Method::Reload,
         Method::Drain,
         Method::Shutdown,
     ];
@@ -143,6 +146,7 @@ impl Method {
             Method::Tree => "tree",
             Method::Metrics => "metrics",
             Method::Backup => "backup",
+            Method::Reload => "reload",
             Method::Drain => "drain",
             Method::Shutdown => "shutdown",
         }
@@ -182,6 +186,7 @@ impl Method {
             "tree" => Some(Method::Tree),
             "metrics" => Some(Method::Metrics),
             "backup" => Some(Method::Backup),
+            "reload" => Some(Method::Reload),
             "drain" => Some(Method::Drain),
             "shutdown" => Some(Method::Shutdown),
             _ => None,

@@ -48,6 +48,9 @@ pub enum Notice {
         approval_id: Option<ApprovalId>,
         /// The task.
         task_id: TaskId,
+        /// The lease that the question belongs to; 0: there was none before it.
+        #[serde(default)]
+        fence: Fence,
         /// What is to be decided, one sentence.
         question: String,
     },

@@ -104,6 +104,8 @@ pub enum Request {
     Metrics,
     /// See [`crate::verbs::backup`].
     Backup(BackupAsk),
+    /// See [`crate::verbs::reload`].
+    Reload,
     /// See [`crate::verbs::drain`].
     Drain,
     /// See [`crate::verbs::shutdown`].
@@ -160,6 +162,7 @@ impl Request {
             Method::Tree => Request::Tree,
             Method::Metrics => Request::Metrics,
             Method::Backup => Request::Backup(BackupAsk::read(params, limits)?),
+            Method::Reload => Request::Reload,
             Method::Drain => Request::Drain,
             Method::Shutdown => Request::Shutdown,
         })
@@ -199,6 +202,7 @@ impl Request {
             Request::Tree => Method::Tree,
             Request::Metrics => Method::Metrics,
             Request::Backup(_) => Method::Backup,
+            Request::Reload => Method::Reload,
             Request::Drain => Method::Drain,
             Request::Shutdown => Method::Shutdown,
         }

@@ -204,6 +204,7 @@ fn notices_are_written_and_read_back() {
         Notice::Approval {
             approval_id: None,
             task_id: 1,
+            fence: 2,
             question: "may it run?".into(),
         },
     ];

@@ -131,9 +131,9 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
             "status must be done|failed",
         ),
         (
-            "ack",
-            r#"{"task_id":1,"status":"done","result":{"a":1}}"#,
-            "invalid params: `result` must be a string (got {\"a\":1})",
+            "enqueue",
+            r#"{"prompt":{"a":1}}"#,
+            "invalid params: `prompt` must be a string, a number, true or false (got {\"a\":1})",
         ),
         (
             "ack",
@@ -182,8 +182,8 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
         ),
         (
             "enqueue_batch",
-            r#"{"tasks":[{"prompt":"a"},{"prompt":5}]}"#,
-            "invalid params: `tasks[1].prompt` must be a string (got 5)",
+            r#"{"tasks":[{"prompt":"a"},{"prompt":[5]}]}"#,
+            "invalid params: `tasks[1].prompt` must be a string, a number, true or false (got [5])",
         ),
         (
             "enqueue_batch",
@@ -448,6 +448,7 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
     round_trip(&page, Request::Approvals(page.clone()));
     let approve = ApproveAsk {
         subject: Subject::Approval(17),
+        fence: None,
         by: Some("ada".into()),
         comment: None,
         option: Some("pg".into()),

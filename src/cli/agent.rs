@@ -60,7 +60,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
 /// The settings with only the pools that were asked for.
 fn load(args: &Args, globals: &Globals) -> Result<Loaded, Failure> {
     // Where the hub is counts as for any client: it may be distant, and then has a key of its own.
-    let before = Settings::load(globals.load_options(Purpose::Client, []))?;
+    let before = Settings::load(globals.load_options(Purpose::Agent, []))?;
     let written: Vec<&str> = before
         .settings
         .pools

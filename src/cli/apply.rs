@@ -34,7 +34,7 @@ pub struct Args {
 
 /// Applies, and tells what came of it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let loaded = context.globals.for_client()?;
+    let loaded = context.globals.for_folders()?;
     let git = worktrees::git();
     let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
     let record = record.map_err(Failure::Local)?;

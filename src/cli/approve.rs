@@ -1,7 +1,7 @@
 //! `kirosu approve`: answers a `human` task, lets a waiting one run, or an agent use a tool.
 
 use super::connect::Context;
-use super::each::{actor, each, read_subject};
+use super::each::{actor, each, fence_of, questions, read_subject};
 use super::failure::Failure;
 use kirosu_protocol::Subject;
 use kirosu_protocol::verbs::approve::ApproveAsk;
@@ -35,8 +35,10 @@ pub struct Args {
 /// Approves each.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
+    let fences = questions(&args.subjects, &hub.client).await;
     let ask = |subject| ApproveAsk {
         subject,
+        fence: fence_of(&fences, subject),
         by: actor(&args.by),
         comment: args.comment.clone(),
         option: args.option.clone(),

@@ -1,15 +1,22 @@
 //! `kirosu completions`: for the shell.
 
+use super::connect::Context;
 use super::failure::Failure;
-use super::show::Screen;
-use clap::CommandFactory;
+use clap::builder::PossibleValuesParser;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
+use kirosu_config::Settings;
+use kirosu_protocol::verbs::usage::UsageBy;
+use kirosu_protocol::{ApprovalState, Status};
+use std::collections::BTreeSet;
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu completions bash > ~/.local/share/bash-completion/completions/kirosu
   kirosu completions zsh > ~/.zfunc/_kirosu
-  kirosu completions fish > ~/.config/fish/completions/kirosu.fish";
+  kirosu completions fish > ~/.config/fish/completions/kirosu.fish
+
+Queues, pools and providers are completed as the settings name them now: print it again when they have changed.";
 
 /// Prints completions for a shell
 #[derive(Debug, clap::Args)]
@@ -20,9 +27,167 @@ pub struct Args {
 }
 
 /// Prints them.
-pub fn run(args: &Args, screen: &Screen) -> Result<u8, Failure> {
+pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    // Settings with a fault have no names to offer; the rest is as good without.
+    let loaded = context.globals.for_client().ok();
+    let mut command = command(loaded.as_ref().map(|loaded| &loaded.settings));
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "kirosu", &mut text);
-    screen.print(&String::from_utf8_lossy(&text))?;
+    clap_complete::generate(args.shell, &mut command, "kirosu", &mut text);
+    context.screen.print(&String::from_utf8_lossy(&text))?;
     Ok(0)
+}
+
+/// What the value of an argument may be.
+#[derive(Clone, Copy, Debug)]
+enum Values {
+    Status,
+    ApprovalState,
+    UsageBy,
+    TaskType,
+    OnLost,
+    Queue,
+    Pool,
+    Provider,
+}
+
+/// Arguments whose parsers do not list their values: the verb, the argument's name in its struct, and the values.
+const ARGUMENTS: &[(&[&str], &str, Values)] = &[
+    (&["list"], "status", Values::Status),
+    (&["list"], "queue", Values::Queue),
+    (&["list"], "task_type", Values::TaskType),
+    (&["status"], "status", Values::Status),
+    (&["approvals"], "state", Values::ApprovalState),
+    (&["usage"], "by", Values::UsageBy),
+    (&["enqueue"], "task_type", Values::TaskType),
+    (&["enqueue"], "queue", Values::Queue),
+    (&["enqueue"], "provider", Values::Provider),
+    (&["enqueue"], "on_lost", Values::OnLost),
+    (&["retry"], "queue", Values::Queue),
+    (&["pause"], "queue", Values::Queue),
+    (&["resume"], "queue", Values::Queue),
+    (&["pool", "resize"], "name", Values::Pool),
+    (&["pool", "probe"], "name", Values::Pool),
+    (&["agent"], "pool", Values::Pool),
+    (&["agent"], "provider", Values::Provider),
+    (&["doctor"], "provider", Values::Provider),
+];
+
+impl Values {
+    fn words(self, settings: Option<&Settings>) -> BTreeSet<String> {
+        let own = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        let pools = settings.map_or(&[][..], |settings| &settings.pools);
+        match self {
+            Values::Status => own(&Status::ALL.map(Status::as_str)),
+            Values::ApprovalState => {
+                let states = ApprovalState::ALL.map(ApprovalState::as_str);
+                states
+                    .into_iter()
+                    .chain(["any"])
+                    .map(str::to_owned)
+                    .collect()
+            }
+            Values::UsageBy => own(&UsageBy::ALL.map(UsageBy::as_str)),
+            Values::TaskType => {
+                let types = pools.iter().flat_map(|pool| pool.types.iter().cloned());
+                let usual = ["chat", "human", "python"].map(str::to_owned);
+                types.chain(usual).collect()
+            }
+            Values::OnLost => own(&["retry", "fail", "ask"]),
+            Values::Queue => pools
+                .iter()
+                .flat_map(|pool| pool.queues.iter().cloned())
+                .collect(),
+            Values::Pool => pools.iter().map(|pool| pool.name.clone()).collect(),
+            Values::Provider => {
+                let names = settings.map(|settings| settings.providers.keys().cloned());
+                names.into_iter().flatten().collect()
+            }
+        }
+    }
+}
+
+/// The command line for completions: its values listed, its hidden verbs left out.
+fn command(settings: Option<&Settings>) -> Command {
+    let whole = super::Cli::command();
+    let verbs = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let mut command = Command::new("kirosu")
+        .args(whole.get_arguments().cloned())
+        .subcommands(verbs.cloned());
+    for (path, argument, values) in ARGUMENTS {
+        let words = values.words(settings);
+        if !words.is_empty() {
+            command = listed(command, path, argument, words);
+        }
+    }
+    command
+}
+
+fn listed(
+    command: Command,
+    path: &[&str],
+    argument: &'static str,
+    words: BTreeSet<String>,
+) -> Command {
+    match path {
+        [] => command.mut_arg(argument, |it| {
+            it.value_parser(PossibleValuesParser::new(words))
+        }),
+        [verb, rest @ ..] => {
+            let verb = (*verb).to_owned();
+            command.mut_subcommand(verb, |it| listed(it, rest, argument, words))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kirosu_config::{Flag, LoadOptions};
+
+    fn bash(settings: Option<&Settings>) -> String {
+        let mut text = Vec::new();
+        clap_complete::generate(Shell::Bash, &mut command(settings), "kirosu", &mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn every_listed_argument_is_one_of_its_verb() {
+        let whole = super::super::Cli::command();
+        for (path, argument, _) in ARGUMENTS {
+            let verb = path
+                .iter()
+                .try_fold(&whole, |it, name| it.find_subcommand(name));
+            let mut arguments = verb.unwrap().get_arguments();
+            assert!(
+                arguments.any(|it| it.get_id() == *argument),
+                "{path:?} {argument}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_of_the_protocol_and_of_the_settings_are_completed_and_hidden_verbs_are_not() {
+        let mut options = LoadOptions::with_env([("HOME", "/home/me")]);
+        options.file = Some("/dev/null".into());
+        let flags = [
+            ("pool.coders.provider", "echo"),
+            ("pool.coders.queues", "night,docs"),
+        ];
+        options.flags = flags.map(|(key, value)| Flag::set(key, value)).to_vec();
+        let loaded = Settings::load(options).unwrap();
+        let text = bash(Some(&loaded.settings));
+        for words in [
+            "awaiting_approval blocked cancelled done failed leased queued scheduled",
+            "\"coders\"",
+            "\"docs night\"",
+            "chat human python",
+            "interactive batch monitor",
+            "bash elvish fish",
+        ] {
+            assert!(text.contains(words), "{words}");
+        }
+        assert!(!text.contains("run-pipeline"));
+        let text = bash(None);
+        assert!(text.contains("awaiting_approval") && !text.contains("coders"));
+    }
 }

@@ -67,6 +67,7 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         view: args.task.map_or(args.screen, |_| View::Task),
         task: args.task,
         filter: args.filter.clone().unwrap_or_default(),
+        zone: context.screen.zone(),
     };
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     let plain = args.plain || args.size.is_some() || dumb || !io::stdout().is_terminal();

@@ -32,7 +32,7 @@ pub struct Args {
 
 /// Prints it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let loaded = context.globals.for_client()?;
+    let loaded = context.globals.for_folders()?;
     let git = worktrees::git();
     let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
     let record = record.map_err(Failure::Local)?;

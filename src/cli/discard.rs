@@ -11,10 +11,11 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu discard 42
   kirosu discard 42 --force                 with changes that are not on its branch
-Folders that were kept of earlier attempts go, too. It prints the last commit of each branch and reference that it removes:
-`git branch NAME COMMIT` brings it back, until git forgets it.";
+All worktrees and branches of the task go, those of earlier attempts (task-42.attempt-1, task-42.2), too, or none of them
+where one may not go. It prints the last commit of each branch and reference that it removes: `git branch NAME COMMIT`
+brings it back, until git forgets it.";
 
-/// Removes the worktree and the branch of a task
+/// Removes the worktrees and branches of a task
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -28,33 +29,53 @@ pub struct Args {
 
 /// Discards.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let loaded = context.globals.for_client()?;
+    let loaded = context.globals.for_folders()?;
     let git = worktrees::git();
-    let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
-    let record = record.map_err(Failure::Local)?;
-    let removed = worktrees::discard(&git, &record, args.force).await;
+    let id = args.task_id;
+    let found = worktrees::all_of_task(&loaded.settings, &git, id).await;
+    let (records, others) = found.map_err(Failure::Local)?;
+    let removed = worktrees::discard(&git, records, args.force).await;
     let removed = removed.map_err(local)?;
-    let (id, branch) = (args.task_id, &record.branch);
-    let tip = removed.first().map(|it| it.tip.as_str());
+    let others: Vec<String> = others
+        .iter()
+        .map(|it| it.path.to_string_lossy().into_owned())
+        .collect();
+    // That of the last attempt.
+    let branch = removed.first().map_or("", |it| it.branch.as_str());
+    let tip = removed.first().map_or("", |it| it.tip.as_str());
     let screen = &context.screen;
     if screen.json {
         let references = removed.iter().flat_map(references);
-        let references: Vec<Value> = references.collect();
-        screen.json(
-            &json!({ "task_id": id, "branch": branch, "tip": tip, "removed_refs": references }),
-        )?;
+        let worktrees = removed
+            .iter()
+            .map(|it| json!({ "path": it.path, "branch": it.branch, "tip": it.tip }));
+        screen.json(&json!({
+            "task_id": id, "branch": branch, "tip": tip,
+            "removed_refs": references.collect::<Vec<Value>>(),
+            "worktrees": worktrees.collect::<Vec<Value>>(), "others": others,
+        }))?;
         return Ok(0);
     }
-    let tip = tip.unwrap_or_default();
     screen.foreign(&format!(
         "discarded task {id}: branch {branch} was at {tip}"
     ))?;
-    let branch = format!("refs/heads/{branch}");
-    for line in removed.iter().flat_map(lines) {
-        // It is named above.
-        if !line.starts_with(&format!("{branch} ")) {
-            screen.foreign(&format!("  {line}"))?;
+    let reference = format!("refs/heads/{branch}");
+    for one in &removed {
+        if one.branch != branch {
+            let path = one.path.display();
+            screen.foreign(&format!("  {path} of an earlier attempt went with it"))?;
         }
+        for line in lines(one) {
+            // It is named above.
+            if !line.starts_with(&format!("{reference} ")) {
+                screen.foreign(&format!("  {line}"))?;
+            }
+        }
+    }
+    for path in others {
+        screen.foreign(&format!(
+            "{path} is of another task with this number (of another hub): it was left alone"
+        ))?;
     }
     Ok(0)
 }

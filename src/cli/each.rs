@@ -2,9 +2,11 @@
 
 use super::connect::{Context, Hub};
 use super::failure::Failure;
-use kirosu_protocol::client::CallError;
-use kirosu_protocol::{Subject, Verb};
+use kirosu_protocol::client::{CallError, Client};
+use kirosu_protocol::verbs::get::GetAsk;
+use kirosu_protocol::{Fence, Status, Subject, TaskId, Verb};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// Asks for each task, or tool question; `done` says how it went, such as `cancelled`. The exit code is 1 when any was
 /// refused.
@@ -49,6 +51,35 @@ pub async fn each<V: Verb, K: Copy + Into<Subject>>(
             .json(&json!({ "ok": went, "refused": refused }))?;
     }
     Ok(u8::from(!refused.is_empty()))
+}
+
+/// The fences of the questions that these tasks ask now, so that a decision answers no later question. A task that asks
+/// nothing is left out: the hub says why it cannot be decided.
+pub async fn questions(subjects: &[Subject], client: &Client) -> HashMap<TaskId, Fence> {
+    let mut fences = HashMap::new();
+    for subject in subjects {
+        let Subject::Task(task_id) = *subject else {
+            continue;
+        };
+        let ask = GetAsk {
+            task_id,
+            ..GetAsk::default()
+        };
+        if let Ok(found) = client.request(&ask).await
+            && matches!(found.task.status, Status::AwaitingApproval | Status::Queued)
+        {
+            fences.insert(task_id, found.task.fence);
+        }
+    }
+    fences
+}
+
+/// The fence that goes with a decision.
+pub fn fence_of(fences: &HashMap<TaskId, Fence>, subject: Subject) -> Option<Fence> {
+    match subject {
+        Subject::Task(id) => fences.get(&id).copied(),
+        Subject::Approval(_) => None,
+    }
 }
 
 /// Reads what is decided about: a task's number, or a tool question's with an `a` before it.

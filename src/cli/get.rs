@@ -6,8 +6,9 @@ use super::show::accept;
 use super::show::paint::Paint;
 use super::show::sheet::Sheet;
 use super::show::table::{Cell, Column, Table};
-use super::show::time::{ago, now, span, stamp};
+use super::show::time::{ago, date, now, span, stamp};
 use super::show::{Screen, progress, text};
+use jiff::tz::TimeZone;
 use kirosu_protocol::verbs::get::{Decision, GetAnswer, GetAsk};
 use kirosu_protocol::{Attempt, Budget, Fence, Task, TaskBudget, TaskId, Usage};
 
@@ -66,7 +67,7 @@ fn result_alone(task: &Task, screen: &Screen) -> Result<(), Failure> {
 }
 
 fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
-    facts(answer, screen, now()).print(screen)?;
+    facts(answer, screen, now(), screen.zone().as_ref()).print(screen)?;
     if !answer.attempts.is_empty() {
         heading("Attempts", screen)?;
         attempts(&answer.attempts).print(screen)?;
@@ -95,10 +96,15 @@ fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
 }
 
 /// What is known of a task besides its texts.
-pub(crate) fn facts(answer: &GetAnswer, screen: &Screen, now: f64) -> Sheet {
+pub(crate) fn facts(
+    answer: &GetAnswer,
+    screen: &Screen,
+    now: f64,
+    zone: Option<&TimeZone>,
+) -> Sheet {
     let task = &answer.task;
     let when = |at: f64| match screen.width {
-        Some(_) => format!("{} ({})", ago(at, now), stamp(at)),
+        Some(_) => format!("{} ({})", ago(at, now), date(at, zone)),
         None => stamp(at),
     };
     let of = |max: u32| format!("{} of {max}", task.attempts);

@@ -33,6 +33,9 @@ pub struct Globals {
     /// No colours (as the variable NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
+    /// Shows times in UTC on a terminal, as in a pipe; without it they are local there
+    #[arg(long, global = true)]
+    pub utc: bool,
     /// Tells more on standard error
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
@@ -74,8 +77,13 @@ impl Globals {
     /// Loads the settings to run agents for a hub elsewhere: as a client of it, but with a server's log.
     pub fn for_agent(&self, more: impl IntoIterator<Item = Flag>) -> Result<Loaded, Failure> {
         let log = self.log_flags();
-        let options = self.load_options(Purpose::Client, log.into_iter().chain(more));
+        let options = self.load_options(Purpose::Agent, log.into_iter().chain(more));
         Ok(Settings::load(with_definitions(options))?)
+    }
+
+    /// Loads the settings to look at the folders of this machine's agents, for a hub that may be elsewhere.
+    pub fn for_folders(&self) -> Result<Loaded, Failure> {
+        Ok(Settings::load(self.load_options(Purpose::Agent, []))?)
     }
 
     /// What [`Settings::load`] is told: this process's environment and these flags.

@@ -41,7 +41,10 @@ const GROUPS: [(&str, &[&str]); 6] = [
             "usage",
         ],
     ),
-    ("Steer", &["pause", "resume", "backup", "drain", "shutdown"]),
+    (
+        "Steer",
+        &["pause", "resume", "reload", "backup", "drain", "shutdown"],
+    ),
     ("Set up", &["config", "doctor", "completions"]),
 ];
 
@@ -63,6 +66,8 @@ pub fn command() -> Command {
         .override_usage("kirosu [OPTIONS] <COMMAND>")
         .before_help(groups(&command).trim_end().to_owned())
         .help_template(TEMPLATE)
+        // `kirosu help VERB` is named below the groups.
+        .disable_help_subcommand(true)
         .render_help();
     command.override_help(help)
 }

@@ -1,17 +1,18 @@
 //! The log: set up once, before the verb runs. Text and JSON go to standard error or a file, or lines go to the journal;
 //! in each form a line carries the fields of the spans around it, so that task and session are on all lines of a run.
 
+mod file;
 mod journal;
 mod json;
+
+pub use file::reopen;
 
 use super::failure::Failure;
 use super::globals::Globals;
 use kirosu_config::Loaded;
 use kirosu_config::settings::LogFormat;
-use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layered, SubscriberExt};
@@ -48,8 +49,8 @@ pub fn for_server(loaded: &Loaded, globals: &Globals) -> Result<(), Failure> {
             return Err(Failure::local(tried, why));
         }
         (format, Some(path)) => {
-            let file = Mutex::new(open(path)?);
-            lines(format, BoxMakeWriter::new(file), false)
+            let file = file::open(path)?;
+            lines(format, BoxMakeWriter::new(move || file), false)
         }
         (format, None) => {
             let plain = globals.no_color
@@ -88,11 +89,6 @@ fn filter(level: &str) -> Result<EnvFilter, Failure> {
     // rmcp warns of whatever a client does wrong; a level that names it counts.
     EnvFilter::try_new(format!("rmcp=off,{level}"))
         .map_err(|why| Failure::local(format!("cannot read log.level {level:?}"), why))
-}
-
-fn open(path: &Path) -> Result<File, Failure> {
-    let file = File::options().create(true).append(true).open(path);
-    file.map_err(|why| Failure::local(format!("cannot open the log file {}", path.display()), why))
 }
 
 fn lines(

@@ -14,7 +14,9 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu logs 42
   kirosu logs 42 --attempt 1                what an earlier attempt printed
+  kirosu logs 42 --tail 20                  its last 20 lines
   kirosu logs -f 42                         until the task is finished
+  kirosu logs -f --tail 0 42                only what is printed from now on
   kirosu logs -f 42 --json | jq -r .text
 
 Exit code with -f: 0 done, 3 failed or cancelled.";
@@ -32,6 +34,9 @@ pub struct Args {
     /// Shows this attempt, by its fence (`kirosu get` lists them) [default: the newest]
     #[arg(long, value_name = "FENCE", conflicts_with = "follow")]
     attempt: Option<Fence>,
+    /// Begins with the last lines of what was printed so far; 0: with none
+    #[arg(long, value_name = "LINES")]
+    tail: Option<usize>,
 }
 
 /// Prints it.
@@ -40,6 +45,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let mut reader = Reader {
         task_id: args.task_id,
         attempt: args.attempt,
+        tail: args.tail,
         screen: context.screen,
         at: Position::default(),
         at_line_start: true,
@@ -143,6 +149,8 @@ struct Reader {
     task_id: TaskId,
     /// The attempt to show; the newest when none.
     attempt: Option<Fence>,
+    /// Lines to begin with; none once something was printed, or for all.
+    tail: Option<usize>,
     screen: Screen,
     at: Position,
     at_line_start: bool,
@@ -159,9 +167,17 @@ impl Reader {
                 attempt: self.attempt,
             })
             .await?;
-        for output in answer.output.iter().flatten() {
+        let outputs = answer.output.as_deref().unwrap_or_default();
+        // The last lines are those of the newest attempt.
+        let first = match self.tail {
+            Some(_) => outputs.len().saturating_sub(1),
+            None => 0,
+        };
+        for output in &outputs[first..] {
             self.attempt(output)?;
         }
+        // Whatever comes from now on is new, and shown as a whole.
+        self.tail = None;
         Ok(answer)
     }
 
@@ -175,7 +191,8 @@ impl Reader {
         }
         // Beyond its end when the hub has cut it meanwhile: then there is nothing to add.
         let fresh = output.text.get(self.at.bytes..).unwrap_or_default();
-        self.print(fresh)?;
+        let shown = self.tail.map_or(fresh, |lines| last_lines(fresh, lines));
+        self.print(shown)?;
         self.at.bytes = self.at.bytes.max(output.text.len());
         self.at.chunk = self.at.chunk.max(output.next_chunk.unwrap_or(0));
         if output.cut && !fresh.is_empty() {
@@ -238,9 +255,38 @@ impl Reader {
     }
 }
 
+/// The last lines of a text; one without an end counts.
+fn last_lines(text: &str, lines: usize) -> &str {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    let start = match lines {
+        0 => text.len(),
+        _ => {
+            let ends = body.rmatch_indices('\n');
+            ends.map(|(at, _)| at + 1).nth(lines - 1).unwrap_or(0)
+        }
+    };
+    &text[start..]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_lines_are_counted_from_the_end() {
+        for (text, lines, expected) in [
+            ("a\nb\nc\n", 0, ""),
+            ("a\nb\nc\n", 1, "c\n"),
+            ("a\nb\nc\n", 2, "b\nc\n"),
+            ("a\nb\nc\n", 9, "a\nb\nc\n"),
+            ("a\nb", 1, "b"),
+            ("\n\n\n", 2, "\n\n"),
+            ("", 3, ""),
+            ("\u{fc}\n\u{e9}", 1, "\u{e9}"),
+        ] {
+            assert_eq!(last_lines(text, lines), expected, "{text:?} {lines}");
+        }
+    }
 
     #[test]
     fn each_chunk_is_printed_once_and_a_missing_one_is_noticed() {

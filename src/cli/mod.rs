@@ -49,6 +49,7 @@ mod mcp;
 mod pause;
 pub(crate) mod pool;
 mod reject;
+mod reload;
 mod results;
 mod resume;
 mod retry;
@@ -88,7 +89,7 @@ Examples:
   git diff | kirosu enqueue - --system \"Review this diff\"
   kirosu status
   kirosu tree                               who runs, who was restarted, and why
-  kirosu enqueue --help                     flags and examples of a command
+  kirosu help enqueue                       flags and examples of a command, as --help
 
 Exit codes:
   0  done                          4    a wait ran out of time
@@ -102,11 +103,7 @@ any key of the settings as KIROSU_SECTION__KEY (kirosu config example shows them
 /// A supervised swarm of AI agents over a durable task queue
 #[derive(Debug, Parser)]
 #[command(name = "kirosu", version, after_help = AFTER_HELP, arg_required_else_help = true)]
-#[command(
-    subcommand_required = true,
-    disable_help_subcommand = true,
-    max_term_width = 110
-)]
+#[command(subcommand_required = true, max_term_width = 110)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -155,6 +152,7 @@ enum Verb {
     Resume(resume::Args),
     Backup(backup::Args),
     Drain(drain::Args),
+    Reload(reload::Args),
     Shutdown(shutdown::Args),
 
     Config(config::Args),
@@ -213,7 +211,7 @@ fn run(cli: Cli) -> Result<u8, Failure> {
         Verb::Api(args) => api::run(&args, &context.globals),
         Verb::Demo(args) => demo::run(args, &context.globals),
         Verb::Config(args) => config::run(&args, &context),
-        Verb::Completions(args) => completions::run(&args, &context.screen),
+        Verb::Completions(args) => completions::run(&args, &context),
         Verb::Dashboard(args) => dashboard::run(&args, &context),
         Verb::Later(verb) => verb.run(),
         verb => {
@@ -254,6 +252,7 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Resume(args) => resume::run(&args, context).await,
         Verb::Backup(args) => backup::run(&args, context).await,
         Verb::Drain(args) => drain::run(&args, context).await,
+        Verb::Reload(args) => reload::run(&args, context).await,
         Verb::Doctor(args) => doctor::run(&args, context).await,
         Verb::Shutdown(args) => shutdown::run(&args, context).await,
         // `run` has taken these.

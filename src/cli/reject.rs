@@ -1,7 +1,7 @@
 //! `kirosu reject`: a `human` task, or one that waits for approval, fails; an agent may not use a tool.
 
 use super::connect::Context;
-use super::each::{actor, each, read_subject};
+use super::each::{actor, each, fence_of, questions, read_subject};
 use super::failure::Failure;
 use kirosu_protocol::Subject;
 use kirosu_protocol::verbs::reject::RejectAsk;
@@ -29,8 +29,10 @@ pub struct Args {
 /// Rejects each.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
+    let fences = questions(&args.subjects, &hub.client).await;
     let ask = |subject| RejectAsk {
         subject,
+        fence: fence_of(&fences, subject),
         by: actor(&args.by),
         reason: args.reason.clone(),
     };

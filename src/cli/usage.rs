@@ -53,7 +53,12 @@ fn read_by(word: &str) -> Result<UsageBy, String> {
 fn read_since(words: &str) -> Result<f64, String> {
     let rule = |_| "write a time back from now (24h, 7d) or a day (2026-11-01)".to_owned();
     if words.contains('-') {
-        return time::read_moment(words).map_err(rule);
+        // Usage is kept by days of UTC.
+        let day = match words.trim().len() {
+            10 => format!("{}T00:00:00Z", words.trim()),
+            _ => words.to_owned(),
+        };
+        return time::read_moment(&day).map_err(rule);
     }
     let back = time::read_span(words).map_err(rule)?;
     Ok((time::now() - back.as_secs_f64()).max(0.0))

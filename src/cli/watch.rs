@@ -57,11 +57,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 
 /// An event in one line.
 pub(super) fn line(event: &Event, screen: &Screen) -> String {
-    let stamp = time::stamp(event.time);
     // The time of day is enough for a person who looks on.
     let shown = match screen.width {
-        Some(_) => stamp.get(11..23).unwrap_or(&stamp),
-        None => &stamp,
+        Some(_) => time::of_day(event.time, screen.zone().as_ref()),
+        None => time::stamp(event.time),
     };
     let (subject, paint, told) = told(&event.what);
     let subject = text::one_line(&subject);
@@ -73,7 +72,7 @@ pub(super) fn line(event: &Event, screen: &Screen) -> String {
     );
     format!(
         "{}  {subject}  {}",
-        screen.paint(Paint::Dim, shown),
+        screen.paint(Paint::Dim, &shown),
         screen.paint(paint, &told)
     )
 }
@@ -85,14 +84,13 @@ pub(crate) fn told(what: &EventKind) -> (String, Paint, String) {
         EventKind::Task {
             task_id,
             status,
-            worker_id,
             reason,
             question,
             ..
         } => {
-            let by = worker_id
-                .as_ref()
-                .map(|worker| format!(" by {worker}"))
+            let by = what
+                .task_changed_by()
+                .map(|who| format!(" by {who}"))
                 .unwrap_or_default();
             let why = match reason == status.as_str() {
                 true => String::new(),

@@ -48,7 +48,7 @@ struct Row {
 
 /// Prints them, or prunes.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let loaded = context.globals.for_client()?;
+    let loaded = context.globals.for_folders()?;
     let records = worktrees::find(&loaded.settings.workspaces_dir(), None);
     let git = worktrees::git();
     let settings = &loaded.settings;
@@ -106,6 +106,7 @@ fn document(row: &Row) -> Value {
         "branch": record.branch,
         "base": record.base,
         "path": record.path,
+        "moved_to": worktrees::moved_to(record),
         "repository": record.repository,
     })
 }
@@ -146,7 +147,10 @@ fn table(rows: &[Row]) -> Table {
                 .exact(bytes.to_string()),
             Cell::new(ago(changed, now)).exact(stamp(changed)),
             Cell::new(&record.branch),
-            Cell::new(record.path.to_string_lossy()),
+            Cell::new(match worktrees::moved_to(record) {
+                Some(place) => format!("moved to {}", place.display()),
+                None => record.path.to_string_lossy().into_owned(),
+            }),
         ]);
     }
     table

@@ -36,6 +36,7 @@ use crate::cli::failure::Failure;
 use crate::cli::show::time;
 use feed::{Feed, Told};
 use frames::Frames;
+use jiff::tz::TimeZone;
 use kirosu_protocol::TaskId;
 use model::{Model, View};
 use news::Effect;
@@ -58,12 +59,15 @@ pub struct Begin {
     pub task: Option<TaskId>,
     /// The screen's filter.
     pub filter: String,
+    /// The zone of the times that are shown; `None`: UTC.
+    pub zone: Option<TimeZone>,
 }
 
 impl Begin {
     /// The model at the beginning.
     fn model(&self, hub: &str, size: (u16, u16)) -> Result<Model, Failure> {
         let mut model = Model::new(hub, self.view, size, time::now());
+        model.zone.clone_from(&self.zone);
         if self.view == View::Tasks {
             let query = Query::read(&self.filter)
                 .map_err(|why| Failure::Usage(format!("cannot read --filter: {why}")))?;

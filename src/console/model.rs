@@ -12,6 +12,7 @@ use super::tasks::Tasks;
 use super::views;
 use crate::cli::show::paint::Paint;
 use crate::cli::watch::told;
+use jiff::tz::TimeZone;
 use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::pools::PoolInfo;
 use kirosu_protocol::verbs::tree::TreeNode;
@@ -114,6 +115,8 @@ pub struct Message {
 pub struct Model {
     /// Unix seconds.
     pub now: f64,
+    /// The zone of the times that are shown; `None`: UTC.
+    pub zone: Option<TimeZone>,
     /// Columns and lines of the screen.
     pub size: (u16, u16),
     /// Where the hub is.

@@ -10,6 +10,7 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use ratatui::layout::{Position, Rect};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::Once;
@@ -92,9 +93,12 @@ impl Screen {
 
     /// Forgets what is on the screen, so that all of it is drawn anew.
     pub fn clear(&mut self) -> Result<(), Failure> {
+        let failed = |why| Failure::local("cannot clear the terminal", why);
+        let size = self.terminal.size().map_err(failed)?;
+        // Not `clear`, which asks the terminal for the cursor's position: the thread that reads keys takes the answer.
         self.terminal
-            .clear()
-            .map_err(|why| Failure::local("cannot clear the terminal", why))
+            .resize(Rect::from((Position::ORIGIN, size)))
+            .map_err(failed)
     }
 }
 

@@ -103,6 +103,7 @@ fn full(view: View, size: (u16, u16)) -> Model {
         status: Status::Leased,
         fence: 1,
         worker_id: Some("coders-1@host".into()),
+        by: None,
         reason: "leased".into(),
         question: None,
     };

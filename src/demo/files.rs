@@ -5,9 +5,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Larger files are left out: the demo must end in seconds.
+/// Larger files are left out, for the same reason.
 const LARGEST: u64 = 4 << 20;
-/// Most files.
+/// Most files: the demo must end in seconds.
 const MOST: usize = 5000;
 /// Bytes looked at to tell text from data.
 const PROBE: usize = 8 << 10;
@@ -26,6 +26,33 @@ pub struct TextFile {
 pub struct Found {
     /// In the order of their names.
     pub files: Vec<TextFile>,
+    /// Files and folders that are not counted, and why.
+    pub left_out: LeftOut,
+}
+
+/// Files that a person would expect in the counts and that are not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Files above [`LARGEST`].
+    pub large: usize,
+    /// Files and folders that cannot be read, or whose name is not UTF-8.
+    pub unreadable: usize,
+    /// There are more than [`MOST`] files; the others were not looked at.
+    pub more: bool,
+}
+
+impl LeftOut {
+    /// A sentence about them; `None` where all files are counted.
+    pub fn sentence(&self) -> Option<String> {
+        let count = |number: usize, what: &str| (number > 0).then(|| format!("{number} {what}"));
+        let more = self
+            .more
+            .then(|| format!("all files after the first {MOST}"));
+        let large = count(self.large, &format!("of more than {} MiB", LARGEST >> 20));
+        let unreadable = count(self.unreadable, "unreadable");
+        let parts: Vec<String> = [more, large, unreadable].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| format!("Not counted: {}.", parts.join(", ")))
+    }
 }
 
 /// Files for one task.
@@ -47,11 +74,16 @@ pub fn find(folder: &Path) -> io::Result<Found> {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if first => return Err(error),
-            // A folder deeper down that may not be read has nothing for us.
-            Err(_) => continue,
+            Err(_) => {
+                found.left_out.unreadable += 1;
+                continue;
+            }
         };
         first = false;
-        for entry in entries.flatten() {
+        let mut entries: Vec<_> = entries.flatten().collect();
+        // So that the first files are the same ones each time.
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let Ok(kind) = entry.file_type() else {
@@ -63,29 +95,46 @@ pub fn find(folder: &Path) -> io::Result<Found> {
             if kind.is_dir() && !PASSED_OVER.contains(&&*name) {
                 folders.push(entry.path());
             } else if kind.is_file() {
-                found.files.extend(text_file(entry.path()));
+                match look(entry.path()) {
+                    Ok(Look::Text(_)) if found.files.len() == MOST => {
+                        found.left_out.more = true;
+                        folders.clear();
+                        break;
+                    }
+                    Ok(Look::Text(file)) => found.files.push(file),
+                    Ok(Look::Large) => found.left_out.large += 1,
+                    Ok(Look::Data) => {}
+                    Err(_) => found.left_out.unreadable += 1,
+                }
             }
         }
     }
     found.files.sort_by(|a, b| a.path.cmp(&b.path));
-    found.files.truncate(MOST);
     Ok(found)
 }
 
-fn text_file(path: PathBuf) -> Option<TextFile> {
+/// What a file is.
+enum Look {
+    Text(TextFile),
+    Large,
+    Data,
+}
+
+fn look(path: PathBuf) -> io::Result<Look> {
     // Its path travels as text.
-    path.to_str()?;
-    let bytes = fs::metadata(&path).ok()?.len();
-    if bytes > LARGEST {
-        return None;
+    if path.to_str().is_none() {
+        return Err(io::ErrorKind::InvalidFilename.into());
     }
+    let bytes = fs::metadata(&path)?.len();
     let mut head = Vec::with_capacity(PROBE);
-    fs::File::open(&path)
-        .ok()?
+    fs::File::open(&path)?
         .take(PROBE as u64)
-        .read_to_end(&mut head)
-        .ok()?;
-    (!head.contains(&0)).then_some(TextFile { path, bytes })
+        .read_to_end(&mut head)?;
+    Ok(match head.contains(&0) {
+        true => Look::Data,
+        false if bytes > LARGEST => Look::Large,
+        false => Look::Text(TextFile { path, bytes }),
+    })
 }
 
 /// Shares files out into at most `most` batches of about the same size: each next one goes to the smallest batch.

@@ -10,7 +10,8 @@ mod story;
 mod work;
 
 use crate::boot::{self, BootError, House, Rooms};
-use files::Batch;
+use crate::signals::{Cause, Signal, Signals};
+use files::{Batch, Found};
 use kirosu_config::{Faults, LoadOptions, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};
 use kirosu_protocol::task::TYPE_PYTHON;
@@ -20,7 +21,10 @@ use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::watch::WatchAsk;
 use kirosu_protocol::{EventKind, Notice, Status, Task, TaskId};
 use report::{Report, Summary};
+use std::fs::DirBuilder;
 use std::io;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use story::Story;
@@ -86,6 +90,12 @@ pub enum DemoError {
     /// It took too long.
     #[error("the demo was not done after {0:?} and was stopped")]
     TooLong(Duration),
+    /// Standard output does not take what is printed.
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
+    /// A signal asked for the end.
+    #[error("stopped ({0})")]
+    Stopped(Cause),
     /// The last task's result is no report.
     #[error("the report cannot be read: {0}")]
     BadReport(serde_json::Error),
@@ -103,28 +113,25 @@ pub fn run(args: DemoArgs) -> Result<(), DemoError> {
     if found.files.is_empty() {
         return Err(DemoError::NoFiles(folder));
     }
-    let data = DataFolder::new(args.keep)?;
+    let left_out = found.left_out;
     let story = Story::new(args.json);
-    story.say(&format!(
-        "{} text files under {}, {} sessions, data in {}",
-        found.files.len(),
-        folder.display(),
-        SESSIONS,
-        data.path.display()
-    ));
-    let batches = files::split(found.files, TASKS);
-    let (report, summary) =
-        actix_rt::System::new().block_on(play(&folder, &data.path, batches, &story))?;
+    let played = actix_rt::System::new().block_on(play(&folder, found, args.keep, &story));
     story.finish();
-    if args.json {
-        println!("{}", report::json(&report, &summary));
-    } else {
-        print!("{}", report::text(&report, &summary));
-        if args.keep {
-            println!("\nThe data stay in {}.", data.path.display());
+    let (report, summary, data) = played?;
+    let text = match args.json {
+        true => report::json(&report, &summary, left_out) + "\n",
+        false => {
+            let left_out = left_out.sentence().map(|text| text + "\n");
+            let kept = format!("\nThe data stay in {}.\n", data.path.display());
+            let kept = args.keep.then_some(kept);
+            report::text(&report, &summary)
+                + &left_out.unwrap_or_default()
+                + &kept.unwrap_or_default()
         }
-    }
-    Ok(())
+    };
+    let mut out = io::stdout().lock();
+    let printed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    printed.map_err(DemoError::Output)
 }
 
 fn check_python() -> Result<(), DemoError> {
@@ -138,19 +145,50 @@ fn check_python() -> Result<(), DemoError> {
     Ok(())
 }
 
+/// Runs the swarm to the report, or to what ends it before: a signal, an output that is closed, the time. Its folder is
+/// removed however it ends, unless it is to be kept.
 async fn play(
     folder: &Path,
-    data: &Path,
-    batches: Vec<Batch>,
+    found: Found,
+    keep: bool,
     story: &Story,
-) -> Result<(Report, Summary), DemoError> {
+) -> Result<(Report, Summary, DataFolder), DemoError> {
     let began = Instant::now();
-    let house = boot::start(&settings(folder, data)?, Rooms::HubAndPools).await?;
-    let played = tokio::time::timeout(LONGEST, tell(&house, batches, story)).await;
+    // Before the folder is made: a signal that comes from now on does not leave it behind.
+    let mut signals = Signals::listen().map_err(BootError::from)?;
+    let data = DataFolder::new(keep)?;
+    story.say(&format!(
+        "{}{} text files under {}, {} sessions, data in {}",
+        if found.left_out.more {
+            "the first "
+        } else {
+            ""
+        },
+        found.files.len(),
+        folder.display(),
+        SESSIONS,
+        data.path.display()
+    ));
+    if let Some(sentence) = found.left_out.sentence() {
+        story.say(&sentence);
+    }
+    let batches = files::split(found.files, TASKS);
+    let house = boot::start(&settings(folder, &data.path)?, Rooms::HubAndPools).await?;
+    let played = tokio::select! {
+        played = tokio::time::timeout(LONGEST, tell(&house, batches, story)) => {
+            played.unwrap_or(Err(DemoError::TooLong(LONGEST)))
+        }
+        signal = signals.next() => Err(DemoError::Stopped(match signal {
+            Signal::Stop(cause) => cause,
+            // The demo has no settings to read again.
+            Signal::Reload => Cause::Hangup,
+        })),
+        error = story.broken() => Err(DemoError::Output(error)),
+    };
     house.stop().await;
-    let (report, mut summary) = played.map_err(|_| DemoError::TooLong(LONGEST))??;
+    let (report, mut summary) = played?;
     summary.seconds = began.elapsed().as_secs_f64();
-    Ok((report, summary))
+    Ok((report, summary, data))
 }
 
 /// Settings of a file of its own, so that nobody's configuration is touched or read.
@@ -323,7 +361,10 @@ impl DataFolder {
             crate::options::now_ms()
         );
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path)
+        // Private, whatever the umask.
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
             .map_err(|source| file_error("cannot make the folder", &path, source))?;
         Ok(DataFolder { path, keep })
     }

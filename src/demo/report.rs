@@ -1,5 +1,6 @@
 //! The report: counts by kind of file, and how the swarm got there.
 
+use super::files::LeftOut;
 use kirosu_protocol::{EventKind, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -64,8 +65,9 @@ impl Summary {
 }
 
 /// For a program.
-pub fn json(report: &Report, summary: &Summary) -> String {
-    json!({ "report": report, "total": report.total(), "run": summary }).to_string()
+pub fn json(report: &Report, summary: &Summary, left_out: LeftOut) -> String {
+    json!({ "report": report, "total": report.total(), "run": summary, "left_out": left_out })
+        .to_string()
 }
 
 /// For a person.

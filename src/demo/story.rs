@@ -2,14 +2,17 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kirosu_protocol::{EventKind, Status, TaskId};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Tells the story on standard output, or with JSON on standard error, with a progress bar on a terminal.
 pub struct Story {
     bar: ProgressBar,
     quiet: bool,
     began: Instant,
+    /// The system's error of a line that could not be written.
+    broken: watch::Sender<Option<i32>>,
 }
 
 /// The number of the session behind a worker's name: `demo-3@host` is session 3.
@@ -36,6 +39,7 @@ impl Story {
             bar,
             quiet: json,
             began: Instant::now(),
+            broken: watch::Sender::new(None),
         }
     }
 
@@ -43,12 +47,23 @@ impl Story {
     pub fn say(&self, line: &str) {
         let line = format!("{:6.2}s  {line}", self.began.elapsed().as_secs_f64());
         self.bar.suspend(|| {
+            let line = format!("{line}\n");
             if self.quiet {
-                eprintln!("{line}");
-            } else {
-                println!("{line}");
+                // The report alone goes to standard output; the story may be lost.
+                let _ = io::stderr().lock().write_all(line.as_bytes());
+            } else if let Err(error) = io::stdout().lock().write_all(line.as_bytes()) {
+                self.broken
+                    .send_replace(Some(error.raw_os_error().unwrap_or_default()));
             }
         });
+    }
+
+    /// Resolves when standard output takes no more lines, with the reason.
+    pub async fn broken(&self) -> io::Error {
+        let mut broken = self.broken.subscribe();
+        let error = broken.wait_for(Option::is_some).await;
+        let code = error.ok().and_then(|code| *code);
+        io::Error::from_raw_os_error(code.unwrap_or_default())
     }
 
     /// The work is in the queue.

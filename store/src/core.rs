@@ -269,6 +269,11 @@ impl Core {
 
     /// Tells of a change of a task, as it stands now.
     pub fn tell(&mut self, id: TaskId, reason: &str) {
+        self.tell_by(id, reason, None);
+    }
+
+    /// As [`tell`](Core::tell), of a change that a person (or another client than the holder) made.
+    pub fn tell_by(&mut self, id: TaskId, reason: &str, by: Option<&str>) {
         let question = self.question(id);
         if let Some(row) = self.rows.get(id) {
             self.changes.push(EventKind::Task {
@@ -276,6 +281,7 @@ impl Core {
                 status: row.state,
                 fence: row.fence,
                 worker_id: row.worker.as_deref().map(str::to_owned),
+                by: by.map(str::to_owned),
                 reason: reason.to_owned(),
                 question,
             });

@@ -17,6 +17,16 @@ pub enum OpenError {
         /// The holder's process id, or `unknown`.
         holder: String,
     },
+    /// Something else is there.
+    #[error(
+        "cannot open the store {path}: it is {what}; nothing was changed; name another file with --db or store.path"
+    )]
+    NotAStore {
+        /// The database file.
+        path: PathBuf,
+        /// What it is: a phrase such as `a folder`.
+        what: &'static str,
+    },
     /// The directory or the lock file cannot be made.
     #[error(
         "cannot open the store {path}: {what}: {source}; check that the directory exists and can be written"

@@ -4,6 +4,7 @@
 //! the lock is held as long as the look takes: a hub that starts meanwhile says that it is taken, and is not disturbed.
 
 use crate::error::OpenError;
+use crate::foreign;
 use crate::lock::beside;
 use crate::open;
 use crate::sql::{self, statement};
@@ -57,6 +58,8 @@ pub enum StoreState {
 /// # Errors
 /// It cannot be read, or is no database.
 pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
+    let path = &*foreign::real_path(path);
+    foreign::check(path)?;
     let size = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.len());
     let seen = |state| Inspection {
         bytes: size(path),

@@ -53,6 +53,7 @@ mod counters;
 mod engine;
 mod error;
 mod flush;
+mod foreign;
 mod heads;
 mod inspect;
 mod lanes;

@@ -4,6 +4,7 @@ use crate::error::OpenError;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Holds the lock as long as it lives. The lock file stays; a dead holder's lock is gone with it.
@@ -31,6 +32,8 @@ pub(crate) fn take(path: &Path) -> Result<Lock, OpenError> {
         .write(true)
         .create(true)
         .truncate(false)
+        // Who may write to it may keep the store from its hub.
+        .mode(0o644)
         .open(&lock)
         .map_err(io("its lock file cannot be made"))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {

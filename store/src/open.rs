@@ -221,6 +221,18 @@ pub(crate) fn read_only(path: &Path) -> Result<SqliteConnection, OpenError> {
     Ok(conn)
 }
 
+/// A connection that leaves a file as it is, for a look at what it is. Without a log nothing is made beside it either.
+pub(crate) fn untouched(
+    path: &Path,
+    has_log: bool,
+) -> Result<SqliteConnection, diesel::ConnectionError> {
+    let mut uri = uri(path, "unix") + "&mode=ro";
+    if !has_log {
+        uri.push_str("&immutable=1");
+    }
+    SqliteConnection::establish(&uri)
+}
+
 fn check_version(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let found: String = sql::first(conn, SelectVersion {})
         .map_err(database(path, "SQLite does not say its version"))?

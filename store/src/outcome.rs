@@ -95,6 +95,8 @@ pub enum Outcome {
     },
     /// To `Ask`.
     Asked(Asked),
+    /// To `Approve` and `Reject`: the same was said before, about a question that is over; nothing was decided now.
+    DecidedBefore,
     /// To `RetryFailed`, `PromoteDue`, `Prune`, `ExpireQuestions`: how many were touched.
     Counted {
         /// How many.

@@ -1,6 +1,7 @@
 //! The writer: one batch of commands, one commit.
 
 use crate::core::{Core, Stop};
+use crate::foreign;
 use crate::lock::{self, Lock};
 use crate::open;
 use crate::outcome::Outcome;
@@ -76,10 +77,14 @@ type Answers = Vec<Result<Outcome, Error>>;
 impl Store {
     /// Locks the file, brings its schema up to date and reads the counters. Time does not depend on the number of tasks.
     pub fn open(options: &StoreOptions) -> Result<Store, OpenError> {
+        let options = Arc::new(StoreOptions {
+            path: foreign::real_path(&options.path),
+            ..options.clone()
+        });
+        foreign::check(&options.path)?;
         open::make_directory(&options.path)?;
         let lock = lock::take(&options.path)?;
         open::make_file(&options.path)?;
-        let options = Arc::new(options.clone());
         let conn = open::writer(&options)?;
         let core = Core::load(conn, options.clone(), Parked::default()).map_err(|source| {
             OpenError::Database {

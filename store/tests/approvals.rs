@@ -470,3 +470,45 @@ fn a_question_with_options_is_approved_by_one_of_them() {
         .unwrap_err();
     assert_eq!(refused.code, ErrorCode::InvalidParams);
 }
+
+fn timed(task: TaskId, fence: Fence, seconds: u64) -> ToolAsk {
+    ToolAsk {
+        wait_ms: Some(seconds * 1000),
+        ..question(task, fence, &format!("c{fence}"), "git push")
+    }
+}
+
+#[test]
+fn a_question_that_nobody_answered_in_time_is_asked_anew_by_the_next_attempt() {
+    let (mut b, task) = leased();
+    assert_eq!(b.ask(timed(task, 1, 1)).unwrap().approval_id, 1);
+    b.now += 1000;
+    b.one(Command::ExpireQuestions { limit: 10 }).unwrap();
+    let fence = b.lose();
+    let asked = b.ask(timed(task, fence, 3600)).unwrap();
+    assert_eq!((asked.approval_id, asked.state), (2, ApprovalState::Open));
+    // Neither is one whose time is over, but not yet noticed to be.
+    b.now += 3_600_000;
+    let fence = match b.expire().len() {
+        1 => b.lease(1)[0].fence,
+        _ => b.lose(),
+    };
+    let asked = b.ask(timed(task, fence, 3600)).unwrap();
+    assert_eq!((asked.approval_id, asked.state), (3, ApprovalState::Open));
+}
+
+#[test]
+fn a_question_that_is_taken_over_waits_as_long_as_its_new_attempt_says() {
+    let (mut b, task) = leased();
+    b.ask(timed(task, 1, 100)).unwrap();
+    let fence = b.lose();
+    b.ask(timed(task, fence, 3600)).unwrap();
+    b.now += 100_000;
+    b.one(Command::ExpireQuestions { limit: 10 }).unwrap();
+    let open = b.inbox(WhichState::Is(ApprovalState::Open));
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(
+        open[0].expires_at,
+        Some((b.now - 100_000 + 3_600_000) as f64 / 1000.0)
+    );
+}

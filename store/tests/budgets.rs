@@ -357,6 +357,7 @@ fn a_task_and_a_tree_wait_for_a_person_who_allows_as_much_again() {
     bench
         .one(Command::Approve {
             task: grandchild,
+            fence: None,
             by,
             comment,
         })

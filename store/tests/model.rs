@@ -71,6 +71,8 @@ struct M {
     lost_rule: OnLost,
     needs: bool,
     approved: bool,
+    /// The fences of the questions that were approved.
+    approvals: Vec<Fence>,
     rejected: bool,
     retried: bool,
     lost: bool,
@@ -96,6 +98,7 @@ enum Said {
     Until(i64),
     Paused(Vec<String>),
     Ok,
+    DecidedBefore,
 }
 
 #[derive(Default)]
@@ -260,6 +263,7 @@ impl Model {
                     lost_rule: on_lost,
                     needs: approval && !human,
                     approved: false,
+                    approvals: Vec::new(),
                     rejected: false,
                     retried: false,
                     lost: false,
@@ -502,6 +506,7 @@ impl Model {
             Step::Approve(task) => {
                 let command = Command::Approve {
                     task: id(task),
+                    fence: None,
                     by: None,
                     comment: None,
                 };
@@ -509,13 +514,19 @@ impl Model {
                     return (command, Err(ErrorCode::UnknownTask));
                 };
                 let t = &mut self.tasks[i];
+                let repeated = t.approvals.iter().any(|fence| *fence < t.fence);
+                if t.status == Status::AwaitingApproval && repeated {
+                    return (command, Ok(Said::DecidedBefore));
+                }
                 if t.status == Status::Queued && t.human {
                     t.approved = true;
+                    t.approvals.push(t.fence);
                     t.worker = Some("human".into());
                     self.finish(i, Status::Done);
                     self.ended(i);
                 } else if t.status == Status::AwaitingApproval {
                     t.approved = true;
+                    t.approvals.push(t.fence);
                     let t = t.clone();
                     self.tasks[i].status = self.waiting(&t);
                 } else if !t.approved {
@@ -526,6 +537,7 @@ impl Model {
             Step::Reject(task) => {
                 let command = Command::Reject {
                     task: id(task),
+                    fence: None,
                     reason: Some("no".into()),
                     by: None,
                 };
@@ -628,6 +640,7 @@ fn said(outcome: Outcome) -> Said {
     let leased = |tasks: Vec<Task>| tasks.into_iter().map(|t| (t.task_id, t.fence)).collect();
     match outcome {
         Outcome::Ok => Said::Ok,
+        Outcome::DecidedBefore => Said::DecidedBefore,
         Outcome::Enqueued(made) => Said::Id(made.task_id),
         Outcome::Leased(tasks) => Said::Leased(leased(tasks)),
         Outcome::Parked => Said::Parked,

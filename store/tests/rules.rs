@@ -139,6 +139,7 @@ fn a_rate_limit_costs_no_attempt_and_a_login_needs_a_person() {
     assert_eq!(b.ack(ack).unwrap().status, Status::AwaitingApproval);
     b.one(Command::Approve {
         task: id,
+        fence: None,
         by: Some("ann".into()),
         comment: None,
     })
@@ -280,6 +281,7 @@ fn human_tasks_wait_in_the_queue_and_are_only_answered_by_people() {
     assert!(b.lease(5).is_empty() && b.lease_as(every, None).is_empty());
     let approve = |task| Command::Approve {
         task,
+        fence: None,
         by: None,
         comment: None,
     };
@@ -293,6 +295,7 @@ fn human_tasks_wait_in_the_queue_and_are_only_answered_by_people() {
     assert_eq!(task.worker_id.as_deref(), Some("human"));
     let reject = Command::Reject {
         task: no,
+        fence: None,
         reason: Some("too dear".into()),
         by: None,
     };
@@ -323,6 +326,7 @@ fn what_needs_approval_then_waits_for_its_dependencies_and_its_time() {
     assert_eq!(b.task(id).status, Status::AwaitingApproval);
     b.one(Command::Approve {
         task: id,
+        fence: None,
         by: None,
         comment: None,
     })

@@ -19,6 +19,8 @@ pub struct Setup {
     pub environment: Vec<(String, String)>,
     /// A program and its first arguments that starts the hub; empty: none.
     pub wrapper: Vec<String>,
+    /// Whether the store's place is given by `--db`.
+    pub has_db: bool,
 }
 
 impl Setup {
@@ -32,6 +34,7 @@ impl Setup {
             arguments: Vec::new(),
             environment: Vec::new(),
             wrapper: Vec::new(),
+            has_db: true,
         };
         setup.set("lease.heartbeat_grace=0s")
     }
@@ -63,6 +66,12 @@ impl Setup {
         self
     }
 
+    /// Leaves the store's place to the settings.
+    pub fn without_db(mut self) -> Setup {
+        self.has_db = false;
+        self
+    }
+
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("kirosu.db")
     }
@@ -82,10 +91,10 @@ impl Setup {
             .arg(self.verb)
             .arg("--port")
             .arg(self.port.to_string());
-        command
-            .arg("--db")
-            .arg(self.database())
-            .args(&self.arguments);
+        if self.has_db {
+            command.arg("--db").arg(self.database());
+        }
+        command.args(&self.arguments);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -208,6 +217,21 @@ impl Hub {
     /// Sends a signal to this process alone.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the hub runs");
+    }
+
+    /// A client command of the built binary against this hub, in its directory.
+    pub fn cli(&self, arguments: &[&str]) -> std::process::Output {
+        let home = self.setup.directory.path();
+        Command::new(env!("CARGO_BIN_EXE_kirosu"))
+            .args(arguments)
+            .args(["--port", &self.port.to_string()])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home)
+            .current_dir(home)
+            .stdin(Stdio::null())
+            .output()
+            .expect("the binary starts")
     }
 
     /// SIGKILL, as a crash.

@@ -1,5 +1,8 @@
 //! A terminal of one's own: tmux on a socket of its own, driven by keys and read as text.
 
+// Not every test that has it uses all of it.
+#![allow(dead_code)]
+
 use crate::common::{PATIENCE, until};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -82,6 +85,18 @@ impl Tmux {
             "{}",
             String::from_utf8_lossy(&sent.stderr)
         );
+    }
+
+    /// Closes the terminal, as a person who closes its window.
+    pub fn close(&self) {
+        self.run(&["kill-session", "-t", "t"]);
+    }
+
+    /// Writes onto the screen from elsewhere, as `wall` does.
+    pub fn write(&self, text: &str) {
+        let tty = self.run(&["list-panes", "-t", "t", "-F", "#{pane_tty}"]);
+        let tty = String::from_utf8(tty.stdout).unwrap();
+        std::fs::write(tty.trim(), text).unwrap();
     }
 
     /// What is on the screen.

@@ -265,7 +265,7 @@ fn a_batch_is_made_whole_or_not_at_all() {
     assert_eq!(numbers(&answer["task_ids"]), [1, 2, 3]);
     for (tasks, code, words) in [
         (
-            json!([{"prompt": "a"}, {"prompt": 5}]),
+            json!([{"prompt": "a"}, {"prompt": [5]}]),
             "invalid_params",
             "tasks[1].prompt",
         ),

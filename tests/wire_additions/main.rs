@@ -6,6 +6,7 @@ mod common;
 mod enqueue;
 mod hub;
 mod leases;
+mod one_commit;
 mod sessions;
 mod tasks;
 mod watch;

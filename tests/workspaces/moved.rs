@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// A verb of the command line with the pool's settings.
-fn kirosu(field: &Field, words: &str, data: &Path, repository: &Path) -> Output {
+pub fn kirosu(field: &Field, words: &str, data: &Path, repository: &Path) -> Output {
     let directory = field.setup.directory.path();
     let settings = [
         format!("data_dir={}", data.display()),
@@ -29,7 +29,7 @@ fn kirosu(field: &Field, words: &str, data: &Path, repository: &Path) -> Output 
         .unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
     format!("{out}{}", String::from_utf8_lossy(&output.stderr))
 }

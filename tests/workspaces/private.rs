@@ -95,6 +95,40 @@ fn no_program_is_started_behind_a_link_in_place_of_a_sessions_folder() {
 }
 
 #[test]
+fn another_folder_in_place_of_a_sessions_folder_is_not_worked_in() {
+    let field = Field::new();
+    let hub = start(&field, "isolated", "size=1");
+    let pool = field.repository().join("p");
+    hub.done("echo built > built");
+    assert_eq!(hub.get(hub.done("cat built"))["result"], "built");
+    // Between two runs.
+    let person = outside(&field, "person");
+    std::fs::rename(pool.join("session-1"), pool.join("aside")).unwrap();
+    std::fs::rename(&person, pool.join("session-1")).unwrap();
+    let task = hub.get(hub.done("touch agent; pwd -P"));
+    assert!(task["result"].to_string().contains("session-1.2"), "{task}");
+    assert!(
+        task["printed"].to_string().contains("is left alone"),
+        "{task}"
+    );
+    assert_eq!(names(&pool.join("session-1")), ["mine"]);
+    // Put back, and after a restart.
+    std::fs::rename(pool.join("session-1"), &person).unwrap();
+    std::fs::rename(pool.join("aside"), pool.join("session-1")).unwrap();
+    let hub = Agents {
+        hub: hub.hub.kill().start(),
+    };
+    assert_eq!(hub.get(hub.done("cat built"))["result"], "built");
+    // One that was removed is made anew; a pool's folder that was moved as a whole is found again.
+    std::fs::remove_dir_all(pool.join("session-1")).unwrap();
+    let task = hub.get(hub.done("ls; pwd -P"));
+    assert!(
+        task["result"].to_string().ends_with("/session-1\""),
+        "{task}"
+    );
+}
+
+#[test]
 fn no_program_is_started_behind_a_link_in_place_of_the_pools_folder_in_a_worktree() {
     let field = Field::new().file("sub/s", "s\n");
     field.commit("start");

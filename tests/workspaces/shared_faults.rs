@@ -65,3 +65,45 @@ fn a_git_that_is_killed_costs_no_attempt() {
     fs::remove_file(&broken).unwrap();
     all_done(&hub, &ids);
 }
+
+#[test]
+fn a_branch_that_no_task_can_have_parks_the_pool_and_fails_no_task() {
+    // A file in the place of the folder for the reflogs of all tasks' branches: only a new branch meets it.
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    let logs = field.repository().join(".git/logs/refs/heads/kirosu");
+    fs::write(&logs, "").unwrap();
+    let hub = field.start("");
+    until_parked(&hub, "logs/refs/heads/kirosu");
+    let ids = queue(&hub);
+    fs::remove_file(&logs).unwrap();
+    all_done(&hub, &ids);
+    // The same while the pool is at work.
+    for id in ids {
+        hub.cli(&format!("discard {id} --force"));
+    }
+    let _ = fs::remove_dir_all(&logs);
+    fs::write(&logs, "").unwrap();
+    let ids = queue(&hub);
+    until_parked(&hub, "logs/refs/heads/kirosu");
+    for id in &ids {
+        assert_ne!(hub.get(*id)["status"], "failed");
+    }
+    fs::remove_file(&logs).unwrap();
+    all_done(&hub, &ids);
+    assert_eq!(field.git("for-each-ref refs/heads/kirosu/check-*"), "");
+}
+
+#[test]
+fn a_branch_named_kirosu_beside_an_old_folder_is_no_obstacle() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    field.git("branch kirosu");
+    field.git("pack-refs --all");
+    fs::create_dir_all(field.repository().join(".git/refs/heads/kirosu/old")).unwrap();
+    let hub = field.start("");
+    let ids = queue(&hub);
+    all_done(&hub, &ids);
+    let branch = hub.json(&format!("diff {}", ids[0]))["branch"].clone();
+    assert_eq!(branch, format!("kirosu-task-{}", ids[0]));
+}

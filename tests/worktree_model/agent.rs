@@ -1,16 +1,18 @@
 //! Scripts of agents: random steps of what agents do in a worktree, and of what goes wrong there.
 
-use super::{LEDGER, Marks};
+use super::{LEDGER, Marks, python};
 use fastrand::Rng;
 use std::path::Path;
 
 /// A task's script: for each attempt its own steps and its own end. Every attempt lists at its end, in
-/// `LEDGERS/TASK-FENCE`, the marks that it leaves behind.
+/// `LEDGERS/TASK-FENCE`, the marks that it leaves behind, and every attempt but the first at its beginning, in
+/// `LEDGERS/begin-TASK-FENCE`, those that it finds: what it writes over itself is not lost by Kirosu.
 pub fn script(rng: &mut Rng, marks: &mut Marks, attempts: u32, root: &Path) -> String {
     let mut script = String::from("set +e\nw=$PWD\n");
     let root = root.display();
     script.push_str(&format!(
-        "export LEDGERS={root}/ledgers LIB={root}/lib.src OUTSIDE={root}/outside LEDGER={LEDGER}\n"
+        "export LEDGERS={root}/ledgers LIB={root}/lib.src OUTSIDE={root}/outside LEDGER={LEDGER} PYTHON={}\n",
+        python()
     ));
     script.push_str("export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_EDITOR=true\n");
     script.push_str("export GIT_AUTHOR_NAME=A GIT_AUTHOR_EMAIL=a@x GIT_COMMITTER_NAME=A GIT_COMMITTER_EMAIL=a@x\n");
@@ -22,6 +24,11 @@ pub fn script(rng: &mut Rng, marks: &mut Marks, attempts: u32, root: &Path) -> S
             true => "else\n".to_owned(),
             false => format!("{test} [ $attempt = {attempt} ]; then\n"),
         });
+        if attempt > 0 {
+            script.push_str(
+                "$PYTHON -B $LEDGER \"$w\" > $LEDGERS/begin-$KIROSU_TASK_ID-$KIROSU_FENCE\n",
+            );
+        }
         for _ in 0..rng.usize(2..7) {
             script.push_str(&step(rng, marks));
             script.push('\n');
@@ -31,7 +38,7 @@ pub fn script(rng: &mut Rng, marks: &mut Marks, attempts: u32, root: &Path) -> S
             script.push('\n');
         }
         script.push_str("cd \"$w\" 2>/dev/null || cd /\n");
-        script.push_str("python3 -B $LEDGER \"$w\" > $LEDGERS/$KIROSU_TASK_ID-$KIROSU_FENCE\n");
+        script.push_str("$PYTHON -B $LEDGER \"$w\" > $LEDGERS/$KIROSU_TASK_ID-$KIROSU_FENCE\n");
         script.push_str(match (last, rng.u8(..8)) {
             (true, _) | (_, 0..=2) => "exit 0",
             (_, 3..=5) => "exit 3",

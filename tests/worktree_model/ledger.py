@@ -31,12 +31,37 @@ def commits_in(folder, words):
     return found + stashes
 
 
-def marks_of_repository(folder, words):
-    more = commits_in(folder, words)
+def common_of(folder):
+    """The git folder that all worktrees of a repository share; None where it cannot be told."""
+    dot = os.path.join(folder, ".git")
+    try:
+        if os.path.isdir(dot):
+            return os.path.realpath(dot)
+        with open(dot) as file:
+            own = os.path.join(folder, file.read().removeprefix("gitdir:").strip())
+        with open(os.path.join(own, "commondir")) as file:
+            return os.path.realpath(os.path.join(own, file.read().strip()))
+    except OSError:
+        return None
+
+
+def marks_of_repository(folder, words, searched):
     head = ["HEAD"] if git(folder, "rev-parse", "--verify", "--quiet", "HEAD").returncode == 0 else []
-    revisions = "\n".join(["--all", *head, *more]).encode() + b"\n"
+    common = common_of(folder)
+    # git before 2.42 takes commits from its input, and no options.
+    if common and common in searched:
+        # The rest is of the repository, which was searched from another of its worktrees.
+        own = [f"--glob=refs/{name}" for name in ("bisect", "worktree", "rewritten")]
+        revisions, commits = [*own, "--stdin", "--not", "--branches", "--tags", "--glob=refs/kirosu"], head
+    else:
+        revisions, commits = ["--all", "--stdin"], [*head, *commits_in(folder, words)]
+        searched.add(common)
     flags = ["-p", "-m", "--root", "--text", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=all"]
-    shown = git(folder, "log", *flags, "--stdin", text=revisions).stdout
+    text = "".join(f"{commit}\n" for commit in commits).encode()
+    log = git(folder, "log", *flags, *revisions, text=text)
+    if log.returncode != 0:
+        sys.exit(f"git log in {folder}: {log.stderr.decode(errors='replace')}")
+    shown = log.stdout
     staged = git(folder, "diff", "--cached", "--text", "--no-ext-diff", "--no-textconv").stdout
     conflicts = git(folder, "ls-files", "--unmerged", "-z").stdout.split(b"\0")
     for entry in filter(None, conflicts):
@@ -52,12 +77,13 @@ def main():
             words = sorted(set(COMMIT.findall(file.read())))
         arguments = arguments[2:]
     found = {}
+    searched = set()
     for top in arguments:
         if os.path.islink(top) or not os.path.isdir(top):
             continue
         for folder, folders, files in os.walk(top):
             if ".git" in folders or ".git" in files:
-                for mark in marks_of_repository(folder, words):
+                for mark in marks_of_repository(folder, words, searched):
                     found.setdefault(mark, set()).add(os.path.join(folder, ".git"))
             if ".git" in folders:
                 folders.remove(".git")

@@ -2,13 +2,16 @@
 
 use super::agent::{file, script};
 use super::field::{Agents, Field, git};
-use super::{LEDGER, Marks};
+use super::{LEDGER, Marks, python};
 use fastrand::Rng;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// Further waits for the end of a task, each of half a minute.
+const WAITS: u32 = 9;
 
 /// Marks, and where each was found.
 type Found = BTreeMap<String, BTreeSet<String>>;
@@ -153,7 +156,13 @@ impl World {
     }
 
     fn end_of(&mut self, id: i64) {
-        let task = self.agents().ended(id);
+        // A machine that is busy with other work takes longer than one wait.
+        let mut task = self.agents().ended(id);
+        for _ in 0..WAITS {
+            if !matches!(task["status"].as_str(), Some("done" | "failed")) {
+                task = self.agents().ended(id);
+            }
+        }
         self.story.push(format!(
             "task {id} ended: {} {}",
             task["status"], task["error"]
@@ -165,18 +174,34 @@ impl World {
         self.take_ledgers(id);
     }
 
-    /// Requires the marks that the attempts of a task left behind.
+    /// Requires the marks that the attempts of a task left behind, without those that a further attempt found and wrote
+    /// over.
     fn take_ledgers(&mut self, id: i64) {
-        let entries = fs::read_dir(self.root().join("ledgers")).unwrap();
-        for entry in entries.map(|entry| entry.unwrap()) {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with(&format!("{id}-")) {
-                continue;
+        let folder = self.root().join("ledgers");
+        let fences = fs::read_dir(&folder).unwrap().filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.strip_prefix(&format!("{id}-"))?.parse::<i64>().ok()
+        });
+        let mut fences: Vec<i64> = fences.collect();
+        fences.sort_unstable();
+        let of_task = format!("attempt {id}-");
+        for fence in fences {
+            let marks = |name: String| fs::read_to_string(folder.join(name)).map(|it| found(&it));
+            let left = marks(format!("{id}-{fence}")).unwrap();
+            let begun = marks(format!("begin-{id}-{fence}")).unwrap_or_default();
+            for mark in begun.keys().filter(|it| !left.contains_key(*it)) {
+                if self
+                    .required
+                    .get(mark)
+                    .is_some_and(|by| by.starts_with(&of_task))
+                {
+                    self.required.remove(mark);
+                }
             }
-            let text = fs::read_to_string(entry.path()).unwrap();
-            for mark in found(&text).into_keys() {
-                let by = format!("attempt {name}");
-                self.required.entry(mark).or_insert(by);
+            for mark in left.into_keys() {
+                self.required
+                    .entry(mark)
+                    .or_insert_with(|| format!("{of_task}{fence}"));
             }
         }
     }
@@ -312,7 +337,7 @@ impl World {
         let words = root.join("printed");
         fs::write(&words, &self.printed).unwrap();
         let places = ["repo", "data/workspaces", "outside", "lib.src"].map(|it| root.join(it));
-        let output = Command::new("python3")
+        let output = Command::new(python())
             .arg("-B")
             .arg(LEDGER)
             .arg("--commits")

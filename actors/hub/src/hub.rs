@@ -13,16 +13,23 @@ use crate::writer::messages::{Drain, Tune};
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
+use kirosu_protocol::verbs::reload::ReloadAnswer;
 use kirosu_protocol::{Error, EventKind, Limits};
 use kirosu_supervision::Tree;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// The pools beside the hub, where there are any: the swarm's supervisor, seen through this keyhole.
 pub trait Pools: Send + Sync {
     /// Resizes a pool where asked for, and tells of all.
     fn pools(&self, ask: PoolsAsk) -> BoxFuture<'static, Result<PoolsAnswer, Error>>;
+}
+
+/// The settings of this process, which are read again on request.
+pub trait Reload: Send + Sync {
+    /// Reads them again; resolves when what has changed is in force, or with the reason why nothing has.
+    fn reload(&self) -> BoxFuture<'static, Result<ReloadAnswer, Error>>;
 }
 
 /// Cheap to clone; one a hub.
@@ -52,8 +59,11 @@ struct Inner {
     stop: watch::Sender<bool>,
     tree: SharedTree,
     pools: OnceLock<Arc<dyn Pools>>,
+    reload: OnceLock<Arc<dyn Reload>>,
     roll: Roll,
     backing_up: AtomicBool,
+    /// Held while the clauses of a request are compiled: one thread does it at a time.
+    compiling: Arc<Semaphore>,
     tuning: Tuning,
 }
 
@@ -81,10 +91,17 @@ impl Hub {
             stop: watch::Sender::new(false),
             tree,
             pools: OnceLock::new(),
+            reload: OnceLock::new(),
             roll: Roll::default(),
             backing_up: AtomicBool::new(false),
+            compiling: Arc::new(Semaphore::new(1)),
             tuning,
         }))
+    }
+
+    /// The turn of those who have clauses of a request compiled.
+    pub(crate) fn compiling(&self) -> Arc<Semaphore> {
+        self.0.compiling.clone()
     }
 
     /// The limits in force.
@@ -122,6 +139,11 @@ impl Hub {
     /// Tells the hub of the pools beside it, for the verb `pools`. The first one counts.
     pub fn set_pools(&self, pools: Arc<dyn Pools>) {
         let _ = self.0.pools.set(pools);
+    }
+
+    /// Names the reader of the settings, for the verb `reload`. The first one counts.
+    pub fn set_reload(&self, reload: Arc<dyn Reload>) {
+        let _ = self.0.reload.set(reload);
     }
 
     /// Tells watchers that the hub stops. Once this has returned, those who are reached by then have been told.
@@ -199,6 +221,10 @@ impl Hub {
             pools: pools.pools,
             draining: self.is_draining(),
         }
+    }
+
+    pub(crate) fn reload(&self) -> Option<&Arc<dyn Reload>> {
+        self.0.reload.get()
     }
 
     pub(crate) fn ask_shutdown(&self) {

@@ -28,7 +28,7 @@ mod tuning;
 mod waiting;
 pub mod writer;
 
-pub use hub::{Hub, Pools};
+pub use hub::{Hub, Pools, Reload};
 pub use listener::bind::{self, BindError};
 pub use listener::{LocalSocket, Sockets};
 pub use options::HubOptions;

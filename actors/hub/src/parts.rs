@@ -1,6 +1,7 @@
 //! The hub's actors, wired and ready to be put under a supervisor.
 
 use crate::bus::ring::Ring;
+use crate::bus::watchers::Watchers;
 use crate::bus::{Bus, RING_CAPACITY};
 use crate::hub::{Addresses, Hub};
 use crate::leases::Leases;
@@ -84,8 +85,14 @@ impl HubParts {
         let ring = Arc::new(Mutex::new(Ring::new(RING_CAPACITY)));
         let tree = Arc::new(OnceLock::new());
         let to_tree = tree.clone();
+        let watchers = Arc::new(Mutex::new(Watchers::default()));
         let bus_spec = ChildSpec::new("bus", bus_seat, move |child| {
-            Bus::new(child.clone(), ring.clone(), to_tree.clone())
+            Bus::new(
+                child.clone(),
+                ring.clone(),
+                watchers.clone(),
+                to_tree.clone(),
+            )
         });
 
         let table = Arc::new(Mutex::new(Table::new(options.session_grace)));

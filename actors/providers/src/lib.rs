@@ -63,6 +63,7 @@ pub mod runner;
 mod session;
 mod shortage;
 
+pub use adapters::find::find_program;
 pub use cancel::{Cancel, CancelHandle};
 pub use containment::{Containment, Runner};
 pub use definition::Definition;

@@ -23,9 +23,11 @@ pub struct PermissionAsk {
     pub title: String,
     /// The tool's arguments, as the program states them; some state none.
     pub input: Option<Value>,
-    /// Several answers that allow it, each with another meaning ("Which database?"); empty where yes is enough. Only
-    /// [`Decision::Choose`] allows a question that has some.
+    /// Several answers that allow it, each with another meaning ("Which database?"), or that may allow more than this
+    /// call; empty where yes is enough. Only [`Decision::Choose`] allows a question that has some.
     pub options: Vec<PermissionOption>,
+    /// The program takes no answer that allows it: it is denied, whatever is decided.
+    pub is_unallowable: bool,
 }
 
 /// One of several answers that allow a call.

@@ -74,6 +74,19 @@ def choose(title):
             return message["result"]["outcome"].get("optionId")
 
 
+def offer(options):
+    """Asks with these options; returns the outcome that it was told."""
+    send(id="q-3", method="session/request_permission", params={
+        "sessionId": session,
+        "toolCall": {"toolCallId": "t6", "title": "x", "kind": "execute", "rawInput": {"command": "x"}},
+        **({} if options is None else {"options": options}),
+    })
+    while True:
+        message = read()
+        if message.get("id") == "q-3":
+            return message["result"]["outcome"]
+
+
 def prompt(text):
     """One turn; returns the stop reason, or None when it has answered the prompt itself."""
     global listens
@@ -85,7 +98,7 @@ def prompt(text):
             say("I heard: " + text.splitlines()[0])
     elif word == "say":
         say(rest)
-    elif word == "notice":
+    elif word == "refused":
         # Refused by its service: words for a person, and no tokens.
         say(rest)
         send(id=turn, result={"stopReason": "end_turn"})
@@ -101,6 +114,24 @@ def prompt(text):
         pathlib.Path("ran.txt").open("a").write(f"{chosen}\n")
         update("tool_call_update", toolCallId="t1", status="completed")
         say("it ran")
+    elif word == "offer":
+        told = offer(json.loads(rest))
+        say(f"told {told.get('optionId', told['outcome'])}")
+    elif word == "noted":
+        # As goose tells what it has to say of itself.
+        send(method="_goose/unstable/session/update", params={"sessionId": session, "update": {
+            "sessionUpdate": "status_message", "status": {"type": "notice", "message": rest}}})
+    elif word == "behind":
+        # Text without a line end before each message of the turn.
+        for piece in rest.split():
+            sys.stdout.write("Working... ")
+            say(piece)
+        sys.stdout.write("Update available 1.0 to 1.1 ")
+    elif word == "then_silence":
+        say(rest)
+        while read().get("method") != "session/cancel":
+            pass
+        return "cancelled"
     elif word == "choose":
         say(f"chose {choose(rest)}")
     elif word == "mode":
@@ -235,7 +266,8 @@ while True:
             continue
         session, mode, servers = f"s{len(known) + 1}", "auto", params["mcpServers"]
         known[session] = 0
-        send(id=i, result={"sessionId": session, **modes()})
+        models = {"models": {"currentModelId": "m1", "availableModels": [{"modelId": "m1", "name": "M1"}]}}
+        send(id=i, result={"sessionId": session, **modes(), **(models if os.environ.get("FAKE_MODEL_ERROR") else {})})
     elif method == "session/resume":
         if params["sessionId"] == "deadly":
             sys.exit(0)
@@ -248,6 +280,8 @@ while True:
         mode = params["modeId"]
         update("current_mode_update", currentModeId=mode)
         send(id=i, result={})
+    elif method == "session/set_model" and os.environ.get("FAKE_MODEL_ERROR"):
+        send(id=i, error=json.loads(os.environ["FAKE_MODEL_ERROR"]))
     elif method == "session/prompt":
         known[session] += 1
         sessions.write_text(json.dumps(known))

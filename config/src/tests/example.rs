@@ -88,8 +88,8 @@ fn its_defaults_are_the_defaults() {
 fn its_optional_keys_can_all_be_set() {
     let text = alive(&example(), "#- ");
     let mut case = Case::new(&text);
-    // As a client: the key file of the example is not there.
-    case.options.purpose = Purpose::Client;
+    // As an agent: the key file of the example is not there.
+    case.options.purpose = Purpose::Agent;
     let faults = case.faults();
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].contains("keep one of them"), "{faults:?}");

@@ -55,6 +55,31 @@ const TABLE: &[(&str, &str, &str)] = &[
         "without a key",
     ),
     (
+        "[log]\nlevel = \"inof\"",
+        "log.level (kirosu.toml:2): cannot take \"inof\"",
+        "off, error, warn, info, debug, trace",
+    ),
+    (
+        "data_dir = \"$HOME/x\"",
+        "data_dir (kirosu.toml:1): cannot take \"$HOME/x\"",
+        "write ~/ for the home directory",
+    ),
+    (
+        "[providers.a]\nkind = \"command\"\ncommand = [\"$HOME/bin/agent\"]",
+        "providers.a.command (kirosu.toml:3): cannot take \"$HOME/bin/agent\"",
+        "$HOME is not expanded",
+    ),
+    (
+        "[providers.a]\nkind = \"command\"\ncommand = [\"~you/agent\"]",
+        "providers.a.command (kirosu.toml:3)",
+        "only ~/ is expanded",
+    ),
+    (
+        "[[pool]]\nname = \"a\"\nhooks = { after = [\"${HOME}/x\"] }",
+        "pool.a.hooks (kirosu.toml:3)",
+        "${HOME} is not expanded",
+    ),
+    (
         "[store]\ndurability = \"of course\"",
         "store.durability (kirosu.toml:2)",
         "one of full, normal",
@@ -408,5 +433,5 @@ fn a_refused_key_is_not_blamed_on_the_host_as_well() {
 #[test]
 fn a_home_that_is_not_there_is_not_made_up() {
     let case = Case::new("[log]\nfile = \"~/log\"").env("HOME", "");
-    assert!(case.faults()[0].contains("only where HOME is set"));
+    assert!(case.faults()[0].contains("needs HOME, which is not set"));
 }

@@ -1,5 +1,6 @@
 //! Tests at the level where users meet settings: text of a file, variables and flags in; settings or faults out.
 
+mod client;
 mod example;
 mod faults;
 mod layers;

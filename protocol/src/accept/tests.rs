@@ -1,5 +1,6 @@
 use super::*;
 use serde_json::json;
+use std::time::Duration;
 
 fn read(accept: Value) -> Result<Option<Accept>, Error> {
     let text = json!({ "accept": accept }).to_string();
@@ -117,7 +118,31 @@ fn what_the_tasks_of_a_batch_share_is_compiled_once() {
     for n in 0..100 {
         read(json!({"regex": format!("{n}$")})).unwrap();
     }
-    assert_eq!(KNOWN_REGEXES.with_borrow(Vec::len), KNOWN);
+    assert_eq!(KNOWN_REGEXES.len(), compiling::KNOWN);
     assert!(refusal(json!({"regex": "("})).contains("unclosed group"));
     assert!(refusal(json!({"regex": "("})).contains("unclosed group"));
+}
+
+#[test]
+fn a_reader_that_must_not_stop_leaves_the_compiling_to_another() {
+    let clauses = [
+        json!({"regex": "only[0-9]here"}),
+        json!({"schema": {"type": "object", "title": "only here", "properties": {"a": {"pattern": "^x"}}}}),
+    ];
+    for accept in clauses {
+        assert_eq!(read_known(|| read(accept.clone())), None);
+        let unchecked = read_unchecked(|| read(accept.clone()));
+        assert!(unchecked.is_ok());
+        let late = read_within(Duration::ZERO, || read(accept.clone())).unwrap_err();
+        assert!(late.message.contains("to compile"), "{late}");
+        // Compiled on any thread it is known to all, until many others are (by other tests, say).
+        let known = (0..100).find_map(|_| {
+            let there = accept.clone();
+            let elsewhere = std::thread::spawn(move || read_within(COMPILE_LIMIT, || read(there)));
+            assert!(elsewhere.join().unwrap().is_ok());
+            read_known(|| read(accept.clone()))
+        });
+        assert!(known.unwrap().is_ok());
+    }
+    assert!(read_known(|| read(json!({"file": "a"}))).is_some());
 }

@@ -32,9 +32,43 @@ impl Params<'_> {
         })
     }
 
+    /// Text that clients may also send as a number or a boolean, which is kept as it was written: `5` is "5". `None` when
+    /// missing or null. A list or an object is `invalid_params`.
+    pub fn opt_scalar_text(&self, name: &str) -> Result<Option<String>, Error> {
+        match self.raw(name) {
+            Some(raw) if raw.starts_with(['[', '{']) => {
+                Err(self.refuse(name, "a string, a number, true or false"))
+            }
+            _ => self.opt_text_or_json(name),
+        }
+    }
+
+    /// Text, or any other JSON, which is kept as its JSON text: `{"a":1}` is "{\"a\":1}". `None` when missing or null.
+    pub fn opt_text_or_json(&self, name: &str) -> Result<Option<String>, Error> {
+        match self.raw(name) {
+            Some(raw) if !raw.starts_with('"') => Ok(Some(raw.to_owned())),
+            _ => self.opt_text(name),
+        }
+    }
+
+    /// As [`opt_scalar_text`](Params::opt_scalar_text), of at most `max` bytes, or `too_large`.
+    pub fn opt_scalar_text_within(&self, name: &str, max: usize) -> Result<Option<String>, Error> {
+        let text = self.opt_scalar_text(name)?;
+        self.within(name, text, max)
+    }
+
     /// A string of at most `max` bytes, or `too_large`.
     pub fn opt_text_within(&self, name: &str, max: usize) -> Result<Option<String>, Error> {
         let text = self.opt_text(name)?;
+        self.within(name, text, max)
+    }
+
+    fn within(
+        &self,
+        name: &str,
+        text: Option<String>,
+        max: usize,
+    ) -> Result<Option<String>, Error> {
         match &text {
             Some(t) if t.len() > max => Err(Error::new(
                 ErrorCode::TooLarge,

@@ -118,8 +118,8 @@ impl Ack {
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             worker_id: params.opt_name("worker_id", limits)?,
             status: read_status(params)?,
-            result: params.opt_text("result")?,
-            error: params.opt_text("error")?,
+            result: params.opt_text_or_json("result")?,
+            error: params.opt_text_or_json("error")?,
             class: read_class(params)?,
             retry_at_ms: params
                 .opt_seconds("retry_at", 0..=super::LAST_MS)?

@@ -8,11 +8,12 @@
 
 use super::Verb;
 use super::ask::OPTION_BYTES;
-use crate::approval::{Subject, read_subject};
+use crate::approval::{Decision, Subject, read_question, read_subject};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
+use crate::task::Fence;
 use serde::Serialize;
 
 /// What to approve.
@@ -21,6 +22,10 @@ pub struct ApproveAsk {
     /// The task, or the tool question.
     #[serde(flatten)]
     pub subject: Subject,
+    /// Of a task: the `fence` of the question that is meant. `None`: the present question, unless the same was said about
+    /// an earlier one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
     /// Who decided, for the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -47,6 +52,7 @@ impl ApproveAsk {
         }
         Ok(ApproveAsk {
             subject,
+            fence: read_question(params, subject)?,
             by: params.opt_name("by", limits)?,
             comment: params.opt_text_within("comment", super::REASON_BYTES)?,
             option,
@@ -56,5 +62,5 @@ impl ApproveAsk {
 
 impl Verb for ApproveAsk {
     const METHOD: Method = Method::Approve;
-    type Answer = super::Ok;
+    type Answer = Decision;
 }

@@ -132,7 +132,7 @@ impl NewTask {
     }
     /// Reads the parameters of `enqueue`, or one entry of `enqueue_batch`.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<NewTask, Error> {
-        let prompt = params.opt_text_within("prompt", limits.prompt_bytes)?;
+        let prompt = params.opt_scalar_text_within("prompt", limits.prompt_bytes)?;
         let retry = read_retry(params)?;
         let given = params.opt_int("max_attempts", 1..=1000)?.map(|n| n as u32);
         let run_at_ms = params.opt_seconds("run_at", 0..=LAST_MS)?;
@@ -147,7 +147,7 @@ impl NewTask {
         Ok(NewTask {
             prompt: prompt.map_or_else(|| params.text("prompt"), Ok)?,
             system_prompt: params
-                .opt_text_within("system_prompt", limits.prompt_bytes)?
+                .opt_scalar_text_within("system_prompt", limits.prompt_bytes)?
                 .filter(|t| !t.is_empty()),
             task_type: params
                 .opt_name("type", limits)?

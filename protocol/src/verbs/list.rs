@@ -98,10 +98,7 @@ impl ListAsk {
         };
         let group = Group::read(params, limits)?;
         Ok(ListAsk {
-            status: match params.opt_text("status")?.as_deref() {
-                None | Some("") => ListStatus::Any,
-                Some(word) => Status::from_name(word).map_or(ListStatus::Unknown, ListStatus::Is),
-            },
+            status: read_status(params)?,
             limit,
             queue: group.queue,
             task_type: params.opt_name("type", limits)?,
@@ -111,6 +108,15 @@ impl ListAsk {
             ranges: group.ranges,
         })
     }
+}
+
+/// In any case and with blanks around it, as in `ack`.
+fn read_status(params: &Params<'_>) -> Result<ListStatus, Error> {
+    let word = params.opt_text("status")?.unwrap_or_default();
+    Ok(match word.trim().to_ascii_lowercase().as_str() {
+        "" => ListStatus::Any,
+        word => Status::from_name(word).map_or(ListStatus::Unknown, ListStatus::Is),
+    })
 }
 
 fn zero_for_all<S: Serializer>(limit: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {

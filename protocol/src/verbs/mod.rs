@@ -23,6 +23,7 @@ pub mod pools;
 pub mod progress;
 pub mod reject;
 pub mod release;
+pub mod reload;
 pub mod reserve;
 pub mod resume;
 pub mod retry;

@@ -7,11 +7,12 @@
 //! ```
 
 use super::Verb;
-use crate::approval::{Subject, read_subject};
+use crate::approval::{Decision, Subject, read_question, read_subject};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
+use crate::task::Fence;
 use serde::Serialize;
 
 /// What to reject.
@@ -20,6 +21,9 @@ pub struct RejectAsk {
     /// The task, or the tool question.
     #[serde(flatten)]
     pub subject: Subject,
+    /// Of a task: the `fence` of the question that is meant; see [`ApproveAsk`](super::approve::ApproveAsk).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
     /// Who decided, for the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
@@ -31,8 +35,10 @@ pub struct RejectAsk {
 impl RejectAsk {
     /// Reads the parameters.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RejectAsk, Error> {
+        let subject = read_subject(params)?;
         Ok(RejectAsk {
-            subject: read_subject(params)?,
+            subject,
+            fence: read_question(params, subject)?,
             by: params.opt_name("by", limits)?,
             reason: params.opt_text_within("reason", super::REASON_BYTES)?,
         })
@@ -41,5 +47,5 @@ impl RejectAsk {
 
 impl Verb for RejectAsk {
     const METHOD: Method = Method::Reject;
-    type Answer = super::Ok;
+    type Answer = Decision;
 }

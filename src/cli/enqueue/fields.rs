@@ -55,7 +55,7 @@ pub struct Fields {
     /// Not before this long from now: 90, 5m, 1h30m
     #[arg(long, value_name = "TIME", value_parser = time::read_span, conflicts_with = "at")]
     pub delay: Option<Duration>,
-    /// Not before this moment: 2027-01-31T08:00:00Z
+    /// Not before this moment: "2027-01-31 08:00" (local time), 2027-01-31T08:00:00Z or +02:00
     #[arg(long, value_name = "MOMENT", value_parser = time::read_moment)]
     pub at: Option<f64>,
     /// Tries at most; with it, failed ones are repeated with growing pauses

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_named_and_refuses_the_file() {
-        let file = "\u{feff}{\"prompt\":\"a\"}\r\n\n{\"prompt\":5}\n[1]\n{\"prompt\":\"b\",\"prio\":1}\n{oops\n{}\n{\"prompt\":\"c\",\"priority\":9999}\n";
+        let file = "\u{feff}{\"prompt\":\"a\"}\r\n\n{\"prompt\":[5]}\n[1]\n{\"prompt\":\"b\",\"prio\":1}\n{oops\n{}\n{\"prompt\":\"c\",\"priority\":9999}\n";
         let lines = lines(file);
         assert_eq!(
             lines.iter().map(|(n, _)| *n).collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ mod jsonl;
 
 use super::connect::{Context, Hub};
 use super::failure::Failure;
-use super::show::{text, time};
+use super::show::{text, time, zone};
 use super::wait::{self, Until};
 use fields::Fields;
 use kirosu_protocol::TaskId;
@@ -79,6 +79,14 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
         Some(_) => hub.insist(&task).await?,
         None => hub.ask(&task).await?,
     };
+    if let Some(at) = args.fields.at {
+        let utc = time::stamp(at);
+        let shown = zone::local().map(|zone| format!("{} ({utc})", time::date(at, Some(&zone))));
+        let shown = shown.unwrap_or(utc);
+        context
+            .screen
+            .note(&format!("task {task_id} runs at {shown}"))?;
+    }
     if args.wait && asks {
         let how = match human {
             true => format!("kirosu answer {task_id} TEXT"),

@@ -11,10 +11,12 @@ pub mod table;
 pub mod task;
 pub mod text;
 pub mod time;
+pub mod zone;
 
 use super::failure::Failure;
 use super::globals::Globals;
 use foreign::Foreign;
+use jiff::tz::TimeZone;
 use paint::Paint;
 use serde::Serialize;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -32,6 +34,8 @@ pub struct Screen {
     pub width: Option<usize>,
     /// Whether standard error is a terminal that may show something moving.
     pub lively: bool,
+    /// Whether times are shown in UTC on a terminal too.
+    pub utc: bool,
 }
 
 impl Screen {
@@ -48,7 +52,15 @@ impl Screen {
                 && !globals.json
                 && !globals.quiet
                 && !is("TERM", "dumb"),
+            utc: globals.utc,
         }
+    }
+
+    /// The zone that moments are shown in: on a terminal the user's own, unless that is not wanted or not known. `None`:
+    /// UTC, in the form for programs.
+    pub fn zone(&self) -> Option<TimeZone> {
+        let is_for_people = self.width.is_some() && !self.json && !self.utc;
+        is_for_people.then(|| zone::local().ok()).flatten()
     }
 
     /// Prints a text and ends its last line.
@@ -108,7 +120,8 @@ impl Screen {
     }
 }
 
-fn output_failure(why: io::Error) -> Failure {
+/// A failed write to standard output; a reader that has gone is no failure to report.
+pub fn output_failure(why: io::Error) -> Failure {
     match why.kind() {
         ErrorKind::BrokenPipe => Failure::PipeClosed,
         _ => Failure::local("cannot write to standard output", why),

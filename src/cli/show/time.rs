@@ -1,5 +1,9 @@
 //! Times and durations as people write and read them.
 
+use super::zone;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Unix seconds now.
@@ -50,6 +54,34 @@ pub fn ago(moment: f64, now: f64) -> String {
     }
 }
 
+/// A moment (Unix seconds) for a person, to the second: `2027-06-01 12:00:00 +02:00` in a zone, as [`stamp`] without one.
+pub fn date(moment: f64, zone: Option<&TimeZone>) -> String {
+    in_zone(moment, zone, "%Y-%m-%d %H:%M:%S %:z").unwrap_or_else(|| stamp(moment))
+}
+
+/// The time of day of a moment, to the millisecond: `12:00:00.000 +02:00` in a zone, `10:00:00.000Z` without one.
+pub fn of_day(moment: f64, zone: Option<&TimeZone>) -> String {
+    in_zone(moment, zone, "%H:%M:%S%.3f %:z").unwrap_or_else(|| {
+        let stamp = stamp(moment);
+        stamp.get(11..).unwrap_or(&stamp).to_owned()
+    })
+}
+
+/// How far a zone is from UTC at a moment: `+02:00`, or `UTC` without a zone.
+pub fn offset(moment: f64, zone: Option<&TimeZone>) -> String {
+    in_zone(moment, zone, "%:z").unwrap_or_else(|| "UTC".to_owned())
+}
+
+fn in_zone(moment: f64, zone: Option<&TimeZone>, form: &str) -> Option<String> {
+    let moment = Timestamp::from_millisecond((moment * 1000.0).floor() as i64).ok()?;
+    Some(
+        moment
+            .to_zoned_datetime(zone?.clone())
+            .strftime(form)
+            .to_string(),
+    )
+}
+
 /// A moment (Unix seconds) for programs: RFC 3339, to the millisecond, UTC.
 pub fn stamp(moment: f64) -> String {
     match Duration::try_from_secs_f64(moment) {
@@ -71,45 +103,48 @@ pub fn read_span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| rule.into())
 }
 
-/// Reads a moment as Unix seconds: RFC 3339 (`2027-01-31T08:00:00Z`; without a zone it is UTC, the time may be left out)
-/// or Unix seconds.
+/// Reads a moment as Unix seconds: a date and a time, local where they name no zone, or Unix seconds. A date alone is its
+/// first moment.
+///
+/// # Errors
+/// It is no moment, or the local clock shows it twice or never: a sentence about what to write.
 pub fn read_moment(text: &str) -> Result<f64, String> {
-    let rule = "write it as 2027-01-31T08:00:00Z (without a zone it is UTC) or in Unix seconds";
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        let fits = seconds.is_finite() && seconds >= 0.0;
-        return fits.then_some(seconds).ok_or_else(|| rule.into());
-    }
-    let full = match text.len() {
-        10 => format!("{text}T00:00:00Z"),
-        16 => format!("{text}:00Z"),
-        _ => text.to_owned(),
-    };
-    let (plain, offset) = zone(&full).ok_or(rule)?;
-    let moment = humantime::parse_rfc3339_weak(&plain).map_err(|_| rule)?;
-    let since = moment.duration_since(UNIX_EPOCH).map_err(|_| rule)?;
-    let seconds = since.as_secs_f64() - offset;
-    (seconds >= 0.0)
-        .then_some(seconds)
-        .ok_or_else(|| rule.into())
+    zone::local().map_or_else(
+        |why| moment(text, &Err(why)),
+        |zone| moment(text, &Ok(zone)),
+    )
 }
 
-/// Splits `+02:00` off; the rest, and the offset in seconds.
-fn zone(text: &str) -> Option<(String, f64)> {
-    let Some(at) = text.len().checked_sub(6).filter(|at| *at >= 16) else {
-        return Some((text.to_owned(), 0.0));
+/// As [`read_moment`], with the zone of times that name none.
+fn moment(text: &str, zone: &Result<TimeZone, String>) -> Result<f64, String> {
+    let rule = "write it as 2027-01-31T08:00 (local time), 2027-01-31T08:00:00Z, 2027-01-31T08:00:00+02:00 or in Unix seconds";
+    let text = text.trim();
+    let moment = match text.parse::<f64>() {
+        Ok(seconds) => seconds,
+        // It would be read as the second before it.
+        Err(_) if text.contains(":60") => {
+            return Err(
+                "minutes and seconds go from 00 to 59; a leap second cannot be named".to_owned(),
+            );
+        }
+        // What has no separators may be anything.
+        Err(_) if text.as_bytes().get(4) != Some(&b'-') => return Err(rule.to_owned()),
+        Err(_) => match text.parse::<Timestamp>() {
+            Ok(moment) => moment.as_duration().as_secs_f64(),
+            Err(_) => {
+                let time: DateTime = text.parse().map_err(|_| rule)?;
+                let zone = zone.clone()?;
+                let found = zone.to_ambiguous_timestamp(time).unambiguous().map_err(|_| {
+                    format!("the clocks are changed then, so that {text} comes twice or never; write its offset, as in 2027-01-31T08:00:00+02:00")
+                })?;
+                found.as_duration().as_secs_f64()
+            }
+        },
     };
-    let (plain, tail) = (text.get(..at)?, text.get(at..)?);
-    let sign = match tail.as_bytes().first()? {
-        b'+' => 1.0,
-        b'-' => -1.0,
-        _ => return Some((text.to_owned(), 0.0)),
-    };
-    let (hours, minutes) = tail.get(1..)?.split_once(':')?;
-    let (hours, minutes): (u8, u8) = (hours.parse().ok()?, minutes.parse().ok()?);
-    let fits = hours < 24 && minutes < 60;
-    let seconds = f64::from(hours) * 3600.0 + f64::from(minutes) * 60.0;
-    fits.then(|| (plain.to_owned(), sign * seconds))
+    match moment.is_finite() && moment >= 0.0 {
+        true => Ok(moment),
+        false => Err(rule.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -132,22 +167,65 @@ mod tests {
     #[test]
     fn moments_are_read_with_and_without_a_zone() {
         let day = 1_801_353_600.0;
-        assert_eq!(read_moment("2027-01-31"), Ok(day));
-        assert_eq!(read_moment("2027-01-31T08:00:00Z"), Ok(day + 28_800.0));
-        assert_eq!(read_moment("2027-01-31 08:00"), Ok(day + 28_800.0));
-        assert_eq!(read_moment("2027-01-31T08:00:00+02:00"), Ok(day + 21_600.0));
-        assert_eq!(read_moment("2027-01-31T08:00:00-01:30"), Ok(day + 34_200.0));
-        assert_eq!(read_moment("1801353600"), Ok(day));
+        let berlin = || Ok(TimeZone::get("Europe/Berlin").unwrap());
+        let read = |text| moment(text, &berlin());
+        assert_eq!(read("2027-01-31"), Ok(day - 3600.0));
+        assert_eq!(read("2027-01-31T08:00:00Z"), Ok(day + 28_800.0));
+        assert_eq!(read("2027-01-31 08:00"), Ok(day + 25_200.0));
+        assert_eq!(read("2027-06-01 12:00"), read("2027-06-01T10:00:00Z"));
+        assert_eq!(read("2027-01-31T08:00:00.5"), Ok(day + 25_200.5));
+        assert_eq!(read("2027-01-31T08:00:00+02:00"), Ok(day + 21_600.0));
+        assert_eq!(read("2027-01-31T08:00:00-01:30"), Ok(day + 34_200.0));
+        assert_eq!(read("1801353600"), Ok(day));
         for bad in [
             "",
             "tomorrow",
             "-5",
+            "NaN",
             "2027-13-01",
+            "2027-02-29",
+            "20270131T080000",
+            "20270131T235960Z",
+            "2027-01-31T24:00",
             "2027-01-31T08:00:00+99:00",
             "été 2027 à midi 08:00",
+            "1969-12-31T00:00:00Z",
         ] {
-            assert!(read_moment(bad).is_err(), "{bad}");
+            assert!(read(bad).is_err(), "{bad}");
         }
+        // A leap second would silently be the one before.
+        for leap in [
+            "2016-12-31T23:59:60Z",
+            "2016-12-31 23:59:60",
+            "2016-12-31T23:60",
+        ] {
+            assert!(read(leap).unwrap_err().contains("00 to 59"), "{leap}");
+        }
+        // In March the clock leaves an hour out, in October it shows one twice.
+        for twice in ["2027-03-28 02:30", "2027-10-31 02:30"] {
+            assert!(
+                read(twice).unwrap_err().contains("twice or never"),
+                "{twice}"
+            );
+        }
+        assert!(read("2027-10-31T02:30:00+01:00").is_ok());
+        // Without a known zone only what names one can be read.
+        let none = || Err("TZ is wrong".to_owned());
+        assert_eq!(
+            moment("2027-01-31 08:00", &none()),
+            Err("TZ is wrong".to_owned())
+        );
+        assert_eq!(moment("2027-01-31T08:00:00Z", &none()), Ok(day + 28_800.0));
+    }
+
+    #[test]
+    fn people_see_their_own_time_with_its_zone() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let at = 1_811_844_000.25;
+        assert_eq!(date(at, Some(&berlin)), "2027-06-01 12:00:00 +02:00");
+        assert_eq!(of_day(at, Some(&berlin)), "12:00:00.250 +02:00");
+        assert_eq!(date(at, None), "2027-06-01T10:00:00.250Z");
+        assert_eq!(of_day(at, None), "10:00:00.250Z");
     }
 
     #[test]

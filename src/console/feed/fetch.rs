@@ -1,5 +1,6 @@
 //! Questions to the hub: one function for what each screen shows.
 
+use crate::cli::each::{fence_of, questions};
 use crate::console::model::{Act, View};
 use crate::console::news::{News, Want};
 use crate::console::query::Query;
@@ -80,22 +81,28 @@ pub async fn inbox(client: &Client, want: &Want) -> Result<Vec<News>, CallError>
 
 /// Carries out what was confirmed; a sentence on what came of it.
 pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>) -> News {
+    let fence = match act {
+        Act::Approve | Act::Reject => fence_of(&questions(&[subject], client).await, subject),
+        Act::Cancel | Act::Retry => None,
+    };
     let (outcome, done) = match (act, subject) {
         (Act::Approve, _) => {
             let ask = ApproveAsk {
                 subject,
+                fence,
                 by,
                 ..ApproveAsk::default()
             };
-            (client.request(&ask).await, "approved")
+            (client.request(&ask).await.map(|_| ()), "approved")
         }
         (Act::Reject, _) => {
             let ask = RejectAsk {
                 subject,
+                fence,
                 by,
                 ..RejectAsk::default()
             };
-            (client.request(&ask).await, "rejected")
+            (client.request(&ask).await.map(|_| ()), "rejected")
         }
         (Act::Cancel, Subject::Task(task_id)) => {
             let ask = CancelAsk {
@@ -103,11 +110,12 @@ pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>
                 by,
                 ..CancelAsk::default()
             };
-            (client.request(&ask).await, "cancelled")
+            (client.request(&ask).await.map(|_| ()), "cancelled")
         }
-        (Act::Retry, Subject::Task(task_id)) => {
-            (client.request(&RetryAsk { task_id }).await, "queued again")
-        }
+        (Act::Retry, Subject::Task(task_id)) => (
+            client.request(&RetryAsk { task_id }).await.map(|_| ()),
+            "queued again",
+        ),
         (Act::Cancel | Act::Retry, Subject::Approval(_)) => {
             let why = "a tool question can be approved or rejected";
             return News::Acted(Err(why.to_owned()));

@@ -23,7 +23,9 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     } else {
         SUBJECT
     };
-    canvas.line(1, 0, "TIME (UTC)", Paint::Dim);
+    let zone = model.zone.as_ref();
+    let heading = format!("TIME ({})", time::offset(model.now, zone));
+    canvas.line(1, 0, &heading, Paint::Dim);
     canvas.line(15, 0, "WHO", Paint::Dim);
     canvas.line(16 + wide, 0, "WHAT", Paint::Dim);
     let mut cursor = model.cursors[View::Events as usize];
@@ -31,8 +33,8 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     let lines = events.iter().skip(cursor.top).take(canvas.height() - 1);
     for (at, event) in lines.enumerate() {
         let (subject, paint, what) = told(&event.what);
-        let stamp = time::stamp(event.time);
-        canvas.line(1, at + 1, stamp.get(11..23).unwrap_or_default(), Paint::Dim);
+        let time = time::of_day(event.time, zone);
+        canvas.line(1, at + 1, time.get(..12).unwrap_or(&time), Paint::Dim);
         canvas.text(15, at + 1, &subject, Paint::Plain, wide);
         canvas.line(16 + wide, at + 1, &text::one_line(&what), paint);
         if cursor.top + at == cursor.at {

@@ -10,6 +10,7 @@ use crate::cli::show::{self, text};
 use crate::console::model::Model;
 use crate::console::pane::TaskPane;
 use crate::console::transcript::Transcript;
+use jiff::tz::TimeZone;
 use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::{Status, Task};
 use ratatui::layout::Rect;
@@ -18,6 +19,9 @@ use ratatui::layout::Rect;
 const BODY: usize = 16 << 10;
 /// Rows shown of it.
 const BODY_ROWS: usize = 1000;
+
+/// The present moment, and the zone that moments are shown in.
+type When<'z> = (f64, Option<&'z TimeZone>);
 
 /// Draws it.
 pub fn draw(model: &mut Model, canvas: &mut Canvas<'_>) {
@@ -37,7 +41,8 @@ pub fn draw(model: &mut Model, canvas: &mut Canvas<'_>) {
         height: area.height - 1,
         ..area
     });
-    text_of(pane, model.now, &mut canvas_text);
+    let when = (model.now, model.zone.as_ref());
+    text_of(pane, when, &mut canvas_text);
     summary(pane, model.now, canvas);
 }
 
@@ -86,10 +91,10 @@ fn duration(task: &Task, now: f64) -> String {
 }
 
 /// The text from where the eye is.
-fn text_of(pane: &mut TaskPane, now: f64, canvas: &mut Canvas<'_>) {
+fn text_of(pane: &mut TaskPane, when: When<'_>, canvas: &mut Canvas<'_>) {
     let Some(answer) = &pane.answer else { return };
     let width = canvas.width().saturating_sub(2);
-    let mut fixed = before_output(answer, now, width);
+    let mut fixed = before_output(answer, when, width);
     fixed.push(Vec::new());
     fixed.push(output_heading(pane, answer));
     let (_, printed) = pane.output.rows(width, 0, 0);
@@ -133,9 +138,10 @@ fn output_heading(pane: &TaskPane, answer: &GetAnswer) -> Pieces {
 }
 
 /// Everything that stands before the output.
-fn before_output(answer: &GetAnswer, now: f64, width: usize) -> Vec<Pieces> {
+fn before_output(answer: &GetAnswer, when: When<'_>, width: usize) -> Vec<Pieces> {
     let task = &answer.task;
-    let mut rows = facts(answer, now, width);
+    let now = when.0;
+    let mut rows = facts(answer, when, width);
     let mut body = |name: &str, text: Option<&str>| {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             rows.push(Vec::new());
@@ -162,12 +168,12 @@ fn before_output(answer: &GetAnswer, now: f64, width: usize) -> Vec<Pieces> {
 }
 
 /// The facts, in as many columns as there is room for.
-fn facts(answer: &GetAnswer, now: f64, width: usize) -> Vec<Pieces> {
+fn facts(answer: &GetAnswer, (now, zone): When<'_>, width: usize) -> Vec<Pieces> {
     let screen = show::Screen {
         width: Some(width),
         ..show::Screen::default()
     };
-    let sheet = get::facts(answer, &screen, now);
+    let sheet = get::facts(answer, &screen, now, zone);
     let facts = sheet.facts();
     let names = facts
         .iter()

@@ -6,9 +6,11 @@ use crate::row::Flags;
 use crate::rules::transition;
 use crate::sql;
 use crate::sql::cold::{PutNote, SelectNoteHas};
-use crate::sql::people::InsertDecision;
+use crate::sql::people::{InsertDecision, SelectSameDecision, SelectVerdict};
 use diesel::QueryResult;
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::verbs::ask::stale_approval;
+use kirosu_protocol::{Error, Fence, Status, TaskId, Verdict};
+use serde_json::json;
 use std::sync::Arc;
 
 /// The result of a `human` task that was approved; clients match it.
@@ -36,6 +38,23 @@ enum Ending<'a> {
     Rejected(&'a str),
 }
 
+/// A decision as it came in.
+struct Said<'a> {
+    verdict: Verdict,
+    fence: Option<Fence>,
+    by: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+fn over(task_id: TaskId, fence: Fence, newest: Fence, state: Status) -> Error {
+    let message = format!(
+        "the question that task {task_id} asked with fence {fence} is over (it is {state}, its fence is {newest}); look at what it asks now, and answer with that fence"
+    );
+    let data =
+        json!({"task_id": task_id, "status": state, "fence": newest, "why": "another_question"});
+    stale_approval(message, data)
+}
+
 impl Core {
     /// Takes a person's answer as the result of a `human` task that waits for one. The same answer again changes nothing;
     /// another one is refused.
@@ -43,7 +62,7 @@ impl Core {
         if let Some(Matter::Human) = self.matter(id)? {
             self.decide(id, "answered", by, None)?;
             self.end_by_person(id, Ending::Answered(text))?;
-            self.tell(id, "answered");
+            self.tell_by(id, "answered", by);
             self.ended(id)?;
             return Ok(Outcome::Ok);
         }
@@ -79,22 +98,32 @@ impl Core {
     pub(crate) fn approve(
         &mut self,
         id: TaskId,
+        fence: Option<Fence>,
         by: Option<&str>,
         comment: Option<&str>,
     ) -> Reply<Outcome> {
         let now = self.now;
+        let said = Said {
+            verdict: Verdict::Approved,
+            fence,
+            by,
+            reason: comment,
+        };
+        if self.was_said(id, &said)? {
+            return Ok(Outcome::DecidedBefore);
+        }
         match self.matter(id)? {
             Some(Matter::Human) => {
                 self.decide(id, "approved", by, comment)?;
                 self.end_by_person(id, Ending::Approved)?;
-                self.tell(id, "approved");
+                self.tell_by(id, "approved", by);
                 self.ended(id)?;
             }
             Some(Matter::Run) => {
                 self.decide(id, "approved", by, comment)?;
                 self.raise_budgets(id)?;
                 self.change(id, |row| transition::approve(row, now));
-                self.tell(id, "approved");
+                self.tell_by(id, "approved", by);
             }
             None => {
                 let row = self.known(id)?;
@@ -110,9 +139,19 @@ impl Core {
     pub(crate) fn reject(
         &mut self,
         id: TaskId,
+        fence: Option<Fence>,
         reason: Option<&str>,
         by: Option<&str>,
     ) -> Reply<Outcome> {
+        let said = Said {
+            verdict: Verdict::Rejected,
+            fence,
+            by,
+            reason,
+        };
+        if self.was_said(id, &said)? {
+            return Ok(Outcome::DecidedBefore);
+        }
         if self.matter(id)?.is_none() {
             let row = self.known(id)?;
             if row.flags.has(Flags::REJECTED) && row.state == Status::Failed {
@@ -126,10 +165,48 @@ impl Core {
             None => "rejected".to_owned(),
         };
         self.end_by_person(id, Ending::Rejected(&error))?;
-        self.tell(id, "rejected");
+        self.tell_by(id, "rejected", by);
         self.close_questions(id)?;
         self.ended(id)?;
         Ok(Outcome::Ok)
+    }
+
+    /// Whether a decision was made before, about a question that is over: it must not answer the present one. A decision
+    /// (an approval) that names no question and was made before in the same words counts as a repetition of that one. Refuses a
+    /// decision on a question that is over when it was decided otherwise, or not at all.
+    fn was_said(&mut self, id: TaskId, said: &Said<'_>) -> Reply<bool> {
+        let row = self.known(id)?;
+        let (newest, state) = (row.fence, row.state);
+        let verdict = said.verdict.as_str();
+        let found: Option<i64> = match said.fence {
+            Some(fence) if fence == newest => None,
+            Some(fence) => {
+                let earlier = SelectVerdict {
+                    task_id: id,
+                    verdict,
+                    fence,
+                };
+                let found = sql::first(&mut self.conn, earlier)?;
+                if found.is_none() {
+                    return Err(over(id, fence, newest, state).into());
+                }
+                found
+            }
+            // A rejection errs on the safe side.
+            None if newest == 0 || said.verdict == Verdict::Rejected => None,
+            None if self.matter(id)?.is_none() => None,
+            None => {
+                let same = SelectSameDecision {
+                    task_id: id,
+                    verdict,
+                    by: said.by,
+                    reason: said.reason,
+                    before: newest,
+                };
+                sql::first(&mut self.conn, same)?
+            }
+        };
+        Ok(found.is_some())
     }
 
     /// What there is to decide about a task.

@@ -73,17 +73,34 @@ impl Core {
             task_id: ask.task_id,
             args_hash: hash,
             fence,
+            now: self.now,
         };
         let Some(mut question) = sql::first::<Question, _>(&mut self.conn, left)? else {
             return Ok(None);
         };
+        // An open question waits for this attempt from now on; a decided one keeps its deadline, for the record.
+        let deadline_at = match question.state {
+            ApprovalState::Open => self.deadline_of(ask),
+            _ => question.deadline_at,
+        };
         self.write(Rebind {
             fence,
             call: &ask.call,
+            deadline_at,
             id: question.id,
         })?;
+        if question.state == ApprovalState::Open {
+            self.due_question(deadline_at);
+        }
         question.fence = fence;
         Ok(Some(question))
+    }
+
+    /// Until when a person may answer; `None`: for ever.
+    fn deadline_of(&self, ask: &ToolAsk) -> Option<i64> {
+        let wait = ask.wait_ms.filter(|_| ask.decided.is_none())?;
+        let wait = i64::try_from(wait).unwrap_or(i64::MAX);
+        Some(self.now.saturating_add(wait))
     }
 
     fn insert_question(
@@ -95,11 +112,7 @@ impl Core {
         let now = self.now;
         let args = shown_args(ask);
         let options = shown_options(ask);
-        let wait = ask
-            .wait_ms
-            .filter(|_| ask.decided.is_none())
-            .map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
-        let deadline_at = wait.map(|ms| now.saturating_add(ms));
+        let deadline_at = self.deadline_of(ask);
         let state = ask
             .decided
             .as_ref()

@@ -58,7 +58,7 @@ impl Core {
         self.change(id, |row| {
             transition::finish(row, Status::Cancelled, told_by, now)
         });
-        self.tell(id, "cancelled");
+        self.tell_by(id, "cancelled", by);
         self.close_questions(id)?;
         self.ended(id)?;
         leases.extend(self.ended_lease(id, lease));

@@ -141,10 +141,12 @@ pub enum Command {
         /// The queue; none: all.
         queue: Option<String>,
     },
-    /// Answer a `human` task, or let a task that awaits approval run. Answer: `Ok`.
+    /// Answer a `human` task, or let a task that awaits approval run. Answer: `Ok` or [`Outcome::DecidedBefore`].
     Approve {
         /// The task.
         task: TaskId,
+        /// The task's fence while it asked the question that is meant. `None`: its present question.
+        fence: Option<Fence>,
         /// Who decided.
         by: Option<String>,
         /// What was said with it.
@@ -159,10 +161,12 @@ pub enum Command {
         /// Who answers.
         by: Option<String>,
     },
-    /// Refuse a `human` task or one that awaits approval: it fails. Answer: `Ok`.
+    /// Refuse a `human` task or one that awaits approval: it fails. Answer: `Ok` or [`Outcome::DecidedBefore`].
     Reject {
         /// The task.
         task: TaskId,
+        /// The task's fence while it asked the question that is meant. `None`: its present question.
+        fence: Option<Fence>,
         /// Why.
         reason: Option<String>,
         /// Who decided.
@@ -248,13 +252,19 @@ impl Core {
             }
             Command::Retry(id) => self.retry(*id)?,
             Command::RetryFailed { queue } => self.retry_failed(queue.as_deref())?,
-            Command::Approve { task, by, comment } => {
-                self.approve(*task, by.as_deref(), comment.as_deref())?
-            }
+            Command::Approve {
+                task,
+                fence,
+                by,
+                comment,
+            } => self.approve(*task, *fence, by.as_deref(), comment.as_deref())?,
             Command::Answer { task, text, by } => self.answer(*task, text, by.as_deref())?,
-            Command::Reject { task, reason, by } => {
-                self.reject(*task, reason.as_deref(), by.as_deref())?
-            }
+            Command::Reject {
+                task,
+                fence,
+                reason,
+                by,
+            } => self.reject(*task, *fence, reason.as_deref(), by.as_deref())?,
             Command::Ask(ask) => self.ask(ask)?,
             Command::DecideTool {
                 approval,

@@ -52,10 +52,11 @@ statement! {
 }
 
 statement! {
-    /// The oldest question about the same that nobody waits for any more and whose answer nobody was given.
-    SelectLeftBehind<'a> { task_id: i64 => BigInt, args_hash: &'a str => Text, fence: i64 => BigInt }
-    concat!(columns!(), "INDEXED BY approval_same WHERE task_id = ? AND args_hash = ? AND state <> 3 AND used = 0 AND (fence < ? OR loose = 1) \
-            ORDER BY id LIMIT 1")
+    /// The oldest question about the same that nobody waits for any more and whose answer nobody was given. One that was
+    /// not answered in time (or is about to be found so) is none: another attempt asks anew.
+    SelectLeftBehind<'a> { task_id: i64 => BigInt, args_hash: &'a str => Text, fence: i64 => BigInt, now: i64 => BigInt }
+    concat!(columns!(), "INDEXED BY approval_same WHERE task_id = ? AND args_hash = ? AND state NOT IN (3, 4) AND used = 0 AND (fence < ? OR loose = 1) \
+            AND NOT (state = 0 AND deadline_at IS NOT NULL AND deadline_at <= ?) ORDER BY id LIMIT 1")
 }
 
 statement! {
@@ -75,9 +76,9 @@ statement! {
 }
 
 statement! {
-    /// Binds a question to another attempt.
-    Rebind<'a> { fence: i64 => BigInt, call: &'a str => Text, id: i64 => BigInt }
-    "UPDATE approval SET fence = ?, call = ?, loose = 0 WHERE id = ?"
+    /// Binds a question to another attempt, which waits as long as it says.
+    Rebind<'a> { fence: i64 => BigInt, call: &'a str => Text, deadline_at: Option<i64> => Nullable<BigInt>, id: i64 => BigInt }
+    "UPDATE approval SET fence = ?, call = ?, deadline_at = ?, loose = 0 WHERE id = ?"
 }
 
 statement! {

@@ -16,6 +16,23 @@ statement! {
 }
 
 statement! {
+    /// Whether a verdict was passed on a task in the question that it asked with this fence.
+    SelectVerdict<'a> { task_id: i64 => BigInt, verdict: &'a str => Text, fence: i64 => BigInt }
+    "SELECT 1 FROM decision WHERE task_id = ? AND verdict = ? AND fence = ? LIMIT 1"
+}
+
+statement! {
+    /// Whether the same person said the same about an earlier question of a task.
+    SelectSameDecision<'a> {
+        task_id: i64 => BigInt,
+        verdict: &'a str => Text,
+        by: Option<&'a str> => Nullable<Text>,
+        reason: Option<&'a str> => Nullable<Text>,
+        before: i64 => BigInt,
+    } "SELECT 1 FROM decision WHERE task_id = ? AND verdict = ? AND by IS ? AND reason IS ? AND fence < ? LIMIT 1"
+}
+
+statement! {
     /// Stops handing out a queue's tasks.
     InsertPaused<'a> { queue: &'a str => Text, since: i64 => BigInt }
     "INSERT OR IGNORE INTO paused_queue (queue, since) VALUES (?, ?)"

@@ -180,6 +180,7 @@ impl Story {
                 1 => Command::RetryFailed { queue: None },
                 _ => Command::Approve {
                     task: self.task(random),
+                    fence: None,
                     by: None,
                     comment: None,
                 },

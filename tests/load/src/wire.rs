@@ -40,6 +40,7 @@ pub struct Wire {
     buffer: Vec<u8>,
     start: usize,
     next_id: u64,
+    notices: Vec<Value>,
 }
 
 impl Wire {
@@ -54,6 +55,7 @@ impl Wire {
             buffer: Vec::with_capacity(64 * 1024),
             start: 0,
             next_id: 0,
+            notices: Vec::new(),
         })
     }
 
@@ -106,6 +108,11 @@ impl Wire {
         self.send(request.as_bytes()).map_err(broken)
     }
 
+    /// The notifications that came with answers, oldest first; each is returned once.
+    pub fn notices(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.notices)
+    }
+
     /// The answer to the newest request.
     pub fn answer(&mut self) -> Result<Value, CallError> {
         let id = self.next_id;
@@ -114,6 +121,10 @@ impl Wire {
             let answer: Value = serde_json::from_slice(line)
                 .map_err(|e| CallError::Broken(format!("the answer is not JSON: {e}")))?;
             // Notifications have no id and may come at any time.
+            if answer.get("method").is_some() {
+                self.notices.push(answer);
+                continue;
+            }
             if answer.get("id").and_then(Value::as_u64) == Some(id) {
                 return outcome(answer);
             }

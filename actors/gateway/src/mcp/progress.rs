@@ -83,17 +83,12 @@ impl Teller {
 /// An event in words.
 fn words(what: &EventKind) -> Option<String> {
     match what {
-        EventKind::Task {
-            status,
-            worker_id,
-            reason,
-            ..
-        } => {
+        EventKind::Task { status, reason, .. } => {
             let why = match reason == status.as_str() {
                 true => String::new(),
                 false => format!(" ({reason})"),
             };
-            let by = worker_id.as_ref().map(|worker| format!(" by {worker}"));
+            let by = what.task_changed_by().map(|who| format!(" by {who}"));
             Some(format!("{status}{why}{}", by.unwrap_or_default()))
         }
         EventKind::Progress { data, .. } => Some(word(data)),

@@ -8,13 +8,14 @@ use super::schema;
 use super::waiting::Waits;
 use crate::link::{AskError, HubLink};
 use kirosu_protocol::Subject;
+use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::verbs::answer::AnswerAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::list::ListAsk;
-use kirosu_protocol::{Error, Params, Status, TaskId, Verb};
+use kirosu_protocol::{Error, Fence, Params, Status, TaskId, Verb};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::model::{Implementation, JsonObject, ServerCapabilities, ServerConfig};
 use rmcp::service::RequestContext;
@@ -75,6 +76,17 @@ impl Tools {
         }
     }
 
+    /// The fence of what a task asks a person now, so that a decision that is sent again answers no later question.
+    async fn question(&self, task_id: TaskId) -> Option<Fence> {
+        let ask = GetAsk {
+            task_id,
+            ..GetAsk::default()
+        };
+        let task = self.hub.ask(ask).await.ok()?.task;
+        let asks = matches!(task.status, Status::AwaitingApproval | Status::Queued);
+        asks.then_some(task.fence)
+    }
+
     /// Where a task stands after a decision that was carried out; none when the hub cannot be asked any more.
     async fn status(&self, task_id: TaskId) -> Option<Status> {
         let ask = GetAsk {
@@ -100,7 +112,9 @@ impl Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<Json<Enqueued>, Refusal> {
         let text = checked::<EnqueueTask>(given, &[("task_type", "type")])?;
-        let mut task = NewTask::read(&Params::parse(&text)?, &self.hub.limits())?;
+        let params = Params::parse(&text)?;
+        // The hub compiles what the clauses hold, on a thread for that.
+        let mut task = read_unchecked(|| NewTask::read(&params, &self.hub.limits()))?;
         task.parent_id = match task.parent_id {
             None => stated_parent(&context)?.or(self.parent),
             named => named,
@@ -257,11 +271,14 @@ impl Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<Json<Decided>, Refusal> {
         let text = checked::<ApproveTask>(given, &[])?;
-        let ask = ApproveAsk {
+        let mut ask = ApproveAsk {
             by: Some(decider(&context)),
             ..ApproveAsk::read(&Params::parse(&text)?, &self.hub.limits())?
         };
         let subject = ask.subject;
+        if let (None, Subject::Task(task_id)) = (ask.fence, subject) {
+            ask.fence = self.question(task_id).await;
+        }
         self.insist(ask).await?;
         let Subject::Task(task_id) = subject else {
             return Ok(Json(Decided {

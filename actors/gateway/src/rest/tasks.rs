@@ -7,6 +7,7 @@ use super::schema;
 use crate::http::Desk;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::verbs::answer::AnswerAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
@@ -54,7 +55,9 @@ pub(super) async fn enqueue(
             message,
         ));
     };
-    let task = NewTask::read(&Params::parse(object(text)?)?, &desk.hub.limits())?;
+    let params = Params::parse(object(text)?)?;
+    // The hub compiles what the clauses hold, on a thread for that.
+    let task = read_unchecked(|| NewTask::read(&params, &desk.hub.limits()))?;
     pass_on(&desk, task).await
 }
 

@@ -1,11 +1,11 @@
 //! The event bus: numbers what happened, keeps the newest, and tells watchers.
 //!
-//! The ring belongs to the recipe, not to the actor: a crash of the bus forgets who watches (their connections are told
-//! to ask again), never what happened.
+//! The ring and the watchers belong to the recipe, not to the actor: after a crash the next incarnation sends each
+//! watcher the events that it has not been sent.
 
 pub mod ring;
+pub mod watchers;
 
-use crate::connection::ConnectionId;
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use kirosu_protocol::{Event, EventKind, TaskId};
@@ -14,6 +14,7 @@ use ring::Ring;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::broadcast::error::RecvError;
+use watchers::{WatchId, Watchers};
 
 /// Events kept for watchers that come back.
 pub const RING_CAPACITY: usize = 16_384;
@@ -28,7 +29,7 @@ pub struct Publish(pub Vec<EventKind>);
 #[rtype(result = "Watched")]
 pub struct Watch {
     /// The watcher; one watch a connection and tag.
-    pub id: (ConnectionId, u64),
+    pub id: WatchId,
     /// What is of interest.
     pub filter: Filter,
     /// The last number seen; none: from now on.
@@ -51,7 +52,7 @@ pub struct Watched {
 /// A watcher is gone.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Unwatch(pub (ConnectionId, u64));
+pub struct Unwatch(pub WatchId);
 
 /// Events for one watch.
 #[derive(Message)]
@@ -61,6 +62,8 @@ pub struct Events {
     pub tag: u64,
     /// In order of their numbers.
     pub events: Vec<Event>,
+    /// Set when events after this number are gone for good: the bus crashed, and its ring kept too few of them.
+    pub lost_after: Option<u64>,
 }
 
 /// Which events a watcher wants.
@@ -110,13 +113,11 @@ fn task_of(what: &EventKind) -> Option<TaskId> {
     }
 }
 
-struct Watcher {
-    filter: Filter,
-    to: Recipient<Events>,
-}
-
 /// What outlives the actor.
 pub type SharedRing = Arc<Mutex<Ring>>;
+
+/// Who watches; outlives the actor, too.
+pub type SharedWatchers = Arc<Mutex<Watchers<Recipient<Events>>>>;
 
 /// The tree whose exits and restarts are published, once it is known.
 pub type SharedTree = Arc<OnceLock<Tree>>;
@@ -132,20 +133,25 @@ pub struct Bus {
     ring: SharedRing,
     tree: SharedTree,
     follows: bool,
-    watchers: HashMap<(ConnectionId, u64), Watcher>,
+    watchers: SharedWatchers,
 }
 
 supervised!(Bus);
 
 impl Bus {
-    /// A bus over a ring that outlives it.
-    pub fn new(child: ChildContext, ring: SharedRing, tree: SharedTree) -> Bus {
+    /// A bus over a ring and watchers that outlive it.
+    pub fn new(
+        child: ChildContext,
+        ring: SharedRing,
+        watchers: SharedWatchers,
+        tree: SharedTree,
+    ) -> Bus {
         Bus {
             child,
             ring,
             tree,
             follows: false,
-            watchers: HashMap::new(),
+            watchers,
         }
     }
 
@@ -172,22 +178,41 @@ impl Bus {
     fn publish(&mut self, happened: Vec<EventKind>) {
         let time = self.child.clock().now_ms() as f64 / 1000.0;
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out: HashMap<(ConnectionId, u64), Vec<Event>> = HashMap::new();
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out: HashMap<WatchId, Vec<Event>> = HashMap::new();
         for what in happened {
             let event = ring.push(time, what);
-            for (id, watcher) in &self.watchers {
-                if watcher.filter.takes(&event.what) {
-                    out.entry(*id).or_default().push(event.clone());
-                }
+            for id in watchers.of(&event.what) {
+                out.entry(id).or_default().push(event.clone());
             }
         }
+        let newest = ring.newest();
         drop(ring);
         for (id, events) in out {
-            if let Some(watcher) = self.watchers.get(&id) {
-                watcher.to.do_send(Events { tag: id.1, events });
+            if let Some(to) = watchers.sent(id, newest) {
+                to.do_send(Events {
+                    tag: id.1,
+                    events,
+                    lost_after: None,
+                });
             }
         }
-        self.watchers.retain(|_, watcher| watcher.to.connected());
+        watchers.keep(newest, Recipient::connected);
+    }
+
+    /// After a crash: sends the watchers what the incarnation before has not.
+    fn catch_up(&mut self) {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        for missed in watchers.missed(&ring) {
+            if let Some(to) = watchers.sent(missed.id, ring.newest()) {
+                to.do_send(Events {
+                    tag: missed.id.1,
+                    events: missed.events,
+                    lost_after: missed.lost_after,
+                });
+            }
+        }
     }
 }
 
@@ -195,6 +220,9 @@ impl Actor for Bus {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if self.child.incarnation() > 0 {
+            self.catch_up();
+        }
         self.follow_tree(ctx);
     }
 }
@@ -253,13 +281,8 @@ impl Handler<Watch> for Bus {
             .into_iter()
             .filter(|e| watch.filter.takes(&e.what))
             .collect();
-        self.watchers.insert(
-            watch.id,
-            Watcher {
-                filter: watch.filter,
-                to: watch.to,
-            },
-        );
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.add(watch.id, watch.filter, watch.to, ring.newest());
         Watched {
             newest: ring.newest(),
             missed,
@@ -272,6 +295,7 @@ impl Handler<Unwatch> for Bus {
     type Result = ();
 
     fn handle(&mut self, Unwatch(id): Unwatch, _: &mut Self::Context) {
-        self.watchers.remove(&id);
+        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.remove(id);
     }
 }

@@ -93,7 +93,10 @@ impl Connection {
             Request::Reserve(ask) => Command::Reserve(Box::new(ask)),
             Request::Cancel(ask) => Command::Cancel {
                 task: ask.task_id,
-                by: ask.by,
+                // A session that gives no name is known by its own.
+                by: ask
+                    .by
+                    .or_else(|| self.session.as_deref().map(str::to_owned)),
                 reason: ask.reason,
             },
             Request::Retry(ask) => Command::Retry(ask.task_id),
@@ -225,6 +228,7 @@ fn approve(ask: ApproveAsk) -> Command {
     match ask.subject {
         Subject::Task(task) => Command::Approve {
             task,
+            fence: ask.fence,
             by: ask.by,
             comment: ask.comment,
         },
@@ -242,6 +246,7 @@ fn reject(ask: RejectAsk) -> Command {
     match ask.subject {
         Subject::Task(task) => Command::Reject {
             task,
+            fence: ask.fence,
             reason: ask.reason,
             by: ask.by,
         },

@@ -51,6 +51,7 @@ impl Connection {
 
     pub(super) fn may_read(&self) -> bool {
         !self.deaf
+            && !self.compiling
             && self.has_room()
             && self.slots.in_order() < self.limits.in_flight_per_connection
     }

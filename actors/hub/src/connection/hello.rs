@@ -5,6 +5,7 @@ use super::slots::Tag;
 use crate::leases::{Holder, ListHeld};
 use crate::sessions::Open;
 use crate::sessions::table::Newcomer;
+use crate::writer::messages::Settle;
 use actix::prelude::*;
 use kirosu_protocol::verbs::hello::{HeldLease, HelloAnswer, HelloAsk, PROTOCOL};
 use kirosu_protocol::{Error, ErrorCode};
@@ -37,9 +38,18 @@ impl Connection {
         self.session = Some(session.clone());
         self.hub.roll().opened(self.id.0, session.clone());
         let (sessions, leases) = (self.hub.sessions().clone(), self.hub.leases().clone());
+        let writer = self.hub.writer().clone();
         let asked = async move {
-            let resumed = sessions.send(Open(who)).await?;
-            Ok((resumed, leases.send(ListHeld).await?))
+            let opened = sessions.send(Open(who)).await?;
+            if let Some(replaced) = opened.replaced {
+                // Leases that were on their way to the connection before go back to the queue: its last requests are
+                // committed first, then the releases that follow from their answers. An error means that the actor has
+                // ended (or crashed), which is as good.
+                let _ = replaced.await;
+                let _ = writer.send(Settle).await;
+                let _ = writer.send(Settle).await;
+            }
+            Ok((opened.resumed, leases.send(ListHeld).await?))
         };
         self.ask_future(asked, tag, ctx, move |act, (resumed, held), _| {
             let mine = Holder::Session(session.clone());

@@ -5,9 +5,11 @@ use super::settle::Settling;
 use super::slots::Tag;
 use super::{Asked, Connection};
 use actix::prelude::*;
+use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
 use kirosu_protocol::frame::BadLine;
-use kirosu_protocol::{Error, ErrorCode, Frame, Line, RawId, Request, answer};
+use kirosu_protocol::{Effect, Error, ErrorCode, Frame, Limits, Line, RawId, Request, answer};
 use std::sync::atomic::Ordering;
+use tokio::task::spawn_blocking;
 
 impl Connection {
     /// Reads complete lines until there are none, or the connection owes too much.
@@ -52,18 +54,20 @@ impl Connection {
         if frame.method == "_panic" {
             return self.inject_panic(frame);
         }
-        let request = self
-            .authorise(&frame)
-            .and_then(|()| self.count_in())
-            .and_then(|()| {
-                Request::read(&frame.method, &frame.params, &limits)
-                    .inspect_err(|_| self.settle_count(1))
-            })
-            .and_then(|request| {
-                self.check_trust(&request)
-                    .map(|()| request)
-                    .inspect_err(|_| self.settle_count(1))
+        if let Err(error) = self.authorise(&frame).and_then(|()| self.count_in()) {
+            return self.refuse_line(BadLine {
+                id: frame.id,
+                jsonrpc: frame.jsonrpc,
+                error,
             });
+        }
+        let Some(request) = read_known(|| Request::read(&frame.method, &frame.params, &limits))
+        else {
+            return self.compile(text.to_vec(), frame.id, frame.jsonrpc, ctx);
+        };
+        let request = request
+            .and_then(|request| self.check_trust(&request).map(|()| request))
+            .inspect_err(|_| self.settle_count(1));
         match request {
             Ok(request) => self.admit(frame.id, frame.jsonrpc, request, ctx),
             Err(error) => self.refuse_line(BadLine {
@@ -72,6 +76,45 @@ impl Connection {
                 error,
             }),
         }
+    }
+
+    /// Reads a request whose `accept` clauses have to be compiled first, on another thread. No further line is read until
+    /// that is done, so that the order of requests stays.
+    fn compile(&mut self, text: Vec<u8>, id: RawId, jsonrpc: bool, ctx: &mut Context<Self>) {
+        let tag = self.slots.open(Asked {
+            id,
+            jsonrpc,
+            settling: Settling::Plain,
+            park: None,
+            timer: None,
+            waits: false,
+        });
+        self.compiling = true;
+        let (limits, turn) = (self.limits.clone(), self.hub.compiling());
+        let compiled = async move {
+            // Never closed; without its turn the request is compiled all the same.
+            let _turn = turn.acquire_owned().await.ok();
+            spawn_blocking(move || read_compiled(&text, &limits)).await
+        };
+        ctx.spawn(compiled.into_actor(self).map(move |request, act, ctx| {
+            act.compiling = false;
+            let request = request.unwrap_or_else(|panicked| {
+                tracing::error!(%panicked, "a request could not be read");
+                let message = "the hub crashed while it read this request; nothing was done";
+                Err(Error::internal(Effect::None, message))
+            });
+            let request = request.and_then(|request| act.check_trust(&request).map(|()| request));
+            match request {
+                Ok(request) => act.begin(tag, request, ctx),
+                Err(error) => {
+                    act.settle_count(1);
+                    act.slots.answer(tag, &mut act.out, |asked, out| {
+                        answer::write_error(out, &asked.id, asked.jsonrpc, &error);
+                    });
+                }
+            }
+            act.go_on(ctx);
+        }));
     }
 
     fn admit(&mut self, id: RawId, jsonrpc: bool, request: Request, ctx: &mut Context<Self>) {
@@ -84,6 +127,10 @@ impl Connection {
             waits: false,
         };
         let tag = self.slots.open(asked);
+        self.begin(tag, request, ctx);
+    }
+
+    fn begin(&mut self, tag: Tag, request: Request, ctx: &mut Context<Self>) {
         if let Some((tag, request)) = self.order.admit(kind_of(&request), (tag, request)) {
             self.start(tag, request, ctx);
         }
@@ -177,6 +224,14 @@ impl Connection {
             answer::write_error(out, &asked.id, asked.jsonrpc, &bad.error)
         });
     }
+}
+
+/// Reads a line that was read before, and compiles the clauses in it.
+fn read_compiled(text: &[u8], limits: &Limits) -> Result<Request, Error> {
+    let frame = Frame::read(text, limits).map_err(|bad| bad.error)?;
+    read_within(COMPILE_LIMIT, || {
+        Request::read(&frame.method, &frame.params, limits)
+    })
 }
 
 /// Compares without telling by its time how much was right.

@@ -131,6 +131,8 @@ pub struct Connection {
     own: Option<Addr<Connection>>,
     ended: bool,
     closing: bool,
+    /// Whether a request is compiled on another thread: no line is read meanwhile.
+    compiling: bool,
     /// Requests that wait in the hub, or may come to.
     waiting: usize,
     /// Requests that are not answered, for the roll.
@@ -171,6 +173,7 @@ impl Connection {
             own: None,
             ended: false,
             closing: false,
+            compiling: false,
             limits,
             hub,
         }
@@ -191,7 +194,7 @@ impl Connection {
         if !self.submit.is_empty() {
             let commands = std::mem::take(&mut self.submit);
             let caller = self.caller(ctx);
-            self.hub.writer().do_send(Submit { caller, commands });
+            self.hub.writer().do_send(Submit::new(caller, commands));
         }
     }
 }
@@ -257,8 +260,8 @@ impl StreamHandler<Arrived> for Connection {
 impl Handler<Answers> for Connection {
     type Result = ();
 
-    fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
-        for (number, answer) in answers {
+    fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
+        for (number, answer) in answers.take() {
             self.settle(number, answer, ctx);
         }
         self.go_on(ctx);

@@ -38,6 +38,7 @@ impl Connection {
             Request::Usage(ask) => self.usage(tag, ask, ctx),
             Request::Agents(ask) => self.agents(tag, ask, ctx),
             Request::Pools(ask) => self.pools(tag, ask, ctx),
+            Request::Reload => self.reload(tag, ctx),
             Request::Tree => match self.hub.tree() {
                 Some(tree) => {
                     let answer = answers::tree(&tree.snapshot());
@@ -117,6 +118,17 @@ impl Connection {
                 }
                 act.answer(tag, &answer);
             }
+            Err(error) => act.refuse(tag, error),
+        });
+    }
+
+    fn reload(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let Some(reload) = self.hub.reload().cloned() else {
+            return self.refuse(tag, unsupported("reload"));
+        };
+        let asked = async move { Ok(reload.reload().await) };
+        self.ask_future(asked, tag, ctx, move |act, answer, _| match answer {
+            Ok(answer) => act.answer(tag, &answer),
             Err(error) => act.refuse(tag, error),
         });
     }
@@ -227,6 +239,7 @@ impl Connection {
             match result {
                 Ok(result) => then(act, result, ctx),
                 Err(_) => {
+                    act.forget_wait(tag, ctx);
                     let message = "a part of the hub crashed over this request and was restarted; whether the request took effect is unknown, send it again";
                     act.refuse(tag, Error::internal(Effect::Unknown, message));
                 }

@@ -16,7 +16,7 @@ use kirosu_protocol::verbs::lease::LeaseAnswer;
 use kirosu_protocol::verbs::pause::PauseAnswer;
 use kirosu_protocol::verbs::retry_failed::RetryFailedAnswer;
 use kirosu_protocol::verbs::stats::StatsAnswer;
-use kirosu_protocol::{Effect, Error, ErrorCode, Task, TaskId};
+use kirosu_protocol::{Decision, Effect, Error, ErrorCode, Task, TaskId};
 use kirosu_store::{Command, Outcome};
 use serde::Serialize;
 
@@ -168,6 +168,13 @@ impl Connection {
             Ok(Outcome::Counted { count, .. }) => {
                 self.answer(tag, &RetryFailedAnswer { retried: count })
             }
+            Ok(Outcome::DecidedBefore) => self.answer(
+                tag,
+                &Decision {
+                    ok: true,
+                    repeated: true,
+                },
+            ),
             Ok(Outcome::Paused(paused)) => self.answer(tag, &PauseAnswer { ok: true, paused }),
             Ok(Outcome::Stats(mut stats)) => {
                 stats.draining = self.hub.is_draining();

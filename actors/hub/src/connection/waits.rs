@@ -180,8 +180,10 @@ impl Connection {
             since: None,
             to: self.caller_address(ctx).recipient(),
         };
-        self.hub.bus().do_send(request);
-        self.look(tag, tasks, ctx);
+        let listens = self.hub.bus().send(request);
+        self.ask_future(listens, tag, ctx, move |act, _, ctx| {
+            act.look(tag, tasks, ctx);
+        });
     }
 
     /// Looks how the tasks of a wait stand.
@@ -254,10 +256,14 @@ impl Connection {
         );
     }
 
+    /// Forgets a `wait` or a `watch`; a request of another kind is fine.
     pub(super) fn forget_wait(&mut self, tag: Tag, ctx: &mut Context<Self>) {
-        self.waits.waits.remove(&tag);
-        self.cancel_timer(tag, ctx);
-        self.hub.bus().do_send(Unwatch((self.id, tag)));
+        let wait = self.waits.waits.remove(&tag).is_some();
+        let watch = self.waits.watches.remove(&tag).is_some();
+        if wait || watch {
+            self.cancel_timer(tag, ctx);
+            self.hub.bus().do_send(Unwatch((self.id, tag)));
+        }
     }
 
     fn tell(&mut self, events: &[Event]) {
@@ -269,7 +275,8 @@ impl Connection {
         }
     }
 
-    fn drop_slow_watch(&mut self, tag: Tag, next: Option<&Event>) {
+    /// Ends a watch: its client may watch again from the event with number `since` on.
+    fn end_watch(&mut self, tag: Tag, since: u64) {
         #[derive(Serialize)]
         struct Lagged {
             lagged: bool,
@@ -277,7 +284,6 @@ impl Connection {
         }
         self.waits.watches.remove(&tag);
         self.hub.bus().do_send(Unwatch((self.id, tag)));
-        let since = next.map_or(0, |event| event.seq.saturating_sub(1));
         write_notification(
             &mut self.out,
             "event",
@@ -294,16 +300,19 @@ fn question_in(what: &EventKind) -> Option<Notice> {
     match what {
         EventKind::Task {
             task_id,
+            fence,
             question: Some(question),
             ..
         } => Some(Notice::Approval {
             approval_id: None,
             task_id: *task_id,
+            fence: *fence,
             question: question.clone(),
         }),
         EventKind::Approval {
             approval_id,
             task_id,
+            fence,
             state: ApprovalState::Open,
             tool,
             title,
@@ -311,6 +320,7 @@ fn question_in(what: &EventKind) -> Option<Notice> {
         } => Some(Notice::Approval {
             approval_id: Some(*approval_id),
             task_id: *task_id,
+            fence: *fence,
             question: format!("may {tool} run? {title}"),
         }),
         _ => None,
@@ -320,8 +330,21 @@ fn question_in(what: &EventKind) -> Option<Notice> {
 impl Handler<Events> for Connection {
     type Result = ();
 
-    fn handle(&mut self, Events { tag, events }: Events, ctx: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        Events {
+            tag,
+            events,
+            lost_after,
+        }: Events,
+        ctx: &mut Self::Context,
+    ) {
         if let Some(wait) = self.waits.waits.get_mut(&tag) {
+            if lost_after.is_some() && wait.seen {
+                let asked = wait.asked.clone();
+                self.look(tag, asked, ctx);
+                return self.go_on(ctx);
+            }
             for event in &events {
                 if let EventKind::Task { task_id, .. } = event.what {
                     wait.open.remove(&task_id);
@@ -335,8 +358,12 @@ impl Handler<Events> for Connection {
             match self.waits.watches.get_mut(&tag) {
                 None => {}
                 Some(Watching::Begins(meanwhile)) => meanwhile.extend(events),
+                Some(Watching::Runs) if lost_after.is_some() => {
+                    self.end_watch(tag, lost_after.unwrap_or_default());
+                }
                 Some(Watching::Runs) if unread > UNREAD_EVENTS_BYTES => {
-                    self.drop_slow_watch(tag, events.first());
+                    let first = events.first().map_or(0, |event| event.seq);
+                    self.end_watch(tag, first.saturating_sub(1));
                 }
                 Some(Watching::Runs) => self.tell(&events),
             }

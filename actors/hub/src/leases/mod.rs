@@ -1,20 +1,20 @@
-//! The live leases: one actor each, found by task, started and ended as the writer commits.
+//! The live leases, found by task: the book adds and removes them as the writer commits, and notifies their holders.
+//! Each has an actor for its reports.
 
 pub mod lease;
 pub(crate) mod lost;
 
 use crate::connection::{ConnectionId, Notify};
-use crate::sessions::{Seed, Sessions};
+use crate::sessions::{Seed, Sessions, Tell};
 use crate::writer::Writer;
 use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{ApprovalId, ApprovalState, Fence, Task, TaskId};
+use kirosu_protocol::{ApprovalId, ApprovalState, Fence, Status, Task, TaskId};
 use kirosu_store::{EndedLease, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
-use lease::{Ending, Lease, Neighbours, Over, Report};
-use std::collections::HashMap;
-use std::rc::Rc;
+use lease::{Lease, Over, Report};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// A lease that was handed out.
@@ -60,8 +60,7 @@ pub struct LeasesChanged {
 }
 
 /// A tool question that is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decided {
     /// The task.
     pub task_id: TaskId,
@@ -104,23 +103,35 @@ pub enum Holder {
     Connection(ConnectionId),
 }
 
+/// A lease that its holder did not end itself.
+struct Ending {
+    /// Where the task stands now.
+    status: Status,
+    /// `expired`, `session_lost` or `taken`.
+    why: &'static str,
+    /// The reason that a person gave.
+    reason: Option<String>,
+}
+
 struct Live {
     granted: Granted,
-    actor: Addr<Lease>,
+    /// `None` while the supervisor of the lease actors takes no children.
+    actor: Option<Addr<Lease>>,
 }
 
 /// The actor that finds the others.
 pub struct Leases {
     child: ChildContext,
     supervisor: DynamicHandle,
-    neighbours: Rc<Neighbours>,
+    writer: Addr<Writer>,
+    sessions: Addr<Sessions>,
     live: HashMap<TaskId, Live>,
 }
 
 supervised!(Leases);
 
 impl Leases {
-    /// Starts empty; the writer tells of the living.
+    /// Starts empty; the writer sends the live leases.
     pub fn new(
         child: ChildContext,
         supervisor: DynamicHandle,
@@ -130,44 +141,102 @@ impl Leases {
         Leases {
             child,
             supervisor,
-            neighbours: Rc::new(Neighbours { writer, sessions }),
+            writer,
+            sessions,
             live: HashMap::new(),
         }
     }
 
     fn start(&mut self, granted: Granted) {
         if let Some(old) = self.live.remove(&granted.task_id) {
-            old.actor.do_send(Over { ended: None });
+            end_actor(old.actor);
         }
-        let (recipe, neighbours) = (granted.clone(), self.neighbours.clone());
-        let make = move |child: &ChildContext| {
-            Lease::new(child.clone(), recipe.clone(), neighbours.clone())
-        };
+        let actor = self.spawn(&granted);
+        self.live.insert(granted.task_id, Live { granted, actor });
+    }
+
+    fn spawn(&self, granted: &Granted) -> Option<Addr<Lease>> {
+        let writer = self.writer.clone();
+        let make = move |child: &ChildContext| Lease::new(child.clone(), writer.clone());
         // Named after its task; the lease before may still be writing its last output under that name.
         let name = granted.task_id as u64;
         let spawned = self.supervisor.spawn(name, make.clone()).or_else(|_| {
             let name = format!("{}.{}", granted.task_id, granted.fence);
             self.supervisor.spawn(name, make)
         });
-        match spawned {
-            Ok(actor) => {
-                self.live.insert(granted.task_id, Live { granted, actor });
-            }
-            // Its supervisor is being restarted: the lease is alive in the store all the same.
-            Err(error) => {
-                tracing::warn!(task_id = granted.task_id, fence = granted.fence, session = granted.session.as_deref(), %error, "a lease runs without its actor");
-            }
+        // Its supervisor is being restarted: the lease is live all the same, and gets its actor with its next report.
+        spawned
+            .inspect_err(|error| {
+                tracing::warn!(task_id = granted.task_id, fence = granted.fence, session = granted.session.as_deref(), %error, "a lease is without its actor for now");
+            })
+            .ok()
+    }
+
+    /// The actor of a live lease. One whose supervisor gave up is replaced.
+    fn actor(&mut self, task_id: TaskId, fence: Fence) -> Option<&Addr<Lease>> {
+        let live = self.live.get(&task_id)?;
+        if live.granted.fence != fence {
+            return None;
+        }
+        if live.actor.as_ref().is_none_or(|actor| !actor.connected()) {
+            let actor = self.spawn(&live.granted);
+            self.live.get_mut(&task_id)?.actor = actor;
+        }
+        self.live.get(&task_id)?.actor.as_ref()
+    }
+
+    /// Removes a lease, if it is live under this fence.
+    fn end(&mut self, task_id: TaskId, fence: Fence) -> Option<Granted> {
+        if self.live.get(&task_id)?.granted.fence != fence {
+            return None;
+        }
+        let Live { granted, actor } = self.live.remove(&task_id)?;
+        end_actor(actor);
+        Some(granted)
+    }
+
+    fn notify(&self, holder: &Granted, notify: Notify) {
+        match (&holder.session, &holder.notify) {
+            (Some(session), _) => self.sessions.do_send(Tell {
+                session: session.to_string(),
+                notify,
+            }),
+            (None, Some(connection)) => connection.do_send(notify),
+            (None, None) => {}
         }
     }
 
-    fn end(&mut self, task_id: TaskId, fence: Fence, ended: Option<Ending>) {
-        let same = self
-            .live
-            .get(&task_id)
-            .is_some_and(|live| live.granted.fence == fence);
-        if same && let Some(live) = self.live.remove(&task_id) {
-            live.actor.do_send(Over { ended });
-        }
+    fn notify_decided(&self, holder: &Granted, decided: &Decided) {
+        let notify = Notify::Decided {
+            task_id: decided.task_id,
+            fence: decided.fence,
+            approval_id: decided.approval_id,
+            state: decided.state,
+        };
+        self.notify(holder, notify);
+    }
+
+    fn notify_end(&self, holder: &Granted, ended: Ending) {
+        let (task_id, fence) = (holder.task_id, holder.fence);
+        let notify = match ended.status {
+            Status::Cancelled => Notify::Cancel {
+                task_id,
+                fence,
+                reason: ended.reason,
+            },
+            _ => Notify::LeaseLost {
+                task_id,
+                fence,
+                reason: ended.why,
+            },
+        };
+        self.notify(holder, notify);
+    }
+}
+
+fn end_actor(actor: Option<Addr<Lease>>) {
+    if let Some(actor) = actor {
+        actor.do_send(Over);
     }
 }
 
@@ -177,9 +246,7 @@ impl Actor for Leases {
     fn started(&mut self, _: &mut Self::Context) {
         if self.child.incarnation() > 0 {
             // The map died with the old value; the writer tells of the living again.
-            self.neighbours
-                .writer
-                .do_send(crate::writer::messages::TellLeases);
+            self.writer.do_send(crate::writer::messages::TellLeases);
         }
     }
 }
@@ -189,26 +256,49 @@ impl Handler<LeasesChanged> for Leases {
 
     fn handle(&mut self, changed: LeasesChanged, _: &mut Self::Context) {
         self.child.handled();
-        for decided in changed.decided {
-            let live = self.live.get(&decided.task_id);
-            if let Some(live) = live.filter(|live| live.granted.fence == decided.fence) {
-                live.actor.do_send(decided);
+        // Leases that were live before this commit come first: their fences are the lower ones.
+        let mut decided = Vec::new();
+        for one in changed.decided {
+            match self.live.get(&one.task_id) {
+                Some(live) if live.granted.fence == one.fence => {
+                    self.notify_decided(&live.granted, &one);
+                }
+                _ => decided.push(one),
             }
         }
-        // Ends first: a task that was taken away and handed out again in one commit is a new lease.
+        let mut brief: HashMap<(TaskId, Fence), Option<Ending>> = HashMap::new();
         for (lease, why) in changed.ended {
             let ending = Ending {
                 status: lease.status,
                 why,
                 reason: lease.reason,
             };
-            self.end(lease.task_id, lease.fence, Some(ending));
+            match self.end(lease.task_id, lease.fence) {
+                Some(granted) => self.notify_end(&granted, ending),
+                None => drop(brief.insert((lease.task_id, lease.fence), Some(ending))),
+            }
         }
         for (task_id, fence) in changed.closed {
-            self.end(task_id, fence, None);
+            if self.end(task_id, fence).is_none() && !changed.granted.is_empty() {
+                brief.entry((task_id, fence)).or_insert(None);
+            }
         }
+        // A lease that was handed out and ended within this commit gets no actor and no entry, but its holder is
+        // notified as any other.
         for granted in changed.granted {
-            self.start(granted);
+            let ending = brief.remove(&(granted.task_id, granted.fence));
+            let is_over = ending.is_some();
+            let of_lease =
+                |one: &Decided| (one.task_id, one.fence) == (granted.task_id, granted.fence);
+            for one in decided.iter().filter(|one| of_lease(one)) {
+                self.notify_decided(&granted, one);
+            }
+            if let Some(ending) = ending.flatten() {
+                self.notify_end(&granted, ending);
+            }
+            if !is_over {
+                self.start(granted);
+            }
         }
     }
 }
@@ -217,7 +307,31 @@ impl Handler<Rebuild> for Leases {
     type Result = ();
 
     fn handle(&mut self, Rebuild(live): Rebuild, _: &mut Self::Context) {
-        self.neighbours.sessions.do_send(Seed(live.clone()));
+        self.sessions.do_send(Seed(live.clone()));
+        // A writer that crashed between a commit and its report has ended leases that are still in the book.
+        let alive: HashSet<(TaskId, Fence)> = live
+            .iter()
+            .map(|lease| (lease.task_id, lease.fence))
+            .collect();
+        let over: Vec<(TaskId, Fence)> = self
+            .live
+            .values()
+            .map(|live| (live.granted.task_id, live.granted.fence))
+            .filter(|lease| !alive.contains(lease))
+            .collect();
+        for (task_id, fence) in over {
+            if let Some(granted) = self.end(task_id, fence) {
+                let reason = "taken";
+                self.notify(
+                    &granted,
+                    Notify::LeaseLost {
+                        task_id,
+                        fence,
+                        reason,
+                    },
+                );
+            }
+        }
         for lease in live {
             let known = self
                 .live
@@ -248,16 +362,16 @@ impl Handler<Forward> for Leases {
         }: Forward,
         _: &mut Self::Context,
     ) {
-        match self.live.get(&task_id) {
-            Some(live) if live.granted.fence == fence => live.actor.do_send(report),
-            // The store knows better and answers `stale_lease` or `unknown_task`.
-            _ => {
+        match self.actor(task_id, fence) {
+            Some(actor) => actor.do_send(report),
+            // Without an actor the store decides; of a lease that is over it answers `stale_lease` or `unknown_task`.
+            None => {
                 let (caller, tags) = report.owed.into_parts();
                 let commands = tags
                     .into_iter()
                     .map(|tag| (tag, report.command.clone()))
                     .collect();
-                self.neighbours.writer.do_send(Submit { caller, commands });
+                self.writer.do_send(Submit::new(caller, commands));
             }
         }
     }

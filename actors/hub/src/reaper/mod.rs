@@ -65,7 +65,7 @@ impl Reaper {
 
     fn submit(&self, ctx: &mut Context<Self>, commands: Vec<(u64, Command)>) {
         let caller = Caller::hub(ctx.address().recipient());
-        self.writer.do_send(Submit { caller, commands });
+        self.writer.do_send(Submit::new(caller, commands));
     }
 
     /// Sleeps until the deadline, or looks now.
@@ -159,8 +159,8 @@ impl Handler<NextDeadline> for Reaper {
 impl Handler<Answers> for Reaper {
     type Result = ();
 
-    fn handle(&mut self, Answers(answers): Answers, ctx: &mut Self::Context) {
-        for (tag, answer) in answers {
+    fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
+        for (tag, answer) in answers.take() {
             let (count, more) = match answer {
                 Ok(Outcome::Ended { leases, more }) => {
                     lost::tell(&leases, "no sign of life until its lease expired");

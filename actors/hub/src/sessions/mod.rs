@@ -9,6 +9,7 @@ use crate::connection::{ConnectionId, Notify};
 use crate::leases::lost;
 use crate::writer::Writer;
 use crate::writer::messages::{Answers, Caller, Submit};
+use actix::dev::{MessageResponse, RecipientRequest};
 use actix::prelude::*;
 use kirosu_protocol::EventKind;
 use kirosu_protocol::verbs::agents::AgentInfo;
@@ -23,8 +24,17 @@ pub type SharedTable = Arc<Mutex<Table<Recipient<Notify>>>>;
 
 /// A connection opens a session.
 #[derive(Message)]
-#[rtype(result = "bool")]
+#[rtype(result = "Opened")]
 pub struct Open(pub Newcomer<Recipient<Notify>>);
+
+/// The answer to [`Open`].
+#[derive(MessageResponse)]
+pub struct Opened {
+    /// Whether the session goes on with its leases.
+    pub resumed: bool,
+    /// Resolves when the connection that had the session until now has ended.
+    pub replaced: Option<RecipientRequest<Notify>>,
+}
 
 /// A session's connection is gone.
 #[derive(Message)]
@@ -135,7 +145,7 @@ impl Sessions {
                 )
             })
             .collect();
-        self.writer.do_send(Submit { caller, commands });
+        self.writer.do_send(Submit::new(caller, commands));
     }
 
     fn publish(&self, session_id: String, state: &str) {
@@ -155,21 +165,22 @@ impl Actor for Sessions {
 }
 
 impl Handler<Open> for Sessions {
-    type Result = bool;
+    type Result = Opened;
 
-    fn handle(&mut self, Open(who): Open, ctx: &mut Self::Context) -> bool {
+    fn handle(&mut self, Open(who): Open, ctx: &mut Self::Context) -> Opened {
         self.child.handled();
         let session = who.session.clone();
         let opened = self.table().open(who, self.now_ms());
-        if let Some(ousted) = opened.ousted {
-            ousted.do_send(Notify::Ousted);
-        }
+        let replaced = opened.ousted.map(|ousted| ousted.send(Notify::Ousted));
         if opened.supersedes {
             self.release(ctx, vec![session.clone()]);
         }
         self.publish(session, if opened.resumed { "resumed" } else { "opened" });
         self.arm(ctx);
-        opened.resumed
+        Opened {
+            resumed: opened.resumed,
+            replaced,
+        }
     }
 }
 
@@ -237,8 +248,8 @@ impl Handler<ListAgents> for Sessions {
 impl Handler<Answers> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, Answers(answers): Answers, _: &mut Self::Context) {
-        for (_, answer) in answers {
+    fn handle(&mut self, answers: Answers, _: &mut Self::Context) {
+        for (_, answer) in answers.take() {
             match answer {
                 Ok(Outcome::Ended { leases, .. }) if !leases.is_empty() => {
                     lost::tell(&leases, "a session was lost");

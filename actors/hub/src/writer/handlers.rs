@@ -2,14 +2,17 @@
 
 use super::Writer;
 use super::messages::{
-    Drain, GetMetrics, GetStats, Shrink, Submit, TellDeadline, TellLeases, Tune,
+    Answers, Caller, Drain, GetMetrics, GetStats, GiveBack, Settle, Shrink, Submit, TellDeadline,
+    TellLeases, Tune,
 };
 use crate::bus::Publish;
 use crate::measure::Measured;
 use actix::prelude::*;
-use kirosu_protocol::{EventKind, Stats};
+use kirosu_protocol::{ErrorCode, EventKind, Stats};
 use kirosu_store::Command;
+use std::future::ready;
 use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
 
 /// Free pages given back to the disk in one step: some milliseconds.
 const SHRINK_PAGES: u32 = 256;
@@ -21,8 +24,53 @@ impl Handler<Submit> for Writer {
 
     fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
         self.child.handled();
-        self.waiting.push_back(submit);
-        self.ask_flush(ctx);
+        self.receive(submit, ctx);
+    }
+}
+
+impl Handler<GiveBack> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, GiveBack(leases): GiveBack, ctx: &mut Self::Context) {
+        let release = |(task, fence)| Command::Release {
+            task,
+            fence,
+            delay_ms: 0,
+            reason: None,
+        };
+        let commands = leases.into_iter().map(|lease| (0, release(lease)));
+        let caller = Caller::hub(ctx.address().recipient());
+        self.receive(Submit::new(caller, commands.collect()), ctx);
+    }
+}
+
+/// The writer's own commands: the end of a lease that nobody was given.
+impl Handler<Answers> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, answers: Answers, _: &mut Self::Context) {
+        for (_, answer) in answers.take() {
+            // Another command may have ended the lease before.
+            if let Err(error) = answer
+                && error.code == ErrorCode::Internal
+            {
+                tracing::error!(%error, "a lease whose client is gone was not given back; it ends when it expires");
+            }
+        }
+    }
+}
+
+impl Handler<Settle> for Writer {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Settle, _: &mut Self::Context) -> Self::Result {
+        if self.waiting.is_empty() {
+            return Box::pin(ready(()));
+        }
+        let (waits, settled) = oneshot::channel();
+        self.settling.push((self.received, waits));
+        // A writer that crashes meanwhile drops the sender; the submissions are answered then, too.
+        Box::pin(async move { settled.await.unwrap_or_default() })
     }
 }
 
@@ -80,11 +128,7 @@ impl Handler<Drain> for Writer {
             .keys()
             .map(|park| (u64::MAX, Command::Unpark(*park)))
             .collect();
-        self.waiting.push_back(Submit {
-            caller,
-            commands: unpark,
-        });
-        self.ask_flush(ctx);
+        self.receive(Submit::new(caller, unpark), ctx);
     }
 }
 

@@ -1,9 +1,10 @@
 //! What is sent to the writer, and what it answers.
 
+use super::Writer;
 use crate::connection::{ConnectionId, Notify};
 use crate::measure::Measured;
 use actix::prelude::*;
-use kirosu_protocol::{Effect, Error, Stats};
+use kirosu_protocol::{Effect, Error, Fence, Stats, TaskId};
 use kirosu_store::{Command, Outcome};
 use std::sync::Arc;
 
@@ -32,20 +33,91 @@ impl Caller {
     }
 }
 
-/// Commands that take effect in this order. Each is answered once its effect is durable.
+/// Commands that take effect in this order. Each is answered once its effect is durable. A submission that is dropped
+/// before the writer has begun it is answered with an error, wherever it is dropped.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Submit {
-    /// Who asks.
-    pub caller: Caller,
-    /// The commands, each with the caller's own number for it.
-    pub commands: Vec<(u64, Command)>,
+    pub(super) owed: Owed,
+    pub(super) commands: Vec<(u64, Command)>,
 }
 
+impl Submit {
+    /// The commands of a caller, each with the caller's own number for it.
+    pub fn new(caller: Caller, commands: Vec<(u64, Command)>) -> Submit {
+        let tags = commands.iter().map(|(tag, _)| *tag).collect();
+        Submit {
+            owed: Owed::new(caller, tags),
+            commands,
+        }
+    }
+}
+
+/// A command's number, as its caller gave it, and the answer to it.
+pub type Numbered = (u64, Result<Outcome, Error>);
+
 /// Answers to a caller, each with the number it gave. A command may be answered twice: first as parked, then with tasks.
+///
+/// The receiver may end before it handles the message. Tasks that were leased in it then go back to the queue at once.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Answers(pub Vec<(u64, Result<Outcome, Error>)>);
+pub struct Answers {
+    list: Vec<Numbered>,
+    give_back: Option<Addr<Writer>>,
+}
+
+impl Answers {
+    /// Answers that lease no task.
+    pub fn new(list: Vec<Numbered>) -> Answers {
+        Answers {
+            list,
+            give_back: None,
+        }
+    }
+
+    /// Answers with leased tasks, which this writer takes back when nobody receives the message.
+    pub fn with_leases(list: Vec<Numbered>, writer: Addr<Writer>) -> Answers {
+        Answers {
+            list,
+            give_back: Some(writer),
+        }
+    }
+
+    /// The answers; the receiver is responsible for the leases in it from now on.
+    pub fn take(mut self) -> Vec<Numbered> {
+        std::mem::take(&mut self.list)
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        let Some(writer) = self.give_back.take() else {
+            return;
+        };
+        let leases: Vec<(TaskId, Fence)> = std::mem::take(&mut self.list)
+            .into_iter()
+            .filter_map(|(_, answer)| match answer {
+                Ok(Outcome::Leased(tasks)) => Some(tasks),
+                _ => None,
+            })
+            .flatten()
+            .map(|task| (task.task_id, task.fence))
+            .collect();
+        if !leases.is_empty() {
+            writer.do_send(GiveBack(leases));
+        }
+    }
+}
+
+/// Leases whose answer reached nobody.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct GiveBack(pub Vec<(TaskId, Fence)>);
+
+/// Waits until every submission that the writer has received is committed and answered.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Settle;
 
 /// Asks for the counters; answered after every command sent before.
 #[derive(Message)]
@@ -82,16 +154,27 @@ pub struct Tune;
 #[rtype(result = "bool")]
 pub struct Shrink;
 
-/// Answers owed to one caller. Dropped unanswered (the writer crashed), it says so: nobody waits for ever.
+/// Answers owed to one caller. Dropped unanswered (an actor crashed), it answers with an error, so that no caller waits
+/// for ever.
 pub struct Owed {
     caller: Caller,
     tags: Vec<u64>,
+    begun: bool,
 }
 
 impl Owed {
     /// Owes an answer to each of these numbers.
     pub fn new(caller: Caller, tags: Vec<u64>) -> Owed {
-        Owed { caller, tags }
+        Owed {
+            caller,
+            tags,
+            begun: false,
+        }
+    }
+
+    /// From now on the commands may have taken effect.
+    pub fn begin(&mut self) {
+        self.begun = true;
     }
 
     /// Who asks.
@@ -109,12 +192,15 @@ impl Owed {
         (self.caller.clone(), std::mem::take(&mut self.tags))
     }
 
-    /// Answers all, in the order of the commands.
-    pub fn answer(mut self, results: impl Iterator<Item = Result<Outcome, Error>>) {
+    /// Answers all, in the order of the commands. Where tasks are leased, `give_back` names the writer.
+    pub fn answer(
+        mut self,
+        results: impl Iterator<Item = Result<Outcome, Error>>,
+        give_back: Option<Addr<Writer>>,
+    ) {
         let tags = std::mem::take(&mut self.tags);
-        self.caller
-            .reply
-            .do_send(Answers(tags.into_iter().zip(results).collect()));
+        let list = tags.into_iter().zip(results).collect();
+        self.caller.reply.do_send(Answers { list, give_back });
     }
 }
 
@@ -123,12 +209,22 @@ impl Drop for Owed {
         if self.tags.is_empty() {
             return;
         }
-        let lost = "a part of the hub crashed while it worked on this request, and was restarted; whether the request took effect is unknown, send it again";
+        let (effect, message) = if self.begun {
+            (
+                Effect::Unknown,
+                "a part of the hub crashed while it worked on this request, and was restarted; whether the request took effect is unknown, send it again",
+            )
+        } else {
+            (
+                Effect::None,
+                "a part of the hub crashed before it began this request, and was restarted; nothing was done, send it again",
+            )
+        };
         let answers = self
             .tags
             .drain(..)
-            .map(|tag| (tag, Err(Error::internal(Effect::Unknown, lost))))
+            .map(|tag| (tag, Err(Error::internal(effect, message))))
             .collect();
-        self.caller.reply.do_send(Answers(answers));
+        self.caller.reply.do_send(Answers::new(answers));
     }
 }

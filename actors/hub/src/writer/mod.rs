@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 /// Most commands of one commit, so that nobody's answer waits for a queue without end.
@@ -71,6 +72,11 @@ pub struct Writer {
     recipe: WriterRecipe,
     store: Option<Store>,
     waiting: VecDeque<Submit>,
+    /// Submissions received, and those of them that were begun, since this incarnation started.
+    received: u64,
+    begun: u64,
+    /// [`Settle`] requests: how many submissions must have been begun, and who waits.
+    settling: Vec<(u64, oneshot::Sender<()>)>,
     flush_asked: bool,
     /// Whether the last commit was of more than one command.
     crowded: bool,
@@ -99,6 +105,9 @@ impl Writer {
             recipe,
             store: None,
             waiting: VecDeque::new(),
+            received: 0,
+            begun: 0,
+            settling: Vec::new(),
             flush_asked: false,
             crowded: false,
             parks: Parks::default(),
@@ -146,21 +155,34 @@ impl Writer {
         }));
     }
 
+    /// Keeps a submission until the next commit.
+    fn receive(&mut self, submit: Submit, ctx: &mut Context<Self>) {
+        self.received += 1;
+        self.waiting.push_back(submit);
+        self.ask_flush(ctx);
+    }
+
     /// Takes waiting submissions up to the size of one commit.
     fn take_batch(&mut self) -> (Vec<Owed>, Vec<Command>) {
         let mut debts = Vec::with_capacity(self.waiting.len());
         let mut batch = Vec::new();
         while batch.len() < COMMANDS_A_COMMIT
-            && let Some(submit) = self.waiting.pop_front()
+            && let Some(Submit { mut owed, commands }) = self.waiting.pop_front()
         {
-            let mut tags = Vec::with_capacity(submit.commands.len());
-            for (tag, command) in submit.commands {
-                tags.push(tag);
-                batch.push(command);
-            }
-            debts.push(Owed::new(submit.caller, tags));
+            owed.begin();
+            self.begun += 1;
+            batch.extend(commands.into_iter().map(|(_, command)| command));
+            debts.push(owed);
         }
         (debts, batch)
+    }
+
+    /// Answers those who wait for submissions that are committed now.
+    fn answer_settled(&mut self) {
+        let begun = self.begun;
+        for (_, waits) in self.settling.extract_if(.., |(number, _)| *number <= begun) {
+            let _ = waits.send(());
+        }
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
@@ -190,7 +212,7 @@ impl Writer {
                 if shifts && applied.outcomes.remove(0).is_ok() {
                     self.set_by = 0;
                 }
-                self.answer(debts, noted, held, applied);
+                self.answer(debts, noted, held, applied, ctx);
             }
             Err(error) => {
                 tracing::error!(%error, "the store failed; the writer restarts");
@@ -199,6 +221,7 @@ impl Writer {
                 return;
             }
         }
+        self.answer_settled();
         self.deadline = deadline;
         // The reaper may wake too early, never too late; then it asks again.
         if let Some(at) = deadline
@@ -239,6 +262,7 @@ impl Writer {
         noted: Vec<Noted>,
         mut held: Vec<Option<Outcome>>,
         applied: Applied,
+        ctx: &Context<Self>,
     ) {
         let mut granted = Vec::new();
         let mut ended = Vec::new();
@@ -246,6 +270,7 @@ impl Writer {
         let mut outcomes = applied.outcomes.into_iter();
         for debt in debts {
             let mut results = Vec::with_capacity(debt.tags().len());
+            let mut leases = false;
             for tag in debt.tags() {
                 let mut outcome = outcomes.next().unwrap_or_else(|| Err(unanswered()));
                 if let Some(instead) = held.get_mut(index).and_then(Option::take) {
@@ -258,7 +283,10 @@ impl Writer {
                             self.parks.0.insert(park, (debt.caller().clone(), *tag));
                         }
                     }
-                    Ok(Outcome::Leased(tasks)) => granted.extend(Granted::of(tasks, debt.caller())),
+                    Ok(Outcome::Leased(tasks)) => {
+                        leases |= !tasks.is_empty();
+                        granted.extend(Granted::of(tasks, debt.caller()));
+                    }
                     Ok(Outcome::Ended { leases, .. }) => {
                         ended.extend(leases.iter().cloned().map(|lease| (lease, note.why)));
                     }
@@ -267,10 +295,10 @@ impl Writer {
                 results.push(outcome);
                 index += 1;
             }
-            debt.answer(results.into_iter());
+            debt.answer(results.into_iter(), leases.then(|| ctx.address()));
         }
         for (park, tasks) in applied.woken {
-            granted.extend(self.wake(park, tasks));
+            granted.extend(self.wake(park, tasks, ctx));
         }
         for park in noted.iter().filter_map(|note| note.unparked) {
             self.parks.0.remove(&park);
@@ -278,24 +306,14 @@ impl Writer {
         self.tell(granted, ended, applied.changes);
     }
 
-    /// Hands tasks to a parked request; back they go if nobody is there any more.
-    fn wake(&mut self, park: ParkId, tasks: Vec<Task>) -> Vec<Granted> {
+    /// Hands tasks to a parked request.
+    fn wake(&mut self, park: ParkId, tasks: Vec<Task>, ctx: &Context<Self>) -> Vec<Granted> {
         let Some((caller, tag)) = self.parks.0.remove(&park) else {
             return Vec::new();
         };
-        if !caller.reply.connected() {
-            let release = |task: Task| Command::Release {
-                task: task.task_id,
-                fence: task.fence,
-                delay_ms: 0,
-                reason: None,
-            };
-            let commands = tasks.into_iter().map(|task| (0, release(task))).collect();
-            self.waiting.push_back(Submit { caller, commands });
-            return Vec::new();
-        }
         let granted = Granted::of(&tasks, &caller).collect();
-        let answer = Answers(vec![(tag, Ok(Outcome::Leased(tasks)))]);
+        let answer = vec![(tag, Ok(Outcome::Leased(tasks)))];
+        let answer = Answers::with_leases(answer, ctx.address());
         caller.reply.do_send(answer);
         granted
     }

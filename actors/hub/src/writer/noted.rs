@@ -16,7 +16,7 @@ impl Drop for Parks {
         for (caller, tag) in self.0.values() {
             caller
                 .reply
-                .do_send(Answers(vec![(*tag, Ok(Outcome::Leased(Vec::new())))]));
+                .do_send(Answers::new(vec![(*tag, Ok(Outcome::Leased(Vec::new())))]));
         }
     }
 }

@@ -21,8 +21,8 @@ use crate::containment::Mark;
 use crate::event::{Event, EventSink};
 use crate::invocation::{Clock, DRAIN, Over, Patience};
 use crate::outcome::TimeoutKind;
+use crate::output::Wait;
 use crate::output::lines::{LINE_BYTES, Line};
-use crate::output::{Outlook, Wait};
 use crate::permission::{Decision, Permissions};
 
 /// Warnings about lines that are no message, at most.
@@ -217,6 +217,11 @@ impl Driver<'_, '_> {
             self.settle();
             return None;
         }
+        // Its own words explain why it ran out of time.
+        let cause = match (cause, self.patience.waiting()) {
+            (Cause::Timeout(_), Some(wait)) => Cause::Waits(wait),
+            (cause, _) => cause,
+        };
         self.stopped = Some(cause.clone());
         if !self.process.machine.is_prompting() || self.process.gone.is_some() {
             return Some(Ended::Stopped(cause));
@@ -308,12 +313,8 @@ impl Driver<'_, '_> {
                         self.end(Ended::Misbehaved(message));
                     }
                 }
-                Action::Tell(event) => {
-                    if let Event::Text { .. } | Event::Thought { .. } | Event::Tool { .. } = event {
-                        self.patience.stdout(Outlook::of_work(Some(&event)));
-                    }
-                    self.outbox.push_back(event);
-                }
+                Action::Tell(event) => self.outbox.push_back(event),
+                Action::Look(outlook) => self.patience.stdout(outlook),
                 Action::Ask(key, ask) => {
                     let decision = self.around.permissions.decide(ask);
                     let clock = self.clock;

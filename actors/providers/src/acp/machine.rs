@@ -11,7 +11,9 @@
 //! One turn at a time. What belongs to another session than the turn's is answered or passed over: an agent may be late.
 
 mod opening;
+mod questions;
 mod settings;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +29,8 @@ use super::verdict::Verdict;
 use crate::definition::Definition;
 use crate::event::Event;
 use crate::outcome::{Conversation, FailureClass};
-use crate::permission::{Decision, PermissionAsk};
+use crate::output::Outlook;
+use crate::permission::PermissionAsk;
 
 pub(super) use opening::lost;
 
@@ -40,6 +43,8 @@ pub(super) enum Action {
     /// One line to the agent.
     Send(Value),
     Tell(Event),
+    /// The agent waits before it asks its service again, or is stuck.
+    Look(Outlook),
     /// Somebody has to decide; the answer comes back under this key.
     Ask(String, PermissionAsk),
     /// Open questions need no decision any more.
@@ -134,7 +139,7 @@ impl Machine {
             self.open(&mut actions);
             return actions;
         }
-        let params = json!({
+        let mut params = json!({
             "protocolVersion": 1,
             "clientCapabilities": {
                 "fs": {"readTextFile": false, "writeTextFile": false},
@@ -144,6 +149,10 @@ impl Machine {
             },
             "clientInfo": {"name": "kirosu", "title": "Kirosu", "version": env!("CARGO_PKG_VERSION")},
         });
+        let meta = &self.definition.acp.client_meta;
+        if !meta.is_empty() {
+            params["clientCapabilities"]["_meta"] = json!(meta);
+        }
         self.call(Call::Initialize, "initialize", params, &mut actions);
         actions
     }
@@ -217,7 +226,7 @@ impl Machine {
                 }
                 // Else it answers a request of a turn before.
             }
-            Message::Notification { method, params } if method == "session/update" => {
+            Message::Notification { method, params } if self.is_update(&method) => {
                 self.update(&params, &mut actions);
             }
             Message::Notification { .. } => {}
@@ -227,32 +236,6 @@ impl Machine {
             Message::Request { id, method, .. } => {
                 actions.push(Action::Send(rpc::unknown_method(&id, &method)));
             }
-        }
-        actions
-    }
-
-    /// Somebody decided. Late decisions change nothing.
-    pub(super) fn decided(&mut self, key: &str, decision: &Decision) -> Actions {
-        let mut actions = Actions::new();
-        let Some((id, offered, call)) = self.asks.remove(key) else {
-            return actions;
-        };
-        let (answer, complaint) = options::outcome(&offered, decision);
-        let reason = match decision {
-            Decision::Allow | Decision::Choose { .. } => complaint.clone(),
-            Decision::Deny { reason } => Some(reason.clone().unwrap_or_default()),
-            Decision::Refuse { reason } => {
-                self.turn.refused(&call, reason);
-                Some(reason.clone())
-            }
-        };
-        actions.push(Action::Send(rpc::answer(&id, answer)));
-        if let Some(message) = complaint {
-            actions.push(Action::Tell(Event::Warning { message }));
-        }
-        if let Some(reason) = reason {
-            let told = self.turn.denied(&call, &reason);
-            actions.extend(told.map(Action::Tell));
         }
         actions
     }
@@ -343,46 +326,5 @@ impl Machine {
         };
         let logins = self.agent.as_ref().map_or(&[][..], |it| &it.logins);
         refusal::refused(&self.program, &self.definition, what, error, logins)
-    }
-
-    fn update(&mut self, params: &Value, actions: &mut Actions) {
-        if params["sessionId"].as_str() != Some(self.turn.session()) {
-            return;
-        }
-        let update = &params["update"];
-        let is_open = self.is_prompting() || self.answer.is_some();
-        for setting in [Setting::Mode, Setting::Model] {
-            if let Some(value) = setting.current(update) {
-                if setting == Setting::Mode && self.is_prompting() {
-                    actions.extend(self.turn.left_mode(&value).map(Action::Tell));
-                }
-                self.turn.seen.retain(|(it, _)| *it != setting);
-                self.turn.seen.push((setting, value));
-            }
-        }
-        if is_open {
-            actions.extend(self.turn.update(update).into_iter().map(Action::Tell));
-        } else if update["sessionUpdate"] == "notice" {
-            // Else an old conversation that is loaded is told again.
-            actions.extend(self.turn.notice(update).map(Action::Tell));
-        }
-    }
-
-    fn asked(&mut self, id: Value, params: &Value, actions: &mut Actions) {
-        let is_ours = params["sessionId"].as_str() == Some(self.turn.session());
-        let is_wanted = self.is_prompting() && !self.turn.cancelling;
-        if !is_ours || !is_wanted || self.asks.len() >= ASKS {
-            actions.push(Action::Send(rpc::answer(&id, options::cancelled())));
-            return;
-        }
-        let key = id.to_string();
-        let choices = options::choices(&params["options"]);
-        let (ask, told) = self.turn.ask(&params["toolCall"], &key, choices);
-        self.asks.insert(
-            key.clone(),
-            (id, params["options"].clone(), ask.call.clone()),
-        );
-        actions.extend(told.into_iter().map(Action::Tell));
-        actions.push(Action::Ask(key, ask));
     }
 }

@@ -18,6 +18,7 @@ mod check;
 mod driver;
 mod live;
 mod machine;
+mod notices;
 mod offers;
 mod options;
 mod process;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::adapters::Command;
+use crate::adapters::defaults_file::Defaults;
 use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::event::EventSink;
@@ -78,6 +80,7 @@ impl Acp {
                 definition: Arc::new(definition),
                 env,
                 pass_env: options.pass_env.clone(),
+                defaults: Defaults::default(),
                 containment: containment.clone(),
             }),
         })

@@ -20,57 +20,90 @@ const SHOWN: usize = 64;
 /// Bytes of an option's name that are shown.
 const NAME_BYTES: usize = 128;
 
-/// The options of which a person has to choose one; empty where at most one means yes to this call alone. They are never
-/// told apart by their place or their length.
-pub(super) fn choices(options: &Value) -> Vec<PermissionOption> {
-    if yes(options).len() < 2 {
-        return Vec::new();
+/// Ways in which a request can be allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// One option means yes to this call alone.
+    Yes,
+    /// A person has to choose one of these: several mean yes to this call, or none says that it means no more than that.
+    /// They are never told apart by their place or their length.
+    Choose(Vec<PermissionOption>),
+    /// No option can mean yes.
+    Nothing,
+}
+
+/// What an option means by its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    AllowOnce,
+    AllowAlways,
+    RejectOnce,
+    /// Also kinds that only begin like one.
+    Reject,
+    /// None, or one that the protocol does not have.
+    Unknown,
+}
+
+/// Reads the ways to allow a request.
+pub(super) fn offer(options: &Value) -> Offer {
+    if yes(options).len() == 1 {
+        return Offer::Yes;
     }
-    let shown = |it: &&Value| {
-        let id = it["optionId"].as_str()?;
-        let name = it["name"].as_str().map(str::trim).unwrap_or_default();
-        let name = &name[..floor_boundary(name, NAME_BYTES)];
-        Some(PermissionOption {
-            id: id.to_owned(),
-            name: if name.is_empty() { id } else { name }.to_owned(),
-        })
-    };
-    let all = of_kind(options, "allow_once");
-    all.iter().filter_map(shown).take(SHOWN).collect()
+    let choices = choices(options);
+    match choices.is_empty() {
+        true => Offer::Nothing,
+        false => Offer::Choose(choices.into_iter().filter_map(shown).take(SHOWN).collect()),
+    }
+}
+
+/// The options of which a person may choose one: those that allow this call once, else all that may allow it.
+fn choices(options: &Value) -> Vec<&Value> {
+    let once = of_kinds(options, &[Kind::AllowOnce]);
+    match once.is_empty() {
+        true => of_kinds(options, &[Kind::AllowAlways, Kind::Unknown]),
+        false => once,
+    }
+}
+
+fn shown(option: &Value) -> Option<PermissionOption> {
+    let id = id(option)?;
+    let name = option["name"].as_str().map(str::trim).unwrap_or_default();
+    let name = &name[..floor_boundary(name, NAME_BYTES)];
+    let name = if name.is_empty() { id.as_str() } else { name };
+    Some(PermissionOption {
+        name: name.to_owned(),
+        id,
+    })
 }
 
 /// The answer that says `decision`, and a sentence where none of the options does. By kind, never by position.
 pub(super) fn outcome(options: &Value, decision: &Decision) -> (Value, Option<String>) {
-    let id = |it: &&Value| it["optionId"].as_str().map(str::to_owned);
     let chosen = match decision {
         Decision::Allow => match yes(options).as_slice() {
-            [one] => id(one),
+            [one] => Some(*one),
             _ => None,
         },
         Decision::Choose { option } => {
-            let offered = of_kind(options, "allow_once");
-            offered.iter().filter_map(id).find(|it| it == option)
+            let mut offered = choices(options).into_iter();
+            offered.find(|it| id(it).as_ref() == Some(option))
         }
         // A person who denies one call does not object to further denials.
-        Decision::Deny { .. } | Decision::Refuse { .. } => ["reject_once", "reject_always"]
+        Decision::Deny { .. } | Decision::Refuse { .. } => [Kind::RejectOnce, Kind::Reject]
             .iter()
-            .find_map(|kind| of_kind(options, kind).first().and_then(id)),
+            .find_map(|kind| of_kinds(options, &[*kind]).first().copied()),
     };
     let complaint = match (&chosen, decision) {
         (Some(_), _) | (None, Decision::Deny { .. } | Decision::Refuse { .. }) => None,
         (None, Decision::Choose { option }) => Some(format!(
             "it was allowed by the option '{option}', which the agent does not offer; so it is denied"
         )),
-        (None, Decision::Allow) if yes(options).len() > 1 => Some(
-            "it was allowed, but the agent offers several ways to allow it and none was chosen; so it is denied"
-                .to_owned(),
-        ),
         (None, Decision::Allow) => Some(
-            "it was allowed, but the agent offers no way to allow it once; so it is denied".to_owned(),
+            "it was allowed, but the agent offers no single way to allow it once; so it is denied"
+                .to_owned(),
         ),
     };
     let answer = match chosen {
-        Some(id) => json!({"outcome": {"outcome": "selected", "optionId": id}}),
+        Some(option) => json!({"outcome": {"outcome": "selected", "optionId": option["optionId"]}}),
         None => cancelled(),
     };
     (answer, complaint)
@@ -81,17 +114,38 @@ pub(super) fn cancelled() -> Value {
     json!({"outcome": {"outcome": "cancelled"}})
 }
 
-/// The options of this kind, in their order.
-fn of_kind<'o>(options: &'o Value, kind: &str) -> Vec<&'o Value> {
+/// The options of these kinds, in their order.
+fn of_kinds<'o>(options: &'o Value, kinds: &[Kind]) -> Vec<&'o Value> {
     let options = options.as_array().into_iter().flatten();
-    let is_alike = |it: &&Value| it["kind"] == kind && it["optionId"].is_string();
-    options.filter(is_alike).collect()
+    options
+        .filter(|it| id(it).is_some() && kinds.contains(&kind(it)))
+        .collect()
+}
+
+/// The id as a text; some agents number their options. `None`: it cannot be chosen.
+fn id(option: &Value) -> Option<String> {
+    match &option["optionId"] {
+        Value::String(id) if !id.is_empty() => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    }
+}
+
+fn kind(option: &Value) -> Kind {
+    let kind = option["kind"].as_str().unwrap_or_default().to_lowercase();
+    match kind.replace(['_', '-', ' '], "").as_str() {
+        "allowonce" => Kind::AllowOnce,
+        "allowalways" => Kind::AllowAlways,
+        "rejectonce" => Kind::RejectOnce,
+        kind if kind.starts_with("reject") || kind.starts_with("deny") => Kind::Reject,
+        _ => Kind::Unknown,
+    }
 }
 
 /// The options that may mean yes to this one call. Beside a plain yes, one that also switches the mode is none of them;
 /// where the rest is no plain yes, the words prove nothing and all count.
 fn yes(options: &Value) -> Vec<&Value> {
-    let all = of_kind(options, "allow_once");
+    let all = of_kinds(options, &[Kind::AllowOnce]);
     let plain: Vec<&Value> = all
         .iter()
         .copied()
@@ -147,8 +201,9 @@ mod tests {
     fn several_answers_that_allow_are_chosen_by_a_person() {
         let option =
             |id: &str, name: &str| json!({"optionId": id, "name": name, "kind": "allow_once"});
-        let ids = |options: &Value| -> Vec<String> {
-            choices(options).into_iter().map(|it| it.id).collect()
+        let ids = |options: &Value| match offer(options) {
+            Offer::Choose(options) => options.into_iter().map(|it| it.id).collect(),
+            other => vec![format!("{other:?}")],
         };
         let databases = json!([
             option("pg", "Postgres"),
@@ -180,17 +235,94 @@ mod tests {
             ),
         ] {
             let options = json!([one, other]);
-            assert_eq!(choices(&options).len(), 2, "{options}");
+            assert_eq!(ids(&options).len(), 2, "{options}");
         }
         // A yes, and one that switches the mode as well: no choice.
         let plain = json!([
             option("proceed_once", "Yes"),
             option("x", "Yes, and auto-accept edits")
         ]);
-        assert_eq!(choices(&plain), []);
+        assert_eq!(offer(&plain), Offer::Yes);
         assert_eq!(
             id_of(plain, &Decision::Allow).as_deref(),
             Some("proceed_once")
         );
+    }
+
+    #[test]
+    fn options_without_a_known_kind_are_a_persons_choice() {
+        let option = |id: &str, kind: Value| json!({"optionId": id, "name": id.to_uppercase(), "kind": kind});
+        let offered = |options: &Value| match offer(options) {
+            Offer::Choose(options) => options.into_iter().map(|it| it.id).collect(),
+            other => vec![format!("{other:?}")],
+        };
+        let deny = Decision::Deny { reason: None };
+        for (options, choices, denied) in [
+            (
+                json!([
+                    option("proceed_once", Value::Null),
+                    option("cancel", Value::Null)
+                ]),
+                vec!["proceed_once", "cancel"],
+                None,
+            ),
+            (
+                json!([
+                    option("proceed", "allow".into()),
+                    option("stop", "reject".into())
+                ]),
+                vec!["proceed"],
+                Some("stop"),
+            ),
+            (
+                json!([
+                    option("a", "allow_always".into()),
+                    option("r", "reject_once".into())
+                ]),
+                vec!["a"],
+                Some("r"),
+            ),
+            (
+                json!([
+                    option("ok", "Allow-Once".into()),
+                    option("r", "RejectOnce".into())
+                ]),
+                vec!["Yes"],
+                Some("r"),
+            ),
+            (
+                json!([option("r", "reject_always".into())]),
+                vec!["Nothing"],
+                Some("r"),
+            ),
+            (
+                json!([{"name": "Yes", "kind": "allow_once"}]),
+                vec!["Nothing"],
+                None,
+            ),
+            (json!([]), vec!["Nothing"], None),
+            (Value::Null, vec!["Nothing"], None),
+        ] {
+            assert_eq!(offered(&options), choices, "{options}");
+            assert_eq!(
+                id_of(options.clone(), &deny).as_deref(),
+                denied,
+                "{options}"
+            );
+            if let Offer::Choose(choices) = offer(&options) {
+                assert_eq!(id_of(options.clone(), &Decision::Allow), None, "{options}");
+                for PermissionOption { id, .. } in choices {
+                    let choose = Decision::Choose { option: id.clone() };
+                    assert_eq!(id_of(options.clone(), &choose), Some(id), "{options}");
+                }
+            }
+        }
+        // A number is given back as a number.
+        let numbered = json!([{"optionId": 1, "name": "Yes"}]);
+        let choose = Decision::Choose {
+            option: "1".to_owned(),
+        };
+        let (answer, _) = outcome(&numbered, &choose);
+        assert_eq!(answer["outcome"]["optionId"], 1);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::process::{Gone, Settings};
 use super::turn::Start;
 use crate::adapters::arguments;
+use crate::adapters::defaults_file::Defaults;
 use crate::adapters::find::{advice, find_program};
 use crate::containment::{Containment, Exit, LaunchError, StartError};
 use crate::definition::{Definition, Output};
@@ -23,6 +24,7 @@ pub(super) struct Shared {
     pub(super) output: Arc<Output>,
     pub(super) env: Vec<(String, String)>,
     pub(super) pass_env: Vec<String>,
+    pub(super) defaults: Defaults,
     pub(super) containment: Containment,
 }
 
@@ -37,6 +39,8 @@ impl Shared {
         let trust = arguments::profile(&self.definition, job.trust);
         env.extend(trust.env.clone());
         env.extend(job.env.iter().cloned());
+        let wanted = self.definition.defaults_file.as_ref();
+        env.extend(self.defaults.variable(wanted, &env)?);
         Ok(Settings {
             argv: arguments::argv(&self.definition, job)?,
             env,
@@ -58,7 +62,6 @@ impl Shared {
             prompt: job.prompt.clone(),
             system: job.system_prompt.clone(),
             model: job.model.clone(),
-            model_is_tasks: job.model_is_tasks,
             mode: self.definition.acp.mode.of(job.trust).to_vec(),
             mcp: job.mcp.clone(),
             resume: job.conversation.clone(),

@@ -2,3 +2,4 @@
 
 mod recorded;
 mod settings;
+mod waits;

@@ -112,6 +112,7 @@ impl Tools {
             input: input.or_else(|| Some(shown(&title, &tool_call["content"]))),
             title,
             options: Vec::new(),
+            is_unallowable: false,
         }
     }
 

@@ -7,18 +7,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::notices::Notices;
 use super::offers::Setting;
-use super::tools::{self, Tools};
+use super::options::Offer;
+use super::tools::Tools;
 use super::usage::Tally;
 use super::verdict::{self, Verdict};
 use crate::definition::{Definition, SystemWay};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, floor_boundary, pieces};
-use crate::limits::Work;
+use crate::limits::{Moment, Work};
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
-use crate::output::{cut_warning, is_error_answer};
-use crate::permission::{PermissionAsk, PermissionOption};
+use crate::output::{Wait, cut_warning, is_error_answer};
+use crate::permission::PermissionAsk;
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -41,8 +43,6 @@ pub(super) struct Start {
     pub(super) prompt: String,
     pub(super) system: Option<String>,
     pub(super) model: Option<String>,
-    /// The task itself named the model.
-    pub(super) model_is_tasks: bool,
     /// Modes that would do; the first that the agent offers is taken. None: as the agent likes.
     pub(super) mode: Vec<String>,
     pub(super) mcp: Vec<McpServer>,
@@ -59,7 +59,6 @@ impl Default for Start {
             prompt: String::new(),
             system: None,
             model: None,
-            model_is_tasks: false,
             mode: Vec::new(),
             mcp: Vec::new(),
             resume: None,
@@ -87,6 +86,8 @@ pub(super) struct Told<'t> {
     pub(super) answer: &'t str,
     /// The beginning of the last message.
     pub(super) last_message: &'t str,
+    /// The program's last notice, where nothing else came of the turn.
+    pub(super) notice: Option<&'t str>,
     /// What the turn did beside it.
     pub(super) work: Work,
 }
@@ -108,8 +109,7 @@ pub(super) struct Turn {
     /// The beginning of the message that is being said.
     last_message: String,
     tools: Tools,
-    notices: Vec<String>,
-    notice_calls: Vec<String>,
+    notices: Notices,
     tally: Tally,
     /// Refusals of a person, with their reasons, that the agent has not been sent yet; and how often it was told.
     unheard: Vec<(String, String)>,
@@ -126,8 +126,7 @@ impl Turn {
         Self {
             answer: Answer::new(start.limit),
             tools: Tools::new(&definition.acp),
-            notices: definition.acp.notices.clone(),
-            notice_calls: definition.acp.notice_calls.clone(),
+            notices: Notices::new(&definition.acp),
             tally: Tally::new(definition.acp.usage, before.unwrap_or_default()),
             start,
             cancelling: false,
@@ -200,34 +199,27 @@ impl Turn {
         self.has_text || self.tools.any()
     }
 
-    /// A notice of the program itself, in whatever form it comes: a person should know it, and it is no part of the answer.
-    pub(super) fn notice(&self, update: &Value) -> Option<Event> {
-        let begins = |text: &str, with: &[String]| with.iter().any(|it| text.starts_with(it));
-        let said = || text_of(&update["content"]);
-        let message = match update["sessionUpdate"].as_str()? {
-            "notice" => {
-                let part = |name: &str| update[name].as_str().map(str::trim);
-                let parts = [part("title"), part("description")];
-                parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
-            }
-            "agent_message_chunk" => {
-                let text = said().filter(|it| begins(it.trim_start(), &self.notices))?;
-                text.trim().to_owned()
-            }
-            "tool_call" | "tool_call_update" => {
-                let id = update["toolCallId"].as_str().unwrap_or_default();
-                begins(id, &self.notice_calls).then(|| tools::text(update))?
-            }
-            _ => return None,
-        };
-        Some(Event::Warning { message })
+    /// The notice of the program itself that an update is.
+    pub(super) fn notice(&mut self, update: &Value) -> Option<String> {
+        self.notices.take(update)
+    }
+
+    /// An answer so far that is a limit's notice or an error, after which nothing more can come.
+    pub(super) fn stuck(&self, definition: &Definition) -> Option<Wait> {
+        let answer = self.answer.text();
+        Wait::of_answer(&definition.output, answer, self.work(), &Moment::now())
+    }
+
+    fn work(&self) -> Work {
+        let usage = self.tally.usage();
+        Work {
+            used_tool: self.tools.any(),
+            tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
+        }
     }
 
     /// Takes a `session/update`; kinds that are not known are passed over.
     pub(super) fn update(&mut self, update: &Value) -> Vec<Event> {
-        if let Some(notice) = self.notice(update) {
-            return vec![notice];
-        }
         let text = || text_of(&update["content"]);
         match update["sessionUpdate"].as_str() {
             Some("agent_message_chunk") => match text() {
@@ -291,10 +283,14 @@ impl Turn {
         &mut self,
         tool_call: &Value,
         key: &str,
-        options: Vec<PermissionOption>,
+        offer: Offer,
     ) -> (PermissionAsk, Vec<Event>) {
         let ask = PermissionAsk {
-            options,
+            is_unallowable: offer == Offer::Nothing,
+            options: match offer {
+                Offer::Choose(options) => options,
+                Offer::Yes | Offer::Nothing => Vec::new(),
+            },
             ..self.tools.ask(tool_call, key)
         };
         let mut told: Vec<Event> = self.tools.begin(&ask.call).into_iter().collect();
@@ -349,12 +345,9 @@ impl Turn {
         let since = self.said_since.trim();
         let is_silent = since.is_empty() || is_error_answer(&definition.output, since);
         let denied = self.denied.as_deref().filter(|_| is_silent);
-        let usage = self.tally.usage();
         let told = Told {
-            work: Work {
-                used_tool: self.tools.any(),
-                tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
-            },
+            work: self.work(),
+            notice: Some(self.notices.last()).filter(|it| !it.is_empty() && !self.has_output()),
             denied,
             answer: self.answer.text(),
             last_message: &self.last_message,
@@ -364,7 +357,7 @@ impl Turn {
 }
 
 /// The text of a content block, or of a list of them; `None` for other sorts of content.
-fn text_of(content: &Value) -> Option<Cow<'_, str>> {
+pub(super) fn text_of(content: &Value) -> Option<Cow<'_, str>> {
     let one = |block: &'_ Value| block["text"].as_str().map(str::to_owned);
     match content {
         Value::Array(blocks) => {

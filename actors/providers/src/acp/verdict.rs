@@ -32,7 +32,16 @@ pub(super) fn stopped(
                 let error = error.trim();
                 (class, format!("answered with an error: {error}{advice}"))
             }
-            None => return Verdict::Good,
+            None => match reason_in(told) {
+                Some((class, notice)) => {
+                    let advice = limits::advice(&Complaint::of_text(notice));
+                    (
+                        class,
+                        format!("ended its turn without an answer: {notice}{advice}"),
+                    )
+                }
+                None => return Verdict::Good,
+            },
         },
         ("cancelled", None) => (
             ProviderError,
@@ -67,6 +76,13 @@ fn error_in<'t>(definition: &Definition, told: &Told<'t>) -> Option<(FailureClas
     let known = limits::classify(&Complaint::of_text(last), &moment)?;
     let is_error = limits::is_notice(last, told.work) || is_error_answer(output, last);
     is_error.then_some((known, last))
+}
+
+/// The reason of a turn of which nothing came, as a notice of the program states it.
+fn reason_in<'t>(told: &Told<'t>) -> Option<(FailureClass, &'t str)> {
+    let notice = told.notice?;
+    let class = limits::classify(&Complaint::of_text(notice), &Moment::now())?;
+    Some((class, notice))
 }
 
 #[cfg(test)]
@@ -119,6 +135,7 @@ mod tests {
                 denied: None,
                 answer,
                 last_message: answer,
+                notice: None,
                 work: limits::Work::default(),
             };
             let class = match stopped(agent, &definition, "end_turn", &told) {

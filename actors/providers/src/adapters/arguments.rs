@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::definition::{Definition, TrustProfile};
+use crate::definition::{Definition, TrustProfile, escaped};
 use crate::job::{Job, Trust};
 use crate::outcome::{Failure, FailureClass};
 
@@ -95,6 +95,11 @@ fn fill_in(argument: &str, definition: &Definition, job: &Job) -> Result<String,
     while let Some(start) = rest.find('{') {
         let (before, from) = rest.split_at(start);
         filled.push_str(before);
+        if let Some(text) = escaped(from) {
+            filled.push_str(text);
+            rest = &from[text.len() + 2..];
+            continue;
+        }
         let place = from.find('}').map(|end| &from[..=end]);
         let value = place.and_then(|place| value(place, definition, job));
         match (place, value) {
@@ -149,11 +154,17 @@ mod tests {
 
     #[test]
     fn arguments_are_filled_in() {
-        let command = ["x", "-C", "{workdir}", "--for={task_type}", "{model}"];
+        let command = [
+            "x",
+            "-C",
+            "{workdir}",
+            "--for={task_type} {{model}}",
+            "{model}",
+        ];
         let plain = definition(None, serde_json::json!({ "command": command }));
         let mut job = Job::new("p", "/w{model}");
         let args = argv(&plain, &job).unwrap();
-        assert_eq!(args, ["x", "-C", "/w{model}", "--for=chat"]);
+        assert_eq!(args, ["x", "-C", "/w{model}", "--for=chat {model}"]);
         job.model = Some("m".to_owned());
         assert_eq!(argv(&plain, &job).unwrap()[4], "m");
         job.model = Some("--trust-all-tools".to_owned());

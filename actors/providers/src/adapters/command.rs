@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::arguments;
+use super::defaults_file::Defaults;
 use super::find::{advice, find_program};
 use super::mcp;
 use super::usage_file::UsageFile;
@@ -36,6 +37,7 @@ pub(crate) struct Command {
     output: Arc<Output>,
     env: Vec<(String, String)>,
     pass_env: Vec<String>,
+    defaults: Defaults,
     containment: Containment,
 }
 
@@ -79,6 +81,7 @@ impl Command {
             definition,
             env,
             pass_env: options.pass_env.clone(),
+            defaults: Defaults::default(),
             containment: containment.clone(),
         }
     }
@@ -158,6 +161,8 @@ impl Command {
             ));
         }
         let mut env = self.environment(job);
+        let wanted = self.definition.defaults_file.as_ref();
+        env.extend(self.defaults.variable(wanted, &env)?);
         let handed = mcp::hand_over(&self.definition, job, &env)?;
         let file = UsageFile::for_run_of(&self.definition)
             .map_err(|error| mcp::cannot("make a folder for the program's figures", &error))?;

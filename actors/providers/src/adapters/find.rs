@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::definition::{Definition, built_in_names};
 
-/// Where the program is, by the PATH it will have.
-pub(crate) fn find_program(program: &str, env: &[(String, String)]) -> Option<PathBuf> {
+/// Where the program is: a path as it is, a name by the PATH that it will have, that of `env` before that of this process.
+/// `None`: it is not there, or this user may not execute it. A relative path is taken as there, as it counts from the folder
+/// of a run.
+pub fn find_program(program: &str, env: &[(String, String)]) -> Option<PathBuf> {
     if program.contains('/') {
         let path = PathBuf::from(program);
-        // A relative one is found from the workdir, which is not known yet.
         return (path.is_relative() || is_executable(&path)).then_some(path);
     }
     let own = env.iter().rev().find(|(name, _)| name == "PATH");

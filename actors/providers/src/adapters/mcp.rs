@@ -107,7 +107,7 @@ pub(super) fn system_file(
 }
 
 /// A file with this text that only its owner can read.
-fn write(text: &str) -> std::io::Result<NamedTempFile> {
+pub(super) fn write(text: &str) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     let builder = builder.prefix("kirosu-");
     // Its owner's alone and gone with the session, where there is one.
@@ -129,7 +129,7 @@ pub(super) fn cannot(what: &str, error: &(dyn Error + 'static)) -> Failure {
 }
 
 /// What the program will see under this name.
-fn variable(env: &[(String, String)], name: &str) -> Option<String> {
+pub(super) fn variable(env: &[(String, String)], name: &str) -> Option<String> {
     let given = env.iter().rev().find(|(it, _)| it == name);
     given
         .map(|(_, value)| value.clone())

@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 mod command;
+pub(crate) mod defaults_file;
 mod echo;
 pub(crate) mod find;
 mod mcp;

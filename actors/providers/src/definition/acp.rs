@@ -1,5 +1,6 @@
 //! The part of a definition that is for kind `acp`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -58,6 +59,12 @@ pub struct Acp {
     pub notices: Vec<String>,
     /// Beginnings of ids of tool calls that are notices of the program.
     pub notice_calls: Vec<String>,
+    /// More methods of notifications that have the form of `session/update`.
+    pub updates: Vec<String>,
+    /// JSON pointers to the text of updates, of kinds that the protocol does not have, that are notices.
+    pub notice_text: Vec<String>,
+    /// `_meta` of the client's capabilities: extensions that the agent is to use.
+    pub client_meta: BTreeMap<String, Value>,
     /// Words of lines of stderr that are not shown.
     pub quiet: Vec<String>,
     /// How long it has from its start to its answer to `initialize`.
@@ -110,6 +117,9 @@ impl Default for Acp {
             load: true,
             notices: Vec::new(),
             notice_calls: Vec::new(),
+            updates: Vec::new(),
+            notice_text: Vec::new(),
+            client_meta: BTreeMap::new(),
             quiet: Vec::new(),
             initialize_timeout: Duration::from_secs(60),
         }
@@ -194,6 +204,9 @@ pub(super) fn read(taker: &Taker<'_>) -> Acp {
         load: taker.flag_or("load", default.load),
         notices: taker.texts("notices").unwrap_or_default(),
         notice_calls: taker.texts("notice_calls").unwrap_or_default(),
+        updates: taker.texts("updates").unwrap_or_default(),
+        notice_text: taker.texts("notice_text").unwrap_or_default(),
+        client_meta: taker.values("client_meta"),
         quiet: taker.texts("quiet").unwrap_or_default(),
         initialize_timeout: taker
             .length("initialize_timeout")

@@ -14,6 +14,7 @@ mod login;
 mod mcp;
 mod oldest;
 mod own;
+mod places;
 mod read;
 mod taker;
 
@@ -28,6 +29,7 @@ pub use builtin::{built_in, built_in_names};
 pub use login::{Login, LoginSign};
 pub use mcp::{McpForm, McpWay};
 pub use own::OwnModel;
+pub(crate) use places::escaped;
 
 /// How one CLI is called and understood.
 #[derive(Debug, Clone, Default)]
@@ -62,12 +64,25 @@ pub struct Definition {
     pub mcp: McpWay,
     /// Where it takes a whole system prompt from a file: the variable that names the file. It replaces the program's own.
     pub system_file_env: Option<String>,
+    /// Settings that it reads below all others.
+    pub defaults_file: Option<DefaultsFile>,
     /// What it is asked to end with, on cancel and timeout.
     pub stop_signal: StopSignal,
     /// What its output means.
     pub output: Output,
     /// How it is spoken to, for kind `acp`.
     pub acp: Acp,
+}
+
+/// A file of settings that a program reads below all others.
+#[derive(Debug, Clone, Default)]
+pub struct DefaultsFile {
+    /// The variable that names the file.
+    pub env: String,
+    /// The file that it reads without the variable: where it exists, none is written.
+    pub machine: Option<String>,
+    /// The settings, as JSON.
+    pub content: Map<String, Value>,
 }
 
 /// The signal that asks a program to end; after a grace it is killed.
@@ -204,6 +219,8 @@ pub struct Rule {
 pub struct WaitRule {
     /// Which frames; `value` is the words or the data.
     pub rule: Rule,
+    /// Words that they must hold, in any case; empty: any words.
+    pub contains: String,
     /// The class, where words and data say none.
     pub class: Option<FailureClass>,
 }

@@ -7,7 +7,7 @@ use super::{
     Answer, Counting, Definition, DeniedRule, FailRule, Format, Output, Phrase, Rule, StopSignal,
     ToolRule, TrustProfile, TrustProfiles, UsageFields, UsageRule, WaitRule,
 };
-use super::{OwnModel, acp, login, mcp};
+use super::{DefaultsFile, OwnModel, acp, login, mcp, places};
 use crate::event::ToolStatus;
 use crate::outcome::FailureClass;
 
@@ -42,6 +42,7 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
         env_pass: taker.texts("env_pass"),
         mcp: taker.table("mcp", mcp::read).unwrap_or_default(),
         system_file_env: taker.text("system_file_env"),
+        defaults_file: taker.table("defaults_file", defaults_file).flatten(),
         stop_signal: taker
             .choice(
                 "stop_signal",
@@ -66,6 +67,7 @@ fn fits(definition: &Definition, taker: &Taker<'_>) {
         taker.fault("command", "has to be set: [\"program\", \"argument\"]");
         return;
     }
+    unknown_places(definition, taker);
     let trust = &definition.trust;
     let trust_args = [&trust.safe, &trust.edit, &trust.all]
         .map(|it| it.args.as_slice())
@@ -91,6 +93,29 @@ fn fits(definition: &Definition, taker: &Taker<'_>) {
             "output.done",
             "has to be set for json and jsonl: without it no run can succeed",
         );
+    }
+}
+
+/// Places that nothing fills in.
+fn unknown_places(definition: &Definition, taker: &Taker<'_>) {
+    let trust = &definition.trust;
+    let lists = [
+        ("command", &definition.command),
+        ("model_args", &definition.model_args),
+        ("system_args", &definition.system_args),
+        ("resume_args", &definition.resume_args),
+        ("extra_args", &definition.extra_args),
+        ("trust.safe", &trust.safe.args),
+        ("trust.edit", &trust.edit.args),
+        ("trust.all", &trust.all.args),
+        ("mcp.args", &definition.mcp.args),
+    ];
+    for (key, arguments) in lists {
+        for argument in arguments {
+            if let Some(message) = places::fault(argument, key == "command") {
+                taker.fault(key, &message);
+            }
+        }
     }
 }
 
@@ -181,6 +206,18 @@ fn rule(taker: &Taker<'_>) -> Rule {
     }
 }
 
+fn defaults_file(taker: &Taker<'_>) -> Option<DefaultsFile> {
+    let env = taker.text("env").filter(|it| !it.is_empty());
+    if env.is_none() {
+        taker.fault("env", "a file of defaults needs the variable that names it");
+    }
+    Some(DefaultsFile {
+        machine: taker.text("machine"),
+        content: taker.values("content").into_iter().collect(),
+        env: env?,
+    })
+}
+
 fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
     let conditions = taker.values(name);
     for pointer in conditions.keys().filter(|it| !is_pointer(it)) {
@@ -192,6 +229,7 @@ fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
 fn wait(taker: &Taker<'_>) -> WaitRule {
     WaitRule {
         rule: rule(taker),
+        contains: taker.text("contains").unwrap_or_default().to_lowercase(),
         class: taker.choice("class", CLASSES),
     }
 }

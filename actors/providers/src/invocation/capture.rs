@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::utf8::{Decoder, floor_boundary};
+use crate::output::Ansi;
 
 /// Bytes of stderr that are kept.
 pub(crate) const STDERR_BYTES: usize = 64 * 1024;
@@ -103,9 +104,10 @@ impl Tail {
         self.bytes.extend(bytes);
     }
 
-    /// As text, without blanks around it.
+    /// As text, without colours, and without blanks around it.
     pub(crate) fn finish(self) -> String {
         let bytes: Vec<u8> = self.bytes.into();
+        let bytes = Ansi::default().strip(&bytes);
         String::from_utf8_lossy(&bytes).trim().to_owned()
     }
 }
@@ -141,5 +143,8 @@ mod tests {
         let text = tail.finish();
         assert_eq!(text.len(), STDERR_BYTES - 1);
         assert!(text.ends_with("aathe end"));
+        let mut tail = Tail::default();
+        tail.push(b"\x1b[31mError:\x1b[0m no\n");
+        assert_eq!(tail.finish(), "Error: no");
     }
 }

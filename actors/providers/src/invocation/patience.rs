@@ -21,8 +21,10 @@ const MORE_LONGEST: Duration = Duration::from_secs(600);
 pub(crate) const WAIT_PATIENCE: Duration = Duration::from_secs(60);
 /// The time to end by itself for a program that names a longer pause: some only quote their service, and fail.
 const SECOND_THOUGHTS: Duration = Duration::from_secs(2);
-/// All of its shorter pauses together, as long as nothing comes of them.
-const WAITS_PATIENCE: Duration = Duration::from_secs(600);
+/// A program that has asked its service again and again for so long, and reports one more failure, does not come on.
+const RETRIES_PATIENCE: Duration = Duration::from_secs(90);
+/// The silence after a pause of a program that asks again by itself: its model may be at work.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why a program is not given more time.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +59,8 @@ enum State {
         /// The pause that it named began then.
         last: Instant,
         wait: Wait,
+        /// Errors of no known kind alone: they mean something only where they go on.
+        is_vague: bool,
     },
 }
 
@@ -82,7 +86,11 @@ impl Patience {
                     then: Then::Nothing,
                     ..
                 },
-                Outlook::Unchanged | Outlook::Waits(_) | Outlook::Stuck(_) | Outlook::Ended,
+                Outlook::Unchanged
+                | Outlook::Waits(_)
+                | Outlook::Stuck(_)
+                | Outlook::Errs(_)
+                | Outlook::Ended,
             ) => *last = now,
             (State::Ended { last, then, .. }, outlook @ (Outlook::Works | Outlook::Calls)) => {
                 *last = now;
@@ -101,7 +109,8 @@ impl Patience {
             (State::Ended { .. }, _) | (_, Outlook::Unchanged) => return,
             (_, Outlook::Works) => *state = State::Works,
             (_, Outlook::Calls) => *state = State::Calls,
-            (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => waits(&mut state, wait, now),
+            (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => waits(&mut state, wait, false, now),
+            (_, Outlook::Errs(wait)) => waits(&mut state, wait, true, now),
         }
         drop(state);
         self.changed.notify_one();
@@ -110,14 +119,15 @@ impl Patience {
     /// The program printed something on stderr, which is never its end.
     pub(crate) fn stderr(&self, outlook: Outlook) {
         let mut state = self.lock();
-        let wait = match (&*state, outlook) {
+        let (wait, is_vague) = match (&*state, outlook) {
             (State::Ended { .. }, _) => return,
             // It may be the tool's word.
-            (State::Calls, Outlook::Stuck(_)) => return,
-            (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => wait,
+            (State::Calls, Outlook::Stuck(_) | Outlook::Errs(_)) => return,
+            (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => (wait, false),
+            (_, Outlook::Errs(wait)) => (wait, true),
             _ => return,
         };
-        waits(&mut state, wait, Instant::now());
+        waits(&mut state, wait, is_vague, Instant::now());
         drop(state);
         self.changed.notify_one();
     }
@@ -139,9 +149,13 @@ impl Patience {
     }
 
     /// The cause of the program's wait at the last look.
-    pub(super) fn waiting(&self) -> Option<Wait> {
+    pub(crate) fn waiting(&self) -> Option<Wait> {
         match &*self.lock() {
-            State::Waits { wait, .. } => Some(wait.clone()),
+            State::Waits {
+                wait,
+                is_vague: false,
+                ..
+            } => Some(wait.clone()),
             _ => None,
         }
     }
@@ -157,11 +171,18 @@ impl Patience {
                 };
                 (deadline, Over::Stays)
             }
-            State::Waits { since, last, wait } => {
+            State::Waits {
+                since,
+                last,
+                wait,
+                is_vague,
+            } => {
                 let deadline = match wait.length {
                     Some(length) if length > WAIT_PATIENCE => *last + SECOND_THOUGHTS,
-                    Some(_) => *since + WAITS_PATIENCE,
-                    None => *since + WAIT_PATIENCE,
+                    _ if *last >= *since + RETRIES_PATIENCE => *last,
+                    _ if *is_vague => return None,
+                    length if wait.is_retry => *last + length.unwrap_or_default() + ANSWER_PATIENCE,
+                    _ => *since + WAIT_PATIENCE,
                 };
                 (deadline, Over::Waits(wait.clone()))
             }
@@ -173,16 +194,26 @@ impl Patience {
     }
 }
 
-/// Waits that follow one another without any work between them are one.
-fn waits(state: &mut State, wait: Wait, now: Instant) {
-    let since = match state {
-        State::Waits { since, .. } => *since,
-        _ => now,
+/// Waits that follow one another without any work between them are one. An error of no known kind among them changes
+/// nothing but the time.
+fn waits(state: &mut State, wait: Wait, is_vague: bool, now: Instant) {
+    let (since, known) = match state {
+        State::Waits {
+            since,
+            wait,
+            is_vague: was_vague,
+            ..
+        } => (
+            *since,
+            Some(wait.clone()).filter(|_| !*was_vague && is_vague),
+        ),
+        _ => (now, None),
     };
     *state = State::Waits {
         since,
         last: now,
-        wait,
+        is_vague: is_vague && known.is_none(),
+        wait: known.unwrap_or(wait),
     };
 }
 
@@ -195,6 +226,7 @@ mod tests {
         Outlook::Waits(Wait {
             class: FailureClass::Network,
             length: length.map(Duration::from_secs),
+            is_retry: length.is_some(),
             message: "waits".to_owned(),
         })
     }
@@ -275,7 +307,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_program_may_wait_shortly() {
-        for (length, seconds) in [(Some(3600), 2), (Some(45), 600), (None, 60)] {
+        for (length, seconds) in [(Some(3600), 2), (Some(45), 165), (None, 60)] {
             let patience = Patience::default();
             patience.stderr(wait(length));
             let (over, waited) = after(&patience).await;
@@ -288,5 +320,50 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(50)).await;
         patience.stdout(wait(None));
         assert_eq!(after(&patience).await.1, 10);
+    }
+
+    /// How long a program lasts that reports this every second.
+    async fn endless(outlook: Outlook) -> Option<u64> {
+        let begin = Instant::now();
+        let patience = Patience::default();
+        let chatter = async {
+            for _ in 0..3600 {
+                patience.stdout(outlook.clone());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            over = patience.over() => {
+                assert!(matches!(over, Over::Waits(_)));
+                Some(begin.elapsed().as_secs())
+            }
+            () = chatter => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asking_again_without_end_has_an_end() {
+        let Outlook::Waits(vague) = wait(None) else {
+            return;
+        };
+        assert_eq!(endless(wait(Some(1))).await, Some(90));
+        assert_eq!(endless(Outlook::Errs(vague.clone())).await, Some(90));
+        assert_eq!(endless(Outlook::Works).await, None);
+        // One that recovers has all the time of its model after the last pause.
+        let patience = Patience::default();
+        for _ in 0..8 {
+            patience.stdout(wait(Some(10)));
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+        let over = tokio::time::timeout(Duration::from_secs(100), patience.over());
+        assert!(over.await.is_err());
+        patience.stdout(Outlook::Works);
+        let over = tokio::time::timeout(Duration::from_secs(3600), patience.over());
+        assert!(over.await.is_err());
+        // An error of no known kind means nothing alone.
+        patience.stdout(Outlook::Errs(vague));
+        let over = tokio::time::timeout(Duration::from_secs(3600), patience.over());
+        assert!(over.await.is_err());
+        assert_eq!(patience.waiting(), None);
     }
 }

@@ -18,9 +18,17 @@ const NUMBERS: &[(&str, f64)] = &[
     ("eight ", 8.0),
     ("nine ", 9.0),
     ("ten ", 10.0),
+    ("eleven ", 11.0),
     ("twelve ", 12.0),
+    ("fifteen ", 15.0),
+    ("twenty-four ", 24.0),
     ("twenty ", 20.0),
     ("thirty ", 30.0),
+    ("forty-five ", 45.0),
+    ("forty ", 40.0),
+    ("fifty ", 50.0),
+    ("sixty ", 60.0),
+    ("ninety ", 90.0),
 ];
 
 /// Words before a length of time, in normal form.
@@ -35,6 +43,9 @@ const BEFORE: &[&str] = &[
     "retry-after",
     "retry_after",
     "retryafter",
+    "retry-delay",
+    "retry_delay",
+    "retrydelay",
     "resets in",
     "reset in",
     "reset after",
@@ -44,6 +55,15 @@ const BEFORE: &[&str] = &[
     "available in",
     "available again in",
     "come back in",
+    "back in",
+    "again in",
+    "resume in",
+    "resumes in",
+    "unlocks in",
+    "lifted in",
+    "restored in",
+    "replenishes in",
+    "refills in",
     "wait",
 ];
 
@@ -55,27 +75,107 @@ const RESETS: &[&str] = &[
     "resets after",
     "renews in",
     "refreshes in",
+    "reset_in",
+    "resets_in",
+    "reset-in",
+    "resetin",
+    "resetsin",
+    "reset_after",
+    "reset-after",
+    "resetafter",
 ];
+
+/// Words before a length of time that states its unit; a bare number behind them is something else.
+const BEFORE_UNITS: &[&str] = &[
+    "resets",
+    "reset",
+    "renews",
+    "refreshes",
+    "available",
+    "retry",
+];
+/// Words after one.
+const AFTER: &[&str] = &[
+    " from now",
+    " until reset",
+    " until it resets",
+    " until your limit resets",
+    " remaining",
+    " left",
+    " to go",
+];
+/// Marks before the last words of a notice, which may be no more than a length of time.
+const MARKS: &[char] = &['·', '∙', '•', '|', ',', ';', '(', '—', '–'];
+/// Words of a limit that has this length, not of the time to its end: "the limit per 5h", "rate limit (5h)".
+const LENGTH_OF_LIMIT: &[&str] = &["limit", "window", "per", "quota", "every", "period", "plan"];
 
 /// The longest of the lengths that follow words like "try again in"; the ones of the limit itself win. `text` is in
 /// normal form.
 pub(super) fn after_words(text: &str) -> Option<Duration> {
     longest(text, RESETS)
         .or_else(|| longest(text, BEFORE))
-        .or_else(|| from_now(text))
+        .or_else(|| with_unit(text))
+        .or_else(|| before_words(text))
+        .or_else(|| at_end(text))
 }
 
-/// `2 hours from now`.
-fn from_now(text: &str) -> Option<Duration> {
-    let found = text.match_indices(" from now").filter_map(|(at, _)| {
-        let words: Vec<&str> = text[..at].split_whitespace().rev().take(8).collect();
-        // The longest run of words that is a length and nothing else.
-        (1..=words.len()).rev().find_map(|count| {
-            let words: Vec<&str> = words[..count].iter().rev().copied().collect();
-            whole(&words.join(" "))
+/// `resets 15h`, `reset: 2d 4h`.
+fn with_unit(text: &str) -> Option<Duration> {
+    let found = BEFORE_UNITS.iter().flat_map(|words| {
+        text.match_indices(words).filter_map(|(at, words)| {
+            let rest = &text[at + words.len()..];
+            let rest = rest.strip_prefix(" time").unwrap_or(rest);
+            let rest = rest.trim_start_matches([' ', ':', '~', '=', '(', '"', '\'']);
+            let is_word = rest.len() < text.len() - at - words.len();
+            let read = read(rest, false, 1.0).filter(|it| is_word && it.has_unit)?;
+            // "resets 3 days a week" and the like are not told apart; "5m" in a word is.
+            let ends = !read.rest.starts_with(|c: char| c.is_alphanumeric());
+            ends.then_some(read.length)
         })
     });
     found.max()
+}
+
+/// `2 hours from now`, `15h remaining`.
+fn before_words(text: &str) -> Option<Duration> {
+    let found = AFTER.iter().flat_map(|after| {
+        text.match_indices(after).filter_map(|(at, _)| {
+            let words: Vec<&str> = text[..at].split_whitespace().rev().take(8).collect();
+            // The longest run of words that is a length and nothing else.
+            (1..=words.len()).rev().find_map(|count| {
+                let words: Vec<&str> = words[..count].iter().rev().copied().collect();
+                let words = words.join(" ");
+                with_unit_alone(words.trim_start_matches(['(', '~']))
+            })
+        })
+    });
+    found.max()
+}
+
+/// A notice that ends in a length of time: "limit reached · in 15h", "quota exceeded (15h)".
+fn at_end(text: &str) -> Option<Duration> {
+    let text = text.trim_end_matches(|c: char| c.is_whitespace() || ")]\"'.!".contains(c));
+    let is_mark = |(at, c): &(usize, char)| {
+        let is_followed = || text[at + c.len_utf8()..].starts_with(char::is_whitespace);
+        MARKS.contains(c) || matches!(c, '.' | ':') && is_followed()
+    };
+    let mark = text.char_indices().rev().find(is_mark);
+    let begin = mark.map_or(0, |(at, c)| at + c.len_utf8());
+    let (before, last) = text.split_at(begin);
+    let last = last.trim();
+    if let Some(length) = last.strip_prefix("in ") {
+        return with_unit_alone(length);
+    }
+    let before = before
+        .trim_end_matches(|c: char| c.is_whitespace() || ".:".contains(c) || MARKS.contains(&c));
+    let is_limits = before.is_empty() || LENGTH_OF_LIMIT.iter().any(|it| before.ends_with(it));
+    with_unit_alone(last).filter(|_| !is_limits)
+}
+
+fn with_unit_alone(text: &str) -> Option<Duration> {
+    let text = filled(text.trim());
+    let read = read(text, false, 1.0)?;
+    (read.has_unit && read.rest.trim().is_empty()).then_some(read.length)
 }
 
 /// The longest of all lengths, whatever they are of. `text` is in normal form.
@@ -94,63 +194,135 @@ fn longest(text: &str, before: &[&str]) -> Option<Duration> {
 
 /// A text that is a length of time and nothing else: `41s`, `1h2m3.5s`.
 pub(crate) fn whole(text: &str) -> Option<Duration> {
-    read(text.trim(), true).and_then(|(length, rest)| rest.trim().is_empty().then_some(length))
+    let read = read(text.trim(), true, 1.0)?;
+    read.rest.trim().is_empty().then_some(read.length)
 }
 
 /// `30 seconds`, `1m30s`, `3 hours 22 minutes`, `4hr 10min`, `12.5s`, `an hour`, `30`: as far as it goes; `1:30:00` with
-/// `digital`.
+/// `digital`. A unit of bare numbers may stand first, as in `retry_after_ms: 500`.
 fn length(text: &str, digital: bool) -> Option<Duration> {
-    let mut rest = text.trim_start_matches([' ', ':', '~', '=', '"', '\'', '(']);
-    for filler in [
-        "about ",
-        "approximately ",
-        "another ",
-        "at least ",
-        "up to ",
-    ] {
-        rest = rest.strip_prefix(filler).unwrap_or(rest);
-    }
+    let (unit, text) = stated_unit(text);
+    let rest = text.trim_start_matches([' ', ':', '~', '=', '"', '\'', '(']);
+    let mut rest = filled(rest);
     // ISO 8601: `PT1H30M`.
     if let Some(iso) = rest.strip_prefix("pt").filter(|it| number_begins(it)) {
         rest = iso;
     }
-    read(rest, digital).map(|(length, _)| length)
+    read(rest, digital, unit).map(|it| it.length)
 }
 
-/// The length at the beginning, and what follows it.
-fn read(text: &str, is_digital: bool) -> Option<(Duration, &str)> {
+/// Seconds per unit that the rest of a key states, and what follows it.
+fn stated_unit(text: &str) -> (f64, &str) {
+    let word = text.trim_start_matches(['_', '-']);
+    let end = word.find(|c: char| !c.is_ascii_alphabetic());
+    let (name, rest) = word.split_at(end.unwrap_or(word.len()));
+    let is_key = rest
+        .trim_start_matches(['"', '\'', ' '])
+        .starts_with([':', '=']);
+    match unit(name).filter(|_| is_key) {
+        Some(seconds) => (seconds, rest),
+        None => (1.0, text),
+    }
+}
+
+/// Without words that make a length less exact.
+fn filled(mut text: &str) -> &str {
+    for filler in [
+        "in ",
+        "about ",
+        "around ",
+        "approximately ",
+        "approx. ",
+        "approx ",
+        "roughly ",
+        "another ",
+        "at least ",
+        "up to ",
+        "less than ",
+        "under ",
+        "the next ",
+        "~",
+    ] {
+        text = text.strip_prefix(filler).unwrap_or(text);
+    }
+    text
+}
+
+/// The length at the beginning of a text.
+struct Read<'t> {
+    length: Duration,
+    /// What follows it.
+    rest: &'t str,
+    /// It has a unit of its own.
+    has_unit: bool,
+}
+
+/// Reads the length at the beginning. `bare`: seconds of a number without a unit.
+fn read(text: &str, is_digital: bool, bare: f64) -> Option<Read<'_>> {
     match digital(text) {
-        Some(found) if is_digital => return Some(found),
+        Some((length, rest)) if is_digital => {
+            return Some(Read {
+                length,
+                rest,
+                has_unit: true,
+            });
+        }
         Some(_) => return None,
         None => {}
     }
     let mut rest = text;
     let mut total: Option<Duration> = None;
-    while let Some((number, after)) = number(rest) {
+    let mut has_unit = false;
+    while let Some((mut number_read, mut after)) = number(rest) {
+        // "15-20 minutes", "15 to 20 minutes": the longer time.
+        let more = after.trim_start();
+        let more = ["-", "\u{2013}", "to "]
+            .iter()
+            .find_map(|it| more.strip_prefix(it));
+        if let Some((longer, behind)) = more.and_then(|it| number(it.trim_start()))
+            && longer > number_read
+        {
+            (number_read, after) = (longer, behind);
+        }
         let after = after.trim_start();
         let letters = after.find(|c: char| !c.is_ascii_alphabetic());
-        let (unit, after) = after.split_at(letters.unwrap_or(after.len()));
-        let seconds = match unit {
-            "ms" | "millisecond" | "milliseconds" => 0.001,
-            "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
-            "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
-            "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
-            "d" | "day" | "days" => 86_400.0,
-            "w" | "week" | "weeks" => 604_800.0,
-            // A bare number is seconds, as in the header of HTTP.
-            _ if total.is_none() && unit.is_empty() => 1.0,
-            _ => break,
+        let (name, after) = after.split_at(letters.unwrap_or(after.len()));
+        let seconds = match unit(name) {
+            Some(seconds) => seconds,
+            // As in the header of HTTP.
+            None if total.is_none() && name.is_empty() => bare,
+            None => break,
         };
-        let piece = Duration::try_from_secs_f64(number * seconds).ok()?;
+        has_unit |= !name.is_empty();
+        let piece = Duration::try_from_secs_f64(number_read * seconds).ok()?;
         total = Some(total.unwrap_or_default().saturating_add(piece));
         rest = after;
-        let next = after.trim_start_matches([' ', ',']);
+        let next = after.strip_prefix('.').unwrap_or(after);
+        let next = next.trim_start_matches([' ', ',']);
         let next = next.strip_prefix("and ").unwrap_or(next);
         if number_begins(next) {
             rest = next;
         }
     }
-    total.map(|total| (total, rest))
+    total.map(|length| Read {
+        length,
+        rest,
+        has_unit,
+    })
+}
+
+/// Seconds of a unit.
+fn unit(name: &str) -> Option<f64> {
+    Some(match name {
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 0.001,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
+        "d" | "day" | "days" => 86_400.0,
+        "w" | "week" | "weeks" => 604_800.0,
+        "month" | "months" => 30.0 * 86_400.0,
+        _ => return None,
+    })
 }
 
 fn number_begins(text: &str) -> bool {

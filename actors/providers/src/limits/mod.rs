@@ -19,6 +19,7 @@ mod structure;
 mod tests;
 mod until;
 mod vocabulary;
+mod windows;
 mod words;
 
 use std::time::{Duration, SystemTime};
@@ -118,6 +119,14 @@ pub(crate) fn pause(complaint: &Complaint<'_>) -> Option<Duration> {
     stated
         .chain(length::longest_of_all(&words::normal(complaint.text)))
         .max()
+}
+
+/// Whether an error is one of the service itself, by its status, which may pass.
+pub(crate) fn is_server_error(complaint: &Complaint<'_>) -> bool {
+    let facts = structure::Facts::of(complaint.data, complaint.text);
+    let in_words = || words::status_in(&words::normal(complaint.text));
+    let status = complaint.status.or(facts.status).or_else(in_words);
+    status.is_some_and(|it| it >= 500)
 }
 
 /// Advice for a person about an error that running again cannot mend, as the end of a sentence; empty for others.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::length;
+use super::windows::Windows;
 
 /// Values that are looked at, at most: an error is small.
 const VALUES: usize = 2_000;
@@ -30,6 +31,8 @@ pub(super) struct Facts {
     pub(super) status: Option<u16>,
     /// All ends that are stated.
     pub(super) ends: Vec<End>,
+    /// The windows in which a service counts requests, by its headers.
+    pub(super) windows: Windows,
     /// Words for people, a line each.
     pub(super) words: String,
 }
@@ -80,6 +83,7 @@ impl Facts {
     }
 
     fn field(&mut self, name: &str, value: &Value) {
+        self.windows.take(name, value);
         match name {
             "type" | "code" | "status" | "kind" | "errorkind" | "error" | "errortype"
             | "codexerrorinfo" | "reason" | "name" | "terminalreason" => {
@@ -115,13 +119,23 @@ impl Facts {
             | "resets"
             | "resettimestamp"
             | "quotaresettimestamp"
+            | "resetdate"
+            | "resetsattimestamp"
             | "retryat" => self.ends.extend(point(value).map(End::At)),
-            "resetsinseconds" | "resetinseconds" | "resetafterseconds" | "retryafter"
-            | "retryafterseconds" | "retrydelay" | "retrydelayseconds" | "quotaresetdelay" => {
+            "resetsinseconds" | "resetinseconds" | "resetafterseconds" | "resetsin" | "resetin"
+            | "resetafter" | "retryafter" | "retryafterseconds" | "retryafters" | "retryin"
+            | "retrydelay" | "retrydelayseconds" | "quotaresetdelay" => {
                 let end = span(value, 1.0).map(End::After);
                 self.ends.extend(end.or_else(|| point(value).map(End::At)));
             }
-            "retryafterms" | "retrydelayms" | "resetsinms" | "delayms" | "waitms" => {
+            "retryafterms"
+            | "retryaftermilliseconds"
+            | "retrydelayms"
+            | "resetsinms"
+            | "resetinms"
+            | "resetafterms"
+            | "delayms"
+            | "waitms" => {
                 self.ends.extend(span(value, 0.001).map(End::After));
             }
             _ => {}
@@ -130,7 +144,7 @@ impl Facts {
 }
 
 /// Small letters and digits only: `usageLimitExceeded`, `usage_limit_exceeded` and `USAGE-LIMIT-EXCEEDED` are one.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-' | ' '))
         .map(|c| c.to_ascii_lowercase())
@@ -138,7 +152,7 @@ fn plain(name: &str) -> String {
 }
 
 /// Unix time in seconds or milliseconds, or a date.
-fn point(value: &Value) -> Option<SystemTime> {
+pub(super) fn point(value: &Value) -> Option<SystemTime> {
     match value {
         Value::String(text) => instant(text.trim()).or_else(|| date(text.trim())),
         number => unix(number.as_f64()?),
@@ -178,7 +192,7 @@ fn unix(number: f64) -> Option<SystemTime> {
 }
 
 /// A number of units that are `unit` seconds each, or a text like `41s` and `1h2m3.5s`.
-fn span(value: &Value, unit: f64) -> Option<Duration> {
+pub(super) fn span(value: &Value, unit: f64) -> Option<Duration> {
     match value {
         Value::String(text) => match text.trim().parse::<f64>() {
             Ok(number) => Duration::try_from_secs_f64(number * unit).ok(),

@@ -9,10 +9,12 @@ use super::{LONGEST, Moment, civil, length};
 const SHORTEST_OF_LONG: Duration = Duration::from_secs(5 * 60);
 const LONG: &[&str] = &["daily", "weekly", "monthly", "per day", "per month"];
 
-/// The end as data states it, else a length of time in the words, else a time of day or a date in them, else any other
-/// point in time. Of several, the latest that can be believed.
+/// The end as data states it, else a length of time in the words, else a time of day or a date in them, else the
+/// end of a window that the service counts in, else any other point in time. Of several, the latest that can be believed.
 pub(super) fn of(facts: &Facts, text: &str, moment: &Moment) -> Option<SystemTime> {
     let now = moment.at;
+    let mut windows = facts.windows.clone();
+    let text = &windows.take_from(text);
     let stated = facts.ends.iter().filter_map(|end| match end {
         End::After(wait) => Some(*wait),
         End::At(at) => at.duration_since(now).ok(),
@@ -29,6 +31,7 @@ pub(super) fn of(facts: &Facts, text: &str, moment: &Moment) -> Option<SystemTim
         .max()
         .or_else(|| length::after_words(text).filter(believed))
         .or_else(|| civil::after_words(text, moment).filter(believed))
+        .or_else(|| windows.wait(now, believed))
         .or_else(|| points(text, now).into_iter().filter(believed).max())?;
     now.checked_add(wait)
 }

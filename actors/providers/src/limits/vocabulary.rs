@@ -15,7 +15,19 @@ pub(super) const CODES: &[(Kind, &[&str])] = &[
             "contextoverflowerror",
         ],
     ),
-    (Kind::Model, &["modelnotfound"]),
+    (
+        Kind::Model,
+        &[
+            "modelnotfound",
+            "modelnotfounderror",
+            "providermodelnotfounderror",
+            "modelnotsupported",
+            "modelnotavailable",
+            "invalidmodel",
+            "unsupportedmodel",
+            "unknownmodel",
+        ],
+    ),
     (
         Kind::Limit,
         &[
@@ -69,6 +81,9 @@ pub(super) const CONTEXT: &[&str] = &[
     "prompt is too long",
     "prompt too long",
     "prompt as too long",
+    "request too large",
+    "request entity too large",
+    "conversation is too long",
     "input is too long",
     "context window",
     "context length",
@@ -121,6 +136,13 @@ pub(super) const LIMIT: &[&str] = &[
     "no remaining credits",
     "maximum number of requests",
     "exceeded your current plan",
+    "too many messages",
+    "usage_limit_reached",
+    "usage_limit_exceeded",
+    "insufficient_quota",
+    "exceeded your monthly",
+    "exceeded your daily",
+    "throttling: ",
 ];
 
 /// Names of limits. They also stand in code and in names of files: only with one of the words below near them in the same
@@ -142,6 +164,11 @@ pub(super) const LIMIT_NAMES: &[&str] = &[
     "spending limit",
     "premium request",
     "quota",
+    "credit limit",
+    "message limit",
+    "plan's limit",
+    "plan limit",
+    "free tier limit",
 ];
 /// Beginnings of words that say that it is reached, or when it ends.
 pub(super) const LIMIT_WORDS: &[&str] = &[
@@ -152,6 +179,7 @@ pub(super) const LIMIT_WORDS: &[&str] = &[
     "insufficient",
     "used",
     "reset",
+    "restored",
     "retry",
     "again",
     "upgrade",
@@ -197,6 +225,10 @@ pub(super) const AUTH: &[&str] = &[
     "api key not valid",
     "missing api key",
     "no api key",
+    "api key not found",
+    "pass a valid api key",
+    "no credentials found",
+    "set an auth method",
     "missing environment variable",
     "failed to authenticate",
     "authentication failed",
@@ -240,6 +272,12 @@ pub(super) const NO_MODEL: &[&str] = &[
     "not a valid",
     "is not available",
     "is unknown",
+    "not recognized",
+    "no longer supported",
+    "no longer available",
+    "been decommissioned",
+    "not available for your",
+    "not available on your",
 ];
 /// How far they may be from it, in bytes.
 pub(super) const NEAR: usize = 120;
@@ -277,6 +315,10 @@ pub(super) const NETWORK: &[&str] = &[
     "no route to host",
     "dns error",
     "name resolution",
+    "name or service not known",
+    "tls handshake",
+    "before secure tls connection",
+    "network connection was lost",
     "could not resolve",
     "socket hang up",
     "stream disconnected",

@@ -134,6 +134,12 @@ fn names_no_model(text: &str) -> bool {
         "no such model",
         "no model named",
         "modelnotfound",
+        "unrecognized model",
+        "not a valid model",
+        "no access to model",
+        "not have access to model",
+        "not have access to the model",
+        "not supported model",
     ]
     .iter()
     .any(|it| text.contains(it))

@@ -14,13 +14,40 @@ enum State {
     LabelEscape,
 }
 
+/// A text without the sequences around it.
+pub(super) fn trimmed(mut text: &str) -> &str {
+    loop {
+        text = text.trim();
+        let at_begin = sequence(text).unwrap_or(0);
+        let at_end = text
+            .rfind('\x1b')
+            .filter(|at| sequence(&text[*at..]) == Some(text.len() - at))
+            .unwrap_or(text.len());
+        if at_begin == 0 && at_end == text.len() {
+            return text;
+        }
+        text = &text[at_begin..at_end.max(at_begin)];
+    }
+}
+
+/// The bytes of the sequence at the beginning.
+fn sequence(text: &str) -> Option<usize> {
+    let mut ansi = Ansi::default();
+    let bytes = text.strip_prefix('\x1b').map(|_| text.as_bytes())?;
+    let length = bytes.iter().position(|byte| {
+        ansi.keeps(*byte);
+        ansi.0 == State::Text
+    });
+    length.map(|at| at + 1)
+}
+
 /// Remembers where a sequence was cut.
 #[derive(Debug, Default)]
 pub(crate) struct Ansi(State);
 
 impl Ansi {
     /// The bytes without sequences.
-    pub(super) fn strip(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn strip(&mut self, bytes: &[u8]) -> Vec<u8> {
         if self.0 == State::Text && !bytes.contains(&0x1b) {
             return bytes.to_vec();
         }

@@ -6,6 +6,8 @@
 
 use serde_json::Value;
 
+use super::ansi;
+
 /// Most places at which a value is looked for behind text that is not JSON.
 const ATTEMPTS: usize = 64;
 /// Beginnings of objects and lists.
@@ -18,8 +20,8 @@ pub(crate) struct JsonLine {
     pub(crate) values: Vec<Value>,
     /// The text around the values that is not JSON; empty where there is none.
     pub(crate) noise: String,
-    /// The text stands before the values.
-    pub(crate) behind_text: bool,
+    /// How the text leads to the values, where it stands before them.
+    pub(crate) lead: Option<Lead>,
 }
 
 /// Reads a line. A blank line has neither values nor noise. Text before values is passed over only where the values reach
@@ -36,7 +38,7 @@ pub(crate) fn read(line: &[u8]) -> JsonLine {
         };
     }
     let text = String::from_utf8_lossy(line);
-    let text = text.trim_start_matches('\u{feff}');
+    let text = ansi::trimmed(text.trim_start_matches('\u{feff}'));
     let start = text.find(OPENING).unwrap_or(text.len());
     let mut found = JsonLine {
         noise: text[..start].to_owned(),
@@ -49,21 +51,54 @@ pub(crate) fn read(line: &[u8]) -> JsonLine {
         found.values = values;
         rest = &rest[read..];
     }
+    let mut is_behind = false;
     for (at, _) in rest.match_indices(OPENING).take(ATTEMPTS) {
         let (values, read) = leading_values(&rest[at..]);
         if at + read == rest.len() {
-            found.behind_text = found.values.is_empty();
+            is_behind = found.values.is_empty();
             found.values.extend(values);
             rest = &rest[..at];
             break;
         }
     }
     found.noise.push_str(rest);
+    found.lead = is_behind.then(|| lead_of(&found.noise));
     let trimmed = found.noise.trim();
     if trimmed.len() < found.noise.len() {
         found.noise = trimmed.to_owned();
     }
     found
+}
+
+/// The relation of a text to the JSON that follows it on the same line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lead {
+    /// It ended, and its line end is missing.
+    Glued,
+    /// It may be a sentence that goes on with the JSON.
+    Sentence,
+    /// It introduces or logs the JSON.
+    Introduction,
+}
+
+/// Words of a log line before what it logs.
+const LOGS: &[&str] = &[
+    "debug", "trace", "verbose", "[info", "[log", "[warn", "level=",
+];
+
+/// Tells from its end how a text leads to the JSON behind it.
+fn lead_of(text: &str) -> Lead {
+    let lower = text.to_lowercase();
+    let end = text.trim_end();
+    let is_opened = end.ends_with([':', '=', ',', '(', '[', '{', '"', '\'', '`']);
+    if is_opened || LOGS.iter().any(|it| lower.contains(it)) {
+        return Lead::Introduction;
+    }
+    let is_apart = end.len() < text.len();
+    match is_apart && end.ends_with(char::is_alphanumeric) {
+        true => Lead::Sentence,
+        false => Lead::Glued,
+    }
 }
 
 /// Reads the objects and lists at the beginning of `text`; returns them and the bytes up to the end of the last.
@@ -167,7 +202,7 @@ mod tests {
         JsonLine {
             values: values.to_vec(),
             noise: noise.to_owned(),
-            behind_text: !values.is_empty() && !noise.is_empty() && noise != "bye",
+            lead: None,
         }
     }
 
@@ -207,6 +242,9 @@ mod tests {
             ),
             ("[info] x {y} {\"id\":1}", vec![&one], "[info] x {y}"),
             ("{\"id\":1}bye", vec![&one], "bye"),
+            ("\u{1b}[2K\u{1b}[1G{\"id\":1}\u{1b}[0m", vec![&one], ""),
+            ("\u{1b}]0;title\u{7}{\"id\":1}", vec![&one], ""),
+            ("\u{1b}[2K\u{1b}", vec![], "\u{1b}"),
             ("3 files read", vec![], "3 files read"),
             ("{\"id\":1", vec![], "{\"id\":1"),
             ("  ", vec![], ""),
@@ -215,7 +253,10 @@ mod tests {
             (r#"5" wide {"id":1}"#, vec![&one], r#"5" wide"#),
         ] {
             let values: Vec<Value> = values.into_iter().cloned().collect();
-            assert_eq!(read(text.as_bytes()), line(&values, noise), "{text}");
+            let is_behind = !values.is_empty() && !noise.is_empty() && noise != "bye";
+            let mut found = read(text.as_bytes());
+            assert_eq!(found.lead.take().is_some(), is_behind, "{text}");
+            assert_eq!(found, line(&values, noise), "{text}");
         }
         assert_eq!(read(b"42"), line(&[json!(42)], ""));
         assert_eq!(read(b"[1,2]"), line(&[json!([1, 2])], ""));

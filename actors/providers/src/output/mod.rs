@@ -18,6 +18,7 @@ mod outlook;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod text;
 mod usage;
 mod verdict;
 
@@ -27,11 +28,12 @@ use crate::definition::{Format, Output};
 use crate::event::{Event, Usage};
 use crate::invocation::{Answer, Decoder};
 use crate::limits::Work;
-use ansi::Ansi;
+pub(crate) use ansi::Ansi;
 pub(crate) use denial::Denial;
 use frames::Frames;
 pub(crate) use outlook::{Outlook, StderrWatch, Wait};
 use serde_json::Value;
+use text::Text;
 use usage::Tally;
 pub(crate) use usage::{add_tokens, since};
 pub(crate) use verdict::{
@@ -49,11 +51,7 @@ pub(crate) enum Reader {
     /// No byte is the answer: all is told, nothing is kept.
     Passing(Decoder),
     /// Text for people.
-    Text {
-        ansi: Ansi,
-        answer: Answer,
-        prefix: String,
-    },
+    Text(Box<Text>),
     /// JSON.
     Frames(Box<Frames>),
 }
@@ -145,11 +143,7 @@ impl Reader {
     /// Reads by a definition. `before`: totals of the conversation that goes on.
     pub(crate) fn new(output: &Arc<Output>, limit: usize, before: Usage) -> Self {
         match output.format {
-            Format::Text => Self::Text {
-                ansi: Ansi::default(),
-                answer: Answer::new(limit),
-                prefix: output.prefix.clone(),
-            },
+            Format::Text => Self::Text(Box::new(Text::new(output.clone(), limit))),
             Format::Json | Format::Jsonl => {
                 Self::Frames(Box::new(Frames::new(output.clone(), limit, before)))
             }
@@ -163,7 +157,7 @@ impl Reader {
             Self::Passing(decoder) => vec![Event::Text {
                 text: decoder.push(bytes),
             }],
-            Self::Text { ansi, answer, .. } => plain(answer, &ansi.strip(bytes)),
+            Self::Text(text) => text.push(bytes),
             Self::Frames(frames) => frames.push(bytes),
         }
     }
@@ -171,7 +165,8 @@ impl Reader {
     /// The program's activity when it printed the last piece.
     pub(crate) fn outlook(&mut self) -> Outlook {
         match self {
-            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => Outlook::Unchanged,
+            Self::Raw(_) | Self::Passing(_) => Outlook::Unchanged,
+            Self::Text(text) => text.outlook(),
             Self::Frames(frames) => frames.outlook(),
         }
     }
@@ -179,7 +174,7 @@ impl Reader {
     /// Whether bytes wait for the end of their line.
     pub(crate) fn has_partial(&self) -> bool {
         match self {
-            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => false,
+            Self::Raw(_) | Self::Passing(_) | Self::Text(_) => false,
             Self::Frames(frames) => frames.has_partial(),
         }
     }
@@ -187,7 +182,7 @@ impl Reader {
     /// Nothing came for a while: reads a line without its end where it is whole already.
     pub(crate) fn flush(&mut self) -> Vec<Event> {
         match self {
-            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => Vec::new(),
+            Self::Raw(_) | Self::Passing(_) | Self::Text(_) => Vec::new(),
             Self::Frames(frames) => frames.flush(),
         }
     }
@@ -195,7 +190,7 @@ impl Reader {
     /// There are no more bytes.
     pub(crate) fn end(&mut self) -> Vec<Event> {
         match self {
-            Self::Raw(_) | Self::Passing(_) | Self::Text { .. } => Vec::new(),
+            Self::Raw(_) | Self::Passing(_) | Self::Text(_) => Vec::new(),
             Self::Frames(frames) => frames.end(),
         }
     }
@@ -203,9 +198,9 @@ impl Reader {
     /// What was read, after [`Reader::end`].
     pub(crate) fn finish(self) -> Reading {
         match self {
-            Self::Raw(answer) => whole(answer, ""),
+            Self::Raw(answer) => whole(answer),
             Self::Passing(_) => Reading::default(),
-            Self::Text { answer, prefix, .. } => whole(answer, &prefix),
+            Self::Text(text) => text.finish(),
             Self::Frames(frames) => frames.finish(),
         }
     }
@@ -224,20 +219,10 @@ fn plain(answer: &mut Answer, bytes: &[u8]) -> Vec<Event> {
     events
 }
 
-fn whole(answer: Answer, prefix: &str) -> Reading {
-    let truncated = answer.is_cut();
-    let mut text = answer.finish();
-    let mut is_spoken = false;
-    if !prefix.is_empty()
-        && let Some(spoken) = text.trim_start().strip_prefix(prefix)
-    {
-        is_spoken = true;
-        text = spoken.to_owned();
-    }
+fn whole(answer: Answer) -> Reading {
     Reading {
-        is_spoken,
-        answer: text,
-        truncated,
+        truncated: answer.is_cut(),
+        answer: answer.finish(),
         ..Reading::default()
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::ansi::Ansi;
+use super::is_error_answer;
 use super::lines::{Line, Lines};
 use crate::definition::Output;
 use crate::event::{Event, ToolStatus};
-use crate::limits::{self, Complaint, Moment};
+use crate::limits::{self, Complaint, Moment, Work};
 use crate::outcome::FailureClass;
 
 /// Bytes of one line of stderr that are looked at.
@@ -26,8 +28,10 @@ pub(crate) enum Outlook {
     Calls,
     /// It waits before it asks its service again.
     Waits(Wait),
-    /// It said on stderr why nothing more can come, and may not exit.
+    /// It said why nothing more can come, and may not exit.
     Stuck(Wait),
+    /// It stated an error of no known kind without an end: alone that means nothing, again and again that it does not come on.
+    Errs(Wait),
     /// It said how it ended.
     Ended,
 }
@@ -52,6 +56,8 @@ pub(crate) struct Wait {
     pub(crate) class: FailureClass,
     /// How long, where it says so.
     pub(crate) length: Option<Duration>,
+    /// It asks again by itself: a silence after that may be the model's work.
+    pub(crate) is_retry: bool,
     /// Its own words.
     pub(crate) message: String,
 }
@@ -59,24 +65,65 @@ pub(crate) struct Wait {
 impl Wait {
     /// A wait of a known kind; `None` for others, which may be a program's own business.
     fn of(complaint: &Complaint<'_>, class: Option<FailureClass>, moment: &Moment) -> Option<Self> {
+        let known = limits::classify(complaint, moment)
+            .or_else(|| limits::is_server_error(complaint).then_some(FailureClass::ProviderError));
+        let length = limits::pause(complaint);
         Some(Self {
-            class: limits::classify(complaint, moment).or(class)?,
-            length: limits::pause(complaint),
+            class: known.or(class)?,
+            length,
+            is_retry: length.is_some() || counts_attempts(complaint.text),
             message: complaint.text.trim().to_owned(),
         })
     }
 
-    /// A wait that a frame tells, in words or as data. `class`: what it is where neither says so.
-    pub(super) fn of_data(
-        data: &Value,
-        class: Option<FailureClass>,
+    /// What a frame tells of a wait, in words or as data. `class`: its class where neither says so.
+    pub(super) fn of_data(data: &Value, class: Option<FailureClass>, moment: &Moment) -> Outlook {
+        let text = match data {
+            Value::String(text) => text.clone(),
+            // Words of the data are read as well.
+            data => data.to_string(),
+        };
+        Self::of(&Complaint::of_text(&text), class, moment)
+            .map_or_else(|| Outlook::Errs(Self::unknown(&text)), Outlook::Waits)
+    }
+
+    /// An error of no known kind.
+    fn unknown(text: &str) -> Self {
+        Self {
+            class: FailureClass::ProviderError,
+            length: None,
+            is_retry: true,
+            message: text.trim().to_owned(),
+        }
+    }
+
+    /// A notice in which the program says that it asks its service again.
+    pub(crate) fn of_notice(text: &str, moment: &Moment) -> Option<Self> {
+        let says_so = text.to_lowercase().contains("retry");
+        let wait = says_so.then(|| Self::of(&Complaint::of_text(text), None, moment))??;
+        Some(Self {
+            is_retry: true,
+            ..wait
+        })
+    }
+
+    /// An answer that is an error or a limit's notice as a whole, so that nothing more can come.
+    pub(crate) fn of_answer(
+        output: &Output,
+        answer: &str,
+        work: Work,
         moment: &Moment,
     ) -> Option<Self> {
-        match data {
-            Value::String(text) => Self::of(&Complaint::of_text(text), class, moment),
-            // Words of the data are read as well.
-            data => Self::of(&Complaint::of_text(&data.to_string()), class, moment),
-        }
+        let is_notice = output.known_errors && limits::is_notice(answer, work);
+        let is_error = || !work.used_tool && is_error_answer(output, answer);
+        let complaint = Complaint::of_text(answer.trim());
+        let class = (is_notice || is_error()).then(|| limits::classify(&complaint, moment))??;
+        Some(Self {
+            class,
+            length: None,
+            is_retry: false,
+            message: complaint.text.to_owned(),
+        })
     }
 
     /// A line of stderr after which nothing can come, of a program that does not exit: no login, or a limit.
@@ -88,21 +135,47 @@ impl Wait {
             class,
             // The limit's time is not the program's pause.
             length: None,
+            is_retry: false,
             message: complaint.text.to_owned(),
         })
     }
 
-    /// A line in which the program says that it waits.
-    pub(super) fn of_line(output: &Output, line: &str, moment: &Moment) -> Option<Self> {
+    /// A line in which the program says that it waits before it asks again.
+    pub(super) fn of_line(output: &Output, line: &str, moment: &Moment) -> Outlook {
         if output.wait_words.is_empty() {
-            return None;
+            return Outlook::Unchanged;
         }
         let lower = line.to_lowercase();
-        let says_so = output.wait_words.iter().any(|it| lower.contains(it));
-        says_so
-            .then(|| Self::of(&Complaint::of_text(line), None, moment))
-            .flatten()
+        if !output.wait_words.iter().any(|it| lower.contains(it)) {
+            return Outlook::Unchanged;
+        }
+        match Self::of(&Complaint::of_text(line), None, moment) {
+            Some(wait) => Outlook::Waits(Self {
+                is_retry: true,
+                ..wait
+            }),
+            None => Outlook::Errs(Self::unknown(line)),
+        }
     }
+}
+
+/// Whether a text counts attempts: `Reconnecting... 3/5`, `attempt 2`.
+fn counts_attempts(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower
+        .split(|c: char| c.is_whitespace() || "()[],:;.\"".contains(c))
+        .filter(|it| !it.is_empty())
+        .collect();
+    let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
+    let is_count = |it: &&str| {
+        let (done, all) = it.split_once('/').unwrap_or_default();
+        is_number(done) && is_number(all)
+    };
+    let is_attempt = |pair: &[&str]| {
+        let names = ["attempt", "retry", "try"];
+        names.contains(&pair[0]) && is_number(pair[1].trim_start_matches('#'))
+    };
+    words.iter().any(is_count) || words.windows(2).any(is_attempt)
 }
 
 /// Looks for waits, and for errors that end a run, in stderr.
@@ -126,12 +199,14 @@ impl StderrWatch {
         let lines = self.lines.push(bytes).into_iter();
         let mut waits = lines.filter_map(|line| match line {
             Line::Whole(line) => {
+                let line = Ansi::default().strip(&line);
                 let line = String::from_utf8_lossy(&line);
                 let moment = Moment::now();
-                let wait = Wait::of_line(&self.output, &line, &moment);
                 let stuck = || Wait::of_fatal(&self.output, &line, &moment);
-                wait.map(Outlook::Waits)
-                    .or_else(|| stuck().map(Outlook::Stuck))
+                match Wait::of_line(&self.output, &line, &moment) {
+                    Outlook::Unchanged => stuck().map(Outlook::Stuck),
+                    wait => Some(wait),
+                }
             }
             Line::TooLong => None,
         });

@@ -2,7 +2,27 @@
 
 use serde_json::Value;
 
-use crate::definition::Rule;
+use crate::definition::{Output, Rule};
+
+/// Whether a rule that looks for certain frames finds this one among them.
+pub(super) fn know(output: &Output, frame: &Value) -> bool {
+    let rules = [
+        &output.session,
+        &output.text,
+        &output.thought,
+        &output.result,
+        &output.done,
+        &output.limit,
+        &output.warning,
+        &output.mcp_failed,
+    ];
+    let plain = rules.into_iter().flatten();
+    let fail = output.fail.iter().map(|it| &it.rule);
+    let tool = output.tool.iter().map(|it| &it.rule);
+    let wait = output.wait.iter().map(|it| &it.rule);
+    let mut all = plain.chain(fail).chain(tool).chain(wait);
+    all.any(|rule| !rule.when.is_empty() && fits(&rule.when, frame))
+}
 
 /// The elements of a frame that a rule means: the frame itself, or elements of a list in it.
 pub(super) fn meant<'v>(rule: &'v Rule, frame: &'v Value) -> impl Iterator<Item = &'v Value> {

@@ -752,13 +752,14 @@ fn answers_are_capped_however_they_come() {
 fn faults_of_a_definition_come_all_at_once() {
     let table: Value = json!({
         "comand": ["x"],
-        "model_args": ["-m", "{model}"],
+        "model_args": ["-m", "{modle}"],
         "trust": { "sfae": ["x"] },
         "output": { "format": "jsonn", "done": { "match": { "type": 1 } }, "exit": { "999": "auth" } },
     });
     let faults = Definition::read(Some("kiro"), table.as_object().unwrap()).unwrap_err();
     for part in [
         "comand: unknown; did you mean command?",
+        "model_args: {modle} is unknown; did you mean model?",
         "trust.sfae: unknown; did you mean safe?",
         "output.format: one of text, json, jsonl is allowed",
         "output.done.match: \"type\" is not a JSON pointer",
@@ -780,3 +781,4 @@ fn faults_of_a_definition_come_all_at_once() {
 }
 
 mod ends;
+mod glued;

@@ -1,5 +1,7 @@
 //! What a run was: what the program said against how it ended.
 
+use std::borrow::Cow;
+
 use super::{Reading, Terminal};
 use crate::definition::{Format, Output};
 use crate::limits::{self, Complaint, Moment};
@@ -55,11 +57,7 @@ pub(crate) fn cut_short(
         moment,
     };
     let last = stderr.lines().rev().find(|it| !it.trim().is_empty());
-    let by_words = judge.by_words(last.unwrap_or_default()).or_else(|| {
-        let answer = Complaint::of_text(&reading.answer);
-        let is_notice = output.known_errors && limits::is_notice(&reading.answer, reading.work());
-        limits::classify(&answer, moment).filter(|_| is_notice)
-    });
+    let by_words = judge.by_words(last.unwrap_or_default());
     let class = judge.limited(by_words.unwrap_or(FailureClass::ProviderError));
     // Its last words explain a long silence only where they say why nothing can come.
     let explains = matches!(
@@ -171,7 +169,9 @@ impl Judge<'_> {
             return Some((class, message));
         }
         if output.format == Format::Text {
-            return self.error_answer(program);
+            return self
+                .error_answer(program)
+                .or_else(|| self.no_answer(program));
         }
         match (&reading.terminal, &reading.denied) {
             (Terminal::Done, _) => self.error_answer(program),
@@ -213,6 +213,15 @@ impl Judge<'_> {
             .or_else(|| self.by_phrase(answer))
             .or_else(|| self.by_last_lines(stderr))
             .or_else(|| self.by_last_lines(answer))
+            .or_else(|| self.by_notice())
+    }
+
+    /// An answer that is a limit's notice as a whole explains why nothing else came.
+    fn by_notice(&self) -> Option<FailureClass> {
+        let answer = Complaint::of_text(&self.reading.answer);
+        let is_notice =
+            self.output.known_errors && limits::is_notice(answer.text, self.reading.work());
+        limits::classify(&answer, self.moment).filter(|_| is_notice)
     }
 
     /// Of a text, the part that may be the program's own: after an answer only a last line that is an error by its form.
@@ -239,7 +248,8 @@ impl Judge<'_> {
 
     /// The words that all programs share are common ones: only what a program says last is its error.
     fn by_last_lines(&self, text: &str) -> Option<FailureClass> {
-        let complaint = Complaint::of_text(last_lines(text));
+        let text = without_stack(text);
+        let complaint = Complaint::of_text(last_lines(&text));
         let class = limits::classify(&complaint, self.moment);
         class.filter(|_| self.output.known_errors)
     }
@@ -256,6 +266,18 @@ impl Judge<'_> {
                 format!("'{program}' answered with an error: {answer}{advice}"),
             )
         })
+    }
+
+    /// A text program may be silent, but not with an error of a known kind as its last word on stderr.
+    fn no_answer(&self, program: &str) -> Option<(FailureClass, String)> {
+        if !self.output.known_errors || !self.reading.answer.trim().is_empty() {
+            return None;
+        }
+        let last = self.stderr.lines().rev().find(|it| !it.trim().is_empty())?;
+        let class = self.by_phrase(last).or_else(|| self.by_last_lines(last))?;
+        let advice = limits::advice(&Complaint::of_text(last));
+        let message = format!("'{program}' exited with code 0 and gave no answer{advice}");
+        Some((class, message))
     }
 
     /// The program's statement about its account's limit explains a failure that has no other reason, and says until when.
@@ -327,6 +349,19 @@ fn phrase(output: &Output, text: &str) -> Option<FailureClass> {
     let text = text.to_lowercase();
     let found = output.errors.iter().find(|it| text.contains(&it.contains));
     found.map(|it| it.class)
+}
+
+/// A text without the lines of a stack, which follow the error in a log.
+fn without_stack(text: &str) -> Cow<'_, str> {
+    let is_frame = |line: &str| {
+        let inner = line.trim_start();
+        inner.len() < line.len() && (inner.starts_with("at ") || inner.starts_with("File \""))
+    };
+    if !text.lines().any(is_frame) {
+        return text.into();
+    }
+    let lines: Vec<&str> = text.lines().filter(|it| !is_frame(it)).collect();
+    lines.join("\n").into()
 }
 
 /// The end of a text, where a program that failed says why.

@@ -11,6 +11,7 @@ use kirosu_providers::{
     Job, McpServer, McpTransport, PermissionAsk, Permissions, Provider, ProviderOptions,
     ProviderSession, SessionOptions, TimeoutKind, ToolStatus, Trust, open_session,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::{BOUND, Room, Running, eventually};
@@ -165,10 +166,8 @@ async fn one_process_takes_many_jobs_each_a_conversation_of_its_own() {
 }
 
 fn kill(pid: &str) {
-    let killed = std::process::Command::new("kill")
-        .args(["-9", pid])
-        .status();
-    assert!(killed.unwrap().success());
+    let pid = Pid::from_raw(pid.parse().unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
 }
 
 #[tokio::test]
@@ -551,7 +550,7 @@ async fn errors_of_the_service_have_their_class_however_they_are_told() {
             "rate_limited",
         ),
         (
-            "notice You've hit your limit · resets 3pm (Europe/Berlin)",
+            "refused You've hit your limit · resets 3pm (Europe/Berlin)",
             "rate_limited",
         ),
         (

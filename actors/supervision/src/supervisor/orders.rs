@@ -3,6 +3,7 @@
 use actix::Context;
 
 use super::{Step, Supervisor, Then};
+use crate::exit::ExitReason;
 use crate::handle::{Order, Reply, SupervisorError};
 
 impl Supervisor {
@@ -18,18 +19,30 @@ impl Supervisor {
                 self.advance(ctx);
             }
             Order::Stop { id, remove, reply } => {
-                let then = if remove { Then::Remove } else { Then::Rest };
                 if let Some((key, reply)) = self.known(&id, reply) {
                     self.plan.retain(|step| *step != Step::Start(key));
                     let desk = self.desk(key);
-                    desk.then = then;
+                    if remove {
+                        desk.then = Then::Remove;
+                    } else if desk.then == Then::Start {
+                        desk.then = Then::Rest;
+                    }
                     desk.on_stop.push(reply);
+                    // The start that others wait for is called off.
+                    for reply in desk.on_start.drain(..) {
+                        let _ = reply.send(Err(SupervisorError::NotStarted(ExitReason::Stopped)));
+                    }
                     self.stop(key, ctx);
                 }
             }
             Order::Restart { id, reply } => {
                 if let Some((key, reply)) = self.known(&id, reply) {
                     let desk = self.desk(key);
+                    if desk.then == Then::Remove {
+                        // It still stops, but for others it is out of the tree already.
+                        let _ = reply.send(Err(SupervisorError::Unknown));
+                        return;
+                    }
                     desk.then = Then::Start;
                     desk.on_start.push(reply);
                     self.stop(key, ctx);

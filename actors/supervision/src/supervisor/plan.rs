@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix::{AsyncContext as _, Context};
 
-use super::{Step, Supervisor, Waiting};
+use super::{Step, Supervisor, Waiting, cancel};
 use crate::exit::ExitReason;
 use crate::machine::Restart;
 
@@ -66,6 +66,10 @@ impl Supervisor {
         }
         tracing::debug!(supervisor = %self.child.path(), %reason, "stopping all children");
         self.closing = Some(reason);
+        // A child that waits for its restart is not started any more while its siblings stop.
+        for desk in self.desks.values_mut().filter(|desk| !desk.live) {
+            cancel(desk.timer.take(), ctx);
+        }
         self.plan = self
             .recipe
             .keys()

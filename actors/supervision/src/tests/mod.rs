@@ -3,6 +3,7 @@
 mod backoff;
 mod cancelled;
 mod chaos;
+mod crossing;
 mod dynamic;
 mod intensity;
 mod kit;

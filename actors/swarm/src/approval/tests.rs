@@ -29,6 +29,7 @@ fn policy(rules: impl IntoIterator<Item = RuleText>) -> ApprovalPolicy {
 fn call(tool: &str, kind: Option<&str>, input: Option<Value>) -> PermissionAsk {
     PermissionAsk {
         options: Vec::new(),
+        is_unallowable: false,
         call: "1".into(),
         tool: tool.into(),
         kind: kind.map(str::to_owned),

@@ -1,5 +1,6 @@
 //! The arbiter of an agent's question whether a tool may run: the pool's rules, else a person, by way of the hub. A question
-//! that offers several answers ("Which database?") is not allowed by a rule nor by a pool's trust: a person chooses.
+//! that offers several answers ("Which database?") is not allowed by a rule nor by a pool's trust: a person chooses. One that
+//! offers no answer that allows it is rejected at once, and recorded so: no record says more than the agent was told.
 //!
 //! The hub keeps the question; this side asks it, and asks again by the same name until the answer is there: when the hub
 //! says that it is decided, after each reconnect (the hub may have been restarted), and now and then, as a notice can be
@@ -29,6 +30,8 @@ use crate::session::link::Line;
 
 /// How often the hub is asked although it said nothing.
 const FALLBACK: Duration = Duration::from_secs(60);
+/// The rule that the record names where the agent takes no answer that allows its question.
+const NO_ANSWER: &str = "the agent offers no answer that allows it";
 /// Pause after a question without an answer.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -69,15 +72,16 @@ impl Arbiter for Desk {
 impl Asking {
     async fn decide(self: Arc<Self>, ask: PermissionAsk) -> Decision {
         let is_choice = !ask.options.is_empty();
-        if self.trusts && !is_choice {
+        if self.trusts && !is_choice && !ask.is_unallowable {
             return Decision::Allow;
         }
         let options = self.pool.options();
         let ruled = match options.approval.rule(&self.pool.name, &ask) {
-            Ruling::Allow(_) if is_choice => None,
-            Ruling::Allow(rule) => Some((Verdict::Approved, rule)),
             // A pool that trusts has no rules.
             Ruling::Deny(rule) if !self.trusts => Some((Verdict::Rejected, rule)),
+            _ if ask.is_unallowable => Some((Verdict::Rejected, NO_ANSWER)),
+            Ruling::Allow(_) if is_choice => None,
+            Ruling::Allow(rule) => Some((Verdict::Approved, rule)),
             Ruling::Deny(_) | Ruling::Ask => None,
         };
         let choices: Vec<AskOption> = ask.options.into_iter().map(option).collect();
@@ -202,6 +206,7 @@ fn decision(answer: ToolAnswer) -> Decision {
     match (answer.state, answer.reason, answer.rule) {
         (ApprovalState::Approved, ..) => Decision::Allow,
         (ApprovalState::Rejected, Some(reason), None) => Decision::Refuse { reason },
+        (ApprovalState::Rejected, None, Some(rule)) if rule == NO_ANSWER => deny(rule),
         (ApprovalState::Rejected, None, Some(rule)) => deny(format!("denied by rule '{rule}'")),
         (ApprovalState::Rejected, None, None) => deny(format!("rejected{}", by(answer.by))),
         (_, Some(reason), _) => deny(reason),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kirosu_providers::is_shortage;
 
-use super::identity::{Held, real_folder};
-use super::{NoPlace, Place};
+use super::identity::{Changed, Held, real_folder};
+use super::{NoPlace, Place, known};
 
 /// Bytes that are written to see whether a disk takes any.
 const PROBE: usize = 4096;
@@ -54,20 +54,25 @@ pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoPlace>
     }
 }
 
-/// A session's folder, made when it is not there.
+/// A session's folder, made when it is not there. One that was replaced by another since the last run is left alone.
 pub(super) fn isolated(pool: &Path, name: &str) -> Result<Place, NoPlace> {
-    own(pool, name).map(|(place, _)| place)
+    own(pool, name, known::check).map(|(place, _)| place)
 }
 
 /// A task's folder, remembered as ours only when it was not there.
 pub(super) fn ephemeral(pool: &Path, name: &str) -> Result<Place, NoPlace> {
     // One that another life of this task has left is used, and kept.
-    own(pool, name).map(|(place, made)| Place { made, ..place })
+    let place = own(pool, name, |_, _| Ok(()));
+    place.map(|(place, made)| Place { made, ..place })
 }
 
-/// A folder of a pool, and whether it was made now. Where anything but a real folder has the name, that is left alone and
-/// the next name is taken.
-fn own(pool: &Path, name: &str) -> Result<(Place, bool), NoPlace> {
+/// A folder of a pool, and whether it was made now. Where anything but a real folder has the name, or `check` refuses the
+/// folder (it gets whether it was made now), that is left alone and the next name is taken.
+fn own(
+    pool: &Path,
+    name: &str,
+    check: impl Fn(&Path, bool) -> Result<(), Changed>,
+) -> Result<(Place, bool), NoPlace> {
     let mut notes = Vec::new();
     for number in 1..=NAMES {
         let dir = match number {
@@ -79,8 +84,8 @@ fn own(pool: &Path, name: &str) -> Result<(Place, bool), NoPlace> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             Err(error) => return Err(cannot_make(&dir, &error)),
         };
-        match real_folder(&dir) {
-            Ok(_) => {
+        match real_folder(&dir).and_then(|_| check(&dir, made)) {
+            Ok(()) => {
                 let held = Held::of(&dir).map_err(|e| cannot_make(&dir, &e))?;
                 let place = Place {
                     held: Some(held),

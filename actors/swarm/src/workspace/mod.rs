@@ -9,6 +9,7 @@
 mod context;
 mod folder;
 mod identity;
+mod known;
 mod mcp;
 pub mod worktree;
 

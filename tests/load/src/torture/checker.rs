@@ -3,6 +3,7 @@
 //! Calls overlap, and an unknown one may have taken effect or not, so each rule is stated such that only a hub that
 //! breaks its word can fail it: "before" means that one call had ended before the other began.
 
+mod cancels;
 mod enqueues;
 mod limits;
 mod order;
@@ -10,7 +11,7 @@ mod order;
 use super::Verdict;
 use super::history::{Call, Event, Leased, Outcome, number_of};
 use super::link::FAILED;
-use super::stored::Stored;
+use super::stored::{Attempt, Stored};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Deadlines travel as seconds in floating point, and the hub's clock is read before ours.
@@ -37,7 +38,7 @@ struct Ended<'a> {
 }
 
 /// Checks every promise and counts what was seen.
-pub fn check(events: &[Event], stored: &[Stored]) -> Verdict {
+pub fn check(events: &[Event], stored: &[Stored], attempts: &[Attempt]) -> Verdict {
     let mut verdict = Verdict::default();
     count(events, stored, &mut verdict);
     let lives = lives(events);
@@ -47,6 +48,7 @@ pub fn check(events: &[Event], stored: &[Stored]) -> Verdict {
     limits::limits(events, &mut verdict);
     limits::doubles(events, &mut verdict);
     order::order(events, &lives, &mut verdict);
+    cancels::cancels(events, stored, attempts, &lives, &mut verdict);
     for (id, life) in &lives {
         let Some(task) = by_id.get(id) else {
             verdict.violation(format!(
@@ -67,12 +69,18 @@ pub fn check(events: &[Event], stored: &[Stored]) -> Verdict {
 
 fn count(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
     let calls = || {
-        let own = |event: &&Event| !matches!(event.call, Call::Twice { .. } | Call::Load { .. });
+        let own = |event: &&Event| {
+            let by_the_way = matches!(
+                event.call,
+                Call::Twice { .. } | Call::Load { .. } | Call::Hello { .. } | Call::Notice { .. }
+            );
+            !by_the_way
+        };
         events.iter().filter(own)
     };
     let of = |wanted: fn(&Event) -> bool| calls().filter(|e| wanted(e)).count();
     verdict.count("tasks in the file", stored.len());
-    for status in ["done", "failed"] {
+    for status in ["done", "failed", "cancelled"] {
         let with = stored.iter().filter(|task| task.status == status).count();
         verdict.count(format!("tasks {status}"), with);
     }
@@ -104,7 +112,12 @@ fn lives(events: &[Event]) -> BTreeMap<u64, Life<'_>> {
     let mut lives: BTreeMap<u64, Life<'_>> = BTreeMap::new();
     for event in events {
         match &event.call {
-            Call::Enqueue { .. } | Call::Twice { .. } | Call::Load { .. } => {}
+            Call::Enqueue { .. }
+            | Call::Cancel { .. }
+            | Call::Hello { .. }
+            | Call::Notice { .. }
+            | Call::Twice { .. }
+            | Call::Load { .. } => {}
             Call::Lease { tasks, .. } => {
                 for leased in tasks {
                     let life = lives.entry(leased.task).or_default();

@@ -6,7 +6,7 @@ use super::link::{LATER, REST, Shared};
 use super::nemesis::{Field, Kind};
 use super::proxy::{self, Gates};
 use super::remote::{self, Remote, Role};
-use super::{Torture, Verdict, checker, load, nuisance, producer, stored, worker};
+use super::{Torture, Verdict, canceller, checker, load, nuisance, producer, stored, worker};
 use crate::Fault;
 use crate::machine::processes_with;
 use crate::server::{Plan, Server};
@@ -70,10 +70,11 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
         driven
     })?;
     verdict.count("bytes swallowed by cut wires", gates.swallowed());
+    nothing_held(server.address, &mut verdict)?;
     let said = stats(server.address)?;
     end(server, &marker, &mut verdict)?;
-    let tasks = stored::read(&plan.database(), &mut verdict)?;
-    verdict.merge(checker::check(&events, &tasks));
+    let (tasks, attempts) = stored::read(&plan.database(), &mut verdict)?;
+    verdict.merge(checker::check(&events, &tasks, &attempts));
     compare_stats(&said, &tasks, &mut verdict);
     Ok((verdict, events))
 }
@@ -107,6 +108,7 @@ impl<'scope> Crew<'scope> {
             threads.push(scope.spawn(move || worker::run(shared, speaker, n % 2 == 0, seed)));
         }
         threads.push(scope.spawn(move || load::run(shared, 99)));
+        threads.push(scope.spawn(move || canceller::run(shared, 98)));
         let seed = torture.seed;
         let nuisance = scope.spawn(move || nuisance::run(shared, seed));
         let address = proxy::start(scope, shared, gates)?;
@@ -151,6 +153,50 @@ pub fn stats(address: SocketAddr) -> Result<Value, Fault> {
     }
 }
 
+/// With the queue empty no lease is left: no actor, no entry of a session or a connection, no count.
+fn nothing_held(address: SocketAddr, verdict: &mut Verdict) -> Result<(), Fault> {
+    let begun = Instant::now();
+    loop {
+        let mut wire = Wire::connect(address)?;
+        let held = wire.call("agents", json!({})).and_then(|agents| {
+            let tree = wire.call("tree", json!({}))?;
+            let leased = wire.call("stats", json!({}))?;
+            Ok((
+                entries(&agents["agents"], "leases"),
+                actors(&tree["tree"]),
+                leased["stats"]["leased"].clone(),
+            ))
+        });
+        match held {
+            Ok((0, 0, leased)) if leased == 0 => return Ok(()),
+            Ok((entries, actors, leased)) if begun.elapsed() > BUSY => {
+                verdict.violation(format!(
+                    "nothing is leased any more, but `agents` lists {entries} leases, `tree` {actors} lease actors, `stats` {leased}"
+                ));
+                return Ok(());
+            }
+            Err(error) if begun.elapsed() > BUSY => return Err(error.into()),
+            _ => std::thread::sleep(REST),
+        }
+    }
+}
+
+/// How many entries the lists of this name have, all together.
+fn entries(list: &Value, name: &str) -> usize {
+    let list = list.as_array().into_iter().flatten();
+    list.map(|one| one[name].as_array().map_or(0, Vec::len))
+        .sum()
+}
+
+/// How many actors of leases there are.
+fn actors(tree: &Value) -> usize {
+    let children = tree["children"].as_array().into_iter().flatten();
+    let leases = children.filter(|child| child["name"] == "leases");
+    leases
+        .map(|leases| leases["children"].as_array().map_or(0, Vec::len))
+        .sum()
+}
+
 /// Tasks that have not ended.
 pub fn unfinished(stats: &Value) -> u64 {
     [
@@ -183,7 +229,7 @@ pub fn end(server: Server, marker: &str, verdict: &mut Verdict) -> Result<(), Fa
 
 /// What the hub said last must be what the file holds.
 fn compare_stats(said: &Value, tasks: &[stored::Stored], verdict: &mut Verdict) {
-    for state in ["queued", "leased", "done", "failed"] {
+    for state in ["queued", "leased", "done", "failed", "cancelled"] {
         let held = tasks.iter().filter(|task| task.status == state).count();
         if said[state].as_u64() != Some(held as u64) {
             verdict.violation(format!(

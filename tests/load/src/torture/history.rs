@@ -80,6 +80,27 @@ pub enum Call {
         /// The lease's fence.
         fence: i64,
     },
+    /// A cancel.
+    Cancel {
+        /// The task.
+        task: u64,
+    },
+    /// A session opened over a new connection.
+    Hello {
+        /// Whether the connection before was still there, with a `lease` under way.
+        replaces: bool,
+        /// The leases that the hub said the session holds: task and fence.
+        leases: Vec<(u64, i64)>,
+    },
+    /// A notification that a lease is over.
+    Notice {
+        /// The task.
+        task: u64,
+        /// The lease's fence.
+        fence: i64,
+        /// Whether the task was cancelled.
+        cancelled: bool,
+    },
     /// The two answers to one request that was sent twice at once; none where it was cut off or put off.
     Twice {
         /// What was asked.

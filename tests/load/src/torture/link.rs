@@ -3,6 +3,7 @@
 use super::history::{Call, Event, Outcome, now_ns, wall_ms};
 use crate::wire::{CallError, Wire};
 use serde_json::{Value, json};
+use std::collections::{HashSet, VecDeque};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -17,6 +18,9 @@ pub const FAILED: i64 = -32603;
 
 /// Between two attempts to reach a hub that is down.
 pub const REST: Duration = Duration::from_millis(5);
+
+/// One lease of a session in so many is asked for over a connection that is replaced meanwhile.
+const REPLACED_IN: u32 = 20;
 
 /// No fault lasts as long: a hub that does not answer until then never will.
 const PATIENCE_NS: u64 = 60_000_000_000;
@@ -34,6 +38,8 @@ pub struct Shared {
     pub producing: AtomicU32,
     /// Whether requests that may be repeated are sent twice at once.
     pub twice: AtomicBool,
+    /// Tasks to cancel, oldest first.
+    to_cancel: Mutex<VecDeque<u64>>,
     /// Whether each call is printed when it has ended.
     pub tells: bool,
     /// Between two enqueues of a producer, so that there is work for as long as there are faults.
@@ -49,6 +55,7 @@ impl Shared {
             acked: AtomicU64::new(0),
             producing: AtomicU32::new(producers),
             twice: AtomicBool::new(false),
+            to_cancel: Mutex::default(),
             tells: false,
             pace: Duration::ZERO,
         }
@@ -62,6 +69,24 @@ impl Shared {
     /// Where it is now.
     pub fn address(&self) -> SocketAddr {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a task to the client that cancels.
+    pub fn leave_to_cancel(&self, task: u64) {
+        let mut tasks = self
+            .to_cancel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tasks.push_back(task);
+    }
+
+    /// The next task to cancel.
+    pub fn next_to_cancel(&self) -> Option<u64> {
+        let mut tasks = self
+            .to_cancel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tasks.pop_front()
     }
 
     /// Whether the work is over.
@@ -88,6 +113,12 @@ pub struct Link<'a> {
     wire: Option<Wire>,
     /// A second connection, for requests that are sent twice.
     twin: Option<Wire>,
+    /// Decides when a connection is replaced.
+    rng: fastrand::Rng,
+    /// Leases that the speaker knows of: task and fence.
+    held: HashSet<(u64, i64)>,
+    /// Leases that `hello` listed and the speaker knows nothing of.
+    unknown: Vec<(u64, i64)>,
     /// What it saw.
     pub events: Vec<Event>,
 }
@@ -101,6 +132,9 @@ impl<'a> Link<'a> {
             session,
             wire: None,
             twin: None,
+            rng: fastrand::Rng::with_seed(u64::from(speaker)),
+            held: HashSet::new(),
+            unknown: Vec::new(),
             events: Vec::new(),
         }
     }
@@ -108,6 +142,23 @@ impl<'a> Link<'a> {
     /// Whether leases are taken under a session.
     pub fn has_session(&self) -> bool {
         self.session.is_some()
+    }
+
+    /// The speaker holds a lease from now on.
+    pub fn hold(&mut self, task: u64, fence: i64) {
+        self.held.insert((task, fence));
+    }
+
+    /// The speaker is done with a lease.
+    pub fn let_go(&mut self, task: u64, fence: i64) {
+        self.held.remove(&(task, fence));
+    }
+
+    /// Leases that the session holds and the speaker knows nothing of: they have to be released.
+    pub fn unknown_leases(&mut self) -> Vec<(u64, i64)> {
+        let mut unknown = std::mem::take(&mut self.unknown);
+        unknown.retain(|lease| !self.held.contains(lease));
+        unknown
     }
 
     /// Calls and writes it down. `call` makes the event from the answer (`None`: there was none).
@@ -214,19 +265,65 @@ impl<'a> Link<'a> {
             Some(wire) => wire,
             None => self.connect()?,
         };
+        let replaced = method == "lease" && self.session.is_some();
+        if replaced && self.rng.u32(0..REPLACED_IN) == 0 {
+            return self.replaced(wire, method, params);
+        }
         let answer = wire.call(method, params.clone());
+        self.note_notices(&mut wire);
         if !matches!(answer, Err(CallError::Broken(_))) {
             self.wire = Some(wire);
         }
         answer
     }
 
+    /// Sends over a connection that another one replaces before the answer is read.
+    fn replaced(
+        &mut self,
+        mut old: Wire,
+        method: &str,
+        params: &Value,
+    ) -> Result<Value, CallError> {
+        old.ask(method, params)?;
+        let Ok(mut new) = Wire::connect(self.shared.address()) else {
+            return old.answer();
+        };
+        if self.greet(&mut new, true).is_err() {
+            return old.answer();
+        }
+        let answer = old.answer();
+        self.note_notices(&mut old);
+        self.wire = Some(new);
+        answer
+    }
+
+    fn note_notices(&mut self, wire: &mut Wire) {
+        for notice in wire.notices() {
+            let cancelled = notice["method"] == "cancel";
+            if !cancelled && notice["method"] != "lease_lost" {
+                continue;
+            }
+            let lease = (
+                notice["params"]["task_id"].as_u64(),
+                notice["params"]["fence"].as_i64(),
+            );
+            if let (Some(task), Some(fence)) = lease {
+                let call = Call::Notice {
+                    task,
+                    fence,
+                    cancelled,
+                };
+                self.note(now_ns(), 1, call, Outcome::Ok);
+            }
+        }
+    }
+
     /// Waits for the hub; only an end of the whole torture ends the waiting.
-    fn connect(&self) -> Result<Wire, CallError> {
+    fn connect(&mut self) -> Result<Wire, CallError> {
         let begun = now_ns();
         while !self.shared.is_over() && now_ns() - begun < PATIENCE_NS {
             if let Ok(mut wire) = Wire::connect(self.shared.address())
-                && self.greet(&mut wire).is_ok()
+                && self.greet(&mut wire, false).is_ok()
             {
                 return Ok(wire);
             }
@@ -235,13 +332,22 @@ impl<'a> Link<'a> {
         Err(CallError::Broken("the torture is over".into()))
     }
 
-    fn greet(&self, wire: &mut Wire) -> Result<(), CallError> {
-        match &self.session {
-            None => Ok(()),
-            Some(session) => wire
-                .call("hello", json!({"protocol": 1, "session_id": session}))
-                .map(drop),
-        }
+    fn greet(&mut self, wire: &mut Wire, replaces: bool) -> Result<(), CallError> {
+        let Some(session) = &self.session else {
+            return Ok(());
+        };
+        let begun = now_ns();
+        let answer = wire.call("hello", json!({"protocol": 1, "session_id": session}))?;
+        let leases: Vec<(u64, i64)> = answer["leases"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|lease| Some((lease["task_id"].as_u64()?, lease["fence"].as_i64()?)))
+            .collect();
+        self.unknown = leases.clone();
+        self.note(begun, 1, Call::Hello { replaces, leases }, Outcome::Ok);
+        self.note_notices(wire);
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@
 //! What the workers saw is a [`history`]; what the file holds is read with Python's `sqlite3`, not with ours
 //! ([`stored`]); [`checker`] compares the two and knows no more than the protocol's promises.
 
+mod canceller;
 pub mod checker;
 pub mod clients;
 mod drive;

@@ -9,6 +9,8 @@ use std::ops::Range;
 const BATCH_IN: u32 = 50;
 const DEPENDENT_IN: u32 = 40;
 const RETRIED_IN: u32 = 10;
+/// One call in so many is of tasks that are cancelled at once.
+const CANCELLED_IN: u32 = 30;
 
 /// Most calls say no priority.
 const PRIORITIES: [i64; 6] = [0, 0, 0, 0, 1, 5];
@@ -33,7 +35,18 @@ pub fn run(shared: &Shared, speaker: u32, mut numbers: Range<u64>, seed: u64) ->
             .clone()
             .map(|number| task(number, keyed, after, priority, rng.u32(0..RETRIED_IN) == 0))
             .collect();
-        last = enqueue(&mut link, some.collect(), tasks, keyed, after, priority).or(last);
+        let cancelled = rng.u32(0..CANCELLED_IN) == 0;
+        last = enqueue(
+            shared,
+            &mut link,
+            some.collect(),
+            tasks,
+            keyed,
+            after,
+            priority,
+            cancelled,
+        )
+        .or(last);
     }
     link.events
 }
@@ -62,13 +75,16 @@ pub fn key_of(number: u64) -> String {
 }
 
 /// With a key it is sent until answered; without one a broken connection leaves it unknown, as it must.
+#[expect(clippy::too_many_arguments, reason = "each is one fact of the call")]
 fn enqueue(
+    shared: &Shared,
     link: &mut Link<'_>,
     numbers: Vec<u64>,
     mut tasks: Vec<Value>,
     keyed: bool,
     after: Option<u64>,
     priority: i64,
+    cancelled: bool,
 ) -> Option<u64> {
     let sending = match keyed {
         true => Sending::UntilAnswered,
@@ -92,6 +108,9 @@ fn enqueue(
             ids: ids.clone(),
         }
     });
+    for id in ids.iter().filter(|_| cancelled) {
+        shared.leave_to_cancel(*id);
+    }
     ids.last().copied().filter(|_| outcome == Outcome::Ok)
 }
 

@@ -16,6 +16,8 @@ print(json.dumps({
   'tasks': rows('''select t.id, v.status, t.fence, t.attempts, t.max_attempts, i.prompt, i.idempotency_key, v.result,
                    (select count(*) from attempt a where a.task_id = t.id and a.outcome = 'done')
                    from task t join task_view v on v.id = t.id join task_input i on i.task_id = t.id'''),
+  'attempts': rows('''select task_id, fence, outcome, coalesce(worker, ''), started_at from attempt
+                      where outcome in ('cancelled', 'lost')'''),
   'counted': {name: states.get(n, 0) for n, name in enumerate(names)},
   'kept': dict(zip(names, rows('select ' + ','.join('coalesce(sum(%s), 0)' % n for n in names) + ' from lane')[0])),
   'leased_without_deadline': rows('select count(*) from task where state = 4 and lease_until is null')[0][0],
@@ -46,6 +48,21 @@ pub struct Stored {
     pub done_attempts: u64,
 }
 
+/// An attempt that was cancelled or lost, as the file has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// The task.
+    pub task: u64,
+    /// The lease's fence.
+    pub fence: i64,
+    /// `cancelled` or `lost`.
+    pub outcome: String,
+    /// Who held the lease.
+    pub worker: String,
+    /// Unix milliseconds.
+    pub started_ms: i64,
+}
+
 impl Stored {
     /// Whether it has ended.
     pub fn is_final(&self) -> bool {
@@ -53,8 +70,8 @@ impl Stored {
     }
 }
 
-/// The tasks, after the checks that need no history: integrity, counters, deadlines.
-pub fn read(database: &Path, verdict: &mut Verdict) -> Result<Vec<Stored>, Fault> {
+/// The tasks and attempts, after the checks that need no history: integrity, counters, deadlines.
+pub fn read(database: &Path, verdict: &mut Verdict) -> Result<(Vec<Stored>, Vec<Attempt>), Fault> {
     let found = integrity(database)?;
     if found != "ok" {
         verdict.violation(format!("integrity_check of the final file says: {found}"));
@@ -74,8 +91,22 @@ pub fn read(database: &Path, verdict: &mut Verdict) -> Result<Vec<Stored>, Fault
             count => verdict.violation(format!("rows {}: {count:?}", what.replace('_', " "))),
         }
     }
-    let tasks = facts["tasks"].as_array().into_iter().flatten();
-    Ok(tasks.map(stored).collect())
+    let rows = |name: &str| facts[name].as_array().cloned().unwrap_or_default();
+    Ok((
+        rows("tasks").iter().map(stored).collect(),
+        rows("attempts").iter().map(attempt).collect(),
+    ))
+}
+
+fn attempt(row: &Value) -> Attempt {
+    let text = |at: usize| row[at].as_str().unwrap_or_default().to_owned();
+    Attempt {
+        task: row[0].as_u64().unwrap_or(0),
+        fence: row[1].as_i64().unwrap_or(-1),
+        outcome: text(2),
+        worker: text(3),
+        started_ms: row[4].as_i64().unwrap_or(0),
+    }
 }
 
 fn stored(row: &Value) -> Stored {

@@ -48,7 +48,7 @@ pub fn run(torture: &Torture) -> Result<Verdict, Fault> {
         driven.and(produced.map_err(|_| Fault::new("the producer's thread panicked")))
     })?;
     end(server, &marker, &mut verdict)?;
-    let tasks = stored::read(&plan.database(), &mut verdict)?;
+    let (tasks, _) = stored::read(&plan.database(), &mut verdict)?;
     let executions = check::executions(&runs)?;
     check::check(torture.tasks, &tasks, &executions, &mut verdict);
     Ok(verdict)

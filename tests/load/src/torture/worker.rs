@@ -15,6 +15,9 @@ const REST: Duration = Duration::from_millis(5);
 /// Longest work of a worker in a process of its own, so that a SIGSTOP most likely meets it with leases in its hands.
 const WORK: Duration = Duration::from_millis(20);
 
+/// One task in so many is cancelled while its lease begins.
+const CANCELLED_IN: u32 = 40;
+
 /// How a run ends.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
@@ -48,11 +51,26 @@ pub fn run(shared: &Shared, speaker: u32, session: bool, seed: u64) -> Vec<Event
     let session = session.then(|| format!("torture-{seed:x}-{speaker}"));
     let mut link = Link::new(shared, speaker, session);
     while !shared.is_over() {
-        for leased in lease(&mut link, speaker, rng.u32(1..=4)) {
+        let leases = lease(&mut link, speaker, rng.u32(1..=4));
+        for leased in &leases {
+            link.hold(leased.task, leased.fence);
+            if rng.u32(0..CANCELLED_IN) == 0 {
+                shared.leave_to_cancel(leased.task);
+            }
+        }
+        // As the protocol asks: what a reconnect lists and nobody here has begun is given back.
+        for (task, fence) in link.unknown_leases() {
+            give_back(&mut link, task, fence);
+        }
+        for leased in leases {
             if shared.tells {
                 std::thread::sleep(WORK.mul_f64(rng.f64()));
             }
-            end(&mut link, shared, leased, ending(&mut rng));
+            let ending = ending(&mut rng);
+            end(&mut link, shared, leased, ending);
+            if !matches!(ending, Ending::Forgotten) {
+                link.let_go(leased.task, leased.fence);
+            }
         }
     }
     link.events
@@ -138,7 +156,10 @@ fn heartbeat(link: &mut Link<'_>, leased: Leased) {
 }
 
 fn release(link: &mut Link<'_>, leased: Leased) {
-    let Leased { task, fence, .. } = leased;
+    give_back(link, leased.task, leased.fence);
+}
+
+fn give_back(link: &mut Link<'_>, task: u64, fence: i64) {
     let params = json!({"task_id": task, "fence": fence, "reason": "torture"});
     link.say("release", &params, Sending::Once, |_| Call::Release {
         task,

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::offers::{Choice, Setting};
+use super::super::refusal;
 use super::super::rpc::{self, RpcError};
 use super::{Action, Actions, Call, Machine};
 use crate::event::Event;
@@ -92,7 +93,7 @@ impl Machine {
                     self.program,
                     setting.word()
                 );
-                self.end(FailureClass::ProviderError, message, actions);
+                self.end(class_of(setting), message, actions);
             }
             _ => self.advance(actions),
         }
@@ -108,6 +109,12 @@ impl Machine {
     ) {
         if error.code == rpc::METHOD_NOT_FOUND && !ways.is_empty() {
             return self.set(setting, ways, value.to_owned(), actions);
+        }
+        // A service that is asked about the value may refuse for another reason.
+        let class = refusal::class(&self.definition, error);
+        if !matches!(class, FailureClass::ProviderError | FailureClass::BadInput) {
+            let verdict = self.refused(&Call::Set(setting, ways, value.to_owned()), error);
+            return actions.push(Action::End(verdict));
         }
         let ways = setting.ways(&self.opened);
         self.not_offered(setting, value, &ways, Some(&error.message), actions);
@@ -134,10 +141,15 @@ impl Machine {
             offered.join(", "),
             word = setting.word(),
         );
-        let class = match setting {
-            Setting::Model if self.turn.start.model_is_tasks => FailureClass::BadInput,
-            _ => FailureClass::ProviderError,
-        };
-        self.end(class, message, actions);
+        self.end(class_of(setting), message, actions);
+    }
+}
+
+/// The class of a run whose agent does not take a setting: a model that it does not have stays missing, and a mode is the
+/// definition's.
+const fn class_of(setting: Setting) -> FailureClass {
+    match setting {
+        Setting::Model => FailureClass::BadInput,
+        Setting::Mode => FailureClass::ProviderError,
     }
 }

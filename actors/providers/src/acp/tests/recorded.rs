@@ -187,6 +187,7 @@ fn exchange(
                 Action::Ask(key, ask) => {
                     asks.push((key, ask, message["params"]["options"].clone()))
                 }
+                Action::Look(_) => {}
                 other => panic!("not expected here: {other:?}"),
             }
         }

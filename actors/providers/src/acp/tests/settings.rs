@@ -20,7 +20,6 @@ fn opened(offers: &Value, mode: &str, model: Option<&str>) -> (Machine, Vec<Acti
     machine.begin(Start {
         mode: vec!["gone by now".to_owned(), mode.to_owned()],
         model: model.map(str::to_owned),
-        model_is_tasks: true,
         ..Start::default()
     });
     answer(&mut machine, 1, Ok(json!({"protocolVersion": 1})));

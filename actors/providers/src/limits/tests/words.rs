@@ -121,6 +121,21 @@ fn words_of_programs_and_services() {
         ),
         ("exceeded your current plan", "rate_limited"),
         ("Concurrency limit exceeded", "rate_limited"),
+        (
+            "Your plan's limit has been reached. Come back on Dec 3rd.",
+            "rate_limited",
+        ),
+        (
+            "Monthly credit limit reached for your organization",
+            "rate_limited",
+        ),
+        ("You have sent too many messages.", "rate_limited"),
+        (
+            "You have exceeded the 50 messages per day free tier limit",
+            "rate_limited",
+        ),
+        ("Throttling: TPM(10000000/10000000)", "rate_limited"),
+        ("I added throttling to client.rs, the tests fail.", "none"),
         // Overload.
         (
             "The model `x` is not available at the moment due to high demand, please try again later",
@@ -164,7 +179,16 @@ fn words_of_programs_and_services() {
             "unexpected status 401 Unauthorized: model not found",
             "auth_required",
         ),
+        (
+            "API key not found. Please pass a valid API key.",
+            "auth_required",
+        ),
+        (
+            "Please set an Auth method in your settings",
+            "auth_required",
+        ),
         // The prompt, the model.
+        ("413 Request Entity Too Large", "bad_input"),
         ("error code: model_not_found", "bad_input"),
         ("This model's maximum prompt length is 131072", "bad_input"),
         (
@@ -203,6 +227,18 @@ fn words_of_programs_and_services() {
             "Ran into this error: Request failed: Resource not found (404) at http://127.0.0.1/v1: The model `gpt-nope` does not exist or you do not have access to it.",
             "bad_input",
         ),
+        ("stub/nope is not a valid model ID", "bad_input"),
+        ("Invalid params: Model not found: gpt-nope", "bad_input"),
+        (
+            "The model `x` has been decommissioned and is no longer supported.",
+            "bad_input",
+        ),
+        (
+            "Your project does not have access to model `gpt-nope`",
+            "bad_input",
+        ),
+        ("ProviderModelNotFoundError", "bad_input"),
+        ("Unrecognized model \"x\". Choose another.", "bad_input"),
         // The network.
         (
             "API Error: Unable to connect to API (ConnectionRefused)",
@@ -237,6 +273,11 @@ fn words_of_programs_and_services() {
         ("net::ERR_INTERNET_DISCONNECTED", "network"),
         (
             "upstream connect error or disconnect/reset before headers",
+            "network",
+        ),
+        ("curl: (6) Name or service not known", "network"),
+        (
+            "Client network socket disconnected before secure TLS connection was established",
             "network",
         ),
         // Nothing that is known.

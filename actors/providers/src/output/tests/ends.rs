@@ -1,8 +1,11 @@
-//! Ends that are not what they seem: limits with their times, doubted good ends, waits, lost conversations.
+//! Ends that are not what they seem: limits with their times, doubted good ends, lost conversations.
 
 use std::time::{Duration, SystemTime};
 
 use super::*;
+
+mod errors;
+mod waits;
 
 /// 2026-11-28 18:00:00 UTC.
 fn moment() -> Moment {
@@ -137,50 +140,6 @@ fn limits_end_when_the_program_says() {
 }
 
 #[test]
-fn errors_beside_the_frames_have_a_class() {
-    let bad = Ended::Code(1);
-    for (cli, text, err, expected) in [
-        (
-            "claude",
-            "",
-            "Invalid API key · Please run /login\n",
-            "auth_required",
-        ),
-        (
-            "claude",
-            "Invalid API key · Please run /login\n",
-            "",
-            "auth_required",
-        ),
-        (
-            "codex",
-            "",
-            "Not logged in. Run codex login\n",
-            "auth_required",
-        ),
-        ("codex", "", "connect ECONNREFUSED 127.0.0.1:9\n", "network"),
-        ("codex", "", "thread 'main' panicked\n", "provider_error"),
-    ] {
-        assert_eq!(class(cli, text, err, bad).0, expected, "{cli}: {text}{err}");
-    }
-}
-
-/// Text for people may speak of anything: only what a failed program says last is its error.
-#[test]
-fn a_text_that_speaks_of_errors_is_none() {
-    let long =
-        "Set the header, else the service answers 401 Unauthorized or 429 rate limit. ".repeat(30);
-    let text = format!("> {long}\nThe tool failed.\n");
-    let padded = format!("{text}{}", "x".repeat(1100));
-    assert_eq!(
-        class("kiro", &padded, "", Ended::Code(1)).0,
-        "provider_error"
-    );
-    let last = format!("> {long}\nerror: Monthly request limit reached\n");
-    assert_eq!(class("kiro", &last, "", Ended::Code(1)).0, "rate_limited");
-}
-
-#[test]
 fn the_last_word_counts_where_a_program_goes_on() {
     let recovered = format!(
         "{}{}",
@@ -235,85 +194,6 @@ fn an_interrupted_copilot_is_not_done() {
     assert_eq!(class("copilot", text, "", OK).0, "crashed");
 }
 
-/// The program's activity at the end of its output.
-fn outlook(cli: &str, out: &str, err: &str) -> Outlook {
-    let output = Arc::new(output("", cli));
-    let mut reader = Reader::new(&output, 1 << 20, Usage::default());
-    let mut last = Outlook::Unchanged;
-    for line in out.split_inclusive('\n') {
-        reader.push(line.as_bytes());
-        match reader.outlook() {
-            Outlook::Unchanged => {}
-            news => last = news,
-        }
-    }
-    let watch = StderrWatch::new(&output);
-    match watch.map_or(Outlook::Unchanged, |mut it| it.push(err.as_bytes())) {
-        Outlook::Unchanged => last,
-        waits => waits,
-    }
-}
-
-#[test]
-fn waits_are_recognised_by_what_is_printed() {
-    let of_capture = |name: &str| {
-        let file = |end: &str| std::fs::read_to_string(folder().join(format!("{name}.{end}")));
-        let cli = name.split('/').next().unwrap();
-        outlook(cli, &file("out").unwrap(), &file("err").unwrap())
-    };
-    let seen = |outlook: Outlook| match outlook {
-        Outlook::Waits(wait) => (wait.class.as_str(), wait.length.map(|it| it.as_secs())),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(
-        seen(of_capture("gemini/wait_hours")),
-        ("rate_limited", Some(14_420))
-    );
-    assert_eq!(
-        seen(of_capture("gemini/wait_short")),
-        ("rate_limited", Some(44))
-    );
-    assert_eq!(seen(of_capture("codex/no_network")), ("network", None));
-    let retry = |status: &str, delay: u32| {
-        format!(
-            "{{\"type\":\"system\",\"subtype\":\"api_retry\",\"attempt\":1,\"retry_delay_ms\":{delay},\"error_status\":{status},\"error\":\"x\"}}\n"
-        )
-    };
-    assert_eq!(
-        seen(outlook("claude", &retry("429", 600_000), "")),
-        ("rate_limited", Some(600))
-    );
-    assert_eq!(
-        seen(outlook("claude", &retry("null", 500), "")),
-        ("network", Some(0))
-    );
-    // Work ends a wait, and an end is an end.
-    let works = "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}}\n";
-    assert_eq!(
-        outlook("claude", &format!("{}{works}", retry("429", 9)), ""),
-        Outlook::Works
-    );
-    assert_eq!(outlook("claude", &claude("4", false), ""), Outlook::Ended);
-    assert_eq!(outlook("claude", &claude("no", true), ""), Outlook::Ended);
-    let opencode = "timestamp=2026-11-28T23:50:00.947Z level=ERROR message=\"stream error\" small=false agent=build error.error=\"AI_APICallError: Rate limit reached. Please try again in 3600s.\"\n";
-    assert_eq!(
-        seen(outlook("opencode", "", opencode)),
-        ("rate_limited", Some(3600))
-    );
-    let title = opencode.replace("small=false", "small=true");
-    assert_eq!(outlook("opencode", "", &title), Outlook::Unchanged);
-    let qwen = "[qwen-code] Waiting for API capacity... attempt 1, retry in 3570s\n";
-    assert_eq!(
-        seen(outlook("qwen", "", qwen)),
-        ("rate_limited", Some(3570))
-    );
-    // Stderr that only mentions a retry is no wait.
-    assert_eq!(
-        outlook("gemini", "", "Retrying after the test failed\n"),
-        Outlook::Unchanged
-    );
-}
-
 #[test]
 fn a_lost_conversation_is_recognised() {
     for (cli, out, err, is_lost) in [
@@ -358,91 +238,6 @@ fn a_lost_conversation_is_recognised() {
             is_lost,
             "{cli}: {err}"
         );
-    }
-}
-
-#[test]
-fn an_error_is_read_wherever_it_is_stated() {
-    let codex =
-        |frame: &Value| format!("{{\"type\":\"thread.started\",\"thread_id\":\"t\"}}\n{frame}\n");
-    let limit = "You've hit your usage limit. Try again in 2 hours.";
-    for (cli, frames, expected, wait) in [
-        (
-            "claude",
-            json!({"type": "result", "subtype": "error_during_execution", "is_error": true, "errors": [limit]}).to_string(),
-            "rate_limited",
-            Some(7200),
-        ),
-        (
-            "claude",
-            json!({"type": "result", "subtype": "error_max_turns", "is_error": true, "errors": []}).to_string(),
-            "provider_error",
-            None,
-        ),
-        ("codex", codex(&json!({"type": "error", "message": limit})), "rate_limited", Some(7200)),
-        ("codex", codex(&json!({"type": "turn.failed", "error": limit})), "rate_limited", Some(7200)),
-        (
-            "codex",
-            codex(&json!({"type": "turn.failed", "error": {"message": "x", "details": limit}})),
-            "rate_limited",
-            Some(7200),
-        ),
-        (
-            "codex",
-            codex(&json!({"type": "turn.failed", "error": {"message": "cannot read file quota.rs"}})),
-            "provider_error",
-            None,
-        ),
-        (
-            "opencode",
-            json!({"type": "error", "error": {"name": "ProviderAuthError", "data": {"message": "x"}}}).to_string(),
-            "auth_required",
-            None,
-        ),
-        (
-            "opencode",
-            json!({"type": "error", "error": {"name": "ContextOverflowError", "data": {"message": "too big"}}}).to_string(),
-            "bad_input",
-            None,
-        ),
-    ] {
-        let found = class(cli, &frames, "", Ended::Code(1));
-        assert_eq!(found, (expected.to_owned(), wait), "{cli}: {frames}");
-    }
-}
-
-#[test]
-fn words_of_an_answer_do_not_explain_a_failure() {
-    for (text, err, expected) in [
-        ("> rate limiter refactored\n", "", "provider_error"),
-        (
-            "> I saw that the rate limit was exceeded.\n",
-            "",
-            "provider_error",
-        ),
-        (
-            "> I looked.\nThe usage limit was reached in test 3.\n",
-            "",
-            "provider_error",
-        ),
-        (
-            "> I looked.\nerror: usage limit reached\n",
-            "",
-            "rate_limited",
-        ),
-        (
-            "Monthly request limit reached. Resets on 12/01.\n",
-            "",
-            "rate_limited",
-        ),
-        (
-            "> done",
-            "[warn] rate limit headers missing\nTypeError: x\n",
-            "provider_error",
-        ),
-    ] {
-        let found = class("kiro", text, err, Ended::Code(3)).0;
-        assert_eq!(found, expected, "{text}{err}");
     }
 }
 

@@ -125,7 +125,7 @@ impl Snapshot {
             format!("--git-dir={}", self.git_dir),
             format!("--work-tree={}", self.top),
         ];
-        let listed = git(check, &at, &[], &["ls-files", "-v", "--stage", "-z"]).await?;
+        let listed = git(check, &at, &[], &["ls-files", "-v", "--stage"]).await?;
         let Some(containment) = &check.options.containment else {
             return Ok(Vec::new());
         };
@@ -210,7 +210,7 @@ async fn git(
     for setting in [
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
-        "core.quotePath=false",
+        "core.quotePath=true",
     ] {
         argv.extend(["-c".to_owned(), setting.to_owned()]);
     }

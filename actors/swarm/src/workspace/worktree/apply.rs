@@ -8,6 +8,7 @@ use super::git::{At, Git, GitFault, plain_command};
 use super::index::conflicts_in;
 use super::inventory::{self, Inventory, Why, list};
 use super::locks::clear_locks;
+use super::names;
 use super::open::write;
 use super::plan::{self, Plan, Planned, Undone};
 use super::record::{Lock, Record, State};
@@ -153,7 +154,7 @@ async fn take_rest(git: &Git, record: &Record) -> Result<(Inventory, Option<Stri
         )));
     }
     clear_locks(record);
-    let complaint = commit_rest(git, record, "").await?;
+    let complaint = commit_rest(git, record, "").await?.complaint;
     let left = inventory::look(git, record).await?.without_ignored();
     Ok((left, complaint))
 }
@@ -215,7 +216,11 @@ async fn link_of(
 ) -> Result<Option<String>, GitFault> {
     let literal = git.with("GIT_LITERAL_PATHSPECS", Path::new("1"));
     let at = At::Bare(&record.common_dir);
-    let ask = ["ls-tree", "-z", commit, "--", path];
+    // Arguments are text. A link whose name is not cannot be asked for, and counts as one that the commit does not have.
+    if names::path(path).to_str().is_none() {
+        return Ok(None);
+    }
+    let ask = ["ls-tree", commit, "--", path];
     let said = literal.ask(at, &ask).await?;
     let link = said.strip_prefix("160000 commit ");
     Ok(link
@@ -226,7 +231,7 @@ async fn link_of(
 /// Whether the checkout's own submodule has a commit, or the worktree's has it from a remote.
 async fn has_commit(git: &Git, record: &Record, path: &str, commit: &str) -> bool {
     let wanted = format!("{commit}^{{commit}}");
-    if let Some(own) = inventory::git_dir_of(&record.repository.join(path)) {
+    if let Some(own) = inventory::git_dir_of(&record.repository.join(names::path(path))) {
         let ask = ["cat-file", "-e", &wanted];
         if git.run(At::Bare(&own), &ask).await.is_good() {
             return true;

@@ -11,7 +11,7 @@ use super::git::{At, Git, GitFault};
 use super::inventory;
 use super::open::write;
 use super::record::{Record, State};
-use super::references;
+use super::references::{self, Listed};
 use super::seat::PREFIXES;
 use super::settle::tip_of;
 use super::verify::{FolderId, verify, verify_git_dir};
@@ -25,7 +25,7 @@ const NAMES: u32 = 100;
 /// # Errors
 /// The folder cannot be moved or recorded. Nothing may be removed then.
 pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
-    references::keep_unreferenced(git, record).await?;
+    references::keep_unreferenced(git, record, &[]).await?;
     let is_worktree = match verify(record) {
         Ok(()) => match inventory::look(git, record).await {
             Ok(found) if found.is_empty() => return Ok(false),
@@ -81,7 +81,8 @@ pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
 }
 
 /// Where the work of earlier attempts is: lines for the output of the next one.
-pub(super) async fn notes(git: &Git, record: &Record) -> Vec<String> {
+/// `listed`: the references, where they are known.
+pub(super) async fn notes(git: &Git, record: &Record, listed: Option<&Listed>) -> Vec<String> {
     let folders = of(record).into_iter().map(|kept| {
         format!(
             "files of the attempt with fence {} that its branch does not have are kept in {} (branch {})",
@@ -91,15 +92,19 @@ pub(super) async fn notes(git: &Git, record: &Record) -> Vec<String> {
         )
     });
     let mut notes: Vec<String> = folders.collect();
-    let references = references::own(git, record).await.unwrap_or_default();
-    let kept = references
-        .iter()
-        .filter(|it| it.name.starts_with("refs/kirosu/"));
-    notes.extend(kept.map(|it| {
-        format!(
-            "work of an earlier attempt is kept as {} (git show {})",
-            it.name, it.commit
-        )
+    let own = match listed {
+        Some(listed) => listed.clone(),
+        None => references::own(git, record)
+            .await
+            .unwrap_or_default()
+            .into_iter()
+            .map(|it| (it.name, it.commit))
+            .collect(),
+    };
+    let of_this = format!("refs/kirosu/{}/", record.name);
+    let kept = own.iter().filter(|(name, _)| name.starts_with(&of_this));
+    notes.extend(kept.map(|(name, commit)| {
+        format!("work of an earlier attempt is kept as {name} (git show {commit})")
     }));
     notes
 }

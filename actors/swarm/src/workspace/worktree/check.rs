@@ -4,12 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::git::{At, Git, GitFault, Repository};
-use super::make::add;
+use super::git::{At, Git, GitFault};
+use super::locks::clear_shared_locks;
+use super::make::{Branch::New, add};
 use super::open::RESET;
+use super::references::{Listed, listed};
+use super::repository::Repository;
+use super::seat::prefix;
 use crate::options::PoolOptions;
 use crate::workspace::NoPlace;
 use crate::workspace::folder::{shared, writable};
+
+/// The beginning of the names of worktrees that are made for a try.
+const CHECK: &str = "check-";
 
 /// Whether a pool's repository can be worked on: it is there and has the base, what all worktrees need can be written, and
 /// a worktree can be made. Makes one for a try, and removes it; with `files`, with all files of the base, which takes as
@@ -18,10 +25,11 @@ use crate::workspace::folder::{shared, writable};
 /// # Errors
 /// An action for a person.
 pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(), NoPlace> {
-    let (git, repository) = repository(options).await?;
-    let base = options.base.as_deref().unwrap_or("HEAD");
-    let base = repository.commit(&git, base).await.map_err(pool)?;
-    repository.has_prefix(&git, &base).await.map_err(pool)?;
+    let Ground {
+        git,
+        repository,
+        base,
+    } = ground(options).await?;
     let folder = options.workspaces_dir.join(&options.name);
     let mut folders = vec![folder.clone(), repository.common.clone()];
     // A repository may keep its references in another form than files.
@@ -39,7 +47,21 @@ pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(),
     })
 }
 
-/// Makes a worktree without a branch, and without files unless they are asked for, and removes it.
+/// Whether a folder lies in a repository that has the base (`HEAD` where none is named) and, in it, the folder. Changes
+/// nothing, so that it finds less than a pool does when it starts.
+///
+/// # Errors
+/// An action for a person.
+pub async fn base(git: &Git, folder: &Path, base: Option<&str>) -> Result<(), GitFault> {
+    let folder = folder
+        .canonicalize()
+        .map_err(|error| GitFault(format!("cannot use {}: {error}", folder.display())))?;
+    let repository = Repository::around(git, &folder).await?;
+    let base = repository.commit(git, base.unwrap_or("HEAD")).await?;
+    repository.has_prefix(git, &base).await
+}
+
+/// Makes a worktree with a branch, as for a task, without files unless they are asked for, and removes both.
 async fn try_one(
     git: &Git,
     repository: &Repository,
@@ -49,19 +71,54 @@ async fn try_one(
 ) -> Result<(), GitFault> {
     static TRIES: AtomicU64 = AtomicU64::new(0);
     let number = TRIES.fetch_add(1, Ordering::Relaxed);
-    let name = format!("check-{}-{number}", std::process::id());
-    let path = folder.join(name);
-    add(git, &repository.common, (None, base), &path).await?;
+    let at = At::Bare(&repository.common);
+    clear_shared_locks(&repository.common);
+    let listed = listed(git, &repository.common, &[]).await?;
+    let prefix = prefix(repository, &listed);
+    let tries = format!("refs/heads/{prefix}{CHECK}");
+    sweep(git, repository, &listed, &tries).await?;
+    let name = format!("{CHECK}{}-{number}", std::process::id());
+    let path = folder.join(&name);
+    let branch = format!("{prefix}{name}");
+    let made = add(git, &repository.common, (New(&branch), base), &path).await;
+    if made.is_err() {
+        let _ = remove_branch(git, at, &branch).await;
+    }
+    made?;
     let filled = match files {
         // No run has been here.
         true => git.ask(At::Folder(&path), &RESET).await.map(drop),
         false => Ok(()),
     };
-    let at = At::Bare(&repository.common);
     let path = path.to_string_lossy();
     let remove = ["worktree", "remove", "--force", &path];
     let removed = git.ask(at, &remove).await.map(drop);
-    filled.and(removed)
+    let forgotten = remove_branch(git, at, &branch).await;
+    filled.and(removed).and(forgotten)
+}
+
+async fn remove_branch(git: &Git, at: At<'_>, branch: &str) -> Result<(), GitFault> {
+    let branch = format!("refs/heads/{branch}");
+    git.ask(at, &["update-ref", "-d", &branch]).await.map(drop)
+}
+
+/// Removes branches that a check of a dead process, or an earlier one of this process, could not remove.
+async fn sweep(
+    git: &Git,
+    repository: &Repository,
+    listed: &Listed,
+    tries: &str,
+) -> Result<(), GitFault> {
+    let of_the_dead = listed.keys().filter(|name| {
+        let rest = name.strip_prefix(tries).unwrap_or_default();
+        let process = rest.split('-').next().and_then(|it| it.parse::<u32>().ok());
+        process.is_some_and(|it| !Path::new("/proc").join(it.to_string()).exists())
+    });
+    for name in of_the_dead {
+        let delete = ["update-ref", "-d", name];
+        git.ask(At::Bare(&repository.common), &delete).await?;
+    }
+    Ok(())
 }
 
 pub(super) fn pool(fault: GitFault) -> NoPlace {
@@ -71,14 +128,29 @@ pub(super) fn pool(fault: GitFault) -> NoPlace {
     }
 }
 
-/// The repository that the pool's folder lies in.
-pub(super) async fn repository(options: &PoolOptions) -> Result<(Git, Repository), NoPlace> {
+/// The things that every task of a pool begins with.
+pub(super) struct Ground {
+    pub(super) git: Git,
+    /// The repository that the pool's folder lies in.
+    pub(super) repository: Repository,
+    /// The commit that tasks start from.
+    pub(super) base: String,
+}
+
+pub(super) async fn ground(options: &PoolOptions) -> Result<Ground, NoPlace> {
     let Some(containment) = options.containment.clone() else {
         let why = "this process runs no programs beside its providers, and so no git";
         return Err(NoPlace::Pool(why.to_owned()));
     };
     let git = Git::new(containment);
     let dir = shared(options.workdir.as_deref())?.dir;
-    let repository = Repository::around(&git, &dir).await.map_err(pool)?;
-    Ok((git, repository))
+    let base = options.base.as_deref().unwrap_or("HEAD");
+    let found = Repository::around_with(&git, &dir, base).await;
+    let (repository, base) = found.map_err(pool)?;
+    repository.has_prefix(&git, &base).await.map_err(pool)?;
+    Ok(Ground {
+        git,
+        repository,
+        base,
+    })
 }

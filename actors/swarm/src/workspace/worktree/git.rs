@@ -2,7 +2,7 @@
 //! works, so that neither the environment nor a file that an agent can write sends it elsewhere.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use kirosu_providers::{
 };
 use tokio::time::{Instant, sleep};
 
+use super::inventory::is_object;
 use super::shortage;
 
 /// The longest that one call may take: a checkout of a large repository, with filters that fetch.
@@ -31,7 +32,8 @@ const SETTINGS: &[&str] = &[
     // A living git holds these for moments.
     "core.filesRefLockTimeout=3000",
     "core.packedRefsTimeout=5000",
-    "core.quotePath=false",
+    // Answers are text: names that are not are in quotation marks.
+    "core.quotePath=true",
     "core.editor=true",
     "commit.gpgSign=false",
     "gc.auto=0",
@@ -75,6 +77,11 @@ impl GitFault {
 }
 
 impl GitFault {
+    /// Whether a branch is there that was to be made.
+    pub(super) fn is_taken(&self) -> bool {
+        self.0.contains("a branch named '") && self.0.contains("already exists")
+    }
+
     /// Whether the files of a worktree could not be written, by `git reset`.
     pub(super) fn is_of_files(&self) -> bool {
         self.0.starts_with("git reset ")
@@ -162,20 +169,39 @@ impl Git {
         Ok(self.with_settings(&settings))
     }
 
+    /// The objects that these names stand for, in their order, each `None` where there is none. Names hold no newline.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub(super) async fn objects<const N: usize>(
+        &self,
+        at: At<'_>,
+        names: [&str; N],
+    ) -> Result<[Option<String>; N], GitFault> {
+        let ask = ["cat-file", "--batch-check=%(objectname)"];
+        let input = names.join("\n") + "\n";
+        let said = self.ask_with(at, &ask, input.as_bytes()).await?;
+        let mut lines = said.split('\n');
+        Ok(names.map(|_| {
+            let line = lines.next().unwrap_or_default();
+            is_object(line).then(|| line.to_owned())
+        }))
+    }
+
     /// What it prints, without the last newline.
     ///
     /// # Errors
     /// Where it does not exit with 0: what was asked, and its last words. An answer that is too long.
     pub(super) async fn ask(&self, at: At<'_>, args: &[&str]) -> Result<String, GitFault> {
-        self.ask_with(at, args, "").await
+        self.ask_with(at, args, b"").await
     }
 
-    /// As [`ask`](Self::ask), with a text on its standard input.
+    /// As [`ask`](Self::ask), with bytes for its standard input.
     pub(super) async fn ask_with(
         &self,
         at: At<'_>,
         args: &[&str],
-        input: &str,
+        input: &[u8],
     ) -> Result<String, GitFault> {
         let end = self.run_with(at, args, input).await;
         match end.is_good() {
@@ -201,13 +227,13 @@ impl Git {
 
     /// How it ended.
     pub(super) async fn run(&self, at: At<'_>, args: &[&str]) -> ProgramEnd {
-        self.run_with(at, args, "").await
+        self.run_with(at, args, b"").await
     }
 
-    /// How it ended, with a text on its standard input.
-    pub(super) async fn run_with(&self, at: At<'_>, args: &[&str], input: &str) -> ProgramEnd {
+    /// How it ended, with bytes for its standard input.
+    pub(super) async fn run_with(&self, at: At<'_>, args: &[&str], input: &[u8]) -> ProgramEnd {
         let program = Program {
-            stdin: input.as_bytes().to_vec(),
+            stdin: input.to_vec(),
             env: self.env.clone(),
             env_pass: Some(vec!["!GIT_*".to_owned()]),
             limit: LIMIT,
@@ -321,115 +347,4 @@ fn in_the_way(said: &str) -> Option<String> {
     name.starts_with("refs/").then(|| {
         format!(" (the reference {name} is in the way: git update-ref -d {name} removes it, git branch NAME {name} keeps its commits)")
     })
-}
-
-/// Whether a folder is the root of the checkout that a git folder belongs to.
-fn is_root(folder: &Path, git_dir: &Path) -> bool {
-    let named = super::inventory::git_dir_of(folder);
-    let real = |path: &Path| path.canonicalize().ok();
-    named.is_some_and(|named| real(&named).is_some_and(|it| Some(it) == real(git_dir)))
-}
-
-/// The repository that a pool works on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Repository {
-    /// The checkout's root.
-    pub(super) top: PathBuf,
-    /// Its git folder, which all worktrees share.
-    pub(super) common: PathBuf,
-    /// The pool's folder within the checkout; empty at its root.
-    pub(super) prefix: PathBuf,
-}
-
-impl Repository {
-    /// The one that a folder lies in.
-    ///
-    /// # Errors
-    /// No git, no repository, a bare one.
-    pub(super) async fn around(git: &Git, dir: &Path) -> Result<Self, GitFault> {
-        let ask = [
-            "rev-parse",
-            "--path-format=absolute",
-            "--git-dir",
-            "--git-common-dir",
-        ];
-        let said = git.ask(At::Folder(dir), &ask).await.map_err(|fault| {
-            let dir = dir.display();
-            if fault.0.contains("not a git repository") {
-                return GitFault(format!(
-                    "{dir} is not in a git repository, which workspace = \"worktree\" needs; git init and commit there, or name another workdir"
-                ));
-            }
-            fault
-        })?;
-        let mut lines = said.split('\n').map(PathBuf::from);
-        let mut next = || lines.next().unwrap_or_default();
-        let (git_dir, common) = (next(), next());
-        // Not --show-toplevel: it goes by core.bare and core.worktree, which an agent may have set for all worktrees.
-        let top = dir.ancestors().find(|it| is_root(it, &git_dir));
-        let Some(top) = top else {
-            let dir = dir.display();
-            return Err(GitFault(format!(
-                "{dir} is a bare repository or lies in a git folder; name a checkout as workdir"
-            )));
-        };
-        Ok(Self {
-            prefix: dir.strip_prefix(top).unwrap_or(Path::new("")).to_owned(),
-            top: top.to_owned(),
-            common,
-        })
-    }
-
-    /// The commit that a name means here.
-    ///
-    /// # Errors
-    /// No such commit; a repository without any.
-    pub(super) async fn commit(&self, git: &Git, name: &str) -> Result<String, GitFault> {
-        let wanted = format!("{name}^{{commit}}");
-        let ask = [
-            "rev-parse",
-            "--verify",
-            "--quiet",
-            "--end-of-options",
-            &wanted,
-        ];
-        let end = git.run(At::Folder(&self.top), &ask).await;
-        match (end.is_good(), name) {
-            (true, _) => Ok(end.stdout),
-            _ if fault(&ask, &end).is_shortage() => Err(fault(&ask, &end)),
-            (false, "HEAD") => Err(GitFault(format!(
-                "the repository {} has no commits yet, so that no worktree can start from it; commit something first (git commit --allow-empty -m start)",
-                self.top.display()
-            ))),
-            (false, _) => Err(GitFault(format!(
-                "the repository {} has no commit {name:?}; correct the pool's base",
-                self.top.display()
-            ))),
-        }
-    }
-
-    /// Whether a commit has the pool's folder, in which runs begin.
-    ///
-    /// # Errors
-    /// It has none: every worktree of that commit would lack it.
-    pub(super) async fn has_prefix(&self, git: &Git, base: &str) -> Result<(), GitFault> {
-        if self.prefix.as_os_str().is_empty() {
-            return Ok(());
-        }
-        let prefix = self.prefix.display();
-        let wanted = format!("{base}:{prefix}");
-        let ask = ["cat-file", "-t", &wanted];
-        let end = git.run(At::Bare(&self.common), &ask).await;
-        if end.is_good() && end.stdout == "tree" {
-            return Ok(());
-        }
-        let fault = fault(&ask, &end);
-        if fault.is_shortage() {
-            return Err(fault);
-        }
-        Err(GitFault(format!(
-            "the base has no folder {prefix}: commit {base} of {} lacks the pool's workdir, in which runs begin; commit a file there, or correct workdir or base of the pool",
-            self.top.display()
-        )))
-    }
 }

@@ -8,6 +8,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::git::{At, Git, GitFault};
+use super::inventory::{hash_of, is_object};
+use super::names;
 use super::record::Record;
 use super::settle::tip_of;
 use super::verify::tree;
@@ -43,14 +45,14 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
         fs::write(&head, text).map_err(|error| cannot("write", &head, &error))?;
     }
     let at = tree(record)?;
-    let both = ["ls-files", "--unmerged", "--resolve-undo", "-z"];
+    let both = ["ls-files", "--unmerged", "--resolve-undo"];
     let end = git.run(at, &both).await;
     if end.is_good() && end.stdout.is_empty() {
         return Ok(Unmerged::default());
     }
     if end.is_good() {
         // Both kinds look the same in the list of both.
-        let open = git.ask(at, &["ls-files", "--unmerged", "-z"]).await?;
+        let open = git.ask(at, &["ls-files", "--unmerged"]).await?;
         let open = stages(&open);
         let mut added = stages(&end.stdout);
         added.retain(|path, _| !open.contains_key(path));
@@ -61,7 +63,7 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
     }
     // Where git cannot read without an index either, settings or the repository are at fault.
     let none = git.with("GIT_INDEX_FILE", &record.git_dir.join("kirosu-no-index"));
-    none.ask(at, &["ls-files", "--unmerged", "-z"]).await?;
+    none.ask(at, &["ls-files", "--unmerged"]).await?;
     let index = record.git_dir.join("index");
     tracing::warn!(file = %index.display(), error = end.stderr, "the index of a worktree cannot be read and is made anew");
     set_aside(&index)?;
@@ -111,12 +113,12 @@ pub(super) async fn conflicts(
     let at = tree(record)?;
     let mut found: Vec<Conflict> = Vec::new();
     for (path, stages) in &open {
-        let content = content(&record.path.join(path));
+        let content = content(&record.path.join(names::path(path)));
         let blob = match &content {
             Some(bytes) if has_markers(bytes) => None,
             Some(bytes) if both(*stages) && !is_binary(bytes) => continue,
             None if both(*stages) => continue,
-            Some(_) => Some(git.ask(at, &["hash-object", "--", path]).await?),
+            Some(_) => Some(hash_of(git, at, path).await?),
             None => Some(String::new()),
         };
         found.push(Conflict {
@@ -127,7 +129,7 @@ pub(super) async fn conflicts(
     let earlier = record.conflicts.iter().map(|it| it.path.clone());
     let closed: BTreeSet<String> = added.into_iter().chain(earlier).collect();
     for path in closed.into_iter().filter(|it| !open.contains_key(it)) {
-        let bytes = content(&record.path.join(&path)).unwrap_or_default();
+        let bytes = content(&record.path.join(names::path(&path))).unwrap_or_default();
         if has_markers(&bytes) {
             found.push(Conflict { path, blob: None });
         }
@@ -147,11 +149,12 @@ pub(super) async fn conflicts_in(
     let at = At::Bare(&record.common_dir);
     let mut found = Vec::new();
     for conflict in &record.conflicts {
-        let name = format!("{commit}:{}", conflict.path);
-        let ask = ["rev-parse", "--verify", "--quiet", &name];
-        let blob = git.run(at, &ask).await;
-        let blob = if blob.is_good() {
-            blob.stdout
+        let path = names::terminated(&[&conflict.path]);
+        let name = [commit.as_bytes(), b":", &path].concat();
+        let ask = ["cat-file", "-z", "--batch-check=%(objectname)"];
+        let said = git.ask_with(at, &ask, &name).await?;
+        let blob = if is_object(&said) {
+            said
         } else {
             String::new()
         };
@@ -173,12 +176,12 @@ pub(super) async fn conflicts_in(
 /// By path, a bit per stage that the index has of it.
 fn stages(listed: &str) -> BTreeMap<String, u8> {
     let mut found = BTreeMap::new();
-    for line in listed.split_terminator('\0') {
+    for line in listed.split('\n') {
         let Some((head, path)) = line.split_once('\t') else {
             continue;
         };
         let stage = head.rsplit(' ').next().and_then(|it| it.parse::<u8>().ok());
-        *found.entry(path.to_owned()).or_default() |= 1 << stage.unwrap_or_default().min(7);
+        *found.entry(names::read(path)).or_default() |= 1 << stage.unwrap_or_default().min(7);
     }
     found
 }
@@ -221,7 +224,7 @@ mod tests {
 
     #[test]
     fn stages_are_gathered_by_file() {
-        let listed = "100644 aa 1\ta\x00100644 bb 2\ta\x00100644 cc 3\ta\x00100644 dd 2\tb c\0";
+        let listed = "100644 aa 1\ta\n100644 bb 2\ta\n100644 cc 3\ta\n100644 dd 2\tb c";
         let found = stages(listed);
         assert!(both(found["a"]) && !both(found["b c"]));
     }

@@ -5,10 +5,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::aside;
 use super::git::{At, Git, GitFault};
 use super::inventory::{self, Inventory, Leftover, Why};
-use super::locks::clear_locks;
+use super::locks::{clear_locks, clear_shared_locks};
 use super::open::write;
 use super::opened::Opened;
 use super::record::{Record, State};
@@ -22,6 +21,8 @@ use super::verify::{Unverified, verify, verify_folder, verify_git_dir};
 pub struct Removed {
     /// The task.
     pub task_id: i64,
+    /// Its branch.
+    pub branch: String,
     /// The folder.
     pub path: PathBuf,
     /// The last commit of its branch: by it the work can be found until git forgets it.
@@ -43,21 +44,26 @@ pub enum Pruned {
     Gone,
 }
 
-/// Removes worktree and branch of a task, and the folders that were kept of its earlier attempts. `force`: also where they
-/// hold what no commit has; git then commits what it takes before.
+/// Removes the worktrees and branches of a task: all of `records`, or none where one of them cannot go. `force`: also where
+/// they hold what no commit has; git then commits what it takes before. The result is in reverse order.
 ///
 /// # Errors
-/// A run works there; the branch is checked out elsewhere; there is something that no commit has; a folder cannot be
-/// removed.
-pub async fn discard(git: &Git, record: &Record, force: bool) -> Result<Vec<Removed>, GitFault> {
-    let mut records = aside::of(record);
-    records.push(record.clone());
+/// A run works there; a branch is checked out elsewhere; there is something that no commit has; a folder cannot be removed.
+pub async fn discard(
+    git: &Git,
+    mut records: Vec<Record>,
+    force: bool,
+) -> Result<Vec<Removed>, GitFault> {
     let mut locks = Vec::new();
     for record in &records {
         locks.push(lock(record)?);
         let elsewhere = references::checked_out_at(git, record).await?;
         if !elsewhere.is_empty() {
             return Err(GitFault(checked_out(record, &elsewhere)));
+        }
+        if let Some(why) = locked(record).filter(|_| !force) {
+            let id = record.task_id;
+            return Err(GitFault(format!("{why}, or kirosu discard {id} --force")));
         }
         if force {
             take_all(git, record).await;
@@ -73,7 +79,6 @@ pub async fn discard(git: &Git, record: &Record, force: bool) -> Result<Vec<Remo
         }
         removed.push(remove(git, record).await?);
     }
-    // That of the task itself comes first.
     removed.reverse();
     Ok(removed)
 }
@@ -126,6 +131,19 @@ async fn take_all(git: &Git, record: &Record) {
     }
 }
 
+/// `git worktree lock` keeps it: the sentence with the reason.
+fn locked(record: &Record) -> Option<String> {
+    let reason = fs::read_to_string(record.git_dir.join("locked")).ok()?;
+    let reason = match reason.trim() {
+        "" => String::new(),
+        reason => format!(" ({reason})"),
+    };
+    let (path, repository) = (record.path.display(), record.repository.display());
+    Some(format!(
+        "{path} is locked{reason}; git -C {repository} worktree unlock {path}"
+    ))
+}
+
 fn checked_out(record: &Record, folders: &[PathBuf]) -> String {
     if let Some(moved) = references::moved_to(record) {
         return references::moved(record, &moved);
@@ -145,6 +163,9 @@ fn checked_out(record: &Record, folders: &[PathBuf]) -> String {
 /// # Errors
 /// A run works there; git's own.
 pub async fn prune(git: &Git, record: &Record, ignored: bool) -> Result<Pruned, GitFault> {
+    if let Some(moved) = references::moved_to(record) {
+        return Ok(Pruned::Kept(references::moved(record, &moved)));
+    }
     if matches!(record.state, State::Running | State::Left) {
         return Ok(Pruned::Open);
     }
@@ -188,6 +209,9 @@ async fn reason_to_stay(
     let elsewhere = references::checked_out_at(git, record).await?;
     if !elsewhere.is_empty() {
         return Ok(Some(checked_out(record, &elsewhere)));
+    }
+    if let Some(why) = locked(record) {
+        return Ok(Some(why));
     }
     if record.state == State::Discarded {
         return Ok(None);
@@ -239,7 +263,8 @@ async fn remove(git: &Git, record: &Record) -> Result<Removed, GitFault> {
     let has_repository = record.common_dir.is_dir();
     let mut references = Vec::new();
     if has_repository {
-        references::keep_unreferenced(git, record)
+        clear_shared_locks(&record.common_dir);
+        references::keep_unreferenced(git, record, &[])
             .await
             .map_err(|fault| {
                 GitFault(format!(
@@ -266,6 +291,7 @@ async fn remove(git: &Git, record: &Record) -> Result<Removed, GitFault> {
     let tip = references.iter().find(|it| it.name == branch);
     Ok(Removed {
         task_id: record.task_id,
+        branch: record.branch.clone(),
         path: record.path.clone(),
         tip: tip.map_or_else(|| record.base.clone(), |it| it.commit.clone()),
         references,

@@ -5,6 +5,7 @@
 //! worktree's own lock, so that no run works in it; a person's git may.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,8 @@ use super::record::Record;
 const SLACK: Duration = Duration::from_millis(100);
 /// Ticks per second in `/proc`: 100 on every Linux that Rust supports, see `sysconf(_SC_CLK_TCK)`.
 const TICKS: u64 = 100;
+/// Git holds the locks of what worktrees share for moments.
+const SHARED_AGE: Duration = Duration::from_secs(60);
 
 /// Removes the stale locks that would keep git from working in this worktree: those of its own git folder, and that of its
 /// own branch.
@@ -26,6 +29,45 @@ pub(super) fn clear_locks(record: &Record) {
     let branch = format!("refs/heads/{}.lock", record.branch);
     let anywhere = [&record.path, &record.repository, &record.common_dir];
     clear_lock(&record.common_dir.join(branch), &anywhere);
+    clear_shared_locks(&record.common_dir);
+}
+
+/// Removes the stale locks of what all worktrees of a repository share: settings, packed references, the checkout's `HEAD`. A
+/// person's programs take them, too, on other machines or in other containers, and some are no git: a lock younger than
+/// [`SHARED_AGE`] stays, as does one that a process has open.
+pub(super) fn clear_shared_locks(common: &Path) {
+    for name in ["packed-refs.lock", "config.lock", "HEAD.lock"] {
+        clear_shared_lock(&common.join(name), common);
+    }
+}
+
+/// Removes one lock in the git folder of a repository as [`clear_shared_locks`] does.
+pub(super) fn clear_shared_lock(lock: &Path, common: &Path) {
+    if age_of_file(lock).is_none_or(|age| age < SHARED_AGE) || is_open(lock) {
+        return;
+    }
+    let checkout = common.parent().unwrap_or(common).to_owned();
+    clear_lock(lock, &[&common.to_owned(), &checkout]);
+}
+
+/// How long ago a file was changed; `None` where it is not there. One of the future has no age.
+fn age_of_file(file: &Path) -> Option<Duration> {
+    let found = fs::symlink_metadata(file).ok()?;
+    let made = found.modified().unwrap_or_else(|_| SystemTime::now());
+    Some(SystemTime::now().duration_since(made).unwrap_or_default())
+}
+
+/// Whether a process that can be looked at has the file open.
+fn is_open(file: &Path) -> bool {
+    let Ok(found) = fs::symlink_metadata(file) else {
+        return false;
+    };
+    let same = |it: &fs::Metadata| (it.dev(), it.ino()) == (found.dev(), found.ino());
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut open = processes
+        .filter_map(|process| fs::read_dir(process.path().join("fd")).ok())
+        .flat_map(|files| files.flatten());
+    open.any(|file| fs::metadata(file.path()).is_ok_and(|it| same(&it)))
 }
 
 /// Removes a lock that no living git process can hold which works at one of these places.
@@ -33,9 +75,8 @@ pub(super) fn clear_lock(lock: &Path, places: &[&PathBuf]) {
     let Ok(found) = fs::symlink_metadata(lock) else {
         return;
     };
-    let made = found.modified().unwrap_or_else(|_| SystemTime::now());
     // One of the future has no age; any process may hold it then.
-    let age = SystemTime::now().duration_since(made).unwrap_or_default();
+    let age = age_of_file(lock).unwrap_or_default();
     if !found.is_file() || has_holder(age, places) {
         return;
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault, plain_command};
+use super::names;
 use super::record::{Record, State};
 use super::settle::tip_of;
 use super::take::take_in;
@@ -55,7 +56,7 @@ pub(super) async fn is_dirty(git: &Git, record: &Record) -> Result<bool, GitFaul
         // Its HEAD may be anywhere.
         return Ok(true);
     }
-    let ask = ["status", "--porcelain", "--untracked-files=normal", "-z"];
+    let ask = ["status", "--porcelain", "--untracked-files=normal"];
     let said = git.ask(tree(record)?, &ask).await?;
     Ok(!said.is_empty())
 }
@@ -77,7 +78,7 @@ async fn tree_now(git: &Git, record: &Record) -> Result<String, GitFault> {
     for name in [index.clone(), index.with_extension("lock")] {
         let _ = fs::remove_file(name);
     }
-    if let Some(complaint) = added? {
+    if let Some(complaint) = added?.complaint {
         tracing::debug!(complaint, "not all files could be looked at");
     }
     written
@@ -86,7 +87,7 @@ async fn tree_now(git: &Git, record: &Record) -> Result<String, GitFault> {
 /// What became of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its name, from the root of the repository.
+    /// Its name, from the root of the repository; in quotation marks with escapes, as git prints it, where it is not UTF-8.
     pub path: String,
     /// Lines added; `None` for what is not text.
     pub added: Option<u64>,
@@ -101,16 +102,16 @@ pub struct Change {
 pub async fn changes(git: &Git, record: &Record, tip: &str) -> Result<Vec<Change>, GitFault> {
     // Without renames, so that every line has one name.
     let mut ask = DIFF[..3].to_vec();
-    ask.extend(["--no-renames", "--numstat", "-z", &record.base, tip, "--"]);
+    ask.extend(["--no-renames", "--numstat", &record.base, tip, "--"]);
     let said = git.ask(At::Bare(&record.common_dir), &ask).await?;
-    Ok(said.split_terminator('\0').filter_map(change).collect())
+    Ok(said.split('\n').filter_map(change).collect())
 }
 
 fn change(line: &str) -> Option<Change> {
     let mut parts = line.splitn(3, '\t');
     let (added, removed) = (parts.next()?, parts.next()?);
     Some(Change {
-        path: parts.next()?.to_owned(),
+        path: names::read(parts.next()?),
         added: added.parse().ok(),
         removed: removed.parse().ok(),
     })
@@ -119,7 +120,9 @@ fn change(line: &str) -> Option<Change> {
 /// The call that prints the difference between base and `tip`, byte by byte, for a person's terminal; `more` are flags.
 #[must_use]
 pub fn diff_command(record: &Record, tip: &str, more: &[&str]) -> std::process::Command {
-    let mut ask = DIFF.to_vec();
+    // Names as they are, for people and for `git apply`.
+    let mut ask = vec!["-c", "core.quotePath=false"];
+    ask.extend(DIFF);
     ask.extend(more);
     ask.extend([record.base.as_str(), tip, "--"]);
     plain_command(At::Bare(&record.common_dir), &ask)
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_anything_but_zero() {
-        let found = change("3\t0\ta\tb\n c").unwrap();
+        let found = change("3\t0\t\"a\\tb\\n c\"").unwrap();
         assert_eq!((found.path.as_str(), found.added), ("a\tb\n c", Some(3)));
         assert_eq!(change("-\t-\tx.png").unwrap().removed, None);
         assert_eq!(change("no line"), None);

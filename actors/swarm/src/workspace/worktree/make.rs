@@ -7,9 +7,10 @@ use kirosu_protocol::task::Task;
 use super::aside;
 use super::git::{At, Git, GitFault};
 use super::leave::remove_folders;
+use super::locks::clear_shared_locks;
 use super::open::{begin, keep_tip, reset, write};
 use super::record::{Lock, Record};
-use super::verify::FolderId;
+use super::verify::{FolderId, dot_git};
 
 /// Makes it, in place of a half made one where there is one. Returns the reference that keeps what an earlier attempt
 /// committed, if one did.
@@ -22,39 +23,73 @@ pub(super) async fn make(
     let kept = keep_tip(git, record).await?;
     aside::keep(git, record).await?;
     remove_folders(record).await?;
+    start(git, record, base, task, false).await.map(|()| kept)
+}
+
+/// Makes it where nothing of its name is there.
+///
+/// # Errors
+/// Git's own; [`GitFault::is_taken`] where another process has just made the branch.
+pub(super) async fn make_first(
+    git: &Git,
+    record: &mut Record,
+    base: String,
+    task: &Task,
+) -> Result<(), GitFault> {
+    start(git, record, base, task, true).await
+}
+
+async fn start(
+    git: &Git,
+    record: &mut Record,
+    base: String,
+    task: &Task,
+    is_new: bool,
+) -> Result<(), GitFault> {
     record.git_dir = PathBuf::new();
     record.base = base;
     record.conflicts = Vec::new();
     record.conversation = None;
     begin(record, task).await?;
-    let made = checkout(git, record).await;
-    if made.is_err() {
-        // Nobody has worked in it.
+    clear_shared_locks(&record.common_dir);
+    let made = checkout(git, record, is_new).await;
+    if let Err(fault) = &made {
+        // No run has worked in it.
         let gone = remove_folders(record).await.is_ok();
-        let at = At::Bare(&record.common_dir);
-        let branch = format!("refs/heads/{}", record.branch);
-        let _ = git
-            .ask(at, &["update-ref", "-d", &branch, &record.base])
-            .await;
+        if !fault.is_taken() {
+            let at = At::Bare(&record.common_dir);
+            let branch = format!("refs/heads/{}", record.branch);
+            let delete = ["update-ref", "-d", &branch, &record.base];
+            let _ = git.ask(at, &delete).await;
+        }
         if gone {
             let _ = record.forget();
         }
     }
-    made.map(|()| kept)
+    made
 }
 
-/// `git worktree add` at a commit, without files; of a new branch, or of none. One at a time per repository.
+/// The branch of a worktree that is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Branch<'a> {
+    /// It must not be there.
+    New(&'a str),
+    /// It is set to the commit where it is there.
+    Own(&'a str),
+}
+
+/// `git worktree add` of a branch at a commit, without files. One at a time per repository.
 pub(super) async fn add(
     git: &Git,
     common: &Path,
-    (branch, base): (Option<&str>, &str),
+    (branch, base): (Branch<'_>, &str),
     path: &Path,
 ) -> Result<(), GitFault> {
     let place = path.to_string_lossy();
     let mut ask = vec!["worktree", "add", "--no-checkout"];
     match branch {
-        Some(branch) => ask.extend(["-B", branch]),
-        None => ask.push("--detach"),
+        Branch::New(branch) => ask.extend(["-b", branch]),
+        Branch::Own(branch) => ask.extend(["-B", branch]),
     }
     ask.extend(["--", &place, base]);
     let own = common.to_owned();
@@ -74,13 +109,24 @@ pub(super) async fn add(
     added.map(drop)
 }
 
-async fn checkout(git: &Git, record: &mut Record) -> Result<(), GitFault> {
-    let at = (Some(record.branch.as_str()), record.base.as_str());
-    add(git, &record.common_dir, at, &record.path).await?;
+async fn checkout(git: &Git, record: &mut Record, is_new: bool) -> Result<(), GitFault> {
+    let branch = match is_new {
+        true => Branch::New(&record.branch),
+        false => Branch::Own(&record.branch),
+    };
+    add(
+        git,
+        &record.common_dir,
+        (branch, &record.base),
+        &record.path,
+    )
+    .await?;
     // Nothing of the agent's has been here yet.
-    let at = At::Folder(&record.path);
-    let git_dir = git.ask(at, &["rev-parse", "--absolute-git-dir"]).await?;
-    record.git_dir = git_dir.into();
+    let git_dir = dot_git(&record.path).and_then(|it| it.canonicalize().ok());
+    record.git_dir = git_dir.ok_or_else(|| {
+        let path = record.path.display();
+        GitFault(format!("git worktree add left no .git file in {path}"))
+    })?;
     record.folder_id = FolderId::of(&record.path).ok();
     write(record).await?;
     reset(git, record).await

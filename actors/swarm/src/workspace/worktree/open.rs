@@ -10,14 +10,16 @@ use kirosu_protocol::NotAccepted;
 use kirosu_protocol::task::Task;
 
 use super::aside;
-use super::check::{check, pool, repository};
-use super::git::{At, Git, GitFault, Repository};
+use super::check::{Ground, check, ground, pool};
+use super::git::{At, Git, GitFault};
 use super::index::{conflicts, mend};
 use super::locks::clear_locks;
-use super::make::make;
+use super::make::{make, make_first};
 use super::opened::{Opened, unresolved};
 use super::record::{Record, State};
+use super::references::{Listed, listed};
 use super::repair::restore;
+use super::repository::Repository;
 use super::seat::{Seat, name_of, prefix, seat};
 use super::sequencer;
 use super::settle::{commit_rest, tip_of};
@@ -36,27 +38,33 @@ pub(super) const RESET: [&str; 3] = ["reset", "--hard", "--quiet"];
 
 /// The worktree of a task, ready for its next attempt.
 pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Opened, NoPlace> {
-    let (git, repository) = repository(options).await?;
-    let base = options.base.as_deref().unwrap_or("HEAD");
-    let base = repository.commit(&git, base).await.map_err(pool)?;
-    repository.has_prefix(&git, &base).await.map_err(pool)?;
+    let Ground {
+        git,
+        repository,
+        base,
+    } = ground(options).await?;
     let folder = options.workspaces_dir.join(&options.name);
     let made = std::fs::create_dir_all(&folder).and_then(|()| folder.canonicalize());
     let folder = made.map_err(|error| cannot_make(&folder, &error))?;
+    let own = format!("refs/kirosu/{}", name_of(task.task_id, 1));
+    let listed = listed(&git, &repository.common, &[&own]).await;
     let opening = Opening {
         options,
         git: &git,
         repository: &repository,
+        listed: listed.clone().unwrap_or_default(),
         folder: &folder,
         task,
         base,
     };
+    match listed {
+        Err(fault) if fault.is_shortage() => return Err(pool(fault)),
+        Err(fault) => return Err(opening.give_up(&[fault.to_string()]).await),
+        Ok(_) => {}
+    }
     let mut notes = Vec::new();
     let mut failed = Vec::new();
-    let prefix = match prefix(&git, &repository).await {
-        Ok(prefix) => prefix,
-        Err(fault) => return Err(opening.give_up(&[fault.to_string()]).await),
-    };
+    let prefix = prefix(&repository, &opening.listed);
     for number in 1..=NAMES {
         let name = name_of(task.task_id, number);
         match opening.at(prefix, &name, &mut notes).await {
@@ -114,6 +122,8 @@ struct Opening<'a> {
     options: &'a Arc<PoolOptions>,
     git: &'a Git,
     repository: &'a Repository,
+    /// The references of the repository, and of the task's earlier attempts, as this attempt began.
+    listed: Listed,
     folder: &'a Path,
     task: &'a Task,
     base: String,
@@ -129,7 +139,8 @@ impl Opening<'_> {
     ) -> Result<Option<Opened>, NoWorktree> {
         let branch = format!("{prefix}{name}");
         let at = (name, branch.as_str());
-        let found = seat(self.git, self.repository, self.folder, self.task, at).await?;
+        let repository = (self.repository, &self.listed);
+        let found = seat(self.git, repository, self.folder, self.task, at).await?;
         let (lock, mut record, is_mine) = match found {
             Seat::Mine(lock, record) => (lock, *record, true),
             Seat::Free(lock) => (lock, self.new_record(name, branch), false),
@@ -140,18 +151,27 @@ impl Opening<'_> {
             Seat::Busy => return Err(NoWorktree::Busy),
         };
         let before = record.clone();
-        match self.ready(&mut record, notes).await {
+        let ready = match is_mine {
+            true => self.ready(&mut record, notes).await,
+            false => make_first(self.git, &mut record, self.base.clone(), self.task)
+                .await
+                .map(|()| true),
+        };
+        match ready {
             Ok(from_base) => {
                 let not_accepted = (!from_base).then(|| left_conflicts(&before)).flatten();
                 let mut opened = Opened::new(self.git.clone().patient(), record, lock);
                 opened.from_base = from_base;
                 opened.notes = std::mem::take(notes);
-                let earlier = aside::notes(self.git, &opened.record()).await;
+                let is_listed = !is_mine && name == name_of(self.task.task_id, 1);
+                let listed = is_listed.then_some(&self.listed);
+                let earlier = aside::notes(self.git, &opened.record(), listed).await;
                 opened.notes.extend(earlier);
-                opened.watch().await;
+                opened.watch(self.listed.clone()).await;
                 opened.not_accepted = not_accepted;
                 Ok(Some(opened))
             }
+            Err(fault) if fault.is_taken() => Ok(None),
             Err(fault) => {
                 if is_mine && !fault.is_shortage() {
                     notes.push(left_note(&before, &fault));

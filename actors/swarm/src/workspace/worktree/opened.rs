@@ -11,6 +11,7 @@ use super::index::{Conflict, conflicts, mend};
 use super::inventory::list;
 use super::locks::clear_locks;
 use super::record::{KeptConversation, Lock, Record};
+use super::references::Listed;
 use super::repair::restore;
 use super::shared::Shared;
 use super::verify::{Unverified, verify, verify_folder};
@@ -58,10 +59,11 @@ impl Opened {
         }
     }
 
-    /// Notes what all worktrees of the repository share, so that it can be compared after the run.
-    pub(super) async fn watch(&mut self) {
+    /// Notes what all worktrees of the repository share, so that it can be compared after the run. `references`: as they were
+    /// listed a moment ago.
+    pub(super) async fn watch(&mut self, references: Listed) {
         let record = self.record();
-        self.shared = match Shared::read(&self.git, &record).await {
+        self.shared = match Shared::with(&self.git, &record, references).await {
             Ok(shared) => Some(shared),
             Err(fault) => {
                 tracing::warn!(%fault, "what worktrees share is not watched during a run");

@@ -1,5 +1,6 @@
 //! Which references of the repository hold the commits of a worktree, and which commits no reference holds.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,29 @@ pub struct Reference {
     pub name: String,
     /// The commit.
     pub commit: String,
+}
+
+/// Full names of references, with their objects.
+pub(super) type Listed = BTreeMap<String, String>;
+
+/// The references that worktrees share: branches, tags, notes and replaced objects; and those of `more`.
+///
+/// # Errors
+/// Git cannot read them.
+pub(super) async fn listed(git: &Git, common: &Path, more: &[&str]) -> Result<Listed, GitFault> {
+    let ask = [
+        "for-each-ref",
+        "--format=%(refname) %(objectname)",
+        "refs/heads",
+        "refs/tags",
+        "refs/notes",
+        "refs/replace",
+    ];
+    let said = git.ask(At::Bare(common), &[&ask, more].concat()).await?;
+    let lines = said.lines().filter_map(|line| line.split_once(' '));
+    Ok(lines
+        .map(|(name, object)| (name.to_owned(), object.to_owned()))
+        .collect())
 }
 
 /// The branch of a worktree and the references of its earlier attempts, which are removed with it.
@@ -53,7 +77,7 @@ pub(super) async fn checked_out_at(git: &Git, record: &Record) -> Result<Vec<Pat
     let list = ["worktree", "list", "--porcelain", "-z"];
     let said = git.ask(At::Bare(&record.common_dir), &list).await?;
     let branch = format!("refs/heads/{}", record.branch);
-    let listed = listed(record);
+    let listed = known_to_git(record);
     let is_own = |it: &PathBuf| *it == record.path || Some(it) == listed.as_ref();
     let mut folders = worktrees_on(&said, &branch);
     folders.retain(|it| !is_own(it));
@@ -68,19 +92,20 @@ pub(super) async fn checked_out_at(git: &Git, record: &Record) -> Result<Vec<Pat
 }
 
 /// The folder that git has for this worktree: after a move by hand still the old one.
-fn listed(record: &Record) -> Option<PathBuf> {
+fn known_to_git(record: &Record) -> Option<PathBuf> {
     let named = link_file(&record.git_dir.join("gitdir"), &record.git_dir)?;
     named.parent().map(Path::to_owned)
 }
 
 /// The folder to which `git worktree move` has brought this worktree: another one than the recorded, that is there and leads
 /// to the same git folder.
-pub(super) fn moved_to(record: &Record) -> Option<PathBuf> {
+#[must_use]
+pub fn moved_to(record: &Record) -> Option<PathBuf> {
     let is_recorded = || record.path.join(".git").symlink_metadata().is_ok();
     if record.git_dir.as_os_str().is_empty() || is_recorded() {
         return None;
     }
-    let folder = listed(record).filter(|it| *it != record.path)?;
+    let folder = known_to_git(record).filter(|it| *it != record.path)?;
     let named = git_dir_of(&folder)?.canonicalize().ok()?;
     (named == record.git_dir.canonicalize().ok()?).then_some(folder)
 }
@@ -115,7 +140,7 @@ pub(super) async fn removable(
         .map(|it| format!("delete {} {}\n", it.name, it.commit));
     let tried = format!("start\n{}prepare\nabort\n", deletes.collect::<String>());
     let at = At::Bare(&record.common_dir);
-    git.ask_with(at, &["update-ref", "--stdin"], &tried)
+    git.ask_with(at, &["update-ref", "--stdin"], tried.as_bytes())
         .await
         .map(drop)
         .map_err(|fault| {
@@ -164,7 +189,12 @@ pub(super) async fn is_held_elsewhere(
 
 /// Commits that were made in the worktree and that no reference of the repository has any more: those before a rebase, a
 /// reset, an amended commit, or of an unfinished operation. All of them can be reached from these.
-pub(super) async fn unreferenced(git: &Git, record: &Record) -> Result<Vec<String>, GitFault> {
+/// `known`: commits that a reference is known to hold.
+pub(super) async fn unreferenced(
+    git: &Git,
+    record: &Record,
+    known: &[String],
+) -> Result<Vec<String>, GitFault> {
     let own = record.clone();
     let read = tokio::task::spawn_blocking(move || candidates(&own)).await;
     let candidates = read.unwrap_or_else(|error| Err(error.into()));
@@ -174,6 +204,10 @@ pub(super) async fn unreferenced(git: &Git, record: &Record) -> Result<Vec<Strin
     })?;
     if record.common_dir.join("reftable").exists() {
         candidates.extend(in_tables(git, record).await?);
+    }
+    candidates.retain(|it| !known.contains(it));
+    if candidates.is_empty() {
+        return Ok(Vec::new());
     }
     let ask = [
         "rev-list",
@@ -185,7 +219,9 @@ pub(super) async fn unreferenced(git: &Git, record: &Record) -> Result<Vec<Strin
         "--all",
     ];
     let at = At::Bare(&record.common_dir);
-    let said = git.ask_with(at, &ask, &candidates.join("\n")).await?;
+    let said = git
+        .ask_with(at, &ask, candidates.join("\n").as_bytes())
+        .await?;
     Ok(heads(&said))
 }
 
@@ -193,8 +229,9 @@ pub(super) async fn unreferenced(git: &Git, record: &Record) -> Result<Vec<Strin
 pub(super) async fn keep_unreferenced(
     git: &Git,
     record: &Record,
+    known: &[String],
 ) -> Result<Option<Reference>, GitFault> {
-    let mut commits = unreferenced(git, record).await?;
+    let mut commits = unreferenced(git, record, known).await?;
     if commits.is_empty() {
         return Ok(None);
     }

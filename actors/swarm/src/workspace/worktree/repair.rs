@@ -8,9 +8,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::git::{At, Git, GitFault, Repository};
+use super::copied;
+use super::git::{At, Git, GitFault};
 use super::open::write;
 use super::record::Record;
+use super::repository::Repository;
 use super::settle::tip_of;
 use super::turn::lock;
 use super::verify::{
@@ -21,8 +23,41 @@ use super::verify::{
 /// of its pool. Changes nothing on disk.
 ///
 /// # Errors
-/// The repository is at neither place; the text says where it was looked for.
+/// The repository is at neither place; the text says where it was looked for. The worktree is a copy of another.
 pub async fn locate(
+    git: &Git,
+    record: &Record,
+    pool_dir: Option<&Path>,
+) -> Result<Record, GitFault> {
+    let Some(original) = copied::original(record) else {
+        return locate_own(git, record, pool_dir).await;
+    };
+    match copied_with(git, record, pool_dir).await? {
+        Some(_) => Err(copied::unrepaired(record, &original)),
+        None => Err(copied::refusal(record, &original)),
+    }
+}
+
+/// The record of a copy in the copy of its repository, where the pool works in one.
+async fn copied_with(
+    git: &Git,
+    record: &Record,
+    pool_dir: Option<&Path>,
+) -> Result<Option<Record>, GitFault> {
+    let Some(dir) = pool_dir else {
+        return Ok(None);
+    };
+    let Ok(repository) = Repository::around(git, dir).await else {
+        return Ok(None);
+    };
+    let mut found = record.clone();
+    let is_other = repository.common != record.common_dir;
+    let is_copied = is_other && adopt(git, &mut found, &repository).await?;
+    Ok(is_copied.then_some(found))
+}
+
+/// As [`locate`], for a worktree that is no copy.
+async fn locate_own(
     git: &Git,
     record: &Record,
     pool_dir: Option<&Path>,
@@ -122,7 +157,12 @@ pub async fn repair(
     pool_dir: Option<&Path>,
 ) -> Result<Vec<String>, GitFault> {
     let _lock = lock(record)?;
-    let mut found = locate(git, record, pool_dir).await?;
+    let mut found = match copied::original(record) {
+        Some(original) => copied_with(git, record, pool_dir)
+            .await?
+            .ok_or_else(|| copied::refusal(record, &original))?,
+        None => locate_own(git, record, pool_dir).await?,
+    };
     let mut repaired = Vec::new();
     if found.repository != record.repository {
         let (new, old) = (found.repository.display(), record.repository.display());

@@ -8,9 +8,12 @@ use std::time::Duration;
 use kirosu_protocol::task::Task;
 use kirosu_providers::is_shortage;
 
-use super::git::{At, Git, GitFault, Repository};
+use super::copied;
+use super::git::{Git, GitFault};
 use super::record::{Lock, Record, State};
+use super::references::Listed;
 use super::repair::adopt;
+use super::repository::Repository;
 
 /// How long the lock of the task's own worktree is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -47,7 +50,7 @@ pub(super) fn name_of(task_id: i64, number: u32) -> String {
 /// The name cannot be looked at or locked.
 pub(super) async fn seat(
     git: &Git,
-    repository: &Repository,
+    (repository, listed): (&Repository, &Listed),
     folder: &Path,
     task: &Task,
     (name, branch): (&str, &str),
@@ -67,7 +70,17 @@ pub(super) async fn seat(
     };
     match record {
         Some(mut record) => {
-            if !is_of(&record, task) || !is_in(git, &mut record, repository).await? {
+            if !is_of(&record, task) {
+                return Ok(Seat::Taken(None));
+            }
+            let original = copied::original(&record);
+            if let Some(original) = original.filter(|_| record.common_dir == repository.common) {
+                let why = copied::refusal(&record, &original);
+                return Ok(Seat::Taken(Some(format!(
+                    "{why}; this attempt works in another"
+                ))));
+            }
+            if !is_in(git, &mut record, repository).await? {
                 return Ok(Seat::Taken(None));
             }
             Ok(match wait_for_lock(folder, name).await? {
@@ -77,7 +90,7 @@ pub(super) async fn seat(
         }
         None => {
             let is_there = fs::symlink_metadata(folder.join(name)).is_ok();
-            if is_there || has_branch(git, repository, branch).await? {
+            if is_there || has_branch(listed, branch) {
                 return Ok(Seat::Taken(None));
             }
             let lock = take_lock(folder, name)?;
@@ -87,18 +100,11 @@ pub(super) async fn seat(
 }
 
 /// The branch prefix that this repository has room for.
-pub(super) async fn prefix(git: &Git, repository: &Repository) -> Result<&'static str, GitFault> {
+pub(super) fn prefix(repository: &Repository, listed: &Listed) -> &'static str {
     let reference = "refs/heads/kirosu";
-    // Branches below it, as a rule: then there is none of that name.
-    let below = fs::read_dir(repository.common.join(reference));
-    if below.is_ok_and(|mut entries| entries.next().is_some()) {
-        return Ok(PREFIXES[0]);
-    }
-    let ask = ["show-ref", "--verify", "--quiet", reference];
-    let taken = git.holds(At::Bare(&repository.common), &ask).await?;
     let broken = fs::symlink_metadata(repository.common.join(reference));
     let broken = broken.is_ok_and(|found| !found.is_dir());
-    Ok(PREFIXES[usize::from(taken || broken)])
+    PREFIXES[usize::from(broken || listed.contains_key(reference))]
 }
 
 /// Another hub counts its tasks from 1, too: when it was enqueued tells them apart.
@@ -117,16 +123,14 @@ async fn is_in(git: &Git, record: &mut Record, repository: &Repository) -> Resul
 }
 
 /// The branch is there, or branches below it, which keep it from being made.
-async fn has_branch(git: &Git, repository: &Repository, branch: &str) -> Result<bool, GitFault> {
+fn has_branch(listed: &Listed, branch: &str) -> bool {
     let reference = format!("refs/heads/{branch}");
-    let ask = [
-        "for-each-ref",
-        "--count=1",
-        "--format=%(refname)",
-        &reference,
-    ];
-    let found = git.ask(At::Bare(&repository.common), &ask).await?;
-    Ok(!found.is_empty())
+    let below = format!("{reference}/");
+    let mut next = listed.range(below.clone()..);
+    let is_below = next
+        .next()
+        .is_some_and(|(name, _)| name.starts_with(&below));
+    is_below || listed.contains_key(&reference)
 }
 
 fn take_lock(folder: &Path, name: &str) -> Result<Option<Lock>, GitFault> {

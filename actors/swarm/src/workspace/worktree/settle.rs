@@ -1,16 +1,19 @@
 //! After a run: what it changed becomes a commit on the task's branch.
 
+use std::fs;
+
 use kirosu_providers::ProgramExit;
 
 use super::git::{At, Git, GitFault, fault};
+use super::inventory::{self, Inventory, Seen, Status};
 use super::locks::clear_locks;
 use super::open::write;
 use super::opened::Opened;
 use super::record::{Record, State};
 use super::staged::{keep_staged, staged_tree};
-use super::take::take_in;
+use super::take::{TakenIn, leave_out, take_in};
 use super::verify::tree;
-use super::{inventory, references, shared};
+use super::{references, shared};
 
 /// Commits what a run has left, records how it ended (`done`, or the failure's class) and lets others work there. Returns
 /// lines for the run's output: what is on the branch, what is only in the worktree, and what changed beside it.
@@ -27,11 +30,13 @@ pub(crate) async fn settle(opened: &Opened, ended: &str) -> Vec<String> {
     record.ended = Some(ended.to_owned());
     let written = write(&mut record).await;
     let mut lines = Vec::new();
+    let mut tip = record.base.clone();
     match committed.and_then(|it| written.map(|()| it)) {
-        Ok(complaint) => {
-            let files = changed_files(git, &record).await.unwrap_or_default();
+        Ok(committed) => {
+            tip.clone_from(&committed.tip);
+            let files = changed_files(git, &record, &tip).await.unwrap_or_default();
             lines.extend(on_the_branch(&record, files));
-            lines.extend(beside_the_branch(git, &record, complaint).await);
+            lines.extend(beside_the_branch(git, &record, committed).await);
         }
         Err(fault) => {
             let (id, path) = (record.task_id, record.path.display());
@@ -45,7 +50,7 @@ pub(crate) async fn settle(opened: &Opened, ended: &str) -> Vec<String> {
         }
     }
     if let Some(before) = opened.shared() {
-        for line in shared::changed(git, &record, before).await {
+        for line in shared::changed(git, &record, before, &tip).await {
             tracing::warn!(task_id = record.task_id, "{line}");
             lines.push(line);
         }
@@ -63,13 +68,14 @@ fn on_the_branch(record: &Record, files: usize) -> Option<String> {
 }
 
 /// Names everything of the worktree that its branch does not have, and keeps commits that no branch has.
-async fn beside_the_branch(git: &Git, record: &Record, complaint: Option<String>) -> Vec<String> {
+async fn beside_the_branch(git: &Git, record: &Record, mut committed: Committed) -> Vec<String> {
     let mut lines = Vec::new();
     let path = record.path.display();
-    match inventory::look(git, record).await {
+    match committed.left(git, record).await {
         Ok(found) if found.is_empty() => {}
         Ok(found) => {
-            let why = complaint
+            let why = committed
+                .complaint
                 .map(|it| format!(" (git: {it})"))
                 .unwrap_or_default();
             lines.push(format!(
@@ -81,7 +87,7 @@ async fn beside_the_branch(git: &Git, record: &Record, complaint: Option<String>
             "cannot tell whether all of {path} is on the branch: {fault}"
         )),
     }
-    match references::keep_unreferenced(git, record).await {
+    match references::keep_unreferenced(git, record, &committed.commits).await {
         Ok(None) => {}
         Ok(Some(kept)) => lines.push(format!(
             "commits that no branch has any more are kept as {} (git log {})",
@@ -94,21 +100,20 @@ async fn beside_the_branch(git: &Git, record: &Record, complaint: Option<String>
     lines
 }
 
-async fn changed_files(git: &Git, record: &Record) -> Result<usize, GitFault> {
-    let Some(tip) = tip_of(git, record).await? else {
+async fn changed_files(git: &Git, record: &Record, tip: &str) -> Result<usize, GitFault> {
+    if tip == record.base {
         return Ok(0);
-    };
+    }
     let ask = [
         "diff",
         "--name-only",
-        "-z",
         "--no-ext-diff",
         &record.base,
-        &tip,
+        tip,
         "--",
     ];
     let names = git.ask(At::Bare(&record.common_dir), &ask).await?;
-    Ok(names.split_terminator('\0').count())
+    Ok(names.lines().count())
 }
 
 /// The branch's newest commit; `None` where there is no such branch.
@@ -128,8 +133,32 @@ async fn commit(git: &Git, at: At<'_>, name: &str) -> Result<Option<String>, Git
     }
 }
 
-/// Puts all that is not committed on the branch, whatever the agent did with HEAD. Returns git's complaint
-/// about a file that it did not take.
+/// What is on the branch after all was put there.
+pub(super) struct Committed {
+    /// Git's complaint about a file that it did not take.
+    pub(super) complaint: Option<String>,
+    /// The branch's last commit.
+    pub(super) tip: String,
+    /// Commits that the branch has: the last one and those before it.
+    commits: Vec<String>,
+    /// Git's answers that still hold.
+    seen: Option<Seen>,
+}
+
+impl Committed {
+    /// Content that is only in the worktree. Git is asked where its answers from before the commit do not hold.
+    ///
+    /// # Errors
+    /// Git cannot tell.
+    async fn left(&mut self, git: &Git, record: &Record) -> Result<Inventory, GitFault> {
+        match self.seen.take() {
+            Some(seen) => inventory::look_at(git, record, seen).await,
+            None => inventory::look(git, record).await,
+        }
+    }
+}
+
+/// Puts all that is not committed on the branch, whatever the agent did with HEAD.
 ///
 /// # Errors
 /// The folder is not the worktree that was made; the index or the branch cannot be written.
@@ -137,32 +166,79 @@ pub(super) async fn commit_rest(
     git: &Git,
     record: &Record,
     note: &str,
-) -> Result<Option<String>, GitFault> {
+) -> Result<Committed, GitFault> {
     let at = tree(record)?;
-    let staged = staged_tree(git, record).await?;
-    let complaint = take_in(git, record).await?;
-    let files = git.ask(at, &["write-tree"]).await?;
-    let head = commit(git, at, "HEAD").await?;
-    let tip = tip_of(git, record).await?;
-    let tip = tip.unwrap_or_else(|| record.base.clone());
-    let before = head.as_ref().unwrap_or(&tip);
-    keep_staged(git, record, staged.as_deref(), &files, before).await?;
-    let parents = match head {
+    // Where git cannot tell, taking the files says why, or works all the same.
+    let before = inventory::statuses(git, record).await.ok();
+    let any = |is: fn(&Status) -> bool| before.as_ref().is_none_or(|(all, _)| all.iter().any(is));
+    let staged = match any(|it| matches!(it, Status::WrittenOver(_))) {
+        true => staged_tree(git, record).await?,
+        false => None,
+    };
+    let is_changed = any(|it| !matches!(it, Status::Ignored(_)));
+    let taken = match is_changed {
+        true => take_in(git, record).await?,
+        false => leave_out(git, record).await?,
+    };
+    let branch = format!("refs/heads/{}", record.branch);
+    let branch_commit = format!("{branch}^{{commit}}");
+    let names = ["HEAD^{commit}", "HEAD^{tree}", &branch_commit];
+    let [head, head_tree, old] = git.objects(at, names).await?;
+    let files = match head_tree.clone() {
+        // Index and files are as the commit has them.
+        Some(tree) if !is_changed && taken.is_all => tree,
+        _ => git.ask(at, &["write-tree"]).await?,
+    };
+    let tip = old.clone().unwrap_or_else(|| record.base.clone());
+    if let Some(staged) = staged.filter(|it| *it != files) {
+        keep_staged(git, record, &staged, head.as_ref().unwrap_or(&tip)).await?;
+    }
+    let parents = match head.clone() {
         Some(head) if head == tip || follows(git, record, &tip, &head).await? => vec![head],
         Some(head) => vec![tip.clone(), head],
         None => vec![tip.clone()],
     };
-    let new = match parents.as_slice() {
-        [only] if tree_of(git, at, only).await? == files => only.clone(),
-        _ => commit_tree(git, record, &files, &parents, note).await?,
+    let tree = match parents.as_slice() {
+        [only] if Some(only) == head.as_ref() => head_tree,
+        [only] => Some(tree_of(git, at, only).await?),
+        _ => None,
     };
-    let branch = format!("refs/heads/{}", record.branch);
-    if new != tip || commit(git, at, &branch).await?.is_none() {
+    let new = match tree == Some(files.clone()) {
+        true => parents[0].clone(),
+        false => commit_tree(git, record, &files, &parents, note).await?,
+    };
+    if old.as_ref() != Some(&new) {
         let set = ["update-ref", "-m", "kirosu: a run has ended", &branch, &new];
         git.ask(at, &set).await?;
     }
-    git.ask(at, &["symbolic-ref", "HEAD", &branch]).await?;
-    Ok(complaint)
+    if !is_on(record, &branch) {
+        git.ask(at, &["symbolic-ref", "HEAD", &branch]).await?;
+    }
+    let mut commits = parents;
+    commits.push(new.clone());
+    Ok(Committed {
+        tip: new,
+        commits,
+        complaint: taken.complaint.clone(),
+        seen: still_holds(before, taken),
+    })
+}
+
+/// The part of git's answers that holds after the commit: ignored files, where git has taken all others.
+fn still_holds(before: Option<(Vec<Status>, Vec<String>)>, taken: TakenIn) -> Option<Seen> {
+    let (mut statuses, unreadable) = before?;
+    statuses.retain(|it| matches!(it, Status::Ignored(_)));
+    taken.is_all.then_some(Seen {
+        statuses,
+        unreadable,
+        listed: taken.listed,
+    })
+}
+
+/// Whether `HEAD` of the worktree is the branch, as far as its file says.
+fn is_on(record: &Record, branch: &str) -> bool {
+    let head = fs::read_to_string(record.git_dir.join("HEAD"));
+    head.is_ok_and(|text| text.trim_end() == format!("ref: {branch}"))
 }
 
 async fn follows(git: &Git, record: &Record, before: &str, after: &str) -> Result<bool, GitFault> {

@@ -15,53 +15,19 @@ pub(super) async fn staged_tree(git: &Git, record: &Record) -> Result<Option<Str
     Ok(end.is_good().then_some(end.stdout))
 }
 
-/// Makes a commit of what was `staged` where `files`, the tree of the files, no longer has it and `head` never had it.
+/// Makes a commit of what was `staged`, the tree of the index before the files were taken into it; `head` is its parent. For
+/// an index with content that neither the files nor `head` have.
 ///
 /// # Errors
-/// Git cannot compare the trees, or write the commit.
+/// Git cannot write the commit.
 pub(super) async fn keep_staged(
     git: &Git,
     record: &Record,
-    staged: Option<&str>,
-    files: &str,
+    staged: &str,
     head: &str,
 ) -> Result<(), GitFault> {
-    let Some(staged) = staged.filter(|it| *it != files) else {
-        return Ok(());
-    };
-    let added = changed(git, record, [head, staged], "AM").await?;
-    if added.is_empty() {
-        return Ok(());
-    }
-    let replaced = changed(git, record, [staged, files], "MDT").await?;
-    if !added.iter().any(|name| replaced.contains(name)) {
-        return Ok(());
-    }
     let note = "what was staged, and then written over before it was committed";
     let commit = commit_tree(git, record, staged, &[head.to_owned()], note).await?;
     let ask = ["update-ref", REFERENCE, &commit];
     git.ask(tree(record)?, &ask).await.map(drop)
-}
-
-/// The names that differ between two trees in one of the ways that `filter` has letters for.
-async fn changed(
-    git: &Git,
-    record: &Record,
-    [before, after]: [&str; 2],
-    filter: &str,
-) -> Result<Vec<String>, GitFault> {
-    let filter = format!("--diff-filter={filter}");
-    let ask = [
-        "diff-tree",
-        "-r",
-        "-z",
-        "--name-only",
-        "--no-renames",
-        &filter,
-        before,
-        after,
-        "--",
-    ];
-    let names = git.ask(tree(record)?, &ask).await?;
-    Ok(names.split_terminator('\0').map(str::to_owned).collect())
 }

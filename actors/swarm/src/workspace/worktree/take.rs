@@ -3,7 +3,8 @@
 use kirosu_providers::{ProgramEnd, ProgramExit};
 
 use super::git::{Git, GitFault};
-use super::inventory::{self, Status};
+use super::inventory::{self, LIST, Status};
+use super::names;
 use super::record::Record;
 use super::verify::tree;
 
@@ -12,11 +13,21 @@ const ADD: &[&str] = &["add", "--all", "--sparse", "--ignore-errors"];
 /// Calls of git that are made to find the files that it does not take. Beyond them the rest is left out as a whole.
 const CALLS: usize = 100;
 
-/// Takes all that git takes into the index. Returns git's complaint about a file that it did not take.
+/// The result of taking files in.
+pub(super) struct TakenIn {
+    /// Git's complaint about a file that it did not take.
+    pub(super) complaint: Option<String>,
+    /// Git took every file that it found, and nothing was left out after that.
+    pub(super) is_all: bool,
+    /// The answer to [`LIST`] after it.
+    pub(super) listed: String,
+}
+
+/// Takes all that git takes into the index.
 ///
 /// # Errors
 /// The folder is not the worktree that was made, or its index cannot be written.
-pub(super) async fn take_in(git: &Git, record: &Record) -> Result<Option<String>, GitFault> {
+pub(super) async fn take_in(git: &Git, record: &Record) -> Result<TakenIn, GitFault> {
     let at = tree(record)?;
     let all = git.run(at, ADD).await;
     let complaint = match all.exit {
@@ -27,8 +38,26 @@ pub(super) async fn take_in(git: &Git, record: &Record) -> Result<Option<String>
         ProgramExit::Code(_) => one_by_one(git, record).await?,
         _ => return Err(super::git::fault(ADD, &all)),
     };
-    leave_out_repositories(git, record).await?;
-    Ok(complaint)
+    let rest = leave_out(git, record).await?;
+    Ok(TakenIn {
+        is_all: rest.is_all && all.is_good(),
+        complaint,
+        ..rest
+    })
+}
+
+/// The same where no file has changed: an agent can have committed a link to a repository.
+///
+/// # Errors
+/// As [`take_in`].
+pub(super) async fn leave_out(git: &Git, record: &Record) -> Result<TakenIn, GitFault> {
+    let listed = git.ask(tree(record)?, LIST).await?;
+    let left_out = leave_out_repositories(git, record, &listed).await?;
+    Ok(TakenIn {
+        is_all: !left_out,
+        complaint: None,
+        listed,
+    })
 }
 
 /// Halves the changed files until those that git gives up at are alone.
@@ -37,8 +66,8 @@ async fn one_by_one(git: &Git, record: &Record) -> Result<Option<String>, GitFau
     let mut paths: Vec<String> = statuses
         .into_iter()
         .filter_map(|status| match status {
-            Status::Changed(path) => Some(path),
-            Status::Untracked(path) if !path.ends_with('/') => Some(path),
+            Status::Changed(path) | Status::WrittenOver(path) => Some(path),
+            Status::Untracked(path) if !names::is_folder(&path) => Some(path),
             _ => None,
         })
         .collect();
@@ -59,7 +88,7 @@ async fn one_by_one(git: &Git, record: &Record) -> Result<Option<String>, GitFau
         }
         left -= 1;
         let end = literal
-            .run_with(tree(record)?, &ask, &part.join("\0"))
+            .run_with(tree(record)?, &ask, &names::terminated(part))
             .await;
         if end.is_good() {
             continue;
@@ -87,33 +116,53 @@ fn complaint(end: &ProgramEnd) -> String {
 }
 
 /// Takes links to repositories that the agent made out of the index again: a link names a commit that only the worktree
-/// has. Links that the base has, and those of `.gitmodules`, stay.
-async fn leave_out_repositories(git: &Git, record: &Record) -> Result<(), GitFault> {
+/// has. Links that the base has, and those of `.gitmodules`, stay. Returns whether there were any.
+async fn leave_out_repositories(
+    git: &Git,
+    record: &Record,
+    listed: &str,
+) -> Result<bool, GitFault> {
     let at = tree(record)?;
-    let listed = git.ask(at, &["ls-files", "-v", "--stage", "-z"]).await?;
-    let links = inventory::links(&listed);
+    let links = inventory::links(listed);
     if links.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let mut known = submodule_paths(git, record).await?;
-    let literal = git.with("GIT_LITERAL_PATHSPECS", std::path::Path::new("1"));
-    for some in links.chunks(500) {
-        let mut ask = vec!["ls-tree", "-z", &record.base, "--"];
-        ask.extend(some.iter().map(String::as_str));
-        let said = literal.ask(at, &ask).await?;
-        let before = said.split_terminator('\0').filter_map(|line| {
-            let (head, path) = line.split_once('\t')?;
-            head.starts_with("160000 ").then(|| path.to_owned())
-        });
-        known.extend(before);
-    }
+    known.extend(links_of_base(git, record, &links).await?);
     let unknown: Vec<String> = links.into_iter().filter(|it| !known.contains(it)).collect();
     if unknown.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let ask = ["update-index", "--force-remove", "-z", "--stdin"];
-    let names = unknown.join("\0") + "\0";
-    git.ask_with(at, &ask, &names).await.map(drop)
+    git.ask_with(at, &ask, &names::terminated(&unknown)).await?;
+    Ok(true)
+}
+
+/// Those of these paths that are links in the base, too.
+async fn links_of_base(
+    git: &Git,
+    record: &Record,
+    links: &[String],
+) -> Result<Vec<String>, GitFault> {
+    let literal = git.with("GIT_LITERAL_PATHSPECS", std::path::Path::new("1"));
+    let mut found = Vec::new();
+    for some in links.chunks(500) {
+        let mut ask = vec!["ls-tree"];
+        // Arguments are text: a name that is not cannot be one.
+        match some.iter().all(|it| names::path(it).to_str() == Some(it)) {
+            true => {
+                ask.extend([&record.base, "--"]);
+                ask.extend(some.iter().map(String::as_str));
+            }
+            false => ask.extend(["-r", "--full-tree", &record.base]),
+        }
+        let said = literal.ask(tree(record)?, &ask).await?;
+        found.extend(said.lines().filter_map(|line| {
+            let (head, path) = line.split_once('\t')?;
+            head.starts_with("160000 ").then(|| names::read(path))
+        }));
+    }
+    Ok(found)
 }
 
 /// The paths that `.gitmodules` of the worktree names.

@@ -100,7 +100,7 @@ fn another(world: &mut World, enqueued: u64, priority: i64, leased: u64) {
 
 /// Asserts that the checker says exactly this (a part of each sentence, in order).
 fn finds(world: &World, parts: &[&str]) {
-    let found = check(&world.events, &world.stored).violations;
+    let found = check(&world.events, &world.stored, &[]).violations;
     assert_eq!(found.len(), parts.len(), "{found:#?}");
     for (sentence, part) in found.iter().zip(parts) {
         assert!(sentence.contains(part), "{sentence:?} lacks {part:?}");
@@ -177,7 +177,9 @@ fn two_winners_and_a_result_of_the_loser_are_found() {
     world.events.push(lease(150, 2, 300));
     world.events.push(ack(160, 2, Outcome::Ok));
     world.stored[0].fence = 2;
-    let found = check(&world.events, &world.stored).violations.join("\n");
+    let found = check(&world.events, &world.stored, &[])
+        .violations
+        .join("\n");
     assert!(found.contains("done was taken under fences"), "{found}");
     assert!(
         found.contains("the file says done with Some(\"by 1\")"),

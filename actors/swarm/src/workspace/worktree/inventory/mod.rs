@@ -16,9 +16,11 @@ mod submodule;
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
+use super::names;
 use super::record::Record;
 use super::verify::tree;
 pub(super) use parse::{Entry, Status, heads, is_object, reflog, special_entries};
@@ -144,36 +146,74 @@ pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
+/// The call that lists the index, for [`special_entries`].
+pub(super) const LIST: &[&str] = &["ls-files", "-v", "--stage"];
+
+/// What git says of a worktree: its answers to the two questions that an inventory begins with.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Paths that differ from the last commit, and ignored ones.
+    pub(super) statuses: Vec<Status>,
+    /// Folders that git could not read.
+    pub(super) unreadable: Vec<String>,
+    /// The answer to [`LIST`].
+    pub(super) listed: String,
+}
+
+impl Seen {
+    /// Asks git.
+    ///
+    /// # Errors
+    /// Git cannot tell.
+    async fn now(git: &Git, record: &Record) -> Result<Self, GitFault> {
+        let (statuses, unreadable) = statuses(git, record).await?;
+        Ok(Self {
+            statuses,
+            unreadable,
+            listed: git.ask(tree(record)?, LIST).await?,
+        })
+    }
+}
+
 /// Lists content that exists only in this worktree. Commits of its own repository are not part of it: see
 /// [`unreferenced`](super::unreferenced).
 ///
 /// # Errors
 /// The folder is not the worktree that was made, or git cannot tell; nothing may be removed then.
 pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFault> {
+    let seen = Seen::now(git, record).await?;
+    look_at(git, record, seen).await
+}
+
+/// The same as [`look`], from answers that git has just given.
+///
+/// # Errors
+/// As [`look`].
+pub(super) async fn look_at(git: &Git, record: &Record, seen: Seen) -> Result<Inventory, GitFault> {
     let at = tree(record)?;
     let mut found = Inventory::default();
-    let (statuses, unreadable) = statuses(git, record).await?;
-    for path in unreadable {
+    for path in seen.unreadable {
         found.add(Why::Unreadable, path);
     }
-    let mut skip = HashSet::new();
-    let mut ignored = HashSet::new();
-    for status in statuses {
+    let mut skip: HashSet<PathBuf> = HashSet::new();
+    let mut ignored: HashSet<PathBuf> = HashSet::new();
+    for status in seen.statuses {
         match status {
-            Status::Changed(path) => found.add(Why::Uncommitted, path),
-            Status::Untracked(path) if path.ends_with('/') => {
-                skip.insert(path.trim_end_matches('/').to_owned());
+            Status::Changed(path) | Status::WrittenOver(path) => {
+                found.add(Why::Uncommitted, path);
+            }
+            Status::Untracked(path) if names::is_folder(&path) => {
+                skip.insert(names::path(&path));
                 found.add(Why::Repository, path);
             }
             Status::Untracked(path) => found.add(Why::Uncommitted, path),
             Status::Ignored(path) => {
-                ignored.insert(path.trim_end_matches('/').to_owned());
+                ignored.insert(names::path(&path));
                 found.add(Why::Ignored, path);
             }
         }
     }
-    let listed = git.ask(at, &["ls-files", "-v", "--stage", "-z"]).await?;
-    let entries = parse::special_entries(&listed);
+    let entries = parse::special_entries(&seen.listed);
     for entry in entries.iter().filter(|it| it.hidden && !it.link) {
         if differs(git, at, entry).await {
             found.add(Why::Hidden, &entry.path);
@@ -183,14 +223,15 @@ pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFau
     let scratch = record.folder();
     let mut named = HashSet::new();
     for (path, seen) in submodule::look_all(git, &record.path, scratch, links.collect()).await {
-        skip.insert(path.clone());
+        let folder = names::path(&path);
+        skip.insert(folder.clone());
         if seen.commits {
-            let git_dir = git_dir_of(&record.path.join(&path));
+            let git_dir = git_dir_of(&record.path.join(folder));
             named.extend(git_dir.and_then(|it| it.canonicalize().ok()));
             found.add(Why::SubmoduleCommits, &path);
         }
         for file in seen.files {
-            found.add(Why::SubmoduleFiles, format!("{path}/{file}"));
+            found.add(Why::SubmoduleFiles, names::join(&path, &file));
         }
     }
     let modules = record.git_dir.join("modules");
@@ -204,8 +245,8 @@ pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFau
     let inner =
         inner.map_err(|error| GitFault(format!("cannot search for repositories: {error}")))?;
     for path in inner.found {
-        let mut above = Path::new(&path).ancestors();
-        let why = match above.any(|it| it.to_str().is_some_and(|it| ignored.contains(it))) {
+        let folder = names::path(&path);
+        let why = match folder.ancestors().any(|it| ignored.contains(it)) {
             true => Why::IgnoredRepository,
             false => Why::Repository,
         };
@@ -238,12 +279,12 @@ pub(super) async fn is_pushed(
     path: &str,
     commit: &str,
 ) -> bool {
-    let folder = root.join(path);
+    let folder = root.join(names::path(path));
     let pushed = submodule::is_pushed(git, &folder, scratch, commit).await;
     pushed.unwrap_or(false)
 }
 
-/// The paths of the links to repositories in an answer of `git ls-files -v --stage -z`.
+/// The paths of the links to repositories in an answer of [`LIST`].
 pub(super) fn links(listed: &str) -> Vec<String> {
     let entries = parse::special_entries(listed).into_iter();
     entries.filter(|it| it.link).map(|it| it.path).collect()
@@ -260,7 +301,6 @@ pub(super) async fn statuses(
     let ask = [
         "status",
         "--porcelain=v2",
-        "-z",
         "--untracked-files=all",
         "--ignored=matching",
         "--ignore-submodules=dirty",
@@ -289,21 +329,30 @@ pub(super) async fn differs(git: &Git, at: At<'_>, entry: &Entry) -> bool {
     let At::Tree { work_tree, .. } = at else {
         return true;
     };
-    let path = work_tree.join(&entry.path);
+    let path = work_tree.join(names::path(&entry.path));
     match path.symlink_metadata() {
-        // A name that is no text is not found under the name that was read.
-        Err(_) => entry.path.contains(char::REPLACEMENT_CHARACTER),
+        Err(_) => false,
         Ok(found) if found.is_symlink() => {
             let target = fs::read_link(&path).unwrap_or_default();
-            let same = git.ask(at, &["cat-file", "blob", &entry.object]).await;
-            same.map_or(true, |text| Path::new(&text) != target)
+            let target = target.as_os_str().as_bytes();
+            let hash = git.ask_with(at, &["hash-object", "--stdin"], target).await;
+            hash.map_or(true, |hash| hash != entry.object)
         }
         Ok(found) if found.is_dir() => true,
         Ok(_) => {
-            let name = git.ask(at, &["hash-object", "--", &entry.path]).await;
-            name.map_or(true, |name| name != entry.object)
+            let hash = hash_of(git, at, &entry.path).await;
+            hash.map_or(true, |hash| hash != entry.object)
         }
     }
+}
+
+/// The name of the object that git would make of a file.
+///
+/// # Errors
+/// The file cannot be read, or a filter fails.
+pub(super) async fn hash_of(git: &Git, at: At<'_>, name: &str) -> Result<String, GitFault> {
+    let ask = ["hash-object", "--stdin-paths"];
+    git.ask_with(at, &ask, names::quoted(name).as_bytes()).await
 }
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
-//! The machine-readable answers of git that the inventory is made of.
+//! The machine-readable answers of git that the inventory is made of: without `-z`, so that names which are not UTF-8 are
+//! in quotation marks ([`names`]).
 
-/// One path of `git status --porcelain=v2 -z`.
+use super::super::names;
+
+/// One path of `git status --porcelain=v2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) enum Status {
     /// Tracked, and different from the last commit or from the index, or in conflict.
     Changed(String),
+    /// The same, with content in the index that neither the last commit nor the file has.
+    WrittenOver(String),
     /// Not tracked. A name that ends with `/` is a repository of its own.
     Untracked(String),
     /// Ignored. A name that ends with `/` is a whole folder.
@@ -13,32 +18,31 @@ pub(in super::super) enum Status {
 
 /// The paths of an answer. Lines of other kinds, and lines that are cut off, are left out.
 pub(super) fn status(said: &str) -> Vec<Status> {
-    let mut found = Vec::new();
-    let mut parts = said.split('\0');
-    while let Some(part) = parts.next() {
-        let Some((kind, rest)) = part.split_once(' ') else {
-            continue;
-        };
-        // Fields before the path: XY sub mH mI mW hH hI, and more for renames and conflicts.
-        let path = |fields: usize| rest.splitn(fields + 1, ' ').nth(fields).map(str::to_owned);
-        let entry = match kind {
-            "?" => Some(Status::Untracked(rest.to_owned())),
-            "!" => Some(Status::Ignored(rest.to_owned())),
-            "1" => path(7).map(Status::Changed),
-            "2" => {
-                // The name before the rename follows.
-                parts.next();
-                path(8).map(Status::Changed)
-            }
-            "u" => path(9).map(Status::Changed),
-            _ => None,
-        };
-        found.extend(entry);
-    }
-    found
+    said.split('\n').filter_map(line).collect()
 }
 
-/// One entry of `git ls-files -v --stage -z`.
+fn line(line: &str) -> Option<Status> {
+    let (kind, rest) = line.split_once(' ')?;
+    // Fields before the path: XY sub mH mI mW hH hI, and more for conflicts.
+    let path = |fields: usize| rest.splitn(fields + 1, ' ').nth(fields).map(names::read);
+    match kind {
+        "?" => Some(Status::Untracked(names::read(rest))),
+        "!" => Some(Status::Ignored(names::read(rest))),
+        "1" => {
+            let mut letters = rest.bytes();
+            let (index, file) = (letters.next()?, letters.next()?);
+            let is_written_over = b"AMT".contains(&index) && b"MDT".contains(&file);
+            path(7).map(match is_written_over {
+                true => Status::WrittenOver,
+                false => Status::Changed,
+            })
+        }
+        "u" => path(9).map(Status::Changed),
+        _ => None,
+    }
+}
+
+/// One entry of `git ls-files -v --stage`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Entry {
     /// The working tree's file is not looked at: `--skip-worktree` or `--assume-unchanged`.
@@ -53,19 +57,20 @@ pub(in super::super) struct Entry {
 
 /// The entries that are links to repositories, or whose files git does not look at; the others are what git is good at.
 pub(in super::super) fn special_entries(said: &str) -> Vec<Entry> {
-    let entries = said.split_terminator('\0').filter_map(entry);
-    entries.filter(|it| it.hidden || it.link).collect()
+    said.split('\n').filter_map(special_entry).collect()
 }
 
-fn entry(line: &str) -> Option<Entry> {
+fn special_entry(line: &str) -> Option<Entry> {
     let (head, path) = line.split_once('\t')?;
     let mut fields = head.split(' ');
     let (tag, mode, object) = (fields.next()?, fields.next()?, fields.next()?);
-    Some(Entry {
-        hidden: tag == "S" || tag.starts_with(|letter: char| letter.is_ascii_lowercase()),
-        link: mode == "160000",
+    let hidden = tag == "S" || tag.starts_with(|letter: char| letter.is_ascii_lowercase());
+    let link = mode == "160000";
+    (hidden || link).then(|| Entry {
+        hidden,
+        link,
         object: object.to_owned(),
-        path: path.to_owned(),
+        path: names::read(path),
     })
 }
 
@@ -104,26 +109,25 @@ mod tests {
 
     #[test]
     fn status_reads_every_kind_and_any_name() {
-        let said = "1 .M N... 100644 100644 100644 aa bb a b\n c\0\
-                    2 R. N... 100644 100644 100644 aa bb R100 new\0old\0\
-                    u UU N... 100644 100644 100644 100644 aa bb cc both\0\
-                    ? x/\0! build/\0# branch.oid 1\0? cu";
+        let said = "1 .M N... 100644 100644 100644 aa bb \"a b\\n c\"\n\
+                    1 AM N... 100644 100644 100644 aa bb new file\n\
+                    u UU N... 100644 100644 100644 100644 aa bb cc both\n\
+                    ? x/\n! build/\n# branch.oid 1\n";
         let found = status(said);
         let changed = |name: &str| Status::Changed(name.to_owned());
         let expected = [
             changed("a b\n c"),
-            changed("new"),
+            Status::WrittenOver("new file".to_owned()),
             changed("both"),
             Status::Untracked("x/".to_owned()),
             Status::Ignored("build/".to_owned()),
-            Status::Untracked("cu".to_owned()),
         ];
         assert_eq!(found, expected);
     }
 
     #[test]
     fn only_links_and_hidden_entries_are_special() {
-        let said = "H 100644 aa 0\tplain\0S 100644 bb 0\tskipped\0h 100644 cc 0\tassumed\0H 160000 dd 0\tlib\0s 1";
+        let said = "H 100644 aa 0\tplain\nS 100644 bb 0\tskipped\nh 100644 cc 0\tassumed\nH 160000 dd 0\tlib\ns 1";
         let names: Vec<String> = special_entries(said)
             .into_iter()
             .map(|it| it.path)

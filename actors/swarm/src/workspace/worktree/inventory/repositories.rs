@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::super::names;
 
 /// Folders that are searched for repositories.
 pub(super) const FOLDERS_MAX: usize = 1_000_000;
@@ -17,9 +19,9 @@ pub(super) struct Repositories {
 }
 
 /// Folders below the root that are repositories, bare ones too, without those in `skip`. Blocks.
-pub(super) fn repositories(root: &Path, skip: &HashSet<String>) -> Repositories {
+pub(super) fn repositories(root: &Path, skip: &HashSet<PathBuf>) -> Repositories {
     let mut all = Repositories::default();
-    let mut folders = vec![String::new()];
+    let mut folders = vec![PathBuf::new()];
     if root.join(".git").is_dir() {
         all.found.push(".git/".to_owned());
     }
@@ -37,13 +39,9 @@ pub(super) fn repositories(root: &Path, skip: &HashSet<String>) -> Repositories 
             .flatten()
         {
             let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let path = match folder.is_empty() {
-                true => name.clone().into_owned(),
-                false => format!("{folder}/{name}"),
-            };
+            let path = folder.join(&name);
             let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
-            match &*name {
+            match name.to_str().unwrap_or_default() {
                 "HEAD" if !is_folder => parts += 1,
                 "objects" | "refs" if is_folder => parts += 1,
                 _ => {}
@@ -55,8 +53,8 @@ pub(super) fn repositories(root: &Path, skip: &HashSet<String>) -> Repositories 
             }
         }
         // A bare one has these three.
-        if (is_repository || parts == 3) && !folder.is_empty() {
-            all.found.push(format!("{folder}/"));
+        if (is_repository || parts == 3) && !folder.as_os_str().is_empty() {
+            all.found.push(names::of_path(&folder.join("")));
         }
     }
     all
@@ -80,7 +78,7 @@ mod tests {
         }
         fs::write(root.path().join(".git"), "gitdir: elsewhere").unwrap();
         fs::write(root.path().join("bare/HEAD"), "").unwrap();
-        let skip = HashSet::from(["known".to_owned()]);
+        let skip = HashSet::from([PathBuf::from("known")]);
         let mut found = repositories(root.path(), &skip).found;
         found.sort();
         assert_eq!(found, ["a/b/", "bare/"]);

@@ -5,11 +5,13 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::git::{At, Git, GitFault};
 use super::parse::{self, Status};
+use super::{LIST, names};
 
 /// Names of files that are kept of one submodule.
 const FILES_MAX: usize = 100;
@@ -54,7 +56,7 @@ pub(super) async fn look_all(
 ) -> Vec<(String, Seen)> {
     let mut found = Vec::new();
     while let Some(path) = links.pop() {
-        let folder = root.join(&path);
+        let folder = root.join(names::path(&path));
         if is_vacant(&folder) {
             continue;
         }
@@ -62,7 +64,7 @@ pub(super) async fn look_all(
             Ok(seen) => seen,
             Err(fault) => (Seen::unknown(&fault.0), Vec::new()),
         };
-        links.extend(inner.iter().map(|it| format!("{path}/{it}")));
+        links.extend(inner.iter().map(|it| names::join(&path, it)));
         found.push((path, seen));
     }
     found
@@ -133,7 +135,6 @@ async fn look(git: &Git, folder: &Path, scratch: &Path) -> Result<(Seen, Vec<Str
     let ask = [
         "status",
         "--porcelain=v2",
-        "-z",
         "--untracked-files=normal",
         "--ignored=matching",
         "--ignore-submodules=dirty",
@@ -143,14 +144,22 @@ async fn look(git: &Git, folder: &Path, scratch: &Path) -> Result<(Seen, Vec<Str
     let mut files: Vec<String> = parse::status(&said)
         .into_iter()
         .map(|status| match status {
-            Status::Changed(path) | Status::Untracked(path) | Status::Ignored(path) => path,
+            Status::Changed(path)
+            | Status::WrittenOver(path)
+            | Status::Untracked(path)
+            | Status::Ignored(path) => path,
         })
         .collect();
-    let listed = git.ask(at, &["ls-files", "-v", "--stage", "-z"]).await?;
+    let listed = git.ask(at, LIST).await?;
     let special = parse::special_entries(&listed);
     // Files that git is told not to look at count where they are there: a sparse checkout has none of them.
     let hidden = special.iter().filter(|it| it.hidden && !it.link);
-    let there = hidden.filter(|it| folder.join(&it.path).symlink_metadata().is_ok());
+    let there = hidden.filter(|it| {
+        folder
+            .join(names::path(&it.path))
+            .symlink_metadata()
+            .is_ok()
+    });
     files.extend(there.map(|it| it.path.clone()));
     files.truncate(FILES_MAX);
     let inner = special.into_iter().filter(|it| it.link).map(|it| it.path);
@@ -192,7 +201,9 @@ async fn unpushed(git: &Git, at: At<'_>, candidates: &[String]) -> Result<Vec<St
         "--not",
         "--remotes",
     ];
-    let said = git.ask_with(at, &ask, &candidates.join("\n")).await?;
+    let said = git
+        .ask_with(at, &ask, candidates.join("\n").as_bytes())
+        .await?;
     Ok(said.lines().map(str::to_owned).collect())
 }
 
@@ -337,7 +348,7 @@ fn files_below(root: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names = entries.map(|entry| names::of(entry.file_name().as_bytes()));
     let mut names: Vec<String> = names.take(FILES_MAX).collect();
     names.sort();
     names
@@ -346,7 +357,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 /// Names, sizes and times of change.
 fn fingerprint(folder: &Path, files: &[String]) -> String {
     let each = files.iter().map(|name| {
-        let found = folder.join(name).symlink_metadata();
+        let found = folder.join(names::path(name)).symlink_metadata();
         let found = found.map(|it| (it.len(), it.modified().ok()));
         format!("{name} {found:?}\n")
     });

@@ -3,14 +3,15 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Checkout;
 use crate::workspace::worktree::git::{Git, GitFault};
-use crate::workspace::worktree::inventory::{differs, list, special_entries};
+use crate::workspace::worktree::inventory::{LIST, differs, list, special_entries};
+use crate::workspace::worktree::names;
 
 /// Asks for the names of the files that differ.
-const DIFF: &[&str] = &["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff"];
+const DIFF: &[&str] = &["diff", "--name-only", "--no-renames", "--no-ext-diff"];
 
 /// One path that the merge changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +34,6 @@ pub(super) async fn changes(
     let ask = [
         "diff-tree",
         "-r",
-        "-z",
         "--raw",
         "--no-renames",
         head,
@@ -44,17 +44,16 @@ pub(super) async fn changes(
 }
 
 fn parse(said: &str) -> Vec<Change> {
-    let mut parts = said.split_terminator('\0');
-    let mut found = Vec::new();
-    while let (Some(head), Some(path)) = (parts.next(), parts.next()) {
+    let lines = said.lines().filter_map(|line| line.split_once('\t'));
+    let changes = lines.map(|(head, path)| {
         let kind = head.rsplit(' ').next().unwrap_or_default();
-        found.push(Change {
-            path: path.to_owned(),
+        Change {
+            path: names::read(path),
             is_new: kind == "A" || kind == "T",
             is_gone: kind == "D" || kind == "T",
-        });
-    }
-    found
+        }
+    });
+    changes.collect()
 }
 
 /// Nothing of the person's is in the way.
@@ -70,13 +69,13 @@ pub(super) async fn check(
     let mut touched = HashSet::new();
     for more in [&["HEAD", "--"][..], &["--cached", "HEAD", "--"]] {
         let said = git.ask(at, &[DIFF, more].concat()).await?;
-        touched.extend(said.split_terminator('\0').map(str::to_owned));
+        touched.extend(said.lines().map(names::read));
     }
     let unmerged = git
-        .ask(at, &["diff", "--name-only", "-z", "--diff-filter=U"])
+        .ask(at, &["diff", "--name-only", "--diff-filter=U"])
         .await?;
     if !unmerged.is_empty() {
-        let names: Vec<&str> = unmerged.split_terminator('\0').collect();
+        let names: Vec<String> = unmerged.lines().map(names::read).collect();
         return Err(GitFault(format!(
             "{} has conflicts that are not solved in {}: nothing was applied; solve and commit them first",
             checkout.root.display(),
@@ -84,7 +83,7 @@ pub(super) async fn check(
         )));
     }
     let paths: HashSet<&str> = changes.iter().map(|it| it.path.as_str()).collect();
-    let listed = git.ask(at, &["ls-files", "-v", "--stage", "-z"]).await?;
+    let listed = git.ask(at, LIST).await?;
     let entries = special_entries(&listed).into_iter();
     for entry in entries.filter(|it| it.hidden && !it.link && paths.contains(it.path.as_str())) {
         if differs(git, at, &entry).await {
@@ -113,30 +112,31 @@ pub(super) async fn check(
 /// Files, links and folders with content that lie where the merge would write new files. Blocks.
 fn obstacles(root: &Path, changes: &[Change]) -> Vec<String> {
     let gone = changes.iter().filter(|it| it.is_gone);
-    let gone: HashSet<&str> = gone.map(|it| it.path.as_str()).collect();
+    let gone: HashSet<PathBuf> = gone.map(|it| names::path(&it.path)).collect();
     let mut found = Vec::new();
     for change in changes.iter().filter(|it| it.is_new) {
-        let path = change.path.as_str();
-        if let Some(above) = above(root, path, &gone) {
-            found.push(above.to_owned());
+        let path = names::path(&change.path);
+        if let Some(above) = above(root, &path, &gone) {
+            found.push(above);
             continue;
         }
-        match root.join(path).symlink_metadata() {
-            Ok(there) if there.is_dir() => found.extend(inside(root, path, &gone)),
-            Ok(_) if !gone.contains(path) => found.push(path.to_owned()),
+        match root.join(&path).symlink_metadata() {
+            Ok(there) if there.is_dir() => found.extend(inside(root, &path, &gone)),
+            Ok(_) if !gone.contains(&path) => found.push(path),
             _ => {}
         }
     }
-    found
+    found.iter().map(|it| names::of_path(it)).collect()
 }
 
 /// The first part of a path that is no folder, and that the merge does not take away.
-fn above<'a>(root: &Path, path: &'a str, gone: &HashSet<&str>) -> Option<&'a str> {
-    for (end, _) in path.match_indices('/') {
-        let above = &path[..end];
+fn above(root: &Path, path: &Path, gone: &HashSet<PathBuf>) -> Option<PathBuf> {
+    let mut folders: Vec<&Path> = path.ancestors().skip(1).collect();
+    folders.reverse();
+    for above in folders {
         match root.join(above).symlink_metadata() {
             Ok(there) if there.is_dir() => {}
-            Ok(_) => return (!gone.contains(above)).then_some(above),
+            Ok(_) => return (!gone.contains(above)).then(|| above.to_owned()),
             Err(_) => return None,
         }
     }
@@ -144,7 +144,7 @@ fn above<'a>(root: &Path, path: &'a str, gone: &HashSet<&str>) -> Option<&'a str
 }
 
 /// The first file in a folder that the merge does not take away.
-fn inside(root: &Path, path: &str, gone: &HashSet<&str>) -> Option<String> {
+fn inside(root: &Path, path: &Path, gone: &HashSet<PathBuf>) -> Option<PathBuf> {
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(root.join(&folder))
@@ -152,11 +152,11 @@ fn inside(root: &Path, path: &str, gone: &HashSet<&str>) -> Option<String> {
             .flatten()
             .flatten()
         {
-            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            let name = folder.join(entry.file_name());
             let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
             match is_folder {
                 true => folders.push(name),
-                false if !gone.contains(name.as_str()) => return Some(name),
+                false if !gone.contains(&name) => return Some(name),
                 false => {}
             }
         }
@@ -171,7 +171,7 @@ mod tests {
     fn raw(entries: &[(&str, &str)]) -> Vec<Change> {
         let lines = entries
             .iter()
-            .map(|(kind, path)| format!(":000000 100644 aa bb {kind}\0{path}\0"));
+            .map(|(kind, path)| format!(":000000 100644 aa bb {kind}\t{path}\n"));
         parse(&lines.collect::<String>())
     }
 

@@ -16,6 +16,7 @@ use kirosu_providers::ProgramExit;
 
 use super::git::{At, Git, GitFault};
 use super::inventory::list;
+use super::names;
 use super::record::Record;
 use super::shared::{Identity, Suspect};
 use undo::Scratch;
@@ -206,18 +207,18 @@ async fn merge(
         "merge-tree",
         "--write-tree",
         "--name-only",
-        "-z",
         "--no-messages",
         head,
         tip,
     ];
     let end = git.run(At::Bare(&record.common_dir), &ask).await;
-    let mut parts = end.stdout.split('\0');
+    let mut parts = end.stdout.split('\n');
     let tree = parts.next().unwrap_or_default().to_owned();
     match end.exit {
         ProgramExit::Code(0) => Ok(tree),
         ProgramExit::Code(1) => {
-            let files: Vec<&str> = parts.filter(|it| !it.is_empty()).collect();
+            let files = parts.filter(|it| !it.is_empty());
+            let files: Vec<String> = files.map(names::read).collect();
             Err(GitFault(format!(
                 "{} and {into} have both changed {}: nothing was applied; git merge {} there and solve it by hand, or discard the task and enqueue it anew",
                 record.branch,

@@ -9,6 +9,8 @@ use super::undo::Scratch;
 use super::{Checkout, room};
 use crate::workspace::worktree::git::{At, Git, GitFault};
 use crate::workspace::worktree::inventory::list;
+use crate::workspace::worktree::locks::clear_shared_lock;
+use crate::workspace::worktree::names;
 use crate::workspace::worktree::record::Record;
 
 /// Whether git would bring the checkout from one tree to the other; the plan is the branch it is on and the files that
@@ -92,6 +94,10 @@ fn free(checkout: &Checkout, record: &Record, into: &str) -> Result<(), GitFault
         checkout.git_dir.join("HEAD.lock"),
         record.common_dir.join(format!("refs/heads/{into}.lock")),
     ];
+    // Those that a commit holds open while a person edits its message are not among these.
+    for lock in &held[1..] {
+        clear_shared_lock(lock, &record.common_dir);
+    }
     match held.iter().find(|it| it.symlink_metadata().is_ok()) {
         None => Ok(()),
         Some(lock) => Err(GitFault(format!(
@@ -106,7 +112,7 @@ fn free(checkout: &Checkout, record: &Record, into: &str) -> Result<(), GitFault
 fn writable(checkout: &Checkout, files: &[String]) -> Result<(), GitFault> {
     let mut folders = BTreeSet::from([checkout.git_dir.clone()]);
     for file in files {
-        let mut folder = checkout.root.join(file);
+        let mut folder = checkout.root.join(names::path(file));
         folder.pop();
         while !folder.exists() && folder != checkout.root {
             folder.pop();

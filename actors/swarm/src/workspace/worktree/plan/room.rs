@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statvfs, statx};
 use super::Checkout;
 use crate::workspace::worktree::git::GitFault;
 use crate::workspace::worktree::inventory::list;
+use crate::workspace::worktree::names;
 
 /// Bytes that stay free beyond those that are written: git's own files, and blocks of folders.
 const MARGIN: u64 = 256 << 10;
@@ -44,10 +45,10 @@ pub(super) fn check(
         entry.2 += 1;
     };
     for file in files {
-        if let Ok(found) = written.join(file).symlink_metadata()
+        if let Ok(found) = written.join(names::path(file)).symlink_metadata()
             && !found.is_dir()
         {
-            want(&checkout.root.join(file), found.len());
+            want(&checkout.root.join(names::path(file)), found.len());
         }
     }
     // Git writes a new index beside the old one.
@@ -86,7 +87,9 @@ fn existing(path: &Path) -> PathBuf {
 
 /// Files that are there and cannot be replaced or removed, and folders in which nothing can be, whatever their modes say.
 fn fixed(checkout: &Checkout, files: &[String], refs: &[PathBuf]) -> Vec<String> {
-    let paths = files.iter().map(|file| checkout.root.join(file));
+    let paths = files
+        .iter()
+        .map(|file| checkout.root.join(names::path(file)));
     let own = ["index", "HEAD"].map(|name| checkout.git_dir.join(name));
     let paths: BTreeSet<PathBuf> = paths.chain(own).collect();
     let folders: BTreeSet<PathBuf> = paths.iter().map(|path| existing(path)).collect();
@@ -103,7 +106,7 @@ fn fixed(checkout: &Checkout, files: &[String], refs: &[PathBuf]) -> Vec<String>
         let name = path.strip_prefix(&checkout.root).unwrap_or(path);
         match name.as_os_str().is_empty() {
             true => path.to_string_lossy().into_owned(),
-            false => name.to_string_lossy().into_owned(),
+            false => names::of_path(name),
         }
     });
     names.collect()

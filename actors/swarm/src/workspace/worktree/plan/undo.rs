@@ -11,6 +11,7 @@ use super::{Checkout, Plan};
 use crate::workspace::worktree::git::plain_command;
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::locks::clear_lock;
+use crate::workspace::worktree::names;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,10 @@ pub(in crate::workspace::worktree) enum Undone {
 
 /// The files of a plan that are there before git begins.
 pub(in crate::workspace::worktree) fn present(plan: &Plan) -> BTreeSet<String> {
-    let is_there = |file: &&String| plan.checkout.root.join(file).symlink_metadata().is_ok();
+    let is_there = |file: &&String| {
+        let path = plan.checkout.root.join(names::path(file));
+        path.symlink_metadata().is_ok()
+    };
     plan.files.iter().filter(is_there).cloned().collect()
 }
 
@@ -37,12 +41,15 @@ pub(in crate::workspace::worktree) fn undo(plan: &Plan, before: &BTreeSet<String
         &[root, &checkout.git_dir],
     );
     let written = plan.written.files();
-    let is_of_git = |file: &String| is_begun(&root.join(file), &written.join(file));
+    let is_of_git = |file: &String| {
+        let path = names::path(file);
+        is_begun(&root.join(&path), &written.join(&path))
+    };
     let touched = plan.files.iter().filter(|file| is_of_git(file));
     let (old, new): (Vec<&String>, Vec<&String>) = touched.partition(|it| before.contains(*it));
     let mut failed: Vec<String> = Vec::new();
     for file in &new {
-        let path = root.join(file);
+        let path = root.join(names::path(file));
         let removed = match path.symlink_metadata() {
             Ok(found) if found.is_dir() => fs::remove_dir(&path),
             Ok(_) => fs::remove_file(&path),
@@ -76,9 +83,8 @@ pub(in crate::workspace::worktree) fn undo(plan: &Plan, before: &BTreeSet<String
     if !old.is_empty() && call(at, &restore, &old).is_err() {
         // One file that cannot be put back keeps none of the others.
         for file in &old {
-            let same = ["diff", "--quiet", "--no-ext-diff", &plan.head, "--", file];
             // Its content can be there, and only the index not.
-            if call(at, &restore, &[file]).is_err() && call(at, &same, &[]).is_err() {
+            if call(at, &restore, &[file]).is_err() && !is_as_in(at, &plan.head, file) {
                 failed.push((*file).clone());
             }
         }
@@ -105,11 +111,26 @@ pub(in crate::workspace::worktree) fn undo(plan: &Plan, before: &BTreeSet<String
     ))
 }
 
+/// Arguments for a shell; one that is no text in the form of bash.
 fn shell(files: &[String]) -> String {
-    let quoted = files
-        .iter()
-        .map(|it| format!("'{}'", it.replace('\'', r"'\''")));
+    let quoted = files.iter().map(|it| match names::path(it).to_str() {
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
+        None => format!("$'{}'", it.trim_matches('"').replace('\'', r"\'")),
+    });
     quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the file has the content that a commit has.
+fn is_as_in(checkout: &Checkout, commit: &str, file: &str) -> bool {
+    let same = ["diff", "--quiet", "--no-ext-diff", commit, "--"];
+    let end = plain_command(checkout.at(), &same)
+        .arg(names::path(file))
+        .env("GIT_LITERAL_PATHSPECS", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    end.is_ok_and(|end| end.success())
 }
 
 /// A call that Ctrl-C does not reach, for some files of the checkout.
@@ -122,10 +143,7 @@ fn call(checkout: &Checkout, args: &[&str], files: &[&String]) -> io::Result<()>
         .stderr(Stdio::null())
         .spawn()?;
     if let Some(mut input) = child.stdin.take() {
-        for file in files {
-            input.write_all(file.as_bytes())?;
-            input.write_all(b"\0")?;
-        }
+        input.write_all(&names::terminated(files))?;
     }
     match child.wait()?.success() {
         true => Ok(()),

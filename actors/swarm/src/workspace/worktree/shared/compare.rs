@@ -7,7 +7,6 @@ use super::Shared;
 use crate::workspace::worktree::git::{At, Git};
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::record::Record;
-use crate::workspace::worktree::settle::tip_of;
 
 /// Characters of an object name that are shown.
 const SHORT: usize = 12;
@@ -122,12 +121,10 @@ pub(super) fn stash(before: &Shared, after: &Shared, repository: &Path) -> Optio
 pub(super) async fn references(
     git: &Git,
     record: &Record,
-    before: &Shared,
-    after: &Shared,
+    (before, after): (&Shared, &Shared),
+    tip: &str,
 ) -> Vec<String> {
     let at = At::Bare(&record.common_dir);
-    let tip = tip_of(git, record).await.ok().flatten();
-    let tip = tip.unwrap_or_else(|| record.base.clone());
     let (mut new, mut moved, mut replaced) = (Vec::new(), Vec::new(), Vec::new());
     for name in changed_names(&before.references, &after.references) {
         let shown = name.strip_prefix("refs/heads/").unwrap_or(&name);
@@ -163,7 +160,7 @@ pub(super) async fn references(
                 };
                 let forward = is_in(old, now).await;
                 // A person who commits moves a branch forward, too.
-                if !forward || (is_in(now, &tip).await && !is_in(now, &record.base).await) {
+                if !forward || (is_in(now, tip).await && !is_in(now, &record.base).await) {
                     moved.push(format!("{shown} was at {old}, and is at {}", short(now)));
                 }
             }

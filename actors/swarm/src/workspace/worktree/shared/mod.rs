@@ -13,9 +13,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::git::{At, Git, GitFault, Repository};
+use super::git::{At, Git, GitFault};
 use super::inventory::reflog;
 use super::record::Record;
+use super::references::{Listed, listed};
+use super::repository::Repository;
 use super::seat::PREFIXES;
 use super::verify::is_same;
 pub(super) use identity::{Identity, Suspect};
@@ -35,8 +37,8 @@ const READ_MAX: u64 = 1 << 20;
 pub(super) struct Shared {
     /// Values by scope (`local`, `global`, ...) and key.
     settings: BTreeMap<(String, String), Vec<String>>,
-    /// Commits by full name, without the branches of tasks.
-    references: BTreeMap<String, String>,
+    /// Without those of tasks.
+    references: Listed,
     /// Fingerprints of hooks and other files, by name within the git folder.
     files: BTreeMap<String, u64>,
     /// Commits on the stash.
@@ -51,21 +53,23 @@ impl Shared {
     /// # Errors
     /// Git cannot read the settings or references.
     pub(super) async fn read(git: &Git, record: &Record) -> Result<Self, GitFault> {
+        let references = listed(git, &record.common_dir, &[]).await?;
+        Self::with(git, record, references).await
+    }
+
+    /// As it is now, with references that have just been listed.
+    ///
+    /// # Errors
+    /// Git cannot read the settings.
+    pub(super) async fn with(
+        git: &Git,
+        record: &Record,
+        mut references: Listed,
+    ) -> Result<Self, GitFault> {
+        references.retain(|name, _| !is_of_a_task(name));
         let at = At::Bare(&record.common_dir);
-        let said = git
-            .ask(at, &["config", "--list", "--show-scope", "-z"])
-            .await?;
-        let ask = [
-            "for-each-ref",
-            "--format=%(refname) %(objectname)",
-            "refs/heads",
-            "refs/tags",
-            "refs/notes",
-            "refs/replace",
-        ];
-        let listed = git.ask(at, &ask).await?;
-        let references = listed.lines().filter_map(|line| line.split_once(' '));
-        let references = references.filter(|(name, _)| !is_of_a_task(name));
+        let ask = ["config", "--list", "--show-scope", "-z"];
+        let said = git.ask(at, &ask).await?;
         let common = record.common_dir.clone();
         let read = tokio::task::spawn_blocking(move || (files(&common), stash(&common))).await;
         let (files, (mut stash, stash_used)) = read.unwrap_or_default();
@@ -77,9 +81,7 @@ impl Shared {
         }
         Ok(Self {
             settings: settings(&said),
-            references: references
-                .map(|(name, commit)| (name.to_owned(), commit.to_owned()))
-                .collect(),
+            references,
             files,
             stash,
             stash_used,
@@ -106,7 +108,8 @@ impl Shared {
 
 /// Compares with what was there when the run began; a sentence for each kind of change. A changed identity is noted in the
 /// repository, so that `apply` does not take it over.
-pub(super) async fn changed(git: &Git, record: &Record, before: &Shared) -> Vec<String> {
+/// `tip`: the last commit of the task's branch.
+pub(super) async fn changed(git: &Git, record: &Record, before: &Shared, tip: &str) -> Vec<String> {
     let after = match Shared::read(git, record).await {
         Ok(after) => after,
         Err(fault) => {
@@ -123,7 +126,7 @@ pub(super) async fn changed(git: &Git, record: &Record, before: &Shared) -> Vec<
     said.extend(compare::settings(before, &after, &record.common_dir));
     said.extend(compare::files(before, &after, &record.common_dir));
     said.extend(compare::stash(before, &after, &record.repository));
-    said.extend(compare::references(git, record, before, &after).await);
+    said.extend(compare::references(git, record, (before, &after), tip).await);
     said
 }
 
@@ -175,6 +178,9 @@ pub async fn concerns(git: &Git, dir: &Path) -> Result<Vec<Concern>, GitFault> {
 }
 
 fn is_of_a_task(name: &str) -> bool {
+    if name.starts_with("refs/kirosu/") {
+        return true;
+    }
     let branch = name.strip_prefix("refs/heads/").unwrap_or_default();
     PREFIXES.iter().any(|prefix| branch.starts_with(prefix))
 }

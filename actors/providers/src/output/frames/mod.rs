@@ -1,18 +1,22 @@
-//! JSON output: one document, or one object a line.
+//! JSON output: one document, or one object per line.
+
+mod ends;
+mod work;
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::denial::Calls;
+use super::json_line::{JsonLine, Lead};
 use super::lines::{LINE_BYTES, Line, Lines};
 use super::outlook::{Outlook, Wait};
 use super::usage::Tally;
-use super::{PIECE, Reading, Terminal, cut_warning, json_line, rules};
-use crate::definition::{Answer as How, FailRule, Format, Output, Rule, ToolRule};
-use crate::event::{Event, ToolStatus, Usage};
+use super::{PIECE, Reading, Terminal, json_line, rules};
+use crate::definition::{Answer as How, Format, Output};
+use crate::event::{Event, Usage};
 use crate::invocation::{Answer, cut, floor_boundary};
-use crate::limits::Moment;
+use crate::limits::{Moment, Work};
 
 /// Warnings about lines that are no JSON, at most; the rest is counted only.
 const WARNINGS: usize = 8;
@@ -27,7 +31,7 @@ pub(crate) struct Frames {
     output: Arc<Output>,
     limit: usize,
     lines: Lines,
-    /// `Format::Json`: all lines from the first that begins with a brace.
+    /// `Format::Json`: all lines from the first that has a brace.
     document: Vec<u8>,
     bad_lines: usize,
     has_frames: bool,
@@ -148,7 +152,7 @@ impl Frames {
             }
         };
         match self.output.format {
-            Format::Json if self.document.is_empty() && !line.starts_with(b"{") => {}
+            Format::Json if self.document.is_empty() && !line.contains(&b'{') => {}
             Format::Json if self.document.len() + line.len() < LINE_BYTES => {
                 self.document.extend_from_slice(&line);
                 self.document.push(b'\n');
@@ -162,8 +166,7 @@ impl Frames {
 
     fn parse(&mut self, text: &[u8], events: &mut Vec<Event>) {
         let line = json_line::read(text);
-        // A banner without a line end stands before the first frame. Later text with JSON in it is a log line.
-        let is_log = line.behind_text && self.has_frames;
+        let is_log = line.lead.is_some() && self.has_frames && !self.is_own(&line);
         if is_log || !line.noise.is_empty() {
             let text = match is_log {
                 true => String::from_utf8_lossy(text),
@@ -180,10 +183,49 @@ impl Frames {
         if is_log {
             return;
         }
-        for frame in &line.values {
+        for value in &line.values {
             self.has_frames = true;
-            self.frame(frame, events);
+            match value {
+                // All frames of a run in one list.
+                Value::Array(frames) if self.output.format == Format::Jsonl => {
+                    frames.iter().for_each(|it| self.frame(it, events));
+                }
+                frame => self.frame(frame, events),
+            }
         }
+    }
+
+    /// Whether values behind text are frames to which that text was glued, and no JSON that the text speaks of: a rule
+    /// knows them, the text does not introduce them, and they belong to this conversation where they name one.
+    fn is_own(&self, line: &JsonLine) -> bool {
+        let is_known = |frame: &Value| rules::know(&self.output, frame);
+        let mut conversations = line
+            .values
+            .iter()
+            .flat_map(|it| rules::texts(&self.output.session, it));
+        let named = conversations.next();
+        let is_same = named.as_ref().map(|it| Some(it) == self.session.as_ref());
+        line.values.iter().all(is_known)
+            && match line.lead {
+                Some(Lead::Glued) | None => is_same.unwrap_or(true),
+                Some(Lead::Sentence) => is_same.unwrap_or(false),
+                Some(Lead::Introduction) => false,
+            }
+    }
+
+    /// An answer so far that is a limit's notice or an error, after which nothing more can come.
+    fn stuck(&self) -> Option<Wait> {
+        let answer = match (&self.result, self.output.answer) {
+            (Some(result), _) => result,
+            (None, How::Joined) => self.joined.text(),
+            (None, How::Last) => self.last.as_str(),
+        };
+        let usage = self.tally.usage();
+        let work = Work {
+            used_tool: self.calls.any(),
+            tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
+        };
+        Wait::of_answer(&self.output, answer, work, &Moment::now())
     }
 
     /// Keeps the end of what is no JSON, and looks for a wait in it.
@@ -193,12 +235,14 @@ impl Frames {
         let from = self.noise.len().saturating_sub(NOISE);
         let from = crate::invocation::ceil_boundary(&self.noise, from);
         self.noise.drain(..from);
-        self.waits(Wait::of_line(&self.output, line, &Moment::now()));
+        self.wait_of(line);
     }
 
-    fn waits(&mut self, wait: Option<Wait>) {
-        if let Some(wait) = wait {
-            self.outlook = Outlook::Waits(wait);
+    /// Looks for a wait in words of the program.
+    fn wait_of(&mut self, text: &str) {
+        match Wait::of_line(&self.output, text, &Moment::now()) {
+            Outlook::Unchanged => {}
+            wait => self.outlook = wait,
         }
     }
 
@@ -233,7 +277,10 @@ impl Frames {
         }
         self.tools(&output, frame, events);
         if events.len() > before {
-            self.outlook = Outlook::of_work(events.last());
+            self.outlook = match self.stuck() {
+                Some(wait) => Outlook::Stuck(wait),
+                None => Outlook::of_work(events.last()),
+            };
             self.last_error.clear();
         }
         for name in rules::texts(&output.mcp_failed, frame) {
@@ -243,7 +290,7 @@ impl Frames {
             self.warn(message, events);
         }
         for message in rules::texts(&output.warning, frame) {
-            self.waits(Wait::of_line(&output, &message, &Moment::now()));
+            self.wait_of(&message);
             self.warn(message, events);
         }
         self.limits(&output, frame);
@@ -255,159 +302,6 @@ impl Frames {
             events.push(Event::Usage { usage });
         }
     }
-
-    fn text(&mut self, mut text: String, events: &mut Vec<Event>) {
-        match self.output.answer {
-            How::Joined => {
-                let was_cut = self.joined.is_cut();
-                let kept = self.joined.push(text.as_bytes()).to_owned();
-                pieces(&kept, |text| events.push(Event::Text { text }));
-                if self.joined.is_cut() && !was_cut {
-                    events.push(cut_warning());
-                }
-            }
-            How::Last => {
-                if !text.trim().is_empty() {
-                    self.last.clone_from(&text);
-                }
-                // Messages stand on lines of their own.
-                if !text.ends_with('\n') {
-                    text.push('\n');
-                }
-                pieces(&text, |text| events.push(Event::Text { text }));
-            }
-        }
-    }
-
-    fn tools(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
-        // The first rule that means something of the frame counts, so that later ones may be wider.
-        let told = output.tool.iter().find_map(|rule| {
-            let mut elements = rules::meant(&rule.rule, frame).peekable();
-            elements.peek()?;
-            Some((rule, elements))
-        });
-        let Some((rule, elements)) = told else {
-            return;
-        };
-        for element in elements {
-            let id = rules::text(element, rule.id.as_deref()).unwrap_or_default();
-            let name = rules::text(element, rule.name.as_deref());
-            let name = name.unwrap_or_else(|| rule.named.clone());
-            self.calls.take(&id, &name, rule.status);
-            if let Some(input) = rule.input.as_deref().and_then(|it| element.pointer(it)) {
-                events.push(Event::Tool {
-                    id: id.clone(),
-                    name: name.clone(),
-                    status: ToolStatus::Started,
-                    detail: Some(input.clone()),
-                });
-            }
-            events.push(Event::Tool {
-                id,
-                name,
-                status: rule.status,
-                detail: detail(rule, element),
-            });
-        }
-    }
-
-    /// Limits of the account, and waits for its service.
-    fn limits(&mut self, output: &Output, frame: &Value) {
-        if let Some(data) = output.limit.iter().find_map(|it| valued(it, frame)) {
-            self.limited = Some(data.clone());
-        }
-        let waits = output.wait.iter();
-        if let Some((data, class)) = waits
-            .filter_map(|wait| Some((valued(&wait.rule, frame)?, wait.class)))
-            .next()
-        {
-            if let Value::String(text) = data {
-                self.last_error.clone_from(text);
-            }
-            self.waits(Wait::of_data(data, class, &Moment::now()));
-        }
-    }
-
-    fn denials(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
-        for rule in &output.denied {
-            let denied: Vec<_> = rules::meant(&rule.rule, frame)
-                .map(|element| {
-                    let what = rules::text(element, rule.rule.value.as_deref());
-                    let id = rules::text(element, rule.id.as_deref());
-                    (what.unwrap_or_default(), id)
-                })
-                .collect();
-            for (what, id) in denied {
-                let what = self.calls.deny(what, id.as_deref());
-                let message = format!("[tool {what} was denied: there is no person to ask]");
-                self.warn(message, events);
-            }
-        }
-    }
-
-    /// Good and bad ends. Where the definition does not say that the last word counts, a bad one stays.
-    fn endings(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
-        if matches!(self.terminal, Terminal::Failed { .. }) && !output.last_word {
-            return;
-        }
-        // Of several rules for a frame the first counts that finds words.
-        let mut found = output.fail.iter().filter_map(|fail| failed(fail, frame));
-        let first = found.next();
-        let has_words = |end: &Terminal| matches!(end, Terminal::Failed { message, class, .. } if class.is_some() || !message.trim().is_empty());
-        let failed = match first {
-            Some(end) if !has_words(&end) => Some(found.find(has_words).unwrap_or(end)),
-            first => first,
-        };
-        if let Some(failed) = failed {
-            if let Terminal::Failed { message, .. } = &failed
-                && !message.is_empty()
-                && message.trim() != self.last.trim()
-            {
-                self.warn(message.clone(), events);
-            }
-            self.terminal = failed;
-            self.outlook = Outlook::Ended;
-            return;
-        }
-        if output
-            .done
-            .iter()
-            .any(|rule| rules::first(rule, frame).is_some())
-        {
-            self.terminal = Terminal::Done;
-            self.outlook = Outlook::Ended;
-        }
-    }
-}
-
-/// The bad end that a rule finds in a frame.
-fn failed(fail: &FailRule, frame: &Value) -> Option<Terminal> {
-    let (message, element) = rules::meant(&fail.rule, frame)
-        .map(|element| {
-            let message = rules::text(element, fail.rule.value.as_deref());
-            (message.unwrap_or_default(), element)
-        })
-        .find(|(message, _)| message.to_lowercase().contains(&fail.contains))?;
-    let status = fail.status.as_deref().and_then(|it| element.pointer(it));
-    Some(Terminal::Failed {
-        message,
-        status: status
-            .and_then(Value::as_u64)
-            .and_then(|it| u16::try_from(it).ok()),
-        class: fail.class,
-        frame: frame.clone(),
-    })
-}
-
-/// The value of the first element that a rule means; without a pointer the element itself.
-fn valued<'v>(rule: &'v Rule, frame: &'v Value) -> Option<&'v Value> {
-    let element = rules::first(rule, frame)?;
-    element.pointer(rule.value.as_deref().unwrap_or_default())
-}
-
-fn detail(rule: &ToolRule, element: &Value) -> Option<Value> {
-    let value = rule.rule.value.as_deref()?;
-    element.pointer(value).cloned()
 }
 
 /// Cuts a text between characters into pieces of an event's size.

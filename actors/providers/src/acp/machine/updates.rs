@@ -1,0 +1,57 @@
+//! What the agent tells while it works.
+
+use serde_json::Value;
+
+use super::super::offers::Setting;
+use super::{Action, Actions, Machine};
+use crate::event::Event;
+use crate::limits::Moment;
+use crate::output::{Outlook, Wait};
+
+impl Machine {
+    pub(super) fn update(&mut self, params: &Value, actions: &mut Actions) {
+        if params["sessionId"].as_str() != Some(self.turn.session()) {
+            return;
+        }
+        let update = &params["update"];
+        let is_open = self.is_prompting() || self.answer.is_some();
+        for setting in [Setting::Mode, Setting::Model] {
+            if let Some(value) = setting.current(update) {
+                if setting == Setting::Mode && self.is_prompting() {
+                    actions.extend(self.turn.left_mode(&value).map(Action::Tell));
+                }
+                self.turn.seen.retain(|(it, _)| *it != setting);
+                self.turn.seen.push((setting, value));
+            }
+        }
+        // What an old conversation that is loaded tells again is no news, but for these.
+        let may_tell = is_open || update["sessionUpdate"] == "notice";
+        if let Some(notice) = may_tell.then(|| self.turn.notice(update)).flatten() {
+            let wait = Wait::of_notice(&notice, &Moment::now());
+            actions.extend(wait.map(|it| Action::Look(Outlook::Waits(it))));
+            return actions.push(Action::Tell(Event::Warning { message: notice }));
+        }
+        if is_open {
+            let events = self.turn.update(update);
+            let is_work = |it: &Event| {
+                matches!(
+                    it,
+                    Event::Text { .. } | Event::Thought { .. } | Event::Tool { .. }
+                )
+            };
+            if events.iter().any(is_work) {
+                actions.push(Action::Look(match self.turn.stuck(&self.definition) {
+                    Some(wait) => Outlook::Stuck(wait),
+                    None => Outlook::of_work(events.last()),
+                }));
+            }
+            actions.extend(events.into_iter().map(Action::Tell));
+        }
+    }
+
+    /// Whether a notification tells what goes on in the session.
+    pub(super) fn is_update(&self, method: &str) -> bool {
+        let more = &self.definition.acp.updates;
+        method == "session/update" || more.iter().any(|it| it == method)
+    }
+}

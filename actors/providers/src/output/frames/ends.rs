@@ -1,0 +1,92 @@
+//! From a frame to how a run stands: limits, waits, and its end.
+
+use serde_json::Value;
+
+use super::Frames;
+use crate::definition::{FailRule, Output, Rule};
+use crate::event::Event;
+use crate::limits::Moment;
+use crate::output::outlook::{Outlook, Wait};
+use crate::output::{Terminal, rules};
+
+impl Frames {
+    /// Limits of the account, and waits for its service.
+    pub(super) fn limits(&mut self, output: &Output, frame: &Value) {
+        if let Some(data) = output.limit.iter().find_map(|it| valued(it, frame)) {
+            self.limited = Some(data.clone());
+        }
+        let holds = |data: &Value, words: &str| match data {
+            Value::String(text) => text.to_lowercase().contains(words),
+            data => data.to_string().to_lowercase().contains(words),
+        };
+        let found = output.wait.iter().find_map(|wait| {
+            let data = valued(&wait.rule, frame)?;
+            holds(data, &wait.contains).then_some((data, wait.class))
+        });
+        if let Some((data, class)) = found {
+            if let Value::String(text) = data {
+                self.last_error.clone_from(text);
+            }
+            self.outlook = Wait::of_data(data, class, &Moment::now());
+        }
+    }
+
+    /// Good and bad ends. Where the definition does not say that the last word counts, a bad one stays.
+    pub(super) fn endings(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
+        if matches!(self.terminal, Terminal::Failed { .. }) && !output.last_word {
+            return;
+        }
+        // Of several rules for a frame the first counts that finds words.
+        let mut found = output.fail.iter().filter_map(|fail| failed(fail, frame));
+        let first = found.next();
+        let has_words = |end: &Terminal| matches!(end, Terminal::Failed { message, class, .. } if class.is_some() || !message.trim().is_empty());
+        let failed = match first {
+            Some(end) if !has_words(&end) => Some(found.find(has_words).unwrap_or(end)),
+            first => first,
+        };
+        if let Some(failed) = failed {
+            if let Terminal::Failed { message, .. } = &failed
+                && !message.is_empty()
+                && message.trim() != self.last.trim()
+            {
+                self.warn(message.clone(), events);
+            }
+            self.terminal = failed;
+            self.outlook = Outlook::Ended;
+            return;
+        }
+        if output
+            .done
+            .iter()
+            .any(|rule| rules::first(rule, frame).is_some())
+        {
+            self.terminal = Terminal::Done;
+            self.outlook = Outlook::Ended;
+        }
+    }
+}
+
+/// The bad end that a rule finds in a frame.
+fn failed(fail: &FailRule, frame: &Value) -> Option<Terminal> {
+    let (message, element) = rules::meant(&fail.rule, frame)
+        .map(|element| {
+            let message = rules::text(element, fail.rule.value.as_deref());
+            (message.unwrap_or_default(), element)
+        })
+        .find(|(message, _)| message.to_lowercase().contains(&fail.contains))?;
+    let status = fail.status.as_deref().and_then(|it| element.pointer(it));
+    Some(Terminal::Failed {
+        message,
+        status: status
+            .and_then(|it| it.as_u64().or_else(|| it.as_str()?.trim().parse().ok()))
+            .and_then(|it| u16::try_from(it).ok()),
+        class: fail.class,
+        frame: frame.clone(),
+    })
+}
+
+/// The value of the first element that a rule means; without a pointer the element itself.
+fn valued<'v>(rule: &'v Rule, frame: &'v Value) -> Option<&'v Value> {
+    let element = rules::first(rule, frame)?;
+    element.pointer(rule.value.as_deref().unwrap_or_default())
+}

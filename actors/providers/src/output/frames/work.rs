@@ -1,0 +1,87 @@
+//! From a frame to what a model or a tool did: text, calls of tools, denials.
+
+use serde_json::Value;
+
+use super::{Frames, pieces};
+use crate::definition::{Answer as How, Output, ToolRule};
+use crate::event::{Event, ToolStatus};
+use crate::output::{cut_warning, rules};
+
+impl Frames {
+    pub(super) fn text(&mut self, mut text: String, events: &mut Vec<Event>) {
+        match self.output.answer {
+            How::Joined => {
+                let was_cut = self.joined.is_cut();
+                let kept = self.joined.push(text.as_bytes()).to_owned();
+                pieces(&kept, |text| events.push(Event::Text { text }));
+                if self.joined.is_cut() && !was_cut {
+                    events.push(cut_warning());
+                }
+            }
+            How::Last => {
+                if !text.trim().is_empty() {
+                    self.last.clone_from(&text);
+                }
+                // Messages stand on lines of their own.
+                if !text.ends_with('\n') {
+                    text.push('\n');
+                }
+                pieces(&text, |text| events.push(Event::Text { text }));
+            }
+        }
+    }
+
+    pub(super) fn tools(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
+        // The first rule that means something of the frame counts, so that later ones may be wider.
+        let told = output.tool.iter().find_map(|rule| {
+            let mut elements = rules::meant(&rule.rule, frame).peekable();
+            elements.peek()?;
+            Some((rule, elements))
+        });
+        let Some((rule, elements)) = told else {
+            return;
+        };
+        for element in elements {
+            let id = rules::text(element, rule.id.as_deref()).unwrap_or_default();
+            let name = rules::text(element, rule.name.as_deref());
+            let name = name.unwrap_or_else(|| rule.named.clone());
+            self.calls.take(&id, &name, rule.status);
+            if let Some(input) = rule.input.as_deref().and_then(|it| element.pointer(it)) {
+                events.push(Event::Tool {
+                    id: id.clone(),
+                    name: name.clone(),
+                    status: ToolStatus::Started,
+                    detail: Some(input.clone()),
+                });
+            }
+            events.push(Event::Tool {
+                id,
+                name,
+                status: rule.status,
+                detail: detail(rule, element),
+            });
+        }
+    }
+
+    pub(super) fn denials(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
+        for rule in &output.denied {
+            let denied: Vec<_> = rules::meant(&rule.rule, frame)
+                .map(|element| {
+                    let what = rules::text(element, rule.rule.value.as_deref());
+                    let id = rules::text(element, rule.id.as_deref());
+                    (what.unwrap_or_default(), id)
+                })
+                .collect();
+            for (what, id) in denied {
+                let what = self.calls.deny(what, id.as_deref());
+                let message = format!("[tool {what} was denied: there is no person to ask]");
+                self.warn(message, events);
+            }
+        }
+    }
+}
+
+fn detail(rule: &ToolRule, element: &Value) -> Option<Value> {
+    let value = rule.rule.value.as_deref()?;
+    element.pointer(value).cloned()
+}

@@ -1,0 +1,89 @@
+//! The identity of a session's folder from one run to the next, in a small file beside it: between two runs, a program that
+//! was left running, or another session's, can put another folder in its place.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::{Changed, FolderId};
+
+/// Identifies a folder, and the folder that it lies in. Where both differ, the pool's folder was moved or restored as a
+/// whole, and the session's folder with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    folder: FolderId,
+    parent: FolderId,
+}
+
+/// Whether a folder is the one that an earlier run had; a folder of which nothing is known is, and is known from now on, as
+/// is one that was `made` now. Reads and writes a small file; blocks for as long.
+///
+/// # Errors
+/// Another folder is in its place.
+pub(super) fn check(folder: &Path, made: bool) -> Result<(), Changed> {
+    let unreadable = |error: io::Error| Changed::Replaced(format!("it cannot be read: {error}"));
+    let parent = folder.parent().unwrap_or(folder);
+    let now = Known {
+        folder: FolderId::of(folder).map_err(unreadable)?,
+        parent: FolderId::of(parent).map_err(unreadable)?,
+    };
+    let file = file(folder);
+    let before = fs::read(&file).ok();
+    let before = before.and_then(|text| serde_json::from_slice::<Known>(&text).ok());
+    match before {
+        Some(before) if before == now => return Ok(()),
+        Some(before) if !made && before.parent == now.parent && before.folder != now.folder => {
+            return Err(Changed::Replaced(format!(
+                "another folder is in the place of the one that earlier runs had (remove {} to have it used)",
+                file.display()
+            )));
+        }
+        _ => {}
+    }
+    if let Err(error) = write(&file, now) {
+        tracing::warn!(file = %file.display(), %error, "the identity of a workspace is not written, so that another folder in its place is not recognised");
+    }
+    Ok(())
+}
+
+/// `session-1.json` beside `session-1`.
+fn file(folder: &Path) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(".json");
+    folder.with_file_name(name)
+}
+
+fn write(file: &Path, known: Known) -> io::Result<()> {
+    let new = file.with_extension("json.new");
+    fs::write(&new, serde_json::to_vec(&known)?)?;
+    fs::rename(new, file)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_folder_is_not_taken_for_the_one_before_and_a_moved_pool_is() {
+        let root = tempfile::tempdir().unwrap();
+        let (pool, other) = (root.path().join("pool"), root.path().join("other"));
+        let folder = pool.join("session-1");
+        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir(&other).unwrap();
+        assert_eq!(check(&folder, true), Ok(()));
+        assert_eq!(check(&folder, false), Ok(()));
+        fs::rename(&folder, pool.join("aside")).unwrap();
+        fs::rename(&other, &folder).unwrap();
+        assert!(check(&folder, false).is_err());
+        fs::remove_file(file(&folder)).unwrap();
+        assert_eq!(check(&folder, false), Ok(()));
+        // Copied as a whole.
+        let copy = root.path().join("copy");
+        fs::create_dir_all(copy.join("session-1")).unwrap();
+        fs::copy(file(&folder), file(&copy.join("session-1"))).unwrap();
+        assert_eq!(check(&copy.join("session-1"), false), Ok(()));
+    }
+}

@@ -1,0 +1,38 @@
+//! Recognises a worktree that was copied together with its data folder: the copy and the original name the same folder in
+//! the repository's `.git/worktrees`, and the same branch, so that only one of them can be worked with.
+
+use std::path::{Path, PathBuf};
+
+use super::git::GitFault;
+use super::record::Record;
+use super::verify::{FolderId, dot_git, is_same};
+
+/// The worktree that this one is a copy of: it is where the record was when it was written, and still is the one that the
+/// record describes. `None` where the folder was moved, and where both paths are one folder.
+pub(super) fn original(record: &Record) -> Option<PathBuf> {
+    let original = record.moved_from.as_ref()?;
+    let there = FolderId::of(original).ok()?;
+    if FolderId::of(&record.path).is_ok_and(|here| here == there) {
+        return None;
+    }
+    let names_it = || dot_git(original).is_some_and(|it| is_same(&it, &record.git_dir));
+    (record.folder_id == Some(there) || names_it()).then(|| original.clone())
+}
+
+/// The refusal to work with a copy.
+pub(super) fn refusal(record: &Record, original: &Path) -> GitFault {
+    let (path, id) = (record.path.display(), record.task_id);
+    GitFault(format!(
+        "{path} is a copy of {}, which is still there, and only one of them can be the worktree of task {id}: set data_dir to the folder of the original and work there. Where the original is not needed any more, move it away and run kirosu workspaces --repair; where the copy is not, remove {path} and {path}.json",
+        original.display()
+    ))
+}
+
+/// The refusal to work with a copy whose repository was copied with it, until it is connected to that.
+pub(super) fn unrepaired(record: &Record, original: &Path) -> GitFault {
+    GitFault(format!(
+        "{} is a copy of {}, and its repository was copied with it: run kirosu workspaces --repair first, which connects the two copies",
+        record.path.display(),
+        original.display()
+    ))
+}

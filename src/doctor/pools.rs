@@ -1,0 +1,127 @@
+//! Where each pool works: its folder, its repository, its hooks. What is wrong here, the pool would say only once it runs.
+
+use super::Finding;
+use crate::worktrees::{Git, base};
+use kirosu_config::pool::Workspace;
+use kirosu_config::{Pool, Settings};
+use kirosu_providers::{Containment, find_program};
+use rustix::fs::{Access, access};
+use std::env;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+const AREA: &str = "Pools";
+
+pub(super) async fn findings(settings: &Settings, containment: &Containment) -> Vec<Finding> {
+    let git = Git::new(containment.clone());
+    let mut findings = Vec::new();
+    for pool in &settings.pools {
+        let folder = folder(settings, pool);
+        let problem = match (usable(pool, &folder), pool.workspace) {
+            (Ok(()), Workspace::Worktree) => repository(&git, pool, &folder).await.err(),
+            (found, _) => found.err(),
+        };
+        let is_good = problem.is_none();
+        findings.push(match problem {
+            Some((why, advice)) => Finding::problem(AREA, &pool.name, why).advise(advice),
+            None => Finding::ok(AREA, &pool.name, works_in(pool, &folder)),
+        });
+        // Without its folder a relative hook cannot be looked for.
+        findings.extend(hooks(pool, is_good.then_some(&*folder)));
+    }
+    findings
+}
+
+/// Why, and what to do about it.
+type Problem = (String, String);
+
+fn folder(settings: &Settings, pool: &Pool) -> PathBuf {
+    let usual = || match pool.workspace {
+        Workspace::Shared | Workspace::Worktree => env::current_dir().unwrap_or_default(),
+        Workspace::Isolated | Workspace::Ephemeral => settings.workspaces_dir(),
+    };
+    pool.workdir.clone().unwrap_or_else(usual)
+}
+
+fn works_in(pool: &Pool, folder: &Path) -> String {
+    let folder = folder.display();
+    match pool.workspace {
+        Workspace::Shared => format!("works in {folder}"),
+        Workspace::Isolated => format!("works in a folder for each agent under {folder}"),
+        Workspace::Ephemeral => format!("works in a folder for each task under {folder}"),
+        Workspace::Worktree => format!("works in worktrees of the repository at {folder}"),
+    }
+}
+
+/// Whether runs can work there. A parent of private folders is made by the pool, so that the nearest folder above it that
+/// is there has to be writable.
+fn usable(pool: &Pool, folder: &Path) -> Result<(), Problem> {
+    let is_made = matches!(pool.workspace, Workspace::Isolated | Workspace::Ephemeral);
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    for place in whole.ancestors() {
+        let shown = place.display();
+        match place.metadata() {
+            Ok(found) if !found.is_dir() => {
+                return Err((
+                    format!("{shown} is not a folder"),
+                    "name a folder as workdir".to_owned(),
+                ));
+            }
+            Ok(_) if access(place, Access::WRITE_OK | Access::EXEC_OK).is_err() => {
+                return Err((
+                    format!("this user may not write to {shown}"),
+                    "make it writable, or name another workdir".to_owned(),
+                ));
+            }
+            Ok(_) => return Ok(()),
+            Err(why) if why.kind() == ErrorKind::NotFound && is_made => {}
+            Err(why) => {
+                return Err((
+                    format!("the folder {shown} cannot be used: {why}"),
+                    format!("mkdir -p {shown}, or name another workdir"),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn repository(git: &Git, pool: &Pool, folder: &Path) -> Result<(), Problem> {
+    base(git, folder, pool.base.as_deref())
+        .await
+        .map_err(|fault| {
+            let advice = "the pool takes no tasks until then; it looks again by itself";
+            (fault.to_string(), advice.to_owned())
+        })
+}
+
+/// Hooks whose program is not there. One with a relative path is in the folder of each run, which for a pool with private
+/// folders only exists then.
+fn hooks(pool: &Pool, folder: Option<&Path>) -> Vec<Finding> {
+    let hooks = pool.hooks();
+    let variables: Vec<(String, String)> = pool.env.clone().into_iter().collect();
+    let named = [("before", &hooks.before), ("after", &hooks.after)];
+    let named = named
+        .into_iter()
+        .filter_map(|(name, argv)| Some((name, argv.first()?)));
+    named
+        .filter_map(|(name, program)| {
+            let is_relative = program.contains('/') && !program.starts_with('/');
+            let place = match (is_relative, pool.workspace, folder) {
+                (false, _, _) => program.clone(),
+                (true, Workspace::Shared, Some(folder)) => {
+                    let folder = std::path::absolute(folder).unwrap_or_default();
+                    folder.join(program).display().to_string()
+                }
+                (true, _, _) => return None,
+            };
+            if find_program(&place, &variables).is_some() {
+                return None;
+            }
+            let what =
+                format!("the program of hooks.{name}, {place}, is not there or not executable");
+            let advice = "install it, or correct hooks: runs of this pool fail without it";
+            Some(Finding::problem(AREA, &pool.name, what).advise(advice))
+        })
+        .collect()
+}
