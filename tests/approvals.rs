@@ -294,7 +294,7 @@ fn house(more: &str) -> Setup {
     );
     let file = format!(
         "[providers.fake]\nkind = \"acp\"\ncommand = [\"python3\", \"{agent}\"]\nacp = {{ mode = {{ safe = \"ask\" }} }}\n\
-         [[pool]]\nname = \"p\"\nprovider = \"fake\"\nsize = 1\nsilence_timeout = \"1s\"\n{more}"
+         [[pool]]\nname = \"p\"\nprovider = \"fake\"\nsize = 1\nsilence_timeout = \"3s\"\n{more}"
     );
     let path = setup.directory.path().join("kirosu.toml");
     std::fs::write(&path, file).unwrap();
@@ -335,7 +335,7 @@ fn an_agent_waits_for_a_person_longer_than_silence_may_last_and_hears_the_word()
     // Twice the time of silence that the pool allows; the lease is kept meanwhile.
     let silence = Instant::now();
     until("silence has lasted", || {
-        (silence.elapsed() > Duration::from_secs(2)).then_some(())
+        (silence.elapsed() > Duration::from_secs(6)).then_some(())
     });
     assert_eq!(person.status(task), "leased");
     assert_eq!(ran(&hub.setup), 0);

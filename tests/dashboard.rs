@@ -60,7 +60,7 @@ fn hub_with(setup: Setup) -> Hub {
 fn dashboard(port: u16, arguments: &str) -> String {
     let binary = env!("CARGO_BIN_EXE_kirosu");
     format!(
-        "cd / && env -u KIROSU_CONFIG '{binary}' dashboard --config /dev/null --port {port} {arguments}"
+        "cd / && env -u KIROSU_CONFIG '{binary}' dashboard --utc --config /dev/null --port {port} {arguments}"
     )
 }
 

@@ -12,6 +12,8 @@ use http::{get, post, raw, with};
 use process::{Api, address, setup};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -465,4 +467,55 @@ fn the_examples_of_the_page_are_what_curl_shows() {
         examples.push(shown);
     }
     assert!(examples.len() >= 9, "{examples:?}");
+}
+
+/// The JSON of a body that came in chunks.
+fn unchunked(mut body: &str) -> Value {
+    let mut whole = String::new();
+    while let Some((size, rest)) = body.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        whole.push_str(&rest[..size]);
+        body = rest[size..].trim_start_matches("\r\n");
+    }
+    serde_json::from_str(&whole).unwrap()
+}
+
+#[test]
+fn a_list_of_everything_is_a_stream_and_holds_up_no_change() {
+    let hub = Hub::start();
+    let api = Api::start(&hub.setup, hub.port, &[]);
+    let at = api.address.clone();
+    let tasks = vec![json!({"prompt": "x".repeat(500)}); 5000];
+    let mut client = hub.client();
+    for _ in 0..4 {
+        client.call("enqueue_batch", json!({"tasks": tasks}));
+    }
+    let long = "x".repeat(100_000);
+    client.enqueue(&long);
+    let request =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    let mut deaf = TcpStream::connect(&at).unwrap();
+    deaf.write_all(request("/tasks?limit=0").as_bytes())
+        .unwrap();
+    let mut first = [0; 1];
+    deaf.read_exact(&mut first).unwrap();
+    for _ in 0..5 {
+        assert_eq!(post(&at, "/tasks", "{\"prompt\":\"b\"}").status, 200);
+        assert_eq!(get(&at, "/tasks/1").status, 200);
+        assert_eq!(
+            get(&at, "/tasks?limit=2").json()["tasks"][1]["status"],
+            "queued"
+        );
+    }
+    let all = raw(&at, request("/tasks?limit=0").as_bytes()).unwrap();
+    assert_eq!(all.status, 200);
+    let all = unchunked(&all.body);
+    let listed = all["tasks"].as_array().unwrap();
+    assert_eq!(listed.len(), 20_006);
+    assert_eq!(listed[5]["cut"]["prompt"], 100_000);
+    assert_eq!(all["stats"]["total_tasks"], 20_006);
+    let whole = raw(&at, request("/tasks?limit=6&preview_bytes=0").as_bytes()).unwrap();
+    assert_eq!(unchunked(&whole.body)["tasks"][5]["prompt"], long.as_str());
+    let refused = raw(&at, request("/tasks?limit=0&before=none").as_bytes()).unwrap();
+    assert_eq!(refused.status, 422);
 }

@@ -292,3 +292,18 @@ fn a_linked_store_is_one_store() {
     assert!(said.contains("another hub has it"), "{said}");
     let _: Value = hub.client().call("stats", json!({}));
 }
+
+#[test]
+fn a_socket_path_that_is_a_file_is_refused_and_left_as_it_is() {
+    let setup = Setup::new();
+    let notes = setup.directory.path().join("notes.txt");
+    fs::write(&notes, "my notes\n").unwrap();
+    let (status, _, said) = setup.clone().set("hub.socket=notes.txt").run();
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains("is not a socket"), "{said}");
+    assert_eq!(fs::read_to_string(&notes).unwrap(), "my notes\n");
+    // That of a hub that was killed is replaced.
+    let setup = setup.set("hub.socket=hub.sock");
+    setup.start().kill();
+    setup.start();
+}

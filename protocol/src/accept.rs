@@ -66,6 +66,18 @@ pub struct Accept {
     pub timeout_ms: Option<u64>,
 }
 
+impl Accept {
+    /// Bytes of memory that it takes, about.
+    pub fn weight(&self) -> usize {
+        let texts = self.file.iter().chain(&self.command).chain(&self.regex);
+        size_of::<Accept>()
+            + texts
+                .map(|text| size_of::<String>() + text.len())
+                .sum::<usize>()
+            + self.schema.as_ref().map_or(0, crate::weight::weight)
+    }
+}
+
 /// An answer that was not accepted, for the attempt after it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NotAccepted {

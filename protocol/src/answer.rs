@@ -9,14 +9,24 @@ use serde_json::{Map, Value};
 /// Appends the answer of a request that went well, line end included. Text is written as UTF-8, not escaped.
 pub fn write_result(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, result: &impl Serialize) {
     let before = out.len();
-    open(out, id, jsonrpc);
-    out.extend_from_slice(b",\"result\":");
+    open_result(out, id, jsonrpc);
     if let Err(error) = serde_json::to_writer(&mut *out, result) {
         out.truncate(before);
         let why =
             format!("the answer could not be written: {error}; the request may have taken effect");
         return write_error(out, id, jsonrpc, &Error::internal(Effect::Unknown, why));
     }
+    close_result(out, jsonrpc);
+}
+
+/// Appends what comes before the result in an answer; the result follows as JSON, then [`close_result`].
+pub fn open_result(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool) {
+    open(out, id, jsonrpc);
+    out.extend_from_slice(b",\"result\":");
+}
+
+/// Appends what comes after the result in an answer, line end included.
+pub fn close_result(out: &mut Vec<u8>, jsonrpc: bool) {
     out.extend_from_slice(if jsonrpc {
         b"}\n"
     } else {

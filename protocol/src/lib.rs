@@ -29,6 +29,7 @@ pub mod request;
 pub mod task;
 pub mod verbs;
 mod waiting;
+mod weight;
 
 pub use accept::{Accept, NotAccepted};
 pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Decision, Subject, Verdict};
@@ -48,3 +49,4 @@ pub use task::{
 };
 pub use verbs::Verb;
 pub use waiting::{WaitReason, Waiting};
+pub use weight::weight;

@@ -32,6 +32,18 @@ pub struct Limits {
     pub wait_ms_max: u64,
     /// Most entries of a batch: tasks, acks, ids.
     pub batch: usize,
+    /// Bytes of each text of a task that `list` answers when the client does not say how many.
+    pub preview_bytes: u32,
+    /// Bytes of requests of one connection that wait for those before them; beyond it, no more are read from it.
+    pub waiting_bytes_per_connection: usize,
+    /// Bytes of names in `lease` requests that wait for a task, over all connections; beyond it, one more is `busy`.
+    pub waiting_names_bytes: usize,
+    /// Bytes of events that are kept for watchers which come back; the oldest go first.
+    pub event_bytes: usize,
+    /// Bytes of texts above 256 KiB that are read for answers at once, over all connections; beyond it, answers wait.
+    pub answer_bytes: usize,
+    /// Bytes of prompts and the like after which one `lease` hands out no further task.
+    pub lease_bytes: usize,
     /// Longest name of a worker, queue, type, session, provider, model or key, in bytes.
     pub name_bytes: usize,
 }
@@ -52,6 +64,12 @@ impl Default for Limits {
             lease_ms_default: 300_000,
             wait_ms_max: 3_600_000,
             batch: 10_000,
+            preview_bytes: 64 << 10,
+            waiting_bytes_per_connection: 1 << 20,
+            waiting_names_bytes: 64 << 20,
+            event_bytes: 32 << 20,
+            answer_bytes: 128 << 20,
+            lease_bytes: 8 << 20,
             name_bytes: 256,
         }
     }

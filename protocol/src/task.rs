@@ -3,8 +3,10 @@
 use crate::accept::{Accept, NotAccepted};
 use crate::budget::TaskBudget;
 use crate::waiting::Waiting;
+use crate::weight::weight;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A task's number: positive, growing in the order of enqueueing, never reused.
 pub type TaskId = i64;
@@ -297,6 +299,22 @@ pub struct Task {
     /// In the answers to `get`, `list` and `wait`: why it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Box<Waiting>>,
+    /// In the answer to `list`: the fields of which only the beginning is here (of `metadata` nothing, nor of `accept`),
+    /// each with its whole length in bytes. `get` answers the whole task.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cut: BTreeMap<String, u64>,
+}
+
+impl Task {
+    /// Bytes of memory that its texts take, about.
+    pub fn weight(&self) -> usize {
+        let texts = [&self.system_prompt, &self.result, &self.error];
+        let texts = texts.into_iter().flatten().map(String::len);
+        self.prompt.len()
+            + texts.sum::<usize>()
+            + self.metadata.as_ref().map_or(0, weight)
+            + self.accept.as_ref().map_or(0, |accept| accept.weight())
+    }
 }
 
 /// One ended attempt of a task, as `get` answers it.

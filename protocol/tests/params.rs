@@ -385,6 +385,7 @@ fn what_is_written_is_read_back() {
         status: ListStatus::Is(Status::Failed),
         limit: None,
         before: Some(9),
+        preview_bytes: Some(0),
         ..ListAsk::default()
     };
     round_trip(&list, Request::List(list.clone()));
@@ -454,6 +455,13 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
         option: Some("pg".into()),
     };
     round_trip(&approve, Request::Approve(approve.clone()));
+    let of_task = ApproveAsk {
+        subject: Subject::Task(3),
+        fence: Some(2),
+        option: None,
+        ..approve
+    };
+    round_trip(&of_task, Request::Approve(of_task.clone()));
     for (method, params, wrong) in [
         ("ask", r#"{"task_id":1,"tool":"t"}"#, "`call`"),
         ("ask", r#"{"task_id":1,"call":"c"}"#, "`tool`"),
@@ -467,6 +475,8 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
             r#"{"task_id":1,"call":"c","tool":"t","decided":{"verdict":"approved"}}"#,
             "`decided.rule`",
         ),
+        ("approve", r#"{"approval_id":1,"fence":2}"#, "`fence`"),
+        ("reject", r#"{"task_id":1,"fence":-2}"#, "`fence`"),
         ("approvals", r#"{"state":"opened"}"#, "`state`"),
         ("approvals", r#"{"cursor":"x7"}"#, "`cursor`"),
         ("approvals", r#"{"limit":1001}"#, "`limit`"),

@@ -137,7 +137,9 @@ fn hub_parts(
             StoreThread::Shared => None,
             StoreThread::Own => Some(threads.start("store")?),
         },
-        readers: Some(threads.start("readers")?),
+        readers: (1..=settings.store.readers)
+            .map(|number| threads.start(&format!("reader-{number}")))
+            .collect::<Result<_, _>>()?,
     };
     let parts = HubParts::build(
         hub_options,

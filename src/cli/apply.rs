@@ -73,7 +73,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let into = into.map_or("", String::as_str);
     screen.foreign(&match word {
         "nothing" => format!("task {id} changed nothing"),
-        "already" => format!("{} is in already", record.branch),
+        "already" => format!("{} is already merged", record.branch),
         "possible" => format!("task {id} can be applied: {changed} on {into} in {place}"),
         _ => format!(
             "applied task {id}: {changed} on {into} in {place} (commit {})",

@@ -24,7 +24,7 @@ Examples:
   kirosu approvals --state any --task 42    what was decided about this task's tools, by whom or which rule
 In a pipe the columns are: id, asked, what, state, task, pool or queue, tool, decided by, question.";
 
-/// Lists what waits for a person: tool questions of agents, tasks to approve, tasks to answer
+/// Lists what waits for a person: tool questions, tasks to approve, tasks to answer
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {

@@ -87,7 +87,7 @@ impl Failure {
         match self {
             // The hub's words are for those who write requests.
             Failure::Call(CallError::Refused(error)) if error.code == ErrorCode::Unauthorized => {
-                "Invalid KIRO_SWARM_KEY: the hub has another key; set the variable or --key-file, \
+                "Invalid KIRO_SWARM_KEY: the key is missing or is not the hub's; set the variable or --key-file, \
                  and see with `kirosu config show` where yours comes from"
                     .into()
             }

@@ -33,13 +33,13 @@ pub struct Globals {
     /// No colours (as the variable NO_COLOR)
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Shows times in UTC on a terminal, as in a pipe; without it they are local there
+    /// Shows times in UTC on a terminal too, where they are local otherwise
     #[arg(long, global = true)]
     pub utc: bool,
-    /// Tells more on standard error
+    /// Prints more on standard error
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// Tells only errors on standard error
+    /// Prints only errors on standard error
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }

@@ -3,12 +3,14 @@
 use super::connect::Context;
 use super::failure::Failure;
 use super::select::Select;
-use super::show::{task, time};
+use super::show::{Screen, task, time};
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
 use kirosu_protocol::{Status, TaskId};
 
 /// Tasks of a page.
 pub const PAGE: u32 = 20;
+/// Bytes of a text that a line of the list shows, and more.
+const LINE_BYTES: u32 = 4 << 10;
 /// Tasks asked for at once with `--all`.
 const BULK: u32 = 1000;
 
@@ -43,6 +45,9 @@ pub struct Args {
     /// All of them
     #[arg(long, conflicts_with = "limit")]
     all: bool,
+    /// All of each prompt, result and error, however long
+    #[arg(long)]
+    whole: bool,
 }
 
 /// Reads a status word.
@@ -54,6 +59,15 @@ pub fn read_status(word: &str) -> Result<Status, String> {
     })
 }
 
+/// Bytes wanted of each text: 0 for all, none for as many as the hub answers by itself.
+pub fn preview(whole: bool, screen: &Screen) -> Option<u32> {
+    match whole {
+        true => Some(0),
+        false if screen.json || screen.width.is_none() => None,
+        false => Some(LINE_BYTES),
+    }
+}
+
 /// Prints them.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
@@ -62,6 +76,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         limit: Some(if args.all { BULK } else { args.limit }),
         task_type: args.task_type.clone(),
         before: args.before,
+        preview_bytes: preview(args.whole, &context.screen),
         ..args.select.list()
     };
     let mut answer = hub.insist(&ask).await?;

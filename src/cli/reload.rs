@@ -9,8 +9,8 @@ Examples:
   kirosu reload                             pools, limits and retention as the file says now
   kirosu config check && kirosu reload
 
-A file with a fault changes nothing. What `kirosu pool resize` has set goes back to the file's size. log.file is opened
-anew. `kirosu agent` and `kirosu api` are processes of their own: send those SIGHUP.";
+A file with a fault changes nothing. Sizes that `kirosu pool resize` has set go back to the file's.
+log.file is opened anew. `kirosu agent` and `kirosu api` are other processes: send them SIGHUP.";
 
 /// Makes the hub read its settings again
 #[derive(Debug, clap::Args)]

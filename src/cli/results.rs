@@ -55,6 +55,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let mut ask = ListAsk {
         status: ListStatus::Any,
         limit: Some(PAGE),
+        // Whole texts.
+        preview_bytes: Some(0),
         ..args.select.list()
     };
     let mut counts = Counts::default();

@@ -2,7 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
-use super::list::{PAGE, read_status};
+use super::list::{PAGE, preview, read_status};
 use super::show::paint::Paint;
 use super::show::text::one_line;
 use super::show::{task, time};
@@ -36,6 +36,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let ask = ListAsk {
         status: args.status.map_or(ListStatus::Any, ListStatus::Is),
         limit: (args.limit > 0).then_some(args.limit),
+        preview_bytes: preview(false, &context.screen),
         ..ListAsk::default()
     };
     let hub = context.connect().await?;

@@ -80,7 +80,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         return Ok(0);
     }
     match answer.total.attempts {
-        0 => screen.note("no attempt has told what it used")?,
+        0 => screen.note("no attempt has reported what it used")?,
         _ => sums(&answer).print(screen)?,
     }
     if !answer.budgets.is_empty() {

@@ -68,6 +68,7 @@ impl Query {
             task_type: self.task_type.clone(),
             parent_id: self.parent,
             before,
+            preview_bytes: Some(SEARCHED as u32),
             labels: self.labels.clone(),
             ..ListAsk::default()
         }

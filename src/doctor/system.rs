@@ -58,7 +58,7 @@ fn open_files(settings: &Settings) -> Finding {
     // A hub raises its own to what may be allowed.
     match limit.maximum {
         None => Finding::ok(AREA, name, "no limit"),
-        Some(now) if now >= wanted => Finding::ok(AREA, name, format!("{now} may be open, {wanted} are the most that is needed")),
+        Some(now) if now >= wanted => Finding::ok(AREA, name, format!("{now} may be open, at most {wanted} are needed")),
         Some(now) => Finding::note(
             AREA,
             name,

@@ -12,7 +12,7 @@ use crate::heads::Place;
 use crate::lanes::Lanes;
 use crate::options::StoreOptions;
 use crate::parked::{Parked, Waiter};
-use crate::row::{Input, InputOptions, TaskRow};
+use crate::row::{Input, InputOptions, LaneId, TaskRow};
 use crate::rows::{Inputs, Rows};
 use crate::rules::ack::stale_lease;
 use crate::sql;
@@ -20,7 +20,7 @@ use crate::sql::attempt::InsertAttempt;
 use crate::tally::{Step, Tally};
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Why a command has no answer of its own.
@@ -94,7 +94,9 @@ pub(crate) struct Core {
     /// Requests that the present batch parked.
     pub parked_now: Vec<ParkId>,
     /// Whether a task became ready since parked requests were last looked at.
-    pub ready_news: bool,
+    pub has_ready_news: bool,
+    /// The lanes in which tasks became ready since then; of use only while requests are parked.
+    pub ready_lanes: BTreeSet<LaneId>,
     /// The tasks written by the present batch.
     pub written: Vec<TaskId>,
 }
@@ -122,6 +124,8 @@ impl Core {
         let last_id = sql::first(c, sql::task::SelectLastId {})?
             .unwrap_or(0)
             .max(counters.last_id);
+        let ready = lanes.iter().filter(|lane| lane.is_ready());
+        let ready_lanes = ready.map(|lane| lane.id).collect();
         let ledger = Ledger::load(c)?;
         let due = Due {
             lease: sql::first(c, sql::sets::SelectNextExpiry {})?,
@@ -147,7 +151,8 @@ impl Core {
             changes: Vec::new(),
             woken: Vec::new(),
             parked_now: Vec::new(),
-            ready_news: true,
+            has_ready_news: true,
+            ready_lanes,
             written: Vec::new(),
             options,
         };
@@ -225,7 +230,23 @@ impl Core {
             && !lane.is_human()
         {
             lane.heads.insert(Place::of(row.priority, row.id));
-            self.ready_news = true;
+            self.note_ready(row.lane);
+        }
+    }
+
+    fn note_ready(&mut self, lane: LaneId) {
+        self.has_ready_news = true;
+        if self.parked.len() > 0 {
+            self.ready_lanes.insert(lane);
+        }
+    }
+
+    /// Tasks of any lane may have become ready.
+    pub fn note_all_ready(&mut self) {
+        self.has_ready_news = true;
+        if self.parked.len() > 0 {
+            let ready = self.lanes.iter().filter(|lane| lane.is_ready());
+            self.ready_lanes.extend(ready.map(|lane| lane.id));
         }
     }
 
@@ -263,7 +284,8 @@ impl Core {
         }
         if after == Status::Queued {
             lane.heads.insert(place);
-            self.ready_news = true;
+            let lane = lane.id;
+            self.note_ready(lane);
         }
     }
 

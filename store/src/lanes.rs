@@ -103,6 +103,16 @@ impl Lanes {
         self.by_name.get(queue)?.get(task_type).copied()
     }
 
+    /// The lanes of a queue, in no order.
+    pub fn of_queue(&self, queue: &str) -> impl Iterator<Item = &Lane> {
+        let ids = self
+            .by_name
+            .get(queue)
+            .into_iter()
+            .flat_map(HashMap::values);
+        ids.filter_map(|id| self.get(*id))
+    }
+
     /// The lane of a pair; a new one is written with the next flush.
     pub fn find_or_make(&mut self, queue: &str, task_type: &str) -> LaneId {
         match self.find(queue, task_type) {

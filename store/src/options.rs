@@ -1,6 +1,6 @@
 //! How a store is opened.
 
-use kirosu_protocol::RetryPolicy;
+use kirosu_protocol::{Limits, RetryPolicy};
 use std::path::PathBuf;
 
 /// What an answered command has survived.
@@ -41,6 +41,10 @@ pub struct StoreOptions {
     pub lane_limit: usize,
     /// Most bytes of output kept per attempt.
     pub output_limit_bytes: u64,
+    /// Bytes of prompts and the like after which one lease hands out no further task.
+    pub lease_bytes: usize,
+    /// Most bytes of names in lease requests that wait.
+    pub waiting_names_bytes: usize,
     /// The time of opening, Unix milliseconds.
     pub now_ms: i64,
 }
@@ -65,6 +69,8 @@ impl StoreOptions {
             strict_expiry: false,
             lane_limit: 10_000,
             output_limit_bytes: 4 << 20,
+            lease_bytes: Limits::default().lease_bytes,
+            waiting_names_bytes: Limits::default().waiting_names_bytes,
             now_ms,
         }
     }

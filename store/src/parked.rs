@@ -1,140 +1,256 @@
 //! Lease requests that wait, and what they wait for.
 //!
-//! Requests that ask for the same queues and types share one *filter*, so that waking looks at the few filters instead of
-//! the thousands of requests, and a request's lanes are computed once.
+//! Requests that ask for the same queues and types share one *filter*. A filter lives as long as a request waits on it.
+//! Each lane knows the filters that name it, in the order of their first requests, so that a task that becomes ready
+//! costs the same however many requests wait for other lanes.
 
 use crate::command::ParkId;
 use crate::lanes::{Lane, Lanes};
 use crate::row::LaneId;
 use kirosu_protocol::verbs::lease::LeaseAsk;
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
 
-/// Beyond this many, filters that nobody waits on are forgotten.
-const MOST_FILTERS: usize = 1024;
+/// The number of a filter; never used twice.
+pub(crate) type FilterId = u64;
 
-/// The number of a filter; good until the next `forget_unused`.
-pub(crate) type FilterId = usize;
+/// A filter with more lanes than this is not kept in the order of each, which would cost more than to look at it.
+const WIDE: usize = 32;
 
-/// A set of lanes, as a lease request names it.
-#[derive(Debug)]
-pub(crate) struct Filter {
+/// Of so many new lanes or fewer it is looked which filters name them; of more, each filter looks for its lanes anew.
+const FEW: usize = 4;
+
+/// Bytes that a name takes beside its text, about.
+const NAME_BYTES: usize = 48;
+
+/// Queues and types as a lease request names them.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Names {
     queues: Vec<String>,
     types: Vec<String>,
     exclude: Vec<String>,
-    /// The lanes it means, among the first `seen`.
-    pub lanes: Vec<LaneId>,
-    seen: usize,
+}
+
+impl Names {
+    fn take_from(ask: &mut LeaseAsk) -> Names {
+        Names {
+            queues: std::mem::take(&mut ask.queues),
+            types: std::mem::take(&mut ask.types),
+            exclude: std::mem::take(&mut ask.exclude_types),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        bytes([&self.queues, &self.types, &self.exclude])
+    }
+}
+
+fn bytes(lists: [&Vec<String>; 3]) -> usize {
+    let names = lists.into_iter().flatten();
+    names.map(|name| name.len() + NAME_BYTES).sum()
+}
+
+/// Whether a lane's type is one of those that are asked for.
+struct Types<'a> {
+    wanted: HashSet<&'a str>,
+    exclude: HashSet<&'a str>,
+}
+
+impl<'a> Types<'a> {
+    fn new(types: &'a [String], exclude: &'a [String]) -> Types<'a> {
+        Types {
+            wanted: types.iter().map(String::as_str).collect(),
+            exclude: exclude.iter().map(String::as_str).collect(),
+        }
+    }
+
+    fn take(&self, lane: &Lane) -> bool {
+        let name = &*lane.task_type;
+        !lane.is_human()
+            && (self.wanted.is_empty() || self.wanted.contains(name))
+            && !self.exclude.contains(name)
+    }
+}
+
+/// The lanes that a request means.
+pub(crate) fn lanes_of(ask: &LeaseAsk, lanes: &Lanes) -> Vec<LaneId> {
+    find(&ask.queues, &ask.types, &ask.exclude_types, lanes)
+}
+
+fn find(queues: &[String], types: &[String], exclude: &[String], lanes: &Lanes) -> Vec<LaneId> {
+    let types = Types::new(types, exclude);
+    let mut found: Vec<LaneId> = queues
+        .iter()
+        .flat_map(|queue| lanes.of_queue(queue))
+        .filter(|lane| types.take(lane))
+        .map(|lane| lane.id)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// What some requests wait for.
+#[derive(Debug)]
+struct Filter {
+    names: Arc<Names>,
+    /// The lanes it means, in order, among those that were known when it looked last.
+    lanes: Vec<LaneId>,
     /// Who waits, by arrival.
     waiting: BTreeMap<u64, ParkId>,
 }
 
-impl Filter {
-    fn is_of(&self, ask: &LeaseAsk) -> bool {
-        self.queues == ask.queues && self.types == ask.types && self.exclude == ask.exclude_types
-    }
-
-    fn takes(&self, lane: &Lane) -> bool {
-        let named = |names: &[String], name: &str| names.iter().any(|n| n == name);
-        !lane.is_human()
-            && named(&self.queues, &lane.queue)
-            && (self.types.is_empty() || named(&self.types, &lane.task_type))
-            && !named(&self.exclude, &lane.task_type)
-    }
-
-    fn learn(&mut self, lanes: &Lanes) {
-        for lane in lanes.iter().skip(self.seen) {
-            if self.takes(lane) {
-                self.lanes.push(lane.id);
-            }
-        }
-        self.seen = lanes.len();
-    }
-}
-
-/// A request that waits.
+/// A request that waits. The queues and types of `ask` are in `names`.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiter {
     pub park: ParkId,
     pub ask: LeaseAsk,
     pub session: Option<String>,
+    names: Arc<Names>,
     arrival: u64,
+}
+
+/// Those who wait for lanes that became ready.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// By lane, when the first who waits for it arrived, or earlier.
+    places: BinaryHeap<Reverse<(u64, LaneId)>>,
+    ready: BTreeSet<LaneId>,
+    /// Filters for which nothing was found, though a lane was ready.
+    dry: HashSet<FilterId>,
+}
+
+impl Line {
+    /// Asks nobody again who waits for this.
+    pub fn leave_out(&mut self, filter: FilterId) {
+        self.dry.insert(filter);
+    }
 }
 
 /// All filters and waiters.
 #[derive(Debug, Default)]
 pub(crate) struct Parked {
-    filters: Vec<Filter>,
-    by_hash: HashMap<u64, Vec<FilterId>>,
+    filters: HashMap<FilterId, Filter>,
+    by_names: HashMap<Arc<Names>, FilterId>,
+    /// By lane, the filters that mean it: each with the arrival of its first waiter.
+    by_lane: HashMap<LaneId, BTreeSet<(u64, FilterId)>>,
+    /// Filters of very many lanes.
+    wide: BTreeSet<FilterId>,
     waiters: HashMap<ParkId, (FilterId, Waiter)>,
+    /// How many lanes there were when the filters looked last.
+    seen: usize,
     arrivals: u64,
+    filters_made: u64,
+    names_bytes: usize,
 }
 
 impl Parked {
-    /// The filter of a request, with its lanes up to date.
-    pub fn filter(&mut self, ask: &LeaseAsk, lanes: &Lanes) -> FilterId {
-        let mut hasher = DefaultHasher::new();
-        (&ask.queues, &ask.types, &ask.exclude_types).hash(&mut hasher);
-        let hash = hasher.finish();
-        let known = self.by_hash.get(&hash).into_iter().flatten().copied();
-        let id = match known.into_iter().find(|id| self.filters[*id].is_of(ask)) {
-            Some(id) => id,
-            None => self.add_filter(ask, hash),
-        };
-        if self.filters[id].seen < lanes.len() {
-            self.filters[id].learn(lanes);
-        }
-        id
-    }
-
-    fn add_filter(&mut self, ask: &LeaseAsk, hash: u64) -> FilterId {
-        self.filters.push(Filter {
-            queues: ask.queues.clone(),
-            types: ask.types.clone(),
-            exclude: ask.exclude_types.clone(),
-            lanes: Vec::new(),
-            seen: 0,
-            waiting: BTreeMap::new(),
-        });
-        let id = self.filters.len() - 1;
-        self.by_hash.entry(hash).or_default().push(id);
-        id
-    }
-
-    /// The lanes of a filter.
-    pub fn lanes(&self, id: FilterId) -> &[LaneId] {
-        &self.filters[id].lanes
-    }
-
     /// Lets a request wait, behind all that wait already. A name that waits already is replaced.
-    pub fn park(&mut self, park: ParkId, ask: LeaseAsk, session: Option<String>, filter: FilterId) {
+    pub fn park(
+        &mut self,
+        park: ParkId,
+        mut ask: LeaseAsk,
+        session: Option<String>,
+        lanes: &Lanes,
+    ) {
         self.remove(park);
         self.arrivals += 1;
-        let waiter = Waiter {
-            park,
-            ask,
-            session,
-            arrival: self.arrivals,
-        };
-        self.filters[filter].waiting.insert(waiter.arrival, park);
-        self.waiters.insert(park, (filter, waiter));
+        let names = Arc::new(Names::take_from(&mut ask));
+        let arrival = self.arrivals;
+        self.put_back(
+            Waiter {
+                park,
+                ask,
+                session,
+                names,
+                arrival,
+            },
+            lanes,
+        );
     }
 
     /// Lets a request wait again at its old place, after the commit that was to answer it failed.
-    pub fn put_back(&mut self, waiter: Waiter, lanes: &Lanes) {
-        let filter = self.filter(&waiter.ask, lanes);
-        self.filters[filter]
-            .waiting
-            .insert(waiter.arrival, waiter.park);
-        self.waiters.insert(waiter.park, (filter, waiter));
+    pub fn put_back(&mut self, mut waiter: Waiter, lanes: &Lanes) {
+        let id = match self.by_names.get(&waiter.names) {
+            Some(id) => *id,
+            None => self.add_filter(waiter.names.clone(), lanes),
+        };
+        let (arrival, park) = (waiter.arrival, waiter.park);
+        self.change(id, |filter| {
+            waiter.names = filter.names.clone();
+            filter.waiting.insert(arrival, park);
+        });
+        self.waiters.insert(park, (id, waiter));
+    }
+
+    fn add_filter(&mut self, names: Arc<Names>, lanes: &Lanes) -> FilterId {
+        self.filters_made += 1;
+        let id = self.filters_made;
+        self.names_bytes += names.bytes();
+        self.by_names.insert(names.clone(), id);
+        let lanes = find(&names.queues, &names.types, &names.exclude, lanes);
+        let waiting = BTreeMap::new();
+        let filter = Filter {
+            names,
+            lanes,
+            waiting,
+        };
+        self.filters.insert(id, filter);
+        id
     }
 
     /// Takes a request out.
     pub fn remove(&mut self, park: ParkId) -> Option<Waiter> {
-        let (filter, waiter) = self.waiters.remove(&park)?;
-        self.filters[filter].waiting.remove(&waiter.arrival);
+        let (id, waiter) = self.waiters.remove(&park)?;
+        self.change(id, |filter| {
+            filter.waiting.remove(&waiter.arrival);
+        });
+        if self
+            .filters
+            .get(&id)
+            .is_some_and(|filter| filter.waiting.is_empty())
+            && let Some(filter) = self.filters.remove(&id)
+        {
+            self.names_bytes -= filter.names.bytes();
+            self.by_names.remove(&filter.names);
+        }
         Some(waiter)
+    }
+
+    /// Changes who waits on a filter, or its lanes, and its place in the order of each lane.
+    fn change(&mut self, id: FilterId, step: impl FnOnce(&mut Filter)) {
+        let Some(filter) = self.filters.get_mut(&id) else {
+            return;
+        };
+        let place = |filter: &Filter| filter.waiting.keys().next().map(|first| (*first, id));
+        let (before, lanes) = (place(filter), filter.lanes.len());
+        step(filter);
+        let after = place(filter);
+        if before == after && lanes == filter.lanes.len() {
+            return;
+        }
+        if filter.lanes.len() > WIDE {
+            match after {
+                Some(_) => self.wide.insert(id),
+                None => self.wide.remove(&id),
+            };
+            if lanes > WIDE {
+                return;
+            }
+        }
+        for lane in &filter.lanes {
+            let places = self.by_lane.entry(*lane).or_default();
+            if let Some(before) = before {
+                places.remove(&before);
+            }
+            if let Some(after) = after.filter(|_| filter.lanes.len() <= WIDE) {
+                places.insert(after);
+            }
+            if places.is_empty() {
+                self.by_lane.remove(lane);
+            }
+        }
     }
 
     /// How many wait.
@@ -142,50 +258,107 @@ impl Parked {
         self.waiters.len()
     }
 
-    /// Of the filters with a ready lane, not in `dry`, the one whose first waiter came first.
-    pub fn next(&mut self, lanes: &Lanes, dry: &[FilterId]) -> Option<(FilterId, &Waiter)> {
-        let mut best: Option<(u64, FilterId, ParkId)> = None;
-        for (id, filter) in self.filters.iter_mut().enumerate() {
-            let Some((arrival, park)) = filter.waiting.first_key_value() else {
-                continue;
-            };
-            if best.is_some_and(|(earliest, ..)| earliest < *arrival) || dry.contains(&id) {
-                continue;
-            }
-            let (arrival, park) = (*arrival, *park);
-            if filter.seen < lanes.len() {
-                filter.learn(lanes);
-            }
-            if filter
-                .lanes
-                .iter()
-                .any(|lane| lanes.get(*lane).is_some_and(Lane::is_ready))
-            {
-                best = Some((arrival, id, park));
-            }
-        }
-        let (_, filter, park) = best?;
-        self.waiters.get(&park).map(|(_, waiter)| (filter, waiter))
+    /// Bytes of the names that are waited for.
+    pub fn names_bytes(&self) -> usize {
+        self.names_bytes
     }
 
-    /// Forgets filters nobody waits on, when there are too many. Invalidates every `FilterId`.
-    pub fn forget_unused(&mut self, lanes: &Lanes) {
-        if self.filters.len() <= MOST_FILTERS {
+    /// Whether the names of one more request may be kept within `most` bytes.
+    pub fn has_room(&self, ask: &LeaseAsk, most: usize) -> bool {
+        let more = bytes([&ask.queues, &ask.types, &ask.exclude_types]);
+        self.names_bytes + more <= most
+    }
+
+    /// The lanes of a filter.
+    pub fn lanes(&self, id: FilterId) -> Vec<LaneId> {
+        let filter = self.filters.get(&id);
+        filter.map_or_else(Vec::new, |filter| filter.lanes.clone())
+    }
+
+    /// Those who wait for lanes that became ready, to be asked in the order of their arrival.
+    pub fn line(&mut self, lanes: &Lanes, ready: BTreeSet<LaneId>) -> Line {
+        self.learn(lanes);
+        let first = |lane: &LaneId| self.by_lane.get(lane)?.first().map(|(first, _)| *first);
+        let places = ready
+            .iter()
+            .filter_map(|lane| Some(Reverse((first(lane)?, *lane))));
+        Line {
+            places: places.collect(),
+            ready,
+            dry: HashSet::new(),
+        }
+    }
+
+    /// The first of a line for whom a lane is ready, and what it waits for.
+    pub fn next(&self, lanes: &Lanes, line: &mut Line) -> Option<(FilterId, &Waiter)> {
+        let is_ready = |lane: LaneId| lanes.get(lane).is_some_and(Lane::is_ready);
+        let narrow = loop {
+            let Some(Reverse((arrival, lane))) = line.places.peek().copied() else {
+                break None;
+            };
+            let places = self.by_lane.get(&lane).filter(|_| is_ready(lane));
+            let first = places.and_then(|places| {
+                let mut places = places.iter();
+                places.find(|(_, id)| !line.dry.contains(id)).copied()
+            });
+            // Waiters leave, and others wait longer: a lane's first arrival can only have grown.
+            match first {
+                Some(first) if first.0 == arrival => break Some(first),
+                Some((later, _)) => drop(line.places.push(Reverse((later, lane)))),
+                None => {}
+            }
+            line.places.pop();
+        };
+        let wide = self.wide.iter().filter(|id| !line.dry.contains(id));
+        let wide = wide.filter_map(|id| {
+            let filter = self.filters.get(id)?;
+            let means = |lane: &&LaneId| filter.lanes.binary_search(lane).is_ok();
+            let ready = line.ready.iter().filter(means).any(|lane| is_ready(*lane));
+            let first = filter.waiting.keys().next().filter(|_| ready)?;
+            Some((*first, *id))
+        });
+        let (arrival, id) = narrow.into_iter().chain(wide).min()?;
+        let park = self.filters.get(&id)?.waiting.get(&arrival)?;
+        self.waiters.get(park).map(|(_, waiter)| (id, waiter))
+    }
+
+    /// Tells the filters of lanes that are new.
+    fn learn(&mut self, lanes: &Lanes) {
+        if self.seen == lanes.len() {
             return;
         }
-        let waiters = std::mem::take(&mut self.waiters);
-        self.filters.clear();
-        self.by_hash.clear();
-        for (_, waiter) in waiters.into_values() {
-            self.put_back(waiter, lanes);
+        let new: Vec<&Lane> = lanes.iter().skip(self.seen).collect();
+        self.seen = lanes.len();
+        let named = |names: &Names| -> Vec<LaneId> {
+            if new.len() > FEW {
+                return find(&names.queues, &names.types, &names.exclude, lanes);
+            }
+            let types = Types::new(&names.types, &names.exclude);
+            let named = |lane: &&&Lane| names.queues.iter().any(|queue| **queue == *lane.queue);
+            let taken = new.iter().filter(named).filter(|lane| types.take(lane));
+            taken.map(|lane| lane.id).collect()
+        };
+        let found = self
+            .filters
+            .iter()
+            .map(|(id, filter)| (*id, named(&filter.names)));
+        let found: Vec<_> = found.filter(|(_, more)| !more.is_empty()).collect();
+        for (id, more) in found {
+            self.change(id, |filter| {
+                filter.lanes.extend(more);
+                filter.lanes.sort_unstable();
+                filter.lanes.dedup();
+            });
         }
     }
 
     /// Forgets which lanes there are: the file was read anew.
     pub fn forget_lanes(&mut self) {
-        for filter in &mut self.filters {
+        self.seen = 0;
+        self.by_lane.clear();
+        self.wide.clear();
+        for filter in self.filters.values_mut() {
             filter.lanes.clear();
-            filter.seen = 0;
         }
     }
 }

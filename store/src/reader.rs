@@ -3,13 +3,14 @@
 use crate::query::approvals::{ApprovalPage, ApprovalQuery};
 use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
+use crate::query::rows::{Texts, Visited};
 use crate::query::waiting::WaitFacts;
-use crate::query::{self, ListQuery, OutputChunk, Page, TaskDetail};
+use crate::query::{self, Ids, ListQuery, OutputChunk, Page, TaskDetail};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::verbs::usage::{UsageAnswer, UsageAsk};
-use kirosu_protocol::{Fence, Group, Task, TaskId};
+use kirosu_protocol::{Fence, Group, Status, Task, TaskId};
 use std::path::Path;
 
 /// A connection that only reads; as many as one likes, each on its own thread. Every call is one short read
@@ -31,7 +32,34 @@ impl Reader {
     /// A page of tasks, newest id first. A page can be shorter than asked though more follows
     /// (`next_before` says so): a filter by queue or type looks at a bounded number of rows a call.
     pub fn list(&mut self, query: &ListQuery) -> Result<Page, StoreError> {
-        self.snapshot(|conn| query::list::page(conn, query))
+        self.snapshot(|conn| {
+            let Ids { ids, next_before } = query::list::ids(conn, query, query::list::WINDOWS)?;
+            let tasks = query::rows::by_ids(conn, &ids)?;
+            Ok(Page { tasks, next_before })
+        })
+    }
+
+    /// The ids of a page, newest first. A filter by queue or type looks at so many rows only that this takes tens of
+    /// milliseconds; `next_before` says where to go on.
+    pub fn list_ids(&mut self, query: &ListQuery) -> Result<Ids, StoreError> {
+        self.snapshot(|conn| query::list::ids(conn, query, 1))
+    }
+
+    /// Shows `see` those of the tasks that exist, in the order asked, each named once, until it has seen enough (it
+    /// answers false) or the texts of one have more than `room` bytes.
+    pub fn visit(
+        &mut self,
+        tasks: &[TaskId],
+        texts: Texts,
+        room: u64,
+        see: impl FnMut(Task) -> bool,
+    ) -> Result<Visited, StoreError> {
+        self.snapshot(|conn| query::rows::visit(conn, tasks, texts, room, see))
+    }
+
+    /// Where those of the tasks that exist stand, in no order.
+    pub fn statuses(&mut self, tasks: &[TaskId]) -> Result<Vec<(TaskId, Status)>, StoreError> {
+        self.snapshot(|conn| query::statuses::of(conn, tasks))
     }
 
     /// A page of what waits, or waited, for a person.
@@ -47,6 +75,16 @@ impl Reader {
         output_chunks: u32,
     ) -> Result<Option<TaskDetail>, StoreError> {
         self.get_attempt(task, None, output_chunks)
+    }
+
+    /// Bytes of what [`get_attempt`](Reader::get_attempt) answers, about; 0 for an unknown id.
+    pub fn size_of(
+        &mut self,
+        task: TaskId,
+        attempt: Option<Fence>,
+        output_chunks: u32,
+    ) -> Result<u64, StoreError> {
+        self.snapshot(|conn| query::get::size(conn, task, attempt, output_chunks))
     }
 
     /// As [`get`](Reader::get), with the output of the attempt with this fence.

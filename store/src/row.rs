@@ -4,7 +4,7 @@ use crate::sql::{FromRow, int, maybe_int, maybe_text};
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
-use kirosu_protocol::{Accept, Fence, OnLost, RetryPolicy, Status, TaskBudget, TaskId};
+use kirosu_protocol::{Accept, Fence, OnLost, RetryPolicy, Status, TaskBudget, TaskId, weight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -204,9 +204,16 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// Bytes of text, roughly.
+    /// Bytes of memory that it takes, about.
     pub fn bytes(&self) -> usize {
-        self.prompt.len() + self.system_prompt.as_ref().map_or(0, String::len) + 256
+        let InputOptions {
+            metadata, accept, ..
+        } = &self.options;
+        self.prompt.len()
+            + self.system_prompt.as_ref().map_or(0, String::len)
+            + metadata.as_ref().map_or(0, weight)
+            + accept.as_ref().map_or(0, |accept| accept.weight())
+            + 256
     }
 }
 

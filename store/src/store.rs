@@ -256,6 +256,11 @@ impl Store {
         self.core.parked.len()
     }
 
+    /// Bytes of the names that parked lease requests wait for.
+    pub fn waiting_names_bytes(&self) -> usize {
+        self.core.parked.names_bytes()
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.options.path
@@ -332,7 +337,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
             Err(Stop::Fault(fault)) => return Err(fault),
         });
     }
-    if core.ready_news {
+    if core.has_ready_news {
         core.wake()?;
     }
     core.commit()?;

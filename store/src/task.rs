@@ -2,6 +2,7 @@
 
 use crate::row::{Input, TaskRow};
 use kirosu_protocol::Task;
+use std::collections::BTreeMap;
 
 fn seconds(ms: i64) -> f64 {
     ms as f64 / 1000.0
@@ -47,5 +48,6 @@ pub(crate) fn task_of(
         metadata: input.options.metadata,
         labels: input.options.labels,
         waiting: None,
+        cut: BTreeMap::new(),
     }
 }

@@ -91,14 +91,6 @@ const EXCEPTIONS: &[Exception] = &[
         class: "rate_limited",
         after: None,
     },
-    // They ask again for minutes, which is longer than these tests wait.
-    Exception {
-        program: "gemini",
-        kind: "",
-        refusals: &["broken"],
-        class: "timeout",
-        after: None,
-    },
     // It waits for 6 hours at most before it asks again, and says that.
     Exception {
         program: "qwen",
@@ -106,14 +98,6 @@ const EXCEPTIONS: &[Exception] = &[
         refusals: &["day"],
         class: "rate_limited",
         after: Some(21_600),
-    },
-    // It ends its turn well, without a word.
-    Exception {
-        program: "goose",
-        kind: "acp",
-        refusals: &["long"],
-        class: "provider_error",
-        after: None,
     },
     // It shortens the conversation by itself and goes on, and this model then answers.
     Exception {
@@ -389,7 +373,7 @@ fn refusals_are_read_and_routers_move_on() {
         cases(GOOSE, "command", &[LIMIT, BROKEN, DOWN]),
         cases(CODEX, "acp", &[PLAN, LOGIN, DOWN]),
         cases(OPENCODE, "acp", &[LIMIT]),
-        cases(GOOSE, "acp", &[LIMIT, DOWN]),
+        cases(GOOSE, "acp", &[LIMIT, LONG, DOWN]),
     ];
     hold(&all.concat());
 }

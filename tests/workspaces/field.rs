@@ -130,10 +130,20 @@ impl Agents {
         id
     }
 
-    /// The task once it has ended.
+    /// The task once it has ended, or as it is after a minute.
     pub fn ended(&self, id: i64) -> Value {
-        let wait = json!({"task_ids": [id], "timeout_seconds": 30});
-        self.hub.client().call("wait", wait);
+        for _ in 0..3 {
+            // Shorter than a client waits for an answer.
+            let wait = json!({"task_ids": [id], "timeout_seconds": 20});
+            self.hub.client().call("wait", wait);
+            let task = self.get(id);
+            if matches!(
+                task["status"].as_str(),
+                Some("done" | "failed" | "cancelled")
+            ) {
+                return task;
+            }
+        }
         self.get(id)
     }
 

@@ -77,3 +77,18 @@ fn files_and_tags_that_are_called_like_revisions_are_no_obstacle() {
         1
     );
 }
+
+#[test]
+fn objects_that_another_git_removes_before_the_commit_are_written_again() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    let hub = field.start("");
+    // As where `git gc --prune=now` runs just after the files were added: the index names what is not there.
+    let gone = "echo two > a.txt; echo new > new; git add -A; cd $(git rev-parse --git-common-dir)/objects; \
+                for blob in $(printf 'two\\n' | git hash-object --stdin) $(printf 'new\\n' | git hash-object --stdin); do \
+                rm -f $(echo $blob | sed 's,^..,&/,'); done";
+    let id = hub.done(gone);
+    assert_eq!(field.git(&format!("show kirosu/task-{id}:new")), "new");
+    hub.cli(&format!("apply {id}"));
+    assert_eq!(field.read("a.txt"), "two\n");
+}

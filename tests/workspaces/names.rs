@@ -135,3 +135,18 @@ fn what_is_only_in_the_worktree_is_found_whatever_its_name() {
         "{printed}"
     );
 }
+
+#[test]
+fn files_whose_names_differ_in_case_are_two_whatever_the_settings_say() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    field.git("config core.ignoreCase true");
+    let hub = field.start("");
+    let id = hub.done("echo A > README; echo b > readme");
+    assert_eq!(field.git(&format!("show kirosu/task-{id}:readme")), "b");
+    hub.cli(&format!("apply {id}"));
+    assert_eq!(
+        (field.read("README"), field.read("readme")),
+        ("A\n".into(), "b\n".into())
+    );
+}

@@ -107,3 +107,17 @@ fn a_branch_named_kirosu_beside_an_old_folder_is_no_obstacle() {
     let branch = hub.json(&format!("diff {}", ids[0]))["branch"].clone();
     assert_eq!(branch, format!("kirosu-task-{}", ids[0]));
 }
+
+#[test]
+fn a_held_lock_of_all_references_parks_the_pool_and_leaves_no_branches() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    let lock = field.repository().join(".git/packed-refs.lock");
+    fs::write(&lock, "").unwrap();
+    let hub = field.start("");
+    until_parked(&hub, "packed-refs.lock");
+    let ids = queue(&hub);
+    fs::remove_file(&lock).unwrap();
+    all_done(&hub, &ids);
+    assert_eq!(field.git("for-each-ref refs/heads/kirosu/check-*"), "");
+}

@@ -121,3 +121,30 @@ fn hooks_excludes_and_moved_branches_are_named() {
     let said = hub.get(id)["printed"].to_string();
     assert!(!said.contains("changed during"), "{said}");
 }
+
+#[test]
+fn settings_that_change_the_form_of_gits_answers_change_nothing() {
+    let field = Field::new().file("a.txt", "one\n");
+    field.commit("start");
+    for setting in [
+        "color.ui always",
+        "color.diff always",
+        "diff.noprefix true",
+        "diff.orderFile /nowhere",
+        "diff.renames copies",
+        "status.showUntrackedFiles no",
+        "status.relativePaths true",
+        "core.quotePath false",
+    ] {
+        field.git(&format!("config {setting}"));
+    }
+    let hub = field.start("");
+    let id = hub.done("echo two > a.txt; echo new > new");
+    let printed = hub.get(id)["printed"].to_string();
+    assert!(printed.contains("2 files changed"), "{printed}");
+    let patch = field.setup.directory.path().join("patch");
+    std::fs::write(&patch, hub.cli(&format!("diff {id}"))).unwrap();
+    field.git(&format!("apply --check {}", patch.display()));
+    hub.cli(&format!("apply {id}"));
+    assert_eq!(field.read("new"), "new\n");
+}

@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Further waits for the end of a task, each of half a minute.
-const WAITS: u32 = 9;
+/// Further waits for the end of a task, each of a minute.
+const WAITS: u32 = 4;
 
 /// Marks, and where each was found.
 type Found = BTreeMap<String, BTreeSet<String>>;
@@ -24,6 +24,8 @@ pub struct World {
     agents: Option<Agents>,
     tasks: Vec<i64>,
     discarded: BTreeSet<i64>,
+    /// Attempts, by task and fence, whose marks were taken.
+    taken: BTreeSet<(i64, i64)>,
     /// Marks that must be found in the end, with who left them.
     required: BTreeMap<String, String>,
     /// All that Kirosu printed.
@@ -43,6 +45,7 @@ impl World {
             agents: None,
             tasks: Vec::new(),
             discarded: BTreeSet::new(),
+            taken: BTreeSet::new(),
             required: BTreeMap::new(),
             printed: String::new(),
             story: Vec::new(),
@@ -183,6 +186,8 @@ impl World {
             name.strip_prefix(&format!("{id}-"))?.parse::<i64>().ok()
         });
         let mut fences: Vec<i64> = fences.collect();
+        // What a person has discarded since stays discarded when the task is retried.
+        fences.retain(|fence| self.taken.insert((id, *fence)));
         fences.sort_unstable();
         let of_task = format!("attempt {id}-");
         for fence in fences {

@@ -26,6 +26,7 @@ pub mod metrics;
 mod http;
 mod link;
 mod options;
+mod passage;
 mod rest;
 mod specs;
 

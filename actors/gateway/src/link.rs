@@ -7,11 +7,16 @@
 //! A request counts until the hub has answered it, also when the one who asked has hung up: otherwise a client that asks
 //! and leaves, again and again, could fill the connection with requests that wait in the hub.
 
+use crate::passage;
+use actix_web::web::Bytes;
+use futures_util::{Stream, StreamExt};
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
 use kirosu_protocol::verbs::hello::{HelloAnswer, HelloAsk};
-use kirosu_protocol::{Error, ErrorCode, Limits, Verb};
+use kirosu_protocol::verbs::list::ListAsk;
+use kirosu_protocol::{Error, ErrorCode, Limits, Method, Verb};
 use kirosu_supervision::BackoffPolicy;
 use serde::de::DeserializeOwned;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,7 +24,7 @@ use std::time::Duration;
 /// How long a request waits for a connection that has just broken, or is just being made.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How long the hub may take for an answer; time parked on purpose comes on top.
-const ANSWER: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER: Duration = Duration::from_secs(15);
 /// Most requests under way, all clients of this gateway together.
 const IN_FLIGHT: usize = 512;
 /// Pauses between attempts to connect: a hub that is back is found within a second.
@@ -66,6 +71,8 @@ impl From<CallError> for AskError {
 #[derive(Clone, Debug)]
 pub struct HubLink {
     client: Client,
+    /// For what only asks, where that has a connection of its own: an answer that takes long holds up no change.
+    questions: Option<Client>,
     endpoint: Endpoint,
     options: ClientOptions,
     in_flight: Arc<AtomicUsize>,
@@ -90,10 +97,38 @@ impl HubLink {
         };
         HubLink {
             client: Client::start(endpoint.clone(), options.clone()),
+            questions: None,
             endpoint,
             options,
             in_flight: Arc::default(),
             parked: Arc::default(),
+        }
+    }
+
+    /// With a second connection for what only asks.
+    #[must_use]
+    pub fn with_questions(self) -> HubLink {
+        let questions = Some(self.another());
+        HubLink { questions, ..self }
+    }
+
+    /// The connection for a verb.
+    fn client_for(&self, method: Method) -> &Client {
+        let asks_only = matches!(
+            method,
+            Method::List
+                | Method::Get
+                | Method::Wait
+                | Method::Approvals
+                | Method::Usage
+                | Method::Agents
+                | Method::Pools
+                | Method::Tree
+                | Method::Metrics
+        );
+        match &self.questions {
+            Some(questions) if asks_only => questions,
+            _ => &self.client,
         }
     }
 
@@ -123,9 +158,9 @@ impl HubLink {
         V: Verb + Send + Sync + 'static,
         A: DeserializeOwned + Send + 'static,
     {
-        let hello = self.connected().await?;
+        let client = self.client_for(V::METHOD).clone();
+        let hello = stands(&client).await?;
         let slots = self.enter(&hello.limits, !params.parked().is_zero())?;
-        let client = self.client.clone();
         let call = tokio::spawn(async move {
             let _slots = slots;
             let time = ANSWER.saturating_add(params.parked());
@@ -154,23 +189,23 @@ impl HubLink {
     /// # Errors
     /// `Away`, with the reason, when there is none.
     pub async fn connected(&self) -> Result<Arc<HelloAnswer>, AskError> {
-        let mut state = self.client.state();
-        let stands = state.wait_for(|state| !matches!(state, State::Connecting(_)));
-        let reached = tokio::time::timeout(PATIENCE, stands).await;
-        if let Ok(Ok(reached)) = &reached
-            && let State::Connected(hello) = &**reached
-        {
-            return Ok(hello.clone());
-        }
-        drop(reached);
-        let why = match &*self.client.state().borrow() {
-            State::Connecting(Some(why)) => away(self.client.endpoint(), why),
-            _ => format!(
-                "the hub at {} has not answered yet; try again in a moment",
-                self.client.endpoint()
-            ),
-        };
-        Err(AskError::Away(why))
+        stands(&self.client).await
+    }
+
+    /// Asks for tasks on a connection of its own, and passes the answer on as it comes, however long it is.
+    ///
+    /// # Errors
+    /// As [`ask`](HubLink::ask); once the answer has begun, its stream breaks off.
+    pub(crate) async fn list(
+        &self,
+        ask: &ListAsk,
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + use<>, AskError> {
+        let hello = self.connected().await?;
+        let slots = self.enter(&hello.limits, true)?;
+        let answer = passage::open(&self.endpoint, self.options.key.as_deref(), ask).await?;
+        Ok(answer.inspect(move |_| {
+            let _under_way = &slots;
+        }))
     }
 
     fn enter(&self, limits: &Limits, parks: bool) -> Result<(Slot, Option<Slot>), AskError> {
@@ -211,6 +246,27 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Waits a moment for a connection; what the hub said to `hello`.
+async fn stands(client: &Client) -> Result<Arc<HelloAnswer>, AskError> {
+    let mut state = client.state();
+    let stands = state.wait_for(|state| !matches!(state, State::Connecting(_)));
+    let reached = tokio::time::timeout(PATIENCE, stands).await;
+    if let Ok(Ok(reached)) = &reached
+        && let State::Connected(hello) = &**reached
+    {
+        return Ok(hello.clone());
+    }
+    drop(reached);
+    let why = match &*client.state().borrow() {
+        State::Connecting(Some(why)) => away(client.endpoint(), why),
+        _ => format!(
+            "the hub at {} has not answered yet; try again in a moment",
+            client.endpoint()
+        ),
+    };
+    Err(AskError::Away(why))
 }
 
 /// Why there is no connection, as a sentence.

@@ -1,9 +1,10 @@
 //! What every actor of the hub knows of the others: addresses that survive restarts, limits, counts.
 
-use crate::bus::{Bus, FollowTree, Publish, SharedTree};
+use crate::bus::{Bus, FollowTree, Publish, SharedRing, SharedTree};
 use crate::leases::Leases;
+use crate::measure::Memory;
 use crate::options::HubOptions;
-use crate::readers::Reader;
+use crate::readers::Readers;
 use crate::roll::Roll;
 use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
@@ -18,7 +19,7 @@ use kirosu_protocol::{Error, EventKind, Limits};
 use kirosu_supervision::Tree;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The pools beside the hub, where there are any: the swarm's supervisor, seen through this keyhole.
 pub trait Pools: Send + Sync {
@@ -41,7 +42,8 @@ pub(crate) struct Addresses {
     pub bus: Addr<Bus>,
     pub leases: Addr<Leases>,
     pub sessions: Addr<Sessions>,
-    pub readers: Vec<Addr<Reader>>,
+    pub readers: Readers,
+    pub events: SharedRing,
 }
 
 struct Inner {
@@ -52,7 +54,6 @@ struct Inner {
     draining: Arc<AtomicBool>,
     next_connection: AtomicU64,
     next_park: AtomicU64,
-    next_reader: AtomicUsize,
     connections: AtomicUsize,
     in_flight: AtomicUsize,
     unread: AtomicU64,
@@ -62,10 +63,15 @@ struct Inner {
     reload: OnceLock<Arc<dyn Reload>>,
     roll: Roll,
     backing_up: AtomicBool,
+    answer_room: Arc<Semaphore>,
+    waiting_bytes: AtomicUsize,
     /// Held while the clauses of a request are compiled: one thread does it at a time.
     compiling: Arc<Semaphore>,
     tuning: Tuning,
 }
+
+/// Bytes that one permit of the room for long answers stands for.
+const ROOM_UNIT: u64 = 1 << 10;
 
 impl Hub {
     pub(crate) fn new(
@@ -76,7 +82,11 @@ impl Hub {
         draining: Arc<AtomicBool>,
         tuning: Tuning,
     ) -> Hub {
+        let units =
+            (options.limits.answer_bytes as u64 / ROOM_UNIT).clamp(1, u64::from(u32::MAX >> 3));
         Hub(Arc::new(Inner {
+            waiting_bytes: AtomicUsize::new(0),
+            answer_room: Arc::new(Semaphore::new(units as usize)),
             addresses,
             limits: RwLock::new(Arc::new(options.limits.clone())),
             options,
@@ -84,7 +94,6 @@ impl Hub {
             draining,
             next_connection: AtomicU64::new(1),
             next_park: AtomicU64::new(1),
-            next_reader: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             unread: AtomicU64::new(0),
@@ -191,11 +200,43 @@ impl Hub {
         &self.0.addresses.sessions
     }
 
-    /// The readers take turns.
-    pub(crate) fn reader(&self) -> &Addr<Reader> {
-        let readers = &self.0.addresses.readers;
-        let turn = self.0.next_reader.fetch_add(1, Ordering::Relaxed);
-        &readers[turn % readers.len()]
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.0.addresses.readers
+    }
+
+    /// Waits for room for so many bytes among the long texts that are read for answers. It is given back when the returned
+    /// value is dropped.
+    pub(crate) async fn answer_room(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes / ROOM_UNIT + 1).unwrap_or(u32::MAX);
+        let units = units.min(self.answer_room_units());
+        let room = self.0.answer_room.clone();
+        // Nobody closes it.
+        room.acquire_many_owned(units).await.ok()
+    }
+
+    fn answer_room_units(&self) -> u32 {
+        let units = self.0.options.limits.answer_bytes as u64 / ROOM_UNIT;
+        u32::try_from(units).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// Counts a connection's requests that wait for those before them: these bytes more, and these less.
+    pub(crate) fn count_waiting(&self, more: usize, less: usize) {
+        let change = |bytes: usize| Some((bytes + more).saturating_sub(less));
+        let bytes = &self.0.waiting_bytes;
+        let _ = bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+    }
+
+    /// What clients make the hub keep.
+    pub(crate) fn memory(&self) -> Memory {
+        let free = self.0.answer_room.available_permits() as u64;
+        let units = u64::from(self.answer_room_units()).saturating_sub(free);
+        let events = self.0.addresses.events.lock();
+        Memory {
+            events: events.unwrap_or_else(PoisonError::into_inner).size().1,
+            answers: units * ROOM_UNIT,
+            requests: self.0.waiting_bytes.load(Ordering::Relaxed),
+            questions: self.readers().waiting(),
+        }
     }
 
     pub(crate) fn options(&self) -> &HubOptions {

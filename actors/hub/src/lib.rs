@@ -12,6 +12,7 @@
 //!
 //! [`HubParts::build`] wires them up; `src/boot.rs` puts them under the root supervisor, in start order.
 
+mod answers;
 pub mod bus;
 pub mod connection;
 mod hub;

@@ -1,19 +1,16 @@
 //! The hub's actors, wired and ready to be put under a supervisor.
 
-use crate::bus::ring::Ring;
-use crate::bus::watchers::Watchers;
-use crate::bus::{Bus, RING_CAPACITY};
+use crate::bus::{Bus, RING_CAPACITY, Ring, SharedWatchers};
 use crate::hub::{Addresses, Hub};
 use crate::leases::Leases;
 use crate::listener::{Listener, Sockets};
 use crate::options::HubOptions;
-use crate::readers::Reader;
+use crate::readers::{Reader, Readers};
 use crate::reaper::Reaper;
 use crate::sessions::Sessions;
 use crate::sessions::table::Table;
 use crate::tuning::{Rules, Tuning};
 use crate::writer::{Writer, WriterRecipe};
-use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use kirosu_store::{Store, StoreOptions};
 use kirosu_supervision::{ChildSpec, DynamicSpec, Restart, Stop, Strategy, SupervisorSpec, seat};
@@ -26,8 +23,8 @@ use std::time::Duration;
 pub struct HubThreads {
     /// The writer's.
     pub writer: Option<ArbiterHandle>,
-    /// The readers'.
-    pub readers: Option<ArbiterHandle>,
+    /// The readers', one each; readers beyond them share these.
+    pub readers: Vec<ArbiterHandle>,
 }
 
 /// The hub's part of the tree, in start order, and its handles.
@@ -80,12 +77,14 @@ impl HubParts {
         .stop(Stop::Grace(Duration::from_secs(30)));
         let writer_spec = on(writer_spec, threads.writer.as_ref());
 
-        let (readers_spec, readers) = readers(&options, threads.readers.as_ref());
+        let (readers_spec, readers) = readers(&options, &threads.readers);
 
-        let ring = Arc::new(Mutex::new(Ring::new(RING_CAPACITY)));
+        let ring = Ring::new(RING_CAPACITY, options.limits.event_bytes);
+        let ring = Arc::new(Mutex::new(ring));
+        let events = ring.clone();
+        let watchers = SharedWatchers::default();
         let tree = Arc::new(OnceLock::new());
         let to_tree = tree.clone();
-        let watchers = Arc::new(Mutex::new(Watchers::default()));
         let bus_spec = ChildSpec::new("bus", bus_seat, move |child| {
             Bus::new(
                 child.clone(),
@@ -132,6 +131,7 @@ impl HubParts {
                 leases,
                 sessions,
                 readers,
+                events,
             },
             options,
             tree,
@@ -174,19 +174,20 @@ impl HubParts {
     }
 }
 
-fn readers(options: &HubOptions, thread: Option<&ArbiterHandle>) -> (ChildSpec, Vec<Addr<Reader>>) {
+fn readers(options: &HubOptions, threads: &[ArbiterHandle]) -> (ChildSpec, Readers) {
     let mut spec = SupervisorSpec::new("readers");
     let mut addresses = Vec::new();
+    let mut threads = threads.iter().cycle();
     for number in 1..=options.readers.max(1) {
         let (seat, address) = seat::<Reader>();
         let path = options.store_path.clone();
         let child = ChildSpec::new(number.to_string(), seat, move |child| {
             Reader::new(child.clone(), path.clone())
         });
-        spec = spec.child(on(child, thread));
+        spec = spec.child(on(child, threads.next()));
         addresses.push(address);
     }
-    (ChildSpec::supervisor(spec), addresses)
+    (ChildSpec::supervisor(spec), Readers::new(addresses))
 }
 
 fn on(spec: ChildSpec, thread: Option<&ArbiterHandle>) -> ChildSpec {

@@ -22,11 +22,12 @@ pub enum Endpoint {
 }
 
 /// Any stream to the hub.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Endpoint {
-    pub(super) async fn open(&self) -> io::Result<Box<dyn Stream>> {
+    /// Opens a stream to the hub, on which nothing is said yet.
+    pub async fn open(&self) -> io::Result<Box<dyn Stream>> {
         match self {
             Endpoint::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;

@@ -65,6 +65,9 @@ pub struct ListAsk {
     /// Only ids in one of these ranges; empty: any.
     #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<IdRange>,
+    /// At most so many bytes of each text; 0: all of it. None: the hub's `limits.preview_bytes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview_bytes: Option<u32>,
 }
 
 impl Default for ListAsk {
@@ -78,6 +81,7 @@ impl Default for ListAsk {
             before: None,
             labels: Vec::new(),
             ranges: Vec::new(),
+            preview_bytes: None,
         }
     }
 }
@@ -106,6 +110,9 @@ impl ListAsk {
             before,
             labels: group.labels,
             ranges: group.ranges,
+            preview_bytes: params
+                .opt_int("preview_bytes", 0..=i64::from(u32::MAX))?
+                .and_then(|bytes| u32::try_from(bytes).ok()),
         })
     }
 }

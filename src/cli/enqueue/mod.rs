@@ -213,7 +213,7 @@ async fn finish(
     } else if !answer.finished {
         let state = task.status.as_str();
         screen.note(&format!(
-            "task {task_id} is still {state}; `kirosu wait {task_id}` waits on"
+            "task {task_id} is still {state}; keep waiting with `kirosu wait {task_id}`"
         ))?;
     } else if task.status == kirosu_protocol::Status::Done {
         screen.foreign(task.result.as_deref().unwrap_or_default())?;

@@ -1,11 +1,13 @@
 //! What only the holder of a lease may say: `heartbeat`, `progress`, `output`, `release`.
 
+use super::{Command, LIVE_LEASE};
 use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
+use crate::row::TaskRow;
 use crate::sql;
 use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
 use crate::sql::cold::{InsertOutput, PutProgress, SelectOutputKept};
-use kirosu_protocol::{EventKind, Fence, TaskId};
+use kirosu_protocol::{Effect, Error, ErrorCode, EventKind, Fence, Status, TaskId};
 use serde_json::Value;
 
 /// How much of a running attempt's output is kept.
@@ -15,7 +17,40 @@ pub(crate) struct KeptOutput {
     next_chunk: u64,
 }
 
+impl Command {
+    /// The lease that a holder's command is about.
+    fn lease_mut(&mut self) -> Option<(TaskId, &mut Fence)> {
+        match self {
+            Command::Heartbeat { task, fence, .. }
+            | Command::Release { task, fence, .. }
+            | Command::Progress { task, fence, .. }
+            | Command::Output { task, fence, .. } => Some((*task, fence)),
+            _ => None,
+        }
+    }
+}
+
 impl Core {
+    /// Carries out what a holder says who names itself, or no fence.
+    pub(crate) fn as_holder(&mut self, worker: Option<&str>, command: &Command) -> Reply<Outcome> {
+        let mut command = command.clone();
+        let Some((task, fence)) = command.lease_mut() else {
+            return Err(Error::internal(Effect::None, "this is nothing that a holder says").into());
+        };
+        let row = self.known(task)?;
+        if let Some(worker) = worker.filter(|worker| row.worker.as_deref() != Some(worker)) {
+            return Err(not_leased_to(worker, row).into());
+        }
+        if *fence == LIVE_LEASE {
+            if row.state != Status::Leased {
+                let message = format!("task {task} is {}, not leased", row.state);
+                return Err(Error::new(ErrorCode::WrongState, message).into());
+            }
+            *fence = row.fence;
+        }
+        self.execute(&command)
+    }
+
     /// Extends a lease.
     pub(crate) fn heartbeat(
         &mut self,
@@ -135,6 +170,16 @@ impl Core {
         self.give_back(task, delay_ms, reason)?;
         Ok(Outcome::Ok)
     }
+}
+
+fn not_leased_to(worker: &str, row: &TaskRow) -> Error {
+    let message = format!(
+        "task {} is not leased to {worker} (it is {}, its newest lease is {}); drop this run",
+        row.id, row.state, row.fence
+    );
+    Error::new(ErrorCode::StaleLease, message).with_data(
+        serde_json::json!({ "task_id": row.id, "status": row.state, "fence": row.fence }),
+    )
 }
 
 /// The text, or as much of it as there is room for, with a mark that says so.

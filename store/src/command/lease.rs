@@ -1,10 +1,10 @@
 //! `lease`: take the best ready tasks, or wait for one.
 
 use super::ParkId;
-use crate::core::Core;
+use crate::core::{Core, Reply};
 use crate::heads::Place;
 use crate::outcome::Outcome;
-use crate::parked::FilterId;
+use crate::parked::lanes_of;
 use crate::row::{Input, LaneId, TaskRow};
 use crate::rules::transition;
 use crate::sql;
@@ -12,7 +12,7 @@ use crate::sql::attempt::SelectNotAccepted;
 use crate::task::task_of;
 use diesel::QueryResult;
 use kirosu_protocol::verbs::lease::LeaseAsk;
-use kirosu_protocol::{Status, Task, TaskId};
+use kirosu_protocol::{Error, ErrorCode, Status, Task, TaskId};
 use std::sync::Arc;
 
 /// How many ready tasks of a lane are read at once.
@@ -25,18 +25,21 @@ impl Core {
         ask: &LeaseAsk,
         session: Option<&str>,
         park: Option<ParkId>,
-    ) -> QueryResult<Outcome> {
-        if self.ready_news {
+    ) -> Reply<Outcome> {
+        if self.has_ready_news {
             // Who waits already comes first.
             self.wake()?;
         }
-        self.parked.forget_unused(&self.lanes);
-        let filter = self.parked.filter(ask, &self.lanes);
-        let tasks = self.grant(ask, session, filter)?;
+        let lanes = lanes_of(ask, &self.lanes);
+        let tasks = self.grant(ask, session, &lanes)?;
         match park {
             Some(park) if tasks.is_empty() && ask.wait_ms > 0 => {
-                self.parked
-                    .park(park, ask.clone(), session.map(str::to_owned), filter);
+                let most = self.options.waiting_names_bytes;
+                if !self.parked.has_room(ask, most) {
+                    return Err(too_many_names(most).into());
+                }
+                let session = session.map(str::to_owned);
+                self.parked.park(park, ask.clone(), session, &self.lanes);
                 self.parked_now.push(park);
                 Ok(Outcome::Parked)
             }
@@ -46,16 +49,18 @@ impl Core {
 
     /// Answers parked requests from what is ready, in the order of their arrival.
     pub(crate) fn wake(&mut self) -> QueryResult<()> {
-        self.ready_news = false;
-        let mut dry = Vec::new();
-        while self.parked.len() > 0 {
-            let Some((filter, waiter)) = self.parked.next(&self.lanes, &dry) else {
-                break;
-            };
+        self.has_ready_news = false;
+        let ready = std::mem::take(&mut self.ready_lanes);
+        if self.parked.len() == 0 {
+            return Ok(());
+        }
+        let mut line = self.parked.line(&self.lanes, ready);
+        while let Some((filter, waiter)) = self.parked.next(&self.lanes, &mut line) {
             let (park, ask, session) = (waiter.park, waiter.ask.clone(), waiter.session.clone());
-            let tasks = self.grant(&ask, session.as_deref(), filter)?;
+            let lanes = self.parked.lanes(filter);
+            let tasks = self.grant(&ask, session.as_deref(), &lanes)?;
             if tasks.is_empty() {
-                dry.push(filter);
+                line.leave_out(filter);
             } else if let Some(waiter) = self.parked.remove(park) {
                 self.woken.push((waiter, tasks));
             }
@@ -67,13 +72,14 @@ impl Core {
         &mut self,
         ask: &LeaseAsk,
         session: Option<&str>,
-        filter: FilterId,
+        lanes: &[LaneId],
     ) -> QueryResult<Vec<Task>> {
         let mut tasks = Vec::new();
+        let mut bytes = 0;
         let mut names: Option<(Arc<str>, Option<Arc<str>>)> = None;
         let lease_ms = ask.lease_ms.unwrap_or(self.options.lease_ms_default) as i64;
-        while tasks.len() < ask.max_tasks as usize {
-            let Some((lane, place)) = self.best(filter)? else {
+        while tasks.len() < ask.max_tasks as usize && bytes < self.options.lease_bytes {
+            let Some((lane, place)) = self.best(lanes)? else {
                 break;
             };
             if self
@@ -93,16 +99,18 @@ impl Core {
                 transition::lease(row, worker, session, lease_ms, now)
             });
             self.tell(place.id, "leased");
-            tasks.extend(self.leased_task(place.id)?);
+            if let Some((task, size)) = self.leased_task(place.id)? {
+                tasks.push(task);
+                bytes += size;
+            }
         }
         Ok(tasks)
     }
 
-    /// The best ready task of a filter's lanes.
-    fn best(&mut self, filter: FilterId) -> QueryResult<Option<(LaneId, Place)>> {
+    /// The best ready task of some lanes.
+    fn best(&mut self, lanes: &[LaneId]) -> QueryResult<Option<(LaneId, Place)>> {
         let mut best: Option<(LaneId, Place)> = None;
-        for index in 0..self.parked.lanes(filter).len() {
-            let id = self.parked.lanes(filter)[index];
+        for id in lanes.iter().copied() {
             let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_ready()) else {
                 continue;
             };
@@ -135,7 +143,8 @@ impl Core {
         Ok(())
     }
 
-    fn leased_task(&mut self, id: TaskId) -> QueryResult<Option<Task>> {
+    /// A task that was leased just now, and about how many bytes it has.
+    fn leased_task(&mut self, id: TaskId) -> QueryResult<Option<(Task, usize)>> {
         let input = if self.rows.is_new(id) {
             // Not written yet: the input is still needed for that.
             self.inputs.get(id).cloned()
@@ -152,12 +161,21 @@ impl Core {
         let Some(lane) = self.lanes.get(row.lane) else {
             return Ok(None);
         };
+        let bytes = input.bytes();
         let mut task = task_of(row, input, &lane.queue, &lane.task_type, None, None);
         // Only a task that asks for evidence, and not at its first attempt, costs a look at what was before.
         if task.accept.is_some() && task.fence > 1 {
             let before = sql::first(&mut self.conn, SelectNotAccepted { task_id: id })?;
             task.not_accepted = before.map(Box::new);
         }
-        Ok(Some(task))
+        Ok(Some((task, bytes)))
     }
+}
+
+fn too_many_names(most: usize) -> Error {
+    let message = format!(
+        "the leases that wait name queues and types of {most} bytes, which is the limit; this one was not parked; \
+         ask without `wait_seconds`, or name fewer queues"
+    );
+    Error::new(ErrorCode::Busy, message)
 }

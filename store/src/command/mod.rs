@@ -31,6 +31,9 @@ use kirosu_protocol::{ApprovalId, Fence, TaskId, Verdict};
 /// The caller's name for a parked lease request; the caller picks it and never uses one twice in a process.
 pub type ParkId = u64;
 
+/// In place of a fence: whatever the fence of the task's live lease is. No lease has it.
+pub const LIVE_LEASE: Fence = -1;
+
 /// One change (or a question about counters) for the writer. Commands of a batch take effect in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -64,6 +67,14 @@ pub enum Command {
         fence: Fence,
         /// From now, in milliseconds; none: as long as the lease was asked for.
         lease_ms: Option<u64>,
+    },
+    /// A `Heartbeat`, `Release`, `Progress` or `Output` of a holder who names itself, or no fence: it is carried out when
+    /// the holder is right. Answer: the command's.
+    AsHolder {
+        /// Who says that it holds the lease; none: whoever does.
+        worker: Option<String>,
+        /// The command; the fence [`LIVE_LEASE`] stands for that of the task's live lease.
+        command: Box<Command>,
     },
     /// Keep the last word of a running task about how far it is. Answer: `Ok`.
     Progress {
@@ -227,6 +238,7 @@ impl Core {
                 fence,
                 lease_ms,
             } => self.heartbeat(*task, *fence, *lease_ms)?,
+            Command::AsHolder { worker, command } => self.as_holder(worker.as_deref(), command)?,
             Command::Progress { task, fence, data } => self.progress(*task, *fence, data)?,
             Command::Output {
                 task,

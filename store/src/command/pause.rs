@@ -38,7 +38,7 @@ impl Core {
         if self.lanes.set_paused(queue, false) {
             self.write(DeletePaused { queue })?;
             self.tell_queue(queue, "resumed");
-            self.ready_news = true;
+            self.note_all_ready();
         }
         Ok(Outcome::Paused(self.lanes.paused()))
     }
@@ -57,7 +57,7 @@ impl Core {
             };
             self.write(DeletePaused { queue: row })?;
             self.tell_queue(&queue, "resumed");
-            self.ready_news = true;
+            self.note_all_ready();
         }
         Ok(Outcome::Paused(self.lanes.paused()))
     }

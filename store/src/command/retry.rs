@@ -65,7 +65,7 @@ impl Core {
             }
             count += shift.count as u64;
         }
-        self.ready_news = true;
+        self.note_all_ready();
         for row in told {
             self.row(row.id)?;
             self.tell(row.id, "retried");

@@ -1,6 +1,6 @@
 //! The inbox: tool questions, tasks that ask whether they may run, `human` tasks.
 
-use crate::query::rows;
+use crate::query::rows::{self, Texts};
 use crate::question::piece;
 use crate::sql::approval::{Question, SELECT, state_number};
 use crate::sql::{self};
@@ -11,6 +11,8 @@ use kirosu_protocol::{Approval, ApprovalKind, ApprovalState, Task, TaskId};
 
 /// Bytes of titles and arguments after which a page ends.
 const PAGE_BYTES: usize = 1 << 20;
+/// Bytes of a prompt or an error in which a title is looked for.
+const TITLE_BYTES: usize = 16 << 10;
 /// Questions read at once.
 const STEP: usize = 16;
 
@@ -165,9 +167,10 @@ fn tasks(
         ids.truncate(room);
         page.next = Some(cursor(ids.last().copied().unwrap_or(after)));
     }
-    let waiting = rows::by_ids(conn, &ids)?;
-    page.approvals
-        .extend(waiting.into_iter().map(|task| asking(what, task)));
+    rows::visit(conn, &ids, Texts::Preview(TITLE_BYTES), 0, |task| {
+        page.approvals.push(asking(what, task));
+        true
+    })?;
     Ok(())
 }
 

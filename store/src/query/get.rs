@@ -99,6 +99,36 @@ pub(crate) fn detail(
     }))
 }
 
+/// Bytes of the texts of [`detail`], about.
+pub(crate) fn size(
+    conn: &mut SqliteConnection,
+    id: TaskId,
+    attempt: Option<Fence>,
+    chunks: u32,
+) -> QueryResult<u64> {
+    let fence = match attempt {
+        Some(fence) => fence.to_string(),
+        None => format!("(SELECT fence FROM task WHERE id = {id})"),
+    };
+    let output = match chunks {
+        0 => "0".to_owned(),
+        _ => format!(
+            "(SELECT total(octet_length(text)) FROM output WHERE task_id = {id} AND fence = {fence})"
+        ),
+    };
+    let text = format!(
+        "SELECT CAST({output} \
+         + (SELECT total(octet_length(prompt)) + total(octet_length(system_prompt)) + total(octet_length(options)) \
+            FROM task_input WHERE task_id = {id}) \
+         + (SELECT total(octet_length(result)) + total(octet_length(error)) FROM attempt WHERE task_id = {id}) \
+         + (SELECT total(octet_length(result)) + total(octet_length(error)) FROM note WHERE task_id = {id}) \
+         + (SELECT total(octet_length(reason)) FROM decision WHERE task_id = {id}) \
+         + (SELECT total(octet_length(data)) FROM progress WHERE task_id = {id}) AS INTEGER)"
+    );
+    let bytes = sql::first::<i64, _>(conn, sql_query(text))?;
+    Ok(bytes.map_or(0, |bytes| bytes as u64))
+}
+
 /// The last chunks of an attempt's output, and whether that is not all of it.
 fn output(
     conn: &mut SqliteConnection,

@@ -219,9 +219,9 @@ fn of_queue(conn: &mut SqliteConnection, query: &GroupQuery, limit: usize) -> Qu
             before_id: query.before,
             ..super::ListQuery::default()
         };
-        let (found, next) = list::ids(conn, &ask)?;
-        ids.extend(found);
-        end = end.max(next);
+        let found = list::ids(conn, &ask, list::WINDOWS)?;
+        ids.extend(found.ids);
+        end = end.max(found.next_before);
     }
     ids.sort_unstable_by(|a, b| b.cmp(a));
     // Below the end of the list that ended first, others may have more.

@@ -6,8 +6,7 @@
 //! priority: these are few. A filter by queue or type that the index does not know looks at bounded windows of ids and
 //! may therefore answer a short page with a cursor to go on.
 
-use super::{ListQuery, Page, group};
-use crate::query::rows;
+use super::{Ids, ListQuery, group};
 use crate::row::state_number;
 use crate::sql::counter::{LaneRow, SelectLanes, SelectNewestDone};
 use crate::sql::{self};
@@ -18,8 +17,8 @@ use kirosu_protocol::{Group, Status, TaskId};
 const WINDOW: TaskId = 250_000;
 /// The condition of `task_leased`.
 const LEASED: &str = " AND state = 4";
-/// Steps in one call.
-const WINDOWS: usize = 8;
+/// Steps for one page.
+pub(crate) const WINDOWS: usize = 8;
 
 /// Which tasks a page may show.
 struct Filter {
@@ -31,20 +30,12 @@ struct Filter {
     before: TaskId,
 }
 
-/// A page of tasks.
-pub(crate) fn page(conn: &mut SqliteConnection, query: &ListQuery) -> QueryResult<Page> {
-    let (ids, next_before) = ids(conn, query)?;
-    Ok(Page {
-        next_before,
-        tasks: rows::by_ids(conn, &ids)?,
-    })
-}
-
-/// The ids of a page, and where the next one begins.
+/// The ids of a page; a filter by lane takes at most `windows` steps.
 pub(crate) fn ids(
     conn: &mut SqliteConnection,
     query: &ListQuery,
-) -> QueryResult<(Vec<TaskId>, Option<TaskId>)> {
+    windows: usize,
+) -> QueryResult<Ids> {
     let mut last: TaskId = sql::first(conn, sql::task::SelectLastId {})?.unwrap_or(0);
     if query.status == Some(Status::Done) {
         last = last.min(sql::first(conn, SelectNewestDone {})?.unwrap_or(0));
@@ -67,12 +58,15 @@ pub(crate) fn ids(
         let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
         let ids = group::members(conn, &group, &condition, filter.before, limit)?;
         let next = ids.last().copied().filter(|_| ids.len() >= limit);
-        return Ok((ids, next));
+        return Ok(Ids {
+            ids,
+            next_before: next,
+        });
     }
     let (ids, next_before) = match (query.parent_id, filter.status) {
         (Some(parent), _) => (children(conn, parent, &filter)?, None),
         (None, Some(Status::Queued)) => (queued(conn, &filter)?, None),
-        _ => by_id(conn, &filter)?,
+        _ => by_id(conn, &filter, windows)?,
     };
     let full = filter.limit > 0 && ids.len() as i64 >= filter.limit;
     let next_before = if full {
@@ -80,7 +74,7 @@ pub(crate) fn ids(
     } else {
         next_before
     };
-    Ok((ids, next_before))
+    Ok(Ids { ids, next_before })
 }
 
 /// The lanes a query names, without those that have no such task.
@@ -167,6 +161,7 @@ fn listed(lanes: &[LaneRow]) -> String {
 fn by_id(
     conn: &mut SqliteConnection,
     filter: &Filter,
+    windows: usize,
 ) -> QueryResult<(Vec<TaskId>, Option<TaskId>)> {
     let state = match filter.status.map(|status| (status, state_number(status))) {
         None => String::new(),
@@ -188,7 +183,7 @@ fn by_id(
         return Ok((select_ids(conn, 0, filter.before, &condition, -1)?, None));
     }
     let (mut ids, mut before) = (Vec::new(), filter.before);
-    for _ in 0..WINDOWS {
+    for _ in 0..windows {
         let from = (before - WINDOW).max(0);
         let room = filter.limit - ids.len() as i64;
         ids.extend(select_ids(conn, from, before, &condition, room)?);

@@ -7,6 +7,7 @@ pub(crate) mod list;
 pub(crate) mod oldest;
 pub(crate) mod output;
 pub(crate) mod rows;
+pub(crate) mod statuses;
 pub(crate) mod usage;
 pub(crate) mod waiting;
 
@@ -38,6 +39,15 @@ pub struct ListQuery {
 pub struct Page {
     /// Newest id first.
     pub tasks: Vec<Task>,
+    /// Where the next page begins (`before_id`), when there may be one.
+    pub next_before: Option<TaskId>,
+}
+
+/// The ids of a page of tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// Newest first.
+    pub ids: Vec<TaskId>,
     /// Where the next page begins (`before_id`), when there may be one.
     pub next_before: Option<TaskId>,
 }

@@ -1,62 +1,188 @@
-//! Tasks by id, with everything that is shown of them.
+//! Tasks by id, with everything that is shown of them, one at a time: their texts may be large.
 
 use crate::row::{Input, InputOptions, TaskRow};
-use crate::sql::{self, FromRow, maybe_text, text};
+use crate::sql::{FromRow, int, maybe_int, maybe_text, text};
 use crate::task::task_of;
+use diesel::connection::LoadConnection;
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Task, TaskId};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Ids named in one statement.
-const CHUNK: usize = 500;
+const CHUNK: usize = 200;
 
-/// A task with its input, its lane's names, and the result and error that hold now.
-struct Shown(Task);
+/// How much of a task's texts is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// All of prompt, system prompt, result, error, metadata and acceptance.
+    Whole,
+    /// At most so many bytes of each text. A text that is cut ends with a line that says so, and `Task::cut` has its
+    /// length. Metadata and acceptance, which cannot be cut, are left out where they are longer together.
+    Preview(usize),
+}
 
-impl FromRow for Shown {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Shown> {
+/// How far [`visit`] came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Visited {
+    /// Ids that are done with: their tasks were visited, or do not exist.
+    pub ids: usize,
+    /// Bytes of the next task's texts, where these are more than there was room for.
+    pub needs: Option<u64>,
+}
+
+/// A row: the task, unless its texts have more bytes than there was room for.
+struct Shown {
+    id: TaskId,
+    bytes: u64,
+    task: Option<Task>,
+}
+
+impl Shown {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>, texts: Texts) -> QueryResult<Shown> {
         let hot = TaskRow::from_row(row)?;
+        let (id, bytes) = (hot.id, u64::try_from(int(row, 25)?).unwrap_or(0));
+        if int(row, 26)? == 0 {
+            let task = None;
+            return Ok(Shown { id, bytes, task });
+        }
+        let mut cut = BTreeMap::new();
+        let mut shown = |index: usize, length: usize, name: &str| -> QueryResult<Option<String>> {
+            let text = maybe_text(row, index)?;
+            let length = maybe_int(row, length)?.map_or(0, |length| length as u64);
+            Ok(match texts {
+                Texts::Whole => text,
+                Texts::Preview(most) => {
+                    text.map(|text| preview(text, most, length, name, &mut cut))
+                }
+            })
+        };
+        let (prompt, system_prompt) = (shown(18, 27, "prompt")?, shown(19, 28, "system_prompt")?);
+        let (result, error) = (shown(23, 30, "result")?, shown(24, 31, "error")?);
+        let options = maybe_text(row, 20)?;
+        let length = maybe_int(row, 29)?.map_or(0, |length| length as u64);
+        if matches!(texts, Texts::Preview(most) if length > most as u64) {
+            cut.insert("metadata".to_owned(), length);
+        }
         let input = Input {
-            prompt: maybe_text(row, 18)?.unwrap_or_default(),
-            system_prompt: maybe_text(row, 19)?,
-            options: InputOptions::parse(maybe_text(row, 20)?.as_deref())?,
+            prompt: prompt.unwrap_or_default(),
+            system_prompt,
+            options: InputOptions::parse(options.as_deref())?,
             key: None,
         };
         let (queue, task_type) = (text(row, 21)?, text(row, 22)?);
-        let (result, error) = (maybe_text(row, 23)?, maybe_text(row, 24)?);
-        Ok(Shown(task_of(
-            &hot, input, &queue, &task_type, result, error,
-        )))
+        let mut task = task_of(&hot, input, &queue, &task_type, result, error);
+        task.cut = cut;
+        let task = Some(task);
+        Ok(Shown { id, bytes, task })
     }
 }
 
-/// Flag 1 says that the newest attempt tells result and error, flag 2 that `note` does.
-const SELECT: &str = "SELECT t.id, t.state, t.lane, t.priority, t.fence, t.attempts, t.max_attempts, t.run_at, \
-    t.lease_until, t.lease_ms, t.leased_at, t.session, t.worker, t.created_at, t.updated_at, t.finished_at, t.flags, \
-    t.blocked_by, i.prompt, i.system_prompt, i.options, l.queue, l.type, \
-    CASE WHEN t.flags & 1 THEN a.result WHEN t.flags & 2 THEN n.result END, \
-    CASE WHEN t.flags & 1 THEN a.error WHEN t.flags & 2 THEN n.error END \
-    FROM task t JOIN lane l ON l.id = t.lane LEFT JOIN task_input i ON i.task_id = t.id \
-    LEFT JOIN attempt a ON a.task_id = t.id AND a.fence = t.fence LEFT JOIN note n ON n.task_id = t.id";
+/// The text, or its first `most` bytes where it is longer (SQLite has cut it to as many characters already).
+fn preview(
+    mut text: String,
+    most: usize,
+    length: u64,
+    name: &str,
+    cut: &mut BTreeMap<String, u64>,
+) -> String {
+    if length <= most as u64 {
+        return text;
+    }
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text += &format!("\n[cut here: {end} of {length} bytes; `get` answers all of it]");
+    cut.insert(name.to_owned(), length);
+    text
+}
 
-/// The tasks with these ids that exist, in the order asked.
+/// The statement for some ids, whose rows come in the order of the ids. `texts` says what is read of each text;
+/// texts of more than `room` bytes together are not read at all.
+fn select(ids: &[TaskId], texts: Texts, room: u64) -> String {
+    // Flag 1 says that the newest attempt tells result and error, flag 2 that `note` does.
+    let told = |name: &str| {
+        format!("CASE WHEN t.flags & 1 THEN a.{name} WHEN t.flags & 2 THEN n.{name} END")
+    };
+    let (result, error) = (told("result"), told("error"));
+    let columns = ["i.prompt", "i.system_prompt", "i.options", &result, &error];
+    let length = |column: &str| format!("coalesce(octet_length({column}), 0)");
+    let bytes = match texts {
+        Texts::Whole => columns.map(length).join(" + "),
+        Texts::Preview(_) => "0".to_owned(),
+    };
+    let read = |column: &str| match texts {
+        Texts::Whole => format!("CASE WHEN {bytes} <= {room} THEN {column} END"),
+        Texts::Preview(most) => format!("substr({column}, 1, {most})"),
+    };
+    let [prompt, system_prompt, options, result, error] = columns;
+    let shown_options = match texts {
+        Texts::Whole => read(options),
+        Texts::Preview(most) => format!(
+            "CASE WHEN octet_length({options}) <= {most} THEN {options} \
+             ELSE json_remove({options}, '$.metadata', '$.accept') END"
+        ),
+    };
+    let lengths = columns.map(|column| format!("octet_length({column})"));
+    let ids: Vec<String> = ids.iter().map(|id| format!("({id})")).collect();
+    // CROSS JOIN keeps the planner from another order than that of the ids.
+    format!(
+        "SELECT t.id, t.state, t.lane, t.priority, t.fence, t.attempts, t.max_attempts, t.run_at, t.lease_until, \
+         t.lease_ms, t.leased_at, t.session, t.worker, t.created_at, t.updated_at, t.finished_at, t.flags, t.blocked_by, \
+         {}, {}, {shown_options}, l.queue, l.type, {}, {}, {bytes}, {bytes} <= {room}, {} \
+         FROM (VALUES {}) AS asked CROSS JOIN task t ON t.id = asked.column1 CROSS JOIN lane l ON l.id = t.lane \
+         LEFT JOIN task_input i ON i.task_id = t.id LEFT JOIN attempt a ON a.task_id = t.id AND a.fence = t.fence \
+         LEFT JOIN note n ON n.task_id = t.id",
+        read(prompt),
+        read(system_prompt),
+        read(result),
+        read(error),
+        lengths.join(", "),
+        ids.join(", "),
+    )
+}
+
+/// Shows `see` the tasks with these ids that exist, in the order asked, until it has seen enough (it answers false) or
+/// the texts of a task have more than `room` bytes. No id may be named twice.
+pub(crate) fn visit(
+    conn: &mut SqliteConnection,
+    ids: &[TaskId],
+    texts: Texts,
+    room: u64,
+    mut see: impl FnMut(Task) -> bool,
+) -> QueryResult<Visited> {
+    let mut visited = Visited::default();
+    for chunk in ids.chunks(CHUNK) {
+        let begun = visited.ids;
+        for row in conn.load(sql_query(select(chunk, texts, room)))? {
+            let Shown { id, bytes, task } = Shown::from_row(&row?, texts)?;
+            // Ids in between have no task.
+            let ahead = ids[visited.ids..].iter().position(|asked| *asked == id);
+            visited.ids += ahead.ok_or(diesel::result::Error::NotFound)?;
+            let Some(task) = task else {
+                visited.needs = Some(bytes);
+                return Ok(visited);
+            };
+            visited.ids += 1;
+            if !see(task) {
+                return Ok(visited);
+            }
+        }
+        visited.ids = begun + chunk.len();
+    }
+    Ok(visited)
+}
+
+/// The tasks with these ids that exist, in the order asked, whole.
 pub(crate) fn by_ids(conn: &mut SqliteConnection, ids: &[TaskId]) -> QueryResult<Vec<Task>> {
     let mut tasks = Vec::with_capacity(ids.len());
-    for chunk in ids.chunks(CHUNK) {
-        let list = chunk
-            .iter()
-            .map(TaskId::to_string)
-            .collect::<Vec<_>>()
-            .join(",");
-        let shown: Vec<Shown> =
-            sql::all(conn, sql_query(format!("{SELECT} WHERE t.id IN ({list})")))?;
-        let mut by_id: HashMap<TaskId, Task> = shown
-            .into_iter()
-            .map(|shown| (shown.0.task_id, shown.0))
-            .collect();
-        tasks.extend(chunk.iter().filter_map(|id| by_id.remove(id)));
-    }
+    let keep = |task| {
+        tasks.push(task);
+        true
+    };
+    visit(conn, ids, Texts::Whole, u64::MAX >> 1, keep)?;
     Ok(tasks)
 }

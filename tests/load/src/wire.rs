@@ -113,9 +113,31 @@ impl Wire {
         std::mem::take(&mut self.notices)
     }
 
+    /// Sends two requests in one packet.
+    pub fn ask_both(&mut self, requests: [(&str, &Value); 2]) -> Result<(), CallError> {
+        let lines: String = requests
+            .into_iter()
+            .map(|(method, params)| {
+                self.next_id += 1;
+                let id = self.next_id;
+                json!({"id": id, "method": method, "params": params}).to_string() + "\n"
+            })
+            .collect();
+        self.send(lines.as_bytes()).map_err(broken)
+    }
+
+    /// The answers to the two newest requests.
+    pub fn both_answers(&mut self) -> [Result<Value, CallError>; 2] {
+        let newest = self.next_id;
+        [newest - 1, newest].map(|id| self.answer_to(id))
+    }
+
     /// The answer to the newest request.
     pub fn answer(&mut self) -> Result<Value, CallError> {
-        let id = self.next_id;
+        self.answer_to(self.next_id)
+    }
+
+    fn answer_to(&mut self, id: u64) -> Result<Value, CallError> {
         loop {
             let line = self.line().map_err(broken)?;
             let answer: Value = serde_json::from_slice(line)

@@ -72,7 +72,8 @@ impl Actor for Http {
             recipe.endpoint.clone(),
             recipe.key.as_deref().map(str::to_owned),
             "gateway",
-        );
+        )
+        .with_questions();
         let desk = app::Desk {
             hub,
             key: recipe.key,

@@ -145,8 +145,6 @@ pub(super) struct ApproveTask {
     task_id: Option<i64>,
     /// The number of an agent's tool question, as 17 for a17.
     approval_id: Option<i64>,
-    /// The task's fence while it asked what the person decided; leave it out for what it asks now.
-    fence: Option<i64>,
     /// What the person said with it, for the record.
     comment: Option<String>,
     /// The option that the person chose, by its id or name: for a tool question that offers several.

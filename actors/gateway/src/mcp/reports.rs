@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// Characters of each text in a list.
 pub(super) const CHARS_OF_LIST: usize = 300;
+/// Bytes of each text that the hub is asked for a list: enough for these characters.
+pub(super) const BYTES_OF_LIST: u32 = 4 << 10;
 /// Attempts that are told, the newest ones.
 const ATTEMPTS: usize = 10;
 

@@ -3,7 +3,7 @@
 use super::arguments::{self, *};
 use super::progress::Teller;
 use super::refusal::Refusal;
-use super::reports::{Decided, Enqueued, Listed, StatusReport, Waited};
+use super::reports::{BYTES_OF_LIST, Decided, Enqueued, Listed, StatusReport, Waited};
 use super::schema;
 use super::waiting::Waits;
 use crate::link::{AskError, HubLink};
@@ -152,6 +152,7 @@ impl Tools {
         let limit = params.opt_int("limit", 1..=LIST_MOST)?;
         let ask = ListAsk {
             limit: u32::try_from(limit.unwrap_or(LIST_DEFAULT)).ok(),
+            preview_bytes: Some(BYTES_OF_LIST),
             ..ListAsk::read(&params, &self.hub.limits())?
         };
         let answer = self.insist(ask).await?;

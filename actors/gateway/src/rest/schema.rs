@@ -126,6 +126,9 @@ pub(super) struct Task {
     /// For workers: the newest answer that was not accepted.
     pub not_accepted: Option<Value>,
     pub metadata: Option<Value>,
+    /// In lists: the fields of which only the beginning is here, each with its whole length in bytes.
+    #[schema(value_type = Option<Object>)]
+    pub cut: Option<Value>,
     /// The labels it was enqueued with.
     pub labels: Option<Vec<String>>,
     /// Why it waits.

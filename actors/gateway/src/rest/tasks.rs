@@ -5,7 +5,7 @@ use super::passing::{object, pass_on, read, with_id, words};
 use super::refusal::Refusal;
 use super::schema;
 use crate::http::Desk;
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::verbs::answer::AnswerAsk;
@@ -28,6 +28,9 @@ use tokio::time::Instant;
 const WAIT_DEFAULT: &str = "30";
 /// The longest single wait that is parked in the hub: a client that has hung up costs a slot that long.
 const WAIT_SLICE: Duration = Duration::from_secs(15);
+
+/// Lists of more tasks are passed on in pieces.
+const LONG_LIST: u32 = 200;
 
 type Answer = Result<HttpResponse, Refusal>;
 type Query = web::Query<BTreeMap<String, String>>;
@@ -72,6 +75,7 @@ pub(super) async fn enqueue(
         ("label" = Option<String>, Query, description = "only tasks with this label"),
         ("ids" = Option<String>, Query, description = "only these ids and ranges, as 42,50-60"),
         ("before" = Option<i64>, Query, description = "only lower numbers: the last answer's `next`"),
+        ("preview_bytes" = Option<u32>, Query, description = "at most so many bytes of each text, 65536 by default; 0 for all of it"),
     ),
     responses(
         (status = 200, description = "a page", body = schema::TaskList),
@@ -79,10 +83,18 @@ pub(super) async fn enqueue(
         (status = 422, description = "a parameter is wrong", body = schema::Refused),
     ),
 )]
-pub(super) async fn list(query: Query, desk: web::Data<Desk>) -> Answer {
+pub(super) async fn list(request: HttpRequest, query: Query, desk: web::Data<Desk>) -> Answer {
     let params = words(query.into_inner(), []);
     let ask = read(&params, &desk, ListAsk::read)?;
-    pass_on(&desk, ask).await
+    let is_long = ask.limit.is_none_or(|limit| limit > LONG_LIST) || ask.preview_bytes == Some(0);
+    // Clients of HTTP/1.0 know no chunks.
+    if !is_long || request.version() < Version::HTTP_11 {
+        return pass_on(&desk, ask).await;
+    }
+    let answer = desk.hub.list(&ask).await?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .streaming(answer))
 }
 
 /// The counters.

@@ -9,7 +9,7 @@ use kirosu_protocol::{
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names of an object's fields, or of a schema's properties.
 fn names(object: &Value) -> BTreeSet<&str> {
@@ -58,6 +58,7 @@ fn task() -> Task {
         accept: Some(Box::default()),
         not_accepted: Some(Box::default()),
         metadata: Some(json!({})),
+        cut: BTreeMap::from([("prompt".to_owned(), 1)]),
         labels: vec!["l".into()],
         waiting: Some(Box::new(waiting())),
     }

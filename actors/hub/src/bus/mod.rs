@@ -1,55 +1,103 @@
-//! The event bus: numbers what happened, keeps the newest, and tells watchers.
+//! The event bus: numbers what happened, keeps the newest, and sends it to watchers.
 //!
-//! The ring and the watchers belong to the recipe, not to the actor: after a crash the next incarnation sends each
-//! watcher the events that it has not been sent.
+//! An event is written once, and its line is shared by all who want it. The more there are who watch, the longer events
+//! are gathered for them, as what costs is to wake each connection ([`pause`]). A watcher who takes its events too slowly,
+//! or comes back and has missed some, asks for them piece by piece: what is kept for watchers is in the ring, and only there.
+//!
+//! Ring and watchers belong to the recipe, not to the actor: after a crash the next incarnation goes on from where each
+//! watcher is.
 
-pub mod ring;
-pub mod watchers;
+mod kind;
+mod ring;
+mod watchers;
+
+pub use kind::Filter;
+pub use ring::{Line, Ring};
+pub use watchers::{WatchId, Watchers};
 
 use actix::prelude::*;
 use futures_util::stream::unfold;
-use kirosu_protocol::{Event, EventKind, TaskId};
+use kind::ended;
+use kirosu_protocol::{EventKind, TaskId};
 use kirosu_supervision::{Change, ChildContext, ExitReason, Tree, TreeEvent, supervised};
-use ring::Ring;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
-use watchers::{WatchId, Watchers};
+use tokio::time::Instant;
 
 /// Events kept for watchers that come back.
 pub const RING_CAPACITY: usize = 16_384;
+
+/// Bytes of events that a watcher is sent at once.
+pub const PIECE_BYTES: usize = 256 << 10;
+
+/// Many times what it costs to wake a watcher, so that the waking takes little of the time.
+const PAUSE_A_WATCHER: Duration = Duration::from_micros(100);
+/// Pauses below this are none.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+/// The longest time for which events are gathered.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The least time from one sending of events to the next, when so many watch.
+fn pause(watchers: usize) -> Duration {
+    let watchers = u32::try_from(watchers).unwrap_or(u32::MAX);
+    match PAUSE_A_WATCHER.saturating_mul(watchers) {
+        short if short < SHORTEST_PAUSE => Duration::ZERO,
+        long => long.min(LONGEST_PAUSE),
+    }
+}
 
 /// Things that happened, in order.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish(pub Vec<EventKind>);
 
-/// Somebody wants to see events from now on, or from a number on.
+/// Asks where a watcher stands who wants the events after a number, or from now on.
 #[derive(Message)]
-#[rtype(result = "Watched")]
+#[rtype(result = "Stand")]
+pub struct Look(pub Option<u64>);
+
+/// The answer to [`Look`].
+#[derive(Debug, MessageResponse)]
+pub struct Stand {
+    /// The newest number at this moment.
+    pub newest: u64,
+    /// The number after which all events are kept.
+    pub from: u64,
+    /// How many missed events are gone.
+    pub lost: u64,
+}
+
+/// Somebody wants the events after a number: it is sent a piece of those that are kept, and, when these are all, each
+/// event that comes.
+#[derive(Message)]
+#[rtype(result = "()")]
 pub struct Watch {
     /// The watcher; one watch a connection and tag.
     pub id: WatchId,
     /// What is of interest.
     pub filter: Filter,
-    /// The last number seen; none: from now on.
-    pub since: Option<u64>,
+    /// The last number seen.
+    pub from: u64,
+    /// The watcher's own number for this request: it comes back with the events.
+    pub turn: u64,
     /// Where events go.
     pub to: Recipient<Events>,
 }
 
-/// The answer to [`Watch`].
-#[derive(Debug, MessageResponse)]
-pub struct Watched {
-    /// The newest number at this moment.
-    pub newest: u64,
-    /// What was missed since the number given and is still kept.
-    pub missed: Vec<Event>,
-    /// How many missed events are gone.
-    pub lost: u64,
+/// Somebody wants to hear of the ends of tasks.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct WaitFor {
+    /// The wait; one a connection and tag.
+    pub id: WatchId,
+    /// The tasks.
+    pub tasks: Vec<TaskId>,
+    /// Where their ends are told.
+    pub to: Recipient<Ended>,
 }
 
-/// A watcher is gone.
+/// A watcher or waiter is gone.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Unwatch(pub WatchId);
@@ -60,64 +108,33 @@ pub struct Unwatch(pub WatchId);
 pub struct Events {
     /// The watch's tag.
     pub tag: u64,
+    /// Of the request that these follow from.
+    pub turn: u64,
     /// In order of their numbers.
-    pub events: Vec<Event>,
-    /// Set when events after this number are gone for good: the bus crashed, and its ring kept too few of them.
-    pub lost_after: Option<u64>,
+    pub lines: Vec<Line>,
+    /// The number up to which these are all.
+    pub upto: u64,
+    /// Whether some before these are kept no longer.
+    pub is_gap: bool,
+    /// Whether further events are sent as they come; else they have to be asked for.
+    pub follows: bool,
 }
 
-/// Which events a watcher wants.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only these tasks' events; empty: all.
-    pub tasks: Vec<TaskId>,
-    /// Only these kinds (`task`, `output`, ...); empty: all.
-    pub kinds: Vec<String>,
-    /// Only the ends of tasks (for `wait`).
-    pub only_final: bool,
+/// Ends of tasks, for one wait.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ended {
+    /// The wait's tag.
+    pub tag: u64,
+    /// The tasks; none: the bus crashed, and some may have been missed.
+    pub tasks: Option<Vec<TaskId>>,
 }
 
-impl Filter {
-    fn takes(&self, what: &EventKind) -> bool {
-        if self.only_final && !matches!(what, EventKind::Task { status, .. } if status.is_final()) {
-            return false;
-        }
-        if !self.kinds.is_empty() && !self.kinds.iter().any(|k| k == kind_name(what)) {
-            return false;
-        }
-        self.tasks.is_empty() || task_of(what).is_some_and(|id| self.tasks.contains(&id))
-    }
-}
-
-/// The kind's word on the wire.
-pub fn kind_name(what: &EventKind) -> &'static str {
-    match what {
-        EventKind::Task { .. } => "task",
-        EventKind::Approval { .. } => "approval",
-        EventKind::Progress { .. } => "progress",
-        EventKind::Output { .. } => "output",
-        EventKind::Session { .. } => "session",
-        EventKind::Actor { .. } => "actor",
-        EventKind::Queue { .. } => "queue",
-        EventKind::Hub { .. } => "hub",
-    }
-}
-
-fn task_of(what: &EventKind) -> Option<TaskId> {
-    match what {
-        EventKind::Task { task_id, .. }
-        | EventKind::Approval { task_id, .. }
-        | EventKind::Progress { task_id, .. }
-        | EventKind::Output { task_id, .. } => Some(*task_id),
-        _ => None,
-    }
-}
-
-/// What outlives the actor.
+/// What outlives the actor: the events.
 pub type SharedRing = Arc<Mutex<Ring>>;
 
-/// Who watches; outlives the actor, too.
-pub type SharedWatchers = Arc<Mutex<Watchers<Recipient<Events>>>>;
+/// What outlives the actor: who watches.
+pub type SharedWatchers = Arc<Mutex<Watchers<Recipient<Events>, Recipient<Ended>>>>;
 
 /// The tree whose exits and restarts are published, once it is known.
 pub type SharedTree = Arc<OnceLock<Tree>>;
@@ -131,12 +148,20 @@ pub struct FollowTree;
 pub struct Bus {
     child: ChildContext,
     ring: SharedRing,
+    watchers: SharedWatchers,
     tree: SharedTree,
     follows: bool,
-    watchers: SharedWatchers,
+    /// When watchers were sent events last.
+    sent: Option<Instant>,
+    /// Whether they will be.
+    is_due: bool,
 }
 
 supervised!(Bus);
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Bus {
     /// A bus over a ring and watchers that outlive it.
@@ -149,9 +174,11 @@ impl Bus {
         Bus {
             child,
             ring,
+            watchers,
             tree,
             follows: false,
-            watchers,
+            sent: None,
+            is_due: false,
         }
     }
 
@@ -175,44 +202,55 @@ impl Bus {
         }));
     }
 
-    fn publish(&mut self, happened: Vec<EventKind>) {
+    fn publish(&mut self, happened: Vec<EventKind>, ctx: &mut Context<Self>) {
         let time = self.child.clock().now_ms() as f64 / 1000.0;
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out: HashMap<WatchId, Vec<Event>> = HashMap::new();
+        // That the hub stops has to be out before it does.
+        let at_once = happened
+            .iter()
+            .any(|what| matches!(what, EventKind::Hub { .. }));
+        let ends: Vec<TaskId> = happened.iter().filter_map(ended).collect();
+        let mut ring = lock(&self.ring);
         for what in happened {
-            let event = ring.push(time, what);
-            for id in watchers.of(&event.what) {
-                out.entry(id).or_default().push(event.clone());
-            }
+            ring.push(time, what);
         }
-        let newest = ring.newest();
         drop(ring);
-        for (id, events) in out {
-            if let Some(to) = watchers.sent(id, newest) {
-                to.do_send(Events {
-                    tag: id.1,
-                    events,
-                    lost_after: None,
-                });
+        let watchers = lock(&self.watchers);
+        for (id, tasks) in watchers.waiting_for(&ends) {
+            if let Some(to) = watchers.waiter(id) {
+                let (tag, tasks) = (id.1, Some(tasks));
+                to.do_send(Ended { tag, tasks });
             }
         }
-        watchers.keep(newest, Recipient::connected);
+        let pause = pause(watchers.count());
+        drop(watchers);
+        let wait = self.sent.map_or(Duration::ZERO, |sent| {
+            (sent + pause).saturating_duration_since(Instant::now())
+        });
+        if wait.is_zero() || at_once {
+            self.send();
+        } else if !self.is_due {
+            self.is_due = true;
+            ctx.run_later(wait, |bus, _| {
+                bus.is_due = false;
+                bus.send();
+            });
+        }
     }
 
-    /// After a crash: sends the watchers what the incarnation before has not.
-    fn catch_up(&mut self) {
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        for missed in watchers.missed(&ring) {
-            if let Some(to) = watchers.sent(missed.id, ring.newest()) {
-                to.do_send(Events {
-                    tag: missed.id.1,
-                    events: missed.events,
-                    lost_after: missed.lost_after,
-                });
-            }
-        }
+    /// Sends all watchers what they have not been sent.
+    fn send(&mut self) {
+        self.sent = Some(Instant::now());
+        let (mut ring, mut watchers) = (lock(&self.ring), lock(&self.watchers));
+        watchers.send_missed(&mut ring, PIECE_BYTES, |id, to, turn, missed, follows| {
+            to.do_send(Events {
+                tag: id.1,
+                turn,
+                lines: missed.lines,
+                upto: missed.upto,
+                is_gap: missed.lost > 0,
+                follows,
+            });
+        });
     }
 }
 
@@ -220,10 +258,14 @@ impl Actor for Bus {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if self.child.incarnation() > 0 {
-            self.catch_up();
-        }
         self.follow_tree(ctx);
+        if self.child.incarnation() > 0 {
+            self.send();
+            for (id, to) in lock(&self.watchers).waiters() {
+                let (tag, tasks) = (id.1, None);
+                to.do_send(Ended { tag, tasks });
+            }
+        }
     }
 }
 
@@ -236,7 +278,7 @@ impl Handler<FollowTree> for Bus {
 }
 
 impl StreamHandler<TreeEvent> for Bus {
-    fn handle(&mut self, event: TreeEvent, _: &mut Self::Context) {
+    fn handle(&mut self, event: TreeEvent, ctx: &mut Self::Context) {
         let (state, reason) = match event.change {
             Change::Started { incarnation: 0 } => ("started", String::new()),
             Change::Started { .. } => ("restarted", String::new()),
@@ -250,11 +292,12 @@ impl StreamHandler<TreeEvent> for Bus {
             } => ("gave_up", reason.to_string()),
             Change::Exited { reason, .. } => ("exited", reason.to_string()),
         };
-        self.publish(vec![EventKind::Actor {
+        let what = EventKind::Actor {
             path: event.path,
             state: state.into(),
             reason,
-        }]);
+        };
+        self.publish(vec![what], ctx);
     }
 
     /// The tree ends before the bus does; the default would stop the bus.
@@ -264,30 +307,50 @@ impl StreamHandler<TreeEvent> for Bus {
 impl Handler<Publish> for Bus {
     type Result = ();
 
-    fn handle(&mut self, Publish(happened): Publish, _: &mut Self::Context) {
+    fn handle(&mut self, Publish(happened): Publish, ctx: &mut Self::Context) {
         self.child.handled();
-        self.publish(happened);
+        self.publish(happened, ctx);
+    }
+}
+
+impl Handler<Look> for Bus {
+    type Result = Stand;
+
+    fn handle(&mut self, Look(since): Look, _: &mut Self::Context) -> Stand {
+        let ring = lock(&self.ring);
+        let newest = ring.newest();
+        let (from, lost) = ring.stand(since.unwrap_or(newest));
+        Stand { newest, from, lost }
     }
 }
 
 impl Handler<Watch> for Bus {
-    type Result = Watched;
+    type Result = ();
 
-    fn handle(&mut self, watch: Watch, _: &mut Self::Context) -> Watched {
-        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let missed = watch.since.map(|since| ring.after(since));
-        let (missed, lost) = missed.map_or((Vec::new(), 0), |m| (m.events, m.lost));
-        let missed = missed
-            .into_iter()
-            .filter(|e| watch.filter.takes(&e.what))
-            .collect();
-        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        watchers.add(watch.id, watch.filter, watch.to, ring.newest());
-        Watched {
-            newest: ring.newest(),
-            missed,
-            lost,
+    fn handle(&mut self, watch: Watch, _: &mut Self::Context) {
+        let (mut ring, mut watchers) = (lock(&self.ring), lock(&self.watchers));
+        let missed = ring.after(watch.from, &watch.filter, PIECE_BYTES);
+        let (upto, is_gap) = (missed.upto, missed.lost > 0);
+        let follows = upto == ring.newest() && !is_gap;
+        watch.to.do_send(Events {
+            tag: watch.id.1,
+            turn: watch.turn,
+            lines: missed.lines,
+            upto,
+            is_gap,
+            follows,
+        });
+        if follows {
+            watchers.watch(watch.id, watch.filter, watch.to, watch.turn, upto);
         }
+    }
+}
+
+impl Handler<WaitFor> for Bus {
+    type Result = ();
+
+    fn handle(&mut self, wait: WaitFor, _: &mut Self::Context) {
+        lock(&self.watchers).wait(wait.id, wait.tasks, wait.to);
     }
 }
 
@@ -295,7 +358,19 @@ impl Handler<Unwatch> for Bus {
     type Result = ();
 
     fn handle(&mut self, Unwatch(id): Unwatch, _: &mut Self::Context) {
-        let mut watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        watchers.remove(id);
+        lock(&self.watchers).remove(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_gathered_where_many_watch() {
+        assert_eq!(pause(0), Duration::ZERO);
+        assert_eq!(pause(9), Duration::ZERO);
+        assert_eq!(pause(500), Duration::from_millis(50));
+        assert_eq!(pause(usize::MAX), LONGEST_PAUSE);
     }
 }

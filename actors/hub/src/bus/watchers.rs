@@ -1,137 +1,210 @@
-//! The watchers of the bus and how far each has been sent the events: pure state, so that it can outlive the actor.
+//! Who watches the events, and how far each has been sent them; who waits for the ends of tasks. Pure state, so that it
+//! can outlive the actor.
 
-use super::Filter;
-use super::ring::Ring;
+use super::kind::Filter;
+use super::ring::{Missed, Ring};
 use crate::connection::ConnectionId;
-use kirosu_protocol::{Event, EventKind};
+use kirosu_protocol::TaskId;
 use std::collections::HashMap;
 
-/// A watch: its connection, and its tag there.
+/// A watch or a wait: its connection, and its tag there.
 pub type WatchId = (ConnectionId, u64);
 
 #[derive(Debug)]
-struct Watcher<T> {
+struct Watcher<W> {
     filter: Filter,
-    to: T,
+    to: W,
+    /// The number of its request.
+    turn: u64,
     /// The number of the newest event that it was sent, or that its filter left out.
     sent: u64,
 }
 
-/// All watchers. `T` is how one is reached.
 #[derive(Debug)]
-pub struct Watchers<T> {
-    by_id: HashMap<WatchId, Watcher<T>>,
+struct Waiter<E> {
+    tasks: Vec<TaskId>,
+    to: E,
 }
 
-/// Events that a watcher was not sent.
-#[derive(Debug, PartialEq)]
-pub struct NotSent {
-    /// The watch.
-    pub id: WatchId,
-    /// Those that its filter takes, in order.
-    pub events: Vec<Event>,
-    /// Set when the ring does not keep all events after this number.
-    pub lost_after: Option<u64>,
+/// All watchers and waiters. `W` is how a watcher is reached, `E` how one who waits for ends.
+#[derive(Debug)]
+pub struct Watchers<W, E> {
+    watchers: HashMap<WatchId, Watcher<W>>,
+    waiters: HashMap<WatchId, Waiter<E>>,
+    by_task: HashMap<TaskId, Vec<WatchId>>,
 }
 
-impl<T> Default for Watchers<T> {
+impl<W, E> Default for Watchers<W, E> {
     fn default() -> Self {
         Watchers {
-            by_id: HashMap::new(),
+            watchers: HashMap::new(),
+            waiters: HashMap::new(),
+            by_task: HashMap::new(),
         }
     }
 }
 
-impl<T> Watchers<T> {
-    /// Adds a watcher that wants the events after number `newest`; it replaces one of the same id.
-    pub fn add(&mut self, id: WatchId, filter: Filter, to: T, newest: u64) {
-        let sent = newest;
-        self.by_id.insert(id, Watcher { filter, to, sent });
+impl<W, E> Watchers<W, E> {
+    /// Adds a watcher that has been sent everything up to number `sent`; it replaces one of the same id.
+    pub fn watch(&mut self, id: WatchId, filter: Filter, to: W, turn: u64, sent: u64) {
+        let watcher = Watcher {
+            filter,
+            to,
+            turn,
+            sent,
+        };
+        self.watchers.insert(id, watcher);
     }
 
-    /// Removes a watcher; an unknown one is fine.
+    /// Adds one who waits for the ends of these tasks.
+    pub fn wait(&mut self, id: WatchId, tasks: Vec<TaskId>, to: E) {
+        for task in &tasks {
+            self.by_task.entry(*task).or_default().push(id);
+        }
+        self.waiters.insert(id, Waiter { tasks, to });
+    }
+
+    /// Removes a watcher or a waiter; an unknown one is fine.
     pub fn remove(&mut self, id: WatchId) {
-        self.by_id.remove(&id);
-    }
-
-    /// The watchers whose filter takes an event.
-    pub fn of(&self, what: &EventKind) -> impl Iterator<Item = WatchId> {
-        let takes = self.by_id.iter().filter(|(_, w)| w.filter.takes(what));
-        takes.map(|(id, _)| *id)
-    }
-
-    /// Notes that a watcher is sent everything up to number `newest`; how it is reached.
-    pub fn sent(&mut self, id: WatchId, newest: u64) -> Option<&T> {
-        let watcher = self.by_id.get_mut(&id)?;
-        watcher.sent = newest;
-        Some(&watcher.to)
-    }
-
-    /// Keeps the watchers that are `there`, and notes that they have everything up to number `newest`.
-    pub fn keep(&mut self, newest: u64, there: impl Fn(&T) -> bool) {
-        self.by_id.retain(|_, watcher| {
-            watcher.sent = newest;
-            there(&watcher.to)
-        });
-    }
-
-    /// What the watchers were not sent, of those that lack anything.
-    pub fn missed(&self, ring: &Ring) -> Vec<NotSent> {
-        let lacking = self.by_id.iter().filter(|(_, w)| w.sent < ring.newest());
-        let missed = lacking.map(|(id, watcher)| {
-            let missed = ring.after(watcher.sent);
-            let takes = |event: &Event| watcher.filter.takes(&event.what);
-            NotSent {
-                id: *id,
-                events: missed.events.into_iter().filter(takes).collect(),
-                lost_after: (missed.lost > 0).then_some(watcher.sent),
+        self.watchers.remove(&id);
+        let Some(waiter) = self.waiters.remove(&id) else {
+            return;
+        };
+        for task in waiter.tasks {
+            if let Some(ids) = self.by_task.get_mut(&task) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.by_task.remove(&task);
+                }
             }
+        }
+    }
+
+    /// How many watch.
+    pub fn count(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// Sends each watcher what it has not been sent, at most about `room` bytes. One for whom there is more watches no
+    /// longer: it has to ask for the rest.
+    pub fn send_missed(
+        &mut self,
+        ring: &mut Ring,
+        room: usize,
+        send: impl Fn(WatchId, &W, u64, Missed, bool),
+    ) {
+        let newest = ring.newest();
+        self.watchers.retain(|id, watcher| {
+            if watcher.sent == newest {
+                return true;
+            }
+            let missed = ring.after(watcher.sent, &watcher.filter, room);
+            let upto = missed.upto;
+            let follows = upto == newest && missed.lost == 0;
+            if !(missed.lines.is_empty() && follows) {
+                send(*id, &watcher.to, watcher.turn, missed, follows);
+            }
+            watcher.sent = upto;
+            follows
         });
-        missed
-            .filter(|missed| !missed.events.is_empty() || missed.lost_after.is_some())
-            .collect()
+    }
+
+    /// Those who wait for the ends of some of these tasks, each with which.
+    pub fn waiting_for(&self, ended: &[TaskId]) -> HashMap<WatchId, Vec<TaskId>> {
+        let mut found: HashMap<WatchId, Vec<TaskId>> = HashMap::new();
+        for task in ended {
+            for id in self.by_task.get(task).into_iter().flatten() {
+                found.entry(*id).or_default().push(*task);
+            }
+        }
+        found
+    }
+
+    /// How one who waits is reached.
+    pub fn waiter(&self, id: WatchId) -> Option<&E> {
+        self.waiters.get(&id).map(|waiter| &waiter.to)
+    }
+
+    /// All who wait.
+    pub fn waiters(&self) -> impl Iterator<Item = (WatchId, &E)> {
+        self.waiters.iter().map(|(id, waiter)| (*id, &waiter.to))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kirosu_protocol::EventKind;
+    use std::cell::RefCell;
 
-    fn hub(state: &str) -> EventKind {
-        EventKind::Hub {
-            state: state.into(),
-        }
+    const ONE: WatchId = (ConnectionId(1), 1);
+    const TWO: WatchId = (ConnectionId(2), 1);
+
+    fn happens(ring: &mut Ring, state: &str) {
+        ring.push(
+            0.0,
+            EventKind::Hub {
+                state: state.into(),
+            },
+        );
+    }
+
+    type Sent = Vec<(WatchId, u64, u64, usize, bool)>;
+
+    fn send(watchers: &mut Watchers<(), ()>, ring: &mut Ring, room: usize) -> Sent {
+        let sent = RefCell::new(Vec::new());
+        watchers.send_missed(ring, room, |id, (), turn, missed, follows| {
+            let lines = missed.lines.len();
+            sent.borrow_mut()
+                .push((id, turn, missed.upto, lines, follows));
+        });
+        let mut sent = sent.into_inner();
+        sent.sort_unstable();
+        sent
     }
 
     #[test]
-    fn after_a_crash_each_watcher_gets_what_it_was_not_sent() {
-        let mut ring = Ring::new(2);
+    fn each_watcher_is_sent_what_it_was_not_sent_and_only_what_it_wants() {
+        let mut ring = Ring::new(100, 1 << 20);
         let mut watchers = Watchers::default();
-        let (one, two, three) = (
-            (ConnectionId(1), 1),
-            (ConnectionId(2), 1),
-            (ConnectionId(3), 1),
+        watchers.watch(ONE, Filter::ALL, (), 7, 0);
+        happens(&mut ring, "a");
+        watchers.watch(TWO, Filter::ALL, (), 8, ring.newest());
+        let tasks = Filter::new(None, &["task".into()]);
+        watchers.watch((ConnectionId(3), 1), tasks, (), 9, 0);
+        happens(&mut ring, "b");
+        assert_eq!(
+            send(&mut watchers, &mut ring, 1000),
+            [(ONE, 7, 2, 2, true), (TWO, 8, 2, 1, true)]
         );
-        watchers.add(one, Filter::default(), (), ring.newest());
-        ring.push(0.0, hub("a"));
-        watchers.add(two, Filter::default(), (), ring.newest());
-        let tasks = Filter {
-            kinds: vec!["task".into()],
-            ..Filter::default()
-        };
-        watchers.add(three, tasks, (), ring.newest());
-        ring.push(0.0, hub("b"));
-        ring.push(0.0, hub("c"));
-        watchers.sent(two, 2);
-        let mut missed = watchers.missed(&ring);
-        missed.sort_by_key(|missed| missed.id);
-        let seen: Vec<_> = missed
-            .iter()
-            .map(|missed| {
-                let numbers: Vec<u64> = missed.events.iter().map(|event| event.seq).collect();
-                (missed.id, numbers, missed.lost_after)
-            })
-            .collect();
-        assert_eq!(seen, [(one, vec![2, 3], Some(0)), (two, vec![3], None)]);
+        assert_eq!(send(&mut watchers, &mut ring, 1000), []);
+    }
+
+    #[test]
+    fn a_watcher_for_whom_there_is_more_than_room_has_to_ask_for_the_rest() {
+        let mut ring = Ring::new(100, 1 << 20);
+        let mut watchers = Watchers::default();
+        watchers.watch(ONE, Filter::ALL, (), 7, 0);
+        for state in ["a", "b", "c"] {
+            happens(&mut ring, state);
+        }
+        assert_eq!(send(&mut watchers, &mut ring, 1), [(ONE, 7, 1, 1, false)]);
+        assert_eq!(send(&mut watchers, &mut ring, 1), []);
+        assert_eq!(watchers.count(), 0);
+    }
+
+    #[test]
+    fn those_who_wait_are_found_by_their_tasks() {
+        let mut watchers: Watchers<(), ()> = Watchers::default();
+        watchers.wait(ONE, vec![1, 2], ());
+        watchers.wait(TWO, vec![2, 3], ());
+        let found = watchers.waiting_for(&[2, 3, 4]);
+        assert_eq!(found, HashMap::from([(ONE, vec![2]), (TWO, vec![2, 3])]));
+        watchers.remove(TWO);
+        assert_eq!(
+            watchers.waiting_for(&[2, 3]),
+            HashMap::from([(ONE, vec![2])])
+        );
+        assert_eq!(watchers.by_task.len(), 2);
     }
 }

@@ -21,7 +21,7 @@ impl Connection {
             return self.refuse(tag, Error::new(ErrorCode::Busy, message));
         }
         // It takes its time: what this client asks meanwhile need not wait for it.
-        self.slots.park(tag, &mut self.out);
+        self.slots.park(tag, self.out.lines());
         self.order.finished();
         let name = ask
             .name

@@ -8,11 +8,9 @@ use actix::prelude::*;
 use kirosu_protocol::verbs::ack::AckAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::heartbeat::HeartbeatAsk;
 use kirosu_protocol::verbs::lease::LeaseAsk;
 use kirosu_protocol::verbs::reject::RejectAsk;
-use kirosu_protocol::verbs::release::ReleaseAsk;
-use kirosu_protocol::{Effect, Error, ErrorCode, Fence, Request, Subject, Verdict};
+use kirosu_protocol::{Effect, Error, ErrorCode, Request, Subject, Verdict};
 use kirosu_store::{Command, ParkId};
 use std::time::Duration;
 
@@ -43,10 +41,9 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::Ask(_)
         | Request::Pause(_)
         | Request::Resume(_)
+        | Request::Heartbeat(_)
+        | Request::Release(_)
         | Request::Stats => Kind::Change,
-        // Without a fence, or in a worker's name, the lease has to be looked up first.
-        Request::Heartbeat(ask) if ask.fence.is_some() && ask.worker_id.is_none() => Kind::Change,
-        Request::Release(ask) if ask.fence.is_some() && ask.worker_id.is_none() => Kind::Change,
         // Output and progress go by the lease's actor, and must not be overtaken by the ack that follows them.
         _ => Kind::Question,
     }
@@ -88,8 +85,8 @@ impl Connection {
                 batch.tasks.iter_mut().for_each(|task| self.time(task));
                 Command::EnqueueBatch(batch.tasks)
             }
-            Request::Heartbeat(ask) => heartbeat(&ask, ask.fence.unwrap_or_default()),
-            Request::Release(ask) => release(&ask, ask.fence.unwrap_or_default()),
+            Request::Heartbeat(ask) => self.heartbeat(ask),
+            Request::Release(ask) => self.release_ask(ask),
             Request::Reserve(ask) => Command::Reserve(Box::new(ask)),
             Request::Cancel(ask) => Command::Cancel {
                 task: ask.task_id,
@@ -257,25 +254,6 @@ fn reject(ask: RejectAsk) -> Command {
             reason: ask.reason,
             option: None,
         },
-    }
-}
-
-/// As the writer takes it.
-pub(super) fn heartbeat(ask: &HeartbeatAsk, fence: Fence) -> Command {
-    Command::Heartbeat {
-        task: ask.task_id,
-        fence,
-        lease_ms: ask.lease_ms,
-    }
-}
-
-/// As the writer takes it.
-pub(super) fn release(ask: &ReleaseAsk, fence: Fence) -> Command {
-    Command::Release {
-        task: ask.task_id,
-        fence,
-        delay_ms: ask.delay_ms,
-        reason: ask.reason.clone(),
     }
 }
 

@@ -2,11 +2,15 @@
 
 use super::Connection;
 use super::io::{Writing, Written, close, write_now, write_rest};
+use super::out::Out;
 use actix::prelude::*;
 use std::time::Duration;
 
 /// Answers that wait in memory for a client that does not read; beyond it, no more requests are read or started.
 const UNREAD_BYTES: usize = 1 << 20;
+
+/// Bytes written in one go, before other connections get their turn.
+pub(super) const TURN_BYTES: usize = 1 << 20;
 
 /// How long a closing connection waits for what it has asked for, so that nothing is handed out to nobody.
 const LINGER: Duration = Duration::from_secs(5);
@@ -28,18 +32,25 @@ impl Connection {
                 self.read_lines(ctx);
             }
             self.send_commands(ctx);
+            self.stream(ctx);
             self.write(ctx);
             // What was held back for want of room has to go on when the room came from this very write: nothing else
             // may be under way that would come back here.
             let held_back = self.order.is_ready() || self.gate.is_closed() && self.may_read();
-            if !(held_back && self.has_room()) {
+            if !(held_back && self.has_room() || self.can_stream()) {
                 break;
             }
+        }
+        self.catch_up(ctx);
+        let bytes = self.order.waiting_bytes();
+        if bytes != self.counted {
+            self.hub.count_waiting(bytes, self.counted);
+            self.counted = bytes;
         }
         if self.ended
             && self.slots.is_empty()
             && self.submit.is_empty()
-            && (self.out.is_empty() || self.broken)
+            && (self.out.is_empty() && self.wire.is_empty() || self.broken)
         {
             self.close(ctx);
         }
@@ -54,39 +65,53 @@ impl Connection {
             && !self.compiling
             && self.has_room()
             && self.slots.in_order() < self.limits.in_flight_per_connection
+            && self.order.waiting_bytes() <= self.limits.waiting_bytes_per_connection
     }
 
+    /// Writes what there is, as far as the socket takes it at once.
     pub(super) fn write(&mut self, ctx: &mut Context<Self>) {
         if self.broken {
-            self.out.clear();
+            self.out = Out::default();
+            self.wire = Out::default();
         }
-        if self.out.is_empty() {
-            return;
-        }
+        let in_line = self.streams.in_line();
         let Some(io) = self.writing.as_mut() else {
             return;
         };
-        match write_now(io, &self.out) {
-            Ok(n) if n == self.out.len() => {
-                self.out.clear();
-                if self.out.capacity() > UNREAD_BYTES {
-                    self.out = Vec::new();
+        let mut left = TURN_BYTES;
+        loop {
+            let from = match (self.wire.is_empty(), in_line) {
+                (false, _) => &mut self.wire,
+                (true, false) if !self.out.is_empty() => &mut self.out,
+                _ => return,
+            };
+            let bytes = from.front();
+            let bytes = &bytes[..bytes.len().min(left)];
+            match write_now(io, bytes) {
+                Ok(n) => {
+                    let is_all = n == bytes.len();
+                    from.advance(n);
+                    left -= n;
+                    if !is_all || left == 0 {
+                        break;
+                    }
                 }
+                Err(error) => return self.give_up(&error, ctx),
             }
-            Ok(n) => {
-                let rest = self.out.split_off(n);
-                self.out.clear();
-                let Some(io) = self.writing.take() else {
-                    return;
-                };
-                self.write_on(io, rest, ctx);
-            }
-            Err(error) => self.give_up(&error, ctx),
+        }
+        if !in_line {
+            self.wire.append(&mut self.out);
+        }
+        if !self.wire.is_empty()
+            && let Some(io) = self.writing.take()
+        {
+            let rest = std::mem::take(&mut self.wire);
+            self.write_on(io, rest, ctx);
         }
     }
 
     /// Writes the rest when the socket takes it.
-    fn write_on(&mut self, io: Writing, rest: Vec<u8>, ctx: &mut Context<Self>) {
+    fn write_on(&mut self, io: Writing, rest: Out, ctx: &mut Context<Self>) {
         let patience = Duration::from_millis(self.hub.limits().unread_ms_max);
         let writing = write_rest(io, rest, patience)
             .into_actor(self)
@@ -132,7 +157,8 @@ impl Connection {
         if std::mem::replace(&mut self.broken, true) {
             return;
         }
-        self.out.clear();
+        self.out = Out::default();
+        self.wire = Out::default();
         self.end(ctx);
         // What it waits for is answered to nobody; what it asked for and may still be handed out goes back.
         ctx.run_later(LINGER, |act, ctx| act.close(ctx));

@@ -4,6 +4,8 @@
 //! stops the reading while the connection owes too many answers, and TCP tells the client to slow down. Writing: the
 //! actor's own attempt comes first, as it nearly always takes everything and spares a wake-up.
 
+use super::flow::TURN_BYTES;
+use super::out::Out;
 use futures_util::Stream;
 use kirosu_protocol::codec::LineSplitter;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,10 +19,14 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, WriteHalf};
 use tokio::net::{tcp, unix};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// Bytes read at once. One buffer a thread, so that ten thousand idle connections hold none.
 const READ_BYTES: usize = 64 << 10;
+
+/// Bytes given to the socket at once: it copies them, and meanwhile nothing else happens on this thread.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// Reads in a row before other connections get their turn.
 const READS_A_TURN: usize = 4;
@@ -191,26 +197,31 @@ pub enum Written {
     /// The socket has taken all.
     All(Writing),
     /// It took no byte for as long as it may; what is left.
-    Stuck(Writing, Vec<u8>),
+    Stuck(Writing, Out),
 }
 
 /// Writes the rest as the socket takes it, and gives the writing half back: at the end, or when the socket takes no byte
 /// for `patience`.
-pub async fn write_rest(
-    mut io: Writing,
-    mut bytes: Vec<u8>,
-    patience: Duration,
-) -> io::Result<Written> {
-    let mut taken = 0;
-    while taken < bytes.len() {
-        let write = poll_fn(|cx| io.half().poll_write(cx, &bytes[taken..]));
+pub async fn write_rest(mut io: Writing, mut rest: Out, patience: Duration) -> io::Result<Written> {
+    let mut written = 0;
+    while !rest.is_empty() {
+        let write = poll_fn(|cx| {
+            let bytes = rest.front();
+            io.half()
+                .poll_write(cx, &bytes[..bytes.len().min(WRITE_BYTES)])
+        });
         match timeout(patience, write).await {
             Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => taken += n?,
-            Err(_) => {
-                let rest = bytes.split_off(taken);
-                return Ok(Written::Stuck(io, rest));
+            Ok(n) => {
+                let n = n?;
+                rest.advance(n);
+                written += n;
             }
+            Err(_) => return Ok(Written::Stuck(io, rest)),
+        }
+        if written >= TURN_BYTES {
+            written = 0;
+            yield_now().await;
         }
     }
     Ok(Written::All(io))
@@ -225,6 +236,13 @@ pub fn close(mut io: Writing) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn bytes(bytes: Vec<u8>) -> Out {
+        let mut out = Out::default();
+        out.push(bytes, None);
+        out
+    }
+
     use tokio::io::{AsyncReadExt, duplex, split};
     use tokio::time::sleep;
 
@@ -235,7 +253,7 @@ mod tests {
         kirosu_supervision::testkit::run(async {
             let (ours, mut theirs) = duplex(10);
             let (_reading, half) = split(ours);
-            let write = write_rest(Writing::Local(half), vec![7; 35], PATIENCE);
+            let write = write_rest(Writing::Local(half), bytes(vec![7; 35]), PATIENCE);
             let read = async {
                 let mut some = [0; 10];
                 for _ in 0..3 {
@@ -247,7 +265,7 @@ mod tests {
             let Written::All(io) = written.unwrap() else {
                 panic!("a slow reader is no deaf one");
             };
-            match write_rest(io, vec![8; 35], PATIENCE).await.unwrap() {
+            match write_rest(io, bytes(vec![8; 35]), PATIENCE).await.unwrap() {
                 Written::Stuck(_, rest) => assert_eq!(rest.len(), 30, "five had room"),
                 Written::All(_) => panic!("nobody has read it"),
             }

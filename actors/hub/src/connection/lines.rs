@@ -69,7 +69,7 @@ impl Connection {
             .and_then(|request| self.check_trust(&request).map(|()| request))
             .inspect_err(|_| self.settle_count(1));
         match request {
-            Ok(request) => self.admit(frame.id, frame.jsonrpc, request, ctx),
+            Ok(request) => self.admit(frame.id, frame.jsonrpc, text.len(), request, ctx),
             Err(error) => self.refuse_line(BadLine {
                 id: frame.id,
                 jsonrpc: frame.jsonrpc,
@@ -90,6 +90,7 @@ impl Connection {
             waits: false,
         });
         self.compiling = true;
+        let bytes = text.len();
         let (limits, turn) = (self.limits.clone(), self.hub.compiling());
         let compiled = async move {
             // Never closed; without its turn the request is compiled all the same.
@@ -105,10 +106,10 @@ impl Connection {
             });
             let request = request.and_then(|request| act.check_trust(&request).map(|()| request));
             match request {
-                Ok(request) => act.begin(tag, request, ctx),
+                Ok(request) => act.begin(tag, bytes, request, ctx),
                 Err(error) => {
                     act.settle_count(1);
-                    act.slots.answer(tag, &mut act.out, |asked, out| {
+                    act.slots.answer(tag, act.out.lines(), |asked, out| {
                         answer::write_error(out, &asked.id, asked.jsonrpc, &error);
                     });
                 }
@@ -117,7 +118,14 @@ impl Connection {
         }));
     }
 
-    fn admit(&mut self, id: RawId, jsonrpc: bool, request: Request, ctx: &mut Context<Self>) {
+    fn admit(
+        &mut self,
+        id: RawId,
+        jsonrpc: bool,
+        bytes: usize,
+        request: Request,
+        ctx: &mut Context<Self>,
+    ) {
         let asked = Asked {
             id,
             jsonrpc,
@@ -127,11 +135,11 @@ impl Connection {
             waits: false,
         };
         let tag = self.slots.open(asked);
-        self.begin(tag, request, ctx);
+        self.begin(tag, bytes, request, ctx);
     }
 
-    fn begin(&mut self, tag: Tag, request: Request, ctx: &mut Context<Self>) {
-        if let Some((tag, request)) = self.order.admit(kind_of(&request), (tag, request)) {
+    fn begin(&mut self, tag: Tag, bytes: usize, request: Request, ctx: &mut Context<Self>) {
+        if let Some((tag, request)) = self.order.admit(kind_of(&request), bytes, (tag, request)) {
             self.start(tag, request, ctx);
         }
     }
@@ -205,7 +213,7 @@ impl Connection {
             waits: false,
         };
         let tag = self.slots.open(asked);
-        self.slots.answer(tag, &mut self.out, |asked, out| {
+        self.slots.answer(tag, self.out.lines(), |asked, out| {
             answer::write_result(out, &asked.id, asked.jsonrpc, &found);
         });
     }
@@ -220,7 +228,7 @@ impl Connection {
             waits: false,
         };
         let tag: Tag = self.slots.open(asked);
-        self.slots.answer(tag, &mut self.out, |asked, out| {
+        self.slots.answer(tag, self.out.lines(), |asked, out| {
             answer::write_error(out, &asked.id, asked.jsonrpc, &bad.error)
         });
     }

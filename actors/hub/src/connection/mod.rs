@@ -1,13 +1,12 @@
 //! One connection: an actor that reads requests, sees to it that they take effect and are answered in order, and tells
 //! the client what happens meanwhile.
 //!
-//! - [`io`] moves bytes, [`slots`] keeps the order of answers, [`order`] the order of effects, [`held`] the leases of
+//! - [`io`] moves bytes, [`out`] keeps those that wait for it, [`slots`] keeps the order of answers, [`order`] the order of effects, [`held`] the leases of
 //!   plain clients: none of them knows the hub.
 //! - `lines` reads and admits requests, `dispatch` turns them into commands for the writer, `questions` asks others
-//!   (`hello`, `tasks`, `holder`, `backup` for those with more to them), `settle` and `answers` turn what comes back into
-//!   the protocol's words, `waits` keeps `wait` and `watch`, and `flow` is what follows each step.
+//!   (`hello`, `tasks`, `holder`, `backup` for those with more to them), `settle` turns what comes back into
+//!   the protocol's words, `lists` and `streams` answer what is too long for one piece, `waits` and `watches` keep `wait` and `watch`, and `flow` is what follows each step.
 
-mod answers;
 mod backup;
 mod dispatch;
 mod flow;
@@ -17,14 +16,18 @@ mod hello;
 mod holder;
 mod io;
 mod lines;
+mod lists;
 mod order;
+mod out;
 mod peer;
 mod questions;
 mod settle;
 mod slots;
+mod streams;
 mod tasks;
 mod usage;
 mod waits;
+mod watches;
 
 pub use peer::Peer;
 
@@ -40,12 +43,14 @@ use kirosu_protocol::{
 use kirosu_store::{Command, ParkId};
 use kirosu_supervision::{ChildContext, supervised};
 use order::Order;
+use out::Out;
 use settle::Settling;
 use slots::{Slots, Tag};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use streams::Streams;
 use waits::Waits;
 
 /// A connection's number within the hub's process.
@@ -119,7 +124,11 @@ pub struct Connection {
     deaf: bool,
     splitter: Rc<RefCell<LineSplitter>>,
     gate: Rc<Gate>,
-    out: Vec<u8>,
+    /// Whole lines that have not left.
+    out: Out,
+    /// What leaves before them: the rest of the last write, or a part of a long answer.
+    wire: Out,
+    streams: Streams,
     slots: Slots<Asked>,
     order: Order<(Tag, Request)>,
     submit: Vec<(u64, Command)>,
@@ -135,6 +144,8 @@ pub struct Connection {
     compiling: bool,
     /// Requests that wait in the hub, or may come to.
     waiting: usize,
+    /// Bytes of requests that wait here, as the hub counts them.
+    counted: usize,
     /// Requests that are not answered, for the roll.
     in_flight: Arc<AtomicUsize>,
 }
@@ -152,6 +163,7 @@ impl Connection {
         Connection {
             in_flight: hub.roll().enter(id, name.clone(), now_ms),
             waiting: 0,
+            counted: 0,
             child,
             id: ConnectionId(id),
             peer: name,
@@ -161,7 +173,9 @@ impl Connection {
             deaf: false,
             splitter: Rc::new(RefCell::new(LineSplitter::new(limits.line_bytes))),
             gate: Rc::new(Gate::default()),
-            out: Vec::new(),
+            out: Out::default(),
+            wire: Out::default(),
+            streams: Streams::default(),
             slots: Slots::default(),
             order: Order::default(),
             submit: Vec::new(),
@@ -208,6 +222,7 @@ impl Drop for Connection {
             });
         }
         self.waits.leave(self.id, self.hub.bus());
+        self.hub.count_waiting(0, self.counted);
         self.settle_count(self.slots.open_requests());
         self.hub.roll().leave(self.id.0);
         self.hub.leave();
@@ -308,7 +323,7 @@ impl Handler<Notify> for Connection {
                 return self.close(ctx);
             }
         };
-        notice.write(&mut self.out);
+        notice.write(self.out.lines());
         self.go_on(ctx);
     }
 }

@@ -23,7 +23,16 @@ pub enum Kind {
 pub struct Order<T> {
     under_way: Option<Kind>,
     count: usize,
-    backlog: VecDeque<(Kind, T)>,
+    backlog: VecDeque<Waiting<T>>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    kind: Kind,
+    /// Length of its line.
+    bytes: usize,
+    request: T,
 }
 
 impl<T> Default for Order<T> {
@@ -32,18 +41,24 @@ impl<T> Default for Order<T> {
             under_way: None,
             count: 0,
             backlog: VecDeque::new(),
+            bytes: 0,
         }
     }
 }
 
 impl<T> Order<T> {
-    /// Gives the request back if it may start now, else keeps it until [`Order::next`].
-    pub fn admit(&mut self, kind: Kind, request: T) -> Option<T> {
+    /// Gives the request back if it may start now, else keeps it until [`Order::next`]. `bytes` is its line's length.
+    pub fn admit(&mut self, kind: Kind, bytes: usize, request: T) -> Option<T> {
         if self.backlog.is_empty() && self.fits(kind) {
             self.begin(kind);
             return Some(request);
         }
-        self.backlog.push_back((kind, request));
+        self.bytes += bytes;
+        self.backlog.push_back(Waiting {
+            kind,
+            bytes,
+            request,
+        });
         None
     }
 
@@ -57,27 +72,34 @@ impl<T> Order<T> {
 
     /// The next request that may start.
     pub fn next(&mut self) -> Option<T> {
-        let (kind, _) = self.backlog.front()?;
-        let kind = *kind;
+        let kind = self.backlog.front()?.kind;
         if !self.fits(kind) {
             return None;
         }
         self.begin(kind);
-        self.backlog.pop_front().map(|(_, request)| request)
+        let next = self.backlog.pop_front()?;
+        self.bytes -= next.bytes;
+        Some(next.request)
+    }
+
+    /// Bytes of the lines of those that wait.
+    pub fn waiting_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Gives up what waits; what is under way goes on.
     pub fn abandon(&mut self) -> impl Iterator<Item = T> + use<T> {
+        self.bytes = 0;
         std::mem::take(&mut self.backlog)
             .into_iter()
-            .map(|(_, request)| request)
+            .map(|waiting| waiting.request)
     }
 
     /// Whether [`Order::next`] has something to give.
     pub fn is_ready(&self) -> bool {
         self.backlog
             .front()
-            .is_some_and(|(kind, _)| self.fits(*kind))
+            .is_some_and(|waiting| self.fits(waiting.kind))
     }
 
     fn fits(&self, kind: Kind) -> bool {
@@ -102,17 +124,18 @@ mod tests {
     #[test]
     fn questions_and_changes_wait_for_each_other_in_order() {
         let mut order = Order::default();
-        assert_eq!(order.admit(Change, 1), Some(1));
-        assert_eq!(order.admit(Change, 2), Some(2));
-        assert_eq!(order.admit(Question, 3), None);
+        assert_eq!(order.admit(Change, 7, 1), Some(1));
+        assert_eq!(order.admit(Change, 7, 2), Some(2));
+        assert_eq!(order.admit(Question, 7, 3), None);
         assert_eq!(
-            order.admit(Change, 4),
+            order.admit(Change, 7, 4),
             None,
             "must not overtake the question"
         );
         order.finished();
         assert_eq!(order.next(), None);
         order.finished();
+        assert_eq!(order.waiting_bytes(), 14);
         assert_eq!(order.next(), Some(3));
         assert_eq!(order.next(), None);
         order.finished();
@@ -123,9 +146,9 @@ mod tests {
     fn only_so_many_questions_run_side_by_side() {
         let mut order = Order::default();
         for number in 0..QUESTIONS_AT_ONCE {
-            assert_eq!(order.admit(Question, number), Some(number));
+            assert_eq!(order.admit(Question, 7, number), Some(number));
         }
-        assert_eq!(order.admit(Question, 99), None);
+        assert_eq!(order.admit(Question, 7, 99), None);
         assert!(!order.is_ready());
         order.finished();
         assert!(order.is_ready());

@@ -1,11 +1,12 @@
 //! Requests that change nothing in the store: their answers come from readers, sessions, the tree, the pools.
 
+use super::Connection;
 use super::dispatch::unsupported;
 use super::slots::Tag;
-use super::{Connection, answers};
+use crate::answers;
 use crate::leases::ListHeld;
 use crate::measure::{self, Facts};
-use crate::readers::{Ask, Question, Told};
+use crate::readers::{Question, Told};
 use crate::sessions::ListAgents;
 use crate::waiting::Surroundings;
 use crate::writer::messages::{GetMetrics, GetStats};
@@ -17,6 +18,7 @@ use kirosu_protocol::verbs::drain::DrainAnswer;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
 use kirosu_protocol::{Effect, Error, ErrorCode, Request};
 use kirosu_supervision::Tree;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Connection {
@@ -31,10 +33,7 @@ impl Connection {
             Request::CancelGroup(ask) => self.cancel_group(tag, ask, ctx),
             Request::RetryGroup(ask) => self.retry_group(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
-            Request::Heartbeat(_)
-            | Request::Release(_)
-            | Request::Output(_)
-            | Request::Progress(_) => self.holder_says(tag, request, ctx),
+            Request::Output(_) | Request::Progress(_) => self.report(tag, request, ctx),
             Request::Usage(ask) => self.usage(tag, ask, ctx),
             Request::Agents(ask) => self.agents(tag, ask, ctx),
             Request::Pools(ask) => self.pools(tag, ask, ctx),
@@ -137,7 +136,7 @@ impl Connection {
         let hub = self.hub.clone();
         let asked = async move {
             let (writer, sessions) = (hub.writer().clone(), hub.sessions().clone());
-            let oldest = hub.reader().send(Ask(Question::Oldest)).await?;
+            let oldest = hub.readers().ask(Question::Oldest).await?;
             let pools = match hub.pools().cloned() {
                 Some(pools) => pools.pools(PoolsAsk::default()).await.unwrap_or_default(),
                 None => PoolsAnswer::default(),
@@ -166,6 +165,7 @@ impl Connection {
                 connections: act.hub.connections(),
                 unread: act.hub.unread(),
                 in_flight: act.hub.in_flight().load(Ordering::Relaxed),
+                memory: act.hub.memory(),
                 draining: act.hub.is_draining(),
                 now_ms: i64::try_from(act.child.clock().now_ms()).unwrap_or(i64::MAX),
             });
@@ -185,8 +185,7 @@ impl Connection {
         ctx: &mut Context<Self>,
         then: impl FnOnce(&mut Self, Told, &mut Context<Self>) + 'static,
     ) {
-        let reader = self.hub.reader().clone();
-        let asked = async move { reader.send(Ask(question)).await };
+        let asked = self.hub.readers().ask(question);
         self.ask_future(asked, tag, ctx, move |act, told, ctx| match told {
             Ok(told) => then(act, told, ctx),
             Err(error) => act.refuse(tag, error),
@@ -196,15 +195,15 @@ impl Connection {
     /// Asks a reader what needs to know why tasks wait.
     pub(super) fn ask_why(
         &mut self,
-        question: impl FnOnce(Surroundings) -> Question + 'static,
+        question: impl FnOnce(Arc<Surroundings>) -> Question + 'static,
         tag: Tag,
         ctx: &mut Context<Self>,
         then: impl FnOnce(&mut Self, Told, &mut Context<Self>) + 'static,
     ) {
         let hub = self.hub.clone();
         let asked = async move {
-            let question = question(hub.surroundings().await);
-            hub.reader().send(Ask(question)).await
+            let question = question(Arc::new(hub.surroundings().await));
+            hub.readers().ask(question).await
         };
         self.ask_future(asked, tag, ctx, move |act, told, ctx| match told {
             Ok(told) => then(act, told, ctx),
@@ -241,7 +240,7 @@ impl Connection {
                 Err(_) => {
                     act.forget_wait(tag, ctx);
                     let message = "a part of the hub crashed over this request and was restarted; whether the request took effect is unknown, send it again";
-                    act.refuse(tag, Error::internal(Effect::Unknown, message));
+                    act.fail(tag, Error::internal(Effect::Unknown, message), ctx);
                 }
             }
             act.go_on(ctx);

@@ -4,6 +4,7 @@ use super::dispatch::SECOND;
 use super::groups::GroupPart;
 use super::slots::Tag;
 use super::{Asked, Connection};
+use crate::readers::{Question, Told, Unwritten};
 use actix::prelude::*;
 use kirosu_protocol::answer::{write_error, write_result};
 use kirosu_protocol::verbs::OK;
@@ -16,9 +17,12 @@ use kirosu_protocol::verbs::lease::LeaseAnswer;
 use kirosu_protocol::verbs::pause::PauseAnswer;
 use kirosu_protocol::verbs::retry_failed::RetryFailedAnswer;
 use kirosu_protocol::verbs::stats::StatsAnswer;
-use kirosu_protocol::{Decision, Effect, Error, ErrorCode, Task, TaskId};
+use kirosu_protocol::{Decision, Effect, Error, ErrorCode, Fence, Task, TaskId};
 use kirosu_store::{Command, Outcome};
 use serde::Serialize;
+
+/// Bytes of tasks that are written here: a part of a millisecond.
+const HEAVY_BYTES: usize = 256 << 10;
 
 /// What is needed for a request's answer beside what the writer says.
 #[derive(Debug)]
@@ -103,7 +107,7 @@ impl Connection {
             return;
         };
         if !(state.single && matches!(state.acked, Some(Err(_)))) {
-            self.slots.park(tag, &mut self.out);
+            self.slots.park(tag, self.out.lines());
             self.order.finished();
             if self.ended {
                 self.unpark(tag);
@@ -122,7 +126,7 @@ impl Connection {
         match answer {
             Err(error) => self.refuse(tag, error),
             Ok(Outcome::Parked) => {
-                self.slots.park(tag, &mut self.out);
+                self.slots.park(tag, self.out.lines());
                 self.order.finished();
                 if self.ended {
                     self.unpark(tag);
@@ -210,13 +214,36 @@ impl Connection {
         self.cancel_timer(tag, ctx);
         if self.broken {
             // Nobody reads this answer: the tasks go back at once instead of waiting for their leases to expire.
-            self.release(&tasks);
+            self.release(&leases_of(&tasks));
             return self.answer(tag, &LeaseAnswer { tasks: Vec::new() });
         }
         for task in &tasks {
             self.held.remember(task.task_id, task.fence);
         }
+        if is_heavy(&tasks) {
+            let leases = leases_of(&tasks);
+            return self.answer_heavy(tag, LeaseAnswer { tasks }, leases, ctx);
+        }
         self.answer(tag, &LeaseAnswer { tasks });
+    }
+
+    /// Answers with tasks that would take too long to write here. Should the client be gone by then, they go back.
+    fn answer_heavy(
+        &mut self,
+        tag: Tag,
+        answer: impl Serialize + Send + 'static,
+        leases: Vec<(TaskId, Fence)>,
+        ctx: &mut Context<Self>,
+    ) {
+        let question = Question::Write(Unwritten::new(answer));
+        self.ask_reader(question, tag, ctx, move |act, told, _| {
+            if act.broken {
+                act.release(&leases);
+            }
+            if let Told::Json(json) = told {
+                act.answer_json(tag, json);
+            }
+        });
     }
 
     fn settle_ack(&mut self, tag: Tag, ctx: &mut Context<Self>) {
@@ -235,14 +262,14 @@ impl Connection {
             && let Some(Ok(tasks)) = &mut leased
         {
             let tasks = std::mem::take(tasks);
-            self.release(&tasks);
+            self.release(&leases_of(&tasks));
         }
         let mut answer = AckAnswer::default();
         match (single, acked) {
             (true, Err(error)) => {
                 // A refused single ack leases nothing.
                 if let Some(Ok(tasks)) = leased {
-                    self.release(&tasks);
+                    self.release(&leases_of(&tasks));
                     self.send_commands(ctx);
                 }
                 return self.refuse(tag, error);
@@ -277,6 +304,11 @@ impl Connection {
                 for task in &next {
                     self.held.remember(task.task_id, task.fence);
                 }
+                if is_heavy(&next) {
+                    let leases = leases_of(&next);
+                    answer.tasks = Some(next);
+                    return self.answer_heavy(tag, answer, leases, ctx);
+                }
                 answer.tasks = Some(next);
             }
         }
@@ -286,24 +318,24 @@ impl Connection {
     /// An answer nobody waits for any more; tasks in it go back.
     fn give_back(&mut self, answer: Result<Outcome, Error>, ctx: &mut Context<Self>) {
         if let Ok(Outcome::Leased(tasks)) = answer {
-            self.release(&tasks);
+            self.release(&leases_of(&tasks));
             self.send_commands(ctx);
         }
     }
 
-    fn release(&mut self, tasks: &[Task]) {
-        let release = |task: &Task| {
+    fn release(&mut self, leases: &[(TaskId, Fence)]) {
+        let release = |(task, fence): &(TaskId, Fence)| {
             (
                 u64::MAX,
                 Command::Release {
-                    task: task.task_id,
-                    fence: task.fence,
+                    task: *task,
+                    fence: *fence,
                     delay_ms: 0,
                     reason: None,
                 },
             )
         };
-        self.submit.extend(tasks.iter().map(release));
+        self.submit.extend(leases.iter().map(release));
     }
 
     /// Answers a request.
@@ -325,14 +357,18 @@ impl Connection {
 
     /// Gives up a request that has not begun, without an answer.
     pub(super) fn forget_slot(&mut self, tag: Tag) {
-        if self.slots.answer(tag, &mut self.out, |_, _| {}).is_some() {
+        if self
+            .slots
+            .answer(tag, self.out.lines(), |_, _| {})
+            .is_some()
+        {
             self.settle_count(1);
         }
     }
 
-    fn close_slot(&mut self, tag: Tag, write: impl FnOnce(&Asked, &mut Vec<u8>)) {
+    pub(super) fn close_slot(&mut self, tag: Tag, write: impl FnOnce(&Asked, &mut Vec<u8>)) {
         let parked = self.slots.is_parked(tag);
-        if let Some(asked) = self.slots.answer(tag, &mut self.out, write) {
+        if let Some(asked) = self.slots.answer(tag, self.out.lines(), write) {
             self.settle_count(1);
             self.waiting -= usize::from(asked.waits);
             if !parked {
@@ -340,6 +376,16 @@ impl Connection {
             }
         }
     }
+}
+
+/// Whether to write the tasks takes so long that others would notice.
+fn is_heavy(tasks: &[Task]) -> bool {
+    tasks.iter().map(Task::weight).sum::<usize>() > HEAVY_BYTES
+}
+
+fn leases_of(tasks: &[Task]) -> Vec<(TaskId, Fence)> {
+    let leases = tasks.iter().map(|task| (task.task_id, task.fence));
+    leases.collect()
 }
 
 fn tasks_of(outcome: Outcome) -> Vec<Task> {

@@ -98,6 +98,16 @@ impl<T> Slots<T> {
         Some(what)
     }
 
+    /// Whether a request's answer is the next to leave.
+    pub fn is_first(&self, tag: Tag) -> bool {
+        tag == self.base && matches!(self.slots.front(), Some(Slot::Open(_)))
+    }
+
+    /// Whether a request's answer, and all before it, have left.
+    pub fn has_left(&self, tag: Tag) -> bool {
+        tag < self.base && !self.is_parked(tag)
+    }
+
     /// Requests that hold a place in the order.
     pub fn in_order(&self) -> usize {
         self.slots.len()

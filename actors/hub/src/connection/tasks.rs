@@ -1,18 +1,17 @@
 //! `list`, `get` and `approvals`: what the readers tell of tasks.
 
+use super::Connection;
+use super::lists::Tail;
 use super::slots::Tag;
-use super::{Connection, answers};
-use crate::readers::{Ask, Question, Told};
+use super::streams::SHORT_ANSWER_BYTES;
+use crate::readers::{Listing, Question, Told};
 use crate::writer::messages::GetStats;
 use actix::prelude::*;
-use kirosu_protocol::verbs::approvals::{self, ApprovalsAnswer, ApprovalsAsk};
+use kirosu_protocol::verbs::approvals::{self, ApprovalsAsk};
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
-use kirosu_protocol::{Error, ErrorCode};
-use kirosu_store::{ApprovalQuery, ListQuery};
-
-/// Chunks of output that one `get` answers at the most.
-const OUTPUT_CHUNKS: u32 = 10_000;
+use kirosu_store::{ApprovalQuery, ListQuery, Texts};
+use std::sync::Arc;
 
 impl Connection {
     pub(super) fn list(&mut self, tag: Tag, ask: ListAsk, ctx: &mut Context<Self>) {
@@ -42,31 +41,32 @@ impl Connection {
             queue: ask.queue,
             task_type: ask.task_type,
             parent_id: ask.parent_id,
-            limit: ask.limit.map_or(0, i64::from),
+            limit: 0,
             before_id: ask.before,
             labels: ask.labels,
             ranges: ask.ranges,
         };
-        let hub = self.hub.clone();
-        let asked = async move {
-            let around = hub.surroundings().await;
-            let told = hub
-                .reader()
-                .send(Ask(Question::List(query, around)))
-                .await?;
-            Ok((told, hub.writer().send(GetStats).await?))
+        let texts = match ask.preview_bytes.unwrap_or(self.limits.preview_bytes) {
+            0 => Texts::Whole,
+            bytes => Texts::Preview(bytes as usize),
         };
-        self.ask_future(asked, tag, ctx, move |act, (told, stats), _| match told {
-            Ok(Told::Page(page)) => act.answer(
-                tag,
-                &ListAnswer {
-                    tasks: page.tasks,
-                    stats,
-                    next: page.next_before,
-                },
-            ),
-            Ok(_) => {}
-            Err(error) => act.refuse(tag, error),
+        let listing = Listing::of_query(query, ask.limit, texts);
+        self.explain_tasks(tag, listing, Tail::List, ctx);
+    }
+
+    /// Answers with the tasks of a list, and why those wait that do.
+    pub(super) fn explain_tasks(
+        &mut self,
+        tag: Tag,
+        listing: Listing,
+        tail: Tail,
+        ctx: &mut Context<Self>,
+    ) {
+        let hub = self.hub.clone();
+        let around = async move { Ok(Arc::new(hub.surroundings().await)) };
+        self.ask_future(around, tag, ctx, move |act, around, ctx| {
+            let listing = Box::new(listing.explained(around));
+            act.answer_tasks(tag, listing, Vec::new(), tail, ctx);
         });
     }
 
@@ -78,34 +78,23 @@ impl Connection {
             cursor: ask.cursor,
         };
         self.ask_reader(Question::Approvals(query), tag, ctx, move |act, told, _| {
-            if let Told::Approvals(page) = told {
-                let answer = ApprovalsAnswer {
-                    approvals: page.approvals,
-                    next: page.next.map(|cursor| cursor.to_string()),
-                };
-                act.answer(tag, &answer);
+            if let Told::Json(json) = told {
+                act.answer_json(tag, json);
             }
         });
     }
 
     pub(super) fn get(&mut self, tag: Tag, ask: GetAsk, ctx: &mut Context<Self>) {
-        let (task, attempt) = (ask.task_id, ask.attempt);
-        let chunks = if ask.output { OUTPUT_CHUNKS } else { 0 };
-        let question = move |around| Question::Get {
-            task,
-            attempt,
-            chunks,
-            around,
-        };
-        self.ask_why(question, tag, ctx, move |act, told, _| match told {
-            Told::Detail(Some(detail)) => match answers::detail(*detail, &ask) {
-                Ok(answer) => act.answer(tag, &answer),
-                Err(error) => act.refuse(tag, error),
-            },
-            _ => {
-                let message = format!("no task has the id {}", ask.task_id);
-                act.refuse(tag, Error::new(ErrorCode::UnknownTask, message));
-            }
+        let hub = self.hub.clone();
+        let around = async move { Ok(Arc::new(hub.surroundings().await)) };
+        self.ask_future(around, tag, ctx, move |act, around, ctx| {
+            let (room, then) = (SHORT_ANSWER_BYTES as u64, around.clone());
+            let question = Question::Get(ask.clone(), room, around);
+            act.ask_reader(question, tag, ctx, move |act, told, _| match told {
+                Told::Json(json) => act.answer_json(tag, json),
+                Told::Needs(bytes) => act.answer_detail(tag, ask, bytes, then),
+                _ => {}
+            });
         });
     }
 }

@@ -11,8 +11,8 @@ impl Connection {
         let now = i64::try_from(self.child.clock().now_ms()).unwrap_or(i64::MAX);
         let question = Question::Usage(ask, now);
         self.ask_reader(question, tag, ctx, move |act, told, _| {
-            if let Told::Usage(answer) = told {
-                act.answer(tag, &*answer);
+            if let Told::Json(json) = told {
+                act.answer_json(tag, json);
             }
         });
     }

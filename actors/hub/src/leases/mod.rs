@@ -11,7 +11,7 @@ use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{ApprovalId, ApprovalState, Fence, Status, Task, TaskId};
-use kirosu_store::{EndedLease, LiveLease};
+use kirosu_store::{EndedLease, LIVE_LEASE, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use lease::{Lease, Over, Report};
 use std::collections::{HashMap, HashSet};
@@ -83,7 +83,7 @@ pub struct Rebuild(pub Vec<LiveLease>);
 pub struct Forward {
     /// The task.
     pub task_id: TaskId,
-    /// The fence it is said to be leased under.
+    /// The fence it is said to be leased under, or [`LIVE_LEASE`].
     pub fence: Fence,
     /// What is reported.
     pub report: Report,
@@ -175,7 +175,7 @@ impl Leases {
     /// The actor of a live lease. One whose supervisor gave up is replaced.
     fn actor(&mut self, task_id: TaskId, fence: Fence) -> Option<&Addr<Lease>> {
         let live = self.live.get(&task_id)?;
-        if live.granted.fence != fence {
+        if fence != LIVE_LEASE && live.granted.fence != fence {
             return None;
         }
         if live.actor.as_ref().is_none_or(|actor| !actor.connected()) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ pub enum BindError {
     /// The port is taken or not ours to take.
     #[error(
         "cannot listen on {address}: {source}; {}, or 0 for any free one",
-        advice(section)
+        advice(section, source)
     )]
     Tcp {
         /// The address.
@@ -46,6 +47,11 @@ pub enum BindError {
     /// A living process listens on the path.
     #[error("cannot listen on {0}: another process listens there")]
     SocketTaken(PathBuf),
+    /// Something else is there, which is left alone.
+    #[error(
+        "cannot listen on {0}: it is there and is not a socket; move it away, or set another hub.socket"
+    )]
+    NotASocket(PathBuf),
     /// The path is not ours to bind.
     #[error("cannot listen on {path}: {source}")]
     Unix {
@@ -56,10 +62,15 @@ pub enum BindError {
     },
 }
 
-fn advice(section: &str) -> String {
+fn advice(section: &str, source: &io::Error) -> String {
+    let question = match source.kind() {
+        io::ErrorKind::AddrInUse if section == "hub" => "is another hub running? ",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; ",
+        _ => "",
+    };
     match section {
-        "hub" => "is another hub running? choose another port with --port".into(),
-        _ => format!("choose another `port` in [{section}]"),
+        "hub" => format!("{question}choose another port with --port"),
+        _ => format!("{question}choose another `port` in [{section}]"),
     }
 }
 
@@ -118,7 +129,10 @@ pub fn unix(path: &Path) -> Result<StdUnixListener, BindError> {
         path: path.to_owned(),
         source,
     };
-    if path.exists() {
+    if let Ok(found) = path.symlink_metadata() {
+        if !found.file_type().is_socket() {
+            return Err(BindError::NotASocket(path.to_owned()));
+        }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(BindError::SocketTaken(path.to_owned()));
         }

@@ -27,12 +27,25 @@ pub struct Measured {
     pub wal_bytes: u64,
     /// Lease requests that wait for a task.
     pub parked: usize,
+    /// Bytes of the names that these wait for.
+    pub parked_bytes: usize,
     /// The life of tasks.
     pub tally: Tally,
     /// How full each queue is.
     pub depths: Vec<QueueDepth>,
     /// The counters of `stats`.
     pub stats: Stats,
+}
+
+/// What clients make the hub keep in memory, in bytes, and the questions that wait for readers.
+pub(crate) struct Memory {
+    /// Events that are kept for watchers.
+    pub events: usize,
+    /// Long texts that are read for answers.
+    pub answers: u64,
+    /// Requests that wait for those before them on their connection.
+    pub requests: usize,
+    pub questions: usize,
 }
 
 /// All that is told.
@@ -49,6 +62,7 @@ pub(crate) struct Facts {
     /// Connections that were ended as their clients did not read.
     pub unread: u64,
     pub in_flight: usize,
+    pub memory: Memory,
     pub draining: bool,
     /// Unix milliseconds.
     pub now_ms: i64,
@@ -244,6 +258,31 @@ fn hub(families: &mut Families, facts: &Facts) {
             "kirosu_requests_in_flight",
             "Requests that are not answered, waiting ones included.",
             facts.in_flight as f64,
+        ),
+        (
+            "kirosu_waiting_lease_bytes",
+            "Bytes of the names of queues and types that waiting lease requests name.",
+            measured.parked_bytes as f64,
+        ),
+        (
+            "kirosu_waiting_request_bytes",
+            "Bytes of requests that wait for those before them on their connection.",
+            facts.memory.requests as f64,
+        ),
+        (
+            "kirosu_answer_bytes",
+            "Bytes of long texts that were read for answers and not taken by their clients.",
+            facts.memory.answers as f64,
+        ),
+        (
+            "kirosu_event_bytes",
+            "Bytes of the events that are kept for watchers.",
+            facts.memory.events as f64,
+        ),
+        (
+            "kirosu_questions_waiting",
+            "Questions that the readers have not answered.",
+            facts.memory.questions as f64,
         ),
         (
             "kirosu_draining",

@@ -1,82 +1,122 @@
-//! Read connections beside the writer, on a thread of their own: a long list never holds up a lease.
+//! Read connections beside the writer, each on a thread of its own: a long list never holds up a lease.
+//!
+//! Readers write their answers as JSON themselves, and a long list in pieces, one piece a question: so nothing that is
+//! large is put together on the hub's thread, and others' questions come between two pieces.
 
+mod listing;
+mod pool;
+
+pub use listing::{Listing, Piece};
+pub use pool::Readers;
+
+use crate::answers;
 use crate::waiting::{self, Surroundings};
 use actix::prelude::*;
-use kirosu_protocol::verbs::usage::{UsageAnswer, UsageAsk};
-use kirosu_protocol::{Effect, Error, Fence, Task, TaskId};
+use kirosu_protocol::verbs::approvals::ApprovalsAnswer;
+use kirosu_protocol::verbs::get::GetAsk;
+use kirosu_protocol::verbs::usage::UsageAsk;
+use kirosu_protocol::{Effect, Error, Status, Task, TaskId};
 use kirosu_store::{
-    ApprovalPage, ApprovalQuery, GroupQuery, IdPage, ListQuery, Oldest, OutputChunk, Page,
-    Reader as StoreReader, StoreError, TaskDetail,
+    ApprovalQuery, GroupQuery, IdPage, Oldest, Reader as StoreReader, StoreError, Texts,
 };
 use kirosu_supervision::{ChildContext, supervised};
+use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Chunks of output that one `get` answers at the most.
+const OUTPUT_CHUNKS: u32 = 10_000;
+/// Bytes of each text of the tasks in an answer about a group.
+const GROUP_TEXT_BYTES: usize = 4096;
 
 /// A question to the store.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Question {
-    /// A page of tasks, with why they wait.
-    List(ListQuery, Surroundings),
+    /// The next piece of a list of tasks. `room`: the most bytes of texts that one task may have.
+    List(Box<Listing>, u64),
     /// A page of what waits for a person.
     Approvals(ApprovalQuery),
-    /// Everything about one task.
-    Get {
-        /// The task.
-        task: TaskId,
-        /// Whose output; the newest attempt's when none.
-        attempt: Option<Fence>,
-        /// At most so many of the last chunks of it.
-        chunks: u32,
-        /// For why it waits.
-        around: Surroundings,
-    },
-    /// These tasks, those that exist.
-    Many(Vec<TaskId>),
-    /// The same, with why they wait.
-    Explained(Vec<TaskId>, Surroundings),
+    /// Everything about one task. `room`: the most bytes of texts that the answer may have.
+    Get(GetAsk, u64, Arc<Surroundings>),
+    /// Where these tasks stand, those that exist.
+    Statuses(Vec<TaskId>),
     /// A page of a group's tasks.
     Group(GroupQuery),
     /// How a group stands, with the first tasks of the query and why they wait.
-    GroupStands(GroupQuery, Surroundings),
+    GroupStands(GroupQuery, Arc<Surroundings>),
     /// Since when the oldest task of each queue waits, by state.
     Oldest,
+    /// No question: an answer that would take too long to write on the hub's thread.
+    Write(Unwritten),
     /// What was used, and how the budgets stand at a time in Unix milliseconds.
     Usage(UsageAsk, i64),
-    /// The output of one attempt from a chunk on.
-    Output(TaskId, Fence, u64, u32),
 }
 
-/// What the store said.
+/// What a reader said.
 #[derive(Debug)]
 pub enum Told {
     /// To [`Question::List`].
-    Page(Page),
-    /// To [`Question::Approvals`].
-    Approvals(ApprovalPage),
-    /// To [`Question::Get`]; none: no such task.
-    Detail(Option<Box<TaskDetail>>),
-    /// To [`Question::Many`] and [`Question::Explained`].
-    Tasks(Vec<Task>),
+    Piece(Piece),
+    /// The answer as JSON: to [`Question::Approvals`], [`Question::Get`], [`Question::Usage`] and
+    /// [`Question::Write`].
+    Json(Vec<u8>),
+    /// To [`Question::Get`]: the texts have so many bytes, which is more than there was room for.
+    Needs(u64),
+    /// To [`Question::Statuses`].
+    Statuses(Vec<(TaskId, Status)>),
     /// To [`Question::Group`].
     Ids(IdPage),
     /// To [`Question::GroupStands`].
     GroupStands {
-        /// Tasks in each state, in the order of [`Status::ALL`](kirosu_protocol::Status::ALL).
+        /// Tasks in each state, in the order of [`Status::ALL`].
         counts: [i64; 8],
-        /// The first tasks of the query.
+        /// The first tasks of the query, with the beginnings of their texts.
         tasks: Vec<Task>,
     },
     /// To [`Question::Oldest`].
     Oldest(Vec<Oldest>),
-    /// To [`Question::Usage`].
-    Usage(Box<UsageAnswer>),
-    /// To [`Question::Output`].
-    Output(Vec<OutputChunk>),
+}
+
+/// An answer that is to be written as JSON.
+pub struct Unwritten(Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>);
+
+impl Unwritten {
+    /// Of any answer.
+    pub fn new(answer: impl Serialize + Send + 'static) -> Unwritten {
+        Unwritten(Box::new(move || serde_json::to_vec(&answer)))
+    }
+}
+
+impl std::fmt::Debug for Unwritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unwritten")
+    }
 }
 
 /// Asks a reader.
 #[derive(Message)]
 #[rtype(result = "Result<Told, Error>")]
 pub struct Ask(pub Question);
+
+/// Why a question has no answer.
+enum Failed {
+    /// It is refused.
+    Refused(Error),
+    /// The file cannot be read.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        Failed::Store(error)
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed::Refused(error)
+    }
+}
 
 /// The actor.
 pub struct Reader {
@@ -97,69 +137,83 @@ impl Reader {
         }
     }
 
-    fn ask(&mut self, question: Question) -> Result<Told, StoreError> {
+    fn ask(&mut self, question: Question) -> Result<Told, Failed> {
         let store = match self.store.take() {
             Some(store) => self.store.insert(store),
             None => self.store.insert(StoreReader::open(&self.path)?),
         };
         Ok(match question {
-            Question::List(query, around) => {
-                let mut page = store.list(&query)?;
-                explain(store, &mut page.tasks, &around)?;
-                Told::Page(page)
+            Question::List(listing, room) => Told::Piece(listing::read(store, *listing, room)?),
+            Question::Approvals(query) => {
+                let page = store.approvals(&query)?;
+                Told::Json(json(&ApprovalsAnswer {
+                    approvals: page.approvals,
+                    next: page.next.map(|cursor| cursor.to_string()),
+                })?)
             }
-            Question::Approvals(query) => Told::Approvals(store.approvals(&query)?),
-            Question::Get {
-                task,
-                attempt,
-                chunks,
-                around,
-            } => {
-                let mut detail = store.get_attempt(task, attempt, chunks)?.map(Box::new);
-                if let Some(detail) = &mut detail {
-                    explain(store, std::slice::from_mut(&mut detail.task), &around)?;
-                }
-                Told::Detail(detail)
-            }
-            Question::Many(tasks) => Told::Tasks(store.many(&tasks)?),
-            Question::Explained(tasks, around) => {
-                let mut tasks = store.many(&tasks)?;
-                explain(store, &mut tasks, &around)?;
-                Told::Tasks(tasks)
-            }
+            Question::Get(ask, room, around) => get(store, &ask, room, &around)?,
+            Question::Statuses(tasks) => Told::Statuses(store.statuses(&tasks)?),
             Question::Group(query) => Told::Ids(store.group(&query)?),
-            Question::GroupStands(query, around) => {
-                let ids = store.group(&query)?.ids;
-                let mut tasks = store.many(&ids)?;
-                explain(store, &mut tasks, &around)?;
-                let counts = store.group_counts(&query.group)?;
-                Told::GroupStands { counts, tasks }
-            }
+            Question::GroupStands(query, around) => group_stands(store, &query, &around)?,
             Question::Oldest => Told::Oldest(store.oldest()?),
-            Question::Usage(ask, now) => Told::Usage(Box::new(store.usage(&ask, now)?)),
-            Question::Output(task, fence, from, limit) => {
-                Told::Output(store.output(task, fence, from, limit)?)
+            Question::Usage(ask, now) => Told::Json(json(&store.usage(&ask, now)?)?),
+            Question::Write(Unwritten(write)) => {
+                Told::Json(write().map_err(|error| unwritten(&error))?)
             }
         })
     }
 }
 
-/// Adds why they wait to those tasks that do.
-fn explain(
+fn get(
     store: &mut StoreReader,
-    tasks: &mut [Task],
+    ask: &GetAsk,
+    room: u64,
     around: &Surroundings,
-) -> Result<(), StoreError> {
-    let waiting = tasks.iter().filter(|task| waiting::waits(task.status));
-    let waiting: Vec<TaskId> = waiting.map(|task| task.task_id).collect();
-    if waiting.is_empty() {
-        return Ok(());
+) -> Result<Told, Failed> {
+    let chunks = if ask.output { OUTPUT_CHUNKS } else { 0 };
+    let needs = store.size_of(ask.task_id, ask.attempt, chunks)?;
+    if needs > room {
+        return Ok(Told::Needs(needs));
     }
-    let facts = store.wait_facts(&waiting)?;
-    for task in tasks {
-        task.waiting = waiting::reason(task, &facts, around).map(Box::new);
+    let Some(mut detail) = store.get_attempt(ask.task_id, ask.attempt, chunks)? else {
+        return Err(answers::no_such_task(ask.task_id).into());
+    };
+    if waiting::waits(detail.task.status) {
+        let facts = store.wait_facts(&[ask.task_id])?;
+        detail.task.waiting = waiting::reason(&detail.task, &facts, around).map(Box::new);
     }
-    Ok(())
+    Ok(Told::Json(json(&answers::detail(detail, ask)?)?))
+}
+
+fn group_stands(
+    store: &mut StoreReader,
+    query: &GroupQuery,
+    around: &Surroundings,
+) -> Result<Told, Failed> {
+    let ids = store.group(query)?.ids;
+    let facts = store.wait_facts(&ids)?;
+    let mut tasks = Vec::with_capacity(ids.len());
+    store.visit(
+        &ids,
+        Texts::Preview(GROUP_TEXT_BYTES),
+        u64::MAX,
+        |mut task| {
+            task.waiting = waiting::reason(&task, &facts, around).map(Box::new);
+            tasks.push(task);
+            true
+        },
+    )?;
+    let counts = store.group_counts(&query.group)?;
+    Ok(Told::GroupStands { counts, tasks })
+}
+
+fn json(answer: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(answer).map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &serde_json::Error) -> Error {
+    let message = format!("the answer could not be written: {error}");
+    Error::internal(Effect::None, message)
 }
 
 impl Actor for Reader {
@@ -171,10 +225,13 @@ impl Handler<Ask> for Reader {
 
     fn handle(&mut self, Ask(question): Ask, _: &mut Self::Context) -> Self::Result {
         self.child.handled();
-        self.ask(question).map_err(|error| {
-            // The next question opens a fresh connection.
-            self.store = None;
-            Error::internal(Effect::None, error.to_string())
+        self.ask(question).map_err(|failed| match failed {
+            Failed::Refused(error) => error,
+            Failed::Store(error) => {
+                // The next question opens a fresh connection.
+                self.store = None;
+                Error::internal(Effect::None, error.to_string())
+            }
         })
     }
 }

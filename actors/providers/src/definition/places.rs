@@ -43,7 +43,8 @@ pub(super) fn fault(argument: &str, is_command: bool) -> Option<String> {
             if GROUPS.contains(&name) && is_command && !whole {
                 return Some(format!("\"{place}\" has to be an argument of its own"));
             }
-            if !VALUES.contains(&name) && !(GROUPS.contains(&name) && is_command) {
+            let is_known = VALUES.contains(&name) || (is_command && GROUPS.contains(&name));
+            if !is_known {
                 return Some(unknown(place, name, is_command));
             }
         }

@@ -87,9 +87,14 @@ impl Facts {
         match name {
             "type" | "code" | "status" | "kind" | "errorkind" | "error" | "errortype"
             | "codexerrorinfo" | "reason" | "name" | "terminalreason" => {
-                if let Some(code) = value.as_str() {
-                    self.codes.push(plain(code));
-                }
+                let listed = value.as_array().into_iter().flatten();
+                let codes = value.as_str().into_iter();
+                let codes = codes.chain(listed.filter_map(Value::as_str));
+                self.codes.extend(codes.map(plain));
+                // A code that has fields of its own: `{"usage_limit_exceeded": {...}}`.
+                let fields = value.as_object().filter(|_| name == "codexerrorinfo");
+                let names = fields.into_iter().flat_map(|it| it.keys());
+                self.codes.extend(names.map(|it| plain(it)));
             }
             _ => {}
         }

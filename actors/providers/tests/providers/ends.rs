@@ -221,3 +221,38 @@ while data:
     let (outcome, _) = run(&*provider, room.job("x")).await;
     assert_eq!(outcome.unwrap().text.len(), 600_000);
 }
+
+#[tokio::test]
+async fn frames_behind_text_and_between_colours_are_read_to_the_end() {
+    let room = Room::new();
+    for end in [
+        format!("printf 'Update available! '; {GOOD}"),
+        format!("printf '\\033[2K'; {GOOD}; printf '\\033[0m'"),
+        format!("{GOOD}; printf 'log: '; {}", GOOD.replace("all done", "no")),
+    ] {
+        let program = script(&room, "claude", &format!("cat > /dev/null; {INIT}; {end}"));
+        let (outcome, warnings) = run(&*program, room.job("x")).await;
+        assert_eq!(outcome.unwrap().text, "all done", "{end}: {warnings}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_defaults_is_handed_to_a_program_and_gone_with_its_provider() {
+    let room = Room::new();
+    let path = {
+        let program = script(
+            &room,
+            "qwen",
+            "cat > /dev/null; echo \"$QWEN_CODE_SYSTEM_DEFAULTS_PATH\" > path; cat \"$QWEN_CODE_SYSTEM_DEFAULTS_PATH\" > defaults; exit 3",
+        );
+        assert!(room.run(&*program, room.job("x")).await.is_err());
+        let read = |name: &str| std::fs::read_to_string(room.workdir.path().join(name)).unwrap();
+        assert!(
+            read("defaults").contains("maxRetries"),
+            "{}",
+            read("defaults")
+        );
+        read("path").trim().to_owned()
+    };
+    assert!(!std::path::Path::new(&path).exists(), "{path}");
+}

@@ -107,7 +107,7 @@ fn chat_for(pool: &Pool, options: &PoolOptions, wanted: Option<&str>) -> Result<
     if let Some(name) = other {
         let Some((provider, model)) = pool.common.provider(name) else {
             return Err(refused(format!(
-                "the task asks for provider '{name}', which no pool beside '{}' has; enqueue it to the queue of a pool that runs it",
+                "the task asks for provider '{name}', which neither pool '{}' nor another pool here has; enqueue it to the queue of a pool that runs it",
                 options.name
             )));
         };

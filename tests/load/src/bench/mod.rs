@@ -1,5 +1,6 @@
 //! The measurements, one file each, and the table they end in.
 
+mod bounds;
 mod depth;
 mod latency;
 mod life_cycle;
@@ -19,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Every measurement by its name, in the order they run.
-pub const NAMES: [&str; 11] = [
-    "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt", "verbs", "sessions",
+pub const NAMES: [&str; 12] = [
+    "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt", "verbs", "bounds",
+    "sessions",
 ];
 
 /// What is measured, and how thoroughly.
@@ -55,6 +57,7 @@ impl Bench {
             "start" => start_up::measure(self, report),
             "prompt" => prompt_size::measure(self, report),
             "verbs" => verbs::measure(self, report),
+            "bounds" => bounds::measure(self, report),
             "sessions" => sessions::measure(self, report),
             _ => Err(Fault::new(format!(
                 "no measurement is called {name:?}; there are {}",

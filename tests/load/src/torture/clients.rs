@@ -1,12 +1,14 @@
 //! Mode `clients`: our own producers and workers, in threads and in processes, against a hub to which faults happen.
 
 use super::drive::{drive, strikes};
-use super::history::Event;
+use super::history::{Event, OWN_QUEUE};
 use super::link::{LATER, REST, Shared};
 use super::nemesis::{Field, Kind};
 use super::proxy::{self, Gates};
 use super::remote::{self, Remote, Role};
-use super::{Torture, Verdict, canceller, checker, load, nuisance, producer, stored, worker};
+use super::{
+    Torture, Verdict, canceller, checker, load, nuisance, pairs, producer, stored, worker,
+};
 use crate::Fault;
 use crate::machine::processes_with;
 use crate::server::{Plan, Server};
@@ -41,7 +43,7 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
     let mut server = Server::hub(&plan)?;
     let mut rng = fastrand::Rng::with_seed(torture.seed);
     let (strikes, pace) = strikes(torture, &mut rng);
-    let mut shared = Shared::new(server.address, PRODUCERS as u32);
+    let mut shared = Shared::new(server.address, PRODUCERS as u32 + 1);
     shared.pace = pace.mul_f64(PRODUCERS as f64);
     let (shared, gates) = (&shared, &Gates::default());
     let mut remotes = Vec::new();
@@ -109,6 +111,12 @@ impl<'scope> Crew<'scope> {
         }
         threads.push(scope.spawn(move || load::run(shared, 99)));
         threads.push(scope.spawn(move || canceller::run(shared, 98)));
+        let (numbers, seed) = (OWN_QUEUE..OWN_QUEUE * 2, torture.seed);
+        threads.push(scope.spawn(move || {
+            let events = pairs::run(shared, 97, numbers, seed);
+            shared.producing.fetch_sub(1, Ordering::Release);
+            events
+        }));
         let seed = torture.seed;
         let nuisance = scope.spawn(move || nuisance::run(shared, seed));
         let address = proxy::start(scope, shared, gates)?;

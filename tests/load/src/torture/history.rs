@@ -4,6 +4,9 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// Tasks with this number or a greater one are in a queue of their own, which only the client that made them leases from.
+pub const OWN_QUEUE: u64 = 1_000_000_000;
+
 /// How a call ended, as its speaker saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {

@@ -1,13 +1,13 @@
 //! A speaker's connection to a hub that comes and goes.
 
+pub use super::shared::Shared;
+
 use super::history::{Call, Event, Outcome, now_ns, wall_ms};
 use crate::wire::{CallError, Wire};
 use serde_json::{Value, json};
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::io::Write;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Refusals that say "later", not "no": busy and shutting down.
@@ -25,76 +25,6 @@ const REPLACED_IN: u32 = 20;
 /// No fault lasts as long: a hub that does not answer until then never will.
 const PATIENCE_NS: u64 = 60_000_000_000;
 
-/// What all speakers know.
-#[derive(Debug)]
-pub struct Shared {
-    /// Where the hub listens now; each start takes another port.
-    address: Mutex<SocketAddr>,
-    /// Everybody may go.
-    pub over: AtomicBool,
-    /// Acks taken: the progress that kills are timed by.
-    pub acked: AtomicU64,
-    /// Producers still at work.
-    pub producing: AtomicU32,
-    /// Whether requests that may be repeated are sent twice at once.
-    pub twice: AtomicBool,
-    /// Tasks to cancel, oldest first.
-    to_cancel: Mutex<VecDeque<u64>>,
-    /// Whether each call is printed when it has ended.
-    pub tells: bool,
-    /// Between two enqueues of a producer, so that there is work for as long as there are faults.
-    pub pace: Duration,
-}
-
-impl Shared {
-    /// For a hub at `address` and so many producers.
-    pub fn new(address: SocketAddr, producers: u32) -> Shared {
-        Shared {
-            address: Mutex::new(address),
-            over: AtomicBool::new(false),
-            acked: AtomicU64::new(0),
-            producing: AtomicU32::new(producers),
-            twice: AtomicBool::new(false),
-            to_cancel: Mutex::default(),
-            tells: false,
-            pace: Duration::ZERO,
-        }
-    }
-
-    /// The hub has moved.
-    pub fn moved(&self, address: SocketAddr) {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
-    }
-
-    /// Where it is now.
-    pub fn address(&self) -> SocketAddr {
-        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Leaves a task to the client that cancels.
-    pub fn leave_to_cancel(&self, task: u64) {
-        let mut tasks = self
-            .to_cancel
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        tasks.push_back(task);
-    }
-
-    /// The next task to cancel.
-    pub fn next_to_cancel(&self) -> Option<u64> {
-        let mut tasks = self
-            .to_cancel
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        tasks.pop_front()
-    }
-
-    /// Whether the work is over.
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
-    }
-}
-
 /// How often a call may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sending {
@@ -103,6 +33,9 @@ pub enum Sending {
     /// Until it is answered.
     UntilAnswered,
 }
+
+/// Makes the event of a call from its answer (`None`: there was none).
+pub type ToCall<'a> = dyn Fn(Option<&Value>) -> Call + 'a;
 
 /// One speaker: its connection and its history.
 #[derive(Debug)]
@@ -189,6 +122,35 @@ impl<'a> Link<'a> {
         let call = call(answer.as_ref().ok());
         self.note(begun, tries, call, outcome);
         outcome
+    }
+
+    /// Sends two requests in one packet, once, so that the hub most likely carries them out as one commit, and writes both
+    /// down. Each `call` makes its event from its answer.
+    pub fn say_both(
+        &mut self,
+        requests: [(&str, &Value); 2],
+        calls: [&ToCall<'_>; 2],
+    ) -> [Outcome; 2] {
+        let begun = now_ns();
+        let wire = self.wire.take().map_or_else(|| self.connect(), Ok);
+        let answers = wire.and_then(|mut wire| {
+            wire.ask_both(requests)?;
+            let answers = wire.both_answers();
+            self.note_notices(&mut wire);
+            let broken =
+                |answer: &Result<Value, CallError>| matches!(answer, Err(CallError::Broken(_)));
+            if !answers.iter().any(broken) {
+                self.wire = Some(wire);
+            }
+            Ok(answers)
+        });
+        let answers = answers.unwrap_or_else(|error| [Err(error.clone()), Err(error)]);
+        let mut outcomes = [Outcome::Unknown; 2];
+        for (at, answer) in answers.iter().enumerate() {
+            outcomes[at] = outcome(answer);
+            self.note(begun, 1, calls[at](answer.as_ref().ok()), outcomes[at]);
+        }
+        outcomes
     }
 
     /// Asks without writing it down, once.

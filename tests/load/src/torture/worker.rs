@@ -97,7 +97,8 @@ fn lease(link: &mut Link<'_>, speaker: u32, most: u32) -> Vec<Leased> {
     tasks
 }
 
-fn leased(task: &Value) -> Leased {
+/// A task as `lease` hands it out.
+pub(super) fn leased(task: &Value) -> Leased {
     Leased {
         task: task["task_id"].as_u64().unwrap_or(0),
         fence: task["fence"].as_i64().unwrap_or(0),

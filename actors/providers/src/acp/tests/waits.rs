@@ -33,11 +33,11 @@ fn prompted(preset: &str) -> Machine {
 fn look(machine: &mut Machine, update: &Value) -> Outlook {
     let line = json!({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "s", "update": update}});
     let message = read(line.to_string().as_bytes()).messages.remove(0);
-    let looks = machine.on(message).into_iter().filter_map(|it| match it {
+    let mut looks = machine.on(message).into_iter().filter_map(|it| match it {
         Action::Look(outlook) => Some(outlook),
         _ => None,
     });
-    looks.last().unwrap_or_default()
+    looks.next_back().unwrap_or_default()
 }
 
 fn text(text: &str) -> Value {

@@ -38,6 +38,14 @@ fn codes_of_protocols() {
             json!({"codexErrorInfo": "contextWindowExceeded"}),
             "bad_input",
         ),
+        (
+            json!({"codex_error_info": {"usage_limit_exceeded": {}}}),
+            "rate_limited",
+        ),
+        (
+            json!({"codexErrorInfo": ["usageLimitExceeded"]}),
+            "rate_limited",
+        ),
         (json!({"errorKind": "overloaded"}), "rate_limited"),
         (
             json!({"errorKind": "authentication_failed"}),

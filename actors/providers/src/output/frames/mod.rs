@@ -25,6 +25,20 @@ const SHOWN: usize = 200;
 /// Bytes of bad lines that are kept: a program says its fatal errors there.
 const NOISE: usize = 2 * 1024;
 
+/// Frames that may wait for the end because they are doubtful.
+const DOUBTFUL: usize = 64;
+
+/// The trust in values behind text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// They are frames.
+    Full,
+    /// They may be frames.
+    Doubt,
+    /// They are a part of the text.
+    Nothing,
+}
+
 /// Reads frames.
 #[derive(Debug)]
 pub(crate) struct Frames {
@@ -35,6 +49,8 @@ pub(crate) struct Frames {
     document: Vec<u8>,
     bad_lines: usize,
     has_frames: bool,
+    /// Frames behind text that may be a sentence: they count where the run does not say its end otherwise.
+    doubtful: Vec<Value>,
     joined: Answer,
     last: String,
     result: Option<String>,
@@ -61,6 +77,7 @@ impl Frames {
             document: Vec::new(),
             bad_lines: 0,
             has_frames: false,
+            doubtful: Vec::new(),
             joined: Answer::new(limit),
             last: String::new(),
             result: None,
@@ -109,6 +126,11 @@ impl Frames {
         if !self.document.is_empty() {
             let document = std::mem::take(&mut self.document);
             self.parse(&document, &mut events);
+        }
+        if self.terminal == Terminal::Unsaid {
+            for frame in std::mem::take(&mut self.doubtful) {
+                self.frame(&frame, &mut events);
+            }
         }
         events
     }
@@ -166,7 +188,8 @@ impl Frames {
 
     fn parse(&mut self, text: &[u8], events: &mut Vec<Event>) {
         let line = json_line::read(text);
-        let is_log = line.lead.is_some() && self.has_frames && !self.is_own(&line);
+        let trust = self.trust_in(&line);
+        let is_log = trust != Trust::Full;
         if is_log || !line.noise.is_empty() {
             let text = match is_log {
                 true => String::from_utf8_lossy(text),
@@ -179,6 +202,10 @@ impl Frames {
                 let message = format!("the program printed what is not JSON: {shown}\n");
                 events.push(Event::Warning { message });
             }
+        }
+        if trust == Trust::Doubt && self.doubtful.len() < DOUBTFUL {
+            self.doubtful.extend(line.values);
+            return;
         }
         if is_log {
             return;
@@ -195,22 +222,25 @@ impl Frames {
         }
     }
 
-    /// Whether values behind text are frames to which that text was glued, and no JSON that the text speaks of: a rule
-    /// knows them, the text does not introduce them, and they belong to this conversation where they name one.
-    fn is_own(&self, line: &JsonLine) -> bool {
-        let is_known = |frame: &Value| rules::know(&self.output, frame);
+    /// Tells frames to which text was glued from JSON that a text speaks of: a rule knows the frames, the text does not
+    /// introduce them, and they belong to this conversation where they name one.
+    fn trust_in(&self, line: &JsonLine) -> Trust {
+        let Some(lead) = line.lead.filter(|_| self.has_frames) else {
+            return Trust::Full;
+        };
         let mut conversations = line
             .values
             .iter()
             .flat_map(|it| rules::texts(&self.output.session, it));
         let named = conversations.next();
         let is_same = named.as_ref().map(|it| Some(it) == self.session.as_ref());
-        line.values.iter().all(is_known)
-            && match line.lead {
-                Some(Lead::Glued) | None => is_same.unwrap_or(true),
-                Some(Lead::Sentence) => is_same.unwrap_or(false),
-                Some(Lead::Introduction) => false,
-            }
+        let is_known = |frame: &Value| rules::know(&self.output, frame);
+        match (lead, is_same) {
+            _ if !line.values.iter().all(is_known) => Trust::Nothing,
+            (Lead::Introduction, _) | (_, Some(false)) => Trust::Nothing,
+            (Lead::Glued, _) | (Lead::Sentence, Some(true)) => Trust::Full,
+            (Lead::Sentence, None) => Trust::Doubt,
+        }
     }
 
     /// An answer so far that is a limit's notice or an error, after which nothing more can come.

@@ -15,7 +15,12 @@ fn moment() -> Moment {
     }
 }
 
-fn judged(cli: &str, text: &str, err: &str, ended: Ended) -> (Reading, Option<(Class, String)>) {
+pub(super) fn judged(
+    cli: &str,
+    text: &str,
+    err: &str,
+    ended: Ended,
+) -> (Reading, Option<(Class, String)>) {
     let output = output("", cli);
     let mut reader = Reader::new(&Arc::new(output.clone()), 1 << 20, Usage::default());
     reader.push(text.as_bytes());

@@ -57,6 +57,26 @@ fn text_may_be_glued_to_any_frame() {
 }
 
 #[test]
+fn a_doubtful_frame_counts_where_no_other_says_the_end() {
+    let said = |text: &str| {
+        json!({"type": "item.completed", "item": {"id": "1", "type": "agent_message", "text": text}}).to_string()
+    };
+    let end = json!({"type": "turn.completed", "usage": {}}).to_string();
+    let doubtful = format!("tokens used 12 {end}");
+    let (reading, verdict) =
+        ends::judged("codex", &format!("{}\n{doubtful}\n", said("fine")), "", OK);
+    assert_eq!((reading.answer.as_str(), verdict), ("fine", None));
+    let quoted = format!("It printed {}", said("no"));
+    let (reading, verdict) = ends::judged(
+        "codex",
+        &format!("{}\n{quoted}\n{end}\n", said("fine")),
+        "",
+        OK,
+    );
+    assert_eq!((reading.answer.as_str(), verdict), ("fine", None));
+}
+
+#[test]
 fn a_document_may_be_glued_to_text() {
     let table = json!({"command": ["x"], "output": {"format": "json", "result": {"value": "/answer"}, "done": {"match": {"/ok": true}}}});
     let definition = Definition::read(None, table.as_object().unwrap()).unwrap();

@@ -1,8 +1,9 @@
 //! Whether the repository of a pool can have worktrees: what every task of the pool needs.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::git::{At, Git, GitFault};
 use super::locks::clear_shared_locks;
@@ -82,7 +83,7 @@ async fn try_one(
     let branch = format!("{prefix}{name}");
     let made = add(git, &repository.common, (New(&branch), base), &path).await;
     if made.is_err() {
-        let _ = remove_branch(git, at, &branch).await;
+        let _ = remove_branch(git, &repository.common, &branch).await;
     }
     made?;
     let filled = match files {
@@ -93,32 +94,46 @@ async fn try_one(
     let path = path.to_string_lossy();
     let remove = ["worktree", "remove", "--force", &path];
     let removed = git.ask(at, &remove).await.map(drop);
-    let forgotten = remove_branch(git, at, &branch).await;
+    let forgotten = remove_branch(git, &repository.common, &branch).await;
     filled.and(removed).and(forgotten)
 }
 
-async fn remove_branch(git: &Git, at: At<'_>, branch: &str) -> Result<(), GitFault> {
+async fn remove_branch(git: &Git, common: &Path, branch: &str) -> Result<(), GitFault> {
     let branch = format!("refs/heads/{branch}");
-    git.ask(at, &["update-ref", "-d", &branch]).await.map(drop)
+    let delete = ["update-ref", "-d", &branch];
+    let removed = git.ask(At::Bare(common), &delete).await;
+    if removed.is_err() {
+        left().insert((common.to_owned(), branch));
+    }
+    removed.map(drop)
 }
 
-/// Removes branches that a check of a dead process, or an earlier one of this process, could not remove.
+/// Removes branches that a check of a dead process, or an earlier one of this process, could not remove. Where that fails
+/// again, no other is made.
 async fn sweep(
     git: &Git,
     repository: &Repository,
     listed: &Listed,
     tries: &str,
 ) -> Result<(), GitFault> {
-    let of_the_dead = listed.keys().filter(|name| {
+    let is_left = |name: &String| {
         let rest = name.strip_prefix(tries).unwrap_or_default();
         let process = rest.split('-').next().and_then(|it| it.parse::<u32>().ok());
-        process.is_some_and(|it| !Path::new("/proc").join(it.to_string()).exists())
-    });
-    for name in of_the_dead {
-        let delete = ["update-ref", "-d", name];
-        git.ask(At::Bare(&repository.common), &delete).await?;
+        let is_dead = |it: u32| !Path::new("/proc").join(it.to_string()).exists();
+        process.is_some_and(is_dead) || left().contains(&(repository.common.clone(), name.clone()))
+    };
+    for name in listed.keys().filter(|it| is_left(it)) {
+        let at = At::Bare(&repository.common);
+        git.ask(at, &["update-ref", "-d", name]).await?;
+        left().remove(&(repository.common.clone(), name.clone()));
     }
     Ok(())
+}
+
+/// Branches of this process's checks that could not be removed, with their repositories.
+fn left() -> MutexGuard<'static, BTreeSet<(PathBuf, String)>> {
+    static LEFT: Mutex<BTreeSet<(PathBuf, String)>> = Mutex::new(BTreeSet::new());
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) fn pool(fault: GitFault) -> NoPlace {

@@ -34,6 +34,13 @@ const SETTINGS: &[&str] = &[
     "core.packedRefsTimeout=5000",
     // Answers are text: names that are not are in quotation marks.
     "core.quotePath=true",
+    // Answers, and patches for `git apply`, are in one form whatever a person or an agent has set.
+    "color.ui=false",
+    "color.diff=false",
+    "diff.noprefix=false",
+    "diff.mnemonicPrefix=false",
+    "diff.orderFile=/dev/null",
+    "diff.submodule=short",
     "core.editor=true",
     "commit.gpgSign=false",
     "gc.auto=0",
@@ -77,6 +84,17 @@ impl GitFault {
 }
 
 impl GitFault {
+    /// Whether an object is missing that was there a moment ago: another git has removed what no reference had yet.
+    pub(super) fn is_of_missing_object(&self) -> bool {
+        let words = [
+            "nonexistent object",
+            "invalid object",
+            "unable to read",
+            "not a valid object",
+        ];
+        words.iter().any(|it| self.0.contains(it))
+    }
+
     /// Whether a branch is there that was to be made.
     pub(super) fn is_taken(&self) -> bool {
         self.0.contains("a branch named '") && self.0.contains("already exists")
@@ -299,8 +317,19 @@ fn command_line(at: At<'_>, args: &[&str]) -> Vec<String> {
     for setting in SETTINGS {
         line.extend(["-c".to_owned(), (*setting).to_owned()]);
     }
+    if let At::Tree { git_dir, .. } = at
+        && is_case_sensitive(git_dir)
+    {
+        line.extend(["-c".to_owned(), "core.ignoreCase=false".to_owned()]);
+    }
     line.extend(args.iter().map(|arg| (*arg).to_owned()));
     line
+}
+
+/// Whether names that differ only in case are different files, whatever the settings say: those of a repository that came
+/// from another system would hide one of two files. As git finds it out.
+fn is_case_sensitive(git_dir: &Path) -> bool {
+    git_dir.join("HEAD").exists() && git_dir.join("hEAD").symlink_metadata().is_err()
 }
 
 /// As [`fault`], for a call that may have written files at this place.

@@ -66,11 +66,21 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
     none.ask(at, &["ls-files", "--unmerged"]).await?;
     let index = record.git_dir.join("index");
     tracing::warn!(file = %index.display(), error = end.stderr, "the index of a worktree cannot be read and is made anew");
-    set_aside(&index)?;
     let tip = tip_of(git, record).await?;
     let tip = tip.unwrap_or_else(|| record.base.clone());
-    git.ask(at, &["read-tree", &tip]).await?;
+    renew(git, record, &tip).await?;
     Ok(Unmerged::default())
+}
+
+/// Makes the index anew from a commit; the old one is kept beside it as `index.broken`.
+///
+/// # Errors
+/// It cannot be moved or written.
+pub(super) async fn renew(git: &Git, record: &Record, commit: &str) -> Result<(), GitFault> {
+    set_aside(&record.git_dir.join("index"))?;
+    git.ask(tree(record)?, &["read-tree", commit])
+        .await
+        .map(drop)
 }
 
 /// The files of an index that had conflicts.

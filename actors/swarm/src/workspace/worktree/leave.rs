@@ -320,7 +320,7 @@ fn remove_now(record: &Record) -> Result<(), GitFault> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let folder = folder.display();
                 return Err(GitFault(format!(
-                    "cannot remove {folder}: {error}; remove it by hand and try again"
+                    "cannot remove {folder}: {error}; make it removable (chattr -R -i -a, where files in it are immutable) or remove it by hand, and try again"
                 )));
             }
             _ => {}

@@ -5,6 +5,7 @@ use std::fs;
 use kirosu_providers::ProgramExit;
 
 use super::git::{At, Git, GitFault, fault};
+use super::index::renew;
 use super::inventory::{self, Inventory, Seen, Status};
 use super::locks::clear_locks;
 use super::open::write;
@@ -34,8 +35,13 @@ pub(crate) async fn settle(opened: &Opened, ended: &str) -> Vec<String> {
     match committed.and_then(|it| written.map(|()| it)) {
         Ok(committed) => {
             tip.clone_from(&committed.tip);
-            let files = changed_files(git, &record, &tip).await.unwrap_or_default();
-            lines.extend(on_the_branch(&record, files));
+            lines.extend(match changed_files(git, &record, &tip).await {
+                Ok(files) => on_the_branch(&record, files),
+                Err(fault) => Some(format!(
+                    "cannot tell how many files changed on branch {}: {fault}",
+                    record.branch
+                )),
+            });
             lines.extend(beside_the_branch(git, &record, committed).await);
         }
         Err(fault) => {
@@ -158,7 +164,8 @@ impl Committed {
     }
 }
 
-/// Puts all that is not committed on the branch, whatever the agent did with HEAD.
+/// Puts all that is not committed on the branch, whatever the agent did with HEAD. Where another git has just removed objects
+/// that no reference had yet (`git gc --prune=now`), all files are read again.
 ///
 /// # Errors
 /// The folder is not the worktree that was made; the index or the branch cannot be written.
@@ -167,6 +174,19 @@ pub(super) async fn commit_rest(
     record: &Record,
     note: &str,
 ) -> Result<Committed, GitFault> {
+    match commit_once(git, record, note).await {
+        Err(fault) if fault.is_of_missing_object() => {
+            tracing::warn!(task_id = record.task_id, %fault, "objects of a worktree are gone; its index is made anew");
+            let tip = tip_of(git, record).await?;
+            let tip = tip.unwrap_or_else(|| record.base.clone());
+            renew(git, record, &tip).await?;
+            commit_once(git, record, note).await
+        }
+        committed => committed,
+    }
+}
+
+async fn commit_once(git: &Git, record: &Record, note: &str) -> Result<Committed, GitFault> {
     let at = tree(record)?;
     // Where git cannot tell, taking the files says why, or works all the same.
     let before = inventory::statuses(git, record).await.ok();

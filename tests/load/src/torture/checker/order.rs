@@ -6,7 +6,7 @@
 
 use super::Life;
 use crate::torture::Verdict;
-use crate::torture::history::{Call, Event, Outcome};
+use crate::torture::history::{Call, Event, OWN_QUEUE, Outcome};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
@@ -68,7 +68,14 @@ pub(super) fn order(events: &[Event], lives: &BTreeMap<u64, Life<'_>>, verdict: 
 fn places(events: &[Event]) -> HashMap<u64, Place> {
     let mut places = HashMap::new();
     for event in events {
-        if let Call::Enqueue { ids, priority, .. } = &event.call {
+        if let Call::Enqueue {
+            numbers,
+            ids,
+            priority,
+            ..
+        } = &event.call
+            && numbers.iter().all(|number| *number < OWN_QUEUE)
+        {
             places.extend(ids.iter().map(|id| (*id, (Reverse(*priority), *id))));
         }
     }

@@ -212,3 +212,22 @@ fn an_error_is_found_before_its_stack_and_as_the_whole_answer() {
         "rate_limited"
     );
 }
+
+#[test]
+fn an_error_event_of_gemini_explains_a_bad_end_that_does_not() {
+    let error = |message: &str| {
+        let frame = json!({"type": "error", "severity": "error", "message": message});
+        format!("{frame}\n")
+    };
+    let end = "{\"type\":\"result\",\"status\":\"error\",\"error\":{\"type\":\"FatalError\",\"message\":\"Fatal\"}}\n";
+    let limit = error("429 You exceeded your quota. Please retry in 2h.");
+    for text in [limit.clone(), format!("{limit}{end}")] {
+        let found = class("gemini", &text, "", Ended::Code(1));
+        assert_eq!(found, ("rate_limited".to_owned(), Some(7200)), "{text}");
+    }
+    let turns = error("Reached max session turns for this session.");
+    assert_eq!(
+        class("gemini", &format!("{turns}{end}"), "", Ended::Code(1)).0,
+        "provider_error"
+    );
+}

@@ -1,17 +1,17 @@
 //! What the hub knows, in the protocol's words.
 
 use crate::leases::Holder;
-use kirosu_protocol::Error;
 use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAnswer};
 use kirosu_protocol::verbs::get::{AttemptOutput, Decision, GetAnswer, GetAsk};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::tree::{TreeAnswer, TreeNode};
+use kirosu_protocol::{Error, ErrorCode, TaskId};
 use kirosu_store::{OutputChunk, TaskDetail};
 use kirosu_supervision::{Node, State};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// The tree, as `tree` answers it.
-pub(super) fn tree(root: &Node) -> TreeAnswer {
+pub(crate) fn tree(root: &Node) -> TreeAnswer {
     TreeAnswer { tree: branch(root) }
 }
 
@@ -42,8 +42,16 @@ fn state(state: State) -> &'static str {
     }
 }
 
+/// The refusal of an id that no task has.
+pub(crate) fn no_such_task(task_id: TaskId) -> Error {
+    Error::new(
+        ErrorCode::UnknownTask,
+        format!("no task has the id {task_id}"),
+    )
+}
+
 /// One task with everything about it, as `get` answers it.
-pub(super) fn detail(detail: TaskDetail, ask: &GetAsk) -> Result<GetAnswer, Error> {
+pub(crate) fn detail(detail: TaskDetail, ask: &GetAsk) -> Result<GetAnswer, Error> {
     let newest = detail.task.fence;
     if ask.attempt.is_some_and(|attempt| attempt > newest) {
         let message = match newest {
@@ -90,21 +98,26 @@ fn gathered(mut output: AttemptOutput, chunks: &[OutputChunk]) -> Vec<AttemptOut
 }
 
 /// Who works for the hub, as `agents` answers it: sessions, and connections that hold leases without one.
-pub(super) fn agents(mut agents: Vec<AgentInfo>, held: Vec<(Holder, HeldLease)>) -> AgentsAnswer {
-    let mut loose: BTreeMap<u64, Vec<HeldLease>> = BTreeMap::new();
+pub(crate) fn agents(mut agents: Vec<AgentInfo>, held: Vec<(Holder, HeldLease)>) -> AgentsAnswer {
+    let mut by_holder: HashMap<Holder, Vec<HeldLease>> = HashMap::new();
     for (holder, lease) in held {
-        match holder {
-            Holder::Session(id) => {
-                let session = agents
-                    .iter_mut()
-                    .find(|agent| agent.session_id.as_deref() == Some(&*id));
-                if let Some(agent) = session {
-                    agent.leases.push(lease);
-                }
-            }
-            Holder::Connection(connection) => loose.entry(connection.0).or_default().push(lease),
+        by_holder.entry(holder).or_default().push(lease);
+    }
+    for agent in &mut agents {
+        if let Some(session) = agent.session_id.as_deref()
+            && let Some(leases) = by_holder.remove(&Holder::Session(session.into()))
+        {
+            agent.leases = leases;
         }
     }
+    let mut loose: Vec<(u64, Vec<HeldLease>)> = by_holder
+        .into_iter()
+        .filter_map(|(holder, leases)| match holder {
+            Holder::Session(_) => None,
+            Holder::Connection(connection) => Some((connection.0, leases)),
+        })
+        .collect();
+    loose.sort_unstable_by_key(|(connection, _)| *connection);
     agents.extend(loose.into_iter().map(|(connection, leases)| AgentInfo {
         name: match connection {
             0 => "leased before the hub was restarted".into(),
@@ -117,5 +130,45 @@ pub(super) fn agents(mut agents: Vec<AgentInfo>, held: Vec<(Holder, HeldLease)>)
     AgentsAnswer {
         agents,
         ..AgentsAnswer::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::ConnectionId;
+
+    #[test]
+    fn leases_are_listed_with_who_holds_them() {
+        let session = |id: &str, since| AgentInfo {
+            session_id: Some(id.into()),
+            since,
+            ..AgentInfo::default()
+        };
+        let lease = |task_id| HeldLease { task_id, fence: 1 };
+        let of_session = |id: &str| Holder::Session(id.into());
+        let held = vec![
+            (of_session("b"), lease(1)),
+            (Holder::Connection(ConnectionId(7)), lease(2)),
+            (of_session("b"), lease(3)),
+            (of_session("gone"), lease(4)),
+            (Holder::Connection(ConnectionId(0)), lease(5)),
+        ];
+        let answer = agents(vec![session("a", 2.0), session("b", 1.0)], held);
+        let told: Vec<(Option<&str>, &str, Vec<TaskId>)> = answer
+            .agents
+            .iter()
+            .map(|agent| {
+                let tasks = agent.leases.iter().map(|lease| lease.task_id);
+                (agent.session_id.as_deref(), &*agent.name, tasks.collect())
+            })
+            .collect();
+        let expected = [
+            (None, "leased before the hub was restarted", vec![5]),
+            (None, "connection 7", vec![2]),
+            (Some("b"), "", vec![1, 3]),
+            (Some("a"), "", vec![]),
+        ];
+        assert_eq!(told, expected);
     }
 }

@@ -1,0 +1,187 @@
+//! A list that is passed on as the hub writes it, piece by piece: it may be longer than anybody's memory.
+
+use crate::link::{ANSWER, AskError};
+use actix_web::web::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use kirosu_protocol::answer::write_request;
+use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::verbs::list::ListAsk;
+use kirosu_protocol::{Error, RawId};
+use serde::{Deserialize, Serialize};
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// How an answer with a result begins, after which the result follows.
+const HEAD: &[u8] = b"{\"id\":0,\"result\":{";
+/// How it ends.
+const TAIL: &[u8] = b",\"error\":null}\n";
+/// Longest refusal.
+const REFUSAL_BYTES: usize = 64 << 10;
+/// Bytes read at once.
+const READ_BYTES: usize = 64 << 10;
+
+#[derive(Serialize)]
+struct WithKey<'a> {
+    #[serde(flatten)]
+    ask: &'a ListAsk,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_token: Option<&'a str>,
+}
+
+/// Asks the hub, and gives the JSON of the result as it comes.
+///
+/// # Errors
+/// `Refused`, `Away`, and `Broken` or `TimedOut` before the result has begun; after that the stream breaks off.
+pub(crate) async fn open(
+    endpoint: &Endpoint,
+    key: Option<&str>,
+    ask: &ListAsk,
+) -> Result<impl Stream<Item = io::Result<Bytes>> + use<>, AskError> {
+    let mut line = Vec::new();
+    let params = WithKey {
+        ask,
+        auth_token: key,
+    };
+    write_request(&mut line, &RawId::number(0), "list", &params).map_err(AskError::Refused)?;
+    let asked = async {
+        let away = |error: io::Error| {
+            AskError::Away(format!("cannot reach the hub at {endpoint}: {error}"))
+        };
+        let mut hub = endpoint.open().await.map_err(away)?;
+        hub.write_all(&line).await.map_err(away)?;
+        let mut answer = Answer {
+            hub,
+            read: BytesMut::new(),
+            has_ended: false,
+        };
+        answer.begin().await?;
+        Ok::<_, AskError>(answer)
+    };
+    let answer = match timeout(ANSWER, asked).await {
+        Ok(answer) => answer?,
+        Err(_) => {
+            let why = format!(
+                "the hub at {endpoint} did not answer `list` in {} s",
+                ANSWER.as_secs()
+            );
+            return Err(AskError::TimedOut(why));
+        }
+    };
+    Ok(stream::try_unfold(answer, |mut answer| async move {
+        let piece = answer.next().await?;
+        Ok(piece.map(|piece| (piece, answer)))
+    }))
+}
+
+struct Answer<S> {
+    hub: S,
+    read: BytesMut,
+    has_ended: bool,
+}
+
+impl<S: AsyncRead + Unpin> Answer<S> {
+    async fn more(&mut self) -> io::Result<()> {
+        self.read.reserve(READ_BYTES);
+        match timeout(ANSWER, self.hub.read_buf(&mut self.read)).await {
+            Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read.map(drop),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Reads up to the result, whose opening brace stays; or the refusal.
+    async fn begin(&mut self) -> Result<(), AskError> {
+        let broken = |error: io::Error| {
+            AskError::Broken(format!(
+                "the connection to the hub broke over `list`: {error}"
+            ))
+        };
+        while self.read.len() < HEAD.len() {
+            self.more().await.map_err(broken)?;
+        }
+        if self.read.starts_with(HEAD) {
+            let _ = self.read.split_to(HEAD.len() - 1);
+            return Ok(());
+        }
+        #[derive(Deserialize)]
+        struct Refused {
+            error: Error,
+        }
+        while self.read.last() != Some(&b'\n') && self.read.len() < REFUSAL_BYTES {
+            self.more().await.map_err(broken)?;
+        }
+        Err(match serde_json::from_slice(&self.read) {
+            Ok(Refused { error }) => AskError::Refused(error),
+            Err(error) => AskError::Broken(format!(
+                "the hub's answer to `list` makes no sense: {error}"
+            )),
+        })
+    }
+
+    /// The next piece of the result; none after its end.
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if self.has_ended {
+            return Ok(None);
+        }
+        loop {
+            if self.read.ends_with(TAIL) {
+                // JSON has no bare line end: this is the end.
+                self.has_ended = true;
+                let left = self.read.len() - TAIL.len();
+                return Ok(Some(self.read.split_to(left).freeze()));
+            }
+            // What may be the beginning of the end stays.
+            let ready = self.read.len().saturating_sub(TAIL.len());
+            if ready > 0 {
+                return Ok(Some(self.read.split_to(ready).freeze()));
+            }
+            self.more().await?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::duplex;
+
+    async fn pass(answer: &[u8], step: usize) -> Result<Vec<u8>, String> {
+        let (mut theirs, hub) = duplex(step);
+        let answer = answer.to_vec();
+        let writing = tokio::spawn(async move {
+            let _ = theirs.write_all(&answer).await;
+        });
+        let mut reading = Answer {
+            hub,
+            read: BytesMut::new(),
+            has_ended: false,
+        };
+        reading.begin().await.map_err(|error| error.to_string())?;
+        let mut result = Vec::new();
+        while let Some(piece) = reading.next().await.map_err(|error| error.to_string())? {
+            result.extend_from_slice(&piece);
+        }
+        drop(reading);
+        let _ = writing.await;
+        Ok(result)
+    }
+
+    #[tokio::test]
+    async fn a_result_is_passed_on_without_what_is_around_it() {
+        let result = r#"{"tasks":[{"prompt":",\"error\":null}"}],"stats":{}}"#;
+        let answer = [&HEAD[..HEAD.len() - 1], result.as_bytes(), TAIL].concat();
+        for step in [1, 7, 1000] {
+            assert_eq!(pass(&answer, step).await.unwrap(), result.as_bytes());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_and_a_broken_answer_breaks_off() {
+        let refusal = br#"{"id":0,"result":null,"error":{"message":"no","code":-32602}}
+"#;
+        assert_eq!(pass(refusal, 5).await.unwrap_err(), "no");
+        let half = [HEAD, b"\"tasks\":["].concat();
+        assert!(pass(&half, 5).await.is_err());
+    }
+}

@@ -1,0 +1,17 @@
+//! How much memory values take that clients choose.
+
+use serde_json::Value;
+
+/// Bytes of memory that a JSON value takes, about: a list of numbers takes many times its text.
+pub fn weight(value: &Value) -> usize {
+    let inner = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| size_of::<String>() + name.len() + weight(value))
+            .sum(),
+    };
+    size_of::<Value>() + inner
+}

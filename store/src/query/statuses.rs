@@ -1,0 +1,37 @@
+//! Where tasks stand, without what they hold.
+
+use crate::row::state_of;
+use crate::sql::{self, FromRow, int};
+use diesel::row::Row;
+use diesel::sqlite::Sqlite;
+use diesel::{QueryResult, SqliteConnection, sql_query};
+use kirosu_protocol::{Status, TaskId};
+
+/// Ids named in one statement.
+const CHUNK: usize = 1000;
+
+struct Stands(TaskId, Status);
+
+impl FromRow for Stands {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Stands> {
+        Ok(Stands(int(row, 0)?, state_of(int(row, 1)?)?))
+    }
+}
+
+/// Where those of the tasks that exist stand.
+pub(crate) fn of(
+    conn: &mut SqliteConnection,
+    ids: &[TaskId],
+) -> QueryResult<Vec<(TaskId, Status)>> {
+    let mut all = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let list: Vec<String> = chunk.iter().map(TaskId::to_string).collect();
+        let text = format!(
+            "SELECT id, state FROM task WHERE id IN ({})",
+            list.join(",")
+        );
+        let stands: Vec<Stands> = sql::all(conn, sql_query(text))?;
+        all.extend(stands.into_iter().map(|Stands(id, status)| (id, status)));
+    }
+    Ok(all)
+}

@@ -1,0 +1,77 @@
+//! What all speakers of a run know, and what they leave to each other.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// What all speakers know.
+#[derive(Debug)]
+pub struct Shared {
+    /// Where the hub listens now; each start takes another port.
+    address: Mutex<SocketAddr>,
+    /// Everybody may go.
+    pub over: AtomicBool,
+    /// Acks taken: the progress that kills are timed by.
+    pub acked: AtomicU64,
+    /// Producers still at work.
+    pub producing: AtomicU32,
+    /// Whether requests that may be repeated are sent twice at once.
+    pub twice: AtomicBool,
+    /// Tasks to cancel, oldest first.
+    to_cancel: Mutex<VecDeque<u64>>,
+    /// Whether each call is printed when it has ended.
+    pub tells: bool,
+    /// Between two enqueues of a producer, so that there is work for as long as there are faults.
+    pub pace: Duration,
+}
+
+impl Shared {
+    /// For a hub at `address` and so many producers.
+    pub fn new(address: SocketAddr, producers: u32) -> Shared {
+        Shared {
+            address: Mutex::new(address),
+            over: AtomicBool::new(false),
+            acked: AtomicU64::new(0),
+            producing: AtomicU32::new(producers),
+            twice: AtomicBool::new(false),
+            to_cancel: Mutex::default(),
+            tells: false,
+            pace: Duration::ZERO,
+        }
+    }
+
+    /// The hub has moved.
+    pub fn moved(&self, address: SocketAddr) {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// Where it is now.
+    pub fn address(&self) -> SocketAddr {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a task to the client that cancels.
+    pub fn leave_to_cancel(&self, task: u64) {
+        let mut tasks = self
+            .to_cancel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tasks.push_back(task);
+    }
+
+    /// The next task to cancel.
+    pub fn next_to_cancel(&self) -> Option<u64> {
+        let mut tasks = self
+            .to_cancel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        tasks.pop_front()
+    }
+
+    /// Whether the work is over.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
