@@ -164,12 +164,15 @@ fn a_question_is_answered_from_each_surface_and_a_late_word_learns_why() {
 fn who_waits_for_a_task_that_waits_for_a_person_learns_it() {
     let hub = Hub::start();
     let wait = ["enqueue", "Deploy", "--wait", "--wait-timeout", "100ms"];
-    for more in [&["--requires-approval"][..], &["--type", "human"]] {
+    for (more, verb) in [
+        (&["--requires-approval"][..], "approve"),
+        (&["--type", "human"], "answer"),
+    ] {
         let told = kirosu(&hub, &[&wait[..], more].concat());
         let said = String::from_utf8(told.stderr).unwrap();
         assert_eq!(told.status.code(), Some(4), "{said}");
         assert!(
-            said.contains("waits for a person: kirosu approve"),
+            said.contains(&format!("waits for a person: kirosu {verb}")),
             "{said}"
         );
     }

@@ -166,7 +166,7 @@ fn every_screen_is_right_at_both_sizes() {
         in_shape(&screen, size);
         tmux.keys(&["?"]);
         in_shape(
-            &tmux.see(&["┌ keys", "approve: answers", "q, Ctrl-C"]),
+            &tmux.see(&["┌ keys", "approve: lets it", "q, Ctrl-C"]),
             size,
         );
         // The other size, while it runs.

@@ -234,6 +234,10 @@ fn a_429_fails_no_task_and_is_followed_by_one_probe_at_its_reset() {
             "{info}"
         );
     }
+    // A task that waits for the account says so, and until when.
+    let waiting = client.task(tasks[11])["waiting"].take();
+    assert_eq!(waiting["reason"], "rate_limited", "{waiting}");
+    assert!(waiting["until"].as_f64().unwrap() > 1e9, "{waiting}");
     // Others go on meanwhile.
     let aside = enqueue(&mut client, "aside", 3);
     all_done(&mut client, &aside);
@@ -281,6 +285,8 @@ fn a_missing_login_waits_for_a_person_and_asks_once() {
         (client.status(tasks[0]) == "awaiting_approval").then_some(())
     });
     assert_eq!(client.status(tasks[1]), "queued");
+    let waiting = client.task(tasks[1])["waiting"].take();
+    assert_eq!(waiting["reason"], "auth_required", "{waiting}");
     let list = kirosu(&hub, &["pool", "list"]);
     assert!(list.contains("kirosu pool probe svc"), "{list}");
     service.now(Does::Answers);

@@ -20,6 +20,7 @@ pub mod codec;
 pub mod error;
 pub mod event;
 pub mod frame;
+pub mod group;
 pub mod limits;
 pub mod method;
 pub mod notice;
@@ -27,6 +28,7 @@ pub mod params;
 pub mod request;
 pub mod task;
 pub mod verbs;
+mod waiting;
 mod weight;
 
 pub use accept::{Accept, NotAccepted};
@@ -36,6 +38,7 @@ pub use codec::{Line, LineSplitter};
 pub use error::{Effect, Error, ErrorCode};
 pub use event::{Event, EventKind};
 pub use frame::{BadLine, Frame, RawId};
+pub use group::{Group, IdRange};
 pub use limits::Limits;
 pub use method::Method;
 pub use notice::Notice;
@@ -45,4 +48,5 @@ pub use task::{
     Attempt, FailureClass, Fence, OnLost, RetryPolicy, Stats, Status, Task, TaskId, Usage,
 };
 pub use verbs::Verb;
+pub use waiting::{WaitReason, Waiting};
 pub use weight::weight;

@@ -37,6 +37,8 @@ pub enum Method {
     RetryFailed,
     /// `approve`
     Approve,
+    /// `answer`
+    Answer,
     /// `reject`
     Reject,
     /// `ask`
@@ -73,7 +75,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of the reference.
-    pub const ALL: [Method; 33] = [
+    pub const ALL: [Method; 34] = [
         Method::Hello,
         Method::Enqueue,
         Method::EnqueueBatch,
@@ -91,6 +93,7 @@ impl Method {
         Method::Retry,
         Method::RetryFailed,
         Method::Approve,
+        Method::Answer,
         Method::Reject,
         Method::Ask,
         Method::Approvals,
@@ -129,6 +132,7 @@ impl Method {
             Method::Retry => "retry",
             Method::RetryFailed => "retry_failed",
             Method::Approve => "approve",
+            Method::Answer => "answer",
             Method::Reject => "reject",
             Method::Ask => "ask",
             Method::Approvals => "approvals",
@@ -168,6 +172,7 @@ impl Method {
             "retry" => Some(Method::Retry),
             "retry_failed" => Some(Method::RetryFailed),
             "approve" => Some(Method::Approve),
+            "answer" => Some(Method::Answer),
             "reject" => Some(Method::Reject),
             "ask" => Some(Method::Ask),
             "approvals" => Some(Method::Approvals),

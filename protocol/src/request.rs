@@ -6,11 +6,12 @@ use crate::method::Method;
 use crate::params::Params;
 use crate::verbs::ack::AckAsk;
 use crate::verbs::agents::AgentsAsk;
+use crate::verbs::answer::AnswerAsk;
 use crate::verbs::approvals::ApprovalsAsk;
 use crate::verbs::approve::ApproveAsk;
 use crate::verbs::ask::ToolAsk;
 use crate::verbs::backup::BackupAsk;
-use crate::verbs::cancel::CancelAsk;
+use crate::verbs::cancel::{CancelAsk, CancelGroupAsk};
 use crate::verbs::enqueue::NewTask;
 use crate::verbs::enqueue_batch::EnqueueBatchAsk;
 use crate::verbs::get::GetAsk;
@@ -26,10 +27,10 @@ use crate::verbs::reject::RejectAsk;
 use crate::verbs::release::ReleaseAsk;
 use crate::verbs::reserve::ReserveAsk;
 use crate::verbs::resume::ResumeAsk;
-use crate::verbs::retry::RetryAsk;
+use crate::verbs::retry::{RetryAsk, RetryGroupAsk};
 use crate::verbs::retry_failed::RetryFailedAsk;
 use crate::verbs::usage::UsageAsk;
-use crate::verbs::wait::WaitAsk;
+use crate::verbs::wait::{WaitAsk, WaitGroupAsk};
 use crate::verbs::watch::WatchAsk;
 
 /// Everything a client can ask.
@@ -61,14 +62,22 @@ pub enum Request {
     Get(GetAsk),
     /// See [`crate::verbs::wait`].
     Wait(WaitAsk),
+    /// See [`crate::verbs::wait`].
+    WaitGroup(WaitGroupAsk),
     /// See [`crate::verbs::cancel`].
     Cancel(CancelAsk),
+    /// See [`crate::verbs::cancel`].
+    CancelGroup(CancelGroupAsk),
     /// See [`crate::verbs::retry`].
     Retry(RetryAsk),
+    /// See [`crate::verbs::retry`].
+    RetryGroup(RetryGroupAsk),
     /// See [`crate::verbs::retry_failed`].
     RetryFailed(RetryFailedAsk),
     /// See [`crate::verbs::approve`].
     Approve(ApproveAsk),
+    /// See [`crate::verbs::answer`].
+    Answer(AnswerAsk),
     /// See [`crate::verbs::reject`].
     Reject(RejectAsk),
     /// See [`crate::verbs::ask`].
@@ -125,11 +134,21 @@ impl Request {
             Method::Release => Request::Release(ReleaseAsk::read(params, limits)?),
             Method::List => Request::List(ListAsk::read(params, limits)?),
             Method::Get => Request::Get(GetAsk::read(params, limits)?),
-            Method::Wait => Request::Wait(WaitAsk::read(params, limits)?),
-            Method::Cancel => Request::Cancel(CancelAsk::read(params, limits)?),
-            Method::Retry => Request::Retry(RetryAsk::read(params, limits)?),
+            Method::Wait => match WaitGroupAsk::read(params, limits)? {
+                Some(ask) => Request::WaitGroup(ask),
+                None => Request::Wait(WaitAsk::read(params, limits)?),
+            },
+            Method::Cancel => match CancelGroupAsk::read(params, limits)? {
+                Some(ask) => Request::CancelGroup(ask),
+                None => Request::Cancel(CancelAsk::read(params, limits)?),
+            },
+            Method::Retry => match RetryGroupAsk::read(params, limits)? {
+                Some(ask) => Request::RetryGroup(ask),
+                None => Request::Retry(RetryAsk::read(params, limits)?),
+            },
             Method::RetryFailed => Request::RetryFailed(RetryFailedAsk::read(params, limits)?),
             Method::Approve => Request::Approve(ApproveAsk::read(params, limits)?),
+            Method::Answer => Request::Answer(AnswerAsk::read(params, limits)?),
             Method::Reject => Request::Reject(RejectAsk::read(params, limits)?),
             Method::Ask => Request::Ask(Box::new(ToolAsk::read(params, limits)?)),
             Method::Approvals => Request::Approvals(ApprovalsAsk::read(params, limits)?),
@@ -164,11 +183,12 @@ impl Request {
             Request::Release(_) => Method::Release,
             Request::List(_) => Method::List,
             Request::Get(_) => Method::Get,
-            Request::Wait(_) => Method::Wait,
-            Request::Cancel(_) => Method::Cancel,
-            Request::Retry(_) => Method::Retry,
+            Request::Wait(_) | Request::WaitGroup(_) => Method::Wait,
+            Request::Cancel(_) | Request::CancelGroup(_) => Method::Cancel,
+            Request::Retry(_) | Request::RetryGroup(_) => Method::Retry,
             Request::RetryFailed(_) => Method::RetryFailed,
             Request::Approve(_) => Method::Approve,
+            Request::Answer(_) => Method::Answer,
             Request::Reject(_) => Method::Reject,
             Request::Ask(_) => Method::Ask,
             Request::Approvals(_) => Method::Approvals,

@@ -2,6 +2,7 @@
 
 use crate::accept::{Accept, NotAccepted};
 use crate::budget::TaskBudget;
+use crate::waiting::Waiting;
 use crate::weight::weight;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,7 +22,7 @@ pub const DEFAULT_QUEUE: &str = "default";
 pub const TYPE_CHAT: &str = "chat";
 /// A task whose prompt is Python code; needs the opt-in of hub and pool.
 pub const TYPE_PYTHON: &str = "python";
-/// A task that a person answers with `approve`; never leased.
+/// A task that a person answers with `answer` or `approve`; never leased.
 pub const TYPE_HUMAN: &str = "human";
 
 /// Where a task stands in its life (docs/protocol.md, "States").
@@ -292,6 +293,12 @@ pub struct Task {
     /// Whatever the client wants to keep beside the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+    /// The labels it was enqueued with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// In the answers to `get`, `list` and `wait`: why it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Box<Waiting>>,
     /// In the answer to `list`: the fields of which only the beginning is here (of `metadata` nothing, nor of `accept`),
     /// each with its whole length in bytes. `get` answers the whole task.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -366,4 +373,7 @@ pub struct Stats {
     /// The paused queues, by name; `*` first stands for all, those to come included.
     #[serde(default)]
     pub paused: Vec<String>,
+    /// The hub drains: it leases nothing until it is restarted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draining: bool,
 }

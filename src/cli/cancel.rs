@@ -3,22 +3,23 @@
 use super::connect::Context;
 use super::each::{actor, each};
 use super::failure::Failure;
-use kirosu_protocol::TaskId;
-use kirosu_protocol::verbs::cancel::CancelAsk;
+use super::select::{Choice, Select, counted};
+use kirosu_protocol::verbs::cancel::{CancelAsk, CancelGroupAsk};
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu cancel 42 43
+  kirosu cancel 12-40                       those of them that have not ended
+  kirosu cancel --label night
   kirosu cancel 42 --reason \"not needed any more\"
-  kirosu list --all --status queued | cut -f1 | xargs kirosu cancel";
+  kirosu cancel --queue docs --label night  what is in the queue and has the label";
 
 /// Ends unfinished tasks; a running one is stopped
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The tasks
-    #[arg(value_name = "ID", required = true)]
-    task_ids: Vec<TaskId>,
+    #[command(flatten)]
+    select: Select,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -29,11 +30,24 @@ pub struct Args {
 
 /// Cancels each.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let choice = args.select.choice()?;
     let hub = context.connect().await?;
+    let task_ids = match choice {
+        Choice::Tasks(task_ids) => task_ids,
+        Choice::Group(group) => {
+            let ask = CancelGroupAsk {
+                group,
+                by: actor(&args.by),
+                reason: args.reason.clone(),
+            };
+            let answer = hub.insist(&ask).await?;
+            return counted(&answer, answer.cancelled, "cancelled", context);
+        }
+    };
     let ask = |task_id| CancelAsk {
         task_id,
         by: actor(&args.by),
         reason: args.reason.clone(),
     };
-    each(&args.task_ids, "cancelled", &hub, context, ask).await
+    each(&task_ids, "cancelled", &hub, context, ask).await
 }

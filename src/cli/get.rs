@@ -119,6 +119,13 @@ pub(crate) fn facts(
     sheet
         .fact("task", task.task_id.to_string())
         .painted("status", status)
+        .maybe(
+            "waiting",
+            task.waiting.as_deref().map(|waiting| match waiting.until {
+                Some(until) => format!("{}, until {}", waiting.message, when(until)),
+                None => waiting.message.clone(),
+            }),
+        )
         .fact("type", &task.task_type)
         .fact("queue", &task.queue)
         .maybe(
@@ -146,8 +153,12 @@ pub(crate) fn facts(
             task.timeout_ms.map(|ms| span(ms as f64 / 1000.0)),
         )
         .maybe(
-            "waits for",
+            "depends on",
             (!answer.depends_on.is_empty()).then(|| ids(&answer.depends_on)),
+        )
+        .maybe(
+            "labels",
+            (!task.labels.is_empty()).then(|| task.labels.join(", ")),
         )
         .maybe("parent", task.parent_id.map(|id| id.to_string()))
         .maybe("provider", task.provider.as_deref())

@@ -2,6 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::select::Select;
 use super::show::{Screen, task, time};
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
 use kirosu_protocol::{Status, TaskId};
@@ -17,6 +18,8 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu list --status failed
   kirosu list --queue docs --limit 100
+  kirosu list --label night --status failed
+  kirosu list 12-40                         tasks 12 to 40
   kirosu list --before 480                  the page of older tasks
   kirosu list --all --status failed | cut -f1 | xargs kirosu retry
 In a pipe the columns are: id, status, type, queue, tries, created, worker, prompt, result.";
@@ -28,15 +31,11 @@ pub struct Args {
     /// Only of this status: queued, blocked, scheduled, awaiting_approval, leased, done, failed, cancelled
     #[arg(long, value_parser = read_status)]
     status: Option<Status>,
-    /// Only of this queue
-    #[arg(long)]
-    queue: Option<String>,
+    #[command(flatten)]
+    select: Select,
     /// Only of this type
     #[arg(long = "type", value_name = "TYPE")]
     task_type: Option<String>,
-    /// Only those that this task enqueued
-    #[arg(long, value_name = "ID")]
-    parent: Option<TaskId>,
     /// Tasks of a page
     #[arg(long, default_value_t = PAGE, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -75,11 +74,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let mut ask = ListAsk {
         status: args.status.map_or(ListStatus::Any, ListStatus::Is),
         limit: Some(if args.all { BULK } else { args.limit }),
-        queue: args.queue.clone(),
         task_type: args.task_type.clone(),
-        parent_id: args.parent,
         before: args.before,
         preview_bytes: preview(args.whole, &context.screen),
+        ..args.select.list()
     };
     let mut answer = hub.insist(&ask).await?;
     // In a pipe each page goes out as it comes; only a table needs all of them to be aligned.

@@ -19,10 +19,12 @@ pub(crate) mod failure;
 pub(crate) mod globals;
 mod help;
 pub(crate) mod log;
+mod select;
 pub(crate) mod show;
 
 mod agent;
 pub(crate) mod agents;
+mod answer;
 mod api;
 mod apply;
 pub(crate) mod approvals;
@@ -49,6 +51,7 @@ pub(crate) mod pool;
 mod reject;
 mod reload;
 mod restore;
+mod results;
 mod resume;
 mod retry;
 mod shutdown;
@@ -122,6 +125,7 @@ enum Verb {
     Status(status::Args),
     List(list::Args),
     Get(get::Args),
+    Results(results::Args),
     Wait(wait::Args),
     Logs(logs::Args),
     Watch(watch::Args),
@@ -129,6 +133,7 @@ enum Verb {
     Cancel(cancel::Args),
     Retry(retry::Args),
     Approvals(approvals::Args),
+    Answer(answer::Args),
     Approve(approve::Args),
     Reject(reject::Args),
 
@@ -226,6 +231,7 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Enqueue(args) => enqueue::run(*args, context).await,
         Verb::Status(args) => status::run(&args, context).await,
         Verb::List(args) => list::run(&args, context).await,
+        Verb::Results(args) => results::run(&args, context).await,
         Verb::Get(args) => get::run(&args, context).await,
         Verb::Wait(args) => wait::run(&args, context).await,
         Verb::Logs(args) => logs::run(&args, context).await,
@@ -233,6 +239,7 @@ async fn ask(verb: Verb, context: &Context) -> Result<u8, Failure> {
         Verb::Cancel(args) => cancel::run(&args, context).await,
         Verb::Retry(args) => retry::run(&args, context).await,
         Verb::Approvals(args) => approvals::run(&args, context).await,
+        Verb::Answer(args) => answer::run(&args, context).await,
         Verb::Approve(args) => approve::run(&args, context).await,
         Verb::Reject(args) => reject::run(&args, context).await,
         Verb::Diff(args) => diff::run(&args, context).await,

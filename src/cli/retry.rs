@@ -2,10 +2,11 @@
 
 use super::connect::{Context, Hub};
 use super::failure::Failure;
+use super::select::{Choice, Select, counted};
 use super::show::text;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::client::CallError;
-use kirosu_protocol::verbs::retry::RetryAsk;
+use kirosu_protocol::verbs::retry::{RetryAsk, RetryGroupAsk};
 use kirosu_protocol::verbs::retry_failed::RetryFailedAsk;
 use serde_json::{Value, json};
 
@@ -14,41 +15,53 @@ Examples:
   kirosu retry 42
   kirosu retry 42 --with-dependencies       and what it depends on, as far as that failed or was cancelled
   kirosu retry --failed                     every failed task
-  kirosu retry --failed --queue docs";
+  kirosu retry --failed --queue docs
+  kirosu retry --label night                those that failed or were cancelled
+  kirosu retry --label night --failed       only those that failed
+  kirosu retry 12-40";
 
 /// Puts failed or cancelled tasks back into the queue
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The tasks
-    #[arg(
-        value_name = "ID",
-        required_unless_present = "failed",
-        conflicts_with = "failed"
-    )]
-    task_ids: Vec<TaskId>,
+    #[command(flatten)]
+    select: Select,
     /// The failed and cancelled tasks that they depend on too
     #[arg(long, conflicts_with = "failed")]
     with_dependencies: bool,
-    /// Every failed task, but for those whose dependencies were cancelled or are gone
+    /// Only failed tasks (every one, or those of the group), but for those whose dependencies were cancelled or are gone
     #[arg(long)]
     failed: bool,
-    /// With --failed: only those of this queue
-    #[arg(long, requires = "failed")]
-    queue: Option<String>,
 }
 
 /// Queues them again.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let hub = context.connect().await?;
-    if !args.failed {
-        return each_task(args, &hub, context).await;
+    if args.failed && args.select.is_only_a_queue() {
+        return every_failed(args.select.queue(), context).await;
     }
-    let answer = hub
-        .ask(&RetryFailedAsk {
-            queue: args.queue.clone(),
-        })
-        .await?;
+    let choice = args.select.choice()?;
+    let hub = context.connect().await?;
+    match choice {
+        Choice::Tasks(_) if args.failed => Err(Failure::Usage(
+            "--failed is for every task or a group (--label, --queue, --parent, 12-40); leave it out for single tasks"
+                .into(),
+        )),
+        Choice::Tasks(task_ids) => each_task(&task_ids, args.with_dependencies, &hub, context).await,
+        Choice::Group(_) if args.with_dependencies => Err(Failure::Usage(
+            "--with-dependencies is for single tasks: name them by their ids".into(),
+        )),
+        Choice::Group(group) => {
+            let failed = args.failed;
+            let answer = hub.insist(&RetryGroupAsk { group, failed }).await?;
+            counted(&answer, answer.retried, "queued again", context)
+        }
+    }
+}
+
+/// Every failed task of the hub, or of one queue.
+async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, Failure> {
+    let hub = context.connect().await?;
+    let answer = hub.ask(&RetryFailedAsk { queue }).await?;
     match context.screen.json {
         true => context.screen.json(&answer)?,
         false => context.screen.print(&format!(
@@ -60,13 +73,18 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 }
 
 /// One after the other. One that fails again at once, for a dependency that has ended without a result, counts as refused.
-async fn each_task(args: &Args, hub: &Hub, context: &Context) -> Result<u8, Failure> {
+async fn each_task(
+    task_ids: &[TaskId],
+    with_dependencies: bool,
+    hub: &Hub,
+    context: &Context,
+) -> Result<u8, Failure> {
     let screen = &context.screen;
     let (mut went, mut refused): (Vec<TaskId>, Vec<Value>) = (Vec::new(), Vec::new());
-    for task_id in args.task_ids.iter().copied() {
+    for task_id in task_ids.iter().copied() {
         let ask = RetryAsk {
             task_id,
-            with_dependencies: args.with_dependencies,
+            with_dependencies,
         };
         let failure = match hub.client.request(&ask).await {
             Ok(answer) if answer.status.is_none() => {

@@ -45,6 +45,7 @@ pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
             "mean time to done",
             time::span(stats.avg_completion_time_sec),
         )
+        .maybe("draining", stats.draining.then_some("yes"))
         .maybe(
             "paused",
             (!stats.paused.is_empty()).then(|| super::pause::names(&stats.paused)),

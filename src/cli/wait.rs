@@ -2,10 +2,12 @@
 
 use super::connect::{Context, Hub};
 use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
-use super::show::{spinner, task, text, time};
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
-use kirosu_protocol::{Status, Task, TaskId};
+use super::select::{Choice, Select};
+use super::show::{Screen, spinner, task, text, time};
+use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk, WaitGroupAnswer, WaitGroupAsk};
+use kirosu_protocol::{Group, Status, Task, TaskId};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -16,7 +18,9 @@ const EXAMPLES: &str = "\
 Examples:
   kirosu wait 42
   kirosu wait 42 43 44 --timeout 10m
-  kirosu enqueue --jsonl tasks.jsonl | xargs kirosu wait && echo all done
+  kirosu enqueue --jsonl tasks.jsonl --label night
+  kirosu wait --label night && echo all done
+  kirosu wait 12-40                         all of them that exist
 
 Exit code: 0 all done, 3 some failed or were cancelled, 4 the time ran out.";
 
@@ -24,9 +28,8 @@ Exit code: 0 all done, 3 some failed or were cancelled, 4 the time ran out.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The tasks
-    #[arg(value_name = "ID", required = true)]
-    task_ids: Vec<TaskId>,
+    #[command(flatten)]
+    select: Select,
     /// Gives up after this long: 90, 5m, 1h30m [default: never]
     #[arg(long, value_name = "TIME", value_parser = time::read_span)]
     timeout: Option<Duration>,
@@ -70,6 +73,137 @@ pub async fn for_tasks(
     }
 }
 
+/// How long a wait lasts before its reason is printed; then the time between two looks doubles, up to [`LOOKS_MOST`].
+const LOOKS_FIRST: Duration = Duration::from_secs(1);
+/// The longest time between two looks at why tasks wait.
+const LOOKS_MOST: Duration = Duration::from_secs(30);
+/// Of so many tasks the reason is looked at.
+const LOOKS_AT: usize = 10;
+/// Reasons that one wait prints at most.
+const REASONS: usize = 20;
+
+/// Prints on standard error why the first of these tasks wait, once that lasts, and again when it changes. Never
+/// ends by itself; the failure of a request is left to the wait beside it.
+pub async fn explain(task_ids: &[TaskId], hub: &Hub, screen: &Screen) -> Infallible {
+    let mut open = task_ids.to_vec();
+    let (mut pause, mut reasons) = (LOOKS_FIRST, Reasons::default());
+    while !open.is_empty() {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOKS_MOST);
+        let ask = WaitAsk {
+            task_ids: open.iter().take(LOOKS_AT).copied().collect(),
+            timeout_ms: 0,
+        };
+        let Ok(answer) = hub.client.request(&ask).await else {
+            continue;
+        };
+        open.retain(|id| {
+            let ended = |task: &Task| task.task_id == *id && task.status.is_final();
+            !answer.tasks.iter().any(ended)
+        });
+        reasons.print(&answer.tasks, screen);
+    }
+    std::future::pending().await
+}
+
+/// The reasons that a wait has printed.
+#[derive(Debug, Default)]
+struct Reasons(Vec<String>);
+
+impl Reasons {
+    /// Prints why these tasks wait, where that is news; [`REASONS`] lines at most.
+    fn print(&mut self, tasks: &[Task], screen: &Screen) {
+        for line in reasons(tasks) {
+            if self.0.len() < REASONS && !self.0.contains(&line) {
+                // A closed standard error ends no wait.
+                let _ = screen.note(&line);
+                self.0.push(line);
+            }
+        }
+    }
+}
+
+/// Waits until no task of a group is unfinished, through reconnects and beyond the hub's longest wait.
+async fn for_group(
+    group: Group,
+    until: Until,
+    hub: &Hub,
+    screen: &Screen,
+) -> Result<WaitGroupAnswer, Failure> {
+    let longest = Duration::from_millis(hub.limits().wait_ms_max);
+    let spinner = spinner::spinner(screen, "waiting for a group of tasks");
+    let (mut pause, mut reasons) = (LOOKS_FIRST, Reasons::default());
+    let mut ask = WaitGroupAsk {
+        group,
+        timeout_ms: 0,
+    };
+    loop {
+        let left = until.left().min(longest).min(pause);
+        pause = (pause * 2).min(LOOKS_MOST);
+        ask.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        let answer = hub.insist(&ask).await?;
+        if answer.finished || until.left().is_zero() {
+            return Ok(answer);
+        }
+        let open = answer
+            .counts
+            .iter()
+            .filter(|(status, _)| !status.is_final());
+        spinner.set_message(waiting(open.map(|(_, count)| count).sum()));
+        spinner.suspend(|| reasons.print(&answer.tasks, screen));
+    }
+}
+
+/// Waits for a group, and tells how it stands at the end.
+async fn group(group: Group, until: Until, hub: &Hub, context: &Context) -> Result<u8, Failure> {
+    let screen = &context.screen;
+    let answer = for_group(group, until, hub, screen).await?;
+    if answer.counts.is_empty() {
+        return Err(Failure::Local(
+            "no task belongs to this group; `kirosu list` takes the same words".into(),
+        ));
+    }
+    if screen.json {
+        screen.json(&answer)?;
+    } else {
+        let count = |(status, count): (&Status, &u64)| format!("{count} {status}");
+        let counts: Vec<String> = answer.counts.iter().map(count).collect();
+        screen.print(&counts.join(", "))?;
+        if !answer.finished {
+            screen.note("kirosu: the time ran out before all of the group were finished")?;
+        }
+    }
+    let all_done = answer.counts.keys().all(|status| *status == Status::Done);
+    Ok(match (answer.finished, all_done) {
+        (false, _) => TIMED_OUT,
+        (true, false) => NOT_ALL_DONE,
+        (true, true) => 0,
+    })
+}
+
+/// A line for each reason why some of the tasks wait.
+fn reasons(tasks: &[Task]) -> Vec<String> {
+    let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
+    for task in tasks {
+        let Some(waiting) = task.waiting.as_deref() else {
+            continue;
+        };
+        let until = waiting.until.map(time::stamp);
+        let until = until.map(|at| format!(" (until {at})")).unwrap_or_default();
+        let reason = format!("{}{until}", waiting.message);
+        let id = task.task_id.to_string();
+        match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, ids)) => ids.push(id),
+            None => by_reason.push((reason, vec![id])),
+        }
+    }
+    let line = |(reason, ids): (String, Vec<String>)| match ids.as_slice() {
+        [id] => format!("task {id} waits: {reason}"),
+        ids => format!("tasks {} wait: {reason}", ids.join(", ")),
+    };
+    by_reason.into_iter().map(line).collect()
+}
+
 /// 0 when all are done, else what was missing.
 pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
     match (
@@ -84,19 +218,29 @@ pub fn exit_code(tasks: &[Task], finished: bool) -> u8 {
 
 /// Waits, telling of each task as it ends.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let choice = args.select.choice()?;
     let hub = context.connect().await?;
-    let mut ids = args.task_ids.clone();
+    let until = Until::after(args.timeout);
+    let task_ids = match choice {
+        Choice::Tasks(task_ids) => task_ids,
+        Choice::Group(chosen) => return group(chosen, until, &hub, context).await,
+    };
+    let mut ids = task_ids.clone();
     ids.sort_unstable();
     ids.dedup();
-    let until = Until::after(args.timeout);
     let mut waits = JoinSet::new();
     for group in ids.chunks(ids.len().div_ceil(REQUESTS)) {
         let (group, hub) = (group.to_vec(), hub.clone());
         waits.spawn(async move { for_tasks(group, until, &hub).await });
     }
-    let spinner = spinner::spinner(&context.screen, waiting(ids.len()));
+    let spinner = spinner::spinner(&context.screen, waiting(ids.len() as u64));
     let (mut ended, mut finished) = (HashMap::new(), true);
-    while let Some(joined) = waits.join_next().await {
+    let explained = explain(&ids, &hub, &context.screen);
+    tokio::pin!(explained);
+    while let Some(joined) = tokio::select! {
+        joined = waits.join_next() => joined,
+        never = &mut explained => match never {},
+    } {
         let answer = joined.map_err(|why| Failure::local("a wait ended badly", why))??;
         finished &= answer.finished;
         for task in answer.tasks {
@@ -106,14 +250,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             ended.insert(task.task_id, task);
         }
         let open = ids.len() - ended.values().filter(|task| task.status.is_final()).count();
-        spinner.set_message(waiting(open));
+        spinner.set_message(waiting(open as u64));
     }
     spinner.finish_and_clear();
-    tell(&args.task_ids, ended, finished, context)
+    tell(&task_ids, ended, finished, context)
 }
 
-fn waiting(open: usize) -> String {
-    format!("waiting for {}", text::count(open as u64, "task"))
+fn waiting(open: u64) -> String {
+    format!("waiting for {}", text::count(open, "task"))
 }
 
 fn tell(

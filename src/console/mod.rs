@@ -170,6 +170,7 @@ impl Console {
             Some(Effect::Interrupt) => return Err(Failure::Interrupted),
             Some(Effect::Redraw) => self.screen.clear()?,
             Some(Effect::Act(act, subject)) => self.feed.act(act, subject),
+            Some(Effect::Answer(task_id, text)) => self.feed.answer(task_id, text),
         }
         Ok(None)
     }

@@ -90,6 +90,15 @@ pub struct Confirm {
     pub about: String,
 }
 
+/// An answer that is being typed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The task.
+    pub task_id: TaskId,
+    /// The text so far.
+    pub text: String,
+}
+
 /// A sentence at the foot of the screen.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -140,6 +149,8 @@ pub struct Model {
     pub filters: [String; 6],
     /// The filter that is being typed.
     pub typing: Option<String>,
+    /// The answer that is being typed.
+    pub reply: Option<Reply>,
     /// What waits for `y` or `n`.
     pub confirm: Option<Confirm>,
     /// What is told at the foot.

@@ -85,7 +85,7 @@ pub enum News {
 }
 
 /// What has to be done, after a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Ends the dashboard.
     Quit,
@@ -95,4 +95,6 @@ pub enum Effect {
     Redraw,
     /// Asks the hub for it.
     Act(Act, Subject),
+    /// Answers a `human` task.
+    Answer(TaskId, String),
 }

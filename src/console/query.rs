@@ -1,4 +1,4 @@
-//! The filter: words that a task holds, and `status:`, `queue:`, `type:`, `parent:` for what the hub can pick itself.
+//! The filter: words that a task holds, and `status:`, `queue:`, `type:`, `label:`, `parent:` for what the hub can pick itself.
 
 use kirosu_protocol::verbs::list::{ListAsk, ListStatus};
 use kirosu_protocol::{Status, Task, TaskId};
@@ -15,6 +15,8 @@ pub struct Query {
     pub queue: Option<String>,
     /// Only of this type.
     pub task_type: Option<String>,
+    /// Only with all of these labels.
+    pub labels: Vec<String>,
     /// Only children of this task.
     pub parent: Option<TaskId>,
     /// Words that all have to be found; in lower case.
@@ -32,6 +34,7 @@ impl Query {
                 Some(("type" | "t", name)) if !name.is_empty() => {
                     query.task_type = Some(name.into())
                 }
+                Some(("label" | "l", name)) if !name.is_empty() => query.labels.push(name.into()),
                 Some(("parent", id)) => {
                     let id = id.parse().ok().filter(|id| *id > 0);
                     query.parent =
@@ -66,6 +69,8 @@ impl Query {
             parent_id: self.parent,
             before,
             preview_bytes: Some(SEARCHED as u32),
+            labels: self.labels.clone(),
+            ..ListAsk::default()
         }
     }
 

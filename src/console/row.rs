@@ -29,15 +29,19 @@ pub struct Row {
     pub run_at: Option<f64>,
     /// The prompt's beginning.
     pub prompt: String,
-    /// What came of it: the result's or the error's beginning.
+    /// The beginning of its result, of why it waits, or of its error.
     pub told: String,
+    /// Unix seconds at which the reason for which it waits ends by itself.
+    pub until: Option<f64>,
 }
 
 impl From<&Task> for Row {
     fn from(task: &Task) -> Row {
-        let told = match task.status {
-            Status::Done => &task.result,
-            _ => &task.error,
+        let waiting = task.waiting.as_deref();
+        let told = match (task.status, waiting) {
+            (Status::Done, _) => task.result.as_deref(),
+            (_, Some(waiting)) => Some(waiting.message.as_str()),
+            _ => task.error.as_deref(),
         };
         Row {
             id: task.task_id,
@@ -50,7 +54,8 @@ impl From<&Task> for Row {
             updated_at: task.updated_at,
             run_at: task.run_at,
             prompt: one_line(&task.prompt, PIECE),
-            told: one_line(told.as_deref().unwrap_or_default(), PIECE),
+            told: one_line(told.unwrap_or_default(), PIECE),
+            until: waiting.and_then(|waiting| waiting.until),
         }
     }
 }

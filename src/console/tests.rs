@@ -271,7 +271,7 @@ fn no_key_and_no_size_breaks_it() {
         KeyCode::End,
         KeyCode::Backspace,
     ];
-    let letters: Vec<char> = "12345jkgGacrRyn/?:日 x".chars().collect();
+    let letters: Vec<char> = "12345jkgGacrRwyn/?:日 x".chars().collect();
     // A simple generator, so that a failure can be seen again.
     let mut state = 42_u64;
     let mut random = |below: usize| {
@@ -313,6 +313,31 @@ fn an_action_is_asked_for_first_and_needs_a_connection() {
     model.hear(News::Link(Link::Away { why, again: None }));
     update::key(&mut model, key('R'));
     assert!(model.confirm.is_none());
+}
+
+#[test]
+fn an_answer_is_typed_and_sent_and_needs_a_connection() {
+    let mut model = full(View::Tasks, (80, 24));
+    let press = |model: &mut Model, code| update::key(model, KeyEvent::from(code));
+    press(&mut model, KeyCode::Char('w'));
+    for c in "qx the second".chars() {
+        assert_eq!(update::key(&mut model, key(c)), None);
+    }
+    assert!(drawn(&mut model).contains("answer to task 8: qx the second"));
+    let sent = press(&mut model, KeyCode::Enter);
+    let answer = super::news::Effect::Answer(8, "qx the second".into());
+    assert_eq!(sent, Some(answer));
+    press(&mut model, KeyCode::Char('w'));
+    assert_eq!(press(&mut model, KeyCode::Enter), None);
+    assert!(drawn(&mut model).contains("the answer is empty"));
+    model.view = View::Inbox;
+    press(&mut model, KeyCode::Char('w'));
+    assert!(drawn(&mut model).contains("approve or reject it"));
+    model.view = View::Tasks;
+    let why = "gone".to_owned();
+    model.hear(News::Link(Link::Away { why, again: None }));
+    press(&mut model, KeyCode::Char('w'));
+    assert!(model.reply.is_none());
 }
 
 fn question(id: i64, title: &str) -> Approval {

@@ -2,7 +2,7 @@
 
 use super::clean::harmless;
 use super::list::Step;
-use super::model::{Act, Confirm, Model, View, task_of};
+use super::model::{Act, Confirm, Model, Reply, View, task_of};
 use super::news::{Effect, Link};
 use super::query::Query;
 use super::views;
@@ -24,6 +24,9 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Effect> {
     if model.typing.is_some() {
         type_filter(model, key.code, control);
         return None;
+    }
+    if model.reply.is_some() {
+        return type_reply(model, key.code, control);
     }
     if model.help {
         // Any key closes it; those that leave do so.
@@ -49,6 +52,7 @@ pub fn key(model: &mut Model, key: KeyEvent) -> Option<Effect> {
             _ => model.typing = Some(model.filter().to_owned()),
         },
         KeyCode::Char('a') => ask(model, Act::Approve),
+        KeyCode::Char('w') => begin_reply(model),
         KeyCode::Char('r') => ask(model, Act::Reject),
         KeyCode::Char('c') => ask(model, Act::Cancel),
         KeyCode::Char('R') => ask(model, Act::Retry),
@@ -151,17 +155,71 @@ fn type_filter(model: &mut Model, code: KeyCode, control: bool) {
         return;
     };
     match code {
-        KeyCode::Char('u' | 'w') if control => typed.clear(),
-        KeyCode::Char(c) if !control => typed.extend(harmless(c)),
-        KeyCode::Backspace => drop(typed.pop()),
         KeyCode::Esc => model.typing = None,
         KeyCode::Enter => {
             let typed = typed.trim().to_owned();
             model.typing = None;
             filter(model, typed);
         }
+        code => edit(typed, code, control),
+    }
+}
+
+/// Changes a line that is being typed.
+fn edit(typed: &mut String, code: KeyCode, control: bool) {
+    match code {
+        KeyCode::Char('u' | 'w') if control => typed.clear(),
+        KeyCode::Char(c) if !control => typed.extend(harmless(c)),
+        KeyCode::Backspace => drop(typed.pop()),
         _ => {}
     }
+}
+
+/// Begins an answer to the chosen task; the hub refuses it where the task is no `human` task that waits.
+fn begin_reply(model: &mut Model) {
+    match subject(model) {
+        Some((Subject::Task(task_id), _)) if linked(model) => {
+            model.message = None;
+            let text = String::new();
+            model.reply = Some(Reply { task_id, text });
+        }
+        Some((Subject::Task(_), _)) => {}
+        Some((Subject::Approval(_), _)) => model.say(
+            "a tool question takes no text: approve or reject it",
+            Paint::Attention,
+        ),
+        None => model.say("choose a task first, on screen 1 or 6", Paint::Attention),
+    }
+}
+
+fn type_reply(model: &mut Model, code: KeyCode, control: bool) -> Option<Effect> {
+    match code {
+        KeyCode::Esc => {
+            model.reply = None;
+            model.say("nothing was sent", Paint::Dim);
+        }
+        KeyCode::Enter => {
+            let reply = model.reply.take()?;
+            if !reply.text.trim().is_empty() {
+                return Some(Effect::Answer(reply.task_id, reply.text));
+            }
+            model.say("nothing was sent: the answer is empty", Paint::Attention);
+        }
+        code => edit(&mut model.reply.as_mut()?.text, code, control),
+    }
+    None
+}
+
+/// Whether there is a connection; says so where there is none.
+fn linked(model: &mut Model) -> bool {
+    let up = matches!(model.link, Link::Up { .. });
+    if !up {
+        model.say(
+            "there is no connection to the hub; try again when it is back",
+            Paint::Bad,
+        );
+    }
+    up
 }
 
 /// Sets the present screen's filter, where it can be understood; otherwise it stays to be corrected.
@@ -208,11 +266,8 @@ fn ask(model: &mut Model, act: Act) {
     if model.view == View::Inbox && matches!(act, Act::Cancel | Act::Retry) {
         return model.say("here one can approve and reject", Paint::Attention);
     }
-    if !matches!(model.link, Link::Up { .. }) {
-        return model.say(
-            "there is no connection to the hub; try again when it is back",
-            Paint::Bad,
-        );
+    if !linked(model) {
+        return;
     }
     model.message = None;
     model.confirm = Some(Confirm {

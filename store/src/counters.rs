@@ -133,6 +133,8 @@ impl Counters {
             awaiting_approval: lanes.total(Status::AwaitingApproval),
             cancelled: lanes.total(Status::Cancelled) + self.pruned_cancelled,
             paused: lanes.paused(),
+            // The writer knows.
+            draining: false,
         }
     }
 }

@@ -1,14 +1,16 @@
 //! A connection that only reads.
 
 use crate::query::approvals::{ApprovalPage, ApprovalQuery};
+use crate::query::group::{GroupQuery, IdPage};
 use crate::query::oldest::Oldest;
 use crate::query::rows::{Texts, Visited};
+use crate::query::waiting::WaitFacts;
 use crate::query::{self, Ids, ListQuery, OutputChunk, Page, TaskDetail};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::verbs::usage::{UsageAnswer, UsageAsk};
-use kirosu_protocol::{Fence, Status, Task, TaskId};
+use kirosu_protocol::{Fence, Group, Status, Task, TaskId};
 use std::path::Path;
 
 /// A connection that only reads; as many as one likes, each on its own thread. Every call is one short read
@@ -103,6 +105,21 @@ impl Reader {
     /// Those of the tasks that exist, in the order asked.
     pub fn many(&mut self, tasks: &[TaskId]) -> Result<Vec<Task>, StoreError> {
         self.snapshot(|conn| query::rows::by_ids(conn, tasks))
+    }
+
+    /// A page of a group's tasks, newest first.
+    pub fn group(&mut self, query: &GroupQuery) -> Result<IdPage, StoreError> {
+        self.snapshot(|conn| query::group::page(conn, query))
+    }
+
+    /// How many tasks of a group are in each state, in the order of [`Status::ALL`](kirosu_protocol::Status::ALL).
+    pub fn group_counts(&mut self, group: &Group) -> Result<[i64; 8], StoreError> {
+        self.snapshot(|conn| query::group::counts(conn, group))
+    }
+
+    /// What the file knows of why these tasks wait.
+    pub fn wait_facts(&mut self, tasks: &[TaskId]) -> Result<WaitFacts, StoreError> {
+        self.snapshot(|conn| query::waiting::facts(conn, tasks))
     }
 
     /// What runs used, and how the budgets stand at a time (Unix milliseconds).

@@ -69,6 +69,8 @@ impl Flags {
     pub const HAS_ACCEPT: i64 = 2048;
     /// It failed for the sake of a dependency, and comes back with it.
     pub const GAVE_UP: i64 = 4096;
+    /// It has labels.
+    pub const HAS_LABELS: i64 = 1 << 16;
 
     /// Whether all these bits are set.
     pub fn has(self, bits: i64) -> bool {
@@ -169,6 +171,8 @@ pub(crate) struct InputOptions {
     pub accept: Option<Box<Accept>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 impl InputOptions {

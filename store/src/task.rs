@@ -46,6 +46,8 @@ pub(crate) fn task_of(
         accept: input.options.accept,
         not_accepted: None,
         metadata: input.options.metadata,
+        labels: input.options.labels,
+        waiting: None,
         cut: BTreeMap::new(),
     }
 }

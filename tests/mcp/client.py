@@ -23,14 +23,15 @@ TOOLS = {
     "enqueue_task": (
         ["prompt"],
         "system_prompt task_type queue priority requires_approval idempotency_key depends_on parent_id delay_seconds"
-        " timeout_seconds max_attempts model provider workdir on_lost metadata accept",
+        " timeout_seconds max_attempts model provider workdir on_lost metadata accept labels",
         False,
         False,
     ),
-    "list_tasks": ([], "status limit queue before", True, None),
+    "list_tasks": ([], "status limit queue label before", True, None),
     "get_task_status": (["task_id"], "max_chars output", True, None),
     "wait_for_task": (["task_id"], "timeout_seconds max_chars", True, None),
     "cancel_task": (["task_id"], "reason", False, True),
+    "answer_task": (["task_id", "text"], "", False, True),
     "approve_task": ([], "task_id approval_id comment option", False, True),
 }
 
@@ -243,6 +244,13 @@ async def decide(client):
     question = (await call(client, "enqueue_task", prompt="Shall we?", task_type="human"))["task_id"]
     approved = await call(client, "approve_task", task_id=question)
     assert approved["status"] == "done", approved
+    question = (await call(client, "enqueue_task", prompt="Which?", task_type="human"))["task_id"]
+    asked = await call(client, "get_task_status", task_id=question)
+    assert "answer_task" in asked["message"], asked
+    answered = await call(client, "answer_task", task_id=question, text="the second")
+    assert answered["status"] == "done", answered
+    assert (await call(client, "wait_for_task", task_id=question))["result"] == "the second"
+    assert "(wrong_state)" in await refused(client, "answer_task", task_id=question, text="the first")
     worker = await Worker.connect()
     decisions = (await worker.ask("get", task_id=task_id))["decisions"]
     assert [(d["verdict"], d["by"].split(":")[0]) for d in decisions] == [("approved", "mcp"), ("cancelled", "mcp")]

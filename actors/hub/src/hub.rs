@@ -8,6 +8,7 @@ use crate::readers::Readers;
 use crate::roll::Roll;
 use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
+use crate::waiting::Surroundings;
 use crate::writer::Writer;
 use crate::writer::messages::{Drain, Tune};
 use actix::prelude::*;
@@ -248,6 +249,19 @@ impl Hub {
 
     pub(crate) fn pools(&self) -> Option<&Arc<dyn Pools>> {
         self.0.pools.get()
+    }
+
+    /// What is known beside the store of why tasks wait.
+    pub(crate) async fn surroundings(&self) -> Surroundings {
+        let pools = match self.pools().cloned() {
+            // A hub whose pools are being stopped says so by other words.
+            Some(pools) => pools.pools(PoolsAsk::default()).await.unwrap_or_default(),
+            None => PoolsAnswer::default(),
+        };
+        Surroundings {
+            pools: pools.pools,
+            draining: self.is_draining(),
+        }
     }
 
     pub(crate) fn reload(&self) -> Option<&Arc<dyn Reload>> {

@@ -26,6 +26,7 @@ pub mod reaper;
 mod roll;
 pub mod sessions;
 mod tuning;
+mod waiting;
 pub mod writer;
 
 pub use hub::{Hub, Pools, Reload};

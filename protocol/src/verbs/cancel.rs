@@ -7,11 +7,13 @@
 
 use super::Verb;
 use crate::error::Error;
+use crate::group::Group;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::TaskId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The task to cancel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -40,4 +42,50 @@ impl CancelAsk {
 impl Verb for CancelAsk {
     const METHOD: Method = Method::Cancel;
     type Answer = super::Ok;
+}
+
+/// The group to cancel: its tasks that have not ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct CancelGroupAsk {
+    /// Which tasks; not empty.
+    #[serde(flatten)]
+    pub group: Group,
+    /// Who asks for it, for the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why, for people; at most 64 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl CancelGroupAsk {
+    /// Reads the parameters; none where they name a single task or no group.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<CancelGroupAsk>, Error> {
+        let Some(group) = Group::instead_of("task_id", params, limits)? else {
+            return Ok(None);
+        };
+        Ok(Some(CancelGroupAsk {
+            group,
+            by: params.opt_name("by", limits)?,
+            reason: params.opt_text_within("reason", super::REASON_BYTES)?,
+        }))
+    }
+}
+
+/// How many tasks of the group were cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelGroupAnswer {
+    /// Always true.
+    pub ok: bool,
+    /// Tasks that had not ended.
+    pub cancelled: u64,
+}
+
+impl Verb for CancelGroupAsk {
+    const METHOD: Method = Method::Cancel;
+    type Answer = CancelGroupAnswer;
+
+    fn parked(&self) -> Duration {
+        super::GROUP_TIME
+    }
 }

@@ -9,6 +9,7 @@ use super::{DAY_MS, LAST_MS, Verb, seconds, seconds_or_null, skip_zero};
 use crate::accept::Accept;
 use crate::budget::TaskBudget;
 use crate::error::Error;
+use crate::group::read_labels;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
@@ -93,6 +94,9 @@ pub struct NewTask {
     /// What must hold before it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept: Option<Box<Accept>>,
+    /// Names of the groups that it belongs to: at most [`LABELS`](crate::group::LABELS), each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// Whatever the client wants to keep beside the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
@@ -122,6 +126,7 @@ impl NewTask {
             on_lost: OnLost::Retry,
             budget: None,
             accept: None,
+            labels: Vec::new(),
             metadata: None,
         }
     }
@@ -168,6 +173,7 @@ impl NewTask {
             on_lost: read_on_lost(params)?,
             budget: TaskBudget::read(params)?,
             accept: read_accept(params)?,
+            labels: read_labels(params, "labels", limits)?,
             metadata: params.json("metadata", limits.prompt_bytes)?,
         })
     }

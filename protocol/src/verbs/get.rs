@@ -56,7 +56,7 @@ pub struct AttemptOutput {
 /// What a person decided about a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
-    /// `approved`, `rejected` or `cancelled`.
+    /// `approved`, `answered`, `rejected` or `cancelled`.
     pub verdict: String,
     /// Who decided, where said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@
 
 use super::Verb;
 use crate::error::Error;
+use crate::group::{Group, IdRange};
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
@@ -58,6 +59,12 @@ pub struct ListAsk {
     /// Only ids below this one: the last answer's `next`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<TaskId>,
+    /// Only tasks with all of these labels.
+    #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Only ids in one of these ranges; empty: any.
+    #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<IdRange>,
     /// At most so many bytes of each text; 0: all of it. None: the hub's `limits.preview_bytes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_bytes: Option<u32>,
@@ -72,6 +79,8 @@ impl Default for ListAsk {
             task_type: None,
             parent_id: None,
             before: None,
+            labels: Vec::new(),
+            ranges: Vec::new(),
             preview_bytes: None,
         }
     }
@@ -91,13 +100,16 @@ impl ListAsk {
             None => params.opt_int("cursor", 1..=i64::MAX)?,
             given => given,
         };
+        let group = Group::read(params, limits)?;
         Ok(ListAsk {
             status: read_status(params)?,
             limit,
-            queue: params.opt_name("queue", limits)?,
+            queue: group.queue,
             task_type: params.opt_name("type", limits)?,
-            parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
+            parent_id: group.parent_id,
             before,
+            labels: group.labels,
+            ranges: group.ranges,
             preview_bytes: params
                 .opt_int("preview_bytes", 0..=i64::from(u32::MAX))?
                 .and_then(|bytes| u32::try_from(bytes).ok()),

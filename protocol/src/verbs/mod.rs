@@ -2,6 +2,7 @@
 
 pub mod ack;
 pub mod agents;
+pub mod answer;
 pub mod approvals;
 pub mod approve;
 pub mod ask;
@@ -44,6 +45,9 @@ pub(crate) const DAY_MS: u64 = 86_400_000;
 
 /// Most bytes of what a person says with a decision (`reason`, `comment`).
 pub(crate) const REASON_BYTES: usize = 64 << 10;
+
+/// How much longer than a single task the change of a group may take, before its client gives up.
+pub(crate) const GROUP_TIME: Duration = Duration::from_secs(600);
 
 /// The last moment that can be named: the end of the year 9999, in Unix milliseconds.
 pub(crate) const LAST_MS: u64 = 253_402_300_799_000;

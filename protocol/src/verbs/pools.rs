@@ -66,6 +66,12 @@ pub struct PoolInfo {
     /// The queues it takes from.
     #[serde(default)]
     pub queues: Vec<String>,
+    /// The types it takes; empty: all but `human`, and `python` only with the member of that name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+    /// Whether it takes tasks of type `python`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub python: bool,
     /// Sessions wanted.
     pub size: u32,
     /// Sessions with a running invocation.

@@ -7,11 +7,13 @@
 
 use super::Verb;
 use crate::error::Error;
+use crate::group::Group;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::{Status, TaskId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The task to queue again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -49,4 +51,45 @@ pub struct RetryAnswer {
 impl Verb for RetryAsk {
     const METHOD: Method = Method::Retry;
     type Answer = RetryAnswer;
+}
+
+/// The group to queue again: its failed and cancelled tasks.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RetryGroupAsk {
+    /// Which tasks; not empty.
+    #[serde(flatten)]
+    pub group: Group,
+    /// Only those that have failed.
+    pub failed: bool,
+}
+
+impl RetryGroupAsk {
+    /// Reads the parameters; none where they name a single task or no group.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<RetryGroupAsk>, Error> {
+        let Some(group) = Group::instead_of("task_id", params, limits)? else {
+            return Ok(None);
+        };
+        Ok(Some(RetryGroupAsk {
+            group,
+            failed: params.flag("failed", false)?,
+        }))
+    }
+}
+
+/// How many tasks of the group were queued again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryGroupAnswer {
+    /// Always true.
+    pub ok: bool,
+    /// Tasks that had failed or were cancelled.
+    pub retried: u64,
+}
+
+impl Verb for RetryGroupAsk {
+    const METHOD: Method = Method::Retry;
+    type Answer = RetryGroupAnswer;
+
+    fn parked(&self) -> Duration {
+        super::GROUP_TIME
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Every parameter of `enqueue`: a line of a file with another one is refused, where the hub would ignore it.
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "prompt",
     "system_prompt",
     "type",
@@ -33,6 +33,7 @@ const KNOWN: [&str; 21] = [
     "metadata",
     "budget",
     "accept",
+    "labels",
 ];
 
 /// The flags that describe a task.
@@ -93,6 +94,9 @@ pub struct Fields {
     /// How much it and all that descends from it may use together
     #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
     pub tree_budget: Option<Budget>,
+    /// A name of the group that it belongs to, for `wait`, `list`, `cancel`, `retry` and `results`; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub label: Vec<String>,
     /// Anything you want to keep with it
     #[arg(long, value_name = "JSON")]
     pub metadata: Option<String>,
@@ -137,6 +141,10 @@ impl Fields {
         let parent = self.parent.or_else(running_task).filter(|id| *id != 0);
         put("parent_id", parent.map(Value::from));
         put("budget", self.budget());
+        put(
+            "labels",
+            (!self.label.is_empty()).then(|| json!(self.label)),
+        );
         put("metadata", self.metadata()?);
         put("accept", self.accept.to_json()?);
         Ok(map)

@@ -72,7 +72,8 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let task =
         fields::read(&Value::Object(fields).to_string(), &hub.limits()).map_err(Failure::Usage)?;
-    let asks = task.requires_approval || task.task_type == TYPE_HUMAN;
+    let human = task.task_type == TYPE_HUMAN;
+    let asks = task.requires_approval || human;
     let answer = match task.idempotency_key {
         // With a key it can be sent again when the connection breaks, without becoming two tasks.
         Some(_) => hub.insist(&task).await?,
@@ -98,9 +99,13 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
             .note(&format!("task {task_id} runs at {shown}"))?;
     }
     if args.wait && asks {
-        context.screen.note(&format!(
-            "task {task_id} waits for a person: kirosu approve {task_id}"
-        ))?;
+        let how = match human {
+            true => format!("kirosu answer {task_id} TEXT"),
+            false => format!("kirosu approve {task_id}"),
+        };
+        context
+            .screen
+            .note(&format!("task {task_id} waits for a person: {how}"))?;
     }
     match args.wait {
         true => finish(task_id, args.wait_timeout, &hub, context).await,
@@ -110,30 +115,40 @@ pub async fn run(args: Args, context: &Context) -> Result<u8, Failure> {
 
 impl Args {
     async fn prompt(&self) -> Result<String, Failure> {
-        let text = match (&self.prompt, &self.file) {
-            (_, Some(file)) => read(file).await?,
-            (Some(prompt), None) if prompt != "-" => return Ok(prompt.clone()),
-            (None, None) if std::io::stdin().is_terminal() => {
-                return Err(Failure::Usage(
-                    "there is no prompt: give it in quotes, with --file, or on standard input"
-                        .into(),
-                ));
-            }
-            _ => read(Path::new("-")).await?,
-        };
-
-        // The line end that files and pipes end with is not meant.
-        let end = text
-            .strip_suffix('\n')
-            .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
-        match end {
-            // Nothing was piped, or its writer failed; who means it writes "".
-            "" => Err(Failure::Usage(
-                "there is no prompt: the file or standard input that should hold it is empty"
-                    .into(),
-            )),
-            prompt => Ok(prompt.to_owned()),
+        match (&self.prompt, &self.file) {
+            (_, Some(file)) => piped(file, true, "prompt").await,
+            (Some(prompt), None) if prompt != "-" => Ok(prompt.clone()),
+            (given, None) => piped(Path::new("-"), given.is_some(), "prompt").await,
         }
+    }
+}
+
+/// The text of a file or (`-`) of standard input, without the line end that files and pipes end with; `what` names it in
+/// errors. Standard input that is a terminal is read only where it was asked for by name.
+///
+/// # Errors
+/// `Failure::Usage` where there is no text.
+pub(super) async fn piped(path: &Path, named: bool, what: &str) -> Result<String, Failure> {
+    if !named && std::io::stdin().is_terminal() {
+        let file = if what == "prompt" {
+            " with --file,"
+        } else {
+            ""
+        };
+        return Err(Failure::Usage(format!(
+            "there is no {what}: give it in quotes,{file} or on standard input"
+        )));
+    }
+    let text = read(path).await?;
+    let text = text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t));
+    match text {
+        // Nothing was piped, or its writer failed.
+        "" => Err(Failure::Usage(format!(
+            "there is no {what}: the file or standard input that should hold it is empty"
+        ))),
+        text => Ok(text.to_owned()),
     }
 }
 
@@ -195,7 +210,11 @@ async fn finish(
     let message = format!("task {task_id} is on its way");
     let spinner = super::show::spinner::spinner(screen, message);
     let until = Until::after(timeout);
-    let answer = wait::for_tasks(vec![task_id], until, hub).await;
+    let ids = [task_id];
+    let answer = tokio::select! {
+        answer = wait::for_tasks(vec![task_id], until, hub) => answer,
+        never = wait::explain(&ids, hub, screen) => match never {},
+    };
     spinner.finish_and_clear();
     let answer = answer?;
     let Some(task) = answer.tasks.first() else {

@@ -5,7 +5,7 @@ use super::table::{Cell, Column, Table};
 use super::text::{fit, grouped, one_line};
 use super::time::{ago, span, stamp};
 use super::{Failure, Screen};
-use kirosu_protocol::{Stats, Status, Task};
+use kirosu_protocol::{Stats, Status, Task, Waiting};
 
 /// Longest piece of a prompt or result that is looked at for a table's cell on a terminal.
 const PIECE: usize = 2000;
@@ -53,6 +53,9 @@ fn piece(text: &str, short: bool) -> String {
 /// What came of it, or what it waits for.
 fn outcome(task: &Task, short: bool, now: f64) -> Cell {
     let text = |text: &Option<String>| piece(text.as_deref().unwrap_or_default(), short);
+    if short && let Some(waiting) = &task.waiting {
+        return Cell::new(why(waiting, now)).painted(Paint::Dim);
+    }
     match task.status {
         Status::Done => Cell::new(text(&task.result)),
         Status::Failed | Status::Cancelled => {
@@ -65,6 +68,14 @@ fn outcome(task: &Task, short: bool, now: f64) -> Cell {
             None => Cell::new(""),
         },
         _ => Cell::new(text(&task.error)),
+    }
+}
+
+/// Why a task waits, and how long this lasts where that is known.
+pub fn why(waiting: &Waiting, now: f64) -> String {
+    match waiting.until {
+        Some(until) => format!("{} ({})", waiting.message, ago(until, now)),
+        None => waiting.message.clone(),
     }
 }
 

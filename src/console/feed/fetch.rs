@@ -8,6 +8,7 @@ use crate::console::row::Row;
 use crate::console::tasks::{From, Page, PageAsk};
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::agents::AgentsAsk;
+use kirosu_protocol::verbs::answer::AnswerAsk;
 use kirosu_protocol::verbs::approvals::ApprovalsAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
@@ -132,6 +133,14 @@ pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>
     };
     News::Acted(match outcome {
         Ok(_) => Ok(format!("{subject} {done}")),
+        Err(why) => Err(why.to_string()),
+    })
+}
+
+/// Sends an answer to a `human` task; a sentence on the outcome.
+pub async fn answer(client: &Client, ask: AnswerAsk) -> News {
+    News::Acted(match client.request(&ask).await {
+        Ok(_) => Ok(format!("{} answered", Subject::Task(ask.task_id))),
         Err(why) => Err(why.to_string()),
     })
 }

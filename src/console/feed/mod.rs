@@ -23,9 +23,10 @@ use crate::cli::events::{Events, Heard};
 use crate::cli::failure::Failure;
 use crate::cli::globals::Globals;
 use crate::cli::show::Screen;
-use kirosu_protocol::Subject;
 use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::verbs::answer::AnswerAsk;
 use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
+use kirosu_protocol::{Subject, TaskId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -156,6 +157,16 @@ impl Feed {
         let (client, line) = (self.hub.client.clone(), self.line.clone());
         tokio::spawn(async move {
             let news = fetch::act(&client, act, subject, actor(&None)).await;
+            line.tell(Told::News(news)).await;
+        });
+    }
+
+    /// Sends an answer to a `human` task; the outcome is reported as news.
+    pub fn answer(&self, task_id: TaskId, text: String) {
+        let (client, line) = (self.hub.client.clone(), self.line.clone());
+        tokio::spawn(async move {
+            let by = actor(&None);
+            let news = fetch::answer(&client, AnswerAsk { task_id, text, by }).await;
             line.tell(Told::News(news)).await;
         });
     }

@@ -11,11 +11,18 @@ const ACTIONS: [(&str, &str); 4] = [
     ("c", "cancel"),
     ("R", "retry"),
 ];
+/// Actions on what waits for a person.
+const DECISIONS: [(&str, &str); 3] = [("a", "approve"), ("r", "reject"), ("w", "answer")];
 
 /// Draws what is being typed, what was told, or the keys.
 pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     if let Some(typed) = &model.typing {
-        return typing(typed, canvas);
+        let hint = "Enter keeps it, Esc leaves it; words, status:failed, queue:x, type:x";
+        return typing("filter: ", typed, hint, canvas);
+    }
+    if let Some(reply) = &model.reply {
+        let label = format!("answer to task {}: ", reply.task_id);
+        return typing(&label, &reply.text, "Enter sends it, Esc leaves it", canvas);
     }
     if let Some(message) = &model.message {
         canvas.line(1, 0, &message.text, message.paint);
@@ -30,7 +37,8 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         View::Tasks => &[("Enter", "open"), ("/", "filter")],
         View::Task => &[("Esc", "back"), ("G", "follow")],
         View::Tree => &[("Tab", "next screen"), ("/", "filter")],
-        View::Agents | View::Events | View::Inbox => &[
+        View::Inbox => &[("/", "filter"), ("Enter", "open its task")],
+        View::Agents | View::Events => &[
             ("Tab", "next screen"),
             ("/", "filter"),
             ("Enter", "open its task"),
@@ -38,7 +46,7 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     };
     let actions: &[(&str, &str)] = match model.view {
         View::Tasks | View::Task => &ACTIONS,
-        View::Inbox => &ACTIONS[..2],
+        View::Inbox => &DECISIONS,
         View::Agents | View::Tree | View::Events => &[],
     };
     let keys = [("?", "help"), ("q", "quit")]
@@ -51,9 +59,9 @@ pub fn draw(model: &Model, canvas: &mut Canvas<'_>) {
     }
 }
 
-fn typing(typed: &str, canvas: &mut Canvas<'_>) {
-    let x = canvas.line(1, 0, "filter: ", Paint::Bold);
-    // Of a long filter its end is seen, where it is typed.
+fn typing(label: &str, typed: &str, hint: &str, canvas: &mut Canvas<'_>) {
+    let x = canvas.line(1, 0, label, Paint::Bold);
+    // Of a long line its end is seen, where it is typed.
     let room = canvas.width().saturating_sub(x + 2);
     let skipped = typed.chars().count().saturating_sub(room);
     let end: String = typed.chars().skip(skipped).collect();
@@ -62,6 +70,5 @@ fn typing(typed: &str, canvas: &mut Canvas<'_>) {
     if let Some(cell) = canvas.frame.cell_mut(cursor) {
         cell.set_style(Style::new().add_modifier(Modifier::REVERSED));
     }
-    let hint = "Enter keeps it, Esc leaves it; words, status:failed, queue:x, type:x";
     canvas.line(x + 3, 0, hint, Paint::Dim);
 }

@@ -71,6 +71,9 @@ fn counters(model: &Model, canvas: &mut Canvas<'_>) {
         }
         x = canvas.line(x, 1, &text, paint);
     }
+    if stats.draining {
+        x = canvas.line(x, 1, " · the hub drains", Paint::Attention);
+    }
     if !stats.paused.is_empty() {
         let paused = match stats.paused.iter().any(|queue| queue == "*") {
             true => "all queues".to_owned(),

@@ -9,7 +9,7 @@ use kirosu_protocol::Subject;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Block, Clear, Widget};
 
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 15] = [
     (
         "1 … 6, Tab",
         "screens: tasks, one task, agents, tree, events, inbox",
@@ -23,11 +23,9 @@ const KEYS: [(&str, &str); 14] = [
     ("Enter", "opens the chosen task (of an agent, of an event)"),
     ("Esc", "back to the list; takes the filter away"),
     ("/", "filter: words, status:failed, queue:x, type:x,"),
-    ("", "parent:42; an empty one shows all"),
-    (
-        "a",
-        "approve: answers a human task, lets it (or a tool) run",
-    ),
+    ("", "label:x, parent:42; an empty one shows all"),
+    ("a", "approve: lets it (or a tool) run; yes to a human task"),
+    ("w", "write: answers a human task in words"),
     ("r", "reject: it fails; a tool does not run"),
     ("c", "cancel: ends it, a running one too"),
     ("R", "retry: a failed or cancelled one is queued again"),

@@ -222,10 +222,21 @@ fn draw_row(row: &Row, columns: &Columns, now: f64, y: usize, canvas: &mut Canva
     line.left(&row.worker, Paint::Plain, columns.worker);
     line.right(&short(now - row.created_at), Paint::Dim, AGE);
     line.left(&row.prompt, Paint::Plain, columns.prompt);
-    match (row.status, row.run_at) {
+    match (row.status, row.until.or(row.run_at)) {
         (Status::Scheduled, Some(at)) if row.told.is_empty() => {
             let due = format!("due in {}", span((at - now).max(0.0).ceil()));
             line.left(&due, Paint::Dim, columns.told);
+        }
+        (_, Some(at)) if row.until.is_some() => {
+            let left = span((at - now).max(0.0).ceil());
+            line.left(
+                &format!("in {left}: {}", row.told),
+                Paint::Dim,
+                columns.told,
+            );
+        }
+        (Status::Queued | Status::Blocked | Status::AwaitingApproval, _) => {
+            line.left(&row.told, Paint::Dim, columns.told);
         }
         (Status::Failed | Status::Cancelled, _) => line.left(&row.told, paint, columns.told),
         _ => line.left(&row.told, Paint::Plain, columns.told),

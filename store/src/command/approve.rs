@@ -1,11 +1,11 @@
-//! `approve` and `reject`: what a person decides.
+//! `approve`, `answer` and `reject`: a person's decisions about tasks.
 
 use crate::core::{Core, Reply, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
 use crate::rules::transition;
 use crate::sql;
-use crate::sql::cold::PutNote;
+use crate::sql::cold::{PutNote, SelectNoteHas};
 use crate::sql::people::{InsertDecision, SelectSameDecision, SelectVerdict};
 use diesel::QueryResult;
 use kirosu_protocol::verbs::ask::stale_approval;
@@ -28,6 +28,16 @@ enum Matter {
     Run,
 }
 
+/// How a person ends a task.
+enum Ending<'a> {
+    /// With the result that says no more than yes.
+    Approved,
+    /// With this result.
+    Answered(&'a str),
+    /// With this error.
+    Rejected(&'a str),
+}
+
 /// A decision as it came in.
 struct Said<'a> {
     verdict: Verdict,
@@ -46,6 +56,44 @@ fn over(task_id: TaskId, fence: Fence, newest: Fence, state: Status) -> Error {
 }
 
 impl Core {
+    /// Takes a person's answer as the result of a `human` task that waits for one. The same answer again changes nothing;
+    /// another one is refused.
+    pub(crate) fn answer(&mut self, id: TaskId, text: &str, by: Option<&str>) -> Reply<Outcome> {
+        if let Some(Matter::Human) = self.matter(id)? {
+            self.decide(id, "answered", by, None)?;
+            self.end_by_person(id, Ending::Answered(text))?;
+            self.tell_by(id, "answered", by);
+            self.ended(id)?;
+            return Ok(Outcome::Ok);
+        }
+        let row = self.known(id)?.clone();
+        let human = self.lanes.get(row.lane).is_some_and(|lane| lane.is_human());
+        let needed = match (human, row.state) {
+            (false, _) => {
+                "but not of type `human`: only those take an answer; `approve` lets a task run that awaits approval"
+            }
+            (true, Status::Done) => {
+                let task_id = id;
+                let same: Option<i64> = sql::first(
+                    &mut self.conn,
+                    SelectNoteHas {
+                        task_id,
+                        result: text,
+                    },
+                )?;
+                if same.is_some() {
+                    return Ok(Outcome::Ok);
+                }
+                "with another answer already, and the first one stays"
+            }
+            (true, state) if state.is_final() => {
+                "it ended without an answer; `retry` asks the question again"
+            }
+            (true, _) => "it can be answered once it is queued",
+        };
+        Err(wrong_state("answer", &row, needed).into())
+    }
+
     /// Answers a `human` task, or lets a task that awaits approval run; sent twice, it is fine.
     pub(crate) fn approve(
         &mut self,
@@ -67,7 +115,7 @@ impl Core {
         match self.matter(id)? {
             Some(Matter::Human) => {
                 self.decide(id, "approved", by, comment)?;
-                self.answer(id, Status::Done, Some(APPROVED), None)?;
+                self.end_by_person(id, Ending::Approved)?;
                 self.tell_by(id, "approved", by);
                 self.ended(id)?;
             }
@@ -116,7 +164,7 @@ impl Core {
             Some(reason) => format!("rejected: {reason}"),
             None => "rejected".to_owned(),
         };
-        self.answer(id, Status::Failed, None, Some(&error))?;
+        self.end_by_person(id, Ending::Rejected(&error))?;
         self.tell_by(id, "rejected", by);
         self.close_questions(id)?;
         self.ended(id)?;
@@ -193,15 +241,14 @@ impl Core {
         Ok(())
     }
 
-    /// Ends a task by a person's word.
-    fn answer(
-        &mut self,
-        id: TaskId,
-        status: Status,
-        result: Option<&str>,
-        error: Option<&str>,
-    ) -> QueryResult<()> {
+    /// Ends a task by a person's decision.
+    fn end_by_person(&mut self, id: TaskId, ending: Ending<'_>) -> QueryResult<()> {
         let now = self.now;
+        let (status, flag, result, error) = match ending {
+            Ending::Approved => (Status::Done, Flags::APPROVED, Some(APPROVED), None),
+            Ending::Answered(text) => (Status::Done, 0, Some(text), None),
+            Ending::Rejected(error) => (Status::Failed, Flags::REJECTED, None, Some(error)),
+        };
         self.write(PutNote {
             task_id: id,
             result,
@@ -215,11 +262,7 @@ impl Core {
         self.change(id, |row| {
             transition::finish(row, status, Flags::TOLD_BY_NOTE, now);
             row.worker = Some(Arc::from(HUMAN));
-            row.flags.set(if status == Status::Done {
-                Flags::APPROVED
-            } else {
-                Flags::REJECTED
-            });
+            row.flags.set(flag);
         });
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::row::{Flags, Input, InputOptions, TaskRow};
 use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
 use crate::sql;
-use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, PutNote, SelectKey};
+use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, InsertLabel, PutNote, SelectKey};
 use diesel::QueryResult;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -115,6 +115,9 @@ impl Core {
         if let Some(parent_id) = new.parent_id {
             self.write(InsertChild { parent_id, task_id })?;
         }
+        for label in &new.labels {
+            self.write(InsertLabel { label, task_id })?;
+        }
         if let Some(budget) = &new.budget {
             self.open_budgets(task_id, budget)?;
         }
@@ -210,6 +213,9 @@ fn flags_of(new: &NewTask) -> Flags {
     if new.accept.is_some() {
         flags.set(Flags::HAS_ACCEPT);
     }
+    if !new.labels.is_empty() {
+        flags.set(Flags::HAS_LABELS);
+    }
     match new.on_lost {
         OnLost::Retry => {}
         OnLost::Fail => flags.set(Flags::LOST_FAILS),
@@ -233,6 +239,7 @@ fn input_of(new: &NewTask, budget_trees: Vec<TaskId>) -> Input {
             budget_trees,
             accept: new.accept.clone(),
             metadata: new.metadata.clone(),
+            labels: new.labels.clone(),
         },
         key: new.idempotency_key.clone(),
     }

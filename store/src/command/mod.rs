@@ -171,6 +171,15 @@ pub enum Command {
         /// What was said with it.
         comment: Option<String>,
     },
+    /// Answer a `human` task in words: they are its result. The same answer twice is fine. Answer: `Ok`.
+    Answer {
+        /// The task.
+        task: TaskId,
+        /// The answer.
+        text: String,
+        /// Who answers.
+        by: Option<String>,
+    },
     /// Refuse a `human` task or one that awaits approval: it fails. Answer: `Ok` or [`Outcome::DecidedBefore`].
     Reject {
         /// The task.
@@ -272,6 +281,7 @@ impl Core {
                 by,
                 comment,
             } => self.approve(*task, *fence, by.as_deref(), comment.as_deref())?,
+            Command::Answer { task, text, by } => self.answer(*task, text, by.as_deref())?,
             Command::Reject {
                 task,
                 fence,

@@ -123,6 +123,9 @@ impl Core {
         self.write(sets::DeleteProgress { id })?;
         self.write(sets::DeleteOutput { id })?;
         self.forget_usage(id)?;
+        if Flags(task.flags).has(Flags::HAS_LABELS) {
+            self.write(sets::DeleteLabels { id })?;
+        }
         if Flags(task.flags).has(Flags::ASKED) {
             self.write(sql::approval::DeleteApprovals { id })?;
         }

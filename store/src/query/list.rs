@@ -6,12 +6,12 @@
 //! priority: these are few. A filter by queue or type that the index does not know looks at bounded windows of ids and
 //! may therefore answer a short page with a cursor to go on.
 
-use super::{Ids, ListQuery};
+use super::{Ids, ListQuery, group};
 use crate::row::state_number;
 use crate::sql::counter::{LaneRow, SelectLanes, SelectNewestDone};
 use crate::sql::{self};
 use diesel::{QueryResult, SqliteConnection, sql_query};
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::{Group, Status, TaskId};
 
 /// Ids looked at in one step of a filter by lane.
 const WINDOW: TaskId = 250_000;
@@ -46,6 +46,23 @@ pub(crate) fn ids(
         limit: if query.limit <= 0 { -1 } else { query.limit },
         before: query.before_id.unwrap_or(TaskId::MAX).min(last + 1),
     };
+    if !query.labels.is_empty() || !query.ranges.is_empty() {
+        let group = Group {
+            labels: query.labels.clone(),
+            parent_id: query.parent_id,
+            ranges: query.ranges.clone(),
+            queue: None,
+        };
+        let statuses = filter.status.as_slice();
+        let condition = group::conditions(statuses, filter.lanes.as_deref());
+        let limit = usize::try_from(filter.limit).unwrap_or(usize::MAX);
+        let ids = group::members(conn, &group, &condition, filter.before, limit)?;
+        let next = ids.last().copied().filter(|_| ids.len() >= limit);
+        return Ok(Ids {
+            ids,
+            next_before: next,
+        });
+    }
     let (ids, next_before) = match (query.parent_id, filter.status) {
         (Some(parent), _) => (children(conn, parent, &filter)?, None),
         (None, Some(Status::Queued)) => (queued(conn, &filter)?, None),

@@ -2,14 +2,16 @@
 
 pub(crate) mod approvals;
 pub(crate) mod get;
+pub mod group;
 pub(crate) mod list;
 pub(crate) mod oldest;
 pub(crate) mod output;
 pub(crate) mod rows;
 pub(crate) mod statuses;
 pub(crate) mod usage;
+pub(crate) mod waiting;
 
-use kirosu_protocol::{Attempt, Fence, Status, Task, TaskId};
+use kirosu_protocol::{Attempt, Fence, IdRange, Status, Task, TaskId};
 
 /// Which tasks to list: newest id first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +28,10 @@ pub struct ListQuery {
     pub limit: i64,
     /// Only ids below this (the cursor).
     pub before_id: Option<TaskId>,
+    /// Only tasks with all of these labels.
+    pub labels: Vec<String>,
+    /// Only ids in one of these ranges; empty: any.
+    pub ranges: Vec<IdRange>,
 }
 
 /// A page of tasks.
@@ -83,7 +89,7 @@ pub struct OutputChunk {
 /// A person's decision about a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// `approved`, `rejected` or `cancelled`.
+    /// `approved`, `answered`, `rejected` or `cancelled`.
     pub verdict: String,
     /// Who decided.
     pub by: Option<String>,

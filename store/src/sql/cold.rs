@@ -41,6 +41,12 @@ impl FromRow for Option<String> {
 }
 
 statement! {
+    /// A task has a label.
+    InsertLabel<'a> { label: &'a str => Text, task_id: i64 => BigInt }
+    "INSERT INTO task_label (label, task_id) VALUES (?, ?)"
+}
+
+statement! {
     /// What a running task last said about how far it is.
     PutProgress<'a> { task_id: i64 => BigInt, fence: i64 => BigInt, data: &'a str => Text, at: i64 => BigInt }
     "INSERT OR REPLACE INTO progress (task_id, fence, data, at) VALUES (?, ?, ?, ?)"
@@ -56,6 +62,12 @@ statement! {
     /// How many bytes of output an attempt has, and the number after its last chunk.
     SelectOutputKept { task_id: i64 => BigInt, fence: i64 => BigInt }
     "SELECT coalesce(sum(octet_length(text)), 0), coalesce(max(chunk) + 1, 0) FROM output WHERE task_id = ? AND fence = ?"
+}
+
+statement! {
+    /// Whether the end of a task that no attempt explains has this result.
+    SelectNoteHas<'a> { task_id: i64 => BigInt, result: &'a str => Text }
+    "SELECT 1 FROM note WHERE task_id = ? AND result = ?"
 }
 
 statement! {

@@ -120,6 +120,7 @@ delete! {
     DeleteKey "DELETE FROM idempotency WHERE key = (SELECT idempotency_key FROM task_input WHERE task_id = ?)",
     DeleteInput "DELETE FROM task_input WHERE task_id = ?",
     DeleteAttempts "DELETE FROM attempt WHERE task_id = ?",
+    DeleteLabels "DELETE FROM task_label WHERE task_id = ?",
     DeleteNote "DELETE FROM note WHERE task_id = ?",
     DeleteDecisions "DELETE FROM decision WHERE task_id = ?",
     DeleteDependencies "DELETE FROM dependency WHERE task_id = ?",

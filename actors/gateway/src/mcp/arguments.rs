@@ -35,7 +35,7 @@ pub(super) struct EnqueueTask {
     prompt: String,
     /// Instructions that frame the prompt, such as a role or an output format.
     system_prompt: Option<String>,
-    /// "chat" (default): a prompt for an agent; "human": a question for a person, answered with approve_task; "python":
+    /// "chat" (default): a prompt for an agent; "human": a question for a person, answered with answer_task; "python":
     /// code, where the hub allows it; or any word that workers agree on.
     task_type: Option<String>,
     /// The queue; "default" unless said otherwise. Only pools that serve the queue take the task.
@@ -70,6 +70,8 @@ pub(super) struct EnqueueTask {
     /// workspace}, {"diff": true} (something changed), {"regex": ...} and {"schema": JSON schema} (on the answer),
     /// {"command": [program, argument, ...]} (exits with 0, where the pool allows it).
     accept: Option<JsonObject>,
+    /// Names of groups that it belongs to, to find it by later; at most 16.
+    labels: Option<Vec<String>>,
     /// Anything to keep beside the task.
     metadata: Option<JsonObject>,
 }
@@ -87,6 +89,8 @@ pub(super) struct ListTasks {
     limit: Option<i64>,
     /// Only tasks of this queue.
     queue: Option<String>,
+    /// Only tasks with this label.
+    label: Option<String>,
     /// Only tasks with a lower number: the last answer's `next`, for the next page.
     before: Option<i64>,
 }
@@ -147,6 +151,17 @@ pub(super) struct ApproveTask {
     option: Option<String>,
 }
 
+/// Arguments of `answer_task`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "it only describes: see above")]
+pub(super) struct AnswerTask {
+    /// The task's number.
+    task_id: i64,
+    /// The person's answer, in the person's words.
+    text: String,
+}
+
 /// The schema of a tool's arguments.
 pub(super) fn schema<T: JsonSchema + Any>() -> Arc<JsonObject> {
     // Fails only for a type that is no object.
@@ -198,7 +213,7 @@ mod tests {
             "prompt": "p", "system_prompt": "s", "task_type": "review", "queue": "q", "priority": "7",
             "requires_approval": true, "idempotency_key": "k", "depends_on": [1], "parent_id": 2, "delay_seconds": 3,
             "timeout_seconds": 4, "max_attempts": 5, "model": "m", "provider": "v", "workdir": "w", "on_lost": "ask",
-            "accept": {"diff": true}, "metadata": {"a": 1},
+            "accept": {"diff": true}, "labels": ["l"], "metadata": {"a": 1},
         }));
         let schema = schema::<EnqueueTask>();
         let described = schema["properties"].as_object().unwrap();

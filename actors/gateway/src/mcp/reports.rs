@@ -1,7 +1,7 @@
 //! What the tools answer: a sentence first, then the facts. Texts are cut to what a model can hold, and say so.
 
 use kirosu_protocol::verbs::get::GetAnswer;
-use kirosu_protocol::{Attempt, Stats, Status, Task, TaskId};
+use kirosu_protocol::{Attempt, Stats, Status, Task, TaskId, WaitReason};
 use rmcp::schemars::{self, JsonSchema};
 use serde::Serialize;
 use serde_json::Value;
@@ -60,6 +60,9 @@ pub(super) struct TaskReport {
     workdir: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Value>,
+    /// Why it waits, as one word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
     /// The texts that were cut; get_task_status with max_chars 0 tells all of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cut: Vec<String>,
@@ -103,6 +106,10 @@ impl TaskReport {
             provider: task.provider,
             workdir: task.workdir,
             metadata: task.metadata,
+            waits_for: task.waiting.as_ref().and_then(|waiting| {
+                let word = serde_json::to_value(waiting.reason).ok()?;
+                word.as_str().map(str::to_owned)
+            }),
             cut,
         }
     }
@@ -129,7 +136,7 @@ pub(super) struct Enqueued {
     pub(super) task_id: i64,
 }
 
-/// Answer of `cancel_task` and `approve_task`.
+/// Answer of `cancel_task`, `answer_task` and `approve_task`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Decided {
     /// What was done, in a sentence.
@@ -322,9 +329,9 @@ impl Waited {
 fn sentence(task: &Task) -> String {
     let id = task.task_id;
     let by = task.worker_id.as_deref().unwrap_or("a worker");
-    match task.status {
+    let plain = match task.status {
         Status::Queued if task.task_type == "human" => {
-            format!("task {id} waits for a person's answer (approve_task)")
+            format!("task {id} waits for a person's answer (answer_task)")
         }
         Status::Queued => format!("task {id} is queued"),
         Status::Blocked => format!("task {id} waits for the tasks it depends on"),
@@ -336,6 +343,12 @@ fn sentence(task: &Task) -> String {
         Status::Done => format!("task {id} is done"),
         Status::Failed => format!("task {id} has failed"),
         Status::Cancelled => format!("task {id} was cancelled"),
+    };
+    // Those that wait for a person name the tool that helps.
+    let person = |reason| matches!(reason, WaitReason::Answer | WaitReason::Approval);
+    match &task.waiting {
+        Some(waiting) if !person(waiting.reason) => format!("{plain}: {}", waiting.message),
+        _ => plain,
     }
 }
 

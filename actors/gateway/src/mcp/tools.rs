@@ -9,6 +9,7 @@ use super::waiting::Waits;
 use crate::link::{AskError, HubLink};
 use kirosu_protocol::Subject;
 use kirosu_protocol::accept::read_unchecked;
+use kirosu_protocol::verbs::answer::AnswerAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -234,8 +235,34 @@ impl Tools {
     }
 
     #[tool(
+        title = "Answer a task",
+        description = "Gives a person's answer to a task of type human: the text is its result. It is the person's answer: call it only with what the user has said.",
+        input_schema = arguments::schema::<AnswerTask>(),
+        annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = true)
+    )]
+    async fn answer_task(
+        &self,
+        given: JsonObject,
+        context: RequestContext<RoleServer>,
+    ) -> Result<Json<Decided>, Refusal> {
+        let text = checked::<AnswerTask>(given, &[])?;
+        let ask = AnswerAsk {
+            by: Some(decider(&context)),
+            ..AnswerAsk::read(&Params::parse(&text)?, &self.hub.limits())?
+        };
+        let task_id = ask.task_id;
+        self.insist(ask).await?;
+        let status = self.status(task_id).await.map(|status| status.to_string());
+        Ok(Json(Decided {
+            message: format!("task {task_id} is answered"),
+            task_id: Some(task_id),
+            status,
+        }))
+    }
+
+    #[tool(
         title = "Approve a task",
-        description = "Lets a task that waits for a person's approval run, answers a task of type human, or (with approval_id) lets a running agent use a tool, once. It is a person's decision: call it only when the user has said so for this one.",
+        description = "Lets a task that waits for a person's approval run, answers a task of type human with no more than yes (answer_task takes a text), or (with approval_id) lets a running agent use a tool, once. It is a person's decision: call it only when the user has said so for this one.",
         input_schema = arguments::schema::<ApproveTask>(),
         annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = true)
     )]

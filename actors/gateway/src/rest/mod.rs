@@ -41,7 +41,7 @@ pub(crate) fn configure(routes: &mut ServiceConfig) {
                 .default_service(only()),
         )
         .service(
-            web::resource("/tasks/{id}/{act:cancel|approve|reject|retry}")
+            web::resource("/tasks/{id}/{act:cancel|approve|answer|reject|retry}")
                 .route(web::post().to(tasks::act))
                 .default_service(only()),
         )

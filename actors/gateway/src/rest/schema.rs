@@ -50,6 +50,8 @@ pub(super) struct NewTask {
     pub budget: Option<Value>,
     /// What must hold before it is done.
     pub accept: Option<Accept>,
+    /// Names of the groups that it belongs to; at most 16.
+    pub labels: Option<Vec<String>>,
     /// Whatever the client wants to keep beside the task.
     pub metadata: Option<Value>,
 }
@@ -127,6 +129,25 @@ pub(super) struct Task {
     /// In lists: the fields of which only the beginning is here, each with its whole length in bytes.
     #[schema(value_type = Option<Object>)]
     pub cut: Option<Value>,
+    /// The labels it was enqueued with.
+    pub labels: Option<Vec<String>>,
+    /// Why it waits.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why a task waits.
+#[derive(ToSchema)]
+pub(super) struct Waiting {
+    /// One word, such as `dependency`, `paused`, `no_worker`, `missing`, `rate_limited`.
+    pub reason: String,
+    /// A sentence for a person.
+    pub message: String,
+    /// Unix seconds at which this reason ends by itself, where that is known.
+    pub until: Option<f64>,
+    /// The task that it waits for.
+    pub task_id: Option<i64>,
+    /// The pool that serves its queue.
+    pub pool: Option<String>,
 }
 
 /// An attempt that has ended.
@@ -164,6 +185,8 @@ pub(super) struct Stats {
     pub cancelled: i64,
     /// The paused queues; `*` stands for all.
     pub paused: Vec<String>,
+    /// True while the hub drains; missing otherwise.
+    pub draining: Option<bool>,
 }
 
 /// What runs used.
@@ -267,6 +290,7 @@ pub(super) struct Waited {
 pub(super) enum ActName {
     Cancel,
     Approve,
+    Answer,
     Reject,
     Retry,
 }
@@ -338,10 +362,12 @@ pub(super) struct AskOption {
 /// For the record; each field only where it makes sense.
 #[derive(ToSchema)]
 pub(super) struct Act {
-    /// Who approves or rejects.
+    /// Who approves, answers or rejects.
     pub by: Option<String>,
     /// What was said with an approval.
     pub comment: Option<String>,
+    /// The answer to a `human` task; required there.
+    pub text: Option<String>,
     /// The option that is chosen, by its id or name, of a tool question that offers several.
     pub option: Option<String>,
     /// Why it is cancelled or rejected.

@@ -8,6 +8,7 @@ use crate::http::Desk;
 use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
+use kirosu_protocol::verbs::answer::AnswerAsk;
 use kirosu_protocol::verbs::approve::ApproveAsk;
 use kirosu_protocol::verbs::cancel::CancelAsk;
 use kirosu_protocol::verbs::enqueue::NewTask;
@@ -71,6 +72,8 @@ pub(super) async fn enqueue(
         ("queue" = Option<String>, Query, description = "only of this queue"),
         ("type" = Option<String>, Query, description = "only of this type"),
         ("parent_id" = Option<i64>, Query, description = "only children of this task"),
+        ("label" = Option<String>, Query, description = "only tasks with this label"),
+        ("ids" = Option<String>, Query, description = "only these ids and ranges, as 42,50-60"),
         ("before" = Option<i64>, Query, description = "only lower numbers: the last answer's `next`"),
         ("preview_bytes" = Option<u32>, Query, description = "at most so many bytes of each text, 65536 by default; 0 for all of it"),
     ),
@@ -165,7 +168,7 @@ pub(super) async fn wait(id: web::Path<String>, query: Query, desk: web::Data<De
     }
 }
 
-/// Cancels, approves, rejects or retries a task.
+/// Cancels, approves, answers, rejects or retries a task.
 #[utoipa::path(post, path = "/tasks/{id}/{act}", tag = "tasks", request_body = Option<schema::Act>,
     params(
         ("id" = i64, Path, description = "the task's number"),
@@ -189,6 +192,7 @@ pub(super) async fn act(
     match act.as_str() {
         "cancel" => pass_on(&desk, read(&params, &desk, CancelAsk::read)?).await,
         "approve" => pass_on(&desk, read(&params, &desk, ApproveAsk::read)?).await,
+        "answer" => pass_on(&desk, read(&params, &desk, AnswerAsk::read)?).await,
         "reject" => pass_on(&desk, read(&params, &desk, RejectAsk::read)?).await,
         _ => pass_on(&desk, read(&params, &desk, RetryAsk::read)?).await,
     }

@@ -5,7 +5,7 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::usage::{UsageAnswer, UsageRow, UsageSum};
 use kirosu_protocol::{
     Approval, Attempt, Error, ErrorCode, OnLost, RetryPolicy, Stats, Status, Task, TaskBudget,
-    Usage,
+    Usage, WaitReason, Waiting,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -59,13 +59,30 @@ fn task() -> Task {
         not_accepted: Some(Box::default()),
         metadata: Some(json!({})),
         cut: BTreeMap::from([("prompt".to_owned(), 1)]),
+        labels: vec!["l".into()],
+        waiting: Some(Box::new(waiting())),
+    }
+}
+
+fn waiting() -> Waiting {
+    Waiting {
+        reason: WaitReason::Busy,
+        message: "m".into(),
+        until: Some(0.0),
+        task_id: Some(1),
+        pool: Some("p".into()),
     }
 }
 
 #[test]
 fn its_shapes_are_the_protocols() {
     same("Task", &task());
-    same("Stats", &Stats::default());
+    let draining = Stats {
+        draining: true,
+        ..Stats::default()
+    };
+    same("Stats", &draining);
+    same("Waiting", &waiting());
     let attempt = Attempt {
         fence: 1,
         worker_id: None,
@@ -114,6 +131,7 @@ fn its_shapes_are_the_protocols() {
         on_lost: OnLost::Ask,
         budget: Some(TaskBudget::default()),
         accept: Some(Box::default()),
+        labels: vec!["l".into()],
         metadata: Some(json!({})),
         delay_ms: 1,
         ..NewTask::chat("p")

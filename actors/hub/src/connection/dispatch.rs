@@ -36,6 +36,7 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::Retry(_)
         | Request::RetryFailed(_)
         | Request::Approve(_)
+        | Request::Answer(_)
         | Request::Reject(_)
         | Request::Ask(_)
         | Request::Pause(_)
@@ -101,6 +102,11 @@ impl Connection {
             },
             Request::RetryFailed(ask) => Command::RetryFailed { queue: ask.queue },
             Request::Approve(ask) => approve(ask),
+            Request::Answer(ask) => Command::Answer {
+                task: ask.task_id,
+                text: ask.text,
+                by: ask.by,
+            },
             Request::Reject(ask) => reject(ask),
             Request::Ask(mut ask) => {
                 ask.fence = ask.fence.or_else(|| self.held.fence(ask.task_id));

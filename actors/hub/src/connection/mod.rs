@@ -10,6 +10,7 @@
 mod backup;
 mod dispatch;
 mod flow;
+mod groups;
 mod held;
 mod hello;
 mod holder;

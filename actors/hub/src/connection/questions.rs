@@ -8,6 +8,7 @@ use crate::leases::ListHeld;
 use crate::measure::{self, Facts};
 use crate::readers::{Question, Told};
 use crate::sessions::ListAgents;
+use crate::waiting::Surroundings;
 use crate::writer::messages::{GetMetrics, GetStats};
 use actix::dev::{Request as Pending, ToEnvelope};
 use actix::prelude::*;
@@ -17,6 +18,7 @@ use kirosu_protocol::verbs::drain::DrainAnswer;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
 use kirosu_protocol::{Effect, Error, ErrorCode, Request};
 use kirosu_supervision::Tree;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Connection {
@@ -27,6 +29,9 @@ impl Connection {
             Request::Get(ask) => self.get(tag, ask, ctx),
             Request::Approvals(ask) => self.approvals(tag, ask, ctx),
             Request::Wait(ask) => self.wait(tag, ask, ctx),
+            Request::WaitGroup(ask) => self.wait_group(tag, ask, ctx),
+            Request::CancelGroup(ask) => self.cancel_group(tag, ask, ctx),
+            Request::RetryGroup(ask) => self.retry_group(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
             Request::Output(_) | Request::Progress(_) => self.report(tag, request, ctx),
             Request::Usage(ask) => self.usage(tag, ask, ctx),
@@ -101,7 +106,17 @@ impl Connection {
         };
         let asked = async move { Ok(pools.pools(ask).await) };
         self.ask_future(asked, tag, ctx, move |act, answer, _| match answer {
-            Ok(answer) => act.answer(tag, &answer),
+            Ok(mut answer) => {
+                // A pool that runs is given no task any more.
+                let running = answer
+                    .pools
+                    .iter_mut()
+                    .filter(|pool| pool.state == "running");
+                for pool in running.take_while(|_| act.hub.is_draining()) {
+                    pool.state = "draining".to_owned();
+                }
+                act.answer(tag, &answer);
+            }
             Err(error) => act.refuse(tag, error),
         });
     }
@@ -171,6 +186,25 @@ impl Connection {
         then: impl FnOnce(&mut Self, Told, &mut Context<Self>) + 'static,
     ) {
         let asked = self.hub.readers().ask(question);
+        self.ask_future(asked, tag, ctx, move |act, told, ctx| match told {
+            Ok(told) => then(act, told, ctx),
+            Err(error) => act.refuse(tag, error),
+        });
+    }
+
+    /// Asks a reader what needs to know why tasks wait.
+    pub(super) fn ask_why(
+        &mut self,
+        question: impl FnOnce(Arc<Surroundings>) -> Question + 'static,
+        tag: Tag,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Told, &mut Context<Self>) + 'static,
+    ) {
+        let hub = self.hub.clone();
+        let asked = async move {
+            let question = question(Arc::new(hub.surroundings().await));
+            hub.readers().ask(question).await
+        };
         self.ask_future(asked, tag, ctx, move |act, told, ctx| match told {
             Ok(told) => then(act, told, ctx),
             Err(error) => act.refuse(tag, error),

@@ -1,6 +1,7 @@
 //! From what the writer says to the answer of the request.
 
 use super::dispatch::SECOND;
+use super::groups::GroupPart;
 use super::slots::Tag;
 use super::{Asked, Connection};
 use crate::readers::{Question, Told, Unwritten};
@@ -33,6 +34,8 @@ pub(super) enum Settling {
     Unparked,
     /// One or several acks, and perhaps the next tasks.
     Ack(Box<AckPart>),
+    /// The change of a group, page by page.
+    Group(Box<GroupPart>),
 }
 
 /// An ack's answers as they come in.
@@ -85,6 +88,11 @@ impl Connection {
                 }
                 if state.complete() {
                     self.settle_ack(tag, ctx);
+                }
+            }
+            Settling::Group(part) => {
+                if part.take(answer) {
+                    self.change_page(tag, ctx);
                 }
             }
             _ => self.settle_one(tag, answer, ctx),
@@ -187,7 +195,10 @@ impl Connection {
                 },
             ),
             Ok(Outcome::Paused(paused)) => self.answer(tag, &PauseAnswer { ok: true, paused }),
-            Ok(Outcome::Stats(stats)) => self.answer(tag, &StatsAnswer { stats }),
+            Ok(Outcome::Stats(mut stats)) => {
+                stats.draining = self.hub.is_draining();
+                self.answer(tag, &StatsAnswer { stats })
+            }
             Ok(Outcome::Ok) if self.is_unparked(tag) => {
                 self.answer(tag, &LeaseAnswer { tasks: Vec::new() })
             }

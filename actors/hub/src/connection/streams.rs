@@ -11,10 +11,12 @@ use super::Connection;
 use super::lists::{TASKS, Tail};
 use super::slots::Tag;
 use crate::readers::{Listing, Piece, Question, Told};
+use crate::waiting::Surroundings;
 use actix::prelude::*;
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::{Error, answer};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Texts of a task, and answers as a whole, that are longer are long ones.
@@ -33,7 +35,7 @@ pub(super) enum Long {
         tail: Tail,
     },
     /// A task with everything about it, of so many bytes.
-    Detail(GetAsk, u64),
+    Detail(GetAsk, u64, Arc<Surroundings>),
     /// An answer that is there as a whole.
     Whole(Vec<u8>),
 }
@@ -84,8 +86,15 @@ impl Connection {
     }
 
     /// Answers with everything about a task, whose texts have so many bytes.
-    pub(super) fn answer_detail(&mut self, tag: Tag, ask: GetAsk, bytes: u64) {
-        self.streams.waiting.insert(tag, Long::Detail(ask, bytes));
+    pub(super) fn answer_detail(
+        &mut self,
+        tag: Tag,
+        ask: GetAsk,
+        bytes: u64,
+        around: Arc<Surroundings>,
+    ) {
+        let long = Long::Detail(ask, bytes, around);
+        self.streams.waiting.insert(tag, long);
     }
 
     /// Whether a long answer can go on: the client has taken what was written before.
@@ -136,10 +145,10 @@ impl Connection {
                 self.write_piece(tag, json, None);
                 self.end_stream(tag, ctx);
             }
-            Long::Detail(ask, bytes) => {
+            Long::Detail(ask, bytes, around) => {
                 self.read_long(
                     tag,
-                    Question::Get(ask.clone(), bytes),
+                    Question::Get(ask.clone(), bytes, around.clone()),
                     bytes,
                     ctx,
                     move |act, told, room, ctx| match told {
@@ -147,7 +156,7 @@ impl Connection {
                             act.write_piece(tag, json, room);
                             act.end_stream(tag, ctx);
                         }
-                        Told::Needs(bytes) => act.rest_of(tag, Long::Detail(ask, bytes)),
+                        Told::Needs(bytes) => act.rest_of(tag, Long::Detail(ask, bytes, around)),
                         _ => {}
                     },
                 );

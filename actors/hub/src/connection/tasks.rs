@@ -11,6 +11,7 @@ use kirosu_protocol::verbs::approvals::{self, ApprovalsAsk};
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
 use kirosu_store::{ApprovalQuery, ListQuery, Texts};
+use std::sync::Arc;
 
 impl Connection {
     pub(super) fn list(&mut self, tag: Tag, ask: ListAsk, ctx: &mut Context<Self>) {
@@ -42,13 +43,31 @@ impl Connection {
             parent_id: ask.parent_id,
             limit: 0,
             before_id: ask.before,
+            labels: ask.labels,
+            ranges: ask.ranges,
         };
         let texts = match ask.preview_bytes.unwrap_or(self.limits.preview_bytes) {
             0 => Texts::Whole,
             bytes => Texts::Preview(bytes as usize),
         };
-        let listing = Box::new(Listing::of_query(query, ask.limit, texts));
-        self.answer_tasks(tag, listing, Vec::new(), Tail::List, ctx);
+        let listing = Listing::of_query(query, ask.limit, texts);
+        self.explain_tasks(tag, listing, Tail::List, ctx);
+    }
+
+    /// Answers with the tasks of a list, and why those wait that do.
+    pub(super) fn explain_tasks(
+        &mut self,
+        tag: Tag,
+        listing: Listing,
+        tail: Tail,
+        ctx: &mut Context<Self>,
+    ) {
+        let hub = self.hub.clone();
+        let around = async move { Ok(Arc::new(hub.surroundings().await)) };
+        self.ask_future(around, tag, ctx, move |act, around, ctx| {
+            let listing = Box::new(listing.explained(around));
+            act.answer_tasks(tag, listing, Vec::new(), tail, ctx);
+        });
     }
 
     pub(super) fn approvals(&mut self, tag: Tag, ask: ApprovalsAsk, ctx: &mut Context<Self>) {
@@ -66,11 +85,16 @@ impl Connection {
     }
 
     pub(super) fn get(&mut self, tag: Tag, ask: GetAsk, ctx: &mut Context<Self>) {
-        let question = Question::Get(ask.clone(), SHORT_ANSWER_BYTES as u64);
-        self.ask_reader(question, tag, ctx, move |act, told, _| match told {
-            Told::Json(json) => act.answer_json(tag, json),
-            Told::Needs(bytes) => act.answer_detail(tag, ask, bytes),
-            _ => {}
+        let hub = self.hub.clone();
+        let around = async move { Ok(Arc::new(hub.surroundings().await)) };
+        self.ask_future(around, tag, ctx, move |act, around, ctx| {
+            let (room, then) = (SHORT_ANSWER_BYTES as u64, around.clone());
+            let question = Question::Get(ask.clone(), room, around);
+            act.ask_reader(question, tag, ctx, move |act, told, _| match told {
+                Told::Json(json) => act.answer_json(tag, json),
+                Told::Needs(bytes) => act.answer_detail(tag, ask, bytes, then),
+                _ => {}
+            });
         });
     }
 }

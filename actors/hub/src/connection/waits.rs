@@ -10,7 +10,7 @@ use crate::bus::{Bus, Ended, Unwatch, WaitFor};
 use crate::readers::{Listing, Question, Told};
 use actix::prelude::*;
 use kirosu_protocol::verbs::wait::WaitAsk;
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::{Group, Status, TaskId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(super) struct Waits {
 #[derive(Debug)]
 struct Wait {
     asked: Vec<TaskId>,
+    /// The group whose tasks these are; none: they were asked for one by one.
+    group: Option<Group>,
     /// Tasks that have not ended, as far as is known.
     open: HashSet<TaskId>,
     /// Whether the tasks' state at the beginning is known.
@@ -36,6 +38,16 @@ impl Waits {
     /// Whether the client watches.
     pub(super) fn watches(&self) -> bool {
         !self.watches.is_empty()
+    }
+
+    /// The group that a wait is for.
+    pub(super) fn group(&self, tag: Tag) -> Option<&Group> {
+        self.waits.get(&tag)?.group.as_ref()
+    }
+
+    /// Whether the time of a wait is over.
+    pub(super) fn is_over(&self, tag: Tag) -> bool {
+        self.waits.get(&tag).is_some_and(|wait| wait.over)
     }
 
     /// Tells the bus that nobody listens here any more.
@@ -52,19 +64,32 @@ impl Connection {
         if self.too_many_wait() {
             return self.refuse(tag, too_many_wait());
         }
-        let open: HashSet<TaskId> = ask.task_ids.iter().copied().collect();
+        self.begin_wait(tag, ask.task_ids.clone(), None, ask.timeout_ms, ctx);
+        self.wait_for(tag, ask.task_ids, ctx);
+    }
+
+    /// Takes the request out of the order of answers, and sets the timer that ends its wait.
+    pub(super) fn begin_wait(
+        &mut self,
+        tag: Tag,
+        asked: Vec<TaskId>,
+        group: Option<Group>,
+        timeout_ms: u64,
+        ctx: &mut Context<Self>,
+    ) {
         self.waits.waits.insert(
             tag,
             Wait {
-                asked: ask.task_ids.clone(),
-                open,
+                asked,
+                group,
+                open: HashSet::new(),
                 seen: false,
                 over: false,
             },
         );
         self.slots.park(tag, self.out.lines());
         self.order.finished();
-        let timer = ctx.run_later(Duration::from_millis(ask.timeout_ms), move |act, ctx| {
+        let timer = ctx.run_later(Duration::from_millis(timeout_ms), move |act, ctx| {
             act.end_time(tag, ctx);
         });
         if let Some(asked) = self.slots.get_mut(tag) {
@@ -72,14 +97,24 @@ impl Connection {
             asked.waits = true;
             self.waiting += 1;
         }
+    }
+
+    /// Waits for these tasks, under a wait that has begun.
+    pub(super) fn wait_for(&mut self, tag: Tag, tasks: Vec<TaskId>, ctx: &mut Context<Self>) {
+        let Some(wait) = self.waits.waits.get_mut(&tag) else {
+            return;
+        };
+        wait.open = tasks.iter().copied().collect();
+        wait.asked = tasks.clone();
+        wait.seen = false;
         // Listens first and looks then: an end in between is seen at least once.
         let listens = self.hub.bus().send(WaitFor {
             id: (self.id, tag),
-            tasks: ask.task_ids.clone(),
+            tasks: tasks.clone(),
             to: self.caller_address(ctx).recipient(),
         });
         self.ask_future(listens, tag, ctx, move |act, (), ctx| {
-            act.look(tag, ask.task_ids, ctx);
+            act.look(tag, tasks, ctx);
         });
     }
 
@@ -95,7 +130,10 @@ impl Connection {
                     return;
                 };
                 let known: HashMap<TaskId, Status> = known.into_iter().collect();
-                if let Some(unknown) = wait.asked.iter().find(|id| !known.contains_key(id)) {
+                if wait.group.is_some() {
+                    // One of a group that was pruned since has ended.
+                    wait.open.retain(|id| known.contains_key(id));
+                } else if let Some(unknown) = wait.asked.iter().find(|id| !known.contains_key(id)) {
                     let error = no_such_task(*unknown);
                     act.forget_wait(tag, ctx);
                     return act.refuse(tag, error);
@@ -115,7 +153,11 @@ impl Connection {
     fn end_time(&mut self, tag: Tag, ctx: &mut Context<Self>) {
         match self.waits.waits.get_mut(&tag) {
             Some(wait) if !wait.seen => wait.over = true,
-            _ => self.finish_wait(tag, ctx),
+            Some(wait) => {
+                wait.over = true;
+                self.finish_wait(tag, ctx);
+            }
+            None => {}
         }
     }
 
@@ -124,11 +166,17 @@ impl Connection {
         let Some(wait) = self.waits.waits.get(&tag) else {
             return;
         };
+        if wait.group.is_some() {
+            return match wait.over {
+                true => self.answer_wait_group(tag, ctx),
+                // More tasks of the group may be unfinished.
+                false => self.wait_for_page(tag, ctx),
+            };
+        }
         let asked = wait.asked.clone();
         self.forget_wait(tag, ctx);
         let tail = Tail::Wait(asked.len());
-        let listing = Box::new(Listing::of_tasks(asked));
-        self.answer_tasks(tag, listing, Vec::new(), tail, ctx);
+        self.explain_tasks(tag, Listing::of_tasks(asked), tail, ctx);
     }
 
     /// Forgets a `wait` or a `watch`; a request of another kind is fine.

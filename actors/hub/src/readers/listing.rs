@@ -2,13 +2,17 @@
 //! readers: between two pieces nobody holds a transaction, so that the store's log does not grow with slow clients.
 
 use super::{Failed, unwritten};
+use crate::waiting::{self, Surroundings};
 use kirosu_protocol::{Status, TaskId};
-use kirosu_store::{ListQuery, Reader, Texts};
+use kirosu_store::{ListQuery, Reader, Texts, WaitFacts};
+use std::sync::Arc;
 
 /// Bytes of JSON after which a piece ends.
 const PIECE_BYTES: usize = 256 << 10;
 /// Bytes of JSON after which the first piece ends: most lists are no longer.
 const FIRST_PIECE_BYTES: usize = 64 << 10;
+/// Tasks after which a piece ends.
+const PIECE_TASKS: usize = 500;
 /// Ids that are looked up at once.
 const IDS: i64 = 10_000;
 /// Steps of a filter by queue or type (`Reader::list_ids`) for a page with a limit; its answer may then be short.
@@ -25,6 +29,8 @@ pub struct Listing {
     /// Only tasks that are in this state, should it have changed since their ids were looked up.
     status: Option<Status>,
     texts: Texts,
+    /// For why tasks wait.
+    around: Arc<Surroundings>,
     /// Tasks that were listed, how many of them have ended, and where the next page begins.
     pub listed: usize,
     /// See `listed`.
@@ -75,10 +81,16 @@ impl Listing {
             more: None,
             status: None,
             texts: Texts::Whole,
+            around: Arc::default(),
             listed: 0,
             ended: 0,
             next: None,
         }
+    }
+
+    /// With what is known beside the store, so that tasks say why they wait.
+    pub fn explained(self, around: Arc<Surroundings>) -> Listing {
+        Listing { around, ..self }
     }
 
     /// Whether all is listed.
@@ -126,13 +138,21 @@ pub(super) fn read(store: &mut Reader, mut listing: Listing, room: u64) -> Resul
     };
     let (mut json, mut broken) = (Vec::new(), None);
     let (status, mut listed, mut ended) = (listing.status, listing.listed, listing.ended);
-    let visited = store.visit(&listing.ids[listing.at..], listing.texts, room, |task| {
+    let end = listing.ids.len().min(listing.at + PIECE_TASKS);
+    let ids = &listing.ids[listing.at..end];
+    let facts = match listing.status.is_none_or(waiting::waits) {
+        true => store.wait_facts(ids)?,
+        false => WaitFacts::default(),
+    };
+    let around = &listing.around;
+    let visited = store.visit(ids, listing.texts, room, |mut task| {
         if status.is_some_and(|status| status != task.status) {
             return true;
         }
         if listed > 0 {
             json.push(b',');
         }
+        task.waiting = waiting::reason(&task, &facts, around).map(Box::new);
         listed += 1;
         ended += usize::from(task.status.is_final());
         broken = serde_json::to_writer(&mut json, &task).err();

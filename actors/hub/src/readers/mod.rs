@@ -10,18 +10,24 @@ pub use listing::{Listing, Piece};
 pub use pool::Readers;
 
 use crate::answers;
+use crate::waiting::{self, Surroundings};
 use actix::prelude::*;
 use kirosu_protocol::verbs::approvals::ApprovalsAnswer;
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::verbs::usage::UsageAsk;
-use kirosu_protocol::{Effect, Error, Status, TaskId};
-use kirosu_store::{ApprovalQuery, Oldest, Reader as StoreReader, StoreError};
+use kirosu_protocol::{Effect, Error, Status, Task, TaskId};
+use kirosu_store::{
+    ApprovalQuery, GroupQuery, IdPage, Oldest, Reader as StoreReader, StoreError, Texts,
+};
 use kirosu_supervision::{ChildContext, supervised};
 use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Chunks of output that one `get` answers at the most.
 const OUTPUT_CHUNKS: u32 = 10_000;
+/// Bytes of each text of the tasks in an answer about a group.
+const GROUP_TEXT_BYTES: usize = 4096;
 
 /// A question to the store.
 #[derive(Debug)]
@@ -31,9 +37,13 @@ pub enum Question {
     /// A page of what waits for a person.
     Approvals(ApprovalQuery),
     /// Everything about one task. `room`: the most bytes of texts that the answer may have.
-    Get(GetAsk, u64),
+    Get(GetAsk, u64, Arc<Surroundings>),
     /// Where these tasks stand, those that exist.
     Statuses(Vec<TaskId>),
+    /// A page of a group's tasks.
+    Group(GroupQuery),
+    /// How a group stands, with the first tasks of the query and why they wait.
+    GroupStands(GroupQuery, Arc<Surroundings>),
     /// Since when the oldest task of each queue waits, by state.
     Oldest,
     /// No question: an answer that would take too long to write on the hub's thread.
@@ -54,6 +64,15 @@ pub enum Told {
     Needs(u64),
     /// To [`Question::Statuses`].
     Statuses(Vec<(TaskId, Status)>),
+    /// To [`Question::Group`].
+    Ids(IdPage),
+    /// To [`Question::GroupStands`].
+    GroupStands {
+        /// Tasks in each state, in the order of [`Status::ALL`].
+        counts: [i64; 8],
+        /// The first tasks of the query, with the beginnings of their texts.
+        tasks: Vec<Task>,
+    },
     /// To [`Question::Oldest`].
     Oldest(Vec<Oldest>),
 }
@@ -132,8 +151,10 @@ impl Reader {
                     next: page.next.map(|cursor| cursor.to_string()),
                 })?)
             }
-            Question::Get(ask, room) => get(store, &ask, room)?,
+            Question::Get(ask, room, around) => get(store, &ask, room, &around)?,
             Question::Statuses(tasks) => Told::Statuses(store.statuses(&tasks)?),
+            Question::Group(query) => Told::Ids(store.group(&query)?),
+            Question::GroupStands(query, around) => group_stands(store, &query, &around)?,
             Question::Oldest => Told::Oldest(store.oldest()?),
             Question::Usage(ask, now) => Told::Json(json(&store.usage(&ask, now)?)?),
             Question::Write(Unwritten(write)) => {
@@ -143,16 +164,47 @@ impl Reader {
     }
 }
 
-fn get(store: &mut StoreReader, ask: &GetAsk, room: u64) -> Result<Told, Failed> {
+fn get(
+    store: &mut StoreReader,
+    ask: &GetAsk,
+    room: u64,
+    around: &Surroundings,
+) -> Result<Told, Failed> {
     let chunks = if ask.output { OUTPUT_CHUNKS } else { 0 };
     let needs = store.size_of(ask.task_id, ask.attempt, chunks)?;
     if needs > room {
         return Ok(Told::Needs(needs));
     }
-    let Some(detail) = store.get_attempt(ask.task_id, ask.attempt, chunks)? else {
+    let Some(mut detail) = store.get_attempt(ask.task_id, ask.attempt, chunks)? else {
         return Err(answers::no_such_task(ask.task_id).into());
     };
+    if waiting::waits(detail.task.status) {
+        let facts = store.wait_facts(&[ask.task_id])?;
+        detail.task.waiting = waiting::reason(&detail.task, &facts, around).map(Box::new);
+    }
     Ok(Told::Json(json(&answers::detail(detail, ask)?)?))
+}
+
+fn group_stands(
+    store: &mut StoreReader,
+    query: &GroupQuery,
+    around: &Surroundings,
+) -> Result<Told, Failed> {
+    let ids = store.group(query)?.ids;
+    let facts = store.wait_facts(&ids)?;
+    let mut tasks = Vec::with_capacity(ids.len());
+    store.visit(
+        &ids,
+        Texts::Preview(GROUP_TEXT_BYTES),
+        u64::MAX,
+        |mut task| {
+            task.waiting = waiting::reason(&task, &facts, around).map(Box::new);
+            tasks.push(task);
+            true
+        },
+    )?;
+    let counts = store.group_counts(&query.group)?;
+    Ok(Told::GroupStands { counts, tasks })
 }
 
 fn json(answer: &impl Serialize) -> Result<Vec<u8>, Error> {

@@ -79,11 +79,12 @@ impl Handler<GetStats> for Writer {
 
     fn handle(&mut self, _: GetStats, _: &mut Self::Context) -> Self::Result {
         let now_ms = self.now_ms();
-        MessageResult(
-            self.store
-                .as_ref()
-                .map_or_else(Stats::default, |store| store.stats(now_ms)),
-        )
+        let stats = self.store.as_ref();
+        let stats = stats.map_or_else(Stats::default, |store| store.stats(now_ms));
+        MessageResult(Stats {
+            draining: self.draining(),
+            ..stats
+        })
     }
 }
 

@@ -257,7 +257,7 @@ impl Writer {
         batch.iter_mut().map(hold).collect()
     }
 
-    fn draining(&self) -> bool {
+    pub(super) fn draining(&self) -> bool {
         self.recipe.draining.load(Ordering::Relaxed)
     }
 

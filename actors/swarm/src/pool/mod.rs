@@ -226,6 +226,8 @@ impl Pool {
             provider: options.provider.name().to_owned(),
             model: options.model.clone(),
             queues: options.queues(),
+            types: options.types.clone(),
+            python: options.runs_python(),
             size: self.size(),
             busy: u32::try_from(self.invocations.len()).unwrap_or(u32::MAX),
             state,

@@ -1,0 +1,244 @@
+//! `cancel`, `retry` and `wait` of a group of tasks.
+//!
+//! A group is gone through page by page, newest first: a reader names the tasks, the writer changes them in one commit,
+//! then comes the next page. So neither memory nor the time of a commit grows with the group.
+
+use super::Connection;
+use super::dispatch::{FIRST, number, too_many_wait};
+use super::settle::Settling;
+use super::slots::Tag;
+use crate::readers::{Question, Told};
+use actix::prelude::*;
+use kirosu_protocol::group::Group;
+use kirosu_protocol::verbs::cancel::{CancelGroupAnswer, CancelGroupAsk};
+use kirosu_protocol::verbs::retry::{RetryGroupAnswer, RetryGroupAsk};
+use kirosu_protocol::verbs::wait::{UNFINISHED, WaitGroupAnswer, WaitGroupAsk};
+use kirosu_protocol::{Effect, Error, ErrorCode, Status, TaskId};
+use kirosu_store::{Command, GroupQuery, Outcome};
+
+/// Tasks that are changed in one commit: some milliseconds.
+const CHANGED_AT_ONCE: u32 = 100;
+/// Tasks that are waited for at once.
+const WAITED_AT_ONCE: u32 = 1000;
+
+/// The statuses of tasks that have not ended.
+const UNFINISHED_STATUSES: [Status; 5] = [
+    Status::Queued,
+    Status::Blocked,
+    Status::Scheduled,
+    Status::AwaitingApproval,
+    Status::Leased,
+];
+
+/// What is done to the tasks of a group.
+#[derive(Clone, Debug)]
+enum Change {
+    Cancel {
+        by: Option<String>,
+        reason: Option<String>,
+    },
+    Retry,
+}
+
+/// How far the change of a group is.
+#[derive(Debug)]
+pub(super) struct GroupPart {
+    change: Change,
+    query: GroupQuery,
+    /// Whether there may be more tasks than this page's.
+    more: bool,
+    /// Tasks of this page that are not answered.
+    pending: usize,
+    /// Tasks that were changed.
+    done: u64,
+    /// Why the hub could not change one.
+    failed: Option<Error>,
+}
+
+impl GroupPart {
+    /// Takes the answer about one task. Answers whether it was the page's last.
+    pub(super) fn take(&mut self, answer: Result<Outcome, Error>) -> bool {
+        self.pending = self.pending.saturating_sub(1);
+        match answer {
+            Ok(_) => self.done += 1,
+            // It ended, or was changed or pruned by another request, since the page was read.
+            Err(error) if matches!(error.code, ErrorCode::WrongState | ErrorCode::UnknownTask) => {}
+            Err(error) => self.failed = Some(error),
+        }
+        self.pending == 0
+    }
+}
+
+impl Connection {
+    pub(super) fn cancel_group(&mut self, tag: Tag, ask: CancelGroupAsk, ctx: &mut Context<Self>) {
+        let change = Change::Cancel {
+            by: ask.by,
+            reason: ask.reason,
+        };
+        self.change_group(tag, change, ask.group, UNFINISHED_STATUSES.to_vec(), ctx);
+    }
+
+    pub(super) fn retry_group(&mut self, tag: Tag, ask: RetryGroupAsk, ctx: &mut Context<Self>) {
+        let mut statuses = vec![Status::Failed];
+        statuses.extend((!ask.failed).then_some(Status::Cancelled));
+        self.change_group(tag, Change::Retry, ask.group, statuses, ctx);
+    }
+
+    fn change_group(
+        &mut self,
+        tag: Tag,
+        change: Change,
+        group: Group,
+        statuses: Vec<Status>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(asked) = self.slots.get_mut(tag) else {
+            return;
+        };
+        let query = GroupQuery {
+            group,
+            statuses,
+            before: None,
+            limit: CHANGED_AT_ONCE,
+        };
+        asked.settling = Settling::Group(Box::new(GroupPart {
+            change,
+            query,
+            more: true,
+            pending: 0,
+            done: 0,
+            failed: None,
+        }));
+        self.change_page(tag, ctx);
+    }
+
+    /// Goes on with the next page, or answers.
+    pub(super) fn change_page(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let Some(part) = self.group_part(tag) else {
+            return;
+        };
+        if let Some(error) = part.failed.take() {
+            let message = format!(
+                "{} tasks of the group were changed, then: {error}; send it again for the others",
+                part.done
+            );
+            return self.refuse(tag, Error::internal(Effect::Unknown, message));
+        }
+        if !part.more {
+            let done = part.done;
+            return match part.change {
+                Change::Cancel { .. } => self.answer(
+                    tag,
+                    &CancelGroupAnswer {
+                        ok: true,
+                        cancelled: done,
+                    },
+                ),
+                Change::Retry => self.answer(
+                    tag,
+                    &RetryGroupAnswer {
+                        ok: true,
+                        retried: done,
+                    },
+                ),
+            };
+        }
+        let question = Question::Group(part.query.clone());
+        self.ask_reader(question, tag, ctx, move |act, told, ctx| {
+            let (Told::Ids(page), Some(part)) = (told, act.group_part(tag)) else {
+                return;
+            };
+            (part.more, part.query.before) = (page.next.is_some(), page.next);
+            part.pending = page.ids.len();
+            let commands: Vec<Command> = page.ids.iter().map(|id| part.change.of(*id)).collect();
+            if commands.is_empty() {
+                return act.change_page(tag, ctx);
+            }
+            let commands = commands.into_iter().map(|it| (number(tag, FIRST), it));
+            act.submit.extend(commands);
+            act.send_commands(ctx);
+        });
+    }
+
+    fn group_part(&mut self, tag: Tag) -> Option<&mut GroupPart> {
+        match &mut self.slots.get_mut(tag)?.settling {
+            Settling::Group(part) => Some(part),
+            _ => None,
+        }
+    }
+
+    pub(super) fn wait_group(&mut self, tag: Tag, ask: WaitGroupAsk, ctx: &mut Context<Self>) {
+        if self.too_many_wait() {
+            return self.refuse(tag, too_many_wait());
+        }
+        self.begin_wait(tag, Vec::new(), Some(ask.group), ask.timeout_ms, ctx);
+        self.wait_for_page(tag, ctx);
+    }
+
+    /// Looks for unfinished tasks of the group and waits for these, or answers when there are none or the time is over.
+    pub(super) fn wait_for_page(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let Some(group) = self.waits.group(tag) else {
+            return;
+        };
+        let question = Question::Group(GroupQuery {
+            group: group.clone(),
+            statuses: UNFINISHED_STATUSES.to_vec(),
+            before: None,
+            limit: WAITED_AT_ONCE,
+        });
+        self.ask_reader(question, tag, ctx, move |act, told, ctx| {
+            let Told::Ids(page) = told else { return };
+            if act.waits.is_over(tag) || (page.ids.is_empty() && page.next.is_none()) {
+                return act.answer_wait_group(tag, ctx);
+            }
+            act.wait_for(tag, page.ids, ctx);
+        });
+    }
+
+    /// Answers a wait for a group, as it stands.
+    pub(super) fn answer_wait_group(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let Some(group) = self.waits.group(tag).cloned() else {
+            return;
+        };
+        self.forget_wait(tag, ctx);
+        let query = GroupQuery {
+            group,
+            statuses: UNFINISHED_STATUSES.to_vec(),
+            before: None,
+            limit: UNFINISHED as u32,
+        };
+        let question = |around| Question::GroupStands(query, around);
+        self.ask_why(question, tag, ctx, move |act, told, _| {
+            let Told::GroupStands { counts, tasks } = told else {
+                return;
+            };
+            let states = Status::ALL.into_iter().zip(counts);
+            let counts = states.filter_map(|(status, count)| {
+                let count = u64::try_from(count).ok().filter(|count| *count > 0)?;
+                Some((status, count))
+            });
+            let answer = WaitGroupAnswer {
+                finished: tasks.is_empty(),
+                tasks,
+                counts: counts.collect(),
+            };
+            act.answer(tag, &answer);
+        });
+    }
+}
+
+impl Change {
+    fn of(&self, task: TaskId) -> Command {
+        match self {
+            Change::Cancel { by, reason } => Command::Cancel {
+                task,
+                by: by.clone(),
+                reason: reason.clone(),
+            },
+            Change::Retry => Command::Retry {
+                task,
+                with_dependencies: false,
+            },
+        }
+    }
+}

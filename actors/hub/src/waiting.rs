@@ -1,0 +1,264 @@
+//! Why a task waits, as a pure function of the task, the store's facts and what surrounds the store.
+
+use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
+use kirosu_protocol::verbs::pause::ALL;
+use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
+use kirosu_protocol::{Status, Task, WaitReason, Waiting};
+use kirosu_store::{Dependency, WaitFacts};
+
+/// Most characters of an attempt's error in a message.
+const ERROR_CHARS: usize = 200;
+
+/// What is known beside the store, at the time of a question.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The hub's own pools.
+    pub pools: Vec<PoolInfo>,
+    /// No more leases are handed out.
+    pub draining: bool,
+}
+
+/// Whether a task of this status waits for something.
+pub fn waits(status: Status) -> bool {
+    !status.is_final() && status != Status::Leased
+}
+
+/// Why a task waits; none: it does not.
+pub fn reason(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Option<Waiting> {
+    let id = task.task_id;
+    Some(match task.status {
+        Status::Blocked => dependency(facts.dependencies.get(&id)),
+        Status::Scheduled => Waiting {
+            until: task.run_at,
+            ..later(task)
+        },
+        Status::AwaitingApproval => approval(task),
+        Status::Queued if task.task_type == TYPE_HUMAN => simple(
+            WaitReason::Answer,
+            format!("a person has to answer it: kirosu answer {id} TEXT"),
+        ),
+        Status::Queued => queued(task, facts, around),
+        Status::Leased | Status::Done | Status::Failed | Status::Cancelled => return None,
+    })
+}
+
+fn simple(reason: WaitReason, message: impl Into<String>) -> Waiting {
+    Waiting {
+        reason,
+        message: message.into(),
+        until: None,
+        task_id: None,
+        pool: None,
+    }
+}
+
+fn dependency(on: Option<&Dependency>) -> Waiting {
+    let Some(on) = on else {
+        return simple(
+            WaitReason::Dependency,
+            "it waits for the tasks it depends on",
+        );
+    };
+    let id = on.task_id;
+    let stands = match on.status {
+        Status::Failed => format!("which has failed: kirosu retry {id}"),
+        Status::Cancelled => format!("which was cancelled: kirosu retry {id}"),
+        Status::AwaitingApproval => format!("which waits for approval: kirosu approve {id}"),
+        Status::Leased => "which runs".to_owned(),
+        status => format!("which is {status}"),
+    };
+    let more = match on.more {
+        0 => String::new(),
+        more => format!(", and for {more} more"),
+    };
+    Waiting {
+        task_id: Some(id),
+        ..simple(
+            WaitReason::Dependency,
+            format!("it waits for task {id}, {stands}{more}"),
+        )
+    }
+}
+
+fn later(task: &Task) -> Waiting {
+    // A task that has not been tried has no fence, and one that was given back has no error.
+    match (task.fence, last_error(task)) {
+        (0, _) => simple(WaitReason::NotBefore, "its time has not come"),
+        (_, Some(why)) => simple(
+            WaitReason::Retry,
+            format!("its next attempt follows after a pause; the last one failed: {why}"),
+        ),
+        (_, None) => simple(WaitReason::Retry, "its lease was given back for a while"),
+    }
+}
+
+fn approval(task: &Task) -> Waiting {
+    let id = task.task_id;
+    let message = match last_error(task) {
+        Some(why) => format!(
+            "a person has to let it run again: kirosu approve {id}; its last attempt failed: {why}"
+        ),
+        None => format!("a person has to approve it: kirosu approve {id}"),
+    };
+    simple(WaitReason::Approval, message)
+}
+
+/// The beginning of why the last attempt failed.
+fn last_error(task: &Task) -> Option<String> {
+    let error = task.error.as_deref()?;
+    let line = error.lines().find(|line| !line.trim().is_empty())?.trim();
+    Some(match line.char_indices().nth(ERROR_CHARS) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line.to_owned(),
+    })
+}
+
+fn queued(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Waiting {
+    let queue = &task.queue;
+    if around.draining {
+        let message = "the hub drains: it leases nothing until it is restarted";
+        return simple(WaitReason::Draining, message);
+    }
+    if facts.paused.iter().any(|paused| paused == ALL) {
+        return simple(WaitReason::Paused, "all queues are paused: kirosu resume");
+    }
+    if facts.paused.contains(queue) {
+        let message = format!("queue '{queue}' is paused: kirosu resume {queue}");
+        return simple(WaitReason::Paused, message);
+    }
+    let serving: Vec<&PoolInfo> = around.pools.iter().filter(|it| serves(it, task)).collect();
+    let takes = |pool: &&&PoolInfo| pool.size > 0 && WaitReason::of_pool(&pool.state).is_none();
+    if let Some(pool) = serving.iter().find(takes) {
+        return running(pool);
+    }
+    // Of those that cannot run it the one that is expected to be back first.
+    let first = serving.iter().min_by(|a, b| order(a).total_cmp(&order(b)));
+    match first {
+        Some(pool) => stopped(pool),
+        None => unserved(task, facts, around),
+    }
+}
+
+/// Whether a pool takes tasks of this queue and type.
+fn serves(pool: &PoolInfo, task: &Task) -> bool {
+    pool.queues.contains(&task.queue)
+        && (pool.types.is_empty() || pool.types.contains(&task.task_type))
+        && (pool.python || task.task_type != TYPE_PYTHON)
+}
+
+/// The moment at which a pool's accounts are tried again.
+fn until(pool: &PoolInfo) -> Option<f64> {
+    let parked = pool.lanes.iter().filter(|lane| is_parked(lane));
+    parked
+        .filter_map(|lane| lane.until)
+        .min()
+        .map(|at| at as f64)
+}
+
+fn is_parked(lane: &LaneInfo) -> bool {
+    !matches!(lane.state.as_str(), "open" | "probing")
+}
+
+fn order(pool: &PoolInfo) -> f64 {
+    until(pool).unwrap_or(f64::INFINITY)
+}
+
+/// A pool that takes tasks.
+fn running(pool: &PoolInfo) -> Waiting {
+    let name = &pool.name;
+    let full = |lane: &&LaneInfo| lane.concurrency.is_some_and(|most| lane.running >= most);
+    let full = pool.lanes.iter().find(full);
+    let (reason, message) = match full {
+        _ if pool.busy >= pool.size => {
+            let message = match pool.size {
+                1 => format!("the one agent of pool '{name}' is busy"),
+                size => format!("all {size} agents of pool '{name}' are busy"),
+            };
+            (WaitReason::Busy, message)
+        }
+        Some(lane) => (
+            WaitReason::Busy,
+            format!(
+                "account '{}' of pool '{name}' runs as many at once as it may ({})",
+                lane.account, lane.running
+            ),
+        ),
+        None => (
+            WaitReason::Next,
+            format!("pool '{name}' takes it with its next free agent"),
+        ),
+    };
+    Waiting {
+        pool: Some(name.clone()),
+        ..simple(reason, message)
+    }
+}
+
+/// A pool that cannot run it now.
+fn stopped(pool: &PoolInfo) -> Waiting {
+    let name = &pool.name;
+    let note = pool.note.as_deref().unwrap_or_default();
+    let (reason, message) = match WaitReason::of_pool(&pool.state) {
+        None => (
+            WaitReason::NoAgents,
+            format!("pool '{name}' has no agents: kirosu pool resize {name} 1"),
+        ),
+        Some(reason) => {
+            let why = if note.is_empty() { &pool.state } else { note };
+            // The note of a missing program or folder is a sentence of its own.
+            let why = match reason {
+                WaitReason::AuthRequired => format!("a person has to log in: {why}"),
+                WaitReason::RateLimited => {
+                    format!("its account is over the provider's limit: {why}")
+                }
+                WaitReason::Network => format!("its provider cannot be reached: {why}"),
+                WaitReason::BudgetExhausted => format!("a budget is used up: {why}"),
+                WaitReason::Short => format!("the machine is short of something: {why}"),
+                WaitReason::Failing => format!("its runs fail at once: {why}"),
+                WaitReason::NotTrusted => format!("it is not trusted: {why}"),
+                WaitReason::GaveUp => format!("its agents crash: {why}"),
+                _ => why.to_owned(),
+            };
+            (reason, format!("pool '{name}' takes no tasks: {why}"))
+        }
+    };
+    Waiting {
+        until: until(pool),
+        pool: Some(name.clone()),
+        ..simple(reason, message)
+    }
+}
+
+/// No pool of the hub serves it.
+fn unserved(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Waiting {
+    let Task {
+        queue, task_type, ..
+    } = task;
+    if let Some(leased) = facts.leased.get(&(queue.clone(), task_type.clone())) {
+        let message = match leased {
+            1 => format!("the worker of queue '{queue}' is busy with another task"),
+            many => format!("the workers of queue '{queue}' are busy with {many} other tasks"),
+        };
+        return simple(WaitReason::Busy, message);
+    }
+    let by_queue = |pool: &&PoolInfo| pool.queues.contains(queue);
+    let what = match around.pools.iter().find(by_queue) {
+        Some(pool) => format!(
+            "pool '{}' serves queue '{queue}', but not type '{task_type}'",
+            pool.name
+        ),
+        None if around.pools.is_empty() => "this hub has no pools".to_owned(),
+        None => format!("no pool serves queue '{queue}'"),
+    };
+    simple(
+        WaitReason::NoWorker,
+        format!(
+            "{what}, and no worker is at work on its tasks: name the queue in a pool's `queues`, start a worker for it, or \
+             enqueue into another queue"
+        ),
+    )
+}
+
+#[cfg(test)]
+#[path = "waiting/tests.rs"]
+mod tests;

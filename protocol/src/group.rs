@@ -1,0 +1,157 @@
+//! A group of tasks, chosen by label, queue, parent and ranges of ids: what `list`, `wait`, `cancel` and `retry` may be
+//! about in place of single tasks.
+
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::params::Params;
+use crate::task::TaskId;
+use serde::{Serialize, Serializer};
+
+/// Most labels of a task, and of a group.
+pub const LABELS: usize = 16;
+/// Most ranges of ids of a group.
+pub const RANGES: usize = 100;
+
+/// Ids from the first to the last, both included; the first is at least 1, the last not below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdRange {
+    /// The smallest id.
+    pub first: TaskId,
+    /// The largest id.
+    pub last: TaskId,
+}
+
+impl IdRange {
+    /// Reads `42` or `12-40`; none for anything else.
+    pub fn parse(text: &str) -> Option<IdRange> {
+        let (first, last) = match text.split_once('-') {
+            Some((first, last)) => (first.trim().parse().ok()?, last.trim().parse().ok()?),
+            None => {
+                let id = text.trim().parse().ok()?;
+                (id, id)
+            }
+        };
+        (1 <= first && first <= last).then_some(IdRange { first, last })
+    }
+}
+
+impl std::fmt::Display for IdRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.first == self.last {
+            true => write!(f, "{}", self.first),
+            false => write!(f, "{}-{}", self.first, self.last),
+        }
+    }
+}
+
+impl Serialize for IdRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The tasks for which all that is given holds. Serialises as the parameters of the verbs that take it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// They have all of these labels.
+    #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// They are of this queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// This task enqueued them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<TaskId>,
+    /// Their ids are in one of these ranges; empty: any.
+    #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<IdRange>,
+}
+
+impl Group {
+    /// Whether nothing is given: then it stands for no group.
+    pub fn is_empty(&self) -> bool {
+        *self == Group::default()
+    }
+
+    /// Reads `label`, `queue`, `parent_id` and `ids`; empty when none is given.
+    ///
+    /// # Errors
+    /// `invalid_params` for a label that is blank or has control characters, more than [`LABELS`] labels or [`RANGES`]
+    /// ranges, and ids that are no ids or ranges.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Group, Error> {
+        Ok(Group {
+            labels: read_labels(params, "label", limits)?,
+            queue: params.opt_name("queue", limits)?,
+            parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
+            ranges: read_ranges(params)?,
+        })
+    }
+
+    /// Reads the group of a verb that takes either single tasks, under the name `single`, or a group.
+    ///
+    /// # Errors
+    /// As [`Group::read`], and when `label` or `ids` are given beside `single`.
+    pub fn instead_of(
+        single: &str,
+        params: &Params<'_>,
+        limits: &Limits,
+    ) -> Result<Option<Group>, Error> {
+        if params.raw(single).is_some() {
+            return match ["label", "ids"]
+                .into_iter()
+                .find(|name| params.raw(name).is_some())
+            {
+                Some(name) => Err(params.refuse(name, &format!("left out beside `{single}`"))),
+                None => Ok(None),
+            };
+        }
+        Ok(Some(Group::read(params, limits)?).filter(|group| !group.is_empty()))
+    }
+}
+
+/// Reads a list of labels, each once; one string alone is a list of one.
+pub(crate) fn read_labels(
+    params: &Params<'_>,
+    name: &str,
+    limits: &Limits,
+) -> Result<Vec<String>, Error> {
+    let mut labels: Vec<String> = Vec::new();
+    for label in params.names(name, limits)? {
+        if label.trim().is_empty() || label.chars().any(char::is_control) {
+            return Err(params.refuse(name, "names that are not blank, without control characters"));
+        }
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    match labels.len() > LABELS {
+        true => Err(params.refuse(name, &format!("at most {LABELS} labels"))),
+        false => Ok(labels),
+    }
+}
+
+fn read_ranges(params: &Params<'_>) -> Result<Vec<IdRange>, Error> {
+    let Some(raw) = params.raw("ids") else {
+        return Ok(Vec::new());
+    };
+    let rule = || {
+        let rule = format!("at most {RANGES} task ids and ranges of them, such as [42, \"12-40\"]");
+        params.refuse("ids", &rule)
+    };
+    let value: serde_json::Value = serde_json::from_str(raw).map_err(|_| rule())?;
+    let words: Vec<String> = match value {
+        serde_json::Value::Array(items) => items.iter().map(word).collect(),
+        // As a query of REST writes it.
+        one => word(&one).split(',').map(str::to_owned).collect(),
+    };
+    let ranges: Option<Vec<IdRange>> = words.iter().map(|text| IdRange::parse(text)).collect();
+    ranges
+        .filter(|ranges| (1..=RANGES).contains(&ranges.len()))
+        .ok_or_else(rule)
+}
+
+fn word(value: &serde_json::Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}

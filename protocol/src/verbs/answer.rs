@@ -1,0 +1,47 @@
+//! `answer`: a person's answer to a `human` task, which is its result.
+//!
+//! ```text
+//! {"id":1,"method":"answer","params":{"task_id":42,"text":"the second","by":"ada"}}
+//! {"id":1,"result":{"ok":true},"error":null}
+//! ```
+
+use super::Verb;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::method::Method;
+use crate::params::Params;
+use crate::task::TaskId;
+use serde::Serialize;
+
+/// The task and its answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct AnswerAsk {
+    /// The task, of type `human`.
+    pub task_id: TaskId,
+    /// The answer: not blank, at most `Limits::prompt_bytes`.
+    pub text: String,
+    /// Who answers, for the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+impl AnswerAsk {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// `invalid_params` for a missing or blank text, `too_large` for one beyond `Limits::prompt_bytes`.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AnswerAsk, Error> {
+        let text = params.opt_text_within("text", limits.prompt_bytes)?;
+        let text = text.filter(|text| !text.trim().is_empty());
+        Ok(AnswerAsk {
+            task_id: params.task_id()?,
+            text: text.ok_or_else(|| params.refuse("text", "a string with the answer in it"))?,
+            by: params.opt_name("by", limits)?,
+        })
+    }
+}
+
+impl Verb for AnswerAsk {
+    const METHOD: Method = Method::Answer;
+    type Answer = super::Ok;
+}

@@ -1,0 +1,140 @@
+//! Which tasks a verb is about: single ones, or a group by label, queue, parent and ranges of ids.
+
+use super::connect::Context;
+use super::failure::Failure;
+use super::show::text;
+use kirosu_protocol::verbs::list::ListAsk;
+use kirosu_protocol::{Group, IdRange, TaskId};
+use serde::Serialize;
+
+/// The tasks, or the group, that are named on the command line.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Select {
+    /// Tasks, or ranges of them: 42 12-40
+    #[arg(value_name = "ID", value_parser = read_range)]
+    ids: Vec<IdRange>,
+    /// Tasks with this label; repeated: with all of them
+    #[arg(long, value_name = "NAME")]
+    label: Vec<String>,
+    /// Tasks of this queue
+    #[arg(long, value_name = "QUEUE")]
+    queue: Option<String>,
+    /// Tasks that this task enqueued
+    #[arg(long, value_name = "ID")]
+    parent: Option<TaskId>,
+}
+
+/// What is named.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// These tasks, in this order; each is to exist.
+    Tasks(Vec<TaskId>),
+    /// The tasks for which all of this holds, however many there are.
+    Group(Group),
+}
+
+impl Select {
+    /// What is named: single tasks as long as there is nothing but their ids.
+    ///
+    /// # Errors
+    /// `Failure::Usage` when nothing is named.
+    pub fn choice(&self) -> Result<Choice, Failure> {
+        let group = self.group();
+        if group.is_empty() {
+            return Err(Failure::Usage(
+                "name tasks (42 43), a range (12-40), or a group with --label, --queue or --parent"
+                    .into(),
+            ));
+        }
+        let flags = Group {
+            ranges: Vec::new(),
+            ..group.clone()
+        };
+        let single = self.ids.iter().all(|range| range.first == range.last);
+        Ok(match flags.is_empty() && single {
+            true => Choice::Tasks(self.ids.iter().map(|range| range.first).collect()),
+            false => Choice::Group(group),
+        })
+    }
+
+    /// All that is named as a group.
+    pub fn group(&self) -> Group {
+        Group {
+            labels: self.label.clone(),
+            queue: self.queue.clone(),
+            parent_id: self.parent,
+            ranges: self.ids.clone(),
+        }
+    }
+
+    /// Whether there is nothing but perhaps a queue.
+    pub fn is_only_a_queue(&self) -> bool {
+        self.ids.is_empty() && self.label.is_empty() && self.parent.is_none()
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> Option<String> {
+        self.queue.clone()
+    }
+
+    /// The list of these tasks.
+    pub fn list(&self) -> ListAsk {
+        let group = self.group();
+        ListAsk {
+            queue: group.queue,
+            parent_id: group.parent_id,
+            labels: group.labels,
+            ranges: group.ranges,
+            ..ListAsk::default()
+        }
+    }
+}
+
+fn read_range(text: &str) -> Result<IdRange, String> {
+    IdRange::parse(text).ok_or_else(|| "write a task's number (42) or a range (12-40)".to_owned())
+}
+
+/// Prints how many tasks of a group were changed; `done` names the change, such as `cancelled`.
+pub fn counted(
+    answer: &impl Serialize,
+    count: u64,
+    done: &str,
+    context: &Context,
+) -> Result<u8, Failure> {
+    match context.screen.json {
+        true => context.screen.json(answer)?,
+        false => {
+            let tasks = text::count(count, "task");
+            context.screen.print(&format!("{tasks} {done}"))?;
+        }
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_alone_are_single_tasks_and_anything_more_is_a_group() {
+        let of = |ids: &[&str], label: &[&str]| Select {
+            ids: ids.iter().map(|id| read_range(id).unwrap()).collect(),
+            label: label.iter().map(|&label| label.to_owned()).collect(),
+            ..Select::default()
+        };
+        let single = of(&["42", "7"], &[]).choice().unwrap();
+        assert_eq!(single, Choice::Tasks(vec![42, 7]));
+        assert!(matches!(
+            of(&["12-40", "7"], &[]).choice().unwrap(),
+            Choice::Group(_)
+        ));
+        assert!(matches!(
+            of(&["7"], &["a"]).choice().unwrap(),
+            Choice::Group(_)
+        ));
+        assert!(matches!(of(&[], &[]).choice(), Err(Failure::Usage(_))));
+        for bad in ["", "a", "0", "-5", "5-", "9-3", "1-2-3", "1.5"] {
+            assert!(read_range(bad).is_err(), "{bad}");
+        }
+    }
+}
