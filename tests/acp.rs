@@ -245,15 +245,14 @@ fn what_is_recorded_is_what_the_agent_was_told() {
 /// The attempt's class, and what the task says of its end.
 fn failed(client: &mut Client, prompt: &str) -> (String, String) {
     let id = client.enqueue_with(json!({"prompt": prompt, "max_attempts": 1}));
-    let class = until("the attempt ended", || {
+    until("the attempt ended", || {
         let got = client.call("get", json!({"task_id": id}));
         let attempt = got["attempts"][0].clone();
         let class = attempt["class"]
             .as_str()
             .or_else(|| attempt["outcome"].as_str())?;
         (class != "running").then(|| (class.to_owned(), got.to_string()))
-    });
-    class
+    })
 }
 
 #[test]

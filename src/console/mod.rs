@@ -146,7 +146,7 @@ impl Console {
         self.change();
         for told in news.drain(..) {
             match told {
-                Told::News(news) => self.model.hear(news),
+                Told::News(news) => self.model.hear(*news),
                 Told::Failed(failure) => return Err(failure),
             }
         }

@@ -304,7 +304,7 @@ impl Parked {
             // Waiters leave, and others wait longer: a lane's first arrival can only have grown.
             match first {
                 Some(first) if first.0 == arrival => break Some(first),
-                Some((later, _)) => drop(line.places.push(Reverse((later, lane)))),
+                Some((later, _)) => line.places.push(Reverse((later, lane))),
                 None => {}
             }
             line.places.pop();

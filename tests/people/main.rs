@@ -6,7 +6,6 @@ mod common;
 #[path = "../rest/http.rs"]
 mod http;
 #[path = "../dashboard/tmux.rs"]
-#[allow(dead_code, reason = "shared with the tests of the dashboard")]
 mod tmux;
 
 mod answer;

@@ -51,11 +51,11 @@ pub(super) async fn run(
                     why: why.to_string(),
                     again: again_at,
                 };
-                line.tell(Told::News(News::Link(link))).await;
+                line.tell(Told::News(News::Link(link).into())).await;
             }
             State::Connected(hello) => {
                 let version = hello.version.clone();
-                line.tell(Told::News(News::Link(Link::Up { version })))
+                line.tell(Told::News(News::Link(Link::Up { version }).into()))
                     .await;
                 topics.mark_all();
             }

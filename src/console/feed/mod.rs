@@ -44,7 +44,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub enum Told {
     /// For the model.
-    News(News),
+    News(Box<News>),
     /// It cannot go on.
     Failed(Failure),
 }
@@ -157,7 +157,7 @@ impl Feed {
         let (client, line) = (self.hub.client.clone(), self.line.clone());
         tokio::spawn(async move {
             let news = fetch::act(&client, act, subject, actor(&None)).await;
-            line.tell(Told::News(news)).await;
+            line.tell(Told::News(news.into())).await;
         });
     }
 
@@ -167,7 +167,7 @@ impl Feed {
         tokio::spawn(async move {
             let by = actor(&None);
             let news = fetch::answer(&client, AnswerAsk { task_id, text, by }).await;
-            line.tell(Told::News(news)).await;
+            line.tell(Told::News(news.into())).await;
         });
     }
 }
@@ -198,7 +198,7 @@ async fn listen_once(
             Heard::Missed => topics.mark_all(),
             Heard::Event(event) => {
                 topics.mark(&event, want.borrow().task);
-                line.tell(Told::News(News::Event(event))).await;
+                line.tell(Told::News(News::Event(event).into())).await;
             }
         }
     }

@@ -76,14 +76,16 @@ async fn follow_once(line: &Line, hub: &Hub, task_id: TaskId) -> Result<(), Fail
             Piece::Next => Output::More(text),
         };
         (at.fence, at.chunk) = (fence, chunk + 1);
-        line.tell(Told::News(News::Output(task_id, output))).await;
+        line.tell(Told::News(News::Output(task_id, output).into()))
+            .await;
     }
 }
 
 /// Reads all of the newest attempt's output, and how far that is.
 async fn whole(line: &Line, hub: &Hub, task_id: TaskId) -> Result<Position, Failure> {
     let (output, at) = read(hub, task_id).await?;
-    line.tell(Told::News(News::Output(task_id, output))).await;
+    line.tell(Told::News(News::Output(task_id, output).into()))
+        .await;
     Ok(at)
 }
 

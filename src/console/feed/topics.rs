@@ -136,13 +136,13 @@ async fn answered(line: &Line, want: &Want, outcome: Result<Vec<News>, CallError
     match outcome {
         Ok(news) => {
             for news in news {
-                line.tell(Told::News(news)).await;
+                line.tell(Told::News(news.into())).await;
             }
         }
         Err(why @ (CallError::Refused(_) | CallError::BadAnswer { .. })) => {
             let task = want.task.filter(|_| want.view == View::Task).unwrap_or(0);
             let news = News::Trouble(want.view, task, why.to_string());
-            line.tell(Told::News(news)).await;
+            line.tell(Told::News(news.into())).await;
         }
         // The link tells of a broken connection, and everything is asked for again when it stands.
         Err(_) => {}
