@@ -376,8 +376,8 @@ fn a_worker_that_does_not_check_cannot_make_it_done() {
 fn costly_clauses_stop_no_other_client_and_keep_the_order_of_answers() {
     let hub = Hub::start();
     let (mut costly, mut other) = (hub.client(), hub.client());
-    // Each of these takes a tenth of a second or more to compile.
-    let tasks: Vec<Value> = (0..300)
+    // Each takes some 10 ms or more to compile: more than the 5 s of a request, on any machine.
+    let tasks: Vec<Value> = (0..3_000)
         .map(|n| json!({"prompt": "x", "accept": {"regex": format!("{n}\\w{{8}}")}}))
         .collect();
     let before = costly.send("enqueue", json!({"prompt": "before"}));
