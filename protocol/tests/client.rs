@@ -320,6 +320,41 @@ async fn nobody_there_is_one_clear_sentence() {
     ));
 }
 
+#[tokio::test]
+async fn a_call_that_was_not_sent_waits_no_longer_than_its_client_wants() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = Endpoint::Tcp(
+        "127.0.0.1".into(),
+        listener.local_addr().expect("one").port(),
+    );
+    let hasty = ClientOptions {
+        request_timeout: BOUND * 10,
+        unsent_timeout: Some(Duration::from_millis(100)),
+        ..options()
+    };
+    let client = Client::start(endpoint, hasty);
+    let (stream, _) = listener.accept().await.expect("the client");
+    let mut hub = Peer::new(stream);
+    hub.welcome().await;
+    let mut state = client.state();
+    let up = state.wait_for(|it| matches!(it, State::Connected(_)));
+    assert!(up.await.is_ok());
+    // A call that the hub has got ends with the connection; one that comes too late for it, in time.
+    let got = client.call("stats", json!({}));
+    let lost = async {
+        assert!(hub.asked().await.is_some());
+        drop((hub, listener));
+    };
+    let (error, ()) = tokio::join!(got, lost);
+    assert!(error.expect_err("cut").is_unknown());
+    let late = tokio::time::timeout(BOUND, client.call("stats", json!({}))).await;
+    let error = late.expect("in time").expect_err("nobody");
+    assert!(
+        matches!(error, CallError::Unreachable { .. }) && !error.is_unknown(),
+        "{error}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_silent_hub_times_out_and_can_be_dropped() {
     let (endpoint, mut pipes) = pipes();

@@ -92,6 +92,7 @@ impl HubLink {
             },
             delays: Arc::new(|| Box::new(RECONNECT.delays())),
             request_timeout: ANSWER,
+            unsent_timeout: Some(PATIENCE),
             queue: IN_FLIGHT,
             ..ClientOptions::default()
         };

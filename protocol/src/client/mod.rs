@@ -54,6 +54,7 @@ pub struct Client {
 struct Shared {
     endpoint: String,
     request_timeout: Duration,
+    unsent_timeout: Option<Duration>,
     calls: mpsc::Sender<Call>,
     /// 0 is the driver's own `hello`.
     next_id: AtomicU64,
@@ -76,6 +77,7 @@ impl Client {
         let shared = Shared {
             endpoint: endpoint.to_string(),
             request_timeout: options.request_timeout,
+            unsent_timeout: options.unsent_timeout,
             calls,
             next_id: AtomicU64::new(1),
             state,
@@ -171,15 +173,40 @@ impl Client {
                 .await
                 .unwrap_or_else(|_| Err(self.cut_off(method, &sent)))
         };
-        match tokio::time::timeout(timeout, exchange).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                // Closed first, looked at second: the driver marks `sent` first and looks at the channel second, so it
-                // cannot send what is reported here as never sent.
-                answer.close();
-                answer
-                    .try_recv()
-                    .unwrap_or_else(|_| Err(self.timed_out(method, timeout, &sent)))
+        let outcome = tokio::select! {
+            biased;
+            outcome = tokio::time::timeout(timeout, exchange) => outcome.ok(),
+            () = self.stays_unsent(&sent) => None,
+        };
+        // Closed first, looked at second: the driver marks `sent` first and looks at the channel second, so it cannot send
+        // a call that is reported here as never sent.
+        outcome.unwrap_or_else(|| {
+            answer.close();
+            answer
+                .try_recv()
+                .unwrap_or_else(|_| Err(self.timed_out(method, timeout, &sent)))
+        })
+    }
+
+    /// Ends once the hub could not be reached for `unsent_timeout` and the call has not been sent. A call can be queued in the
+    /// moment in which the connection breaks: without this it would wait for the next one.
+    async fn stays_unsent(&self, sent: &AtomicBool) {
+        let Some(patience) = self.shared.unsent_timeout else {
+            return std::future::pending().await;
+        };
+        let mut state = self.state();
+        loop {
+            let lost = state.wait_for(|it| matches!(it, State::Connecting(Some(_))));
+            let is_lost = lost.await.is_ok();
+            let back = state.wait_for(|it| matches!(it, State::Connected(_)));
+            let back = tokio::time::timeout(patience, back)
+                .await
+                .map(|it| it.is_ok());
+            match back {
+                Ok(true) if is_lost => {}
+                Err(_) if is_lost && !sent.load(Ordering::SeqCst) => return,
+                // Sent, or the driver has ended: it answers the call.
+                _ => return std::future::pending().await,
             }
         }
     }

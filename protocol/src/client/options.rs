@@ -21,6 +21,9 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// How long a call may take, waiting for the connection included; parked time (`wait_seconds`) comes on top.
     pub request_timeout: Duration,
+    /// How long a call may wait to be sent while the hub cannot be reached; it then ends as `Unreachable`. `None`: as long as
+    /// the call may take.
+    pub unsent_timeout: Option<Duration>,
     /// Calls that may wait to be sent; more wait in `call` itself.
     pub queue: usize,
     /// Notifications kept for a receiver that lags; older ones are dropped, and it is told how many.
@@ -37,6 +40,7 @@ impl Default for ClientOptions {
             delays: Arc::new(|| Box::new(doubling())),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
+            unsent_timeout: None,
             queue: 256,
             notifications: 4096,
             answer_bytes: 1 << 30,
