@@ -10,10 +10,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// How long a helper stays that has nothing to do.
-const STAYS: Duration = Duration::from_secs(600);
+/// How long a helper stays that has nothing to do. A burst of work (all sessions of a pool at its start) makes a helper for
+/// each, and they count against the limit of processes that the programs of tasks need.
+const STAYS: Duration = Duration::from_secs(5);
 
-/// A runtime for one thread whose helpers stay for a while.
+/// A runtime for one thread whose helpers go after a while.
 ///
 /// # Errors
 /// The system gives no event queue.
