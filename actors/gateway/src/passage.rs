@@ -131,7 +131,7 @@ impl<S: AsyncRead + Unpin> Answer<S> {
                 let left = self.read.len() - TAIL.len();
                 return Ok(Some(self.read.split_to(left).freeze()));
             }
-            // What may be the beginning of the end stays.
+            // Bytes that may begin the end of the answer stay in the buffer until the next ones tell.
             let ready = self.read.len().saturating_sub(TAIL.len());
             if ready > 0 {
                 return Ok(Some(self.read.split_to(ready).freeze()));

@@ -362,7 +362,7 @@ pub(super) struct AskOption {
 /// For the record; each field only where it makes sense.
 #[derive(ToSchema)]
 pub(super) struct Act {
-    /// Who approves, answers or rejects.
+    /// The name of the person who approves, answers or rejects, for the record.
     pub by: Option<String>,
     /// What was said with an approval.
     pub comment: Option<String>,

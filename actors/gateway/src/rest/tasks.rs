@@ -75,7 +75,7 @@ pub(super) async fn enqueue(
         ("label" = Option<String>, Query, description = "only tasks with this label"),
         ("ids" = Option<String>, Query, description = "only these ids and ranges, as 42,50-60"),
         ("before" = Option<i64>, Query, description = "only lower numbers: the last answer's `next`"),
-        ("preview_bytes" = Option<u32>, Query, description = "at most so many bytes of each text, 65536 by default; 0 for all of it"),
+        ("preview_bytes" = Option<u32>, Query, description = "the most bytes of each text, 65536 by default; 0 for whole texts"),
     ),
     responses(
         (status = 200, description = "a page", body = schema::TaskList),

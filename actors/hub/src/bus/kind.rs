@@ -1,4 +1,4 @@
-//! What an event is about, as far as watchers choose by it.
+//! The kinds of events by which a watcher filters.
 
 use kirosu_protocol::verbs::watch::KINDS;
 use kirosu_protocol::{EventKind, TaskId};

@@ -126,14 +126,14 @@ pub struct Events {
 pub struct Ended {
     /// The wait's tag.
     pub tag: u64,
-    /// The tasks; none: the bus crashed, and some may have been missed.
+    /// The tasks whose status changed. Empty after a crash of the bus: changes may have been missed.
     pub tasks: Option<Vec<TaskId>>,
 }
 
-/// What outlives the actor: the events.
+/// The kept events. They belong to the recipe, so they survive a crash of the actor.
 pub type SharedRing = Arc<Mutex<Ring>>;
 
-/// What outlives the actor: who watches.
+/// The watchers. They belong to the recipe, so they survive a crash of the actor.
 pub type SharedWatchers = Arc<Mutex<Watchers<Recipient<Events>, Recipient<Ended>>>>;
 
 /// The tree whose exits and restarts are published, once it is known.

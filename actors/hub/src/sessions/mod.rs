@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use table::{Newcomer, Table};
 
-/// What outlives the actor.
+/// State that belongs to the recipe, so that it survives a crash of the actor.
 pub type SharedTable = Arc<Mutex<Table<Recipient<Notify>>>>;
 
 /// A connection opens a session.
