@@ -1,4 +1,4 @@
-//! What the gateway is told at start; `src/boot.rs` fills it from the settings.
+//! What the gateway is told at start; `src/boot/` fills it from the settings.
 
 use kirosu_protocol::client::Endpoint;
 use std::net::TcpListener;

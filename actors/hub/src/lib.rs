@@ -10,7 +10,7 @@
 //! readers have their own. Every one is a supervised actor whose address survives its restarts, so the crash of one
 //! interrupts the requests it was working on, and nothing else.
 //!
-//! [`HubParts::build`] wires them up; `src/boot.rs` puts them under the root supervisor, in start order.
+//! [`HubParts::build`] wires them up; `src/boot/` puts them under the root supervisor, in start order.
 
 mod answers;
 pub mod bus;

@@ -1,4 +1,4 @@
-//! What the hub is told at start; `src/boot.rs` fills it from the settings.
+//! What the hub is told at start; `src/boot/` fills it from the settings.
 
 use kirosu_protocol::limits::Limits;
 use std::path::PathBuf;

@@ -126,7 +126,7 @@ pub struct Events {
 pub struct Ended {
     /// The wait's tag.
     pub tag: u64,
-    /// The tasks whose status changed. Empty after a crash of the bus: changes may have been missed.
+    /// The tasks that have ended. `None` after a crash of the bus: ends may have been missed.
     pub tasks: Option<Vec<TaskId>>,
 }
 
