@@ -1,11 +1,9 @@
 //! A fault of one task's worktree ends or moves that task alone.
 
-use crate::common::until;
 use crate::field::{Agents, Field};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 fn pool_folder(field: &Field) -> PathBuf {
     field.setup.directory.path().join("data/workspaces/p")
@@ -137,27 +135,15 @@ fn a_branch_named_kirosu_is_left_alone() {
 fn a_lock_whose_holder_may_live_stays() {
     let field = Field::new().file("a.txt", "one\n");
     field.commit("start");
-    // A git that lives and works in the repository.
-    let mut living = Command::new("git")
-        .args(["hash-object", "--stdin"])
-        .current_dir(field.repository())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let living = field.living_git();
     let lock = field
         .repository()
         .join(".git/refs/heads/kirosu/task-1.lock");
     fs::create_dir_all(lock.parent().unwrap()).unwrap();
-    until("git has started", || {
-        let comm = fs::read_to_string(format!("/proc/{}/comm", living.id()));
-        (comm.ok()?.trim() == "git").then_some(())
-    });
     fs::write(&lock, "").unwrap();
     let hub = field.start("");
     let id = hub.done("true");
     assert_eq!(hub.json(&format!("diff {id}"))["branch"], "kirosu/task-1.2");
     assert!(lock.exists());
-    drop(living.stdin.take());
-    living.wait().unwrap();
+    drop(living);
 }

@@ -5,7 +5,17 @@
 use crate::common::{Hub, Setup, until};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+
+/// Ends with its standard input.
+pub struct LivingGit(Child);
+
+impl Drop for LivingGit {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
 
 /// A repository beside the hub's files.
 pub struct Field {
@@ -53,6 +63,22 @@ impl Field {
         self.git("add -A");
         self.git(&format!("commit -q -m {message}"));
         self.git("rev-parse HEAD")
+    }
+
+    /// A git that is at work in the repository until it is dropped.
+    pub fn living_git(&self) -> LivingGit {
+        let child = Command::new("git")
+            .args(["hash-object", "--stdin"])
+            .current_dir(self.repository())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let comm = format!("/proc/{}/comm", child.id());
+        until("git has started", || {
+            (std::fs::read_to_string(&comm).ok()?.trim() == "git").then_some(())
+        });
+        LivingGit(child)
     }
 
     /// Names of the folders that the pool has.

@@ -1,10 +1,8 @@
 //! Locks of what all worktrees share, which a dead git left: old ones that no process can hold are removed.
 
-use crate::common::until;
 use crate::field::Field;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 const LOCKS: [&str; 3] = ["packed-refs.lock", "config.lock", "HEAD.lock"];
@@ -58,20 +56,9 @@ fn a_lock_that_is_young_or_may_be_held_stays() {
     let said = hub.refused(&format!("apply {id}"));
     assert!(said.contains("HEAD.lock") && old[2].exists(), "{said}");
     drop(open);
-    // A git that is at work in the repository, and as old as the locks.
-    let mut living = Command::new("git")
-        .args(["hash-object", "--stdin"])
-        .current_dir(field.repository())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("git has started", || {
-        let comm = fs::read_to_string(format!("/proc/{}/comm", living.id()));
-        (comm.ok()?.trim() == "git").then_some(())
-    });
-    drop(living.stdin.take());
-    living.wait().unwrap();
+    // A git that started after the locks were made cannot hold them.
+    let living = field.living_git();
     hub.cli(&format!("apply {id}"));
     assert!(!old[2].exists());
+    drop(living);
 }

@@ -167,9 +167,7 @@ impl Connection {
                 needs,
                 tail,
             } if !json.is_empty() => {
-                if !self.streams.in_line() {
-                    self.write_piece(tag, TASKS.to_vec(), None);
-                }
+                self.begin_list(tag);
                 self.write_piece(tag, json, None);
                 self.rest_of(
                     tag,
@@ -184,9 +182,7 @@ impl Connection {
             }
             Long::Tasks { listing, tail, .. } if listing.is_over() => {
                 self.with_tail(tag, listing, tail, ctx, move |act, end, ctx| {
-                    if !act.streams.in_line() {
-                        act.write_piece(tag, TASKS.to_vec(), None);
-                    }
+                    act.begin_list(tag);
                     act.write_piece(tag, end, None);
                     act.end_stream(tag, ctx);
                 });
@@ -213,9 +209,7 @@ impl Connection {
                             return;
                         };
                         if !json.is_empty() {
-                            if !act.streams.in_line() {
-                                act.write_piece(tag, TASKS.to_vec(), None);
-                            }
+                            act.begin_list(tag);
                             act.write_piece(tag, json, room);
                         }
                         act.rest_of(
@@ -286,6 +280,13 @@ impl Connection {
         tracing::error!(connection = self.id.0, peer = self.peer, %error, "an answer could not be finished; its connection is ended");
         self.close_slot(tag, |_, _| {});
         self.give_up(&std::io::ErrorKind::BrokenPipe.into(), ctx);
+    }
+
+    /// Writes how a list of tasks begins, before its first piece.
+    fn begin_list(&mut self, tag: Tag) {
+        if !self.streams.in_line() {
+            self.write_piece(tag, TASKS.to_vec(), None);
+        }
     }
 
     /// Writes a piece of the current answer, the beginning of the line before its first.
