@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod enqueue;
+mod heartbeats;
 mod hub;
 mod leases;
 mod one_commit;

@@ -19,6 +19,9 @@ pub(super) const FIRST: u64 = 0;
 /// See [`FIRST`].
 pub(super) const SECOND: u64 = 1;
 
+/// The number of a command whose answer goes to no request.
+pub(super) const NOBODY: u64 = u64::MAX;
+
 /// The writer's number of a command.
 pub(super) fn number(tag: Tag, part: u64) -> u64 {
     tag * 2 + part

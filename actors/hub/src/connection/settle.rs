@@ -1,6 +1,6 @@
 //! From what the writer says to the answer of the request.
 
-use super::dispatch::SECOND;
+use super::dispatch::{NOBODY, SECOND};
 use super::groups::GroupPart;
 use super::slots::Tag;
 use super::{Asked, Connection};
@@ -118,7 +118,7 @@ impl Connection {
         state.leased = Some(Ok(Vec::new()));
         if let Some(park) = asked.park.take() {
             // Tasks that come in between are given back: nobody asks under this number any more.
-            self.submit.push((u64::MAX, Command::Unpark(park)));
+            self.submit.push((NOBODY, Command::Unpark(park)));
         }
         self.settle_ack(tag, ctx);
     }
@@ -343,7 +343,7 @@ impl Connection {
     fn release(&mut self, leases: &[(TaskId, Fence)]) {
         let release = |(task, fence): &(TaskId, Fence)| {
             (
-                u64::MAX,
+                NOBODY,
                 Command::Release {
                     task: *task,
                     fence: *fence,
