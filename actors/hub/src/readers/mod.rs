@@ -83,7 +83,12 @@ pub struct Unwritten(Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>);
 impl Unwritten {
     /// Of any answer.
     pub fn new(answer: impl Serialize + Send + 'static) -> Unwritten {
-        Unwritten(Box::new(move || serde_json::to_vec(&answer)))
+        Unwritten::later(move || answer)
+    }
+
+    /// Of an answer that is to be put together as well.
+    pub fn later<A: Serialize>(answer: impl FnOnce() -> A + Send + 'static) -> Unwritten {
+        Unwritten(Box::new(move || serde_json::to_vec(&answer())))
     }
 }
 

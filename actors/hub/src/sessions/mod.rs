@@ -71,6 +71,11 @@ pub struct SetGrace(pub Duration);
 #[rtype(result = "Vec<AgentInfo>")]
 pub struct ListAgents;
 
+/// Asks how many sessions there are, and how many of them are connected.
+#[derive(Message)]
+#[rtype(result = "(usize, usize)")]
+pub struct CountSessions;
+
 /// The actor.
 pub struct Sessions {
     child: ChildContext,
@@ -242,6 +247,14 @@ impl Handler<ListAgents> for Sessions {
 
     fn handle(&mut self, _: ListAgents, _: &mut Self::Context) -> Self::Result {
         MessageResult(self.table().agents())
+    }
+}
+
+impl Handler<CountSessions> for Sessions {
+    type Result = MessageResult<CountSessions>;
+
+    fn handle(&mut self, _: CountSessions, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.table().count())
     }
 }
 

@@ -154,6 +154,13 @@ impl<N: Clone> Table<N> {
             .map(|(_, notify)| notify)
     }
 
+    /// How many there are, and how many of them are connected.
+    pub fn count(&self) -> (usize, usize) {
+        let connected = |entry: &&Entry<N>| entry.connection.is_some();
+        let connected = self.sessions.values().filter(connected).count();
+        (self.sessions.len(), connected)
+    }
+
     /// All of them, for `agents`; their leases are for the caller to fill in.
     pub fn agents(&self) -> Vec<AgentInfo> {
         let info = |(id, entry): (&String, &Entry<N>)| AgentInfo {
