@@ -12,7 +12,6 @@
 use crate::core::Core;
 use crate::outcome::Outcome;
 use crate::row::{Flags, state_number, state_of};
-use crate::rules::transition;
 use crate::sql;
 use crate::sql::work::{
     DeleteWork, PutWork, SelectNextDependents, SelectNextFailed, SelectWork, WorkRow,
@@ -315,8 +314,7 @@ impl Core {
             if self.hopeless(id)?.is_some() {
                 continue;
             }
-            let now = self.now;
-            self.change(id, |row| transition::retry(row, now));
+            self.bring_back(id);
             work.count += 1;
             if work.count <= TOLD {
                 self.tell(id, "retried");

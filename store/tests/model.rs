@@ -71,6 +71,7 @@ struct M {
     lost_rule: OnLost,
     needs: bool,
     approved: bool,
+    ran: bool,
     /// The fences of the questions that were approved.
     approvals: Vec<Fence>,
     rejected: bool,
@@ -151,6 +152,7 @@ impl Model {
             .map(|i| {
                 let t = &mut self.tasks[i];
                 t.status = Status::Leased;
+                t.ran = true;
                 t.fence = t.fence.max(base) + 1;
                 t.attempts += 1;
                 t.until = now + 10_000;
@@ -205,7 +207,7 @@ impl Model {
         let t = &mut self.tasks[i];
         t.status = status;
         (t.lost, t.retried, t.session, t.gave_up) = (false, false, None, false);
-        t.run_at = t.run_at.filter(|_| t.fence == 0);
+        t.run_at = t.run_at.filter(|_| !t.ran);
     }
 
     fn lose(&mut self, i: usize) {
@@ -280,6 +282,7 @@ impl Model {
                     lost_rule: on_lost,
                     needs: approval && !human,
                     approved: false,
+                    ran: false,
                     approvals: Vec::new(),
                     rejected: false,
                     retried: false,
@@ -539,7 +542,7 @@ impl Model {
                 let t = &mut self.tasks[i];
                 let repeated = t.approvals.iter().any(|fence| *fence < t.fence);
                 if t.status == Status::AwaitingApproval && repeated {
-                    return (command, Ok(Said::DecidedBefore));
+                    return (command, Err(ErrorCode::StaleApproval));
                 }
                 if t.status == Status::Queued && t.human {
                     t.approved = true;
@@ -628,7 +631,13 @@ impl Model {
         (t.attempts, t.worker, t.gave_up) = (0, None, false);
         (t.rejected, t.lost, t.retried) = (false, false, true);
         let t = t.clone();
-        self.tasks[i].status = self.waiting(&t);
+        let status = self.waiting(&t);
+        let base = self.fence_base;
+        let t = &mut self.tasks[i];
+        t.status = status;
+        if t.human || status == Status::AwaitingApproval {
+            t.fence = t.fence.max(base) + 1;
+        }
     }
 
     fn came_back(&mut self, i: usize) {

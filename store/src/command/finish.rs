@@ -69,10 +69,17 @@ impl Core {
         if !self.row(id)?.is_some_and(gave_up) || self.hopeless(id)?.is_some() {
             return Ok(false);
         }
-        let now = self.now;
-        self.change(id, |row| transition::retry(row, now));
+        self.bring_back(id);
         self.tell(id, "retried");
         Ok(true)
+    }
+
+    /// Lets a finished task that is in memory wait again, as if it had just been enqueued.
+    pub(crate) fn bring_back(&mut self, id: TaskId) {
+        let lane = self.rows.get(id).and_then(|row| self.lanes.get(row.lane));
+        let is_human = lane.is_some_and(|lane| lane.is_human());
+        let at = (self.generation.fence_base, self.now);
+        self.change(id, |row| transition::retry(row, is_human, at));
     }
 
     /// Why a task that is in memory can never run as its dependencies stand; none: it can, or waits for some.

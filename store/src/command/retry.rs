@@ -3,7 +3,6 @@
 use crate::core::{Core, Reply, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::{Flags, TaskRow};
-use crate::rules::transition;
 use crate::sql;
 use crate::sql::cold::SelectNote;
 use crate::sql::work::SelectFailedDependencies;
@@ -72,14 +71,13 @@ impl Core {
 
     /// Brings one failed or cancelled task back, or fails it again.
     fn come_back(&mut self, id: TaskId) -> QueryResult<()> {
-        let now = self.now;
         if self.row(id)?.is_none_or(|row| !row.state.is_final()) {
             return Ok(());
         }
         if let Some(error) = self.hopeless(id)? {
             return self.fail_for_dependency(id, &error);
         }
-        self.change(id, |row| transition::retry(row, now));
+        self.bring_back(id);
         self.tell(id, "retried");
         self.came_back(id)
     }
