@@ -23,6 +23,8 @@ use std::time::Instant;
 #[cfg(test)]
 mod failed_commit;
 #[cfg(test)]
+mod fan_in;
+#[cfg(test)]
 mod plain;
 mod seen;
 #[cfg(test)]

@@ -54,7 +54,7 @@ enum Step {
     Expire,
     Promote,
     Cancel(usize),
-    Retry(usize, bool),
+    Retry(usize),
     RetryFailed,
     Approve(usize),
     Reject(usize),
@@ -491,22 +491,14 @@ impl Model {
                 }
                 (command, Ok(Said::Ended(ended)))
             }
-            Step::Retry(task, with_dependencies) => {
-                let command = Command::Retry {
-                    task: id(task),
-                    with_dependencies,
-                };
+            Step::Retry(task) => {
+                let command = Command::Retry { task: id(task) };
                 let Some(i) = self.pick(task) else {
                     return (command, Err(ErrorCode::UnknownTask));
                 };
                 let t = &self.tasks[i];
                 let reply = match t.status {
                     Status::Failed | Status::Cancelled => {
-                        if with_dependencies {
-                            let mut along = BTreeSet::new();
-                            self.failed_ancestors(i, &mut along);
-                            along.into_iter().for_each(|d| self.retry(d));
-                        }
                         self.retry(i);
                         Ok(Said::Retried(self.tasks[i].status))
                     }
@@ -604,15 +596,6 @@ impl Model {
         let paused = [self.paused[2], self.paused[0], self.paused[1]];
         let now = names.into_iter().zip(paused).filter(|(_, paused)| *paused);
         Said::Paused(now.map(|(name, _)| name.to_owned()).collect())
-    }
-
-    fn failed_ancestors(&self, i: usize, found: &mut BTreeSet<usize>) {
-        for d in &self.tasks[i].deps {
-            let failed = matches!(self.tasks[*d].status, Status::Failed | Status::Cancelled);
-            if failed && found.insert(*d) {
-                self.failed_ancestors(*d, found);
-            }
-        }
     }
 
     fn retry(&mut self, i: usize) {
@@ -823,7 +806,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Expire),
         2 => Just(Step::Promote),
         1 => task.clone().prop_map(Step::Cancel),
-        2 => (task.clone(), prop::bool::weighted(0.3)).prop_map(|(task, along)| Step::Retry(task, along)),
+        2 => task.clone().prop_map(Step::Retry),
         1 => Just(Step::RetryFailed),
         2 => task.clone().prop_map(Step::Approve),
         1 => task.prop_map(Step::Reject),

@@ -25,10 +25,7 @@ fn fan_out(b: &mut Bench) -> (TaskId, Vec<TaskId>) {
 }
 
 fn retry(task: TaskId) -> Command {
-    Command::Retry {
-        task,
-        with_dependencies: false,
-    }
+    Command::Retry { task }
 }
 
 /// Commits until nothing is left to do, each of a bounded size; how many it took.

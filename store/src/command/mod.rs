@@ -151,8 +151,6 @@ pub enum Command {
     Retry {
         /// The task.
         task: TaskId,
-        /// Whether the failed and cancelled tasks that it depends on, and theirs in turn, come back too.
-        with_dependencies: bool,
     },
     /// Queue every failed task again, or those of one queue, but for those whose dependencies stand in their way. Answer:
     /// [`Outcome::Counted`], or [`Outcome::Begun`] and the count later.
@@ -270,10 +268,7 @@ impl Core {
             Command::Cancel { task, by, reason } => {
                 self.cancel(*task, by.as_deref(), reason.as_deref())?
             }
-            Command::Retry {
-                task,
-                with_dependencies,
-            } => self.retry(*task, *with_dependencies)?,
+            Command::Retry { task } => self.retry(*task)?,
             Command::RetryFailed { queue } => self.retry_failed(queue.as_deref())?,
             Command::Approve {
                 task,

@@ -36,7 +36,6 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::Ack(_)
         | Request::Reserve(_)
         | Request::Cancel(_)
-        | Request::Retry(_)
         | Request::RetryFailed(_)
         | Request::Approve(_)
         | Request::Answer(_)
@@ -47,6 +46,7 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::Heartbeat(_)
         | Request::Release(_)
         | Request::Stats => Kind::Change,
+        Request::Retry(ask) if !ask.with_dependencies => Kind::Change,
         // Output and progress go by the lease's actor, and must not be overtaken by the ack that follows them.
         _ => Kind::Question,
     }
@@ -99,10 +99,7 @@ impl Connection {
                     .or_else(|| self.session.as_deref().map(str::to_owned)),
                 reason: ask.reason,
             },
-            Request::Retry(ask) => Command::Retry {
-                task: ask.task_id,
-                with_dependencies: ask.with_dependencies,
-            },
+            Request::Retry(ask) => Command::Retry { task: ask.task_id },
             Request::RetryFailed(ask) => Command::RetryFailed { queue: ask.queue },
             Request::Approve(ask) => approve(ask),
             Request::Answer(ask) => Command::Answer {

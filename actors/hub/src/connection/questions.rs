@@ -31,6 +31,7 @@ impl Connection {
             Request::Wait(ask) => self.wait(tag, ask, ctx),
             Request::WaitGroup(ask) => self.wait_group(tag, ask, ctx),
             Request::CancelGroup(ask) => self.cancel_group(tag, ask, ctx),
+            Request::Retry(ask) => self.retry_along(tag, ask.task_id, ctx),
             Request::RetryGroup(ask) => self.retry_group(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
             Request::Output(_) | Request::Progress(_) => self.report(tag, request, ctx),

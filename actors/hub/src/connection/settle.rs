@@ -90,8 +90,8 @@ impl Connection {
                     self.settle_ack(tag, ctx);
                 }
             }
-            Settling::Group(part) => {
-                if part.take(answer) {
+            Settling::Group(group) => {
+                if group.take(part, answer) {
                     self.change_page(tag, ctx);
                 }
             }
@@ -123,7 +123,12 @@ impl Connection {
         self.settle_ack(tag, ctx);
     }
 
-    fn settle_one(&mut self, tag: Tag, answer: Result<Outcome, Error>, ctx: &mut Context<Self>) {
+    pub(super) fn settle_one(
+        &mut self,
+        tag: Tag,
+        answer: Result<Outcome, Error>,
+        ctx: &mut Context<Self>,
+    ) {
         match answer {
             Err(error) => self.refuse(tag, error),
             Ok(Outcome::Parked) => {
