@@ -135,6 +135,16 @@ impl Works {
         }
     }
 
+    /// How many tasks this commit may still change.
+    pub fn left(&self) -> u32 {
+        self.steps
+    }
+
+    /// A command that knows its bound changes one of them.
+    pub fn spend(&mut self) {
+        self.steps = self.steps.saturating_sub(1);
+    }
+
     /// So many dependencies of a task were looked at.
     pub fn looked_at(&mut self, task: TaskId, dependencies: i64) {
         self.dead.remove(&task);

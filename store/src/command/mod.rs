@@ -10,7 +10,7 @@ mod enqueue;
 mod finish;
 pub(crate) use finish::dependency_ended;
 pub(crate) mod holder;
-mod lease;
+pub(crate) mod lease;
 pub(crate) mod ledger;
 mod lost;
 pub(crate) mod pause;
@@ -111,7 +111,8 @@ pub enum Command {
         /// Why, for people.
         reason: Option<String>,
     },
-    /// End every lease of a session. Answer: [`Outcome::Ended`].
+    /// End the leases of a session, as many as fit into a short commit. Answer: [`Outcome::Ended`]; `more` while this should
+    /// be sent again.
     ReleaseSession {
         /// The session.
         session: String,
