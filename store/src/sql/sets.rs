@@ -25,9 +25,8 @@ statement! {
 }
 
 statement! {
-    /// Moves the deadline of every live lease.
-    ShiftLeases { by: i64 => BigInt }
-    "UPDATE task SET lease_until = lease_until + ? WHERE state = 4 AND lease_until IS NOT NULL"
+    /// The tasks of all live leases.
+    SelectLeasedIds {} "SELECT id FROM task WHERE state = 4"
 }
 
 statement! {
