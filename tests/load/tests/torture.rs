@@ -4,6 +4,14 @@
 use std::path::Path;
 use std::process::Command;
 
+/// The count that the tool has printed under this name.
+fn counted(said: &str, what: &str) -> u64 {
+    let lines = said.lines().filter_map(|line| line.trim().split_once("  "));
+    let mut counts = lines.filter(|(_, name)| *name == what);
+    let (count, _) = counts.next().expect(what);
+    count.parse().expect("a number")
+}
+
 #[test]
 fn no_promise_is_broken_whatever_strikes() {
     let tool = Path::new(env!("CARGO_BIN_EXE_kirosu-torture"));
@@ -24,10 +32,14 @@ fn no_promise_is_broken_whatever_strikes() {
     let errors = String::from_utf8_lossy(&output.stderr);
     println!("{said}");
     assert!(output.status.success(), "{said}\n{errors}");
-    for what in ["kill", "stop", "cut", "stall", "full", "twice"] {
-        assert!(
-            said.contains(&format!("times {what}")),
-            "no {what} in {said}"
-        );
+    for what in ["kill", "stop", "cut", "stall", "full", "restore", "twice"] {
+        assert_eq!(counted(&said, &format!("times {what}")), 1, "{said}");
     }
+    // The restore met leases and tasks that it undid, and somebody who spoke of them afterwards.
+    for what in ["enqueues", "leases", "acks"] {
+        let undone = counted(&said, &format!("{what} undone by a restore"));
+        assert_ne!(undone, 0, "{said}");
+    }
+    let refused = "leases undone by a restore whose ack came and was refused";
+    assert_ne!(counted(&said, refused), 0, "{said}");
 }

@@ -15,8 +15,8 @@ use std::process::ExitCode;
 /// Does to a hub at work what the world does, and checks that nothing is lost, doubled or left behind
 ///
 /// Starts the binary on a fresh file, lets producers and workers (or the hub's own pools) at it, and lets faults strike at
-/// random points: kills, stopped workers, cut and held wires, a disk that takes nothing, requests sent twice. Then drains,
-/// ends the hub with SIGTERM, and compares what was seen with what the file holds.
+/// random points: kills, stopped workers, cut and held wires, a disk that takes nothing, requests sent twice, a backup
+/// that is put back. Then drains, ends the hub with SIGTERM, and compares what was seen with what the file holds.
 /// Exit code 1 when a promise was broken; the folder is kept then.
 #[derive(Debug, Parser)]
 #[command(

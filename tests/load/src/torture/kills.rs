@@ -31,8 +31,8 @@ pub fn kill_and_restart(
     Ok(())
 }
 
-/// What the kill left must be whole for SQLite alone, before the hub has touched it.
-fn check_copy(plan: &Plan, verdict: &mut Verdict) -> Result<(), Fault> {
+/// What the hub left must be whole for SQLite alone, before another has touched it.
+pub fn check_copy(plan: &Plan, verdict: &mut Verdict) -> Result<(), Fault> {
     let copy = plan.folder.join("copy.db");
     for suffix in ["", "-wal"] {
         let from = format!("{}{suffix}", plan.database().display());
@@ -46,7 +46,7 @@ fn check_copy(plan: &Plan, verdict: &mut Verdict) -> Result<(), Fault> {
     }
     let found = integrity(&copy)?;
     if found != "ok" {
-        verdict.violation(format!("integrity_check after a kill says: {found}"));
+        verdict.violation(format!("integrity_check while no hub runs says: {found}"));
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ mod shared;
 pub mod stored;
 pub mod up;
 mod worker;
+pub mod worlds;
 
 use nemesis::Kind;
 use std::path::PathBuf;
