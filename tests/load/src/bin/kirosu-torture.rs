@@ -131,8 +131,9 @@ fn run(args: &Args) -> Result<bool, Fault> {
         if broken || args.keep {
             let kept = root.keep();
             println!("kept {}", kept.display());
-            if let Ok((_, events)) = &outcome {
+            if let Ok((verdict, events)) = &outcome {
                 write_history(&kept, events)?;
+                std::fs::write(kept.join("broken.txt"), verdict.violations.join("\n"))?;
             }
         }
         let (verdict, _) = outcome?;

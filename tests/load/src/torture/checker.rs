@@ -58,7 +58,10 @@ pub fn check(events: &[Event], stored: &[Stored], attempts: &[Attempt]) -> Verdi
     let worlds = worlds(events);
     count(events, stored, &mut verdict);
     limits::limits(events, &mut verdict);
-    for (id, life) in &lives(events) {
+    let all = lives(events);
+    let again = all.values().filter(|life| life.leases.len() > 1).count();
+    verdict.count("tasks leased more than once", again);
+    for (id, life) in &all {
         leases::fences(*id, life, &mut verdict);
     }
     futures::ids(events, stored, &mut verdict);
@@ -150,8 +153,6 @@ fn count(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
         "calls refused, as the hub could not write",
         of(|e| e.outcome == Outcome::Refused(FAILED)),
     );
-    let again = stored.iter().filter(|task| task.fence > 1).count();
-    verdict.count("tasks leased more than once", again);
 }
 
 fn is_ack(event: &Event) -> bool {

@@ -49,8 +49,8 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
     let mut server = Server::hub(&plan)?;
     let mut rng = fastrand::Rng::with_seed(torture.seed);
     let (strikes, pace) = strikes(torture, &mut rng);
-    let mut shared = Shared::new(server.address, PRODUCERS as u32 + 1);
-    shared.pace = pace.mul_f64(PRODUCERS as f64);
+    let shared = Shared::new(server.address, PRODUCERS as u32 + 1);
+    shared.set_pace(pace.mul_f64(PRODUCERS as f64));
     let (shared, gates) = (&shared, &Gates::default());
     let mut tool = Link::new(shared, TOOL, None);
     tool.started(begun, None)?;
@@ -127,11 +127,7 @@ impl<'scope> Crew<'scope> {
         threads.push(scope.spawn(move || load::run(shared, 99)));
         threads.push(scope.spawn(move || canceller::run(shared, 98)));
         let (numbers, seed) = (OWN_QUEUE..OWN_QUEUE * 2, torture.seed);
-        threads.push(scope.spawn(move || {
-            let events = pairs::run(shared, 97, numbers, seed);
-            shared.producing.fetch_sub(1, Ordering::Release);
-            events
-        }));
+        threads.push(scope.spawn(move || pairs::run(shared, 97, numbers, seed)));
         let seed = torture.seed;
         let nuisance = scope.spawn(move || nuisance::run(shared, seed));
         let address = proxy::start(scope, shared, gates)?;
@@ -245,18 +241,21 @@ fn actors(tree: &Value) -> usize {
         .sum()
 }
 
+/// The states of tasks that have not ended.
+pub const UNFINISHED: [&str; 5] = [
+    "queued",
+    "blocked",
+    "scheduled",
+    "awaiting_approval",
+    "leased",
+];
+
 /// Tasks that have not ended.
 pub fn unfinished(stats: &Value) -> u64 {
-    [
-        "queued",
-        "blocked",
-        "scheduled",
-        "awaiting_approval",
-        "leased",
-    ]
-    .iter()
-    .map(|state| stats[*state].as_u64().unwrap_or(u64::MAX / 8))
-    .sum()
+    UNFINISHED
+        .iter()
+        .map(|state| stats[*state].as_u64().unwrap_or(u64::MAX / 8))
+        .sum()
 }
 
 /// SIGTERM must end the hub with code 0 and leave no process behind.

@@ -1,11 +1,12 @@
 //! Faults, one after the other, at seeded points of the workers' progress; after each the hub must be at work again.
 
-use super::clients::{stats, unfinished};
+use super::clients::{UNFINISHED, stats, unfinished};
 use super::history::{Call, Outcome, prompt_of};
 use super::link::{Link, Sending};
 use super::nemesis::{Field, Kind};
 use super::{Torture, kills};
 use crate::Fault;
+use crate::wire::Wire;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -94,12 +95,17 @@ pub fn drive(torture: &Torture, strikes: &[Strike], field: &mut Field<'_>) -> Re
         "a new task done after a fault, at most, ms",
         slowest.as_millis(),
     );
+    // What is not enqueued yet comes at once: there are no more faults that it has to outlast.
+    field.shared.set_pace(Duration::ZERO);
     let begun = Instant::now();
     match drained(field)? {
         true => (field.verdict).count("drained after, ms", begun.elapsed().as_millis()),
-        false => field.verdict.violation(format!(
-            "the queue was not empty {DRAIN:?} after the last fault"
-        )),
+        false => {
+            let left = left(field)?;
+            (field.verdict).violation(format!(
+                "the queue was not empty {DRAIN:?} after the last fault: {left}"
+            ));
+        }
     }
     Ok(())
 }
@@ -195,6 +201,24 @@ fn drained(field: &Field<'_>) -> Result<bool, Fault> {
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(false)
+}
+
+/// What is not done yet, for whoever looks for the cause.
+fn left(field: &Field<'_>) -> Result<String, Fault> {
+    let producing = field.shared.producing.load(Ordering::Acquire);
+    let mut left = vec![format!("{producing} producers")];
+    let mut wire = Wire::connect(field.server.address)?;
+    for status in UNFINISHED {
+        let answer = wire.call("list", json!({"status": status, "limit": 3}))?;
+        let tasks = answer["tasks"].as_array().into_iter().flatten();
+        left.extend(tasks.map(|task| {
+            format!(
+                "task {} of queue {}, {status}, attempts {}, {}",
+                task["task_id"], task["queue"], task["attempts"], task["waiting"]
+            )
+        }));
+    }
+    Ok(left.join("; "))
 }
 
 /// Whether all is enqueued, and all tasks have ended.

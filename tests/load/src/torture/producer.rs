@@ -21,7 +21,7 @@ pub fn run(shared: &Shared, speaker: u32, mut numbers: Range<u64>, seed: u64) ->
     let mut link = Link::new(shared, speaker, None);
     let mut last = None;
     while !numbers.is_empty() && !shared.is_over() {
-        std::thread::sleep(shared.pace);
+        std::thread::sleep(shared.pace());
         let size = match rng.u32(0..BATCH_IN) {
             0 => 20.min(numbers.end - numbers.start),
             _ => 1,

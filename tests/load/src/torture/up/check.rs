@@ -69,7 +69,7 @@ pub(super) fn check(
     );
     verdict.count(
         "tasks leased more than once",
-        stored.iter().filter(|t| t.fence > 1).count(),
+        stored.iter().filter(|t| t.attempts > 1).count(),
     );
     verdict.count("commands executed", executions.values().sum::<u64>());
     let again: u64 = executions.values().map(|times| times - 1).sum();
