@@ -55,7 +55,11 @@ impl Plan {
     pub fn restore(&self, copy: &str) -> Result<Vec<PathBuf>, Fault> {
         let mut command = Command::new(&self.binary);
         command.args(["restore", copy, "--json", "--db"]);
-        self.surround(command.arg(self.database()));
+        command.arg(self.database());
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        self.surround(&mut command);
         let output = command.output()?;
         let told: Option<Value> = serde_json::from_slice(&output.stdout).ok();
         match told.filter(|_| output.status.success()) {

@@ -1,4 +1,4 @@
-//! The torture, small: every fault that needs no file system of its own strikes a hub at work, once or twice.
+//! The torture, small: every fault that needs no file system of its own strikes a hub at work, once.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
@@ -12,8 +12,8 @@ fn counted(said: &str, what: &str) -> u64 {
     count.parse().expect("a number")
 }
 
-#[test]
-fn no_promise_is_broken_whatever_strikes() {
+/// Runs the tool; what it has printed.
+fn torture(arguments: &[&str]) -> String {
     let tool = Path::new(env!("CARGO_BIN_EXE_kirosu-torture"));
     let hub = tool.with_file_name("kirosu");
     assert!(
@@ -24,14 +24,21 @@ fn no_promise_is_broken_whatever_strikes() {
     let output = Command::new(tool)
         .arg("--binary")
         .arg(hub)
-        .args(["--mode", "clients", "--tasks", "600", "--workers", "4"])
-        .args(["--kills", "1", "--strikes", "1", "--seed", "1"])
+        .args(["--workers", "4", "--kills", "1", "--strikes", "1"])
+        .args(["--seed", "1"])
+        .args(arguments)
         .output()
         .expect("the tool starts");
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
     println!("{said}");
     assert!(output.status.success(), "{said}\n{errors}");
+    said
+}
+
+#[test]
+fn no_promise_is_broken_whatever_strikes() {
+    let said = torture(&["--mode", "clients", "--tasks", "600"]);
     for what in ["kill", "stop", "cut", "stall", "full", "restore", "twice"] {
         assert_eq!(counted(&said, &format!("times {what}")), 1, "{said}");
     }
@@ -42,4 +49,12 @@ fn no_promise_is_broken_whatever_strikes() {
     }
     let refused = "leases undone by a restore whose ack came and was refused";
     assert_ne!(counted(&said, refused), 0, "{said}");
+}
+
+#[test]
+fn no_promise_is_broken_where_the_hubs_own_pools_work() {
+    let said = torture(&["--mode", "up", "--tasks", "300"]);
+    for what in ["kill", "restore"] {
+        assert_eq!(counted(&said, &format!("times {what}")), 1, "{said}");
+    }
 }

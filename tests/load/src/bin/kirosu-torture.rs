@@ -35,8 +35,8 @@ struct Args {
     /// Times the hub is killed
     #[arg(long, default_value_t = 5)]
     kills: u32,
-    /// What happens in mode `clients`, one or several, separated by commas [default: all that need no file system of
-    /// their own]
+    /// What happens, one or several, separated by commas; mode `up` knows `kill` and `restore` [default: all that need no
+    /// file system of their own]
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = USUAL, hide_default_value = true)]
     nemesis: Vec<Kind>,
     /// Times that each fault but `kill` strikes
@@ -124,7 +124,7 @@ fn run(args: &Args) -> Result<bool, Fault> {
             settings: args.settings.clone(),
         };
         let outcome = match mode {
-            Mode::Up => up::run(&torture).map(|verdict| (verdict, Vec::new())),
+            Mode::Up => up::run(&torture),
             _ => clients::run(&torture),
         };
         let broken = !matches!(&outcome, Ok((verdict, _)) if verdict.violations.is_empty());

@@ -77,6 +77,19 @@ pub fn check(events: &[Event], stored: &[Stored], attempts: &[Attempt]) -> Verdi
     verdict
 }
 
+/// Checks what was enqueued, and nothing else, whatever was restored in between.
+pub fn check_enqueues(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
+    let worlds = worlds(events);
+    futures::ids(events, stored, verdict);
+    futures::starts(events, &worlds, verdict);
+    if let Some(last) = worlds.last() {
+        let by_id: HashMap<u64, &Stored> = stored.iter().map(|task| (task.id, task)).collect();
+        let gone = futures::Gone::of(events, last);
+        gone.check(events, last, stored, verdict);
+        enqueues::enqueued(&last.project(events), stored, &by_id, &gone, verdict);
+    }
+}
+
 /// Checks what must hold in one future of a run at each moment, so also in one that a restore has ended.
 pub fn check_world(
     events: &[Event],

@@ -84,7 +84,7 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
         driven
     })?;
     verdict.count("bytes swallowed by cut wires", gates.swallowed());
-    nothing_held(server.address, &mut verdict)?;
+    nothing_held(server.address, sessions, &mut verdict)?;
     let said = stats(server.address)?;
     end(server, &marker, &mut verdict)?;
     let (tasks, attempts) = stored::read(&plan.database(), &mut verdict)?;
@@ -184,9 +184,13 @@ pub fn stats(address: SocketAddr) -> Result<Value, Fault> {
     }
 }
 
-/// With the queue empty and all clients gone, no lease is left: no actor, no entry of a session or a connection, no count;
-/// and no session.
-fn nothing_held(address: SocketAddr, verdict: &mut Verdict) -> Result<(), Fault> {
+/// With the queue empty no lease is left: no actor, no entry of a session or a connection, no count; and of the sessions that
+/// are counted here none.
+pub fn nothing_held(
+    address: SocketAddr,
+    sessions: impl Fn(&Value) -> usize,
+    verdict: &mut Verdict,
+) -> Result<(), Fault> {
     let begun = Instant::now();
     loop {
         let mut wire = Wire::connect(address)?;

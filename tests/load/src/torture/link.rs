@@ -5,7 +5,7 @@ pub use super::shared::Shared;
 use super::history::{Call, Event, Outcome, now_ns, wall_ms};
 use crate::Fault;
 use crate::wire::{CallError, Wire};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io::Write;
 use std::sync::atomic::Ordering;
@@ -177,6 +177,16 @@ impl<'a> Link<'a> {
         self.wire = Some(wire);
         self.note(begun, 1, Call::Start { restored }, Outcome::Ok);
         Ok(())
+    }
+
+    /// Takes a backup under this name.
+    pub fn back_up(&mut self, name: &str) -> Result<(), Fault> {
+        let (params, name) = (json!({ "name": name }), name.to_owned());
+        let call = |_: Option<&Value>| Call::Backup { name };
+        match self.say("backup", &params, Sending::Once, call) {
+            Outcome::Ok => Ok(()),
+            outcome => Err(Fault::new(format!("a backup ended as {outcome:?}"))),
+        }
     }
 
     fn note(&mut self, begun: u64, tries: u32, call: Call, outcome: Outcome) {

@@ -114,7 +114,8 @@ fn enqueue(
     ids.last().copied().filter(|_| outcome == Outcome::Ok)
 }
 
-fn ids_in(answer: &Value, single: bool) -> Vec<u64> {
+/// The hub's ids in the answer to the enqueue of one task or several.
+pub fn ids_in(answer: &Value, single: bool) -> Vec<u64> {
     match single {
         true => answer["task_id"].as_u64().into_iter().collect(),
         false => {

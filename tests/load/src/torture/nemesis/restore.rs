@@ -6,9 +6,8 @@
 
 use super::{Field, Nemesis};
 use crate::Fault;
-use crate::server::Server;
-use crate::torture::history::{Call, Leased, OWN_QUEUE, Outcome, now_ns, prompt_of};
-use crate::torture::kills::check_copy;
+use crate::torture::history::{Call, Leased, OWN_QUEUE, now_ns, prompt_of};
+use crate::torture::kills;
 use crate::torture::link::{Link, Sending};
 use crate::torture::worker::{ack, leased};
 use serde_json::{Value, json};
@@ -41,11 +40,7 @@ impl Nemesis for Restore {
         enqueue(tool, number, None);
         let before = lease(tool)?;
         self.backup = format!("torture-{}.db", field.replaced.len());
-        let (params, name) = (json!({"name": self.backup}), self.backup.clone());
-        let taken = tool.say("backup", &params, Sending::Once, |_| Call::Backup { name });
-        if taken != Outcome::Ok {
-            return Err(Fault::new(format!("a backup ended as {taken:?}")));
-        }
+        tool.back_up(&self.backup)?;
         ack(tool, before, true);
         enqueue(tool, number + 1, None);
         self.held = Some((before, lease(tool)?));
@@ -53,25 +48,12 @@ impl Nemesis for Restore {
     }
 
     fn heal(&mut self, field: &mut Field<'_>) -> Result<(), Fault> {
-        match field.rng.bool() {
-            true => field.server.kill()?,
-            false => {
-                let status = field.server.stop()?;
-                if !status.success() {
-                    let sentence = format!("SIGTERM ended the hub with {status}, not with code 0");
-                    field.verdict.violation(sentence);
-                }
-            }
-        }
-        let gone = now_ns();
-        check_copy(field.plan, field.verdict)?;
-        let replaced = field.plan.restore(&self.backup)?;
-        let file = replaced.into_iter().next();
-        field
-            .replaced
-            .push(file.ok_or_else(|| Fault::new("a restore replaced no file"))?);
-        check_copy(field.plan, field.verdict)?;
-        *field.server = Server::hub(field.plan)?;
+        let mut gone = 0;
+        let (server, plan, rng) = (&mut *field.server, field.plan, &mut *field.rng);
+        let file = kills::restore(server, plan, &self.backup, rng, field.verdict, |_| {
+            gone = now_ns();
+        })?;
+        field.replaced.push(file);
         field.started(gone, Some(std::mem::take(&mut self.backup)))?;
         if let Some((before, after)) = self.held.take() {
             ack(&mut field.tool, after, true);
