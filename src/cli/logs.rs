@@ -1,5 +1,6 @@
 //! `kirosu logs`: what a task's run prints.
 
+use super::attempt::fence_of;
 use super::connect::{Context, Hub};
 use super::events::{Events, Heard};
 use super::failure::{Failure, NOT_ALL_DONE};
@@ -31,9 +32,9 @@ pub struct Args {
     /// Goes on until the task is finished
     #[arg(short, long)]
     follow: bool,
-    /// Shows this attempt, by its fence (`kirosu get` lists them) [default: the newest]
-    #[arg(long, value_name = "FENCE", conflicts_with = "follow")]
-    attempt: Option<Fence>,
+    /// Shows this attempt; 1: the first (`kirosu get` lists them) [default: the newest]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "follow")]
+    attempt: Option<u64>,
     /// Begins with the last lines of what was printed so far; 0: with none
     #[arg(long, value_name = "LINES")]
     tail: Option<usize>,
@@ -42,9 +43,13 @@ pub struct Args {
 /// Prints it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
+    let attempt = match args.attempt {
+        Some(number) => Some(fence_of(number, args.task_id, &hub).await?),
+        None => None,
+    };
     let mut reader = Reader {
         task_id: args.task_id,
-        attempt: args.attempt,
+        attempt,
         tail: args.tail,
         screen: context.screen,
         at: Position::default(),
@@ -219,7 +224,7 @@ impl Reader {
         if self.at.fence > 0 {
             self.end()?;
             self.screen
-                .note(&format!("task {} runs again (fence {fence})", self.task_id))?;
+                .note(&format!("task {} runs again", self.task_id))?;
         }
         self.at = Position {
             fence,

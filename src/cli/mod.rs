@@ -12,6 +12,7 @@
 //! terminal tables are cut to its width and coloured; in a pipe they are whole, tab-separated and without a heading.
 //! `--json` prints exactly one document, or one a line for what streams.
 
+mod attempt;
 pub(crate) mod connect;
 pub(crate) mod each;
 pub(crate) mod events;
