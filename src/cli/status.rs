@@ -49,8 +49,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let pools = hub.insist(&PoolsAsk::default()).await?.pools;
     screen.print(&task::counters(&answer.stats, screen))?;
     if answer.stats.draining {
-        let drains = "the hub drains: it leases nothing until it is restarted";
-        screen.print(&screen.paint(Paint::Attention, drains))?;
+        screen.print(&screen.paint(Paint::Attention, super::drain::DRAINS))?;
     }
     if !answer.stats.paused.is_empty() {
         let paused = super::pause::paused(&answer.stats.paused);
