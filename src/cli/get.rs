@@ -3,6 +3,7 @@
 use super::attempt::fence_of;
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::{task_id, whole};
 use super::show::accept;
 use super::show::paint::Paint;
 use super::show::sheet::Sheet;
@@ -26,13 +27,13 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = task_id)]
     task_id: TaskId,
     /// With what its newest attempt printed
     #[arg(long)]
     output: bool,
     /// With what this attempt printed; 1: the first [default: the newest]
-    #[arg(long, value_name = "NUMBER", requires = "output")]
+    #[arg(long, value_name = "NUMBER", requires = "output", value_parser = whole::<u64>(1..=i64::MAX, 1))]
     attempt: Option<u64>,
     /// Only the result
     #[arg(long, conflicts_with_all = ["output", "json"])]

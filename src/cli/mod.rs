@@ -20,6 +20,7 @@ pub(crate) mod failure;
 pub(crate) mod globals;
 mod help;
 pub(crate) mod log;
+mod numbers;
 mod select;
 pub(crate) mod show;
 
