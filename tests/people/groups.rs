@@ -218,3 +218,57 @@ fn a_group_is_waited_for_with_those_that_join_it_and_its_results_are_collected()
     assert_eq!(fs::read_to_string(folder.join("1.txt")).unwrap(), "first\n");
     assert_eq!(fs::read_to_string(folder.join("2.txt")).unwrap(), "second");
 }
+
+#[test]
+fn lines_whose_keys_are_known_are_named_with_the_state_of_their_tasks() {
+    let hub = Hub::start();
+    let line = |key: &str| format!("{{\"prompt\":\"{key}\",\"idempotency_key\":\"{key}\"}}\n");
+    let enqueue = |words: &[&str], keys: &[&str]| {
+        let file: String = keys.iter().map(|key| line(key)).collect();
+        let words = [&["enqueue", "--jsonl", "-"], words].concat();
+        parts(&fed(&hub, &words, &file))
+    };
+    assert_eq!(
+        enqueue(&[], &["a", "b"]),
+        (0, "1\n2\n".into(), String::new())
+    );
+    end(&hub, "default", json!({"status": "failed", "error": "e"}));
+    let (code, out, err) = enqueue(&[], &["a", "b", "c"]);
+    assert_eq!((code, out.as_str()), (0, "1\n2\n3\n"));
+    for text in [
+        "2 lines enqueued nothing new",
+        "1 (failed), 2 (queued)",
+        "kirosu retry",
+    ] {
+        assert!(err.contains(text), "{text}: {err}");
+    }
+    let (code, out, err) = enqueue(&["--json"], &["b", "d"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let out: Value = serde_json::from_str(&out).unwrap();
+    let expected = json!({"task_ids": [2, 4], "existed": [{"task_id": 2, "status": "queued"}]});
+    assert_eq!(out, expected);
+    // On a terminal the new ones are counted alone, also where a key is in the file twice.
+    let file = hub.setup.directory.path().join("more.jsonl");
+    fs::write(&file, [line("c"), line("e"), line("e")].concat()).unwrap();
+    let command = format!(
+        "{} --port {} enqueue --jsonl {}",
+        env!("CARGO_BIN_EXE_kirosu"),
+        hub.port,
+        file.display()
+    );
+    let tmux = crate::tmux::Tmux::start((120, 20), &[], &command);
+    tmux.see(&["enqueued 1 task: 5", "3 (queued), 5 (queued)", "[exit 0]"]);
+}
+
+#[test]
+fn a_file_without_a_task_is_refused() {
+    let hub = Hub::start();
+    for file in ["", "\n  \n", "\u{feff}"] {
+        let (code, out, err) = parts(&fed(&hub, &["enqueue", "--jsonl", "-"], file));
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        assert!(err.contains("has no line"), "{err}");
+    }
+    let (code, out, err) = parts(&fed(&hub, &["enqueue", "--jsonl", "-", "--json"], ""));
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(serde_json::from_str::<Value>(&err).is_ok(), "{err}");
+}
