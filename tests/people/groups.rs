@@ -272,3 +272,45 @@ fn a_file_without_a_task_is_refused() {
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(serde_json::from_str::<Value>(&err).is_ok(), "{err}");
 }
+
+#[test]
+fn results_come_in_the_order_that_is_asked_for() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    // More than a page.
+    let task = |n: usize| json!({"prompt": "p".repeat(3000), "queue": "q", "labels": ["all"], "metadata": n});
+    let tasks: Vec<Value> = (1..=120).map(task).collect();
+    client.call("enqueue_batch", json!({ "tasks": tasks }));
+    client.enqueue("of another group");
+    let lease = json!({"worker_id": "w", "queues": ["q"], "max_tasks": 200});
+    let leased = client.call("lease", lease);
+    let leased = leased["tasks"].as_array().unwrap();
+    assert_eq!(leased.len(), 120);
+    let acks: Vec<Value> = leased
+        .iter()
+        .map(|it| {
+            let result = format!("result {}", it["task_id"]);
+            json!({"task_id": it["task_id"], "fence": it["fence"], "status": "done", "result": result})
+        })
+        .collect();
+    client.call("ack", json!({ "acks": acks }));
+    let expected: Vec<String> = (1..=120).map(|n| format!("result {n}")).collect();
+    let results = |words: &[&str]| {
+        let out = said(&hub, &[&["results", "--label", "all"], words].concat());
+        let lines = out.lines().filter(|line| line.starts_with("result "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(results(&["--order", "oldest"]), expected);
+    let newest: Vec<String> = expected.iter().rev().cloned().collect();
+    assert_eq!(results(&["--order", "newest"]), newest);
+    assert_eq!(results(&[]), newest);
+    let lines = said(&hub, &["results", "110-120", "--json", "--order", "oldest"]);
+    let ids: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["task_id"].clone())
+        .collect();
+    assert_eq!(json!(ids), json!((110..=120).collect::<Vec<_>>()));
+    let (code, _, err) = parts(&kirosu(&hub, &["results", "1", "--order", "random"]));
+    assert_eq!(code, 2);
+    assert!(err.contains("oldest"), "{err}");
+}
