@@ -192,7 +192,7 @@ pub fn merged(line: &str, usual: &Map<String, Value>) -> Result<String, String> 
         }
     })?;
     if let Some(unknown) = own.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(format!("`{unknown}` is no parameter of a task"));
+        return Err(format!("`{unknown}` is not a parameter of a task"));
     }
     if !own.contains_key("prompt") {
         return Err("`prompt` is missing".into());

@@ -248,7 +248,7 @@ mod tests {
             "6 of 7 lines",
             "line 3: `prompt` must be a string",
             "line 4: not a JSON object",
-            "line 5: `prio` is no parameter of a task",
+            "line 5: `prio` is not a parameter of a task",
             "line 6: not JSON",
             "line 7: `prompt` is missing",
             "line 8: `priority` must be",
