@@ -106,6 +106,8 @@ pub(crate) struct Core {
     pub has_ready_news: bool,
     /// The lanes in which tasks became ready since then; of use only while requests are parked.
     pub ready_lanes: BTreeSet<LaneId>,
+    /// Tasks that the present batch may still hand to requests that wait.
+    pub wake_left: usize,
     /// What goes on in steps.
     pub works: Works,
     /// The tasks written by the present batch.
@@ -164,6 +166,7 @@ impl Core {
             parked_now: Vec::new(),
             has_ready_news: true,
             ready_lanes,
+            wake_left: 0,
             works,
             written: Vec::new(),
             options,
@@ -387,7 +390,8 @@ impl Core {
 
     /// Unix milliseconds of the next thing for the reaper to do.
     pub fn next_deadline(&self) -> Option<i64> {
-        if !self.works.is_empty() {
+        let wakes = self.has_ready_news && self.parked.len() > 0;
+        if wakes || !self.works.is_empty() {
             return Some(self.now);
         }
         let lease = self

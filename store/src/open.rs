@@ -175,6 +175,15 @@ fn connect(options: &StoreOptions) -> Result<SqliteConnection, OpenError> {
         .map_err(database(&options.path, "it cannot be opened"))
 }
 
+/// The name under which `VACUUM INTO` writes a copy without filling the disk's queue.
+///
+/// # Errors
+/// SQLite's result code, if it does not take the layer for copies.
+pub(crate) fn copy_uri(path: &Path) -> Result<String, std::ffi::c_int> {
+    vfs::register()?;
+    Ok(uri(path, vfs::COPY))
+}
+
 /// The file's name as SQLite's URI: any character may be in a path, and only a URI can name a layer.
 fn uri(path: &Path, layer: &str) -> String {
     use std::fmt::Write;

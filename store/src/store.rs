@@ -1,5 +1,6 @@
 //! The writer: one batch of commands, one commit.
 
+use crate::command::lease::WOKEN;
 use crate::core::{Core, Stop};
 use crate::foreign;
 use crate::generation::{self, Found};
@@ -22,6 +23,8 @@ use std::time::Instant;
 
 #[cfg(test)]
 mod failed_commit;
+#[cfg(test)]
+mod fan_in;
 #[cfg(test)]
 mod plain;
 mod seen;
@@ -335,6 +338,7 @@ impl Store {
 fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<Answers> {
     core.now = now_ms;
     core.works.begin();
+    core.wake_left = WOKEN;
     let began = Instant::now();
     let mut outcomes = Vec::with_capacity(batch.len());
     for command in batch {

@@ -17,12 +17,15 @@ fn cancel(b: &mut Bench, task: TaskId) {
     b.one(command).unwrap();
 }
 
+/// Retries a task, on demand after what it depends on.
 fn retry(b: &mut Bench, task: TaskId, with_dependencies: bool) -> (Status, Option<String>) {
-    let command = Command::Retry {
-        task,
-        with_dependencies,
-    };
-    match b.one(command).unwrap() {
+    if with_dependencies {
+        let failed = b.reader.failed_dependencies(&[task], 0, 1000).unwrap();
+        for task in failed {
+            b.one(Command::Retry { task }).unwrap();
+        }
+    }
+    match b.one(Command::Retry { task }).unwrap() {
         Outcome::Retried { status, error } => (status, error),
         other => panic!("{other:?}"),
     }

@@ -15,7 +15,7 @@ fn ids(list: &Value) -> Vec<i64> {
 }
 
 /// Ends the oldest task of a queue.
-fn end(hub: &Hub, queue: &str, outcome: Value) -> i64 {
+pub fn end(hub: &Hub, queue: &str, outcome: Value) -> i64 {
     let mut client = hub.client();
     let lease = client.lease(json!({"worker_id": "w", "queues": [queue]}));
     let id = lease["task_id"].as_i64().unwrap();
@@ -220,97 +220,111 @@ fn a_group_is_waited_for_with_those_that_join_it_and_its_results_are_collected()
 }
 
 #[test]
-fn lines_whose_keys_are_known_are_named_with_the_state_of_their_tasks() {
-    let hub = Hub::start();
-    let line = |key: &str| format!("{{\"prompt\":\"{key}\",\"idempotency_key\":\"{key}\"}}\n");
-    let enqueue = |words: &[&str], keys: &[&str]| {
-        let file: String = keys.iter().map(|key| line(key)).collect();
-        let words = [&["enqueue", "--jsonl", "-"], words].concat();
-        parts(&fed(&hub, &words, &file))
-    };
-    assert_eq!(
-        enqueue(&[], &["a", "b"]),
-        (0, "1\n2\n".into(), String::new())
-    );
-    end(&hub, "default", json!({"status": "failed", "error": "e"}));
-    let (code, out, err) = enqueue(&[], &["a", "b", "c"]);
-    assert_eq!((code, out.as_str()), (0, "1\n2\n3\n"));
-    for text in [
-        "2 lines enqueued nothing new",
-        "1 (failed), 2 (queued)",
-        "kirosu retry",
-    ] {
-        assert!(err.contains(text), "{text}: {err}");
-    }
-    let (code, out, err) = enqueue(&["--json"], &["b", "d"]);
-    assert_eq!((code, err.as_str()), (0, ""));
-    let out: Value = serde_json::from_str(&out).unwrap();
-    let expected = json!({"task_ids": [2, 4], "existed": [{"task_id": 2, "status": "queued"}]});
-    assert_eq!(out, expected);
-    // On a terminal the new ones are counted alone, also where a key is in the file twice.
-    let file = hub.setup.directory.path().join("more.jsonl");
-    fs::write(&file, [line("c"), line("e"), line("e")].concat()).unwrap();
-    let command = format!(
-        "{} --port {} enqueue --jsonl {}",
-        env!("CARGO_BIN_EXE_kirosu"),
-        hub.port,
-        file.display()
-    );
-    let tmux = crate::tmux::Tmux::start((120, 20), &[], &command);
-    tmux.see(&["enqueued 1 task: 5", "3 (queued), 5 (queued)", "[exit 0]"]);
-}
-
-#[test]
-fn a_file_without_a_task_is_refused() {
-    let hub = Hub::start();
-    for file in ["", "\n  \n", "\u{feff}"] {
-        let (code, out, err) = parts(&fed(&hub, &["enqueue", "--jsonl", "-"], file));
-        assert_eq!((code, out.as_str()), (2, ""), "{err}");
-        assert!(err.contains("has no line"), "{err}");
-    }
-    let (code, out, err) = parts(&fed(&hub, &["enqueue", "--jsonl", "-", "--json"], ""));
-    assert_eq!((code, out.as_str()), (2, ""));
-    assert!(serde_json::from_str::<Value>(&err).is_ok(), "{err}");
-}
-
-#[test]
-fn results_come_in_the_order_that_is_asked_for() {
+fn a_group_comes_back_with_what_it_depends_on() {
     let hub = Hub::start();
     let mut client = hub.client();
-    // More than a page.
-    let task = |n: usize| json!({"prompt": "p".repeat(3000), "queue": "q", "labels": ["all"], "metadata": n});
-    let tasks: Vec<Value> = (1..=120).map(task).collect();
-    client.call("enqueue_batch", json!({ "tasks": tasks }));
-    client.enqueue("of another group");
-    let lease = json!({"worker_id": "w", "queues": ["q"], "max_tasks": 200});
-    let leased = client.call("lease", lease);
-    let leased = leased["tasks"].as_array().unwrap();
-    assert_eq!(leased.len(), 120);
-    let acks: Vec<Value> = leased
-        .iter()
-        .map(|it| {
-            let result = format!("result {}", it["task_id"]);
-            json!({"task_id": it["task_id"], "fence": it["fence"], "status": "done", "result": result})
-        })
-        .collect();
-    client.call("ack", json!({ "acks": acks }));
-    let expected: Vec<String> = (1..=120).map(|n| format!("result {n}")).collect();
-    let results = |words: &[&str]| {
-        let out = said(&hub, &[&["results", "--label", "all"], words].concat());
-        let lines = out.lines().filter(|line| line.starts_with("result "));
-        lines.map(str::to_owned).collect::<Vec<_>>()
+    let mut task = |labels: &[&str], depends_on: &[i64]| {
+        client.enqueue_with(
+            json!({"prompt": "x", "queue": "q", "labels": labels, "depends_on": depends_on}),
+        )
     };
-    assert_eq!(results(&["--order", "oldest"]), expected);
-    let newest: Vec<String> = expected.iter().rev().cloned().collect();
-    assert_eq!(results(&["--order", "newest"]), newest);
-    assert_eq!(results(&[]), newest);
-    let lines = said(&hub, &["results", "110-120", "--json", "--order", "oldest"]);
-    let ids: Vec<Value> = lines
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["task_id"].clone())
+    // Two chains that meet; what ends first takes the rest along.
+    let (one, two) = (task(&[], &[]), task(&[], &[]));
+    let middle = task(&["night"], &[one]);
+    let last = task(&["night"], &[middle, two]);
+    let alone = task(&["night"], &[]);
+    let other = task(&[], &[two]);
+    let mut client = hub.client();
+    client.call("cancel", json!({"task_id": one}));
+    client.call("cancel", json!({"task_id": two}));
+    client.call("cancel", json!({"task_id": alone}));
+    for id in [middle, last, other] {
+        assert_eq!(client.status(id), "failed");
+    }
+    // Without them, nothing of it can come back but what depends on nothing.
+    let retried = client.call("retry", json!({"label": "night"}));
+    assert!(retried.get("dependencies").is_none(), "{retried}");
+    assert_eq!(client.status(last), "failed");
+    assert_eq!(client.status(alone), "queued");
+    client.call("cancel", json!({"task_id": alone}));
+
+    assert_eq!(
+        said(&hub, &["retry", "--label", "night", "--with-dependencies"]),
+        "3 tasks queued again, and 2 that they depend on\n"
+    );
+    let states: Vec<String> = [one, two, middle, last, alone, other]
+        .into_iter()
+        .map(|id| client.status(id))
         .collect();
-    assert_eq!(json!(ids), json!((110..=120).collect::<Vec<_>>()));
-    let (code, _, err) = parts(&kirosu(&hub, &["results", "1", "--order", "random"]));
-    assert_eq!(code, 2);
-    assert!(err.contains("oldest"), "{err}");
+    let (queued, blocked) = ("queued", "blocked");
+    assert_eq!(states, [queued, queued, blocked, blocked, queued, blocked]);
+    // Sent again, there is nothing left to do.
+    let again = client.call(
+        "retry",
+        json!({"label": "night", "with_dependencies": true}),
+    );
+    assert_eq!(again, json!({"ok": true, "retried": 0, "dependencies": 0}));
+    // Only the failed ones of the group; of what they depend on, all that ended without a result.
+    client.call("cancel", json!({"queue": "q"}));
+    let failed = ["retry", "--queue", "q", "--failed", "--with-dependencies"];
+    assert_eq!(
+        said(&hub, &failed),
+        "0 tasks queued again, and 0 that they depend on\n"
+    );
+}
+
+#[test]
+fn very_many_dependencies_come_back_in_steps_while_others_are_served() {
+    const MANY: usize = 3000;
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let sources: Vec<Value> = (0..MANY)
+        .map(|_| json!({"prompt": "x", "queue": "q"}))
+        .collect();
+    let ids = client.call("enqueue_batch", json!({"tasks": sources}));
+    let last = client.enqueue_with(json!({"prompt": "all", "depends_on": ids["task_ids"]}));
+    let label = json!({"prompt": "more", "depends_on": [last], "labels": ["night"]});
+    let labelled = client.enqueue_with(label);
+    let mut other = hub.client();
+    for params in [
+        json!({"task_id": last, "with_dependencies": true}),
+        json!({"label": "night", "with_dependencies": true}),
+    ] {
+        let cancelled = client.call("cancel", json!({"queue": "q"}));
+        assert_eq!(cancelled["cancelled"], MANY);
+        until("those that depend on them have failed", || {
+            (client.status(labelled) == "failed").then_some(())
+        });
+        let retry = client.send("retry", params);
+        let halfway = until("a part has come back", || {
+            let stats = other.call("stats", json!({}));
+            let queued = stats["stats"]["queued"].as_u64().unwrap();
+            (queued > 0).then_some(queued)
+        });
+        assert!(halfway < MANY as u64, "all in one commit");
+        let answer = client.result(retry);
+        assert_eq!(answer["ok"], true, "{answer}");
+        assert!(answer.get("status").is_none(), "{answer}");
+        assert_eq!(other.call("stats", json!({}))["stats"]["queued"], MANY);
+        for id in [last, labelled] {
+            until("it waits for them again", || {
+                (client.status(id) == "blocked").then_some(())
+            });
+        }
+    }
+    // A task that does not wait to be retried is refused, and nothing that it depends on is touched.
+    client.call("cancel", json!({"ids": [1]}));
+    let running = client.enqueue("x");
+    client.lease(json!({"queues": ["default"]}));
+    let error = client.refused(
+        "retry",
+        json!({"task_id": running, "with_dependencies": true}),
+    );
+    assert_eq!(word(&error), "wrong_state");
+    assert_eq!(client.status(1), "cancelled");
+    let error = client.refused(
+        "retry",
+        json!({"task_id": 99_999, "with_dependencies": true}),
+    );
+    assert_eq!(word(&error), "unknown_task");
 }

@@ -230,11 +230,12 @@ impl World {
                 self.git("add -A");
                 self.git("commit -q -m mine");
             }
+            // Git also overwrites ignored files when a branch that it checks out or merges tracks them.
             10 => self.git_that_destroys("reset -q --hard HEAD~1"),
-            11 => self.git(&format!("checkout -q kirosu/task-{task}")),
-            12 => self.git("checkout -q main"),
+            11 => self.git_that_destroys(&format!("checkout -q kirosu/task-{task}")),
+            12 => self.git_that_destroys("checkout -q main"),
             13 => self.git(&format!("branch kirosu/task-{}/old", task + 1)),
-            14 => self.git(&format!("merge -q --no-edit kirosu/task-{task}")),
+            14 => self.git_that_destroys(&format!("merge -q --no-edit kirosu/task-{task}")),
             _ => self.write(&repository.join("secret"), true),
         }
     }

@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// How many ready tasks of a lane are read at once.
 const REFILL: usize = 256;
+/// Tasks that one commit hands to requests that wait, about: with thousands of them, the next commits go on.
+pub(crate) const WOKEN: usize = 400;
 
 impl Core {
     /// Takes tasks, parks the request, or answers an empty list.
@@ -31,7 +33,15 @@ impl Core {
             self.wake()?;
         }
         let lanes = lanes_of(ask, &self.lanes);
-        let tasks = self.grant(ask, session, &lanes)?;
+        let may_wait = park.is_some() && ask.wait_ms > 0;
+        let tasks = match self.has_ready_news && may_wait {
+            // Not all of those are served yet: this one waits behind them, for the next commits.
+            true => {
+                self.ready_lanes.extend(&lanes);
+                Vec::new()
+            }
+            false => self.grant(ask, session, &lanes)?,
+        };
         match park {
             Some(park) if tasks.is_empty() && ask.wait_ms > 0 => {
                 let most = self.options.waiting_names_bytes;
@@ -47,8 +57,11 @@ impl Core {
         }
     }
 
-    /// Answers parked requests from what is ready, in the order of their arrival.
+    /// Answers parked requests from what is ready, in the order of their arrival, as many as this commit may.
     pub(crate) fn wake(&mut self) -> QueryResult<()> {
+        if self.wake_left == 0 && self.parked.len() > 0 {
+            return Ok(());
+        }
         self.has_ready_news = false;
         let ready = std::mem::take(&mut self.ready_lanes);
         if self.parked.len() == 0 {
@@ -56,12 +69,18 @@ impl Core {
         }
         let mut line = self.parked.line(&self.lanes, ready);
         while let Some((filter, waiter)) = self.parked.next(&self.lanes, &mut line) {
+            if self.wake_left == 0 {
+                self.has_ready_news = true;
+                self.ready_lanes.extend(line.lanes());
+                break;
+            }
             let (park, ask, session) = (waiter.park, waiter.ask.clone(), waiter.session.clone());
             let lanes = self.parked.lanes(filter);
             let tasks = self.grant(&ask, session.as_deref(), &lanes)?;
             if tasks.is_empty() {
                 line.leave_out(filter);
             } else if let Some(waiter) = self.parked.remove(park) {
+                self.wake_left = self.wake_left.saturating_sub(tasks.len());
                 self.woken.push((waiter, tasks));
             }
         }

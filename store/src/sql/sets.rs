@@ -42,9 +42,9 @@ statement! {
 }
 
 statement! {
-    /// The leases of a session.
-    SelectSessionTasks<'a> { session: &'a str => Text }
-    "SELECT id FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id"
+    /// Some leases of a session.
+    SelectSessionTasks<'a> { session: &'a str => Text, limit: i64 => BigInt }
+    "SELECT id FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id LIMIT ?"
 }
 
 statement! {

@@ -2,6 +2,7 @@
 
 use crate::Fault;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,47 @@ impl Plan {
         self.folder.join("kirosu.db")
     }
 
+    /// Puts a copy in the place of the database, as a person would; the names of the files that it replaced.
+    pub fn restore(&self, copy: &str) -> Result<Vec<PathBuf>, Fault> {
+        let mut command = Command::new(&self.binary);
+        command.args(["restore", copy, "--json", "--db"]);
+        command.arg(self.database());
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        self.surround(&mut command);
+        let output = command.output()?;
+        let told: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+        match told.filter(|_| output.status.success()) {
+            Some(told) => {
+                let replaced = told["replaced"].as_array().into_iter().flatten();
+                let names = replaced.filter_map(|name| name.as_str().map(PathBuf::from));
+                Ok(names.collect())
+            }
+            None => Err(Fault::new(format!(
+                "{} restore {copy} ended with {}: {}",
+                self.binary.display(),
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            ))),
+        }
+    }
+
+    /// The caller's settings must not decide what is measured; files go into the plan's folder.
+    fn surround(&self, command: &mut Command) {
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("KIRO") || name.starts_with("MITTELO_") {
+                command.env_remove(&*name);
+            }
+        }
+        command
+            .env("XDG_CONFIG_HOME", &self.folder)
+            .env("XDG_DATA_HOME", &self.folder)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null());
+    }
+
     fn command(&self) -> Result<Command, Fault> {
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -74,24 +116,11 @@ impl Plan {
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
-        // The caller's settings must not decide what is measured.
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            if name.starts_with("KIRO") || name.starts_with("MITTELO_") {
-                command.env_remove(&*name);
-            }
-        }
-        command
-            .env("XDG_CONFIG_HOME", &self.folder)
-            .env("XDG_DATA_HOME", &self.folder);
+        self.surround(&mut command);
         if let Some((name, value)) = &self.marker {
             command.env(name, value);
         }
-        command
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log);
+        command.stdout(Stdio::piped()).stderr(log);
         Ok(command)
     }
 }
@@ -179,7 +208,7 @@ impl Server {
     }
 
     /// SIGTERM, and how it ended; an error after a minute.
-    pub fn stop(mut self) -> Result<ExitStatus, Fault> {
+    pub fn stop(&mut self) -> Result<ExitStatus, Fault> {
         self.signal(Signal::TERM)?;
         let begun = Instant::now();
         loop {

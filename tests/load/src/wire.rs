@@ -41,6 +41,8 @@ pub struct Wire {
     start: usize,
     next_id: u64,
     notices: Vec<Value>,
+    /// The `boot_id` of the hub at the other end, once `hello` was answered.
+    pub boot: Option<String>,
 }
 
 impl Wire {
@@ -56,6 +58,7 @@ impl Wire {
             start: 0,
             next_id: 0,
             notices: Vec::new(),
+            boot: None,
         })
     }
 
@@ -97,6 +100,13 @@ impl Wire {
     pub fn call(&mut self, method: &str, params: Value) -> Result<Value, CallError> {
         self.ask(method, &params)?;
         self.answer()
+    }
+
+    /// Says `hello`, with a session if it has a name, and remembers which start of the hub has answered.
+    pub fn hello(&mut self, session: Option<&str>) -> Result<Value, CallError> {
+        let answer = self.call("hello", json!({"protocol": 1, "session_id": session}))?;
+        self.boot = answer["boot_id"].as_str().map(str::to_owned);
+        Ok(answer)
     }
 
     /// Sends a request.

@@ -38,6 +38,12 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest time for which events are gathered.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// Watchers that are sent events in one turn of the event loop: to write to one takes some 15 us, and other requests are
+/// served between two turns.
+const WATCHERS_PER_TURN: usize = 100;
+/// Pause between two such turns.
+const TURN: Duration = Duration::from_millis(1);
+
 /// The least time from one sending of events to the next, when so many watch.
 fn pause(watchers: usize) -> Duration {
     let watchers = u32::try_from(watchers).unwrap_or(u32::MAX);
@@ -153,7 +159,7 @@ pub struct Bus {
     follows: bool,
     /// When watchers were sent events last.
     sent: Option<Instant>,
-    /// Whether they will be.
+    /// Whether a further sending, or a further turn of one, is scheduled.
     is_due: bool,
 }
 
@@ -221,36 +227,78 @@ impl Bus {
                 to.do_send(Ended { tag, tasks });
             }
         }
-        let pause = pause(watchers.count());
         drop(watchers);
-        let wait = self.sent.map_or(Duration::ZERO, |sent| {
-            (sent + pause).saturating_duration_since(Instant::now())
-        });
-        if wait.is_zero() || at_once {
-            self.send();
+        if at_once {
+            self.send_missed(self.newest(), usize::MAX);
         } else if !self.is_due {
-            self.is_due = true;
-            ctx.run_later(wait, |bus, _| {
-                bus.is_due = false;
-                bus.send();
-            });
+            self.send_soon(ctx);
         }
     }
 
-    /// Sends all watchers what they have not been sent.
-    fn send(&mut self) {
-        self.sent = Some(Instant::now());
-        let (mut ring, mut watchers) = (lock(&self.ring), lock(&self.watchers));
-        watchers.send_missed(&mut ring, PIECE_BYTES, |id, to, turn, missed, follows| {
-            to.do_send(Events {
-                tag: id.1,
-                turn,
-                lines: missed.lines,
-                upto: missed.upto,
-                is_gap: missed.lost > 0,
-                follows,
-            });
+    fn newest(&self) -> u64 {
+        lock(&self.ring).newest()
+    }
+
+    /// Begins to send watchers what they have not been sent, after the pause that their number asks for.
+    fn send_soon(&mut self, ctx: &mut Context<Self>) {
+        let pause = pause(lock(&self.watchers).count());
+        let wait = self.sent.map_or(Duration::ZERO, |sent| {
+            (sent + pause).saturating_duration_since(Instant::now())
         });
+        if wait.is_zero() {
+            self.send(ctx);
+        } else {
+            self.later(wait, ctx, Self::send);
+        }
+    }
+
+    /// Runs a further part of the sending; until then [`Bus::publish`] need not begin one.
+    fn later(
+        &mut self,
+        wait: Duration,
+        ctx: &mut Context<Self>,
+        part: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
+    ) {
+        self.is_due = true;
+        ctx.run_later(wait, |bus, ctx| {
+            bus.is_due = false;
+            part(bus, ctx);
+        });
+    }
+
+    /// Sends all watchers the events up to the newest one, in turns.
+    fn send(&mut self, ctx: &mut Context<Self>) {
+        self.sent = Some(Instant::now());
+        self.send_upto(self.newest(), ctx);
+    }
+
+    fn send_upto(&mut self, upto: u64, ctx: &mut Context<Self>) {
+        if !self.send_missed(upto, WATCHERS_PER_TURN) {
+            self.later(TURN, ctx, move |bus, ctx| bus.send_upto(upto, ctx));
+        } else if self.newest() > upto {
+            // Published between two turns.
+            self.send_soon(ctx);
+        }
+    }
+
+    fn send_missed(&mut self, upto: u64, most: usize) -> bool {
+        let (mut ring, mut watchers) = (lock(&self.ring), lock(&self.watchers));
+        watchers.send_missed(
+            &mut ring,
+            upto,
+            most,
+            PIECE_BYTES,
+            |id, to, turn, missed, follows| {
+                to.do_send(Events {
+                    tag: id.1,
+                    turn,
+                    lines: missed.lines,
+                    upto: missed.upto,
+                    is_gap: missed.lost > 0,
+                    follows,
+                });
+            },
+        )
     }
 }
 
@@ -260,7 +308,7 @@ impl Actor for Bus {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.follow_tree(ctx);
         if self.child.incarnation() > 0 {
-            self.send();
+            self.send(ctx);
             for (id, to) in lock(&self.watchers).waiters() {
                 let (tag, tasks) = (id.1, None);
                 to.do_send(Ended { tag, tasks });

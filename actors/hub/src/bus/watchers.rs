@@ -85,19 +85,31 @@ impl<W, E> Watchers<W, E> {
         self.watchers.len()
     }
 
-    /// Sends each watcher what it has not been sent, at most about `room` bytes. One for whom there is more watches no
-    /// longer: it has to ask for the rest.
+    /// Sends up to `most` watchers that have not been sent event number `upto` what they have not been sent, each at most
+    /// about `room` bytes. A watcher with more to come is removed: it has to ask for the rest. Returns whether every
+    /// watcher has been sent event `upto` now.
+    ///
+    /// The newest event may be newer than `upto`: with a fixed `upto` repeated calls reach every watcher, however many
+    /// events are published meanwhile.
     pub fn send_missed(
         &mut self,
         ring: &mut Ring,
+        upto: u64,
+        most: usize,
         room: usize,
         send: impl Fn(WatchId, &W, u64, Missed, bool),
-    ) {
+    ) -> bool {
         let newest = ring.newest();
+        let (mut left, mut all) = (most, true);
         self.watchers.retain(|id, watcher| {
-            if watcher.sent == newest {
+            if watcher.sent >= upto {
                 return true;
             }
+            if left == 0 {
+                all = false;
+                return true;
+            }
+            left -= 1;
             let missed = ring.after(watcher.sent, &watcher.filter, room);
             let upto = missed.upto;
             let follows = upto == newest && missed.lost == 0;
@@ -107,6 +119,7 @@ impl<W, E> Watchers<W, E> {
             watcher.sent = upto;
             follows
         });
+        all
     }
 
     /// Those who wait for the ends of some of these tasks, each with which.
@@ -153,11 +166,18 @@ mod tests {
 
     fn send(watchers: &mut Watchers<(), ()>, ring: &mut Ring, room: usize) -> Sent {
         let sent = RefCell::new(Vec::new());
-        watchers.send_missed(ring, room, |id, (), turn, missed, follows| {
-            let lines = missed.lines.len();
-            sent.borrow_mut()
-                .push((id, turn, missed.upto, lines, follows));
-        });
+        let upto = ring.newest();
+        watchers.send_missed(
+            ring,
+            upto,
+            usize::MAX,
+            room,
+            |id, (), turn, missed, follows| {
+                let lines = missed.lines.len();
+                sent.borrow_mut()
+                    .push((id, turn, missed.upto, lines, follows));
+            },
+        );
         let mut sent = sent.into_inner();
         sent.sort_unstable();
         sent
@@ -178,6 +198,31 @@ mod tests {
             [(ONE, 7, 2, 2, true), (TWO, 8, 2, 1, true)]
         );
         assert_eq!(send(&mut watchers, &mut ring, 1000), []);
+    }
+
+    #[test]
+    fn a_turn_reaches_some_and_the_next_ones_the_others_whatever_happens_meanwhile() {
+        let mut ring = Ring::new(100, 1 << 20);
+        let mut watchers: Watchers<(), ()> = Watchers::default();
+        for connection in 0..5 {
+            watchers.watch((ConnectionId(connection), 1), Filter::ALL, (), 1, 0);
+        }
+        happens(&mut ring, "a");
+        let upto = ring.newest();
+        let sent = RefCell::new(Vec::new());
+        let ended: Vec<bool> = (0..3)
+            .map(|_| {
+                let send = |id, (): &(), _, _, _| sent.borrow_mut().push(id);
+                let all = watchers.send_missed(&mut ring, upto, 2, 1000, send);
+                happens(&mut ring, "b");
+                all
+            })
+            .collect();
+        assert_eq!(ended, [false, false, true]);
+        let mut sent = sent.into_inner();
+        sent.sort_unstable();
+        sent.dedup();
+        assert_eq!(sent.len(), 5);
     }
 
     #[test]

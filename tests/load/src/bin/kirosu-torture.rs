@@ -15,8 +15,8 @@ use std::process::ExitCode;
 /// Does to a hub at work what the world does, and checks that nothing is lost, doubled or left behind
 ///
 /// Starts the binary on a fresh file, lets producers and workers (or the hub's own pools) at it, and lets faults strike at
-/// random points: kills, stopped workers, cut and held wires, a disk that takes nothing, requests sent twice. Then drains,
-/// ends the hub with SIGTERM, and compares what was seen with what the file holds.
+/// random points: kills, stopped workers, cut and held wires, a disk that takes nothing, requests sent twice, a backup
+/// that is put back. Then drains, ends the hub with SIGTERM, and compares what was seen with what the file holds.
 /// Exit code 1 when a promise was broken; the folder is kept then.
 #[derive(Debug, Parser)]
 #[command(
@@ -35,8 +35,8 @@ struct Args {
     /// Times the hub is killed
     #[arg(long, default_value_t = 5)]
     kills: u32,
-    /// What happens in mode `clients`, one or several, separated by commas [default: all that need no file system of
-    /// their own]
+    /// What happens, one or several, separated by commas; mode `up` knows `kill` and `restore` [default: all that need no
+    /// file system of their own]
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = USUAL, hide_default_value = true)]
     nemesis: Vec<Kind>,
     /// Times that each fault but `kill` strikes
@@ -124,15 +124,16 @@ fn run(args: &Args) -> Result<bool, Fault> {
             settings: args.settings.clone(),
         };
         let outcome = match mode {
-            Mode::Up => up::run(&torture).map(|verdict| (verdict, Vec::new())),
+            Mode::Up => up::run(&torture),
             _ => clients::run(&torture),
         };
         let broken = !matches!(&outcome, Ok((verdict, _)) if verdict.violations.is_empty());
         if broken || args.keep {
             let kept = root.keep();
             println!("kept {}", kept.display());
-            if let Ok((_, events)) = &outcome {
+            if let Ok((verdict, events)) = &outcome {
                 write_history(&kept, events)?;
+                std::fs::write(kept.join("broken.txt"), verdict.violations.join("\n"))?;
             }
         }
         let (verdict, _) = outcome?;

@@ -5,17 +5,18 @@
 
 mod cancels;
 mod enqueues;
+mod futures;
+mod leases;
 mod limits;
 mod order;
 
 use super::Verdict;
-use super::history::{Call, Event, Leased, Outcome, number_of};
+use super::history::{Call, Event, Leased, Outcome};
 use super::link::FAILED;
 use super::stored::{Attempt, Stored};
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// Deadlines travel as seconds in floating point, and the hub's clock is read before ours.
-const CLOCK_SLACK_MS: i64 = 5;
+use super::worlds::{World, worlds};
+use leases::sent_before;
+use std::collections::{BTreeMap, HashMap};
 
 /// `stale_lease`.
 const STALE: i64 = -32003;
@@ -29,6 +30,20 @@ struct Life<'a> {
     releases: Vec<(&'a Event, i64)>,
 }
 
+impl<'a> Life<'a> {
+    /// Leases of which it is known that they were given.
+    fn certain_leases(&self) -> impl Iterator<Item = &(&'a Event, Leased)> {
+        let certain = |(event, _): &&(&Event, Leased)| event.outcome == Outcome::Ok;
+        self.leases.iter().filter(certain)
+    }
+
+    /// Whether the task was there for certain.
+    fn is_certain(&self) -> bool {
+        let acked = self.acks.iter().any(|it| it.event.outcome == Outcome::Ok);
+        acked || self.certain_leases().next().is_some()
+    }
+}
+
 /// An ack and what it said.
 struct Ended<'a> {
     event: &'a Event,
@@ -37,34 +52,81 @@ struct Ended<'a> {
     result: &'a str,
 }
 
-/// Checks every promise and counts what was seen.
+/// Checks every promise of a run that has drained, and counts what was seen.
 pub fn check(events: &[Event], stored: &[Stored], attempts: &[Attempt]) -> Verdict {
     let mut verdict = Verdict::default();
+    let worlds = worlds(events);
     count(events, stored, &mut verdict);
-    let lives = lives(events);
-    let by_id: HashMap<u64, &Stored> = stored.iter().map(|task| (task.id, task)).collect();
-    enqueues::enqueued(events, stored, &by_id, &mut verdict);
-    enqueues::dependencies(events, &lives, &mut verdict);
     limits::limits(events, &mut verdict);
-    limits::doubles(events, &mut verdict);
-    order::order(events, &lives, &mut verdict);
-    cancels::cancels(events, stored, attempts, &lives, &mut verdict);
-    for (id, life) in &lives {
-        let Some(task) = by_id.get(id) else {
-            verdict.violation(format!(
-                "task {id} was handed out or acked, but is not in the file"
-            ));
-            continue;
-        };
-        prompts(task, life, &mut verdict);
-        fences(task, life, &mut verdict);
-        acks(task, life, &mut verdict);
-        overlaps(task, life, &mut verdict);
+    let all = lives(events);
+    let again = all.values().filter(|life| life.leases.len() > 1).count();
+    verdict.count("tasks leased more than once", again);
+    for (id, life) in &all {
+        leases::fences(*id, life, &mut verdict);
     }
-    for task in stored {
-        finality(task, lives.get(&task.id), &mut verdict);
+    futures::ids(events, stored, &mut verdict);
+    futures::starts(events, &worlds, &mut verdict);
+    futures::count(events, &worlds, &mut verdict);
+    for task in stored.iter().filter(|task| !task.is_final()) {
+        let Stored { id, status, .. } = task;
+        verdict.violation(format!("task {id} is {status}, after draining"));
+    }
+    if let Some(last) = worlds.last() {
+        check_world(events, last, stored, attempts, &mut verdict);
     }
     verdict
+}
+
+/// Checks what was enqueued, and nothing else, whatever was restored in between.
+pub fn check_enqueues(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
+    let worlds = worlds(events);
+    futures::ids(events, stored, verdict);
+    futures::starts(events, &worlds, verdict);
+    if let Some(last) = worlds.last() {
+        let by_id: HashMap<u64, &Stored> = stored.iter().map(|task| (task.id, task)).collect();
+        let gone = futures::Gone::of(events, last);
+        gone.check(events, last, stored, verdict);
+        enqueues::enqueued(&last.project(events), stored, &by_id, &gone, verdict);
+    }
+}
+
+/// Checks what must hold in one future of a run at each moment, so also in one that a restore has ended.
+pub fn check_world(
+    events: &[Event],
+    world: &World,
+    stored: &[Stored],
+    attempts: &[Attempt],
+    verdict: &mut Verdict,
+) {
+    let by_id: HashMap<u64, &Stored> = stored.iter().map(|task| (task.id, task)).collect();
+    let gone = futures::Gone::of(events, world);
+    gone.check(events, world, stored, verdict);
+    let projected = world.project(events);
+    let events = projected.as_slice();
+    let lives = lives(events);
+    enqueues::enqueued(events, stored, &by_id, &gone, verdict);
+    enqueues::dependencies(events, &lives, verdict);
+    limits::doubles(events, verdict);
+    order::order(events, &lives, verdict);
+    cancels::cancels(events, stored, attempts, &lives, verdict);
+    for (id, life) in &lives {
+        let Some(task) = by_id.get(id) else {
+            if life.is_certain() {
+                verdict.violation(format!(
+                    "task {id} was handed out or acked, but is not in the file"
+                ));
+            }
+            continue;
+        };
+        leases::prompts(task, life, verdict);
+        leases::newest_fence(task, life, verdict);
+        leases::acks(task, life, verdict);
+        leases::live(*id, life, events, verdict);
+        leases::overlaps(task, life, verdict);
+    }
+    for task in stored {
+        finality(task, lives.get(&task.id), verdict);
+    }
 }
 
 fn count(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
@@ -72,7 +134,11 @@ fn count(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
         let own = |event: &&Event| {
             let by_the_way = matches!(
                 event.call,
-                Call::Twice { .. } | Call::Load { .. } | Call::Hello { .. } | Call::Notice { .. }
+                Call::Twice { .. }
+                    | Call::Load { .. }
+                    | Call::Hello { .. }
+                    | Call::Notice { .. }
+                    | Call::Start { .. }
             );
             !by_the_way
         };
@@ -100,8 +166,6 @@ fn count(events: &[Event], stored: &[Stored], verdict: &mut Verdict) {
         "calls refused, as the hub could not write",
         of(|e| e.outcome == Outcome::Refused(FAILED)),
     );
-    let again = stored.iter().filter(|task| task.fence > 1).count();
-    verdict.count("tasks leased more than once", again);
 }
 
 fn is_ack(event: &Event) -> bool {
@@ -117,7 +181,9 @@ fn lives(events: &[Event]) -> BTreeMap<u64, Life<'_>> {
             | Call::Hello { .. }
             | Call::Notice { .. }
             | Call::Twice { .. }
-            | Call::Load { .. } => {}
+            | Call::Load { .. }
+            | Call::Backup { .. }
+            | Call::Start { .. } => {}
             Call::Lease { tasks, .. } => {
                 for leased in tasks {
                     let life = lives.entry(leased.task).or_default();
@@ -155,124 +221,17 @@ fn lives(events: &[Event]) -> BTreeMap<u64, Life<'_>> {
     lives
 }
 
+fn refused(event: &Event) -> bool {
+    matches!(event.outcome, Outcome::Refused(_))
+}
+
 fn took_or_may_have(ack: &Ended<'_>) -> bool {
-    !matches!(ack.event.outcome, Outcome::Refused(_))
+    !refused(ack.event)
 }
 
-/// What is handed out is what was enqueued.
-fn prompts(task: &Stored, life: &Life<'_>, verdict: &mut Verdict) {
-    let number = number_of(&task.prompt);
-    for (_, leased) in life.leases.iter().filter(|(_, it)| it.number != number) {
-        verdict.violation(format!(
-            "task {} was handed out with the prompt of number {:?}, it is {number:?}",
-            task.id, leased.number
-        ));
-    }
-}
-
-/// Fences are positive, never used twice, grow with time, and the file's is the greatest.
-fn fences(task: &Stored, life: &Life<'_>, verdict: &mut Verdict) {
-    for pair in life.leases.windows(2) {
-        let [(first, a), (second, b)] = pair else {
-            continue;
-        };
-        if a.fence == b.fence {
-            verdict.violation(format!(
-                "task {} was leased twice with fence {}",
-                task.id, a.fence
-            ));
-        } else if second.ended < first.begun {
-            verdict.violation(format!(
-                "task {}: fence {} was issued before fence {}",
-                task.id, b.fence, a.fence
-            ));
-        }
-    }
-    for (_, leased) in &life.leases {
-        if leased.fence < 1 || leased.fence > task.fence {
-            verdict.violation(format!(
-                "task {} was leased with fence {}, the file's newest is {}",
-                task.id, leased.fence, task.fence
-            ));
-        }
-    }
-}
-
-/// At most one fence's `done` is taken, it is the newest then, and what the file holds is what it said.
-fn acks(task: &Stored, life: &Life<'_>, verdict: &mut Verdict) {
-    let taken = life
-        .acks
-        .iter()
-        .filter(|ack| ack.event.outcome == Outcome::Ok);
-    let winners: HashSet<i64> = taken.clone().filter(|a| a.done).map(|a| a.fence).collect();
-    if winners.len() > 1 {
-        verdict.violation(format!(
-            "task {}: done was taken under fences {winners:?}",
-            task.id
-        ));
-    }
-    for ack in taken {
-        let newer = life.leases.iter().find(|(lease, leased)| {
-            leased.fence > ack.fence && lease.ended < ack.event.begun && ack.event.tries == 1
-        });
-        // The same ack sent again is answered as the first time, also after later leases.
-        if let Some((_, newer)) = newer.filter(|_| !sent_before(life, ack)) {
-            verdict.violation(format!(
-                "task {}: an ack with fence {} was taken after fence {} was issued",
-                task.id, ack.fence, newer.fence
-            ));
-        }
-        if ack.done && (task.status != "done" || task.result.as_deref() != Some(ack.result)) {
-            verdict.violation(format!(
-                "task {}: an ack was taken as done with {:?}, the file says {} with {:?}",
-                task.id, ack.result, task.status, task.result
-            ));
-        }
-    }
-}
-
-fn sent_before(life: &Life<'_>, ack: &Ended<'_>) -> bool {
-    life.acks.iter().any(|other| {
-        other.fence == ack.fence && other.event.ended <= ack.event.begun && took_or_may_have(other)
-    })
-}
-
-/// A lease begins only after the one before it was ended, given back, or ran out (or its session was lost).
-fn overlaps(task: &Stored, life: &Life<'_>, verdict: &mut Verdict) {
-    for pair in life.leases.windows(2) {
-        let [(first, a), (second, b)] = pair else {
-            continue;
-        };
-        if matches!(first.call, Call::Lease { session: true, .. }) || a.fence == b.fence {
-            continue;
-        }
-        let acked = life.acks.iter().map(|ack| (ack.event, ack.fence));
-        let ended = acked
-            .chain(life.releases.iter().copied())
-            .any(|(event, fence)| fence == a.fence && event.begun < second.ended);
-        let beats = life
-            .heartbeats
-            .iter()
-            .filter(|(fence, _)| *fence == a.fence);
-        let until = beats.map(|(_, until)| *until).fold(a.until_ms, i64::max);
-        if !ended && second.wall_ms + CLOCK_SLACK_MS < until {
-            verdict.violation(format!(
-                "task {}: fence {} was issued {} ms before the lease under fence {} ran out",
-                task.id,
-                b.fence,
-                until - second.wall_ms,
-                a.fence
-            ));
-        }
-    }
-}
-
-/// Every task has ended once, within its attempts, and its result was somebody's.
+/// A task ends once, within its attempts, and its result is somebody's.
 fn finality(task: &Stored, life: Option<&Life<'_>>, verdict: &mut Verdict) {
     let id = task.id;
-    if !task.is_final() {
-        verdict.violation(format!("task {id} is {}, after draining", task.status));
-    }
     if task.max_attempts.is_some_and(|most| task.attempts > most) {
         verdict.violation(format!(
             "task {id} had {} attempts of at most {:?}",

@@ -1,11 +1,12 @@
 //! Mode `clients`: our own producers and workers, in threads and in processes, against a hub to which faults happen.
 
 use super::drive::{drive, strikes};
-use super::history::{Event, OWN_QUEUE};
-use super::link::{LATER, REST, Shared};
+use super::history::{Event, OWN_QUEUE, now_ns};
+use super::link::{LATER, Link, REST, Shared};
 use super::nemesis::{Field, Kind};
 use super::proxy::{self, Gates};
 use super::remote::{self, Remote, Role};
+use super::worlds::{World, worlds};
 use super::{
     Torture, Verdict, canceller, checker, load, nuisance, pairs, producer, stored, worker,
 };
@@ -15,11 +16,15 @@ use crate::server::{Plan, Server};
 use crate::wire::{CallError, Wire};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 const PRODUCERS: u64 = 3;
+
+/// The tool itself, among the speakers.
+const TOOL: u32 = 3_000;
 
 /// Worker processes behind the proxy.
 const REMOTES: u32 = 4;
@@ -40,43 +45,53 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
     plan.settings = GRACES.map(str::to_owned).to_vec();
     plan.settings.extend(load::settings());
     plan.settings.extend_from_slice(&torture.settings);
+    let begun = now_ns();
     let mut server = Server::hub(&plan)?;
     let mut rng = fastrand::Rng::with_seed(torture.seed);
     let (strikes, pace) = strikes(torture, &mut rng);
-    let mut shared = Shared::new(server.address, PRODUCERS as u32 + 1);
-    shared.pace = pace.mul_f64(PRODUCERS as f64);
+    let shared = Shared::new(server.address, PRODUCERS as u32 + 1);
+    shared.set_pace(pace.mul_f64(PRODUCERS as f64));
     let (shared, gates) = (&shared, &Gates::default());
+    let mut tool = Link::new(shared, TOOL, None);
+    tool.started(begun, None)?;
     let mut remotes = Vec::new();
-    let events = std::thread::scope(|scope| {
+    let (events, replaced) = std::thread::scope(|scope| {
         let crew = Crew::start(scope, torture, shared, gates, &mut remotes);
         let driven = crew.and_then(|crew| {
             let mut field = Field {
                 plan: &plan,
                 server: &mut server,
                 shared,
+                tool,
+                replaced: Vec::new(),
                 gates,
                 remotes: &remotes,
                 rng: &mut rng,
                 verdict: &mut verdict,
                 slowest_start: Duration::ZERO,
             };
-            let probes = drive(torture, &strikes, &mut field);
+            let driven = drive(torture, &strikes, &mut field);
+            let (own, replaced) = (field.tool.events, field.replaced);
             shared.over.store(true, Ordering::Relaxed);
             let ended: Result<Vec<()>, Fault> = remotes.iter_mut().map(Remote::end).collect();
             let mut events = crew.join(&mut verdict)?;
             ended?;
-            events.extend(probes?);
-            Ok(events)
+            driven?;
+            events.extend(own);
+            Ok((events, replaced))
         });
         shared.over.store(true, Ordering::Relaxed);
         driven
     })?;
     verdict.count("bytes swallowed by cut wires", gates.swallowed());
-    nothing_held(server.address, &mut verdict)?;
+    nothing_held(server.address, sessions, &mut verdict)?;
     let said = stats(server.address)?;
     end(server, &marker, &mut verdict)?;
     let (tasks, attempts) = stored::read(&plan.database(), &mut verdict)?;
     verdict.merge(checker::check(&events, &tasks, &attempts));
+    for (world, file) in worlds(&events).iter().zip(&replaced) {
+        verdict.violations.extend(ended(world, file, &events)?);
+    }
     compare_stats(&said, &tasks, &mut verdict);
     Ok((verdict, events))
 }
@@ -112,11 +127,7 @@ impl<'scope> Crew<'scope> {
         threads.push(scope.spawn(move || load::run(shared, 99)));
         threads.push(scope.spawn(move || canceller::run(shared, 98)));
         let (numbers, seed) = (OWN_QUEUE..OWN_QUEUE * 2, torture.seed);
-        threads.push(scope.spawn(move || {
-            let events = pairs::run(shared, 97, numbers, seed);
-            shared.producing.fetch_sub(1, Ordering::Release);
-            events
-        }));
+        threads.push(scope.spawn(move || pairs::run(shared, 97, numbers, seed)));
         let seed = torture.seed;
         let nuisance = scope.spawn(move || nuisance::run(shared, seed));
         let address = proxy::start(scope, shared, gates)?;
@@ -147,6 +158,18 @@ impl<'scope> Crew<'scope> {
     }
 }
 
+/// What was broken in a future before a restore ended it, as the file tells that the restore has replaced.
+fn ended(world: &World, file: &Path, events: &[Event]) -> Result<Vec<String>, Fault> {
+    let mut verdict = Verdict::default();
+    let (tasks, attempts) = stored::read(file, &mut verdict)?;
+    checker::check_world(events, world, &tasks, &attempts, &mut verdict);
+    let backup = world.ended_by.as_deref().unwrap_or_default();
+    let told = verdict.violations.into_iter();
+    Ok(told
+        .map(|it| format!("before {backup} was restored: {it}"))
+        .collect())
+}
+
 /// The hub's counters; a hub that is busy is asked again.
 pub fn stats(address: SocketAddr) -> Result<Value, Fault> {
     let begun = Instant::now();
@@ -161,25 +184,34 @@ pub fn stats(address: SocketAddr) -> Result<Value, Fault> {
     }
 }
 
-/// With the queue empty no lease is left: no actor, no entry of a session or a connection, no count.
-fn nothing_held(address: SocketAddr, verdict: &mut Verdict) -> Result<(), Fault> {
+/// With the queue empty no lease is left: no actor, no entry of a session or a connection, no count; and of the sessions that
+/// are counted here none.
+pub fn nothing_held(
+    address: SocketAddr,
+    sessions: impl Fn(&Value) -> usize,
+    verdict: &mut Verdict,
+) -> Result<(), Fault> {
     let begun = Instant::now();
     loop {
         let mut wire = Wire::connect(address)?;
         let held = wire.call("agents", json!({})).and_then(|agents| {
             let tree = wire.call("tree", json!({}))?;
             let leased = wire.call("stats", json!({}))?;
+            let agents = &agents["agents"];
             Ok((
-                entries(&agents["agents"], "leases"),
-                actors(&tree["tree"]),
+                [
+                    entries(agents, "leases"),
+                    sessions(agents),
+                    actors(&tree["tree"]),
+                ],
                 leased["stats"]["leased"].clone(),
             ))
         });
         match held {
-            Ok((0, 0, leased)) if leased == 0 => return Ok(()),
-            Ok((entries, actors, leased)) if begun.elapsed() > BUSY => {
+            Ok(([0, 0, 0], leased)) if leased == 0 => return Ok(()),
+            Ok(([entries, sessions, actors], leased)) if begun.elapsed() > BUSY => {
                 verdict.violation(format!(
-                    "nothing is leased any more, but `agents` lists {entries} leases, `tree` {actors} lease actors, `stats` {leased}"
+                    "nothing is leased any more and no client is there, but `agents` lists {entries} leases and {sessions} sessions, `tree` {actors} lease actors, `stats` {leased}"
                 ));
                 return Ok(());
             }
@@ -196,6 +228,14 @@ fn entries(list: &Value, name: &str) -> usize {
         .sum()
 }
 
+/// How many sessions there are.
+fn sessions(agents: &Value) -> usize {
+    let agents = agents.as_array().into_iter().flatten();
+    agents
+        .filter(|agent| !agent["session_id"].is_null())
+        .count()
+}
+
 /// How many actors of leases there are.
 fn actors(tree: &Value) -> usize {
     let children = tree["children"].as_array().into_iter().flatten();
@@ -205,22 +245,25 @@ fn actors(tree: &Value) -> usize {
         .sum()
 }
 
+/// The states of tasks that have not ended.
+pub const UNFINISHED: [&str; 5] = [
+    "queued",
+    "blocked",
+    "scheduled",
+    "awaiting_approval",
+    "leased",
+];
+
 /// Tasks that have not ended.
 pub fn unfinished(stats: &Value) -> u64 {
-    [
-        "queued",
-        "blocked",
-        "scheduled",
-        "awaiting_approval",
-        "leased",
-    ]
-    .iter()
-    .map(|state| stats[*state].as_u64().unwrap_or(u64::MAX / 8))
-    .sum()
+    UNFINISHED
+        .iter()
+        .map(|state| stats[*state].as_u64().unwrap_or(u64::MAX / 8))
+        .sum()
 }
 
 /// SIGTERM must end the hub with code 0 and leave no process behind.
-pub fn end(server: Server, marker: &str, verdict: &mut Verdict) -> Result<(), Fault> {
+pub fn end(mut server: Server, marker: &str, verdict: &mut Verdict) -> Result<(), Fault> {
     let status = server.stop()?;
     if !status.success() {
         verdict.violation(format!(

@@ -1,17 +1,21 @@
 //! Faults, one after the other, at seeded points of the workers' progress; after each the hub must be at work again.
 
-use super::clients::{stats, unfinished};
-use super::history::{Call, Event, Outcome, prompt_of};
+use super::clients::{UNFINISHED, stats, unfinished};
+use super::history::{Call, Outcome, prompt_of};
 use super::link::{Link, Sending};
 use super::nemesis::{Field, Kind};
 use super::{Torture, kills};
 use crate::Fault;
+use crate::wire::Wire;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// No progress for so long, with the hub up: it has stopped working.
 const STALL: Duration = Duration::from_secs(30);
+
+/// Without progress for so long, a look tells whether there is anything left to do.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// After the last fault the queue must be empty within this time.
 const DRAIN: Duration = Duration::from_secs(120);
@@ -58,31 +62,25 @@ pub fn strikes(torture: &Torture, rng: &mut fastrand::Rng) -> (Vec<Strike>, Dura
     (strikes.collect(), pace)
 }
 
-/// Strikes, heals, looks for life; then waits until the queue is empty. Returns the history of its own calls.
-pub fn drive(
-    torture: &Torture,
-    strikes: &[Strike],
-    field: &mut Field<'_>,
-) -> Result<Vec<Event>, Fault> {
-    let shared = field.shared;
-    let mut probe = Link::new(shared, 3_000, None);
+/// Strikes, heals, looks for life; then waits until the queue is empty.
+pub fn drive(torture: &Torture, strikes: &[Strike], field: &mut Field<'_>) -> Result<(), Fault> {
     let (mut killed_within, mut slowest) = (0_u32, Duration::ZERO);
     for (number, strike) in (torture.tasks..).zip(strikes) {
-        if !wait_for_progress(field, strike.point) {
+        if !wait_for_progress(field, strike.point)? {
             field
                 .verdict
                 .violation(format!("no ack was taken for {STALL:?} with the hub up"));
-            return Ok(probe.events);
+            return Ok(());
         }
         killed_within += u32::from(strike_once(torture, strike.kind, field)?);
-        match alive(&mut probe, number)? {
+        match alive(&mut field.tool, number)? {
             Some(after) => slowest = slowest.max(after),
             None => {
                 field.verdict.violation(format!(
                     "a task enqueued after {} was healed was not done within {ALIVE:?}",
                     strike.kind.name()
                 ));
-                return Ok(probe.events);
+                return Ok(());
             }
         }
     }
@@ -97,14 +95,19 @@ pub fn drive(
         "a new task done after a fault, at most, ms",
         slowest.as_millis(),
     );
+    // What is not enqueued yet comes at once: there are no more faults that it has to outlast.
+    field.shared.set_pace(Duration::ZERO);
     let begun = Instant::now();
     match drained(field)? {
         true => (field.verdict).count("drained after, ms", begun.elapsed().as_millis()),
-        false => field.verdict.violation(format!(
-            "the queue was not empty {DRAIN:?} after the last fault"
-        )),
+        false => {
+            let left = left(field)?;
+            (field.verdict).violation(format!(
+                "the queue was not empty {DRAIN:?} after the last fault: {left}"
+            ));
+        }
     }
-    Ok(probe.events)
+    Ok(())
 }
 
 /// Whether the hub was killed in its middle.
@@ -155,7 +158,10 @@ fn alive(probe: &mut Link<'_>, number: u64) -> Result<Option<Duration>, Fault> {
     while begun.elapsed() < ALIVE {
         let mut done = false;
         let asked = probe.ask("get", &json!({"task_id": task}), |task| {
-            done = task["task"]["status"] == "done";
+            // A worker may have left it to the client that cancels.
+            done = ["done", "cancelled"]
+                .iter()
+                .any(|it| task["task"]["status"] == *it);
         });
         if asked == Outcome::Ok && done {
             return Ok(Some(begun.elapsed()));
@@ -165,18 +171,25 @@ fn alive(probe: &mut Link<'_>, number: u64) -> Result<Option<Duration>, Fault> {
     Ok(None)
 }
 
-fn wait_for_progress(field: &Field<'_>, point: u64) -> bool {
-    let (mut last, mut since) = (0, Instant::now());
+/// Waits for so many acks, or until nothing is left to do: tasks that a restore undoes are never acked.
+fn wait_for_progress(field: &Field<'_>, point: u64) -> Result<bool, Fault> {
+    let (mut last, mut since, mut looked) = (0, Instant::now(), Instant::now());
     loop {
         let acked = field.shared.acked.load(Ordering::Relaxed);
         if acked >= point {
-            return true;
+            return Ok(true);
         }
         if acked != last {
             (last, since) = (acked, Instant::now());
         }
         if since.elapsed() > STALL {
-            return false;
+            return Ok(false);
+        }
+        if since.elapsed() > IDLE && looked.elapsed() > IDLE {
+            looked = Instant::now();
+            if is_empty(field)? {
+                return Ok(true);
+            }
         }
         std::thread::sleep(Duration::from_micros(200));
     }
@@ -185,12 +198,34 @@ fn wait_for_progress(field: &Field<'_>, point: u64) -> bool {
 fn drained(field: &Field<'_>) -> Result<bool, Fault> {
     let begun = Instant::now();
     while begun.elapsed() < DRAIN {
-        if field.shared.producing.load(Ordering::Acquire) == 0
-            && unfinished(&stats(field.server.address)?) == 0
-        {
+        if is_empty(field)? {
             return Ok(true);
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(false)
+}
+
+/// What is not done yet, for whoever looks for the cause.
+fn left(field: &Field<'_>) -> Result<String, Fault> {
+    let producing = field.shared.producing.load(Ordering::Acquire);
+    let mut left = vec![format!("{producing} producers")];
+    let mut wire = Wire::connect(field.server.address)?;
+    for status in UNFINISHED {
+        let answer = wire.call("list", json!({"status": status, "limit": 3}))?;
+        let tasks = answer["tasks"].as_array().into_iter().flatten();
+        left.extend(tasks.map(|task| {
+            format!(
+                "task {} of queue {}, {status}, attempts {}, {}",
+                task["task_id"], task["queue"], task["attempts"], task["waiting"]
+            )
+        }));
+    }
+    Ok(left.join("; "))
+}
+
+/// Whether all is enqueued, and all tasks have ended.
+fn is_empty(field: &Field<'_>) -> Result<bool, Fault> {
+    let produced = field.shared.producing.load(Ordering::Acquire) == 0;
+    Ok(produced && unfinished(&stats(field.server.address)?) == 0)
 }

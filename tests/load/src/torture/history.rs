@@ -112,6 +112,8 @@ pub enum Call {
         first: Option<String>,
         /// What the second answer decides.
         second: Option<String>,
+        /// The start of the hub that the second copy was sent to.
+        second_boot: Option<String>,
     },
     /// A question about the requests that are under way.
     Load {
@@ -119,6 +121,16 @@ pub enum Call {
         in_flight: u64,
         /// The most that its settings allow.
         most: u64,
+    },
+    /// A copy of the store.
+    Backup {
+        /// Its file name.
+        name: String,
+    },
+    /// A start of the hub by this tool: begun when the hub before was gone, ended when the new one listened.
+    Start {
+        /// The backup that was put in the place of the store before.
+        restored: Option<String>,
     },
 }
 
@@ -135,6 +147,9 @@ pub struct Event {
     pub wall_ms: i64,
     /// How often it was sent.
     pub tries: u32,
+    /// The `boot_id` of the hub that it was sent to, the last time; none where no hub was reached.
+    #[serde(default)]
+    pub boot: Option<String>,
     /// What.
     pub call: Call,
     /// How it ended.

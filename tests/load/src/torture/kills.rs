@@ -1,9 +1,9 @@
-//! When the hub is killed, and what its file looks like at that moment.
+//! How the hub is killed, or ended for a restore, and what its file looks like at that moment.
 
 use super::Verdict;
 use crate::Fault;
 use crate::server::{Plan, Server};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,7 +31,35 @@ pub fn kill_and_restart(
     Ok(())
 }
 
-/// What the kill left must be whole for SQLite alone, before the hub has touched it.
+/// Ends the hub, in good order or not, puts a backup in the place of its store, and starts it again. Returns the name that
+/// the file has now which was there before.
+pub fn restore(
+    server: &mut Server,
+    plan: &Plan,
+    backup: &str,
+    rng: &mut fastrand::Rng,
+    verdict: &mut Verdict,
+    after_end: impl FnOnce(&mut Verdict),
+) -> Result<PathBuf, Fault> {
+    match rng.bool() {
+        true => server.kill()?,
+        false => {
+            let status = server.stop()?;
+            if !status.success() {
+                let sentence = format!("SIGTERM ended the hub with {status}, not with code 0");
+                verdict.violation(sentence);
+            }
+        }
+    }
+    after_end(verdict);
+    check_copy(plan, verdict)?;
+    let replaced = plan.restore(backup)?.into_iter().next();
+    check_copy(plan, verdict)?;
+    *server = Server::hub(plan)?;
+    replaced.ok_or_else(|| Fault::new("a restore replaced no file"))
+}
+
+/// What the hub left must be whole for SQLite alone, before another has touched it.
 fn check_copy(plan: &Plan, verdict: &mut Verdict) -> Result<(), Fault> {
     let copy = plan.folder.join("copy.db");
     for suffix in ["", "-wal"] {
@@ -46,7 +74,7 @@ fn check_copy(plan: &Plan, verdict: &mut Verdict) -> Result<(), Fault> {
     }
     let found = integrity(&copy)?;
     if found != "ok" {
-        verdict.violation(format!("integrity_check after a kill says: {found}"));
+        verdict.violation(format!("integrity_check while no hub runs says: {found}"));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 pub use super::shared::Shared;
 
 use super::history::{Call, Event, Outcome, now_ns, wall_ms};
+use crate::Fault;
 use crate::wire::{CallError, Wire};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -52,6 +53,8 @@ pub struct Link<'a> {
     held: HashSet<(u64, i64)>,
     /// Leases that `hello` listed and the speaker knows nothing of.
     unknown: Vec<(u64, i64)>,
+    /// The start of the hub that the newest request was sent to.
+    boot: Option<String>,
     /// What it saw.
     pub events: Vec<Event>,
 }
@@ -68,6 +71,7 @@ impl<'a> Link<'a> {
             rng: fastrand::Rng::with_seed(u64::from(speaker)),
             held: HashSet::new(),
             unknown: Vec::new(),
+            boot: None,
             events: Vec::new(),
         }
     }
@@ -103,6 +107,7 @@ impl<'a> Link<'a> {
         call: impl FnOnce(Option<&Value>) -> Call,
     ) -> Outcome {
         let begun = now_ns();
+        self.boot = None;
         let mut tries = 0;
         let again = sending == Sending::UntilAnswered;
         let answer = loop {
@@ -132,8 +137,10 @@ impl<'a> Link<'a> {
         calls: [&ToCall<'_>; 2],
     ) -> [Outcome; 2] {
         let begun = now_ns();
+        self.boot = None;
         let wire = self.wire.take().map_or_else(|| self.connect(), Ok);
         let answers = wire.and_then(|mut wire| {
+            self.boot = wire.boot.clone();
             wire.ask_both(requests)?;
             let answers = wire.both_answers();
             self.note_notices(&mut wire);
@@ -162,6 +169,26 @@ impl<'a> Link<'a> {
         outcome(&answer)
     }
 
+    /// Writes down that the hub was started, after the one before was gone at `begun`.
+    pub fn started(&mut self, begun: u64, restored: Option<String>) -> Result<(), Fault> {
+        let mut wire = Wire::connect(self.shared.address())?;
+        wire.hello(None)?;
+        self.boot = wire.boot.clone();
+        self.wire = Some(wire);
+        self.note(begun, 1, Call::Start { restored }, Outcome::Ok);
+        Ok(())
+    }
+
+    /// Takes a backup under this name.
+    pub fn back_up(&mut self, name: &str) -> Result<(), Fault> {
+        let (params, name) = (json!({ "name": name }), name.to_owned());
+        let call = |_: Option<&Value>| Call::Backup { name };
+        match self.say("backup", &params, Sending::Once, call) {
+            Outcome::Ok => Ok(()),
+            outcome => Err(Fault::new(format!("a backup ended as {outcome:?}"))),
+        }
+    }
+
     fn note(&mut self, begun: u64, tries: u32, call: Call, outcome: Outcome) {
         let event = Event {
             speaker: self.speaker,
@@ -169,6 +196,7 @@ impl<'a> Link<'a> {
             ended: now_ns(),
             wall_ms: wall_ms(),
             tries,
+            boot: self.boot.clone(),
             call,
             outcome,
         };
@@ -193,30 +221,37 @@ impl<'a> Link<'a> {
             return self.once(method, params);
         }
         // Without a session: it would take the session from the first connection.
-        let twin = self.twin.take();
-        let twin = twin.map_or_else(|| Wire::connect(self.shared.address()), Ok);
-        let Ok(mut twin) = twin else {
+        let twin = self.twin.take().or_else(|| {
+            let mut twin = Wire::connect(self.shared.address()).ok()?;
+            twin.hello(None).ok()?;
+            Some(twin)
+        });
+        let Some(mut twin) = twin else {
             return self.once(method, params);
         };
+        let begun = now_ns();
         if twin.ask(method, params).is_err() {
             return self.once(method, params);
         }
         let first = self.once(method, params);
         let second = twin.answer();
+        let second_boot = twin.boot.clone();
         if !matches!(second, Err(CallError::Broken(_))) {
             self.twin = Some(twin);
         }
-        let begun = now_ns();
         let call = Call::Twice {
             method: method.to_owned(),
             first: essence(&first),
             second: essence(&second),
+            second_boot: second_boot.clone(),
         };
         self.note(begun, 2, call, Outcome::Ok);
         // Either copy may have been the one that was carried out.
         match (first, second) {
-            (Ok(first), _) => Ok(first),
-            (Err(_), Ok(second)) => Ok(second),
+            (Err(_), Ok(second)) => {
+                self.boot = second_boot;
+                Ok(second)
+            }
             (first, _) => first,
         }
     }
@@ -228,6 +263,7 @@ impl<'a> Link<'a> {
             None => self.connect()?,
         };
         let replaced = method == "lease" && self.session.is_some();
+        self.boot = wire.boot.clone();
         if replaced && self.rng.u32(0..REPLACED_IN) == 0 {
             return self.replaced(wire, method, params);
         }
@@ -250,10 +286,12 @@ impl<'a> Link<'a> {
         let Ok(mut new) = Wire::connect(self.shared.address()) else {
             return old.answer();
         };
-        if self.greet(&mut new, true).is_err() {
-            return old.answer();
-        }
+        let greeted = self.greet(&mut new, true);
+        self.boot = old.boot.clone();
         let answer = old.answer();
+        if greeted.is_err() {
+            return answer;
+        }
         self.note_notices(&mut old);
         self.wire = Some(new);
         answer
@@ -295,11 +333,12 @@ impl<'a> Link<'a> {
     }
 
     fn greet(&mut self, wire: &mut Wire, replaces: bool) -> Result<(), CallError> {
-        let Some(session) = &self.session else {
-            return Ok(());
-        };
         let begun = now_ns();
-        let answer = wire.call("hello", json!({"protocol": 1, "session_id": session}))?;
+        let answer = wire.hello(self.session.as_deref())?;
+        self.boot = wire.boot.clone();
+        if self.session.is_none() {
+            return Ok(());
+        }
         let leases: Vec<(u64, i64)> = answer["leases"]
             .as_array()
             .into_iter()

@@ -2,8 +2,8 @@
 //!
 //! Two ways: [`clients`] has workers of its own, who lease and ack over TCP and write down every call; [`up`] lets the
 //! hub's own pools do the work and looks at the file and at the processes. Both kill the hub with SIGKILL at seeded
-//! points of their progress, start it again on the same file, drain, and end it in good order. The first also stops
-//! workers, cuts and holds their wires, takes the disk away, and sends everything twice: [`nemesis`] has one file a fault.
+//! points of their progress, start it again on the same file, or on a backup of it, drain, and end it in good order. The first
+//! also stops workers, cuts and holds their wires, takes the disk away, and sends everything twice: [`nemesis`] has one file a fault.
 //!
 //! What the workers saw is a [`history`]; what the file holds is read with Python's `sqlite3`, not with ours
 //! ([`stored`]); [`checker`] compares the two and knows no more than the protocol's promises.
@@ -26,6 +26,7 @@ mod shared;
 pub mod stored;
 pub mod up;
 mod worker;
+pub mod worlds;
 
 use nemesis::Kind;
 use std::path::PathBuf;
@@ -43,7 +44,7 @@ pub struct Torture {
     pub kills: u32,
     /// Times that each other fault strikes.
     pub strikes: u32,
-    /// Which faults; mode `up` knows `kill` alone.
+    /// Which faults; mode `up` knows `kill` and `restore`.
     pub nemeses: Vec<Kind>,
     /// This tool's own program, for workers in processes of their own.
     pub tool: PathBuf,

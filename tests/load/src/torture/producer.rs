@@ -21,7 +21,7 @@ pub fn run(shared: &Shared, speaker: u32, mut numbers: Range<u64>, seed: u64) ->
     let mut link = Link::new(shared, speaker, None);
     let mut last = None;
     while !numbers.is_empty() && !shared.is_over() {
-        std::thread::sleep(shared.pace);
+        std::thread::sleep(shared.pace());
         let size = match rng.u32(0..BATCH_IN) {
             0 => 20.min(numbers.end - numbers.start),
             _ => 1,
@@ -114,7 +114,8 @@ fn enqueue(
     ids.last().copied().filter(|_| outcome == Outcome::Ok)
 }
 
-fn ids_in(answer: &Value, single: bool) -> Vec<u64> {
+/// The hub's ids in the answer to the enqueue of one task or several.
+pub fn ids_in(answer: &Value, single: bool) -> Vec<u64> {
     match single {
         true => answer["task_id"].as_u64().into_iter().collect(),
         false => {

@@ -23,8 +23,8 @@ pub struct Shared {
     to_cancel: Mutex<VecDeque<u64>>,
     /// Whether each call is printed when it has ended.
     pub tells: bool,
-    /// Between two enqueues of a producer, so that there is work for as long as there are faults.
-    pub pace: Duration,
+    /// Nanoseconds between two enqueues of a producer, so that there is work for as long as there are faults.
+    pace: AtomicU64,
 }
 
 impl Shared {
@@ -38,7 +38,7 @@ impl Shared {
             twice: AtomicBool::new(false),
             to_cancel: Mutex::default(),
             tells: false,
-            pace: Duration::ZERO,
+            pace: AtomicU64::new(0),
         }
     }
 
@@ -50,6 +50,17 @@ impl Shared {
     /// Where it is now.
     pub fn address(&self) -> SocketAddr {
         *self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the time between two enqueues of a producer.
+    pub fn set_pace(&self, pace: Duration) {
+        let nanoseconds = u64::try_from(pace.as_nanos()).unwrap_or(u64::MAX);
+        self.pace.store(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// The time between two enqueues of a producer.
+    pub fn pace(&self) -> Duration {
+        Duration::from_nanos(self.pace.load(Ordering::Relaxed))
     }
 
     /// Leaves a task to the client that cancels.

@@ -5,10 +5,12 @@
 
 mod check;
 
-use super::clients::{GRACES, end, unfinished};
-use super::history::prompt_of;
+use super::checker::check_enqueues;
+use super::clients::{GRACES, end, nothing_held, unfinished};
+use super::history::{Event, now_ns, prompt_of};
 use super::link::{Link, Sending, Shared};
-use super::producer::key_of;
+use super::nemesis::Kind;
+use super::producer::{ids_in, key_of};
 use super::{Torture, Verdict, kills, stored};
 use crate::Fault;
 use crate::machine::processes_with;
@@ -33,31 +35,51 @@ const STALL: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_secs(10);
 
 /// Runs it all.
-pub fn run(torture: &Torture) -> Result<Verdict, Fault> {
+pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
     let mut verdict = Verdict::default();
     let marker = format!("up-{}-{:x}", std::process::id(), torture.seed);
     let runs = torture.folder.join("runs.log");
     let plan = plan(torture, &marker, &runs)?;
+    let begun = now_ns();
     let mut server = Server::hub(&plan)?;
     let shared = Shared::new(server.address, 1);
-    std::thread::scope(|scope| {
+    let mut tool = Link::new(&shared, 1, None);
+    tool.started(begun, None)?;
+    let events = std::thread::scope(|scope| {
         let producer = scope.spawn(|| enqueue(&shared, torture.tasks));
-        let driven = drive(torture, &shared, &plan, &marker, &mut server, &mut verdict);
+        let mut house = House {
+            plan: &plan,
+            marker: &marker,
+            shared: &shared,
+            server: &mut server,
+            tool,
+            rng: fastrand::Rng::with_seed(torture.seed),
+            slowest: Duration::ZERO,
+            lingered: Duration::ZERO,
+            verdict: &mut verdict,
+        };
+        let driven = house.drive(torture);
+        let mut events = house.tool.events;
         shared.over.store(true, Ordering::Relaxed);
         let produced = producer.join();
-        driven.and(produced.map_err(|_| Fault::new("the producer's thread panicked")))
+        events.extend(produced.map_err(|_| Fault::new("the producer's thread panicked"))?);
+        driven.map(|()| events)
     })?;
+    // The pools' own sessions stay.
+    nothing_held(server.address, |_| 0, &mut verdict)?;
     end(server, &marker, &mut verdict)?;
     let (tasks, _) = stored::read(&plan.database(), &mut verdict)?;
     let executions = check::executions(&runs)?;
-    check::check(torture.tasks, &tasks, &executions, &mut verdict);
-    Ok(verdict)
+    check_enqueues(&events, &tasks, &mut verdict);
+    check::check(&tasks, &executions, &mut verdict);
+    Ok((verdict, events))
 }
 
 fn plan(torture: &Torture, marker: &str, runs: &Path) -> Result<Plan, Fault> {
     let config = torture.folder.join("torture.toml");
+    // The house may be killed between the start of a run and its prompt.
     let script = format!(
-        "IFS= read -r line; echo \"$line\" >> {}; sleep 300 & echo \"ran $line\"",
+        "IFS= read -r line; [ -n \"$line\" ] || exit 1; echo \"$line\" >> {}; sleep 300 & echo \"ran $line\"",
         shell_word(runs)?
     );
     std::fs::write(&config, settings(torture, &script))?;
@@ -110,7 +132,7 @@ command = ["sh", "-c", {}]
 }
 
 /// Everything under idempotency keys, so that an answer cut off costs nothing.
-fn enqueue(shared: &Shared, tasks: u64) {
+fn enqueue(shared: &Shared, tasks: u64) -> Vec<Event> {
     let mut link = Link::new(shared, 0, None);
     let mut next = 0;
     while next < tasks && !shared.is_over() {
@@ -118,17 +140,18 @@ fn enqueue(shared: &Shared, tasks: u64) {
         next += BATCH;
         let tasks: Vec<Value> = numbers.iter().map(|number| task(*number)).collect();
         let params = json!({ "tasks": tasks });
-        link.say("enqueue_batch", &params, Sending::UntilAnswered, |_| {
+        link.say("enqueue_batch", &params, Sending::UntilAnswered, |answer| {
             Call::Enqueue {
                 numbers,
                 keyed: true,
                 after: None,
                 priority: 0,
-                ids: Vec::new(),
+                ids: answer.map_or_else(Vec::new, |answer| ids_in(answer, false)),
             }
         });
     }
     shared.producing.store(0, Ordering::Release);
+    link.events
 }
 
 fn is_command(number: u64) -> bool {
@@ -143,45 +166,93 @@ fn task(number: u64) -> Value {
     json!({"prompt": prompt_of(number), "queue": queue, "idempotency_key": key_of(number)})
 }
 
-/// Kills at the chosen points, looks for what is left of each house, then waits until the queue is empty.
-fn drive(
-    torture: &Torture,
-    shared: &Shared,
-    plan: &Plan,
-    marker: &str,
-    server: &mut Server,
-    verdict: &mut Verdict,
-) -> Result<(), Fault> {
-    let mut rng = fastrand::Rng::with_seed(torture.seed);
-    let (mut slowest, mut lingered) = (Duration::ZERO, Duration::ZERO);
-    for point in kills::points(torture.tasks, torture.kills as usize, &mut rng) {
-        if !wait_until(server, |stats| done(stats) >= point)? {
-            verdict.violation(format!("no task was done for {STALL:?} with the house up"));
-            return Ok(());
+/// The house, and what is known of it.
+struct House<'a> {
+    plan: &'a Plan,
+    /// Marks all its processes.
+    marker: &'a str,
+    shared: &'a Shared,
+    server: &'a mut Server,
+    /// Speaks for the tool itself, and writes down the starts of the house.
+    tool: Link<'a>,
+    rng: fastrand::Rng,
+    /// The slowest start.
+    slowest: Duration,
+    /// The longest that processes have outlived a kill.
+    lingered: Duration,
+    verdict: &'a mut Verdict,
+}
+
+impl House<'_> {
+    /// Kills and restores at the chosen points, looks for what is left of each house, then waits until the queue is empty.
+    fn drive(&mut self, torture: &Torture) -> Result<(), Fault> {
+        let kinds = [Kind::Kill, Kind::Restore];
+        let kinds = kinds.iter().filter(|kind| torture.nemeses.contains(kind));
+        let mut strikes: Vec<Kind> = kinds
+            .flat_map(|kind| (0..kind.times(torture)).map(|_| *kind))
+            .collect();
+        self.rng.shuffle(&mut strikes);
+        let shared = self.shared;
+        let is_empty =
+            |stats: &Value| shared.producing.load(Ordering::Acquire) == 0 && unfinished(stats) == 0;
+        let points = kills::points(torture.tasks, strikes.len(), &mut self.rng);
+        for (number, (point, kind)) in points.into_iter().zip(&strikes).enumerate() {
+            // Tasks that a restore undoes are never done.
+            if !wait_until(self.server, |stats| done(stats) >= point || is_empty(stats))? {
+                let sentence = format!("no task was done for {STALL:?} with the house up");
+                self.verdict.violation(sentence);
+                return Ok(());
+            }
+            match kind {
+                Kind::Restore => self.restore(format!("torture-{number}.db"))?,
+                _ => self.kill()?,
+            }
+            self.slowest = self.slowest.max(self.server.started_in);
         }
-        kills::kill_and_restart(server, plan, &mut rng, verdict, |verdict| {
-            lingered = lingered.max(until_gone(marker, verdict));
+        for kind in [Kind::Kill, Kind::Restore] {
+            let times = strikes.iter().filter(|it| **it == kind).count();
+            self.verdict.count(format!("times {}", kind.name()), times);
+        }
+        let (slowest, lingered) = (self.slowest.as_millis(), self.lingered.as_millis());
+        self.verdict.count("slowest restart, ms", slowest);
+        let what = "processes of a killed house gone after, ms";
+        self.verdict.count(what, lingered);
+        let begun = Instant::now();
+        match wait_until(self.server, is_empty)? {
+            true => (self.verdict).count("drained after, ms", begun.elapsed().as_millis()),
+            false => self.verdict.violation(format!(
+                "the queue did not empty: nothing was done for {STALL:?}"
+            )),
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self) -> Result<(), Fault> {
+        let (mut gone, mut lingered) = (0, Duration::ZERO);
+        kills::kill_and_restart(self.server, self.plan, &mut self.rng, self.verdict, |it| {
+            gone = now_ns();
+            lingered = until_gone(self.marker, it);
             Ok(())
         })?;
-        shared.moved(server.address);
-        slowest = slowest.max(server.started_in);
+        self.lingered = self.lingered.max(lingered);
+        self.shared.moved(self.server.address);
+        self.tool.started(gone, None)
     }
-    verdict.count("kills", torture.kills);
-    verdict.count("slowest restart, ms", slowest.as_millis());
-    verdict.count(
-        "processes of a killed house gone after, ms",
-        lingered.as_millis(),
-    );
-    let begun = Instant::now();
-    let empty =
-        |stats: &Value| shared.producing.load(Ordering::Acquire) == 0 && unfinished(stats) == 0;
-    match wait_until(server, empty)? {
-        true => verdict.count("drained after, ms", begun.elapsed().as_millis()),
-        false => verdict.violation(format!(
-            "the queue did not empty: nothing was done for {STALL:?}"
-        )),
+
+    /// Takes a backup, lets the house work on for a while, ends it, and puts the backup in the place of its store.
+    fn restore(&mut self, name: String) -> Result<(), Fault> {
+        self.tool.back_up(&name)?;
+        std::thread::sleep(Duration::from_millis(self.rng.u64(1_000..2_000)));
+        let (mut gone, mut lingered) = (0, Duration::ZERO);
+        let (server, plan, rng) = (&mut *self.server, self.plan, &mut self.rng);
+        kills::restore(server, plan, &name, rng, self.verdict, |verdict| {
+            gone = now_ns();
+            lingered = until_gone(self.marker, verdict);
+        })?;
+        self.lingered = self.lingered.max(lingered);
+        self.shared.moved(self.server.address);
+        self.tool.started(gone, Some(name))
     }
-    Ok(())
 }
 
 fn done(stats: &Value) -> u64 {

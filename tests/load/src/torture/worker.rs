@@ -129,7 +129,7 @@ fn end(link: &mut Link<'_>, shared: &Shared, leased: Leased, ending: Ending) {
     }
 }
 
-fn ack(link: &mut Link<'_>, leased: Leased, done: bool) -> Outcome {
+pub(super) fn ack(link: &mut Link<'_>, leased: Leased, done: bool) -> Outcome {
     let Leased { task, fence, .. } = leased;
     let result = format!("result of {task} under {fence}");
     let params = match done {

@@ -37,6 +37,7 @@ pub(super) fn doubles(events: &[Event], verdict: &mut Verdict) {
             method,
             first: Some(first),
             second: Some(second),
+            ..
         } = &event.call
         else {
             continue;

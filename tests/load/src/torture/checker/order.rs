@@ -10,6 +10,10 @@ use crate::torture::history::{Call, Event, OWN_QUEUE, Outcome};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
+/// A start of the hub gives each task fences from a multiple of 256 on (docs/decisions/004): the lease of a task with the
+/// first of them has none of this start before it.
+const FENCES_OF_A_START: i64 = 0xff;
+
 /// The order in which tasks are handed out: by priority, then by age.
 type Place = (Reverse<i64>, u64);
 
@@ -24,11 +28,11 @@ struct Waited {
 /// Looks at each task handed out and at those that waited meanwhile.
 pub(super) fn order(events: &[Event], lives: &BTreeMap<u64, Life<'_>>, verdict: &mut Verdict) {
     let places = places(events);
-    let mut waits = waits(events, lives, &places);
+    let mut waits = waits(events, lives, &places, verdict);
     waits.sort_by_key(|wait| Reverse(wait.from));
     let mut leases: Vec<&Event> = events
         .iter()
-        .filter(|event| matches!(event.call, Call::Lease { .. }))
+        .filter(|event| matches!(event.call, Call::Lease { .. }) && event.outcome == Outcome::Ok)
         .collect();
     leases.sort_by_key(|lease| lease.begun);
     let (mut waiting, mut compared) = (BTreeMap::<Place, u64>::new(), 0_u64);
@@ -86,28 +90,47 @@ fn waits(
     events: &[Event],
     lives: &BTreeMap<u64, Life<'_>>,
     places: &HashMap<u64, Place>,
+    verdict: &mut Verdict,
 ) -> Vec<Waited> {
-    // When the lease with a fence was asked for, if somebody saw it.
-    let asked_for = |task: &u64, fence: i64| {
+    let started: HashMap<Option<&str>, u64> = events
+        .iter()
+        .filter(|event| matches!(event.call, Call::Start { .. }))
+        .map(|event| (event.boot.as_deref(), event.begun))
+        .collect();
+    // When the lease was asked for that took the task, if somebody saw it: where one was not seen, none follows.
+    let taken = |task: &u64, enqueue: &Event| {
+        let started = started.get(&enqueue.boot.as_deref()).unwrap_or(&0);
         let leases = &lives.get(task)?.leases;
-        let found = leases.iter().find(|(_, leased)| leased.fence == fence)?;
-        Some(found.0.begun)
+        let mut first = leases.iter().filter(|(lease, leased)| {
+            lease.boot == enqueue.boot && leased.fence & FENCES_OF_A_START == 1
+        });
+        // Begun before this start, it may be answered with a task of an earlier one, which is leased meanwhile.
+        let (lease, _) = first.next().filter(|_| enqueue.begun >= *started)?;
+        Some(lease.begun)
+    };
+    let taken_again = |task: &u64, fence: i64| {
+        let leases = &lives.get(task)?.leases;
+        let (lease, _) = leases
+            .iter()
+            .find(|(_, leased)| leased.fence == fence + 1)?;
+        Some(lease.begun)
     };
     let mut waits = Vec::new();
     for event in events.iter().filter(|event| event.outcome == Outcome::Ok) {
-        let ready: Vec<(u64, i64)> = match &event.call {
+        let ready: Vec<(u64, Option<u64>)> = match &event.call {
             Call::Enqueue {
                 ids, after: None, ..
-            } => ids.iter().map(|id| (*id, 1)).collect(),
-            Call::Release { task, fence } => vec![(*task, fence + 1)],
+            } => ids.iter().map(|id| (*id, taken(id, event))).collect(),
+            Call::Release { task, fence } => vec![(*task, taken_again(task, *fence))],
             _ => continue,
         };
-        for (task, fence) in ready {
-            if let (Some(place), Some(to)) = (places.get(&task), asked_for(&task, fence)) {
+        for (task, to) in ready {
+            if let (Some(place), Some(to)) = (places.get(&task), to) {
                 let (place, from) = (*place, event.ended);
                 waits.push(Waited { place, from, to });
             }
         }
     }
+    verdict.count("times that a task waited and was taken", waits.len());
     waits
 }

@@ -16,6 +16,7 @@ fn event(begun: u64, outcome: Outcome, call: Call) -> Event {
         ended: begun + 5,
         wall_ms: begun as i64,
         tries: 1,
+        boot: None,
         call,
         outcome,
     }
@@ -190,8 +191,17 @@ fn two_winners_and_a_result_of_the_loser_are_found() {
 #[test]
 fn a_refused_ack_that_changed_the_task_is_found() {
     let mut world = world();
-    world.events[2] = ack(20, 1, Outcome::Refused(STALE));
+    world.events[2] = ack(120, 1, Outcome::Refused(STALE));
     finds(&world, &["which nobody's accepted ack said"]);
+    // In time, it had to be taken.
+    world.events[2] = ack(20, 1, Outcome::Refused(STALE));
+    finds(
+        &world,
+        &[
+            "80 ms before its lease under fence 1 ran out",
+            "which nobody's accepted ack said",
+        ],
+    );
 }
 
 #[test]
@@ -335,6 +345,7 @@ fn two_answers_to_one_request_are_found() {
         method: "enqueue".into(),
         first: Some("1".into()),
         second: second.map(str::to_owned),
+        second_boot: None,
     };
     world.events.push(event(30, Outcome::Ok, twice(None)));
     world.events.push(event(30, Outcome::Ok, twice(Some("1"))));

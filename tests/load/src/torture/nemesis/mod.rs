@@ -3,16 +3,19 @@
 mod cut;
 mod fill;
 mod full;
+mod restore;
 mod stall;
 mod stop;
 
-use super::link::Shared;
+use super::history::now_ns;
+use super::link::{Link, Shared};
 use super::proxy::Gates;
 use super::remote::Remote;
 use super::{Torture, Verdict, kills};
 use crate::Fault;
 use crate::server::{Plan, Server};
 use clap::ValueEnum;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A kind of fault.
@@ -28,6 +31,8 @@ pub enum Kind {
     Stall,
     /// The hub cannot write to any file, from one byte to the next (its limit of file size is set)
     Full,
+    /// A backup in the middle of the work, and a little later a restore of it: what came in between is undone
+    Restore,
     /// Every request that may be repeated is sent twice at once, over two connections
     Twice,
     /// The file system is full; needs --dir on a small one of its own
@@ -35,12 +40,13 @@ pub enum Kind {
 }
 
 /// All that need no file system of their own.
-pub const USUAL: [Kind; 6] = [
+pub const USUAL: [Kind; 7] = [
     Kind::Kill,
     Kind::Stop,
     Kind::Cut,
     Kind::Stall,
     Kind::Full,
+    Kind::Restore,
     Kind::Twice,
 ];
 
@@ -52,6 +58,10 @@ pub struct Field<'a> {
     pub server: &'a mut Server,
     /// What all speakers know.
     pub shared: &'a Shared,
+    /// Speaks for the tool itself, and writes down the starts of the hub.
+    pub tool: Link<'a>,
+    /// The files that each restore replaced, oldest first.
+    pub replaced: Vec<PathBuf>,
     /// The wire to the worker processes.
     pub gates: &'a Gates,
     /// The worker processes.
@@ -67,8 +77,18 @@ pub struct Field<'a> {
 impl Field<'_> {
     /// SIGKILL, a look at the file, and a new start.
     pub fn kill(&mut self) -> Result<(), Fault> {
-        kills::kill_and_restart(self.server, self.plan, self.rng, self.verdict, |_| Ok(()))?;
+        let mut gone = 0;
+        kills::kill_and_restart(self.server, self.plan, self.rng, self.verdict, |_| {
+            gone = now_ns();
+            Ok(())
+        })?;
+        self.started(gone, None)
+    }
+
+    /// The hub was started, after the one before was gone at this moment.
+    fn started(&mut self, gone: u64, restored: Option<String>) -> Result<(), Fault> {
         self.shared.moved(self.server.address);
+        self.tool.started(gone, restored)?;
         self.slowest_start = self.slowest_start.max(self.server.started_in);
         Ok(())
     }
@@ -93,6 +113,7 @@ impl Kind {
             Kind::Cut => Box::new(cut::Cut),
             Kind::Stall => Box::<stall::Stall>::default(),
             Kind::Full => Box::new(full::Full),
+            Kind::Restore => Box::<restore::Restore>::default(),
             Kind::Twice => Box::new(Twice),
             Kind::Fill => Box::new(fill::Fill),
         }

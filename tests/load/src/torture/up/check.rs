@@ -1,4 +1,4 @@
-//! What the pools must have left: each task once, done once, with the result its provider gives.
+//! What the pools must have left: each task done once, with the result its provider gives.
 
 use super::is_command;
 use crate::Fault;
@@ -21,20 +21,13 @@ pub(super) fn executions(runs: &Path) -> Result<HashMap<u64, u64>, Fault> {
     Ok(executions)
 }
 
-/// Each number once, done once, with the result its provider must give.
-pub(super) fn check(
-    tasks: u64,
-    stored: &[Stored],
-    executions: &HashMap<u64, u64>,
-    verdict: &mut Verdict,
-) {
-    let mut seen: HashMap<u64, u64> = HashMap::new();
+/// Each task is done once, with the result its provider must give.
+pub(super) fn check(stored: &[Stored], executions: &HashMap<u64, u64>, verdict: &mut Verdict) {
     for task in stored {
         let Some(number) = number_of(&task.prompt) else {
-            verdict.violation(format!("task {} has a prompt that nobody sent", task.id));
+            // Said already.
             continue;
         };
-        *seen.entry(number).or_default() += 1;
         if task.status != "done" || task.done_attempts != 1 {
             verdict.violation(format!(
                 "task {} is {}, done {} times",
@@ -59,17 +52,13 @@ pub(super) fn check(
             ));
         }
     }
-    for number in (0..tasks).filter(|number| seen.get(number) != Some(&1)) {
-        let copies = seen.get(&number).copied().unwrap_or(0);
-        verdict.violation(format!("number {number} is in the file {copies} times"));
-    }
     verdict.count(
         "tasks done",
         stored.iter().filter(|t| t.status == "done").count(),
     );
     verdict.count(
         "tasks leased more than once",
-        stored.iter().filter(|t| t.fence > 1).count(),
+        stored.iter().filter(|t| t.attempts > 1).count(),
     );
     verdict.count("commands executed", executions.values().sum::<u64>());
     let again: u64 = executions.values().map(|times| times - 1).sum();

@@ -18,6 +18,7 @@ fn event(speaker: u32, begun: u64, outcome: Outcome, call: Call) -> Event {
         ended: (begun + 5) * 1_000_000,
         wall_ms: begun as i64 + 5,
         tries: 1,
+        boot: None,
         call,
         outcome,
     }
