@@ -109,6 +109,7 @@ impl Store {
             let core = &mut self.core;
             core.parked = parked_before(core);
             core.tally.undo();
+            core.shifts.undo();
             if core.in_tx {
                 // The failure may have ended the transaction.
                 let _ = sql::run(&mut core.conn, sql::tx::Rollback {});
@@ -136,6 +137,7 @@ impl Store {
         )?;
         core.parked = std::mem::take(&mut self.core.parked);
         core.parked.forget_lanes();
+        core.shifts = std::mem::take(&mut self.core.shifts);
         core.tally = std::mem::take(&mut self.core.tally);
         self.core = core;
         self.outage = false;
@@ -348,6 +350,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
             Err(Stop::Fault(fault)) => return Err(fault),
         });
     }
+    core.shift_on()?;
     core.work_on()?;
     if core.has_ready_news {
         core.wake()?;
@@ -360,6 +363,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
 /// What became of a committed batch.
 fn applied(core: &mut Core, outcomes: Answers) -> Applied {
     core.parked_now.clear();
+    core.shifts.settle();
     core.tally.settle(&core.lanes);
     core.leave_idle_lanes();
     Applied {

@@ -17,7 +17,7 @@ pub(crate) mod pause;
 mod prune;
 mod reserve;
 mod retry;
-mod shift;
+pub(crate) mod shift;
 mod used;
 
 use crate::core::{Core, Reply};
@@ -126,7 +126,7 @@ pub enum Command {
         limit: u32,
     },
     /// The wall clock was set by so many milliseconds, forward or (negative) back: the deadlines of all live leases move
-    /// with it. First in its batch, whose time is already the new one. Tasks that wait for a moment (`run_at`) stay
+    /// with it, very many over this and further batches. First in its batch, whose time is already the new one. Tasks that wait for a moment (`run_at`) stay
     /// bound to the wall clock. Answer: `Ok`.
     ShiftLeases {
         /// By how much; 0 changes nothing.
