@@ -15,7 +15,7 @@ fn ids(list: &Value) -> Vec<i64> {
 }
 
 /// Ends the oldest task of a queue.
-fn end(hub: &Hub, queue: &str, outcome: Value) -> i64 {
+pub fn end(hub: &Hub, queue: &str, outcome: Value) -> i64 {
     let mut client = hub.client();
     let lease = client.lease(json!({"worker_id": "w", "queues": [queue]}));
     let id = lease["task_id"].as_i64().unwrap();

@@ -8,7 +8,7 @@ use crate::parked::lanes_of;
 use crate::row::{Input, LaneId, TaskRow};
 use crate::rules::transition;
 use crate::sql;
-use crate::sql::attempt::SelectNotAccepted;
+use crate::sql::attempt::{CountAttempts, SelectNotAccepted};
 use crate::task::task_of;
 use diesel::QueryResult;
 use kirosu_protocol::verbs::lease::LeaseAsk;
@@ -101,16 +101,15 @@ impl Core {
             let Some((lane, place)) = self.best(lanes)? else {
                 break;
             };
-            if self
-                .row(place.id)?
-                .is_none_or(|row| row.state != Status::Queued)
-            {
+            let queued = self.row(place.id)?;
+            let Some(row) = queued.filter(|row| row.state == Status::Queued) else {
                 // The head is not what the file says: forget the heads, look again.
                 if let Some(lane) = self.lanes.get_mut(lane) {
                     lane.heads.clear();
                 }
                 continue;
-            }
+            };
+            let is_first = row.fence == 0;
             let (worker, session) = names
                 .get_or_insert_with(|| (Arc::from(ask.worker_id.as_str()), session.map(Arc::from)));
             let (worker, session) = (worker.clone(), session.clone());
@@ -119,7 +118,7 @@ impl Core {
                 transition::lease(row, worker, session, lease_ms, at)
             });
             self.tell(place.id, "leased");
-            if let Some((task, size)) = self.leased_task(place.id)? {
+            if let Some((task, size)) = self.leased_task(place.id, is_first)? {
                 tasks.push(task);
                 bytes += size;
             }
@@ -164,7 +163,7 @@ impl Core {
     }
 
     /// A task that was leased just now, and about how many bytes it has.
-    fn leased_task(&mut self, id: TaskId) -> QueryResult<Option<(Task, usize)>> {
+    fn leased_task(&mut self, id: TaskId, is_first: bool) -> QueryResult<Option<(Task, usize)>> {
         let input = if self.rows.is_new(id) {
             // Not written yet: the input is still needed for that.
             self.inputs.get(id).cloned()
@@ -183,6 +182,12 @@ impl Core {
         };
         let bytes = input.bytes();
         let mut task = task_of(row, input, &lane.queue, &lane.task_type, None, None);
+        if !is_first {
+            // Every ended attempt has a row, whether it counts or not.
+            let ended: Option<i64> = sql::first(&mut self.conn, CountAttempts { task_id: id })?;
+            let number = ended.and_then(|ended| u32::try_from(ended + 1).ok());
+            task.attempt = number.filter(|number| *number != task.attempts);
+        }
         // Only a task that asks for evidence, and not at its first attempt, costs a look at what was before.
         if task.accept.is_some() && task.fence > 1 {
             let before = sql::first(&mut self.conn, SelectNotAccepted { task_id: id })?;

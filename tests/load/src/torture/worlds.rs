@@ -121,11 +121,19 @@ fn parts(
 impl World {
     /// What it has of a call.
     pub fn fate(&self, event: &Event) -> Fate {
-        // Sent several times without an answer, it may have taken effect at an earlier start.
-        match event.outcome == Outcome::Unknown && event.tries > 1 {
-            true => self.fate_at(None, event),
-            false => self.fate_at(event.boot.as_deref(), event),
+        let boot = event.boot.as_deref();
+        match &event.call {
+            // Sent several times without an answer, it may have taken effect at an earlier start.
+            _ if event.outcome == Outcome::Unknown && event.tries > 1 => self.fate_at(None, event),
+            // Unlike other calls, it takes effect each time anew: the leases in its answer are of the start that gave it.
+            Call::Lease { .. } if self.has_nothing_of(boot) => Fate::Lost,
+            _ => self.fate_at(boot, event),
         }
+    }
+
+    fn has_nothing_of(&self, boot: Option<&str>) -> bool {
+        let part = boot.and_then(|boot| self.parts.get(boot));
+        matches!(part, Some(Part::Nothing(_)))
     }
 
     fn fate_at(&self, boot: Option<&str>, event: &Event) -> Fate {
@@ -270,6 +278,26 @@ mod tests {
         let projected = worlds[2].project(&[cancel(50, "a"), cancel(98, "a"), cancel(110, "a")]);
         let outcomes: Vec<_> = projected.iter().map(|it| it.outcome).collect();
         assert_eq!(outcomes, [Outcome::Ok, Outcome::Unknown]);
+    }
+
+    #[test]
+    fn a_lease_is_of_the_start_that_gave_it() {
+        let worlds = worlds(&run());
+        let lease = Call::Lease {
+            session: false,
+            most: 1,
+            tasks: Vec::new(),
+        };
+        let fates = |event: &Event| worlds.iter().map(|it| it.fate(event)).collect::<Vec<_>>();
+        // Asked for in the first future, given in the last.
+        assert_eq!(
+            fates(&event(250, "d", lease.clone())),
+            [Fate::Lost, Fate::Lost, Fate::Kept]
+        );
+        assert_eq!(
+            fates(&event(50, "b", lease)),
+            [Fate::Kept, Fate::Lost, Fate::Lost]
+        );
     }
 
     #[test]

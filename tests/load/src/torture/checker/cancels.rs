@@ -90,7 +90,7 @@ fn finality(events: &[Event], stored: &[Stored], answered: &Cancels, verdict: &m
 
 /// After the answer to its cancel a task is neither handed out nor acked.
 fn nothing_after(task: u64, cancelled: u64, life: &Life<'_>, verdict: &mut Verdict) {
-    for (lease, leased) in &life.leases {
+    for (lease, leased) in life.certain_leases() {
         if lease.begun > cancelled {
             verdict.violation(format!(
                 "task {task} was handed out with fence {} after it was cancelled",
