@@ -9,6 +9,9 @@
 //! to the tasks: each step looks at them as they are then. A work whose task is no longer in the state that began it is
 //! dropped, as whatever changed that state has begun a work of its own.
 
+mod dead;
+mod pace;
+
 use crate::core::Core;
 use crate::outcome::Outcome;
 use crate::row::{Flags, state_number, state_of};
@@ -16,45 +19,30 @@ use crate::sql;
 use crate::sql::work::{
     DeleteWork, PutWork, SelectNextDependents, SelectNextFailed, SelectWork, WorkRow,
 };
+use dead::DeadDependencies;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Status, TaskId};
-use std::collections::HashMap;
+use pace::{MOST_STEPS, STEPS, next_steps};
 use std::time::Duration;
 
 /// The number of a work.
 pub type WorkId = i64;
 
-/// Tasks that works may change within one commit, at first, at least and at most.
-const STEPS: u32 = 100;
-const LEAST_STEPS: u32 = 40;
-const MOST_STEPS: u32 = 250;
-/// How long a commit with such work should take.
-const COMMIT: Duration = Duration::from_millis(6);
-
-/// How many tasks the next commit may change, after one that was full took so long. What else a commit costs is the same for
-/// few and for many, so it never gets very few.
-fn next_steps(steps: u32, took: Duration) -> u32 {
-    let share = COMMIT.as_secs_f64() / took.as_secs_f64().max(1e-6);
-    ((f64::from(steps) * share.min(2.0)) as u32).clamp(LEAST_STEPS, MOST_STEPS)
-}
-
 /// Dependencies of one task that are looked at for the cost of one step.
 const LOOKS_A_STEP: i64 = 64;
-/// Tasks with many dead dependencies of which it is kept how many they have.
-const MOST_DEAD: usize = 10_000;
 
 /// Of `retry_failed`, only so many tasks are told of one by one.
 const TOLD: u64 = 1000;
 
-/// What is done.
+/// What is done; in the file as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A task has ended: those that wait for it are unblocked, or fail with it.
-    Ended,
+    Ended = 0,
     /// A task came back: those that failed for its sake wait for it again.
-    CameBack,
+    CameBack = 1,
     /// Failed tasks come back.
-    RetryFailed,
+    RetryFailed = 2,
 }
 
 /// One work, and how far it is.
@@ -84,9 +72,8 @@ pub(crate) struct Works {
     /// What a batch may change, and what of it is left to the present one.
     pace: u32,
     steps: u32,
-    /// By task that failed for the sake of its dependencies: how many of them must come back before it is worth while to
-    /// look at all of them again. With thousands, each that comes back would otherwise look at all.
-    dead: HashMap<TaskId, i64>,
+    /// Tasks of which it is known that they cannot come back yet.
+    pub dead: DeadDependencies,
     /// Finished after the commit that began them, with the answer to whoever waits.
     pub finished: Vec<(WorkId, Outcome)>,
 }
@@ -114,9 +101,12 @@ impl Works {
                 clean: true,
             })
         };
-        let stack: QueryResult<Vec<Work>> = rows.into_iter().rev().map(work).collect();
         Ok(Works {
-            stack: stack?,
+            stack: rows
+                .into_iter()
+                .rev()
+                .map(work)
+                .collect::<QueryResult<_>>()?,
             next_id,
             pace: STEPS,
             ..Works::default()
@@ -140,38 +130,16 @@ impl Works {
         self.steps
     }
 
-    /// A command that knows its bound changes one of them.
+    /// A command changes one of them.
     pub fn spend(&mut self) {
         self.steps = self.steps.saturating_sub(1);
     }
 
     /// So many dependencies of a task were looked at.
     pub fn looked_at(&mut self, task: TaskId, dependencies: i64) {
-        self.dead.remove(&task);
+        self.dead.forget(task);
         let cost = u32::try_from(dependencies / LOOKS_A_STEP).unwrap_or(u32::MAX);
         self.steps = self.steps.saturating_sub(cost);
-    }
-
-    /// A task has so many dependencies that have ended without a result, or are gone.
-    pub fn note_dead_dependencies(&mut self, task: TaskId, count: i64) {
-        if self.dead.len() >= MOST_DEAD {
-            self.dead.clear();
-        }
-        self.dead.insert(task, count);
-    }
-
-    /// A dependency of a task came back: whether others are known to stand in its way still. The work of each that comes back
-    /// visits the task once, so none can be missed; one that fails anew only means an earlier look.
-    pub fn has_dead_dependencies(&mut self, task: TaskId) -> bool {
-        let Some(left) = self.dead.get_mut(&task) else {
-            return false;
-        };
-        *left -= 1;
-        if *left > 0 {
-            return true;
-        }
-        self.dead.remove(&task);
-        false
     }
 
     /// Whether something is left for a further commit.
@@ -393,11 +361,7 @@ impl Core {
         for work in stack.iter_mut().filter(|work| !work.clean) {
             self.write(PutWork {
                 id: work.id,
-                kind: match work.kind {
-                    Kind::Ended => 0,
-                    Kind::CameBack => 1,
-                    Kind::RetryFailed => 2,
-                },
+                kind: work.kind as i64,
                 task_id: work.task,
                 state: state_number(work.state),
                 after: work.after,
@@ -409,19 +373,5 @@ impl Core {
         }
         self.works.stack = stack;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commits_with_work_take_about_as_long_as_they_should() {
-        let ms = Duration::from_millis;
-        assert_eq!(next_steps(100, ms(12)), 50);
-        assert_eq!(next_steps(100, ms(4)), 150);
-        assert_eq!(next_steps(200, ms(0)), MOST_STEPS);
-        assert_eq!(next_steps(50, ms(1_000)), LEAST_STEPS);
     }
 }

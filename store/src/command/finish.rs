@@ -66,12 +66,12 @@ impl Core {
         let gave_up = |row: &crate::row::TaskRow| {
             row.state == Status::Failed && row.flags.has(Flags::GAVE_UP)
         };
-        if !self.row(id)?.is_some_and(gave_up) || self.works.has_dead_dependencies(id) {
+        if !self.row(id)?.is_some_and(gave_up) || self.works.dead.has_more(id) {
             return Ok(false);
         }
         let hopes = self.hopes(id)?;
         if hopes.dead > 0 {
-            self.works.note_dead_dependencies(id, hopes.dead);
+            self.works.dead.note(id, hopes.dead);
         }
         if self.why_hopeless(id, hopes)?.is_some() {
             return Ok(false);
