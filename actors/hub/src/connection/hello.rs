@@ -3,6 +3,7 @@
 use super::Connection;
 use super::slots::Tag;
 use crate::leases::{HeldBy, Holder};
+use crate::readers::{Question, Told, Unwritten};
 use crate::sessions::Open;
 use crate::sessions::table::Newcomer;
 use crate::writer::messages::Settle;
@@ -10,6 +11,9 @@ use actix::prelude::*;
 use kirosu_protocol::verbs::hello::{HeldLease, HelloAnswer, HelloAsk, PROTOCOL};
 use kirosu_protocol::{Error, ErrorCode};
 use std::sync::Arc;
+
+/// With more leases than this, a reader writes the answer.
+const LONG: usize = 1000;
 
 impl Connection {
     pub(super) fn hello(&mut self, tag: Tag, ask: HelloAsk, ctx: &mut Context<Self>) {
@@ -60,9 +64,18 @@ impl Connection {
             };
             Ok((opened.resumed, held))
         };
-        self.ask_future(asked, tag, ctx, move |act, (resumed, leases), _| {
+        self.ask_future(asked, tag, ctx, move |act, (resumed, leases), ctx| {
+            let is_long = leases.len() > LONG;
             let answer = act.hello_answer(Some(session.to_string()), resumed, leases);
-            act.answer(tag, &answer);
+            if !is_long {
+                return act.answer(tag, &answer);
+            }
+            let question = Question::Write(Unwritten::new(answer));
+            act.ask_reader(question, tag, ctx, move |act, told, _| {
+                if let Told::Json(json) = told {
+                    act.answer_json(tag, json);
+                }
+            });
         });
     }
 

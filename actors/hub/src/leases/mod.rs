@@ -304,7 +304,13 @@ impl Handler<Rebuild> for Leases {
     type Result = ();
 
     fn handle(&mut self, Rebuild(live): Rebuild, _: &mut Self::Context) {
-        self.sessions.do_send(Seed(live.clone()));
+        // One lease of each session is enough to know it by; there may be very many.
+        let first = live
+            .iter()
+            .filter_map(|lease| Some((lease.session.as_deref()?, lease)));
+        let first: HashMap<&str, &LiveLease> = first.collect();
+        self.sessions
+            .do_send(Seed(first.into_values().cloned().collect()));
         // A writer that crashed between a commit and its report has ended leases that are still in the book.
         let alive: HashSet<(TaskId, Fence)> = live
             .iter()
