@@ -333,7 +333,7 @@ fn a_lease_tells_the_number_of_its_attempt_where_some_do_not_count() {
     let hub = Hub::start();
     let mut client = hub.client();
     let id = client.enqueue("x");
-    let mut lease = || {
+    let lease = || {
         let mut worker = hub.client();
         let task = worker.lease(json!({"worker_id": "w"}));
         (task, worker)
