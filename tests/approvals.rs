@@ -579,10 +579,20 @@ fn an_approval_that_is_sent_again_answers_no_later_question() {
     let notice = client.notice("approval");
     assert_eq!(notice["fence"], 1, "{notice}");
     let repeated = json!({"ok": true, "repeated": true});
-    assert_eq!(client.call("approve", approve(json!({}))), repeated);
     assert_eq!(
         client.call("approve", approve(json!({"fence": 0}))),
         repeated
+    );
+    // Without the fence it may be the first approval again, or one of the question that is asked now: nothing is decided,
+    // and nobody is told that it was.
+    let unclear = client.refused("approve", approve(json!({})));
+    assert_eq!(word(&unclear), "stale_approval");
+    assert_eq!(unclear["data"]["why"], "unclear");
+    assert_eq!(unclear["data"]["fence"], 1);
+    let message = sentence(&unclear);
+    assert!(
+        message.contains("approved by ada") && message.contains("`fence` 1"),
+        "{message}"
     );
     let never = client.refused("approve", approve(json!({"fence": 7})));
     assert_eq!(word(&never), "stale_approval");
@@ -598,7 +608,37 @@ fn an_approval_that_is_sent_again_answers_no_later_question() {
         );
     }
     lose(&mut client);
+    // Another person's word, or other words of the same one, can only mean what is asked now.
+    let other = approve(json!({"comment": "once more"}));
+    assert_eq!(client.call("approve", other), json!({"ok": true}));
+    lose(&mut client);
     // The command line looks what is asked, and names it.
     said(&kirosu(&hub, &["approve", &task.to_string()]));
     assert_eq!(client.status(task), "queued");
+}
+
+#[test]
+fn a_question_that_is_asked_again_after_retry_is_another_question() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    for params in [
+        json!({"prompt": "drop it", "requires_approval": true}),
+        json!({"prompt": "which one?", "type": "human"}),
+    ] {
+        let task = client.enqueue_with(params);
+        let first = client.task(task)["fence"].clone();
+        client.call("reject", json!({"task_id": task, "fence": first}));
+        client.call("retry", json!({"task_id": task}));
+        let second = client.task(task)["fence"].clone();
+        assert_ne!(first, second);
+        // Sent for the first question, and late.
+        let late = client.refused("approve", json!({"task_id": task, "fence": first}));
+        assert_eq!(word(&late), "stale_approval", "{late}");
+        let again = client.call("reject", json!({"task_id": task, "fence": first}));
+        assert_eq!(again, json!({"ok": true, "repeated": true}));
+        let asks = ["awaiting_approval", "queued"];
+        assert!(asks.contains(&&*client.status(task)));
+        client.call("approve", json!({"task_id": task, "fence": second}));
+        assert!(["queued", "done"].contains(&&*client.status(task)));
+    }
 }

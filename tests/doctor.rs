@@ -310,6 +310,31 @@ fn a_hub_is_seen_alive_taken_for_another_and_dead() {
 }
 
 #[test]
+fn a_hub_that_hands_out_no_tasks_says_why_and_what_to_do() {
+    let hub = common::Hub::start();
+    let mut client = hub.client();
+    let seen = doctor_of(&hub.setup, hub.port, &[]);
+    for name in ["drain", "queues"] {
+        let of = |it: &Value| it["area"] == "Hub" && it["name"] == name;
+        let findings = seen.report["findings"].as_array().unwrap();
+        assert!(!findings.iter().any(of), "{}", seen.text);
+    }
+    client.call("pause", serde_json::json!({"queue": "docs"}));
+    let seen = doctor_of(&hub.setup, hub.port, &[]);
+    assert_eq!(seen.code, Some(0), "{}", seen.text);
+    assert_eq!(seen.level("Hub", "queues"), "note");
+    seen.says("Hub", "queues", "paused: docs");
+    seen.says("Hub", "queues", "kirosu resume docs");
+    client.call("pause", serde_json::json!({}));
+    client.call("drain", serde_json::json!({}));
+    let seen = doctor_of(&hub.setup, hub.port, &[]);
+    seen.says("Hub", "queues", "paused: all queues");
+    assert_eq!(seen.level("Hub", "drain"), "note");
+    seen.says("Hub", "drain", "leases nothing until it is restarted");
+    seen.says("Hub", "drain", "kirosu shutdown, then kirosu up");
+}
+
+#[test]
 fn what_others_may_read_is_told_and_closed_on_request() {
     let setup = Setup::new();
     let key = setup.directory.path().join("key");

@@ -307,3 +307,43 @@ fn a_socket_path_that_is_a_file_is_refused_and_left_as_it_is() {
     setup.start().kill();
     setup.start();
 }
+
+#[test]
+fn a_file_without_an_end_is_refused_by_every_verb_that_reads_one() {
+    let hub = Hub::start();
+    for words in [
+        vec!["config", "check", "--config", "/dev/zero"],
+        vec!["status", "--config", "/dev/zero"],
+        vec!["enqueue", "x", "--accept-schema", "/dev/zero"],
+    ] {
+        let output = hub.cli(&words);
+        let said =
+            String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+        assert!(
+            said.contains("/dev/zero") && said.contains("has more than"),
+            "{words:?}: {said}"
+        );
+    }
+}
+
+#[test]
+fn an_address_of_another_machine_is_refused_with_what_to_name() {
+    // An address of documentation: no machine has it.
+    let setup = Setup::new().environment("KIRO_SWARM_KEY", "k");
+    let (status, _, said) = setup.clone().argument("--host").argument("192.0.2.1").run();
+    assert_eq!(status.code(), Some(1), "{said}");
+    for text in [
+        "192.0.2.1",
+        "this machine does not have that address",
+        "--host: 127.0.0.1",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    let gateway = setup
+        .set("gateway.enabled=true")
+        .set("gateway.host=192.0.2.1");
+    let (status, _, said) = gateway.run();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("`host` in [gateway]: 127.0.0.1"), "{said}");
+}

@@ -14,8 +14,12 @@ const EVIL: &str =
 
 /// What a verb prints on a terminal (`script`, part of every Linux), line ends as the terminal makes them.
 fn on_terminal(hub: &Hub, verb: &str) -> String {
+    on_columns(200, hub, verb)
+}
+
+fn on_columns(columns: usize, hub: &Hub, verb: &str) -> String {
     let line = format!(
-        "stty cols 200; exec timeout {} {} --port {} {verb}",
+        "stty cols {columns}; exec timeout {} {} --port {} {verb}",
         PATIENCE.as_secs(),
         env!("CARGO_BIN_EXE_kirosu"),
         hub.port
@@ -87,4 +91,28 @@ fn what_tasks_and_workers_say_cannot_steer_the_terminal() {
     }
     let shown = on_terminal(&hub, &format!("logs {id}"));
     assert_eq!(shown, "red\r\novertxt\r\n\r\n", "the words stay");
+}
+
+#[test]
+fn the_doctor_breaks_its_lines_at_the_terminals_edge() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    client.call("pause", json!({}));
+    client.call("drain", json!({}));
+    let wide = on_columns(10_000, &hub, "doctor");
+    assert!(
+        wide.lines().any(|line| line.chars().count() > 120),
+        "{wide}"
+    );
+    for columns in [80, 120] {
+        let told = on_columns(columns, &hub, "doctor");
+        for line in told.lines() {
+            assert!(line.chars().count() <= columns, "{line:?}\n{told}");
+        }
+        // Nothing is lost, and words that fit are whole. Figures of the machine may have changed.
+        let is_fixed = |word: &&str| word.len() < 40 && !word.contains(char::is_numeric);
+        for word in wide.split_whitespace().filter(is_fixed) {
+            assert!(told.contains(word), "{word}: {told}");
+        }
+    }
 }

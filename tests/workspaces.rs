@@ -3,6 +3,8 @@
 
 #[path = "workspaces/applying.rs"]
 mod applying;
+#[path = "workspaces/attempts.rs"]
+mod attempts;
 mod common;
 #[path = "workspaces/copied.rs"]
 mod copied;

@@ -31,6 +31,7 @@
 //! ```
 
 pub mod approval;
+mod bounded;
 pub mod budget;
 mod check;
 mod concern;
@@ -63,6 +64,7 @@ mod size;
 mod tests;
 
 pub use approval::Approval;
+pub use bounded::read_text;
 pub use budget::Budget;
 pub use env::words;
 pub use fault::{Fault, Faults};

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use crate::bounded::read_text;
 use crate::derive::{self, Deriver, Effective, overlay};
 use crate::fault::{Fault, Faults};
 use crate::file::Names;
@@ -12,6 +13,9 @@ use crate::origin::{Origin, Origins};
 use crate::raw::Raw;
 use crate::settings::Settings;
 use crate::{concern, cross, env, file, key, locate, merge};
+
+/// Most bytes of a settings file.
+const FILE_BYTES: u64 = 4 << 20;
 
 /// Settings, and how they came about.
 #[derive(Debug, Clone)]
@@ -197,7 +201,7 @@ fn find(options: &LoadOptions, warnings: &mut Vec<String>) -> Result<Option<Foun
     });
     for place in places {
         let path = place.path;
-        match std::fs::read_to_string(&path) {
+        match read_text(&path, FILE_BYTES) {
             Ok(text) => return Ok(Some(Found { path, text })),
             Err(error) if error.kind() == ErrorKind::NotFound && !place.asked_for => {}
             Err(error) => {

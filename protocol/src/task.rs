@@ -254,6 +254,9 @@ pub struct Task {
     pub priority: i32,
     /// Attempts that count (given-back leases do not).
     pub attempts: u32,
+    /// In a lease's answer: the attempt's number among all that the task has had, where that is not `attempts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
     /// The most attempts it may have; none: a failed ack is final, a lost lease is retried for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
@@ -306,6 +309,12 @@ pub struct Task {
 }
 
 impl Task {
+    /// The number of a leased task's attempt among all that the task has had, from 1: also those that were given back and
+    /// those before a retry.
+    pub fn attempt_number(&self) -> u32 {
+        self.attempt.unwrap_or(self.attempts).max(1)
+    }
+
     /// Bytes of memory that its texts take, about.
     pub fn weight(&self) -> usize {
         let texts = [&self.system_prompt, &self.result, &self.error];

@@ -3,7 +3,9 @@
 use super::failure::Failure;
 use super::globals::Globals;
 use super::log;
+use super::numbers::whole;
 use kirosu_config::{Flag, Loaded, Purpose, Settings};
+use kirosu_protocol::verbs::pools::SIZES;
 use std::path::PathBuf;
 
 /// The pool that is made when none is named.
@@ -33,7 +35,7 @@ pub struct Args {
     #[arg(long)]
     model: Option<String>,
     /// Agents side by side [default: 1, or the pool's size]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<u32>(SIZES, 4))]
     size: Option<u32>,
     /// Lets agent programs do everything unasked, and runs code of whoever can enqueue on this machine: python tasks,
     /// commands of accept clauses

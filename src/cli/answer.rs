@@ -4,6 +4,7 @@ use super::connect::Context;
 use super::each::{actor, each};
 use super::enqueue::piped;
 use super::failure::Failure;
+use super::numbers::task_id;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::verbs::answer::AnswerAsk;
 use std::path::Path;
@@ -19,7 +20,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = task_id)]
     task_id: TaskId,
     /// The answer; `-` or none reads it from standard input
     #[arg(value_name = "TEXT")]

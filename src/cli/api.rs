@@ -4,6 +4,7 @@ use super::connect;
 use super::failure::Failure;
 use super::globals::Globals;
 use super::log;
+use super::numbers::{PORTS, whole};
 use kirosu_config::{Flag, Loaded};
 use kirosu_protocol::client::Endpoint;
 
@@ -25,7 +26,7 @@ pub struct Args {
     #[arg(long)]
     host: Option<String>,
     /// The port to listen on; 0 for any free one [default: 8000]
-    #[arg(long)]
+    #[arg(long, value_parser = whole::<u16>(PORTS, 8000))]
     port: Option<u16>,
     /// The hub's host and port [default: of the settings]
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "socket", value_parser = host_and_port)]

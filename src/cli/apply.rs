@@ -3,6 +3,7 @@
 use super::connect::Context;
 use super::diff::local;
 use super::failure::Failure;
+use super::numbers::task_id;
 use super::show::text::count;
 use crate::worktrees::{self, Applied, How};
 use kirosu_protocol::TaskId;
@@ -22,7 +23,7 @@ both changed the same lines, or you have changes of your own in one of the files
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
-    #[arg(value_name = "TASK")]
+    #[arg(value_name = "TASK", value_parser = task_id)]
     task_id: TaskId,
     /// Only says whether it would go
     #[arg(long)]

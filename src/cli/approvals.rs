@@ -3,6 +3,7 @@
 use super::connect::{Context, Hub};
 use super::events::{Events, Heard};
 use super::failure::Failure;
+use super::numbers::{task_id, whole};
 use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::{Screen, time};
@@ -29,13 +30,13 @@ In a pipe the columns are: id, asked, what, state, task, pool or queue, tool, de
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Only of this task
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = task_id)]
     task: Option<TaskId>,
     /// Tool questions of the past: approved, rejected, void, expired, or any
     #[arg(long, value_name = "STATE", value_parser = read_state, default_value = "open", hide_default_value = true)]
     state: State,
     /// Entries at most
-    #[arg(long, default_value_t = DEFAULT_LIMIT, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LIMIT)))]
+    #[arg(long, default_value_t = DEFAULT_LIMIT, value_name = "NUMBER", value_parser = whole::<u32>(1..=i64::from(MAX_LIMIT), 20))]
     limit: u32,
     /// Goes on after this entry: the page that follows
     #[arg(long, value_name = "ENTRY", value_parser = read_cursor)]

@@ -2,6 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::task_id;
 use crate::console::model::View;
 use crate::console::{self, Plain};
 use kirosu_protocol::TaskId;
@@ -30,7 +31,7 @@ pub struct Args {
     )]
     screen: View,
     /// Begins with this task
-    #[arg(long, value_name = "ID", conflicts_with = "screen", value_parser = clap::value_parser!(TaskId).range(1..))]
+    #[arg(long, value_name = "ID", conflicts_with = "screen", value_parser = task_id)]
     task: Option<TaskId>,
     /// Begins with this filter, such as "status:failed timeout"
     #[arg(long, value_name = "TEXT")]

@@ -2,6 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::task_id;
 use super::show::Screen;
 use super::show::foreign::Foreign;
 use super::show::paint::Paint;
@@ -23,7 +24,7 @@ While the task runs it shows what is there now. Only pools with workspace = \"wo
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
-    #[arg(value_name = "TASK")]
+    #[arg(value_name = "TASK", value_parser = task_id)]
     task_id: TaskId,
     /// Only the files, with the number of lines
     #[arg(long)]

@@ -3,6 +3,7 @@
 use super::connect::Context;
 use super::diff::local;
 use super::failure::Failure;
+use super::numbers::task_id;
 use crate::worktrees::{self, Removed};
 use kirosu_protocol::TaskId;
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ brings it back, until git forgets it.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
-    #[arg(value_name = "TASK")]
+    #[arg(value_name = "TASK", value_parser = task_id)]
     task_id: TaskId,
     /// Also where something is only in its folder: changes, ignored files, repositories, submodule commits
     #[arg(long)]

@@ -5,10 +5,18 @@ use super::failure::Failure;
 use super::show::foreign::Foreign;
 use super::show::paint::Paint;
 use super::show::{Screen, text};
+use crate::console::transcript::wrap;
 use crate::doctor::{self, Finding, Level, Orders, Patient};
 use kirosu_config::{Purpose, Settings};
 use serde_json::json;
 use std::path::PathBuf;
+
+/// Columns for the level.
+const LEVEL: usize = 8;
+/// Most columns for names.
+const NAMES: usize = 28;
+/// Fewest columns for texts.
+const TEXTS: usize = 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,8 +83,7 @@ fn show(
     (problems, notes): (usize, usize),
     screen: &Screen,
 ) -> Result<(), Failure> {
-    let wide = findings.iter().map(|it| text::width(&it.name)).max();
-    let wide = wide.unwrap_or_default().min(28);
+    let columns = Columns::of(findings, screen.width);
     let mut area = "";
     let mut page = String::new();
     for finding in findings {
@@ -85,7 +92,7 @@ fn show(
             area = finding.area;
             page.push_str(&format!("{gap}{}\n", screen.paint(Paint::Bold, area)));
         }
-        lines(finding, wide, screen, &mut page);
+        lines(finding, &columns, screen, &mut page);
     }
     let sum = match (problems, notes) {
         (0, 0) => screen.paint(Paint::Good, "nothing is wrong"),
@@ -99,36 +106,79 @@ fn show(
     screen.print(&format!("{page}\n{sum}"))
 }
 
-fn lines(finding: &Finding, wide: usize, screen: &Screen, page: &mut String) {
+/// Columns of the page.
+struct Columns {
+    /// Width of the names, which stand after a level of eight.
+    names: usize,
+    /// Width of the texts; `None`: lines are not broken.
+    texts: Option<usize>,
+}
+
+impl Columns {
+    fn of(findings: &[Finding], width: Option<usize>) -> Self {
+        let longest = findings.iter().map(|it| text::width(&it.name)).max();
+        // A narrow terminal needs its columns for the texts.
+        let most = width.map_or(NAMES, |width| (width / 4).min(NAMES));
+        let names = longest.unwrap_or_default().min(most);
+        let texts = width.map(|width| width.saturating_sub(indent(names)).max(TEXTS));
+        Self { names, texts }
+    }
+
+    /// The rows of a text, below the names.
+    fn rows(&self, text: &str) -> Vec<String> {
+        let Some(width) = self.texts else {
+            return vec![text.to_owned()];
+        };
+        let rows = wrap(text, width).into_iter();
+        rows.map(|row| row.trim_end().to_owned()).collect()
+    }
+}
+
+/// Columns before the texts: two, the level, the name, two.
+const fn indent(names: usize) -> usize {
+    2 + LEVEL + names + 2
+}
+
+fn lines(finding: &Finding, columns: &Columns, screen: &Screen, page: &mut String) {
     let paint = match finding.level {
         Level::Ok => Paint::Good,
         Level::Note => Paint::Attention,
         Level::Problem => Paint::Bad,
     };
-    let word = format!("{:<8}", finding.level.as_str());
+    let level = screen.paint(paint, &format!("{:<LEVEL$}", finding.level.as_str()));
     // Programs and services said some of it.
-    let plain = |text: &str| Foreign::whole(text).to_string();
+    let plain = |text: &str| Foreign::whole(text);
     let name = plain(&finding.name);
-    let pad = " ".repeat(wide.saturating_sub(text::width(&name)) + 2);
     let message = plain(&finding.message);
-    let mut message = message.lines();
-    let first = message.next().unwrap_or_default();
-    page.push_str(&format!(
-        "  {}{name}{pad}{first}\n",
-        screen.paint(paint, &word)
-    ));
-    let below = " ".repeat(10 + wide + 2);
-    for more in message {
-        page.push_str(&format!("{below}{more}\n"));
+    let mut rows: Vec<(String, Paint)> = Vec::new();
+    let mut add = |text: &str, paint: Paint| {
+        rows.extend(columns.rows(text).into_iter().map(|row| (row, paint)));
+    };
+    for line in message.lines().chain(message.is_empty().then_some("")) {
+        add(line, Paint::Plain);
     }
     for (name, value) in &finding.details {
-        let fact = format!("{name}: {}", plain(value));
-        page.push_str(&format!("{below}{}\n", screen.paint(Paint::Dim, &fact)));
+        add(&format!("{name}: {}", plain(value)), Paint::Dim);
     }
     if let Some(fixed) = &finding.fixed {
-        page.push_str(&format!("{below}fixed: {}\n", plain(fixed)));
+        add(&format!("fixed: {}", plain(fixed)), Paint::Plain);
     }
     if let Some(advice) = &finding.advice {
-        page.push_str(&format!("{below}→ {}\n", plain(advice)));
+        add(&format!("→ {}", plain(advice)), Paint::Plain);
+    }
+    let below = " ".repeat(indent(columns.names));
+    let taken = text::width(&name);
+    // A longer name has a line for itself, where lines have an end.
+    let mut head = match taken > columns.names && columns.texts.is_some() {
+        true => format!("  {level}{name}\n{below}"),
+        false => {
+            let pad = " ".repeat(columns.names.saturating_sub(taken) + 2);
+            format!("  {level}{name}{pad}")
+        }
+    };
+    for (row, paint) in rows {
+        let row = screen.paint(paint, &row);
+        page.push_str(&format!("{head}{row}\n"));
+        head.clone_from(&below);
     }
 }

@@ -7,6 +7,9 @@ use super::show::{spinner, text};
 use kirosu_protocol::verbs::drain::{DrainAnswer, DrainAsk};
 use kirosu_protocol::verbs::watch::WatchAsk;
 
+/// The state of a hub that drains.
+pub const DRAINS: &str = "the hub drains: it leases nothing until it is restarted";
+
 const EXAMPLES: &str = "\
 Examples:
   kirosu drain --wait && kirosu shutdown    a stop that interrupts nothing

@@ -2,6 +2,7 @@
 
 use super::connect::{Context, Hub};
 use super::failure::Failure;
+use super::numbers::task_id;
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::verbs::get::GetAsk;
 use kirosu_protocol::{Fence, Status, Subject, TaskId, Verb};
@@ -89,7 +90,7 @@ pub fn read_subject(text: &str) -> Result<Subject, String> {
         let id = kirosu_protocol::approval::read_approval_id(text);
         return id.map(Subject::Approval).ok_or_else(wrong);
     }
-    text.parse().map(Subject::Task).map_err(|_| wrong())
+    task_id(text).map(Subject::Task).map_err(|_| wrong())
 }
 
 /// Who acts, for the record: the user's name as the system knows it.

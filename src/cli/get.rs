@@ -1,7 +1,9 @@
 //! `kirosu get`: one task with its history.
 
+use super::attempt::fence_of;
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::{task_id, whole};
 use super::show::accept;
 use super::show::paint::Paint;
 use super::show::sheet::Sheet;
@@ -10,13 +12,14 @@ use super::show::time::{ago, date, now, span, stamp};
 use super::show::{Screen, progress, text};
 use jiff::tz::TimeZone;
 use kirosu_protocol::verbs::get::{Decision, GetAnswer, GetAsk};
-use kirosu_protocol::{Attempt, Budget, Fence, Task, TaskBudget, TaskId, Usage};
+use kirosu_protocol::{Attempt, Budget, Task, TaskBudget, TaskId, Usage};
 
 const EXAMPLES: &str = "\
 Examples:
   kirosu get 42
   kirosu get 42 --result > answer.md        the result alone, as it is
   kirosu get 42 --output                    with what its newest run printed
+  kirosu get 42 --output --attempt 1        with what its first attempt printed
   kirosu get 42 --json | jq .attempts";
 
 /// Shows one task: what it is, how it stands, its attempts
@@ -24,14 +27,14 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = task_id)]
     task_id: TaskId,
     /// With what its newest attempt printed
     #[arg(long)]
     output: bool,
-    /// With what this attempt printed, by its fence
-    #[arg(long, value_name = "FENCE", requires = "output")]
-    attempt: Option<Fence>,
+    /// With what this attempt printed; 1: the first [default: the newest]
+    #[arg(long, value_name = "NUMBER", requires = "output", value_parser = whole::<u64>(1..=i64::MAX, 1))]
+    attempt: Option<u64>,
     /// Only the result
     #[arg(long, conflicts_with_all = ["output", "json"])]
     result: bool,
@@ -39,12 +42,17 @@ pub struct Args {
 
 /// Prints it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
+    let hub = context.connect().await?;
+    let attempt = match args.attempt {
+        Some(number) => Some(fence_of(number, args.task_id, &hub).await?),
+        None => None,
+    };
     let ask = GetAsk {
         task_id: args.task_id,
         output: args.output,
-        attempt: args.attempt,
+        attempt,
     };
-    let answer = context.connect().await?.insist(&ask).await?;
+    let answer = hub.insist(&ask).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;
@@ -87,7 +95,7 @@ fn show(answer: &GetAnswer, screen: &Screen) -> Result<(), Failure> {
     for output in answer.output.iter().flatten() {
         let cut = if output.cut { ", cut" } else { "" };
         body(
-            &format!("Output of attempt {}{cut}", output.fence),
+            &format!("Output of attempt {}{cut}", answer.number_of(output.fence)),
             Some(&output.text),
             screen,
         )?;
@@ -178,7 +186,7 @@ pub(crate) fn facts(
 /// Ended attempts, a row each.
 pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
     let mut table = Table::new([
-        Column::number("FENCE"),
+        Column::number("ATTEMPT"),
         Column::text("OUTCOME"),
         Column::text("TOOK"),
         Column::text("WORKER"),
@@ -186,7 +194,7 @@ pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
         Column::text("USAGE").yields(1),
         Column::long("ERROR"),
     ]);
-    for attempt in attempts {
+    for (number, attempt) in (1_usize..).zip(attempts) {
         let paint = match attempt.outcome.as_str() {
             "done" => Paint::Good,
             "released" | "cancelled" => Paint::Dim,
@@ -194,7 +202,7 @@ pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
         };
         let took = attempt.ended_at - attempt.started_at;
         table.row([
-            Cell::new(attempt.fence.to_string()),
+            Cell::new(number.to_string()),
             Cell::new(&attempt.outcome).painted(paint),
             Cell::new(span(took)).exact(format!("{took:.3}")),
             Cell::new(attempt.worker_id.as_deref().unwrap_or_default()),

@@ -4,6 +4,7 @@ use kirosu_config::{Flag, LoadOptions, Loaded, Purpose, Settings};
 use std::path::PathBuf;
 
 use super::failure::Failure;
+use super::numbers::{PORTS, whole};
 
 /// Flags of every verb.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -19,7 +20,7 @@ pub struct Globals {
     #[arg(long, global = true)]
     pub host: Option<String>,
     /// The hub's TCP port [default: 8765]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = whole::<u16>(PORTS, 8765))]
     pub port: Option<u16>,
     /// The hub's Unix socket
     #[arg(long, value_name = "PATH", global = true)]

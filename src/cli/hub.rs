@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::globals::Globals;
 use super::log;
+use super::numbers::whole;
 use kirosu_config::Flag;
 use std::path::PathBuf;
 
@@ -28,7 +29,7 @@ pub struct Serving {
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
     /// Length of a lease whose taker names none, in seconds [default: 300]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = whole::<u64>(1..=86_400, 300))]
     lease_seconds: Option<u64>,
     /// Takes python tasks, which run code on the agents' machines
     #[arg(long)]

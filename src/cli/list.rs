@@ -2,6 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::{task_id, whole};
 use super::select::Select;
 use super::show::{Screen, task, time};
 use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
@@ -37,10 +38,10 @@ pub struct Args {
     #[arg(long = "type", value_name = "TYPE")]
     task_type: Option<String>,
     /// Tasks of a page
-    #[arg(long, default_value_t = PAGE, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = PAGE, value_name = "NUMBER", value_parser = whole::<u32>(1..=i64::from(u32::MAX), 100))]
     limit: u32,
     /// Only tasks with a smaller number: the page that follows
-    #[arg(long, visible_alias = "cursor", value_name = "ID")]
+    #[arg(long, visible_alias = "cursor", value_name = "ID", value_parser = task_id)]
     before: Option<TaskId>,
     /// All of them
     #[arg(long, conflicts_with = "limit")]

@@ -1,8 +1,10 @@
 //! `kirosu logs`: what a task's run prints.
 
+use super::attempt::fence_of;
 use super::connect::{Context, Hub};
 use super::events::{Events, Heard};
 use super::failure::{Failure, NOT_ALL_DONE};
+use super::numbers::{task_id, whole};
 use super::show::Screen;
 use super::show::foreign::Foreign;
 use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetAsk};
@@ -26,25 +28,29 @@ Exit code with -f: 0 done, 3 failed or cancelled.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The task
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = task_id)]
     task_id: TaskId,
     /// Goes on until the task is finished
     #[arg(short, long)]
     follow: bool,
-    /// Shows this attempt, by its fence (`kirosu get` lists them) [default: the newest]
-    #[arg(long, value_name = "FENCE", conflicts_with = "follow")]
-    attempt: Option<Fence>,
+    /// Shows this attempt; 1: the first (`kirosu get` lists them) [default: the newest]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "follow", value_parser = whole::<u64>(1..=i64::MAX, 1))]
+    attempt: Option<u64>,
     /// Begins with the last lines of what was printed so far; 0: with none
-    #[arg(long, value_name = "LINES")]
+    #[arg(long, value_name = "LINES", value_parser = whole::<usize>(0..=i64::MAX, 20))]
     tail: Option<usize>,
 }
 
 /// Prints it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
+    let attempt = match args.attempt {
+        Some(number) => Some(fence_of(number, args.task_id, &hub).await?),
+        None => None,
+    };
     let mut reader = Reader {
         task_id: args.task_id,
-        attempt: args.attempt,
+        attempt,
         tail: args.tail,
         screen: context.screen,
         at: Position::default(),
@@ -219,7 +225,7 @@ impl Reader {
         if self.at.fence > 0 {
             self.end()?;
             self.screen
-                .note(&format!("task {} runs again (fence {fence})", self.task_id))?;
+                .note(&format!("task {} runs again", self.task_id))?;
         }
         self.at = Position {
             fence,

@@ -12,6 +12,7 @@
 //! terminal tables are cut to its width and coloured; in a pipe they are whole, tab-separated and without a heading.
 //! `--json` prints exactly one document, or one a line for what streams.
 
+mod attempt;
 pub(crate) mod connect;
 pub(crate) mod each;
 pub(crate) mod events;
@@ -19,6 +20,7 @@ pub(crate) mod failure;
 pub(crate) mod globals;
 mod help;
 pub(crate) mod log;
+mod numbers;
 mod select;
 pub(crate) mod show;
 
@@ -38,7 +40,7 @@ mod demo;
 mod diff;
 mod discard;
 mod doctor;
-mod drain;
+pub(crate) mod drain;
 mod enqueue;
 pub(crate) mod get;
 mod hub;
@@ -46,7 +48,7 @@ mod later;
 mod list;
 pub(crate) mod logs;
 mod mcp;
-mod pause;
+pub(crate) mod pause;
 pub(crate) mod pool;
 mod reject;
 mod reload;

@@ -2,11 +2,12 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::whole;
 use super::show::Screen;
 use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use clap::Subcommand;
-use kirosu_protocol::verbs::pools::{PoolInfo, PoolsAsk, Resize};
+use kirosu_protocol::verbs::pools::{PoolInfo, PoolsAsk, Resize, SIZES};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,7 +33,7 @@ enum What {
         /// The pool
         name: String,
         /// Agents side by side, 0 to 10000
-        #[arg(value_parser = clap::value_parser!(u32).range(0..=10_000))]
+        #[arg(value_parser = whole::<u32>(SIZES, 4))]
         size: u32,
     },
     /// Tries a parked provider account again, after you have logged in or bought more

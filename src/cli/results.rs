@@ -1,18 +1,20 @@
 //! `kirosu results`: the results of many tasks, printed or written to files, page by page.
 
-use super::connect::Context;
+use super::connect::{Context, Hub};
 use super::failure::{Failure, NOT_ALL_DONE};
 use super::select::Select;
 use super::show::Screen;
 use super::show::paint::Paint;
 use super::show::text;
 use kirosu_protocol::verbs::list::{ListAsk, ListStatus};
-use kirosu_protocol::{Status, Task};
+use kirosu_protocol::{IdRange, Status, Task, TaskId};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Tasks of a page: few enough that long results do not fill the memory.
 const PAGE: u32 = 50;
+/// Tasks of a page of which only the numbers are wanted.
+const IDS: u32 = 1000;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,11 +22,12 @@ Examples:
   kirosu results --label night --json > night.jsonl     an object a line
   kirosu results --label night --to answers             answers/ID.txt for each
   kirosu results 12-40 --queue docs
+  kirosu results --label night --order oldest           in the order in which the tasks were enqueued
 
 A line of --json has task_id, status, result, error, labels, metadata and prompt.
 Exit code: 0 all done, 3 some failed, were cancelled or are not finished.";
 
-/// Prints or writes the results of many tasks, newest first
+/// Prints or writes the results of many tasks
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -33,6 +36,17 @@ pub struct Args {
     /// Writes each result into this folder, as ID.txt, in place of printing it
     #[arg(long, value_name = "DIR", conflicts_with = "json")]
     to: Option<PathBuf>,
+    /// Which tasks come first, by their numbers
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    order: Order,
+}
+
+/// An order of tasks by their numbers, which is that in which they were enqueued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Order {
+    #[default]
+    Newest,
+    Oldest,
 }
 
 /// How many there were.
@@ -60,18 +74,63 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         ..args.select.list()
     };
     let mut counts = Counts::default();
-    loop {
-        let page = hub.insist(&ask).await?;
-        for task in &page.tasks {
-            counts.count(task.status);
-            tell(task, args.to.as_deref(), &context.screen).await?;
-        }
-        ask.before = page.next;
-        if page.next.is_none() {
-            break;
+    match args.order {
+        Order::Newest => loop {
+            let page = hub.insist(&ask).await?;
+            for task in &page.tasks {
+                counts.count(task.status);
+                tell(task, args.to.as_deref(), &context.screen).await?;
+            }
+            ask.before = page.next;
+            if page.next.is_none() {
+                break;
+            }
+        },
+        Order::Oldest => {
+            let ids = ids(&hub, args.select.list()).await?;
+            for some in ids.rchunks(PAGE as usize) {
+                // Of a task that was removed meanwhile there is nothing to print.
+                for task in page_of(&hub, some).await?.iter().rev() {
+                    counts.count(task.status);
+                    tell(task, args.to.as_deref(), &context.screen).await?;
+                }
+            }
         }
     }
     counts.conclude(args.to.as_deref(), &context.screen)
+}
+
+/// The numbers of all tasks of a list, newest first: the hub lists in no other order.
+async fn ids(hub: &Hub, list: ListAsk) -> Result<Vec<TaskId>, Failure> {
+    let mut ask = ListAsk {
+        limit: Some(IDS),
+        preview_bytes: Some(1),
+        ..list
+    };
+    let mut ids = Vec::new();
+    loop {
+        let page = hub.insist(&ask).await?;
+        ids.extend(page.tasks.iter().map(|task| task.task_id));
+        match page.next {
+            Some(next) => ask.before = Some(next),
+            None => return Ok(ids),
+        }
+    }
+}
+
+/// These tasks with their whole texts, newest first.
+async fn page_of(hub: &Hub, ids: &[TaskId]) -> Result<Vec<Task>, Failure> {
+    let ranges = ids.iter().map(|id| IdRange {
+        first: *id,
+        last: *id,
+    });
+    let ask = ListAsk {
+        limit: Some(PAGE),
+        preview_bytes: Some(0),
+        ranges: ranges.collect(),
+        ..ListAsk::default()
+    };
+    Ok(hub.insist(&ask).await?.tasks)
 }
 
 async fn tell(task: &Task, folder: Option<&Path>, screen: &Screen) -> Result<(), Failure> {

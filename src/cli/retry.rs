@@ -18,6 +18,7 @@ Examples:
   kirosu retry --failed --queue docs
   kirosu retry --label night                those that failed or were cancelled
   kirosu retry --label night --failed       only those that failed
+  kirosu retry --label night --with-dependencies
   kirosu retry 12-40";
 
 /// Puts failed or cancelled tasks back into the queue
@@ -27,7 +28,7 @@ pub struct Args {
     #[command(flatten)]
     select: Select,
     /// The failed and cancelled tasks that they depend on too
-    #[arg(long, conflicts_with = "failed")]
+    #[arg(long)]
     with_dependencies: bool,
     /// Only failed tasks (every one, or those of the group), but for those whose dependencies were cancelled or are gone
     #[arg(long)]
@@ -36,7 +37,8 @@ pub struct Args {
 
 /// Queues them again.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    if args.failed && args.select.is_only_a_queue() {
+    let along = args.with_dependencies;
+    if args.failed && !along && args.select.is_only_a_queue() {
         return every_failed(args.select.queue(), context).await;
     }
     let choice = args.select.choice()?;
@@ -46,14 +48,19 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             "--failed is for every task or a group (--label, --queue, --parent, 12-40); leave it out for single tasks"
                 .into(),
         )),
-        Choice::Tasks(task_ids) => each_task(&task_ids, args.with_dependencies, &hub, context).await,
-        Choice::Group(_) if args.with_dependencies => Err(Failure::Usage(
-            "--with-dependencies is for single tasks: name them by their ids".into(),
-        )),
+        Choice::Tasks(task_ids) => each_task(&task_ids, along, &hub, context).await,
         Choice::Group(group) => {
-            let failed = args.failed;
-            let answer = hub.insist(&RetryGroupAsk { group, failed }).await?;
-            counted(&answer, answer.retried, "queued again", context)
+            let ask = RetryGroupAsk {
+                group,
+                failed: args.failed,
+                with_dependencies: along,
+            };
+            let answer = hub.insist(&ask).await?;
+            let done = match answer.dependencies {
+                Some(count) => format!("queued again, and {count} that they depend on"),
+                None => "queued again".to_owned(),
+            };
+            counted(&answer, answer.retried, &done, context)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::task_id;
 use super::show::text;
 use kirosu_protocol::verbs::list::ListAsk;
 use kirosu_protocol::{Group, IdRange, TaskId};
@@ -20,7 +21,7 @@ pub struct Select {
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
     /// Tasks that this task enqueued
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = task_id)]
     parent: Option<TaskId>,
 }
 

@@ -3,6 +3,7 @@
 use super::connect::Context;
 use super::failure::Failure;
 use super::list::{PAGE, preview, read_status};
+use super::numbers::whole;
 use super::show::paint::Paint;
 use super::show::text::one_line;
 use super::show::{task, time};
@@ -24,7 +25,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Tasks to show; 0: all
-    #[arg(long, default_value_t = PAGE, value_name = "NUMBER")]
+    #[arg(long, default_value_t = PAGE, value_name = "NUMBER", value_parser = whole::<u32>(0..=i64::from(u32::MAX), 100))]
     limit: u32,
     /// Only tasks of this status
     #[arg(long, value_parser = read_status)]
@@ -49,8 +50,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let pools = hub.insist(&PoolsAsk::default()).await?.pools;
     screen.print(&task::counters(&answer.stats, screen))?;
     if answer.stats.draining {
-        let drains = "the hub drains: it leases nothing until it is restarted";
-        screen.print(&screen.paint(Paint::Attention, drains))?;
+        screen.print(&screen.paint(Paint::Attention, super::drain::DRAINS))?;
     }
     if !answer.stats.paused.is_empty() {
         let paused = super::pause::paused(&answer.stats.paused);

@@ -2,6 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::{task_id, whole};
 use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::{Screen, text, time};
@@ -31,13 +32,13 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = read_since)]
     since: Option<f64>,
     /// Only of this task
-    #[arg(long, value_name = "ID", conflicts_with = "tree")]
+    #[arg(long, value_name = "ID", conflicts_with = "tree", value_parser = task_id)]
     task: Option<TaskId>,
     /// Only of this task and all that descend from it
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = task_id)]
     tree: Option<TaskId>,
     /// Lines; what is left out is added up in one
-    #[arg(long, default_value_t = 50, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 50, value_name = "NUMBER", value_parser = whole::<u32>(1..=100_000, 50))]
     limit: u32,
 }
 

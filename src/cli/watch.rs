@@ -4,6 +4,7 @@ use super::approvals;
 use super::connect::Context;
 use super::events::{Events, Heard};
 use super::failure::Failure;
+use super::numbers::task_id;
 use super::show::paint::Paint;
 use super::show::{Screen, progress, text, time};
 use kirosu_protocol::verbs::pause::ALL;
@@ -21,7 +22,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Only this task's
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = task_id)]
     task: Option<TaskId>,
     /// Only these kinds: task, approval, progress, output, session, actor, queue, hub [default: all but output]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = KINDS, hide_possible_values = true)]

@@ -25,7 +25,7 @@ mod tasks;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod transcript;
+pub mod transcript;
 mod update;
 mod views;
 

@@ -132,7 +132,8 @@ impl Transcript {
     }
 }
 
-/// Cuts a clean line into rows of at most so many columns, between words where it can.
+/// Cuts a clean line into rows of at most so many columns, between words where it can: a word is only cut where it is longer
+/// than a row.
 pub fn wrap(line: &str, width: usize) -> Vec<String> {
     let width = width.max(2);
     let mut rows = Vec::new();
@@ -141,7 +142,7 @@ pub fn wrap(line: &str, width: usize) -> Vec<String> {
         let wide = Span::raw(c.encode_utf8(&mut [0; 4]) as &str).width();
         if used + wide > width {
             let rest = match row.rfind(' ') {
-                Some(at) if c != ' ' && at > row.len() / 2 => row.split_off(at + 1),
+                Some(at) if c != ' ' && !row[..at].trim_start().is_empty() => row.split_off(at + 1),
                 _ => String::new(),
             };
             rows.push(std::mem::replace(&mut row, rest));

@@ -1,11 +1,15 @@
 //! The hub: whether one answers, and if not, whether one could start.
 
 use super::{Finding, Level};
+use crate::cli::drain::DRAINS;
+use crate::cli::pause::paused;
+use crate::cli::show::text::one_line;
 use kirosu_config::Loaded;
-use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::verbs::pools::{PoolInfo, PoolsAsk};
 use kirosu_protocol::verbs::stats::StatsAsk;
+use kirosu_protocol::{ErrorCode, Stats};
 use std::io::ErrorKind;
 use std::net::{TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -28,10 +32,10 @@ pub(super) async fn findings(loaded: &Loaded, endpoint: Option<&Endpoint>) -> Ve
             .advise("name the port that it got, with --port"),
         ),
         Some(endpoint) => {
-            let (seen, pools) = ask(loaded, endpoint).await;
+            let (seen, more) = ask(loaded, endpoint).await;
             let nobody_there = seen.level != Level::Ok;
             findings.push(seen);
-            findings.extend(pools.iter().filter_map(pool));
+            findings.extend(more);
             // A hub listens at both.
             if nobody_there && matches!(endpoint, Endpoint::Unix(_)) && hub.port != 0 {
                 let tcp = Endpoint::Tcp(hub.host.as_str().into(), hub.port);
@@ -71,8 +75,27 @@ fn pool(pool: &PoolInfo) -> Option<Finding> {
     }
 }
 
-/// The hub's own report, and its pools.
-async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<PoolInfo>) {
+/// Why a hub that answers hands out no tasks, or not those of all queues.
+fn held_back(stats: &Stats) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if stats.draining {
+        let advice = "restart it when you want tasks to run again: kirosu shutdown, then kirosu up (or systemctl restart kirosu)";
+        findings.push(Finding::note(AREA, "drain", DRAINS).advise(advice));
+    }
+    if !stats.paused.is_empty() {
+        let advice = match stats.paused.as_slice() {
+            [one] if one != ALL => format!("kirosu resume {}", one_line(one)),
+            [all, ..] if all == ALL => "kirosu resume".to_owned(),
+            _ => "kirosu resume QUEUE, or kirosu resume for all of them".to_owned(),
+        };
+        let message = format!("{}: no task of these is started", paused(&stats.paused));
+        findings.push(Finding::note(AREA, "queues", message).advise(advice));
+    }
+    findings
+}
+
+/// The hub's own report; why it hands out no tasks, and its pools.
+async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<Finding>) {
     let key = loaded.settings.hub.key.as_ref();
     let options = ClientOptions {
         key: key.map(|key| key.expose().to_owned()),
@@ -105,9 +128,11 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<PoolInfo>) {
     let pools = client.request(&PoolsAsk::default()).await;
     client.close();
     let own = env!("CARGO_PKG_VERSION");
+    let mut more = Vec::new();
     let finding = match figures {
         Ok(answer) => {
             let stats = answer.stats;
+            more = held_back(&stats);
             let message = format!(
                 "kirosu {version} answers: {} queued, {} at work, {} failed",
                 stats.queued, stats.leased, stats.failed
@@ -121,7 +146,8 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<PoolInfo>) {
         Err(error) => Finding::problem(AREA, &name, error.to_string()),
     };
     let pools = pools.map(|answer| answer.pools).unwrap_or_default();
-    (finding, pools)
+    more.extend(pools.iter().filter_map(pool));
+    (finding, more)
 }
 
 fn away(name: &str, endpoint: &Endpoint, error: &CallError) -> Finding {

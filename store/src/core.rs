@@ -7,6 +7,7 @@
 use crate::command::ParkId;
 use crate::command::holder::KeptOutput;
 use crate::command::ledger::Ledger;
+use crate::command::shift::Shifts;
 use crate::counters::Counters;
 use crate::ends::Ends;
 use crate::generation::Generation;
@@ -106,6 +107,10 @@ pub(crate) struct Core {
     pub has_ready_news: bool,
     /// The lanes in which tasks became ready since then; of use only while requests are parked.
     pub ready_lanes: BTreeSet<LaneId>,
+    /// Tasks that the present batch may still hand to requests that wait.
+    pub wake_left: usize,
+    /// Deadlines of leases that are to be moved, as the clock was set.
+    pub shifts: Shifts,
     /// What goes on in steps.
     pub works: Works,
     /// The tasks written by the present batch.
@@ -164,6 +169,8 @@ impl Core {
             parked_now: Vec::new(),
             has_ready_news: true,
             ready_lanes,
+            wake_left: 0,
+            shifts: Shifts::default(),
             works,
             written: Vec::new(),
             options,
@@ -283,8 +290,11 @@ impl Core {
         let Some(row) = self.rows.change(id) else {
             return;
         };
-        let (before, since) = (row.state, row.updated_at);
+        let (before, since, until) = (row.state, row.updated_at, row.lease_until);
         step(row);
+        if row.lease_until != until {
+            self.shifts.forget(id);
+        }
         let (after, lane, fence) = (row.state, row.lane, row.fence);
         let place = Place::of(row.priority, row.id);
         earliest(
@@ -387,7 +397,8 @@ impl Core {
 
     /// Unix milliseconds of the next thing for the reaper to do.
     pub fn next_deadline(&self) -> Option<i64> {
-        if !self.works.is_empty() {
+        let wakes = self.has_ready_news && self.parked.len() > 0;
+        if wakes || !self.works.is_empty() || !self.shifts.is_empty() {
             return Some(self.now);
         }
         let lease = self

@@ -292,7 +292,7 @@ pub(crate) fn untouched(
 
 fn check_version(conn: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let found: String = sql::first(conn, SelectVersion {})
-        .map_err(database(path, "SQLite does not say its version"))?
+        .map_err(database(path, "it cannot be read as a database"))?
         .unwrap_or_default();
     let mut numbers = found
         .split('.')

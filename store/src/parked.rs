@@ -122,6 +122,11 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// The lanes that became ready.
+    pub fn lanes(&self) -> impl Iterator<Item = LaneId> {
+        self.ready.iter().copied()
+    }
+
     /// Asks nobody again who waits for this.
     pub fn leave_out(&mut self, filter: FilterId) {
         self.dry.insert(filter);

@@ -112,6 +112,17 @@ impl Reader {
         self.snapshot(|conn| query::group::page(conn, query))
     }
 
+    /// The failed and cancelled tasks that these depend on, and theirs in turn, with ids above `above`: the oldest first, at
+    /// most `limit`. The last of a full page is `above` of the next.
+    pub fn failed_dependencies(
+        &mut self,
+        of: &[TaskId],
+        above: TaskId,
+        limit: u32,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        self.snapshot(|conn| query::dependencies::failed(conn, of, above, limit))
+    }
+
     /// How many tasks of a group are in each state, in the order of [`Status::ALL`](kirosu_protocol::Status::ALL).
     pub fn group_counts(&mut self, group: &Group) -> Result<[i64; 8], StoreError> {
         self.snapshot(|conn| query::group::counts(conn, group))

@@ -132,15 +132,6 @@ impl Rows {
             .is_some_and(|cached| cached.saved.is_none())
     }
 
-    /// Moves the deadline of every lease in memory, as a statement has moved it in the file; only when nothing is dirty.
-    pub fn shift_leases(&mut self, by_ms: i64) {
-        let leased = |cached: &&mut Cached| cached.row.state == Status::Leased;
-        for cached in self.map.values_mut().filter(leased) {
-            let until = &mut cached.row.lease_until;
-            *until = until.map(|at| at.saturating_add(by_ms));
-        }
-    }
-
     /// Drops what is of no use any more; only when nothing is dirty.
     pub fn retain(&mut self, stays: impl Fn(&TaskRow) -> bool) {
         self.map.retain(|_, cached| stays(&cached.row));

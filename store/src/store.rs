@@ -1,5 +1,6 @@
 //! The writer: one batch of commands, one commit.
 
+use crate::command::lease::WOKEN;
 use crate::core::{Core, Stop};
 use crate::foreign;
 use crate::generation::{self, Found};
@@ -22,6 +23,8 @@ use std::time::Instant;
 
 #[cfg(test)]
 mod failed_commit;
+#[cfg(test)]
+mod fan_in;
 #[cfg(test)]
 mod plain;
 mod seen;
@@ -106,6 +109,7 @@ impl Store {
             let core = &mut self.core;
             core.parked = parked_before(core);
             core.tally.undo();
+            core.shifts.undo();
             if core.in_tx {
                 // The failure may have ended the transaction.
                 let _ = sql::run(&mut core.conn, sql::tx::Rollback {});
@@ -133,6 +137,7 @@ impl Store {
         )?;
         core.parked = std::mem::take(&mut self.core.parked);
         core.parked.forget_lanes();
+        core.shifts = std::mem::take(&mut self.core.shifts);
         core.tally = std::mem::take(&mut self.core.tally);
         self.core = core;
         self.outage = false;
@@ -335,6 +340,7 @@ impl Store {
 fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<Answers> {
     core.now = now_ms;
     core.works.begin();
+    core.wake_left = WOKEN;
     let began = Instant::now();
     let mut outcomes = Vec::with_capacity(batch.len());
     for command in batch {
@@ -344,6 +350,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
             Err(Stop::Fault(fault)) => return Err(fault),
         });
     }
+    core.shift_on()?;
     core.work_on()?;
     if core.has_ready_news {
         core.wake()?;
@@ -356,6 +363,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
 /// What became of a committed batch.
 fn applied(core: &mut Core, outcomes: Answers) -> Applied {
     core.parked_now.clear();
+    core.shifts.settle();
     core.tally.settle(&core.lanes);
     core.leave_idle_lanes();
     Applied {

@@ -33,6 +33,7 @@ pub(crate) fn task_of(
         queue: queue.to_owned(),
         priority: row.priority,
         attempts: row.attempts,
+        attempt: None,
         max_attempts: row.max_attempts,
         run_at: row.run_at.map(seconds),
         finished_at: row.finished_at.map(seconds),

@@ -12,13 +12,13 @@
 use crate::core::Core;
 use crate::outcome::Outcome;
 use crate::row::{Flags, state_number, state_of};
-use crate::rules::transition;
 use crate::sql;
 use crate::sql::work::{
     DeleteWork, PutWork, SelectNextDependents, SelectNextFailed, SelectWork, WorkRow,
 };
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Status, TaskId};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// The number of a work.
@@ -37,6 +37,11 @@ fn next_steps(steps: u32, took: Duration) -> u32 {
     let share = COMMIT.as_secs_f64() / took.as_secs_f64().max(1e-6);
     ((f64::from(steps) * share.min(2.0)) as u32).clamp(LEAST_STEPS, MOST_STEPS)
 }
+
+/// Dependencies of one task that are looked at for the cost of one step.
+const LOOKS_A_STEP: i64 = 64;
+/// Tasks with many dead dependencies of which it is kept how many they have.
+const MOST_DEAD: usize = 10_000;
 
 /// Of `retry_failed`, only so many tasks are told of one by one.
 const TOLD: u64 = 1000;
@@ -79,6 +84,9 @@ pub(crate) struct Works {
     /// What a batch may change, and what of it is left to the present one.
     pace: u32,
     steps: u32,
+    /// By task that failed for the sake of its dependencies: how many of them must come back before it is worth while to
+    /// look at all of them again. With thousands, each that comes back would otherwise look at all.
+    dead: HashMap<TaskId, i64>,
     /// Finished after the commit that began them, with the answer to whoever waits.
     pub finished: Vec<(WorkId, Outcome)>,
 }
@@ -125,6 +133,45 @@ impl Works {
         if self.steps == 0 {
             self.pace = next_steps(self.pace, took);
         }
+    }
+
+    /// How many tasks this commit may still change.
+    pub fn left(&self) -> u32 {
+        self.steps
+    }
+
+    /// A command that knows its bound changes one of them.
+    pub fn spend(&mut self) {
+        self.steps = self.steps.saturating_sub(1);
+    }
+
+    /// So many dependencies of a task were looked at.
+    pub fn looked_at(&mut self, task: TaskId, dependencies: i64) {
+        self.dead.remove(&task);
+        let cost = u32::try_from(dependencies / LOOKS_A_STEP).unwrap_or(u32::MAX);
+        self.steps = self.steps.saturating_sub(cost);
+    }
+
+    /// A task has so many dependencies that have ended without a result, or are gone.
+    pub fn note_dead_dependencies(&mut self, task: TaskId, count: i64) {
+        if self.dead.len() >= MOST_DEAD {
+            self.dead.clear();
+        }
+        self.dead.insert(task, count);
+    }
+
+    /// A dependency of a task came back: whether others are known to stand in its way still. The work of each that comes back
+    /// visits the task once, so none can be missed; one that fails anew only means an earlier look.
+    pub fn has_dead_dependencies(&mut self, task: TaskId) -> bool {
+        let Some(left) = self.dead.get_mut(&task) else {
+            return false;
+        };
+        *left -= 1;
+        if *left > 0 {
+            return true;
+        }
+        self.dead.remove(&task);
+        false
     }
 
     /// Whether something is left for a further commit.
@@ -254,8 +301,11 @@ impl Core {
         )?;
         let finished = (ids.len() as i64) < limit;
         for id in ids {
+            if self.works.steps == 0 {
+                return Ok(false);
+            }
             work.after = id;
-            self.works.steps = self.works.steps.saturating_sub(1);
+            self.works.steps -= 1;
             match (work.kind, work.state) {
                 (Kind::Ended, Status::Done) => self.unblock(id)?,
                 (Kind::Ended, state) => {
@@ -289,6 +339,8 @@ impl Core {
     /// Failed tasks, by id: a task's dependencies, which are older, come before it.
     fn step_failed(&mut self, work: &mut Work) -> QueryResult<bool> {
         self.flush_rows()?;
+        // Tasks come back here without a visit to those that depend on them.
+        self.works.dead.clear();
         // Where each may begin a work of its own, few are read at once.
         let most = if work.queue.is_some() { 16 } else { MOST_STEPS };
         let limit = i64::from(self.works.steps.min(most));
@@ -304,8 +356,11 @@ impl Core {
         for row in failed {
             let row: crate::row::TaskRow = row;
             let (id, lane) = (row.id, row.lane);
+            if self.works.steps == 0 {
+                return Ok(false);
+            }
             work.after = id;
-            self.works.steps = self.works.steps.saturating_sub(1);
+            self.works.steps -= 1;
             self.lane_here(lane)?;
             let queue = self.lanes.get(lane).map(|lane| lane.queue.clone());
             if work.queue.is_some() && work.queue.as_deref() != queue.as_deref() {
@@ -315,8 +370,7 @@ impl Core {
             if self.hopeless(id)?.is_some() {
                 continue;
             }
-            let now = self.now;
-            self.change(id, |row| transition::retry(row, now));
+            self.bring_back(id);
             work.count += 1;
             if work.count <= TOLD {
                 self.tell(id, "retried");

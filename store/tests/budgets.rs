@@ -550,12 +550,7 @@ fn a_late_word_of_an_earlier_run_counts_once_and_takes_nothing_from_the_present_
         }
         let (by, reason) = (None, None);
         bench.one(Command::Cancel { task, by, reason }).unwrap();
-        bench
-            .one(Command::Retry {
-                task,
-                with_dependencies: false,
-            })
-            .unwrap();
+        bench.one(Command::Retry { task }).unwrap();
         let again = bench.lease(1)[0].fence;
         reserve(&mut bench, ask(task, again, vec![pool(1000)], 100)).unwrap();
         let late = Ack {

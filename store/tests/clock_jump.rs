@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use kirosu_protocol::Status;
-use kirosu_store::{Command, Engine, Outcome};
+use kirosu_store::{Command, Engine, LiveLease, Outcome};
 
 const HOUR: i64 = 3_600_000;
 
@@ -82,4 +82,52 @@ fn what_waits_for_a_moment_stays_bound_to_the_wall_clock() {
     bench.one(Command::ShiftLeases { by_ms: HOUR }).unwrap();
     bench.one(Command::PromoteDue { limit: 10 }).unwrap();
     assert_eq!(bench.task(id).status, Status::Queued);
+}
+
+#[test]
+fn very_many_deadlines_move_in_steps_and_none_is_over_meanwhile() {
+    const MANY: usize = 1_000;
+    for jump in [HOUR, -HOUR] {
+        let mut bench = Bench::new();
+        let tasks = vec![kirosu_protocol::verbs::enqueue::NewTask::chat("x"); MANY];
+        bench.one(Command::EnqueueBatch(tasks)).unwrap();
+        let leases = bench.lease(MANY as u32);
+        bench.now += 1_000 + jump;
+        bench.one(Command::ShiftLeases { by_ms: jump }).unwrap();
+        let moved = |bench: &mut Bench| {
+            let live = bench.store.live_leases(None).unwrap();
+            let moved = |lease: &&LiveLease| lease.lease_until_ms != T0 + 10_000;
+            live.iter().filter(moved).count()
+        };
+        assert!((1..400).contains(&moved(&mut bench)), "in one commit");
+        assert!(bench.expire().is_empty(), "nothing is over by the old time");
+        // In between one holder sends a heartbeat, one lease ends, and the clock is set again.
+        let (beats, ends) = (&leases[MANY - 1], &leases[MANY - 2]);
+        let beat = Command::Heartbeat {
+            task: beats.task_id,
+            fence: beats.fence,
+            lease_ms: Some(20_000),
+        };
+        bench.one(beat).unwrap();
+        bench.ack(done(ends.task_id, Some(ends.fence))).unwrap();
+        bench.now += 500;
+        bench.one(Command::ShiftLeases { by_ms: 500 }).unwrap();
+        let mut commits = 0;
+        while bench.store.next_deadline() <= Some(bench.now) {
+            bench.batch(vec![]);
+            commits += 1;
+            assert!(commits < 200);
+        }
+        assert!(commits > 2, "{commits} commits");
+        let until = T0 + jump + 500;
+        assert_eq!(bench.store.next_deadline(), Some(until + 10_000));
+        for lease in bench.store.live_leases(None).unwrap() {
+            let expected = match lease.task_id == beats.task_id {
+                true => until + 21_000,
+                false => until + 10_000,
+            };
+            assert_eq!(lease.lease_until_ms, expected, "task {}", lease.task_id);
+        }
+        assert_eq!(bench.stats().leased, MANY as i64 - 1);
+    }
 }

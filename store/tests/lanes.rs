@@ -33,10 +33,7 @@ fn cancel(task: TaskId) -> Command {
 }
 
 fn retry(task: TaskId) -> Command {
-    Command::Retry {
-        task,
-        with_dependencies: false,
-    }
+    Command::Retry { task }
 }
 
 #[test]

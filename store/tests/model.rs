@@ -54,7 +54,7 @@ enum Step {
     Expire,
     Promote,
     Cancel(usize),
-    Retry(usize, bool),
+    Retry(usize),
     RetryFailed,
     Approve(usize),
     Reject(usize),
@@ -71,6 +71,7 @@ struct M {
     lost_rule: OnLost,
     needs: bool,
     approved: bool,
+    ran: bool,
     /// The fences of the questions that were approved.
     approvals: Vec<Fence>,
     rejected: bool,
@@ -151,6 +152,7 @@ impl Model {
             .map(|i| {
                 let t = &mut self.tasks[i];
                 t.status = Status::Leased;
+                t.ran = true;
                 t.fence = t.fence.max(base) + 1;
                 t.attempts += 1;
                 t.until = now + 10_000;
@@ -205,7 +207,7 @@ impl Model {
         let t = &mut self.tasks[i];
         t.status = status;
         (t.lost, t.retried, t.session, t.gave_up) = (false, false, None, false);
-        t.run_at = t.run_at.filter(|_| t.fence == 0);
+        t.run_at = t.run_at.filter(|_| !t.ran);
     }
 
     fn lose(&mut self, i: usize) {
@@ -280,6 +282,7 @@ impl Model {
                     lost_rule: on_lost,
                     needs: approval && !human,
                     approved: false,
+                    ran: false,
                     approvals: Vec::new(),
                     rejected: false,
                     retried: false,
@@ -488,22 +491,14 @@ impl Model {
                 }
                 (command, Ok(Said::Ended(ended)))
             }
-            Step::Retry(task, with_dependencies) => {
-                let command = Command::Retry {
-                    task: id(task),
-                    with_dependencies,
-                };
+            Step::Retry(task) => {
+                let command = Command::Retry { task: id(task) };
                 let Some(i) = self.pick(task) else {
                     return (command, Err(ErrorCode::UnknownTask));
                 };
                 let t = &self.tasks[i];
                 let reply = match t.status {
                     Status::Failed | Status::Cancelled => {
-                        if with_dependencies {
-                            let mut along = BTreeSet::new();
-                            self.failed_ancestors(i, &mut along);
-                            along.into_iter().for_each(|d| self.retry(d));
-                        }
                         self.retry(i);
                         Ok(Said::Retried(self.tasks[i].status))
                     }
@@ -539,7 +534,7 @@ impl Model {
                 let t = &mut self.tasks[i];
                 let repeated = t.approvals.iter().any(|fence| *fence < t.fence);
                 if t.status == Status::AwaitingApproval && repeated {
-                    return (command, Ok(Said::DecidedBefore));
+                    return (command, Err(ErrorCode::StaleApproval));
                 }
                 if t.status == Status::Queued && t.human {
                     t.approved = true;
@@ -603,15 +598,6 @@ impl Model {
         Said::Paused(now.map(|(name, _)| name.to_owned()).collect())
     }
 
-    fn failed_ancestors(&self, i: usize, found: &mut BTreeSet<usize>) {
-        for d in &self.tasks[i].deps {
-            let failed = matches!(self.tasks[*d].status, Status::Failed | Status::Cancelled);
-            if failed && found.insert(*d) {
-                self.failed_ancestors(*d, found);
-            }
-        }
-    }
-
     fn retry(&mut self, i: usize) {
         if !matches!(self.tasks[i].status, Status::Failed | Status::Cancelled) {
             return;
@@ -628,7 +614,13 @@ impl Model {
         (t.attempts, t.worker, t.gave_up) = (0, None, false);
         (t.rejected, t.lost, t.retried) = (false, false, true);
         let t = t.clone();
-        self.tasks[i].status = self.waiting(&t);
+        let status = self.waiting(&t);
+        let base = self.fence_base;
+        let t = &mut self.tasks[i];
+        t.status = status;
+        if t.human || status == Status::AwaitingApproval {
+            t.fence = t.fence.max(base) + 1;
+        }
     }
 
     fn came_back(&mut self, i: usize) {
@@ -814,7 +806,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Expire),
         2 => Just(Step::Promote),
         1 => task.clone().prop_map(Step::Cancel),
-        2 => (task.clone(), prop::bool::weighted(0.3)).prop_map(|(task, along)| Step::Retry(task, along)),
+        2 => task.clone().prop_map(Step::Retry),
         1 => Just(Step::RetryFailed),
         2 => task.clone().prop_map(Step::Approve),
         1 => task.prop_map(Step::Reject),

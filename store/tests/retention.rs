@@ -17,12 +17,15 @@ fn cancel(b: &mut Bench, task: TaskId) {
     b.one(command).unwrap();
 }
 
+/// Retries a task, on demand after what it depends on.
 fn retry(b: &mut Bench, task: TaskId, with_dependencies: bool) -> (Status, Option<String>) {
-    let command = Command::Retry {
-        task,
-        with_dependencies,
-    };
-    match b.one(command).unwrap() {
+    if with_dependencies {
+        let failed = b.reader.failed_dependencies(&[task], 0, 1000).unwrap();
+        for task in failed {
+            b.one(Command::Retry { task }).unwrap();
+        }
+    }
+    match b.one(Command::Retry { task }).unwrap() {
         Outcome::Retried { status, error } => (status, error),
         other => panic!("{other:?}"),
     }
@@ -149,6 +152,71 @@ fn old_tasks_go_whatever_stands_before_them() {
     assert!(exists(&mut b, late[0]) && exists(&mut b, needed[29]));
     assert_eq!(sweep(&mut b, now), 0);
     assert_eq!(sweep(&mut b, now + 1), 40);
+}
+
+#[test]
+fn large_texts_are_forgotten_piece_by_piece() {
+    const PIECE: usize = 256 << 10;
+    const PIECES: usize = 16;
+    let mut b = Bench::new();
+    let one = b.chat("with much output, of several attempts");
+    for fence in 1..=3 {
+        b.lease(1);
+        for _ in 0..PIECES {
+            let output = Command::Output {
+                task: one,
+                fence,
+                chunk: None,
+                text: "o".repeat(PIECE),
+            };
+            b.one(output).unwrap();
+        }
+        match fence {
+            3 => drop(b.ack(done(one, Some(fence))).unwrap()),
+            _ => drop(b.one(Command::Release {
+                task: one,
+                fence,
+                delay_ms: 0,
+                reason: None,
+            })),
+        }
+    }
+    for _ in 0..20 {
+        let id = b.chat(&"p".repeat(PIECE));
+        cancel(&mut b, id);
+    }
+    b.now += 100;
+    // Bytes of all that is there.
+    let kept = |b: &mut Bench| -> u64 {
+        let of = |fence| b.reader.size_of(one, Some(fence), 10_000).unwrap();
+        let output: u64 = (1..=3).map(of).sum();
+        let prompts = (2..=21).map(|id| b.reader.size_of(id, None, 0).unwrap());
+        output + prompts.collect::<Vec<_>>().iter().sum::<u64>()
+    };
+    let (mut before, mut removed, mut steps) = (kept(&mut b), 0, 0);
+    assert!(before > (3 * PIECES * PIECE) as u64, "{before}");
+    loop {
+        let prune = Command::Prune {
+            before_ms: b.now,
+            limit: 100,
+        };
+        let Ok(Outcome::Counted { count, more }) = b.one(prune) else {
+            panic!("a count");
+        };
+        let now = kept(&mut b);
+        let freed = before - now;
+        assert!(freed < 6 << 20, "{freed} bytes in one commit");
+        (before, removed, steps) = (now, removed + count, steps + 1);
+        if !more {
+            break;
+        }
+        // What is begun is gone on with after a restart, too.
+        if steps == 2 {
+            b = b.reopen();
+        }
+    }
+    assert_eq!((removed, before), (21, 0));
+    assert!(steps > 5, "{steps} steps");
 }
 
 const TREE: Budget = Budget {

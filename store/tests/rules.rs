@@ -249,16 +249,8 @@ fn a_cancelled_lease_is_dead_at_once() {
         reason: None,
     })
     .unwrap();
-    b.one(Command::Retry {
-        task: id,
-        with_dependencies: false,
-    })
-    .unwrap();
-    b.one(Command::Retry {
-        task: id,
-        with_dependencies: false,
-    })
-    .unwrap();
+    b.one(Command::Retry { task: id }).unwrap();
+    b.one(Command::Retry { task: id }).unwrap();
     b.lease(1);
     b.ack(done(id, None)).unwrap();
     assert_eq!(
@@ -392,21 +384,13 @@ fn a_failed_dependency_fails_those_behind_it() {
     );
     let late = b.enqueue(after(a));
     assert_eq!(b.task(late).status, Status::Failed);
-    b.one(Command::Retry {
-        task: c,
-        with_dependencies: false,
-    })
-    .unwrap();
+    b.one(Command::Retry { task: c }).unwrap();
     assert_eq!(
         b.task(c).status,
         Status::Failed,
         "its dependency is cancelled"
     );
-    b.one(Command::Retry {
-        task: a,
-        with_dependencies: false,
-    })
-    .unwrap();
+    b.one(Command::Retry { task: a }).unwrap();
     for waits in [c, d, late] {
         assert_eq!(b.task(waits).status, Status::Blocked, "it waits again");
     }

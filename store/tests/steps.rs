@@ -25,10 +25,7 @@ fn fan_out(b: &mut Bench) -> (TaskId, Vec<TaskId>) {
 }
 
 fn retry(task: TaskId) -> Command {
-    Command::Retry {
-        task,
-        with_dependencies: false,
-    }
+    Command::Retry { task }
 }
 
 /// Commits until nothing is left to do, each of a bounded size; how many it took.
@@ -150,4 +147,46 @@ fn failed_tasks_of_a_queue_come_back_with_those_of_others_that_failed_for_their_
     let states = [a, other, again, lost].map(|id| b.task(id).status);
     let blocked = Status::Blocked;
     assert_eq!(states, [Status::Queued, blocked, blocked, Status::Failed]);
+}
+
+#[test]
+fn thousands_who_wait_are_served_in_their_order_over_several_commits() {
+    const WAITING: u64 = 1500;
+    let mut b = Bench::new();
+    let park = |number| Command::Lease {
+        ask: waiting(1),
+        session: None,
+        park: Some(number),
+    };
+    for number in 0..WAITING {
+        assert_eq!(b.one(park(number)), Ok(Outcome::Parked));
+    }
+    let tasks = vec![NewTask::chat("x"); WAITING as usize + 2];
+    let mut woken = apply(&mut b, vec![Command::EnqueueBatch(tasks)]).woken;
+    assert!(woken.len() < 500, "{} in one commit", woken.len());
+    // One that comes now waits behind them; one that does not wait is answered at once.
+    let at_once = Command::Lease {
+        ask: ask(1),
+        session: None,
+        park: None,
+    };
+    let applied = apply(&mut b, vec![park(WAITING), at_once]);
+    assert_eq!(applied.outcomes[0], Ok(Outcome::Parked));
+    assert!(matches!(&applied.outcomes[1], Ok(Outcome::Leased(tasks)) if tasks.len() == 1));
+    woken.extend(applied.woken);
+    while b.store.next_deadline().is_some_and(|at| at <= b.now) {
+        let next = apply(&mut b, vec![]).woken;
+        assert!(
+            (1..500).contains(&next.len()),
+            "{} in one commit",
+            next.len()
+        );
+        woken.extend(next);
+    }
+    assert!(woken.iter().map(|(park, _)| *park).eq(0..=WAITING));
+    assert_eq!((b.stats().queued, b.store.parked()), (0, 0));
+}
+
+fn apply(b: &mut Bench, commands: Vec<Command>) -> Applied {
+    b.store.apply(b.now, commands).unwrap()
 }

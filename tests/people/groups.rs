@@ -15,7 +15,7 @@ fn ids(list: &Value) -> Vec<i64> {
 }
 
 /// Ends the oldest task of a queue.
-fn end(hub: &Hub, queue: &str, outcome: Value) -> i64 {
+pub fn end(hub: &Hub, queue: &str, outcome: Value) -> i64 {
     let mut client = hub.client();
     let lease = client.lease(json!({"worker_id": "w", "queues": [queue]}));
     let id = lease["task_id"].as_i64().unwrap();
@@ -217,4 +217,114 @@ fn a_group_is_waited_for_with_those_that_join_it_and_its_results_are_collected()
     let folder = hub.setup.directory.path().join("answers");
     assert_eq!(fs::read_to_string(folder.join("1.txt")).unwrap(), "first\n");
     assert_eq!(fs::read_to_string(folder.join("2.txt")).unwrap(), "second");
+}
+
+#[test]
+fn a_group_comes_back_with_what_it_depends_on() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let mut task = |labels: &[&str], depends_on: &[i64]| {
+        client.enqueue_with(
+            json!({"prompt": "x", "queue": "q", "labels": labels, "depends_on": depends_on}),
+        )
+    };
+    // Two chains that meet; what ends first takes the rest along.
+    let (one, two) = (task(&[], &[]), task(&[], &[]));
+    let middle = task(&["night"], &[one]);
+    let last = task(&["night"], &[middle, two]);
+    let alone = task(&["night"], &[]);
+    let other = task(&[], &[two]);
+    let mut client = hub.client();
+    client.call("cancel", json!({"task_id": one}));
+    client.call("cancel", json!({"task_id": two}));
+    client.call("cancel", json!({"task_id": alone}));
+    for id in [middle, last, other] {
+        assert_eq!(client.status(id), "failed");
+    }
+    // Without them, nothing of it can come back but what depends on nothing.
+    let retried = client.call("retry", json!({"label": "night"}));
+    assert!(retried.get("dependencies").is_none(), "{retried}");
+    assert_eq!(client.status(last), "failed");
+    assert_eq!(client.status(alone), "queued");
+    client.call("cancel", json!({"task_id": alone}));
+
+    assert_eq!(
+        said(&hub, &["retry", "--label", "night", "--with-dependencies"]),
+        "3 tasks queued again, and 2 that they depend on\n"
+    );
+    let states: Vec<String> = [one, two, middle, last, alone, other]
+        .into_iter()
+        .map(|id| client.status(id))
+        .collect();
+    let (queued, blocked) = ("queued", "blocked");
+    assert_eq!(states, [queued, queued, blocked, blocked, queued, blocked]);
+    // Sent again, there is nothing left to do.
+    let again = client.call(
+        "retry",
+        json!({"label": "night", "with_dependencies": true}),
+    );
+    assert_eq!(again, json!({"ok": true, "retried": 0, "dependencies": 0}));
+    // Only the failed ones of the group; of what they depend on, all that ended without a result.
+    client.call("cancel", json!({"queue": "q"}));
+    let failed = ["retry", "--queue", "q", "--failed", "--with-dependencies"];
+    assert_eq!(
+        said(&hub, &failed),
+        "0 tasks queued again, and 0 that they depend on\n"
+    );
+}
+
+#[test]
+fn very_many_dependencies_come_back_in_steps_while_others_are_served() {
+    const MANY: usize = 3000;
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let sources: Vec<Value> = (0..MANY)
+        .map(|_| json!({"prompt": "x", "queue": "q"}))
+        .collect();
+    let ids = client.call("enqueue_batch", json!({"tasks": sources}));
+    let last = client.enqueue_with(json!({"prompt": "all", "depends_on": ids["task_ids"]}));
+    let label = json!({"prompt": "more", "depends_on": [last], "labels": ["night"]});
+    let labelled = client.enqueue_with(label);
+    let mut other = hub.client();
+    for params in [
+        json!({"task_id": last, "with_dependencies": true}),
+        json!({"label": "night", "with_dependencies": true}),
+    ] {
+        let cancelled = client.call("cancel", json!({"queue": "q"}));
+        assert_eq!(cancelled["cancelled"], MANY);
+        until("those that depend on them have failed", || {
+            (client.status(labelled) == "failed").then_some(())
+        });
+        let retry = client.send("retry", params);
+        let halfway = until("a part has come back", || {
+            let stats = other.call("stats", json!({}));
+            let queued = stats["stats"]["queued"].as_u64().unwrap();
+            (queued > 0).then_some(queued)
+        });
+        assert!(halfway < MANY as u64, "all in one commit");
+        let answer = client.result(retry);
+        assert_eq!(answer["ok"], true, "{answer}");
+        assert!(answer.get("status").is_none(), "{answer}");
+        assert_eq!(other.call("stats", json!({}))["stats"]["queued"], MANY);
+        for id in [last, labelled] {
+            until("it waits for them again", || {
+                (client.status(id) == "blocked").then_some(())
+            });
+        }
+    }
+    // A task that does not wait to be retried is refused, and nothing that it depends on is touched.
+    client.call("cancel", json!({"ids": [1]}));
+    let running = client.enqueue("x");
+    client.lease(json!({"queues": ["default"]}));
+    let error = client.refused(
+        "retry",
+        json!({"task_id": running, "with_dependencies": true}),
+    );
+    assert_eq!(word(&error), "wrong_state");
+    assert_eq!(client.status(1), "cancelled");
+    let error = client.refused(
+        "retry",
+        json!({"task_id": 99_999, "with_dependencies": true}),
+    );
+    assert_eq!(word(&error), "unknown_task");
 }

@@ -9,6 +9,7 @@ mod http;
 mod tmux;
 
 mod answer;
+mod files;
 mod groups;
 mod kit;
 mod waiting;

@@ -67,6 +67,15 @@ impl Api {
         Api { child, address }
     }
 
+    /// The most bytes of memory that it has had in use.
+    pub fn most_resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let words = line.expect("VmHWM").split_whitespace();
+        let kib = words.filter_map(|word| word.parse::<u64>().ok()).next();
+        kib.expect("a number") << 10
+    }
+
     /// Asks it to stop, and waits for its end.
     pub fn stop(mut self) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it runs");

@@ -327,3 +327,38 @@ fn output_and_progress_are_kept_per_attempt_and_told() {
         "stale_lease"
     );
 }
+
+#[test]
+fn a_lease_tells_the_number_of_its_attempt_where_some_do_not_count() {
+    let hub = Hub::start();
+    let mut client = hub.client();
+    let id = client.enqueue("x");
+    let mut lease = || {
+        let mut worker = hub.client();
+        let task = worker.lease(json!({"worker_id": "w"}));
+        (task, worker)
+    };
+    let (task, mut worker) = lease();
+    assert_eq!(
+        (&task["attempts"], &task["attempt"]),
+        (&json!(1), &json!(null))
+    );
+    worker.call("release", json!({"task_id": id, "fence": task["fence"]}));
+    // It was given back, and does not count; nor do those before a retry.
+    let (task, mut worker) = lease();
+    assert_eq!(
+        (&task["attempts"], &task["attempt"]),
+        (&json!(1), &json!(2))
+    );
+    let failed = json!({"task_id": id, "fence": task["fence"], "status": "failed", "error": "e"});
+    worker.call("ack", failed);
+    client.call("retry", json!({"task_id": id}));
+    let (task, _worker) = lease();
+    assert_eq!(
+        (&task["attempts"], &task["attempt"]),
+        (&json!(1), &json!(3))
+    );
+    let answer = client.call("get", json!({"task_id": id}));
+    assert_eq!(answer["attempts"].as_array().unwrap().len(), 2);
+    assert_eq!(answer["task"]["attempt"], json!(null));
+}

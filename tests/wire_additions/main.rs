@@ -3,7 +3,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod endings;
 mod enqueue;
+mod heartbeats;
 mod hub;
 mod leases;
 mod one_commit;

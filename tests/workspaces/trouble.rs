@@ -200,7 +200,7 @@ fn a_failed_attempt_starts_anew_and_a_lost_one_goes_on() {
     let task = hub.ended(id);
     assert_eq!(task["result"], "a.txt\nhalf", "{task}");
     let log = field.git(&format!("log --format=%b -1 kirosu/task-{id}"));
-    assert!(log.contains("what the attempt with fence 1 left"), "{log}");
+    assert!(log.contains("what attempt 1 left"), "{log}");
 }
 
 #[test]

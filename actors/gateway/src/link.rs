@@ -9,10 +9,9 @@
 
 use crate::passage;
 use actix_web::web::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
 use kirosu_protocol::verbs::hello::{HelloAnswer, HelloAsk};
-use kirosu_protocol::verbs::list::ListAsk;
 use kirosu_protocol::{Error, ErrorCode, Limits, Method, Verb};
 use kirosu_supervision::BackoffPolicy;
 use serde::de::DeserializeOwned;
@@ -193,42 +192,47 @@ impl HubLink {
         stands(&self.client).await
     }
 
-    /// Asks for tasks on a connection of its own, and passes the answer on as it comes, however long it is.
+    /// Asks on a connection of its own, and passes the answer on as it comes, however long it is. It counts among what is
+    /// under way until the slot is dropped.
     ///
     /// # Errors
     /// As [`ask`](HubLink::ask); once the answer has begun, its stream breaks off.
-    pub(crate) async fn list(
+    pub(crate) async fn pass<V: Verb>(
         &self,
-        ask: &ListAsk,
-    ) -> Result<impl Stream<Item = io::Result<Bytes>> + use<>, AskError> {
+        ask: &V,
+    ) -> Result<(impl Stream<Item = io::Result<Bytes>> + use<V>, Slot), AskError> {
         let hello = self.connected().await?;
-        let slots = self.enter(&hello.limits, true)?;
+        let (slot, _) = self.enter(&hello.limits, false)?;
         let answer = passage::open(&self.endpoint, self.options.key.as_deref(), ask).await?;
-        Ok(answer.inspect(move |_| {
-            let _under_way = &slots;
-        }))
+        Ok((answer, slot))
+    }
+
+    /// A place among the requests that take long, for an answer whose client may read slowly.
+    ///
+    /// # Errors
+    /// `Refused` with `busy` when there is none.
+    pub(crate) fn take_long(&self) -> Result<Slot, AskError> {
+        let most = self.limits().in_flight_per_connection;
+        self.park(most.clamp(1, IN_FLIGHT))
+    }
+
+    fn park(&self, most: usize) -> Result<Slot, AskError> {
+        // Requests that wait leave half of the room to those that do not.
+        let most = most.div_ceil(2);
+        Slot::take(&self.parked, most).ok_or_else(|| busy("requests that wait", most))
     }
 
     fn enter(&self, limits: &Limits, parks: bool) -> Result<(Slot, Option<Slot>), AskError> {
         let most = limits.in_flight_per_connection.clamp(1, IN_FLIGHT);
-        let busy = |what: &str, most: usize| {
-            AskError::Refused(Error::new(
-                ErrorCode::Busy,
-                format!("the gateway has {most} {what} under way, its limit; try again later"),
-            ))
-        };
-        // Requests that wait leave half of the room to those that do not.
-        let most_parked = most.div_ceil(2);
-        let parked = match parks {
-            true => {
-                let slot = Slot::take(&self.parked, most_parked);
-                Some(slot.ok_or_else(|| busy("requests that wait", most_parked))?)
-            }
-            false => None,
-        };
+        let parked = parks.then(|| self.park(most)).transpose()?;
         let slot = Slot::take(&self.in_flight, most).ok_or_else(|| busy("requests", most))?;
         Ok((slot, parked))
     }
+}
+
+fn busy(what: &str, most: usize) -> AskError {
+    let message = format!("the gateway has {most} {what} under way, its limit; try again later");
+    AskError::Refused(Error::new(ErrorCode::Busy, message))
 }
 
 /// One of a limited number; given back when dropped.

@@ -1,14 +1,15 @@
-//! A list that is passed on as the hub writes it, piece by piece: it may be longer than anybody's memory.
+//! Answers that are passed on as the hub writes them, piece by piece: they may be longer than anybody's memory. Each takes
+//! some [`READ_BYTES`] here, however long it is and however slowly it is read.
 
 use crate::link::{ANSWER, AskError};
 use actix_web::web::{Bytes, BytesMut};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, TryStreamExt, stream};
 use kirosu_protocol::answer::write_request;
 use kirosu_protocol::client::Endpoint;
-use kirosu_protocol::verbs::list::ListAsk;
-use kirosu_protocol::{Error, RawId};
+use kirosu_protocol::{Error, RawId, Verb};
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -18,13 +19,15 @@ const HEAD: &[u8] = b"{\"id\":0,\"result\":{";
 const TAIL: &[u8] = b",\"error\":null}\n";
 /// Longest refusal.
 const REFUSAL_BYTES: usize = 64 << 10;
+/// How long the hub may take until the result begins: large texts wait for room among those that are read for others.
+const BEGIN: Duration = Duration::from_secs(60);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
 
 #[derive(Serialize)]
-struct WithKey<'a> {
+struct WithKey<'a, V> {
     #[serde(flatten)]
-    ask: &'a ListAsk,
+    ask: &'a V,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_token: Option<&'a str>,
 }
@@ -33,17 +36,18 @@ struct WithKey<'a> {
 ///
 /// # Errors
 /// `Refused`, `Away`, and `Broken` or `TimedOut` before the result has begun; after that the stream breaks off.
-pub(crate) async fn open(
+pub(crate) async fn open<V: Verb>(
     endpoint: &Endpoint,
     key: Option<&str>,
-    ask: &ListAsk,
-) -> Result<impl Stream<Item = io::Result<Bytes>> + use<>, AskError> {
+    ask: &V,
+) -> Result<impl Stream<Item = io::Result<Bytes>> + use<V>, AskError> {
+    let method = V::METHOD.name();
     let mut line = Vec::new();
     let params = WithKey {
         ask,
         auth_token: key,
     };
-    write_request(&mut line, &RawId::number(0), "list", &params).map_err(AskError::Refused)?;
+    write_request(&mut line, &RawId::number(0), method, &params).map_err(AskError::Refused)?;
     let asked = async {
         let away = |error: io::Error| {
             AskError::Away(format!("cannot reach the hub at {endpoint}: {error}"))
@@ -55,15 +59,15 @@ pub(crate) async fn open(
             read: BytesMut::new(),
             has_ended: false,
         };
-        answer.begin().await?;
+        answer.begin(method).await?;
         Ok::<_, AskError>(answer)
     };
-    let answer = match timeout(ANSWER, asked).await {
+    let answer = match timeout(BEGIN, asked).await {
         Ok(answer) => answer?,
         Err(_) => {
             let why = format!(
-                "the hub at {endpoint} did not answer `list` in {} s",
-                ANSWER.as_secs()
+                "the hub at {endpoint} did not answer `{method}` in {} s",
+                BEGIN.as_secs()
             );
             return Err(AskError::TimedOut(why));
         }
@@ -72,6 +76,50 @@ pub(crate) async fn open(
         let piece = answer.next().await?;
         Ok(piece.map(|piece| (piece, answer)))
     }))
+}
+
+/// How the answer to a `wait` for one task begins and ends, around the task.
+const ONE: &[u8] = b"{\"tasks\":[";
+const FINISHED: &[u8] = b"],\"finished\":";
+/// Bytes that may belong to its end.
+const END: usize = FINISHED.len() + b"false}".len();
+
+/// Passes the answer to a `wait` for one task on as an object with `task` and `finished`.
+pub(crate) fn of_one_task(
+    answer: impl Stream<Item = io::Result<Bytes>>,
+) -> impl Stream<Item = io::Result<Bytes>> {
+    let begun = (Box::pin(answer), BytesMut::new(), false);
+    stream::try_unfold(Some(begun), |state| async move {
+        let Some((mut answer, mut held, mut begun)) = state else {
+            return Ok(None);
+        };
+        while let Some(piece) = answer.try_next().await? {
+            held.extend_from_slice(&piece);
+            if !begun && held.len() >= ONE.len() {
+                begun = true;
+                if !held.starts_with(ONE) {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+                let _ = held.split_to(ONE.len());
+                return Ok(Some((
+                    Bytes::from_static(b"{\"task\":"),
+                    Some((answer, held, begun)),
+                )));
+            }
+            if begun && held.len() > END {
+                let ready = held.len() - END;
+                let piece = held.split_to(ready).freeze();
+                return Ok(Some((piece, Some((answer, held, begun)))));
+            }
+        }
+        let end = held
+            .windows(FINISHED.len())
+            .rposition(|part| part == FINISHED);
+        let end = end.ok_or(io::ErrorKind::InvalidData)?;
+        // The bracket of the list goes.
+        let rest = [&held[..end], &held[end + 1..]].concat();
+        Ok(Some((Bytes::from(rest), None)))
+    })
 }
 
 struct Answer<S> {
@@ -90,15 +138,20 @@ impl<S: AsyncRead + Unpin> Answer<S> {
         }
     }
 
-    /// Reads up to the result, whose opening brace stays; or the refusal.
-    async fn begin(&mut self) -> Result<(), AskError> {
+    /// Reads up to the result, whose opening brace stays; or the refusal. It has no time of its own: the hub may have to
+    /// wait for room before it reads large texts.
+    async fn begin(&mut self, method: &str) -> Result<(), AskError> {
         let broken = |error: io::Error| {
             AskError::Broken(format!(
-                "the connection to the hub broke over `list`: {error}"
+                "the connection to the hub broke over `{method}`: {error}"
             ))
         };
         while self.read.len() < HEAD.len() {
-            self.more().await.map_err(broken)?;
+            self.read.reserve(READ_BYTES);
+            let read = self.hub.read_buf(&mut self.read).await.map_err(broken)?;
+            if read == 0 {
+                return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+            }
         }
         if self.read.starts_with(HEAD) {
             let _ = self.read.split_to(HEAD.len() - 1);
@@ -114,7 +167,7 @@ impl<S: AsyncRead + Unpin> Answer<S> {
         Err(match serde_json::from_slice(&self.read) {
             Ok(Refused { error }) => AskError::Refused(error),
             Err(error) => AskError::Broken(format!(
-                "the hub's answer to `list` makes no sense: {error}"
+                "the hub's answer to `{method}` makes no sense: {error}"
             )),
         })
     }
@@ -157,7 +210,10 @@ mod tests {
             read: BytesMut::new(),
             has_ended: false,
         };
-        reading.begin().await.map_err(|error| error.to_string())?;
+        reading
+            .begin("list")
+            .await
+            .map_err(|error| error.to_string())?;
         let mut result = Vec::new();
         while let Some(piece) = reading.next().await.map_err(|error| error.to_string())? {
             result.extend_from_slice(&piece);
@@ -174,6 +230,32 @@ mod tests {
         for step in [1, 7, 1000] {
             assert_eq!(pass(&answer, step).await.unwrap(), result.as_bytes());
         }
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_one_task_is_told_as_that_task() {
+        for (task, finished) in [
+            (r#"{"prompt":"],\"finished\":true}"}"#, "false"),
+            ("{}", "true"),
+        ] {
+            let whole = format!("{{\"tasks\":[{task}],\"finished\":{finished}}}");
+            for step in [1, 5, 1000] {
+                let pieces: Vec<io::Result<Bytes>> = whole
+                    .as_bytes()
+                    .chunks(step)
+                    .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+                    .collect();
+                let told: Vec<Bytes> = of_one_task(stream::iter(pieces))
+                    .try_collect()
+                    .await
+                    .unwrap();
+                let told = told.concat();
+                let expected = format!("{{\"task\":{task},\"finished\":{finished}}}");
+                assert_eq!(String::from_utf8(told).unwrap(), expected, "{step}");
+            }
+        }
+        let short = stream::iter([Ok(Bytes::from_static(b"{}"))]);
+        assert!(of_one_task(short).try_collect::<Vec<_>>().await.is_err());
     }
 
     #[tokio::test]

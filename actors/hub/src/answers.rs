@@ -98,11 +98,10 @@ fn gathered(mut output: AttemptOutput, chunks: &[OutputChunk]) -> Vec<AttemptOut
 }
 
 /// Who works for the hub, as `agents` answers it: sessions, and connections that hold leases without one.
-pub(crate) fn agents(mut agents: Vec<AgentInfo>, held: Vec<(Holder, HeldLease)>) -> AgentsAnswer {
-    let mut by_holder: HashMap<Holder, Vec<HeldLease>> = HashMap::new();
-    for (holder, lease) in held {
-        by_holder.entry(holder).or_default().push(lease);
-    }
+pub(crate) fn agents(
+    mut agents: Vec<AgentInfo>,
+    mut by_holder: HashMap<Holder, Vec<HeldLease>>,
+) -> AgentsAnswer {
     for agent in &mut agents {
         if let Some(session) = agent.session_id.as_deref()
             && let Some(leases) = by_holder.remove(&Holder::Session(session.into()))
@@ -147,13 +146,12 @@ mod tests {
         };
         let lease = |task_id| HeldLease { task_id, fence: 1 };
         let of_session = |id: &str| Holder::Session(id.into());
-        let held = vec![
-            (of_session("b"), lease(1)),
-            (Holder::Connection(ConnectionId(7)), lease(2)),
-            (of_session("b"), lease(3)),
-            (of_session("gone"), lease(4)),
-            (Holder::Connection(ConnectionId(0)), lease(5)),
-        ];
+        let held = HashMap::from([
+            (of_session("b"), vec![lease(1), lease(3)]),
+            (Holder::Connection(ConnectionId(7)), vec![lease(2)]),
+            (of_session("gone"), vec![lease(4)]),
+            (Holder::Connection(ConnectionId(0)), vec![lease(5)]),
+        ]);
         let answer = agents(vec![session("a", 2.0), session("b", 1.0)], held);
         let told: Vec<(Option<&str>, &str, Vec<TaskId>)> = answer
             .agents

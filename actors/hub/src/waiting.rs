@@ -81,9 +81,9 @@ fn dependency(on: Option<&Dependency>) -> Waiting {
 }
 
 fn later(task: &Task) -> Waiting {
-    // A task that has not been tried has no fence, and one that was given back has no error.
-    match (task.fence, last_error(task)) {
-        (0, _) => simple(WaitReason::NotBefore, "its time has not come"),
+    // A task that has not been tried has no worker, and one that was given back has no error.
+    match (&task.worker_id, last_error(task)) {
+        (None, _) => simple(WaitReason::NotBefore, "its time has not come"),
         (_, Some(why)) => simple(
             WaitReason::Retry,
             format!("its next attempt follows after a pause; the last one failed: {why}"),

@@ -35,7 +35,7 @@ pub enum Workspace {
     Shared,
     /// One private folder a session, kept from task to task: `PARENT/POOL/session-N`.
     Isolated,
-    /// One private folder a task: `PARENT/POOL/task-ID-FENCE`. Removed once the hub has confirmed the result; kept
+    /// One private folder a task: `PARENT/POOL/task-ID-NUMBER`. Removed once the hub has confirmed the result; kept
     /// when the run failed.
     Ephemeral,
     /// A git worktree a task, on the branch `kirosu/task-ID` of the repository that [`PoolOptions::workdir`] lies in:

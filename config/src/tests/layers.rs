@@ -215,6 +215,22 @@ fn the_file_is_searched_in_order() {
 }
 
 #[test]
+fn a_file_without_an_end_is_refused() {
+    let mut case = Case::new("");
+    case.options.file = Some("/dev/zero".into());
+    let faults = case.faults().join("\n");
+    assert!(
+        faults.contains("cannot read /dev/zero: it has more than 4194304 bytes"),
+        "{faults}"
+    );
+    let long = case.path("long.toml");
+    let comment = "# a comment\n".repeat(400_000);
+    std::fs::write(&long, comment).unwrap();
+    case.options.file = Some(long);
+    assert!(case.faults()[0].contains("has more than"));
+}
+
+#[test]
 fn what_is_hardly_meant_is_a_warning() {
     let loaded = Case::new("[[pool]]\nname = \"a\"\ntrust_all_tools = true\nmax_output = \"32 MiB\"\n[hub]\nkey = \"k\"")
         .env("KIROSU_HUB_PORT", "9000")

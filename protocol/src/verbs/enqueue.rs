@@ -16,9 +16,14 @@ use crate::params::Params;
 use crate::task::{DEFAULT_QUEUE, OnLost, RetryPolicy, Status, TYPE_CHAT, TYPE_HUMAN, TaskId};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+use std::ops::RangeInclusive;
 
 /// Attempts of a task that asks for `retry` without saying how many.
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
+/// Values of `max_attempts`.
+pub const ATTEMPTS: RangeInclusive<i64> = 1..=1000;
+/// Values of `priority`.
+pub const PRIORITIES: RangeInclusive<i64> = -1000..=1000;
 
 /// A task to be made, checked against the hub's limits. Serialises as the parameters of `enqueue`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -134,7 +139,7 @@ impl NewTask {
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<NewTask, Error> {
         let prompt = params.opt_scalar_text_within("prompt", limits.prompt_bytes)?;
         let retry = read_retry(params)?;
-        let given = params.opt_int("max_attempts", 1..=1000)?.map(|n| n as u32);
+        let given = params.opt_int("max_attempts", ATTEMPTS)?.map(|n| n as u32);
         let run_at_ms = params.opt_seconds("run_at", 0..=LAST_MS)?;
         let delay_ms = params
             .opt_seconds("delay_seconds", 0..=3660 * DAY_MS)?
@@ -155,7 +160,7 @@ impl NewTask {
             queue: params
                 .opt_name("queue", limits)?
                 .unwrap_or_else(|| DEFAULT_QUEUE.into()),
-            priority: params.opt_int("priority", -1000..=1000)?.unwrap_or(0) as i32,
+            priority: params.opt_int("priority", PRIORITIES)?.unwrap_or(0) as i32,
             run_at_ms: run_at_ms.map(|ms| ms as i64),
             delay_ms,
             max_attempts: given.or_else(|| retry.map(|_| DEFAULT_MAX_ATTEMPTS)),

@@ -37,7 +37,7 @@ impl EnqueueBatchAsk {
 }
 
 /// The new tasks' numbers, in the order of the tasks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnqueueBatchAnswer {
     /// One for each task.
     pub task_ids: Vec<TaskId>,

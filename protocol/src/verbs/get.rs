@@ -91,6 +91,23 @@ pub struct GetAnswer {
     pub output: Option<Vec<AttemptOutput>>,
 }
 
+impl GetAnswer {
+    /// The number of the attempt with this fence among all that the task has had, from 1; of one that has not ended, the
+    /// number after the last ended one.
+    pub fn number_of(&self, fence: Fence) -> usize {
+        let ended = self.attempts.iter().filter(|it| it.fence < fence);
+        ended.count() + 1
+    }
+
+    /// The fence of the attempt with this number; `None` where the task has had no such attempt.
+    pub fn fence_of(&self, number: usize) -> Option<Fence> {
+        let newest = self.task.fence;
+        let ended = self.attempts.iter().map(|it| it.fence);
+        let mut all = ended.chain((self.number_of(newest) > self.attempts.len()).then_some(newest));
+        all.nth(number.checked_sub(1)?).filter(|fence| *fence > 0)
+    }
+}
+
 impl Verb for GetAsk {
     const METHOD: Method = Method::Get;
     type Answer = GetAnswer;

@@ -11,6 +11,10 @@ use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+/// Sizes that a pool may have, in sessions.
+pub const SIZES: RangeInclusive<i64> = 0..=10_000;
 
 /// A new size for a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -45,7 +49,7 @@ impl PoolsAsk {
         let pool = fields
             .opt_name("pool", limits)?
             .ok_or_else(|| fields.refuse("pool", "a pool's name"))?;
-        let size = fields.int("size", 0..=10_000)? as u32;
+        let size = fields.int("size", SIZES)? as u32;
         Ok(PoolsAsk {
             resize: Some(Resize { pool, size }),
             probe,

@@ -51,6 +51,13 @@ pub struct RetryAnswer {
 impl Verb for RetryAsk {
     const METHOD: Method = Method::Retry;
     type Answer = RetryAnswer;
+
+    fn parked(&self) -> Duration {
+        match self.with_dependencies {
+            true => super::GROUP_TIME,
+            false => Duration::ZERO,
+        }
+    }
 }
 
 /// The group to queue again: its failed and cancelled tasks.
@@ -61,6 +68,9 @@ pub struct RetryGroupAsk {
     pub group: Group,
     /// Only those that have failed.
     pub failed: bool,
+    /// Whether the failed and cancelled tasks that they depend on, and theirs in turn, are queued again too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub with_dependencies: bool,
 }
 
 impl RetryGroupAsk {
@@ -72,6 +82,7 @@ impl RetryGroupAsk {
         Ok(Some(RetryGroupAsk {
             group,
             failed: params.flag("failed", false)?,
+            with_dependencies: params.flag("with_dependencies", false)?,
         }))
     }
 }
@@ -83,6 +94,9 @@ pub struct RetryGroupAnswer {
     pub ok: bool,
     /// Tasks that had failed or were cancelled.
     pub retried: u64,
+    /// Tasks beside these that they depend on, where those were to come back too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<u64>,
 }
 
 impl Verb for RetryGroupAsk {

@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// Most bytes of a schema's file, blanks and line ends included.
+const SCHEMA_BYTES: u64 = 4 << 20;
 /// What only a shell understands.
 const SHELL: [&str; 8] = ["&&", "||", "|", ";", ">", ">>", "<", "&"];
 
@@ -48,7 +50,7 @@ impl AcceptFlags {
         }
         if let Some(path) = &self.accept_schema {
             let shown = path.display();
-            let text = std::fs::read_to_string(path)
+            let text = kirosu_config::read_text(path, SCHEMA_BYTES)
                 .map_err(|why| Failure::local(format!("cannot read the schema {shown}"), why))?;
             let schema: Value = serde_json::from_str(&text)
                 .map_err(|why| Failure::Usage(format!("the schema {shown} is not JSON: {why}")))?;

@@ -1,11 +1,12 @@
 //! What can be said of a task, as flags and as the protocol's parameters.
 
 use super::super::failure::Failure;
+use super::super::numbers::{task_id, whole};
 use super::super::running_task;
 use super::super::show::time;
 use super::accept::AcceptFlags;
 use super::budget;
-use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::enqueue::{ATTEMPTS, NewTask, PRIORITIES};
 use kirosu_protocol::{Budget, Limits, Params, TaskBudget, TaskId};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub struct Fields {
     #[arg(long)]
     pub queue: Option<String>,
     /// Higher goes first, -1000 to 1000
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = whole::<i64>(PRIORITIES, 10))]
     pub priority: Option<i64>,
     /// Not before this long from now: 90, 5m, 1h30m
     #[arg(long, value_name = "TIME", value_parser = time::read_span, conflicts_with = "at")]
@@ -59,7 +60,7 @@ pub struct Fields {
     #[arg(long, value_name = "MOMENT", value_parser = time::read_moment)]
     pub at: Option<f64>,
     /// Tries at most; with it, failed ones are repeated with growing pauses
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<u32>(ATTEMPTS, 3))]
     pub max_attempts: Option<u32>,
     /// Longest run
     #[arg(long, value_name = "TIME", value_parser = time::read_span)]
@@ -68,7 +69,7 @@ pub struct Fields {
     #[arg(long, value_name = "KEY", conflicts_with = "jsonl")]
     pub idempotency_key: Option<String>,
     /// Tasks that must be done first; may be repeated
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = task_id)]
     pub depends_on: Vec<TaskId>,
     /// Waits for `kirosu approve` before it runs
     #[arg(long)]
@@ -86,7 +87,7 @@ pub struct Fields {
     #[arg(long, value_name = "WHAT", value_parser = ["retry", "fail", "ask"], hide_possible_values = true)]
     pub on_lost: Option<String>,
     /// The task that this one is a part of; 0: none [default: the task whose agent calls this (KIROSU_TASK_ID), else none]
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(TaskId).range(0..))]
+    #[arg(long, value_name = "ID", value_parser = whole::<TaskId>(0..=TaskId::MAX, 42))]
     pub parent: Option<TaskId>,
     /// How much all its attempts may use: 200k (tokens), 1.50usd, or both: 200k,1.50usd
     #[arg(long, value_name = "AMOUNT", value_parser = budget::read)]
@@ -191,7 +192,7 @@ pub fn merged(line: &str, usual: &Map<String, Value>) -> Result<String, String> 
         }
     })?;
     if let Some(unknown) = own.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        return Err(format!("`{unknown}` is no parameter of a task"));
+        return Err(format!("`{unknown}` is not a parameter of a task"));
     }
     if !own.contains_key("prompt") {
         return Err("`prompt` is missing".into());

@@ -5,9 +5,10 @@ use super::super::failure::Failure;
 use super::super::show::{spinner, text};
 use super::fields;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchAsk;
-use kirosu_protocol::{Limits, TaskId};
-use serde_json::{Map, Value, json};
+use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, EnqueueBatchAsk, Existing};
+use kirosu_protocol::{Limits, Status, TaskId};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 /// Tasks of one step: large enough for speed, small enough for a bar that moves.
 const STEP: usize = 1000;
@@ -28,23 +29,33 @@ pub async fn run(
 ) -> Result<u8, Failure> {
     let limits = hub.limits();
     let lines = lines(file);
+    if lines.is_empty() {
+        // Its writer failed, or it is another file: a script has to see that.
+        return Err(Failure::Usage(
+            "nothing was enqueued: the file or standard input that should hold the tasks has no line"
+                .into(),
+        ));
+    }
     check(&lines, usual, &limits)?;
     let bar = spinner::bar(&context.screen, lines.len() as u64, "tasks");
-    let mut ids: Vec<TaskId> = Vec::with_capacity(lines.len());
+    let mut all = EnqueueBatchAnswer::default();
     for step in steps(&lines, &limits) {
         let sent = send(step, usual, &limits, hub).await;
         match sent {
-            Ok(more) => ids.extend(more),
+            Ok(more) => {
+                all.task_ids.extend(more.task_ids);
+                all.existed.extend(more.existed);
+            }
             Err(failure) => {
                 bar.finish_and_clear();
-                broke_off(&ids, step, context)?;
+                broke_off(&all, step, context)?;
                 return Err(failure);
             }
         }
-        bar.set_position(ids.len() as u64);
+        bar.set_position(all.task_ids.len() as u64);
     }
     bar.finish_and_clear();
-    tell(&ids, context)
+    tell(&all, context)
 }
 
 /// The lines that hold something.
@@ -114,23 +125,27 @@ async fn send(
     usual: &Map<String, Value>,
     limits: &Limits,
     hub: &Hub,
-) -> Result<Vec<TaskId>, Failure> {
+) -> Result<EnqueueBatchAnswer, Failure> {
     let tasks: Result<Vec<NewTask>, String> = step
         .iter()
         .map(|(_, line)| read(line, usual, limits))
         .collect();
     let tasks = tasks.map_err(Failure::Local)?;
-    Ok(hub.ask(&EnqueueBatchAsk { tasks }).await?.task_ids)
+    hub.ask(&EnqueueBatchAsk { tasks }).await
 }
 
 /// Says what stands when a step in the middle was refused.
-fn broke_off(ids: &[TaskId], step: &[Numbered<'_>], context: &Context) -> Result<(), Failure> {
+fn broke_off(
+    all: &EnqueueBatchAnswer,
+    step: &[Numbered<'_>],
+    context: &Context,
+) -> Result<(), Failure> {
     let (Some(first), Some(last)) = (step.first(), step.last()) else {
         return Ok(());
     };
     context.screen.note(&format!(
         "kirosu: {} enqueued; the step of lines {} to {} failed, and what follows was not sent",
-        match ids.len() {
+        match all.task_ids.len() {
             0 => "nothing was".to_owned(),
             n => format!("{} before it were", text::count(n as u64, "task")),
         },
@@ -139,31 +154,75 @@ fn broke_off(ids: &[TaskId], step: &[Numbered<'_>], context: &Context) -> Result
     ))
 }
 
-fn tell(ids: &[TaskId], context: &Context) -> Result<u8, Failure> {
+fn tell(all: &EnqueueBatchAnswer, context: &Context) -> Result<u8, Failure> {
     let screen = &context.screen;
     if screen.json {
-        screen.json(&json!({ "task_ids": ids }))?;
+        screen.json(all)?;
         return Ok(0);
     }
+    let ids = &all.task_ids;
     if screen.width.is_none() {
         screen.print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>())?;
-        return Ok(0);
+    } else {
+        let new = new(all);
+        let span = match (new.iter().min(), new.iter().max()) {
+            (Some(first), Some(last)) if first != last => format!(": {first} to {last}"),
+            (Some(first), _) => format!(": {first}"),
+            _ => String::new(),
+        };
+        let count = text::count(new.len() as u64, "task");
+        screen.print(&format!("enqueued {count}{span}"))?;
     }
-    let span = match (ids.iter().min(), ids.iter().max()) {
-        (Some(first), Some(last)) if first != last => format!(": {first} to {last}"),
-        (Some(first), _) => format!(": {first}"),
-        _ => String::new(),
+    match existed(&all.existed) {
+        Some(note) => screen.note(&note).map(|()| 0),
+        None => Ok(0),
+    }
+}
+
+/// The tasks that did not exist. Of a key that is in the file twice, the first line made the task.
+fn new(all: &EnqueueBatchAnswer) -> Vec<TaskId> {
+    let mut known: HashMap<TaskId, usize> = HashMap::new();
+    for it in &all.existed {
+        *known.entry(it.task_id).or_default() += 1;
+    }
+    let is_new = |id: &TaskId| match known.get_mut(id) {
+        Some(lines) if *lines > 0 => {
+            *lines -= 1;
+            false
+        }
+        _ => true,
     };
-    screen.print(&format!(
-        "enqueued {}{span}",
-        text::count(ids.len() as u64, "task")
-    ))?;
-    Ok(0)
+    all.task_ids.iter().copied().rev().filter(is_new).collect()
+}
+
+/// Which tasks have their key already, and how they stand.
+fn existed(existed: &[Existing]) -> Option<String> {
+    let one = |it: &Existing| format!("{} ({})", it.task_id, it.status);
+    let named: Vec<String> = existed.iter().take(NAMED).map(one).collect();
+    let more = match existed.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        n => format!(" and {} more", text::grouped(n as u64)),
+    };
+    let again = match existed
+        .iter()
+        .any(|it| matches!(it.status, Status::Failed | Status::Cancelled))
+    {
+        true => "; `kirosu retry ID` runs a failed or cancelled one again",
+        false => "",
+    };
+    let lines = text::count(existed.len() as u64, "line");
+    (!named.is_empty()).then(|| {
+        format!(
+            "{lines} enqueued nothing new, as a task has the key already: {}{more}{again}",
+            named.join(", ")
+        )
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn usual() -> Map<String, Value> {
         [
@@ -189,7 +248,7 @@ mod tests {
             "6 of 7 lines",
             "line 3: `prompt` must be a string",
             "line 4: not a JSON object",
-            "line 5: `prio` is no parameter of a task",
+            "line 5: `prio` is not a parameter of a task",
             "line 6: not JSON",
             "line 7: `prompt` is missing",
             "line 8: `priority` must be",

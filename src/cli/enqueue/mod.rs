@@ -33,8 +33,12 @@ Examples:
 
 A line of --jsonl is an object with the parameters of `enqueue`, such as
   {\"prompt\": \"Summarise README.md\", \"priority\": 5, \"delay_seconds\": 60}
-Flags count for the lines that say nothing else. Nothing is enqueued if any line is bad.
-In a pipe only the new task's number is printed.";
+Flags count for the lines that say nothing else. Nothing is enqueued if any line is bad. A line whose idempotency_key a
+task has already enqueues nothing; the number and state of that task are printed (--json: `existed`).
+In a pipe only the new task's number is printed.
+
+Exit codes: 0 enqueued, 1 refused, 2 wrong usage, also a prompt or a --jsonl without any line; with --wait also 3 and 4,
+as kirosu wait.";
 
 /// Puts a task, or a file of tasks, into the queue
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@ pub(crate) mod draw;
 
 use super::connect::Context;
 use super::failure::Failure;
+use super::numbers::whole;
 use kirosu_protocol::verbs::tree::TreeAsk;
 
 const EXAMPLES: &str = "\
@@ -18,7 +19,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Levels below the root
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<usize>(0..=i64::MAX, 2))]
     pub(crate) depth: Option<usize>,
     /// Leaves nobody out, however many there are
     #[arg(long)]

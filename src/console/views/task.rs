@@ -124,7 +124,7 @@ fn output_heading(pane: &TaskPane, answer: &GetAnswer) -> Pieces {
         (true, Status::Leased) => "  nothing printed yet".to_owned(),
         (true, status) if status.is_final() => "  nothing was printed".to_owned(),
         (true, _) => "  it has not run yet".to_owned(),
-        (false, _) => format!("  of attempt {}", pane.fence),
+        (false, _) => format!("  of attempt {}", answer.number_of(pane.fence)),
     };
     heading.push((note, Paint::Dim));
     if pane.cut || pane.output.is_dropped() {

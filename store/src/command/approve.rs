@@ -3,6 +3,7 @@
 use crate::core::{Core, Reply, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
+use crate::rules::approval::{Meant, meant};
 use crate::rules::transition;
 use crate::sql;
 use crate::sql::cold::{PutNote, SelectNoteHas};
@@ -52,6 +53,17 @@ fn over(task_id: TaskId, fence: Fence, newest: Fence, state: Status) -> Error {
     );
     let data =
         json!({"task_id": task_id, "status": state, "fence": newest, "why": "another_question"});
+    stale_approval(message, data)
+}
+
+/// The refusal of an approval that may be meant for the present question or for an earlier one.
+fn unclear(task_id: TaskId, by: Option<&str>, newest: Fence, state: Status) -> Error {
+    let by = by.map_or_else(String::new, |by| format!(" by {by}"));
+    let message = format!(
+        "task {task_id} asks again, and an earlier question of it was approved{by} in the same words, so this may be that approval sent again; \
+         nothing was decided: to approve what it asks now, send `fence` {newest} along (`kirosu approve {task_id}` does)"
+    );
+    let data = json!({"task_id": task_id, "status": state, "fence": newest, "why": "unclear"});
     stale_approval(message, data)
 }
 
@@ -171,33 +183,45 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Whether a decision was made before, about a question that is over: it must not answer the present one. A decision
-    /// (an approval) that names no question and was made before in the same words counts as a repetition of that one. Refuses a
-    /// decision on a question that is over when it was decided otherwise, or not at all.
+    /// Whether a decision was made before, about an earlier question: then nothing is decided now.
+    ///
+    /// # Errors
+    /// Refuses a decision on an earlier question that was decided otherwise or not at all, and one that names no question
+    /// where it may be either an earlier request that is sent again or a decision on the present question.
     fn was_said(&mut self, id: TaskId, said: &Said<'_>) -> Reply<bool> {
         let row = self.known(id)?;
         let (newest, state) = (row.fence, row.state);
+        let asks_now = self.matter(id)?.is_some();
+        let said_before = self.said_before(id, said, newest, asks_now)?;
+        match meant(said.fence, newest, asks_now, said.verdict, said_before) {
+            Meant::Present => Ok(false),
+            Meant::Again => Ok(true),
+            Meant::Over => Err(over(id, said.fence.unwrap_or(newest), newest, state).into()),
+            Meant::Unclear => Err(unclear(id, said.by, newest, state).into()),
+        }
+    }
+
+    /// Whether the same was decided about an earlier question; looked up only where it matters.
+    fn said_before(
+        &mut self,
+        task_id: TaskId,
+        said: &Said<'_>,
+        newest: Fence,
+        asks_now: bool,
+    ) -> Reply<bool> {
         let verdict = said.verdict.as_str();
         let found: Option<i64> = match said.fence {
-            Some(fence) if fence == newest => None,
-            Some(fence) => {
+            Some(fence) if fence != newest => {
                 let earlier = SelectVerdict {
-                    task_id: id,
+                    task_id,
                     verdict,
                     fence,
                 };
-                let found = sql::first(&mut self.conn, earlier)?;
-                if found.is_none() {
-                    return Err(over(id, fence, newest, state).into());
-                }
-                found
+                sql::first(&mut self.conn, earlier)?
             }
-            // A rejection errs on the safe side.
-            None if newest == 0 || said.verdict == Verdict::Rejected => None,
-            None if self.matter(id)?.is_none() => None,
-            None => {
+            None if newest > 0 && asks_now && said.verdict == Verdict::Approved => {
                 let same = SelectSameDecision {
-                    task_id: id,
+                    task_id,
                     verdict,
                     by: said.by,
                     reason: said.reason,
@@ -205,6 +229,7 @@ impl Core {
                 };
                 sql::first(&mut self.conn, same)?
             }
+            _ => None,
         };
         Ok(found.is_some())
     }

@@ -5,7 +5,7 @@ use crate::row::Flags;
 use crate::rules::transition::{self, waiting_state};
 use crate::sql;
 use crate::sql::cold::PutNote;
-use crate::sql::work::SelectHopes;
+use crate::sql::work::{Hopes, SelectHopes};
 use diesel::QueryResult;
 use kirosu_protocol::{Status, TaskId};
 
@@ -66,29 +66,53 @@ impl Core {
         let gave_up = |row: &crate::row::TaskRow| {
             row.state == Status::Failed && row.flags.has(Flags::GAVE_UP)
         };
-        if !self.row(id)?.is_some_and(gave_up) || self.hopeless(id)?.is_some() {
+        if !self.row(id)?.is_some_and(gave_up) || self.works.has_dead_dependencies(id) {
             return Ok(false);
         }
-        let now = self.now;
-        self.change(id, |row| transition::retry(row, now));
+        let hopes = self.hopes(id)?;
+        if hopes.dead > 0 {
+            self.works.note_dead_dependencies(id, hopes.dead);
+        }
+        if self.why_hopeless(id, hopes)?.is_some() {
+            return Ok(false);
+        }
+        self.bring_back(id);
         self.tell(id, "retried");
         Ok(true)
     }
 
+    /// Lets a finished task that is in memory wait again, as if it had just been enqueued.
+    pub(crate) fn bring_back(&mut self, id: TaskId) {
+        let lane = self.rows.get(id).and_then(|row| self.lanes.get(row.lane));
+        let is_human = lane.is_some_and(|lane| lane.is_human());
+        let at = (self.generation.fence_base, self.now);
+        self.change(id, |row| transition::retry(row, is_human, at));
+    }
+
     /// Why a task that is in memory can never run as its dependencies stand; none: it can, or waits for some.
     pub(crate) fn hopeless(&mut self, id: TaskId) -> QueryResult<Option<String>> {
-        let Some(blocked_by) = self.rows.get(id).map(|row| i64::from(row.blocked_by)) else {
-            return Ok(None);
-        };
-        if blocked_by == 0 {
-            return Ok(None);
+        let hopes = self.hopes(id)?;
+        self.why_hopeless(id, hopes)
+    }
+
+    /// How the dependencies of a task in memory stand, where it waits for any. To look at very many of them counts among the
+    /// steps of this commit.
+    fn hopes(&mut self, id: TaskId) -> QueryResult<Hopes> {
+        if self.rows.get(id).is_none_or(|row| row.blocked_by == 0) {
+            return Ok(Hopes::default());
         }
         self.flush_rows()?;
-        let hopes = sql::first(&mut self.conn, SelectHopes { task_id: id })?;
-        let (open, never) = hopes.unwrap_or((0, None));
-        let Some(dependency) = never else {
+        let hopes: Hopes =
+            sql::first(&mut self.conn, SelectHopes { task_id: id })?.unwrap_or_default();
+        self.works.looked_at(id, hopes.all);
+        Ok(hopes)
+    }
+
+    fn why_hopeless(&mut self, id: TaskId, hopes: Hopes) -> QueryResult<Option<String>> {
+        let blocked_by = self.rows.get(id).map_or(0, |row| i64::from(row.blocked_by));
+        let Some(dependency) = hopes.never else {
             let forgotten = "a dependency failed or was cancelled, and is forgotten";
-            return Ok((blocked_by > open).then(|| forgotten.to_owned()));
+            return Ok((blocked_by > hopes.open).then(|| forgotten.to_owned()));
         };
         Ok(Some(match self.row(dependency)?.map(|row| row.state) {
             Some(state) => dependency_ended(dependency, state),

@@ -66,6 +66,7 @@ impl Core {
             .unwrap_or(default);
         let lease_until_ms = now + lease_ms;
         self.change(task, |row| row.lease_until = Some(lease_until_ms));
+        self.shifts.forget(task);
         Ok(Outcome::Extended { lease_until_ms })
     }
 

@@ -8,7 +8,7 @@ use crate::parked::lanes_of;
 use crate::row::{Input, LaneId, TaskRow};
 use crate::rules::transition;
 use crate::sql;
-use crate::sql::attempt::SelectNotAccepted;
+use crate::sql::attempt::{CountAttempts, SelectNotAccepted};
 use crate::task::task_of;
 use diesel::QueryResult;
 use kirosu_protocol::verbs::lease::LeaseAsk;
@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// How many ready tasks of a lane are read at once.
 const REFILL: usize = 256;
+/// Tasks that one commit hands to requests that wait, about: with thousands of them, the next commits go on.
+pub(crate) const WOKEN: usize = 400;
 
 impl Core {
     /// Takes tasks, parks the request, or answers an empty list.
@@ -31,7 +33,15 @@ impl Core {
             self.wake()?;
         }
         let lanes = lanes_of(ask, &self.lanes);
-        let tasks = self.grant(ask, session, &lanes)?;
+        let may_wait = park.is_some() && ask.wait_ms > 0;
+        let tasks = match self.has_ready_news && may_wait {
+            // Not all of those are served yet: this one waits behind them, for the next commits.
+            true => {
+                self.ready_lanes.extend(&lanes);
+                Vec::new()
+            }
+            false => self.grant(ask, session, &lanes)?,
+        };
         match park {
             Some(park) if tasks.is_empty() && ask.wait_ms > 0 => {
                 let most = self.options.waiting_names_bytes;
@@ -47,8 +57,11 @@ impl Core {
         }
     }
 
-    /// Answers parked requests from what is ready, in the order of their arrival.
+    /// Answers parked requests from what is ready, in the order of their arrival, as many as this commit may.
     pub(crate) fn wake(&mut self) -> QueryResult<()> {
+        if self.wake_left == 0 && self.parked.len() > 0 {
+            return Ok(());
+        }
         self.has_ready_news = false;
         let ready = std::mem::take(&mut self.ready_lanes);
         if self.parked.len() == 0 {
@@ -56,12 +69,18 @@ impl Core {
         }
         let mut line = self.parked.line(&self.lanes, ready);
         while let Some((filter, waiter)) = self.parked.next(&self.lanes, &mut line) {
+            if self.wake_left == 0 {
+                self.has_ready_news = true;
+                self.ready_lanes.extend(line.lanes());
+                break;
+            }
             let (park, ask, session) = (waiter.park, waiter.ask.clone(), waiter.session.clone());
             let lanes = self.parked.lanes(filter);
             let tasks = self.grant(&ask, session.as_deref(), &lanes)?;
             if tasks.is_empty() {
                 line.leave_out(filter);
             } else if let Some(waiter) = self.parked.remove(park) {
+                self.wake_left = self.wake_left.saturating_sub(tasks.len());
                 self.woken.push((waiter, tasks));
             }
         }
@@ -82,16 +101,15 @@ impl Core {
             let Some((lane, place)) = self.best(lanes)? else {
                 break;
             };
-            if self
-                .row(place.id)?
-                .is_none_or(|row| row.state != Status::Queued)
-            {
+            let queued = self.row(place.id)?;
+            let Some(row) = queued.filter(|row| row.state == Status::Queued) else {
                 // The head is not what the file says: forget the heads, look again.
                 if let Some(lane) = self.lanes.get_mut(lane) {
                     lane.heads.clear();
                 }
                 continue;
-            }
+            };
+            let is_first = row.fence == 0;
             let (worker, session) = names
                 .get_or_insert_with(|| (Arc::from(ask.worker_id.as_str()), session.map(Arc::from)));
             let (worker, session) = (worker.clone(), session.clone());
@@ -100,7 +118,7 @@ impl Core {
                 transition::lease(row, worker, session, lease_ms, at)
             });
             self.tell(place.id, "leased");
-            if let Some((task, size)) = self.leased_task(place.id)? {
+            if let Some((task, size)) = self.leased_task(place.id, is_first)? {
                 tasks.push(task);
                 bytes += size;
             }
@@ -145,7 +163,7 @@ impl Core {
     }
 
     /// A task that was leased just now, and about how many bytes it has.
-    fn leased_task(&mut self, id: TaskId) -> QueryResult<Option<(Task, usize)>> {
+    fn leased_task(&mut self, id: TaskId, is_first: bool) -> QueryResult<Option<(Task, usize)>> {
         let input = if self.rows.is_new(id) {
             // Not written yet: the input is still needed for that.
             self.inputs.get(id).cloned()
@@ -164,6 +182,12 @@ impl Core {
         };
         let bytes = input.bytes();
         let mut task = task_of(row, input, &lane.queue, &lane.task_type, None, None);
+        if !is_first {
+            // Every ended attempt has a row, whether it counts or not.
+            let ended: Option<i64> = sql::first(&mut self.conn, CountAttempts { task_id: id })?;
+            let number = ended.and_then(|ended| u32::try_from(ended + 1).ok());
+            task.attempt = number.filter(|number| *number != task.attempts);
+        }
         // Only a task that asks for evidence, and not at its first attempt, costs a look at what was before.
         if task.accept.is_some() && task.fence > 1 {
             let before = sql::first(&mut self.conn, SelectNotAccepted { task_id: id })?;

@@ -14,6 +14,12 @@ use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 impl Core {
     /// Treats leases past their deadline as lost.
     pub(crate) fn expire_due(&mut self, limit: u32) -> QueryResult<Outcome> {
+        if !self.shifts.is_empty() {
+            // Nobody knows yet which deadlines are over.
+            let leases = Vec::new();
+            let more = false;
+            return Ok(Outcome::Ended { leases, more });
+        }
         self.flush_rows()?;
         let until = self.now - self.options.lease_grace_ms as i64;
         let limit = i64::from(limit.max(1));
@@ -28,22 +34,26 @@ impl Core {
         Ok(Outcome::Ended { leases, more })
     }
 
-    /// Ends every lease of a session: as lost, or given back.
+    /// Ends leases of a session, as lost or given back: as many as this commit may still change.
     pub(crate) fn release_session(&mut self, session: &str, counted: bool) -> QueryResult<Outcome> {
+        let limit = i64::from(self.works.left());
+        if limit == 0 {
+            let leases = Vec::new();
+            return Ok(Outcome::Ended { leases, more: true });
+        }
         self.flush_rows()?;
-        let ids: Vec<TaskId> = sql::all(&mut self.conn, SelectSessionTasks { session })?;
+        let ids: Vec<TaskId> = sql::all(&mut self.conn, SelectSessionTasks { session, limit })?;
+        let more = ids.len() as i64 == limit;
         let mut leases = Vec::with_capacity(ids.len());
         for id in ids {
+            self.works.spend();
             leases.extend(if counted {
                 self.lose(id, Loss::SessionLost)?
             } else {
                 self.give_back(id, 0, None)?
             });
         }
-        Ok(Outcome::Ended {
-            leases,
-            more: false,
-        })
+        Ok(Outcome::Ended { leases, more })
     }
 
     fn lose(&mut self, id: TaskId, loss: Loss) -> QueryResult<Option<EndedLease>> {

@@ -10,14 +10,14 @@ mod enqueue;
 mod finish;
 pub(crate) use finish::dependency_ended;
 pub(crate) mod holder;
-mod lease;
+pub(crate) mod lease;
 pub(crate) mod ledger;
 mod lost;
 pub(crate) mod pause;
 mod prune;
 mod reserve;
 mod retry;
-mod shift;
+pub(crate) mod shift;
 mod used;
 
 use crate::core::{Core, Reply};
@@ -111,7 +111,8 @@ pub enum Command {
         /// Why, for people.
         reason: Option<String>,
     },
-    /// End every lease of a session. Answer: [`Outcome::Ended`].
+    /// End the leases of a session, as many as fit into a short commit. Answer: [`Outcome::Ended`]; `more` while this should
+    /// be sent again.
     ReleaseSession {
         /// The session.
         session: String,
@@ -125,7 +126,7 @@ pub enum Command {
         limit: u32,
     },
     /// The wall clock was set by so many milliseconds, forward or (negative) back: the deadlines of all live leases move
-    /// with it. First in its batch, whose time is already the new one. Tasks that wait for a moment (`run_at`) stay
+    /// with it, very many over this and further batches. First in its batch, whose time is already the new one. Tasks that wait for a moment (`run_at`) stay
     /// bound to the wall clock. Answer: `Ok`.
     ShiftLeases {
         /// By how much; 0 changes nothing.
@@ -151,8 +152,6 @@ pub enum Command {
     Retry {
         /// The task.
         task: TaskId,
-        /// Whether the failed and cancelled tasks that it depends on, and theirs in turn, come back too.
-        with_dependencies: bool,
     },
     /// Queue every failed task again, or those of one queue, but for those whose dependencies stand in their way. Answer:
     /// [`Outcome::Counted`], or [`Outcome::Begun`] and the count later.
@@ -270,10 +269,7 @@ impl Core {
             Command::Cancel { task, by, reason } => {
                 self.cancel(*task, by.as_deref(), reason.as_deref())?
             }
-            Command::Retry {
-                task,
-                with_dependencies,
-            } => self.retry(*task, *with_dependencies)?,
+            Command::Retry { task } => self.retry(*task)?,
             Command::RetryFailed { queue } => self.retry_failed(queue.as_deref())?,
             Command::Approve {
                 task,

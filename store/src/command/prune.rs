@@ -14,6 +14,10 @@ use kirosu_protocol::{Status, TaskId};
 const DEPENDENTS: i64 = 1000;
 /// Members of the tree of a budget that are forgotten in one step.
 const MEMBERS: i64 = 500;
+/// Pages (of 4 KiB) that one step frees, about: large texts cost more than many rows.
+const PAGES: i64 = 256;
+/// Rows of one task that are deleted at once from a table in which it may have very many, or large ones.
+const ROWS: i64 = 16;
 
 impl Core {
     /// Looks at the next finished tasks and forgets those that ended before a time, unless an unfinished one needs them.
@@ -21,7 +25,9 @@ impl Core {
         self.flush_rows()?;
         let limit = i64::from(limit.max(1));
         let (mut looked, mut count) = (0, 0);
+        let enough = self.free_pages()? + PAGES;
         while looked < limit
+            && self.free_pages()? < enough
             && let Some(mut scan) = self.ends.next(before_ms)
         {
             let most = limit - looked;
@@ -43,15 +49,18 @@ impl Core {
                 self.ends.skip_to(first);
                 continue;
             }
+            let mut all = true;
             for task in &seen {
-                count += u64::from(self.prune_one(task, before_ms, &mut scan)?);
-            }
-            match seen.last().filter(|_| !is_last) {
-                Some(task) => {
-                    scan.after = task.id;
-                    self.ends.pause(scan);
+                if self.free_pages()? >= enough {
+                    all = false;
+                    break;
                 }
-                None => self.ends.finish(scan),
+                count += u64::from(self.prune_one(task, before_ms, enough, &mut scan)?);
+                scan.after = task.id;
+            }
+            match all && is_last {
+                true => self.ends.finish(scan),
+                false => self.ends.pause(scan),
             }
         }
         if count > 0 {
@@ -62,7 +71,18 @@ impl Core {
         Ok(Outcome::Counted { count, more })
     }
 
-    fn prune_one(&mut self, task: &Finished, before_ms: i64, scan: &mut Scan) -> QueryResult<bool> {
+    /// Pages of the file that hold nothing.
+    fn free_pages(&mut self) -> QueryResult<i64> {
+        Ok(sql::first(&mut self.conn, sql::tx::FreePages {})?.unwrap_or(0))
+    }
+
+    fn prune_one(
+        &mut self,
+        task: &Finished,
+        before_ms: i64,
+        enough: i64,
+        scan: &mut Scan,
+    ) -> QueryResult<bool> {
         if task.at >= before_ms {
             scan.stays(task.at);
             return Ok(false);
@@ -72,7 +92,7 @@ impl Core {
             scan.stays(before_ms);
             return Ok(false);
         }
-        if !self.leave_trees(task.id)? {
+        if !self.leave_trees(task.id)? || !self.delete_pieces(task.id, enough)? {
             // The next step goes on.
             scan.stays(task.at);
             return Ok(false);
@@ -107,12 +127,33 @@ impl Core {
         Ok(true)
     }
 
+    /// Deletes what a task may have very much of, the oldest first, until so many pages are free. Answers whether that is all.
+    fn delete_pieces(&mut self, task_id: TaskId, enough: i64) -> QueryResult<bool> {
+        let (same, limit) = (task_id, ROWS);
+        loop {
+            let deleted = self.write(sets::DeleteSomeOutput {
+                task_id,
+                same,
+                limit,
+            })? + self.write(sets::DeleteSomeAttempts {
+                task_id,
+                same,
+                limit,
+            })?;
+            if (deleted as i64) < ROWS {
+                return Ok(true);
+            }
+            if self.free_pages()? >= enough {
+                return Ok(false);
+            }
+        }
+    }
+
     fn forget(&mut self, task: &Finished) -> QueryResult<()> {
         let (id, status) = (task.id, state_of(task.state)?);
         self.write(sets::DeleteKey { id })?;
         self.write(sets::DeleteChild { task_id: id, id })?;
         self.write(sets::DeleteInput { id })?;
-        self.write(sets::DeleteAttempts { id })?;
         self.write(sets::DeleteNote { id })?;
         self.write(sets::DeleteDecisions { id })?;
         self.write(sets::DeleteDependencies { id })?;
@@ -121,7 +162,6 @@ impl Core {
             self.write(sets::DeleteDependents { id })?;
         }
         self.write(sets::DeleteProgress { id })?;
-        self.write(sets::DeleteOutput { id })?;
         self.forget_usage(id)?;
         if Flags(task.flags).has(Flags::HAS_LABELS) {
             self.write(sets::DeleteLabels { id })?;

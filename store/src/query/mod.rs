@@ -1,6 +1,7 @@
 //! What readers may ask: one file a question, on connections of their own that never write.
 
 pub(crate) mod approvals;
+pub(crate) mod dependencies;
 pub(crate) mod get;
 pub mod group;
 pub(crate) mod list;

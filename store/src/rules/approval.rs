@@ -2,7 +2,7 @@
 
 use kirosu_protocol::approval::{AskOption, canonical, option_named, options_line};
 use kirosu_protocol::verbs::ask::ToolAsk;
-use kirosu_protocol::{ApprovalId, ApprovalState, FailureClass, Verdict};
+use kirosu_protocol::{ApprovalId, ApprovalState, FailureClass, Fence, Verdict};
 use sha2::{Digest, Sha256};
 
 /// Bytes of arguments that are kept to be shown; their hash is over all of them.
@@ -101,6 +101,38 @@ pub(crate) fn decide(
     }
 }
 
+/// What a decision about a task means, which may be an earlier request that is sent again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Meant {
+    /// The question that the task asks now.
+    Present,
+    /// An earlier question, about which the same was decided then.
+    Again,
+    /// An earlier question, about which something else was decided, or nothing.
+    Over,
+    /// The present question, or an earlier one that was approved in the same words: the request does not say which.
+    Unclear,
+}
+
+/// What a decision means that names the question by the task's `fence` at that time, or names none. `said_before`: of a
+/// decision that names an earlier question, whether the same verdict was passed on that one; of one that names none,
+/// whether the same person passed it in the same words on any earlier question.
+pub(crate) fn meant(
+    fence: Option<Fence>,
+    newest: Fence,
+    asks_now: bool,
+    verdict: Verdict,
+    said_before: bool,
+) -> Meant {
+    match fence {
+        Some(fence) if fence != newest && said_before => Meant::Again,
+        Some(fence) if fence != newest => Meant::Over,
+        // A rejection errs on the safe side.
+        None if asks_now && said_before && verdict == Verdict::Approved => Meant::Unclear,
+        _ => Meant::Present,
+    }
+}
+
 /// Whether the questions of an attempt that was acked stay for the next: only when the run crashed, as its agent had no
 /// chance to hear the answer. (Those of a lost or released lease stay, too: nobody has said that they are over.)
 pub(crate) fn outlive(class: Option<FailureClass>, is_final: bool) -> bool {
@@ -139,6 +171,19 @@ mod tests {
         let shown = shown_args(&ask("t", "t", Some(json!(long)))).unwrap();
         assert!(shown.len() < ARGS_BYTES + 64);
         assert!(shown.ends_with("... [cut here: 131074 bytes]"), "{shown}");
+    }
+
+    #[test]
+    fn a_decision_never_answers_another_question_than_the_one_it_means() {
+        let approve = |fence, asks, before| meant(fence, 7, asks, Verdict::Approved, before);
+        assert_eq!(approve(Some(7), true, false), Meant::Present);
+        assert_eq!(approve(Some(3), true, true), Meant::Again);
+        assert_eq!(approve(Some(3), true, false), Meant::Over);
+        assert_eq!(approve(None, true, false), Meant::Present);
+        assert_eq!(approve(None, true, true), Meant::Unclear);
+        assert_eq!(approve(None, false, true), Meant::Present);
+        let reject = meant(None, 7, true, Verdict::Rejected, true);
+        assert_eq!(reject, Meant::Present);
     }
 
     #[test]

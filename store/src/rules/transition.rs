@@ -19,8 +19,12 @@ pub(crate) fn waiting_state(row: &TaskRow, now: i64) -> Status {
     }
 }
 
-/// Hands the task out. The fence grows, and is above `fence_base`, so that no earlier holder can change the task, also of a
-/// past that the store does not know.
+/// The fence of the next lease or question: above all that the task has had, also in a past that the store does not know.
+fn next_fence(row: &TaskRow, fence_base: Fence) -> Fence {
+    row.fence.max(fence_base) + 1
+}
+
+/// Hands the task out. The fence grows, so that no earlier holder can change the task.
 pub(crate) fn lease(
     row: &mut TaskRow,
     worker: Arc<str>,
@@ -29,7 +33,7 @@ pub(crate) fn lease(
     (fence_base, now): (Fence, i64),
 ) {
     row.state = Status::Leased;
-    row.fence = row.fence.max(fence_base) + 1;
+    row.fence = next_fence(row, fence_base);
     row.attempts += 1;
     row.leased_at = Some(now);
     row.lease_ms = Some(lease_ms);
@@ -54,7 +58,7 @@ pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) 
     end_lease(row, now);
     row.state = status;
     // One that never ran has the time that it was enqueued with; `retry` does not bring it forward.
-    row.run_at = row.run_at.filter(|_| row.fence == 0);
+    row.run_at = row.run_at.filter(|_| row.leased_at.is_none());
     row.finished_at = Some(now);
     row.flags
         .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::RETRIED | Flags::GAVE_UP);
@@ -105,8 +109,9 @@ pub(crate) fn give_back(row: &mut TaskRow, delay_ms: i64, now: i64) {
     }
 }
 
-/// A finished task comes back, as if it had just been enqueued; its attempts' rows stay.
-pub(crate) fn retry(row: &mut TaskRow, now: i64) {
+/// A finished task comes back, as if it had just been enqueued; its attempts' rows stay. One that asks a person again gets
+/// another fence, so that a decision on the earlier question, which names that fence, does not answer this one.
+pub(crate) fn retry(row: &mut TaskRow, is_human: bool, (fence_base, now): (Fence, i64)) {
     end_lease(row, now);
     row.attempts = 0;
     row.worker = None;
@@ -115,6 +120,9 @@ pub(crate) fn retry(row: &mut TaskRow, now: i64) {
         .clear(Flags::TOLD_BY_ATTEMPT | Flags::TOLD_BY_NOTE | Flags::REJECTED | Flags::GAVE_UP);
     row.flags.set(Flags::RETRIED);
     row.state = waiting_state(row, now);
+    if is_human || row.state == Status::AwaitingApproval {
+        row.fence = next_fence(row, fence_base);
+    }
 }
 
 /// A person lets it run.

@@ -31,6 +31,11 @@ statement! {
 }
 
 statement! {
+    /// How many attempts of a task have ended.
+    CountAttempts { task_id: i64 => BigInt } "SELECT count(*) FROM attempt WHERE task_id = ?"
+}
+
+statement! {
     /// Why one attempt failed.
     SelectAttemptError { task_id: i64 => BigInt, fence: i64 => BigInt }
     "SELECT coalesce(error, outcome) FROM attempt WHERE task_id = ? AND fence = ?"

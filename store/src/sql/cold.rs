@@ -1,10 +1,11 @@
 //! Rows beside the hot path: idempotency keys, dependencies, progress, output, notes.
 
-use super::{FromRow, maybe_text, statement};
+use super::{FromRow, int, maybe_int, maybe_text, statement};
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::Sqlite;
+use kirosu_protocol::TaskId;
 
 statement! {
     /// The task an idempotency key stands for, and what was asked for.
@@ -74,4 +75,10 @@ statement! {
     /// Result and error of a task that no attempt tells.
     PutNote<'a> { task_id: i64 => BigInt, result: Option<&'a str> => Nullable<Text>, error: Option<&'a str> => Nullable<Text> }
     "INSERT OR REPLACE INTO note (task_id, result, error) VALUES (?, ?, ?)"
+}
+
+impl FromRow for (TaskId, Option<i64>) {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(TaskId, Option<i64>)> {
+        Ok((int(row, 0)?, maybe_int(row, 1)?))
+    }
 }

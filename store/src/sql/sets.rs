@@ -25,9 +25,8 @@ statement! {
 }
 
 statement! {
-    /// Moves the deadline of every live lease.
-    ShiftLeases { by: i64 => BigInt }
-    "UPDATE task SET lease_until = lease_until + ? WHERE state = 4 AND lease_until IS NOT NULL"
+    /// The tasks of all live leases.
+    SelectLeasedIds {} "SELECT id FROM task WHERE state = 4"
 }
 
 statement! {
@@ -42,9 +41,9 @@ statement! {
 }
 
 statement! {
-    /// The leases of a session.
-    SelectSessionTasks<'a> { session: &'a str => Text }
-    "SELECT id FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id"
+    /// Some leases of a session.
+    SelectSessionTasks<'a> { session: &'a str => Text, limit: i64 => BigInt }
+    "SELECT id FROM task WHERE state = 4 AND session IS NOT NULL AND session = ? ORDER BY id LIMIT ?"
 }
 
 statement! {
@@ -105,6 +104,19 @@ statement! {
      AND task_id = ?"
 }
 
+statement! {
+    /// Some of a task's output, the oldest first.
+    DeleteSomeOutput { task_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
+    "DELETE FROM output WHERE task_id = ? AND (fence, chunk) IN \
+     (SELECT fence, chunk FROM output WHERE task_id = ? ORDER BY fence, chunk LIMIT ?)"
+}
+
+statement! {
+    /// Some of a task's attempts, the oldest first.
+    DeleteSomeAttempts { task_id: i64 => BigInt, same: i64 => BigInt, limit: i64 => BigInt }
+    "DELETE FROM attempt WHERE task_id = ? AND fence IN (SELECT fence FROM attempt WHERE task_id = ? ORDER BY fence LIMIT ?)"
+}
+
 /// Defines the deletion of one task's rows from one table.
 macro_rules! delete {
     ($($name:ident $text:literal),* $(,)?) => {
@@ -119,12 +131,10 @@ delete! {
     DeleteTask "DELETE FROM task WHERE id = ?",
     DeleteKey "DELETE FROM idempotency WHERE key = (SELECT idempotency_key FROM task_input WHERE task_id = ?)",
     DeleteInput "DELETE FROM task_input WHERE task_id = ?",
-    DeleteAttempts "DELETE FROM attempt WHERE task_id = ?",
     DeleteLabels "DELETE FROM task_label WHERE task_id = ?",
     DeleteNote "DELETE FROM note WHERE task_id = ?",
     DeleteDecisions "DELETE FROM decision WHERE task_id = ?",
     DeleteDependencies "DELETE FROM dependency WHERE task_id = ?",
     DeleteDependents "DELETE FROM dependency WHERE depends_on = ?",
     DeleteProgress "DELETE FROM progress WHERE task_id = ?",
-    DeleteOutput "DELETE FROM output WHERE task_id = ?",
 }

@@ -73,23 +73,33 @@ statement! {
 }
 
 statement! {
-    /// How many dependencies of a task are not done, and the first that never will be as things stand: failed, cancelled or
-    /// gone.
+    /// How the dependencies of a task stand.
     SelectHopes { task_id: i64 => BigInt }
-    "SELECT count(*), min(CASE WHEN t.id IS NULL OR t.state > 5 THEN d.depends_on END) \
-     FROM dependency d LEFT JOIN task t ON t.id = d.depends_on \
-     WHERE d.task_id = ? AND (t.id IS NULL OR t.state <> 5)"
+    "SELECT count(*), count(CASE WHEN t.id IS NULL OR t.state <> 5 THEN 1 END), count(CASE WHEN t.id IS NULL OR t.state > 5 THEN 1 END), \
+     min(CASE WHEN t.id IS NULL OR t.state > 5 THEN d.depends_on END) \
+     FROM dependency d LEFT JOIN task t ON t.id = d.depends_on WHERE d.task_id = ?"
 }
 
-impl FromRow for (i64, Option<TaskId>) {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(i64, Option<TaskId>)> {
-        Ok((int(row, 0)?, maybe_int(row, 1)?))
+/// How the dependencies of a task stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hopes {
+    /// All that there are.
+    pub all: i64,
+    /// Those that are not done.
+    pub open: i64,
+    /// Those that never will be as things stand: failed, cancelled or gone.
+    pub dead: i64,
+    /// The first of these.
+    pub never: Option<TaskId>,
+}
+
+impl FromRow for Hopes {
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Hopes> {
+        Ok(Hopes {
+            all: int(row, 0)?,
+            open: int(row, 1)?,
+            dead: int(row, 2)?,
+            never: maybe_int(row, 3)?,
+        })
     }
-}
-
-statement! {
-    /// The failed and cancelled dependencies of a task.
-    SelectFailedDependencies { task_id: i64 => BigInt }
-    "SELECT d.depends_on FROM dependency d JOIN task t ON t.id = d.depends_on WHERE d.task_id = ? AND t.state > 5 \
-     ORDER BY d.depends_on"
 }

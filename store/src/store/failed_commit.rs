@@ -3,6 +3,7 @@
 use crate::vfs::failing::{self, Fault};
 use crate::{Command, Engine, Store, StoreOptions};
 use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::lease::LeaseAsk;
 use kirosu_protocol::{Error, Stats};
 use std::path::Path;
 
@@ -117,4 +118,43 @@ fn a_batch_is_void_as_a_whole() {
     store.apply(1, commands().take(3).collect()).unwrap();
     assert_eq!(after_a_kill(directory.path()), store.stats(1));
     assert_eq!(store.stats(1).total_tasks, 3);
+}
+
+#[test]
+fn a_clock_jump_in_a_batch_that_fails_moves_no_deadline_twice() {
+    const LEASES: usize = 250;
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&options(directory.path())).unwrap();
+    let apply = |store: &mut Store, command| {
+        let applied = store.apply(1, vec![command]).unwrap();
+        applied.outcomes.into_iter().next().unwrap()
+    };
+    let tasks = vec![NewTask::chat("p"); LEASES];
+    apply(&mut store, Command::EnqueueBatch(tasks)).unwrap();
+    let ask = LeaseAsk {
+        max_tasks: LEASES as u32,
+        lease_ms: Some(10_000),
+        ..LeaseAsk::one("w")
+    };
+    let lease = Command::Lease {
+        ask,
+        session: None,
+        park: None,
+    };
+    apply(&mut store, lease).unwrap();
+    let shift = || Command::ShiftLeases { by_ms: 500 };
+    failing::plan(Some(Fault::Sync), None);
+    apply(&mut store, shift()).unwrap_err();
+    assert!(failing::has_struck());
+    apply(&mut store, shift()).unwrap();
+    // A step fails as well.
+    failing::plan(Some(Fault::Sync), None);
+    apply(&mut store, Command::PromoteDue { limit: 1 }).unwrap_err();
+    assert!(failing::has_struck());
+    for _ in 0..10 {
+        store.apply(1, Vec::new()).unwrap();
+    }
+    let live = store.live_leases(None).unwrap();
+    assert_eq!(live.len(), LEASES);
+    assert!(live.iter().all(|lease| lease.lease_until_ms == 10_501));
 }

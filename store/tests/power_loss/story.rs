@@ -176,7 +176,6 @@ impl Story {
             _ => match random.below(3) {
                 0 => Command::Retry {
                     task: self.task(random),
-                    with_dependencies: random.below(2) == 0,
                 },
                 1 => Command::RetryFailed { queue: None },
                 _ => Command::Approve {

@@ -183,7 +183,7 @@ pub(super) fn checked<T: JsonSchema + Any>(
     {
         let names: Vec<&str> = known.keys().map(String::as_str).collect();
         return Err(Refusal(format!(
-            "`{strange}` is no argument of this tool; it takes {} (invalid_params)",
+            "`{strange}` is not an argument of this tool; it takes {} (invalid_params)",
             names.join(", ")
         )));
     }
@@ -237,7 +237,7 @@ mod tests {
         let refused = checked::<CancelTask>(given, &[]).unwrap_err().0;
         assert_eq!(
             refused,
-            "`raeson` is no argument of this tool; it takes reason, task_id (invalid_params)"
+            "`raeson` is not an argument of this tool; it takes reason, task_id (invalid_params)"
         );
     }
 

@@ -3,12 +3,19 @@
 use super::body::Body;
 use super::refusal::Refusal;
 use crate::http::Desk;
-use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
+use crate::link::{AskError, Slot};
+use actix_web::http::{ConnectionType, StatusCode, Version};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use kirosu_protocol::{ErrorCode, Limits, Params, Verb};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::io;
+
+/// Bytes of an answer that is put together before it is passed on.
+const SHORT_BYTES: usize = 64 << 10;
 
 /// Asks the hub and passes its answer on as it is.
 pub(super) async fn pass_on<V: Verb + Send + Sync + 'static>(
@@ -20,6 +27,49 @@ pub(super) async fn pass_on<V: Verb + Send + Sync + 'static>(
     Ok(HttpResponse::Ok()
         .content_type("application/json")
         .body(text))
+}
+
+/// Passes an answer on as it comes from the hub. A short one is put together first, so that it has a length, and is a
+/// refusal where it breaks; of a longer one only a piece is here at a time.
+pub(super) async fn in_pieces(
+    request: &HttpRequest,
+    desk: &Desk,
+    answer: impl Stream<Item = io::Result<Bytes>> + 'static,
+    slot: Slot,
+) -> Result<HttpResponse, Refusal> {
+    let mut answer = Box::pin(answer);
+    let (mut first, mut bytes) = (Vec::new(), 0);
+    let broken = |error: io::Error| {
+        AskError::Broken(format!("the hub's answer broke off in the middle: {error}"))
+    };
+    while bytes <= SHORT_BYTES {
+        match answer.try_next().await.map_err(broken)? {
+            Some(piece) => {
+                bytes += piece.len();
+                first.push(piece);
+            }
+            None => {
+                return Ok(HttpResponse::Ok()
+                    .content_type("application/json")
+                    .body(first.concat()));
+            }
+        }
+    }
+    let slots = (slot, desk.hub.take_long()?);
+    let first = stream::iter(first.into_iter().map(Ok));
+    let all = first.chain(answer).inspect(move |_| {
+        let _under_way = &slots;
+    });
+    let mut response = HttpResponse::Ok()
+        .content_type("application/json")
+        .streaming(all);
+    if request.version() < Version::HTTP_11 {
+        // Clients of HTTP/1.0 know no chunks: the answer ends with its connection.
+        let head = response.head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
 }
 
 /// Reads parameters with the protocol's parser.

@@ -110,6 +110,8 @@ pub(super) struct Task {
     pub queue: String,
     pub priority: i32,
     pub attempts: u32,
+    /// For workers: the number of this attempt among all, where that is not `attempts`.
+    pub attempt: Option<u32>,
     pub max_attempts: Option<u32>,
     pub run_at: Option<f64>,
     pub finished_at: Option<f64>,

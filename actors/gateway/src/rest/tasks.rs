@@ -1,11 +1,12 @@
 //! The routes of tasks.
 
 use super::body;
-use super::passing::{object, pass_on, read, with_id, words};
+use super::passing::{in_pieces, object, pass_on, read, with_id, words};
 use super::refusal::Refusal;
 use super::schema;
 use crate::http::Desk;
-use actix_web::http::{StatusCode, Version};
+use crate::passage::of_one_task;
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
 use kirosu_protocol::verbs::answer::AnswerAsk;
@@ -17,9 +18,8 @@ use kirosu_protocol::verbs::list::ListAsk;
 use kirosu_protocol::verbs::reject::RejectAsk;
 use kirosu_protocol::verbs::retry::RetryAsk;
 use kirosu_protocol::verbs::stats::StatsAsk;
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
-use kirosu_protocol::{ErrorCode, Params};
-use serde_json::json;
+use kirosu_protocol::verbs::wait::{WaitAsk, WaitGroupAsk};
+use kirosu_protocol::{ErrorCode, Group, IdRange, Params};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -87,14 +87,13 @@ pub(super) async fn list(request: HttpRequest, query: Query, desk: web::Data<Des
     let params = words(query.into_inner(), []);
     let ask = read(&params, &desk, ListAsk::read)?;
     let is_long = ask.limit.is_none_or(|limit| limit > LONG_LIST) || ask.preview_bytes == Some(0);
-    // Clients of HTTP/1.0 know no chunks.
-    if !is_long || request.version() < Version::HTTP_11 {
-        return pass_on(&desk, ask).await;
+    match is_long {
+        true => {
+            let (answer, slot) = desk.hub.pass(&ask).await?;
+            in_pieces(&request, &desk, answer, slot).await
+        }
+        false => pass_on(&desk, ask).await,
     }
-    let answer = desk.hub.list(&ask).await?;
-    Ok(HttpResponse::Ok()
-        .content_type("application/json")
-        .streaming(answer))
 }
 
 /// The counters.
@@ -117,7 +116,12 @@ pub(super) async fn stats(desk: web::Data<Desk>) -> Answer {
         (status = 404, description = "there is no such task", body = schema::Refused),
     ),
 )]
-pub(super) async fn get(id: web::Path<String>, query: Query, desk: web::Data<Desk>) -> Answer {
+pub(super) async fn get(
+    id: web::Path<String>,
+    request: HttpRequest,
+    query: Query,
+    desk: web::Data<Desk>,
+) -> Answer {
     let mut params = words(query.into_inner(), [("task_id", id.as_str())]);
     // A query has no other way to say it.
     for switch in params.iter_mut().filter(|(name, _)| *name == "output") {
@@ -128,7 +132,8 @@ pub(super) async fn get(id: web::Path<String>, query: Query, desk: web::Data<Des
         }
     }
     let ask = read(&params, &desk, GetAsk::read)?;
-    pass_on(&desk, ask).await
+    let (answer, slot) = desk.hub.pass(&ask).await?;
+    in_pieces(&request, &desk, answer, slot).await
 }
 
 /// Waits until a task is finished, or the time is over.
@@ -142,7 +147,12 @@ pub(super) async fn get(id: web::Path<String>, query: Query, desk: web::Data<Des
         (status = 404, description = "there is no such task", body = schema::Refused),
     ),
 )]
-pub(super) async fn wait(id: web::Path<String>, query: Query, desk: web::Data<Desk>) -> Answer {
+pub(super) async fn wait(
+    id: web::Path<String>,
+    request: HttpRequest,
+    query: Query,
+    desk: web::Data<Desk>,
+) -> Answer {
     let seconds = query.get("seconds").map_or(WAIT_DEFAULT, String::as_str);
     let params = words(
         BTreeMap::new(),
@@ -156,16 +166,31 @@ pub(super) async fn wait(id: web::Path<String>, query: Query, desk: web::Data<De
     })?;
     let longest = Duration::from_millis(desk.hub.limits().wait_ms_max);
     let end = Instant::now() + Duration::from_millis(ask.timeout_ms);
-    loop {
+    let ids = ask.task_ids.iter();
+    let ranges = ids.map(|id| IdRange {
+        first: *id,
+        last: *id,
+    });
+    let group = Group {
+        ranges: ranges.collect(),
+        ..Group::default()
+    };
+    // Of ids that no task can have, the answer itself says so.
+    while ask.task_ids.iter().all(|id| *id > 0) {
         let left = end.saturating_duration_since(Instant::now());
         let slice = left.min(WAIT_SLICE).min(longest);
-        ask.timeout_ms = u64::try_from(slice.as_millis()).unwrap_or(u64::MAX);
-        let answer: WaitAnswer = desk.hub.ask(ask.clone()).await?;
-        if answer.finished || left <= slice {
-            let (task, finished) = (answer.tasks.first(), answer.finished);
-            return Ok(HttpResponse::Ok().json(json!({"task": task, "finished": finished})));
+        // As a group, its answer has no text of a task that has ended.
+        let wait = WaitGroupAsk {
+            group: group.clone(),
+            timeout_ms: u64::try_from(slice.as_millis()).unwrap_or(u64::MAX),
+        };
+        if desk.hub.ask(wait).await?.finished || left <= slice {
+            break;
         }
     }
+    ask.timeout_ms = 0;
+    let (answer, slot) = desk.hub.pass(&ask).await?;
+    in_pieces(&request, &desk, of_one_task(answer), slot).await
 }
 
 /// Cancels, approves, answers, rejects or retries a task.

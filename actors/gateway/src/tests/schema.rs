@@ -45,6 +45,7 @@ fn task() -> Task {
         queue: "default".into(),
         priority: 0,
         attempts: 0,
+        attempt: Some(1),
         max_attempts: Some(1),
         run_at: Some(0.0),
         finished_at: Some(0.0),

@@ -19,6 +19,9 @@ pub(super) const FIRST: u64 = 0;
 /// See [`FIRST`].
 pub(super) const SECOND: u64 = 1;
 
+/// The number of a command whose answer goes to no request.
+pub(super) const NOBODY: u64 = u64::MAX;
+
 /// The writer's number of a command.
 pub(super) fn number(tag: Tag, part: u64) -> u64 {
     tag * 2 + part
@@ -33,7 +36,6 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::Ack(_)
         | Request::Reserve(_)
         | Request::Cancel(_)
-        | Request::Retry(_)
         | Request::RetryFailed(_)
         | Request::Approve(_)
         | Request::Answer(_)
@@ -44,6 +46,7 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::Heartbeat(_)
         | Request::Release(_)
         | Request::Stats => Kind::Change,
+        Request::Retry(ask) if !ask.with_dependencies => Kind::Change,
         // Output and progress go by the lease's actor, and must not be overtaken by the ack that follows them.
         _ => Kind::Question,
     }
@@ -96,10 +99,7 @@ impl Connection {
                     .or_else(|| self.session.as_deref().map(str::to_owned)),
                 reason: ask.reason,
             },
-            Request::Retry(ask) => Command::Retry {
-                task: ask.task_id,
-                with_dependencies: ask.with_dependencies,
-            },
+            Request::Retry(ask) => Command::Retry { task: ask.task_id },
             Request::RetryFailed(ask) => Command::RetryFailed { queue: ask.queue },
             Request::Approve(ask) => approve(ask),
             Request::Answer(ask) => Command::Answer {

@@ -1,15 +1,17 @@
 //! `cancel`, `retry` and `wait` of a group of tasks.
 //!
 //! A group is gone through page by page, newest first: a reader names the tasks, the writer changes them in one commit,
-//! then comes the next page. So neither memory nor the time of a commit grows with the group.
+//! then comes the next page. So neither memory nor the time of a commit grows with the group. Where what the tasks depend on
+//! is to come back too, that comes before the tasks of its page, the oldest first, in commits of the same size.
 
 use super::Connection;
-use super::dispatch::{FIRST, number, too_many_wait};
+use super::along::Along;
+use super::dispatch::{FIRST, SECOND, number, too_many_wait};
 use super::settle::Settling;
 use super::slots::Tag;
 use crate::readers::{Question, Told};
 use actix::prelude::*;
-use kirosu_protocol::group::Group;
+use kirosu_protocol::group::{Group, IdRange};
 use kirosu_protocol::verbs::cancel::{CancelGroupAnswer, CancelGroupAsk};
 use kirosu_protocol::verbs::retry::{RetryGroupAnswer, RetryGroupAsk};
 use kirosu_protocol::verbs::wait::{UNFINISHED, WaitGroupAnswer, WaitGroupAsk};
@@ -17,7 +19,7 @@ use kirosu_protocol::{Effect, Error, ErrorCode, Status, TaskId};
 use kirosu_store::{Command, GroupQuery, Outcome};
 
 /// Tasks that are changed in one commit: some milliseconds.
-const CHANGED_AT_ONCE: u32 = 100;
+pub(super) const CHANGED_AT_ONCE: u32 = 100;
 /// Tasks that are waited for at once.
 const WAITED_AT_ONCE: u32 = 1000;
 
@@ -37,7 +39,12 @@ enum Change {
         by: Option<String>,
         reason: Option<String>,
     },
-    Retry,
+    Retry {
+        /// Whether what the tasks depend on comes back before them.
+        along: bool,
+    },
+    /// A group of this one task, whose own answer is that of the request; with what it depends on.
+    RetryOne(TaskId),
 }
 
 /// How far the change of a group is.
@@ -49,17 +56,33 @@ pub(super) struct GroupPart {
     more: bool,
     /// Tasks of this page that are not answered.
     pending: usize,
-    /// Tasks that were changed.
+    /// Tasks of the group that were changed.
     done: u64,
+    /// Tasks beside these that came back, as others depend on them.
+    dependencies: u64,
+    /// What of this page is to come back, and in which order.
+    along: Option<Along>,
+    /// The answer of [`Change::RetryOne`].
+    own: Option<Result<Outcome, Error>>,
     /// Why the hub could not change one.
     failed: Option<Error>,
 }
 
 impl GroupPart {
-    /// Takes the answer about one task. Answers whether it was the page's last.
-    pub(super) fn take(&mut self, answer: Result<Outcome, Error>) -> bool {
+    /// Takes the answer about one task: of the group, or (as the second part) one that others depend on. Answers whether it
+    /// was the last of its commit.
+    pub(super) fn take(&mut self, part: u64, answer: Result<Outcome, Error>) -> bool {
         self.pending = self.pending.saturating_sub(1);
         match answer {
+            answer if part == FIRST && matches!(self.change, Change::RetryOne(_)) => {
+                self.own = Some(answer);
+            }
+            // It failed again at once, as one that it depends on is forgotten.
+            Ok(Outcome::Retried {
+                status: Status::Failed,
+                ..
+            }) if self.along.is_some() => {}
+            Ok(_) if part == SECOND => self.dependencies += 1,
             Ok(_) => self.done += 1,
             // It ended, or was changed or pruned by another request, since the page was read.
             Err(error) if matches!(error.code, ErrorCode::WrongState | ErrorCode::UnknownTask) => {}
@@ -81,7 +104,23 @@ impl Connection {
     pub(super) fn retry_group(&mut self, tag: Tag, ask: RetryGroupAsk, ctx: &mut Context<Self>) {
         let mut statuses = vec![Status::Failed];
         statuses.extend((!ask.failed).then_some(Status::Cancelled));
-        self.change_group(tag, Change::Retry, ask.group, statuses, ctx);
+        let change = Change::Retry {
+            along: ask.with_dependencies,
+        };
+        self.change_group(tag, change, ask.group, statuses, ctx);
+    }
+
+    /// Retries one task with what it depends on.
+    pub(super) fn retry_along(&mut self, tag: Tag, task: TaskId, ctx: &mut Context<Self>) {
+        let group = Group {
+            ranges: vec![IdRange {
+                first: task,
+                last: task,
+            }],
+            ..Group::default()
+        };
+        let statuses = vec![Status::Failed, Status::Cancelled];
+        self.change_group(tag, Change::RetryOne(task), group, statuses, ctx);
     }
 
     fn change_group(
@@ -107,41 +146,47 @@ impl Connection {
             more: true,
             pending: 0,
             done: 0,
+            dependencies: 0,
+            along: None,
+            own: None,
             failed: None,
         }));
         self.change_page(tag, ctx);
     }
 
-    /// Goes on with the next page, or answers.
+    /// Goes on with the next commit, or answers.
     pub(super) fn change_page(&mut self, tag: Tag, ctx: &mut Context<Self>) {
         let Some(part) = self.group_part(tag) else {
             return;
         };
         if let Some(error) = part.failed.take() {
             let message = format!(
-                "{} tasks of the group were changed, then: {error}; send it again for the others",
-                part.done
+                "{} tasks were changed, then: {error}; send it again for the others",
+                part.done + part.dependencies
             );
             return self.refuse(tag, Error::internal(Effect::Unknown, message));
         }
+        if let Some(along) = &mut part.along {
+            let next = along.next();
+            if !next.is_empty() {
+                return self.change_all(tag, &next, ctx);
+            }
+            if let Some((of, above, limit)) = along.question() {
+                let question = Question::FailedDependencies(of, above, limit);
+                return self.ask_reader(question, tag, ctx, move |act, told, ctx| {
+                    let (Told::Dependencies(ids), Some(part)) = (told, act.group_part(tag)) else {
+                        return;
+                    };
+                    if let Some(along) = &mut part.along {
+                        along.found(&ids);
+                    }
+                    act.change_page(tag, ctx);
+                });
+            }
+            part.along = None;
+        }
         if !part.more {
-            let done = part.done;
-            return match part.change {
-                Change::Cancel { .. } => self.answer(
-                    tag,
-                    &CancelGroupAnswer {
-                        ok: true,
-                        cancelled: done,
-                    },
-                ),
-                Change::Retry => self.answer(
-                    tag,
-                    &RetryGroupAnswer {
-                        ok: true,
-                        retried: done,
-                    },
-                ),
-            };
+            return self.answer_group(tag, ctx);
         }
         let question = Question::Group(part.query.clone());
         self.ask_reader(question, tag, ctx, move |act, told, ctx| {
@@ -149,15 +194,69 @@ impl Connection {
                 return;
             };
             (part.more, part.query.before) = (page.next.is_some(), page.next);
-            part.pending = page.ids.len();
-            let commands: Vec<Command> = page.ids.iter().map(|id| part.change.of(*id)).collect();
-            if commands.is_empty() {
-                return act.change_page(tag, ctx);
+            match part.change {
+                Change::Retry { along: true } => part.along = Some(Along::of(page.ids)),
+                Change::RetryOne(_) if !page.ids.is_empty() => {
+                    part.along = Some(Along::of(page.ids));
+                }
+                // It has not ended: its answer says so, and nothing else changes.
+                Change::RetryOne(task) => part.along = Some(Along::alone(task)),
+                _ if page.ids.is_empty() => {}
+                _ => {
+                    let next: Vec<_> = page.ids.iter().map(|id| (FIRST, *id)).collect();
+                    return act.change_all(tag, &next, ctx);
+                }
             }
-            let commands = commands.into_iter().map(|it| (number(tag, FIRST), it));
-            act.submit.extend(commands);
-            act.send_commands(ctx);
+            act.change_page(tag, ctx);
         });
+    }
+
+    /// Changes these tasks in one commit.
+    fn change_all(&mut self, tag: Tag, tasks: &[(u64, TaskId)], ctx: &mut Context<Self>) {
+        let Some(part) = self.group_part(tag) else {
+            return;
+        };
+        part.pending = tasks.len();
+        let commands = tasks.iter();
+        let commands = commands.map(|(which, id)| (number(tag, *which), part.change.of(*id)));
+        let commands: Vec<_> = commands.collect();
+        self.submit.extend(commands);
+        self.send_commands(ctx);
+    }
+
+    /// All is done.
+    fn answer_group(&mut self, tag: Tag, ctx: &mut Context<Self>) {
+        let Some(part) = self.group_part(tag) else {
+            return;
+        };
+        let (done, dependencies) = (part.done, part.dependencies);
+        match part.change {
+            Change::Cancel { .. } => {
+                let answer = CancelGroupAnswer {
+                    ok: true,
+                    cancelled: done,
+                };
+                self.answer(tag, &answer);
+            }
+            Change::Retry { along } => {
+                let answer = RetryGroupAnswer {
+                    ok: true,
+                    retried: done,
+                    dependencies: along.then_some(dependencies),
+                };
+                self.answer(tag, &answer);
+            }
+            Change::RetryOne(_) => {
+                let own = part.own.take().unwrap_or_else(|| {
+                    let message = "the writer gave no answer about the task; send it again";
+                    Err(Error::internal(Effect::Unknown, message))
+                });
+                if let Some(asked) = self.slots.get_mut(tag) {
+                    asked.settling = Settling::Plain;
+                }
+                self.settle_one(tag, own, ctx);
+            }
+        }
     }
 
     fn group_part(&mut self, tag: Tag) -> Option<&mut GroupPart> {
@@ -235,10 +334,7 @@ impl Change {
                 by: by.clone(),
                 reason: reason.clone(),
             },
-            Change::Retry => Command::Retry {
-                task,
-                with_dependencies: false,
-            },
+            Change::Retry { .. } | Change::RetryOne(_) => Command::Retry { task },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::slots::Tag;
-use crate::leases::{Holder, ListHeld};
+use crate::leases::{HeldBy, Holder};
 use crate::sessions::Open;
 use crate::sessions::table::Newcomer;
 use crate::writer::messages::Settle;
@@ -39,6 +39,7 @@ impl Connection {
         self.hub.roll().opened(self.id.0, session.clone());
         let (sessions, leases) = (self.hub.sessions().clone(), self.hub.leases().clone());
         let writer = self.hub.writer().clone();
+        let holder = Holder::Session(session.clone());
         let asked = async move {
             let opened = sessions.send(Open(who)).await?;
             if let Some(replaced) = opened.replaced {
@@ -49,18 +50,17 @@ impl Connection {
                 let _ = writer.send(Settle).await;
                 let _ = writer.send(Settle).await;
             }
-            Ok((opened.resumed, leases.send(ListHeld).await?))
-        };
-        self.ask_future(asked, tag, ctx, move |act, (resumed, held), _| {
-            let mine = Holder::Session(session.clone());
-            let leases = if ask.resume {
-                held.into_iter()
-                    .filter(|(holder, _)| *holder == mine)
-                    .map(|(_, lease)| lease)
-                    .collect()
-            } else {
-                Vec::new()
+            if let Some(released) = opened.released {
+                // Leases of a former life end in steps. What is leased from now on belongs to the new one.
+                released.await.map_err(|_| MailboxError::Closed)?;
+            }
+            let held = match ask.resume {
+                true => leases.send(HeldBy(holder)).await?,
+                false => Vec::new(),
             };
+            Ok((opened.resumed, held))
+        };
+        self.ask_future(asked, tag, ctx, move |act, (resumed, leases), _| {
             let answer = act.hello_answer(Some(session.to_string()), resumed, leases);
             act.answer(tag, &answer);
         });

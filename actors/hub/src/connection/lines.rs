@@ -1,6 +1,6 @@
 //! From lines to admitted requests: framing, authentication, limits.
 
-use super::dispatch::{kind_of, settling_of};
+use super::dispatch::{NOBODY, kind_of, settling_of};
 use super::settle::Settling;
 use super::slots::Tag;
 use super::{Asked, Connection};
@@ -139,8 +139,19 @@ impl Connection {
     }
 
     fn begin(&mut self, tag: Tag, bytes: usize, request: Request, ctx: &mut Context<Self>) {
-        if let Some((tag, request)) = self.order.admit(kind_of(&request), bytes, (tag, request)) {
-            self.start(tag, request, ctx);
+        match self.order.admit(kind_of(&request), bytes, (tag, request)) {
+            Some((tag, request)) => self.start(tag, request, ctx),
+            None => self.keep_alive(),
+        }
+    }
+
+    /// Where the request that has just begun to wait for those before it is a heartbeat, the lease is extended at once: a
+    /// long answer that the client reads slowly must not cost it the lease. Its answer, and what it finds then, keep its
+    /// place in the order; an extension more changes nothing about that.
+    fn keep_alive(&mut self) {
+        if let Some((_, Request::Heartbeat(ask))) = self.order.newest() {
+            let command = self.heartbeat(ask.clone());
+            self.submit.push((NOBODY, command));
         }
     }
 

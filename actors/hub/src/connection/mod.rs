@@ -7,6 +7,7 @@
 //!   (`hello`, `tasks`, `holder`, `backup` for those with more to them), `settle` turns what comes back into
 //!   the protocol's words, `lists` and `streams` answer what is too long for one piece, `waits` and `watches` keep `wait` and `watch`, and `flow` is what follows each step.
 
+mod along;
 mod backup;
 mod dispatch;
 mod flow;

@@ -82,6 +82,11 @@ impl<T> Order<T> {
         Some(next.request)
     }
 
+    /// The request that began to wait last.
+    pub fn newest(&self) -> Option<&T> {
+        self.backlog.back().map(|waiting| &waiting.request)
+    }
+
     /// Bytes of the lines of those that wait.
     pub fn waiting_bytes(&self) -> usize {
         self.bytes

@@ -6,8 +6,8 @@ use super::slots::Tag;
 use crate::answers;
 use crate::leases::ListHeld;
 use crate::measure::{self, Facts};
-use crate::readers::{Question, Told};
-use crate::sessions::ListAgents;
+use crate::readers::{Question, Told, Unwritten};
+use crate::sessions::{CountSessions, ListAgents};
 use crate::waiting::Surroundings;
 use crate::writer::messages::{GetMetrics, GetStats};
 use actix::dev::{Request as Pending, ToEnvelope};
@@ -31,6 +31,7 @@ impl Connection {
             Request::Wait(ask) => self.wait(tag, ask, ctx),
             Request::WaitGroup(ask) => self.wait_group(tag, ask, ctx),
             Request::CancelGroup(ask) => self.cancel_group(tag, ask, ctx),
+            Request::Retry(ask) => self.retry_along(tag, ask.task_id, ctx),
             Request::RetryGroup(ask) => self.retry_group(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
             Request::Output(_) | Request::Progress(_) => self.report(tag, request, ctx),
@@ -80,14 +81,23 @@ impl Connection {
                 leases.send(ListHeld).await?,
             ))
         };
-        self.ask_future(asked, tag, ctx, move |act, (agents, held), _| {
-            let mut answer = answers::agents(agents, held);
-            if ask.all {
-                let limit = ask.limit.unwrap_or(DEFAULT_LIMIT) as usize;
-                let (page, next) = act.hub.roll().page(ask.after.unwrap_or(0), limit);
-                (answer.connections, answer.next) = (Some(page), next);
-            }
-            act.answer(tag, &answer);
+        self.ask_future(asked, tag, ctx, move |act, (agents, held), ctx| {
+            let limit = ask.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+            let after = ask.after.unwrap_or(0);
+            let connections = ask.all.then(|| act.hub.roll().page(after, limit));
+            // Of thousands of sessions, this takes milliseconds that others would wait for.
+            let unwritten = Unwritten::later(move || {
+                let mut answer = answers::agents(agents, held);
+                if let Some((page, next)) = connections {
+                    (answer.connections, answer.next) = (Some(page), next);
+                }
+                answer
+            });
+            act.ask_reader(Question::Write(unwritten), tag, ctx, move |act, told, _| {
+                if let Told::Json(json) = told {
+                    act.answer_json(tag, json);
+                }
+            });
         });
     }
 
@@ -143,11 +153,11 @@ impl Connection {
             };
             Ok((
                 writer.send(GetMetrics).await?,
-                sessions.send(ListAgents).await?,
+                sessions.send(CountSessions).await?,
                 (oldest, pools.pools),
             ))
         };
-        self.ask_future(asked, tag, ctx, move |act, (measured, agents, (oldest, pools)), _| {
+        self.ask_future(asked, tag, ctx, move |act, (measured, sessions, (oldest, pools)), _| {
             let oldest = match oldest {
                 Ok(Told::Oldest(oldest)) => oldest,
                 Ok(_) => Vec::new(),
@@ -161,7 +171,7 @@ impl Connection {
                 oldest,
                 pools,
                 restarts: act.hub.tree().map(Tree::restarts).unwrap_or_default(),
-                sessions: (agents.len(), agents.iter().filter(|a| a.connected).count()),
+                sessions,
                 connections: act.hub.connections(),
                 unread: act.hub.unread(),
                 in_flight: act.hub.in_flight().load(Ordering::Relaxed),

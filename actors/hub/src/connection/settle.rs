@@ -1,6 +1,6 @@
 //! From what the writer says to the answer of the request.
 
-use super::dispatch::SECOND;
+use super::dispatch::{NOBODY, SECOND};
 use super::groups::GroupPart;
 use super::slots::Tag;
 use super::{Asked, Connection};
@@ -90,8 +90,8 @@ impl Connection {
                     self.settle_ack(tag, ctx);
                 }
             }
-            Settling::Group(part) => {
-                if part.take(answer) {
+            Settling::Group(group) => {
+                if group.take(part, answer) {
                     self.change_page(tag, ctx);
                 }
             }
@@ -118,12 +118,17 @@ impl Connection {
         state.leased = Some(Ok(Vec::new()));
         if let Some(park) = asked.park.take() {
             // Tasks that come in between are given back: nobody asks under this number any more.
-            self.submit.push((u64::MAX, Command::Unpark(park)));
+            self.submit.push((NOBODY, Command::Unpark(park)));
         }
         self.settle_ack(tag, ctx);
     }
 
-    fn settle_one(&mut self, tag: Tag, answer: Result<Outcome, Error>, ctx: &mut Context<Self>) {
+    pub(super) fn settle_one(
+        &mut self,
+        tag: Tag,
+        answer: Result<Outcome, Error>,
+        ctx: &mut Context<Self>,
+    ) {
         match answer {
             Err(error) => self.refuse(tag, error),
             Ok(Outcome::Parked) => {
@@ -343,7 +348,7 @@ impl Connection {
     fn release(&mut self, leases: &[(TaskId, Fence)]) {
         let release = |(task, fence): &(TaskId, Fence)| {
             (
-                u64::MAX,
+                NOBODY,
                 Command::Release {
                     task: *task,
                     fence: *fence,

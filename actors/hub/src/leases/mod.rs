@@ -1,14 +1,18 @@
 //! The live leases, found by task: the book adds and removes them as the writer commits, and notifies their holders.
 //! Each has an actor for its reports.
 
+mod book;
 pub mod lease;
 pub(crate) mod lost;
+
+pub use book::Holder;
 
 use crate::connection::{ConnectionId, Notify};
 use crate::sessions::{Seed, Sessions, Tell};
 use crate::writer::Writer;
 use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
+use book::{Book, Live};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{ApprovalId, ApprovalState, Fence, Status, Task, TaskId};
 use kirosu_store::{EndedLease, LIVE_LEASE, LiveLease};
@@ -91,17 +95,13 @@ pub struct Forward {
 
 /// Asks for what is held, by session (or by connection, where there is none).
 #[derive(Message)]
-#[rtype(result = "Vec<(Holder, HeldLease)>")]
+#[rtype(result = "HashMap<Holder, Vec<HeldLease>>")]
 pub struct ListHeld;
 
-/// Who holds a lease.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Holder {
-    /// A session.
-    Session(Arc<str>),
-    /// A connection without one.
-    Connection(ConnectionId),
-}
+/// Asks for what one holder holds.
+#[derive(Message)]
+#[rtype(result = "Vec<HeldLease>")]
+pub struct HeldBy(pub Holder);
 
 /// A lease that its holder did not end itself.
 struct Ending {
@@ -113,19 +113,13 @@ struct Ending {
     reason: Option<String>,
 }
 
-struct Live {
-    granted: Granted,
-    /// `None` while the supervisor of the lease actors takes no children.
-    actor: Option<Addr<Lease>>,
-}
-
 /// The actor that finds the others.
 pub struct Leases {
     child: ChildContext,
     supervisor: DynamicHandle,
     writer: Addr<Writer>,
     sessions: Addr<Sessions>,
-    live: HashMap<TaskId, Live>,
+    live: Book,
 }
 
 supervised!(Leases);
@@ -143,16 +137,19 @@ impl Leases {
             supervisor,
             writer,
             sessions,
-            live: HashMap::new(),
+            live: Book::default(),
         }
     }
 
     fn start(&mut self, granted: Granted) {
-        if let Some(old) = self.live.remove(&granted.task_id) {
+        let actor = self.spawn(&granted);
+        self.keep(Live { granted, actor });
+    }
+
+    fn keep(&mut self, live: Live) {
+        if let Some(old) = self.live.insert(live) {
             end_actor(old.actor);
         }
-        let actor = self.spawn(&granted);
-        self.live.insert(granted.task_id, Live { granted, actor });
     }
 
     fn spawn(&self, granted: &Granted) -> Option<Addr<Lease>> {
@@ -174,23 +171,23 @@ impl Leases {
 
     /// The actor of a live lease. One whose supervisor gave up is replaced.
     fn actor(&mut self, task_id: TaskId, fence: Fence) -> Option<&Addr<Lease>> {
-        let live = self.live.get(&task_id)?;
+        let live = self.live.get(task_id)?;
         if fence != LIVE_LEASE && live.granted.fence != fence {
             return None;
         }
         if live.actor.as_ref().is_none_or(|actor| !actor.connected()) {
             let actor = self.spawn(&live.granted);
-            self.live.get_mut(&task_id)?.actor = actor;
+            self.live.get_mut(task_id)?.actor = actor;
         }
-        self.live.get(&task_id)?.actor.as_ref()
+        self.live.get(task_id)?.actor.as_ref()
     }
 
     /// Removes a lease, if it is live under this fence.
     fn end(&mut self, task_id: TaskId, fence: Fence) -> Option<Granted> {
-        if self.live.get(&task_id)?.granted.fence != fence {
+        if self.live.get(task_id)?.granted.fence != fence {
             return None;
         }
-        let Live { granted, actor } = self.live.remove(&task_id)?;
+        let Live { granted, actor } = self.live.remove(task_id)?;
         end_actor(actor);
         Some(granted)
     }
@@ -259,7 +256,7 @@ impl Handler<LeasesChanged> for Leases {
         // Leases that were live before this commit come first: their fences are the lower ones.
         let mut decided = Vec::new();
         for one in changed.decided {
-            match self.live.get(&one.task_id) {
+            match self.live.get(one.task_id) {
                 Some(live) if live.granted.fence == one.fence => {
                     self.notify_decided(&live.granted, &one);
                 }
@@ -313,12 +310,8 @@ impl Handler<Rebuild> for Leases {
             .iter()
             .map(|lease| (lease.task_id, lease.fence))
             .collect();
-        let over: Vec<(TaskId, Fence)> = self
-            .live
-            .values()
-            .map(|live| (live.granted.task_id, live.granted.fence))
-            .filter(|lease| !alive.contains(lease))
-            .collect();
+        let over = self.live.fences().filter(|lease| !alive.contains(lease));
+        let over: Vec<(TaskId, Fence)> = over.collect();
         for (task_id, fence) in over {
             if let Some(granted) = self.end(task_id, fence) {
                 let reason = "taken";
@@ -335,16 +328,19 @@ impl Handler<Rebuild> for Leases {
         for lease in live {
             let known = self
                 .live
-                .get(&lease.task_id)
+                .get(lease.task_id)
                 .is_some_and(|known| known.granted.fence == lease.fence);
             if !known {
-                self.start(Granted {
+                let granted = Granted {
                     task_id: lease.task_id,
                     fence: lease.fence,
                     session: lease.session.map(Arc::from),
                     connection: ConnectionId::HUB,
                     notify: None,
-                });
+                };
+                // There may be very many, and most of them report nothing any more: the first report starts the actor.
+                let actor = None;
+                self.keep(Live { granted, actor });
             }
         }
     }
@@ -381,19 +377,14 @@ impl Handler<ListHeld> for Leases {
     type Result = MessageResult<ListHeld>;
 
     fn handle(&mut self, _: ListHeld, _: &mut Self::Context) -> Self::Result {
-        let held = self.live.values().map(|live| {
-            let holder = match &live.granted.session {
-                Some(session) => Holder::Session(session.clone()),
-                None => Holder::Connection(live.granted.connection),
-            };
-            (
-                holder,
-                HeldLease {
-                    task_id: live.granted.task_id,
-                    fence: live.granted.fence,
-                },
-            )
-        });
-        MessageResult(held.collect())
+        MessageResult(self.live.held())
+    }
+}
+
+impl Handler<HeldBy> for Leases {
+    type Result = MessageResult<HeldBy>;
+
+    fn handle(&mut self, HeldBy(holder): HeldBy, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.live.held_by(&holder))
     }
 }

@@ -14,10 +14,15 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The host has no address.
-    #[error("cannot listen on {host}: {source}")]
+    #[error(
+        "cannot listen on {host}: {source}; name this machine by one of its addresses, {}",
+        own_address(section)
+    )]
     Resolve {
         /// The host as configured.
         host: String,
+        /// Where the host is set.
+        section: &'static str,
         /// What the resolver said.
         source: io::Error,
     },
@@ -31,11 +36,8 @@ pub enum BindError {
         /// Where the host is set.
         section: &'static str,
     },
-    /// The port is taken or not ours to take.
-    #[error(
-        "cannot listen on {address}: {source}; {}, or 0 for any free one",
-        advice(section, source)
-    )]
+    /// The port is taken or not ours to take, or the address is not of this machine.
+    #[error("cannot listen on {address}: {source}; {}", advice(section, source))]
     Tcp {
         /// The address.
         address: SocketAddr,
@@ -62,15 +64,30 @@ pub enum BindError {
     },
 }
 
+/// Which host to set in place of one that is not this machine.
+fn own_address(section: &str) -> String {
+    let place = match section {
+        "hub" => "with --host".to_owned(),
+        _ => format!("as `host` in [{section}]"),
+    };
+    format!("{place}: 127.0.0.1 for programs of this machine, 0.0.0.0 for all (with a key)")
+}
+
 fn advice(section: &str, source: &io::Error) -> String {
+    if source.kind() == io::ErrorKind::AddrNotAvailable {
+        return format!(
+            "this machine does not have that address; name one that it has, {}",
+            own_address(section)
+        );
+    }
     let question = match source.kind() {
         io::ErrorKind::AddrInUse if section == "hub" => "is another hub running? ",
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege; ",
         _ => "",
     };
     match section {
-        "hub" => format!("{question}choose another port with --port"),
-        _ => format!("{question}choose another `port` in [{section}]"),
+        "hub" => format!("{question}choose another port with --port, or 0 for any free one"),
+        _ => format!("{question}choose another `port` in [{section}], or 0 for any free one"),
     }
 }
 
@@ -83,6 +100,7 @@ pub fn tcp(
 ) -> Result<std::net::TcpListener, BindError> {
     let resolve = |source| BindError::Resolve {
         host: host.to_owned(),
+        section,
         source,
     };
     // An IPv6 address may be written in brackets, as in a URL.

@@ -42,6 +42,8 @@ pub enum Question {
     Statuses(Vec<TaskId>),
     /// A page of a group's tasks.
     Group(GroupQuery),
+    /// The failed and cancelled tasks that these depend on, and theirs in turn, above an id: the oldest, at most so many.
+    FailedDependencies(Vec<TaskId>, TaskId, u32),
     /// How a group stands, with the first tasks of the query and why they wait.
     GroupStands(GroupQuery, Arc<Surroundings>),
     /// Since when the oldest task of each queue waits, by state.
@@ -66,6 +68,8 @@ pub enum Told {
     Statuses(Vec<(TaskId, Status)>),
     /// To [`Question::Group`].
     Ids(IdPage),
+    /// To [`Question::FailedDependencies`].
+    Dependencies(Vec<TaskId>),
     /// To [`Question::GroupStands`].
     GroupStands {
         /// Tasks in each state, in the order of [`Status::ALL`].
@@ -83,7 +87,12 @@ pub struct Unwritten(Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>);
 impl Unwritten {
     /// Of any answer.
     pub fn new(answer: impl Serialize + Send + 'static) -> Unwritten {
-        Unwritten(Box::new(move || serde_json::to_vec(&answer)))
+        Unwritten::later(move || answer)
+    }
+
+    /// Of an answer that is to be put together as well.
+    pub fn later<A: Serialize>(answer: impl FnOnce() -> A + Send + 'static) -> Unwritten {
+        Unwritten(Box::new(move || serde_json::to_vec(&answer())))
     }
 }
 
@@ -154,6 +163,9 @@ impl Reader {
             Question::Get(ask, room, around) => get(store, &ask, room, &around)?,
             Question::Statuses(tasks) => Told::Statuses(store.statuses(&tasks)?),
             Question::Group(query) => Told::Ids(store.group(&query)?),
+            Question::FailedDependencies(of, above, limit) => {
+                Told::Dependencies(store.failed_dependencies(&of, above, limit)?)
+            }
             Question::GroupStands(query, around) => group_stands(store, &query, &around)?,
             Question::Oldest => Told::Oldest(store.oldest()?),
             Question::Usage(ask, now) => Told::Json(json(&store.usage(&ask, now)?)?),

@@ -1,7 +1,10 @@
 //! Sessions: who works for the hub, over which connection, and what happens when one stays away.
 //!
-//! The table belongs to the recipe: a crash of this actor forgets nobody.
+//! The table belongs to the recipe: a crash of this actor forgets nobody. The leases of a session that is lost, or begins a
+//! new life, are taken away in steps of one commit each (`endings`); what is left when the hub is killed ends with its
+//! session's grace after the next start, or when it expires.
 
+pub mod endings;
 pub mod table;
 
 use crate::bus::{Bus, Publish};
@@ -13,11 +16,18 @@ use actix::dev::{MessageResponse, RecipientRequest};
 use actix::prelude::*;
 use kirosu_protocol::EventKind;
 use kirosu_protocol::verbs::agents::AgentInfo;
-use kirosu_store::{Command, LiveLease, Outcome};
+use kirosu_store::{Command, EndedLease, LiveLease, Outcome};
 use kirosu_supervision::{ChildContext, supervised};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use table::{Newcomer, Table};
+use tokio::sync::oneshot;
+
+/// Pause between two steps: whoever asks meanwhile is served first.
+const TURN: Duration = Duration::from_millis(1);
+/// Pause after a step that the store could not do.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// State that belongs to the recipe, so that it survives a crash of the actor.
 pub type SharedTable = Arc<Mutex<Table<Recipient<Notify>>>>;
@@ -34,6 +44,8 @@ pub struct Opened {
     pub resumed: bool,
     /// Resolves when the connection that had the session until now has ended.
     pub replaced: Option<RecipientRequest<Notify>>,
+    /// Resolves when the leases of a former life have ended. An error: this actor has crashed meanwhile.
+    pub released: Option<oneshot::Receiver<()>>,
 }
 
 /// A session's connection is gone.
@@ -71,6 +83,11 @@ pub struct SetGrace(pub Duration);
 #[rtype(result = "Vec<AgentInfo>")]
 pub struct ListAgents;
 
+/// Asks how many sessions there are, and how many of them are connected.
+#[derive(Message)]
+#[rtype(result = "(usize, usize)")]
+pub struct CountSessions;
+
 /// The actor.
 pub struct Sessions {
     child: ChildContext,
@@ -78,6 +95,10 @@ pub struct Sessions {
     writer: Addr<Writer>,
     bus: Addr<Bus>,
     timer: Option<SpawnHandle>,
+    /// Sessions whose leases the writer takes away now, by the number of the command.
+    releasing: HashMap<u64, String>,
+    /// Who waits until a session's leases have ended.
+    waiting: HashMap<String, Vec<oneshot::Sender<()>>>,
 }
 
 supervised!(Sessions);
@@ -96,6 +117,8 @@ impl Sessions {
             writer,
             bus,
             timer: None,
+            releasing: HashMap::new(),
+            waiting: HashMap::new(),
         }
     }
 
@@ -119,33 +142,56 @@ impl Sessions {
             sessions.timer = None;
             let now = sessions.child.clock().now();
             let lost = sessions.table().take_lost(now);
-            for session in &lost {
+            for session in lost {
                 sessions.publish(session.clone(), "lost");
+                sessions.table().ending.begin(session);
             }
-            sessions.release(ctx, lost);
+            sessions.release(ctx);
             sessions.arm(ctx);
         }));
     }
 
-    /// Takes the leases of these sessions away. Sent before anything the session's next life may ask for.
-    fn release(&mut self, ctx: &mut Context<Self>, sessions: Vec<String>) {
-        if sessions.is_empty() {
+    /// Takes the next leases away of sessions that have ended, unless a step is under way.
+    fn release(&mut self, ctx: &mut Context<Self>) {
+        if !self.releasing.is_empty() {
             return;
         }
+        let step = self.table().ending.step();
+        if step.is_empty() {
+            return;
+        }
+        let release = |(number, session): &(u64, String)| {
+            let command = Command::ReleaseSession {
+                session: session.clone(),
+                counted: true,
+            };
+            (*number, command)
+        };
+        let commands = step.iter().map(release).collect();
+        self.releasing = step.into_iter().collect();
         let caller = Caller::hub(ctx.address().recipient());
-        let commands = sessions
-            .iter()
-            .map(|s| {
-                (
-                    0,
-                    Command::ReleaseSession {
-                        session: s.clone(),
-                        counted: true,
-                    },
-                )
-            })
-            .collect();
         self.writer.do_send(Submit::new(caller, commands));
+    }
+
+    /// A step took these leases of a session away.
+    fn released(&mut self, session: &str, leases: &[EndedLease], more: bool) {
+        let progress = self.table().ending.took(session, leases.len(), more);
+        if progress.before == 0 {
+            lost::tell(leases, "a session was lost");
+        }
+        if more {
+            return;
+        }
+        if progress.before > 0 {
+            tracing::warn!(
+                session,
+                leases = progress.total,
+                "a session was lost; so many leases are lost with it"
+            );
+        }
+        for waits in self.waiting.remove(session).into_iter().flatten() {
+            let _ = waits.send(());
+        }
     }
 
     fn publish(&self, session_id: String, state: &str) {
@@ -161,6 +207,9 @@ impl Actor for Sessions {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.arm(ctx);
+        // A step of an actor that has crashed is answered to nobody.
+        self.table().ending.begin_again();
+        self.release(ctx);
     }
 }
 
@@ -173,13 +222,22 @@ impl Handler<Open> for Sessions {
         let opened = self.table().open(who, self.now_ms());
         let replaced = opened.ousted.map(|ousted| ousted.send(Notify::Ousted));
         if opened.supersedes {
-            self.release(ctx, vec![session.clone()]);
+            self.table().ending.begin(session.clone());
         }
+        let is_ending = self.table().ending.contains(&session);
+        let released = is_ending.then(|| {
+            let (waits, released) = oneshot::channel();
+            let waiting = self.waiting.entry(session.clone()).or_default();
+            waiting.push(waits);
+            released
+        });
+        self.release(ctx);
         self.publish(session, if opened.resumed { "resumed" } else { "opened" });
         self.arm(ctx);
         Opened {
             resumed: opened.resumed,
             replaced,
+            released,
         }
     }
 }
@@ -245,20 +303,38 @@ impl Handler<ListAgents> for Sessions {
     }
 }
 
+impl Handler<CountSessions> for Sessions {
+    type Result = MessageResult<CountSessions>;
+
+    fn handle(&mut self, _: CountSessions, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.table().count())
+    }
+}
+
 impl Handler<Answers> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, answers: Answers, _: &mut Self::Context) {
-        for (_, answer) in answers.take() {
-            match answer {
-                Ok(Outcome::Ended { leases, .. }) if !leases.is_empty() => {
-                    lost::tell(&leases, "a session was lost");
+    fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
+        let mut pause = Duration::ZERO;
+        for (number, answer) in answers.take() {
+            let session = self.releasing.remove(&number);
+            match (answer, session) {
+                (Ok(Outcome::Ended { leases, more }), Some(session)) => {
+                    self.released(&session, &leases, more);
+                    pause = pause.max(if more { TURN } else { Duration::ZERO });
                 }
-                Err(error) => {
-                    tracing::error!(%error, "the leases of a lost session could not be given back; they end when they expire")
+                (Err(error), Some(session)) => {
+                    tracing::error!(session, %error, "the leases of a lost session could not be taken away; trying again in a second");
+                    self.released(&session, &[], true);
+                    pause = AGAIN;
                 }
-                Ok(_) => {}
+                // Asked by an actor that has crashed; this one has asked again.
+                _ => {}
             }
+        }
+        match pause.is_zero() {
+            true => self.release(ctx),
+            false => drop(ctx.run_later(pause, |sessions, ctx| sessions.release(ctx))),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Who is connected and who is away: pure rules, time given: wall time for people to read, monotonic time for deadlines.
 
+use super::endings::Endings;
 use kirosu_protocol::verbs::agents::AgentInfo;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,6 +23,10 @@ struct Entry<N> {
 pub struct Table<N> {
     grace: Duration,
     sessions: BTreeMap<String, Entry<N>>,
+    /// Of the sessions that are away, when they count as lost, the next one first.
+    away: BTreeSet<(Instant, String)>,
+    /// Sessions whose leases are being taken away.
+    pub ending: Endings,
 }
 
 /// What became of an older life of a session that is opened.
@@ -58,6 +63,8 @@ impl<N: Clone> Table<N> {
         Table {
             grace,
             sessions: BTreeMap::new(),
+            away: BTreeSet::new(),
+            ending: Endings::default(),
         }
     }
 
@@ -68,20 +75,28 @@ impl<N: Clone> Table<N> {
 
     /// A session that held leases when the hub stopped: it is away, and has its grace.
     pub fn seed(&mut self, session: String, name: String, now_ms: i64, now: Instant) {
-        let lost_at = Some(now + self.grace);
-        self.sessions.entry(session).or_insert(Entry {
+        if self.sessions.contains_key(&session) {
+            return;
+        }
+        let lost_at = now + self.grace;
+        self.away.insert((lost_at, session.clone()));
+        let entry = Entry {
             name,
             peer: "away".into(),
             since_ms: now_ms,
             seen_ms: now_ms,
             connection: None,
-            lost_at,
-        });
+            lost_at: Some(lost_at),
+        };
+        self.sessions.insert(session, entry);
     }
 
     /// A connection says `hello` for a session.
     pub fn open(&mut self, who: Newcomer<N>, now_ms: i64) -> Opened<N> {
         let old = self.sessions.remove(&who.session);
+        if let Some(at) = old.as_ref().and_then(|old| old.lost_at) {
+            self.away.remove(&(at, who.session.clone()));
+        }
         let known = old.is_some();
         let resumed = known && who.resume;
         let since_ms = old
@@ -118,31 +133,28 @@ impl<N: Clone> Table<N> {
         }
         entry.connection = None;
         entry.seen_ms = now_ms;
-        entry.lost_at = Some(now + self.grace);
+        let lost_at = now + self.grace;
+        entry.lost_at = Some(lost_at);
+        self.away.insert((lost_at, session.to_owned()));
         true
     }
 
     /// Forgets the sessions whose grace is over, and names them.
     pub fn take_lost(&mut self, now: Instant) -> Vec<String> {
-        let lost = |entry: &Entry<N>| entry.lost_at.is_some_and(|at| at <= now);
-        let names: Vec<String> = self
-            .sessions
-            .iter()
-            .filter(|(_, e)| lost(e))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for name in &names {
-            self.sessions.remove(name);
+        let mut names = Vec::new();
+        while let Some((at, _)) = self.away.first()
+            && *at <= now
+            && let Some((_, name)) = self.away.pop_first()
+        {
+            self.sessions.remove(&name);
+            names.push(name);
         }
         names
     }
 
     /// When the next grace is over.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.sessions
-            .values()
-            .filter_map(|entry| entry.lost_at)
-            .min()
+        self.away.first().map(|(at, _)| *at)
     }
 
     /// How a session is reached, if it is connected.
@@ -152,6 +164,13 @@ impl<N: Clone> Table<N> {
             .connection
             .as_ref()
             .map(|(_, notify)| notify)
+    }
+
+    /// How many there are, and how many of them are connected.
+    pub fn count(&self) -> (usize, usize) {
+        let connected = |entry: &&Entry<N>| entry.connection.is_some();
+        let connected = self.sessions.values().filter(connected).count();
+        (self.sessions.len(), connected)
     }
 
     /// All of them, for `agents`; their leases are for the caller to fill in.

@@ -44,7 +44,7 @@ fn each_state_that_waits_has_its_reason() {
         why("scheduled", json!({"run_at": 9.0})),
         WaitReason::NotBefore
     );
-    let tried = json!({"run_at": 9.0, "fence": 1, "error": "x"});
+    let tried = json!({"run_at": 9.0, "fence": 1, "worker_id": "w", "error": "x"});
     assert_eq!(why("scheduled", tried), WaitReason::Retry);
     assert_eq!(why("awaiting_approval", json!({})), WaitReason::Approval);
     assert_eq!(why("queued", json!({"type": "human"})), WaitReason::Answer);

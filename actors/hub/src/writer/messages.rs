@@ -53,6 +53,36 @@ impl Submit {
     }
 }
 
+impl Submit {
+    /// How many of the first commands fit into a commit of so many tasks, which has some already.
+    pub(super) fn fit(&self, tasks: &mut usize, most: usize) -> usize {
+        let fits = |(_, command): &&(u64, Command)| {
+            let fits = *tasks < most;
+            *tasks += if fits { weight(command) } else { 0 };
+            fits
+        };
+        self.commands.iter().take_while(fits).count()
+    }
+
+    /// The first commands on their own; the others stay.
+    pub(super) fn take_first(&mut self, count: usize) -> Submit {
+        Submit {
+            owed: self.owed.take_first(count),
+            commands: self.commands.drain(..count).collect(),
+        }
+    }
+}
+
+/// How many tasks a command is about, at the most.
+fn weight(command: &Command) -> usize {
+    match command {
+        Command::Lease { ask, .. } => ask.max_tasks.max(1) as usize,
+        Command::EnqueueBatch(tasks) => tasks.len(),
+        Command::Acks(acks) => acks.len(),
+        _ => 1,
+    }
+}
+
 /// A command's number, as its caller gave it, and the answer to it.
 pub type Numbered = (u64, Result<Outcome, Error>);
 
@@ -198,6 +228,16 @@ impl Owed {
         Owed {
             caller: self.caller.clone(),
             tags: vec![tag],
+            begun: self.begun,
+        }
+    }
+
+    /// Owes the answers to the first numbers on their own, from now on.
+    pub fn take_first(&mut self, count: usize) -> Owed {
+        let rest = self.tags.split_off(count.min(self.tags.len()));
+        Owed {
+            caller: self.caller.clone(),
+            tags: std::mem::replace(&mut self.tags, rest),
             begun: self.begun,
         }
     }

@@ -29,8 +29,8 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-/// Most commands of one commit, so that nobody's answer waits for a queue without end.
-const COMMANDS_A_COMMIT: usize = 4096;
+/// Most tasks that the commands of one commit are about, so that nobody's answer waits for a queue without end.
+const TASKS_A_COMMIT: usize = 4096;
 
 /// Everything a writer needs to start, again and again.
 #[derive(Clone)]
@@ -167,15 +167,24 @@ impl Writer {
         self.ask_flush(ctx);
     }
 
-    /// Takes waiting submissions up to the size of one commit.
+    /// Takes waiting submissions up to the size of one commit; the last of them in part where that is full.
     fn take_batch(&mut self) -> (Vec<Owed>, Vec<Command>) {
         let mut debts = Vec::with_capacity(self.waiting.len());
-        let mut batch = Vec::new();
-        while batch.len() < COMMANDS_A_COMMIT
-            && let Some(Submit { mut owed, commands }) = self.waiting.pop_front()
+        let (mut batch, mut tasks) = (Vec::new(), 0);
+        while tasks < TASKS_A_COMMIT
+            && let Some(submit) = self.waiting.front_mut()
         {
+            let fit = submit.fit(&mut tasks, TASKS_A_COMMIT);
+            let whole = fit == submit.commands.len();
+            let next = match whole {
+                true => self.waiting.pop_front(),
+                false => Some(submit.take_first(fit)),
+            };
+            let Some(Submit { mut owed, commands }) = next else {
+                break;
+            };
             owed.begin();
-            self.begun += 1;
+            self.begun += u64::from(whole);
             batch.extend(commands.into_iter().map(|(_, command)| command));
             debts.push(owed);
         }

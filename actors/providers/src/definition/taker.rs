@@ -95,7 +95,7 @@ impl<'v> Taker<'v> {
 
     /// A list of texts, or one text.
     pub(super) fn texts(&self, name: &'static str) -> Option<Vec<String>> {
-        self.read(name, "a list of texts", |it| match it {
+        self.read(name, "a list of strings", |it| match it {
             Value::String(one) => Some(vec![one.clone()]),
             Value::Array(items) => items
                 .iter()

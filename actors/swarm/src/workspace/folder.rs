@@ -56,23 +56,31 @@ pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoPlace>
 
 /// A session's folder, made when it is not there. One that was replaced by another since the last run is left alone.
 pub(super) fn isolated(pool: &Path, name: &str) -> Result<Place, NoPlace> {
-    own(pool, name, known::check).map(|(place, _)| place)
+    own(pool, name, known::check)
 }
 
-/// A task's folder, remembered as ours only when it was not there.
+/// An attempt's folder, which was not there. Numbers of attempts come again after a backup of the store was restored: a
+/// folder that is there was left by an earlier attempt, and its files are kept.
 pub(super) fn ephemeral(pool: &Path, name: &str) -> Result<Place, NoPlace> {
-    // One that another life of this task has left is used, and kept.
-    let place = own(pool, name, |_, _| Ok(()));
-    place.map(|(place, made)| Place { made, ..place })
+    let is_new = |_: &Path, made: bool| match made {
+        true => Ok(()),
+        false => Err(Changed::Replaced(
+            "an earlier attempt has left it".to_owned(),
+        )),
+    };
+    own(pool, name, is_new).map(|place| Place {
+        made: true,
+        ..place
+    })
 }
 
-/// A folder of a pool, and whether it was made now. Where anything but a real folder has the name, or `check` refuses the
-/// folder (it gets whether it was made now), that is left alone and the next name is taken.
+/// A folder of a pool. Where anything but a real folder has the name, or `check` refuses the folder (it gets whether it was
+/// made now), that is left alone and the next name is taken.
 fn own(
     pool: &Path,
     name: &str,
     check: impl Fn(&Path, bool) -> Result<(), Changed>,
-) -> Result<(Place, bool), NoPlace> {
+) -> Result<Place, NoPlace> {
     let mut notes = Vec::new();
     for number in 1..=NAMES {
         let dir = match number {
@@ -92,7 +100,7 @@ fn own(
                     notes,
                     ..Place::of(dir)
                 };
-                return Ok((place, made));
+                return Ok(place);
             }
             Err(changed) => {
                 let note = format!("{} is left alone: {changed}", dir.display());
@@ -102,7 +110,7 @@ fn own(
         }
     }
     Err(NoPlace::Pool(format!(
-        "the names {name} to {name}.{NAMES} in {} are all taken by links or files; move them away",
+        "the names {name} to {name}.{NAMES} in {} are all taken; move them away",
         pool.display()
     )))
 }

@@ -157,7 +157,7 @@ fn server(
                     let args = args.iter().map(|it| filled(it, "args"));
                     args.collect::<Result<_, _>>()?
                 }
-                Some(_) => return Err("args: a list of texts is allowed".to_owned()),
+                Some(_) => return Err("args: expected a list of strings".to_owned()),
             },
             env: texts("env")?,
         },

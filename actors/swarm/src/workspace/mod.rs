@@ -188,7 +188,7 @@ pub(crate) async fn prepare(
             }
         }
         _ => {
-            let (options, id) = (options.clone(), (task.task_id, task.fence));
+            let (options, id) = (options.clone(), (task.task_id, task.attempt_number()));
             blocking(move || folder_for(&options, session, id)).await?
         }
     };
@@ -272,15 +272,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// Blocks on the file system.
-fn folder_for(options: &PoolOptions, session: u32, id: (i64, i64)) -> Result<Place, NoPlace> {
-    let (task_id, fence) = id;
+fn folder_for(options: &PoolOptions, session: u32, id: (i64, u32)) -> Result<Place, NoPlace> {
+    let (task_id, attempt) = id;
     match options.workspace {
         Workspace::Shared | Workspace::Worktree => folder::shared(options.workdir.as_deref()),
         Workspace::Isolated => {
             folder::isolated(&own_folder(options)?, &format!("session-{session}"))
         }
         Workspace::Ephemeral => {
-            folder::ephemeral(&own_folder(options)?, &format!("task-{task_id}-{fence}"))
+            folder::ephemeral(&own_folder(options)?, &format!("task-{task_id}-{attempt}"))
         }
     }
 }

@@ -1,14 +1,12 @@
 //! What long questions, large texts and crowds cost those who have nothing to do with them: each figure beside the same
 //! without them, on the same hub, in the same run.
 
-use super::{Bench, Report, Row, Target, fill, median, percentile};
+use super::{Bench, Report, Row, Target, beside, fill, median, percentile};
 use crate::Fault;
 use crate::machine::{cpu_time, raise_open_files, resident_bytes};
 use crate::wire::Wire;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::Read;
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Tasks that are listed at once.
@@ -88,41 +86,6 @@ fn long_list(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// Times requests, each over and over on a connection of its own, while some work is done.
-fn beside(
-    address: SocketAddr,
-    requests: &[(&str, &str, Value)],
-    work: impl FnOnce() -> Result<(), Fault>,
-) -> Result<Vec<Vec<f64>>, Fault> {
-    let end = AtomicBool::new(false);
-    let end = &end;
-    std::thread::scope(|scope| {
-        let ask = |method: &str, params: &Value| -> Result<Vec<f64>, Fault> {
-            let mut wire = Wire::connect(address)?;
-            let mut times = Vec::new();
-            while !end.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                wire.call(method, params.clone())?;
-                times.push(begun.elapsed().as_secs_f64() * 1e3);
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            Ok(times)
-        };
-        let asking: Vec<_> = requests
-            .iter()
-            .map(|(_, method, params)| scope.spawn(move || ask(method, params)))
-            .collect();
-        let worked = work();
-        end.store(true, Ordering::Relaxed);
-        let times = asking.into_iter().map(|asking| match asking.join() {
-            Ok(times) => times,
-            Err(_) => Err(Fault::new("a thread that asked panicked")),
-        });
-        let times = times.collect();
-        worked.and(times)
-    })
 }
 
 /// A lease that finds nothing beside few and many others that wait, each for something else.

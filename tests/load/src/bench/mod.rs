@@ -8,6 +8,7 @@ mod memory;
 mod prompt_size;
 mod report;
 mod sessions;
+mod stalls;
 mod start_up;
 mod verbs;
 
@@ -16,13 +17,17 @@ pub use sessions::pretend_agent;
 
 use crate::Fault;
 use crate::server::{Plan, Server};
+use crate::wire::Wire;
+use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// Every measurement by its name, in the order they run.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 13] = [
     "a", "b", "c", "batched", "latency", "lease", "memory", "start", "prompt", "verbs", "bounds",
-    "sessions",
+    "stalls", "sessions",
 ];
 
 /// What is measured, and how thoroughly.
@@ -58,6 +63,7 @@ impl Bench {
             "prompt" => prompt_size::measure(self, report),
             "verbs" => verbs::measure(self, report),
             "bounds" => bounds::measure(self, report),
+            "stalls" => stalls::measure(self, report),
             "sessions" => sessions::measure(self, report),
             _ => Err(Fault::new(format!(
                 "no measurement is called {name:?}; there are {}",
@@ -68,9 +74,16 @@ impl Bench {
 
     /// A hub on a fresh file. Its folder goes when the value is dropped.
     fn hub(&self) -> Result<Fresh, Fault> {
+        self.hub_with(&[])
+    }
+
+    /// The same with further settings, as `key=value`.
+    fn hub_with(&self, settings: &[&str]) -> Result<Fresh, Fault> {
         let folder = self.fresh_folder()?;
         let mut plan = Plan::hub(&self.binary, folder.path());
         plan.settings.clone_from(&self.settings);
+        plan.settings
+            .extend(settings.iter().map(|&it| it.to_owned()));
         let server = Server::hub(&plan)?;
         Ok(Fresh {
             server,
@@ -112,7 +125,7 @@ pub fn folder_or_temp(folder: Option<&Path>) -> PathBuf {
 }
 
 /// Enqueues `count` tasks with prompts of 200 bytes, in batches.
-fn fill(wire: &mut crate::wire::Wire, count: usize) -> Result<(), Fault> {
+fn fill(wire: &mut Wire, count: usize) -> Result<(), Fault> {
     let mut done = 0;
     while done < count {
         let size = (count - done).min(5000);
@@ -123,6 +136,41 @@ fn fill(wire: &mut crate::wire::Wire, count: usize) -> Result<(), Fault> {
         done += size;
     }
     Ok(())
+}
+
+/// Times requests, each over and over on a connection of its own, while some work is done.
+fn beside(
+    address: SocketAddr,
+    requests: &[(&str, &str, Value)],
+    work: impl FnOnce() -> Result<(), Fault>,
+) -> Result<Vec<Vec<f64>>, Fault> {
+    let end = AtomicBool::new(false);
+    let end = &end;
+    std::thread::scope(|scope| {
+        let ask = |method: &str, params: &Value| -> Result<Vec<f64>, Fault> {
+            let mut wire = Wire::connect(address)?;
+            let mut times = Vec::new();
+            while !end.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                wire.call(method, params.clone())?;
+                times.push(begun.elapsed().as_secs_f64() * 1e3);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Ok(times)
+        };
+        let asking: Vec<_> = requests
+            .iter()
+            .map(|(_, method, params)| scope.spawn(move || ask(method, params)))
+            .collect();
+        let worked = work();
+        end.store(true, Ordering::Relaxed);
+        let times = asking.into_iter().map(|asking| match asking.join() {
+            Ok(times) => times,
+            Err(_) => Err(Fault::new("a thread that asked panicked")),
+        });
+        let times = times.collect();
+        worked.and(times)
+    })
 }
 
 /// The value below which the share `p` (0 to 1) of the samples lies. Sorts them; 0 of none.

@@ -13,8 +13,7 @@ const QUOTED: usize = 4 << 10;
 pub(in crate::invocation) fn with_note(prompt: &str, before: &NotAccepted) -> String {
     let mark = mark_for(prompt);
     let mut text = format!(
-        "{prompt}\n\n[kirosu {mark}: attempt {} at the task above was not accepted. Do the task again, so that what follows holds.]\n",
-        before.fence
+        "{prompt}\n\n[kirosu {mark}: an earlier attempt at the task above was not accepted. Do the task again, so that what follows holds.]\n"
     );
     quote(&mut text, head(&before.reason));
     let (answer, cut) = end(&before.answer);

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
 use super::inventory;
+use super::kept::{Claimed, claim};
 use super::open::write;
 use super::record::{Record, State};
 use super::references::{self, Listed};
@@ -73,8 +74,8 @@ pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
     }
     tracing::info!(
         task_id = record.task_id,
-        "the files of the attempt with fence {} are kept in {}",
-        record.fence,
+        "the files of attempt {} are kept in {}",
+        record.attempt_number(),
         kept.path.display()
     );
     Ok(true)
@@ -85,8 +86,8 @@ pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
 pub(super) async fn notes(git: &Git, record: &Record, listed: Option<&Listed>) -> Vec<String> {
     let folders = of(record).into_iter().map(|kept| {
         format!(
-            "files of the attempt with fence {} that its branch does not have are kept in {} (branch {})",
-            kept.fence,
+            "files of attempt {} that its branch does not have are kept in {} (branch {})",
+            kept.attempt_number(),
             kept.path.display(),
             kept.branch
         )
@@ -123,12 +124,14 @@ pub(super) fn of(record: &Record) -> Vec<Record> {
 /// Makes the branch for it, by the first name that no folder and no branch has. A branch that is there is never moved, except
 /// that one of an earlier try, which was interrupted and has the same commit, is used again.
 async fn seat(git: &Git, record: &Record, tip: &str) -> Result<Record, GitFault> {
-    let at = At::Bare(&record.common_dir);
     for number in 1..=NAMES {
         let kept = candidate(record, number);
         let own = Record::read(record.folder(), &kept.name);
-        let same =
-            |it: &Record| it.attempt_of == kept.attempt_of && it.created_at == kept.created_at;
+        let same = |it: &Record| {
+            it.attempt_of == kept.attempt_of
+                && it.created_at == kept.created_at
+                && it.fence == kept.fence
+        };
         let is_free = match &own {
             Ok(own) => own.as_ref().is_none_or(same),
             Err(_) => false,
@@ -140,43 +143,28 @@ async fn seat(git: &Git, record: &Record, tip: &str) -> Result<Record, GitFault>
             return Ok(kept);
         }
         let branch = format!("refs/heads/{}", kept.branch);
-        let there = below(git, record, &branch).await?;
-        if own.is_ok_and(|own| own.is_some()) && there == format!("{branch} {tip}") {
-            return Ok(kept);
-        }
-        if !there.is_empty() {
-            continue;
-        }
-        // All zeros: it must not be there.
-        let none = "0".repeat(tip.len());
-        match git.ask(at, &["update-ref", &branch, tip, &none]).await {
-            Ok(_) => return Ok(kept),
-            Err(fault) if below(git, record, &branch).await?.is_empty() => return Err(fault),
-            // Another has made it this very moment.
-            Err(_) => {}
+        match claim(git, &record.common_dir, &branch, tip).await? {
+            Claimed::New => return Ok(kept),
+            Claimed::Same if own.is_ok_and(|own| own.is_some()) => return Ok(kept),
+            Claimed::Same | Claimed::Taken => {}
         }
     }
     Err(GitFault(format!(
         "the names {0}.attempt-{1} to {0}.attempt-{1}.{NAMES} are all taken in {2}, or by branches; move some away",
         record.name,
-        record.fence,
+        record.attempt_number(),
         record.folder().display()
     )))
-}
-
-/// References with this name, or below it, with their commits.
-async fn below(git: &Git, record: &Record, name: &str) -> Result<String, GitFault> {
-    let list = ["for-each-ref", "--format=%(refname) %(objectname)", name];
-    git.ask(At::Bare(&record.common_dir), &list).await
 }
 
 /// The record of a folder that is kept, by the name with this number.
 fn candidate(record: &Record, number: u32) -> Record {
     let prefix = record.branch.strip_suffix(&record.name);
     let prefix = prefix.unwrap_or(PREFIXES[0]);
+    let attempt = record.attempt_number();
     let name = match number {
-        1 => format!("{}.attempt-{}", record.name, record.fence),
-        _ => format!("{}.attempt-{}.{number}", record.name, record.fence),
+        1 => format!("{}.attempt-{attempt}", record.name),
+        _ => format!("{}.attempt-{attempt}.{number}", record.name),
     };
     Record {
         branch: format!("{prefix}{name}"),

@@ -6,9 +6,10 @@ use kirosu_protocol::task::Task;
 
 use super::aside;
 use super::git::{At, Git, GitFault};
+use super::kept::keep_tip;
 use super::leave::remove_folders;
 use super::locks::clear_shared_locks;
-use super::open::{begin, cannot_write, keep_tip, reset, write};
+use super::open::{begin, cannot_write, reset, write};
 use super::record::{Lock, Record};
 use super::verify::{FolderId, dot_git};
 

@@ -12,7 +12,7 @@
 //!   and index and finds conflicts, `sequencer.rs` sets an unfinished rebase and its like aside, `repair.rs` finds what
 //!   was moved.
 //! - `settle.rs` commits what a run changed, whatever the state the agent left git in (`take.rs`, `staged.rs`), and reports
-//!   the rest: content that is only in the folder (`inventory/`), commits that no branch has (`references.rs`), changes of
+//!   the rest: content that is only in the folder (`inventory/`), commits that no branch has (`references.rs`, `kept.rs`), changes of
 //!   state that all worktrees share (`shared/`). `aside.rs` renames a folder whose content would be lost by a new attempt.
 //! - `apply.rs` brings a branch into the checkout, whole or not at all, by a `plan/` that is complete before it begins; `leave.rs` removes a worktree that is not wanted any more
 //!   (`turn.rs` waits for other commands that work there);
@@ -30,6 +30,7 @@ mod copied;
 mod git;
 mod index;
 mod inventory;
+mod kept;
 mod leave;
 mod locks;
 mod look;

@@ -11,8 +11,9 @@ use kirosu_protocol::task::Task;
 
 use super::aside;
 use super::check::{Ground, check, ground, pool};
-use super::git::{At, Git, GitFault};
+use super::git::{Git, GitFault};
 use super::index::{conflicts, mend};
+use super::kept::keep_tip;
 use super::locks::clear_locks;
 use super::make::{make, make_first};
 use super::opened::{Opened, unresolved};
@@ -22,7 +23,7 @@ use super::repair::restore;
 use super::repository::Repository;
 use super::seat::{Seat, name_of, prefix, seat};
 use super::sequencer;
-use super::settle::{commit_rest, tip_of};
+use super::settle::commit_rest;
 use super::verify::{Unverified, fault, tree, verify_folder};
 use crate::options::PoolOptions;
 use crate::workspace::NoPlace;
@@ -222,6 +223,7 @@ impl Opening<'_> {
             changed_ms: 0,
             folder_id: None,
             number: self.task.attempts,
+            attempt: self.task.attempt_number(),
             withdrawn: false,
             filled: false,
             conflicts: Vec::new(),
@@ -296,7 +298,7 @@ async fn again(
     notes: &mut Vec<String>,
 ) -> Result<bool, GitFault> {
     let goes_on = record.last_attempt().goes_on_in(task.attempts);
-    let (fence, ended) = (record.fence, record.ended.clone());
+    let (before, ended) = (record.attempt_number(), record.ended.clone());
     for repaired in restore(git, record).await? {
         tracing::info!(task_id = record.task_id, "repaired a worktree: {repaired}");
     }
@@ -307,10 +309,10 @@ async fn again(
     }
     let unmerged = mend(git, record).await?;
     record.conflicts = conflicts(git, record, unmerged).await?;
-    let note = format!("what the attempt with fence {fence} left");
+    let note = format!("what attempt {before} left");
     commit_rest(git, record, &note).await?;
     if let Some(state) = sequencer::set_aside(git, record).await? {
-        notes.push(format!("git was in the middle of an operation of the attempt with fence {fence}; its state is kept as {state}"));
+        notes.push(format!("git was in the middle of an operation of attempt {before}; its state is kept as {state}"));
     }
     if goes_on {
         begin(record, task).await?;
@@ -318,7 +320,7 @@ async fn again(
     }
     if let Some(kept) = keep_tip(git, record).await? {
         let ended = ended.unwrap_or_else(|| "lost".to_owned());
-        notes.push(format!("the attempt with fence {fence} ended as {ended}, and this one starts from the base; what that one did is kept as {kept}"));
+        notes.push(format!("attempt {before} ended as {ended}, and this one starts from the base; what that one did is kept as {kept}"));
     }
     if aside::keep(git, record).await? {
         make(git, record, base, task).await?;
@@ -380,25 +382,11 @@ fn forget_settings(record: &Record) -> Result<(), GitFault> {
     Ok(())
 }
 
-/// Keeps the work of a failed attempt under `refs/kirosu/NAME/FENCE`, and returns that name.
-pub(super) async fn keep_tip(git: &Git, record: &Record) -> Result<Option<String>, GitFault> {
-    let Some(tip) = tip_of(git, record).await? else {
-        return Ok(None);
-    };
-    if tip == record.base {
-        return Ok(None);
-    }
-    let reference = format!("refs/kirosu/{}/{}", record.name, record.fence);
-    let keep = ["update-ref", &reference, &tip];
-    let at = At::Bare(&record.common_dir);
-    git.ask(at, &keep).await?;
-    Ok(Some(reference))
-}
-
 pub(super) async fn begin(record: &mut Record, task: &Task) -> Result<(), GitFault> {
     record.state = State::Running;
     record.fence = task.fence;
     record.number = task.attempts;
+    record.attempt = task.attempt_number();
     record.ended = None;
     record.withdrawn = false;
     write(record).await

@@ -84,6 +84,9 @@ pub struct Record {
     /// The number that the hub gave the last attempt, from 1; 0 in records of earlier versions.
     #[serde(default)]
     pub number: u32,
+    /// The number of the last attempt among all that the task has had; 0 in records of earlier versions.
+    #[serde(default)]
+    pub attempt: u32,
     /// A person cancelled the last attempt.
     #[serde(default)]
     pub withdrawn: bool,
@@ -188,6 +191,14 @@ impl Record {
             },
             number: self.number,
             withdrawn: self.withdrawn,
+        }
+    }
+
+    /// The number of the last attempt, by which people know it.
+    pub(super) fn attempt_number(&self) -> u32 {
+        match self.attempt {
+            0 => self.number.max(1),
+            attempt => attempt,
         }
     }
 

@@ -9,6 +9,7 @@ use kirosu_providers::ProgramExit;
 
 use super::git::{At, Git, GitFault, fault};
 use super::inventory::{git_dir_of, heads, is_object, reflog};
+use super::kept;
 use super::record::Record;
 use super::verify::link_file;
 
@@ -225,31 +226,25 @@ pub(super) async fn unreferenced(
     Ok(heads(&said))
 }
 
-/// Keeps these commits under `refs/kirosu/NAME/FENCE-unreferenced`: as parents of one commit, so that one name is enough.
+/// Keeps these commits as `refs/kirosu/NAME/NUMBER-unreferenced`: as parents of one commit, so that one name is enough.
 pub(super) async fn keep_unreferenced(
     git: &Git,
     record: &Record,
     known: &[String],
 ) -> Result<Option<Reference>, GitFault> {
-    let mut commits = unreferenced(git, record, known).await?;
+    let commits = unreferenced(git, record, known).await?;
     if commits.is_empty() {
         return Ok(None);
     }
     let at = At::Bare(&record.common_dir);
-    let name = format!("refs/kirosu/{}/{}-unreferenced", record.name, record.fence);
-    let before = git
-        .run(at, &["rev-parse", "--verify", "--quiet", &name])
-        .await;
-    if before.is_good() {
-        commits.push(before.stdout);
-    }
     let mut commit = String::new();
     for some in commits.chunks(PARENTS_MAX) {
         let tree = format!("{}^{{tree}}", some[0]);
         let tree = git.ask(at, &["rev-parse", "--verify", &tree]).await?;
         let message = format!(
             "Commits of attempt {} of task {} that no branch has",
-            record.fence, record.task_id
+            record.attempt_number(),
+            record.task_id
         );
         let mut ask = vec!["commit-tree", &tree, "-m", &message];
         let chained = (!commit.is_empty()).then(|| commit.clone());
@@ -258,7 +253,7 @@ pub(super) async fn keep_unreferenced(
         }
         commit = git.ask(at, &ask).await?;
     }
-    git.ask(at, &["update-ref", &name, &commit]).await?;
+    let name = kept::keep(git, record, "-unreferenced", &commit).await?;
     Ok(Some(Reference { name, commit }))
 }
 

@@ -2,13 +2,14 @@
 //! aside before the next attempt: `git rebase --abort` would bring the failed attempt's commits back.
 //!
 //! Nothing is lost: the files of the state become a commit, whose parents are all commits that the state names, kept as
-//! `refs/kirosu/NAME/FENCE.state`.
+//! `refs/kirosu/NAME/NUMBER.state`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
+use super::kept;
 use super::record::Record;
 use super::verify::tree;
 
@@ -151,8 +152,9 @@ async fn keep(
     }
     let files = files?;
     let subject = format!(
-        "kirosu: state of git that the attempt of task {} with fence {} left",
-        record.task_id, record.fence
+        "kirosu: state of git that attempt {} of task {} left",
+        record.attempt_number(),
+        record.task_id
     );
     let mut ask = vec!["commit-tree", &files, "-m", &subject];
     for parent in parents {
@@ -160,9 +162,7 @@ async fn keep(
     }
     let at = At::Bare(&record.common_dir);
     let commit = git.ask(at, &ask).await?;
-    let reference = format!("refs/kirosu/{}/{}.state", record.name, record.fence);
-    git.ask(at, &["update-ref", &reference, &commit]).await?;
-    Ok(reference)
+    kept::keep(git, record, ".state", &commit).await
 }
 
 fn remove(path: &PathBuf) -> Result<(), GitFault> {

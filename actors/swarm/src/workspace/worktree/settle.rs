@@ -23,7 +23,7 @@ pub(crate) async fn settle(opened: &Opened, ended: &str) -> Vec<String> {
     clear_locks(&record);
     let note = match ended {
         "done" => String::new(),
-        class => format!("the attempt with fence {} ended as {class}", record.fence),
+        class => format!("attempt {} ended as {class}", record.attempt_number()),
     };
     let git = &opened.git;
     let committed = commit_rest(git, &record, &note).await;

@@ -1,0 +1,37 @@
+//! The number by which people name an attempt: 1 for a task's first.
+
+use super::connect::Hub;
+use super::failure::Failure;
+use kirosu_protocol::verbs::get::{GetAnswer, GetAsk};
+use kirosu_protocol::{Fence, TaskId};
+
+/// The fence of an attempt of a task, which the hub knows it by.
+///
+/// # Errors
+/// The hub refuses; the task has had no such attempt.
+pub async fn fence_of(number: u64, task_id: TaskId, hub: &Hub) -> Result<Fence, Failure> {
+    let ask = GetAsk {
+        task_id,
+        ..GetAsk::default()
+    };
+    named(number, &hub.insist(&ask).await?)
+}
+
+fn named(number: u64, answer: &GetAnswer) -> Result<Fence, Failure> {
+    let index = usize::try_from(number).ok();
+    if let Some(fence) = index.and_then(|number| answer.fence_of(number)) {
+        return Ok(fence);
+    }
+    // Scripts have fences from `--json`.
+    let fence = Fence::try_from(number).unwrap_or(Fence::MAX);
+    let is_known = answer.task.fence == fence || answer.attempts.iter().any(|it| it.fence == fence);
+    if is_known {
+        return Ok(fence);
+    }
+    let id = answer.task.task_id;
+    Err(Failure::Local(match answer.number_of(answer.task.fence) {
+        _ if answer.task.fence == 0 => format!("task {id} has had no attempt yet"),
+        1 => format!("task {id} has had one attempt, so there is no attempt {number}"),
+        most => format!("task {id} has had {most} attempts, so there is no attempt {number}"),
+    }))
+}
