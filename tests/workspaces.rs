@@ -38,6 +38,8 @@ mod shared_faults;
 mod sharing;
 #[path = "workspaces/stale_locks.rs"]
 mod stale_locks;
+#[path = "workspaces/symbolic.rs"]
+mod symbolic;
 #[path = "workspaces/trouble.rs"]
 mod trouble;
 

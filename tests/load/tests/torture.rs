@@ -57,4 +57,6 @@ fn no_promise_is_broken_where_the_hubs_own_pools_work() {
     for what in ["kill", "restore"] {
         assert_eq!(counted(&said, &format!("times {what}")), 1, "{said}");
     }
+    let undone = counted(&said, "tasks done that a restore undid");
+    assert_ne!(undone, 0, "{said}");
 }

@@ -73,7 +73,7 @@ fn a_folder_made_for_a_task_goes_when_its_result_is_confirmed_and_not_before() {
         let mut swarm = Swarm::start(vec![pool(&base, Workspace::Ephemeral)]);
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;
-        let made = base.join("p/task-4-2");
+        let made = base.join("p/task-4-1");
         assert_eq!(told(&ack)["workdir"], json!(made));
         ack.cut();
         swarm.hub.welcome(&[(4, 2)]).await;
@@ -81,7 +81,7 @@ fn a_folder_made_for_a_task_goes_when_its_result_is_confirmed_and_not_before() {
         assert!(made.is_dir(), "nobody has confirmed it");
         ack.ok();
         eventually("the folder is gone", || !made.exists()).await;
-        // One that was there before is not ours to remove.
+        // One that was there before is not ours to remove, nor to work in.
         let found = base.join("p/task-5-1");
         fs::create_dir_all(&found).unwrap();
         swarm
@@ -89,7 +89,9 @@ fn a_folder_made_for_a_task_goes_when_its_result_is_confirmed_and_not_before() {
             .expect("lease")
             .await
             .answer(grant(task(5, 1, "x")));
-        swarm.hub.expect("ack").await.ok();
+        let ack = swarm.hub.expect("ack").await;
+        assert_eq!(told(&ack)["workdir"], json!(base.join("p/task-5-1.2")));
+        ack.ok();
         swarm.hub.expect("lease").await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(found.is_dir());
@@ -108,7 +110,7 @@ fn a_folder_made_for_a_task_that_is_refused_goes_at_once() {
         swarm.hub.park().await.answer(grant(wants));
         let ack = swarm.hub.expect("ack").await;
         assert_eq!(ack.says("class"), "refused_by_policy");
-        assert!(base.join("p").is_dir() && !base.join("p/task-4-2").exists());
+        assert!(base.join("p").is_dir() && !base.join("p/task-4-1").exists());
         ack.ok();
         swarm.kill().await;
     });

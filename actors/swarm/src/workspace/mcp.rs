@@ -261,7 +261,7 @@ mod tests {
         for part in [
             "a: env.K: the variable NOWHERE is not set",
             "b: needs either command or url",
-            "c: args: a list",
+            "c: args: expected a list",
             "d: type: sse",
             "e: is no table",
             "f: command: a ${ without",

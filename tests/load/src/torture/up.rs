@@ -6,7 +6,7 @@
 mod check;
 
 use super::checker::check_enqueues;
-use super::clients::{GRACES, end, nothing_held, unfinished};
+use super::clients::{GRACES, end, nothing_held, stats, unfinished};
 use super::history::{Event, now_ns, prompt_of};
 use super::link::{Link, Sending, Shared};
 use super::nemesis::Kind;
@@ -56,6 +56,7 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
             rng: fastrand::Rng::with_seed(torture.seed),
             slowest: Duration::ZERO,
             lingered: Duration::ZERO,
+            undone: 0,
             verdict: &mut verdict,
         };
         let driven = house.drive(torture);
@@ -180,6 +181,8 @@ struct House<'a> {
     slowest: Duration,
     /// The longest that processes have outlived a kill.
     lingered: Duration,
+    /// Tasks that were done, and were not after a restore.
+    undone: u64,
     verdict: &'a mut Verdict,
 }
 
@@ -217,6 +220,9 @@ impl House<'_> {
         self.verdict.count("slowest restart, ms", slowest);
         let what = "processes of a killed house gone after, ms";
         self.verdict.count(what, lingered);
+        let undone = self.undone;
+        self.verdict
+            .count("tasks done that a restore undid", undone);
         let begun = Instant::now();
         match wait_until(self.server, is_empty)? {
             true => (self.verdict).count("drained after, ms", begun.elapsed().as_millis()),
@@ -243,6 +249,7 @@ impl House<'_> {
     fn restore(&mut self, name: String) -> Result<(), Fault> {
         self.tool.back_up(&name)?;
         std::thread::sleep(Duration::from_millis(self.rng.u64(1_000..2_000)));
+        let before = done(&stats(self.server.address)?);
         let (mut gone, mut lingered) = (0, Duration::ZERO);
         let (server, plan, rng) = (&mut *self.server, self.plan, &mut self.rng);
         kills::restore(server, plan, &name, rng, self.verdict, |verdict| {
@@ -251,7 +258,10 @@ impl House<'_> {
         })?;
         self.lingered = self.lingered.max(lingered);
         self.shared.moved(self.server.address);
-        self.tool.started(gone, Some(name))
+        self.tool.started(gone, Some(name))?;
+        // At least so many: the new house is at work already.
+        self.undone += before.saturating_sub(done(&stats(self.server.address)?));
+        Ok(())
     }
 }
 

@@ -100,12 +100,11 @@ async fn try_one(
 
 async fn remove_branch(git: &Git, common: &Path, branch: &str) -> Result<(), GitFault> {
     let branch = format!("refs/heads/{branch}");
-    let delete = ["update-ref", "-d", &branch];
-    let removed = git.ask(At::Bare(common), &delete).await;
+    let removed = git.update_ref(At::Bare(common), &["-d", &branch]).await;
     if removed.is_err() {
         left().insert((common.to_owned(), branch));
     }
-    removed.map(drop)
+    removed
 }
 
 /// Removes branches that a check of a dead process, or an earlier one of this process, could not remove. Where that fails
@@ -124,7 +123,7 @@ async fn sweep(
     };
     for name in listed.keys().filter(|it| is_left(it)) {
         let at = At::Bare(&repository.common);
-        git.ask(at, &["update-ref", "-d", name]).await?;
+        git.update_ref(at, &["-d", name]).await?;
         left().remove(&(repository.common.clone(), name.clone()));
     }
     Ok(())

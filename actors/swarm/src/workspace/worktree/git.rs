@@ -233,6 +233,16 @@ impl Git {
         }
     }
 
+    /// Sets or removes one reference, as the arguments of `git update-ref` say, and never another one through it: an agent
+    /// may have made the branch of its task a symbolic reference to a branch of the person's.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(super) async fn update_ref(&self, at: At<'_>, args: &[&str]) -> Result<(), GitFault> {
+        let ask = [&["update-ref", "--no-deref"], args].concat();
+        self.ask(at, &ask).await.map(drop)
+    }
+
     /// As [`ask`](Self::ask), for questions that git answers with exit code 1.
     pub(super) async fn holds(&self, at: At<'_>, args: &[&str]) -> Result<bool, GitFault> {
         let end = self.run(at, args).await;

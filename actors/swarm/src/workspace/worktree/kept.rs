@@ -73,7 +73,7 @@ pub(super) async fn claim(
     let at = At::Bare(common);
     // All zeros: it must not be there.
     let none = "0".repeat(commit.len());
-    let Err(fault) = git.ask(at, &["update-ref", name, commit, &none]).await else {
+    let Err(fault) = git.update_ref(at, &[name, commit, &none]).await else {
         return Ok(Claimed::New);
     };
     let list = ["for-each-ref", "--format=%(refname) %(objectname)", name];

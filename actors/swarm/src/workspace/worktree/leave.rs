@@ -279,7 +279,7 @@ async fn remove(git: &Git, record: &Record) -> Result<Removed, GitFault> {
     let at = At::Bare(&record.common_dir);
     for Reference { name, commit } in &references {
         // Not where it was moved this very moment.
-        git.ask(at, &["update-ref", "-d", name, commit]).await?;
+        git.update_ref(at, &["-d", name, commit]).await?;
     }
     record.forget().map_err(|error| {
         let folder = record.folder().display();

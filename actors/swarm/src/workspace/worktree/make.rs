@@ -11,6 +11,7 @@ use super::leave::remove_folders;
 use super::locks::clear_shared_locks;
 use super::open::{begin, cannot_write, reset, write};
 use super::record::{Lock, Record};
+use super::references;
 use super::verify::{FolderId, dot_git};
 
 /// Makes it, in place of a half made one where there is one. Returns the reference that keeps what an earlier attempt
@@ -61,8 +62,7 @@ async fn start(
         if !fault.is_taken() {
             let at = At::Bare(&record.common_dir);
             let branch = format!("refs/heads/{}", record.branch);
-            let delete = ["update-ref", "-d", &branch, &record.base];
-            let _ = git.ask(at, &delete).await;
+            let _ = git.update_ref(at, &["-d", &branch, &record.base]).await;
         }
         if gone {
             let _ = record.forget();
@@ -114,7 +114,15 @@ pub(super) async fn add(
 async fn checkout(git: &Git, record: &mut Record, is_new: bool) -> Result<(), GitFault> {
     let branch = match is_new {
         true => Branch::New(&record.branch),
-        false => Branch::Own(&record.branch),
+        false => {
+            // `git worktree add -B` would move the branch that it leads to.
+            let reference = format!("refs/heads/{}", record.branch);
+            if references::is_symbolic(git, &record.common_dir, &reference).await? {
+                let at = At::Bare(&record.common_dir);
+                git.update_ref(at, &[&reference, &record.base]).await?;
+            }
+            Branch::Own(&record.branch)
+        }
     };
     add(
         git,

@@ -339,14 +339,8 @@ async fn start_from(
     task: &Task,
 ) -> Result<(), GitFault> {
     let reference = format!("refs/heads/{}", record.branch);
-    let set = [
-        "update-ref",
-        "-m",
-        "kirosu: a new attempt",
-        &reference,
-        &base,
-    ];
-    git.ask(tree(record)?, &set).await?;
+    let set = ["-m", "kirosu: a new attempt", &reference, &base];
+    git.update_ref(tree(record)?, &set).await?;
     record.base = base;
     record.conflicts = Vec::new();
     record.conversation = None;

@@ -124,6 +124,19 @@ pub(super) fn moved(record: &Record, folder: &Path) -> String {
     )
 }
 
+/// Whether a reference only names another one. Where references are files, which an agent's git makes them too, its file is
+/// read; packed references name commits.
+///
+/// # Errors
+/// Git cannot tell.
+pub(super) async fn is_symbolic(git: &Git, common: &Path, name: &str) -> Result<bool, GitFault> {
+    if common.join("reftable").exists() {
+        let ask = ["symbolic-ref", "--quiet", name];
+        return git.holds(At::Bare(common), &ask).await;
+    }
+    Ok(fs::read_to_string(common.join(name)).is_ok_and(|text| text.starts_with("ref:")))
+}
+
 /// Whether git could remove these references now: all of them, or none is to be removed.
 ///
 /// # Errors
@@ -141,7 +154,8 @@ pub(super) async fn removable(
         .map(|it| format!("delete {} {}\n", it.name, it.commit));
     let tried = format!("start\n{}prepare\nabort\n", deletes.collect::<String>());
     let at = At::Bare(&record.common_dir);
-    git.ask_with(at, &["update-ref", "--stdin"], tried.as_bytes())
+    let ask = ["update-ref", "--no-deref", "--stdin"];
+    git.ask_with(at, &ask, tried.as_bytes())
         .await
         .map(drop)
         .map_err(|fault| {

@@ -232,8 +232,8 @@ pub(super) async fn restore(git: &Git, record: &mut Record) -> Result<Vec<String
             Some(tip) => tip,
             None => {
                 let branch = format!("refs/heads/{}", record.branch);
-                let set = ["update-ref", &branch, &record.base];
-                git.ask(At::Bare(&record.common_dir), &set).await?;
+                let at = At::Bare(&record.common_dir);
+                git.update_ref(at, &[&branch, &record.base]).await?;
                 record.base.clone()
             }
         };

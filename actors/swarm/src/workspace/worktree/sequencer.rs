@@ -79,7 +79,7 @@ pub(super) async fn set_aside(git: &Git, record: &Record) -> Result<Option<Strin
     }
     let kept = keep(git, record, &there, &parents).await?;
     for (reference, _) in &references {
-        git.ask(at, &["update-ref", "-d", reference]).await?;
+        git.update_ref(at, &["-d", reference]).await?;
     }
     for name in there {
         remove(&record.git_dir.join(name))?;

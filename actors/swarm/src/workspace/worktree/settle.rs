@@ -233,9 +233,11 @@ async fn commit_once(git: &Git, record: &Record, note: &str) -> Result<Committed
         true => parents[0].clone(),
         false => commit_tree(git, record, &files, &parents, note).await?,
     };
-    if old.as_ref() != Some(&new) {
-        let set = ["update-ref", "-m", "kirosu: a run has ended", &branch, &new];
-        git.ask(at, &set).await?;
+    if old.as_ref() != Some(&new)
+        || references::is_symbolic(git, &record.common_dir, &branch).await?
+    {
+        let set = ["-m", "kirosu: a run has ended", &branch, &new];
+        git.update_ref(at, &set).await?;
     }
     if !is_on(record, &branch) {
         git.ask(at, &["symbolic-ref", "HEAD", &branch]).await?;

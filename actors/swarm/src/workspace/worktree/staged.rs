@@ -28,6 +28,5 @@ pub(super) async fn keep_staged(
 ) -> Result<(), GitFault> {
     let note = "what was staged, and then written over before it was committed";
     let commit = commit_tree(git, record, staged, &[head.to_owned()], note).await?;
-    let ask = ["update-ref", REFERENCE, &commit];
-    git.ask(tree(record)?, &ask).await.map(drop)
+    git.update_ref(tree(record)?, &[REFERENCE, &commit]).await
 }
