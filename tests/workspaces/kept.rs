@@ -272,6 +272,16 @@ fn prune_looks_again_and_names_what_it_keeps_and_removes() {
         &worktree,
         "-c user.name=A -c user.email=a@b commit -q -a -m fix",
     );
+    // One that is on no branch.
+    let detached = hub.done("echo w > w");
+    hub.cli(&format!("apply {detached}"));
+    let worktree = folder(&field, &format!("task-{detached}"));
+    git(&worktree, "checkout -q --detach");
+    std::fs::write(worktree.join("w"), "fixed\n").unwrap();
+    git(
+        &worktree,
+        "-c user.name=A -c user.email=a@b commit -q -a -m fix",
+    );
     // An apply that was taken back.
     let reset = hub.done("echo x > x");
     let before = field.git("rev-parse HEAD");
@@ -313,6 +323,7 @@ fn prune_looks_again_and_names_what_it_keeps_and_removes() {
     };
     assert!(why(late).contains("is in no other branch"), "{pruned}");
     assert!(why(reset).contains("is in no other branch"), "{pruned}");
+    assert!(why(detached).contains("which no branch has"), "{pruned}");
     assert!(why(out).contains("is checked out in"), "{pruned}");
     assert!(
         why(ignored).contains("x.log") && why(ignored).contains("--ignored"),

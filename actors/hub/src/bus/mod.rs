@@ -8,10 +8,12 @@
 //! watcher is.
 
 mod kind;
+mod messages;
 mod ring;
 mod watchers;
 
 pub use kind::Filter;
+pub use messages::{Ended, Events, FollowTree, Look, Publish, Stand, Unwatch, WaitFor, Watch};
 pub use ring::{Line, Ring};
 pub use watchers::{WatchId, Watchers};
 
@@ -53,89 +55,6 @@ fn pause(watchers: usize) -> Duration {
     }
 }
 
-/// Things that happened, in order.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Publish(pub Vec<EventKind>);
-
-/// Asks where a watcher stands who wants the events after a number, or from now on.
-#[derive(Message)]
-#[rtype(result = "Stand")]
-pub struct Look(pub Option<u64>);
-
-/// The answer to [`Look`].
-#[derive(Debug, MessageResponse)]
-pub struct Stand {
-    /// The newest number at this moment.
-    pub newest: u64,
-    /// The number after which all events are kept.
-    pub from: u64,
-    /// How many missed events are gone.
-    pub lost: u64,
-}
-
-/// Somebody wants the events after a number: it is sent a piece of those that are kept, and, when these are all, each
-/// event that comes.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Watch {
-    /// The watcher; one watch a connection and tag.
-    pub id: WatchId,
-    /// What is of interest.
-    pub filter: Filter,
-    /// The last number seen.
-    pub from: u64,
-    /// The watcher's own number for this request: it comes back with the events.
-    pub turn: u64,
-    /// Where events go.
-    pub to: Recipient<Events>,
-}
-
-/// Somebody wants to hear of the ends of tasks.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct WaitFor {
-    /// The wait; one a connection and tag.
-    pub id: WatchId,
-    /// The tasks.
-    pub tasks: Vec<TaskId>,
-    /// Where their ends are told.
-    pub to: Recipient<Ended>,
-}
-
-/// A watcher or waiter is gone.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Unwatch(pub WatchId);
-
-/// Events for one watch.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Events {
-    /// The watch's tag.
-    pub tag: u64,
-    /// Of the request that these follow from.
-    pub turn: u64,
-    /// In order of their numbers.
-    pub lines: Vec<Line>,
-    /// The number up to which these are all.
-    pub upto: u64,
-    /// Whether some before these are kept no longer.
-    pub is_gap: bool,
-    /// Whether further events are sent as they come; else they have to be asked for.
-    pub follows: bool,
-}
-
-/// Ends of tasks, for one wait.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Ended {
-    /// The wait's tag.
-    pub tag: u64,
-    /// The tasks that have ended. `None` after a crash of the bus: ends may have been missed.
-    pub tasks: Option<Vec<TaskId>>,
-}
-
 /// The kept events. They belong to the recipe, so they survive a crash of the actor.
 pub type SharedRing = Arc<Mutex<Ring>>;
 
@@ -144,11 +63,6 @@ pub type SharedWatchers = Arc<Mutex<Watchers<Recipient<Events>, Recipient<Ended>
 
 /// The tree whose exits and restarts are published, once it is known.
 pub type SharedTree = Arc<OnceLock<Tree>>;
-
-/// The tree is known: follow it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct FollowTree;
 
 /// The actor.
 pub struct Bus {

@@ -12,9 +12,9 @@ use super::open::write;
 use super::opened::Opened;
 use super::record::{Record, State};
 use super::references::{self, Reference};
-use super::settle::{commit_rest, settle, tip_of};
+use super::settle::{commit, commit_rest, is_on, settle, tip_of};
 use super::turn::{lock, turn};
-use super::verify::{Unverified, verify, verify_folder, verify_git_dir};
+use super::verify::{Unverified, tree, verify, verify_folder, verify_git_dir};
 
 /// A worktree that was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,6 +226,13 @@ async fn reason_to_stay(
         )));
     }
     let path = record.path.display();
+    if let Some(head) = commit_beside(git, record).await?
+        && !references::is_held_elsewhere(git, record, &head).await?
+    {
+        return Ok(Some(format!(
+            "{path} is at commit {head}, which no branch has; git -C {path} branch NAME keeps it, kirosu discard {id} removes it"
+        )));
+    }
     Ok(match left(git, record).await {
         Err(fault) => Some(fault.0),
         Ok(found) if found.is_empty() => None,
@@ -240,6 +247,16 @@ async fn reason_to_stay(
             found.names()
         )),
     })
+}
+
+/// The commit that is checked out in the folder, where that is not the branch of the task. A run always ends on that branch, so
+/// a person has been there since.
+async fn commit_beside(git: &Git, record: &Record) -> Result<Option<String>, GitFault> {
+    let branch = format!("refs/heads/{}", record.branch);
+    if verify(record).is_err() || is_on(record, &branch) {
+        return Ok(None);
+    }
+    commit(git, tree(record)?, "HEAD").await
 }
 
 /// Removes a worktree that no run will ever begin in. Where there is work of an attempt before, it waits as after one that

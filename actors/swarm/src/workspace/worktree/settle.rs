@@ -128,7 +128,11 @@ pub(super) async fn tip_of(git: &Git, record: &Record) -> Result<Option<String>,
     commit(git, At::Bare(&record.common_dir), &branch).await
 }
 
-async fn commit(git: &Git, at: At<'_>, name: &str) -> Result<Option<String>, GitFault> {
+/// The commit that a name stands for; `None` where it stands for none.
+///
+/// # Errors
+/// Git could not be asked.
+pub(super) async fn commit(git: &Git, at: At<'_>, name: &str) -> Result<Option<String>, GitFault> {
     let name = format!("{name}^{{commit}}");
     let ask = ["rev-parse", "--verify", "--quiet", &name];
     let end = git.run(at, &ask).await;
@@ -264,7 +268,7 @@ fn still_holds(before: Option<(Vec<Status>, Vec<String>)>, taken: TakenIn) -> Op
 }
 
 /// Whether `HEAD` of the worktree is the branch, as far as its file says.
-fn is_on(record: &Record, branch: &str) -> bool {
+pub(super) fn is_on(record: &Record, branch: &str) -> bool {
     let head = fs::read_to_string(record.git_dir.join("HEAD"));
     head.is_ok_and(|text| text.trim_end() == format!("ref: {branch}"))
 }
