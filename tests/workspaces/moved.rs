@@ -121,12 +121,18 @@ fn another_repository_at_the_old_place_is_not_taken_for_the_moved_one() {
     let (repo, repo2) = (directory.join("repo"), directory.join("repo2"));
     std::fs::rename(&repo, &repo2).unwrap();
     git(&directory, "init -q -b main repo");
-    let data = directory.join("data");
-    let text = said(&kirosu(&field, "apply 1", &data, &repo));
-    assert!(
-        text.contains("is gone") || text.contains("not where it was"),
-        "{text}"
+    git(
+        &repo,
+        "-c user.name=A -c user.email=a@b commit -q --allow-empty -m other",
     );
+    let data = directory.join("data");
+    for words in ["apply 1", "diff 1", "workspaces --repair"] {
+        let text = said(&kirosu(&field, words, &data, &repo));
+        assert!(text.contains("another one is there"), "{words}: {text}");
+        assert!(text.contains("set workdir"), "{words}: {text}");
+    }
+    let listed = git(&repo, "worktree list");
+    assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().count(), 1);
     let text = said(&kirosu(&field, "apply 1", &data, &repo2));
     assert!(text.contains("applied task 1"), "{text}");
     assert_eq!(

@@ -13,7 +13,7 @@ use super::git::{At, Git, GitFault};
 use super::open::write;
 use super::record::Record;
 use super::repository::Repository;
-use super::settle::tip_of;
+use super::settle::{commit, tip_of};
 use super::turn::lock;
 use super::verify::{
     FolderId, Unverified, dot_git, fault, is_same, link_file, tree, verify_folder, verify_git_dir,
@@ -80,13 +80,18 @@ async fn locate_own(
             Err(_) => looked.push(dir.to_owned()),
         }
     }
-    if is_there {
+    let at = At::Bare(&record.common_dir);
+    if is_there && commit(git, at, &record.base).await?.is_some() {
         // The repository is the one that was recorded, and its branch is gone.
         return Ok(found);
     }
+    let there = match is_there {
+        true => ": another one is there, without the commit that the worktree began from",
+        false => "",
+    };
     let looked: Vec<String> = looked.iter().map(|it| it.display().to_string()).collect();
     Err(GitFault(format!(
-        "the repository {} of task {} is not where it was; the branch {} was looked for in {}. Where the repository was moved, set workdir of the pool '{}' to its new place (in the settings that --config names), then run kirosu workspaces --repair",
+        "the repository {} of task {} is not where it was{there}; the branch {} was looked for in {}. Where the repository was moved, set workdir of the pool '{}' to its new place (in the settings that --config names), then run kirosu workspaces --repair",
         record.repository.display(),
         record.task_id,
         record.branch,
