@@ -49,6 +49,10 @@ fn nothing_is_done_in_a_folder_that_is_not_the_worktree() {
         "{task}"
     );
     assert_eq!(names(&two), ["mine"]);
+    for verb in ["apply", "apply --check"] {
+        let said = hub.refused(&format!("{verb} {id}"));
+        assert!(said.contains("symbolic link"), "{verb}: {said}");
+    }
     for verb in ["apply", "diff", "discard --force"] {
         let _ = hub.run(&format!("{verb} {id}"));
         assert_eq!(names(&two), ["mine"], "{verb}");

@@ -15,7 +15,7 @@ use super::record::{Lock, Record, State};
 use super::references;
 use super::settle::{commit_rest, tip_of};
 use super::turn::lock;
-use super::verify::verify;
+use super::verify::{fault, verify};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +73,15 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
     })?;
     all_on_the_branch(git, &record, left, &tip, how).await?;
     if tip == record.base {
-        return Ok(Applied::Nothing);
+        // Whether the run changed something can be told only where its folder is.
+        return match verify(&record) {
+            Ok(()) => Ok(Applied::Nothing),
+            Err(why) => Err(GitFault(format!(
+                "nothing is on the branch {}, and {}",
+                record.branch,
+                fault(&record, &why)
+            ))),
+        };
     }
     let unresolved = conflicts_in(git, &record, &tip).await?;
     if !unresolved.is_empty() {
