@@ -110,6 +110,13 @@ fn discard_takes_all_attempts_of_the_task_or_none() {
         "{said}"
     );
     assert_eq!(field.worktrees(), before);
+    // The link that an agent left in place of its folder is not removed, so nothing else is.
+    let refs = "for-each-ref refs/heads/kirosu refs/kirosu";
+    let kept = field.git(refs);
+    let said = hub.refused(&format!("discard {id} --force"));
+    assert!(said.contains("symbolic link"), "{said}");
+    assert_eq!(field.worktrees(), before);
+    assert_eq!(field.git(refs), kept);
     std::fs::remove_file(pool.join("task-1")).unwrap();
     let gone = hub.json(&format!("discard {id} --force"));
     let paths: Vec<&str> = gone["worktrees"]
@@ -124,7 +131,7 @@ fn discard_takes_all_attempts_of_the_task_or_none() {
         "{gone}"
     );
     assert_eq!(field.worktrees(), Vec::<String>::new());
-    assert_eq!(field.git("for-each-ref refs/heads/kirosu refs/kirosu"), "");
+    assert_eq!(field.git(refs), "");
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Removes worktrees that are not wanted any more, and all that was made for them, where nothing is lost by it.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::folders::{not_replaced, remove_folders};
 use super::git::{At, Git, GitFault};
 use super::inventory::{self, Inventory, Leftover, Why};
 use super::locks::{clear_locks, clear_shared_locks};
@@ -14,7 +13,7 @@ use super::record::{Record, State};
 use super::references::{self, Reference};
 use super::settle::{commit, commit_rest, is_on, settle, tip_of};
 use super::turn::{lock, turn};
-use super::verify::{Unverified, tree, verify, verify_folder, verify_git_dir};
+use super::verify::{tree, verify};
 
 /// A worktree that was removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +64,7 @@ pub async fn discard(
             let id = record.task_id;
             return Err(GitFault(format!("{why}, or kirosu discard {id} --force")));
         }
+        not_replaced(record)?;
         if force {
             take_all(git, record).await;
         } else {
@@ -77,10 +77,30 @@ pub async fn discard(
             record.state = State::Discarded;
             write(record).await?;
         }
-        removed.push(remove(git, record).await?);
+        match remove(git, record).await {
+            Ok(gone) => removed.push(gone),
+            Err(fault) => return Err(after_others(fault, &removed)),
+        }
     }
     removed.reverse();
     Ok(removed)
+}
+
+/// A fault that only the removal itself met, with everything that went before it: by its commits it can be found.
+fn after_others(fault: GitFault, removed: &[Removed]) -> GitFault {
+    let gone = |it: &Removed| {
+        let references = it.references.iter();
+        let references = references.map(|it| format!("{} at {}", it.name, it.commit));
+        let references: Vec<String> = references.collect();
+        format!("{} ({})", it.path.display(), references.join(", "))
+    };
+    match removed {
+        [] => fault,
+        _ => {
+            let gone: Vec<String> = removed.iter().map(gone).collect();
+            GitFault(format!("{fault}; removed before: {}", gone.join("; ")))
+        }
+    }
 }
 
 /// Where something is only in the worktree: what, and what can be done.
@@ -313,72 +333,4 @@ async fn remove(git: &Git, record: &Record) -> Result<Removed, GitFault> {
         tip: tip.map_or_else(|| record.base.clone(), |it| it.commit.clone()),
         references,
     })
-}
-
-/// The worktree's folder, and the folder that git keeps for it: the one that points back to ours.
-pub(super) async fn remove_folders(record: &Record) -> Result<(), GitFault> {
-    let record = record.clone();
-    // They may be large, and this thread has other sessions.
-    let removed = tokio::task::spawn_blocking(move || remove_now(&record)).await;
-    removed.unwrap_or_else(|error| Err(GitFault(format!("cannot remove folders: {error}"))))
-}
-
-fn remove_now(record: &Record) -> Result<(), GitFault> {
-    if let Err(why @ Unverified::Replaced(_)) = verify_folder(record) {
-        let path = record.path.display();
-        return Err(GitFault(format!(
-            "{path} was not removed: {why}; move it away or remove it by hand, and try again"
-        )));
-    }
-    let mut folders = vec![record.path.clone()];
-    folders.extend(git_folders(record));
-    for folder in folders {
-        match remove_tree(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                let folder = folder.display();
-                return Err(GitFault(format!(
-                    "cannot remove {folder}: {error}; make it removable (chattr -R -i -a, where files in it are immutable) or remove it by hand, and try again"
-                )));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Also folders that their owner may not write to, as some package caches are.
-fn remove_tree(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(folder);
-            fs::remove_dir_all(folder)
-        }
-        removed => removed,
-    }
-}
-
-fn make_writable(root: &Path) {
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let _ = fs::set_permissions(&folder, fs::Permissions::from_mode(0o700));
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        let inner = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
-        folders.extend(inner.map(|entry| entry.path()));
-    }
-}
-
-fn git_folders(record: &Record) -> Vec<PathBuf> {
-    let ours = record.path.join(".git");
-    let Ok(entries) = fs::read_dir(record.common_dir.join("worktrees")) else {
-        return Vec::new();
-    };
-    let is_ours = |folder: &PathBuf| {
-        let back = fs::read_to_string(folder.join("gitdir")).unwrap_or_default();
-        Path::new(back.trim_end_matches('\n')) == ours
-    };
-    let folders = entries.flatten().map(|entry| entry.path());
-    let recorded = |folder: &PathBuf| *folder == record.git_dir && verify_git_dir(record).is_ok();
-    folders
-        .filter(|folder| is_ours(folder) || recorded(folder))
-        .collect()
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use kirosu_protocol::task::Task;
 
 use super::aside;
+use super::folders::remove_folders;
 use super::git::{At, Git, GitFault};
 use super::kept::keep_tip;
-use super::leave::remove_folders;
 use super::locks::clear_shared_locks;
 use super::open::{begin, cannot_write, reset, write};
 use super::record::{Lock, Record};

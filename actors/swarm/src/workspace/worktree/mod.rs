@@ -27,6 +27,7 @@ mod apply;
 mod aside;
 mod check;
 mod copied;
+mod folders;
 mod git;
 mod index;
 mod inventory;
