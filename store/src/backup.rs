@@ -139,9 +139,9 @@ pub(crate) fn copy(mut conn: SqliteConnection, part: &Path) -> Result<u64, Backu
     // It writes nothing into the store, but into the copy.
     conn.batch_execute("PRAGMA query_only = OFF")
         .map_err(|error| failed(error.to_string()))?;
-    let target = open::copy_uri(part).map_err(|code| {
+    let target = open::paced_uri(part).map_err(|code| {
         failed(format!(
-            "SQLite refused its layer for copies with code {code}"
+            "SQLite refused the layer for paced files with code {code}"
         ))
     })?;
     sql::run(&mut conn, sql::tx::VacuumInto { target: &target })

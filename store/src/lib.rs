@@ -54,6 +54,7 @@
 
 mod backup;
 mod begin;
+mod checkpoint;
 pub mod command;
 mod core;
 mod counters;

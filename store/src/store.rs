@@ -1,5 +1,6 @@
 //! The writer: one batch of commands, one commit.
 
+use crate::checkpoint::Checkpointer;
 use crate::command::lease::WOKEN;
 use crate::core::{Core, Stop};
 use crate::foreign;
@@ -35,6 +36,8 @@ pub use seen::{LaneDepth, LiveLease};
 
 /// The file's one writer: see the crate's page for how it works.
 pub struct Store {
+    // Before the core: its thread ends before the connection closes.
+    checkpointer: Checkpointer,
     core: Core,
     options: Arc<StoreOptions>,
     /// Batches applied.
@@ -81,6 +84,7 @@ impl Store {
         let core = Core::load(conn, options.clone(), generation)
             .map_err(open::database(&options.path, "its counters cannot be read"))?;
         Ok(Store {
+            checkpointer: Checkpointer::start(&options.path),
             core,
             options,
             batches: 0,
@@ -284,6 +288,8 @@ impl Store {
     /// Moves the write-ahead log into the file and cuts it back as far as readers allow. For idle moments;
     /// the store also does it by itself when the log has grown beyond its limit.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        // SQLite refuses a second checkpoint at once, whatever time it has to wait.
+        let _rest = self.checkpointer.rest();
         self.core
             .conn
             .batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
@@ -327,6 +333,7 @@ impl Store {
         self.batches = self.batches.wrapping_add(1);
         if !self.batches.is_multiple_of(WAL_CHECK)
             || self.wal_bytes() <= self.options.wal_limit_bytes
+            || self.checkpointer.is_at_work()
         {
             return;
         }
@@ -390,6 +397,8 @@ impl Engine for Store {
             Ok(applied) => applied,
             Err(failure) => self.recover(now_ms, &batch, failure),
         };
+        self.checkpointer
+            .committed(&mut self.core.conn, batch.len());
         self.bound_wal();
         Ok(applied)
     }

@@ -1,5 +1,5 @@
-//! A thin layer between SQLite and the file system: the write-ahead log is written in long runs, and a copy of the store
-//! is synced while it is written.
+//! A thin layer between SQLite and the file system: the write-ahead log is written in long runs, and a database file that is
+//! written beside the hub's commits is synced while it is written.
 //!
 //! SQLite writes each changed page to its log with two system calls, one for a header of 24 bytes and one for the page, so
 //! that a commit of four pages takes eight. They all lie one behind the other. This layer keeps them until SQLite asks
@@ -12,11 +12,12 @@
 //! such connections are opened without this layer. A write that fails is told as the failure of the call that brought it
 //! about, mostly the sync; SQLite then gives up the commit.
 //!
-//! **Copies.** A backup of hundreds of megabytes that is synced at its end fills the disk's queue, and the hub's next commit
-//! waits behind all of it (114 ms for 430 MB). So a copy is opened through a second layer, the same with one addition: it syncs
-//! after each mebibyte. Whoever copies waits for the disk then, and a commit waits for a mebibyte at most.
+//! **Paced files.** A backup of hundreds of megabytes that is synced at its end fills the disk's queue, and the hub's next
+//! commit waits behind all of it (114 ms for 430 MB); so it does behind a checkpoint of 16 MiB (20 to 30 ms). Both are
+//! written through a second layer, the same with one addition: it syncs the file after each mebibyte. The thread that copies
+//! waits for the disk then, and a commit waits for a mebibyte at most.
 //!
-//! Everything but the log and such a copy goes straight to SQLite's own layer for the system, `unix-excl`, whose record is copied: only
+//! Everything else goes straight to SQLite's own layer for the system, `unix-excl`, whose record is copied: only
 //! `xOpen`, the name and the size of a file are ours. That layer keeps other processes from the file, which the hub does
 //! anyway (`lock`), and so needs no system call for each of SQLite's locks, six a commit. Source: <https://sqlite.org/vfs.html>, `sqlite3.h`.
 //!
@@ -33,9 +34,9 @@ use std::sync::OnceLock;
 /// The name by which a connection asks for this layer.
 pub(crate) const NAME: &str = "kirosu";
 const C_NAME: &CStr = c"kirosu";
-/// The name by which a copy is opened that other files of the same disk must not wait for.
-pub(crate) const COPY: &str = "kirosu-copy";
-const C_COPY: &CStr = c"kirosu-copy";
+/// The name by which a database file is opened whose writing the commits to other files must not wait for.
+pub(crate) const PACED: &str = "kirosu-paced";
+const C_PACED: &CStr = c"kirosu-paced";
 /// The layer for connections that need nothing of this one: readers, and writers that do not sync.
 pub(crate) const PLAIN: &str = "unix-excl";
 const C_PLAIN: &CStr = c"unix-excl";
@@ -45,10 +46,10 @@ const C_PLAIN: &CStr = c"unix-excl";
 const KEPT_BYTES: usize = 120 << 10;
 const _: () = assert!(KEPT_BYTES <= 0x1ffff);
 
-/// Bytes of a copy between two syncs.
-const COPY_SYNC_BYTES: usize = 1 << 20;
+/// Bytes of a paced file between two syncs.
+const PACE_BYTES: usize = 1 << 20;
 
-/// The log or a copy as SQLite sees it. SQLite allocates it, zeroed, with room for a file of the layer below behind it.
+/// The log or a paced file as SQLite sees it. SQLite allocates it, zeroed, with room for a file of the layer below behind it.
 #[repr(C)]
 struct LogFile {
     head: ffi::sqlite3_file,
@@ -60,7 +61,7 @@ struct Kept {
     bytes: Vec<u8>,
     /// Where in the file the first byte belongs.
     offset: i64,
-    /// Of a copy: the bytes written since the last sync.
+    /// Of a paced file: the bytes written since the last sync.
     unsynced: Option<usize>,
 }
 
@@ -108,7 +109,7 @@ pub(crate) fn register() -> Result<(), c_int> {
                 ffi::sqlite3_vfs_register(ours, 0)
             };
             let result = match register(C_NAME, open) {
-                ffi::SQLITE_OK => register(C_COPY, open_copy),
+                ffi::SQLITE_OK => register(C_PACED, open_paced),
                 failed => failed,
             };
             Layers { below, result }
@@ -134,7 +135,7 @@ unsafe extern "C" fn open(
 }
 
 /// Opens a file: the database with our methods and with syncs while it is written, everything else as the layer below does.
-unsafe extern "C" fn open_copy(
+unsafe extern "C" fn open_paced(
     _: *mut ffi::sqlite3_vfs,
     name: ffi::sqlite3_filename,
     file: *mut ffi::sqlite3_file,
@@ -187,9 +188,8 @@ unsafe fn open_as(
 }
 
 static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
-    // Version 1: shared memory and mapping belong to the database's file, never to its log; a copy is read and written by one
-    // connection that uses neither.
-    iVersion: 1,
+    // Version 2: shared memory, which belongs to a database's file. No connection here maps its file (`mmap_size` is 0).
+    iVersion: 2,
     xClose: Some(close),
     xRead: Some(read),
     xWrite: Some(write),
@@ -202,10 +202,10 @@ static METHODS: ffi::sqlite3_io_methods = ffi::sqlite3_io_methods {
     xFileControl: Some(file_control),
     xSectorSize: Some(sector_size),
     xDeviceCharacteristics: Some(device_characteristics),
-    xShmMap: None,
-    xShmLock: None,
-    xShmBarrier: None,
-    xShmUnmap: None,
+    xShmMap: Some(shm_map),
+    xShmLock: Some(shm_lock),
+    xShmBarrier: Some(shm_barrier),
+    xShmUnmap: Some(shm_unmap),
     xFetch: None,
     xUnfetch: None,
 };
@@ -255,7 +255,7 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
             return result;
         };
         *unsynced += length as usize;
-        if result != ffi::SQLITE_OK || *unsynced < COPY_SYNC_BYTES {
+        if result != ffi::SQLITE_OK || *unsynced < PACE_BYTES {
             return result;
         }
         *unsynced = 0;
@@ -385,4 +385,43 @@ unsafe extern "C" fn sector_size(file: *mut ffi::sqlite3_file) -> c_int {
 unsafe extern "C" fn device_characteristics(file: *mut ffi::sqlite3_file) -> c_int {
     // SAFETY: as above; the answer is a set of bits.
     unsafe { below!(file, xDeviceCharacteristics) }
+}
+
+// Shared memory says which pages others take from the file instead of the log: SQLite changes that after a sync, when nothing
+// is kept.
+
+unsafe extern "C" fn shm_map(
+    file: *mut ffi::sqlite3_file,
+    region: c_int,
+    size: c_int,
+    extend: c_int,
+    out: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: as in `after_flush`.
+    unsafe { below!(file, xShmMap, region, size, extend, out) }
+}
+
+unsafe extern "C" fn shm_lock(
+    file: *mut ffi::sqlite3_file,
+    offset: c_int,
+    count: c_int,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe { below!(file, xShmLock, offset, count, flags) }
+}
+
+unsafe extern "C" fn shm_barrier(file: *mut ffi::sqlite3_file) {
+    // SAFETY: as above.
+    unsafe {
+        let file = lower(file);
+        if let Some(barrier) = (*(*file).pMethods).xShmBarrier {
+            barrier(file);
+        }
+    }
+}
+
+unsafe extern "C" fn shm_unmap(file: *mut ffi::sqlite3_file, delete: c_int) -> c_int {
+    // SAFETY: as above.
+    unsafe { below!(file, xShmUnmap, delete) }
 }

@@ -1,6 +1,10 @@
 //! Transactions.
 
-use super::statement;
+use super::{FromRow, int, statement};
+use crate::checkpoint::Pages;
+use diesel::QueryResult;
+use diesel::row::Row;
+use diesel::sqlite::Sqlite;
 
 statement! {
     /// Begins a write transaction.
@@ -30,4 +34,24 @@ statement! {
 statement! {
     /// A sound copy of the file.
     VacuumInto<'a> { target: &'a str => diesel::sql_types::Text } "VACUUM INTO ?"
+}
+
+statement! {
+    /// How far the log is; moves nothing.
+    LogPages {} "PRAGMA wal_checkpoint(NOOP)"
+}
+
+statement! {
+    /// Moves as much of the log into the file as goes without waiting for readers or the writer.
+    CheckpointPassive {} "PRAGMA wal_checkpoint(PASSIVE)"
+}
+
+impl FromRow for Pages {
+    /// The first column says whether another checkpoint was under way.
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Pages> {
+        Ok(Pages {
+            log: int(row, 1)?,
+            moved: int(row, 2)?,
+        })
+    }
 }

@@ -1,0 +1,149 @@
+//! Moves the write-ahead log into the file beside the writer's commits.
+//!
+//! The writer itself would need 20 to 30 ms for the 16 MiB of a log, mostly for the sync of the file, and every client
+//! would wait. So a thread does most of it before, on a connection that syncs the file piece by piece (`vfs`); the writer
+//! moves the small rest and begins the log anew, which only the writer can.
+//!
+//! SQLite allows one checkpoint at a time: where the writer meets this one, it goes on without and tries after its next
+//! commit. The thread holds no lock that a commit waits for.
+
+use crate::open::{self, CHECKPOINT_PAGES};
+use crate::sql;
+use crate::sql::tx::{CheckpointPassive, LogPages};
+use diesel::SqliteConnection;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// Pages of the log from which it is worth to begin: pages that change often are in it many times, and are written once.
+const FIRST_PAGES: i64 = CHECKPOINT_PAGES as i64 * 3 / 4;
+/// Pages that the file does not have yet, from which the thread goes on.
+const NEXT_PAGES: i64 = CHECKPOINT_PAGES as i64 / 8;
+/// Commands between two looks at the log, some pages each.
+const COMMANDS_PER_LOOK: usize = 128;
+
+/// How far the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pages {
+    /// Pages in the log since it was begun anew.
+    pub log: i64,
+    /// Those of them that the file has.
+    pub moved: i64,
+}
+
+impl Pages {
+    fn is_due(self) -> bool {
+        self.log >= FIRST_PAGES && self.log - self.moved >= NEXT_PAGES
+    }
+}
+
+/// The thread, and what the writer knows of it.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpointer {
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// Held by the thread while it moves pages.
+    at_work: Arc<Mutex<()>>,
+    /// Commands committed since the last look.
+    commands: usize,
+}
+
+impl Checkpointer {
+    /// Starts the thread. Where that fails, the writer moves the log alone.
+    pub fn start(database: &Path) -> Checkpointer {
+        let path = database.to_owned();
+        let (wake, woken) = sync_channel(1);
+        let at_work = Arc::new(Mutex::new(()));
+        let lock = at_work.clone();
+        let thread = std::thread::Builder::new().name("checkpointer".into());
+        match thread.spawn(move || work(&path, &woken, &lock)) {
+            Ok(thread) => Checkpointer {
+                wake: Some(wake),
+                thread: Some(thread),
+                at_work,
+                commands: 0,
+            },
+            Err(error) => {
+                tracing::warn!(%error, "no thread for checkpoints; commits meet some that take 20 ms and more");
+                Checkpointer::default()
+            }
+        }
+    }
+
+    /// After a commit of so many commands: wakes the thread where there is enough to do.
+    pub fn committed(&mut self, conn: &mut SqliteConnection, commands: usize) {
+        self.commands += commands;
+        if self.commands < COMMANDS_PER_LOOK {
+            return;
+        }
+        self.commands = 0;
+        let Some(wake) = &self.wake else { return };
+        if let Ok(Some(pages)) = sql::first::<Pages, _>(conn, LogPages {})
+            && pages.is_due()
+        {
+            // Where it is full, the thread has been woken already.
+            let _ = wake.try_send(());
+        }
+    }
+}
+
+impl Checkpointer {
+    /// Whether the thread moves pages just now.
+    pub fn is_at_work(&self) -> bool {
+        self.at_work.try_lock().is_err()
+    }
+
+    /// Waits until the thread moves no pages, and keeps it from doing so.
+    pub fn rest(&self) -> MutexGuard<'_, ()> {
+        lock(&self.at_work)
+    }
+}
+
+fn lock(at_work: &Mutex<()>) -> MutexGuard<'_, ()> {
+    at_work.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Checkpointer {
+    /// Waits for a checkpoint that is under way: the file must not be closed under it.
+    fn drop(&mut self) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(path: &Path, woken: &Receiver<()>, at_work: &Mutex<()>) {
+    let mut conn = None;
+    while woken.recv().is_ok() {
+        let _at_work = lock(at_work);
+        let made = match conn.take() {
+            Some(conn) => Ok(conn),
+            None => open::checkpointer(path),
+        };
+        let moved = made.and_then(|mut conn| {
+            let moved = sql::first::<Pages, _>(&mut conn, CheckpointPassive {});
+            moved.map(|_| conn).map_err(|error| error.to_string())
+        });
+        match moved {
+            Ok(made) => conn = Some(made),
+            // The writer does it itself then, and says so where it cannot.
+            Err(error) => tracing::debug!(%error, "the log was not moved into the file"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_begins_late_and_goes_on_with_every_further_piece() {
+        let pages = |log, moved| Pages { log, moved };
+        assert!(!pages(FIRST_PAGES - 1, 0).is_due());
+        assert!(pages(FIRST_PAGES, 0).is_due());
+        assert!(!pages(FIRST_PAGES + NEXT_PAGES - 1, FIRST_PAGES).is_due());
+        assert!(pages(FIRST_PAGES + NEXT_PAGES, FIRST_PAGES).is_due());
+    }
+}
