@@ -42,7 +42,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Watchers that are sent events in one turn of the event loop: to write to one takes some 15 us, and other requests are
 /// served between two turns.
-const WATCHERS_PER_TURN: usize = 100;
+const WATCHERS_PER_TURN: usize = 25;
 /// Pause between two such turns.
 const TURN: Duration = Duration::from_millis(1);
 
