@@ -19,7 +19,7 @@ use programs::{CLAUDE, CODEX, COPILOT, GEMINI, GOOSE, OPENCODE, Program, QWEN};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use world::{World, installed};
 
@@ -330,6 +330,13 @@ fn killed_and_resumed(case: &mut Case) {
     let prompt = program.call(shell);
     let id = case.begin("all", &prompt, json!({"max_attempts": 3}));
     case.appears("again");
+    if program.name == "claude" {
+        // It begins a tool before it has written the call to the file of the conversation.
+        let conversations = case.world.folder().join("home/claude/projects");
+        until_within(AGENT_PATIENCE, "claude has written the call", || {
+            is_written(&conversations, ["tool_use", "touch again"]).then_some(())
+        });
+    }
     kill_agent(&case.world, case.hub.pid(), program, case.kind);
     let got = case.end(id);
     assert_eq!(got["task"]["status"], "done", "{got:#}");
@@ -341,6 +348,20 @@ fn killed_and_resumed(case: &mut Case) {
     let turns = asked.iter().filter_map(|it| it["turn"].as_u64()).max();
     let resumes = program.early || case.kind == "acp";
     assert_eq!(turns, Some(if resumes { 2 } else { 1 }), "{asked:#?}");
+}
+
+/// Whether a file in a folder, or below it, has a line with these texts.
+fn is_written(folder: &Path, texts: [&str; 2]) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.any(|path| match path.is_dir() {
+        true => is_written(&path, texts),
+        false => fs::read(path).is_ok_and(|bytes| {
+            let written = String::from_utf8_lossy(&bytes);
+            let mut lines = written.lines();
+            lines.any(|line| texts.iter().all(|text| line.contains(text)))
+        }),
+    })
 }
 
 /// Kills the program itself, not its tools, with SIGKILL.
