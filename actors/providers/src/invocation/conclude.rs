@@ -80,6 +80,9 @@ fn verdict(
     moment: &Moment,
 ) -> Option<(FailureClass, String)> {
     let said = |ended| output::verdict(program, output, &ran.reading, ended, &ran.stderr, moment);
+    // A program that answers the signal of a timeout by saying that it was interrupted says nothing about its run.
+    let interrupted = matches!(ran.ending, Ending::Timeout(_))
+        && matches!(said(Ended::Code(0)), Some((FailureClass::Crashed, _)));
     Some(match &ran.ending {
         Ending::Exit(exit) => {
             let ended = match exit {
@@ -100,7 +103,7 @@ fn verdict(
         ),
         // It has said how it ended; that it stayed changes nothing.
         Ending::Impatience(Over::Stays) | Ending::Timeout(_)
-            if ran.reading.terminal != Terminal::Unsaid =>
+            if ran.reading.terminal != Terminal::Unsaid && !interrupted =>
         {
             return said(Ended::Code(0));
         }
@@ -125,7 +128,8 @@ fn verdict(
             };
             let message = format!("'{program}' {}, and was ended{why}", complaint(*which));
             (
-                said.unwrap_or(FailureClass::Timeout { which: *which }),
+                said.filter(|class| *class != FailureClass::Crashed)
+                    .unwrap_or(FailureClass::Timeout { which: *which }),
                 message,
             )
         }
