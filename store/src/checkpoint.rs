@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Pages of the log from which it is worth to begin: pages that change often are in it many times, and are written once.
-const FIRST_PAGES: i64 = CHECKPOINT_PAGES as i64 * 3 / 4;
+pub(crate) const FIRST_PAGES: i64 = CHECKPOINT_PAGES as i64 * 3 / 4;
 /// Pages that the file does not have yet, from which the thread goes on.
 const NEXT_PAGES: i64 = CHECKPOINT_PAGES as i64 / 8;
 /// Commands between two looks at the log, some pages each.
-const COMMANDS_PER_LOOK: usize = 128;
+pub(crate) const COMMANDS_PER_LOOK: usize = 128;
 
 /// How far the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Checkpointer {
         }
     }
 
-    /// After a commit of so many commands: wakes the thread where there is enough to do.
+    /// After a commit of `commands` commands: wakes the thread where there is enough to do.
     pub fn committed(&mut self, conn: &mut SqliteConnection, commands: usize) {
         self.commands += commands;
         if self.commands < COMMANDS_PER_LOOK {

@@ -23,6 +23,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 #[cfg(test)]
+mod checkpoints;
+#[cfg(test)]
 mod failed_commit;
 #[cfg(test)]
 mod fan_in;

@@ -77,6 +77,11 @@ unsafe impl Sync for Layers {}
 
 static LAYERS: OnceLock<Layers> = OnceLock::new();
 
+/// For tests: syncs of paced files beyond those that SQLite asked for.
+#[cfg(test)]
+pub(crate) static PACED_SYNCS: std::sync::atomic::AtomicUsize =
+    std::sync::atomic::AtomicUsize::new(0);
+
 type Open = unsafe extern "C" fn(
     *mut ffi::sqlite3_vfs,
     ffi::sqlite3_filename,
@@ -108,8 +113,8 @@ pub(crate) fn register() -> Result<(), c_int> {
                 ours.xOpen = Some(open);
                 ffi::sqlite3_vfs_register(ours, 0)
             };
-            let result = match register(C_NAME, open) {
-                ffi::SQLITE_OK => register(C_PACED, open_paced),
+            let result = match register(C_NAME, open::<false>) {
+                ffi::SQLITE_OK => register(C_PACED, open::<true>),
                 failed => failed,
             };
             Layers { below, result }
@@ -121,38 +126,10 @@ pub(crate) fn register() -> Result<(), c_int> {
     }
 }
 
-/// Opens a file: the log with our methods, everything else as the layer below does.
-unsafe extern "C" fn open(
+/// Opens a file: the log (of the layer for paced files: the database) with our methods, everything else as the layer below
+/// does.
+unsafe extern "C" fn open<const PACED: bool>(
     _: *mut ffi::sqlite3_vfs,
-    name: ffi::sqlite3_filename,
-    file: *mut ffi::sqlite3_file,
-    flags: c_int,
-    out_flags: *mut c_int,
-) -> c_int {
-    let ours = (flags & ffi::SQLITE_OPEN_WAL != 0).then_some(None);
-    // SAFETY: called by SQLite as `xOpen`.
-    unsafe { open_as(ours, name, file, flags, out_flags) }
-}
-
-/// Opens a file: the database with our methods and with syncs while it is written, everything else as the layer below does.
-unsafe extern "C" fn open_paced(
-    _: *mut ffi::sqlite3_vfs,
-    name: ffi::sqlite3_filename,
-    file: *mut ffi::sqlite3_file,
-    flags: c_int,
-    out_flags: *mut c_int,
-) -> c_int {
-    let ours = (flags & ffi::SQLITE_OPEN_MAIN_DB != 0).then_some(Some(0));
-    // SAFETY: called by SQLite as `xOpen`.
-    unsafe { open_as(ours, name, file, flags, out_flags) }
-}
-
-/// Opens a file with our methods, where `ours` has its [`Kept::unsynced`], or as the layer below does.
-///
-/// # Safety
-/// The arguments must be those of a call of `xOpen`.
-unsafe fn open_as(
-    ours: Option<Option<usize>>,
     name: ffi::sqlite3_filename,
     file: *mut ffi::sqlite3_file,
     flags: c_int,
@@ -167,9 +144,13 @@ unsafe fn open_as(
         let Some(open_below) = (*below).xOpen else {
             return ffi::SQLITE_CANTOPEN;
         };
-        let Some(unsynced) = ours else {
-            return open_below(below, name, file, flags, out_flags);
+        let ours = match PACED {
+            true => ffi::SQLITE_OPEN_MAIN_DB,
+            false => ffi::SQLITE_OPEN_WAL,
         };
+        if flags & ours == 0 {
+            return open_below(below, name, file, flags, out_flags);
+        }
         let result = open_below(below, name, lower(file), flags, out_flags);
         let log = file.cast::<LogFile>();
         // Without methods SQLite does not call `xClose`, as it must not after a failed open.
@@ -178,7 +159,7 @@ unsafe fn open_as(
             let kept = Kept {
                 bytes: Vec::with_capacity(KEPT_BYTES),
                 offset: 0,
-                unsynced,
+                unsynced: PACED.then_some(0),
             };
             (*log).kept = Box::into_raw(Box::new(kept));
             (*log).head.pMethods = &METHODS;
@@ -259,6 +240,8 @@ unsafe fn flush(file: *mut ffi::sqlite3_file) -> c_int {
             return result;
         }
         *unsynced = 0;
+        #[cfg(test)]
+        PACED_SYNCS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         below!(
             file,
             xSync,

@@ -125,6 +125,13 @@ async fn a_timeout_is_classified_by_what_was_said_before_it() {
         assert_eq!(failure.class.as_str(), expected, "{said}: {failure}");
         assert!(failure.message.contains("silence timeout"), "{failure}");
     }
+    // What a program says of the signal that ends it is not the reason.
+    let copilot = r#"cat > /dev/null; trap 'echo "{\"type\":\"abort\",\"data\":{\"reason\":\"user_initiated\"}}"; echo "{\"type\":\"result\",\"sessionId\":\"s\",\"exitCode\":0}"; exit 1' TERM; echo '{"type":"assistant.message","data":{"content":"I am at it"}}'; while :; do sleep 0.1; done"#;
+    let provider = script(&room, "copilot", copilot);
+    let mut job = room.job("x");
+    job.timeouts.total = Some(Duration::from_millis(1500));
+    let failure = run(&*provider, job).await.0.unwrap_err();
+    assert_eq!(failure.class.as_str(), "timeout", "{failure}");
     // A result that was said counts, whichever limit ends the program.
     let provider = script(
         &room,
