@@ -132,7 +132,7 @@ impl Transcript {
     }
 }
 
-/// Cuts a clean line into rows of at most so many columns, between words where it can: a word is only cut where it is longer
+/// Cuts a clean line into rows of at most `width` columns, between words where it can: a word is only cut where it is longer
 /// than a row.
 pub fn wrap(line: &str, width: usize) -> Vec<String> {
     let width = width.max(2);

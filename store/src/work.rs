@@ -34,7 +34,7 @@ const LOOKS_A_STEP: i64 = 64;
 /// Of `retry_failed`, only so many tasks are told of one by one.
 const TOLD: u64 = 1000;
 
-/// What is done; in the file as a number.
+/// The kind of a work; a number in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A task has ended: those that wait for it are unblocked, or fail with it.

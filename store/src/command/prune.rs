@@ -127,7 +127,8 @@ impl Core {
         Ok(true)
     }
 
-    /// Deletes what a task may have very much of, the oldest first, until so many pages are free. Answers whether that is all.
+    /// Deletes output and attempts of a task, which may be large, the oldest first, until `enough` pages are free. Returns
+    /// whether nothing is left of them.
     fn delete_pieces(&mut self, task_id: TaskId, enough: i64) -> QueryResult<bool> {
         let (same, limit) = (task_id, ROWS);
         loop {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Shifts {
     /// By task: by how many milliseconds.
     pending: BTreeMap<TaskId, i64>,
-    /// What the present batch has changed, to be undone with it: by task, what was pending before.
+    /// Changes of the present batch, to be undone with it: by task, the shift that was pending before.
     undo: Vec<(TaskId, Option<i64>)>,
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn decide(
     }
 }
 
-/// What a decision about a task means, which may be an earlier request that is sent again.
+/// The question that a decision about a task is meant for: the request may be an earlier one that is sent again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Meant {
     /// The question that the task asks now.
@@ -114,7 +114,7 @@ pub(crate) enum Meant {
     Unclear,
 }
 
-/// What a decision means that names the question by the task's `fence` at that time, or names none. `said_before`: of a
+/// The question that a decision is meant for, which names it by the task's `fence` at that time, or names none. `said_before`: of a
 /// decision that names an earlier question, whether the same verdict was passed on that one; of one that names none,
 /// whether the same person passed it in the same words on any earlier question.
 pub(crate) fn meant(

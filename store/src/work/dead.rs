@@ -12,7 +12,7 @@ const MOST: usize = 10_000;
 pub(crate) struct DeadDependencies(HashMap<TaskId, i64>);
 
 impl DeadDependencies {
-    /// A task has so many dependencies that have ended without a result, or are gone.
+    /// Notes the number of a task's dependencies that have ended without a result, or are gone.
     pub fn note(&mut self, task: TaskId, count: i64) {
         if self.0.len() >= MOST {
             self.0.clear();

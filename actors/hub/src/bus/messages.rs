@@ -11,7 +11,7 @@ use kirosu_protocol::{EventKind, TaskId};
 #[rtype(result = "()")]
 pub struct Publish(pub Vec<EventKind>);
 
-/// Asks where a watcher stands who wants the events after a number, or from now on.
+/// Asks from which number a new watcher can be sent events: those after a number that it names, or those from now on.
 #[derive(Message)]
 #[rtype(result = "Stand")]
 pub struct Look(pub Option<u64>);
@@ -27,14 +27,14 @@ pub struct Stand {
     pub lost: u64,
 }
 
-/// Somebody wants the events after a number: it is sent a piece of those that are kept, and, when these are all, each
+/// Begins a watch of the events after a number: the watcher is sent a piece of those that are kept, and, when these are all, each
 /// event that comes.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Watch {
     /// The watcher; one watch a connection and tag.
     pub id: WatchId,
-    /// What is of interest.
+    /// The events that it wants.
     pub filter: Filter,
     /// The last number seen.
     pub from: u64,
@@ -44,7 +44,7 @@ pub struct Watch {
     pub to: Recipient<Events>,
 }
 
-/// Somebody wants to hear of the ends of tasks.
+/// Begins a wait for the ends of tasks.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct WaitFor {
@@ -52,7 +52,7 @@ pub struct WaitFor {
     pub id: WatchId,
     /// The tasks.
     pub tasks: Vec<TaskId>,
-    /// Where their ends are told.
+    /// The recipient of their ends.
     pub to: Recipient<Ended>,
 }
 

@@ -14,7 +14,7 @@ const LOOKED_UP: usize = 10_000;
 pub(super) struct Along {
     /// Tasks of the page that do not stand in `next`, by id.
     tasks: Vec<TaskId>,
-    /// What comes back next, the oldest first, so that each finds those that it depends on as they will be: the part of
+    /// The tasks that come back next, the oldest first, so that each finds those that it depends on as they will be: the part of
     /// the request's answers that it belongs to, and the task.
     next: VecDeque<(u64, TaskId)>,
     /// Dependencies up to this id are known.
@@ -45,13 +45,13 @@ impl Along {
         }
     }
 
-    /// What comes back with the next commit; empty: look for more first, or it is over.
+    /// The tasks that come back with the next commit. Empty where more have to be looked up first, or at the end.
     pub fn next(&mut self) -> Vec<(u64, TaskId)> {
         let count = self.next.len().min(CHANGED_AT_ONCE as usize);
         self.next.drain(..count).collect()
     }
 
-    /// Which dependencies to look for, if any: those of these tasks, above this id, so many.
+    /// The dependencies to look up, if any: those of these tasks, above this id, at most this number.
     pub fn question(&self) -> Option<(Vec<TaskId>, TaskId, u32)> {
         self.more
             .then(|| (self.tasks.clone(), self.above, LOOKED_UP as u32))

@@ -60,7 +60,7 @@ pub(super) struct GroupPart {
     done: u64,
     /// Tasks beside these that came back, as others depend on them.
     dependencies: u64,
-    /// What of this page is to come back, and in which order.
+    /// The tasks of this page that are to come back, in their order.
     along: Option<Along>,
     /// The answer of [`Change::RetryOne`].
     own: Option<Result<Outcome, Error>>,

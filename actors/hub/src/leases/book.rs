@@ -9,7 +9,7 @@ use kirosu_protocol::{Fence, TaskId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Who holds a lease.
+/// The holder of a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// A session.
@@ -80,7 +80,7 @@ impl Book {
         live.map(|live| (live.granted.task_id, live.granted.fence))
     }
 
-    /// What one holder holds, by task.
+    /// The leases of one holder, by task.
     pub fn held_by(&self, holder: &Holder) -> Vec<HeldLease> {
         let tasks = self.holders.get(holder).into_iter().flatten();
         let held = tasks.filter_map(|task_id| {
@@ -93,7 +93,7 @@ impl Book {
         held.collect()
     }
 
-    /// What everybody holds.
+    /// The leases of all holders.
     pub fn held(&self) -> HashMap<Holder, Vec<HeldLease>> {
         let holders = self.holders.keys();
         holders

@@ -42,7 +42,7 @@ pub enum Question {
     Statuses(Vec<TaskId>),
     /// A page of a group's tasks.
     Group(GroupQuery),
-    /// The failed and cancelled tasks that these depend on, and theirs in turn, above an id: the oldest, at most so many.
+    /// The failed and cancelled tasks that these depend on, and theirs in turn, above an id: the oldest, at most this number.
     FailedDependencies(Vec<TaskId>, TaskId, u32),
     /// How a group stands, with the first tasks of the query and why they wait.
     GroupStands(GroupQuery, Arc<Surroundings>),

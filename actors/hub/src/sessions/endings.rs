@@ -19,7 +19,7 @@ pub struct Endings {
     numbers: u64,
 }
 
-/// What a step has done for a session.
+/// The progress that a step has made with a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Leases that it had lost before.

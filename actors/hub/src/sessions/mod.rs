@@ -97,7 +97,7 @@ pub struct Sessions {
     timer: Option<SpawnHandle>,
     /// Sessions whose leases the writer takes away now, by the number of the command.
     releasing: HashMap<u64, String>,
-    /// Who waits until a session's leases have ended.
+    /// Waiters for the end of a session's leases.
     waiting: HashMap<String, Vec<oneshot::Sender<()>>>,
 }
 
@@ -186,7 +186,7 @@ impl Sessions {
             tracing::warn!(
                 session,
                 leases = progress.total,
-                "a session was lost; so many leases are lost with it"
+                "a session was lost, and its leases with it"
             );
         }
         for waits in self.waiting.remove(session).into_iter().flatten() {
@@ -207,7 +207,7 @@ impl Actor for Sessions {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.arm(ctx);
-        // A step of an actor that has crashed is answered to nobody.
+        // The answers to a step of an actor that has crashed are dropped.
         self.table().ending.begin_again();
         self.release(ctx);
     }

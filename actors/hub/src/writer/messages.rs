@@ -54,7 +54,8 @@ impl Submit {
 }
 
 impl Submit {
-    /// How many of the first commands fit into a commit of so many tasks, which has some already.
+    /// The number of commands, from the first, that fit into a commit of `most` tasks; `tasks`, which it has already, grows by
+    /// theirs.
     pub(super) fn fit(&self, tasks: &mut usize, most: usize) -> usize {
         let fits = |(_, command): &&(u64, Command)| {
             let fits = *tasks < most;

@@ -29,7 +29,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-/// Most tasks that the commands of one commit are about, so that nobody's answer waits for a queue without end.
+/// Most tasks that the commands of one commit are about, so that no answer waits for a queue without end.
 const TASKS_A_COMMIT: usize = 4096;
 
 /// Everything a writer needs to start, again and again.
