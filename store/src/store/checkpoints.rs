@@ -20,7 +20,7 @@ fn the_log_is_moved_before_the_writer_has_to_and_the_file_is_synced_meanwhile() 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("db");
     let mut store = Store::open(&StoreOptions::new(path.clone(), 0)).unwrap();
-    let task = NewTask::chat(&"x".repeat(20_000));
+    let task = NewTask::chat("x".repeat(20_000));
     while pages(&mut store).log < FIRST_PAGES {
         let batch = (0..COMMANDS_PER_LOOK).map(|_| Command::Enqueue(Box::new(task.clone())));
         store.apply(1, batch.collect()).unwrap();
