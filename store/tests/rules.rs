@@ -768,7 +768,7 @@ fn pruned_space_goes_back_to_the_disk_but_for_a_reserve() {
         before_ms,
         limit: 1000,
     };
-    // Some MiB of texts per commit.
+    // A part of the texts per commit.
     while let Outcome::Counted { more: true, .. } = b.one(prune.clone()).unwrap() {}
     let reserve = 64;
     assert!(

@@ -14,7 +14,7 @@ use kirosu_protocol::{Status, TaskId};
 const DEPENDENTS: i64 = 1000;
 /// Members of the tree of a budget that are forgotten in one step.
 const MEMBERS: i64 = 500;
-/// Pages (of 4 KiB) that one step frees, about: large texts cost more than many rows.
+/// Pages that one step frees, about (half a MiB in new files): large texts cost more than many rows.
 const PAGES: i64 = 256;
 /// Rows of one task that are deleted at once from a table in which it may have very many, or large ones.
 const ROWS: i64 = 16;

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 /// Free pages given back to the disk in one step: some milliseconds.
 const SHRINK_PAGES: u32 = 256;
-/// Free pages that stay for new tasks (of 4 KiB).
+/// Free pages that stay for new tasks (2 MiB in new files).
 const SPARE_PAGES: u32 = 1024;
 
 impl Handler<Submit> for Writer {
