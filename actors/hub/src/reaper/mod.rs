@@ -15,9 +15,9 @@ use std::time::Duration;
 /// Tasks touched by one command, so that no commit grows long.
 const BATCH: u32 = 50;
 /// Finished tasks looked at by one prune.
-const PRUNE_BATCH: u32 = 100;
-/// Pause between two steps: whoever asks meanwhile is served first.
-const TURN: Duration = Duration::from_millis(1);
+const PRUNE_BATCH: u32 = 50;
+/// Pause between two rounds, in which the requests of clients and the ends of lease actors take their turn.
+const TURN: Duration = Duration::from_millis(3);
 /// The same for retention, which is in no hurry.
 const PRUNE_PAUSE: Duration = Duration::from_millis(3);
 /// How often retention looks for old tasks.
@@ -26,6 +26,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(60);
 const SHRINK_PAUSE: Duration = Duration::from_millis(200);
 /// Longest sleep: the wall clock may be set, and deadlines are wall time. (The writer then moves those of leases.)
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+/// Pause after a round that failed, in milliseconds.
+const RETRY_AFTER_MS: i64 = 1000;
 
 const EXPIRE: u64 = 0;
 const PROMOTE: u64 = 1;
@@ -48,6 +51,21 @@ pub struct Reaper {
     pruned: u64,
     deadline: Option<i64>,
     timer: Option<SpawnHandle>,
+    round: Round,
+}
+
+/// One round asks the writer for everything that is due, one command for each kind. Rounds follow one another and never
+/// overlap, however often the writer names a deadline meanwhile: each would go on beside the others, without a pause.
+#[derive(Default)]
+struct Round {
+    /// Commands that are not answered yet, or the pause before the next round: no other round may begin.
+    under_way: bool,
+    /// Commands that are not answered yet.
+    unanswered: usize,
+    /// A command left more of what is due.
+    more: bool,
+    /// A command failed.
+    failed: bool,
 }
 
 supervised!(Reaper);
@@ -63,6 +81,7 @@ impl Reaper {
             pruned: 0,
             deadline: None,
             timer: None,
+            round: Round::default(),
         }
     }
 
@@ -73,13 +92,6 @@ impl Reaper {
     fn submit(&self, ctx: &mut Context<Self>, commands: Vec<(u64, Command)>) {
         let caller = Caller::hub(ctx.address().recipient());
         self.writer.do_send(Submit::new(caller, commands));
-    }
-
-    /// The next step of what one command left, after others had their turn.
-    fn go_on(&self, ctx: &mut Context<Self>, tag: u64, command: Command) {
-        ctx.run_later(TURN, move |reaper, ctx| {
-            reaper.submit(ctx, vec![(tag, command)]);
-        });
     }
 
     /// Sleeps until the deadline, or looks now.
@@ -105,17 +117,47 @@ impl Reaper {
         }));
     }
 
+    /// Begins a round, unless one is under way: that one asks for the deadline when it ends.
     fn reap(&mut self, ctx: &mut Context<Self>) {
-        // The writer names the next deadline after this commit; until then there is nothing to wait for.
         self.deadline = None;
-        self.submit(
-            ctx,
-            vec![
-                (EXPIRE, Command::ExpireDue { limit: BATCH }),
-                (PROMOTE, Command::PromoteDue { limit: BATCH }),
-                (DENY, Command::ExpireQuestions { limit: BATCH }),
-            ],
-        );
+        if !self.round.under_way {
+            self.begin_round(ctx);
+        }
+    }
+
+    fn begin_round(&mut self, ctx: &mut Context<Self>) {
+        let commands = vec![
+            (EXPIRE, Command::ExpireDue { limit: BATCH }),
+            (PROMOTE, Command::PromoteDue { limit: BATCH }),
+            (DENY, Command::ExpireQuestions { limit: BATCH }),
+        ];
+        self.round = Round {
+            under_way: true,
+            unanswered: commands.len(),
+            ..Round::default()
+        };
+        self.submit(ctx, commands);
+    }
+
+    /// Counts the answer to one command of the round. After the last one the next round follows, or the reaper sleeps.
+    fn end_command(&mut self, ctx: &mut Context<Self>, more: bool, failed: bool) {
+        let round = &mut self.round;
+        round.more |= more;
+        round.failed |= failed;
+        round.unanswered = round.unanswered.saturating_sub(1);
+        if round.unanswered > 0 {
+            return;
+        }
+        if round.failed {
+            self.round = Round::default();
+            self.deadline = Some(self.now_ms() + RETRY_AFTER_MS);
+            self.arm(ctx);
+        } else if round.more {
+            ctx.run_later(TURN, |reaper, ctx| reaper.begin_round(ctx));
+        } else {
+            self.round = Round::default();
+            self.writer.do_send(TellDeadline);
+        }
     }
 
     /// Begins a sweep of retention, unless one is under way.
@@ -148,6 +190,21 @@ impl Reaper {
 }
 
 impl Reaper {
+    /// After one step of the sweep: the next one, or the end of the sweep. A failed sweep begins anew at the next interval.
+    fn end_prune(&mut self, ctx: &mut Context<Self>, count: u64, more: bool, failed: bool) {
+        self.pruned += count;
+        if more {
+            ctx.run_later(PRUNE_PAUSE, |reaper, ctx| reaper.prune(ctx));
+            return;
+        }
+        self.sweep = None;
+        let count = std::mem::take(&mut self.pruned);
+        if count > 0 && !failed {
+            tracing::info!(count, "old tasks pruned");
+            self.shrink(ctx);
+        }
+    }
+
     /// After a sweep: gives what it freed back to the disk, step by step, so that nobody waits for long.
     fn shrink(&mut self, ctx: &mut Context<Self>) {
         let step = self.writer.send(Shrink).into_actor(self);
@@ -185,53 +242,29 @@ impl Handler<Answers> for Reaper {
 
     fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
         for (tag, answer) in answers.take() {
-            let (count, more) = match answer {
+            let (count, more, failed) = match answer {
                 Ok(Outcome::Ended { leases, more }) => {
                     lost::tell(&leases, "no sign of life until its lease expired");
-                    (leases.len() as u64, more)
+                    (leases.len() as u64, more, false)
                 }
-                Ok(Outcome::Counted { count, more }) => (count, more),
-                Ok(_) => continue,
+                Ok(Outcome::Counted { count, more }) => (count, more, false),
+                Ok(_) => (0, false, false),
                 Err(error) => {
-                    tracing::error!(%error, "the store refused to requeue what is due; trying again in a second");
-                    if tag == PRUNE {
-                        self.sweep = None;
-                        continue;
-                    }
-                    self.deadline = Some(self.now_ms() + 1000);
-                    self.arm(ctx);
-                    continue;
+                    tracing::error!(%error, "the store refused to requeue or to prune what is due; trying again later");
+                    (0, false, true)
                 }
             };
             match tag {
+                PRUNE => self.end_prune(ctx, count, more, failed),
                 PROMOTE if count > 0 => tracing::debug!(count, "scheduled tasks are due"),
                 DENY if count > 0 => {
-                    tracing::info!(count, "tool questions waited too long and are denied")
+                    tracing::info!(count, "tool questions waited too long and are denied");
                 }
                 _ => {}
             }
-            match tag {
-                EXPIRE if more => self.go_on(ctx, EXPIRE, Command::ExpireDue { limit: BATCH }),
-                PROMOTE if more => self.go_on(ctx, PROMOTE, Command::PromoteDue { limit: BATCH }),
-                DENY if more => self.go_on(ctx, DENY, Command::ExpireQuestions { limit: BATCH }),
-                PRUNE => {
-                    self.pruned += count;
-                    if more {
-                        ctx.run_later(PRUNE_PAUSE, |reaper, ctx| reaper.prune(ctx));
-                        continue;
-                    }
-                    self.sweep = None;
-                    let count = std::mem::take(&mut self.pruned);
-                    if count > 0 {
-                        tracing::info!(count, "old tasks pruned");
-                        self.shrink(ctx);
-                    }
-                }
-                _ => {}
+            if tag != PRUNE {
+                self.end_command(ctx, more, failed);
             }
-        }
-        if self.deadline.is_none() {
-            self.writer.do_send(TellDeadline);
         }
     }
 }
