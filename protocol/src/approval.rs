@@ -7,12 +7,12 @@ use serde_json::Value;
 use std::fmt;
 
 /// A tool question's number: positive, growing, never reused. People write it as `a17`.
-pub type ApprovalId = i64;
+pub type PermissionId = i64;
 
 /// What became of a tool question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ApprovalState {
+pub enum PermissionState {
     /// Nobody has decided.
     #[default]
     Open,
@@ -26,34 +26,36 @@ pub enum ApprovalState {
     Expired,
 }
 
-impl ApprovalState {
+impl PermissionState {
     /// Every state.
-    pub const ALL: [ApprovalState; 5] = [
-        ApprovalState::Open,
-        ApprovalState::Approved,
-        ApprovalState::Rejected,
-        ApprovalState::Void,
-        ApprovalState::Expired,
+    pub const ALL: [PermissionState; 5] = [
+        PermissionState::Open,
+        PermissionState::Approved,
+        PermissionState::Rejected,
+        PermissionState::Void,
+        PermissionState::Expired,
     ];
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
-            ApprovalState::Open => "open",
-            ApprovalState::Approved => "approved",
-            ApprovalState::Rejected => "rejected",
-            ApprovalState::Void => "void",
-            ApprovalState::Expired => "expired",
+            PermissionState::Open => "open",
+            PermissionState::Approved => "approved",
+            PermissionState::Rejected => "rejected",
+            PermissionState::Void => "void",
+            PermissionState::Expired => "expired",
         }
     }
 
     /// The state of that word.
-    pub fn from_name(word: &str) -> Option<ApprovalState> {
-        ApprovalState::ALL.into_iter().find(|s| s.as_str() == word)
+    pub fn from_name(word: &str) -> Option<PermissionState> {
+        PermissionState::ALL
+            .into_iter()
+            .find(|s| s.as_str() == word)
     }
 }
 
-impl fmt::Display for ApprovalState {
+impl fmt::Display for PermissionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
@@ -61,7 +63,7 @@ impl fmt::Display for ApprovalState {
 
 /// One of several answers that a tool question offers to allow it with ("Which database?").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AskOption {
+pub struct PermissionOption {
     /// The agent's own name for it, unique within the question.
     pub id: String,
     /// Text for a person.
@@ -69,7 +71,10 @@ pub struct AskOption {
 }
 
 /// The option that a person means by `word`: its id, else its name, in any case. `None`: none, or several.
-pub fn option_named<'o>(options: &'o [AskOption], word: &str) -> Option<&'o AskOption> {
+pub fn option_named<'o>(
+    options: &'o [PermissionOption],
+    word: &str,
+) -> Option<&'o PermissionOption> {
     let word = word.trim();
     if let Some(exact) = options.iter().find(|it| it.id == word) {
         return Some(exact);
@@ -82,8 +87,8 @@ pub fn option_named<'o>(options: &'o [AskOption], word: &str) -> Option<&'o AskO
 }
 
 /// Options as one line for a person: `pg (Postgres), my (MySQL)`.
-pub fn options_line(options: &[AskOption]) -> String {
-    let one = |it: &AskOption| match it.id == it.name {
+pub fn options_line(options: &[PermissionOption]) -> String {
+    let one = |it: &PermissionOption| match it.id == it.name {
         true => it.id.clone(),
         false => format!("{} ({})", it.id, it.name),
     };
@@ -107,10 +112,10 @@ impl Verdict {
     }
 
     /// Where a question stands after it.
-    pub fn state(self) -> ApprovalState {
+    pub fn state(self) -> PermissionState {
         match self {
-            Verdict::Approved => ApprovalState::Approved,
-            Verdict::Rejected => ApprovalState::Rejected,
+            Verdict::Approved => PermissionState::Approved,
+            Verdict::Rejected => PermissionState::Rejected,
         }
     }
 }
@@ -123,7 +128,7 @@ pub enum Subject {
     Task(TaskId),
     /// A tool question.
     #[serde(rename = "approval_id")]
-    Approval(ApprovalId),
+    Approval(PermissionId),
 }
 
 impl Default for Subject {
@@ -148,7 +153,7 @@ impl fmt::Display for Subject {
 }
 
 /// Reads `a17` or `17` as the number of a tool question.
-pub fn read_approval_id(text: &str) -> Option<ApprovalId> {
+pub fn read_approval_id(text: &str) -> Option<PermissionId> {
     let digits = text.strip_prefix(['a', 'A']).unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     plain
@@ -247,13 +252,13 @@ pub struct Approval {
     pub what: ApprovalKind,
     /// The tool question's number; none for tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub approval_id: Option<ApprovalId>,
+    pub approval_id: Option<PermissionId>,
     /// The task.
     pub task_id: TaskId,
     /// The newest lease of the task that asked; 0 before the first.
     pub fence: Fence,
     /// Where it stands; tasks in the inbox are always open.
-    pub state: ApprovalState,
+    pub state: PermissionState,
     /// What is asked, one line.
     pub title: String,
     /// The tool.
@@ -290,7 +295,7 @@ pub struct Approval {
     pub rule: Option<String>,
     /// The answers of which one has to be chosen to approve it; empty where yes is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<AskOption>,
+    pub options: Vec<PermissionOption>,
     /// The id of the one that was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub option: Option<String>,
@@ -342,7 +347,7 @@ mod tests {
 
     #[test]
     fn options_are_meant_by_id_or_by_a_name_that_is_one_alone() {
-        let option = |id: &str, name: &str| AskOption {
+        let option = |id: &str, name: &str| PermissionOption {
             id: id.into(),
             name: name.into(),
         };

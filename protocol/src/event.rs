@@ -1,6 +1,6 @@
 //! What happened, as `watch` tells it.
 
-use crate::approval::{ApprovalId, ApprovalState};
+use crate::approval::{PermissionId, PermissionState};
 use crate::task::{Fence, Status, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,13 +44,13 @@ pub enum EventKind {
     /// A tool question was asked, decided, or is over.
     Approval {
         /// The question.
-        approval_id: ApprovalId,
+        approval_id: PermissionId,
         /// The task whose agent asks.
         task_id: TaskId,
         /// The lease it is bound to.
         fence: Fence,
         /// Where it stands now.
-        state: ApprovalState,
+        state: PermissionState,
         /// The tool.
         tool: String,
         /// What is asked, one line.

@@ -32,7 +32,9 @@ mod waiting;
 mod weight;
 
 pub use accept::{Accept, NotAccepted};
-pub use approval::{Approval, ApprovalId, ApprovalKind, ApprovalState, Decision, Subject, Verdict};
+pub use approval::{
+    Approval, ApprovalKind, Decision, PermissionId, PermissionState, Subject, Verdict,
+};
 pub use budget::{Budget, Scope, TaskBudget};
 pub use codec::{Line, LineSplitter};
 pub use error::{Effect, Error, ErrorCode};

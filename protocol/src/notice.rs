@@ -1,6 +1,6 @@
 //! What the hub says unasked, as JSON-RPC notifications.
 
-use crate::approval::{ApprovalId, ApprovalState};
+use crate::approval::{PermissionId, PermissionState};
 use crate::event::Event;
 use crate::task::{Fence, TaskId};
 use serde::{Deserialize, Serialize};
@@ -35,9 +35,9 @@ pub enum Notice {
         /// The lease it belongs to.
         fence: Fence,
         /// The question.
-        approval_id: ApprovalId,
+        approval_id: PermissionId,
         /// Where it stands now.
-        state: ApprovalState,
+        state: PermissionState,
     },
     /// To a watcher.
     Event(Event),
@@ -45,7 +45,7 @@ pub enum Notice {
     Approval {
         /// The tool question; none: the task itself waits.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        approval_id: Option<ApprovalId>,
+        approval_id: Option<PermissionId>,
         /// The task.
         task_id: TaskId,
         /// The lease that the question belongs to; 0: there was none before it.

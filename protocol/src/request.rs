@@ -4,106 +4,106 @@ use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
-use crate::verbs::ack::AckAsk;
-use crate::verbs::agents::AgentsAsk;
-use crate::verbs::answer::AnswerAsk;
-use crate::verbs::approvals::ApprovalsAsk;
-use crate::verbs::approve::ApproveAsk;
-use crate::verbs::ask::ToolAsk;
-use crate::verbs::backup::BackupAsk;
-use crate::verbs::cancel::{CancelAsk, CancelGroupAsk};
+use crate::verbs::ack::AckParams;
+use crate::verbs::agents::AgentsParams;
+use crate::verbs::answer::AnswerParams;
+use crate::verbs::approvals::ApprovalsParams;
+use crate::verbs::approve::ApproveParams;
+use crate::verbs::ask::AskParams;
+use crate::verbs::backup::BackupParams;
+use crate::verbs::cancel::{CancelGroupParams, CancelParams};
 use crate::verbs::enqueue::NewTask;
-use crate::verbs::enqueue_batch::EnqueueBatchAsk;
-use crate::verbs::get::GetAsk;
-use crate::verbs::heartbeat::HeartbeatAsk;
-use crate::verbs::hello::HelloAsk;
-use crate::verbs::lease::LeaseAsk;
-use crate::verbs::list::ListAsk;
-use crate::verbs::output::OutputAsk;
-use crate::verbs::pause::PauseAsk;
-use crate::verbs::pools::PoolsAsk;
-use crate::verbs::progress::ProgressAsk;
-use crate::verbs::reject::RejectAsk;
-use crate::verbs::release::ReleaseAsk;
-use crate::verbs::reserve::ReserveAsk;
-use crate::verbs::resume::ResumeAsk;
-use crate::verbs::retry::{RetryAsk, RetryGroupAsk};
-use crate::verbs::retry_failed::RetryFailedAsk;
-use crate::verbs::usage::UsageAsk;
-use crate::verbs::wait::{WaitAsk, WaitGroupAsk};
-use crate::verbs::watch::WatchAsk;
+use crate::verbs::enqueue_batch::EnqueueBatchParams;
+use crate::verbs::get::GetParams;
+use crate::verbs::heartbeat::HeartbeatParams;
+use crate::verbs::hello::HelloParams;
+use crate::verbs::lease::LeaseParams;
+use crate::verbs::list::ListParams;
+use crate::verbs::output::OutputParams;
+use crate::verbs::pause::PauseParams;
+use crate::verbs::pools::PoolsParams;
+use crate::verbs::progress::ProgressParams;
+use crate::verbs::reject::RejectParams;
+use crate::verbs::release::ReleaseParams;
+use crate::verbs::reserve::ReserveParams;
+use crate::verbs::resume::ResumeParams;
+use crate::verbs::retry::{RetryGroupParams, RetryParams};
+use crate::verbs::retry_failed::RetryFailedParams;
+use crate::verbs::usage::UsageParams;
+use crate::verbs::wait::{WaitGroupParams, WaitParams};
+use crate::verbs::watch::WatchParams;
 
 /// Everything a client can ask.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
     /// See [`crate::verbs::hello`].
-    Hello(HelloAsk),
+    Hello(HelloParams),
     /// See [`crate::verbs::enqueue`].
     Enqueue(Box<NewTask>),
     /// See [`crate::verbs::enqueue_batch`].
-    EnqueueBatch(EnqueueBatchAsk),
+    EnqueueBatch(EnqueueBatchParams),
     /// See [`crate::verbs::lease`].
-    Lease(LeaseAsk),
+    Lease(LeaseParams),
     /// See [`crate::verbs::ack`].
-    Ack(AckAsk),
+    Ack(AckParams),
     /// See [`crate::verbs::heartbeat`].
-    Heartbeat(HeartbeatAsk),
+    Heartbeat(HeartbeatParams),
     /// See [`crate::verbs::progress`].
-    Progress(ProgressAsk),
+    Progress(ProgressParams),
     /// See [`crate::verbs::output`].
-    Output(OutputAsk),
+    Output(OutputParams),
     /// See [`crate::verbs::reserve`].
-    Reserve(ReserveAsk),
+    Reserve(ReserveParams),
     /// See [`crate::verbs::release`].
-    Release(ReleaseAsk),
+    Release(ReleaseParams),
     /// See [`crate::verbs::list`].
-    List(ListAsk),
+    List(ListParams),
     /// See [`crate::verbs::get`].
-    Get(GetAsk),
+    Get(GetParams),
     /// See [`crate::verbs::wait`].
-    Wait(WaitAsk),
+    Wait(WaitParams),
     /// See [`crate::verbs::wait`].
-    WaitGroup(WaitGroupAsk),
+    WaitGroup(WaitGroupParams),
     /// See [`crate::verbs::cancel`].
-    Cancel(CancelAsk),
+    Cancel(CancelParams),
     /// See [`crate::verbs::cancel`].
-    CancelGroup(CancelGroupAsk),
+    CancelGroup(CancelGroupParams),
     /// See [`crate::verbs::retry`].
-    Retry(RetryAsk),
+    Retry(RetryParams),
     /// See [`crate::verbs::retry`].
-    RetryGroup(RetryGroupAsk),
+    RetryGroup(RetryGroupParams),
     /// See [`crate::verbs::retry_failed`].
-    RetryFailed(RetryFailedAsk),
+    RetryFailed(RetryFailedParams),
     /// See [`crate::verbs::approve`].
-    Approve(ApproveAsk),
+    Approve(ApproveParams),
     /// See [`crate::verbs::answer`].
-    Answer(AnswerAsk),
+    Answer(AnswerParams),
     /// See [`crate::verbs::reject`].
-    Reject(RejectAsk),
+    Reject(RejectParams),
     /// See [`crate::verbs::ask`].
-    Ask(Box<ToolAsk>),
+    Ask(Box<AskParams>),
     /// See [`crate::verbs::approvals`].
-    Approvals(ApprovalsAsk),
+    Approvals(ApprovalsParams),
     /// See [`crate::verbs::pause`].
-    Pause(PauseAsk),
+    Pause(PauseParams),
     /// See [`crate::verbs::resume`].
-    Resume(ResumeAsk),
+    Resume(ResumeParams),
     /// See [`crate::verbs::watch`].
-    Watch(WatchAsk),
+    Watch(WatchParams),
     /// See [`crate::verbs::stats`].
     Stats,
     /// See [`crate::verbs::usage`].
-    Usage(UsageAsk),
+    Usage(UsageParams),
     /// See [`crate::verbs::agents`].
-    Agents(AgentsAsk),
+    Agents(AgentsParams),
     /// See [`crate::verbs::pools`].
-    Pools(PoolsAsk),
+    Pools(PoolsParams),
     /// See [`crate::verbs::tree`].
     Tree,
     /// See [`crate::verbs::metrics`].
     Metrics,
     /// See [`crate::verbs::backup`].
-    Backup(BackupAsk),
+    Backup(BackupParams),
     /// See [`crate::verbs::reload`].
     Reload,
     /// See [`crate::verbs::drain`].
@@ -122,46 +122,48 @@ impl Request {
             ));
         };
         Ok(match method {
-            Method::Hello => Request::Hello(HelloAsk::read(params, limits)?),
+            Method::Hello => Request::Hello(HelloParams::read(params, limits)?),
             Method::Enqueue => Request::Enqueue(Box::new(NewTask::read(params, limits)?)),
-            Method::EnqueueBatch => Request::EnqueueBatch(EnqueueBatchAsk::read(params, limits)?),
-            Method::Lease => Request::Lease(LeaseAsk::read(params, limits)?),
-            Method::Ack => Request::Ack(AckAsk::read(params, limits)?),
-            Method::Heartbeat => Request::Heartbeat(HeartbeatAsk::read(params, limits)?),
-            Method::Progress => Request::Progress(ProgressAsk::read(params, limits)?),
-            Method::Output => Request::Output(OutputAsk::read(params, limits)?),
-            Method::Reserve => Request::Reserve(ReserveAsk::read(params, limits)?),
-            Method::Release => Request::Release(ReleaseAsk::read(params, limits)?),
-            Method::List => Request::List(ListAsk::read(params, limits)?),
-            Method::Get => Request::Get(GetAsk::read(params, limits)?),
-            Method::Wait => match WaitGroupAsk::read(params, limits)? {
+            Method::EnqueueBatch => {
+                Request::EnqueueBatch(EnqueueBatchParams::read(params, limits)?)
+            }
+            Method::Lease => Request::Lease(LeaseParams::read(params, limits)?),
+            Method::Ack => Request::Ack(AckParams::read(params, limits)?),
+            Method::Heartbeat => Request::Heartbeat(HeartbeatParams::read(params, limits)?),
+            Method::Progress => Request::Progress(ProgressParams::read(params, limits)?),
+            Method::Output => Request::Output(OutputParams::read(params, limits)?),
+            Method::Reserve => Request::Reserve(ReserveParams::read(params, limits)?),
+            Method::Release => Request::Release(ReleaseParams::read(params, limits)?),
+            Method::List => Request::List(ListParams::read(params, limits)?),
+            Method::Get => Request::Get(GetParams::read(params, limits)?),
+            Method::Wait => match WaitGroupParams::read(params, limits)? {
                 Some(ask) => Request::WaitGroup(ask),
-                None => Request::Wait(WaitAsk::read(params, limits)?),
+                None => Request::Wait(WaitParams::read(params, limits)?),
             },
-            Method::Cancel => match CancelGroupAsk::read(params, limits)? {
+            Method::Cancel => match CancelGroupParams::read(params, limits)? {
                 Some(ask) => Request::CancelGroup(ask),
-                None => Request::Cancel(CancelAsk::read(params, limits)?),
+                None => Request::Cancel(CancelParams::read(params, limits)?),
             },
-            Method::Retry => match RetryGroupAsk::read(params, limits)? {
+            Method::Retry => match RetryGroupParams::read(params, limits)? {
                 Some(ask) => Request::RetryGroup(ask),
-                None => Request::Retry(RetryAsk::read(params, limits)?),
+                None => Request::Retry(RetryParams::read(params, limits)?),
             },
-            Method::RetryFailed => Request::RetryFailed(RetryFailedAsk::read(params, limits)?),
-            Method::Approve => Request::Approve(ApproveAsk::read(params, limits)?),
-            Method::Answer => Request::Answer(AnswerAsk::read(params, limits)?),
-            Method::Reject => Request::Reject(RejectAsk::read(params, limits)?),
-            Method::Ask => Request::Ask(Box::new(ToolAsk::read(params, limits)?)),
-            Method::Approvals => Request::Approvals(ApprovalsAsk::read(params, limits)?),
-            Method::Pause => Request::Pause(PauseAsk::read(params, limits)?),
-            Method::Resume => Request::Resume(ResumeAsk::read(params, limits)?),
-            Method::Watch => Request::Watch(WatchAsk::read(params, limits)?),
+            Method::RetryFailed => Request::RetryFailed(RetryFailedParams::read(params, limits)?),
+            Method::Approve => Request::Approve(ApproveParams::read(params, limits)?),
+            Method::Answer => Request::Answer(AnswerParams::read(params, limits)?),
+            Method::Reject => Request::Reject(RejectParams::read(params, limits)?),
+            Method::Ask => Request::Ask(Box::new(AskParams::read(params, limits)?)),
+            Method::Approvals => Request::Approvals(ApprovalsParams::read(params, limits)?),
+            Method::Pause => Request::Pause(PauseParams::read(params, limits)?),
+            Method::Resume => Request::Resume(ResumeParams::read(params, limits)?),
+            Method::Watch => Request::Watch(WatchParams::read(params, limits)?),
             Method::Stats => Request::Stats,
-            Method::Usage => Request::Usage(UsageAsk::read(params, limits)?),
-            Method::Agents => Request::Agents(AgentsAsk::read(params, limits)?),
-            Method::Pools => Request::Pools(PoolsAsk::read(params, limits)?),
+            Method::Usage => Request::Usage(UsageParams::read(params, limits)?),
+            Method::Agents => Request::Agents(AgentsParams::read(params, limits)?),
+            Method::Pools => Request::Pools(PoolsParams::read(params, limits)?),
             Method::Tree => Request::Tree,
             Method::Metrics => Request::Metrics,
-            Method::Backup => Request::Backup(BackupAsk::read(params, limits)?),
+            Method::Backup => Request::Backup(BackupParams::read(params, limits)?),
             Method::Reload => Request::Reload,
             Method::Drain => Request::Drain,
             Method::Shutdown => Request::Shutdown,

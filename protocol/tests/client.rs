@@ -3,8 +3,8 @@
 
 use kirosu_protocol::answer::{write_error, write_notification, write_result};
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
-use kirosu_protocol::verbs::hello::{HelloAnswer, HelloAsk};
-use kirosu_protocol::verbs::{enqueue::NewTask, lease::LeaseAsk};
+use kirosu_protocol::verbs::hello::{HelloAnswer, HelloParams};
+use kirosu_protocol::verbs::{enqueue::NewTask, lease::LeaseParams};
 use kirosu_protocol::{Error, ErrorCode, Frame, Limits, Line, LineSplitter, Notice, RawId};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -121,9 +121,9 @@ async fn calls_are_pipelined_and_matched_by_id_over_tcp() {
     });
     let options = ClientOptions {
         key: Some("secret".into()),
-        hello: HelloAsk {
+        hello: HelloParams {
             session_id: Some("s1".into()),
-            ..HelloAsk::default()
+            ..HelloParams::default()
         },
         ..options()
     };
@@ -213,9 +213,9 @@ async fn notifications_and_refusals_come_through() {
             (params, peer)
         }
     });
-    let ask = LeaseAsk {
+    let ask = LeaseParams {
         wait_ms: 1500,
-        ..LeaseAsk::one("w")
+        ..LeaseParams::one("w")
     };
     let error = client.request(&ask).await.expect_err("refused");
     assert_eq!(error.refusal().map(|e| e.code), Some(ErrorCode::Busy));
@@ -457,10 +457,10 @@ async fn more_calls_than_the_hub_takes_wait_their_turn() {
 async fn a_new_life_is_told_once_and_then_goes_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
-    let hello = HelloAsk {
+    let hello = HelloParams {
         session_id: Some("s".into()),
         resume: false,
-        ..HelloAsk::default()
+        ..HelloParams::default()
     };
     let options = ClientOptions { hello, ..options() };
     let client = Client::start(Endpoint::Tcp("127.0.0.1".into(), port), options);

@@ -199,7 +199,7 @@ fn notices_are_written_and_read_back() {
             task_id: 1,
             fence: 2,
             approval_id: 17,
-            state: kirosu_protocol::ApprovalState::Expired,
+            state: kirosu_protocol::PermissionState::Expired,
         },
         Notice::Approval {
             approval_id: None,

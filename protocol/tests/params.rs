@@ -1,14 +1,14 @@
 //! Every leniency and every refusal that clients of the first hub rely on; and what we write we can read.
 #![allow(clippy::expect_used)]
 
-use kirosu_protocol::approval::AskOption;
+use kirosu_protocol::approval::PermissionOption;
 use kirosu_protocol::task::{FailureClass, OnLost, RetryPolicy, Usage};
 use kirosu_protocol::verbs::{
     ack::*, approvals::*, approve::*, ask::*, enqueue::NewTask, enqueue_batch::*, hello::*,
-    lease::LeaseAsk, list::*, pools::*, wait::*, watch::*,
+    lease::LeaseParams, list::*, pools::*, wait::*, watch::*,
 };
 use kirosu_protocol::{
-    ApprovalState, Error, ErrorCode, Limits, Method, Params, Request, Status, Subject, Verb,
+    Error, ErrorCode, Limits, Method, Params, PermissionState, Request, Status, Subject, Verb,
     Verdict,
 };
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn read_text(method: &str, params: &str) -> Result<Request, Error> {
     Request::read(method, &Params::parse(params)?, &Limits::default())
 }
 
-fn lease(params: Value) -> LeaseAsk {
+fn lease(params: Value) -> LeaseParams {
     match read("lease", params.clone()) {
         Ok(Request::Lease(ask)) => ask,
         other => panic!("{params}: {other:?}"),
@@ -41,7 +41,7 @@ fn refused(method: &str, params: &str) -> Error {
 
 #[test]
 fn null_zero_and_empty_mean_the_default_of_a_lease() {
-    let usual = LeaseAsk::one("worker");
+    let usual = LeaseParams::one("worker");
     for nothing in [json!({}), json!(null)] {
         assert_eq!(lease(nothing), usual);
     }
@@ -346,19 +346,19 @@ fn what_is_written_is_read_back() {
         ..NewTask::chat("later")
     };
     round_trip(&full, Request::Enqueue(Box::new(full.clone())));
-    let batch = EnqueueBatchAsk {
+    let batch = EnqueueBatchParams {
         tasks: vec![full, later],
     };
     round_trip(&batch, Request::EnqueueBatch(batch.clone()));
 
-    let next = LeaseAsk {
+    let next = LeaseParams {
         max_tasks: 4,
         lease_ms: Some(60_000),
         wait_ms: 1500,
         queues: vec!["a".into(), "b".into()],
         types: vec!["chat".into()],
         exclude_types: vec!["python".into()],
-        ..LeaseAsk::one("w")
+        ..LeaseParams::one("w")
     };
     round_trip(&next, Request::Lease(next.clone()));
     let failed = Ack {
@@ -372,42 +372,42 @@ fn what_is_written_is_read_back() {
         worker_id: Some("w".into()),
         ..Ack::failed(9, Some(2), FailureClass::RateLimited, "slow down")
     };
-    let single = AckAsk::one(Ack::done(8, Some(1), "fine")).then_lease(next);
+    let single = AckParams::one(Ack::done(8, Some(1), "fine")).then_lease(next);
     round_trip(&single, Request::Ack(single.clone()));
-    let many = AckAsk {
+    let many = AckParams {
         acks: vec![Ack::done(8, None, ""), failed],
         single: false,
         lease: None,
     };
     round_trip(&many, Request::Ack(many.clone()));
 
-    let list = ListAsk {
+    let list = ListParams {
         status: ListStatus::Is(Status::Failed),
         limit: None,
         before: Some(9),
         preview_bytes: Some(0),
-        ..ListAsk::default()
+        ..ListParams::default()
     };
     round_trip(&list, Request::List(list.clone()));
-    let wait = WaitAsk {
+    let wait = WaitParams {
         task_ids: vec![5, 4],
         timeout_ms: 0,
     };
     round_trip(&wait, Request::Wait(wait.clone()));
-    let watch = WatchAsk {
+    let watch = WatchParams {
         since: Some(3),
         boot_id: Some("b".into()),
         task_id: Some(4),
         kinds: vec!["output".into()],
     };
     round_trip(&watch, Request::Watch(watch.clone()));
-    let hello = HelloAsk {
+    let hello = HelloParams {
         session_id: Some("s".into()),
         resume: false,
-        ..HelloAsk::default()
+        ..HelloParams::default()
     };
     round_trip(&hello, Request::Hello(hello.clone()));
-    let pools = PoolsAsk {
+    let pools = PoolsParams {
         resize: Some(Resize {
             pool: "p".into(),
             size: 0,
@@ -419,7 +419,7 @@ fn what_is_written_is_read_back() {
 
 #[test]
 fn tool_questions_are_read_back_and_bad_ones_named() {
-    let ask = ToolAsk {
+    let ask = AskParams {
         task_id: 42,
         fence: Some(3),
         call: "1:call_7".into(),
@@ -433,21 +433,21 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
             verdict: Verdict::Rejected,
             rule: "no".into(),
         }),
-        options: vec![AskOption {
+        options: vec![PermissionOption {
             id: "pg".into(),
             name: "Postgres".into(),
         }],
         withdrawn: true,
     };
     round_trip(&ask, Request::Ask(Box::new(ask.clone())));
-    let page = ApprovalsAsk {
-        state: WhichState::Is(ApprovalState::Void),
+    let page = ApprovalsParams {
+        state: WhichState::Is(PermissionState::Void),
         task_id: Some(42),
         limit: Some(7),
         cursor: Some(Cursor::Human(43)),
     };
     round_trip(&page, Request::Approvals(page.clone()));
-    let approve = ApproveAsk {
+    let approve = ApproveParams {
         subject: Subject::Approval(17),
         fence: None,
         by: Some("ada".into()),
@@ -455,7 +455,7 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
         option: Some("pg".into()),
     };
     round_trip(&approve, Request::Approve(approve.clone()));
-    let of_task = ApproveAsk {
+    let of_task = ApproveParams {
         subject: Subject::Task(3),
         fence: Some(2),
         option: None,

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use kirosu_config::reload::Reload as Change;
 use kirosu_config::{Loaded, Pool, Settings, reload};
 use kirosu_hub::{Hub, Reload};
-use kirosu_protocol::verbs::pools::PoolsAsk;
+use kirosu_protocol::verbs::pools::PoolsParams;
 use kirosu_protocol::verbs::reload::ReloadAnswer;
 use kirosu_protocol::{Error, ErrorCode};
 use std::sync::Arc;
@@ -157,7 +157,10 @@ async fn resized(house: &House, fresh: &Settings) -> Vec<String> {
     let Some(swarm) = &house.swarm else {
         return Vec::new();
     };
-    let running = swarm.pools(PoolsAsk::default()).await.unwrap_or_default();
+    let running = swarm
+        .pools(PoolsParams::default())
+        .await
+        .unwrap_or_default();
     let differs = |pool: &&Pool| {
         let found = running.pools.iter().find(|it| it.name == pool.name);
         found.is_some_and(|it| it.size != pool.size)

@@ -11,7 +11,7 @@ use kirosu_config::Settings;
 use kirosu_config::settings::StoreThread;
 use kirosu_hub::{HubParts, HubThreads, Pools, Sockets};
 use kirosu_protocol::client::Endpoint;
-use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
+use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};
 use kirosu_providers::{Containment, Runner};
 use kirosu_store::Store;
 use kirosu_supervision::{ChildSpec, Clock, Intensity, Root, Strategy, SupervisorSpec, Threads};
@@ -192,7 +192,7 @@ struct PoolsOf(SwarmHandle);
 impl Pools for PoolsOf {
     fn pools(
         &self,
-        ask: PoolsAsk,
+        ask: PoolsParams,
     ) -> Pin<Box<dyn Future<Output = Result<PoolsAnswer, kirosu_protocol::Error>> + Send>> {
         let swarm = self.0.clone();
         Box::pin(async move { swarm.pools(ask).await })

@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::time::{ago, now, stamp};
-use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAsk, ConnectionInfo};
+use kirosu_protocol::verbs::agents::{AgentInfo, AgentsParams, ConnectionInfo};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +30,7 @@ const PAGE: u32 = 1000;
 /// Prints them.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
-    let mut ask = AgentsAsk {
+    let mut ask = AgentsParams {
         all: args.all,
         limit: args.all.then_some(PAGE),
         after: None,

@@ -6,7 +6,7 @@ use super::enqueue::piped;
 use super::failure::Failure;
 use super::numbers::task_id;
 use kirosu_protocol::TaskId;
-use kirosu_protocol::verbs::answer::AnswerAsk;
+use kirosu_protocol::verbs::answer::AnswerParams;
 use std::path::Path;
 
 const EXAMPLES: &str = "\
@@ -42,7 +42,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         ));
     }
     let hub = context.connect().await?;
-    let ask = |task_id| AnswerAsk {
+    let ask = |task_id| AnswerParams {
         task_id,
         text: text.clone(),
         by: actor(&args.by),

@@ -10,10 +10,10 @@ use super::show::{Screen, time};
 use super::watch;
 use kirosu_protocol::approval::options_line;
 use kirosu_protocol::verbs::approvals::{
-    ApprovalsAnswer, ApprovalsAsk, Cursor, DEFAULT_LIMIT, MAX_LIMIT, WhichState,
+    ApprovalsAnswer, ApprovalsParams, Cursor, DEFAULT_LIMIT, MAX_LIMIT, WhichState,
 };
-use kirosu_protocol::verbs::watch::WatchAsk;
-use kirosu_protocol::{Approval, ApprovalKind, ApprovalState, EventKind, TaskId};
+use kirosu_protocol::verbs::watch::WatchParams;
+use kirosu_protocol::{Approval, ApprovalKind, EventKind, PermissionState, TaskId};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,7 +64,7 @@ fn read_cursor(text: &str) -> Result<Cursor, String> {
 /// Prints them.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
-    let ask = ApprovalsAsk {
+    let ask = ApprovalsParams {
         state: args.state.0,
         task_id: args.task,
         limit: Some(args.limit),
@@ -77,13 +77,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn show(ask: &ApprovalsAsk, answer: &ApprovalsAnswer, screen: &Screen) -> Result<(), Failure> {
+fn show(ask: &ApprovalsParams, answer: &ApprovalsAnswer, screen: &Screen) -> Result<(), Failure> {
     if screen.json {
         return screen.json(answer);
     }
     if answer.approvals.is_empty() {
         return screen.note(match ask.state {
-            WhichState::Is(ApprovalState::Open) => "nothing waits for a person",
+            WhichState::Is(PermissionState::Open) => "nothing waits for a person",
             _ => "no tool question of this kind is known",
         });
     }
@@ -97,11 +97,11 @@ fn show(ask: &ApprovalsAsk, answer: &ApprovalsAnswer, screen: &Screen) -> Result
 }
 
 /// The list, then what is asked and decided.
-async fn follow(hub: &Hub, ask: &ApprovalsAsk, screen: &Screen) -> Result<u8, Failure> {
-    let watched = WatchAsk {
+async fn follow(hub: &Hub, ask: &ApprovalsParams, screen: &Screen) -> Result<u8, Failure> {
+    let watched = WatchParams {
         task_id: ask.task_id,
         kinds: vec!["approval".into(), "task".into()],
-        ..WatchAsk::default()
+        ..WatchParams::default()
     };
     let mut events = Events::start(hub, watched).await?;
     show(ask, &hub.insist(ask).await?, screen)?;
@@ -164,12 +164,12 @@ pub(crate) fn table(approvals: &[Approval], now: f64) -> Table {
 }
 
 /// How a state is painted.
-pub(crate) fn paint(state: ApprovalState) -> Paint {
+pub(crate) fn paint(state: PermissionState) -> Paint {
     match state {
-        ApprovalState::Open => Paint::Attention,
-        ApprovalState::Approved => Paint::Good,
-        ApprovalState::Rejected | ApprovalState::Expired => Paint::Bad,
-        ApprovalState::Void => Paint::Dim,
+        PermissionState::Open => Paint::Attention,
+        PermissionState::Approved => Paint::Good,
+        PermissionState::Rejected | PermissionState::Expired => Paint::Bad,
+        PermissionState::Void => Paint::Dim,
     }
 }
 

@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::each::{actor, each, fence_of, questions, read_subject};
 use super::failure::Failure;
 use kirosu_protocol::Subject;
-use kirosu_protocol::verbs::approve::ApproveAsk;
+use kirosu_protocol::verbs::approve::ApproveParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,7 +36,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let fences = questions(&args.subjects, &hub.client).await;
-    let ask = |subject| ApproveAsk {
+    let ask = |subject| ApproveParams {
         subject,
         fence: fence_of(&fences, subject),
         by: actor(&args.by),

@@ -2,7 +2,7 @@
 
 use super::connect::Hub;
 use super::failure::Failure;
-use kirosu_protocol::verbs::get::{GetAnswer, GetAsk};
+use kirosu_protocol::verbs::get::{GetAnswer, GetParams};
 use kirosu_protocol::{Fence, TaskId};
 
 /// The fence of an attempt of a task, which the hub knows it by.
@@ -10,9 +10,9 @@ use kirosu_protocol::{Fence, TaskId};
 /// # Errors
 /// The hub refuses; the task has had no such attempt.
 pub async fn fence_of(number: u64, task_id: TaskId, hub: &Hub) -> Result<Fence, Failure> {
-    let ask = GetAsk {
+    let ask = GetParams {
         task_id,
-        ..GetAsk::default()
+        ..GetParams::default()
     };
     named(number, &hub.insist(&ask).await?)
 }

@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::failure::Failure;
 use super::show::spinner;
 use super::show::text;
-use kirosu_protocol::verbs::backup::BackupAsk;
+use kirosu_protocol::verbs::backup::BackupParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,7 +26,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
     let spinner = spinner::spinner(screen, "the hub copies its store");
-    let ask = BackupAsk {
+    let ask = BackupParams {
         name: args.name.clone(),
     };
     let answer = hub.ask(&ask).await;

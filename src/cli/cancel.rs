@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::each::{actor, each};
 use super::failure::Failure;
 use super::select::{Choice, Select, counted};
-use kirosu_protocol::verbs::cancel::{CancelAsk, CancelGroupAsk};
+use kirosu_protocol::verbs::cancel::{CancelGroupParams, CancelParams};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +35,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let task_ids = match choice {
         Choice::Tasks(task_ids) => task_ids,
         Choice::Group(group) => {
-            let ask = CancelGroupAsk {
+            let ask = CancelGroupParams {
                 group,
                 by: actor(&args.by),
                 reason: args.reason.clone(),
@@ -44,7 +44,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
             return counted(&answer, answer.cancelled, "cancelled", context);
         }
     };
-    let ask = |task_id| CancelAsk {
+    let ask = |task_id| CancelParams {
         task_id,
         by: actor(&args.by),
         reason: args.reason.clone(),

@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use kirosu_config::Settings;
 use kirosu_protocol::verbs::usage::UsageBy;
-use kirosu_protocol::{ApprovalState, Status};
+use kirosu_protocol::{PermissionState, Status};
 use std::collections::BTreeSet;
 
 const EXAMPLES: &str = "\
@@ -41,7 +41,7 @@ pub fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 #[derive(Clone, Copy, Debug)]
 enum Values {
     Status,
-    ApprovalState,
+    PermissionState,
     UsageBy,
     TaskType,
     OnLost,
@@ -56,7 +56,7 @@ const ARGUMENTS: &[(&[&str], &str, Values)] = &[
     (&["list"], "queue", Values::Queue),
     (&["list"], "task_type", Values::TaskType),
     (&["status"], "status", Values::Status),
-    (&["approvals"], "state", Values::ApprovalState),
+    (&["approvals"], "state", Values::PermissionState),
     (&["usage"], "by", Values::UsageBy),
     (&["enqueue"], "task_type", Values::TaskType),
     (&["enqueue"], "queue", Values::Queue),
@@ -78,8 +78,8 @@ impl Values {
         let pools = settings.map_or(&[][..], |settings| &settings.pools);
         match self {
             Values::Status => own(&Status::ALL.map(Status::as_str)),
-            Values::ApprovalState => {
-                let states = ApprovalState::ALL.map(ApprovalState::as_str);
+            Values::PermissionState => {
+                let states = PermissionState::ALL.map(PermissionState::as_str);
                 states
                     .into_iter()
                     .chain(["any"])

@@ -4,8 +4,8 @@ use super::connect::{Context, Hub};
 use super::events::Events;
 use super::failure::Failure;
 use super::show::{spinner, text};
-use kirosu_protocol::verbs::drain::{DrainAnswer, DrainAsk};
-use kirosu_protocol::verbs::watch::WatchAsk;
+use kirosu_protocol::verbs::drain::{DrainAnswer, DrainParams};
+use kirosu_protocol::verbs::watch::WatchParams;
 
 /// The state of a hub that drains.
 pub const DRAINS: &str = "the hub drains: it leases nothing until it is restarted";
@@ -34,7 +34,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         true => Some(Events::start(&hub, task_events()).await?),
         false => None,
     };
-    let mut answer = hub.ask(&DrainAsk {}).await?;
+    let mut answer = hub.ask(&DrainParams {}).await?;
     if let Some(events) = events {
         answer = until_idle(answer, events, &hub, context).await?;
     }
@@ -51,10 +51,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn task_events() -> WatchAsk {
-    WatchAsk {
+fn task_events() -> WatchParams {
+    WatchParams {
         kinds: vec!["task".into()],
-        ..WatchAsk::default()
+        ..WatchParams::default()
     }
 }
 
@@ -72,7 +72,7 @@ async fn until_idle(
         ));
         events.next().await?;
         // Sent again, it tells how many are left, and is as good after a restart of the hub.
-        answer = hub.insist(&DrainAsk {}).await?;
+        answer = hub.insist(&DrainParams {}).await?;
     }
     spinner.finish_and_clear();
     Ok(answer)

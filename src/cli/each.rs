@@ -4,7 +4,7 @@ use super::connect::{Context, Hub};
 use super::failure::Failure;
 use super::numbers::task_id;
 use kirosu_protocol::client::{CallError, Client};
-use kirosu_protocol::verbs::get::GetAsk;
+use kirosu_protocol::verbs::get::GetParams;
 use kirosu_protocol::{Fence, Status, Subject, TaskId, Verb};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -62,9 +62,9 @@ pub async fn questions(subjects: &[Subject], client: &Client) -> HashMap<TaskId,
         let Subject::Task(task_id) = *subject else {
             continue;
         };
-        let ask = GetAsk {
+        let ask = GetParams {
             task_id,
-            ..GetAsk::default()
+            ..GetParams::default()
         };
         if let Ok(found) = client.request(&ask).await
             && matches!(found.task.status, Status::AwaitingApproval | Status::Queued)

@@ -3,7 +3,7 @@
 use super::connect::Hub;
 use super::failure::Failure;
 use kirosu_protocol::client::{CallError, Notification, State};
-use kirosu_protocol::verbs::watch::WatchAsk;
+use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{Event, Notice};
 use std::sync::Arc;
 use tokio::sync::{broadcast, watch};
@@ -23,12 +23,12 @@ pub struct Events {
     notifications: broadcast::Receiver<Arc<Notification>>,
     state: watch::Receiver<State>,
     /// `since` is the last event seen, and `boot_id` the hub that numbered it.
-    ask: WatchAsk,
+    ask: WatchParams,
 }
 
 impl Events {
     /// Starts to listen. What is read from the hub after this returned can be combined with the events without a gap.
-    pub async fn start(hub: &Hub, ask: WatchAsk) -> Result<Events, Failure> {
+    pub async fn start(hub: &Hub, ask: WatchParams) -> Result<Events, Failure> {
         let mut events = Events {
             hub: hub.clone(),
             notifications: hub.client.notifications(),

@@ -11,7 +11,7 @@ use super::show::table::{Cell, Column, Table};
 use super::show::time::{ago, date, now, span, stamp};
 use super::show::{Screen, progress, text};
 use jiff::tz::TimeZone;
-use kirosu_protocol::verbs::get::{Decision, GetAnswer, GetAsk};
+use kirosu_protocol::verbs::get::{Decision, GetAnswer, GetParams};
 use kirosu_protocol::{Attempt, Budget, Task, TaskBudget, TaskId, Usage};
 
 const EXAMPLES: &str = "\
@@ -47,7 +47,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         Some(number) => Some(fence_of(number, args.task_id, &hub).await?),
         None => None,
     };
-    let ask = GetAsk {
+    let ask = GetParams {
         task_id: args.task_id,
         output: args.output,
         attempt,

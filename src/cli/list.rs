@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::numbers::{task_id, whole};
 use super::select::Select;
 use super::show::{Screen, task, time};
-use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
+use kirosu_protocol::verbs::list::{ListAnswer, ListParams, ListStatus};
 use kirosu_protocol::{Status, TaskId};
 
 /// Tasks of a page.
@@ -72,7 +72,7 @@ pub fn preview(whole: bool, screen: &Screen) -> Option<u32> {
 /// Prints them.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
-    let mut ask = ListAsk {
+    let mut ask = ListParams {
         status: args.status.map_or(ListStatus::Any, ListStatus::Is),
         limit: Some(if args.all { BULK } else { args.limit }),
         task_type: args.task_type.clone(),

@@ -7,8 +7,8 @@ use super::failure::{Failure, NOT_ALL_DONE};
 use super::numbers::{task_id, whole};
 use super::show::Screen;
 use super::show::foreign::Foreign;
-use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetAsk};
-use kirosu_protocol::verbs::watch::WatchAsk;
+use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetParams};
+use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{EventKind, Fence, Status, TaskId};
 use serde_json::json;
 
@@ -79,10 +79,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 }
 
 async fn follow(reader: &mut Reader, hub: &Hub) -> Result<u8, Failure> {
-    let ask = WatchAsk {
+    let ask = WatchParams {
         task_id: Some(reader.task_id),
         kinds: vec!["task".into(), "output".into()],
-        ..WatchAsk::default()
+        ..WatchParams::default()
     };
     let mut events = Events::start(hub, ask).await?;
     let mut answer = reader.catch_up(hub).await?;
@@ -167,7 +167,7 @@ impl Reader {
     /// Reads the output from the hub and prints what is new.
     async fn catch_up(&mut self, hub: &Hub) -> Result<GetAnswer, Failure> {
         let answer = hub
-            .insist(&GetAsk {
+            .insist(&GetParams {
                 task_id: self.task_id,
                 output: true,
                 attempt: self.attempt,

@@ -3,7 +3,7 @@
 use super::connect::Context;
 use super::failure::Failure;
 use super::show::text::one_line;
-use kirosu_protocol::verbs::pause::{ALL, PauseAnswer, PauseAsk};
+use kirosu_protocol::verbs::pause::{ALL, PauseAnswer, PauseParams};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Pauses.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let ask = PauseAsk {
+    let ask = PauseParams {
         queue: args.queue.clone(),
     };
     let answer = context.connect().await?.ask(&ask).await?;

@@ -7,7 +7,7 @@ use super::show::Screen;
 use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use clap::Subcommand;
-use kirosu_protocol::verbs::pools::{PoolInfo, PoolsAsk, Resize, SIZES};
+use kirosu_protocol::verbs::pools::{PoolInfo, PoolsParams, Resize, SIZES};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,22 +48,22 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let screen = &context.screen;
     let answer = match &args.what {
-        What::List => hub.insist(&PoolsAsk::default()).await?,
+        What::List => hub.insist(&PoolsParams::default()).await?,
         What::Resize { name, size } => {
             let resize = Resize {
                 pool: name.clone(),
                 size: *size,
             };
-            hub.ask(&PoolsAsk {
+            hub.ask(&PoolsParams {
                 resize: Some(resize),
-                ..PoolsAsk::default()
+                ..PoolsParams::default()
             })
             .await?
         }
         What::Probe { name } => {
-            hub.ask(&PoolsAsk {
+            hub.ask(&PoolsParams {
                 probe: Some(name.clone()),
-                ..PoolsAsk::default()
+                ..PoolsParams::default()
             })
             .await?
         }

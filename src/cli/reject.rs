@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::each::{actor, each, fence_of, questions, read_subject};
 use super::failure::Failure;
 use kirosu_protocol::Subject;
-use kirosu_protocol::verbs::reject::RejectAsk;
+use kirosu_protocol::verbs::reject::RejectParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +30,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let fences = questions(&args.subjects, &hub.client).await;
-    let ask = |subject| RejectAsk {
+    let ask = |subject| RejectParams {
         subject,
         fence: fence_of(&fences, subject),
         by: actor(&args.by),

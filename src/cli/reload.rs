@@ -2,7 +2,7 @@
 
 use super::connect::Context;
 use super::failure::Failure;
-use kirosu_protocol::verbs::reload::{ReloadAnswer, ReloadAsk};
+use kirosu_protocol::verbs::reload::{ReloadAnswer, ReloadParams};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -20,7 +20,7 @@ pub struct Args {}
 /// Reloads.
 pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
-    let answer = hub.ask(&ReloadAsk {}).await?;
+    let answer = hub.ask(&ReloadParams {}).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;

@@ -6,7 +6,7 @@ use super::select::Select;
 use super::show::Screen;
 use super::show::paint::Paint;
 use super::show::text;
-use kirosu_protocol::verbs::list::{ListAsk, ListStatus};
+use kirosu_protocol::verbs::list::{ListParams, ListStatus};
 use kirosu_protocol::{IdRange, Status, Task, TaskId};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         let made = tokio::fs::create_dir_all(folder).await;
         made.map_err(|why| Failure::local(format!("cannot make {}", folder.display()), why))?;
     }
-    let mut ask = ListAsk {
+    let mut ask = ListParams {
         status: ListStatus::Any,
         limit: Some(PAGE),
         // Whole texts.
@@ -101,8 +101,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 }
 
 /// The numbers of all tasks of a list, newest first: the hub lists in no other order.
-async fn ids(hub: &Hub, list: ListAsk) -> Result<Vec<TaskId>, Failure> {
-    let mut ask = ListAsk {
+async fn ids(hub: &Hub, list: ListParams) -> Result<Vec<TaskId>, Failure> {
+    let mut ask = ListParams {
         limit: Some(IDS),
         preview_bytes: Some(1),
         ..list
@@ -124,11 +124,11 @@ async fn page_of(hub: &Hub, ids: &[TaskId]) -> Result<Vec<Task>, Failure> {
         first: *id,
         last: *id,
     });
-    let ask = ListAsk {
+    let ask = ListParams {
         limit: Some(PAGE),
         preview_bytes: Some(0),
         ranges: ranges.collect(),
-        ..ListAsk::default()
+        ..ListParams::default()
     };
     Ok(hub.insist(&ask).await?.tasks)
 }

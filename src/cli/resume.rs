@@ -3,7 +3,7 @@
 use super::connect::Context;
 use super::failure::Failure;
 use super::pause::tell;
-use kirosu_protocol::verbs::resume::ResumeAsk;
+use kirosu_protocol::verbs::resume::ResumeParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Resumes.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let ask = ResumeAsk {
+    let ask = ResumeParams {
         queue: args.queue.clone(),
     };
     let answer = context.connect().await?.ask(&ask).await?;

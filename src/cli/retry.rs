@@ -6,8 +6,8 @@ use super::select::{Choice, Select, counted};
 use super::show::text;
 use kirosu_protocol::TaskId;
 use kirosu_protocol::client::CallError;
-use kirosu_protocol::verbs::retry::{RetryAsk, RetryGroupAsk};
-use kirosu_protocol::verbs::retry_failed::RetryFailedAsk;
+use kirosu_protocol::verbs::retry::{RetryGroupParams, RetryParams};
+use kirosu_protocol::verbs::retry_failed::RetryFailedParams;
 use serde_json::{Value, json};
 
 const EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         )),
         Choice::Tasks(task_ids) => each_task(&task_ids, along, &hub, context).await,
         Choice::Group(group) => {
-            let ask = RetryGroupAsk {
+            let ask = RetryGroupParams {
                 group,
                 failed: args.failed,
                 with_dependencies: along,
@@ -68,7 +68,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
 /// Every failed task of the hub, or of one queue.
 async fn every_failed(queue: Option<String>, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
-    let answer = hub.ask(&RetryFailedAsk { queue }).await?;
+    let answer = hub.ask(&RetryFailedParams { queue }).await?;
     match context.screen.json {
         true => context.screen.json(&answer)?,
         false => context.screen.print(&format!(
@@ -89,7 +89,7 @@ async fn each_task(
     let screen = &context.screen;
     let (mut went, mut refused): (Vec<TaskId>, Vec<Value>) = (Vec::new(), Vec::new());
     for task_id in task_ids.iter().copied() {
-        let ask = RetryAsk {
+        let ask = RetryParams {
             task_id,
             with_dependencies,
         };

@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::failure::Failure;
 use super::numbers::task_id;
 use super::show::text;
-use kirosu_protocol::verbs::list::ListAsk;
+use kirosu_protocol::verbs::list::ListParams;
 use kirosu_protocol::{Group, IdRange, TaskId};
 use serde::Serialize;
 
@@ -79,14 +79,14 @@ impl Select {
     }
 
     /// The list of these tasks.
-    pub fn list(&self) -> ListAsk {
+    pub fn list(&self) -> ListParams {
         let group = self.group();
-        ListAsk {
+        ListParams {
             queue: group.queue,
             parent_id: group.parent_id,
             labels: group.labels,
             ranges: group.ranges,
-            ..ListAsk::default()
+            ..ListParams::default()
         }
     }
 }

@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::failure::Failure;
 use super::show::spinner;
 use kirosu_protocol::client::State;
-use kirosu_protocol::verbs::shutdown::ShutdownAsk;
+use kirosu_protocol::verbs::shutdown::ShutdownParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,7 +24,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let hub = context.connect().await?;
     let mut state = hub.client.state();
-    let answer = hub.ask(&ShutdownAsk {}).await?;
+    let answer = hub.ask(&ShutdownParams {}).await?;
     let screen = &context.screen;
     if args.wait {
         let spinner = spinner::spinner(screen, "the hub is stopping");

@@ -4,7 +4,7 @@ use super::connect::Context;
 use super::failure::Failure;
 use super::show::sheet::Sheet;
 use super::show::{text, time};
-use kirosu_protocol::verbs::stats::StatsAsk;
+use kirosu_protocol::verbs::stats::StatsParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +18,7 @@ pub struct Args {}
 
 /// Prints them.
 pub async fn run(_args: &Args, context: &Context) -> Result<u8, Failure> {
-    let answer = context.connect().await?.insist(&StatsAsk {}).await?;
+    let answer = context.connect().await?.insist(&StatsParams {}).await?;
     let screen = &context.screen;
     if screen.json {
         screen.json(&answer)?;

@@ -8,8 +8,8 @@ use super::show::paint::Paint;
 use super::show::text::one_line;
 use super::show::{task, time};
 use kirosu_protocol::Status;
-use kirosu_protocol::verbs::list::{ListAsk, ListStatus};
-use kirosu_protocol::verbs::pools::PoolsAsk;
+use kirosu_protocol::verbs::list::{ListParams, ListStatus};
+use kirosu_protocol::verbs::pools::PoolsParams;
 
 /// The state of a pool whose tasks wait for a budget: nobody would see it from the tasks.
 const PARKED: &str = "budget_exhausted";
@@ -34,11 +34,11 @@ pub struct Args {
 
 /// Prints them.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let ask = ListAsk {
+    let ask = ListParams {
         status: args.status.map_or(ListStatus::Any, ListStatus::Is),
         limit: (args.limit > 0).then_some(args.limit),
         preview_bytes: preview(false, &context.screen),
-        ..ListAsk::default()
+        ..ListParams::default()
     };
     let hub = context.connect().await?;
     let answer = hub.insist(&ask).await?;
@@ -47,7 +47,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         screen.json(&answer)?;
         return Ok(0);
     }
-    let pools = hub.insist(&PoolsAsk::default()).await?.pools;
+    let pools = hub.insist(&PoolsParams::default()).await?.pools;
     screen.print(&task::counters(&answer.stats, screen))?;
     if answer.stats.draining {
         screen.print(&screen.paint(Paint::Attention, super::drain::DRAINS))?;

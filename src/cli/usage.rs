@@ -7,7 +7,7 @@ use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::{Screen, text, time};
 use kirosu_protocol::verbs::usage::{
-    BudgetInfo, Standing, UsageAnswer, UsageAsk, UsageBy, UsageSum,
+    BudgetInfo, Standing, UsageAnswer, UsageBy, UsageParams, UsageSum,
 };
 use kirosu_protocol::{Scope, TaskId};
 
@@ -67,7 +67,7 @@ fn read_since(words: &str) -> Result<f64, String> {
 
 /// Prints it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let ask = UsageAsk {
+    let ask = UsageParams {
         by: args.by,
         since_ms: args.since.map(|at| (at * 1000.0) as i64),
         task_id: args.task,

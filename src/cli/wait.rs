@@ -4,7 +4,7 @@ use super::connect::{Context, Hub};
 use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
 use super::select::{Choice, Select};
 use super::show::{Screen, spinner, task, text, time};
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk, WaitGroupAnswer, WaitGroupAsk};
+use kirosu_protocol::verbs::wait::{WaitAnswer, WaitGroupAnswer, WaitGroupParams, WaitParams};
 use kirosu_protocol::{Group, Status, Task, TaskId};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -59,7 +59,7 @@ pub async fn for_tasks(
     hub: &Hub,
 ) -> Result<WaitAnswer, Failure> {
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
-    let mut ask = WaitAsk {
+    let mut ask = WaitParams {
         task_ids,
         timeout_ms: 0,
     };
@@ -90,7 +90,7 @@ pub async fn explain(task_ids: &[TaskId], hub: &Hub, screen: &Screen) -> Infalli
     while !open.is_empty() {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOKS_MOST);
-        let ask = WaitAsk {
+        let ask = WaitParams {
             task_ids: open.iter().take(LOOKS_AT).copied().collect(),
             timeout_ms: 0,
         };
@@ -133,7 +133,7 @@ async fn for_group(
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
     let spinner = spinner::spinner(screen, "waiting for a group of tasks");
     let (mut pause, mut reasons) = (LOOKS_FIRST, Reasons::default());
-    let mut ask = WaitGroupAsk {
+    let mut ask = WaitGroupParams {
         group,
         timeout_ms: 0,
     };

@@ -8,7 +8,7 @@ use super::numbers::task_id;
 use super::show::paint::Paint;
 use super::show::{Screen, progress, text, time};
 use kirosu_protocol::verbs::pause::ALL;
-use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
+use kirosu_protocol::verbs::watch::{KINDS, WatchParams};
 use kirosu_protocol::{Event, EventKind, TaskId};
 
 const EXAMPLES: &str = "\
@@ -40,10 +40,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         false => args.kind.clone(),
     };
     let hub = context.connect().await?;
-    let ask = WatchAsk {
+    let ask = WatchParams {
         task_id: args.task,
         kinds,
-        ..WatchAsk::default()
+        ..WatchParams::default()
     };
     let mut events = Events::start(&hub, ask).await?;
     let screen = &context.screen;

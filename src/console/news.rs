@@ -1,7 +1,7 @@
 //! What the feed and the model say to each other.
 
 use super::model::{Act, View};
-use super::tasks::{Page, PageAsk};
+use super::tasks::{Page, PageParams};
 use kirosu_protocol::verbs::agents::AgentInfo;
 use kirosu_protocol::verbs::get::GetAnswer;
 use kirosu_protocol::verbs::pools::PoolInfo;
@@ -34,7 +34,7 @@ pub struct Want {
     /// The screen.
     pub view: View,
     /// The window of the list.
-    pub page: PageAsk,
+    pub page: PageParams,
     /// The chosen task.
     pub task: Option<TaskId>,
 }
@@ -63,7 +63,7 @@ pub enum News {
     /// Something happened.
     Event(Event),
     /// A window of the list, with the counters.
-    Page(PageAsk, Page, Stats),
+    Page(PageParams, Page, Stats),
     /// The counters.
     Stats(Stats),
     /// The chosen task.

@@ -1,6 +1,6 @@
 //! The filter: words that a task holds, and `status:`, `queue:`, `type:`, `label:`, `parent:` for what the hub can pick itself.
 
-use kirosu_protocol::verbs::list::{ListAsk, ListStatus};
+use kirosu_protocol::verbs::list::{ListParams, ListStatus};
 use kirosu_protocol::{Status, Task, TaskId};
 
 /// Bytes of each of a task's texts that are searched.
@@ -60,8 +60,8 @@ impl Query {
     }
 
     /// The hub's part of it, for a page of `limit` tasks below `before`.
-    pub fn ask(&self, limit: u32, before: Option<TaskId>) -> ListAsk {
-        ListAsk {
+    pub fn ask(&self, limit: u32, before: Option<TaskId>) -> ListParams {
+        ListParams {
             status: self.status.map_or(ListStatus::Any, ListStatus::Is),
             limit: Some(limit),
             queue: self.queue.clone(),
@@ -70,7 +70,7 @@ impl Query {
             before,
             preview_bytes: Some(SEARCHED as u32),
             labels: self.labels.clone(),
-            ..ListAsk::default()
+            ..ListParams::default()
         }
     }
 

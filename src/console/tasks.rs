@@ -23,7 +23,7 @@ pub enum From {
 
 /// A window that is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PageAsk {
+pub struct PageParams {
     /// Which tasks.
     pub query: Query,
     /// Where it lies.
@@ -49,7 +49,7 @@ pub struct Page {
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     /// What is wanted.
-    pub ask: PageAsk,
+    pub ask: PageParams,
     /// What is shown; none: nothing has come yet.
     pub page: Option<Page>,
     /// The eye, counted in the page's rows.
@@ -134,7 +134,7 @@ impl Tasks {
     }
 
     /// A window has come; one that is not wanted any more is left aside.
-    pub fn arrive(&mut self, ask: &PageAsk, page: Page, height: usize) {
+    pub fn arrive(&mut self, ask: &PageParams, page: Page, height: usize) {
         if *ask != self.ask {
             return;
         }

@@ -16,9 +16,9 @@ use kirosu_config::{Faults, LoadOptions, Settings};
 use kirosu_protocol::client::{CallError, Client, ClientOptions};
 use kirosu_protocol::task::TYPE_PYTHON;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchAsk;
-use kirosu_protocol::verbs::get::GetAsk;
-use kirosu_protocol::verbs::watch::WatchAsk;
+use kirosu_protocol::verbs::enqueue_batch::EnqueueBatchParams;
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{EventKind, Notice, Status, Task, TaskId};
 use report::{Report, Summary};
 use std::fs::DirBuilder;
@@ -217,14 +217,14 @@ async fn tell(
     };
     let client = Client::connect(endpoint, ClientOptions::default()).await?;
     let mut notices = client.notifications();
-    client.request(&WatchAsk::default()).await?;
+    client.request(&WatchParams::default()).await?;
 
     let maps = batches
         .iter()
         .map(|batch| python(work::map(batch)))
         .collect();
     let maps = client
-        .request(&EnqueueBatchAsk { tasks: maps })
+        .request(&EnqueueBatchParams { tasks: maps })
         .await?
         .task_ids;
     let reduce = NewTask {
@@ -268,9 +268,9 @@ async fn tell(
         }
     }
     let task = client
-        .request(&GetAsk {
+        .request(&GetParams {
             task_id: reduce,
-            ..GetAsk::default()
+            ..GetParams::default()
         })
         .await?
         .task;
@@ -281,9 +281,9 @@ async fn tell(
 
 async fn failed(client: &Client, task: TaskId) -> Result<DemoError, DemoError> {
     let Task { status, error, .. } = client
-        .request(&GetAsk {
+        .request(&GetParams {
             task_id: task,
-            ..GetAsk::default()
+            ..GetParams::default()
         })
         .await?
         .task;

@@ -7,8 +7,8 @@ use crate::cli::show::text::one_line;
 use kirosu_config::Loaded;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
 use kirosu_protocol::verbs::pause::ALL;
-use kirosu_protocol::verbs::pools::{PoolInfo, PoolsAsk};
-use kirosu_protocol::verbs::stats::StatsAsk;
+use kirosu_protocol::verbs::pools::{PoolInfo, PoolsParams};
+use kirosu_protocol::verbs::stats::StatsParams;
 use kirosu_protocol::{ErrorCode, Stats};
 use std::io::ErrorKind;
 use std::net::{TcpListener, ToSocketAddrs};
@@ -124,8 +124,8 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<Finding>) {
         State::Connected(hello) => hello.version.clone(),
         _ => String::new(),
     };
-    let figures = client.request(&StatsAsk {}).await;
-    let pools = client.request(&PoolsAsk::default()).await;
+    let figures = client.request(&StatsParams {}).await;
+    let pools = client.request(&PoolsParams::default()).await;
     client.close();
     let own = env!("CARGO_PKG_VERSION");
     let mut more = Vec::new();

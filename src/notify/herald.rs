@@ -4,8 +4,8 @@ use super::Manager;
 use super::status::{self, HubView};
 use actix::prelude::*;
 use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
-use kirosu_protocol::verbs::pools::PoolsAsk;
-use kirosu_protocol::verbs::stats::StatsAsk;
+use kirosu_protocol::verbs::pools::PoolsParams;
+use kirosu_protocol::verbs::stats::StatsParams;
 use kirosu_supervision::{BackoffPolicy, ChildContext, ChildSpec, supervised};
 use kirosu_swarm::SwarmHandle;
 use std::sync::Arc;
@@ -80,7 +80,10 @@ impl News {
         let mut connection = self.client.state();
         loop {
             let pools = match &self.swarm {
-                Some(swarm) => swarm.pools(PoolsAsk::default()).await.map(|all| all.pools),
+                Some(swarm) => swarm
+                    .pools(PoolsParams::default())
+                    .await
+                    .map(|all| all.pools),
                 None => Ok(Vec::new()),
             };
             let line = status::line(&self.hub().await, &pools.unwrap_or_default());
@@ -96,7 +99,7 @@ impl News {
 
     async fn hub(&self) -> HubView {
         if self.is_here {
-            let answer = self.client.request(&StatsAsk {}).await;
+            let answer = self.client.request(&StatsParams {}).await;
             return answer.map_or(HubView::Silent, |answer| HubView::Here(answer.stats));
         }
         let place = self.client.endpoint().to_owned();

@@ -7,7 +7,7 @@ use kirosu_protocol::Status;
 use kirosu_protocol::Task;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_store::{Command, Durability, Engine, ListQuery, Outcome, Reader, Store, StoreOptions};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,8 +19,8 @@ fn now() -> i64 {
         .as_millis() as i64
 }
 
-fn ask(max_tasks: u32) -> LeaseAsk {
-    LeaseAsk {
+fn ask(max_tasks: u32) -> LeaseParams {
+    LeaseParams {
         worker_id: "worker".into(),
         max_tasks,
         lease_ms: None,

@@ -22,7 +22,7 @@ use crate::rules::ack::{lost_task, stale_lease};
 use crate::sql;
 use crate::sql::attempt::InsertAttempt;
 use crate::sql::counter::SelectNewestMinutes;
-use crate::tally::{Step, Tally};
+use crate::task_stats::{Step, TaskStats};
 use crate::work::Works;
 use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
@@ -81,7 +81,7 @@ pub(crate) struct Core {
     /// Since when fences are higher, and which ids are noted as given out.
     pub generation: Generation,
     /// What is measured; the present batch's part is undone with it.
-    pub tally: Tally,
+    pub task_stats: TaskStats,
     pub due: Due,
     /// Bytes of output per live attempt.
     pub outputs: HashMap<(TaskId, Fence), KeptOutput>,
@@ -155,7 +155,7 @@ impl Core {
             ledger,
             parked: Parked::default(),
             generation,
-            tally: Tally::default(),
+            task_stats: TaskStats::default(),
             due,
             outputs: HashMap::new(),
             next_id: last_id + 1,
@@ -244,7 +244,7 @@ impl Core {
     /// Adds a new task.
     pub fn add(&mut self, row: TaskRow, input: Input) {
         self.lanes.count(row.lane, row.state, 1);
-        self.tally.note(Step::Enqueued { lane: row.lane });
+        self.task_stats.note(Step::Enqueued { lane: row.lane });
         if row.state == Status::Queued {
             self.became_ready(&row);
         } else if row.state.is_final() {

@@ -10,7 +10,7 @@ pub trait Engine {
     /// `StoreError` means that nothing of the batch was kept and this value is of no more use.
     fn apply(&mut self, now_ms: i64, batch: Vec<Command>) -> Result<Applied, StoreError>;
 
-    /// Unix milliseconds of the next time at which `ExpireDue`, `PromoteDue` or `ExpireQuestions` has something to do: never late,
+    /// Unix milliseconds of the next time at which `ExpireDue`, `PromoteDue` or `ExpirePermissions` has something to do: never late,
     /// maybe early (then a command finds nothing, and this moves on).
     fn next_deadline(&self) -> Option<i64>;
 }

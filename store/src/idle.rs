@@ -81,6 +81,6 @@ impl Core {
 
     fn forget_order_of_lanes(&mut self) {
         self.parked.forget_lanes();
-        self.tally.forget_lanes();
+        self.task_stats.forget_lanes();
     }
 }

@@ -4,7 +4,7 @@ use crate::command::pause::ALL_ROW;
 use crate::heads::Heads;
 use crate::row::{LaneId, state_number};
 use crate::rows::IdMap;
-use crate::sql::counter::{DoneTally, LaneRow};
+use crate::sql::counter::{FinishedCounts, LaneRow};
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::{Status, TaskId};
@@ -23,7 +23,7 @@ pub(crate) struct Lane {
     /// Tasks in each state, by the state's number.
     pub counts: [i64; 8],
     /// What is known of its done tasks.
-    pub done: DoneTally,
+    pub done: FinishedCounts,
     pub heads: Heads,
     /// Its queue is paused, or all are.
     pub paused: bool,
@@ -211,7 +211,7 @@ impl Lanes {
             queue: queue.to_owned(),
             task_type: task_type.to_owned(),
             counts: [0; 8],
-            done: DoneTally::default(),
+            done: FinishedCounts::default(),
         };
         self.place(row, false)
     }

@@ -4,7 +4,7 @@ use crate::command::ParkId;
 use crate::work::WorkId;
 use kirosu_protocol::verbs::reserve::ReserveAnswer;
 use kirosu_protocol::{
-    ApprovalId, ApprovalState, Error, EventKind, Fence, Stats, Status, Task, TaskId,
+    Error, EventKind, Fence, PermissionId, PermissionState, Stats, Status, Task, TaskId,
 };
 
 /// A task that was made, or found by its idempotency key.
@@ -33,11 +33,11 @@ pub struct Acked {
 
 /// Where a tool question stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct PermissionAnswer {
     /// Its number.
-    pub approval_id: ApprovalId,
+    pub approval_id: PermissionId,
     /// Where it stands.
-    pub state: ApprovalState,
+    pub state: PermissionState,
     /// Why, where a person said it.
     pub reason: Option<String>,
     /// Who decided.
@@ -97,7 +97,7 @@ pub enum Outcome {
         more: bool,
     },
     /// To `Ask`.
-    Asked(Asked),
+    Permission(PermissionAnswer),
     /// To `Retry`.
     Retried {
         /// Where the task stands now.
@@ -110,7 +110,7 @@ pub enum Outcome {
     Begun(WorkId),
     /// To `Approve` and `Reject`: the same was said before, about a question that is over; nothing was decided now.
     DecidedBefore,
-    /// To `RetryFailed`, `PromoteDue`, `Prune`, `ExpireQuestions`: how many were touched.
+    /// To `RetryFailed`, `PromoteDue`, `Prune`, `ExpirePermissions`: how many were touched.
     Counted {
         /// How many.
         count: u64,

@@ -7,7 +7,7 @@
 use crate::command::ParkId;
 use crate::lanes::{Lane, Lanes};
 use crate::row::LaneId;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    fn take_from(ask: &mut LeaseAsk) -> Names {
+    fn take_from(ask: &mut LeaseParams) -> Names {
         Names {
             queues: std::mem::take(&mut ask.queues),
             types: std::mem::take(&mut ask.types),
@@ -74,7 +74,7 @@ impl<'a> Types<'a> {
 }
 
 /// The lanes that a request means.
-pub(crate) fn lanes_of(ask: &LeaseAsk, lanes: &Lanes) -> Vec<LaneId> {
+pub(crate) fn lanes_of(ask: &LeaseParams, lanes: &Lanes) -> Vec<LaneId> {
     find(&ask.queues, &ask.types, &ask.exclude_types, lanes)
 }
 
@@ -105,7 +105,7 @@ struct Filter {
 #[derive(Clone, Debug)]
 pub(crate) struct Waiter {
     pub park: ParkId,
-    pub ask: LeaseAsk,
+    pub ask: LeaseParams,
     pub session: Option<String>,
     names: Arc<Names>,
     arrival: u64,
@@ -155,7 +155,7 @@ impl Parked {
     pub fn park(
         &mut self,
         park: ParkId,
-        mut ask: LeaseAsk,
+        mut ask: LeaseParams,
         session: Option<String>,
         lanes: &Lanes,
     ) {
@@ -269,7 +269,7 @@ impl Parked {
     }
 
     /// Whether the names of one more request may be kept within `most` bytes.
-    pub fn has_room(&self, ask: &LeaseAsk, most: usize) -> bool {
+    pub fn has_room(&self, ask: &LeaseParams, most: usize) -> bool {
         let more = bytes([&ask.queues, &ask.types, &ask.exclude_types]);
         self.names_bytes + more <= most
     }

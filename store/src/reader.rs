@@ -9,7 +9,7 @@ use crate::query::{self, Ids, ListQuery, OutputChunk, Page, TaskDetail};
 use crate::{StoreError, open};
 use diesel::connection::SimpleConnection;
 use diesel::{QueryResult, SqliteConnection};
-use kirosu_protocol::verbs::usage::{UsageAnswer, UsageAsk};
+use kirosu_protocol::verbs::usage::{UsageAnswer, UsageParams};
 use kirosu_protocol::{Fence, Group, Status, Task, TaskId};
 use std::path::Path;
 
@@ -134,7 +134,7 @@ impl Reader {
     }
 
     /// What runs used, and how the budgets stand at a time (Unix milliseconds).
-    pub fn usage(&mut self, ask: &UsageAsk, now_ms: i64) -> Result<UsageAnswer, StoreError> {
+    pub fn usage(&mut self, ask: &UsageParams, now_ms: i64) -> Result<UsageAnswer, StoreError> {
         self.snapshot(|conn| query::usage::answer(conn, ask, now_ms))
     }
 

@@ -12,7 +12,7 @@ use crate::recover::{Failure, cannot_open, parked_before};
 use crate::row::TaskRow;
 use crate::sql;
 use crate::sql::sets::{SelectLeased, SelectSessionLeased};
-use crate::tally::{QueueDepth, Tally};
+use crate::task_stats::{QueueDepth, TaskStats};
 use crate::wal;
 use crate::{Applied, Command, Engine, OpenError, StoreError, StoreOptions};
 use diesel::connection::SimpleConnection;
@@ -114,7 +114,7 @@ impl Store {
             self.outage = true;
             let core = &mut self.core;
             core.parked = parked_before(core);
-            core.tally.undo();
+            core.task_stats.undo();
             core.shifts.undo();
             if core.in_tx {
                 // The failure may have ended the transaction.
@@ -144,7 +144,7 @@ impl Store {
         core.parked = std::mem::take(&mut self.core.parked);
         core.parked.forget_lanes();
         core.shifts = std::mem::take(&mut self.core.shifts);
-        core.tally = std::mem::take(&mut self.core.tally);
+        core.task_stats = std::mem::take(&mut self.core.task_stats);
         self.core = core;
         self.outage = false;
         Ok(())
@@ -231,13 +231,13 @@ impl Store {
     }
 
     /// What was measured of the life of tasks since the store was opened.
-    pub fn tally(&self) -> Tally {
-        self.core.tally.clone()
+    pub fn task_stats(&self) -> TaskStats {
+        self.core.task_stats.clone()
     }
 
     /// How full each queue is, by the name under which it is counted.
     pub fn depths(&mut self) -> Vec<QueueDepth> {
-        self.core.tally.depths(&self.core.lanes)
+        self.core.task_stats.depths(&self.core.lanes)
     }
 
     /// The paused queues, by name; `*` first stands for all.
@@ -373,7 +373,7 @@ fn run(core: &mut Core, now_ms: i64, batch: &[Command]) -> diesel::QueryResult<A
 fn applied(core: &mut Core, outcomes: Answers) -> Applied {
     core.parked_now.clear();
     core.shifts.settle();
-    core.tally.settle(&core.lanes);
+    core.task_stats.settle(&core.lanes);
     core.leave_idle_lanes();
     Applied {
         outcomes,

@@ -4,46 +4,46 @@
 mod common;
 
 use common::{Bench, done, failed};
-use kirosu_protocol::approval::AskOption;
+use kirosu_protocol::approval::PermissionOption;
 use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
-use kirosu_protocol::verbs::ask::{Ruled, ToolAsk};
+use kirosu_protocol::verbs::ask::{AskParams, Ruled};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{
-    Approval, ApprovalKind, ApprovalState, Error, ErrorCode, FailureClass, Fence, TaskId, Verdict,
+    Approval, ApprovalKind, Error, ErrorCode, FailureClass, Fence, PermissionState, TaskId, Verdict,
 };
-use kirosu_store::{ApprovalQuery, Asked, Command, Engine, Outcome};
+use kirosu_store::{ApprovalQuery, Command, Engine, Outcome, PermissionAnswer};
 use serde_json::json;
 
-fn question(task_id: TaskId, fence: Fence, call: &str, command: &str) -> ToolAsk {
-    ToolAsk {
+fn question(task_id: TaskId, fence: Fence, call: &str, command: &str) -> AskParams {
+    AskParams {
         task_id,
         fence: Some(fence),
         call: call.into(),
         tool: "shell".into(),
         title: command.into(),
         args: Some(json!({ "command": command })),
-        ..ToolAsk::default()
+        ..AskParams::default()
     }
 }
 
 trait People {
-    fn ask(&mut self, ask: ToolAsk) -> Result<Asked, Error>;
+    fn ask(&mut self, ask: AskParams) -> Result<PermissionAnswer, Error>;
     fn decide(&mut self, id: i64, verdict: Verdict) -> Result<Outcome, Error>;
     fn inbox(&mut self, state: WhichState) -> Vec<Approval>;
     fn lose(&mut self) -> Fence;
 }
 
 impl People for Bench {
-    fn ask(&mut self, ask: ToolAsk) -> Result<Asked, Error> {
-        self.one(Command::Ask(Box::new(ask)))
+    fn ask(&mut self, ask: AskParams) -> Result<PermissionAnswer, Error> {
+        self.one(Command::RequestPermission(Box::new(ask)))
             .map(|outcome| match outcome {
-                Outcome::Asked(asked) => asked,
+                Outcome::Permission(asked) => asked,
                 other => panic!("ask: {other:?}"),
             })
     }
 
     fn decide(&mut self, approval: i64, verdict: Verdict) -> Result<Outcome, Error> {
-        self.one(Command::DecideTool {
+        self.one(Command::DecidePermission {
             approval,
             verdict,
             by: Some("ada".into()),
@@ -84,14 +84,14 @@ fn leased() -> (Bench, TaskId) {
 fn a_question_waits_and_its_answer_is_told_as_often_as_its_attempt_asks() {
     let (mut bench, task) = leased();
     let first = bench.ask(question(task, 1, "c1", "git push")).unwrap();
-    assert_eq!(first.state, ApprovalState::Open);
+    assert_eq!(first.state, PermissionState::Open);
     let again = bench.ask(question(task, 1, "c1", "git push")).unwrap();
     assert_eq!(again, first);
     bench.decide(first.approval_id, Verdict::Approved).unwrap();
     bench.decide(first.approval_id, Verdict::Approved).unwrap();
     for _ in 0..2 {
         let told = bench.ask(question(task, 1, "c1", "git push")).unwrap();
-        assert_eq!(told.state, ApprovalState::Approved);
+        assert_eq!(told.state, PermissionState::Approved);
         assert_eq!(told.by.as_deref(), Some("ada"));
     }
     let contrary = bench
@@ -134,16 +134,16 @@ fn a_lost_attempts_question_becomes_the_next_ones_and_is_answered_once() {
     let told = bench.ask(question(task, fence, "z", "make")).unwrap();
     assert_eq!(
         (told.approval_id, told.state),
-        (open, ApprovalState::Approved)
+        (open, PermissionState::Approved)
     );
     // Who knows whether `ls` has run? It is asked again.
     let again = bench.ask(question(task, fence, "y", "ls")).unwrap();
-    assert_eq!(again.state, ApprovalState::Open);
+    assert_eq!(again.state, PermissionState::Open);
     assert_ne!(again.approval_id, used);
     // And so is `make`, as its answer was given.
     let fence = bench.lose();
     let again = bench.ask(question(task, fence, "z", "make")).unwrap();
-    assert_eq!(again.state, ApprovalState::Open);
+    assert_eq!(again.state, PermissionState::Open);
     let stale = bench.ask(question(task, 1, "c1", "make")).unwrap_err();
     assert_eq!(stale.code, ErrorCode::StaleLease);
 }
@@ -192,7 +192,7 @@ fn a_crash_of_the_run_keeps_its_questions_an_end_of_the_task_does_not() {
         })
         .unwrap();
     assert!(bench.inbox(WhichState::default()).is_empty());
-    let void = bench.inbox(WhichState::Is(ApprovalState::Void));
+    let void = bench.inbox(WhichState::Is(PermissionState::Void));
     assert_eq!(void[0].approval_id, Some(id));
 }
 
@@ -209,7 +209,7 @@ fn an_answer_that_nobody_was_given_dies_with_an_attempt_that_said_how_it_ended()
     bench.one(Command::PromoteDue { limit: 10 }).unwrap();
     let fence = bench.lease(1)[0].fence;
     let again = bench.ask(question(task, fence, "c1", "make")).unwrap();
-    assert_eq!(again.state, ApprovalState::Open);
+    assert_eq!(again.state, PermissionState::Open);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn what_an_agent_program_let_go_of_is_answered_to_its_successor_alone() {
         .unwrap()
         .approval_id;
     assert_ne!(twin, id);
-    let withdrawn = ToolAsk {
+    let withdrawn = AskParams {
         withdrawn: true,
         ..question(task, 1, "c1", "make")
     };
@@ -234,7 +234,7 @@ fn what_an_agent_program_let_go_of_is_answered_to_its_successor_alone() {
     let told = bench.ask(question(task, 1, "c3", "make")).unwrap();
     assert_eq!(
         (told.approval_id, told.state),
-        (id, ApprovalState::Rejected)
+        (id, PermissionState::Rejected)
     );
     assert_eq!(told.reason.as_deref(), Some("because"));
 }
@@ -242,7 +242,7 @@ fn what_an_agent_program_let_go_of_is_answered_to_its_successor_alone() {
 #[test]
 fn time_denies_and_the_reaper_is_told_when() {
     let (mut bench, task) = leased();
-    let asked = ToolAsk {
+    let asked = AskParams {
         wait_ms: Some(5_000),
         ..question(task, 1, "c1", "make")
     };
@@ -251,7 +251,7 @@ fn time_denies_and_the_reaper_is_told_when() {
     bench.now += 5_000;
     let late = bench.decide(id, Verdict::Approved).unwrap_err();
     assert_eq!(late.data.unwrap()["why"], "expired");
-    let counted = bench.one(Command::ExpireQuestions { limit: 10 }).unwrap();
+    let counted = bench.one(Command::ExpirePermissions { limit: 10 }).unwrap();
     assert_eq!(
         counted,
         Outcome::Counted {
@@ -259,7 +259,7 @@ fn time_denies_and_the_reaper_is_told_when() {
             more: false
         }
     );
-    assert_eq!(bench.ask(asked).unwrap().state, ApprovalState::Expired);
+    assert_eq!(bench.ask(asked).unwrap().state, PermissionState::Expired);
     bench.ack(done(task, Some(1))).unwrap();
     let bench = bench.reopen();
     assert_eq!(bench.store.next_deadline(), None);
@@ -273,12 +273,12 @@ fn a_rules_word_is_kept_with_its_name() {
         rule: "reads".into(),
     });
     let told = bench
-        .ask(ToolAsk {
+        .ask(AskParams {
             decided,
             ..question(task, 1, "c1", "ls")
         })
         .unwrap();
-    assert_eq!(told.state, ApprovalState::Approved);
+    assert_eq!(told.state, PermissionState::Approved);
     assert!(bench.inbox(WhichState::default()).is_empty());
     let kept = &bench.inbox(WhichState::Any)[0];
     assert_eq!(kept.rule.as_deref(), Some("reads"));
@@ -349,8 +349,9 @@ fn the_inbox_is_one_list_page_by_page() {
 #[test]
 fn one_task_cannot_fill_the_inbox() {
     let (mut bench, task) = leased();
-    let asks = (0..1000)
-        .map(|n| Command::Ask(Box::new(question(task, 1, &n.to_string(), &n.to_string()))));
+    let asks = (0..1000).map(|n| {
+        Command::RequestPermission(Box::new(question(task, 1, &n.to_string(), &n.to_string())))
+    });
     assert!(bench.batch(asks.collect()).iter().all(Result::is_ok));
     let refused = bench.ask(question(task, 1, "more", "more")).unwrap_err();
     assert_eq!(refused.code, ErrorCode::Busy);
@@ -382,7 +383,9 @@ fn a_question_costs_the_same_however_many_and_long_the_others_are() {
     let cost = |bench: &mut Bench, task, call: &str| {
         let asked = |n: usize| question(task, 1, &format!("{call} {n}"), &format!("{call} {n}"));
         let begin = std::time::Instant::now();
-        let commands = (0..50).map(|n| Command::Ask(Box::new(asked(n)))).collect();
+        let commands = (0..50)
+            .map(|n| Command::RequestPermission(Box::new(asked(n))))
+            .collect();
         assert!(bench.batch(commands).iter().all(Result::is_ok));
         begin.elapsed()
     };
@@ -395,7 +398,7 @@ fn a_question_costs_the_same_however_many_and_long_the_others_are() {
             verdict: Verdict::Approved,
             rule: "all".into(),
         });
-        Command::Ask(Box::new(other))
+        Command::RequestPermission(Box::new(other))
     });
     assert!(bench.batch(others.collect()).iter().all(Result::is_ok));
     for (task, call) in [(task, "b"), (crowd, "c")] {
@@ -408,18 +411,18 @@ fn a_question_costs_the_same_however_many_and_long_the_others_are() {
 #[test]
 fn a_question_with_options_is_approved_by_one_of_them() {
     let (mut bench, task) = leased();
-    let option = |id: &str, name: &str| AskOption {
+    let option = |id: &str, name: &str| PermissionOption {
         id: id.into(),
         name: name.into(),
     };
-    let asked = ToolAsk {
+    let asked = AskParams {
         options: vec![option("pg", "Postgres"), option("my", "MySQL")],
         ..question(task, 1, "c1", "Which database?")
     };
     let id = bench.ask(asked.clone()).unwrap().approval_id;
     assert_eq!(bench.inbox(WhichState::default())[0].options, asked.options);
     let decide = |bench: &mut Bench, verdict, option: Option<&str>| {
-        bench.one(Command::DecideTool {
+        bench.one(Command::DecidePermission {
             approval: id,
             verdict,
             by: None,
@@ -449,18 +452,18 @@ fn a_question_with_options_is_approved_by_one_of_them() {
         Some("my")
     );
     // An answer to a question is none to one with other options.
-    let other = ToolAsk {
+    let other = AskParams {
         options: vec![option("pg", "Postgres"), option("or", "Oracle")],
         call: "c2".into(),
         ..asked
     };
-    assert_eq!(bench.ask(other).unwrap().state, ApprovalState::Open);
+    assert_eq!(bench.ask(other).unwrap().state, PermissionState::Open);
     let plain = bench
         .ask(question(task, 1, "c3", "make"))
         .unwrap()
         .approval_id;
     let refused = bench
-        .one(Command::DecideTool {
+        .one(Command::DecidePermission {
             approval: plain,
             verdict: Verdict::Approved,
             by: None,
@@ -471,8 +474,8 @@ fn a_question_with_options_is_approved_by_one_of_them() {
     assert_eq!(refused.code, ErrorCode::InvalidParams);
 }
 
-fn timed(task: TaskId, fence: Fence, seconds: u64) -> ToolAsk {
-    ToolAsk {
+fn timed(task: TaskId, fence: Fence, seconds: u64) -> AskParams {
+    AskParams {
         wait_ms: Some(seconds * 1000),
         ..question(task, fence, &format!("c{fence}"), "git push")
     }
@@ -483,10 +486,10 @@ fn a_question_that_nobody_answered_in_time_is_asked_anew_by_the_next_attempt() {
     let (mut b, task) = leased();
     assert_eq!(b.ask(timed(task, 1, 1)).unwrap().approval_id, 1);
     b.now += 1000;
-    b.one(Command::ExpireQuestions { limit: 10 }).unwrap();
+    b.one(Command::ExpirePermissions { limit: 10 }).unwrap();
     let fence = b.lose();
     let asked = b.ask(timed(task, fence, 3600)).unwrap();
-    assert_eq!((asked.approval_id, asked.state), (2, ApprovalState::Open));
+    assert_eq!((asked.approval_id, asked.state), (2, PermissionState::Open));
     // Neither is one whose time is over, but not yet noticed to be.
     b.now += 3_600_000;
     let fence = match b.expire().len() {
@@ -494,7 +497,7 @@ fn a_question_that_nobody_answered_in_time_is_asked_anew_by_the_next_attempt() {
         _ => b.lose(),
     };
     let asked = b.ask(timed(task, fence, 3600)).unwrap();
-    assert_eq!((asked.approval_id, asked.state), (3, ApprovalState::Open));
+    assert_eq!((asked.approval_id, asked.state), (3, PermissionState::Open));
 }
 
 #[test]
@@ -504,8 +507,8 @@ fn a_question_that_is_taken_over_waits_as_long_as_its_new_attempt_says() {
     let fence = b.lose();
     b.ask(timed(task, fence, 3600)).unwrap();
     b.now += 100_000;
-    b.one(Command::ExpireQuestions { limit: 10 }).unwrap();
-    let open = b.inbox(WhichState::Is(ApprovalState::Open));
+    b.one(Command::ExpirePermissions { limit: 10 }).unwrap();
+    let open = b.inbox(WhichState::Is(PermissionState::Open));
     assert_eq!(open.len(), 1, "{open:?}");
     assert_eq!(
         open[0].expires_at,

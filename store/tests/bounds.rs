@@ -5,7 +5,7 @@ mod common;
 
 use common::{Bench, ask};
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{ErrorCode, Task};
 use kirosu_store::{Command, Outcome, Texts};
 use serde_json::json;
@@ -96,7 +96,7 @@ fn a_lease_ends_with_the_task_that_reaches_the_bound() {
 
 fn waits(number: u64, queues: Vec<String>) -> Command {
     Command::Lease {
-        ask: LeaseAsk {
+        ask: LeaseParams {
             wait_ms: 1000,
             queues,
             ..ask(1)
@@ -144,7 +144,7 @@ fn who_waits_for_many_queues_and_for_new_ones_is_served_in_order_of_arrival() {
             ..NewTask::chat("x")
         });
     }
-    let everything = LeaseAsk {
+    let everything = LeaseParams {
         queues: many("default"),
         ..ask(1000)
     };

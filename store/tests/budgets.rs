@@ -6,8 +6,8 @@ mod common;
 use common::{Bench, T0, done, failed};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::reserve::{ReserveAnswer, ReserveAsk, ScopeLimit};
-use kirosu_protocol::verbs::usage::{BudgetInfo, UsageAnswer, UsageAsk, UsageBy, UsageSum};
+use kirosu_protocol::verbs::reserve::{ReserveAnswer, ReserveParams, ScopeLimit};
+use kirosu_protocol::verbs::usage::{BudgetInfo, UsageAnswer, UsageBy, UsageParams, UsageSum};
 use kirosu_protocol::{
     Budget, Error, FailureClass, Fence, Scope, Status, TaskBudget, TaskId, Usage,
 };
@@ -42,8 +42,8 @@ fn pool(limit: u64) -> ScopeLimit {
     }
 }
 
-fn ask(task_id: TaskId, fence: Fence, scopes: Vec<ScopeLimit>, want: u64) -> ReserveAsk {
-    ReserveAsk {
+fn ask(task_id: TaskId, fence: Fence, scopes: Vec<ScopeLimit>, want: u64) -> ReserveParams {
+    ReserveParams {
         task_id,
         fence,
         scopes,
@@ -52,7 +52,7 @@ fn ask(task_id: TaskId, fence: Fence, scopes: Vec<ScopeLimit>, want: u64) -> Res
     }
 }
 
-fn reserve(bench: &mut Bench, ask: ReserveAsk) -> Result<ReserveAnswer, Error> {
+fn reserve(bench: &mut Bench, ask: ReserveParams) -> Result<ReserveAnswer, Error> {
     let outcome = bench.one(Command::Reserve(Box::new(ask)))?;
     match outcome {
         Outcome::Reserved(answer) => Ok(*answer),
@@ -60,13 +60,13 @@ fn reserve(bench: &mut Bench, ask: ReserveAsk) -> Result<ReserveAnswer, Error> {
     }
 }
 
-fn usage(bench: &mut Bench, ask: UsageAsk) -> UsageAnswer {
+fn usage(bench: &mut Bench, ask: UsageParams) -> UsageAnswer {
     let now = bench.now;
     bench.reader.usage(&ask, now).unwrap()
 }
 
 fn budget(bench: &mut Bench) -> BudgetInfo {
-    let mut budgets = usage(bench, UsageAsk::default()).budgets;
+    let mut budgets = usage(bench, UsageParams::default()).budgets;
     assert_eq!(budgets.len(), 1);
     budgets.remove(0)
 }
@@ -105,9 +105,9 @@ fn what_attempts_used_adds_up_by_everything_and_outlives_the_tasks() {
             .unwrap();
         bench.now += DAY;
     }
-    let by = |by| UsageAsk {
+    let by = |by| UsageParams {
         by,
-        ..UsageAsk::default()
+        ..UsageParams::default()
     };
     let providers = usage(&mut bench, by(UsageBy::Provider));
     let row = |row: &kirosu_protocol::verbs::usage::UsageRow| {
@@ -117,13 +117,13 @@ fn what_attempts_used_adds_up_by_everything_and_outlives_the_tasks() {
     assert_eq!(rows, [("x".to_owned(), 2, 0.5), ("y".to_owned(), 1, 0.25)]);
     let first_day = usage(&mut bench, by(UsageBy::Day)).rows.remove(0);
     assert_eq!(row(&first_day), ("2023-11-14".to_owned(), 1, 0.25));
-    let tree = UsageAsk {
+    let tree = UsageParams {
         tree_id: Some(root),
         ..by(UsageBy::Pool)
     };
     let tree = usage(&mut bench, tree);
     assert_eq!((tree.total.attempts, tree.total.input_tokens), (2, 200));
-    let late = UsageAsk {
+    let late = UsageParams {
         since_ms: Some(T0 + DAY),
         limit: Some(1),
         ..by(UsageBy::Task)
@@ -133,9 +133,9 @@ fn what_attempts_used_adds_up_by_everything_and_outlives_the_tasks() {
     for by in UsageBy::ALL {
         let answer = usage(
             &mut bench,
-            UsageAsk {
+            UsageParams {
                 by,
-                ..UsageAsk::default()
+                ..UsageParams::default()
             },
         );
         assert_eq!(
@@ -271,7 +271,7 @@ fn what_a_lost_or_cancelled_run_told_counts_once() {
         );
     }
     assert_eq!(
-        usage(&mut bench, UsageAsk::default()).total.input_tokens,
+        usage(&mut bench, UsageParams::default()).total.input_tokens,
         100
     );
 }
@@ -363,9 +363,9 @@ fn a_task_and_a_tree_wait_for_a_person_who_allows_as_much_again() {
         })
         .unwrap();
     assert_eq!(run(&mut bench, grandchild, 90), (true, Some(60)));
-    let tree = UsageAsk {
+    let tree = UsageParams {
         tree_id: Some(root),
-        ..UsageAsk::default()
+        ..UsageParams::default()
     };
     let standing = usage(&mut bench, tree).budgets.remove(0).tokens.unwrap();
     assert_eq!(
@@ -446,9 +446,9 @@ fn from_before_the_ledger(bench: Bench) -> (UsageSum, tempfile::TempDir) {
     let store = kirosu_store::Store::open(&options).unwrap();
     let mut reader = kirosu_store::Reader::open(&options.path).unwrap();
     let [days, tasks] = [UsageBy::Day, UsageBy::Task].map(|by| {
-        let ask = UsageAsk {
+        let ask = UsageParams {
             by,
-            ..UsageAsk::default()
+            ..UsageParams::default()
         };
         reader.usage(&ask, T0).unwrap().total
     });
@@ -471,10 +471,10 @@ fn what_a_run_told_before_it_was_lost_counts_and_its_late_ack_adds_the_rest() {
         bench.now += 60_000;
         bench.expire();
         let told = |bench: &mut Bench| {
-            let asked = UsageAsk {
+            let asked = UsageParams {
                 task_id: Some(task),
                 by: UsageBy::Model,
-                ..UsageAsk::default()
+                ..UsageParams::default()
             };
             usage(bench, asked)
         };
@@ -532,7 +532,7 @@ fn a_crash_that_says_nothing_counts_what_was_told_before() {
         ..failed(task, Some(fence))
     };
     bench.ack(crashed).unwrap();
-    let total = usage(&mut bench, UsageAsk::default()).total;
+    let total = usage(&mut bench, UsageParams::default()).total;
     assert_eq!((total.attempts, total.input_tokens), (1, 30));
 }
 
@@ -604,9 +604,9 @@ fn absurd_figures_break_neither_acks_nor_sums() {
         }
     }
     for by in UsageBy::ALL {
-        let ask = UsageAsk {
+        let ask = UsageParams {
             by,
-            ..UsageAsk::default()
+            ..UsageParams::default()
         };
         let total = usage(&mut bench, ask).total;
         assert_eq!((total.attempts, total.input_tokens), (4, most), "{by:?}");

@@ -5,7 +5,7 @@
 mod common;
 use common::*;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{ErrorCode, Fence, OnLost, Status, Task, TaskId};
 use kirosu_store::*;
 use proptest::prelude::*;
@@ -319,7 +319,7 @@ impl Model {
             } => {
                 self.next_park += 1;
                 let park = self.next_park;
-                let ask = LeaseAsk {
+                let ask = LeaseParams {
                     queues: (0..2)
                         .filter(|q| queues & (1 << q) != 0)
                         .map(|q| QUEUES[q].into())

@@ -4,7 +4,7 @@
 mod common;
 use common::*;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::reserve::ReserveAsk;
+use kirosu_protocol::verbs::reserve::ReserveParams;
 use kirosu_protocol::{Budget, Fence, Status, TaskBudget, TaskId};
 use kirosu_store::*;
 
@@ -226,7 +226,7 @@ const TREE: Budget = Budget {
 
 /// How many tokens a run gets that wants a million; none: nothing limits it.
 fn grant(b: &mut Bench, task_id: TaskId, fence: Fence) -> Option<u64> {
-    let ask = ReserveAsk {
+    let ask = ReserveParams {
         task_id,
         fence,
         want: Budget {
@@ -261,7 +261,7 @@ fn the_budget_of_a_tree_lives_as_long_as_the_tree() {
         let child = b.enqueue(of(root, "c"));
         let grandchild = b.enqueue(of(child, "g"));
         let take = |b: &mut Bench, queue: &str| {
-            let ask = kirosu_protocol::verbs::lease::LeaseAsk {
+            let ask = kirosu_protocol::verbs::lease::LeaseParams {
                 queues: vec![queue.into()],
                 ..ask(1)
             };

@@ -4,7 +4,7 @@
 mod common;
 use common::*;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{ErrorCode, FailureClass, OnLost, RetryPolicy, Status, Usage};
 use kirosu_store::*;
 
@@ -274,7 +274,7 @@ fn human_tasks_wait_in_the_queue_and_are_only_answered_by_people() {
     };
     let (yes, no) = (b.enqueue(new.clone()), b.enqueue(new));
     assert_eq!(b.stats().queued, 2);
-    let every = LeaseAsk {
+    let every = LeaseParams {
         types: vec!["human".into()],
         ..ask(5)
     };
@@ -503,7 +503,7 @@ fn a_key_answers_its_task_as_it_stands_and_refuses_other_work() {
 fn parked_requests_are_answered_in_order_by_whatever_makes_tasks_ready() {
     let mut b = Bench::new();
     let park = |park, queue: &str| Command::Lease {
-        ask: LeaseAsk {
+        ask: LeaseParams {
             queues: vec![queue.into()],
             ..waiting(1)
         },
@@ -553,7 +553,7 @@ fn types_are_filtered_and_priorities_go_first() {
     let low = b.enqueue(of("chat", -1));
     let python = b.enqueue(of("python", 5));
     let high = b.enqueue(of("chat", 7));
-    let no_python = LeaseAsk {
+    let no_python = LeaseParams {
         exclude_types: vec!["python".into()],
         ..ask(9)
     };
@@ -563,7 +563,7 @@ fn types_are_filtered_and_priorities_go_first() {
         .map(|t| t.task_id)
         .collect();
     assert_eq!(ids, [high, low]);
-    let only = LeaseAsk {
+    let only = LeaseParams {
         types: vec!["python".into()],
         ..ask(9)
     };

@@ -11,7 +11,7 @@ use crate::passage;
 use actix_web::web::Bytes;
 use futures_util::Stream;
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
-use kirosu_protocol::verbs::hello::{HelloAnswer, HelloAsk};
+use kirosu_protocol::verbs::hello::{HelloAnswer, HelloParams};
 use kirosu_protocol::{Error, ErrorCode, Limits, Method, Verb};
 use kirosu_supervision::BackoffPolicy;
 use serde::de::DeserializeOwned;
@@ -85,9 +85,9 @@ impl HubLink {
     pub fn start(endpoint: Endpoint, key: Option<String>, name: &str) -> HubLink {
         let options = ClientOptions {
             key,
-            hello: HelloAsk {
+            hello: HelloParams {
                 name: Some(name.to_owned()),
-                ..HelloAsk::default()
+                ..HelloParams::default()
             },
             delays: Arc::new(|| Box::new(RECONNECT.delays())),
             request_timeout: ANSWER,

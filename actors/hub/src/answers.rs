@@ -2,7 +2,7 @@
 
 use crate::leases::Holder;
 use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAnswer};
-use kirosu_protocol::verbs::get::{AttemptOutput, Decision, GetAnswer, GetAsk};
+use kirosu_protocol::verbs::get::{AttemptOutput, Decision, GetAnswer, GetParams};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::tree::{TreeAnswer, TreeNode};
 use kirosu_protocol::{Error, ErrorCode, TaskId};
@@ -51,7 +51,7 @@ pub(crate) fn no_such_task(task_id: TaskId) -> Error {
 }
 
 /// One task with everything about it, as `get` answers it.
-pub(crate) fn detail(detail: TaskDetail, ask: &GetAsk) -> Result<GetAnswer, Error> {
+pub(crate) fn detail(detail: TaskDetail, ask: &GetParams) -> Result<GetAnswer, Error> {
     let newest = detail.task.fence;
     if ask.attempt.is_some_and(|attempt| attempt > newest) {
         let message = match newest {

@@ -13,7 +13,7 @@ use crate::writer::Writer;
 use crate::writer::messages::{Drain, Tune};
 use actix::prelude::*;
 use futures_util::future::BoxFuture;
-use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
+use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};
 use kirosu_protocol::verbs::reload::ReloadAnswer;
 use kirosu_protocol::{Error, EventKind, Limits};
 use kirosu_supervision::Tree;
@@ -24,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// The pools beside the hub, where there are any: the swarm's supervisor, seen through this keyhole.
 pub trait Pools: Send + Sync {
     /// Resizes a pool where asked for, and tells of all.
-    fn pools(&self, ask: PoolsAsk) -> BoxFuture<'static, Result<PoolsAnswer, Error>>;
+    fn pools(&self, ask: PoolsParams) -> BoxFuture<'static, Result<PoolsAnswer, Error>>;
 }
 
 /// The settings of this process, which are read again on request.
@@ -255,7 +255,10 @@ impl Hub {
     pub(crate) async fn surroundings(&self) -> Surroundings {
         let pools = match self.pools().cloned() {
             // A hub whose pools are being stopped says so by other words.
-            Some(pools) => pools.pools(PoolsAsk::default()).await.unwrap_or_default(),
+            Some(pools) => pools
+                .pools(PoolsParams::default())
+                .await
+                .unwrap_or_default(),
             None => PoolsAnswer::default(),
         };
         Surroundings {

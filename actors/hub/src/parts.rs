@@ -13,7 +13,9 @@ use crate::tuning::{Rules, Tuning};
 use crate::writer::{Writer, WriterRecipe};
 use actix_rt::ArbiterHandle;
 use kirosu_store::{Store, StoreOptions};
-use kirosu_supervision::{ChildSpec, DynamicSpec, Restart, Stop, Strategy, SupervisorSpec, seat};
+use kirosu_supervision::{
+    ChildSpec, DynamicSpec, Restart, Stop, Strategy, SupervisorSpec, mailbox,
+};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -48,11 +50,11 @@ impl HubParts {
         threads: &HubThreads,
         boot_id: String,
     ) -> HubParts {
-        let (writer_seat, writer) = seat::<Writer>();
-        let (bus_seat, bus) = seat::<Bus>();
-        let (leases_seat, leases) = seat::<Leases>();
-        let (sessions_seat, sessions) = seat::<Sessions>();
-        let (reaper_seat, reaper) = seat::<Reaper>();
+        let (writer_mailbox, writer) = mailbox::<Writer>();
+        let (bus_mailbox, bus) = mailbox::<Bus>();
+        let (leases_mailbox, leases) = mailbox::<Leases>();
+        let (sessions_mailbox, sessions) = mailbox::<Sessions>();
+        let (reaper_mailbox, reaper) = mailbox::<Reaper>();
         let draining = Arc::new(AtomicBool::new(false));
         let tuning = Tuning::new(Rules {
             session_grace: options.session_grace,
@@ -71,7 +73,7 @@ impl HubParts {
             reaper: reaper.clone(),
             draining: draining.clone(),
         };
-        let writer_spec = ChildSpec::new("writer", writer_seat, move |child| {
+        let writer_spec = ChildSpec::new("writer", writer_mailbox, move |child| {
             Writer::new(child.clone(), recipe.clone())
         })
         .stop(Stop::Grace(Duration::from_secs(30)));
@@ -85,7 +87,7 @@ impl HubParts {
         let watchers = SharedWatchers::default();
         let tree = Arc::new(OnceLock::new());
         let to_tree = tree.clone();
-        let bus_spec = ChildSpec::new("bus", bus_seat, move |child| {
+        let bus_spec = ChildSpec::new("bus", bus_mailbox, move |child| {
             Bus::new(
                 child.clone(),
                 ring.clone(),
@@ -96,7 +98,7 @@ impl HubParts {
 
         let table = Arc::new(Mutex::new(Table::new(options.session_grace)));
         let (to_writer, to_bus) = (writer.clone(), bus.clone());
-        let sessions_spec = ChildSpec::new("sessions", sessions_seat, move |child| {
+        let sessions_spec = ChildSpec::new("sessions", sessions_mailbox, move |child| {
             Sessions::new(
                 child.clone(),
                 table.clone(),
@@ -106,7 +108,7 @@ impl HubParts {
         });
 
         let (to_writer, rules) = (writer.clone(), tuning.clone());
-        let reaper_spec = ChildSpec::new("reaper", reaper_seat, move |child| {
+        let reaper_spec = ChildSpec::new("reaper", reaper_mailbox, move |child| {
             Reaper::new(child.clone(), to_writer.clone(), rules.clone())
         });
 
@@ -115,7 +117,7 @@ impl HubParts {
             .restart(Restart::Transient);
         let (spawn, to_writer, to_sessions) =
             (lease_actors.handle(), writer.clone(), sessions.clone());
-        let book_spec = ChildSpec::new("lease-book", leases_seat, move |child| {
+        let book_spec = ChildSpec::new("lease-book", leases_mailbox, move |child| {
             Leases::new(
                 child.clone(),
                 spawn.clone(),
@@ -179,9 +181,9 @@ fn readers(options: &HubOptions, threads: &[ArbiterHandle]) -> (ChildSpec, Reade
     let mut addresses = Vec::new();
     let mut threads = threads.iter().cycle();
     for number in 1..=options.readers.max(1) {
-        let (seat, address) = seat::<Reader>();
+        let (mailbox, address) = mailbox::<Reader>();
         let path = options.store_path.clone();
-        let child = ChildSpec::new(number.to_string(), seat, move |child| {
+        let child = ChildSpec::new(number.to_string(), mailbox, move |child| {
             Reader::new(child.clone(), path.clone())
         });
         spec = spec.child(on(child, threads.next()));

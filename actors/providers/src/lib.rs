@@ -75,7 +75,7 @@ pub use invocation::{ceil_boundary, floor_boundary};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, Trust};
 pub use mcp::{McpServer, McpTransport};
 pub use outcome::{Conversation, Doubt, Failure, FailureClass, Finished, TimeoutKind};
-pub use permission::{Arbiter, Decision, PermissionAsk, PermissionOption, Permissions};
+pub use permission::{Arbiter, Decision, PermissionRequest, Permissions};
 pub use program::{Program, ProgramEnd, ProgramExit};
 pub use provider::{Probe, Provider};
 pub use registry::{BuildError, KINDS, ProviderOptions, build};

@@ -1,6 +1,6 @@
 //! Permission: what a running agent must ask for, and who answers.
 //!
-//! An adapter whose program can ask (ACP) turns each question into a [`PermissionAsk`] and waits for the [`Decision`] of
+//! An adapter whose program can ask (ACP) turns each question into a [`PermissionRequest`] and waits for the [`Decision`] of
 //! the job's [`Arbiter`], however long that takes. It knows nothing of rules, people or hubs: whoever makes the job brings
 //! the arbiter along.
 
@@ -8,11 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use kirosu_protocol::approval::PermissionOption;
 use serde_json::Value;
 
 /// One tool call that may not run unless somebody allows it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PermissionAsk {
+pub struct PermissionRequest {
     /// The program's own id of the tool call, unique within the run.
     pub call: String,
     /// The tool's name, where the program tells one, else its kind, else `tool`.
@@ -30,23 +31,14 @@ pub struct PermissionAsk {
     pub is_unallowable: bool,
 }
 
-/// One of several answers that allow a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PermissionOption {
-    /// The program's own id of it.
-    pub id: String,
-    /// Text for a person.
-    pub name: String,
-}
-
-/// The answer to a [`PermissionAsk`].
+/// The answer to a [`PermissionRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// This one call may run.
     Allow,
     /// It may run, by the option of this id.
     Choose {
-        /// One of [`PermissionAsk::options`].
+        /// One of [`PermissionRequest::options`].
         option: String,
     },
     /// It may not.
@@ -64,7 +56,7 @@ pub enum Decision {
 /// Who decides. One arbiter serves one job; questions may come side by side.
 pub trait Arbiter: Send + Sync + 'static {
     /// Decides, now or in hours. Dropping the future withdraws the question.
-    fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision>;
+    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, Decision>;
 }
 
 /// The arbiter of a job; cheap to clone.
@@ -91,7 +83,7 @@ impl Permissions {
     }
 
     /// Decides, now or in hours. Dropping the future withdraws the question.
-    pub fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision> {
+    pub fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, Decision> {
         self.0.decide(ask)
     }
 }
@@ -106,7 +98,7 @@ impl fmt::Debug for Permissions {
 struct Fixed(Decision);
 
 impl Arbiter for Fixed {
-    fn decide(&self, _: PermissionAsk) -> BoxFuture<'static, Decision> {
+    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, Decision> {
         Box::pin(std::future::ready(self.0.clone()))
     }
 }

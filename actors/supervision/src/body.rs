@@ -28,7 +28,7 @@ const DROP_PANICS_BORNE: usize = 16;
 )]
 enum Held<A: Actor<Context = Context<A>>> {
     /// No value was ever made.
-    Seat(AddressReceiver<A>),
+    Mailbox(AddressReceiver<A>),
     /// A value sits in the context: running, ended, or fresh and not started.
     Made(ContextFut<A, Context<A>>),
     /// Dropped; the mailbox is closed.
@@ -46,7 +46,7 @@ pub(crate) struct Body<A: Actor<Context = Context<A>>> {
 impl<A: Supervised + Actor<Context = Context<A>>> Body<A> {
     pub(crate) fn new(receiver: AddressReceiver<A>) -> Self {
         Self {
-            held: Held::Seat(receiver),
+            held: Held::Mailbox(receiver),
             fresh: false,
             spawned: 0,
         }
@@ -59,7 +59,7 @@ impl<A: Supervised + Actor<Context = Context<A>>> Body<A> {
         }
         let value = catch_unwind(AssertUnwindSafe(make)).map_err(ExitReason::from_panic)?;
         match std::mem::replace(&mut self.held, Held::Empty) {
-            Held::Seat(receiver) => {
+            Held::Mailbox(receiver) => {
                 let context = Context::with_receiver(receiver);
                 self.held = Held::Made(context.into_future(value));
             }
@@ -178,7 +178,7 @@ where
     } else {
         future.ctx().terminate();
         Err(ExitReason::Failed(format!(
-            "{} does not take its fresh value: use supervised!({0}) or call reseat in Supervised::restarting",
+            "{} does not take its fresh value: use supervised!({0}) or call replace_value in Supervised::restarting",
             std::any::type_name::<A>()
         )))
     }

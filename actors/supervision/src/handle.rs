@@ -9,8 +9,8 @@ use crate::cell::ChildCell;
 use crate::exit::ExitReason;
 use crate::id::ChildId;
 use crate::machine::{Intensity, Strategy};
+use crate::mailbox::{Mailbox, mailbox};
 use crate::recipe::{Recipe, RecipeOwner};
-use crate::seat::{Seat, seat};
 use crate::spec::ChildSpec;
 use crate::supervisor::Supervisor;
 use crate::tree::{Node, Tree};
@@ -72,7 +72,7 @@ pub struct SupervisorSpec {
     intensity: Intensity,
     children: Vec<ChildSpec>,
     recipe: Arc<std::sync::OnceLock<Arc<Recipe>>>,
-    seat: Seat<Supervisor>,
+    mailbox: Mailbox<Supervisor>,
 }
 
 impl SupervisorSpec {
@@ -84,7 +84,7 @@ impl SupervisorSpec {
             intensity: Intensity::default(),
             children: Vec::new(),
             recipe: Arc::default(),
-            seat: seat().0,
+            mailbox: mailbox().0,
         }
     }
 
@@ -119,16 +119,16 @@ impl SupervisorSpec {
     /// A handle on the supervisor, valid before and after its start and through its restarts.
     pub fn handle(&self) -> SupervisorHandle {
         SupervisorHandle {
-            addr: self.seat.addr(),
+            addr: self.mailbox.addr(),
             recipe: self.recipe.clone(),
         }
     }
 
     /// Its recipe, its mailbox and its name.
-    pub(crate) fn into_parts(self) -> (ChildId, Arc<Recipe>, Seat<Supervisor>) {
+    pub(crate) fn into_parts(self) -> (ChildId, Arc<Recipe>, Mailbox<Supervisor>) {
         let recipe = Arc::new(Recipe::new(self.strategy, self.intensity, self.children));
         let _ = self.recipe.set(recipe.clone());
-        (self.id, recipe, self.seat)
+        (self.id, recipe, self.mailbox)
     }
 }
 
@@ -148,9 +148,9 @@ impl ChildSpec {
     /// When its parent restarts it, it starts its children again from their recipes; children
     /// added at run time keep their places, temporary ones do not come back.
     pub fn supervisor(spec: SupervisorSpec) -> Self {
-        let (id, recipe, seat) = spec.into_parts();
+        let (id, recipe, mailbox) = spec.into_parts();
         let owner = RecipeOwner(recipe.clone());
-        let mut child = Self::new(id, seat, move |child| {
+        let mut child = Self::new(id, mailbox, move |child| {
             Supervisor::new(owner.0.clone(), child.clone())
         });
         child.graft = Some(Box::new(move |cell: &Arc<ChildCell>| recipe.graft(cell)));

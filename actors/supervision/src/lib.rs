@@ -11,7 +11,7 @@
 //! child's place in the tree: the *supervised future*. It owns the mailbox, the factory and the
 //! actix context, and runs one *incarnation* of the actor after the other in it. That is why an
 //! [`Addr`](actix::Addr) survives every restart, why what is sent during a backoff is handled
-//! after it, and why addresses can be wired before anything runs ([`seat`]). Only the message in
+//! after it, and why addresses can be wired before anything runs ([`mailbox`]). Only the message in
 //! whose handling the actor panicked is lost, and its sender learns that.
 //!
 //! **A panic stops at the future.** Factory, polls and drops run inside `catch_unwind`. After an
@@ -64,7 +64,7 @@
 //! # A small tree
 //!
 //! ```
-//! use kirosu_supervision::{ChildContext, ChildSpec, Clock, ExitReason, Root, SupervisorSpec, seat};
+//! use kirosu_supervision::{ChildContext, ChildSpec, Clock, ExitReason, Root, SupervisorSpec, mailbox};
 //!
 //! struct Greeter {
 //!     child: ChildContext,
@@ -87,7 +87,7 @@
 //! }
 //!
 //! actix_rt::System::new().block_on(async {
-//!     let (place, greeter) = seat();
+//!     let (place, greeter) = mailbox();
 //!     let spec = SupervisorSpec::new("root").child(ChildSpec::new("greeter", place, |child| {
 //!         Greeter { child: child.clone() }
 //!     }));
@@ -113,11 +113,11 @@ mod handle;
 mod id;
 mod keeper;
 mod machine;
+mod mailbox;
 mod recipe;
 mod restarts;
 mod root;
 mod runner;
-mod seat;
 mod spec;
 mod supervisor;
 mod swap;
@@ -136,12 +136,12 @@ pub use exit::ExitReason;
 pub use handle::{SupervisorError, SupervisorHandle, SupervisorSpec};
 pub use id::ChildId;
 pub use machine::{Ended, Intensity, Restart, RestartMachine, Strategy, Verdict};
+pub use mailbox::{Mailbox, mailbox};
 pub use restarts::Restarts;
 pub use root::Root;
 pub use runner::live_on_this_thread;
-pub use seat::{Seat, seat};
 pub use spec::{ChildSpec, Stop};
 pub use supervisor::Supervisor;
-pub use swap::reseat;
+pub use swap::replace_value;
 pub use threads::{Pulse, Threads, label_this_thread};
 pub use tree::{Change, Node, Past, Tree, TreeEvent};

@@ -10,9 +10,9 @@ use crate::clock::Clock;
 use crate::deadline::{SLACK, grace};
 use crate::exit::ExitReason;
 use crate::handle::{SupervisorHandle, SupervisorSpec};
+use crate::mailbox::Mailbox;
 use crate::recipe::RecipeOwner;
 use crate::runner::{After, Keeper, Runner};
-use crate::seat::Seat;
 use crate::supervisor::Supervisor;
 use crate::tree::Tree;
 
@@ -34,7 +34,7 @@ impl Root {
     /// When the calling thread runs neither an arbiter nor a `LocalSet`.
     pub fn start(spec: SupervisorSpec, clock: Clock) -> Self {
         let handle = spec.handle();
-        let (id, recipe, Seat { receiver, addr }) = spec.into_parts();
+        let (id, recipe, Mailbox { receiver, addr }) = spec.into_parts();
         let world = Arc::new(World {
             epoch: clock.now(),
             clock,

@@ -13,8 +13,8 @@ use crate::context::ChildContext;
 use crate::id::ChildId;
 use crate::keeper::ChildKeeper;
 use crate::machine::Restart;
+use crate::mailbox::{Mailbox, mailbox};
 use crate::runner::Runner;
-use crate::seat::{Seat, seat};
 
 /// How a child is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,18 +50,18 @@ pub struct ChildSpec {
 }
 
 impl ChildSpec {
-    /// A child named `id` that sits on `seat`; `factory` makes its value, for the first start and
+    /// A child named `id` that sits on `mailbox`; `factory` makes its value, for the first start and
     /// for every restart.
     ///
     /// A factory builds a value and does nothing else: the next value is made as soon as the old
     /// one ended, before the backoff has passed and before the old one is dropped. Open files and
     /// connections in `started`. A panic in the factory counts as an end of the child.
-    pub fn new<A, F>(id: impl Into<ChildId>, seat: Seat<A>, factory: F) -> Self
+    pub fn new<A, F>(id: impl Into<ChildId>, mailbox: Mailbox<A>, factory: F) -> Self
     where
         A: Supervised + Actor<Context = Context<A>>,
         F: FnMut(&ChildContext) -> A + Send + 'static,
     {
-        let Seat { receiver, addr } = seat;
+        let Mailbox { receiver, addr } = mailbox;
         let launch: Launch = Box::new(move |cell, keeper| {
             // The address in the keeper keeps the mailbox connected: a supervised actor ends when
             // it is told to, not when nobody happens to hold its address.
@@ -86,7 +86,7 @@ impl ChildSpec {
         A: Supervised + Actor<Context = Context<A>>,
         F: FnMut(&ChildContext) -> A + Send + 'static,
     {
-        Self::new(id, seat().0, factory)
+        Self::new(id, mailbox().0, factory)
     }
 
     /// When it is restarted. Default: permanent.

@@ -3,7 +3,7 @@
 //! `ContextFut` owns actor and mailbox and gives neither back; the one moment at which actix hands
 //! out `&mut` to the actor before `started` is `Supervised::restarting`, inside
 //! `ContextFut::restart`. The kernel lays the fresh value into a thread-local slot, calls
-//! `restart`, and [`reseat`] exchanges the two; the old value then lies in the slot and is dropped
+//! `restart`, and [`replace_value`] exchanges the two; the old value then lies in the slot and is dropped
 //! by the kernel, where a panic of its `Drop` can be caught.
 
 use std::any::Any;
@@ -22,7 +22,7 @@ struct Swap<A> {
 
 /// Exchanges an actor for the fresh value its supervisor has laid ready; called by what
 /// [`supervised!`](crate::supervised) generates. Does nothing at any other time.
-pub fn reseat<A: Actor>(actor: &mut A) {
+pub fn replace_value<A: Actor>(actor: &mut A) {
     SLOT.with_borrow_mut(|slot| {
         if let Some(swap) = slot.as_mut().and_then(|any| any.downcast_mut::<Swap<A>>())
             && !swap.done
@@ -33,7 +33,7 @@ pub fn reseat<A: Actor>(actor: &mut A) {
     });
 }
 
-/// Lays `fresh` ready for the next [`reseat`] on this thread.
+/// Lays `fresh` ready for the next [`replace_value`] on this thread.
 pub(crate) fn lay<A: Actor>(fresh: A) {
     let swap = Swap {
         value: fresh,
@@ -68,13 +68,13 @@ pub(crate) fn clear() -> Option<Box<dyn Any>> {
 /// kirosu_supervision::supervised!(Greeter);
 /// ```
 ///
-/// For a generic actor write the two lines yourself and call [`reseat`](crate::reseat).
+/// For a generic actor write the two lines yourself and call [`replace_value`](crate::replace_value).
 #[macro_export]
 macro_rules! supervised {
     ($actor:ty) => {
         impl ::actix::Supervised for $actor {
             fn restarting(&mut self, _: &mut <Self as ::actix::Actor>::Context) {
-                $crate::reseat(self);
+                $crate::replace_value(self);
             }
         }
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk, Resize};
+use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams, Resize};
 use kirosu_protocol::{Error, ErrorCode};
 use kirosu_supervision::{SupervisorError, SupervisorHandle};
 
@@ -50,7 +50,7 @@ impl SwarmHandle {
     ///
     /// # Errors
     /// `not_found` when no pool has that name; `shutting_down` when it is being stopped.
-    pub async fn pools(&self, ask: PoolsAsk) -> Result<PoolsAnswer, Error> {
+    pub async fn pools(&self, ask: PoolsParams) -> Result<PoolsAnswer, Error> {
         if let Some(resize) = ask.resize {
             self.resize(resize).await?;
         }

@@ -9,7 +9,7 @@ use super::wire::{Incoming, Notification};
 use crate::answer::write_request;
 use crate::error::{Error, ErrorCode};
 use crate::frame::RawId;
-use crate::verbs::hello::{HelloAnswer, HelloAsk};
+use crate::verbs::hello::{HelloAnswer, HelloParams};
 use serde::Serialize;
 use std::io;
 use std::sync::Arc;
@@ -225,11 +225,11 @@ fn is_lasting(refusal: &Error) -> bool {
     !matches!(refusal.code, ErrorCode::Busy | ErrorCode::ShuttingDown)
 }
 
-fn hello_line(hello: &HelloAsk, key: Option<&str>) -> Result<Vec<u8>, Error> {
+fn hello_line(hello: &HelloParams, key: Option<&str>) -> Result<Vec<u8>, Error> {
     #[derive(Serialize)]
     struct Greeting<'a> {
         #[serde(flatten)]
-        hello: &'a HelloAsk,
+        hello: &'a HelloParams,
         #[serde(skip_serializing_if = "Option::is_none")]
         auth_token: Option<&'a str>,
     }

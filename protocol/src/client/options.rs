@@ -1,6 +1,6 @@
 //! How a client behaves.
 
-use crate::verbs::hello::HelloAsk;
+use crate::verbs::hello::HelloParams;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct ClientOptions {
     pub key: Option<String>,
     /// How it introduces itself on each new connection. A `session_id` here is resumed after a reconnect; with
     /// `resume: false` the first `hello` that is answered begins a new life of the session, the later ones go on with it.
-    pub hello: HelloAsk,
+    pub hello: HelloParams,
     /// The pauses between attempts to connect.
     pub delays: Delays,
     /// How long one attempt to connect, `hello` included, may take.
@@ -36,7 +36,7 @@ impl Default for ClientOptions {
     fn default() -> ClientOptions {
         ClientOptions {
             key: None,
-            hello: HelloAsk::default(),
+            hello: HelloParams::default(),
             delays: Arc::new(|| Box::new(doubling())),
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),

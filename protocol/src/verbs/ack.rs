@@ -14,7 +14,7 @@ use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::{FailureClass, Fence, Task, TaskId, Usage};
-use crate::verbs::lease::LeaseAsk;
+use crate::verbs::lease::LeaseParams;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;
@@ -176,19 +176,19 @@ fn read_usage(params: &Params<'_>) -> Result<Option<Usage>, Error> {
 
 /// One or several ended runs, and perhaps the next lease.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AckAsk {
+pub struct AckParams {
     /// At least one.
     pub acks: Vec<Ack>,
     /// Whether it was the single form: its refusal is the answer's error, and nothing is leased then.
     pub single: bool,
     /// The next lease, in the same round trip.
-    pub lease: Option<Box<LeaseAsk>>,
+    pub lease: Option<Box<LeaseParams>>,
 }
 
-impl AckAsk {
+impl AckParams {
     /// One ended run.
-    pub fn one(ack: Ack) -> AckAsk {
-        AckAsk {
+    pub fn one(ack: Ack) -> AckParams {
+        AckParams {
             acks: vec![ack],
             single: true,
             lease: None,
@@ -196,13 +196,13 @@ impl AckAsk {
     }
 
     /// The same with the next lease in one round trip.
-    pub fn then_lease(mut self, lease: LeaseAsk) -> AckAsk {
+    pub fn then_lease(mut self, lease: LeaseParams) -> AckParams {
         self.lease = Some(Box::new(lease));
         self
     }
 
     /// Reads the parameters; one bad entry of `acks` refuses them all.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AckAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AckParams, Error> {
         let many = params.objects("acks", limits)?;
         let single = many.is_none();
         let acks = match many {
@@ -217,9 +217,9 @@ impl AckAsk {
         };
         let lease = match params.object("lease")? {
             None => None,
-            Some(fields) => Some(Box::new(LeaseAsk::read(&fields, limits)?)),
+            Some(fields) => Some(Box::new(LeaseParams::read(&fields, limits)?)),
         };
-        Ok(AckAsk {
+        Ok(AckParams {
             acks,
             single,
             lease,
@@ -227,14 +227,14 @@ impl AckAsk {
     }
 }
 
-impl Serialize for AckAsk {
+impl Serialize for AckParams {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Single<'a> {
             #[serde(flatten)]
             ack: &'a Ack,
             #[serde(skip_serializing_if = "Option::is_none")]
-            lease: Option<&'a LeaseAsk>,
+            lease: Option<&'a LeaseParams>,
         }
         if let ([ack], true) = (self.acks.as_slice(), self.single) {
             return Single {
@@ -290,7 +290,7 @@ pub struct AckAnswer {
     pub tasks: Option<Vec<Task>>,
 }
 
-impl Verb for AckAsk {
+impl Verb for AckParams {
     const METHOD: Method = Method::Ack;
     type Answer = AckAnswer;
 

@@ -18,7 +18,7 @@ pub const DEFAULT_LIMIT: u32 = 100;
 
 /// What is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct AgentsAsk {
+pub struct AgentsParams {
     /// Whether the connections are wanted too, with and without a session.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
@@ -30,10 +30,10 @@ pub struct AgentsAsk {
     pub after: Option<u64>,
 }
 
-impl AgentsAsk {
+impl AgentsParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<AgentsAsk, Error> {
-        Ok(AgentsAsk {
+    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<AgentsParams, Error> {
+        Ok(AgentsParams {
             all: params.flag("all", false)?,
             limit: params.opt_positive("limit", 1..=10_000)?.map(|n| n as u32),
             after: params.opt_int("after", 0..=i64::MAX)?.map(|n| n as u64),
@@ -90,7 +90,7 @@ pub struct AgentsAnswer {
     pub next: Option<u64>,
 }
 
-impl Verb for AgentsAsk {
+impl Verb for AgentsParams {
     const METHOD: Method = Method::Agents;
     type Answer = AgentsAnswer;
 }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// The task and its answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct AnswerAsk {
+pub struct AnswerParams {
     /// The task, of type `human`.
     pub task_id: TaskId,
     /// The answer: not blank, at most `Limits::prompt_bytes`.
@@ -25,15 +25,15 @@ pub struct AnswerAsk {
     pub by: Option<String>,
 }
 
-impl AnswerAsk {
+impl AnswerParams {
     /// Reads the parameters.
     ///
     /// # Errors
     /// `invalid_params` for a missing or blank text, `too_large` for one beyond `Limits::prompt_bytes`.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AnswerAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AnswerParams, Error> {
         let text = params.opt_text_within("text", limits.prompt_bytes)?;
         let text = text.filter(|text| !text.trim().is_empty());
-        Ok(AnswerAsk {
+        Ok(AnswerParams {
             task_id: params.task_id()?,
             text: text.ok_or_else(|| params.refuse("text", "a string with the answer in it"))?,
             by: params.opt_name("by", limits)?,
@@ -41,7 +41,7 @@ impl AnswerAsk {
     }
 }
 
-impl Verb for AnswerAsk {
+impl Verb for AnswerParams {
     const METHOD: Method = Method::Answer;
     type Answer = super::Ok;
 }

@@ -8,7 +8,7 @@
 //! ```
 
 use super::Verb;
-use crate::approval::{Approval, ApprovalState};
+use crate::approval::{Approval, PermissionState};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::method::Method;
@@ -27,12 +27,12 @@ pub enum WhichState {
     /// Every one, `open` included: tool questions only.
     Any,
     /// This one.
-    Is(ApprovalState),
+    Is(PermissionState),
 }
 
 impl Default for WhichState {
     fn default() -> WhichState {
-        WhichState::Is(ApprovalState::Open)
+        WhichState::Is(PermissionState::Open)
     }
 }
 
@@ -41,7 +41,7 @@ impl WhichState {
     pub fn from_name(word: &str) -> Option<WhichState> {
         match word {
             "any" => Some(WhichState::Any),
-            word => ApprovalState::from_name(word).map(WhichState::Is),
+            word => PermissionState::from_name(word).map(WhichState::Is),
         }
     }
 }
@@ -97,7 +97,7 @@ impl Serialize for Cursor {
 
 /// What is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ApprovalsAsk {
+pub struct ApprovalsParams {
     /// Of which state.
     pub state: WhichState,
     /// Only of this task.
@@ -111,9 +111,9 @@ pub struct ApprovalsAsk {
     pub cursor: Option<Cursor>,
 }
 
-impl ApprovalsAsk {
+impl ApprovalsParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<ApprovalsAsk, Error> {
+    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<ApprovalsParams, Error> {
         let state = match params.opt_text("state")?.as_deref() {
             None | Some("") => WhichState::default(),
             Some(word) => WhichState::from_name(word).ok_or_else(|| {
@@ -128,7 +128,7 @@ impl ApprovalsAsk {
             ),
         };
         let limit = params.opt_positive("limit", 1..=i64::from(MAX_LIMIT))?;
-        Ok(ApprovalsAsk {
+        Ok(ApprovalsParams {
             state,
             task_id: params.opt_int("task_id", i64::MIN..=i64::MAX)?,
             limit: limit.map(|n| n as u32),
@@ -147,7 +147,7 @@ pub struct ApprovalsAnswer {
     pub next: Option<String>,
 }
 
-impl Verb for ApprovalsAsk {
+impl Verb for ApprovalsParams {
     const METHOD: Method = Method::Approvals;
     type Answer = ApprovalsAnswer;
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 /// What to approve.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ApproveAsk {
+pub struct ApproveParams {
     /// The task, or the tool question.
     #[serde(flatten)]
     pub subject: Subject,
@@ -37,9 +37,9 @@ pub struct ApproveAsk {
     pub option: Option<String>,
 }
 
-impl ApproveAsk {
+impl ApproveParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ApproveAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ApproveParams, Error> {
         let subject = read_subject(params)?;
         let option = params
             .opt_text_within("option", OPTION_BYTES)?
@@ -50,7 +50,7 @@ impl ApproveAsk {
                 "given with approval_id only: tasks have no options",
             ));
         }
-        Ok(ApproveAsk {
+        Ok(ApproveParams {
             subject,
             fence: read_question(params, subject)?,
             by: params.opt_name("by", limits)?,
@@ -60,7 +60,7 @@ impl ApproveAsk {
     }
 }
 
-impl Verb for ApproveAsk {
+impl Verb for ApproveParams {
     const METHOD: Method = Method::Approve;
     type Answer = Decision;
 }

@@ -8,7 +8,7 @@
 //! ```
 
 use super::{Verb, seconds_or_null};
-use crate::approval::{ApprovalId, ApprovalState, AskOption, Verdict};
+use crate::approval::{PermissionId, PermissionOption, PermissionState, Verdict};
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
 use crate::method::Method;
@@ -30,7 +30,7 @@ const WAIT_MS_MAX: u64 = 3650 * super::DAY_MS;
 
 /// The question.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ToolAsk {
+pub struct AskParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence; without one the hub looks at the connection, then at the current lease.
@@ -63,7 +63,7 @@ pub struct ToolAsk {
     pub decided: Option<Ruled>,
     /// Answers that allow it, of which a person has to choose one; empty where yes is enough. At most 64.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub options: Vec<AskOption>,
+    pub options: Vec<PermissionOption>,
     /// Nobody waits for the answer any more (the agent program died): it stays open, for whoever asks the same next.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
@@ -78,16 +78,16 @@ pub struct Ruled {
     pub rule: String,
 }
 
-impl ToolAsk {
+impl AskParams {
     /// Reads the parameters; `too_large` beyond a limit of size.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ToolAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AskParams, Error> {
         let named = |name: &str| match params.opt_name(name, limits)? {
             Some(text) => Ok(text),
             None => Err(params.refuse(name, "a text that is not empty")),
         };
         let tool = named("tool")?;
         let title = params.opt_text_within("title", TITLE_BYTES)?;
-        Ok(ToolAsk {
+        Ok(AskParams {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             call: match params.opt_text_within("call", CALL_BYTES)? {
@@ -110,7 +110,7 @@ impl ToolAsk {
     }
 }
 
-fn options(params: &Params<'_>, limits: &Limits) -> Result<Vec<AskOption>, Error> {
+fn options(params: &Params<'_>, limits: &Limits) -> Result<Vec<PermissionOption>, Error> {
     let given = params.objects("options", limits)?.unwrap_or_default();
     if given.len() > OPTIONS {
         return Err(params.refuse("options", "a list of at most 64 options"));
@@ -123,7 +123,7 @@ fn options(params: &Params<'_>, limits: &Limits) -> Result<Vec<AskOption>, Error
         };
         let id = text("id")?.ok_or_else(|| option.refuse("id", "a text that is not empty"))?;
         let name = text("name")?;
-        Ok(AskOption {
+        Ok(PermissionOption {
             name: name.unwrap_or_else(|| id.clone()),
             id,
         })
@@ -151,9 +151,9 @@ impl Ruled {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolAnswer {
     /// Its number.
-    pub approval_id: ApprovalId,
+    pub approval_id: PermissionId,
     /// `open`: wait for the notice `decided`, and ask again. `approved`: the tool may run. Anything else: it may not.
-    pub state: ApprovalState,
+    pub state: PermissionState,
     /// Why, where a person said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -168,7 +168,7 @@ pub struct ToolAnswer {
     pub option: Option<String>,
 }
 
-impl Verb for ToolAsk {
+impl Verb for AskParams {
     const METHOD: Method = Method::Ask;
     type Answer = ToolAnswer;
 }

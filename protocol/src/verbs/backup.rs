@@ -18,15 +18,15 @@ const NAME_BYTES: usize = 200;
 
 /// What the copy shall be called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BackupAsk {
+pub struct BackupParams {
     /// A file name without any folder; one made of the time when none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-impl BackupAsk {
+impl BackupParams {
     /// Reads the parameters. A path is refused: a client must not choose where the hub writes.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<BackupAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<BackupParams, Error> {
         let name = params.opt_name("name", limits)?;
         match &name {
             Some(text) if !is_plain(text) => Err(params.refuse(
@@ -34,7 +34,7 @@ impl BackupAsk {
                 "a file name of letters, digits, `.`, `-` and `_` that begins with a letter or digit; \
                  the hub keeps backups in a folder of its own",
             )),
-            _ => Ok(BackupAsk { name }),
+            _ => Ok(BackupParams { name }),
         }
     }
 }
@@ -60,7 +60,7 @@ pub struct BackupAnswer {
     pub seconds: f64,
 }
 
-impl Verb for BackupAsk {
+impl Verb for BackupParams {
     const METHOD: Method = Method::Backup;
     type Answer = BackupAnswer;
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The task to cancel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct CancelAsk {
+pub struct CancelParams {
     /// The task.
     pub task_id: TaskId,
     /// Who asks for it, for the record.
@@ -28,10 +28,10 @@ pub struct CancelAsk {
     pub reason: Option<String>,
 }
 
-impl CancelAsk {
+impl CancelParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<CancelAsk, Error> {
-        Ok(CancelAsk {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<CancelParams, Error> {
+        Ok(CancelParams {
             task_id: params.task_id()?,
             by: params.opt_name("by", limits)?,
             reason: params.opt_text_within("reason", super::REASON_BYTES)?,
@@ -39,14 +39,14 @@ impl CancelAsk {
     }
 }
 
-impl Verb for CancelAsk {
+impl Verb for CancelParams {
     const METHOD: Method = Method::Cancel;
     type Answer = super::Ok;
 }
 
 /// The group to cancel: its tasks that have not ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct CancelGroupAsk {
+pub struct CancelGroupParams {
     /// Which tasks; not empty.
     #[serde(flatten)]
     pub group: Group,
@@ -58,13 +58,13 @@ pub struct CancelGroupAsk {
     pub reason: Option<String>,
 }
 
-impl CancelGroupAsk {
+impl CancelGroupParams {
     /// Reads the parameters; none where they name a single task or no group.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<CancelGroupAsk>, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<CancelGroupParams>, Error> {
         let Some(group) = Group::instead_of("task_id", params, limits)? else {
             return Ok(None);
         };
-        Ok(Some(CancelGroupAsk {
+        Ok(Some(CancelGroupParams {
             group,
             by: params.opt_name("by", limits)?,
             reason: params.opt_text_within("reason", super::REASON_BYTES)?,
@@ -81,7 +81,7 @@ pub struct CancelGroupAnswer {
     pub cancelled: u64,
 }
 
-impl Verb for CancelGroupAsk {
+impl Verb for CancelGroupParams {
     const METHOD: Method = Method::Cancel;
     type Answer = CancelGroupAnswer;
 

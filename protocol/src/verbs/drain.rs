@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// No parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct DrainAsk {}
+pub struct DrainParams {}
 
 /// What is left to wait for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct DrainAnswer {
     pub leased: u64,
 }
 
-impl Verb for DrainAsk {
+impl Verb for DrainParams {
     const METHOD: Method = Method::Drain;
     type Answer = DrainAnswer;
 }

@@ -16,14 +16,14 @@ use serde::{Deserialize, Serialize};
 
 /// The tasks, each with the parameters of `enqueue`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EnqueueBatchAsk {
+pub struct EnqueueBatchParams {
     /// At least one, at most `Limits::batch`.
     pub tasks: Vec<NewTask>,
 }
 
-impl EnqueueBatchAsk {
+impl EnqueueBatchParams {
     /// Reads the parameters; the first bad task refuses the batch, named as `tasks[3].prompt`.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<EnqueueBatchAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<EnqueueBatchParams, Error> {
         let entries = params.objects("tasks", limits)?.unwrap_or_default();
         if entries.is_empty() {
             return Err(params.refuse("tasks", "a list of at least one task"));
@@ -32,7 +32,7 @@ impl EnqueueBatchAsk {
             .iter()
             .map(|entry| NewTask::read(entry, limits))
             .collect::<Result<_, _>>()?;
-        Ok(EnqueueBatchAsk { tasks })
+        Ok(EnqueueBatchParams { tasks })
     }
 }
 
@@ -55,7 +55,7 @@ pub struct Existing {
     pub status: Status,
 }
 
-impl Verb for EnqueueBatchAsk {
+impl Verb for EnqueueBatchParams {
     const METHOD: Method = Method::EnqueueBatch;
     type Answer = EnqueueBatchAnswer;
 }

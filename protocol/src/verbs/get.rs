@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// Which task, and how much of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct GetAsk {
+pub struct GetParams {
     /// The task.
     pub task_id: TaskId,
     /// Whether its output is wanted too.
@@ -26,10 +26,10 @@ pub struct GetAsk {
     pub attempt: Option<Fence>,
 }
 
-impl GetAsk {
+impl GetParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<GetAsk, Error> {
-        Ok(GetAsk {
+    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<GetParams, Error> {
+        Ok(GetParams {
             task_id: params.task_id()?,
             output: params.flag("output", false)?,
             attempt: params.opt_positive("attempt", 1..=i64::MAX)?,
@@ -108,7 +108,7 @@ impl GetAnswer {
     }
 }
 
-impl Verb for GetAsk {
+impl Verb for GetParams {
     const METHOD: Method = Method::Get;
     type Answer = GetAnswer;
 }

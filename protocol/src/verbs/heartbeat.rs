@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// The lease to extend.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct HeartbeatAsk {
+pub struct HeartbeatParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence; without one the hub looks at the connection, then at the current lease.
@@ -33,10 +33,10 @@ pub struct HeartbeatAsk {
     pub lease_ms: Option<u64>,
 }
 
-impl HeartbeatAsk {
+impl HeartbeatParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<HeartbeatAsk, Error> {
-        Ok(HeartbeatAsk {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<HeartbeatParams, Error> {
+        Ok(HeartbeatParams {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             worker_id: params.opt_name("worker_id", limits)?,
@@ -55,7 +55,7 @@ pub struct HeartbeatAnswer {
     pub leased_until: f64,
 }
 
-impl Verb for HeartbeatAsk {
+impl Verb for HeartbeatParams {
     const METHOD: Method = Method::Heartbeat;
     type Answer = HeartbeatAnswer;
 }

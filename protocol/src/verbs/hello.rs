@@ -19,7 +19,7 @@ pub const PROTOCOL: u32 = 1;
 
 /// How a speaker introduces itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HelloAsk {
+pub struct HelloParams {
     /// The protocol version; 1.
     pub protocol: u32,
     /// The session to open or resume; none: the connection has no session.
@@ -33,9 +33,9 @@ pub struct HelloAsk {
     pub name: Option<String>,
 }
 
-impl Default for HelloAsk {
-    fn default() -> HelloAsk {
-        HelloAsk {
+impl Default for HelloParams {
+    fn default() -> HelloParams {
+        HelloParams {
             protocol: PROTOCOL,
             session_id: None,
             resume: true,
@@ -44,9 +44,9 @@ impl Default for HelloAsk {
     }
 }
 
-impl HelloAsk {
+impl HelloParams {
     /// Reads the parameters; another protocol version is `unsupported`. (`auth_token` is in the frame.)
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<HelloAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<HelloParams, Error> {
         let protocol = params
             .opt_positive("protocol", 1..=i64::from(u32::MAX))?
             .unwrap_or(1) as u32;
@@ -56,7 +56,7 @@ impl HelloAsk {
             );
             return Err(Error::new(ErrorCode::Unsupported, message));
         }
-        Ok(HelloAsk {
+        Ok(HelloParams {
             protocol,
             session_id: params.opt_name("session_id", limits)?,
             resume: params.flag("resume", true)?,
@@ -98,7 +98,7 @@ pub struct HelloAnswer {
     pub boot_id: String,
 }
 
-impl Verb for HelloAsk {
+impl Verb for HelloParams {
     const METHOD: Method = Method::Hello;
     type Answer = HelloAnswer;
 }

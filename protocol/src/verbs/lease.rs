@@ -19,7 +19,7 @@ pub const DEFAULT_WORKER: &str = "worker";
 
 /// What a worker asks for. Serialises as the parameters of `lease`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LeaseAsk {
+pub struct LeaseParams {
     /// The worker's name, for people; leases belong to the session or the connection.
     pub worker_id: String,
     /// Most tasks to hand out.
@@ -48,10 +48,10 @@ pub struct LeaseAsk {
     pub exclude_types: Vec<String>,
 }
 
-impl LeaseAsk {
+impl LeaseParams {
     /// One task of the default queue, answered at once, with the hub's default lease.
-    pub fn one(worker_id: impl Into<String>) -> LeaseAsk {
-        LeaseAsk {
+    pub fn one(worker_id: impl Into<String>) -> LeaseParams {
+        LeaseParams {
             worker_id: worker_id.into(),
             max_tasks: 1,
             lease_ms: None,
@@ -63,13 +63,13 @@ impl LeaseAsk {
     }
 
     /// Reads the parameters; null, 0 and "" mean the default.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<LeaseAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<LeaseParams, Error> {
         let most = i64::from(limits.max_tasks_per_lease);
         let mut queues = params.names("queues", limits)?;
         if queues.is_empty() {
             queues.push(DEFAULT_QUEUE.into());
         }
-        Ok(LeaseAsk {
+        Ok(LeaseParams {
             worker_id: params
                 .opt_name("worker_id", limits)?
                 .unwrap_or_else(|| DEFAULT_WORKER.into()),
@@ -93,7 +93,7 @@ pub struct LeaseAnswer {
     pub tasks: Vec<Task>,
 }
 
-impl Verb for LeaseAsk {
+impl Verb for LeaseParams {
     const METHOD: Method = Method::Lease;
     type Answer = LeaseAnswer;
 

@@ -41,7 +41,7 @@ impl Serialize for ListStatus {
 
 /// Which tasks are wanted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ListAsk {
+pub struct ListParams {
     /// Of which status.
     pub status: ListStatus,
     /// At most so many; none: all.
@@ -70,9 +70,9 @@ pub struct ListAsk {
     pub preview_bytes: Option<u32>,
 }
 
-impl Default for ListAsk {
-    fn default() -> ListAsk {
-        ListAsk {
+impl Default for ListParams {
+    fn default() -> ListParams {
+        ListParams {
             status: ListStatus::Any,
             limit: Some(DEFAULT_LIMIT),
             queue: None,
@@ -86,9 +86,9 @@ impl Default for ListAsk {
     }
 }
 
-impl ListAsk {
+impl ListParams {
     /// Reads the parameters; `limit` null means 50, 0 or less all. `cursor` is another name of `before`.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ListAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ListParams, Error> {
         let limit = match params.raw("limit") {
             None | Some("\"\"") => Some(DEFAULT_LIMIT),
             Some(_) => params
@@ -101,7 +101,7 @@ impl ListAsk {
             given => given,
         };
         let group = Group::read(params, limits)?;
-        Ok(ListAsk {
+        Ok(ListParams {
             status: read_status(params)?,
             limit,
             queue: group.queue,
@@ -142,7 +142,7 @@ pub struct ListAnswer {
     pub next: Option<TaskId>,
 }
 
-impl Verb for ListAsk {
+impl Verb for ListParams {
     const METHOD: Method = Method::List;
     type Answer = ListAnswer;
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// No parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MetricsAsk {}
+pub struct MetricsParams {}
 
 /// One series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub struct MetricsAnswer {
     pub metrics: Vec<Metric>,
 }
 
-impl Verb for MetricsAsk {
+impl Verb for MetricsParams {
     const METHOD: Method = Method::Metrics;
     type Answer = MetricsAnswer;
 }

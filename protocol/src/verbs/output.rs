@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// A piece of output.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct OutputAsk {
+pub struct OutputParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence; without one the hub looks at the connection, then at the current lease.
@@ -31,10 +31,10 @@ pub struct OutputAsk {
     pub text: String,
 }
 
-impl OutputAsk {
+impl OutputParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<OutputAsk, Error> {
-        Ok(OutputAsk {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<OutputParams, Error> {
+        Ok(OutputParams {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             worker_id: params.opt_name("worker_id", limits)?,
@@ -47,7 +47,7 @@ impl OutputAsk {
     }
 }
 
-impl Verb for OutputAsk {
+impl Verb for OutputParams {
     const METHOD: Method = Method::Output;
     type Answer = super::Ok;
 }

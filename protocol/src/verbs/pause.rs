@@ -17,16 +17,16 @@ pub const ALL: &str = "*";
 
 /// Which queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct PauseAsk {
+pub struct PauseParams {
     /// The queue; none or `*`: all of them, those to come included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
 
-impl PauseAsk {
+impl PauseParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PauseAsk, Error> {
-        Ok(PauseAsk {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PauseParams, Error> {
+        Ok(PauseParams {
             queue: params
                 .opt_name("queue", limits)?
                 .filter(|queue| queue != super::pause::ALL),
@@ -43,7 +43,7 @@ pub struct PauseAnswer {
     pub paused: Vec<String>,
 }
 
-impl Verb for PauseAsk {
+impl Verb for PauseParams {
     const METHOD: Method = Method::Pause;
     type Answer = PauseAnswer;
 }

@@ -27,7 +27,7 @@ pub struct Resize {
 
 /// Read the pools, after resizing one or trying a parked account again, where asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PoolsAsk {
+pub struct PoolsParams {
     /// The change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
@@ -36,12 +36,12 @@ pub struct PoolsAsk {
     pub probe: Option<String>,
 }
 
-impl PoolsAsk {
+impl PoolsParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PoolsAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PoolsParams, Error> {
         let probe = params.opt_name("probe", limits)?;
         let Some(fields) = params.object("resize")? else {
-            return Ok(PoolsAsk {
+            return Ok(PoolsParams {
                 resize: None,
                 probe,
             });
@@ -50,7 +50,7 @@ impl PoolsAsk {
             .opt_name("pool", limits)?
             .ok_or_else(|| fields.refuse("pool", "a pool's name"))?;
         let size = fields.int("size", SIZES)? as u32;
-        Ok(PoolsAsk {
+        Ok(PoolsParams {
             resize: Some(Resize { pool, size }),
             probe,
         })
@@ -129,7 +129,7 @@ pub struct PoolsAnswer {
     pub pools: Vec<PoolInfo>,
 }
 
-impl Verb for PoolsAsk {
+impl Verb for PoolsParams {
     const METHOD: Method = Method::Pools;
     type Answer = PoolsAnswer;
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// How far it is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ProgressAsk {
+pub struct ProgressParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence; without one the hub looks at the connection, then at the current lease.
@@ -29,10 +29,10 @@ pub struct ProgressAsk {
     pub data: Value,
 }
 
-impl ProgressAsk {
+impl ProgressParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ProgressAsk, Error> {
-        Ok(ProgressAsk {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ProgressParams, Error> {
+        Ok(ProgressParams {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             worker_id: params.opt_name("worker_id", limits)?,
@@ -41,7 +41,7 @@ impl ProgressAsk {
     }
 }
 
-impl Verb for ProgressAsk {
+impl Verb for ProgressParams {
     const METHOD: Method = Method::Progress;
     type Answer = super::Ok;
 }

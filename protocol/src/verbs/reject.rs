@@ -17,11 +17,11 @@ use serde::Serialize;
 
 /// What to reject.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RejectAsk {
+pub struct RejectParams {
     /// The task, or the tool question.
     #[serde(flatten)]
     pub subject: Subject,
-    /// Of a task: the `fence` of the question that is meant; see [`ApproveAsk`](super::approve::ApproveAsk).
+    /// Of a task: the `fence` of the question that is meant; see [`ApproveParams`](super::approve::ApproveParams).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
     /// Who decided, for the record.
@@ -32,11 +32,11 @@ pub struct RejectAsk {
     pub reason: Option<String>,
 }
 
-impl RejectAsk {
+impl RejectParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RejectAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RejectParams, Error> {
         let subject = read_subject(params)?;
-        Ok(RejectAsk {
+        Ok(RejectParams {
             subject,
             fence: read_question(params, subject)?,
             by: params.opt_name("by", limits)?,
@@ -45,7 +45,7 @@ impl RejectAsk {
     }
 }
 
-impl Verb for RejectAsk {
+impl Verb for RejectParams {
     const METHOD: Method = Method::Reject;
     type Answer = Decision;
 }

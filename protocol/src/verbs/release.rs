@@ -15,7 +15,7 @@ use serde::Serialize;
 
 /// The lease to give back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ReleaseAsk {
+pub struct ReleaseParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence; without one the hub looks at the connection, then at the current lease.
@@ -36,10 +36,10 @@ pub struct ReleaseAsk {
     pub delay_ms: u64,
 }
 
-impl ReleaseAsk {
+impl ReleaseParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ReleaseAsk, Error> {
-        Ok(ReleaseAsk {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ReleaseParams, Error> {
+        Ok(ReleaseParams {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             worker_id: params.opt_name("worker_id", limits)?,
@@ -51,7 +51,7 @@ impl ReleaseAsk {
     }
 }
 
-impl Verb for ReleaseAsk {
+impl Verb for ReleaseParams {
     const METHOD: Method = Method::Release;
     type Answer = super::Ok;
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// No parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReloadAsk {}
+pub struct ReloadParams {}
 
 /// What differs from before. Settings with a fault are `wrong_state`, and the last good ones stay in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct ReloadAnswer {
     pub needs_restart: Vec<String>,
 }
 
-impl Verb for ReloadAsk {
+impl Verb for ReloadParams {
     const METHOD: Method = Method::Reload;
     type Answer = ReloadAnswer;
 }

@@ -64,7 +64,7 @@ impl ScopeLimit {
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReserveAsk {
+pub struct ReserveParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence.
@@ -79,9 +79,9 @@ pub struct ReserveAsk {
     pub used: Budget,
 }
 
-impl ReserveAsk {
+impl ReserveParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ReserveAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ReserveParams, Error> {
         let scopes = params.objects("scopes", limits)?.unwrap_or_default();
         let scopes: Vec<ScopeLimit> = scopes
             .iter()
@@ -94,7 +94,7 @@ impl ReserveAsk {
                 twice.scope
             )));
         }
-        Ok(ReserveAsk {
+        Ok(ReserveParams {
             task_id: params.task_id()?,
             fence: params.int("fence", 0..=i64::MAX)?,
             scopes,
@@ -131,7 +131,7 @@ pub struct ReserveAnswer {
     pub refused: Option<Refusal>,
 }
 
-impl Verb for ReserveAsk {
+impl Verb for ReserveParams {
     const METHOD: Method = Method::Reserve;
     type Answer = ReserveAnswer;
 }

@@ -14,16 +14,16 @@ use serde::Serialize;
 
 /// Which queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct ResumeAsk {
+pub struct ResumeParams {
     /// The queue; none or `*`: all of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
 
-impl ResumeAsk {
+impl ResumeParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ResumeAsk, Error> {
-        Ok(ResumeAsk {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ResumeParams, Error> {
+        Ok(ResumeParams {
             queue: params
                 .opt_name("queue", limits)?
                 .filter(|queue| queue != super::pause::ALL),
@@ -31,7 +31,7 @@ impl ResumeAsk {
     }
 }
 
-impl Verb for ResumeAsk {
+impl Verb for ResumeParams {
     const METHOD: Method = Method::Resume;
     type Answer = super::pause::PauseAnswer;
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The task to queue again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RetryAsk {
+pub struct RetryParams {
     /// The task.
     pub task_id: TaskId,
     /// Whether the failed and cancelled tasks that it depends on, and theirs in turn, are queued again too.
@@ -25,10 +25,10 @@ pub struct RetryAsk {
     pub with_dependencies: bool,
 }
 
-impl RetryAsk {
+impl RetryParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<RetryAsk, Error> {
-        Ok(RetryAsk {
+    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<RetryParams, Error> {
+        Ok(RetryParams {
             task_id: params.task_id()?,
             with_dependencies: params.flag("with_dependencies", false)?,
         })
@@ -48,7 +48,7 @@ pub struct RetryAnswer {
     pub error: Option<String>,
 }
 
-impl Verb for RetryAsk {
+impl Verb for RetryParams {
     const METHOD: Method = Method::Retry;
     type Answer = RetryAnswer;
 
@@ -62,7 +62,7 @@ impl Verb for RetryAsk {
 
 /// The group to queue again: its failed and cancelled tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RetryGroupAsk {
+pub struct RetryGroupParams {
     /// Which tasks; not empty.
     #[serde(flatten)]
     pub group: Group,
@@ -73,13 +73,13 @@ pub struct RetryGroupAsk {
     pub with_dependencies: bool,
 }
 
-impl RetryGroupAsk {
+impl RetryGroupParams {
     /// Reads the parameters; none where they name a single task or no group.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<RetryGroupAsk>, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<RetryGroupParams>, Error> {
         let Some(group) = Group::instead_of("task_id", params, limits)? else {
             return Ok(None);
         };
-        Ok(Some(RetryGroupAsk {
+        Ok(Some(RetryGroupParams {
             group,
             failed: params.flag("failed", false)?,
             with_dependencies: params.flag("with_dependencies", false)?,
@@ -99,7 +99,7 @@ pub struct RetryGroupAnswer {
     pub dependencies: Option<u64>,
 }
 
-impl Verb for RetryGroupAsk {
+impl Verb for RetryGroupParams {
     const METHOD: Method = Method::Retry;
     type Answer = RetryGroupAnswer;
 

@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 
 /// Which of them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RetryFailedAsk {
+pub struct RetryFailedParams {
     /// Only those of this queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
 
-impl RetryFailedAsk {
+impl RetryFailedParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RetryFailedAsk, Error> {
-        Ok(RetryFailedAsk {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RetryFailedParams, Error> {
+        Ok(RetryFailedParams {
             queue: params.opt_name("queue", limits)?,
         })
     }
@@ -36,7 +36,7 @@ pub struct RetryFailedAnswer {
     pub retried: u64,
 }
 
-impl Verb for RetryFailedAsk {
+impl Verb for RetryFailedParams {
     const METHOD: Method = Method::RetryFailed;
     type Answer = RetryFailedAnswer;
 }

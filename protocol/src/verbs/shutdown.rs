@@ -11,9 +11,9 @@ use serde::Serialize;
 
 /// No parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ShutdownAsk {}
+pub struct ShutdownParams {}
 
-impl Verb for ShutdownAsk {
+impl Verb for ShutdownParams {
     const METHOD: Method = Method::Shutdown;
     type Answer = super::Ok;
 }

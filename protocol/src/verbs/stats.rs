@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// No parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct StatsAsk {}
+pub struct StatsParams {}
 
 /// The counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct StatsAnswer {
     pub stats: Stats,
 }
 
-impl Verb for StatsAsk {
+impl Verb for StatsParams {
     const METHOD: Method = Method::Stats;
     type Answer = StatsAnswer;
 }

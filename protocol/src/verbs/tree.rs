@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// No parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TreeAsk {}
+pub struct TreeParams {}
 
 /// One supervised actor or supervisor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct TreeAnswer {
     pub tree: TreeNode,
 }
 
-impl Verb for TreeAsk {
+impl Verb for TreeParams {
     const METHOD: Method = Method::Tree;
     type Answer = TreeAnswer;
 }

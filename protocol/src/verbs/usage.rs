@@ -58,7 +58,7 @@ impl UsageBy {
 
 /// What is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct UsageAsk {
+pub struct UsageParams {
     /// What a row stands for.
     pub by: UsageBy,
     /// Unix milliseconds: only attempts that ended on that day (UTC) or later.
@@ -79,9 +79,9 @@ pub struct UsageAsk {
     pub limit: Option<u32>,
 }
 
-impl UsageAsk {
+impl UsageParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<UsageAsk, Error> {
+    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<UsageParams, Error> {
         let word = params.opt_text("by")?.filter(|word| !word.is_empty());
         let by = match word {
             None => UsageBy::default(),
@@ -102,7 +102,7 @@ impl UsageAsk {
                 "invalid params: give `task_id` or `tree_id`, not both",
             ));
         }
-        Ok(UsageAsk {
+        Ok(UsageParams {
             by,
             since_ms: params
                 .opt_seconds("since", 0..=LAST_MS)?
@@ -194,7 +194,7 @@ pub struct UsageAnswer {
     pub budgets: Vec<BudgetInfo>,
 }
 
-impl Verb for UsageAsk {
+impl Verb for UsageParams {
     const METHOD: Method = Method::Usage;
     type Answer = UsageAnswer;
 }

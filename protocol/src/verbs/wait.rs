@@ -21,7 +21,7 @@ pub const UNFINISHED: usize = 10;
 
 /// Which tasks, how long.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct WaitAsk {
+pub struct WaitParams {
     /// The tasks; at least one.
     pub task_ids: Vec<TaskId>,
     /// Longest wait, in milliseconds; the hub's longest when none was given.
@@ -29,9 +29,9 @@ pub struct WaitAsk {
     pub timeout_ms: u64,
 }
 
-impl WaitAsk {
+impl WaitParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<WaitAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<WaitParams, Error> {
         let mut task_ids = params.ids("task_ids", limits)?;
         if task_ids.is_empty() {
             task_ids.extend(params.opt_int("task_id", i64::MIN..=i64::MAX)?);
@@ -39,7 +39,7 @@ impl WaitAsk {
         if task_ids.is_empty() {
             return Err(params.refuse("task_ids", "a list of at least one task id"));
         }
-        Ok(WaitAsk {
+        Ok(WaitParams {
             task_ids,
             timeout_ms: read_timeout(params, limits)?,
         })
@@ -64,7 +64,7 @@ pub struct WaitAnswer {
     pub finished: bool,
 }
 
-impl Verb for WaitAsk {
+impl Verb for WaitParams {
     const METHOD: Method = Method::Wait;
     type Answer = WaitAnswer;
 
@@ -75,7 +75,7 @@ impl Verb for WaitAsk {
 
 /// Which group, how long. The wait ends when no task of the group is unfinished: tasks that join it meanwhile count.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct WaitGroupAsk {
+pub struct WaitGroupParams {
     /// Which tasks; not empty.
     #[serde(flatten)]
     pub group: Group,
@@ -84,16 +84,16 @@ pub struct WaitGroupAsk {
     pub timeout_ms: u64,
 }
 
-impl WaitGroupAsk {
+impl WaitGroupParams {
     /// Reads the parameters; none where they name single tasks or no group.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<WaitGroupAsk>, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<WaitGroupParams>, Error> {
         if params.raw("task_id").is_some() && params.raw("task_ids").is_none() {
             return Ok(None);
         }
         let Some(group) = Group::instead_of("task_ids", params, limits)? else {
             return Ok(None);
         };
-        Ok(Some(WaitGroupAsk {
+        Ok(Some(WaitGroupParams {
             group,
             timeout_ms: read_timeout(params, limits)?,
         }))
@@ -111,7 +111,7 @@ pub struct WaitGroupAnswer {
     pub finished: bool,
 }
 
-impl Verb for WaitGroupAsk {
+impl Verb for WaitGroupParams {
     const METHOD: Method = Method::Wait;
     type Answer = WaitGroupAnswer;
 

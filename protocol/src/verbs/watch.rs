@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// What to watch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct WatchAsk {
+pub struct WatchParams {
     /// The last number seen: what came after it is sent first. None: only new events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
@@ -31,14 +31,14 @@ pub struct WatchAsk {
     pub kinds: Vec<String>,
 }
 
-impl WatchAsk {
+impl WatchParams {
     /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<WatchAsk, Error> {
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<WatchParams, Error> {
         let kinds = params.names("kinds", limits)?;
         if kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
             return Err(params.refuse("kinds", &format!("a list of {}", KINDS.join(", "))));
         }
-        Ok(WatchAsk {
+        Ok(WatchParams {
             since: params.opt_int("since", 0..=i64::MAX)?.map(|n| n as u64),
             boot_id: params.opt_name("boot_id", limits)?,
             task_id: params.opt_int("task_id", i64::MIN..=i64::MAX)?,
@@ -59,7 +59,7 @@ pub struct WatchAnswer {
     pub boot_id: String,
 }
 
-impl Verb for WatchAsk {
+impl Verb for WatchParams {
     const METHOD: Method = Method::Watch;
     type Answer = WatchAnswer;
 }

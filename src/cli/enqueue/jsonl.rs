@@ -5,7 +5,7 @@ use super::super::failure::Failure;
 use super::super::show::{spinner, text};
 use super::fields;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, EnqueueBatchAsk, Existing};
+use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, EnqueueBatchParams, Existing};
 use kirosu_protocol::{Limits, Status, TaskId};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -131,7 +131,7 @@ async fn send(
         .map(|(_, line)| read(line, usual, limits))
         .collect();
     let tasks = tasks.map_err(Failure::Local)?;
-    hub.ask(&EnqueueBatchAsk { tasks }).await
+    hub.ask(&EnqueueBatchParams { tasks }).await
 }
 
 /// Says what stands when a step in the middle was refused.

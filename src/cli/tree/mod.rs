@@ -5,7 +5,7 @@ pub(crate) mod draw;
 use super::connect::Context;
 use super::failure::Failure;
 use super::numbers::whole;
-use kirosu_protocol::verbs::tree::TreeAsk;
+use kirosu_protocol::verbs::tree::TreeParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +28,7 @@ pub struct Args {
 
 /// Draws it.
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
-    let answer = context.connect().await?.insist(&TreeAsk {}).await?;
+    let answer = context.connect().await?.insist(&TreeParams {}).await?;
     match context.screen.json {
         true => context.screen.json(&answer)?,
         false => context

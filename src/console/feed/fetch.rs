@@ -5,19 +5,19 @@ use crate::console::model::{Act, View};
 use crate::console::news::{News, Want};
 use crate::console::query::Query;
 use crate::console::row::Row;
-use crate::console::tasks::{From, Page, PageAsk};
+use crate::console::tasks::{From, Page, PageParams};
 use kirosu_protocol::client::{CallError, Client};
-use kirosu_protocol::verbs::agents::AgentsAsk;
-use kirosu_protocol::verbs::answer::AnswerAsk;
-use kirosu_protocol::verbs::approvals::ApprovalsAsk;
-use kirosu_protocol::verbs::approve::ApproveAsk;
-use kirosu_protocol::verbs::cancel::CancelAsk;
-use kirosu_protocol::verbs::get::GetAsk;
-use kirosu_protocol::verbs::pools::PoolsAsk;
-use kirosu_protocol::verbs::reject::RejectAsk;
-use kirosu_protocol::verbs::retry::{RetryAnswer, RetryAsk};
-use kirosu_protocol::verbs::stats::StatsAsk;
-use kirosu_protocol::verbs::tree::TreeAsk;
+use kirosu_protocol::verbs::agents::AgentsParams;
+use kirosu_protocol::verbs::answer::AnswerParams;
+use kirosu_protocol::verbs::approvals::ApprovalsParams;
+use kirosu_protocol::verbs::approve::ApproveParams;
+use kirosu_protocol::verbs::cancel::CancelParams;
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::pools::PoolsParams;
+use kirosu_protocol::verbs::reject::RejectParams;
+use kirosu_protocol::verbs::retry::{RetryAnswer, RetryParams};
+use kirosu_protocol::verbs::stats::StatsParams;
+use kirosu_protocol::verbs::tree::TreeParams;
 use kirosu_protocol::{Stats, Subject, TaskId};
 
 /// Entries of the inbox that are shown at most.
@@ -30,7 +30,7 @@ pub const SEARCH_MOST: usize = 20_000;
 /// The window of the list, or the counters alone while another screen is shown.
 pub async fn tasks(client: &Client, want: &Want) -> Result<Vec<News>, CallError> {
     if want.view != View::Tasks {
-        let stats = client.request(&StatsAsk {}).await?.stats;
+        let stats = client.request(&StatsParams {}).await?.stats;
         return Ok(vec![News::Stats(stats)]);
     }
     let (page, stats) = page(client, &want.page).await?;
@@ -42,9 +42,9 @@ pub async fn task(client: &Client, want: &Want) -> Result<Vec<News>, CallError> 
     let (View::Task, Some(task_id)) = (want.view, want.task) else {
         return Ok(Vec::new());
     };
-    let ask = GetAsk {
+    let ask = GetParams {
         task_id,
-        ..GetAsk::default()
+        ..GetParams::default()
     };
     Ok(vec![News::Task(Box::new(client.request(&ask).await?))])
 }
@@ -54,7 +54,7 @@ pub async fn agents(client: &Client, want: &Want) -> Result<Vec<News>, CallError
     if want.view != View::Agents {
         return Ok(Vec::new());
     }
-    let (pools, agents) = (PoolsAsk::default(), AgentsAsk::default());
+    let (pools, agents) = (PoolsParams::default(), AgentsParams::default());
     let (pools, agents) = tokio::try_join!(client.request(&pools), client.request(&agents))?;
     Ok(vec![News::Pools(pools.pools), News::Agents(agents.agents)])
 }
@@ -64,7 +64,7 @@ pub async fn tree(client: &Client, want: &Want) -> Result<Vec<News>, CallError> 
     if want.view != View::Tree {
         return Ok(Vec::new());
     }
-    Ok(vec![News::Tree(client.request(&TreeAsk {}).await?.tree)])
+    Ok(vec![News::Tree(client.request(&TreeParams {}).await?.tree)])
 }
 
 /// What waits for a person, while it is shown.
@@ -72,9 +72,9 @@ pub async fn inbox(client: &Client, want: &Want) -> Result<Vec<News>, CallError>
     if want.view != View::Inbox {
         return Ok(Vec::new());
     }
-    let ask = ApprovalsAsk {
+    let ask = ApprovalsParams {
         limit: Some(INBOX),
-        ..ApprovalsAsk::default()
+        ..ApprovalsParams::default()
     };
     Ok(vec![News::Inbox(client.request(&ask).await?.approvals)])
 }
@@ -87,35 +87,35 @@ pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>
     };
     let (outcome, done) = match (act, subject) {
         (Act::Approve, _) => {
-            let ask = ApproveAsk {
+            let ask = ApproveParams {
                 subject,
                 fence,
                 by,
-                ..ApproveAsk::default()
+                ..ApproveParams::default()
             };
             (client.request(&ask).await.map(|_| ()), "approved")
         }
         (Act::Reject, _) => {
-            let ask = RejectAsk {
+            let ask = RejectParams {
                 subject,
                 fence,
                 by,
-                ..RejectAsk::default()
+                ..RejectParams::default()
             };
             (client.request(&ask).await.map(|_| ()), "rejected")
         }
         (Act::Cancel, Subject::Task(task_id)) => {
-            let ask = CancelAsk {
+            let ask = CancelParams {
                 task_id,
                 by,
-                ..CancelAsk::default()
+                ..CancelParams::default()
             };
             (client.request(&ask).await.map(|_| ()), "cancelled")
         }
         (Act::Retry, Subject::Task(task_id)) => {
-            let ask = RetryAsk {
+            let ask = RetryParams {
                 task_id,
-                ..RetryAsk::default()
+                ..RetryParams::default()
             };
             let outcome = client.request(&ask).await;
             if let Ok(RetryAnswer {
@@ -138,7 +138,7 @@ pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>
 }
 
 /// Sends an answer to a `human` task; a sentence on the outcome.
-pub async fn answer(client: &Client, ask: AnswerAsk) -> News {
+pub async fn answer(client: &Client, ask: AnswerParams) -> News {
     News::Acted(match client.request(&ask).await {
         Ok(_) => Ok(format!("{} answered", Subject::Task(ask.task_id))),
         Err(why) => Err(why.to_string()),
@@ -146,7 +146,7 @@ pub async fn answer(client: &Client, ask: AnswerAsk) -> News {
 }
 
 /// A window of the list, with the counters.
-async fn page(client: &Client, ask: &PageAsk) -> Result<(Page, Stats), CallError> {
+async fn page(client: &Client, ask: &PageParams) -> Result<(Page, Stats), CallError> {
     let from = match ask.from {
         From::Above(id) => match above(client, ask, id).await? {
             Some(below) => From::Below(below),
@@ -197,7 +197,7 @@ async fn collect(
 ///
 /// The hub lists downwards only, so the number is searched for: first outwards, then by halves. Numbers are dense but for
 /// what a filter or the retention leaves out, so few steps do.
-async fn above(client: &Client, ask: &PageAsk, id: TaskId) -> Result<Option<TaskId>, CallError> {
+async fn above(client: &Client, ask: &PageParams, id: TaskId) -> Result<Option<TaskId>, CallError> {
     let newest = client.request(&ask.query.ask(1, None)).await?;
     let newest = newest.tasks.first().map_or(0, |task| task.task_id);
     let mut step = ask.rows.max(1) as TaskId;
@@ -223,7 +223,7 @@ async fn above(client: &Client, ask: &PageAsk, id: TaskId) -> Result<Option<Task
 /// Whether a window below `before` is full of tasks above `id`.
 async fn full(
     client: &Client,
-    ask: &PageAsk,
+    ask: &PageParams,
     id: TaskId,
     before: TaskId,
 ) -> Result<bool, CallError> {

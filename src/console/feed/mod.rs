@@ -24,8 +24,8 @@ use crate::cli::failure::Failure;
 use crate::cli::globals::Globals;
 use crate::cli::show::Screen;
 use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
-use kirosu_protocol::verbs::answer::AnswerAsk;
-use kirosu_protocol::verbs::watch::{KINDS, WatchAsk};
+use kirosu_protocol::verbs::answer::AnswerParams;
+use kirosu_protocol::verbs::watch::{KINDS, WatchParams};
 use kirosu_protocol::{Subject, TaskId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,7 +166,7 @@ impl Feed {
         let (client, line) = (self.hub.client.clone(), self.line.clone());
         tokio::spawn(async move {
             let by = actor(&None);
-            let news = fetch::answer(&client, AnswerAsk { task_id, text, by }).await;
+            let news = fetch::answer(&client, AnswerParams { task_id, text, by }).await;
             line.tell(Told::News(news.into())).await;
         });
     }
@@ -205,12 +205,12 @@ async fn listen_once(
 }
 
 /// A watch of everything but output, from so many events ago on.
-pub async fn since(hub: &Hub, history: u64) -> Result<WatchAsk, Failure> {
+pub async fn since(hub: &Hub, history: u64) -> Result<WatchParams, Failure> {
     // A watch that hears nearly nothing says which number is the newest.
-    let ask = |kinds: &[&str], since| WatchAsk {
+    let ask = |kinds: &[&str], since| WatchParams {
         since,
         kinds: kinds.iter().map(ToString::to_string).collect(),
-        ..WatchAsk::default()
+        ..WatchParams::default()
     };
     let newest = hub.insist(&ask(&["hub"], None)).await?.seq;
     let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| *kind != "output").collect();

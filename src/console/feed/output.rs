@@ -8,8 +8,8 @@ use crate::cli::failure::Failure;
 use crate::cli::logs::{Piece, Position};
 use crate::console::model::View;
 use crate::console::news::{News, Output, Want};
-use kirosu_protocol::verbs::get::GetAsk;
-use kirosu_protocol::verbs::watch::WatchAsk;
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{EventKind, TaskId};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -47,10 +47,10 @@ async fn follow(line: &Line, task: TaskId) {
 }
 
 async fn follow_once(line: &Line, hub: &Hub, task_id: TaskId) -> Result<(), Failure> {
-    let ask = WatchAsk {
+    let ask = WatchParams {
         task_id: Some(task_id),
         kinds: vec!["output".into()],
-        ..WatchAsk::default()
+        ..WatchParams::default()
     };
     let mut events = Events::start(hub, ask).await?;
     let mut at = whole(line, hub, task_id).await?;
@@ -91,10 +91,10 @@ async fn whole(line: &Line, hub: &Hub, task_id: TaskId) -> Result<Position, Fail
 
 /// All of the newest attempt's output, and where it ends.
 pub async fn read(hub: &Hub, task_id: TaskId) -> Result<(Output, Position), Failure> {
-    let ask = GetAsk {
+    let ask = GetParams {
         task_id,
         output: true,
-        ..GetAsk::default()
+        ..GetParams::default()
     };
     let answer = hub.insist(&ask).await?;
     let newest = answer.output.into_iter().flatten().next_back();

@@ -1,7 +1,7 @@
 //! `ask`: a running agent asks whether a tool may run.
 
 use crate::core::{Core, Reply};
-use crate::outcome::{Asked, Outcome};
+use crate::outcome::{Outcome, PermissionAnswer};
 use crate::row::Flags;
 use crate::rules::approval::{args_hash, shown_args, shown_options};
 use crate::sql;
@@ -10,8 +10,8 @@ use crate::sql::approval::{
     SelectLeftBehind, state_number,
 };
 use diesel::QueryResult;
-use kirosu_protocol::verbs::ask::ToolAsk;
-use kirosu_protocol::{ApprovalId, ApprovalState, Error, ErrorCode, EventKind, Fence};
+use kirosu_protocol::verbs::ask::AskParams;
+use kirosu_protocol::{Error, ErrorCode, EventKind, Fence, PermissionId, PermissionState};
 
 /// Open questions that one task may have.
 const OPEN_PER_TASK: i64 = 1000;
@@ -19,7 +19,7 @@ const OPEN_PER_TASK: i64 = 1000;
 impl Core {
     /// Keeps a question, or tells where it stands. A decided one is answered as often as its attempt asks, and never to
     /// another attempt.
-    pub(crate) fn ask(&mut self, ask: &ToolAsk) -> Reply<Outcome> {
+    pub(crate) fn ask(&mut self, ask: &AskParams) -> Reply<Outcome> {
         let newest = self.known(ask.task_id)?.fence;
         let fence = ask.fence.unwrap_or(newest);
         self.held("ask about a tool of", ask.task_id, fence)?;
@@ -39,7 +39,7 @@ impl Core {
         }
     }
 
-    fn ask_anew(&mut self, ask: &ToolAsk, fence: Fence, hash: &str) -> Reply<Outcome> {
+    fn ask_anew(&mut self, ask: &AskParams, fence: Fence, hash: &str) -> Reply<Outcome> {
         if ask.decided.is_none()
             && let Some(question) = self.take_over(ask, fence, hash)?
         {
@@ -65,7 +65,7 @@ impl Core {
     /// The question that a lost attempt (or a dead agent program of this one) has left behind becomes this attempt's.
     fn take_over(
         &mut self,
-        ask: &ToolAsk,
+        ask: &AskParams,
         fence: Fence,
         hash: &str,
     ) -> QueryResult<Option<Question>> {
@@ -80,7 +80,7 @@ impl Core {
         };
         // An open question waits for this attempt from now on; a decided one keeps its deadline, for the record.
         let deadline_at = match question.state {
-            ApprovalState::Open => self.deadline_of(ask),
+            PermissionState::Open => self.deadline_of(ask),
             _ => question.deadline_at,
         };
         self.write(Rebind {
@@ -89,7 +89,7 @@ impl Core {
             deadline_at,
             id: question.id,
         })?;
-        if question.state == ApprovalState::Open {
+        if question.state == PermissionState::Open {
             self.due_question(deadline_at);
         }
         question.fence = fence;
@@ -97,7 +97,7 @@ impl Core {
     }
 
     /// Until when a person may answer; `None`: for ever.
-    fn deadline_of(&self, ask: &ToolAsk) -> Option<i64> {
+    fn deadline_of(&self, ask: &AskParams) -> Option<i64> {
         let wait = ask.wait_ms.filter(|_| ask.decided.is_none())?;
         let wait = i64::try_from(wait).unwrap_or(i64::MAX);
         Some(self.now.saturating_add(wait))
@@ -105,10 +105,10 @@ impl Core {
 
     fn insert_question(
         &mut self,
-        ask: &ToolAsk,
+        ask: &AskParams,
         fence: Fence,
         hash: &str,
-    ) -> QueryResult<ApprovalId> {
+    ) -> QueryResult<PermissionId> {
         let now = self.now;
         let args = shown_args(ask);
         let options = shown_options(ask);
@@ -116,7 +116,7 @@ impl Core {
         let state = ask
             .decided
             .as_ref()
-            .map_or(ApprovalState::Open, |ruled| ruled.verdict.state());
+            .map_or(PermissionState::Open, |ruled| ruled.verdict.state());
         self.begin()?;
         let insert = InsertApproval {
             task_id: ask.task_id,
@@ -149,10 +149,10 @@ impl Core {
     }
 
     fn tell_asker(&mut self, question: Question) -> Reply<Outcome> {
-        if question.state != ApprovalState::Open && !question.used {
+        if question.state != PermissionState::Open && !question.used {
             self.write(PutUsed { id: question.id })?;
         }
-        Ok(Outcome::Asked(Asked {
+        Ok(Outcome::Permission(PermissionAnswer {
             approval_id: question.id,
             state: question.state,
             reason: question.reason,
@@ -166,7 +166,7 @@ impl Core {
         if !question.used {
             self.write(Loosen { id: question.id })?;
         }
-        Ok(Outcome::Asked(Asked {
+        Ok(Outcome::Permission(PermissionAnswer {
             approval_id: question.id,
             state: question.state,
             reason: None,
@@ -191,7 +191,7 @@ impl Core {
     }
 }
 
-fn renamed(ask: &ToolAsk) -> Error {
+fn renamed(ask: &AskParams) -> Error {
     let message = format!(
         "invalid params: `call` must be a name of its own for each question: '{}' was about another tool or other arguments",
         ask.call
@@ -199,7 +199,7 @@ fn renamed(ask: &ToolAsk) -> Error {
     Error::invalid_params(message)
 }
 
-fn unasked(ask: &ToolAsk) -> Error {
+fn unasked(ask: &AskParams) -> Error {
     let message = format!(
         "cannot withdraw a tool question of task {}: nothing was asked as '{}'",
         ask.task_id, ask.call

@@ -12,14 +12,14 @@ use crate::sql::approval::{
 use diesel::QueryResult;
 use kirosu_protocol::approval::option_named;
 use kirosu_protocol::verbs::ask::stale_approval;
-use kirosu_protocol::{ApprovalId, ApprovalState, Error, ErrorCode, TaskId, Verdict};
+use kirosu_protocol::{Error, ErrorCode, PermissionId, PermissionState, TaskId, Verdict};
 use serde_json::json;
 
 impl Core {
     /// Takes a person's word on a tool question; said twice, it is fine.
     pub(crate) fn decide_tool(
         &mut self,
-        id: ApprovalId,
+        id: PermissionId,
         verdict: Verdict,
         by: Option<&str>,
         reason: Option<&str>,
@@ -81,7 +81,7 @@ impl Core {
             args_hash: &question.args_hash,
             id,
         };
-        let replaced_by: Option<ApprovalId> = sql::first(&mut self.conn, later)?;
+        let replaced_by: Option<PermissionId> = sql::first(&mut self.conn, later)?;
         let by = question.by.as_ref().map(|by| format!(" by {by}"));
         let mut message = match why {
             "decided" => format!(
@@ -113,7 +113,7 @@ impl Core {
     fn end_question(
         &mut self,
         mut question: Question,
-        state: ApprovalState,
+        state: PermissionState,
         by: Option<&str>,
         reason: Option<&str>,
         chosen: Option<&str>,
@@ -145,7 +145,7 @@ impl Core {
         let count = overdue.len() as u64;
         for question in overdue {
             let reason = "nobody decided in time";
-            self.end_question(question, ApprovalState::Expired, None, Some(reason), None)?;
+            self.end_question(question, PermissionState::Expired, None, Some(reason), None)?;
         }
         self.due.question = sql::first(&mut self.conn, SelectNextDeadline {})?;
         Ok(Outcome::Counted {
@@ -167,7 +167,7 @@ impl Core {
         let open: Vec<Question> = sql::all(&mut self.conn, SelectOpen { task_id })?;
         for question in open {
             let reason = "the attempt that asked is over";
-            self.end_question(question, ApprovalState::Void, None, Some(reason), None)?;
+            self.end_question(question, PermissionState::Void, None, Some(reason), None)?;
         }
         self.write(SpendApprovals { task_id })?;
         Ok(())

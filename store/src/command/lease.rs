@@ -11,7 +11,7 @@ use crate::sql;
 use crate::sql::attempt::{CountAttempts, SelectNotAccepted};
 use crate::task::task_of;
 use diesel::QueryResult;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{Error, ErrorCode, Status, Task, TaskId};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl Core {
     /// Takes tasks, parks the request, or answers an empty list.
     pub(crate) fn lease(
         &mut self,
-        ask: &LeaseAsk,
+        ask: &LeaseParams,
         session: Option<&str>,
         park: Option<ParkId>,
     ) -> Reply<Outcome> {
@@ -89,7 +89,7 @@ impl Core {
 
     fn grant(
         &mut self,
-        ask: &LeaseAsk,
+        ask: &LeaseParams,
         session: Option<&str>,
         lanes: &[LaneId],
     ) -> QueryResult<Vec<Task>> {

@@ -7,7 +7,7 @@ use crate::rules::policy::{self, Ended, Next};
 use crate::rules::transition;
 use crate::sql;
 use crate::sql::sets::{SelectExpired, SelectNextExpiry, SelectSessionTasks};
-use crate::tally::{Loss, Step};
+use crate::task_stats::{Loss, Step};
 use diesel::QueryResult;
 use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 
@@ -91,7 +91,7 @@ impl Core {
             transition::attempt_failed(row, next, now);
             row.flags.set(Flags::LOST);
         });
-        self.tally.note(Step::Lost(loss));
+        self.task_stats.note(Step::Lost(loss));
         self.tell(id, "lost");
         if next == Next::Dead {
             self.close_questions(id)?;
@@ -120,7 +120,7 @@ impl Core {
         let lease = self.lease_of(id);
         let delay_ms = i64::try_from(delay_ms).unwrap_or(i64::MAX / 2);
         self.change(id, |row| transition::give_back(row, delay_ms, now));
-        self.tally.note(Step::Released);
+        self.task_stats.note(Step::Released);
         self.tell(id, "released");
         Ok(self.ended_lease(id, lease))
     }

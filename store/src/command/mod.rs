@@ -23,11 +23,11 @@ mod used;
 use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
 use kirosu_protocol::verbs::ack::Ack;
-use kirosu_protocol::verbs::ask::ToolAsk;
+use kirosu_protocol::verbs::ask::AskParams;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
-use kirosu_protocol::verbs::reserve::ReserveAsk;
-use kirosu_protocol::{ApprovalId, Fence, TaskId, Verdict};
+use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::verbs::reserve::ReserveParams;
+use kirosu_protocol::{Fence, PermissionId, TaskId, Verdict};
 
 /// The caller's name for a parked lease request; the caller picks it and never uses one twice in a process.
 pub type ParkId = u64;
@@ -46,7 +46,7 @@ pub enum Command {
     /// [`Outcome::Parked`].
     Lease {
         /// What the worker asks for.
-        ask: LeaseAsk,
+        ask: LeaseParams,
         /// The session the leases belong to; leases without one are never given back by a lost session.
         session: Option<String>,
         /// With `ask.wait_ms > 0` and nothing ready: the name under which the request is parked.
@@ -99,7 +99,7 @@ pub enum Command {
         text: String,
     },
     /// Reserve for a run of the budgets that it counts against. Answer: [`Outcome::Reserved`].
-    Reserve(Box<ReserveAsk>),
+    Reserve(Box<ReserveParams>),
     /// Give a lease back; the attempt does not count. Answer: `Ok`.
     Release {
         /// The task.
@@ -190,12 +190,12 @@ pub enum Command {
         /// Who decided.
         by: Option<String>,
     },
-    /// A running agent asks whether a tool may run. Answer: [`Outcome::Asked`].
-    Ask(Box<ToolAsk>),
+    /// A running agent asks whether a tool may run. Answer: [`Outcome::Permission`].
+    RequestPermission(Box<AskParams>),
     /// Answer a tool question. Answer: `Ok`.
-    DecideTool {
+    DecidePermission {
         /// The question.
-        approval: ApprovalId,
+        approval: PermissionId,
         /// Yes or no.
         verdict: Verdict,
         /// Who decided.
@@ -206,7 +206,7 @@ pub enum Command {
         option: Option<String>,
     },
     /// Deny tool questions that waited as long as their policy says. Answer: [`Outcome::Counted`].
-    ExpireQuestions {
+    ExpirePermissions {
         /// At most this many; `more` in the answer says whether some are left.
         limit: u32,
     },
@@ -284,8 +284,8 @@ impl Core {
                 reason,
                 by,
             } => self.reject(*task, *fence, reason.as_deref(), by.as_deref())?,
-            Command::Ask(ask) => self.ask(ask)?,
-            Command::DecideTool {
+            Command::RequestPermission(ask) => self.ask(ask)?,
+            Command::DecidePermission {
                 approval,
                 verdict,
                 by,
@@ -298,7 +298,7 @@ impl Core {
                 reason.as_deref(),
                 option.as_deref(),
             )?,
-            Command::ExpireQuestions { limit } => self.expire_questions(*limit)?,
+            Command::ExpirePermissions { limit } => self.expire_questions(*limit)?,
             Command::Pause(queue) => self.pause(queue.as_deref())?,
             Command::Resume(queue) => self.resume(queue.as_deref())?,
             Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,

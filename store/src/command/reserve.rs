@@ -4,14 +4,14 @@ use crate::core::{Core, Reply};
 use crate::rules::budget::{self, Account, Amount, Refused};
 use crate::sql::usage::{InsertMember, Reservation};
 use diesel::QueryResult;
-use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveAsk, ScopeLimit};
+use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
 
 const DAY_MS: i64 = 86_400_000;
 
 impl Core {
     /// Reserves for the live lease, of all budgets at once or of none.
-    pub(crate) fn reserve(&mut self, ask: &ReserveAsk) -> Reply<ReserveAnswer> {
+    pub(crate) fn reserve(&mut self, ask: &ReserveParams) -> Reply<ReserveAnswer> {
         self.held("reserve for", ask.task_id, ask.fence)?;
         let mut accounts = Vec::with_capacity(ask.scopes.len() + 1);
         for told in &ask.scopes {

@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::rules::budget::Amount;
 use crate::sql;
 use crate::sql::usage::{AddDay, AddTask, SelectPartialUsage, SelectProgress, TellUsage, number};
-use crate::tally::Step;
+use crate::task_stats::Step;
 use diesel::QueryResult;
 use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::verbs::ack::Ack;
@@ -89,8 +89,8 @@ impl Core {
             unpriced,
         })?;
         self.ledger.used = true;
-        let (provider, model) = self.tally.usage_labels(provider, model);
-        self.tally.note(Step::Used {
+        let (provider, model) = self.task_stats.usage_labels(provider, model);
+        self.task_stats.note(Step::Used {
             provider,
             model,
             tokens: [input, cache_read, cache_write, output],

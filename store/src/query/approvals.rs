@@ -7,7 +7,7 @@ use crate::sql::{self};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
-use kirosu_protocol::{Approval, ApprovalKind, ApprovalState, Task, TaskId};
+use kirosu_protocol::{Approval, ApprovalKind, PermissionState, Task, TaskId};
 
 /// Bytes of titles and arguments after which a page ends.
 const PAGE_BYTES: usize = 1 << 20;
@@ -43,7 +43,7 @@ pub(crate) fn page(
     conn: &mut SqliteConnection,
     query: &ApprovalQuery,
 ) -> QueryResult<ApprovalPage> {
-    let inbox = query.state == WhichState::Is(ApprovalState::Open);
+    let inbox = query.state == WhichState::Is(PermissionState::Open);
     let mut page = ApprovalPage::default();
     let (tools, runs, humans) = match query.cursor {
         None => (Some(None), Some(0), 0),

@@ -8,7 +8,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::budget::usd_of;
 use kirosu_protocol::verbs::usage::{
-    BudgetInfo, DEFAULT_ROWS, Standing, UsageAnswer, UsageAsk, UsageBy, UsageRow, UsageSum,
+    BudgetInfo, DEFAULT_ROWS, Standing, UsageAnswer, UsageBy, UsageParams, UsageRow, UsageSum,
 };
 use kirosu_protocol::{Scope, TaskId};
 
@@ -63,7 +63,7 @@ fn sum<'a>(row: &impl Row<'a, Sqlite>, at: usize) -> QueryResult<UsageSum> {
 /// The answer to `usage`.
 pub(crate) fn answer(
     conn: &mut SqliteConnection,
-    ask: &UsageAsk,
+    ask: &UsageParams,
     now: i64,
 ) -> QueryResult<UsageAnswer> {
     let (table, clause) = source(ask);
@@ -107,7 +107,7 @@ struct Clause {
 }
 
 /// The table that knows what is asked for: the days know no tasks, the tasks are those that were not pruned.
-fn source(ask: &UsageAsk) -> (&'static str, Clause) {
+fn source(ask: &UsageParams) -> (&'static str, Clause) {
     let mut with = String::new();
     let mut conditions = Vec::new();
     if let Some(since) = ask.since_ms {
@@ -144,7 +144,11 @@ impl FromRow for Options {
 }
 
 /// The budgets that the question is about.
-fn budgets(conn: &mut SqliteConnection, ask: &UsageAsk, now: i64) -> QueryResult<Vec<BudgetInfo>> {
+fn budgets(
+    conn: &mut SqliteConnection,
+    ask: &UsageParams,
+    now: i64,
+) -> QueryResult<Vec<BudgetInfo>> {
     let condition = match ask.task_id.or(ask.tree_id) {
         None => "scope NOT LIKE 'task:%' AND scope NOT LIKE 'tree:%'".to_owned(),
         Some(task) => {

@@ -1,8 +1,8 @@
 //! Tool questions: what they are about, who may still decide, and which of them outlive their attempt.
 
-use kirosu_protocol::approval::{AskOption, canonical, option_named, options_line};
-use kirosu_protocol::verbs::ask::ToolAsk;
-use kirosu_protocol::{ApprovalId, ApprovalState, FailureClass, Fence, Verdict};
+use kirosu_protocol::approval::{PermissionOption, canonical, option_named, options_line};
+use kirosu_protocol::verbs::ask::AskParams;
+use kirosu_protocol::{FailureClass, Fence, PermissionId, PermissionState, Verdict};
 use sha2::{Digest, Sha256};
 
 /// Bytes of arguments that are kept to be shown; their hash is over all of them.
@@ -10,7 +10,7 @@ pub(crate) const ARGS_BYTES: usize = 64 << 10;
 
 /// What a question is about: the same tool with the same arguments (of a tool that states none: the same title) and the
 /// same options is the same question.
-pub(crate) fn args_hash(ask: &ToolAsk) -> String {
+pub(crate) fn args_hash(ask: &AskParams) -> String {
     let (sort, text) = match &ask.args {
         Some(args) => ("args", canonical(args)),
         None => ("title", ask.title.clone()),
@@ -27,7 +27,7 @@ pub(crate) fn args_hash(ask: &ToolAsk) -> String {
 }
 
 /// The arguments as they are shown.
-pub(crate) fn shown_args(ask: &ToolAsk) -> Option<String> {
+pub(crate) fn shown_args(ask: &AskParams) -> Option<String> {
     let mut text = canonical(ask.args.as_ref()?);
     let bytes = text.len();
     if bytes > ARGS_BYTES {
@@ -39,7 +39,7 @@ pub(crate) fn shown_args(ask: &ToolAsk) -> Option<String> {
 }
 
 /// The options as they are kept; `None` where yes is enough.
-pub(crate) fn shown_options(ask: &ToolAsk) -> Option<String> {
+pub(crate) fn shown_options(ask: &AskParams) -> Option<String> {
     let is_choice = !ask.options.is_empty();
     is_choice.then(|| serde_json::to_string(&ask.options).unwrap_or_default())
 }
@@ -49,8 +49,8 @@ pub(crate) fn shown_options(ask: &ToolAsk) -> Option<String> {
 /// # Errors
 /// A sentence that says which options there are.
 pub(crate) fn choose(
-    id: ApprovalId,
-    options: &[AskOption],
+    id: PermissionId,
+    options: &[PermissionOption],
     verdict: Verdict,
     option: Option<&str>,
 ) -> Result<Option<String>, String> {
@@ -86,18 +86,20 @@ pub(crate) enum Decided {
 
 /// Whether a decision is taken.
 pub(crate) fn decide(
-    state: ApprovalState,
+    state: PermissionState,
     deadline_at: Option<i64>,
     verdict: Verdict,
     now: i64,
 ) -> Decided {
     match state {
-        ApprovalState::Open if deadline_at.is_some_and(|at| at <= now) => Decided::Stale("expired"),
-        ApprovalState::Open => Decided::Take,
+        PermissionState::Open if deadline_at.is_some_and(|at| at <= now) => {
+            Decided::Stale("expired")
+        }
+        PermissionState::Open => Decided::Take,
         state if state == verdict.state() => Decided::Again,
-        ApprovalState::Approved | ApprovalState::Rejected => Decided::Stale("decided"),
-        ApprovalState::Void => Decided::Stale("attempt_over"),
-        ApprovalState::Expired => Decided::Stale("expired"),
+        PermissionState::Approved | PermissionState::Rejected => Decided::Stale("decided"),
+        PermissionState::Void => Decided::Stale("attempt_over"),
+        PermissionState::Expired => Decided::Stale("expired"),
     }
 }
 
@@ -144,12 +146,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn ask(tool: &str, title: &str, args: Option<serde_json::Value>) -> ToolAsk {
-        ToolAsk {
+    fn ask(tool: &str, title: &str, args: Option<serde_json::Value>) -> AskParams {
+        AskParams {
             tool: tool.into(),
             title: title.into(),
             args,
-            ..ToolAsk::default()
+            ..AskParams::default()
         }
     }
 
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_decision_is_taken_once_and_in_time() {
-        use ApprovalState::*;
+        use PermissionState::*;
         let at = |state, deadline| decide(state, deadline, Verdict::Approved, 100);
         assert_eq!(at(Open, None), Decided::Take);
         assert_eq!(at(Open, Some(101)), Decided::Take);

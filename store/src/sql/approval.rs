@@ -6,8 +6,8 @@ use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::Sqlite;
-use kirosu_protocol::ApprovalState;
-use kirosu_protocol::approval::AskOption;
+use kirosu_protocol::PermissionState;
+use kirosu_protocol::approval::PermissionOption;
 
 /// The columns of a question, in the order of [`Question`].
 macro_rules! columns {
@@ -126,13 +126,13 @@ statement! {
 }
 
 /// The number a state has in the file.
-pub(crate) fn state_number(state: ApprovalState) -> i64 {
+pub(crate) fn state_number(state: PermissionState) -> i64 {
     match state {
-        ApprovalState::Open => 0,
-        ApprovalState::Approved => 1,
-        ApprovalState::Rejected => 2,
-        ApprovalState::Void => 3,
-        ApprovalState::Expired => 4,
+        PermissionState::Open => 0,
+        PermissionState::Approved => 1,
+        PermissionState::Rejected => 2,
+        PermissionState::Void => 3,
+        PermissionState::Expired => 4,
     }
 }
 
@@ -148,7 +148,7 @@ pub(crate) struct Question {
     pub args: Option<String>,
     pub args_hash: String,
     pub pool: Option<String>,
-    pub state: ApprovalState,
+    pub state: PermissionState,
     pub used: bool,
     pub asked_at: i64,
     pub deadline_at: Option<i64>,
@@ -157,7 +157,7 @@ pub(crate) struct Question {
     pub reason: Option<String>,
     pub rule: Option<String>,
     /// Answers of which one has to be chosen; empty where yes is enough.
-    pub options: Vec<AskOption>,
+    pub options: Vec<PermissionOption>,
     /// The id of the one that was.
     pub chosen: Option<String>,
 }
@@ -191,7 +191,7 @@ impl FromRow for Question {
     }
 }
 
-fn options_of(text: Option<String>) -> QueryResult<Vec<AskOption>> {
+fn options_of(text: Option<String>) -> QueryResult<Vec<PermissionOption>> {
     let Some(text) = text else {
         return Ok(Vec::new());
     };
@@ -199,8 +199,8 @@ fn options_of(text: Option<String>) -> QueryResult<Vec<AskOption>> {
         .map_err(|error| diesel::result::Error::DeserializationError(error.into()))
 }
 
-fn state_of(number: i64) -> QueryResult<ApprovalState> {
-    let known = ApprovalState::ALL.into_iter();
+fn state_of(number: i64) -> QueryResult<PermissionState> {
+    let known = PermissionState::ALL.into_iter();
     known
         .into_iter()
         .find(|state| state_number(*state) == number)

@@ -113,12 +113,12 @@ pub(crate) struct LaneRow {
     pub queue: String,
     pub task_type: String,
     pub counts: [i64; 8],
-    pub done: DoneTally,
+    pub done: FinishedCounts,
 }
 
 /// What a lane knows of its done tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct DoneTally {
+pub(crate) struct FinishedCounts {
     /// Sum of (finished - enqueued) over all that were ever done, in milliseconds.
     pub completion_ms: i64,
     /// The newest Unix minute in which one was done, and how many were in it.
@@ -139,7 +139,7 @@ impl FromRow for LaneRow {
             queue: text(row, 1)?,
             task_type: text(row, 2)?,
             counts,
-            done: DoneTally {
+            done: FinishedCounts {
                 completion_ms: int(row, 11)?,
                 minute: int(row, 12)?,
                 minute_done: int(row, 13)?,

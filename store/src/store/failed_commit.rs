@@ -3,7 +3,7 @@
 use crate::vfs::failing::{self, Fault};
 use crate::{Command, Engine, Store, StoreOptions};
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{Error, Stats};
 use std::path::Path;
 
@@ -131,10 +131,10 @@ fn a_clock_jump_in_a_batch_that_fails_moves_no_deadline_twice() {
     };
     let tasks = vec![NewTask::chat("p"); LEASES];
     apply(&mut store, Command::EnqueueBatch(tasks)).unwrap();
-    let ask = LeaseAsk {
+    let ask = LeaseParams {
         max_tasks: LEASES as u32,
         lease_ms: Some(10_000),
-        ..LeaseAsk::one("w")
+        ..LeaseParams::one("w")
     };
     let lease = Command::Lease {
         ask,

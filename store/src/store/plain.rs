@@ -5,7 +5,7 @@ use diesel::connection::{Connection, InstrumentationEvent};
 use kirosu_protocol::FailureClass;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use std::sync::{Arc, Mutex};
 
 /// The first words of each statement, up to the table's name.
@@ -41,9 +41,9 @@ fn a_plain_task_costs_no_statement_of_what_it_does_not_use() {
         (outcome, seen.lock().unwrap().join(", "))
     };
     let lease = || Command::Lease {
-        ask: LeaseAsk {
+        ask: LeaseParams {
             max_tasks: 1,
-            ..LeaseAsk::one("w")
+            ..LeaseParams::one("w")
         },
         session: None,
         park: None,

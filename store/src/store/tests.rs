@@ -3,7 +3,7 @@
 use crate::{Applied, Command, Engine, Outcome, Store, StoreOptions};
 use diesel::connection::SimpleConnection;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{ErrorCode, Task};
 
 /// The prompt that makes `enqueue` panic.
@@ -20,7 +20,7 @@ fn enqueue(prompt: &str) -> Command {
 
 fn park(park: u64) -> Command {
     Command::Lease {
-        ask: LeaseAsk {
+        ask: LeaseParams {
             worker_id: "w".into(),
             max_tasks: 1,
             lease_ms: None,

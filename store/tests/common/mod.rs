@@ -3,7 +3,7 @@
 
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{Error, Fence, Stats, Task, TaskId};
 use kirosu_store::*;
 
@@ -64,7 +64,7 @@ impl Bench {
         self.lease_as(ask(max), None)
     }
 
-    pub fn lease_as(&mut self, ask: LeaseAsk, session: Option<&str>) -> Vec<Task> {
+    pub fn lease_as(&mut self, ask: LeaseParams, session: Option<&str>) -> Vec<Task> {
         let session = session.map(str::to_owned);
         match self.one(Command::Lease {
             ask,
@@ -127,8 +127,8 @@ impl Bench {
     }
 }
 
-pub fn ask(max: u32) -> LeaseAsk {
-    LeaseAsk {
+pub fn ask(max: u32) -> LeaseParams {
+    LeaseParams {
         worker_id: "w1".into(),
         max_tasks: max,
         lease_ms: Some(10_000),
@@ -139,8 +139,8 @@ pub fn ask(max: u32) -> LeaseAsk {
     }
 }
 
-pub fn waiting(max: u32) -> LeaseAsk {
-    LeaseAsk {
+pub fn waiting(max: u32) -> LeaseParams {
+    LeaseParams {
         wait_ms: 60_000,
         ..ask(max)
     }

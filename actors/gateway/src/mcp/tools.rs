@@ -9,12 +9,12 @@ use super::waiting::Waits;
 use crate::link::{AskError, HubLink};
 use kirosu_protocol::Subject;
 use kirosu_protocol::accept::read_unchecked;
-use kirosu_protocol::verbs::answer::AnswerAsk;
-use kirosu_protocol::verbs::approve::ApproveAsk;
-use kirosu_protocol::verbs::cancel::CancelAsk;
+use kirosu_protocol::verbs::answer::AnswerParams;
+use kirosu_protocol::verbs::approve::ApproveParams;
+use kirosu_protocol::verbs::cancel::CancelParams;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::get::GetAsk;
-use kirosu_protocol::verbs::list::ListAsk;
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::list::ListParams;
 use kirosu_protocol::{Error, Fence, Params, Status, TaskId, Verb};
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::model::{Implementation, JsonObject, ServerCapabilities, ServerConfig};
@@ -78,9 +78,9 @@ impl Tools {
 
     /// The fence of what a task asks a person now, so that a decision that is sent again answers no later question.
     async fn question(&self, task_id: TaskId) -> Option<Fence> {
-        let ask = GetAsk {
+        let ask = GetParams {
             task_id,
-            ..GetAsk::default()
+            ..GetParams::default()
         };
         let task = self.hub.ask(ask).await.ok()?.task;
         let asks = matches!(task.status, Status::AwaitingApproval | Status::Queued);
@@ -89,9 +89,9 @@ impl Tools {
 
     /// Where a task stands after a decision that was carried out; none when the hub cannot be asked any more.
     async fn status(&self, task_id: TaskId) -> Option<Status> {
-        let ask = GetAsk {
+        let ask = GetParams {
             task_id,
-            ..GetAsk::default()
+            ..GetParams::default()
         };
         let answer = self.insist(ask).await.ok()?;
         Some(answer.task.status)
@@ -150,10 +150,10 @@ impl Tools {
             return Err(Error::invalid_params(text).into());
         }
         let limit = params.opt_int("limit", 1..=LIST_MOST)?;
-        let ask = ListAsk {
+        let ask = ListParams {
             limit: u32::try_from(limit.unwrap_or(LIST_DEFAULT)).ok(),
             preview_bytes: Some(BYTES_OF_LIST),
-            ..ListAsk::read(&params, &self.hub.limits())?
+            ..ListParams::read(&params, &self.hub.limits())?
         };
         let answer = self.insist(ask).await?;
         Ok(Json(Listed::of(answer.tasks, &answer.stats, answer.next)))
@@ -169,7 +169,7 @@ impl Tools {
         let text = checked::<GetTaskStatus>(given, &[])?;
         let params = Params::parse(&text)?;
         let chars = max_chars(&params)?;
-        let ask = GetAsk::read(&params, &self.hub.limits())?;
+        let ask = GetParams::read(&params, &self.hub.limits())?;
         let answer = self.insist(ask).await?;
         Ok(Json(StatusReport::of(answer, chars)))
     }
@@ -220,9 +220,9 @@ impl Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<Json<Decided>, Refusal> {
         let text = checked::<CancelTask>(given, &[])?;
-        let ask = CancelAsk {
+        let ask = CancelParams {
             by: Some(decider(&context)),
-            ..CancelAsk::read(&Params::parse(&text)?, &self.hub.limits())?
+            ..CancelParams::read(&Params::parse(&text)?, &self.hub.limits())?
         };
         let task_id = ask.task_id;
         self.insist(ask).await?;
@@ -246,9 +246,9 @@ impl Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<Json<Decided>, Refusal> {
         let text = checked::<AnswerTask>(given, &[])?;
-        let ask = AnswerAsk {
+        let ask = AnswerParams {
             by: Some(decider(&context)),
-            ..AnswerAsk::read(&Params::parse(&text)?, &self.hub.limits())?
+            ..AnswerParams::read(&Params::parse(&text)?, &self.hub.limits())?
         };
         let task_id = ask.task_id;
         self.insist(ask).await?;
@@ -272,9 +272,9 @@ impl Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<Json<Decided>, Refusal> {
         let text = checked::<ApproveTask>(given, &[])?;
-        let mut ask = ApproveAsk {
+        let mut ask = ApproveParams {
             by: Some(decider(&context)),
-            ..ApproveAsk::read(&Params::parse(&text)?, &self.hub.limits())?
+            ..ApproveParams::read(&Params::parse(&text)?, &self.hub.limits())?
         };
         let subject = ask.subject;
         if let (None, Subject::Task(task_id)) = (ask.fence, subject) {

@@ -7,9 +7,9 @@ use super::progress::Teller;
 use super::refusal::Refusal;
 use crate::link::{AskError, HubLink, Slot};
 use kirosu_protocol::client::{CallError, Client, Notification, State};
-use kirosu_protocol::verbs::get::GetAsk;
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitAsk};
-use kirosu_protocol::verbs::watch::WatchAsk;
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams};
+use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{Error, ErrorCode, Notice, Task, TaskId};
 use std::future::Future;
 use std::sync::Arc;
@@ -103,17 +103,17 @@ impl Wait {
     /// One connection's part of the wait.
     async fn once(&mut self) -> Result<Task, CallError> {
         if self.teller.is_some() {
-            let watch = WatchAsk {
+            let watch = WatchParams {
                 task_id: Some(self.task_id),
                 kinds: vec!["task".to_owned(), "progress".to_owned()],
-                ..WatchAsk::default()
+                ..WatchParams::default()
             };
             self.client.request(&watch).await?;
         }
         // Looked at before it is waited for: an unknown task is refused at once, and the client hears where it begins.
-        let look = GetAsk {
+        let look = GetParams {
             task_id: self.task_id,
-            ..GetAsk::default()
+            ..GetParams::default()
         };
         let task = self.client.request(&look).await?.task;
         if task.status.is_final() {
@@ -134,7 +134,7 @@ impl Wait {
 
     /// Waits in the hub, and tells what happens meanwhile.
     async fn ask(&mut self, time: Duration) -> Result<(Task, bool), CallError> {
-        let ask = WaitAsk {
+        let ask = WaitParams {
             task_ids: vec![self.task_id],
             timeout_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
         };

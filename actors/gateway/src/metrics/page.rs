@@ -9,7 +9,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, ServiceResponse};
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{App, Error, HttpResponse, web};
-use kirosu_protocol::verbs::metrics::{Metric, MetricsAsk};
+use kirosu_protocol::verbs::metrics::{Metric, MetricsParams};
 use kirosu_supervision::ChildContext;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +66,7 @@ async fn scrape(sources: web::Data<Sources>) -> HttpResponse {
 
 async fn figures(sources: &Sources) -> Vec<Metric> {
     let began = Instant::now();
-    let asked = sources.hub.ask(MetricsAsk {});
+    let asked = sources.hub.ask(MetricsParams {});
     let answer = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(answer)) => Some(answer),
         Ok(Err(error)) => {

@@ -6,9 +6,9 @@ use super::refusal::Refusal;
 use super::schema;
 use crate::http::Desk;
 use actix_web::{HttpRequest, HttpResponse, web};
-use kirosu_protocol::verbs::approvals::ApprovalsAsk;
-use kirosu_protocol::verbs::approve::ApproveAsk;
-use kirosu_protocol::verbs::reject::RejectAsk;
+use kirosu_protocol::verbs::approvals::ApprovalsParams;
+use kirosu_protocol::verbs::approve::ApproveParams;
+use kirosu_protocol::verbs::reject::RejectParams;
 use std::collections::BTreeMap;
 
 type Answer = Result<HttpResponse, Refusal>;
@@ -31,7 +31,7 @@ pub(super) async fn list(
     desk: web::Data<Desk>,
 ) -> Answer {
     let params = words(query.into_inner(), []);
-    pass_on(&desk, read(&params, &desk, ApprovalsAsk::read)?).await
+    pass_on(&desk, read(&params, &desk, ApprovalsParams::read)?).await
 }
 
 /// Lets an agent use a tool, this once, or not.
@@ -56,7 +56,7 @@ pub(super) async fn decide(
     let (id, verdict) = path.into_inner();
     let params = with_id(&body, "approval_id", &id)?;
     match verdict.as_str() {
-        "approve" => pass_on(&desk, read(&params, &desk, ApproveAsk::read)?).await,
-        _ => pass_on(&desk, read(&params, &desk, RejectAsk::read)?).await,
+        "approve" => pass_on(&desk, read(&params, &desk, ApproveParams::read)?).await,
+        _ => pass_on(&desk, read(&params, &desk, RejectParams::read)?).await,
     }
 }

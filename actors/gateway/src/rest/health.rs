@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use crate::http::Desk;
 use actix_web::{HttpResponse, web};
-use kirosu_protocol::verbs::stats::{StatsAnswer, StatsAsk};
+use kirosu_protocol::verbs::stats::{StatsAnswer, StatsParams};
 use serde_json::json;
 
 /// The process answers; says nothing about the hub.
@@ -18,7 +18,7 @@ pub(super) async fn healthz() -> HttpResponse {
     (status = 503, description = "it does not", body = super::schema::Refused),
 ))]
 pub(super) async fn readyz(desk: web::Data<Desk>) -> Result<HttpResponse, Refusal> {
-    let _: StatsAnswer = desk.hub.ask(StatsAsk::default()).await?;
+    let _: StatsAnswer = desk.hub.ask(StatsParams::default()).await?;
     Ok(HttpResponse::Ok().json(json!({"ok": true})))
 }
 

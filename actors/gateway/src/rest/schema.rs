@@ -348,14 +348,14 @@ pub(super) struct Approval {
     /// The rule that decided.
     pub rule: Option<String>,
     /// The answers of which one has to be chosen to approve it.
-    pub options: Option<Vec<AskOption>>,
+    pub options: Option<Vec<PermissionOption>>,
     /// The id of the one that was chosen.
     pub option: Option<String>,
 }
 
 /// One of several answers that a tool question offers.
 #[derive(ToSchema)]
-pub(super) struct AskOption {
+pub(super) struct PermissionOption {
     pub id: String,
     /// Text for a person.
     pub name: String,

@@ -9,16 +9,16 @@ use crate::passage::of_one_task;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use kirosu_protocol::accept::read_unchecked;
-use kirosu_protocol::verbs::answer::AnswerAsk;
-use kirosu_protocol::verbs::approve::ApproveAsk;
-use kirosu_protocol::verbs::cancel::CancelAsk;
+use kirosu_protocol::verbs::answer::AnswerParams;
+use kirosu_protocol::verbs::approve::ApproveParams;
+use kirosu_protocol::verbs::cancel::CancelParams;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::get::GetAsk;
-use kirosu_protocol::verbs::list::ListAsk;
-use kirosu_protocol::verbs::reject::RejectAsk;
-use kirosu_protocol::verbs::retry::RetryAsk;
-use kirosu_protocol::verbs::stats::StatsAsk;
-use kirosu_protocol::verbs::wait::{WaitAsk, WaitGroupAsk};
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::list::ListParams;
+use kirosu_protocol::verbs::reject::RejectParams;
+use kirosu_protocol::verbs::retry::RetryParams;
+use kirosu_protocol::verbs::stats::StatsParams;
+use kirosu_protocol::verbs::wait::{WaitGroupParams, WaitParams};
 use kirosu_protocol::{ErrorCode, Group, IdRange, Params};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -85,7 +85,7 @@ pub(super) async fn enqueue(
 )]
 pub(super) async fn list(request: HttpRequest, query: Query, desk: web::Data<Desk>) -> Answer {
     let params = words(query.into_inner(), []);
-    let ask = read(&params, &desk, ListAsk::read)?;
+    let ask = read(&params, &desk, ListParams::read)?;
     let is_long = ask.limit.is_none_or(|limit| limit > LONG_LIST) || ask.preview_bytes == Some(0);
     match is_long {
         true => {
@@ -102,7 +102,7 @@ pub(super) async fn list(request: HttpRequest, query: Query, desk: web::Data<Des
     (status = 403, description = "the key is wrong or missing", body = schema::Refused),
 ))]
 pub(super) async fn stats(desk: web::Data<Desk>) -> Answer {
-    pass_on(&desk, StatsAsk::default()).await
+    pass_on(&desk, StatsParams::default()).await
 }
 
 /// One task with its attempts.
@@ -131,7 +131,7 @@ pub(super) async fn get(
             _ => {}
         }
     }
-    let ask = read(&params, &desk, GetAsk::read)?;
+    let ask = read(&params, &desk, GetParams::read)?;
     let (answer, slot) = desk.hub.pass(&ask).await?;
     in_pieces(&request, &desk, answer, slot).await
 }
@@ -159,7 +159,7 @@ pub(super) async fn wait(
         [("task_id", id.as_str()), ("timeout_seconds", seconds)],
     );
     // The protocol's word is not the route's.
-    let mut ask = read(&params, &desk, WaitAsk::read).map_err(|mut refusal| {
+    let mut ask = read(&params, &desk, WaitParams::read).map_err(|mut refusal| {
         let message = &mut refusal.error.message;
         *message = message.replace("`timeout_seconds`", "`seconds`");
         refusal
@@ -180,7 +180,7 @@ pub(super) async fn wait(
         let left = end.saturating_duration_since(Instant::now());
         let slice = left.min(WAIT_SLICE).min(longest);
         // As a group, its answer has no text of a task that has ended.
-        let wait = WaitGroupAsk {
+        let wait = WaitGroupParams {
             group: group.clone(),
             timeout_ms: u64::try_from(slice.as_millis()).unwrap_or(u64::MAX),
         };
@@ -215,10 +215,10 @@ pub(super) async fn act(
     let (id, act) = path.into_inner();
     let params = with_id(&body, "task_id", &id)?;
     match act.as_str() {
-        "cancel" => pass_on(&desk, read(&params, &desk, CancelAsk::read)?).await,
-        "approve" => pass_on(&desk, read(&params, &desk, ApproveAsk::read)?).await,
-        "answer" => pass_on(&desk, read(&params, &desk, AnswerAsk::read)?).await,
-        "reject" => pass_on(&desk, read(&params, &desk, RejectAsk::read)?).await,
-        _ => pass_on(&desk, read(&params, &desk, RetryAsk::read)?).await,
+        "cancel" => pass_on(&desk, read(&params, &desk, CancelParams::read)?).await,
+        "approve" => pass_on(&desk, read(&params, &desk, ApproveParams::read)?).await,
+        "answer" => pass_on(&desk, read(&params, &desk, AnswerParams::read)?).await,
+        "reject" => pass_on(&desk, read(&params, &desk, RejectParams::read)?).await,
+        _ => pass_on(&desk, read(&params, &desk, RetryParams::read)?).await,
     }
 }

@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use super::schema;
 use crate::http::Desk;
 use actix_web::{HttpResponse, web};
-use kirosu_protocol::verbs::usage::UsageAsk;
+use kirosu_protocol::verbs::usage::UsageParams;
 use std::collections::BTreeMap;
 
 /// What runs used, and how the budgets stand.
@@ -28,6 +28,6 @@ pub(super) async fn usage(
     desk: web::Data<Desk>,
 ) -> Result<HttpResponse, Refusal> {
     let params = words(query.into_inner(), []);
-    let ask = read(&params, &desk, UsageAsk::read)?;
+    let ask = read(&params, &desk, UsageParams::read)?;
     pass_on(&desk, ask).await
 }

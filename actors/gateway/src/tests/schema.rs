@@ -111,7 +111,7 @@ fn its_shapes_are_the_protocols() {
         by: Some("b".into()),
         reason: Some("r".into()),
         rule: Some("r".into()),
-        options: vec![kirosu_protocol::approval::AskOption::default()],
+        options: vec![kirosu_protocol::approval::PermissionOption::default()],
         option: Some(String::new()),
         ..Approval::default()
     };

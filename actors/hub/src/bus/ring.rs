@@ -5,7 +5,7 @@
 
 use super::kind::{Filter, place_of, task_of};
 use kirosu_protocol::answer::write_notification;
-use kirosu_protocol::{ApprovalState, Event, EventKind, Notice, TaskId};
+use kirosu_protocol::{Event, EventKind, Notice, PermissionState, TaskId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -197,7 +197,7 @@ fn question_in(what: &EventKind) -> Option<Notice> {
             approval_id,
             task_id,
             fence,
-            state: ApprovalState::Open,
+            state: PermissionState::Open,
             tool,
             title,
             ..

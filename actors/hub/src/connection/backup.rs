@@ -7,7 +7,7 @@ use super::Connection;
 use super::slots::Tag;
 use crate::hub::Hub;
 use actix::prelude::*;
-use kirosu_protocol::verbs::backup::{BackupAnswer, BackupAsk};
+use kirosu_protocol::verbs::backup::{BackupAnswer, BackupParams};
 use kirosu_protocol::{Effect, Error, ErrorCode};
 use kirosu_store::BackupError;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::sync::oneshot;
 
 impl Connection {
-    pub(super) fn backup(&mut self, tag: Tag, ask: BackupAsk, ctx: &mut Context<Self>) {
+    pub(super) fn backup(&mut self, tag: Tag, ask: BackupParams, ctx: &mut Context<Self>) {
         if self.hub.backing_up().swap(true, Ordering::AcqRel) {
             let message = "another backup is being made; try again when it has ended";
             return self.refuse(tag, Error::new(ErrorCode::Busy, message));

@@ -5,11 +5,11 @@ use super::order::Kind;
 use super::settle::{AckPart, Settling};
 use super::slots::Tag;
 use actix::prelude::*;
-use kirosu_protocol::verbs::ack::AckAsk;
-use kirosu_protocol::verbs::approve::ApproveAsk;
+use kirosu_protocol::verbs::ack::AckParams;
+use kirosu_protocol::verbs::approve::ApproveParams;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_protocol::verbs::lease::LeaseAsk;
-use kirosu_protocol::verbs::reject::RejectAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::verbs::reject::RejectParams;
 use kirosu_protocol::{Effect, Error, ErrorCode, Request, Subject, Verdict};
 use kirosu_store::{Command, ParkId};
 use std::time::Duration;
@@ -110,7 +110,7 @@ impl Connection {
             Request::Reject(ask) => reject(ask),
             Request::Ask(mut ask) => {
                 ask.fence = ask.fence.or_else(|| self.held.fence(ask.task_id));
-                Command::Ask(ask)
+                Command::RequestPermission(ask)
             }
             Request::Pause(ask) => Command::Pause(ask.queue),
             Request::Resume(ask) => Command::Resume(ask.queue),
@@ -130,7 +130,7 @@ impl Connection {
         }
     }
 
-    fn lease(&mut self, tag: Tag, mut ask: LeaseAsk, ctx: &mut Context<Self>) {
+    fn lease(&mut self, tag: Tag, mut ask: LeaseParams, ctx: &mut Context<Self>) {
         if ask.wait_ms > 0 && self.too_many_wait() {
             return self.refuse(tag, too_many_wait());
         }
@@ -147,7 +147,7 @@ impl Connection {
     }
 
     /// The name under which a lease may wait in the store, and the timer that ends its wait.
-    fn may_park(&mut self, tag: Tag, ask: &LeaseAsk, ctx: &mut Context<Self>) -> Option<ParkId> {
+    fn may_park(&mut self, tag: Tag, ask: &LeaseParams, ctx: &mut Context<Self>) -> Option<ParkId> {
         if ask.wait_ms == 0 || self.ended || self.too_many_wait() {
             return None;
         }
@@ -164,8 +164,8 @@ impl Connection {
         Some(park)
     }
 
-    fn ack(&mut self, tag: Tag, ask: AckAsk, ctx: &mut Context<Self>) {
-        let AckAsk {
+    fn ack(&mut self, tag: Tag, ask: AckParams, ctx: &mut Context<Self>) {
+        let AckParams {
             mut acks,
             single,
             lease,
@@ -224,7 +224,7 @@ impl Connection {
     }
 }
 
-fn approve(ask: ApproveAsk) -> Command {
+fn approve(ask: ApproveParams) -> Command {
     match ask.subject {
         Subject::Task(task) => Command::Approve {
             task,
@@ -232,7 +232,7 @@ fn approve(ask: ApproveAsk) -> Command {
             by: ask.by,
             comment: ask.comment,
         },
-        Subject::Approval(approval) => Command::DecideTool {
+        Subject::Approval(approval) => Command::DecidePermission {
             approval,
             verdict: Verdict::Approved,
             by: ask.by,
@@ -242,7 +242,7 @@ fn approve(ask: ApproveAsk) -> Command {
     }
 }
 
-fn reject(ask: RejectAsk) -> Command {
+fn reject(ask: RejectParams) -> Command {
     match ask.subject {
         Subject::Task(task) => Command::Reject {
             task,
@@ -250,7 +250,7 @@ fn reject(ask: RejectAsk) -> Command {
             reason: ask.reason,
             by: ask.by,
         },
-        Subject::Approval(approval) => Command::DecideTool {
+        Subject::Approval(approval) => Command::DecidePermission {
             approval,
             verdict: Verdict::Rejected,
             by: ask.by,

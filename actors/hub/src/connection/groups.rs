@@ -12,9 +12,9 @@ use super::slots::Tag;
 use crate::readers::{Question, Told};
 use actix::prelude::*;
 use kirosu_protocol::group::{Group, IdRange};
-use kirosu_protocol::verbs::cancel::{CancelGroupAnswer, CancelGroupAsk};
-use kirosu_protocol::verbs::retry::{RetryGroupAnswer, RetryGroupAsk};
-use kirosu_protocol::verbs::wait::{UNFINISHED, WaitGroupAnswer, WaitGroupAsk};
+use kirosu_protocol::verbs::cancel::{CancelGroupAnswer, CancelGroupParams};
+use kirosu_protocol::verbs::retry::{RetryGroupAnswer, RetryGroupParams};
+use kirosu_protocol::verbs::wait::{UNFINISHED, WaitGroupAnswer, WaitGroupParams};
 use kirosu_protocol::{Effect, Error, ErrorCode, Status, TaskId};
 use kirosu_store::{Command, GroupQuery, Outcome};
 
@@ -93,7 +93,12 @@ impl GroupPart {
 }
 
 impl Connection {
-    pub(super) fn cancel_group(&mut self, tag: Tag, ask: CancelGroupAsk, ctx: &mut Context<Self>) {
+    pub(super) fn cancel_group(
+        &mut self,
+        tag: Tag,
+        ask: CancelGroupParams,
+        ctx: &mut Context<Self>,
+    ) {
         let change = Change::Cancel {
             by: ask.by,
             reason: ask.reason,
@@ -101,7 +106,7 @@ impl Connection {
         self.change_group(tag, change, ask.group, UNFINISHED_STATUSES.to_vec(), ctx);
     }
 
-    pub(super) fn retry_group(&mut self, tag: Tag, ask: RetryGroupAsk, ctx: &mut Context<Self>) {
+    pub(super) fn retry_group(&mut self, tag: Tag, ask: RetryGroupParams, ctx: &mut Context<Self>) {
         let mut statuses = vec![Status::Failed];
         statuses.extend((!ask.failed).then_some(Status::Cancelled));
         let change = Change::Retry {
@@ -266,7 +271,7 @@ impl Connection {
         }
     }
 
-    pub(super) fn wait_group(&mut self, tag: Tag, ask: WaitGroupAsk, ctx: &mut Context<Self>) {
+    pub(super) fn wait_group(&mut self, tag: Tag, ask: WaitGroupParams, ctx: &mut Context<Self>) {
         if self.too_many_wait() {
             return self.refuse(tag, too_many_wait());
         }

@@ -8,7 +8,7 @@ use crate::sessions::Open;
 use crate::sessions::table::Newcomer;
 use crate::writer::messages::Settle;
 use actix::prelude::*;
-use kirosu_protocol::verbs::hello::{HeldLease, HelloAnswer, HelloAsk, PROTOCOL};
+use kirosu_protocol::verbs::hello::{HeldLease, HelloAnswer, HelloParams, PROTOCOL};
 use kirosu_protocol::{Error, ErrorCode};
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 const LONG: usize = 1000;
 
 impl Connection {
-    pub(super) fn hello(&mut self, tag: Tag, ask: HelloAsk, ctx: &mut Context<Self>) {
+    pub(super) fn hello(&mut self, tag: Tag, ask: HelloParams, ctx: &mut Context<Self>) {
         self.greeted = true;
         let Some(session) = ask.session_id else {
             let answer = self.hello_answer(None, false, Vec::new());

@@ -8,14 +8,14 @@ use crate::leases::Forward;
 use crate::leases::lease::Report;
 use crate::writer::messages::Owed;
 use actix::prelude::*;
-use kirosu_protocol::verbs::heartbeat::HeartbeatAsk;
-use kirosu_protocol::verbs::release::ReleaseAsk;
+use kirosu_protocol::verbs::heartbeat::HeartbeatParams;
+use kirosu_protocol::verbs::release::ReleaseParams;
 use kirosu_protocol::{Fence, Request, TaskId};
 use kirosu_store::{Command, LIVE_LEASE};
 
 impl Connection {
     /// As the writer takes it.
-    pub(super) fn heartbeat(&self, ask: HeartbeatAsk) -> Command {
+    pub(super) fn heartbeat(&self, ask: HeartbeatParams) -> Command {
         let fence = self.fence_of(ask.task_id, ask.fence);
         let command = Command::Heartbeat {
             task: ask.task_id,
@@ -26,7 +26,7 @@ impl Connection {
     }
 
     /// As the writer takes it.
-    pub(super) fn release_ask(&self, ask: ReleaseAsk) -> Command {
+    pub(super) fn release_ask(&self, ask: ReleaseParams) -> Command {
         let fence = self.fence_of(ask.task_id, ask.fence);
         let command = Command::Release {
             task: ask.task_id,

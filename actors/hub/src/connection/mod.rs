@@ -39,7 +39,7 @@ use actix::prelude::*;
 use held::Held;
 use io::{Arrived, Gate, Inbound, Writing};
 use kirosu_protocol::{
-    ApprovalId, ApprovalState, Fence, Limits, LineSplitter, Notice, RawId, Request, TaskId,
+    Fence, Limits, LineSplitter, Notice, PermissionId, PermissionState, RawId, Request, TaskId,
 };
 use kirosu_store::{Command, ParkId};
 use kirosu_supervision::{ChildContext, supervised};
@@ -92,9 +92,9 @@ pub enum Notify {
         /// The lease.
         fence: Fence,
         /// The question.
-        approval_id: ApprovalId,
+        approval_id: PermissionId,
         /// Where it stands now.
-        state: ApprovalState,
+        state: PermissionState,
     },
     /// Another connection has taken the session over; this one is closed.
     Ousted,

@@ -13,9 +13,9 @@ use crate::writer::messages::{GetMetrics, GetStats};
 use actix::dev::{Request as Pending, ToEnvelope};
 use actix::prelude::*;
 use kirosu_protocol::verbs::OK;
-use kirosu_protocol::verbs::agents::{AgentsAsk, DEFAULT_LIMIT};
+use kirosu_protocol::verbs::agents::{AgentsParams, DEFAULT_LIMIT};
 use kirosu_protocol::verbs::drain::DrainAnswer;
-use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsAsk};
+use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};
 use kirosu_protocol::{Effect, Error, ErrorCode, Request};
 use kirosu_supervision::Tree;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Connection {
         }
     }
 
-    fn agents(&mut self, tag: Tag, ask: AgentsAsk, ctx: &mut Context<Self>) {
+    fn agents(&mut self, tag: Tag, ask: AgentsParams, ctx: &mut Context<Self>) {
         let (sessions, leases) = (self.hub.sessions().clone(), self.hub.leases().clone());
         let asked = async move {
             Ok((
@@ -101,7 +101,7 @@ impl Connection {
         });
     }
 
-    fn pools(&mut self, tag: Tag, ask: PoolsAsk, ctx: &mut Context<Self>) {
+    fn pools(&mut self, tag: Tag, ask: PoolsParams, ctx: &mut Context<Self>) {
         let Some(pools) = self.hub.pools().cloned() else {
             return match (ask.resize, ask.probe) {
                 (None, None) => self.answer(tag, &PoolsAnswer::default()),
@@ -148,7 +148,10 @@ impl Connection {
             let (writer, sessions) = (hub.writer().clone(), hub.sessions().clone());
             let oldest = hub.readers().ask(Question::Oldest).await?;
             let pools = match hub.pools().cloned() {
-                Some(pools) => pools.pools(PoolsAsk::default()).await.unwrap_or_default(),
+                Some(pools) => pools
+                    .pools(PoolsParams::default())
+                    .await
+                    .unwrap_or_default(),
                 None => PoolsAnswer::default(),
             };
             Ok((

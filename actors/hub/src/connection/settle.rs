@@ -8,7 +8,7 @@ use crate::readers::{Question, Told, Unwritten};
 use actix::prelude::*;
 use kirosu_protocol::answer::{write_error, write_result};
 use kirosu_protocol::verbs::OK;
-use kirosu_protocol::verbs::ack::{AckAnswer, AckAsk, AckOutcome};
+use kirosu_protocol::verbs::ack::{AckAnswer, AckOutcome, AckParams};
 use kirosu_protocol::verbs::ask::ToolAnswer;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
 use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, Existing};
@@ -49,7 +49,7 @@ pub(super) struct AckPart {
 }
 
 impl AckPart {
-    pub(super) fn of(ask: &AckAsk) -> AckPart {
+    pub(super) fn of(ask: &AckParams) -> AckPart {
         AckPart {
             tasks: ask.acks.iter().map(|ack| ack.task_id).collect(),
             single: ask.single,
@@ -167,7 +167,7 @@ impl Connection {
                     },
                 );
             }
-            Ok(Outcome::Asked(asked)) => self.answer(
+            Ok(Outcome::Permission(asked)) => self.answer(
                 tag,
                 &ToolAnswer {
                     approval_id: asked.approval_id,

@@ -13,7 +13,7 @@ use super::slots::Tag;
 use crate::readers::{Listing, Piece, Question, Told};
 use crate::waiting::Surroundings;
 use actix::prelude::*;
-use kirosu_protocol::verbs::get::GetAsk;
+use kirosu_protocol::verbs::get::GetParams;
 use kirosu_protocol::{Error, answer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) enum Long {
         tail: Tail,
     },
     /// A task with everything about it, of so many bytes.
-    Detail(GetAsk, u64, Arc<Surroundings>),
+    Detail(GetParams, u64, Arc<Surroundings>),
     /// An answer that is there as a whole.
     Whole(Vec<u8>),
 }
@@ -89,7 +89,7 @@ impl Connection {
     pub(super) fn answer_detail(
         &mut self,
         tag: Tag,
-        ask: GetAsk,
+        ask: GetParams,
         bytes: u64,
         around: Arc<Surroundings>,
     ) {

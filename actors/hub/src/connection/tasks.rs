@@ -7,14 +7,14 @@ use super::streams::SHORT_ANSWER_BYTES;
 use crate::readers::{Listing, Question, Told};
 use crate::writer::messages::GetStats;
 use actix::prelude::*;
-use kirosu_protocol::verbs::approvals::{self, ApprovalsAsk};
-use kirosu_protocol::verbs::get::GetAsk;
-use kirosu_protocol::verbs::list::{ListAnswer, ListAsk, ListStatus};
+use kirosu_protocol::verbs::approvals::{self, ApprovalsParams};
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::list::{ListAnswer, ListParams, ListStatus};
 use kirosu_store::{ApprovalQuery, ListQuery, Texts};
 use std::sync::Arc;
 
 impl Connection {
-    pub(super) fn list(&mut self, tag: Tag, ask: ListAsk, ctx: &mut Context<Self>) {
+    pub(super) fn list(&mut self, tag: Tag, ask: ListParams, ctx: &mut Context<Self>) {
         let status = match ask.status {
             ListStatus::Any => None,
             ListStatus::Is(status) => Some(status),
@@ -70,7 +70,7 @@ impl Connection {
         });
     }
 
-    pub(super) fn approvals(&mut self, tag: Tag, ask: ApprovalsAsk, ctx: &mut Context<Self>) {
+    pub(super) fn approvals(&mut self, tag: Tag, ask: ApprovalsParams, ctx: &mut Context<Self>) {
         let query = ApprovalQuery {
             state: ask.state,
             task_id: ask.task_id,
@@ -84,7 +84,7 @@ impl Connection {
         });
     }
 
-    pub(super) fn get(&mut self, tag: Tag, ask: GetAsk, ctx: &mut Context<Self>) {
+    pub(super) fn get(&mut self, tag: Tag, ask: GetParams, ctx: &mut Context<Self>) {
         let hub = self.hub.clone();
         let around = async move { Ok(Arc::new(hub.surroundings().await)) };
         self.ask_future(around, tag, ctx, move |act, around, ctx| {

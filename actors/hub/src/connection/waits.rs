@@ -9,7 +9,7 @@ use crate::answers::no_such_task;
 use crate::bus::{Bus, Ended, Unwatch, WaitFor};
 use crate::readers::{Listing, Question, Told};
 use actix::prelude::*;
-use kirosu_protocol::verbs::wait::WaitAsk;
+use kirosu_protocol::verbs::wait::WaitParams;
 use kirosu_protocol::{Group, Status, TaskId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Waits {
 }
 
 impl Connection {
-    pub(super) fn wait(&mut self, tag: Tag, ask: WaitAsk, ctx: &mut Context<Self>) {
+    pub(super) fn wait(&mut self, tag: Tag, ask: WaitParams, ctx: &mut Context<Self>) {
         if self.too_many_wait() {
             return self.refuse(tag, too_many_wait());
         }

@@ -8,7 +8,7 @@ use super::slots::Tag;
 use crate::bus::{Events, Filter, Look, PIECE_BYTES, Unwatch, Watch};
 use actix::prelude::*;
 use kirosu_protocol::answer::write_notification;
-use kirosu_protocol::verbs::watch::{WatchAnswer, WatchAsk};
+use kirosu_protocol::verbs::watch::{WatchAnswer, WatchParams};
 use serde::Serialize;
 
 /// Bytes that may wait for the client before its watches stop taking events.
@@ -34,7 +34,7 @@ enum Step {
 }
 
 impl Connection {
-    pub(super) fn watch(&mut self, tag: Tag, ask: WatchAsk, ctx: &mut Context<Self>) {
+    pub(super) fn watch(&mut self, tag: Tag, ask: WatchParams, ctx: &mut Context<Self>) {
         let filter = Filter::new(ask.task_id, &ask.kinds);
         let elsewhere = ask
             .boot_id

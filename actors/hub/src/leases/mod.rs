@@ -14,7 +14,7 @@ use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
 use book::{Book, Live};
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{ApprovalId, ApprovalState, Fence, Status, Task, TaskId};
+use kirosu_protocol::{Fence, PermissionId, PermissionState, Status, Task, TaskId};
 use kirosu_store::{EndedLease, LIVE_LEASE, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use lease::{Lease, Over, Report};
@@ -71,9 +71,9 @@ pub struct Decided {
     /// The lease that the question is bound to.
     pub fence: Fence,
     /// The question.
-    pub approval_id: ApprovalId,
+    pub approval_id: PermissionId,
     /// Where it stands now.
-    pub state: ApprovalState,
+    pub state: PermissionState,
 }
 
 /// The leases that are alive in the store, when it was opened.

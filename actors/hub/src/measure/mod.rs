@@ -14,7 +14,7 @@ use families::Families;
 use kirosu_protocol::Stats;
 use kirosu_protocol::verbs::metrics::MetricsAnswer;
 use kirosu_protocol::verbs::pools::PoolInfo;
-use kirosu_store::{Histogram, Oldest, QueueDepth, QueueTally, Tally};
+use kirosu_store::{Histogram, Oldest, QueueDepth, QueueStats, TaskStats};
 use kirosu_supervision::Restarts;
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct Measured {
     /// Bytes of the names that these wait for.
     pub parked_bytes: usize,
     /// The life of tasks.
-    pub tally: Tally,
+    pub task_stats: TaskStats,
     /// How full each queue is.
     pub depths: Vec<QueueDepth>,
     /// The counters of `stats`.
@@ -72,10 +72,10 @@ pub(crate) struct Facts {
 pub(crate) fn answer(facts: &Facts) -> MetricsAnswer {
     let mut families = Families::default();
     tasks(&mut families, facts);
-    let queues: Vec<(&str, &QueueTally)> = facts.measured.tally.queues().collect();
+    let queues: Vec<(&str, &QueueStats)> = facts.measured.task_stats.queues().collect();
     lives(&mut families, &queues);
-    runs(&mut families, &facts.measured.tally);
-    used(&mut families, &facts.measured.tally);
+    runs(&mut families, &facts.measured.task_stats);
+    used(&mut families, &facts.measured.task_stats);
     hub(&mut families, facts);
     actors(&mut families, &facts.restarts);
     accounts::accounts(&mut families, &facts.pools);
@@ -108,7 +108,7 @@ fn tasks(families: &mut Families, facts: &Facts) {
             depths.add(&labels, count as f64);
         }
     }
-    let labels = facts.measured.tally.queue_labels();
+    let labels = facts.measured.task_stats.queue_labels();
     let mut ages: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for oldest in &facts.oldest {
         let key = (labels.label(&oldest.queue), oldest.status.as_str());
@@ -126,60 +126,63 @@ fn tasks(families: &mut Families, facts: &Facts) {
 }
 
 /// A figure of a queue that only grows.
-type Count = fn(&QueueTally) -> u64;
+type Count = fn(&QueueStats) -> u64;
 /// A distribution of a queue.
-type Spread = fn(&QueueTally) -> &Histogram;
+type Spread = fn(&QueueStats) -> &Histogram;
 
-fn lives(families: &mut Families, queues: &[(&str, &QueueTally)]) {
+fn lives(families: &mut Families, queues: &[(&str, &QueueStats)]) {
     let mut enqueued = families.counter("kirosu_tasks_enqueued_total", "Tasks enqueued, by queue.");
-    for (queue, tally) in queues {
-        enqueued.add(&[("queue", queue)], tally.enqueued as f64);
+    for (queue, task_stats) in queues {
+        enqueued.add(&[("queue", queue)], task_stats.enqueued as f64);
     }
     let ends: [(&str, Count); 3] = [
-        ("done", |tally| tally.completed.count()),
-        ("failed", |tally| tally.failed),
-        ("cancelled", |tally| tally.cancelled),
+        ("done", |task_stats| task_stats.completed.count()),
+        ("failed", |task_stats| task_stats.failed),
+        ("cancelled", |task_stats| task_stats.cancelled),
     ];
     let mut finished = families.counter(
         "kirosu_tasks_finished_total",
         "Tasks that reached a final state, by queue and state.",
     );
-    for (queue, tally) in queues {
+    for (queue, task_stats) in queues {
         for (state, count) in ends {
-            finished.add(&[("queue", queue), ("state", state)], count(tally) as f64);
+            finished.add(
+                &[("queue", queue), ("state", state)],
+                count(task_stats) as f64,
+            );
         }
     }
     let spreads: [(&str, &str, Spread); 3] = [
         (
             "kirosu_task_wait_seconds",
             "Time from ready to leased, by queue.",
-            |tally| &tally.waited,
+            |task_stats| &task_stats.waited,
         ),
         (
             "kirosu_task_run_seconds",
             "Time from leased to the ack, done or failed, by queue.",
-            |tally| &tally.ran,
+            |task_stats| &task_stats.ran,
         ),
         (
             "kirosu_task_completion_seconds",
             "Time from enqueued to done, by queue.",
-            |tally| &tally.completed,
+            |task_stats| &task_stats.completed,
         ),
     ];
     for (name, help, spread) in spreads {
         let mut family = families.histogram(name, help);
-        for (queue, tally) in queues {
-            family.add_histogram(&[("queue", queue)], spread(tally));
+        for (queue, task_stats) in queues {
+            family.add_histogram(&[("queue", queue)], spread(task_stats));
         }
     }
 }
 
-fn runs(families: &mut Families, tally: &Tally) {
+fn runs(families: &mut Families, task_stats: &TaskStats) {
     let mut runs = families.counter(
         "kirosu_invocations_total",
         "Provider runs that ended with an ack, by provider and outcome.",
     );
-    for (provider, outcome, count) in tally.runs() {
+    for (provider, outcome, count) in task_stats.runs() {
         let labels = [("provider", provider), ("outcome", outcome)];
         runs.add(&labels, count as f64);
     }
@@ -187,7 +190,7 @@ fn runs(families: &mut Families, tally: &Tally) {
         "kirosu_leases_lost_total",
         "Leases that ended without a word of their holder, by reason.",
     );
-    for (reason, count) in tally.lost() {
+    for (reason, count) in task_stats.lost() {
         lost.add(&[("reason", reason)], count as f64);
     }
     families
@@ -195,15 +198,15 @@ fn runs(families: &mut Families, tally: &Tally) {
             "kirosu_leases_released_total",
             "Leases that their holders gave back.",
         )
-        .add(&[], tally.released() as f64);
+        .add(&[], task_stats.released() as f64);
 }
 
-fn used(families: &mut Families, tally: &Tally) {
+fn used(families: &mut Families, task_stats: &TaskStats) {
     let mut tokens = families.counter(
         "kirosu_tokens_total",
         "Tokens that attempts told with their ends, by provider, model and kind.",
     );
-    for (provider, model, used) in tally.used() {
+    for (provider, model, used) in task_stats.used() {
         let kinds = ["input", "cache_read", "cache_write", "output"];
         for (kind, count) in kinds.into_iter().zip(used.tokens) {
             let labels = [("provider", provider), ("model", model), ("kind", kind)];
@@ -214,7 +217,7 @@ fn used(families: &mut Families, tally: &Tally) {
         "kirosu_cost_usd_total",
         "US dollars that attempts told with their ends, or that their tokens cost by the prices, by provider and model.",
     );
-    for (provider, model, used) in tally.used() {
+    for (provider, model, used) in task_stats.used() {
         let labels = [("provider", provider), ("model", model)];
         cost.add(&labels, used.micros as f64 / 1e6);
     }

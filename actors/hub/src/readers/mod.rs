@@ -13,8 +13,8 @@ use crate::answers;
 use crate::waiting::{self, Surroundings};
 use actix::prelude::*;
 use kirosu_protocol::verbs::approvals::ApprovalsAnswer;
-use kirosu_protocol::verbs::get::GetAsk;
-use kirosu_protocol::verbs::usage::UsageAsk;
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::usage::UsageParams;
 use kirosu_protocol::{Effect, Error, Status, Task, TaskId};
 use kirosu_store::{
     ApprovalQuery, GroupQuery, IdPage, Oldest, Reader as StoreReader, StoreError, Texts,
@@ -37,7 +37,7 @@ pub enum Question {
     /// A page of what waits for a person.
     Approvals(ApprovalQuery),
     /// Everything about one task. `room`: the most bytes of texts that the answer may have.
-    Get(GetAsk, u64, Arc<Surroundings>),
+    Get(GetParams, u64, Arc<Surroundings>),
     /// Where these tasks stand, those that exist.
     Statuses(Vec<TaskId>),
     /// A page of a group's tasks.
@@ -51,7 +51,7 @@ pub enum Question {
     /// No question: an answer that would take too long to write on the hub's thread.
     Write(Unwritten),
     /// What was used, and how the budgets stand at a time in Unix milliseconds.
-    Usage(UsageAsk, i64),
+    Usage(UsageParams, i64),
 }
 
 /// What a reader said.
@@ -178,7 +178,7 @@ impl Reader {
 
 fn get(
     store: &mut StoreReader,
-    ask: &GetAsk,
+    ask: &GetParams,
     room: u64,
     around: &Surroundings,
 ) -> Result<Told, Failed> {

@@ -129,7 +129,7 @@ impl Reaper {
         let commands = vec![
             (EXPIRE, Command::ExpireDue { limit: BATCH }),
             (PROMOTE, Command::PromoteDue { limit: BATCH }),
-            (DENY, Command::ExpireQuestions { limit: BATCH }),
+            (DENY, Command::ExpirePermissions { limit: BATCH }),
         ];
         self.round = Round {
             under_way: true,

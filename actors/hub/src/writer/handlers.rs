@@ -101,7 +101,7 @@ impl Handler<GetMetrics> for Writer {
         if let Some(store) = &mut self.store {
             measured.wal_bytes = store.wal_bytes();
             measured.parked_bytes = store.waiting_names_bytes();
-            measured.tally = store.tally();
+            measured.task_stats = store.task_stats();
             measured.depths = store.depths();
             measured.stats = store.stats(now_ms);
         }

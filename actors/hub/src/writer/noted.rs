@@ -2,7 +2,7 @@
 
 use super::messages::{Answers, Caller};
 use crate::leases::Decided;
-use kirosu_protocol::{ApprovalState, Effect, Error, EventKind, Status};
+use kirosu_protocol::{Effect, Error, EventKind, PermissionState, Status};
 use kirosu_store::{Command, Outcome, ParkId};
 use std::collections::HashMap;
 
@@ -45,7 +45,7 @@ pub(super) fn decided(change: &EventKind) -> Option<Decided> {
             // What a rule decided, its asker knows.
             rule: None,
             ..
-        } if *state != ApprovalState::Open => Some(Decided {
+        } if *state != PermissionState::Open => Some(Decided {
             task_id: *task_id,
             fence: *fence,
             approval_id: *approval_id,

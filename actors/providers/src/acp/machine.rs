@@ -30,7 +30,7 @@ use crate::definition::Definition;
 use crate::event::Event;
 use crate::outcome::{Conversation, FailureClass};
 use crate::output::Outlook;
-use crate::permission::PermissionAsk;
+use crate::permission::PermissionRequest;
 
 pub(super) use opening::lost;
 
@@ -46,7 +46,7 @@ pub(super) enum Action {
     /// The agent waits before it asks its service again, or is stuck.
     Look(Outlook),
     /// Somebody has to decide; the answer comes back under this key.
-    Ask(String, PermissionAsk),
+    Ask(String, PermissionRequest),
     /// Open questions need no decision any more.
     Withdraw,
     /// The prompt is answered: when the agent is quiet, [`Machine::settled`] is to be called.

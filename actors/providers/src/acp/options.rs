@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::invocation::floor_boundary;
-use crate::permission::{Decision, PermissionOption};
+use crate::permission::Decision;
+use kirosu_protocol::approval::PermissionOption;
 
 /// Words in an option's id or name that mean more than this one call: a switch of the mode.
 const SWITCHES: &[&str] = &[

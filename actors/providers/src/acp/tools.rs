@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::definition::Acp;
 use crate::event::{Event, ToolStatus};
-use crate::permission::PermissionAsk;
+use crate::permission::PermissionRequest;
 
 /// Calls that are remembered; an agent that makes more has the later ones told without what was said before.
 const CALLS: usize = 4096;
@@ -100,12 +100,12 @@ impl Tools {
     }
 
     /// What a permission request asks for.
-    pub(super) fn ask(&mut self, tool_call: &Value, key: &str) -> PermissionAsk {
+    pub(super) fn ask(&mut self, tool_call: &Value, key: &str) -> PermissionRequest {
         let id = tool_call["toolCallId"].as_str().unwrap_or(key);
         let call = self.learn(id, tool_call);
         let title = call.title.clone().unwrap_or_else(|| call.word());
         let input = call.input.clone();
-        PermissionAsk {
+        PermissionRequest {
             call: id.to_owned(),
             tool: call.word(),
             kind: call.kind.clone(),

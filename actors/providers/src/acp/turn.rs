@@ -20,7 +20,7 @@ use crate::limits::{Moment, Work};
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
 use crate::output::{Wait, cut_warning, is_error_answer};
-use crate::permission::PermissionAsk;
+use crate::permission::PermissionRequest;
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -284,8 +284,8 @@ impl Turn {
         tool_call: &Value,
         key: &str,
         offer: Offer,
-    ) -> (PermissionAsk, Vec<Event>) {
-        let ask = PermissionAsk {
+    ) -> (PermissionRequest, Vec<Event>) {
+        let ask = PermissionRequest {
             is_unallowable: offer == Offer::Nothing,
             options: match offer {
                 Offer::Choose(options) => options,

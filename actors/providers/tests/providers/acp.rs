@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use kirosu_providers::{
     Arbiter, Cancel, Conversation, Decision, Event, EventSink, Failure, FailureClass, Finished,
-    Job, McpServer, McpTransport, PermissionAsk, Permissions, Provider, ProviderOptions,
+    Job, McpServer, McpTransport, PermissionRequest, Permissions, Provider, ProviderOptions,
     ProviderSession, SessionOptions, TimeoutKind, ToolStatus, Trust, open_session,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -96,7 +96,7 @@ fn tools(events: &[Event]) -> Vec<(&str, ToolStatus)> {
 struct ByTitle(Arc<AtomicU32>);
 
 impl Arbiter for ByTitle {
-    fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision> {
+    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, Decision> {
         self.0.fetch_add(1, Ordering::SeqCst);
         assert_eq!(ask.tool, "shell");
         assert_eq!(ask.input, Some(json!({"command": ask.title})));
@@ -116,7 +116,7 @@ impl Arbiter for ByTitle {
 struct Never;
 
 impl Arbiter for Never {
-    fn decide(&self, _: PermissionAsk) -> BoxFuture<'static, Decision> {
+    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, Decision> {
         Box::pin(std::future::pending())
     }
 }
@@ -125,7 +125,7 @@ impl Arbiter for Never {
 struct Slow;
 
 impl Arbiter for Slow {
-    fn decide(&self, _: PermissionAsk) -> BoxFuture<'static, Decision> {
+    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, Decision> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(1500)).await;
             Decision::Allow

@@ -68,7 +68,7 @@ impl DynamicHandle {
             };
         }
         shared.spawned.fetch_add(1, Ordering::Relaxed);
-        let (sender, receiver) = channel(crate::seat::CAPACITY);
+        let (sender, receiver) = channel(crate::mailbox::CAPACITY);
         let keeper = DynamicKeeper {
             shared: shared.clone(),
             delays: None,

@@ -11,7 +11,7 @@ use crate::backoff::BackoffPolicy;
 use crate::cell::{Branch, ChildCell, Scope};
 use crate::id::ChildId;
 use crate::machine::{Intensity, Restart, RestartMachine};
-use crate::seat::{Seat, seat};
+use crate::mailbox::{Mailbox, mailbox};
 use crate::spec::ChildSpec;
 
 /// A recipe for a dynamic supervisor.
@@ -24,7 +24,7 @@ pub struct DynamicSpec {
     grace: Duration,
     /// The handle may be taken before the settings are complete.
     shared: Arc<OnceLock<Arc<DynShared>>>,
-    seat: Seat<DynamicSupervisor>,
+    mailbox: Mailbox<DynamicSupervisor>,
 }
 
 impl DynamicSpec {
@@ -41,7 +41,7 @@ impl DynamicSpec {
             backoff: BackoffPolicy::default(),
             grace: Duration::from_secs(5),
             shared: Arc::default(),
-            seat: seat().0,
+            mailbox: mailbox().0,
         }
     }
 
@@ -101,7 +101,7 @@ impl ChildSpec {
     /// nobody kept their recipes.
     pub fn dynamic(spec: DynamicSpec) -> Self {
         let shared = Arc::new(DynShared {
-            addr: spec.seat.addr(),
+            addr: spec.mailbox.addr(),
             kind: spec.kind,
             restart: spec.restart,
             backoff: spec.backoff,
@@ -120,7 +120,7 @@ impl ChildSpec {
         });
         let _ = spec.shared.set(shared.clone());
         let owned = shared.clone();
-        let mut child = Self::new(spec.id, spec.seat, move |child| {
+        let mut child = Self::new(spec.id, spec.mailbox, move |child| {
             DynamicSupervisor::new(child.clone(), owned.clone())
         });
         child.graft = Some(Box::new(move |cell: &Arc<ChildCell>| {

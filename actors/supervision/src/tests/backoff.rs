@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::tests::kit::{
     Log, Note, Poke, Trouble, Which, last_exit, often, recipe, root, run, state_is,
 };
-use crate::{BackoffPolicy, Change, ChildSpec, ExitReason, State, SupervisorSpec, seat};
+use crate::{BackoffPolicy, Change, ChildSpec, ExitReason, State, SupervisorSpec, mailbox};
 
 fn policy() -> BackoffPolicy {
     BackoffPolicy {
@@ -20,7 +20,7 @@ fn policy() -> BackoffPolicy {
 #[test]
 fn it_grows_and_is_forgotten_after_health() {
     run(|log: Log| async move {
-        let (place, addr) = seat();
+        let (place, addr) = mailbox();
         let spec = ChildSpec::new(
             "a",
             place,
@@ -54,7 +54,7 @@ fn it_grows_and_is_forgotten_after_health() {
 #[test]
 fn what_is_sent_during_it_is_handled_after_it() {
     run(|log: Log| async move {
-        let (place, addr) = seat();
+        let (place, addr) = mailbox();
         let spec = ChildSpec::new(
             "a",
             place,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext as _, Context, Handler, SpawnHandle};
 
 use crate::tests::kit::{Log, Poke, root, run};
-use crate::{BackoffPolicy, ChildContext, ChildSpec, SupervisorSpec, seat, testkit};
+use crate::{BackoffPolicy, ChildContext, ChildSpec, SupervisorSpec, mailbox, testkit};
 
 struct Ticker {
     child: ChildContext,
@@ -45,7 +45,7 @@ impl Handler<Poke> for Ticker {
 #[test]
 fn timers_of_a_restarted_actor_tick_although_the_old_one_cancelled_its_own() {
     run(|log| async move {
-        let (place, addr) = seat();
+        let (place, addr) = mailbox();
         let told = log.clone();
         let spec = ChildSpec::new("ticker", place, move |child| Ticker {
             child: child.clone(),

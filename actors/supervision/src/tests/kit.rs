@@ -9,8 +9,8 @@ use actix::{
 use futures_util::stream;
 
 use crate::{
-    BackoffPolicy, ChildContext, ChildSpec, Clock, ExitReason, Intensity, Root, Seat, State, Stop,
-    SupervisorSpec, seat, testkit,
+    BackoffPolicy, ChildContext, ChildSpec, Clock, ExitReason, Intensity, Mailbox, Root, State,
+    Stop, SupervisorSpec, mailbox, testkit,
 };
 
 /// What happened, in order. Shared by all actors of a test.
@@ -252,7 +252,7 @@ pub(crate) fn quiet(id: &str, log: &Log) -> (ChildSpec, Addr<Worker>) {
 }
 
 pub(crate) fn mannered(id: &str, log: &Log, manners: Manners) -> (ChildSpec, Addr<Worker>) {
-    let (place, addr): (Seat<Worker>, _) = seat();
+    let (place, addr): (Mailbox<Worker>, _) = mailbox();
     let spec = ChildSpec::new(id, place, recipe(log, None, 0, manners))
         .backoff(BackoffPolicy::immediate());
     (spec, addr)
@@ -264,7 +264,7 @@ pub(crate) fn troubled(
     trouble: Trouble,
     until: u32,
 ) -> (ChildSpec, Addr<Worker>) {
-    let (place, addr): (Seat<Worker>, _) = seat();
+    let (place, addr): (Mailbox<Worker>, _) = mailbox();
     let spec = ChildSpec::new(id, place, recipe(log, Some(trouble), until, Manners::Plain))
         .backoff(steady(50))
         .stop(Stop::Grace(Duration::from_secs(1)));

@@ -16,7 +16,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kirosu_providers::PermissionAsk;
+use kirosu_providers::PermissionRequest;
 
 pub use rule::{Action, ArgsText, Rule, RuleText};
 
@@ -49,7 +49,7 @@ impl ApprovalPolicy {
     }
 
     /// What the rules say of a call that an agent of this pool wants to make.
-    pub(crate) fn rule(&self, pool: &str, ask: &PermissionAsk) -> Ruling<'_> {
+    pub(crate) fn rule(&self, pool: &str, ask: &PermissionRequest) -> Ruling<'_> {
         for rule in self.rules.iter() {
             match rule.judge(pool, ask) {
                 rule::Fit::No => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kirosu_protocol::approval::canonical;
-use kirosu_providers::PermissionAsk;
+use kirosu_providers::PermissionRequest;
 use serde_json::Value;
 
 use super::pattern::{Glob, Whole};
@@ -100,7 +100,7 @@ impl Rule {
         self.action
     }
 
-    pub(super) fn judge(&self, pool: &str, ask: &PermissionAsk) -> Fit {
+    pub(super) fn judge(&self, pool: &str, ask: &PermissionRequest) -> Fit {
         let misses =
             |glob: &Option<Glob>, name: &str| glob.as_ref().is_some_and(|glob| !glob.matches(name));
         if misses(&self.pool, pool) || misses(&self.tool, &ask.tool) {

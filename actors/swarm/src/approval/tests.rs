@@ -26,8 +26,8 @@ fn policy(rules: impl IntoIterator<Item = RuleText>) -> ApprovalPolicy {
     ApprovalPolicy::new(None, rules)
 }
 
-fn call(tool: &str, kind: Option<&str>, input: Option<Value>) -> PermissionAsk {
-    PermissionAsk {
+fn call(tool: &str, kind: Option<&str>, input: Option<Value>) -> PermissionRequest {
+    PermissionRequest {
         options: Vec::new(),
         is_unallowable: false,
         call: "1".into(),
@@ -38,7 +38,7 @@ fn call(tool: &str, kind: Option<&str>, input: Option<Value>) -> PermissionAsk {
     }
 }
 
-fn shell(command: &str) -> PermissionAsk {
+fn shell(command: &str) -> PermissionRequest {
     call(
         "shell",
         Some("execute"),

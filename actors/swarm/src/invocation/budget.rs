@@ -11,7 +11,7 @@ use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::{FailureClass, Task};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveAsk, ScopeLimit};
+use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{ErrorCode, Scope};
 use kirosu_providers::{Cancel, Failure, Finished, Usage};
 use tokio::sync::watch;
@@ -241,7 +241,7 @@ impl Purse {
         let add = |spent: Option<u64>, step: Option<u64>| {
             step.map(|step| spent.unwrap_or(0).saturating_add(step))
         };
-        let ask = ReserveAsk {
+        let ask = ReserveParams {
             task_id: self.lease.task_id,
             fence: self.lease.fence,
             scopes: self.scopes.clone(),
@@ -276,7 +276,7 @@ impl Purse {
     }
 
     /// Asks once; none: no answer, ask again.
-    async fn ask(&self, ask: &ReserveAsk) -> Option<Answer> {
+    async fn ask(&self, ask: &ReserveParams) -> Option<Answer> {
         match self.line.client().request(ask).await {
             Ok(ReserveAnswer {
                 refused: Some(refusal),

@@ -13,8 +13,8 @@ use std::time::Duration;
 use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::output::OutputAsk;
-use kirosu_protocol::verbs::progress::ProgressAsk;
+use kirosu_protocol::verbs::output::OutputParams;
+use kirosu_protocol::verbs::progress::ProgressParams;
 use kirosu_providers::{Event, EventStream, Usage};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -133,8 +133,8 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
     }
 }
 
-fn piece(lease: HeldLease, chunk: u64, text: String) -> OutputAsk {
-    OutputAsk {
+fn piece(lease: HeldLease, chunk: u64, text: String) -> OutputParams {
+    OutputParams {
         task_id: lease.task_id,
         fence: Some(lease.fence),
         worker_id: None,
@@ -143,8 +143,8 @@ fn piece(lease: HeldLease, chunk: u64, text: String) -> OutputAsk {
     }
 }
 
-fn so_far(lease: HeldLease, progress: &mut Progress) -> ProgressAsk {
-    ProgressAsk {
+fn so_far(lease: HeldLease, progress: &mut Progress) -> ProgressParams {
+    ProgressParams {
         task_id: lease.task_id,
         fence: Some(lease.fence),
         worker_id: None,
@@ -162,7 +162,7 @@ enum Told {
 }
 
 /// Sends one document, once.
-async fn report(line: Line, ask: ProgressAsk) -> Told {
+async fn report(line: Line, ask: ProgressParams) -> Told {
     match line.client().request(&ask).await {
         Ok(_) | Err(CallError::BadAnswer { .. }) => Told::Yes,
         Err(CallError::Refused(error)) => match error.code {
@@ -180,7 +180,7 @@ async fn report(line: Line, ask: ProgressAsk) -> Told {
 }
 
 /// Sends a piece until it is answered. False when no further piece is wanted.
-async fn send(line: Line, ask: OutputAsk) -> bool {
+async fn send(line: Line, ask: OutputParams) -> bool {
     loop {
         match line.client().request(&ask).await {
             Ok(_) => return true,

@@ -11,15 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use kirosu_protocol::approval::{AskOption, options_line};
+use kirosu_protocol::approval::{PermissionOption, options_line};
 use kirosu_protocol::client::{CallError, Client, Notification, State};
 use kirosu_protocol::notice::Notice;
-use kirosu_protocol::verbs::ask::{CALL_BYTES, Ruled, TITLE_BYTES, ToolAnswer, ToolAsk};
+use kirosu_protocol::verbs::ask::{AskParams, CALL_BYTES, Ruled, TITLE_BYTES, ToolAnswer};
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{ApprovalState, Error, ErrorCode, Verdict};
-use kirosu_providers::{
-    Arbiter, Decision, PermissionAsk, PermissionOption, Permissions, floor_boundary,
-};
+use kirosu_protocol::{Error, ErrorCode, PermissionState, Verdict};
+use kirosu_providers::{Arbiter, Decision, PermissionRequest, Permissions, floor_boundary};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
@@ -63,14 +61,14 @@ struct Asking {
 }
 
 impl Arbiter for Desk {
-    fn decide(&self, ask: PermissionAsk) -> BoxFuture<'static, Decision> {
+    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, Decision> {
         let asking = self.0.clone();
         Box::pin(async move { asking.decide(ask).await })
     }
 }
 
 impl Asking {
-    async fn decide(self: Arc<Self>, ask: PermissionAsk) -> Decision {
+    async fn decide(self: Arc<Self>, ask: PermissionRequest) -> Decision {
         let is_choice = !ask.options.is_empty();
         if self.trusts && !is_choice && !ask.is_unallowable {
             return Decision::Allow;
@@ -84,13 +82,13 @@ impl Asking {
             Ruling::Allow(rule) => Some((Verdict::Approved, rule)),
             Ruling::Deny(_) | Ruling::Ask => None,
         };
-        let choices: Vec<AskOption> = ask.options.into_iter().map(option).collect();
+        let choices = ask.options;
         let decided = ruled.map(|(verdict, rule)| Ruled {
             verdict,
             rule: rule.to_owned(),
         });
         let wait = options.approval.wait;
-        let question = ToolAsk {
+        let question = AskParams {
             task_id: self.lease.task_id,
             fence: Some(self.lease.fence),
             call: self.name(&ask.call),
@@ -121,14 +119,14 @@ impl Asking {
     }
 
     /// Asks until it is decided.
-    async fn settle(&self, question: &ToolAsk) -> Decision {
+    async fn settle(&self, question: &AskParams) -> Decision {
         let mut told = false;
         loop {
             let client = self.line.client();
             // Listens first: what is decided between answer and wait is heard.
             let mut notices = client.notifications();
             match client.request(question).await {
-                Ok(answer) if answer.state == ApprovalState::Open => {
+                Ok(answer) if answer.state == PermissionState::Open => {
                     if !std::mem::replace(&mut told, true) {
                         let (id, tool) = (answer.approval_id, &question.tool);
                         tracing::info!(
@@ -200,15 +198,15 @@ fn is_passing(error: &Error) -> bool {
 
 fn decision(answer: ToolAnswer) -> Decision {
     let by = |by: Option<String>| by.map(|by| format!(" by {by}")).unwrap_or_default();
-    if let (ApprovalState::Approved, Some(option)) = (answer.state, answer.option) {
+    if let (PermissionState::Approved, Some(option)) = (answer.state, answer.option) {
         return Decision::Choose { option };
     }
     match (answer.state, answer.reason, answer.rule) {
-        (ApprovalState::Approved, ..) => Decision::Allow,
-        (ApprovalState::Rejected, Some(reason), None) => Decision::Refuse { reason },
-        (ApprovalState::Rejected, None, Some(rule)) if rule == NO_ANSWER => deny(rule),
-        (ApprovalState::Rejected, None, Some(rule)) => deny(format!("denied by rule '{rule}'")),
-        (ApprovalState::Rejected, None, None) => deny(format!("rejected{}", by(answer.by))),
+        (PermissionState::Approved, ..) => Decision::Allow,
+        (PermissionState::Rejected, Some(reason), None) => Decision::Refuse { reason },
+        (PermissionState::Rejected, None, Some(rule)) if rule == NO_ANSWER => deny(rule),
+        (PermissionState::Rejected, None, Some(rule)) => deny(format!("denied by rule '{rule}'")),
+        (PermissionState::Rejected, None, None) => deny(format!("rejected{}", by(answer.by))),
         (_, Some(reason), _) => deny(reason),
         (state, None, _) => deny(format!("the question is {state}")),
     }
@@ -225,15 +223,8 @@ fn deny(reason: String) -> Decision {
     }
 }
 
-fn option(option: PermissionOption) -> AskOption {
-    AskOption {
-        id: option.id,
-        name: option.name,
-    }
-}
-
 /// The title with the options, so that everything that shows titles shows them.
-fn title(title: &str, options: &[AskOption]) -> String {
+fn title(title: &str, options: &[PermissionOption]) -> String {
     match options.is_empty() {
         true => one_line(title),
         false => one_line(&format!("{title} [{}]", options_line(options))),
@@ -254,7 +245,7 @@ fn one_line(title: &str) -> String {
 /// same gets it.
 struct Left {
     line: Line,
-    question: Option<ToolAsk>,
+    question: Option<AskParams>,
 }
 
 impl Drop for Left {
@@ -267,7 +258,7 @@ impl Drop for Left {
         };
         let client = self.line.client();
         runtime.spawn(async move {
-            let withdrawn = ToolAsk {
+            let withdrawn = AskParams {
                 withdrawn: true,
                 ..question
             };

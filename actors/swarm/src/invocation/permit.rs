@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use kirosu_protocol::task::FailureClass;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::progress::ProgressAsk;
+use kirosu_protocol::verbs::progress::ProgressParams;
 use kirosu_providers::{Cancel, Closed, Failure, Finished, Gate, Job, Provider};
 use serde_json::json;
 
@@ -167,7 +167,7 @@ impl Permit {
             providers.join(" or ")
         );
         tracing::debug!("{text}");
-        let ask = ProgressAsk {
+        let ask = ProgressParams {
             task_id: self.lease.task_id,
             fence: Some(self.lease.fence),
             worker_id: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use kirosu_supervision::{
-    BackoffPolicy, ChildSpec, DynamicSpec, Intensity, Restart, Stop, SupervisorSpec, seat,
+    BackoffPolicy, ChildSpec, DynamicSpec, Intensity, Restart, Stop, SupervisorSpec, mailbox,
 };
 use tokio::sync::watch;
 
@@ -88,7 +88,7 @@ pub(crate) fn pool_spec(options: PoolOptions, common: &Arc<Common>) -> (ChildSpe
 
 /// The recipe of one session.
 pub(crate) fn session_spec(pool: &Arc<Pool>, index: u32) -> (ChildSpec, Addr<Session>) {
-    let (place, addr) = seat();
+    let (place, addr) = mailbox();
     let options = pool.options();
     let restart: Restart = options.restart;
     let owner = pool.clone();

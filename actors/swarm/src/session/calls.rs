@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use kirosu_protocol::client::{CallError, Client};
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
-use kirosu_protocol::verbs::ack::{AckAsk, AckStatus};
-use kirosu_protocol::verbs::heartbeat::HeartbeatAsk;
+use kirosu_protocol::verbs::ack::{AckParams, AckStatus};
+use kirosu_protocol::verbs::heartbeat::HeartbeatParams;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::lease::LeaseAsk;
-use kirosu_protocol::verbs::release::ReleaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::verbs::release::ReleaseParams;
 use kirosu_protocol::{ErrorCode, Status};
 
 use crate::options::PoolOptions;
@@ -18,24 +18,24 @@ use crate::session::machine::{Pulse, Report, Told};
 const PARKED: Duration = Duration::from_secs(45);
 
 /// The lease that a pool with these options asks for.
-pub(crate) fn lease_ask(options: &PoolOptions, worker_id: &str) -> LeaseAsk {
+pub(crate) fn lease_ask(options: &PoolOptions, worker_id: &str) -> LeaseParams {
     let mut exclude_types = vec![TYPE_HUMAN.to_owned()];
     if !options.runs_python() {
         exclude_types.push(TYPE_PYTHON.to_owned());
     }
-    LeaseAsk {
+    LeaseParams {
         lease_ms: Some(ms(options.lease)),
         wait_ms: ms(PARKED),
         queues: options.queues(),
         types: options.types.clone(),
         exclude_types,
-        ..LeaseAsk::one(worker_id)
+        ..LeaseParams::one(worker_id)
     }
 }
 
 /// Extends a lease.
 pub(crate) async fn beat(client: Client, lease: HeldLease, length: Duration) -> Pulse {
-    let ask = HeartbeatAsk {
+    let ask = HeartbeatParams {
         task_id: lease.task_id,
         fence: Some(lease.fence),
         worker_id: None,
@@ -74,7 +74,7 @@ pub(crate) async fn tell(client: Client, lease: HeldLease, report: Report) -> (T
     let (outcome, done) = match report {
         Report::Ack(ack) => {
             let done = ack.status == AckStatus::Done;
-            (client.request(&AckAsk::one(*ack)).await.map(drop), done)
+            (client.request(&AckParams::one(*ack)).await.map(drop), done)
         }
         Report::Release { reason, delay } => {
             let ask = release_ask(lease, reason, delay);
@@ -135,8 +135,8 @@ pub(crate) async fn release_stray(client: Client, lease: HeldLease) {
     }
 }
 
-fn release_ask(lease: HeldLease, reason: String, delay: Duration) -> ReleaseAsk {
-    ReleaseAsk {
+fn release_ask(lease: HeldLease, reason: String, delay: Duration) -> ReleaseParams {
+    ReleaseParams {
         task_id: lease.task_id,
         fence: Some(lease.fence),
         worker_id: None,

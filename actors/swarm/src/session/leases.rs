@@ -6,7 +6,7 @@ use actix::prelude::*;
 use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::Task;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::lease::LeaseAsk;
+use kirosu_protocol::verbs::lease::LeaseParams;
 use tracing::Instrument;
 
 use crate::invocation::job;
@@ -44,7 +44,7 @@ impl Session {
         }
         let client = line.client();
         let asked = async move {
-            let outcome = client.request::<LeaseAsk>(&ask).await;
+            let outcome = client.request::<LeaseParams>(&ask).await;
             if let Err(CallError::Timeout { .. }) = outcome {
                 client.reconnect();
             }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
-use kirosu_protocol::verbs::hello::{HelloAsk, PROTOCOL};
+use kirosu_protocol::verbs::hello::{HelloParams, PROTOCOL};
 use kirosu_supervision::BackoffPolicy;
 
 /// Notices kept for the session: cancels and lost leases of one lease at a time.
@@ -37,7 +37,7 @@ pub(crate) struct Introduction {
 impl Introduction {
     /// A client for this incarnation: its first, which makes the incarnation known (`resume` false), or a successor.
     pub(crate) fn client(&self, resume: bool) -> Client {
-        let hello = HelloAsk {
+        let hello = HelloParams {
             protocol: PROTOCOL,
             session_id: Some(self.session_id.clone()),
             resume,

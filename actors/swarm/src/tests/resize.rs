@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use kirosu_protocol::verbs::pools::{PoolsAsk, Resize};
+use kirosu_protocol::verbs::pools::{PoolsParams, Resize};
 use serde_json::json;
 
 use super::kit::{Swarm, echo, eventually, grant, run, task};
 
-fn to(size: u32) -> PoolsAsk {
+fn to(size: u32) -> PoolsParams {
     let pool = "p".to_owned();
-    PoolsAsk {
+    PoolsParams {
         resize: Some(Resize { pool, size }),
-        ..PoolsAsk::default()
+        ..PoolsParams::default()
     }
 }
 
@@ -56,9 +56,9 @@ fn grows_at_once_and_shrinks_when_the_running_tasks_have_ended() {
             (hello.session.as_str(), hello.resume),
             ("here:1-b/p/2", false)
         );
-        let unknown = PoolsAsk {
+        let unknown = PoolsParams {
             resize: Some(Resize::default()),
-            ..PoolsAsk::default()
+            ..PoolsParams::default()
         };
         let error = swarm.handle.pools(unknown).await.unwrap_err();
         assert_eq!(error.message, "no pool is named ''; there are: p");
@@ -104,7 +104,7 @@ fn a_reload_adds_changes_and_removes() {
         );
         assert_eq!(done.kept, ["b"]);
         assert!(swarm.lacks("root/pools/a"));
-        let answer = swarm.handle.pools(PoolsAsk::default()).await.unwrap();
+        let answer = swarm.handle.pools(PoolsParams::default()).await.unwrap();
         let names: Vec<_> = answer
             .pools
             .iter()

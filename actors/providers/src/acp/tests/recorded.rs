@@ -198,7 +198,7 @@ fn exchange(
 fn client(
     machine: &mut Machine,
     recorded: &Value,
-    asks: &mut Vec<(String, crate::PermissionAsk, Value)>,
+    asks: &mut Vec<(String, crate::PermissionRequest, Value)>,
     events: &mut Vec<Event>,
 ) {
     let mut sent = Vec::new();

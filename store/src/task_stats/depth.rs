@@ -1,6 +1,6 @@
 //! How many tasks of each queue wait, and how.
 
-use super::Tally;
+use super::TaskStats;
 use crate::lanes::Lanes;
 use kirosu_protocol::Status;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct QueueDepth {
     pub tasks: [(Status, i64); 5],
 }
 
-impl Tally {
+impl TaskStats {
     /// How full each queue is, by the name under which it is counted.
     pub(crate) fn depths(&mut self, lanes: &Lanes) -> Vec<QueueDepth> {
         self.learn(lanes);

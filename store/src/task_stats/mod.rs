@@ -88,7 +88,7 @@ pub(crate) enum Step {
 
 /// What was used under one provider and model.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct UsedTally {
+pub struct UsageStats {
     /// Input tokens that no cache served, read from a cache, written to one, output tokens.
     pub tokens: [u64; 4],
     /// Millionths of a dollar.
@@ -97,7 +97,7 @@ pub struct UsedTally {
 
 /// What was measured of the tasks of a queue.
 #[derive(Clone, Debug)]
-pub struct QueueTally {
+pub struct QueueStats {
     /// Tasks enqueued.
     pub enqueued: u64,
     /// Tasks that failed for good.
@@ -112,9 +112,9 @@ pub struct QueueTally {
     pub completed: Histogram,
 }
 
-impl QueueTally {
-    fn new() -> QueueTally {
-        QueueTally {
+impl QueueStats {
+    fn new() -> QueueStats {
+        QueueStats {
             enqueued: 0,
             failed: 0,
             cancelled: 0,
@@ -127,27 +127,27 @@ impl QueueTally {
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub struct TaskStats {
     noted: Vec<Step>,
     /// The number of a lane's queue, by the lane's number, of the first so many lanes.
     of_lane: IdMap<usize>,
     learned: usize,
     queue_labels: Labels,
-    queues: Vec<QueueTally>,
+    queues: Vec<QueueStats>,
     providers: Labels,
     /// Runs by provider and outcome.
     runs: Vec<Vec<(&'static str, u64)>>,
     models: Labels,
     /// By the numbers of provider and model.
-    used: BTreeMap<(usize, usize), UsedTally>,
+    used: BTreeMap<(usize, usize), UsageStats>,
     expired: u64,
     session_lost: u64,
     released: u64,
 }
 
-impl Default for Tally {
-    fn default() -> Tally {
-        Tally {
+impl Default for TaskStats {
+    fn default() -> TaskStats {
+        TaskStats {
             noted: Vec::new(),
             of_lane: IdMap::default(),
             learned: 0,
@@ -164,7 +164,7 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
+impl TaskStats {
     /// Notes a step of the present batch.
     pub(crate) fn note(&mut self, step: Step) {
         self.noted.push(step);
@@ -201,13 +201,13 @@ impl Tally {
             let queue = self.queue_labels.number(&lane.queue);
             self.of_lane.insert(lane.id, queue);
             while self.queues.len() <= queue {
-                self.queues.push(QueueTally::new());
+                self.queues.push(QueueStats::new());
             }
         }
         self.learned = lanes.len();
     }
 
-    fn queue(&mut self, lane: LaneId) -> Option<&mut QueueTally> {
+    fn queue(&mut self, lane: LaneId) -> Option<&mut QueueStats> {
         self.queues.get_mut(*self.of_lane.get(&lane)?)
     }
 
@@ -275,9 +275,11 @@ impl Tally {
     }
 
     /// What was measured, by the name under which a queue is counted.
-    pub fn queues(&self) -> impl Iterator<Item = (&str, &QueueTally)> {
+    pub fn queues(&self) -> impl Iterator<Item = (&str, &QueueStats)> {
         let named = self.queues.iter().enumerate();
-        named.filter_map(|(number, tally)| Some((&**self.queue_labels.name(number)?, tally)))
+        named.filter_map(|(number, task_stats)| {
+            Some((&**self.queue_labels.name(number)?, task_stats))
+        })
     }
 
     /// The names under which queues are counted.
@@ -308,7 +310,7 @@ impl Tally {
     }
 
     /// What attempts told that they used, by provider and model.
-    pub fn used(&self) -> impl Iterator<Item = (&str, &str, &UsedTally)> {
+    pub fn used(&self) -> impl Iterator<Item = (&str, &str, &UsageStats)> {
         self.used.iter().map(|((provider, model), used)| {
             let provider = self.providers.name(*provider).map_or(UNKNOWN, |name| name);
             let model = self.models.name(*model).map_or(UNKNOWN, |name| name);
@@ -339,12 +341,12 @@ impl Core {
     /// Notes that a run ended with an ack; before its task changes.
     pub(crate) fn note_run(&mut self, ack: &Ack, outcome: &'static str) {
         let provider = self
-            .tally
+            .task_stats
             .providers
             .number(ack.provider.as_deref().unwrap_or(UNKNOWN));
         if let Some(row) = self.rows.get(ack.task_id) {
             let took = self.now - row.leased_at.unwrap_or(self.now);
-            self.tally.note(Step::Ran {
+            self.task_stats.note(Step::Ran {
                 lane: row.lane,
                 took,
                 provider,
@@ -359,12 +361,12 @@ impl Core {
             return;
         };
         if row.state == Status::Leased {
-            self.tally.note(Step::Leased {
+            self.task_stats.note(Step::Leased {
                 lane: row.lane,
                 waited: self.now - since,
             });
         } else if row.state.is_final() && !before.is_final() {
-            self.tally.note(Step::Ended {
+            self.task_stats.note(Step::Ended {
                 lane: row.lane,
                 status: row.state,
                 took: self.now - row.created_at,
@@ -381,11 +383,11 @@ mod tests {
     fn what_was_undone_was_never_counted() {
         let mut lanes = Lanes::default();
         let lane = lanes.make("a", "chat");
-        let mut tally = Tally::default();
-        tally.note(Step::Enqueued { lane });
-        tally.undo();
-        tally.note(Step::Released);
-        tally.settle(&lanes);
-        assert_eq!((tally.queues[0].enqueued, tally.released), (0, 1));
+        let mut task_stats = TaskStats::default();
+        task_stats.note(Step::Enqueued { lane });
+        task_stats.undo();
+        task_stats.note(Step::Released);
+        task_stats.settle(&lanes);
+        assert_eq!((task_stats.queues[0].enqueued, task_stats.released), (0, 1));
     }
 }

@@ -7,12 +7,12 @@ use common::{Bench, T0, ask, done, failed};
 use kirosu_protocol::Status;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::enqueue::NewTask;
-use kirosu_store::{Command, QueueTally};
+use kirosu_store::{Command, QueueStats};
 
 /// What is counted under a name.
-fn queue(bench: &Bench, name: &str) -> QueueTally {
-    let tally = bench.store.tally();
-    let found = tally.queues().find(|(queue, _)| *queue == name);
+fn queue(bench: &Bench, name: &str) -> QueueStats {
+    let task_stats = bench.store.task_stats();
+    let found = task_stats.queues().find(|(queue, _)| *queue == name);
     found.unwrap_or_else(|| panic!("no queue {name}")).1.clone()
 }
 
@@ -42,12 +42,21 @@ fn each_step_of_a_life_is_counted_once_with_its_time() {
         })
         .unwrap();
 
-    let tally = queue(&bench, "default");
-    assert_eq!((tally.enqueued, tally.failed, tally.cancelled), (3, 1, 1));
-    assert_eq!((tally.waited.count(), tally.waited.sum()), (2, 2.0));
-    assert_eq!((tally.ran.count(), tally.ran.sum()), (2, 30.0));
-    assert_eq!((tally.completed.count(), tally.completed.sum()), (1, 32.0));
-    let runs = bench.store.tally();
+    let task_stats = queue(&bench, "default");
+    assert_eq!(
+        (task_stats.enqueued, task_stats.failed, task_stats.cancelled),
+        (3, 1, 1)
+    );
+    assert_eq!(
+        (task_stats.waited.count(), task_stats.waited.sum()),
+        (2, 2.0)
+    );
+    assert_eq!((task_stats.ran.count(), task_stats.ran.sum()), (2, 30.0));
+    assert_eq!(
+        (task_stats.completed.count(), task_stats.completed.sum()),
+        (1, 32.0)
+    );
+    let runs = bench.store.task_stats();
     let runs: Vec<_> = runs.runs().collect();
     assert_eq!(
         runs,
@@ -77,9 +86,9 @@ fn lost_and_released_leases_are_told_apart_and_the_next_wait_begins_anew() {
             counted: false,
         })
         .unwrap();
-    let tally = bench.store.tally();
-    assert_eq!(tally.lost(), [("expired", 1), ("session_lost", 1)]);
-    assert_eq!(tally.released(), 1);
+    let task_stats = bench.store.task_stats();
+    assert_eq!(task_stats.lost(), [("expired", 1), ("session_lost", 1)]);
+    assert_eq!(task_stats.released(), 1);
     let waited = queue(&bench, "default").waited;
     assert_eq!((waited.count(), waited.sum()), (3, 0.5));
 }
@@ -142,7 +151,7 @@ fn queues_beyond_the_bound_are_one() {
             ..NewTask::chat("x")
         });
     }
-    assert_eq!(bench.store.tally().queues().count(), 65);
+    assert_eq!(bench.store.task_stats().queues().count(), 65);
     assert_eq!(queue(&bench, "other").enqueued, 36);
     let depths = bench.store.depths();
     let tasks: i64 = depths.iter().map(|depth| depth.tasks[0].1).sum();

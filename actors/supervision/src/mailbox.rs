@@ -8,21 +8,21 @@ use actix::{Actor, Addr, Context};
 pub(crate) const CAPACITY: usize = 1024;
 
 /// The receiving end of a mailbox, waiting for its actor. Consumed by a [`ChildSpec`](crate::ChildSpec).
-pub struct Seat<A: Actor<Context = Context<A>>> {
+pub struct Mailbox<A: Actor<Context = Context<A>>> {
     pub(crate) receiver: AddressReceiver<A>,
     pub(crate) addr: Addr<A>,
 }
 
-impl<A: Actor<Context = Context<A>>> Seat<A> {
+impl<A: Actor<Context = Context<A>>> Mailbox<A> {
     /// The address of whoever will sit here.
     pub fn addr(&self) -> Addr<A> {
         self.addr.clone()
     }
 }
 
-impl<A: Actor<Context = Context<A>>> std::fmt::Debug for Seat<A> {
+impl<A: Actor<Context = Context<A>>> std::fmt::Debug for Mailbox<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Seat")
+        f.debug_struct("Mailbox")
             .field("actor", &std::any::type_name::<A>())
             .finish()
     }
@@ -32,12 +32,12 @@ impl<A: Actor<Context = Context<A>>> std::fmt::Debug for Seat<A> {
 ///
 /// Addresses can so be wired in any order; what is sent before the first start, or while the actor
 /// waits for its restart, is queued and handled afterwards.
-pub fn seat<A: Actor<Context = Context<A>>>() -> (Seat<A>, Addr<A>) {
+pub fn mailbox<A: Actor<Context = Context<A>>>() -> (Mailbox<A>, Addr<A>) {
     let (sender, receiver) = channel(CAPACITY);
     let addr = Addr::new(sender);
-    let seat = Seat {
+    let mailbox = Mailbox {
         receiver,
         addr: addr.clone(),
     };
-    (seat, addr)
+    (mailbox, addr)
 }
