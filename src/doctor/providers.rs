@@ -5,7 +5,7 @@ use crate::options;
 use futures_util::future::join_all;
 use kirosu_config::pool::{ProviderKind, Trust as PoolTrust};
 use kirosu_config::{Loaded, Pool, Provider, Settings};
-use kirosu_providers::{Containment, Probe, Trust};
+use kirosu_providers::{Containment, Probe, TrustLevel};
 use std::collections::{BTreeMap, BTreeSet};
 
 const USED: &str = "Providers in use";
@@ -204,7 +204,7 @@ impl<'a> Look<'a> {
             }
             (Some(definition), true) => {
                 let model = options::model_of(self.name, self.provider, &BTreeMap::new());
-                let call = definition.call(Trust::Safe, model.as_deref());
+                let call = definition.call(TrustLevel::Safe, model.as_deref());
                 let call = call.map(|argv| secrets::hide(&argv, &known).join(" "));
                 finding = finding.detail("runs", call.unwrap_or_else(|why| why));
             }
@@ -214,10 +214,10 @@ impl<'a> Look<'a> {
     }
 }
 
-fn trust(pool: &Pool) -> Trust {
+fn trust(pool: &Pool) -> TrustLevel {
     match (pool.trust_all_tools, pool.trust) {
-        (true, _) => Trust::All,
-        (false, Some(PoolTrust::Edit)) => Trust::Edit,
-        _ => Trust::Safe,
+        (true, _) => TrustLevel::All,
+        (false, Some(PoolTrust::Edit)) => TrustLevel::Edit,
+        _ => TrustLevel::Safe,
     }
 }

@@ -3,7 +3,7 @@
 use super::pairs;
 use kirosu_config::pool::ProviderKind;
 use kirosu_config::{self as config, Settings};
-use kirosu_providers::{HttpOptions, ProviderOptions, RouterOptions};
+use kirosu_providers::{HttpServiceOptions, ProviderOptions, RouterOptions};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -83,9 +83,9 @@ fn program(program: &str) -> String {
 }
 
 /// What the settings say of a model API.
-fn service(provider: &config::Provider) -> HttpOptions {
+fn service(provider: &config::Provider) -> HttpServiceOptions {
     let body = provider.body.as_ref().and_then(Value::as_object);
-    HttpOptions {
+    HttpServiceOptions {
         base_url: provider.base_url.clone(),
         api: provider.api.clone(),
         key_env: provider.key_env.clone(),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use kirosu_protocol::task::Usage;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Tokens and money of a run, normalised: input never includes what was read from a cache.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Usage {
+pub struct RunUsage {
     /// Input tokens that no cache served.
     pub input: u64,
     /// Input tokens read from a cache.
@@ -21,6 +22,20 @@ pub struct Usage {
     pub reasoning: u64,
     /// Cost in millionths of a US dollar, where the provider states one.
     pub cost_micros: Option<u64>,
+}
+
+impl From<&RunUsage> for Usage {
+    /// The hub's figures: output includes reasoning, cost is in dollars.
+    fn from(usage: &RunUsage) -> Self {
+        Self {
+            input_tokens: usage.input,
+            cache_read_tokens: usage.cache_read,
+            cache_write_tokens: usage.cache_write,
+            output_tokens: usage.output.saturating_add(usage.reasoning),
+            cost_usd: usage.cost_micros.map(|micros| micros as f64 / 1e6),
+            cost_estimated: false,
+        }
+    }
 }
 
 /// A stated cost in millionths of a dollar. A figure that nobody has ever paid for a run is none.
@@ -47,7 +62,7 @@ pub enum ToolStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Event {
+pub enum RunEvent {
     /// The run began. Always the first event.
     Started {
         /// Process id of the program, where there is one.
@@ -100,7 +115,7 @@ pub enum Event {
     /// What the run has used up to now (a total of this run, not an increment).
     Usage {
         /// The figures.
-        usage: Usage,
+        usage: RunUsage,
     },
     /// Something a person should know that does not fail the run.
     Warning {
@@ -112,15 +127,15 @@ pub enum Event {
 /// The sending side: bounded, so that a flooding program waits for its readers. Cheap to clone.
 #[derive(Clone)]
 pub struct EventSink {
-    sender: Option<mpsc::Sender<Event>>,
+    sender: Option<mpsc::Sender<RunEvent>>,
     /// What every event goes through.
     through: Option<Through>,
 }
 
-type Through = Arc<dyn Fn(Event) -> Event + Send + Sync>;
+type Through = Arc<dyn Fn(RunEvent) -> RunEvent + Send + Sync>;
 
 /// The receiving side of an [`EventSink`].
-pub type EventStream = mpsc::Receiver<Event>;
+pub type EventStream = mpsc::Receiver<RunEvent>;
 
 impl EventSink {
     /// A channel that holds at most `capacity` events (at least 1). One event holds at most 48 KiB, so
@@ -146,7 +161,7 @@ impl EventSink {
 
     /// The same sink, for events that go through `change` first.
     #[must_use]
-    pub fn through(&self, change: impl Fn(Event) -> Event + Send + Sync + 'static) -> Self {
+    pub fn through(&self, change: impl Fn(RunEvent) -> RunEvent + Send + Sync + 'static) -> Self {
         let change: Through = match self.through.clone() {
             Some(outer) => Arc::new(move |event| outer(change(event))),
             None => Arc::new(change),
@@ -159,7 +174,7 @@ impl EventSink {
 
     /// Hands over one event, waiting for room. Without a receiver the event is forgotten: a run does not
     /// fail because nobody watches it.
-    pub async fn send(&self, event: Event) {
+    pub async fn send(&self, event: RunEvent) {
         let event = match &self.through {
             Some(change) => change(event),
             None => event,

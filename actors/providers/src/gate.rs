@@ -9,11 +9,11 @@ use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
-use crate::outcome::{Failure, Finished};
+use crate::outcome::{Finished, RunFailure};
 
 /// Why none of some providers may be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
+pub struct AccountClosed {
     /// When the first of them may be asked again; none where a person must act, or nobody knows.
     pub until: Option<SystemTime>,
     /// The reason of each, for a person.
@@ -21,19 +21,19 @@ pub struct Closed {
 }
 
 /// Leave for one run of one provider. Dropped without a word it says nothing about how the run ended.
-pub struct Pass(Told);
+pub struct AccountPass(Told);
 
 /// Who is told of a run's end.
-type Told = Box<dyn FnOnce(&Result<Finished, Failure>) + Send>;
+type Told = Box<dyn FnOnce(&Result<Finished, RunFailure>) + Send>;
 
-impl Pass {
+impl AccountPass {
     /// Leave, and who is told of the run's end.
-    pub fn new(told: impl FnOnce(&Result<Finished, Failure>) + Send + 'static) -> Self {
+    pub fn new(told: impl FnOnce(&Result<Finished, RunFailure>) + Send + 'static) -> Self {
         Self(Box::new(told))
     }
 
     /// The run has ended.
-    pub fn ended(self, outcome: &Result<Finished, Failure>) {
+    pub fn ended(self, outcome: &Result<Finished, RunFailure>) {
         (self.0)(outcome);
     }
 }
@@ -44,10 +44,13 @@ pub trait Gatekeeper: Send + Sync + 'static {
     ///
     /// # Errors
     /// When all are closed.
-    fn choose(&self, providers: Vec<String>) -> BoxFuture<'static, Result<(usize, Pass), Closed>>;
+    fn choose(
+        &self,
+        providers: Vec<String>,
+    ) -> BoxFuture<'static, Result<(usize, AccountPass), AccountClosed>>;
 
     /// Whether all of these are closed now.
-    fn closed(&self, providers: &[String]) -> Option<Closed>;
+    fn closed(&self, providers: &[String]) -> Option<AccountClosed>;
 }
 
 /// The gate of a job; cheap to clone.
@@ -70,13 +73,16 @@ impl Gate {
     ///
     /// # Errors
     /// When all are closed.
-    pub async fn choose(&self, providers: Vec<String>) -> Result<(usize, Pass), Closed> {
+    pub async fn choose(
+        &self,
+        providers: Vec<String>,
+    ) -> Result<(usize, AccountPass), AccountClosed> {
         self.0.choose(providers).await
     }
 
     /// See [`Gatekeeper::closed`].
     #[must_use]
-    pub fn closed(&self, providers: &[String]) -> Option<Closed> {
+    pub fn closed(&self, providers: &[String]) -> Option<AccountClosed> {
         self.0.closed(providers)
     }
 }
@@ -91,11 +97,14 @@ impl fmt::Debug for Gate {
 struct Open;
 
 impl Gatekeeper for Open {
-    fn choose(&self, _: Vec<String>) -> BoxFuture<'static, Result<(usize, Pass), Closed>> {
-        Box::pin(std::future::ready(Ok((0, Pass::new(|_| {})))))
+    fn choose(
+        &self,
+        _: Vec<String>,
+    ) -> BoxFuture<'static, Result<(usize, AccountPass), AccountClosed>> {
+        Box::pin(std::future::ready(Ok((0, AccountPass::new(|_| {})))))
     }
 
-    fn closed(&self, _: &[String]) -> Option<Closed> {
+    fn closed(&self, _: &[String]) -> Option<AccountClosed> {
         None
     }
 }

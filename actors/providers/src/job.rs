@@ -24,7 +24,7 @@ pub struct Timeouts {
 
 /// What a program may do without asking a person.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Trust {
+pub enum TrustLevel {
     /// Read, and nothing that a person would have to allow.
     #[default]
     Safe,
@@ -52,7 +52,7 @@ pub struct Job {
     /// The task itself named the model: one that is not there is then the task's fault, and not the pool's.
     pub model_is_tasks: bool,
     /// What it may do. Each adapter says how it passes that on.
-    pub trust: Trust,
+    pub trust: TrustLevel,
     /// Who answers when the program asks for permission.
     pub permissions: Permissions,
     /// Which providers may be asked now, for one that chooses among others.
@@ -83,7 +83,7 @@ impl Job {
             system_prompt: None,
             model: None,
             model_is_tasks: false,
-            trust: Trust::default(),
+            trust: TrustLevel::default(),
             permissions: Permissions::deny_all(),
             gate: Gate::open(),
             mcp: Vec::new(),

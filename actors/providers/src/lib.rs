@@ -2,8 +2,8 @@
 //!
 //! # Theory of operation
 //!
-//! A [`Provider`] takes a [`Job`] (one attempt of one task), streams [`Event`]s while it works and ends
-//! with [`Finished`] or a [`Failure`] of a stated [`FailureClass`]. It has no mailbox and knows neither
+//! A [`Provider`] takes a [`Job`] (one attempt of one task), streams [`RunEvent`]s while it works and ends
+//! with [`Finished`] or a [`RunFailure`] of a stated [`FailureKind`]. It has no mailbox and knows neither
 //! hub nor store: whoever calls it (an invocation actor) decides about retries from the class alone.
 //! [`build`] makes a provider from plain [`ProviderOptions`]; a later adapter is one more file under
 //! `adapters/` and one more line in `registry.rs`.
@@ -17,7 +17,7 @@
 //!
 //! How an agent CLI is called and what its output means is data: a [`Definition`], built in or from the
 //! configuration. `adapters/command.rs` builds the call from it, `output` reads what comes back, both without knowing
-//! any CLI by name. Whatever runs, what it tells is an [`Event`], one vocabulary for all providers.
+//! any CLI by name. Whatever runs, what it tells is an [`RunEvent`], one vocabulary for all providers.
 //!
 //! # Model APIs
 //!
@@ -67,15 +67,15 @@ pub use adapters::find::find_program;
 pub use cancel::{Cancel, CancelHandle};
 pub use containment::{Containment, Runner};
 pub use definition::Definition;
-pub use event::{Event, EventSink, EventStream, ToolStatus, Usage};
+pub use event::{EventSink, EventStream, RunEvent, RunUsage, ToolStatus};
 pub use futures_util::future::BoxFuture;
-pub use gate::{Closed, Gate, Gatekeeper, Pass};
-pub use http::{HttpOptions, services};
+pub use gate::{AccountClosed, AccountPass, Gate, Gatekeeper};
+pub use http::{HttpServiceOptions, services};
 pub use invocation::{ceil_boundary, floor_boundary};
-pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, Trust};
+pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, TrustLevel};
 pub use mcp::{McpServer, McpTransport};
-pub use outcome::{Conversation, Doubt, Failure, FailureClass, Finished, TimeoutKind};
-pub use permission::{Arbiter, Decision, PermissionRequest, Permissions};
+pub use outcome::{Conversation, Doubt, FailureKind, Finished, RunFailure, TimeoutKind};
+pub use permission::{Arbiter, PermissionDecision, PermissionRequest, Permissions};
 pub use program::{Program, ProgramEnd, ProgramExit};
 pub use provider::{Probe, Provider};
 pub use registry::{BuildError, KINDS, ProviderOptions, build};

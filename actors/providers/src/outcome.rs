@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::event::Usage;
+use kirosu_protocol::task::FailureClass;
+
+use crate::event::RunUsage;
 
 /// A run that ended well.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -11,7 +13,7 @@ pub struct Finished {
     /// The answer. For programs: stdout without one trailing newline, with a mark where it was cut.
     pub text: String,
     /// What it cost, where the provider says so.
-    pub usage: Option<Usage>,
+    pub usage: Option<RunUsage>,
     /// Whether the answer was longer than [`crate::Job::max_output_bytes`] and was cut.
     pub truncated: bool,
     /// With what a later job can go on from here, where the provider says so.
@@ -25,7 +27,7 @@ pub struct Finished {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
     /// The class of the failure that it is without a check.
-    pub class: FailureClass,
+    pub kind: FailureKind,
     /// One or two sentences for a person: what happened, and what to do.
     pub reason: String,
 }
@@ -36,7 +38,7 @@ pub struct Conversation {
     /// The provider's own name for it.
     pub session: String,
     /// Totals up to now, for providers that count over the whole conversation; else nothing.
-    pub total: Usage,
+    pub total: RunUsage,
 }
 
 /// Which limit of [`crate::Timeouts`] ran out.
@@ -53,7 +55,7 @@ pub enum TimeoutKind {
 /// Why a run failed, as far as it matters for what is done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum FailureClass {
+pub enum FailureKind {
     /// The provider said that it failed (an exit code other than 0, an error answer).
     ProviderError,
     /// The provider's service could not be reached, or the connection to it broke.
@@ -90,7 +92,24 @@ pub enum FailureClass {
     Unchecked,
 }
 
-impl FailureClass {
+impl FailureKind {
+    /// The class that the hub stores for an attempt that failed in this way.
+    #[must_use]
+    pub const fn class(self) -> FailureClass {
+        match self {
+            Self::ProviderError | Self::Network | Self::Shortage => FailureClass::ProviderError,
+            Self::RateLimited { .. } => FailureClass::RateLimited,
+            Self::AuthRequired => FailureClass::AuthRequired,
+            Self::Timeout { .. } => FailureClass::Timeout,
+            Self::Cancelled => FailureClass::Cancelled,
+            Self::Crashed => FailureClass::Crashed,
+            Self::BadInput => FailureClass::BadInput,
+            Self::RefusedByPolicy => FailureClass::RefusedByPolicy,
+            Self::Missing | Self::Unchecked => FailureClass::Missing,
+            Self::NotAccepted => FailureClass::NotAccepted,
+        }
+    }
+
     /// A stable word for logs and stored attempts.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -112,7 +131,7 @@ impl FailureClass {
     }
 }
 
-impl fmt::Display for FailureClass {
+impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -121,24 +140,24 @@ impl fmt::Display for FailureClass {
 /// A run that did not end well.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub struct RunFailure {
     /// What kind of failure, for policy.
-    pub class: FailureClass,
+    pub kind: FailureKind,
     /// What was tried and how it failed, with the tail of stderr: for a person.
     pub message: String,
     /// The answer as far as it had been printed, capped like a whole one.
     pub output: String,
     /// What it cost all the same, where the provider says so.
-    pub usage: Option<Usage>,
+    pub usage: Option<RunUsage>,
     /// With what a later job can go on from here, where the provider told.
     pub conversation: Option<Conversation>,
 }
 
-impl Failure {
+impl RunFailure {
     /// A failure before anything was printed.
-    pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
-            class,
+            kind,
             message: message.into(),
             output: String::new(),
             usage: None,

@@ -1,6 +1,6 @@
 //! Permission: what a running agent must ask for, and who answers.
 //!
-//! An adapter whose program can ask (ACP) turns each question into a [`PermissionRequest`] and waits for the [`Decision`] of
+//! An adapter whose program can ask (ACP) turns each question into a [`PermissionRequest`] and waits for the [`PermissionDecision`] of
 //! the job's [`Arbiter`], however long that takes. It knows nothing of rules, people or hubs: whoever makes the job brings
 //! the arbiter along.
 
@@ -25,7 +25,7 @@ pub struct PermissionRequest {
     /// The tool's arguments, as the program states them; some state none.
     pub input: Option<Value>,
     /// Several answers that allow it, each with another meaning ("Which database?"), or that may allow more than this
-    /// call; empty where yes is enough. Only [`Decision::Choose`] allows a question that has some.
+    /// call; empty where yes is enough. Only [`PermissionDecision::Choose`] allows a question that has some.
     pub options: Vec<PermissionOption>,
     /// The program takes no answer that allows it: it is denied, whatever is decided.
     pub is_unallowable: bool,
@@ -33,7 +33,7 @@ pub struct PermissionRequest {
 
 /// The answer to a [`PermissionRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub enum PermissionDecision {
     /// This one call may run.
     Allow,
     /// It may run, by the option of this id.
@@ -56,7 +56,7 @@ pub enum Decision {
 /// Who decides. One arbiter serves one job; questions may come side by side.
 pub trait Arbiter: Send + Sync + 'static {
     /// Decides, now or in hours. Dropping the future withdraws the question.
-    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, Decision>;
+    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, PermissionDecision>;
 }
 
 /// The arbiter of a job; cheap to clone.
@@ -72,18 +72,18 @@ impl Permissions {
     /// Everything is allowed: for pools that trust all tools.
     #[must_use]
     pub fn allow_all() -> Self {
-        Self::new(Fixed(Decision::Allow))
+        Self::new(Fixed(PermissionDecision::Allow))
     }
 
     /// Everything is denied: where nobody can be asked.
     #[must_use]
     pub fn deny_all() -> Self {
         let reason = Some("nobody can be asked for permission in this run".to_owned());
-        Self::new(Fixed(Decision::Deny { reason }))
+        Self::new(Fixed(PermissionDecision::Deny { reason }))
     }
 
     /// Decides, now or in hours. Dropping the future withdraws the question.
-    pub fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, Decision> {
+    pub fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
         self.0.decide(ask)
     }
 }
@@ -95,10 +95,10 @@ impl fmt::Debug for Permissions {
 }
 
 /// The same answer to every question.
-struct Fixed(Decision);
+struct Fixed(PermissionDecision);
 
 impl Arbiter for Fixed {
-    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, Decision> {
+    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
         Box::pin(std::future::ready(self.0.clone()))
     }
 }

@@ -10,10 +10,10 @@ use futures_util::future::join;
 use crate::cancel::Cancel;
 use crate::containment::{Containment, Exit, StartError};
 use crate::definition::StopSignal;
-use crate::event::{Event, EventSink};
+use crate::event::{EventSink, RunEvent};
 use crate::invocation::{Decoder, Ending, Ran, Request, execute};
 use crate::job::Timeouts;
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 use crate::output::Reader;
 use crate::shortage::is_said;
 
@@ -113,7 +113,7 @@ impl Program {
         }
     }
 
-    /// Runs it to its end; what it prints goes to `log` as [`Event::Stderr`]. Resolves when all it started is dead;
+    /// Runs it to its end; what it prints goes to `log` as [`RunEvent::Stderr`]. Resolves when all it started is dead;
     /// dropping the future ends it as well.
     pub async fn run(
         &self,
@@ -147,8 +147,8 @@ impl Program {
         };
         let tell = async {
             while let Some(event) = said.recv().await {
-                if let Event::Text { text } | Event::Stderr { text } = event {
-                    log.send(Event::Stderr { text }).await;
+                if let RunEvent::Text { text } | RunEvent::Stderr { text } = event {
+                    log.send(RunEvent::Stderr { text }).await;
                 }
             }
         };
@@ -156,7 +156,7 @@ impl Program {
             Ok(ran) => ended(ran),
             Err(error) => ProgramEnd {
                 exit: match error.class() {
-                    FailureClass::Shortage => ProgramExit::Short(error.to_string()),
+                    FailureKind::Shortage => ProgramExit::Short(error.to_string()),
                     _ => ProgramExit::Failed(error.to_string()),
                 },
                 stdout: String::new(),

@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::job::Job;
-use crate::outcome::{Failure, Finished};
+use crate::outcome::{Finished, RunFailure};
 use crate::session::{ProviderSession, SessionOptions};
 
 /// What a look at the provider found, for `doctor` and the dashboards.
@@ -24,7 +24,7 @@ pub struct Probe {
 /// Something that runs one prompt. One value serves any number of runs at once.
 ///
 /// Implementations keep these rules: `run` resolves only when everything it started is dead; it emits
-/// through `events` with back-pressure; after `cancel` it fails with [`crate::FailureClass::Cancelled`];
+/// through `events` with back-pressure; after `cancel` it fails with [`crate::FailureKind::Cancelled`];
 /// dropping its future ends the run just as well, only without waiting for the end.
 pub trait Provider: Send + Sync + 'static {
     /// The name it has in the configuration.
@@ -56,7 +56,7 @@ pub trait Provider: Send + Sync + 'static {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>>;
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>>;
 
     /// Opens something that lives from one job to the next (a program that speaks a protocol, a
     /// conversation). `None`, the default, means that every job stands alone; callers use
@@ -64,7 +64,7 @@ pub trait Provider: Send + Sync + 'static {
     fn live_session(
         &self,
         options: SessionOptions,
-    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, Failure>>> {
+    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, RunFailure>>> {
         let _ = options;
         None
     }

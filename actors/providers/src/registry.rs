@@ -10,7 +10,7 @@ use crate::acp::Acp;
 use crate::adapters::{Command, Echo, Python};
 use crate::containment::Containment;
 use crate::definition::Definition;
-use crate::http::{Http, HttpOptions};
+use crate::http::{Http, HttpServiceOptions};
 use crate::provider::Provider;
 use crate::router::{Router, RouterOptions};
 
@@ -54,7 +54,7 @@ pub struct ProviderOptions {
     /// (`KIRO_SWARM_KEY`).
     pub pass_env: Vec<String>,
     /// `openai`, `anthropic`: the service and how it is asked.
-    pub http: HttpOptions,
+    pub http: HttpServiceOptions,
     /// `router`: whom it chooses among, and when it moves on.
     pub router: RouterOptions,
 }

@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use crate::cancel::Cancel;
 use crate::containment::Containment;
-use crate::event::{Event, EventSink, Usage};
-use crate::gate::Pass;
+use crate::event::{EventSink, RunEvent, RunUsage};
+use crate::gate::AccountPass;
 use crate::job::Job;
-use crate::outcome::{Failure, FailureClass, Finished, TimeoutKind};
+use crate::outcome::{FailureKind, Finished, RunFailure, TimeoutKind};
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions, build};
 use crate::session::{ProviderSession, SessionOptions};
@@ -147,7 +147,7 @@ impl Provider for Router {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let plan = self.0.clone();
         Box::pin(async move { route(&plan, &mut Anew, job, events, cancel).await })
     }
@@ -155,7 +155,7 @@ impl Provider for Router {
     fn live_session(
         &self,
         options: SessionOptions,
-    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, Failure>>> {
+    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, RunFailure>>> {
         let plan = self.0.clone();
         let sessions = plan.members.iter().map(|_| None).collect();
         let live = Live { options, sessions };
@@ -175,7 +175,7 @@ struct Way<'a> {
     /// Members that have not been tried.
     left: Vec<usize>,
     /// What those that were tried have used.
-    used: Option<Usage>,
+    used: Option<RunUsage>,
 }
 
 async fn route(
@@ -184,7 +184,7 @@ async fn route(
     job: Job,
     events: EventSink,
     cancel: Cancel,
-) -> Result<Finished, Failure> {
+) -> Result<Finished, RunFailure> {
     let deadline = job.timeouts.total.map(|limit| Instant::now() + limit);
     let mut way = Way {
         plan,
@@ -195,7 +195,7 @@ async fn route(
         left: (0..plan.members.len()).collect(),
         used: None,
     };
-    let mut last: Option<(usize, Failure)> = None;
+    let mut last: Option<(usize, RunFailure)> = None;
     while !way.left.is_empty() {
         let (place, pass) = match way.next().await {
             Ok(Some(next)) => next,
@@ -223,7 +223,7 @@ impl Way<'_> {
     }
 
     /// The next member that may run, when it may; none where all that are left are closed.
-    async fn next(&mut self) -> Result<Option<(usize, Pass)>, Failure> {
+    async fn next(&mut self) -> Result<Option<(usize, AccountPass)>, RunFailure> {
         let names = self.left.iter().map(|it| self.name(*it).to_owned());
         let names: Vec<String> = names.collect();
         let gate = self.job.gate.clone();
@@ -231,13 +231,13 @@ impl Way<'_> {
         let chosen = tokio::select! {
             biased;
             () = self.cancel.cancelled() => {
-                return Err(Failure::new(FailureClass::Cancelled, "the run was cancelled"));
+                return Err(RunFailure::new(FailureKind::Cancelled, "the run was cancelled"));
             }
             chosen = gate.choose(names) => chosen,
             () = expiry(deadline) => {
                 let which = TimeoutKind::Total;
                 let message = format!("router '{}' waited for its providers until the time limit of the run was over", self.plan.name);
-                return Err(Failure::new(FailureClass::Timeout { which }, message));
+                return Err(RunFailure::new(FailureKind::Timeout { which }, message));
             }
         };
         Ok(match chosen {
@@ -247,15 +247,15 @@ impl Way<'_> {
     }
 
     /// Says that another one runs it now.
-    async fn tell(&self, before: usize, failure: &Failure, now: usize) {
+    async fn tell(&self, before: usize, failure: &RunFailure, now: usize) {
         let message = format!(
             "provider '{}' failed ({}: {}); '{}' runs the task instead",
             self.name(before),
-            failure.class,
+            failure.kind,
             failure.message,
             self.name(now)
         );
-        self.events.send(Event::Warning { message }).await;
+        self.events.send(RunEvent::Warning { message }).await;
     }
 
     /// Runs it there. The second value: whether a tool ran.
@@ -263,8 +263,8 @@ impl Way<'_> {
         &mut self,
         runs: &mut dyn Runs,
         place: usize,
-        pass: Pass,
-    ) -> (Result<Finished, Failure>, bool) {
+        pass: AccountPass,
+    ) -> (Result<Finished, RunFailure>, bool) {
         let plan = self.plan;
         let member = &plan.members[place];
         let name = member.provider.name();
@@ -280,7 +280,7 @@ impl Way<'_> {
         let before = self.used.clone();
         let prefix = name.to_owned();
         let events = self.events.through(move |event| {
-            if matches!(event, Event::Tool { .. }) {
+            if matches!(event, RunEvent::Tool { .. }) {
                 seen.store(true, Ordering::Relaxed);
             }
             signed(&prefix, before.as_ref(), event)
@@ -303,35 +303,35 @@ impl Way<'_> {
         (outcome, tool_ran.load(Ordering::Relaxed))
     }
 
-    fn moves_on(&self, failure: &Failure, tool_ran: bool) -> bool {
-        let class = failure.class.as_str();
+    fn moves_on(&self, failure: &RunFailure, tool_ran: bool) -> bool {
+        let class = failure.kind.as_str();
         let named = self.plan.on.iter().any(|word| word == class);
         named && (!tool_ran || self.plan.retry_after_tools)
     }
 
     /// Nobody is left: the work waits for the first that opens again; where that is not known, the last has failed.
-    fn ended(self, last: Option<Failure>) -> Failure {
+    fn ended(self, last: Option<RunFailure>) -> RunFailure {
         let members = self.plan.members.iter();
         let names: Vec<String> = members.flat_map(|it| it.provider.routes()).collect();
         let closed = self.job.gate.closed(&names);
         let name = &self.plan.name;
         let mut failure = match (closed, last) {
             (Some(closed), _) if closed.until.is_some() => {
-                let class = FailureClass::RateLimited {
+                let class = FailureKind::RateLimited {
                     until: closed.until,
                 };
                 let message = format!("no provider of '{name}' is open: {}", closed.message);
-                Failure::new(class, message)
+                RunFailure::new(class, message)
             }
             (_, Some(last)) => last,
             (Some(closed), None) => {
                 let message = format!("no provider of '{name}' is open: {}", closed.message);
-                Failure::new(FailureClass::AuthRequired, message)
+                RunFailure::new(FailureKind::AuthRequired, message)
             }
             // One was closed when it was asked for, and is open again.
             (None, None) => {
                 let message = format!("no provider of '{name}' was open");
-                Failure::new(FailureClass::RateLimited { until: None }, message)
+                RunFailure::new(FailureKind::RateLimited { until: None }, message)
             }
         };
         failure.usage = failure.usage.or(self.used);

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::job::Job;
-use crate::outcome::{Failure, Finished};
+use crate::outcome::{Finished, RunFailure};
 use crate::provider::Provider;
 
 /// What is known when a session opens.
@@ -28,7 +28,7 @@ pub trait ProviderSession: Send {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>>;
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>>;
 
     /// Ends it in good order; resolves when everything is dead.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
@@ -41,7 +41,7 @@ pub trait ProviderSession: Send {
 pub async fn open_session(
     provider: Arc<dyn Provider>,
     options: SessionOptions,
-) -> Result<Box<dyn ProviderSession>, Failure> {
+) -> Result<Box<dyn ProviderSession>, RunFailure> {
     if let Some(opening) = provider.live_session(options) {
         return opening.await;
     }
@@ -57,7 +57,7 @@ impl ProviderSession for OneShot {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         self.0.run(job, events, cancel)
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::{Conversation, Failure, Finished};
+use kirosu_providers::{Conversation, Finished, RunFailure};
 
 use crate::going_on::{LastAttempt, is_cut_short};
 
@@ -77,10 +77,10 @@ impl Conversations {
     }
 
     /// Takes note of how a run ended.
-    pub(crate) fn settle(&self, of: Where<'_>, outcome: &Result<Finished, Failure>) {
+    pub(crate) fn settle(&self, of: Where<'_>, outcome: &Result<Finished, RunFailure>) {
         let failure = outcome.as_ref().err();
-        let cut_short = failure.filter(|it| is_cut_short(it.class.as_str()));
-        match cut_short.and_then(|it| Some((it.class.as_str(), it.conversation.clone()?))) {
+        let cut_short = failure.filter(|it| is_cut_short(it.kind.as_str()));
+        match cut_short.and_then(|it| Some((it.kind.as_str(), it.conversation.clone()?))) {
             Some((ended, conversation)) => self.put(of, ended, conversation),
             None => self.forget(of.task),
         }
@@ -99,7 +99,7 @@ impl Conversations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_providers::FailureClass;
+    use kirosu_providers::FailureKind;
 
     fn named(session: &str) -> Conversation {
         Conversation {
@@ -160,12 +160,12 @@ mod tests {
     fn an_attempt_that_failed_by_itself_leaves_none() {
         let all = Conversations::default();
         let kept = |class| {
-            let mut failure = Failure::new(class, "x");
+            let mut failure = RunFailure::new(class, "x");
             failure.conversation = Some(named("s"));
             all.settle(at(1, 1), &Err(failure));
             all.get(at(1, 2)).is_some()
         };
-        assert!(kept(FailureClass::Crashed) && kept(FailureClass::Network));
-        assert!(!kept(FailureClass::ProviderError));
+        assert!(kept(FailureKind::Crashed) && kept(FailureKind::Network));
+        assert!(!kept(FailureKind::ProviderError));
     }
 }

@@ -60,7 +60,7 @@ fn counts(ended: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kirosu_providers::{FailureClass as Class, TimeoutKind};
+    use kirosu_providers::{FailureKind as Class, TimeoutKind};
 
     fn goes_on(ended: Option<&str>, numbers: [u32; 2]) -> bool {
         let last = LastAttempt {

@@ -18,12 +18,12 @@ use super::turn::Start;
 use super::verdict::Verdict;
 use crate::cancel::Cancel;
 use crate::containment::Mark;
-use crate::event::{Event, EventSink};
+use crate::event::{EventSink, RunEvent};
 use crate::invocation::{Clock, DRAIN, Over, Patience};
 use crate::outcome::TimeoutKind;
 use crate::output::Wait;
 use crate::output::lines::{LINE_BYTES, Line};
-use crate::permission::{Decision, Permissions};
+use crate::permission::{PermissionDecision, Permissions};
 
 /// Warnings about lines that are no message, at most.
 const WARNINGS: usize = 8;
@@ -84,8 +84,8 @@ pub(super) struct Surroundings<'a> {
 struct Driver<'d, 'a> {
     process: &'d mut Process,
     around: &'d mut Surroundings<'a>,
-    outbox: VecDeque<Event>,
-    decisions: FuturesUnordered<BoxFuture<'d, (String, Decision)>>,
+    outbox: VecDeque<RunEvent>,
+    decisions: FuturesUnordered<BoxFuture<'d, (String, PermissionDecision)>>,
     clock: &'d Clock,
     patience: Arc<Patience>,
     bad_lines: usize,
@@ -203,7 +203,7 @@ impl Driver<'_, '_> {
             return;
         }
         self.around.announced = true;
-        self.outbox.push_front(Event::Started {
+        self.outbox.push_front(RunEvent::Started {
             pid: self.process.pid,
             session: None,
             model: None,
@@ -252,7 +252,7 @@ impl Driver<'_, '_> {
                 self.clock.touch();
                 self.patience.stderr(outlook);
                 if !text.is_empty() {
-                    self.outbox.push_back(Event::Stderr { text });
+                    self.outbox.push_back(RunEvent::Stderr { text });
                 }
             }
             Some(Read::Endless) => {
@@ -295,7 +295,7 @@ impl Driver<'_, '_> {
     fn complain(&mut self, message: String) {
         self.bad_lines += 1;
         if self.bad_lines <= WARNINGS {
-            self.outbox.push_back(Event::Warning { message });
+            self.outbox.push_back(RunEvent::Warning { message });
         }
     }
 
@@ -404,7 +404,7 @@ impl Driver<'_, '_> {
     }
 }
 
-async fn tell(events: &EventSink, clock: &Clock, event: Option<Event>) {
+async fn tell(events: &EventSink, clock: &Clock, event: Option<RunEvent>) {
     if let Some(event) = event {
         clock.excused(events.send(event)).await;
     }

@@ -15,7 +15,7 @@ use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::invocation::{Clock, complaint, tail};
 use crate::job::Job;
-use crate::outcome::{Doubt, Failure, FailureClass, Finished, TimeoutKind};
+use crate::outcome::{Doubt, FailureKind, Finished, RunFailure, TimeoutKind};
 use crate::output::StderrWatch;
 use crate::session::ProviderSession;
 
@@ -34,7 +34,7 @@ impl Live {
     }
 
     /// The process that can take this job: the one that is there, or a new one in its place.
-    async fn process(&mut self, settings: &Settings) -> Result<Process, Failure> {
+    async fn process(&mut self, settings: &Settings) -> Result<Process, RunFailure> {
         if let Some(kept) = self.process.take() {
             if kept.settings == *settings && kept.has_more() {
                 return Ok(kept);
@@ -59,13 +59,13 @@ impl Live {
         job: Job,
         events: EventSink,
         mut cancel: Cancel,
-    ) -> Result<Finished, Failure> {
+    ) -> Result<Finished, RunFailure> {
         if !job.workdir.is_dir() {
             let message = format!(
                 "cannot work in {}: it is not a directory; create it or name another workdir",
                 job.workdir.display()
             );
-            return Err(Failure::new(FailureClass::ProviderError, message));
+            return Err(RunFailure::new(FailureKind::ProviderError, message));
         }
         let settings = self.shared.settings(&job)?;
         let mut start = self.shared.start(&job, &settings);
@@ -124,7 +124,7 @@ impl Live {
         mut process: Process,
         ended: Ended,
         was_prompting: bool,
-    ) -> Result<Finished, Failure> {
+    ) -> Result<Finished, RunFailure> {
         let conversation = process.machine.conversation();
         let turn = process.machine.take_turn();
         let stderr = process.take_stderr();
@@ -134,7 +134,7 @@ impl Live {
                 self.keep(process).await;
                 let usage = turn.usage();
                 let doubt = (!turn.has_output()).then(|| Doubt {
-                    class: FailureClass::ProviderError,
+                    kind: FailureKind::ProviderError,
                     reason: format!(
                         "'{program}' ended its turn well, but gave no answer and used no tool; where that is all right, give the task an accept clause that holds"
                     ),
@@ -153,14 +153,13 @@ impl Live {
                 return Err(failure(class, message, turn, conversation));
             }
             Ended::Said(Verdict::Bad(class, message)) => (class, message),
-            Ended::Stopped(Cause::Cancelled) => (
-                FailureClass::Cancelled,
-                format!("'{program}' was cancelled"),
-            ),
+            Ended::Stopped(Cause::Cancelled) => {
+                (FailureKind::Cancelled, format!("'{program}' was cancelled"))
+            }
             Ended::Stopped(Cause::Timeout(which)) => (
                 self.shared
                     .explained(&stderr)
-                    .unwrap_or(FailureClass::Timeout { which }),
+                    .unwrap_or(FailureKind::Timeout { which }),
                 format!("'{program}' {}, and was ended", complaint(which)),
             ),
             Ended::Stopped(Cause::Waits(wait)) => (
@@ -175,13 +174,10 @@ impl Live {
                 .gone(process.gone.as_ref(), was_prompting, &stderr),
             Ended::Unanswered(how) => {
                 let which = TimeoutKind::Start;
-                (
-                    FailureClass::Timeout { which },
-                    format!("'{program}' {how}"),
-                )
+                (FailureKind::Timeout { which }, format!("'{program}' {how}"))
             }
             Ended::Misbehaved(how) => (
-                FailureClass::ProviderError,
+                FailureKind::ProviderError,
                 format!("'{program}' does not keep to the protocol: it {how}"),
             ),
         };
@@ -201,25 +197,25 @@ impl Live {
 }
 
 /// Whether the process is as good as before after a turn that it ended badly itself.
-const fn is_unharmed(class: FailureClass) -> bool {
+const fn is_unharmed(class: FailureKind) -> bool {
     matches!(
         class,
-        FailureClass::RefusedByPolicy | FailureClass::BadInput | FailureClass::RateLimited { .. }
+        FailureKind::RefusedByPolicy | FailureKind::BadInput | FailureKind::RateLimited { .. }
     )
 }
 
 fn failure(
-    class: FailureClass,
+    class: FailureKind,
     message: String,
     turn: Turn,
     conversation: Option<crate::outcome::Conversation>,
-) -> Failure {
+) -> RunFailure {
     let usage = turn.usage();
-    Failure {
+    RunFailure {
         output: turn.into_answer().0,
         usage,
         conversation,
-        ..Failure::new(class, message)
+        ..RunFailure::new(class, message)
     }
 }
 
@@ -229,7 +225,7 @@ impl ProviderSession for Live {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         Box::pin(self.job(job, events, cancel))
     }
 

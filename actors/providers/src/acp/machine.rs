@@ -27,8 +27,8 @@ use super::rpc::{self, Message, RpcError};
 use super::turn::{Start, Turn};
 use super::verdict::Verdict;
 use crate::definition::Definition;
-use crate::event::Event;
-use crate::outcome::{Conversation, FailureClass};
+use crate::event::RunEvent;
+use crate::outcome::{Conversation, FailureKind};
 use crate::output::Outlook;
 use crate::permission::PermissionRequest;
 
@@ -42,7 +42,7 @@ const ASKS: usize = 64;
 pub(super) enum Action {
     /// One line to the agent.
     Send(Value),
-    Tell(Event),
+    Tell(RunEvent),
     /// The agent waits before it asks its service again, or is stuck.
     Look(Outlook),
     /// Somebody has to decide; the answer comes back under this key.
@@ -181,14 +181,14 @@ impl Machine {
         let mut actions = Actions::new();
         if let Some(answer) = self.answer.take() {
             let verdict = self.turn.ended(&self.program, &self.definition, &answer);
-            if let Verdict::Bad(FailureClass::RefusedByPolicy, _) = verdict
+            if let Verdict::Bad(FailureKind::RefusedByPolicy, _) = verdict
                 && let Some(prompt) = self.turn.explanation()
             {
                 self.prompt(&prompt, &mut actions);
                 return actions;
             }
             let usage = self.turn.usage();
-            actions.extend(usage.map(|usage| Action::Tell(Event::Usage { usage })));
+            actions.extend(usage.map(|usage| Action::Tell(RunEvent::Usage { usage })));
             actions.push(Action::End(verdict));
         }
         actions
@@ -222,7 +222,7 @@ impl Machine {
                     self.answered(call, outcome, &mut actions);
                 } else if id > self.next_id {
                     let message = format!("the agent answered request {id}, which was never made");
-                    actions.push(Action::Tell(Event::Warning { message }));
+                    actions.push(Action::Tell(RunEvent::Warning { message }));
                 }
                 // Else it answers a request of a turn before.
             }
@@ -269,7 +269,7 @@ impl Machine {
         self.call(Call::Prompt, "session/prompt", prompt, actions);
     }
 
-    fn end(&mut self, class: FailureClass, message: String, actions: &mut Actions) {
+    fn end(&mut self, class: FailureKind, message: String, actions: &mut Actions) {
         actions.push(Action::End(Verdict::Bad(class, message)));
     }
 
@@ -289,7 +289,7 @@ impl Machine {
                 Some(session) => self.began(session.to_owned(), result, actions),
                 None => {
                     let message = format!("'{}' opened a session without an id", self.program);
-                    self.end(FailureClass::ProviderError, message, actions);
+                    self.end(FailureKind::ProviderError, message, actions);
                 }
             },
             (Call::Set(setting, _, value), Ok(result)) => {
@@ -314,7 +314,7 @@ impl Machine {
     /// Whether an agent that does not resume a conversation has lost it, and is not merely kept from working.
     fn is_lost(&self, error: &RpcError) -> bool {
         let class = refusal::class(&self.definition, error);
-        matches!(class, FailureClass::ProviderError | FailureClass::BadInput)
+        matches!(class, FailureKind::ProviderError | FailureKind::BadInput)
     }
 
     fn refused(&self, call: &Call, error: &RpcError) -> Verdict {

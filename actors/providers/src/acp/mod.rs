@@ -44,7 +44,7 @@ use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::event::EventSink;
 use crate::job::Job;
-use crate::outcome::{Failure, Finished};
+use crate::outcome::{Finished, RunFailure};
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions};
 use crate::session::{ProviderSession, SessionOptions};
@@ -121,7 +121,7 @@ impl Provider for Acp {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let mut live = Box::new(Live::new(self.shared.clone()));
         Box::pin(async move {
             let outcome = live.run(job, events, cancel).await;
@@ -133,7 +133,7 @@ impl Provider for Acp {
     fn live_session(
         &self,
         _: SessionOptions,
-    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, Failure>>> {
+    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, RunFailure>>> {
         // The process starts with the first job: only that says where and with what trust.
         let live: Box<dyn ProviderSession> = Box::new(Live::new(self.shared.clone()));
         Some(Box::pin(std::future::ready(Ok(live))))

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::invocation::floor_boundary;
-use crate::permission::Decision;
+use crate::permission::PermissionDecision;
 use kirosu_protocol::approval::PermissionOption;
 
 /// Words in an option's id or name that mean more than this one call: a switch of the mode.
@@ -78,27 +78,30 @@ fn shown(option: &Value) -> Option<PermissionOption> {
 }
 
 /// The answer that says `decision`, and a sentence where none of the options does. By kind, never by position.
-pub(super) fn outcome(options: &Value, decision: &Decision) -> (Value, Option<String>) {
+pub(super) fn outcome(options: &Value, decision: &PermissionDecision) -> (Value, Option<String>) {
     let chosen = match decision {
-        Decision::Allow => match yes(options).as_slice() {
+        PermissionDecision::Allow => match yes(options).as_slice() {
             [one] => Some(*one),
             _ => None,
         },
-        Decision::Choose { option } => {
+        PermissionDecision::Choose { option } => {
             let mut offered = choices(options).into_iter();
             offered.find(|it| id(it).as_ref() == Some(option))
         }
         // A person who denies one call does not object to further denials.
-        Decision::Deny { .. } | Decision::Refuse { .. } => [Kind::RejectOnce, Kind::Reject]
-            .iter()
-            .find_map(|kind| of_kinds(options, &[*kind]).first().copied()),
+        PermissionDecision::Deny { .. } | PermissionDecision::Refuse { .. } => {
+            [Kind::RejectOnce, Kind::Reject]
+                .iter()
+                .find_map(|kind| of_kinds(options, &[*kind]).first().copied())
+        }
     };
     let complaint = match (&chosen, decision) {
-        (Some(_), _) | (None, Decision::Deny { .. } | Decision::Refuse { .. }) => None,
-        (None, Decision::Choose { option }) => Some(format!(
+        (Some(_), _)
+        | (None, PermissionDecision::Deny { .. } | PermissionDecision::Refuse { .. }) => None,
+        (None, PermissionDecision::Choose { option }) => Some(format!(
             "it was allowed by the option '{option}', which the agent does not offer; so it is denied"
         )),
-        (None, Decision::Allow) => Some(
+        (None, PermissionDecision::Allow) => Some(
             "it was allowed, but the agent offers no single way to allow it once; so it is denied"
                 .to_owned(),
         ),
@@ -171,7 +174,7 @@ fn has_word(option: &Value, words: &[&str]) -> bool {
 mod tests {
     use super::*;
 
-    fn id_of(options: Value, decision: &Decision) -> Option<String> {
+    fn id_of(options: Value, decision: &PermissionDecision) -> Option<String> {
         let (answer, _) = outcome(&options, decision);
         let id = answer.pointer("/outcome/optionId")?.as_str()?;
         Some(id.to_owned())
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn options_are_chosen_by_kind_and_the_one_that_changes_least() {
-        let deny = Decision::Deny { reason: None };
+        let deny = PermissionDecision::Deny { reason: None };
         let option = |id: &str, kind: &str| json!({"optionId": id, "name": id, "kind": kind});
         let options = json!([
             option("proceed_always", "allow_always"),
@@ -188,12 +191,12 @@ mod tests {
             option("no", "reject_once"),
         ]);
         assert_eq!(
-            id_of(options.clone(), &Decision::Allow).as_deref(),
+            id_of(options.clone(), &PermissionDecision::Allow).as_deref(),
             Some("proceed_once")
         );
         assert_eq!(id_of(options, &deny).as_deref(), Some("no"));
         let always = json!([option("a", "allow_always"), option("r", "reject_always")]);
-        assert_eq!(id_of(always.clone(), &Decision::Allow), None);
+        assert_eq!(id_of(always.clone(), &PermissionDecision::Allow), None);
         assert_eq!(id_of(always, &deny).as_deref(), Some("r"));
         assert_eq!(id_of(Value::Null, &deny), None);
     }
@@ -212,8 +215,8 @@ mod tests {
             {"optionId": "no", "name": "None", "kind": "reject_once"},
         ]);
         assert_eq!(ids(&databases), ["pg", "my"]);
-        assert_eq!(id_of(databases.clone(), &Decision::Allow), None);
-        let choose = |option: &str| Decision::Choose {
+        assert_eq!(id_of(databases.clone(), &PermissionDecision::Allow), None);
+        let choose = |option: &str| PermissionDecision::Choose {
             option: option.to_owned(),
         };
         assert_eq!(
@@ -245,7 +248,7 @@ mod tests {
         ]);
         assert_eq!(offer(&plain), Offer::Yes);
         assert_eq!(
-            id_of(plain, &Decision::Allow).as_deref(),
+            id_of(plain, &PermissionDecision::Allow).as_deref(),
             Some("proceed_once")
         );
     }
@@ -257,7 +260,7 @@ mod tests {
             Offer::Choose(options) => options.into_iter().map(|it| it.id).collect(),
             other => vec![format!("{other:?}")],
         };
-        let deny = Decision::Deny { reason: None };
+        let deny = PermissionDecision::Deny { reason: None };
         for (options, choices, denied) in [
             (
                 json!([
@@ -311,16 +314,20 @@ mod tests {
                 "{options}"
             );
             if let Offer::Choose(choices) = offer(&options) {
-                assert_eq!(id_of(options.clone(), &Decision::Allow), None, "{options}");
+                assert_eq!(
+                    id_of(options.clone(), &PermissionDecision::Allow),
+                    None,
+                    "{options}"
+                );
                 for PermissionOption { id, .. } in choices {
-                    let choose = Decision::Choose { option: id.clone() };
+                    let choose = PermissionDecision::Choose { option: id.clone() };
                     assert_eq!(id_of(options.clone(), &choose), Some(id), "{options}");
                 }
             }
         }
         // A number is given back as a number.
         let numbered = json!([{"optionId": 1, "name": "Yes"}]);
-        let choose = Decision::Choose {
+        let choose = PermissionDecision::Choose {
             option: "1".to_owned(),
         };
         let (answer, _) = outcome(&numbered, &choose);

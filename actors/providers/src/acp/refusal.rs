@@ -4,7 +4,7 @@ use super::rpc::{self, RpcError};
 use super::verdict::Verdict;
 use crate::definition::Definition;
 use crate::limits::{self, Complaint, Moment};
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 use crate::output::class_of;
 
 /// Words, in small letters, of an agent that has to be logged in. They are looked for under the code that ACP has for it,
@@ -38,7 +38,7 @@ pub(super) fn refused(
 ) -> Verdict {
     let said = &error.message;
     let class = class(definition, error);
-    if class == FailureClass::AuthRequired {
+    if class == FailureKind::AuthRequired {
         let ways = match logins.is_empty() {
             true => String::new(),
             false => format!(" ({})", logins.join(", ")),
@@ -56,10 +56,10 @@ pub(super) fn refused(
 }
 
 /// The class of an error, with the end of a limit where it states one.
-pub(super) fn class(definition: &Definition, error: &RpcError) -> FailureClass {
+pub(super) fn class(definition: &Definition, error: &RpcError) -> FailureKind {
     let class = class_of(&definition.output, &complaint(error), &Moment::now());
     match class {
-        FailureClass::ProviderError if is_login(error) => FailureClass::AuthRequired,
+        FailureKind::ProviderError if is_login(error) => FailureKind::AuthRequired,
         class => class,
     }
 }
@@ -96,7 +96,7 @@ mod tests {
             panic!("{error}");
         };
         let class = class(&definition, &outcome.unwrap_err());
-        let ends = matches!(class, FailureClass::RateLimited { until: Some(_) });
+        let ends = matches!(class, FailureKind::RateLimited { until: Some(_) });
         format!("{class}{}", if ends { " until" } else { "" })
     }
 
@@ -212,7 +212,7 @@ mod tests {
         };
         let logins = ["Log in with X".to_owned()];
         let verdict = refused("goose", &definition, "open a session", &error, &logins);
-        let Verdict::Bad(FailureClass::AuthRequired, message) = verdict else {
+        let Verdict::Bad(FailureKind::AuthRequired, message) = verdict else {
             panic!("{verdict:?}");
         };
         assert!(

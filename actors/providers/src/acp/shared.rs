@@ -12,7 +12,7 @@ use crate::containment::{Containment, Exit, LaunchError, StartError};
 use crate::definition::{Definition, Output};
 use crate::job::Job;
 use crate::limits::{Complaint, Moment};
-use crate::outcome::{Failure, FailureClass};
+use crate::outcome::{FailureKind, RunFailure};
 use crate::output::class_of;
 use crate::shortage::is_said;
 
@@ -34,7 +34,7 @@ impl Shared {
         self.definition.command.first().map_or("", String::as_str)
     }
 
-    pub(super) fn settings(&self, job: &Job) -> Result<Settings, Failure> {
+    pub(super) fn settings(&self, job: &Job) -> Result<Settings, RunFailure> {
         let mut env = self.env.clone();
         let trust = arguments::profile(&self.definition, job.trust);
         env.extend(trust.env.clone());
@@ -70,18 +70,18 @@ impl Shared {
         }
     }
 
-    pub(super) fn launch_failure(&self, error: &LaunchError) -> Failure {
+    pub(super) fn launch_failure(&self, error: &LaunchError) -> RunFailure {
         let message = format!("cannot run '{}': {error}", self.program());
-        Failure::new(error.class(), message)
+        RunFailure::new(error.class(), message)
     }
 
     /// The class of a run that was ended for its silence, where the last line of stderr explains it.
-    pub(super) fn explained(&self, stderr: &str) -> Option<FailureClass> {
+    pub(super) fn explained(&self, stderr: &str) -> Option<FailureKind> {
         let last = stderr.lines().rev().find(|it| !it.trim().is_empty())?;
         let class = class_of(&self.output, &Complaint::of_text(last), &Moment::now());
         let explains = matches!(
             class,
-            FailureClass::RateLimited { .. } | FailureClass::AuthRequired | FailureClass::Network
+            FailureKind::RateLimited { .. } | FailureKind::AuthRequired | FailureKind::Network
         );
         explains.then_some(class)
     }
@@ -92,7 +92,7 @@ impl Shared {
         gone: Option<&Gone>,
         was_prompting: bool,
         stderr: &str,
-    ) -> (FailureClass, String) {
+    ) -> (FailureKind, String) {
         let program = self.program();
         let when = match was_prompting {
             true => "in the middle of its turn",
@@ -106,14 +106,14 @@ impl Shared {
                     &Moment::now(),
                 );
                 let class = match by_words {
-                    FailureClass::ProviderError if was_prompting => FailureClass::Crashed,
-                    FailureClass::ProviderError if is_said(stderr) => FailureClass::Shortage,
+                    FailureKind::ProviderError if was_prompting => FailureKind::Crashed,
+                    FailureKind::ProviderError if is_said(stderr) => FailureKind::Shortage,
                     class => class,
                 };
                 (class, format!("'{program}' exited with code {code} {when}"))
             }
             Some(Gone::Exit(Exit::Signal(signal))) => (
-                FailureClass::Crashed,
+                FailureKind::Crashed,
                 format!("'{program}' was ended by signal {signal} {when}"),
             ),
             Some(Gone::NotStarted(StartError::Missing, reason)) => {
@@ -121,13 +121,13 @@ impl Shared {
                     None => advice(program, &self.definition, &self.env),
                     Some(_) => format!("cannot run '{program}': {reason}"),
                 };
-                (FailureClass::Missing, message)
+                (FailureKind::Missing, message)
             }
             Some(Gone::NotStarted(error, reason)) => {
                 (error.class(), format!("cannot run '{program}': {reason}"))
             }
             Some(Gone::RunnerLost) | None => (
-                FailureClass::Crashed,
+                FailureKind::Crashed,
                 format!("the runner of '{program}' was killed; what it held was found and ended"),
             ),
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::definition::Acp;
-use crate::event::{Event, ToolStatus};
+use crate::event::{RunEvent, ToolStatus};
 use crate::permission::PermissionRequest;
 
 /// Calls that are remembered; an agent that makes more has the later ones told without what was said before.
@@ -55,7 +55,7 @@ impl Tools {
 
     /// Takes a `tool_call` or `tool_call_update`. A call is told as begun when it is known what it does: some agents say
     /// that in a later message only.
-    pub(super) fn update(&mut self, update: &Value) -> Vec<Event> {
+    pub(super) fn update(&mut self, update: &Value) -> Vec<RunEvent> {
         let Some(id) = update["toolCallId"].as_str() else {
             return Vec::new();
         };
@@ -75,7 +75,7 @@ impl Tools {
             call.ended = true;
             // It may be long, and is not that of a later call under the same id.
             call.input = None;
-            events.push(Event::Tool {
+            events.push(RunEvent::Tool {
                 id: id.to_owned(),
                 name: call.word(),
                 status,
@@ -95,7 +95,7 @@ impl Tools {
     }
 
     /// The call begins, if it was not told before.
-    pub(super) fn begin(&mut self, id: &str) -> Option<Event> {
+    pub(super) fn begin(&mut self, id: &str) -> Option<RunEvent> {
         self.calls.get_mut(id)?.begin(id)
     }
 
@@ -117,7 +117,7 @@ impl Tools {
     }
 
     /// The call was denied: it is told as failed, once.
-    pub(super) fn denied(&mut self, id: &str, reason: Option<&str>) -> Option<Event> {
+    pub(super) fn denied(&mut self, id: &str, reason: Option<&str>) -> Option<RunEvent> {
         let call = self.calls.entry(id.to_owned()).or_default();
         if std::mem::replace(&mut call.ended, true) {
             return None;
@@ -126,7 +126,7 @@ impl Tools {
             Some(reason) => format!("denied: {reason}"),
             None => "denied".to_owned(),
         };
-        Some(Event::Tool {
+        Some(RunEvent::Tool {
             id: id.to_owned(),
             name: call.word(),
             status: ToolStatus::Failed,
@@ -178,12 +178,12 @@ pub(super) fn text(update: &Value) -> String {
 }
 
 impl Call {
-    fn begin(&mut self, id: &str) -> Option<Event> {
+    fn begin(&mut self, id: &str) -> Option<RunEvent> {
         if std::mem::replace(&mut self.started, true) {
             return None;
         }
         let title = self.title.clone().map(Value::from);
-        Some(Event::Tool {
+        Some(RunEvent::Tool {
             id: id.to_owned(),
             name: self.word(),
             status: ToolStatus::Started,

@@ -14,7 +14,7 @@ use super::tools::Tools;
 use super::usage::Tally;
 use super::verdict::{self, Verdict};
 use crate::definition::{Definition, SystemWay};
-use crate::event::{Event, Usage};
+use crate::event::{RunEvent, RunUsage};
 use crate::invocation::{Answer, floor_boundary, pieces};
 use crate::limits::{Moment, Work};
 use crate::mcp::McpServer;
@@ -157,11 +157,11 @@ impl Turn {
     }
 
     /// What to say of a mode that the agent took by itself.
-    pub(super) fn left_mode(&self, now: &str) -> Option<Event> {
+    pub(super) fn left_mode(&self, now: &str) -> Option<RunEvent> {
         let wanted = &self.start.mode;
         let is_new = self.seen.iter().all(|(_, seen)| seen != now);
         let strange = !wanted.is_empty() && wanted.iter().all(|it| it != now);
-        (strange && is_new).then(|| Event::Warning {
+        (strange && is_new).then(|| RunEvent::Warning {
             message: format!(
                 "the agent went from mode {} to mode {now} by itself",
                 wanted[0]
@@ -184,7 +184,7 @@ impl Turn {
         })
     }
 
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<RunUsage> {
         self.tally.usage()
     }
 
@@ -219,7 +219,7 @@ impl Turn {
     }
 
     /// Takes a `session/update`; kinds that are not known are passed over.
-    pub(super) fn update(&mut self, update: &Value) -> Vec<Event> {
+    pub(super) fn update(&mut self, update: &Value) -> Vec<RunEvent> {
         let text = || text_of(&update["content"]);
         match update["sessionUpdate"].as_str() {
             Some("agent_message_chunk") => match text() {
@@ -227,7 +227,7 @@ impl Turn {
                 None => Vec::new(),
             },
             Some("agent_thought_chunk") => pieces(&text().unwrap_or_default(), PIECE)
-                .map(|text| Event::Thought { text: text.into() })
+                .map(|text| RunEvent::Thought { text: text.into() })
                 .collect(),
             Some("tool_call" | "tool_call_update") => {
                 self.interrupted = true;
@@ -236,7 +236,7 @@ impl Turn {
             Some("usage_update") if self.tally.update(update) => {
                 let usage = self.tally.usage();
                 usage
-                    .map(|usage| Event::Usage { usage })
+                    .map(|usage| RunEvent::Usage { usage })
                     .into_iter()
                     .collect()
             }
@@ -244,7 +244,7 @@ impl Turn {
         }
     }
 
-    fn text(&mut self, text: &str, message: Option<&str>) -> Vec<Event> {
+    fn text(&mut self, text: &str, message: Option<&str>) -> Vec<RunEvent> {
         if text.is_empty() {
             return Vec::new();
         }
@@ -269,8 +269,8 @@ impl Turn {
         let was_cut = self.answer.is_cut();
         let whole = format!("{gap}{text}");
         let kept = self.answer.push(whole.as_bytes());
-        let mut events: Vec<Event> = pieces(kept, PIECE)
-            .map(|text| Event::Text { text: text.into() })
+        let mut events: Vec<RunEvent> = pieces(kept, PIECE)
+            .map(|text| RunEvent::Text { text: text.into() })
             .collect();
         if self.answer.is_cut() && !was_cut {
             events.push(cut_warning());
@@ -284,7 +284,7 @@ impl Turn {
         tool_call: &Value,
         key: &str,
         offer: Offer,
-    ) -> (PermissionRequest, Vec<Event>) {
+    ) -> (PermissionRequest, Vec<RunEvent>) {
         let ask = PermissionRequest {
             is_unallowable: offer == Offer::Nothing,
             options: match offer {
@@ -293,8 +293,8 @@ impl Turn {
             },
             ..self.tools.ask(tool_call, key)
         };
-        let mut told: Vec<Event> = self.tools.begin(&ask.call).into_iter().collect();
-        told.push(Event::Permission {
+        let mut told: Vec<RunEvent> = self.tools.begin(&ask.call).into_iter().collect();
+        told.push(RunEvent::Permission {
             id: ask.call.clone(),
             title: ask.title.clone(),
             detail: ask.input.clone(),
@@ -303,7 +303,7 @@ impl Turn {
     }
 
     /// A call was denied.
-    pub(super) fn denied(&mut self, call: &str, reason: &str) -> Option<Event> {
+    pub(super) fn denied(&mut self, call: &str, reason: &str) -> Option<RunEvent> {
         let reason = Some(reason).filter(|it| !it.is_empty());
         self.denied = Some(reason.unwrap_or("no reason given").to_owned());
         self.said_since.clear();

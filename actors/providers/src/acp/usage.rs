@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::definition::TurnUsage;
-use crate::event::{Usage, micros};
+use crate::event::{RunUsage, micros};
 use crate::output::{add_tokens, since};
 
 /// Adds up one turn.
@@ -14,13 +14,13 @@ use crate::output::{add_tokens, since};
 pub(super) struct Tally {
     counting: TurnUsage,
     /// Totals of the conversation before this turn.
-    before: Usage,
-    tokens: Option<Usage>,
+    before: RunUsage,
+    tokens: Option<RunUsage>,
     cost_micros: Option<u64>,
 }
 
 impl Tally {
-    pub(super) fn new(counting: TurnUsage, before: Usage) -> Self {
+    pub(super) fn new(counting: TurnUsage, before: RunUsage) -> Self {
         Self {
             counting,
             before,
@@ -56,11 +56,11 @@ impl Tally {
 
     /// The conversation is a new one: nothing was used before.
     pub(super) fn restart(&mut self) {
-        self.before = Usage::default();
+        self.before = RunUsage::default();
     }
 
     /// What this turn used; `None` when nothing was told.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<RunUsage> {
         if self.tokens.is_none() && self.cost_micros.is_none() {
             return None;
         }
@@ -75,10 +75,10 @@ impl Tally {
     }
 
     /// Totals of the conversation with this turn.
-    pub(super) fn total(&self) -> Usage {
+    pub(super) fn total(&self) -> RunUsage {
         let mut total = match self.counting {
             TurnUsage::Running => self.tokens.clone().unwrap_or_else(|| self.before.clone()),
-            _ => Usage::default(),
+            _ => RunUsage::default(),
         };
         total.cost_micros = self.cost_micros.or(self.before.cost_micros);
         total
@@ -86,7 +86,7 @@ impl Tally {
 }
 
 /// Agents differ in whether `input` holds what a cache gave, and `output` the reasoning: the total tells.
-fn tokens(told: &Value) -> Option<Usage> {
+fn tokens(told: &Value) -> Option<RunUsage> {
     let read = |names: [&str; 2]| names.iter().find_map(|name| told[*name].as_u64());
     let (input, output) = (
         read(["inputTokens", "input_tokens"]),
@@ -121,7 +121,7 @@ fn tokens(told: &Value) -> Option<Usage> {
         0
     };
     let thought = if with_thought { reasoning } else { 0 };
-    Some(Usage {
+    Some(RunUsage {
         input: input.saturating_sub(cached),
         cache_read,
         cache_write,
@@ -137,7 +137,12 @@ mod tests {
 
     use super::*;
 
-    fn turn(counting: TurnUsage, before: Usage, input: u64, dollars: f64) -> (Usage, Usage) {
+    fn turn(
+        counting: TurnUsage,
+        before: RunUsage,
+        input: u64,
+        dollars: f64,
+    ) -> (RunUsage, RunUsage) {
         let mut tally = Tally::new(counting, before);
         tally.update(&json!({"cost": {"amount": dollars, "currency": "USD"}}));
         tally.update(&json!({"cost": null}));
@@ -147,7 +152,7 @@ mod tests {
 
     #[test]
     fn running_totals_are_told_apart_from_turns() {
-        let mut before = Usage::default();
+        let mut before = RunUsage::default();
         for number in 1..=3 {
             let dollars = f64::from(number) * 0.001;
             let (usage, total) = turn(
@@ -159,9 +164,9 @@ mod tests {
             assert_eq!((usage.input, usage.cost_micros), (1200, Some(1000)));
             before = total;
         }
-        let before = Usage {
+        let before = RunUsage {
             cost_micros: Some(1000),
-            ..Usage::default()
+            ..RunUsage::default()
         };
         let (usage, total) = turn(TurnUsage::Turn, before, 1200, 0.003);
         assert_eq!((usage.input, usage.cost_micros), (1200, Some(2000)));

@@ -3,14 +3,14 @@
 use super::turn::Told;
 use crate::definition::Definition;
 use crate::limits::{self, Complaint, Moment};
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 use crate::output::{class_of, is_error_answer};
 
 /// How a turn ended, by the agent's own word.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Verdict {
     Good,
-    Bad(FailureClass, String),
+    Bad(FailureKind, String),
 }
 
 /// The agent answered the prompt with this stop reason.
@@ -20,7 +20,7 @@ pub(super) fn stopped(
     stop: &str,
     told: &Told<'_>,
 ) -> Verdict {
-    use FailureClass::{ProviderError, RefusedByPolicy};
+    use FailureKind::{ProviderError, RefusedByPolicy};
     let (class, why) = match (stop, told.denied) {
         ("end_turn" | "cancelled", Some(reason)) => (
             RefusedByPolicy,
@@ -65,7 +65,7 @@ pub(super) fn stopped(
 }
 
 /// The error that the agent states as its answer, or as the last message of it.
-fn error_in<'t>(definition: &Definition, told: &Told<'t>) -> Option<(FailureClass, &'t str)> {
+fn error_in<'t>(definition: &Definition, told: &Told<'t>) -> Option<(FailureKind, &'t str)> {
     let output = &definition.output;
     let moment = Moment::now();
     if is_error_answer(output, told.answer) {
@@ -79,7 +79,7 @@ fn error_in<'t>(definition: &Definition, told: &Told<'t>) -> Option<(FailureClas
 }
 
 /// The reason of a turn of which nothing came, as a notice of the program states it.
-fn reason_in<'t>(told: &Told<'t>) -> Option<(FailureClass, &'t str)> {
+fn reason_in<'t>(told: &Told<'t>) -> Option<(FailureKind, &'t str)> {
     let notice = told.notice?;
     let class = limits::classify(&Complaint::of_text(notice), &Moment::now())?;
     Some((class, notice))

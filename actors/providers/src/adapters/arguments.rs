@@ -3,18 +3,18 @@
 use std::borrow::Cow;
 
 use crate::definition::{Definition, TrustProfile, escaped};
-use crate::job::{Job, Trust};
-use crate::outcome::{Failure, FailureClass};
+use crate::job::{Job, TrustLevel};
+use crate::outcome::{FailureKind, RunFailure};
 
 /// A longer system prompt does not go into an argument: the system takes 128 KiB for one.
 const SYSTEM_ARGUMENT: usize = 96 * 1024;
 
 /// The profile of a job's trust.
-pub(crate) fn profile(definition: &Definition, trust: Trust) -> &TrustProfile {
+pub(crate) fn profile(definition: &Definition, trust: TrustLevel) -> &TrustProfile {
     match trust {
-        Trust::Safe => &definition.trust.safe,
-        Trust::Edit => &definition.trust.edit,
-        Trust::All => &definition.trust.all,
+        TrustLevel::Safe => &definition.trust.safe,
+        TrustLevel::Edit => &definition.trust.edit,
+        TrustLevel::All => &definition.trust.all,
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn stdin(definition: &Definition, job: &mut Job) -> String {
 ///
 /// # Errors
 /// A value of the job that would become an option of the program.
-pub(crate) fn argv(definition: &Definition, job: &Job) -> Result<Vec<String>, Failure> {
+pub(crate) fn argv(definition: &Definition, job: &Job) -> Result<Vec<String>, RunFailure> {
     argv_with(definition, job, &[])
 }
 
@@ -56,7 +56,7 @@ pub(super) fn argv_with(
     definition: &Definition,
     job: &Job,
     mcp: &[String],
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, RunFailure> {
     let given = |args: &'_ [String], is_given: bool| match is_given {
         true => args.to_vec(),
         false => Vec::new(),
@@ -85,7 +85,7 @@ pub(super) fn argv_with(
 }
 
 /// Fills the places of one argument. What a job says must not become an option of the program.
-fn fill_in(argument: &str, definition: &Definition, job: &Job) -> Result<String, Failure> {
+fn fill_in(argument: &str, definition: &Definition, job: &Job) -> Result<String, RunFailure> {
     if !argument.contains('{') {
         return Ok(argument.to_owned());
     }
@@ -116,7 +116,7 @@ fn fill_in(argument: &str, definition: &Definition, job: &Job) -> Result<String,
     filled.push_str(rest);
     if filled.starts_with('-') && !argument.starts_with('-') {
         let message = format!("'{filled}' in place of {argument} would be an option; name another");
-        return Err(Failure::new(FailureClass::BadInput, message));
+        return Err(RunFailure::new(FailureKind::BadInput, message));
     }
     Ok(filled)
 }
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(argv(&plain, &job).unwrap()[4], "m");
         job.model = Some("--trust-all-tools".to_owned());
         let failure = argv(&plain, &job).unwrap_err();
-        assert_eq!(failure.class, FailureClass::BadInput);
+        assert_eq!(failure.kind, FailureKind::BadInput);
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
         let mut job = Job::new("p", "/w");
         let start = "codex exec --json --skip-git-repo-check";
         assert_eq!(codex(&job), format!("{start} -s read-only -"));
-        job.trust = Trust::All;
+        job.trust = TrustLevel::All;
         job.model = Some("m".to_owned());
         job.system_prompt = Some("be \"brief\"\n".to_owned());
         job.conversation = Some(Conversation {
@@ -196,7 +196,7 @@ mod tests {
                 .unwrap()
                 .contains(&"--trust-all-tools".to_owned())
         );
-        job.trust = Trust::Safe;
+        job.trust = TrustLevel::Safe;
         assert!(
             !argv(&kiro, &job)
                 .unwrap()

@@ -19,10 +19,10 @@ use super::usage_file::UsageFile;
 use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::definition::{Definition, Output};
-use crate::event::{Event, EventSink, Usage};
+use crate::event::{EventSink, RunEvent, RunUsage};
 use crate::invocation::{Request, conclude, execute};
 use crate::job::{Job, Timeouts};
-use crate::outcome::{Failure, FailureClass, Finished};
+use crate::outcome::{FailureKind, Finished, RunFailure};
 use crate::output::{self, Reader, StderrWatch};
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions};
@@ -43,7 +43,7 @@ pub(crate) struct Command {
 
 /// How one call of the program ended.
 struct Attempt {
-    outcome: Result<Finished, Failure>,
+    outcome: Result<Finished, RunFailure>,
     /// It failed because the conversation is gone.
     has_lost: bool,
 }
@@ -95,7 +95,7 @@ impl Command {
         reader: Reader,
         events: EventSink,
         cancel: Cancel,
-    ) -> Result<Finished, Failure> {
+    ) -> Result<Finished, RunFailure> {
         let ended = self.attempt(&job, stdin, reader, &events, cancel).await?;
         ended.outcome
     }
@@ -108,7 +108,7 @@ impl Command {
         stdin: String,
         events: EventSink,
         cancel: Cancel,
-    ) -> Result<Finished, Failure> {
+    ) -> Result<Finished, RunFailure> {
         let reader = |job: &Job| {
             let before = job.conversation.as_ref().map(|it| it.total.clone());
             Reader::new(
@@ -133,7 +133,7 @@ impl Command {
             self.program(),
             conversation.session
         );
-        events.send(Event::Warning { message }).await;
+        events.send(RunEvent::Warning { message }).await;
         job.conversation = None;
         let reader = reader(&job);
         self.run_with(job, stdin, reader, events, cancel).await
@@ -150,10 +150,10 @@ impl Command {
         reader: Reader,
         events: &EventSink,
         cancel: Cancel,
-    ) -> Result<Attempt, Failure> {
+    ) -> Result<Attempt, RunFailure> {
         if !job.workdir.is_dir() {
-            return Err(Failure::new(
-                FailureClass::ProviderError,
+            return Err(RunFailure::new(
+                FailureKind::ProviderError,
                 format!(
                     "cannot work in {}: it is not a directory; create it or name another workdir",
                     job.workdir.display()
@@ -175,7 +175,7 @@ impl Command {
         };
         env.extend(handed.env.iter().cloned());
         if let Some(message) = handed.warning.clone() {
-            events.send(Event::Warning { message }).await;
+            events.send(RunEvent::Warning { message }).await;
         }
         let request = Request {
             argv: &argv,
@@ -199,7 +199,7 @@ impl Command {
         request: Request<'_>,
         events: &EventSink,
         cancel: Cancel,
-        (file, before): (Option<UsageFile>, Usage),
+        (file, before): (Option<UsageFile>, RunUsage),
     ) -> Attempt {
         match execute(request, &self.containment, events, cancel).await {
             Ok(mut ran) => {
@@ -222,7 +222,7 @@ impl Command {
                 let message = format!("cannot run '{}': {error}", self.program());
                 Attempt {
                     has_lost: false,
-                    outcome: Err(Failure::new(error.class(), message)),
+                    outcome: Err(RunFailure::new(error.class(), message)),
                 }
             }
         }
@@ -234,9 +234,8 @@ impl Command {
     }
 
     /// A program that went away between the probe and the run is told of as the probe tells it.
-    fn explain(&self, mut failure: Failure) -> Failure {
-        if failure.class == FailureClass::Missing
-            && find_program(self.program(), &self.env).is_none()
+    fn explain(&self, mut failure: RunFailure) -> RunFailure {
+        if failure.kind == FailureKind::Missing && find_program(self.program(), &self.env).is_none()
         {
             failure.message = advice(self.program(), &self.definition, &self.env);
         }
@@ -255,7 +254,7 @@ impl Command {
     }
 
     /// The first line that the program prints about its version.
-    async fn version(&self) -> Result<Option<String>, Failure> {
+    async fn version(&self) -> Result<Option<String>, RunFailure> {
         let version = self.definition.version.as_ref();
         let Some(args) = version.filter(|it| !it.is_empty()) else {
             return Ok(None);
@@ -280,7 +279,7 @@ impl Command {
         let events = EventSink::discard();
         let ran = execute(request, &self.containment, &events, Cancel::never()).await;
         let ran =
-            ran.map_err(|error| Failure::new(error.class(), format!("cannot run it: {error}")))?;
+            ran.map_err(|error| RunFailure::new(error.class(), format!("cannot run it: {error}")))?;
         let finished = conclude(self.program(), &Output::default(), ran)?;
         Ok(finished.text.lines().next().map(str::to_owned))
     }
@@ -298,7 +297,7 @@ impl Provider for Command {
             let found = match find_program(program, &self.env) {
                 Some(_) => match self.version().await {
                     // The program is there; whether a run can start now, the next run finds out.
-                    Err(failure) if failure.class == FailureClass::Shortage => Ok(None),
+                    Err(failure) if failure.kind == FailureKind::Shortage => Ok(None),
                     version => version.map_err(|failure| failure.message),
                 },
                 None => Err(advice(program, &self.definition, &self.env)),
@@ -321,7 +320,7 @@ impl Provider for Command {
         mut job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let system = match mcp::system_file(&self.definition, &mut job) {
             Ok(file) => file,
             Err(failure) => return Box::pin(std::future::ready(Err(failure))),

@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::mcp;
 use crate::definition::DefaultsFile;
-use crate::outcome::Failure;
+use crate::outcome::RunFailure;
 
 /// The file of one provider, written when a run needs it first.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Defaults {
         &self,
         wanted: Option<&DefaultsFile>,
         env: &[(String, String)],
-    ) -> Result<Option<(String, String)>, Failure> {
+    ) -> Result<Option<(String, String)>, RunFailure> {
         let Some(wanted) = wanted else {
             return Ok(None);
         };

@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::cancel::Cancel;
-use crate::event::{Event, EventSink};
+use crate::event::{EventSink, RunEvent};
 use crate::invocation::{cut, floor_boundary};
 use crate::job::Job;
-use crate::outcome::{Failure, FailureClass, Finished, TimeoutKind};
+use crate::outcome::{FailureKind, Finished, RunFailure, TimeoutKind};
 use crate::provider::{Probe, Provider};
 use crate::registry::ProviderOptions;
 
@@ -51,7 +51,7 @@ impl Provider for Echo {
         job: Job,
         events: EventSink,
         mut cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let delay = self.delay;
         Box::pin(async move {
             // Silence would end it no later than start, so the shorter of all three is the limit.
@@ -67,11 +67,11 @@ impl Provider for Echo {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => {
-                    Err(Failure::new(FailureClass::Cancelled, "the run was cancelled"))
+                    Err(RunFailure::new(FailureKind::Cancelled, "the run was cancelled"))
                 }
                 which = expiry(first) => {
                     let message = format!("echo gave no answer within its time limit ({which:?})");
-                    Err(Failure::new(FailureClass::Timeout { which }, message))
+                    Err(RunFailure::new(FailureKind::Timeout { which }, message))
                 }
                 finished = answer(job, delay, &events) => Ok(finished),
             }
@@ -91,7 +91,7 @@ async fn expiry(limit: Option<(Duration, TimeoutKind)>) -> TimeoutKind {
 
 async fn answer(job: Job, delay: Duration, events: &EventSink) -> Finished {
     events
-        .send(Event::Started {
+        .send(RunEvent::Started {
             pid: None,
             session: None,
             model: job.model,
@@ -107,7 +107,7 @@ async fn answer(job: Job, delay: Duration, events: &EventSink) -> Finished {
     }
     for piece in pieces(&text) {
         events
-            .send(Event::Text {
+            .send(RunEvent::Text {
                 text: piece.to_owned(),
             })
             .await;
@@ -158,7 +158,7 @@ mod tests {
         let mut streamed = String::new();
         let mut count = 0;
         while let Some(event) = stream.recv().await {
-            if let Event::Text { text } = event {
+            if let RunEvent::Text { text } = event {
                 streamed.push_str(&text);
                 count += 1;
             }
@@ -177,13 +177,13 @@ mod tests {
             .run(job.clone(), EventSink::discard(), cancel)
             .await
             .unwrap_err();
-        assert_eq!(failure.class, FailureClass::Cancelled);
+        assert_eq!(failure.kind, FailureKind::Cancelled);
         job.timeouts.total = Some(Duration::from_secs(5));
         let failure = slow
             .run(job, EventSink::discard(), Cancel::never())
             .await
             .unwrap_err();
         let which = TimeoutKind::Total;
-        assert_eq!(failure.class, FailureClass::Timeout { which });
+        assert_eq!(failure.kind, FailureKind::Timeout { which });
     }
 }

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 
 use crate::definition::{Definition, McpForm};
-use crate::job::{Job, Trust};
+use crate::job::{Job, TrustLevel};
 use crate::mcp::{McpServer, McpTransport};
-use crate::outcome::{Failure, FailureClass};
+use crate::outcome::{FailureKind, RunFailure};
 use crate::shortage;
 
 /// The place in a command that stands for the arguments.
@@ -36,7 +36,7 @@ pub(super) fn hand_over(
     definition: &Definition,
     job: &Job,
     env: &[(String, String)],
-) -> Result<Handed, Failure> {
+) -> Result<Handed, RunFailure> {
     let mut handed = Handed::default();
     let way = &definition.mcp;
     if job.mcp.is_empty() || way.form == McpForm::Own {
@@ -95,7 +95,7 @@ pub(super) fn hand_over(
 pub(super) fn system_file(
     definition: &Definition,
     job: &mut Job,
-) -> Result<Option<NamedTempFile>, Failure> {
+) -> Result<Option<NamedTempFile>, RunFailure> {
     let (Some(name), Some(text)) = (&definition.system_file_env, &job.system_prompt) else {
         return Ok(None);
     };
@@ -120,12 +120,12 @@ pub(super) fn write(text: &str) -> std::io::Result<NamedTempFile> {
 }
 
 /// A run that is not started because something could not be done for it on this machine.
-pub(super) fn cannot(what: &str, error: &(dyn Error + 'static)) -> Failure {
+pub(super) fn cannot(what: &str, error: &(dyn Error + 'static)) -> RunFailure {
     let class = match shortage::within(error) {
-        true => FailureClass::Shortage,
-        false => FailureClass::ProviderError,
+        true => FailureKind::Shortage,
+        false => FailureKind::ProviderError,
     };
-    Failure::new(class, format!("cannot {what}: {error}"))
+    RunFailure::new(class, format!("cannot {what}: {error}"))
 }
 
 /// What the program will see under this name.
@@ -155,7 +155,11 @@ fn servers(servers: &[McpServer], with_tools: bool) -> Value {
     Value::Object(servers.iter().map(entry).collect())
 }
 
-fn settings(mcp: &[McpServer], before: Option<&str>, trust: Trust) -> Result<Value, Failure> {
+fn settings(
+    mcp: &[McpServer],
+    before: Option<&str>,
+    trust: TrustLevel,
+) -> Result<Value, RunFailure> {
     let mut document = Map::new();
     if let Some(path) = before {
         let said = std::fs::read_to_string(path);
@@ -163,7 +167,7 @@ fn settings(mcp: &[McpServer], before: Option<&str>, trust: Trust) -> Result<Val
         document = serde_json::from_str(&said)
             .map_err(|error| cannot(&format!("read the settings {path} as JSON"), &error))?;
     }
-    let trusted = trust == Trust::All;
+    let trusted = trust == TrustLevel::All;
     let entry = |server: &McpServer| {
         let entry = match &server.transport {
             McpTransport::Stdio { command, args, env } => {
@@ -212,7 +216,7 @@ fn lay_under(document: &mut Map<String, Value>, key: &str, ours: Value) {
 }
 
 /// A `-c` key a server: values of variables and headers go by codex's own environment, under names of ours.
-fn codex(mcp: &[McpServer], trust: Trust, handed: &mut Handed) {
+fn codex(mcp: &[McpServer], trust: TrustLevel, handed: &mut Handed) {
     for (number, server) in mcp.iter().enumerate() {
         let mut table = match &server.transport {
             McpTransport::Stdio { command, args, env } => {
@@ -230,7 +234,7 @@ fn codex(mcp: &[McpServer], trust: Trust, handed: &mut Handed) {
                 json!({ "url": url, "env_http_headers": by_variable })
             }
         };
-        if trust == Trust::All {
+        if trust == TrustLevel::All {
             table["default_tools_approval_mode"] = "approve".into();
         }
         // Its keys are split at every dot, quoted or not.
@@ -267,7 +271,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt as _;
 
-    fn job(trust: Trust) -> Job {
+    fn job(trust: TrustLevel) -> Job {
         let pairs = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
         let mut job = Job::new("p", "/w");
         job.trust = trust;
@@ -299,9 +303,9 @@ mod tests {
     fn every_preset_gets_the_servers_and_no_secret_is_an_argument() {
         for name in ["claude", "copilot", "qwen", "opencode", "codex"] {
             let definition = preset(name);
-            let handed = hand_over(&definition, &job(Trust::Safe), &[]).unwrap();
+            let handed = hand_over(&definition, &job(TrustLevel::Safe), &[]).unwrap();
             assert_eq!(handed.warning, None, "{name}");
-            let argv = argv_with(&definition, &job(Trust::Safe), &handed.args).unwrap();
+            let argv = argv_with(&definition, &job(TrustLevel::Safe), &handed.args).unwrap();
             assert!(
                 !argv.iter().any(|it| it.contains("geheim") || it == PLACE),
                 "{name}: {argv:?}"
@@ -331,7 +335,7 @@ mod tests {
 
     #[test]
     fn codex_reads_what_it_is_told_as_toml() {
-        let handed = hand_over(&preset("codex"), &job(Trust::All), &[]).unwrap();
+        let handed = hand_over(&preset("codex"), &job(TrustLevel::All), &[]).unwrap();
         let keys = handed.args.chunks(2).map(|pair| pair[1].clone());
         let text = keys.collect::<Vec<_>>().join("\n");
         let read: toml::Table = text.parse().unwrap();
@@ -355,7 +359,7 @@ mod tests {
         let before = write(r#"{"theme":"x","mcpServers":{"web":{"httpUrl":"mine"}}}"#).unwrap();
         let path = before.path().to_string_lossy().into_owned();
         let env = [("QWEN_CODE_SYSTEM_SETTINGS_PATH".to_owned(), path)];
-        let handed = hand_over(&preset("qwen"), &job(Trust::All), &env).unwrap();
+        let handed = hand_over(&preset("qwen"), &job(TrustLevel::All), &env).unwrap();
         let said = std::fs::read_to_string(handed.files[0].path()).unwrap();
         let said: Value = serde_json::from_str(&said).unwrap();
         assert_eq!(
@@ -367,14 +371,14 @@ mod tests {
 
     #[test]
     fn who_cannot_be_told_says_so_and_who_reads_them_itself_does_not() {
-        let goose = hand_over(&preset("goose"), &job(Trust::Safe), &[]).unwrap();
+        let goose = hand_over(&preset("goose"), &job(TrustLevel::Safe), &[]).unwrap();
         assert!(
             goose
                 .warning
                 .unwrap()
                 .contains("goose cannot be told of MCP servers")
         );
-        let kiro = hand_over(&preset("kiro"), &job(Trust::Safe), &[]).unwrap();
+        let kiro = hand_over(&preset("kiro"), &job(TrustLevel::Safe), &[]).unwrap();
         assert_eq!(kiro.warning, None);
     }
 }

@@ -10,7 +10,7 @@ use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::event::EventSink;
 use crate::job::Job;
-use crate::outcome::{Failure, Finished};
+use crate::outcome::{Finished, RunFailure};
 use crate::output::Reader;
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions};
@@ -55,7 +55,7 @@ impl Provider for Python {
         mut job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         // A system prompt has no meaning for code.
         let code = std::mem::take(&mut job.prompt);
         let reader = Reader::raw(job.max_output_bytes);

@@ -23,7 +23,7 @@ use super::sweep::sweep_run;
 use super::wire::{Order, Report};
 use super::{Containment, INSTANCE_VARIABLE, RUN_VARIABLE};
 use crate::definition::StopSignal;
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 use crate::shortage::is_shortage;
 
 /// What to start.
@@ -89,11 +89,11 @@ impl LaunchError {
     }
 
     /// The class of a run that was not started for this.
-    pub(crate) const fn class(&self) -> FailureClass {
+    pub(crate) const fn class(&self) -> FailureKind {
         match self.obstacle {
-            Obstacle::Shortage => FailureClass::Shortage,
-            Obstacle::Input => FailureClass::BadInput,
-            Obstacle::Folder => FailureClass::ProviderError,
+            Obstacle::Shortage => FailureKind::Shortage,
+            Obstacle::Input => FailureKind::BadInput,
+            Obstacle::Folder => FailureKind::ProviderError,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 
 /// An order to the runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +50,11 @@ pub(crate) enum StartError {
 
 impl StartError {
     /// The class of a run that was not started for this.
-    pub(crate) const fn class(self) -> FailureClass {
+    pub(crate) const fn class(self) -> FailureKind {
         match self {
-            Self::Missing => FailureClass::Missing,
-            Self::Short => FailureClass::Shortage,
-            Self::TooLong => FailureClass::BadInput,
+            Self::Missing => FailureKind::Missing,
+            Self::Short => FailureKind::Shortage,
+            Self::TooLong => FailureKind::BadInput,
         }
     }
 }

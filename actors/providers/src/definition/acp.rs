@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::builtin::built_in;
 use super::taker::Taker;
-use crate::job::Trust;
+use crate::job::TrustLevel;
 
 /// Keys of `[acp]` that stand in the place of the definition's own when the program is spoken to over ACP.
 const OWN: &[&str] = &[
@@ -129,11 +129,11 @@ impl Default for Acp {
 impl Modes {
     /// The modes for this trust.
     #[must_use]
-    pub fn of(&self, trust: Trust) -> &[String] {
+    pub fn of(&self, trust: TrustLevel) -> &[String] {
         match trust {
-            Trust::Safe => &self.safe,
-            Trust::Edit => &self.edit,
-            Trust::All => &self.all,
+            TrustLevel::Safe => &self.safe,
+            TrustLevel::Edit => &self.edit,
+            TrustLevel::All => &self.all,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::Definition;
 use super::taker::Taker;
 use crate::adapters::arguments::argv;
-use crate::job::{Job, Trust};
+use crate::job::{Job, TrustLevel};
 
 /// Where to look; any of them is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Definition {
     ///
     /// # Errors
     /// A model that would become an option of the program.
-    pub fn call(&self, trust: Trust, model: Option<&str>) -> Result<Vec<String>, String> {
+    pub fn call(&self, trust: TrustLevel, model: Option<&str>) -> Result<Vec<String>, String> {
         let mut job = Job::new("", "{workdir}");
         job.trust = trust;
         job.model = model.map(str::to_owned);

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 
 pub use acp::{Acp, Modes, SystemWay, TurnUsage};
 pub use builtin::{built_in, built_in_names};
@@ -198,7 +198,7 @@ pub struct Output {
     /// Words in the error, or in the end of stderr after a bad exit code, and their class.
     pub errors: Vec<Phrase>,
     /// Exit codes that mean a class.
-    pub exit: BTreeMap<i32, FailureClass>,
+    pub exit: BTreeMap<i32, FailureKind>,
 }
 
 /// Which frames (lines, documents), and what of them.
@@ -222,7 +222,7 @@ pub struct WaitRule {
     /// Words that they must hold, in any case; empty: any words.
     pub contains: String,
     /// The class, where words and data say none.
-    pub class: Option<FailureClass>,
+    pub class: Option<FailureKind>,
 }
 
 /// A rule for a denied tool.
@@ -244,7 +244,7 @@ pub struct FailRule {
     /// Pointer to an HTTP status.
     pub status: Option<String>,
     /// The class, where the frame itself says it.
-    pub class: Option<FailureClass>,
+    pub class: Option<FailureKind>,
 }
 
 /// A rule for tool calls.
@@ -314,7 +314,7 @@ pub struct Phrase {
     /// The words, whatever their case.
     pub contains: String,
     /// What they mean.
-    pub class: FailureClass,
+    pub class: FailureKind,
 }
 
 impl Definition {

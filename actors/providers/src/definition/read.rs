@@ -9,17 +9,17 @@ use super::{
 };
 use super::{DefaultsFile, OwnModel, acp, login, mcp, places};
 use crate::event::ToolStatus;
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 
 /// Classes that a definition may name.
-const CLASSES: &[(&str, FailureClass)] = &[
-    ("provider_error", FailureClass::ProviderError),
-    ("rate_limited", FailureClass::RateLimited { until: None }),
-    ("auth_required", FailureClass::AuthRequired),
-    ("network", FailureClass::Network),
-    ("crashed", FailureClass::Crashed),
-    ("bad_input", FailureClass::BadInput),
-    ("refused_by_policy", FailureClass::RefusedByPolicy),
+const CLASSES: &[(&str, FailureKind)] = &[
+    ("provider_error", FailureKind::ProviderError),
+    ("rate_limited", FailureKind::RateLimited { until: None }),
+    ("auth_required", FailureKind::AuthRequired),
+    ("network", FailureKind::Network),
+    ("crashed", FailureKind::Crashed),
+    ("bad_input", FailureKind::BadInput),
+    ("refused_by_policy", FailureKind::RefusedByPolicy),
 ];
 
 pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<String>> {
@@ -301,7 +301,7 @@ fn phrase(taker: &Taker<'_>) -> Option<Phrase> {
 }
 
 /// Codes are keys, and TOML's keys are texts.
-fn exit_codes(taker: &Taker<'_>) -> Vec<(i32, FailureClass)> {
+fn exit_codes(taker: &Taker<'_>) -> Vec<(i32, FailureKind)> {
     taker.rest(|name, word| {
         let code = name.parse().ok().filter(|it| (0..=255).contains(it))?;
         let class = CLASSES.iter().find(|(it, _)| *it == word)?.1;

@@ -13,7 +13,7 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reset::reset;
 use super::sse::{EVENT_BYTES, Parser};
-use crate::event::{Event, EventSink};
+use crate::event::{EventSink, RunEvent};
 use crate::invocation::Clock;
 use crate::job::Job;
 use crate::outcome::TimeoutKind;
@@ -90,7 +90,7 @@ impl Call<'_> {
             }
             if !std::mem::replace(&mut is_told, true) {
                 let message = "the service loads its model; waiting for it".to_owned();
-                self.events.send(Event::Warning { message }).await;
+                self.events.send(RunEvent::Warning { message }).await;
             }
             sleep(LOADING_PAUSE).await;
         }
@@ -98,7 +98,7 @@ impl Call<'_> {
 
     /// Reports that the service has the job.
     async fn begun(&self, job: &Job) {
-        let started = Event::Started {
+        let started = RunEvent::Started {
             pid: None,
             session: None,
             model: job.model.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::{Client, Url};
 
 use super::Unready;
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 use crate::shortage;
 
 /// A service that does not take the connection in this time is not there.
@@ -29,8 +29,8 @@ impl LazyClient {
         // Not kept when it fails: somebody may be installing what is missing.
         let made = build(is_here(url)).map_err(|error| Unready {
             class: match shortage::within(&error) {
-                true => FailureClass::Shortage,
-                false => FailureClass::Missing,
+                true => FailureKind::Shortage,
+                false => FailureKind::Missing,
             },
             why: format!(
                 "cannot set up HTTP: {}; are the roots of TLS installed (ca-certificates)?",

@@ -5,7 +5,7 @@ use super::key::Secrets;
 use super::options::Service;
 use super::reply::{End, Gathered};
 use crate::invocation::complaint;
-use crate::outcome::{Failure, FailureClass, Finished};
+use crate::outcome::{FailureKind, Finished, RunFailure};
 
 /// What stands at the end of an answer whose model reached its limit.
 const CUT: &str = "\n[answer cut here: the model reached its limit of tokens (max_tokens)]";
@@ -18,7 +18,7 @@ pub(super) fn conclude(
     is_tasks: bool,
     ending: Ending,
     mut gathered: Gathered,
-) -> Result<Finished, Failure> {
+) -> Result<Finished, RunFailure> {
     let Some((class, what)) = verdict(service, is_tasks, ending, &gathered) else {
         let is_short = gathered.end == Some(End::Cut);
         if is_short {
@@ -32,8 +32,8 @@ pub(super) fn conclude(
             doubt: None,
         });
     };
-    Err(Failure {
-        class,
+    Err(RunFailure {
+        kind: class,
         message: secrets.redact(&format!("provider '{name}' at {} {what}", service.shown())),
         output: gathered.text,
         usage: gathered.usage,
@@ -47,23 +47,23 @@ fn verdict(
     is_tasks: bool,
     ending: Ending,
     gathered: &Gathered,
-) -> Option<(FailureClass, String)> {
+) -> Option<(FailureKind, String)> {
     let refusal = match &ending {
         Ending::Cancelled => {
             let what = "was cancelled; the connection is closed".to_owned();
-            return Some((FailureClass::Cancelled, what));
+            return Some((FailureKind::Cancelled, what));
         }
         &Ending::Timeout(which) => {
             let what = format!("{}; the connection is closed", complaint(which));
-            return Some((FailureClass::Timeout { which }, what));
+            return Some((FailureKind::Timeout { which }, what));
         }
-        Ending::Nonsense(what) => return Some((FailureClass::ProviderError, what.clone())),
+        Ending::Nonsense(what) => return Some((FailureKind::ProviderError, what.clone())),
         Ending::Refused(refusal) => Some(refusal.clone()),
         Ending::Short(why) => {
             let what = format!(
                 "was not asked: {why}; see that this machine has file descriptors and memory left"
             );
-            return Some((FailureClass::Shortage, what));
+            return Some((FailureKind::Shortage, what));
         }
         Ending::Eof | Ending::Broken(_) | Ending::Unreachable(_) | Ending::NotConnected(_) => {
             gathered.error.clone()
@@ -86,45 +86,45 @@ fn verdict(
                 start => format!("; is it started ({start})?"),
             };
             Some((
-                FailureClass::Network,
+                FailureKind::Network,
                 format!("cannot be reached: {why}{start}"),
             ))
         }
         (None, Ending::Broken(why)) => Some((
-            FailureClass::Network,
+            FailureKind::Network,
             format!("was cut off in the middle of its answer: {why}"),
         )),
         (None, _) => Some((
-            FailureClass::ProviderError,
+            FailureKind::ProviderError,
             "ended its answer without saying that it was done: it is not whole".to_owned(),
         )),
     }
 }
 
 /// What the model's last word means.
-fn said(end: &End, gathered: &Gathered) -> Option<(FailureClass, String)> {
+fn said(end: &End, gathered: &Gathered) -> Option<(FailureKind, String)> {
     match end {
         End::Done | End::Cut if gathered.refusal.is_empty() => None,
         End::Done | End::Cut => Some((
-            FailureClass::RefusedByPolicy,
+            FailureKind::RefusedByPolicy,
             format!("refused to answer: {}", gathered.refusal),
         )),
         End::Filtered => Some((
-            FailureClass::RefusedByPolicy,
+            FailureKind::RefusedByPolicy,
             match gathered.refusal.as_str() {
                 "" => "refused to answer: its content filter stopped it".to_owned(),
                 words => format!("refused to answer: {words}"),
             },
         )),
         End::Tool => Some((
-            FailureClass::ProviderError,
+            FailureKind::ProviderError,
             format!(
                 "wants the tool '{}', and nobody here runs tools for a model API; take them out of body, or use an agent's provider",
                 gathered.tool.as_deref().unwrap_or("unnamed")
             ),
         )),
         End::Other(reason) => Some((
-            FailureClass::ProviderError,
+            FailureKind::ProviderError,
             format!("stopped for the reason '{reason}', which is no answer"),
         )),
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::options::Service;
 use super::reply::Reply;
 use super::sse::Message;
-use crate::event::Usage;
+use crate::event::RunUsage;
 use crate::job::Job;
 
 /// One of the three APIs.
@@ -114,8 +114,8 @@ fn count(value: &Value, pointer: &str) -> Option<u64> {
 }
 
 /// Figures of the OpenAI kind, where input includes what a cache gave and output the reasoning.
-fn usage(input: u64, output: u64, cached: u64, written: u64, reasoning: u64) -> Usage {
-    Usage {
+fn usage(input: u64, output: u64, cached: u64, written: u64, reasoning: u64) -> RunUsage {
+    RunUsage {
         input: input.saturating_sub(cached).saturating_sub(written),
         cache_read: cached,
         cache_write: written,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 
 use super::Unready;
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 use crate::shortage::is_shortage;
 
 /// Longest key in bytes: a file that is longer is most likely the wrong file.
@@ -66,7 +66,7 @@ impl KeySource {
                 let bytes = read.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
                 let bytes = bytes.map_err(|error| match is_shortage(&error) {
                     true => Unready {
-                        class: FailureClass::Shortage,
+                        class: FailureKind::Shortage,
                         why: format!("cannot read the key from {shown}: {error}"),
                     },
                     false => no_key(format!("cannot read the key from {shown}: {error}; write it there, or correct key_file")),
@@ -101,7 +101,7 @@ async fn beginning(path: &Path) -> std::io::Result<Vec<u8>> {
 
 fn no_key(why: String) -> Unready {
     Unready {
-        class: FailureClass::AuthRequired,
+        class: FailureKind::AuthRequired,
         why,
     }
 }

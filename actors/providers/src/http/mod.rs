@@ -33,14 +33,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-pub use options::HttpOptions;
+pub use options::HttpServiceOptions;
 pub use presets::services;
 
 use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::invocation::Clock;
 use crate::job::Job;
-use crate::outcome::{Failure, FailureClass, Finished};
+use crate::outcome::{FailureKind, Finished, RunFailure};
 use crate::provider::{Probe, Provider};
 use crate::registry::{BuildError, ProviderOptions};
 use call::{Call, Ending};
@@ -53,7 +53,7 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a service cannot be asked.
 struct Unready {
-    class: FailureClass,
+    class: FailureKind,
     /// A sentence that says what to do.
     why: String,
 }
@@ -84,15 +84,15 @@ impl Http {
         job: Job,
         events: EventSink,
         mut cancel: Cancel,
-    ) -> Result<Finished, Failure> {
+    ) -> Result<Finished, RunFailure> {
         let clock = Clock::start(job.timeouts);
         let refused = |class, why: String| {
             let message = format!("provider '{}': {why}", self.name);
-            Failure::new(class, message)
+            RunFailure::new(class, message)
         };
         if self.service.needs_model && job.model.is_none() {
             let why = "it needs the name of a model; set model on the pool or the provider, or name one with the task";
-            return Err(refused(FailureClass::Missing, why.to_owned()));
+            return Err(refused(FailureKind::Missing, why.to_owned()));
         }
         let key = self.service.key.read().await;
         let key = key.map_err(|no| refused(no.class, no.why))?;
@@ -189,7 +189,7 @@ impl Provider for Http {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         Box::pin(self.ask(job, events, cancel))
     }
 }

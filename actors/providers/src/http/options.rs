@@ -19,7 +19,7 @@ const KEY_HEADERS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-
 
 /// A model API as configured: kinds `openai` and `anthropic`.
 #[derive(Clone, Default)]
-pub struct HttpOptions {
+pub struct HttpServiceOptions {
     /// Where the service is: `https://api.openai.com/v1`. `None`: as the preset says.
     pub base_url: Option<String>,
     /// `openai`: `chat` (the default) or `responses`.
@@ -38,11 +38,11 @@ pub struct HttpOptions {
     pub body: Map<String, Value>,
 }
 
-impl fmt::Debug for HttpOptions {
+impl fmt::Debug for HttpServiceOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Headers may hold keys.
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        f.debug_struct("HttpOptions")
+        f.debug_struct("HttpServiceOptions")
             .field("base_url", &self.base_url)
             .field("api", &self.api)
             .field("key_env", &self.key_env)
@@ -83,7 +83,7 @@ impl Service {
     }
 }
 
-impl HttpOptions {
+impl HttpServiceOptions {
     /// Whether a service of this kind and preset can be asked so.
     ///
     /// # Errors
@@ -242,7 +242,11 @@ fn below(base: &Url, path: &str) -> Url {
 mod tests {
     use super::*;
 
-    fn settle(kind: &str, preset: Option<&str>, options: HttpOptions) -> Result<Service, String> {
+    fn settle(
+        kind: &str,
+        preset: Option<&str>,
+        options: HttpServiceOptions,
+    ) -> Result<Service, String> {
         options
             .settle(kind, preset)
             .map_err(|faults| faults.join("; "))
@@ -251,22 +255,22 @@ mod tests {
     #[test]
     fn services_are_known_by_name_and_anything_can_be_changed() {
         for name in services("openai") {
-            settle("openai", Some(name), HttpOptions::default()).unwrap();
+            settle("openai", Some(name), HttpServiceOptions::default()).unwrap();
         }
-        let it = settle("anthropic", None, HttpOptions::default()).unwrap();
+        let it = settle("anthropic", None, HttpServiceOptions::default()).unwrap();
         assert_eq!(it.url.as_str(), "https://api.anthropic.com/v1/messages");
         assert_eq!(it.max_tokens, Some(8192));
-        let options = HttpOptions {
+        let options = HttpServiceOptions {
             base_url: Some("http://here:1/v1/?api-version=2".to_owned()),
             api: Some("responses".to_owned()),
-            ..HttpOptions::default()
+            ..HttpServiceOptions::default()
         };
         let it = settle("openai", None, options).unwrap();
         assert_eq!(it.url.as_str(), "http://here:1/v1/responses?api-version=2");
         assert_eq!(it.key, KeySource::None);
-        let options = HttpOptions {
+        let options = HttpServiceOptions {
             base_url: Some("http://here:1/v1".to_owned()),
-            ..HttpOptions::default()
+            ..HttpServiceOptions::default()
         };
         let it = settle("anthropic", None, options).unwrap();
         assert_eq!(it.models.as_str(), "http://here:1/v1/models");
@@ -274,11 +278,11 @@ mod tests {
 
     #[test]
     fn every_fault_is_told_at_once() {
-        let mut options = HttpOptions {
+        let mut options = HttpServiceOptions {
             base_url: Some("https://me:secret@host".to_owned()),
             api: Some("smoke".to_owned()),
             headers: vec![("a b".to_owned(), String::new())],
-            ..HttpOptions::default()
+            ..HttpServiceOptions::default()
         };
         options.body.insert("messages".to_owned(), Value::Null);
         let told = settle("openai", Some("openia"), options).err().unwrap();
@@ -292,7 +296,7 @@ mod tests {
             assert!(told.contains(part), "{told}");
         }
         assert!(!told.contains("secret"), "{told}");
-        let nowhere = settle("openai", None, HttpOptions::default());
+        let nowhere = settle("openai", None, HttpServiceOptions::default());
         assert!(nowhere.err().unwrap().contains("base_url: has to be set"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::invocation::floor_boundary;
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 
 /// Bytes of a service's own words that are kept.
 const MESSAGE: usize = 2 * 1024;
@@ -62,30 +62,30 @@ impl Refusal {
     }
 
     /// What it means. `is_tasks`: the task itself named the model.
-    pub(super) fn class(&self, is_tasks: bool) -> FailureClass {
+    pub(super) fn class(&self, is_tasks: bool) -> FailureKind {
         if self.names_no_model() {
             return match is_tasks {
-                true => FailureClass::BadInput,
-                false => FailureClass::Missing,
+                true => FailureKind::BadInput,
+                false => FailureKind::Missing,
             };
         }
         let by_word = self.words.iter().find_map(|word| self.by_word(word));
         by_word
             .or_else(|| self.by_status())
-            .unwrap_or(FailureClass::ProviderError)
+            .unwrap_or(FailureKind::ProviderError)
     }
 
     /// What a person can do about a class, as the end of a sentence.
-    pub(super) fn advice(&self, class: FailureClass, key: &str) -> String {
+    pub(super) fn advice(&self, class: FailureKind, key: &str) -> String {
         match class {
-            FailureClass::AuthRequired if self.is_about_money() => {
+            FailureKind::AuthRequired if self.is_about_money() => {
                 "; add credit to the account, or name another provider".to_owned()
             }
-            FailureClass::AuthRequired => format!("; check the key ({key})"),
-            FailureClass::Missing | FailureClass::BadInput if self.names_no_model() => {
+            FailureKind::AuthRequired => format!("; check the key ({key})"),
+            FailureKind::Missing | FailureKind::BadInput if self.names_no_model() => {
                 "; name a model that it has (model =, --model), or get it there".to_owned()
             }
-            FailureClass::Missing => "; check base_url and api".to_owned(),
+            FailureKind::Missing => "; check base_url and api".to_owned(),
             _ => String::new(),
         }
     }
@@ -112,41 +112,41 @@ impl Refusal {
         self.is(&["model_not_found"]) || is_404 || (may_be && says)
     }
 
-    fn by_word(&self, word: &str) -> Option<FailureClass> {
+    fn by_word(&self, word: &str) -> Option<FailureKind> {
         Some(match word {
-            "content_filter" | "content_policy_violation" => FailureClass::RefusedByPolicy,
+            "content_filter" | "content_policy_violation" => FailureKind::RefusedByPolicy,
             "rate_limit_error" | "rate_limit_exceeded" | "overloaded_error"
                 if !self.is_about_money() =>
             {
-                FailureClass::RateLimited { until: self.until }
+                FailureKind::RateLimited { until: self.until }
             }
             "authentication_error" | "permission_error" | "invalid_api_key" => {
-                FailureClass::AuthRequired
+                FailureKind::AuthRequired
             }
-            _ if self.is_about_money() => FailureClass::AuthRequired,
+            _ if self.is_about_money() => FailureKind::AuthRequired,
             // A status says more than this word, which some use for everything.
             "invalid_request_error" if self.status.is_some() => return None,
             "invalid_request_error"
             | "invalid_prompt"
             | "request_too_large"
             | "context_length_exceeded"
-            | "exceed_context_size_error" => FailureClass::BadInput,
-            "unavailable_error" => FailureClass::Network,
+            | "exceed_context_size_error" => FailureKind::BadInput,
+            "unavailable_error" => FailureKind::Network,
             _ => return None,
         })
     }
 
-    fn by_status(&self) -> Option<FailureClass> {
+    fn by_status(&self) -> Option<FailureKind> {
         Some(match self.status? {
-            401 | 403 => FailureClass::AuthRequired,
-            _ if self.is_about_money() => FailureClass::AuthRequired,
-            400 | 413 | 422 => FailureClass::BadInput,
-            404 => FailureClass::Missing,
-            429 | 529 => FailureClass::RateLimited { until: self.until },
+            401 | 403 => FailureKind::AuthRequired,
+            _ if self.is_about_money() => FailureKind::AuthRequired,
+            400 | 413 | 422 => FailureKind::BadInput,
+            404 => FailureKind::Missing,
+            429 | 529 => FailureKind::RateLimited { until: self.until },
             // It says when it is back.
-            503 if self.until.is_some() => FailureClass::RateLimited { until: self.until },
+            503 if self.until.is_some() => FailureKind::RateLimited { until: self.until },
             // Nobody is there behind the gateway.
-            408 | 502..=504 | 520..=526 => FailureClass::Network,
+            408 | 502..=504 | 520..=526 => FailureKind::Network,
             _ => return None,
         })
     }
@@ -165,13 +165,13 @@ mod tests {
 
     use super::*;
 
-    fn class(status: u16, body: &str) -> FailureClass {
+    fn class(status: u16, body: &str) -> FailureKind {
         Refusal::of_body(status, body.as_bytes()).class(false)
     }
 
     #[test]
     fn what_services_answer() {
-        use FailureClass::*;
+        use FailureKind::*;
         let limited = RateLimited { until: None };
         let openai = |code: &str, kind: &str, message: &str| {
             json!({"error": {"message": message, "type": kind, "code": code}}).to_string()
@@ -241,10 +241,10 @@ mod tests {
     #[test]
     fn a_model_that_a_task_named_is_the_tasks_fault() {
         let refusal = Refusal::of_body(404, br#"{"error":"model 'x' not found"}"#);
-        assert_eq!(refusal.class(true), FailureClass::BadInput);
+        assert_eq!(refusal.class(true), FailureKind::BadInput);
         // A wrong address is not.
         let refusal = Refusal::of_body(404, b"nothing here");
-        assert_eq!(refusal.class(true), FailureClass::Missing);
+        assert_eq!(refusal.class(true), FailureKind::Missing);
     }
 
     #[test]
@@ -259,9 +259,9 @@ mod tests {
     fn errors_in_the_middle_of_a_stream_have_no_status() {
         let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
         let class = Refusal::of(None, &error).class(false);
-        assert_eq!(class, FailureClass::RateLimited { until: None });
+        assert_eq!(class, FailureKind::RateLimited { until: None });
         let error = json!({"error": {"code": 429, "message": "slow down"}});
         let class = Refusal::of(None, &error).class(false);
-        assert_eq!(class, FailureClass::RateLimited { until: None });
+        assert_eq!(class, FailureKind::RateLimited { until: None });
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use crate::event::{Event, ToolStatus, Usage};
+use crate::event::{RunEvent, RunUsage, ToolStatus};
 use crate::invocation::{Answer, floor_boundary, pieces};
 
 /// Bytes of one event of text, at most.
@@ -33,11 +33,11 @@ pub(super) struct Reply {
     has_text: bool,
     refusal: String,
     tool: Option<String>,
-    usage: Option<Usage>,
+    usage: Option<RunUsage>,
     end: Option<End>,
     error: Option<Refusal>,
     is_over: bool,
-    events: Vec<Event>,
+    events: Vec<RunEvent>,
 }
 
 /// All that was gathered.
@@ -47,7 +47,7 @@ pub(super) struct Gathered {
     pub(super) is_cut: bool,
     pub(super) refusal: String,
     pub(super) tool: Option<String>,
-    pub(super) usage: Option<Usage>,
+    pub(super) usage: Option<RunUsage>,
     pub(super) end: Option<End>,
     pub(super) error: Option<Refusal>,
 }
@@ -75,7 +75,7 @@ impl Reply {
         let kept = self.answer.push(piece.as_bytes());
         for text in pieces(kept, PIECE) {
             let text = text.to_owned();
-            self.events.push(Event::Text { text });
+            self.events.push(RunEvent::Text { text });
         }
         if self.answer.is_cut() && !was_cut {
             self.warn("the answer is longer than is kept; the rest is dropped".to_owned());
@@ -86,7 +86,7 @@ impl Reply {
     pub(super) fn thought(&mut self, piece: &str) {
         for text in pieces(piece, PIECE) {
             let text = text.to_owned();
-            self.events.push(Event::Thought { text });
+            self.events.push(RunEvent::Thought { text });
         }
     }
 
@@ -103,7 +103,7 @@ impl Reply {
 
     /// The service ran a tool of its own.
     pub(super) fn tool(&mut self, id: &str, name: &str, status: ToolStatus) {
-        self.events.push(Event::Tool {
+        self.events.push(RunEvent::Tool {
             id: id.to_owned(),
             name: name.to_owned(),
             status,
@@ -112,16 +112,16 @@ impl Reply {
     }
 
     /// The figures of the whole run up to now.
-    pub(super) fn usage(&mut self, usage: Usage) {
+    pub(super) fn usage(&mut self, usage: RunUsage) {
         if self.usage.as_ref() != Some(&usage) {
             self.usage = Some(usage.clone());
-            self.events.push(Event::Usage { usage });
+            self.events.push(RunEvent::Usage { usage });
         }
     }
 
     /// What a person should know.
     pub(super) fn warn(&mut self, message: String) {
-        self.events.push(Event::Warning { message });
+        self.events.push(RunEvent::Warning { message });
     }
 
     /// The last word; figures may still follow.
@@ -154,12 +154,12 @@ impl Reply {
     }
 
     /// The figures up to now.
-    pub(super) fn used(&self) -> Usage {
+    pub(super) fn used(&self) -> RunUsage {
         self.usage.clone().unwrap_or_default()
     }
 
     /// What is to be told since the last time.
-    pub(super) fn take_events(&mut self) -> Vec<Event> {
+    pub(super) fn take_events(&mut self) -> Vec<RunEvent> {
         std::mem::take(&mut self.events)
     }
 

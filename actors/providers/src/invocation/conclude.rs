@@ -4,7 +4,7 @@ use super::{Ending, Over, Ran, floor_boundary};
 use crate::containment::{Exit, StartError};
 use crate::definition::Output;
 use crate::limits::{self, Complaint, Moment};
-use crate::outcome::{Conversation, Failure, FailureClass, Finished, TimeoutKind};
+use crate::outcome::{Conversation, FailureKind, Finished, RunFailure, TimeoutKind};
 use crate::output::{self, Ended, Terminal};
 use crate::shortage::said;
 
@@ -12,7 +12,7 @@ use crate::shortage::said;
 const MESSAGE_TAIL: usize = 4 * 1024;
 
 /// The result of a run. `program` is its name for messages, `output` what its output means.
-pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finished, Failure> {
+pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finished, RunFailure> {
     let moment = Moment::now();
     let verdict = verdict(program, output, &ran, &moment);
     let doubt = output::doubt(program, output, &ran.reading);
@@ -42,13 +42,13 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
         message.push_str(tail(&ran.stderr));
     }
     let class = match class {
-        FailureClass::RateLimited { until: None } => {
+        FailureKind::RateLimited { until: None } => {
             let stated = |text| limits::until(&Complaint::of_text(text), &moment);
             let until = stated(&message).or_else(|| stated(tail(&reading.answer)));
-            FailureClass::RateLimited { until }
+            FailureKind::RateLimited { until }
         }
         // Refused by the system what it takes to start working, and nothing came of it.
-        FailureClass::ProviderError | FailureClass::Crashed
+        FailureKind::ProviderError | FailureKind::Crashed
             if matches!(ran.ending, Ending::Exit(_))
                 && reading.answer.trim().is_empty()
                 && reading.usage.is_none() =>
@@ -56,15 +56,15 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
             match said(&ran.stderr) {
                 Some(line) => {
                     message = format!("'{program}' could not work: {line}; {message}");
-                    FailureClass::Shortage
+                    FailureKind::Shortage
                 }
                 None => class,
             }
         }
         class => class,
     };
-    Err(Failure {
-        class,
+    Err(RunFailure {
+        kind: class,
         message,
         output: reading.answer,
         usage: reading.usage,
@@ -78,11 +78,11 @@ fn verdict(
     output: &Output,
     ran: &Ran,
     moment: &Moment,
-) -> Option<(FailureClass, String)> {
+) -> Option<(FailureKind, String)> {
     let said = |ended| output::verdict(program, output, &ran.reading, ended, &ran.stderr, moment);
     // A program that answers the signal of a timeout by saying that it was interrupted says nothing about its run.
     let interrupted = matches!(ran.ending, Ending::Timeout(_))
-        && matches!(said(Ended::Code(0)), Some((FailureClass::Crashed, _)));
+        && matches!(said(Ended::Code(0)), Some((FailureKind::Crashed, _)));
     Some(match &ran.ending {
         Ending::Exit(exit) => {
             let ended = match exit {
@@ -91,16 +91,13 @@ fn verdict(
             };
             return match said(ended) {
                 None if ran.alive > 0 => Some((
-                    FailureClass::ProviderError,
+                    FailureKind::ProviderError,
                     format!("'{program}' exited with code 0"),
                 )),
                 verdict => verdict,
             };
         }
-        Ending::Cancelled => (
-            FailureClass::Cancelled,
-            format!("'{program}' was cancelled"),
-        ),
+        Ending::Cancelled => (FailureKind::Cancelled, format!("'{program}' was cancelled")),
         // It has said how it ended; that it stayed changes nothing.
         Ending::Impatience(Over::Stays) | Ending::Timeout(_)
             if ran.reading.terminal != Terminal::Unsaid && !interrupted =>
@@ -115,7 +112,7 @@ fn verdict(
             ),
         ),
         Ending::Impatience(Over::Stays) => (
-            FailureClass::ProviderError,
+            FailureKind::ProviderError,
             format!("'{program}' did not exit, and was ended"),
         ),
         Ending::Timeout(which) => {
@@ -128,13 +125,13 @@ fn verdict(
             };
             let message = format!("'{program}' {}, and was ended{why}", complaint(*which));
             (
-                said.filter(|class| *class != FailureClass::Crashed)
-                    .unwrap_or(FailureClass::Timeout { which: *which }),
+                said.filter(|class| *class != FailureKind::Crashed)
+                    .unwrap_or(FailureKind::Timeout { which: *which }),
                 message,
             )
         }
         Ending::NotStarted(StartError::Missing, reason) => (
-            FailureClass::Missing,
+            FailureKind::Missing,
             format!(
                 "cannot run '{program}': {reason}; install it, or correct the provider's program"
             ),
@@ -143,7 +140,7 @@ fn verdict(
             (error.class(), format!("cannot run '{program}': {reason}"))
         }
         Ending::RunnerLost => (
-            FailureClass::Crashed,
+            FailureKind::Crashed,
             format!("the runner of '{program}' was killed; what it held was found and ended"),
         ),
     })

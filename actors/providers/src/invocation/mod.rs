@@ -26,7 +26,7 @@ use crate::containment::{
     Contained, Containment, Exit, Launch, LaunchError, Notice, Report, StartError,
 };
 use crate::definition::StopSignal;
-use crate::event::{Event, EventSink};
+use crate::event::{EventSink, RunEvent};
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
 use crate::output::{Reader, Reading, StderrWatch, Wait};
@@ -137,7 +137,7 @@ pub(crate) async fn execute(
     tell_leftovers(request.argv, &held);
     if let Some(Ending::Impatience(over)) = &stop.cause {
         let message = complaint_of(&request.argv[0], over);
-        events.send(Event::Warning { message }).await;
+        events.send(RunEvent::Warning { message }).await;
     }
     Ok(Ran {
         ending: stop.cause.unwrap_or(held.ending),

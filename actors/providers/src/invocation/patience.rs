@@ -220,11 +220,11 @@ fn waits(state: &mut State, wait: Wait, is_vague: bool, now: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::FailureClass;
+    use crate::outcome::FailureKind;
 
     fn wait(length: Option<u64>) -> Outlook {
         Outlook::Waits(Wait {
-            class: FailureClass::Network,
+            class: FailureKind::Network,
             length: length.map(Duration::from_secs),
             is_retry: length.is_some(),
             message: "waits".to_owned(),

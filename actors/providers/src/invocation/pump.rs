@@ -11,7 +11,7 @@ use super::capture::Tail;
 use super::clock::Clock;
 use super::patience::Patience;
 use super::utf8::Decoder;
-use crate::event::{Event, EventSink};
+use crate::event::{EventSink, RunEvent};
 use crate::output::lines::PARTIAL_PATIENCE;
 use crate::output::{Outlook, Reader, StderrWatch};
 
@@ -28,7 +28,7 @@ pub(super) async fn feed(mut stdin: pipe::Sender, prompt: Vec<u8>) {
 /// Emits `Started` when the program has started; nothing when it never does.
 pub(super) async fn announce(started: oneshot::Receiver<u32>, events: &EventSink) {
     if let Ok(pid) = started.await {
-        let started = Event::Started {
+        let started = RunEvent::Started {
             pid: Some(pid),
             session: None,
             model: None,
@@ -92,7 +92,7 @@ pub(super) async fn stderr(
         patience.stderr(outlook);
         let text = decoder.push(bytes);
         if !text.is_empty() {
-            clock.excused(events.send(Event::Stderr { text })).await;
+            clock.excused(events.send(RunEvent::Stderr { text })).await;
         }
     }
 }

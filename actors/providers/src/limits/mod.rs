@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 pub(crate) use length::whole as length;
 pub(crate) use notice::{Work, is_fatal, is_notice};
 
@@ -81,7 +81,7 @@ impl<'a> Complaint<'a> {
 /// - `AuthRequired`: a login or key is missing or no longer good.
 /// - `BadInput`: the prompt does not fit the model, the model does not exist, the service calls the request bad.
 /// - `Network`: the service cannot be reached.
-pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<FailureClass> {
+pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<FailureKind> {
     let facts = structure::Facts::of(complaint.data, complaint.text);
     let text = words::normal(complaint.text);
     let more = words::normal(&facts.words);
@@ -93,12 +93,12 @@ pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<Fai
         .or_else(|| words::by_text(&more, status))
         .or_else(|| words::by_status(words::status_in(&more)?))?;
     Some(match kind {
-        words::Kind::Limit | words::Kind::Overload => FailureClass::RateLimited {
+        words::Kind::Limit | words::Kind::Overload => FailureKind::RateLimited {
             until: until::of(&facts, &text, moment).or_else(|| until::of(&facts, &more, moment)),
         },
-        words::Kind::Auth => FailureClass::AuthRequired,
-        words::Kind::Context | words::Kind::Model | words::Kind::Request => FailureClass::BadInput,
-        words::Kind::Network => FailureClass::Network,
+        words::Kind::Auth => FailureKind::AuthRequired,
+        words::Kind::Context | words::Kind::Model | words::Kind::Request => FailureKind::BadInput,
+        words::Kind::Network => FailureKind::Network,
     })
 }
 

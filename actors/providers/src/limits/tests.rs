@@ -51,7 +51,7 @@ fn lengths_of_time_are_added_to_now() {
         ("Try again in PT1H30M", Some(5_400)),
         ("Try again in 1,800 seconds", Some(1_800)),
         ("Please try again in 1 week.", Some(604_800)),
-        ("Usage limit reached. Resets 15h", Some(54_000)),
+        ("RunUsage limit reached. Resets 15h", Some(54_000)),
         ("Limit reached · in 15h", Some(54_000)),
         ("Limit reached · 15h", Some(54_000)),
         ("Limit reached (15h).", Some(54_000)),
@@ -318,7 +318,7 @@ fn structure_says_more_than_words() {
     ] {
         let found = classify(&Complaint::of_text(&text), &moment());
         let until = Some(moment().at + Duration::from_secs(5400));
-        assert_eq!(found, Some(FailureClass::RateLimited { until }), "{text}");
+        assert_eq!(found, Some(FailureKind::RateLimited { until }), "{text}");
     }
     // Nonsense is passed over.
     for text in ["{{{{{{{{{{", "{\"a\":", "{} {} {\"resets_at\": \"never\"}"] {

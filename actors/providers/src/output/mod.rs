@@ -2,7 +2,7 @@
 //!
 //! # Theory of operation
 //!
-//! Pure: bytes go in, in whatever pieces; [`Event`]s come out, and at the end a [`Reading`]. A definition's rules say
+//! Pure: bytes go in, in whatever pieces; [`RunEvent`]s come out, and at the end a [`Reading`]. A definition's rules say
 //! which JSON means what; no CLI is known by name here. What no rule speaks of is passed over: a new version of a CLI
 //! may print new kinds of events. What is not JSON is a warning. Memory is bounded: a line by 8 MiB, the
 //! answer by the job's limit. While the run goes on, [`Outlook`] says whether the program works, waits or has said its
@@ -25,7 +25,7 @@ mod verdict;
 use std::sync::Arc;
 
 use crate::definition::{Format, Output};
-use crate::event::{Event, Usage};
+use crate::event::{RunEvent, RunUsage};
 use crate::invocation::{Answer, Decoder};
 use crate::limits::Work;
 pub(crate) use ansi::Ansi;
@@ -68,7 +68,7 @@ pub(crate) enum Terminal {
     Failed {
         message: String,
         status: Option<u16>,
-        class: Option<crate::FailureClass>,
+        class: Option<crate::FailureKind>,
         /// The frame that said it.
         frame: Value,
     },
@@ -96,9 +96,9 @@ pub(crate) struct Reading {
     pub(crate) last_error: String,
     pub(crate) session: Option<String>,
     /// What this run used.
-    pub(crate) usage: Option<Usage>,
+    pub(crate) usage: Option<RunUsage>,
     /// Totals of the conversation, where that is what the program tells.
-    pub(crate) total: Usage,
+    pub(crate) total: RunUsage,
 }
 
 impl Reading {
@@ -125,7 +125,7 @@ impl Reading {
     }
 
     /// Takes figures that the program left elsewhere. `before`: totals of the conversation before this run.
-    pub(crate) fn take_usage(&mut self, output: &Output, frame: &Value, before: Usage) {
+    pub(crate) fn take_usage(&mut self, output: &Output, frame: &Value, before: RunUsage) {
         let mut tally = Tally::new(before);
         if tally.take(&output.usage, frame) {
             self.usage = tally.usage();
@@ -141,7 +141,7 @@ impl Reader {
     }
 
     /// Reads by a definition. `before`: totals of the conversation that goes on.
-    pub(crate) fn new(output: &Arc<Output>, limit: usize, before: Usage) -> Self {
+    pub(crate) fn new(output: &Arc<Output>, limit: usize, before: RunUsage) -> Self {
         match output.format {
             Format::Text => Self::Text(Box::new(Text::new(output.clone(), limit))),
             Format::Json | Format::Jsonl => {
@@ -151,10 +151,10 @@ impl Reader {
     }
 
     /// Takes the next bytes.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<RunEvent> {
         match self {
             Self::Raw(answer) => plain(answer, bytes),
-            Self::Passing(decoder) => vec![Event::Text {
+            Self::Passing(decoder) => vec![RunEvent::Text {
                 text: decoder.push(bytes),
             }],
             Self::Text(text) => text.push(bytes),
@@ -180,7 +180,7 @@ impl Reader {
     }
 
     /// Nothing came for a while: reads a line without its end where it is whole already.
-    pub(crate) fn flush(&mut self) -> Vec<Event> {
+    pub(crate) fn flush(&mut self) -> Vec<RunEvent> {
         match self {
             Self::Raw(_) | Self::Passing(_) | Self::Text(_) => Vec::new(),
             Self::Frames(frames) => frames.flush(),
@@ -188,7 +188,7 @@ impl Reader {
     }
 
     /// There are no more bytes.
-    pub(crate) fn end(&mut self) -> Vec<Event> {
+    pub(crate) fn end(&mut self) -> Vec<RunEvent> {
         match self {
             Self::Raw(_) | Self::Passing(_) | Self::Text(_) => Vec::new(),
             Self::Frames(frames) => frames.end(),
@@ -206,12 +206,12 @@ impl Reader {
     }
 }
 
-fn plain(answer: &mut Answer, bytes: &[u8]) -> Vec<Event> {
+fn plain(answer: &mut Answer, bytes: &[u8]) -> Vec<RunEvent> {
     let was_cut = answer.is_cut();
     let text = answer.push(bytes).to_owned();
     let mut events = Vec::new();
     if !text.is_empty() {
-        events.push(Event::Text { text });
+        events.push(RunEvent::Text { text });
     }
     if answer.is_cut() && !was_cut {
         events.push(cut_warning());
@@ -227,8 +227,8 @@ fn whole(answer: Answer) -> Reading {
     }
 }
 
-pub(crate) fn cut_warning() -> Event {
-    Event::Warning {
+pub(crate) fn cut_warning() -> RunEvent {
+    RunEvent::Warning {
         message: "the answer is longer than is kept; the rest is dropped\n".to_owned(),
     }
 }

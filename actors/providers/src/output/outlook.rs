@@ -9,9 +9,9 @@ use super::ansi::Ansi;
 use super::is_error_answer;
 use super::lines::{Line, Lines};
 use crate::definition::Output;
-use crate::event::{Event, ToolStatus};
+use crate::event::{RunEvent, ToolStatus};
 use crate::limits::{self, Complaint, Moment, Work};
-use crate::outcome::FailureClass;
+use crate::outcome::FailureKind;
 
 /// Bytes of one line of stderr that are looked at.
 const STDERR_LINE: usize = 16 * 1024;
@@ -38,9 +38,9 @@ pub(crate) enum Outlook {
 
 impl Outlook {
     /// Work that ended with this event.
-    pub(crate) fn of_work(last: Option<&Event>) -> Self {
+    pub(crate) fn of_work(last: Option<&RunEvent>) -> Self {
         match last {
-            Some(Event::Tool {
+            Some(RunEvent::Tool {
                 status: ToolStatus::Started,
                 ..
             }) => Self::Calls,
@@ -53,7 +53,7 @@ impl Outlook {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wait {
     /// The failure that it waits for to pass.
-    pub(crate) class: FailureClass,
+    pub(crate) class: FailureKind,
     /// How long, where it says so.
     pub(crate) length: Option<Duration>,
     /// It asks again by itself: a silence after that may be the model's work.
@@ -64,9 +64,9 @@ pub(crate) struct Wait {
 
 impl Wait {
     /// A wait of a known kind; `None` for others, which may be a program's own business.
-    fn of(complaint: &Complaint<'_>, class: Option<FailureClass>, moment: &Moment) -> Option<Self> {
+    fn of(complaint: &Complaint<'_>, class: Option<FailureKind>, moment: &Moment) -> Option<Self> {
         let known = limits::classify(complaint, moment)
-            .or_else(|| limits::is_server_error(complaint).then_some(FailureClass::ProviderError));
+            .or_else(|| limits::is_server_error(complaint).then_some(FailureKind::ProviderError));
         let length = limits::pause(complaint);
         Some(Self {
             class: known.or(class)?,
@@ -77,7 +77,7 @@ impl Wait {
     }
 
     /// What a frame tells of a wait, in words or as data. `class`: its class where neither says so.
-    pub(super) fn of_data(data: &Value, class: Option<FailureClass>, moment: &Moment) -> Outlook {
+    pub(super) fn of_data(data: &Value, class: Option<FailureKind>, moment: &Moment) -> Outlook {
         let text = match data {
             Value::String(text) => text.clone(),
             // Words of the data are read as well.
@@ -90,7 +90,7 @@ impl Wait {
     /// An error of no known kind.
     fn unknown(text: &str) -> Self {
         Self {
-            class: FailureClass::ProviderError,
+            class: FailureKind::ProviderError,
             length: None,
             is_retry: true,
             message: text.trim().to_owned(),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::FailureClass as Class;
+use crate::FailureKind as Class;
 use crate::definition::Definition;
 use crate::event::ToolStatus;
 use crate::limits::Moment;
@@ -430,7 +430,7 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
 ];
 
 struct Read {
-    events: Vec<Event>,
+    events: Vec<RunEvent>,
     reading: Reading,
     verdict: Option<(Class, String)>,
 }
@@ -464,9 +464,16 @@ fn output(form: &str, cli: &str) -> Output {
         .output
 }
 
-fn read(output: &Output, out: &[u8], err: &str, ended: Ended, cut: usize, before: Usage) -> Read {
+fn read(
+    output: &Output,
+    out: &[u8],
+    err: &str,
+    ended: Ended,
+    cut: usize,
+    before: RunUsage,
+) -> Read {
     let mut reader = Reader::new(&Arc::new(output.clone()), 1 << 20, before);
-    let mut events: Vec<Event> = out.chunks(cut).flat_map(|it| reader.push(it)).collect();
+    let mut events: Vec<RunEvent> = out.chunks(cut).flat_map(|it| reader.push(it)).collect();
     events.extend(reader.end());
     let reading = reader.finish();
     let verdict = verdict("cli", output, &reading, ended, err, &Moment::now());
@@ -477,7 +484,7 @@ fn read(output: &Output, out: &[u8], err: &str, ended: Ended, cut: usize, before
     }
 }
 
-fn run(name: &str, ended: Ended, cut: usize, before: Usage) -> Read {
+fn run(name: &str, ended: Ended, cut: usize, before: RunUsage) -> Read {
     let (form, path) = name.split_once(':').unwrap_or(("", name));
     let (cli, _) = path.split_once('/').unwrap();
     let file = |end: &str| std::fs::read(folder().join(format!("{path}.{end}"))).unwrap();
@@ -486,7 +493,7 @@ fn run(name: &str, ended: Ended, cut: usize, before: Usage) -> Read {
 }
 
 fn capture(name: &str) -> Read {
-    run(name, OK, 4096, Usage::default())
+    run(name, OK, 4096, RunUsage::default())
 }
 
 #[test]
@@ -495,7 +502,7 @@ fn every_capture_is_read_as_what_it_was() {
     for (name, ended, class, words) in RUNS {
         // Everything at once, a usual read, and pieces that cut characters and lines.
         for cut in [1 << 20, 4096, 7, 1] {
-            let read = run(name, *ended, cut, Usage::default());
+            let read = run(name, *ended, cut, RunUsage::default());
             let word = |class: Class| class.as_str();
             let found = read.verdict.as_ref().map(|(class, _)| word(*class));
             assert_eq!(found, class.map(word), "{name}: {:?}", read.verdict);
@@ -526,15 +533,15 @@ fn sessions_are_told_and_kept() {
     ] {
         let read = capture(name);
         assert_eq!(read.reading.session.as_deref(), Some(session), "{name}");
-        let told = Event::Session {
+        let told = RunEvent::Session {
             session: session.to_owned(),
         };
         assert_eq!(read.events.iter().filter(|it| **it == told).count(), 1);
     }
 }
 
-fn tokens(input: u64, cache_read: u64, output: u64, reasoning: u64, cost: Option<u64>) -> Usage {
-    Usage {
+fn tokens(input: u64, cache_read: u64, output: u64, reasoning: u64, cost: Option<u64>) -> RunUsage {
+    RunUsage {
         input,
         cache_read,
         cache_write: 0,
@@ -561,7 +568,7 @@ fn figures_are_normalised_and_added_up() {
         let read = capture(name);
         assert_eq!(read.reading.usage.as_ref(), Some(&usage), "{name}");
         let told = read.events.iter().rev().find_map(|event| match event {
-            Event::Usage { usage } => Some(usage),
+            RunEvent::Usage { usage } => Some(usage),
             _ => None,
         });
         assert_eq!(told, Some(&usage), "{name}: the last event has the total");
@@ -600,7 +607,7 @@ fn figures_may_come_in_a_file() {
         let text = std::fs::read(folder().join(name)).unwrap();
         serde_json::from_slice(&text).unwrap()
     };
-    let mut before = Usage::default();
+    let mut before = RunUsage::default();
     for name in ["copilot/json", "copilot/resume"] {
         let mut reading = capture(name).reading;
         assert_eq!(reading.usage, None);
@@ -616,13 +623,13 @@ fn figures_may_come_in_a_file() {
     let models = two["providerModelMetrics"].as_array_mut().unwrap();
     models.push(models[0].clone());
     let mut reading = Reading::default();
-    reading.take_usage(&output, &two, Usage::default());
+    reading.take_usage(&output, &two, RunUsage::default());
     assert_eq!(reading.usage, Some(tokens(2000, 400, 60, 8, None)));
 }
 
 fn tools(read: &Read) -> Vec<ToolStatus> {
-    let status = |event: &Event| match event {
-        Event::Tool { status, .. } => Some(*status),
+    let status = |event: &RunEvent| match event {
+        RunEvent::Tool { status, .. } => Some(*status),
         _ => None,
     };
     read.events.iter().filter_map(status).collect()
@@ -643,7 +650,7 @@ fn tools_are_told() {
 
 fn lines(cli: &str, text: &str, ended: Ended) -> Read {
     let out = output("", cli);
-    read(&out, text.as_bytes(), "", ended, 5, Usage::default())
+    read(&out, text.as_bytes(), "", ended, 5, RunUsage::default())
 }
 
 #[test]
@@ -656,8 +663,7 @@ fn a_later_version_may_print_what_nobody_knows() {
     let read = lines("codex", &news, OK);
     assert_eq!(read.verdict, None);
     assert!(read.reading.answer.starts_with("STUB responses"));
-    let is_warning =
-        |it: &&Event| matches!(it, Event::Warning { message } if message.contains("plain words"));
+    let is_warning = |it: &&RunEvent| matches!(it, RunEvent::Warning { message } if message.contains("plain words"));
     assert_eq!(read.events.iter().filter(is_warning).count(), 5);
 }
 
@@ -667,12 +673,12 @@ fn a_server_that_the_program_did_not_take_is_a_warning() {
         {"name": "good", "status": "connected"}, {"name": "dies", "status": "failed"},
     ]});
     let read = lines("claude", &format!("{init}\n"), OK);
-    let warnings: Vec<&Event> = read
+    let warnings: Vec<&RunEvent> = read
         .events
         .iter()
-        .filter(|it| matches!(it, Event::Warning { .. }))
+        .filter(|it| matches!(it, RunEvent::Warning { .. }))
         .collect();
-    let [Event::Warning { message }] = warnings[..] else {
+    let [RunEvent::Warning { message }] = warnings[..] else {
         panic!("{warnings:?}");
     };
     assert!(message.contains("'dies'"), "{message}");
@@ -703,7 +709,8 @@ fn success_is_said_and_exited_with_0() {
 #[test]
 fn words_of_a_text_only_cli_make_the_class() {
     let kiro = output("", "kiro");
-    let run = |out: &str, err, ended| read(&kiro, out.as_bytes(), err, ended, 3, Usage::default());
+    let run =
+        |out: &str, err, ended| read(&kiro, out.as_bytes(), err, ended, 3, RunUsage::default());
     let good = run(
         "\x1b[38;5;10m> \x1b[0mHello\n",
         " \u{25b8} Credits: 0.02\n",
@@ -732,10 +739,10 @@ fn answers_are_capped_however_they_come() {
             _ => json!({"type": "message", "role": "assistant", "content": text}),
         };
         let output = Arc::new(output("", cli));
-        let mut reader = Reader::new(&output, 1000, Usage::default());
+        let mut reader = Reader::new(&output, 1000, RunUsage::default());
         let events = reader.push(format!("{line}\n").as_bytes());
         for event in events {
-            if let Event::Text { text } = event {
+            if let RunEvent::Text { text } = event {
                 assert!(text.len() <= PIECE);
             }
         }

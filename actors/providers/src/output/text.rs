@@ -6,7 +6,7 @@ use super::ansi::Ansi;
 use super::outlook::{Outlook, Wait};
 use super::{Reading, plain, whole};
 use crate::definition::Output;
-use crate::event::Event;
+use crate::event::RunEvent;
 use crate::invocation::Answer;
 use crate::limits::{Moment, Work};
 
@@ -32,7 +32,7 @@ impl Text {
         }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<RunEvent> {
         plain(&mut self.answer, &self.ansi.strip(bytes))
     }
 

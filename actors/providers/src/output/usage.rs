@@ -4,21 +4,21 @@ use serde_json::Value;
 
 use super::rules;
 use crate::definition::{Counting, UsageRule};
-use crate::event::{Usage, micros};
+use crate::event::{RunUsage, micros};
 
 /// Adds up what is told.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// Totals of the conversation before this run.
-    before: Usage,
-    added: Usage,
+    before: RunUsage,
+    added: RunUsage,
     /// The last totals of the conversation that were told.
-    running: Usage,
+    running: RunUsage,
     told: bool,
 }
 
 impl Tally {
-    pub(super) fn new(before: Usage) -> Self {
+    pub(super) fn new(before: RunUsage) -> Self {
         Self {
             running: before.clone(),
             before,
@@ -47,7 +47,7 @@ impl Tally {
     }
 
     /// What this run used; `None` when nothing was told.
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(super) fn usage(&self) -> Option<RunUsage> {
         let mut usage = since(&self.running, &self.before);
         add_tokens(&mut usage, &self.added);
         usage.cost_micros = sum(usage.cost_micros, self.added.cost_micros);
@@ -55,16 +55,16 @@ impl Tally {
     }
 
     /// Totals of the conversation.
-    pub(super) fn total(self) -> Usage {
+    pub(super) fn total(self) -> RunUsage {
         self.running
     }
 
-    fn tokens(&mut self, mode: Counting, tokens: Option<Usage>) {
+    fn tokens(&mut self, mode: Counting, tokens: Option<RunUsage>) {
         let Some(tokens) = tokens else { return };
         match mode {
             Counting::Delta => add_tokens(&mut self.added, &tokens),
             Counting::Running => {
-                self.running = Usage {
+                self.running = RunUsage {
                     cost_micros: self.running.cost_micros,
                     ..tokens
                 }
@@ -83,7 +83,7 @@ impl Tally {
     }
 }
 
-pub(crate) fn add_tokens(total: &mut Usage, more: &Usage) {
+pub(crate) fn add_tokens(total: &mut RunUsage, more: &RunUsage) {
     total.input = total.input.saturating_add(more.input);
     total.cache_read = total.cache_read.saturating_add(more.cache_read);
     total.cache_write = total.cache_write.saturating_add(more.cache_write);
@@ -92,8 +92,8 @@ pub(crate) fn add_tokens(total: &mut Usage, more: &Usage) {
 }
 
 /// What came to `before`.
-pub(crate) fn since(now: &Usage, before: &Usage) -> Usage {
-    Usage {
+pub(crate) fn since(now: &RunUsage, before: &RunUsage) -> RunUsage {
+    RunUsage {
         input: now.input.saturating_sub(before.input),
         cache_read: now.cache_read.saturating_sub(before.cache_read),
         cache_write: now.cache_write.saturating_sub(before.cache_write),
@@ -113,7 +113,7 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 }
 
 /// Tokens of one frame, normalised: input without what a cache gave, output without the reasoning.
-fn tokens(rule: &UsageRule, element: &Value) -> Option<Usage> {
+fn tokens(rule: &UsageRule, element: &Value) -> Option<RunUsage> {
     let fields = &rule.fields;
     let read = |pointer: &Option<String>| element.pointer(pointer.as_deref()?)?.as_u64();
     let (input, output) = (read(&fields.input), read(&fields.output));
@@ -123,7 +123,7 @@ fn tokens(rule: &UsageRule, element: &Value) -> Option<Usage> {
     let (input, output) = (input.unwrap_or(0), output.unwrap_or(0));
     let cache_read = read(&fields.cached_input).unwrap_or(0);
     let reasoning = read(&fields.reasoning).unwrap_or(0);
-    Some(Usage {
+    Some(RunUsage {
         input: match rule.input_includes_cached {
             true => input.saturating_sub(cache_read),
             false => input,

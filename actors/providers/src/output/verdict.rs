@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Reading, Terminal};
 use crate::definition::{Format, Output};
 use crate::limits::{self, Complaint, Moment};
-use crate::outcome::{Doubt, Failure, FailureClass};
+use crate::outcome::{Doubt, FailureKind, RunFailure};
 
 /// Characters of an answer, or of what is no JSON, that a message shows.
 const SHOWN: usize = 300;
@@ -31,7 +31,7 @@ pub(crate) fn verdict(
     ended: Ended,
     stderr: &str,
     moment: &Moment,
-) -> Option<(FailureClass, String)> {
+) -> Option<(FailureKind, String)> {
     let judge = Judge {
         output,
         reading,
@@ -49,7 +49,7 @@ pub(crate) fn cut_short(
     reading: &Reading,
     stderr: &str,
     moment: &Moment,
-) -> Option<FailureClass> {
+) -> Option<FailureKind> {
     let judge = Judge {
         output,
         reading,
@@ -58,11 +58,11 @@ pub(crate) fn cut_short(
     };
     let last = stderr.lines().rev().find(|it| !it.trim().is_empty());
     let by_words = judge.by_words(last.unwrap_or_default());
-    let class = judge.limited(by_words.unwrap_or(FailureClass::ProviderError));
+    let class = judge.limited(by_words.unwrap_or(FailureKind::ProviderError));
     // Its last words explain a long silence only where they say why nothing can come.
     let explains = matches!(
         class,
-        FailureClass::RateLimited { .. } | FailureClass::AuthRequired | FailureClass::Network
+        FailureKind::RateLimited { .. } | FailureKind::AuthRequired | FailureKind::Network
     );
     explains.then_some(class)
 }
@@ -76,13 +76,13 @@ pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option
             denial.what
         );
         return Some(Doubt {
-            class: FailureClass::RefusedByPolicy,
+            kind: FailureKind::RefusedByPolicy,
             reason,
         });
     }
     let did_nothing = output.format != Format::Text && reading.did_nothing();
     did_nothing.then(|| Doubt {
-        class: FailureClass::ProviderError,
+        kind: FailureKind::ProviderError,
         reason: format!(
             "'{program}' ended well, but gave no answer and used no tool; where that is all right, give the task an accept clause that holds"
         ),
@@ -98,10 +98,10 @@ pub(crate) fn has_lost(output: &Output, reading: &Reading, told: &str) -> bool {
 
 /// Whether a run that was to go on with a conversation failed before it did anything, for no reason that is known: the
 /// conversation may be gone, whatever the words. A session that expired may be the conversation's as well as the login's.
-pub(crate) fn may_have_lost(did_nothing: bool, failure: &Failure) -> bool {
-    let is_unknown = match failure.class {
-        FailureClass::ProviderError => true,
-        FailureClass::AuthRequired => {
+pub(crate) fn may_have_lost(did_nothing: bool, failure: &RunFailure) -> bool {
+    let is_unknown = match failure.kind {
+        FailureKind::ProviderError => true,
+        FailureKind::AuthRequired => {
             let told = failure.message.to_lowercase();
             told.contains("session expired") || told.contains("session has expired")
         }
@@ -122,7 +122,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn verdict(&self, program: &str, ended: Ended) -> Option<(FailureClass, String)> {
+    fn verdict(&self, program: &str, ended: Ended) -> Option<(FailureKind, String)> {
         let (output, reading) = (self.output, self.reading);
         if let Terminal::Failed {
             message,
@@ -139,7 +139,7 @@ impl Judge<'_> {
             let class = class
                 .or_else(|| known(class_of(output, &complaint, self.moment)))
                 .or_else(|| self.by_exit(ended))
-                .unwrap_or(FailureClass::ProviderError);
+                .unwrap_or(FailureKind::ProviderError);
             let advice = limits::advice(&complaint);
             let message = match message.is_empty() {
                 true => "it gave no reason",
@@ -151,12 +151,12 @@ impl Judge<'_> {
         let code = match ended {
             Ended::Signal(signal) => {
                 let message = format!("'{program}' was ended by signal {signal}");
-                return Some((FailureClass::Crashed, message));
+                return Some((FailureKind::Crashed, message));
             }
             Ended::Code(code) => code,
         };
         if code != 0 {
-            let class = self.by_exit(ended).unwrap_or(FailureClass::ProviderError);
+            let class = self.by_exit(ended).unwrap_or(FailureKind::ProviderError);
             let advice = limits::advice(&Complaint::of_text(tail(self.stderr)));
             let printed = [&reading.last_error, &reading.noise];
             let noise = printed.iter().map(|it| it.trim()).find(|it| !it.is_empty());
@@ -176,7 +176,7 @@ impl Judge<'_> {
         match (&reading.terminal, &reading.denied) {
             (Terminal::Done, _) => self.error_answer(program),
             (_, Some(denial)) => Some((
-                FailureClass::RefusedByPolicy,
+                FailureKind::RefusedByPolicy,
                 format!(
                     "'{program}' ended because a tool was denied ({}); nobody could be asked. {HOW_TO_ALLOW}",
                     denial.what
@@ -184,7 +184,7 @@ impl Judge<'_> {
             )),
             (_, None) => Some((
                 self.by_words(tail(self.stderr))
-                    .unwrap_or(FailureClass::ProviderError),
+                    .unwrap_or(FailureKind::ProviderError),
                 format!(
                     "'{program}' exited with code 0 and never said that it was done: it was stopped, or its output has another form than its definition says"
                 ),
@@ -193,7 +193,7 @@ impl Judge<'_> {
     }
 
     /// By the exit code, else by what was printed beside the answer, else, of text, by the end of the answer.
-    fn by_exit(&self, ended: Ended) -> Option<FailureClass> {
+    fn by_exit(&self, ended: Ended) -> Option<FailureKind> {
         let by_code = match ended {
             Ended::Code(code) => self.output.exit.get(&code).copied(),
             Ended::Signal(_) => None,
@@ -201,7 +201,7 @@ impl Judge<'_> {
         by_code.or_else(|| self.by_words(tail(self.stderr)))
     }
 
-    fn by_words(&self, stderr: &str) -> Option<FailureClass> {
+    fn by_words(&self, stderr: &str) -> Option<FailureKind> {
         let is_text = self.output.format == Format::Text;
         let answer = match is_text {
             true => self.own_words(),
@@ -217,7 +217,7 @@ impl Judge<'_> {
     }
 
     /// An answer that is a limit's notice as a whole explains why nothing else came.
-    fn by_notice(&self) -> Option<FailureClass> {
+    fn by_notice(&self) -> Option<FailureKind> {
         let answer = Complaint::of_text(&self.reading.answer);
         let is_notice =
             self.output.known_errors && limits::is_notice(answer.text, self.reading.work());
@@ -237,9 +237,9 @@ impl Judge<'_> {
         if is_own { last } else { "" }
     }
 
-    fn by_phrase(&self, text: &str) -> Option<FailureClass> {
+    fn by_phrase(&self, text: &str) -> Option<FailureKind> {
         Some(match phrase(self.output, text)? {
-            FailureClass::RateLimited { .. } => FailureClass::RateLimited {
+            FailureKind::RateLimited { .. } => FailureKind::RateLimited {
                 until: limits::until(&Complaint::of_text(last_lines(text)), self.moment),
             },
             class => class,
@@ -247,14 +247,14 @@ impl Judge<'_> {
     }
 
     /// The words that all programs share are common ones: only what a program says last is its error.
-    fn by_last_lines(&self, text: &str) -> Option<FailureClass> {
+    fn by_last_lines(&self, text: &str) -> Option<FailureKind> {
         let text = without_stack(text);
         let complaint = Complaint::of_text(last_lines(&text));
         let class = limits::classify(&complaint, self.moment);
         class.filter(|_| self.output.known_errors)
     }
 
-    fn error_answer(&self, program: &str) -> Option<(FailureClass, String)> {
+    fn error_answer(&self, program: &str) -> Option<(FailureKind, String)> {
         let answer = self.reading.answer.trim_start();
         let is_notice = self.output.known_errors && limits::is_notice(answer, self.reading.work());
         (is_notice || is_error_answer(self.output, answer)).then(|| {
@@ -269,7 +269,7 @@ impl Judge<'_> {
     }
 
     /// A text program may be silent, but not with an error of a known kind as its last word on stderr.
-    fn no_answer(&self, program: &str) -> Option<(FailureClass, String)> {
+    fn no_answer(&self, program: &str) -> Option<(FailureKind, String)> {
         if !self.output.known_errors || !self.reading.answer.trim().is_empty() {
             return None;
         }
@@ -281,12 +281,12 @@ impl Judge<'_> {
     }
 
     /// The program's statement about its account's limit explains a failure that has no other reason, and says until when.
-    fn limited(&self, class: FailureClass) -> FailureClass {
+    fn limited(&self, class: FailureKind) -> FailureKind {
         let (Some(data), true) = (
             &self.reading.limit,
             matches!(
                 class,
-                FailureClass::ProviderError | FailureClass::RateLimited { .. }
+                FailureKind::ProviderError | FailureKind::RateLimited { .. }
             ),
         ) else {
             return class;
@@ -300,10 +300,10 @@ impl Judge<'_> {
         };
         let stated = limits::until(&complaint, self.moment);
         let by_words = match class {
-            FailureClass::RateLimited { until } => until,
+            FailureKind::RateLimited { until } => until,
             _ => None,
         };
-        FailureClass::RateLimited {
+        FailureKind::RateLimited {
             until: stated.or(by_words),
         }
     }
@@ -317,8 +317,8 @@ fn is_error_line(line: &str) -> bool {
 }
 
 /// A class that says more than that it failed.
-fn known(class: FailureClass) -> Option<FailureClass> {
-    (class != FailureClass::ProviderError).then_some(class)
+fn known(class: FailureKind) -> Option<FailureKind> {
+    (class != FailureKind::ProviderError).then_some(class)
 }
 
 /// Whether an answer is an error in truth.
@@ -328,24 +328,20 @@ pub(crate) fn is_error_answer(output: &Output, answer: &str) -> bool {
 }
 
 /// The class of an error: by the definition's own words, else by those that all programs share.
-pub(crate) fn class_of(
-    output: &Output,
-    complaint: &Complaint<'_>,
-    moment: &Moment,
-) -> FailureClass {
+pub(crate) fn class_of(output: &Output, complaint: &Complaint<'_>, moment: &Moment) -> FailureKind {
     match phrase(output, complaint.text) {
-        Some(FailureClass::RateLimited { .. }) => FailureClass::RateLimited {
+        Some(FailureKind::RateLimited { .. }) => FailureKind::RateLimited {
             until: limits::until(complaint, moment),
         },
         Some(class) => class,
         None if output.known_errors => {
-            limits::classify(complaint, moment).unwrap_or(FailureClass::ProviderError)
+            limits::classify(complaint, moment).unwrap_or(FailureKind::ProviderError)
         }
-        None => FailureClass::ProviderError,
+        None => FailureKind::ProviderError,
     }
 }
 
-fn phrase(output: &Output, text: &str) -> Option<FailureClass> {
+fn phrase(output: &Output, text: &str) -> Option<FailureKind> {
     let text = text.to_lowercase();
     let found = output.errors.iter().find(|it| text.contains(&it.contains));
     found.map(|it| it.class)

@@ -8,7 +8,7 @@ use super::{Member, Plan, route};
 use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::job::Job;
-use crate::outcome::{Failure, Finished};
+use crate::outcome::{Finished, RunFailure};
 use crate::session::{ProviderSession, SessionOptions, open_session};
 
 /// A session of a router: those of its members, each opened when it is first needed.
@@ -23,7 +23,7 @@ impl ProviderSession for RouterSession {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let plan = self.plan.clone();
         Box::pin(async move { route(&plan, &mut self.live, job, events, cancel).await })
     }
@@ -45,7 +45,7 @@ pub(super) trait Runs: Send {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, Failure>>;
+    ) -> BoxFuture<'a, Result<Finished, RunFailure>>;
 }
 
 /// Every job stands alone.
@@ -59,7 +59,7 @@ impl Runs for Anew {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, Failure>> {
+    ) -> BoxFuture<'a, Result<Finished, RunFailure>> {
         member.provider.run(job, events, cancel)
     }
 }
@@ -78,7 +78,7 @@ impl Runs for Live {
         job: Job,
         events: EventSink,
         cancel: Cancel,
-    ) -> BoxFuture<'a, Result<Finished, Failure>> {
+    ) -> BoxFuture<'a, Result<Finished, RunFailure>> {
         Box::pin(async move {
             let mut options = self.options.clone();
             options.model = options.model.or_else(|| member.model.clone());

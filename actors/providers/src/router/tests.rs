@@ -5,16 +5,16 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::event::ToolStatus;
-use crate::gate::{Closed, Gate, Gatekeeper};
+use crate::gate::{AccountClosed, Gate, Gatekeeper};
 use crate::outcome::Conversation;
 
 /// What a member does with a run.
 #[derive(Clone)]
 enum Does {
     Answers,
-    Fails(FailureClass),
+    Fails(FailureKind),
     /// A tool runs before it fails.
-    FailsLate(FailureClass),
+    FailsLate(FailureKind),
     /// Tells the conversation it was given.
     Resumes,
 }
@@ -41,16 +41,16 @@ impl Provider for Fake {
         job: Job,
         events: EventSink,
         _: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let (name, does) = (self.0, self.1.clone());
         Box::pin(async move {
-            let usage = Some(Usage {
+            let usage = Some(RunUsage {
                 input: 10,
-                ..Usage::default()
+                ..RunUsage::default()
             });
             if let Does::FailsLate(_) = does {
                 events
-                    .send(Event::Tool {
+                    .send(RunEvent::Tool {
                         id: "1".to_owned(),
                         name: "bash".to_owned(),
                         status: ToolStatus::Started,
@@ -60,7 +60,7 @@ impl Provider for Fake {
             }
             match does {
                 Does::Fails(class) | Does::FailsLate(class) => {
-                    let mut failure = Failure::new(class, format!("{name} has failed"));
+                    let mut failure = RunFailure::new(class, format!("{name} has failed"));
                     failure.usage = usage;
                     Err(failure)
                 }
@@ -74,14 +74,14 @@ impl Provider for Fake {
     }
 }
 
-fn finished(text: String, usage: Option<Usage>) -> Finished {
+fn finished(text: String, usage: Option<RunUsage>) -> Finished {
     Finished {
         text,
         usage,
         truncated: false,
         conversation: Some(Conversation {
             session: "c".to_owned(),
-            total: Usage::default(),
+            total: RunUsage::default(),
         }),
         doubt: None,
     }
@@ -102,27 +102,27 @@ fn router(members: Vec<Fake>, retry_after_tools: bool) -> Router {
 }
 
 /// What came of a job, and the warnings.
-async fn run(router: &Router, job: Job) -> (Result<Finished, Failure>, Vec<String>) {
+async fn run(router: &Router, job: Job) -> (Result<Finished, RunFailure>, Vec<String>) {
     let (sink, mut stream) = EventSink::channel(64);
     let outcome = router.run(job, sink, Cancel::never()).await;
     let mut warnings = Vec::new();
     while let Some(event) = stream.recv().await {
-        if let Event::Warning { message } = event {
+        if let RunEvent::Warning { message } = event {
             warnings.push(message);
         }
     }
     (outcome, warnings)
 }
 
-const LIMITED: FailureClass = FailureClass::RateLimited { until: None };
+const LIMITED: FailureKind = FailureKind::RateLimited { until: None };
 
 #[tokio::test]
 async fn moves_on_where_the_provider_is_in_trouble_and_says_so() {
     for class in [
         LIMITED,
-        FailureClass::AuthRequired,
-        FailureClass::Network,
-        FailureClass::Missing,
+        FailureKind::AuthRequired,
+        FailureKind::Network,
+        FailureKind::Missing,
     ] {
         let router = router(
             vec![Fake("a", Does::Fails(class)), Fake("b", Does::Answers)],
@@ -140,13 +140,13 @@ async fn moves_on_where_the_provider_is_in_trouble_and_says_so() {
 
 #[tokio::test]
 async fn a_failure_of_the_task_is_the_tasks() {
-    for class in [FailureClass::ProviderError, FailureClass::BadInput] {
+    for class in [FailureKind::ProviderError, FailureKind::BadInput] {
         let router = router(
             vec![Fake("a", Does::Fails(class)), Fake("b", Does::Answers)],
             false,
         );
         let (outcome, warnings) = run(&router, Job::new("x", "/")).await;
-        assert_eq!(outcome.unwrap_err().class, class);
+        assert_eq!(outcome.unwrap_err().kind, class);
         assert!(warnings.is_empty());
     }
 }
@@ -173,7 +173,7 @@ async fn a_conversation_goes_back_to_the_one_that_began_it() {
         let mut job = Job::new("x", "/");
         job.conversation = Some(Conversation {
             session: session.to_owned(),
-            total: Usage::default(),
+            total: RunUsage::default(),
         });
         let (outcome, _) = run(&resumes(), job).await;
         assert_eq!(outcome.unwrap().text, expected);
@@ -193,7 +193,7 @@ async fn it_is_there_where_one_of_them_is() {
     assert_eq!(some.routes(), ["a", "b"]);
 }
 
-/// Closed for these; notes who was asked for, and how runs ended.
+/// AccountClosed for these; notes who was asked for, and how runs ended.
 #[derive(Default)]
 struct Doors {
     closed: Mutex<Vec<String>>,
@@ -202,18 +202,21 @@ struct Doors {
 }
 
 impl Gatekeeper for Arc<Doors> {
-    fn choose(&self, providers: Vec<String>) -> BoxFuture<'static, Result<(usize, Pass), Closed>> {
+    fn choose(
+        &self,
+        providers: Vec<String>,
+    ) -> BoxFuture<'static, Result<(usize, AccountPass), AccountClosed>> {
         let closed = self.closed.lock().unwrap();
         let free = providers.iter().position(|name| !closed.contains(name));
         let ended = self.ended.clone();
         let answer = match free {
             Some(place) => {
-                let pass = Pass::new(move |outcome: &Result<Finished, Failure>| {
+                let pass = AccountPass::new(move |outcome: &Result<Finished, RunFailure>| {
                     ended.lock().unwrap().push(outcome.is_ok());
                 });
                 Ok((place, pass))
             }
-            None => Err(Closed {
+            None => Err(AccountClosed {
                 until: self.until,
                 message: "all parked".to_owned(),
             }),
@@ -221,10 +224,10 @@ impl Gatekeeper for Arc<Doors> {
         Box::pin(std::future::ready(answer))
     }
 
-    fn closed(&self, providers: &[String]) -> Option<Closed> {
+    fn closed(&self, providers: &[String]) -> Option<AccountClosed> {
         let closed = self.closed.lock().unwrap();
         let all = providers.iter().all(|name| closed.contains(name));
-        all.then(|| Closed {
+        all.then(|| AccountClosed {
             until: self.until,
             message: "all parked".to_owned(),
         })
@@ -264,7 +267,7 @@ async fn when_all_are_parked_the_work_waits_for_the_first() {
     let mut job = Job::new("x", "/");
     job.gate = Gate::new(doors);
     let failure = run(&router, job).await.0.unwrap_err();
-    assert_eq!(failure.class, FailureClass::RateLimited { until });
+    assert_eq!(failure.kind, FailureKind::RateLimited { until });
     assert!(failure.message.contains("all parked"));
 }
 
@@ -272,16 +275,19 @@ async fn when_all_are_parked_the_work_waits_for_the_first() {
 struct Slow;
 
 impl Gatekeeper for Slow {
-    fn choose(&self, providers: Vec<String>) -> BoxFuture<'static, Result<(usize, Pass), Closed>> {
+    fn choose(
+        &self,
+        providers: Vec<String>,
+    ) -> BoxFuture<'static, Result<(usize, AccountPass), AccountClosed>> {
         Box::pin(async move {
             match providers.iter().position(|name| name == "a") {
-                Some(place) => Ok((place, Pass::new(|_| {}))),
+                Some(place) => Ok((place, AccountPass::new(|_| {}))),
                 None => std::future::pending().await,
             }
         })
     }
 
-    fn closed(&self, _: &[String]) -> Option<Closed> {
+    fn closed(&self, _: &[String]) -> Option<AccountClosed> {
         None
     }
 }
@@ -297,6 +303,6 @@ async fn who_waits_in_vain_for_the_next_has_used_what_the_first_used() {
     job.timeouts.total = Some(Duration::from_millis(50));
     let failure = run(&router, job).await.0.unwrap_err();
     let which = TimeoutKind::Total;
-    assert_eq!(failure.class, FailureClass::Timeout { which });
+    assert_eq!(failure.kind, FailureKind::Timeout { which });
     assert_eq!(failure.usage.unwrap().input, 10);
 }

@@ -1,6 +1,6 @@
 //! What a member tells, as the whole run tells it: conversations under the member's name, figures with those before.
 
-use crate::event::{Event, Usage};
+use crate::event::{RunEvent, RunUsage};
 use crate::outcome::Conversation;
 
 /// The conversation as its member knows it; none where it is another's.
@@ -19,36 +19,36 @@ pub(super) fn sign(member: &str, conversation: &mut Option<Conversation>) {
 }
 
 /// A member's event as one of the whole run.
-pub(super) fn signed(member: &str, before: Option<&Usage>, event: Event) -> Event {
+pub(super) fn signed(member: &str, before: Option<&RunUsage>, event: RunEvent) -> RunEvent {
     let named = |session: String| format!("{member}:{session}");
     match event {
-        Event::Started {
+        RunEvent::Started {
             pid,
             session,
             model,
-        } => Event::Started {
+        } => RunEvent::Started {
             pid,
             session: session.map(named),
             model,
         },
-        Event::Session { session } => Event::Session {
+        RunEvent::Session { session } => RunEvent::Session {
             session: named(session),
         },
-        Event::Usage { usage } => Event::Usage {
+        RunEvent::Usage { usage } => RunEvent::Usage {
             usage: add(before.cloned().unwrap_or_default(), usage),
         },
         event => event,
     }
 }
 
-pub(super) fn sum(before: Option<Usage>, usage: Option<Usage>) -> Option<Usage> {
+pub(super) fn sum(before: Option<RunUsage>, usage: Option<RunUsage>) -> Option<RunUsage> {
     match (before, usage) {
         (Some(before), Some(usage)) => Some(add(before, usage)),
         (before, usage) => before.or(usage),
     }
 }
 
-fn add(mut before: Usage, usage: Usage) -> Usage {
+fn add(mut before: RunUsage, usage: RunUsage) -> RunUsage {
     before.input = before.input.saturating_add(usage.input);
     before.cache_read = before.cache_read.saturating_add(usage.cache_read);
     before.cache_write = before.cache_write.saturating_add(usage.cache_write);

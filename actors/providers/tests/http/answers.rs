@@ -1,6 +1,6 @@
 //! Good answers, in all three APIs, however they are cut into pieces.
 
-use kirosu_providers::{Cancel, Event, HttpOptions, Job, ProviderOptions, Usage};
+use kirosu_providers::{Cancel, HttpServiceOptions, Job, ProviderOptions, RunEvent, RunUsage};
 use serde_json::{Value, json};
 
 use crate::service::{Service, ask, document, provider, run, status, streamed, text};
@@ -116,20 +116,20 @@ fn messages(end: &str) -> String {
 }
 
 /// The three of them: kind, API, stream, figures.
-fn apis(end: &str) -> [(&'static str, Option<&'static str>, String, Usage); 3] {
-    let openai = Usage {
+fn apis(end: &str) -> [(&'static str, Option<&'static str>, String, RunUsage); 3] {
+    let openai = RunUsage {
         input: 1000,
         cache_read: 200,
         output: 30,
         reasoning: 4,
-        ..Usage::default()
+        ..RunUsage::default()
     };
-    let anthropic = Usage {
+    let anthropic = RunUsage {
         input: 1000,
         cache_read: 200,
         cache_write: 7,
         output: 34,
-        ..Usage::default()
+        ..RunUsage::default()
     };
     [
         ("openai", None, chat(end), openai.clone()),
@@ -156,15 +156,15 @@ async fn every_api_is_understood_in_pieces_of_any_size() {
                 assert_eq!(text(&events), finished.text);
                 assert_eq!(finished.usage, Some(usage.clone()));
                 assert!(!finished.truncated);
-                assert!(matches!(&events[0], Event::Started { pid: None, .. }));
+                assert!(matches!(&events[0], RunEvent::Started { pid: None, .. }));
                 let thought = "hm ".to_owned();
                 assert_eq!(
                     events[1..]
                         .iter()
-                        .find(|it| !matches!(it, Event::Usage { .. })),
-                    Some(&Event::Thought { text: thought })
+                        .find(|it| !matches!(it, RunEvent::Usage { .. })),
+                    Some(&RunEvent::Thought { text: thought })
                 );
-                assert!(events.contains(&Event::Usage { usage }));
+                assert!(events.contains(&RunEvent::Usage { usage }));
             }
         }
     }
@@ -284,7 +284,7 @@ async fn a_model_that_loads_is_waited_for_and_told_of_once() {
     let service = Service::play(vec![loading(), loading(), streamed(chat("\n"), 100)]);
     let (events, outcome) = ask(&*service.provider("openai")).await;
     assert_eq!(outcome.unwrap().text, "vier, größe 🦀");
-    let told = |it: &&Event| matches!(it, Event::Warning { message } if message.contains("loads its model"));
+    let told = |it: &&RunEvent| matches!(it, RunEvent::Warning { message } if message.contains("loads its model"));
     assert_eq!(events.iter().filter(told).count(), 1);
     assert_eq!(service.more(), 3);
 }
@@ -305,9 +305,9 @@ async fn a_look_finds_out_whether_a_run_could_start() {
     let nowhere = ProviderOptions {
         kind: "openai".to_owned(),
         preset: Some("ollama".to_owned()),
-        http: HttpOptions {
+        http: HttpServiceOptions {
             base_url: Some("http://127.0.0.1:1/v1".to_owned()),
-            ..HttpOptions::default()
+            ..HttpServiceOptions::default()
         },
         ..ProviderOptions::default()
     };

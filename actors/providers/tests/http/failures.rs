@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use kirosu_providers::{Cancel, Failure, FailureClass, Job, ProviderOptions};
+use kirosu_providers::{Cancel, FailureKind, Job, ProviderOptions, RunFailure};
 use serde_json::json;
 
 use crate::service::{Service, ask, begin, chunk, run, said, status, streamed, text};
 
-async fn failure(service: &Service, kind: &str) -> Failure {
+async fn failure(service: &Service, kind: &str) -> RunFailure {
     ask(&*service.provider(kind)).await.1.unwrap_err()
 }
 
@@ -18,69 +18,59 @@ async fn statuses_have_classes_and_advice() {
         (
             "401 Unauthorized",
             error("no"),
-            FailureClass::AuthRequired,
+            FailureKind::AuthRequired,
             "CARGO_PKG_NAME",
         ),
         (
             "402 Payment Required",
             error("empty"),
-            FailureClass::AuthRequired,
+            FailureKind::AuthRequired,
             "add credit",
         ),
         (
             "400 Bad Request",
             error("bad"),
-            FailureClass::BadInput,
+            FailureKind::BadInput,
             "answered 400: bad",
         ),
         (
             "404 Not Found",
             error("model 'x' not found"),
-            FailureClass::Missing,
+            FailureKind::Missing,
             "name a model",
         ),
         (
             "404 Not Found",
             "<html>".to_owned(),
-            FailureClass::Missing,
+            FailureKind::Missing,
             "check base_url",
         ),
         (
             "302 Found",
             String::new(),
-            FailureClass::ProviderError,
+            FailureKind::ProviderError,
             "http://elsewhere/",
         ),
-        (
-            "500 Oops",
-            String::new(),
-            FailureClass::ProviderError,
-            "500",
-        ),
-        (
-            "502 Bad Gateway",
-            error("up?"),
-            FailureClass::Network,
-            "up?",
-        ),
-        ("503 Busy", error("full"), FailureClass::Network, "full"),
+        ("500 Oops", String::new(), FailureKind::ProviderError, "500"),
+        ("502 Bad Gateway", error("up?"), FailureKind::Network, "up?"),
+        ("503 Busy", error("full"), FailureKind::Network, "full"),
         (
             "429 Slow Down",
             error("slow"),
-            FailureClass::RateLimited { until: None },
+            FailureKind::RateLimited { until: None },
             "slow",
         ),
         (
             "529 Overloaded",
             error("full"),
-            FailureClass::RateLimited { until: None },
+            FailureKind::RateLimited { until: None },
             "full",
         ),
     ];
     for (line, body, class, words) in table {
         let service = Service::say(status(line, "location: http://elsewhere/\r\n", &body));
         let failure = failure(&service, "openai").await;
-        assert_eq!(failure.class, class, "{line}");
+        assert_eq!(failure.kind, class, "{line}");
         assert!(failure.message.contains(words), "{}", failure.message);
         assert!(
             failure
@@ -101,8 +91,8 @@ async fn the_time_before_which_asking_is_useless_is_kept() {
         ("429 Slow Down", "x-ratelimit-reset-requests: 1m0s"),
     ] {
         let service = Service::say(status(line, &format!("{header}\r\n"), "{}"));
-        let FailureClass::RateLimited { until: Some(until) } =
-            failure(&service, "anthropic").await.class
+        let FailureKind::RateLimited { until: Some(until) } =
+            failure(&service, "anthropic").await.kind
         else {
             panic!("{line} {header}");
         };
@@ -136,7 +126,7 @@ async fn without_its_key_nobody_is_asked() {
     options.http.key_env = Some("KIROSU_NO_SUCH_KEY".to_owned());
     let provider = crate::service::provider(&options);
     let failure = ask(&*provider).await.1.unwrap_err();
-    assert_eq!(failure.class, FailureClass::AuthRequired);
+    assert_eq!(failure.kind, FailureKind::AuthRequired);
     assert!(
         failure.message.contains("KIROSU_NO_SUCH_KEY is not set"),
         "{}",
@@ -158,7 +148,7 @@ async fn without_a_model_nobody_is_asked_who_needs_one() {
     let provider = crate::service::provider(&options);
     let outcome = run(&*provider, Job::new("x", "/"), Cancel::never()).await.1;
     let failure = outcome.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Missing);
+    assert_eq!(failure.kind, FailureKind::Missing);
     assert!(
         failure.message.contains("needs the name of a model"),
         "{}",
@@ -174,7 +164,7 @@ async fn a_stream_that_is_cut_is_no_answer() {
     let service = Service::play(vec![streamed(PIECE.repeat(2), 10)]);
     let (events, outcome) = ask(&*service.provider("openai")).await;
     let failure = outcome.unwrap_err();
-    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(
         failure.message.contains("without saying that it was done"),
         "{}",
@@ -192,13 +182,13 @@ async fn a_stream_that_is_cut_is_no_answer() {
     };
     let service = Service::play(vec![Box::new(cut)]);
     let failure = self::failure(&service, "openai").await;
-    assert_eq!(failure.class, FailureClass::Network);
+    assert_eq!(failure.kind, FailureKind::Network);
     assert_eq!(failure.output, "half ");
     // Before the first byte.
     let service = Service::play(vec![said(String::new())]);
     assert_eq!(
-        self::failure(&service, "openai").await.class,
-        FailureClass::Network
+        self::failure(&service, "openai").await.kind,
+        FailureKind::Network
     );
 }
 
@@ -208,7 +198,7 @@ async fn nobody_there_is_a_failure_of_the_network() {
     let provider = service.provider("openai");
     // Its thread has ended and with it the socket, in a moment.
     let failure = ask(&*provider).await.1.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Network, "{}", failure.message);
+    assert_eq!(failure.kind, FailureKind::Network, "{}", failure.message);
 }
 
 #[tokio::test]
@@ -217,18 +207,18 @@ async fn errors_in_the_middle_and_ends_that_are_no_answers() {
         format!("data: {{\"choices\":[{{\"delta\":{delta},\"finish_reason\":\"{finish}\"}}]}}\n\n")
     };
     let table = [
-        ("openai", format!("{PIECE}data: {{\"error\":{{\"message\":\"gone\",\"code\":502}}}}\n\n"), FailureClass::Network, "gone"),
-        ("openai", choice("{\"refusal\":\"I will not\"}", "stop"), FailureClass::RefusedByPolicy, "I will not"),
-        ("openai", choice("{}", "content_filter"), FailureClass::RefusedByPolicy, "filter"),
-        ("openai", choice("{\"tool_calls\":[{\"function\":{\"name\":\"rm\"}}]}", "tool_calls"), FailureClass::ProviderError, "the tool 'rm'"),
-        ("openai", choice("{}", "novel"), FailureClass::ProviderError, "'novel'"),
+        ("openai", format!("{PIECE}data: {{\"error\":{{\"message\":\"gone\",\"code\":502}}}}\n\n"), FailureKind::Network, "gone"),
+        ("openai", choice("{\"refusal\":\"I will not\"}", "stop"), FailureKind::RefusedByPolicy, "I will not"),
+        ("openai", choice("{}", "content_filter"), FailureKind::RefusedByPolicy, "filter"),
+        ("openai", choice("{\"tool_calls\":[{\"function\":{\"name\":\"rm\"}}]}", "tool_calls"), FailureKind::ProviderError, "the tool 'rm'"),
+        ("openai", choice("{}", "novel"), FailureKind::ProviderError, "'novel'"),
         ("anthropic", "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n".to_owned(),
-            FailureClass::RateLimited { until: None }, "Overloaded"),
+            FailureKind::RateLimited { until: None }, "Overloaded"),
     ];
     for (kind, events, class, words) in table {
         let service = Service::play(vec![streamed(events, 64)]);
         let failure = failure(&service, kind).await;
-        assert_eq!(failure.class, class, "{}", failure.message);
+        assert_eq!(failure.kind, class, "{}", failure.message);
         assert!(failure.message.contains(words), "{}", failure.message);
     }
     let page = status("200 OK", "content-type: text/html\r\n", "<html>");
@@ -246,7 +236,7 @@ async fn a_model_that_only_the_task_named_is_the_tasks_fault() {
     let outcome = run(&*service.provider("openai"), job, Cancel::never())
         .await
         .1;
-    assert_eq!(outcome.unwrap_err().class, FailureClass::BadInput);
+    assert_eq!(outcome.unwrap_err().kind, FailureKind::BadInput);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use kirosu_providers::{Cancel, Event, EventSink, FailureClass, Job, TimeoutKind};
+use kirosu_providers::{Cancel, EventSink, FailureKind, Job, RunEvent, TimeoutKind};
 
 use crate::service::{BOUND, Script, Service, begin, chunk, closed, run, said, status};
 
@@ -56,7 +56,7 @@ async fn each_limit_of_time_closes_the_connection() {
             .await
             .1;
         let failure = outcome.unwrap_err();
-        assert_eq!(failure.class, FailureClass::Timeout { which });
+        assert_eq!(failure.kind, FailureKind::Timeout { which });
         if let Some(told) = told {
             assert!(heard(told).await, "{which:?}");
         }
@@ -71,11 +71,11 @@ async fn a_cancel_in_the_middle_closes_the_connection_at_once() {
     let (sink, mut events) = EventSink::channel(8);
     let (handle, cancel) = Cancel::pair();
     let running = tokio::spawn(async move { provider.run(Job::new("x", "/"), sink, cancel).await });
-    while !matches!(events.recv().await.unwrap(), Event::Text { .. }) {}
+    while !matches!(events.recv().await.unwrap(), RunEvent::Text { .. }) {}
     let begin = Instant::now();
     handle.cancel();
     let failure = running.await.unwrap().unwrap_err();
-    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.kind, FailureKind::Cancelled);
     assert!(failure.output.starts_with("more and more"));
     assert!(heard(told).await);
     assert!(
@@ -116,7 +116,7 @@ async fn an_event_without_end_is_refused() {
     .await
     .1;
     let failure = outcome.unwrap_err();
-    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(
         failure.message.contains("an event of more than"),
         "{}",

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kirosu_providers::{
-    Cancel, Containment, Event, EventSink, Failure, Finished, HttpOptions, Job, Provider,
-    ProviderOptions, Runner, build,
+    Cancel, Containment, EventSink, Finished, HttpServiceOptions, Job, Provider, ProviderOptions,
+    RunEvent, RunFailure, Runner, build,
 };
 use serde_json::Value;
 
@@ -70,11 +70,11 @@ impl Service {
         ProviderOptions {
             name: "api".to_owned(),
             kind: kind.to_owned(),
-            http: HttpOptions {
+            http: HttpServiceOptions {
                 base_url: Some(self.url.clone()),
                 // Always there, and no secret.
                 key_env: Some("CARGO_PKG_NAME".to_owned()),
-                ..HttpOptions::default()
+                ..HttpServiceOptions::default()
             },
             ..ProviderOptions::default()
         }
@@ -174,7 +174,7 @@ pub async fn run(
     provider: &dyn Provider,
     job: Job,
     cancel: Cancel,
-) -> (Vec<Event>, Result<Finished, Failure>) {
+) -> (Vec<RunEvent>, Result<Finished, RunFailure>) {
     let (sink, mut stream) = EventSink::channel(4);
     let events = Arc::new(Mutex::new(Vec::new()));
     let kept = events.clone();
@@ -191,16 +191,16 @@ pub async fn run(
 }
 
 /// Runs a plain job.
-pub async fn ask(provider: &dyn Provider) -> (Vec<Event>, Result<Finished, Failure>) {
+pub async fn ask(provider: &dyn Provider) -> (Vec<RunEvent>, Result<Finished, RunFailure>) {
     let mut job = Job::new("two and two?", "/");
     job.model = Some("m-1".to_owned());
     run(provider, job, Cancel::never()).await
 }
 
 /// All text that was streamed.
-pub fn text(events: &[Event]) -> String {
+pub fn text(events: &[RunEvent]) -> String {
     let pieces = events.iter().filter_map(|event| match event {
-        Event::Text { text } => Some(text.as_str()),
+        RunEvent::Text { text } => Some(text.as_str()),
         _ => None,
     });
     pieces.collect()

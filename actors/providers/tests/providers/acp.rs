@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kirosu_providers::{
-    Arbiter, Cancel, Conversation, Decision, Event, EventSink, Failure, FailureClass, Finished,
-    Job, McpServer, McpTransport, PermissionRequest, Permissions, Provider, ProviderOptions,
-    ProviderSession, SessionOptions, TimeoutKind, ToolStatus, Trust, open_session,
+    Arbiter, Cancel, Conversation, EventSink, FailureKind, Finished, Job, McpServer, McpTransport,
+    PermissionDecision, PermissionRequest, Permissions, Provider, ProviderOptions, ProviderSession,
+    RunEvent, RunFailure, SessionOptions, TimeoutKind, ToolStatus, TrustLevel, open_session,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -56,7 +56,7 @@ impl Room {
 async fn run(
     session: &mut Box<dyn ProviderSession>,
     job: Job,
-) -> (Result<Finished, Failure>, Vec<Event>) {
+) -> (Result<Finished, RunFailure>, Vec<RunEvent>) {
     let (sink, mut stream) = EventSink::channel(8);
     let mut events = Vec::new();
     let collect = async {
@@ -73,15 +73,15 @@ async fn text(session: &mut Box<dyn ProviderSession>, job: Job) -> String {
     run(session, job).await.0.unwrap().text
 }
 
-fn warned(events: &[Event], words: &str) -> bool {
+fn warned(events: &[RunEvent], words: &str) -> bool {
     events
         .iter()
-        .any(|it| matches!(it, Event::Warning { message } if message.contains(words)))
+        .any(|it| matches!(it, RunEvent::Warning { message } if message.contains(words)))
 }
 
-fn tools(events: &[Event]) -> Vec<(&str, ToolStatus)> {
-    let tool = |it: &'_ Event| match it {
-        Event::Tool { name, status, .. } => Some((name.clone(), *status)),
+fn tools(events: &[RunEvent]) -> Vec<(&str, ToolStatus)> {
+    let tool = |it: &'_ RunEvent| match it {
+        RunEvent::Tool { name, status, .. } => Some((name.clone(), *status)),
         _ => None,
     };
     let found: Vec<_> = events.iter().filter_map(tool).collect();
@@ -96,15 +96,15 @@ fn tools(events: &[Event]) -> Vec<(&str, ToolStatus)> {
 struct ByTitle(Arc<AtomicU32>);
 
 impl Arbiter for ByTitle {
-    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, Decision> {
+    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
         self.0.fetch_add(1, Ordering::SeqCst);
         assert_eq!(ask.tool, "shell");
         assert_eq!(ask.input, Some(json!({"command": ask.title})));
         let allowed = ask.title.contains("good");
         Box::pin(async move {
             match allowed {
-                true => Decision::Allow,
-                false => Decision::Refuse {
+                true => PermissionDecision::Allow,
+                false => PermissionDecision::Refuse {
                     reason: "not on a Sunday".to_owned(),
                 },
             }
@@ -116,7 +116,7 @@ impl Arbiter for ByTitle {
 struct Never;
 
 impl Arbiter for Never {
-    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, Decision> {
+    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
         Box::pin(std::future::pending())
     }
 }
@@ -125,10 +125,10 @@ impl Arbiter for Never {
 struct Slow;
 
 impl Arbiter for Slow {
-    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, Decision> {
+    fn decide(&self, _: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(1500)).await;
-            Decision::Allow
+            PermissionDecision::Allow
         })
     }
 }
@@ -140,17 +140,17 @@ async fn one_process_takes_many_jobs_each_a_conversation_of_its_own() {
     let (answer, events) = run(&mut session, room.job("say hello")).await;
     assert_eq!(answer.unwrap().text, "hello");
     assert!(
-        matches!(events[0], Event::Started { pid: Some(_), .. }),
+        matches!(events[0], RunEvent::Started { pid: Some(_), .. }),
         "{events:?}"
     );
-    assert!(matches!(&events[1], Event::Session { session } if session == "s1"));
+    assert!(matches!(&events[1], RunEvent::Session { session } if session == "s1"));
     let pid = text(&mut session, room.job("pid")).await;
     assert_eq!(text(&mut session, room.job("pid")).await, pid);
     assert_eq!(text(&mut session, room.job("turns")).await, "1");
     // What a job may do is the mode, set and not left to the agent.
     assert_eq!(text(&mut session, room.job("mode")).await, "ask");
     let mut trusted = room.job("mode");
-    trusted.trust = Trust::All;
+    trusted.trust = TrustLevel::All;
     assert_eq!(text(&mut session, trusted).await, "all");
     // Another environment is another process; and so is one that died while nobody looked.
     let mut other = room.job("pid");
@@ -182,7 +182,7 @@ async fn tools_run_when_they_are_allowed_and_not_when_they_are_denied() {
     };
     let (denied, events) = run(&mut session, job("ask bad")).await;
     let failure = denied.unwrap_err();
-    assert_eq!(failure.class, FailureClass::RefusedByPolicy);
+    assert_eq!(failure.kind, FailureKind::RefusedByPolicy);
     assert!(failure.message.contains("not on a Sunday"), "{failure}");
     assert_eq!(
         tools(&events),
@@ -194,7 +194,7 @@ async fn tools_run_when_they_are_allowed_and_not_when_they_are_denied() {
     assert_eq!(room.ran(), "");
     // One that says something all the same, which is no answer.
     let (mumbled, _) = run(&mut session, job("ask bad mumble")).await;
-    assert_eq!(mumbled.unwrap_err().class, FailureClass::RefusedByPolicy);
+    assert_eq!(mumbled.unwrap_err().kind, FailureKind::RefusedByPolicy);
     let (allowed, events) = run(&mut session, job("ask good")).await;
     assert_eq!(allowed.unwrap().text, "it ran");
     assert_eq!(
@@ -231,14 +231,14 @@ async fn a_cancel_ends_a_question() {
     let task = tokio::spawn(async move { agent.run(job, sink, cancel).await });
     loop {
         let event = tokio::time::timeout(BOUND, events.recv()).await.unwrap();
-        if matches!(event.expect("it asks"), Event::Permission { .. }) {
+        if matches!(event.expect("it asks"), RunEvent::Permission { .. }) {
             break;
         }
     }
     handle.cancel();
     let failure = tokio::time::timeout(BOUND, task).await.unwrap().unwrap();
     let failure = failure.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.kind, FailureKind::Cancelled);
     // It was told `cancelled`, and had time to say so: its figures are there.
     assert_eq!(failure.usage.unwrap().input, 1200);
     assert_eq!(room.ran(), "");
@@ -251,7 +251,7 @@ async fn an_agent_that_is_killed_goes_on_in_a_new_process() {
     let mut session = room.session().await;
     let (outcome, _) = run(&mut session, room.job("die")).await;
     let failure = outcome.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Crashed);
+    assert_eq!(failure.kind, FailureKind::Crashed);
     assert_eq!(failure.output, "half");
     let mut again = room.job("die");
     again.conversation = failure.conversation;
@@ -287,11 +287,11 @@ async fn what_an_agent_said_before_it_went_is_heard_however_slow_the_reader() {
         let mut said = 0;
         while let Some(event) = stream.recv().await {
             match event {
-                Event::Started { pid, .. } => {
+                RunEvent::Started { pid, .. } => {
                     let process = format!("/proc/{}", pid.unwrap());
                     eventually("it goes", || !Path::new(&process).exists()).await;
                 }
-                Event::Text { .. } => said += 1,
+                RunEvent::Text { .. } => said += 1,
                 _ => {}
             }
         }
@@ -309,7 +309,7 @@ async fn an_agent_that_reads_no_answer_is_ended() {
     let room = Room::new();
     let mut session = room.session().await;
     let failure = run(&mut session, room.job("nag")).await.0.unwrap_err();
-    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(failure.message.contains("reads no answer"), "{failure:?}");
     room.assert_empty();
 }
@@ -350,21 +350,21 @@ async fn what_is_no_message_is_told_and_what_is_unknown_is_answered() {
     let finished = outcome.unwrap();
     assert!(finished.truncated && finished.text.contains("output cut here"));
     let longest = events.iter().map(|it| match it {
-        Event::Text { text } => text.len(),
+        RunEvent::Text { text } => text.len(),
         _ => 0,
     });
     assert!(longest.max().unwrap() <= 48 << 10);
     let (outcome, _) = run(&mut session, room.job("endless")).await;
     let failure = outcome.unwrap_err();
-    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(failure.message.contains("64 MiB"), "{failure}");
     for (stop, class) in [
-        ("refusal", FailureClass::RefusedByPolicy),
-        ("max_tokens", FailureClass::ProviderError),
-        ("next_year", FailureClass::ProviderError),
+        ("refusal", FailureKind::RefusedByPolicy),
+        ("max_tokens", FailureKind::ProviderError),
+        ("next_year", FailureKind::ProviderError),
     ] {
         let (outcome, _) = run(&mut session, room.job(format!("stop {stop}"))).await;
-        assert_eq!(outcome.unwrap_err().class, class, "{stop}");
+        assert_eq!(outcome.unwrap_err().kind, class, "{stop}");
     }
     session.close().await;
     room.assert_empty();
@@ -379,13 +379,13 @@ async fn nothing_is_left_of_an_agent_that_will_not_go() {
         .await;
     assert!(room.alive().len() >= 5, "runner, agent and three that hide");
     let failure = running.cancel().await;
-    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.kind, FailureKind::Cancelled);
     room.assert_empty();
     let mut job = room.job("stubborn");
     job.timeouts.total = Some(Duration::from_secs(1));
     let failure = room.run(&*agent, job).await.unwrap_err();
     let which = TimeoutKind::Total;
-    assert_eq!(failure.class, FailureClass::Timeout { which });
+    assert_eq!(failure.kind, FailureKind::Timeout { which });
     room.assert_empty();
     // A session that is dropped without a word.
     let mut session = room.session().await;
@@ -399,7 +399,7 @@ async fn who_has_to_log_in_is_told_how_and_what_is_missing_too() {
     let room = Room::new();
     let agent = room.agent(&[("FAKE_LOGIN", "1")]);
     let failure = room.run(&*agent, room.job("say x")).await.unwrap_err();
-    assert_eq!(failure.class, FailureClass::AuthRequired);
+    assert_eq!(failure.kind, FailureKind::AuthRequired);
     assert!(failure.message.contains("Log in with X"), "{failure}");
     let goose = room.provider(&ProviderOptions {
         name: "goose".to_owned(),
@@ -410,7 +410,7 @@ async fn who_has_to_log_in_is_told_how_and_what_is_missing_too() {
     });
     assert!(goose.probe().await.problem.unwrap().contains("install it"));
     let failure = room.run(&*goose, room.job("say x")).await.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Missing);
+    assert_eq!(failure.kind, FailureKind::Missing);
     room.assert_empty();
 }
 
@@ -506,7 +506,7 @@ async fn an_agent_that_does_not_answer_at_the_start_fails_in_time() {
     job.timeouts.start = Some(Duration::from_secs(1));
     let failure = room.run(&*agent, job).await.unwrap_err();
     let which = TimeoutKind::Start;
-    assert_eq!(failure.class, FailureClass::Timeout { which });
+    assert_eq!(failure.kind, FailureKind::Timeout { which });
     assert!(failure.message.contains("initialize"), "{failure}");
     assert!(failure.message.contains("choose a theme"), "{failure}");
     room.assert_empty();
@@ -539,7 +539,7 @@ async fn updates_after_the_answer_to_the_prompt_belong_to_it() {
 async fn errors_of_the_service_have_their_class_however_they_are_told() {
     let room = Room::new();
     let mut session = room.session().await;
-    let until = |class| matches!(class, FailureClass::RateLimited { until: Some(_) });
+    let until = |class| matches!(class, FailureKind::RateLimited { until: Some(_) });
     for (prompt, class) in [
         (
             r#"error {"code":429,"message":"Your quota will reset after 3h22m13s."}"#,
@@ -572,8 +572,8 @@ async fn errors_of_the_service_have_their_class_however_they_are_told() {
         ("say Info: Operation cancelled", "provider_error"),
     ] {
         let failure = run(&mut session, room.job(prompt)).await.0.unwrap_err();
-        assert_eq!(failure.class.as_str(), class, "{prompt}: {failure}");
-        assert_eq!(until(failure.class), class == "rate_limited", "{prompt}");
+        assert_eq!(failure.kind.as_str(), class, "{prompt}: {failure}");
+        assert_eq!(until(failure.kind), class == "rate_limited", "{prompt}");
     }
     // An answer that speaks of a limit is an answer, and so are words after work that was paid for.
     for words in [
@@ -595,7 +595,7 @@ async fn an_agent_that_waits_by_itself_for_hours_is_ended_and_its_limit_told() {
             "wait {begin}Attempt 1 failed: You have exhausted your capacity on this model. Your quota will reset after 3h22m13s.. Retrying after 14420862ms..."
         );
         let failure = run(&mut session, room.job(prompt)).await.0.unwrap_err();
-        let FailureClass::RateLimited { until: Some(until) } = failure.class else {
+        let FailureKind::RateLimited { until: Some(until) } = failure.kind else {
             panic!("{failure:?}");
         };
         let left = until.duration_since(std::time::SystemTime::now()).unwrap();
@@ -606,7 +606,7 @@ async fn an_agent_that_waits_by_itself_for_hours_is_ended_and_its_limit_told() {
     let mut silent = room.job("wait Error 429: rate limit reached");
     silent.timeouts.total = Some(Duration::from_secs(1));
     let failure = run(&mut session, silent).await.0.unwrap_err();
-    assert_eq!(failure.class.as_str(), "rate_limited", "{failure}");
+    assert_eq!(failure.kind.as_str(), "rate_limited", "{failure}");
     session.close().await;
     room.assert_empty();
 }
@@ -620,7 +620,7 @@ async fn a_turn_without_a_word_or_a_tool_is_doubted() {
         .0
         .unwrap();
     let doubt = silent.doubt.expect("nothing was done");
-    assert_eq!(doubt.class, FailureClass::ProviderError);
+    assert_eq!(doubt.kind, FailureKind::ProviderError);
     for done in ["say x", "tool ls"] {
         let finished = run(&mut session, room.job(done)).await.0.unwrap();
         assert_eq!(finished.doubt, None, "{done}");
@@ -672,7 +672,7 @@ async fn a_tools_command_is_told_when_it_is_known() {
     let (_, events) = run(&mut session, room.job("slowly ls -l")).await;
     let mut told = Vec::new();
     for event in &events {
-        if let Event::Tool {
+        if let RunEvent::Tool {
             id, status, detail, ..
         } = event
         {

@@ -1,7 +1,7 @@
 //! What programs answer, and how their failures are told.
 
 use kirosu_providers::{
-    BuildError, Cancel, Event, EventSink, FailureClass, ProviderOptions, SessionOptions, build,
+    BuildError, Cancel, EventSink, FailureKind, ProviderOptions, RunEvent, SessionOptions, build,
     open_session,
 };
 
@@ -34,12 +34,15 @@ async fn events_come_in_order_with_stderr_apart() {
         .unwrap();
     assert_eq!(finished.text, "onetwo");
     let first = stream.recv().await;
-    assert!(matches!(first, Some(Event::Started { pid: Some(_), .. })));
+    assert!(matches!(
+        first,
+        Some(RunEvent::Started { pid: Some(_), .. })
+    ));
     let (mut out, mut err) = (String::new(), String::new());
     while let Some(event) = stream.recv().await {
         match event {
-            Event::Text { text } => out.push_str(&text),
-            Event::Stderr { text } => err.push_str(&text),
+            RunEvent::Text { text } => out.push_str(&text),
+            RunEvent::Stderr { text } => err.push_str(&text),
             other => panic!("unexpected {other:?}"),
         }
     }
@@ -51,7 +54,7 @@ async fn a_failure_tells_code_stderr_and_what_was_printed() {
     let room = Room::new();
     let provider = room.shell("echo half; echo 'no credit left' >&2; exit 3");
     let failure = room.run(&*provider, room.job("")).await.unwrap_err();
-    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(failure.message.contains("exited with code 3"), "{failure}");
     assert!(failure.message.contains("no credit left"), "{failure}");
     assert_eq!(failure.output, "half");
@@ -60,7 +63,7 @@ async fn a_failure_tells_code_stderr_and_what_was_printed() {
         .run(&*room.shell("kill -SEGV $$"), room.job(""))
         .await
         .unwrap_err();
-    assert_eq!(failure.class, FailureClass::Crashed);
+    assert_eq!(failure.kind, FailureKind::Crashed);
     assert!(failure.message.contains("signal 11"), "{failure}");
     room.assert_empty();
 }
@@ -70,7 +73,7 @@ async fn a_missing_program_is_missing_and_a_missing_workdir_is_named() {
     let room = Room::new();
     let provider = room.command(&["kirosu-no-such-program"]);
     let failure = room.run(&*provider, room.job("x")).await.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Missing);
+    assert_eq!(failure.kind, FailureKind::Missing);
     assert!(failure.message.contains("kirosu-no-such-program"));
     let probe = provider.probe().await;
     assert!(!probe.found && probe.problem.is_some());
@@ -95,7 +98,7 @@ async fn python_prints_its_result_and_shows_its_traceback() {
 
     let code = "print('before')\ndef f():\n    raise ValueError('boom')\nf()";
     let failure = room.run(&*python, room.job(code)).await.unwrap_err();
-    assert_eq!(failure.class, FailureClass::ProviderError);
+    assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(failure.message.contains("Traceback"), "{failure}");
     assert!(failure.message.contains("ValueError: boom"), "{failure}");
     assert_eq!(failure.output, "before");

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kirosu_providers::{
-    Cancel, Conversation, Event, EventSink, FailureClass, Job, Provider, ProviderOptions, Trust,
+    Cancel, Conversation, EventSink, FailureKind, Job, Provider, ProviderOptions, RunEvent,
+    TrustLevel,
 };
 
 use crate::support::Room;
@@ -122,7 +123,7 @@ async fn each_cli_is_called_and_understood_by_its_definition() {
 async fn trust_a_conversation_and_a_system_prompt_reach_the_program() {
     let it = StandIn::new("codex", "codex", "codex/resume", 0);
     let mut job = it.room.job("go on");
-    job.trust = Trust::All;
+    job.trust = TrustLevel::All;
     job.system_prompt = Some("be brief".to_owned());
     job.conversation = Some(Conversation {
         session: "the-thread".to_owned(),
@@ -140,28 +141,28 @@ async fn exit_0_is_not_success_and_an_error_has_its_class() {
             "gemini",
             "gemini/sigint",
             0,
-            FailureClass::ProviderError,
+            FailureKind::ProviderError,
             "never said",
         ),
         (
             "claude",
             "claude/sigint",
             0,
-            FailureClass::ProviderError,
+            FailureKind::ProviderError,
             "error_during_execution",
         ),
         (
             "claude",
             "claude/httperror",
             1,
-            FailureClass::AuthRequired,
+            FailureKind::AuthRequired,
             "Failed to authenticate",
         ),
         (
             "opencode",
             "opencode/tool_ask",
             0,
-            FailureClass::RefusedByPolicy,
+            FailureKind::RefusedByPolicy,
             "a tool was denied",
         ),
     ] {
@@ -171,7 +172,7 @@ async fn exit_0_is_not_success_and_an_error_has_its_class() {
             .run(&*it.provider, it.room.job("x"))
             .await
             .unwrap_err();
-        assert_eq!(failure.class, class, "{capture}: {}", failure.message);
+        assert_eq!(failure.kind, class, "{capture}: {}", failure.message);
         assert!(
             failure.message.contains(words),
             "{capture}: {}",
@@ -190,7 +191,7 @@ async fn a_run_that_hangs_after_its_answer_is_cancelled_with_what_it_used() {
         .run_until(it.provider.clone(), job, "hello from")
         .await;
     let failure = running.cancel().await;
-    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.kind, FailureKind::Cancelled);
     assert!(failure.output.contains("TOOL SAID"), "{}", failure.output);
     it.room.assert_empty();
 }
@@ -228,12 +229,12 @@ async fn events_of_a_run_are_in_the_one_vocabulary() {
     let mut kinds = Vec::new();
     while let Some(event) = stream.recv().await {
         kinds.push(match event {
-            Event::Started { .. } => "started",
-            Event::Session { .. } => "session",
-            Event::Warning { .. } => "warning",
-            Event::Tool { .. } => "tool",
-            Event::Text { .. } => "text",
-            Event::Usage { .. } => "usage",
+            RunEvent::Started { .. } => "started",
+            RunEvent::Session { .. } => "session",
+            RunEvent::Warning { .. } => "warning",
+            RunEvent::Tool { .. } => "tool",
+            RunEvent::Text { .. } => "text",
+            RunEvent::Usage { .. } => "usage",
             _ => continue,
         });
     }
@@ -268,6 +269,6 @@ async fn a_missing_program_is_told_with_how_to_get_it_and_what_else_there_is() {
         .run(&*provider, Job::new("x", room.workdir.path()))
         .await
         .unwrap_err();
-    assert_eq!(failure.class, FailureClass::Missing);
+    assert_eq!(failure.kind, FailureKind::Missing);
     assert_eq!(failure.message, problem);
 }

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kirosu_providers::containment::{Swept, sweep_instance};
-use kirosu_providers::{Cancel, EventSink, FailureClass};
+use kirosu_providers::{Cancel, EventSink, FailureKind};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{BOUND, Room, eventually, holds, processes};
@@ -53,7 +53,7 @@ async fn cancel_ends_a_family_that_ignores_sigterm_and_hides() {
     assert_eq!(marked(&mark).len(), 1);
     let begin = Instant::now();
     let failure = running.cancel().await;
-    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.kind, FailureKind::Cancelled);
     assert_eq!(failure.output, "ready");
     assert!(begin.elapsed() >= room.containment.grace);
     room.assert_empty();
@@ -69,7 +69,7 @@ async fn a_program_that_obeys_sigterm_ends_at_once_and_may_clean_up() {
         .await;
     let failure = running.cancel().await;
     // Exit code 0 after our SIGTERM is no success.
-    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.kind, FailureKind::Cancelled);
     assert_eq!(failure.output, "ready\ncleaned");
     room.assert_empty();
 }
@@ -105,7 +105,7 @@ async fn a_killed_runner_is_noticed_and_what_it_held_is_swept() {
         .await;
     kill(runner_of(&room));
     let failure = running.end().await.unwrap_err();
-    assert_eq!(failure.class, FailureClass::Crashed);
+    assert_eq!(failure.kind, FailureKind::Crashed);
     assert!(failure.message.contains("runner"), "{failure}");
     room.assert_empty();
     assert!(marked("4008").is_empty());
@@ -122,7 +122,7 @@ async fn a_program_that_stops_its_runner_gains_nothing() {
     std::fs::write(room.workdir.path().join("go"), "").unwrap();
     running.wait_for("stopped").await;
     let failure = running.cancel().await;
-    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.kind, FailureKind::Cancelled);
     room.assert_empty();
 }
 
@@ -207,5 +207,5 @@ async fn the_next_start_ends_what_a_hub_and_its_runner_left() {
 
     assert!(!bystander.alive().is_empty(), "others are spared");
     let failure = other.cancel().await;
-    assert_eq!(failure.class, FailureClass::Cancelled);
+    assert_eq!(failure.kind, FailureKind::Cancelled);
 }

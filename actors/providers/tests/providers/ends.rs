@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kirosu_providers::{
-    Cancel, Conversation, Event, EventSink, Failure, FailureClass, Finished, Job, Provider,
-    ProviderOptions,
+    Cancel, Conversation, EventSink, FailureKind, Finished, Job, Provider, ProviderOptions,
+    RunEvent, RunFailure,
 };
 
 use crate::support::{BOUND, Room};
@@ -34,21 +34,21 @@ fn script(room: &Room, preset: &str, script: &str) -> Arc<dyn Provider> {
 }
 
 /// Runs to the end; the warnings beside it.
-async fn run(provider: &dyn Provider, job: Job) -> (Result<Finished, Failure>, String) {
+async fn run(provider: &dyn Provider, job: Job) -> (Result<Finished, RunFailure>, String) {
     let (sink, mut events) = EventSink::channel(256);
     let run = tokio::time::timeout(BOUND, provider.run(job, sink, Cancel::never()));
     let outcome = run.await.expect("the run ends");
     let mut warnings = String::new();
     while let Some(event) = events.recv().await {
-        if let Event::Warning { message } = event {
+        if let RunEvent::Warning { message } = event {
             warnings.push_str(&message);
         }
     }
     (outcome, warnings)
 }
 
-fn seconds_until(class: FailureClass) -> u64 {
-    let FailureClass::RateLimited { until: Some(until) } = class else {
+fn seconds_until(class: FailureKind) -> u64 {
+    let FailureKind::RateLimited { until: Some(until) } = class else {
         panic!("{class:?}");
     };
     until.duration_since(SystemTime::now()).unwrap().as_secs()
@@ -82,7 +82,7 @@ async fn a_program_that_said_its_end_and_stays_is_ended() {
     assert_eq!(good.unwrap().text, "all done");
     assert!(stayed.contains("did not exit"), "{stayed}");
     let failure = bad.unwrap_err();
-    assert_eq!(failure.class, FailureClass::RateLimited { until: None });
+    assert_eq!(failure.kind, FailureKind::RateLimited { until: None });
     assert!(
         failure.message.contains("Monthly usage limit reached"),
         "{failure}"
@@ -98,7 +98,7 @@ async fn a_program_that_waits_for_hours_is_ended_at_once() {
     let provider = script(&room, "gemini", gemini);
     let (outcome, warnings) = run(&*provider, room.job("x")).await;
     let failure = outcome.unwrap_err();
-    let wait = seconds_until(failure.class);
+    let wait = seconds_until(failure.kind);
     assert!((12_100..=12_133).contains(&wait), "{wait}");
     assert!(warnings.contains("waits by itself"), "{warnings}");
     room.assert_empty();
@@ -122,7 +122,7 @@ async fn a_timeout_is_classified_by_what_was_said_before_it() {
         job.timeouts.silence = Some(Duration::from_millis(500));
         let (outcome, _) = run(&*provider, job).await;
         let failure = outcome.unwrap_err();
-        assert_eq!(failure.class.as_str(), expected, "{said}: {failure}");
+        assert_eq!(failure.kind.as_str(), expected, "{said}: {failure}");
         assert!(failure.message.contains("silence timeout"), "{failure}");
     }
     // What a program says of the signal that ends it is not the reason.
@@ -131,7 +131,7 @@ async fn a_timeout_is_classified_by_what_was_said_before_it() {
     let mut job = room.job("x");
     job.timeouts.total = Some(Duration::from_millis(1500));
     let failure = run(&*provider, job).await.0.unwrap_err();
-    assert_eq!(failure.class.as_str(), "timeout", "{failure}");
+    assert_eq!(failure.kind.as_str(), "timeout", "{failure}");
     // A result that was said counts, whichever limit ends the program.
     let provider = script(
         &room,
@@ -175,7 +175,7 @@ async fn a_resumed_run_that_fails_at_once_begins_anew_whatever_its_words() {
         ..Conversation::default()
     });
     let failure = run(&*provider, job).await.0.unwrap_err();
-    assert_eq!(failure.class, FailureClass::RateLimited { until: None });
+    assert_eq!(failure.kind, FailureKind::RateLimited { until: None });
     let runs = std::fs::read_to_string(room.workdir.path().join("runs")).unwrap();
     assert_eq!(runs.lines().count(), 1);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kirosu_providers::{Cancel, EventSink, FailureClass, TimeoutKind};
+use kirosu_providers::{Cancel, EventSink, FailureKind, TimeoutKind};
 
 use crate::support::{BOUND, Room};
 
@@ -53,7 +53,7 @@ async fn a_reader_that_does_not_read_slows_the_program_and_does_not_stop_a_cance
     }
     handle.cancel();
     let ended = tokio::time::timeout(BOUND, task).await.unwrap().unwrap();
-    assert_eq!(ended.unwrap_err().class, FailureClass::Cancelled);
+    assert_eq!(ended.unwrap_err().kind, FailureKind::Cancelled);
     room.assert_empty();
 }
 
@@ -75,7 +75,7 @@ async fn each_time_limit_ends_the_run_and_says_which() {
         }
         let begin = Instant::now();
         let failure = room.run(&*room.shell(script), job).await.unwrap_err();
-        assert_eq!(failure.class, FailureClass::Timeout { which }, "{script}");
+        assert_eq!(failure.kind, FailureKind::Timeout { which }, "{script}");
         assert!(begin.elapsed() >= Duration::from_millis(150));
         let printed = !failure.output.is_empty();
         assert_eq!(printed, which != TimeoutKind::Start, "{script}");

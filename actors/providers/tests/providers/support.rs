@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use kirosu_providers::{
-    Cancel, CancelHandle, Containment, Event, EventSink, EventStream, Failure, Finished, Job,
-    Provider, ProviderOptions, Runner, build,
+    Cancel, CancelHandle, Containment, EventSink, EventStream, Finished, Job, Provider,
+    ProviderOptions, RunEvent, RunFailure, Runner, build,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -72,7 +72,7 @@ impl Room {
     }
 
     /// Runs to the end without looking at events.
-    pub async fn run(&self, provider: &dyn Provider, job: Job) -> Result<Finished, Failure> {
+    pub async fn run(&self, provider: &dyn Provider, job: Job) -> Result<Finished, RunFailure> {
         let run = provider.run(job, EventSink::discard(), Cancel::never());
         tokio::time::timeout(BOUND, run)
             .await
@@ -106,7 +106,7 @@ impl Room {
 }
 
 pub struct Running {
-    pub task: JoinHandle<Result<Finished, Failure>>,
+    pub task: JoinHandle<Result<Finished, RunFailure>>,
     pub handle: CancelHandle,
     /// Held so that events have somewhere to go.
     pub events: EventStream,
@@ -119,19 +119,19 @@ impl Running {
         while !printed.contains(word) {
             let event = tokio::time::timeout(BOUND, self.events.recv()).await;
             match event.expect("the program prints in time") {
-                Some(Event::Text { text }) => printed.push_str(&text),
+                Some(RunEvent::Text { text }) => printed.push_str(&text),
                 Some(_) => {}
                 None => panic!("the run ended before it printed {word}"),
             }
         }
     }
 
-    pub async fn cancel(self) -> Failure {
+    pub async fn cancel(self) -> RunFailure {
         self.handle.cancel();
         self.end().await.expect_err("a cancelled run fails")
     }
 
-    pub async fn end(self) -> Result<Finished, Failure> {
+    pub async fn end(self) -> Result<Finished, RunFailure> {
         let Self {
             task,
             handle,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kirosu_protocol::TaskId;
-use kirosu_providers::{Event, EventSink, Failure, FailureClass as Class, Finished};
+use kirosu_providers::{EventSink, FailureKind as Class, Finished, RunEvent, RunFailure};
 use tokio::time::Instant;
 
 use crate::pool::Pool;
@@ -44,11 +44,11 @@ impl Activity {
         let (seen, pool) = (self.seen.clone(), pool.clone());
         sink.through(move |event| {
             match &event {
-                Event::Started { .. } if !seen.started.swap(true, Ordering::Relaxed) => {
+                RunEvent::Started { .. } if !seen.started.swap(true, Ordering::Relaxed) => {
                     pool.started();
                 }
-                Event::Tool { .. } => seen.worked.store(true, Ordering::Relaxed),
-                Event::Usage { usage } if usage.output > 0 => {
+                RunEvent::Tool { .. } => seen.worked.store(true, Ordering::Relaxed),
+                RunEvent::Usage { usage } if usage.output > 0 => {
                     seen.worked.store(true, Ordering::Relaxed);
                 }
                 _ => {}
@@ -73,7 +73,7 @@ impl Activity {
     }
 
     /// Whether a failed run did something that the next attempt would do, or pay, again.
-    fn did_something(&self, failure: &Failure) -> bool {
+    fn did_something(&self, failure: &RunFailure) -> bool {
         let paid = failure.usage.as_ref().is_some_and(|usage| usage.output > 0);
         self.seen.worked.load(Ordering::Relaxed) || paid || !failure.output.trim().is_empty()
     }
@@ -83,7 +83,7 @@ impl Activity {
         &self,
         pool: &Pool,
         task: TaskId,
-        outcome: &Result<Finished, Failure>,
+        outcome: &Result<Finished, RunFailure>,
     ) -> bool {
         let failure = match outcome {
             Ok(_) => {
@@ -92,7 +92,7 @@ impl Activity {
             }
             Err(failure) => failure,
         };
-        match failure.class {
+        match failure.kind {
             Class::Shortage | Class::Network if self.did_something(failure) => false,
             // Its own program says so, and could say so for ever.
             Class::Shortage | Class::Network if self.has_started() => pool.excuses.take(task),
@@ -107,14 +107,14 @@ impl Activity {
         &self,
         pool: &Pool,
         task: TaskId,
-        outcome: &Result<Finished, Failure>,
+        outcome: &Result<Finished, RunFailure>,
     ) -> bool {
         let Err(failure) = outcome else {
             pool.went();
             return false;
         };
         let at_once = self.begun.elapsed() < AT_ONCE && !self.did_something(failure);
-        match failure.class {
+        match failure.kind {
             Class::ProviderError | Class::Crashed if at_once => {
                 return pool.failed_at_once(task, &failure.message);
             }

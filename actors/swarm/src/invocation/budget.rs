@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use kirosu_protocol::budget::{Budget, usd_of};
 use kirosu_protocol::client::CallError;
-use kirosu_protocol::task::{FailureClass, Task};
+use kirosu_protocol::task::{FailureClass, Task, Usage};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{ErrorCode, Scope};
-use kirosu_providers::{Cancel, Failure, Finished, Usage};
+use kirosu_providers::{Cancel, Finished, RunFailure, RunUsage};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -160,12 +160,12 @@ fn wait_of(refusal: &Refusal) -> Option<Duration> {
 /// Runs `run` until it ends, within its budget if it has one.
 pub(super) async fn within<R>(
     purse: &Option<Purse>,
-    used: watch::Receiver<Option<Usage>>,
+    used: watch::Receiver<Option<RunUsage>>,
     cancel: Cancel,
     run: impl FnOnce(Cancel) -> R,
-) -> Result<Finished, Failure>
+) -> Result<Finished, RunFailure>
 where
-    R: Future<Output = Result<Finished, Failure>>,
+    R: Future<Output = Result<Finished, RunFailure>>,
 {
     match purse {
         Some(purse) => purse.within(used, cancel, run).await,
@@ -185,12 +185,12 @@ impl Purse {
     /// Runs `run` until it ends. Where it tells more than may be used, it is cancelled; [`Purse::verdict`] says so then.
     async fn within<R>(
         &self,
-        mut used: watch::Receiver<Option<Usage>>,
+        mut used: watch::Receiver<Option<RunUsage>>,
         mut cancel: Cancel,
         run: impl FnOnce(Cancel) -> R,
-    ) -> Result<Finished, Failure>
+    ) -> Result<Finished, RunFailure>
     where
-        R: Future<Output = Result<Finished, Failure>>,
+        R: Future<Output = Result<Finished, RunFailure>>,
     {
         let (switch, inner) = Cancel::pair();
         let mut run = std::pin::pin!(run(inner));
@@ -214,7 +214,7 @@ impl Purse {
     }
 
     /// Resolves when the run has used more than it may.
-    async fn spend(&self, used: &mut watch::Receiver<Option<Usage>>, cancel: Cancel) -> Refusal {
+    async fn spend(&self, used: &mut watch::Receiver<Option<RunUsage>>, cancel: Cancel) -> Refusal {
         loop {
             let spent = used
                 .borrow_and_update()
@@ -323,8 +323,8 @@ impl Purse {
     }
 
     /// What a run has used, as budgets count it. What the provider does not price, the table of prices may.
-    fn spent(&self, used: &Usage) -> Budget {
-        let mut usage = report::usage(used);
+    fn spent(&self, used: &RunUsage) -> Budget {
+        let mut usage = Usage::from(used);
         self.prices.fill_in(self.model.as_deref(), &mut usage);
         Budget::of(&usage)
     }

@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use kirosu_providers::{
-    Cancel, CancelHandle, Event, EventSink, Failure, FailureClass, Finished, Job, Program,
-    ProgramEnd, ProgramExit, TimeoutKind, ceil_boundary,
+    Cancel, CancelHandle, EventSink, FailureKind, Finished, Job, Program, ProgramEnd, ProgramExit,
+    RunEvent, RunFailure, TimeoutKind, ceil_boundary,
 };
 
 use super::patience::{self, Patience};
@@ -21,7 +21,7 @@ const HURRY: Duration = Duration::from_secs(10);
 /// Bytes of a hook's last words in a failure.
 const LAST_WORDS: usize = 2000;
 
-type Outcome = Result<Finished, Failure>;
+type Outcome = Result<Finished, RunFailure>;
 
 /// What hooks are told of the run, as variables.
 fn variables(options: &PoolOptions, job: &Job, place: &Place) -> Vec<(String, String)> {
@@ -91,7 +91,7 @@ impl<'a> Hooks<'a> {
         outcome
     }
 
-    async fn before(&self) -> Result<(), Failure> {
+    async fn before(&self) -> Result<(), RunFailure> {
         let before = &self.options.hooks.before;
         if before.is_empty() {
             return Ok(());
@@ -105,9 +105,9 @@ impl<'a> Hooks<'a> {
     }
 
     /// Programs can be started in the run's folder. In another one they would change what is not the run's.
-    fn intact(&self) -> Result<(), Failure> {
+    fn intact(&self) -> Result<(), RunFailure> {
         let verified = self.place.verify();
-        verified.map_err(|why| Failure::new(FailureClass::NotAccepted, why))
+        verified.map_err(|why| RunFailure::new(FailureKind::NotAccepted, why))
     }
 
     async fn after(&self, outcome: Outcome) -> Outcome {
@@ -119,7 +119,7 @@ impl<'a> Hooks<'a> {
             cancel: self.cancel.clone(),
             limit: match &outcome {
                 Ok(_) if must => patience::CHECK,
-                Err(failure) if failure.class == FailureClass::Shortage => Duration::ZERO,
+                Err(failure) if failure.kind == FailureKind::Shortage => Duration::ZERO,
                 _ => patience::HOOK,
             },
         };
@@ -140,10 +140,10 @@ impl<'a> Hooks<'a> {
         let mut failure = self.failure("after", &end);
         let outcome = match outcome {
             Ok(finished) if must => {
-                if failure.class == FailureClass::Shortage {
-                    failure.class = FailureClass::Unchecked;
+                if failure.kind == FailureKind::Shortage {
+                    failure.kind = FailureKind::Unchecked;
                 }
-                return Err(Failure {
+                return Err(RunFailure {
                     output: finished.text,
                     usage: finished.usage,
                     conversation: finished.conversation,
@@ -211,23 +211,23 @@ impl<'a> Hooks<'a> {
 
     async fn tell(&self, word: String) {
         let message = format!("[kirosu: {word}]\n");
-        self.sink.send(Event::Warning { message }).await;
+        self.sink.send(RunEvent::Warning { message }).await;
     }
 
     /// Not the task's fault: it is tried again, as after any trouble of a provider.
-    fn failure(&self, which: &str, end: &ProgramEnd) -> Failure {
+    fn failure(&self, which: &str, end: &ProgramEnd) -> RunFailure {
         let argv = match which {
             "before" => &self.options.hooks.before,
             _ => &self.options.hooks.after,
         };
         let class = match &end.exit {
-            ProgramExit::Cancelled => FailureClass::Cancelled,
-            ProgramExit::Missing(_) => FailureClass::Missing,
-            ProgramExit::Short(_) => FailureClass::Shortage,
-            ProgramExit::TimedOut => FailureClass::Timeout {
+            ProgramExit::Cancelled => FailureKind::Cancelled,
+            ProgramExit::Missing(_) => FailureKind::Missing,
+            ProgramExit::Short(_) => FailureKind::Shortage,
+            ProgramExit::TimedOut => FailureKind::Timeout {
                 which: TimeoutKind::Total,
             },
-            _ => FailureClass::ProviderError,
+            _ => FailureKind::ProviderError,
         };
         let pool = &self.options.name;
         let (program, exit) = (argv.join(" "), &end.exit);
@@ -238,7 +238,7 @@ impl<'a> Hooks<'a> {
             message.push_str("; it ended with:\n");
             message.push_str(said[from..].trim());
         }
-        Failure::new(class, message)
+        RunFailure::new(class, message)
     }
 }
 
@@ -246,6 +246,6 @@ impl<'a> Hooks<'a> {
 fn ended_as(outcome: &Outcome) -> &'static str {
     match outcome {
         Ok(_) => "done",
-        Err(failure) => failure.class.as_str(),
+        Err(failure) => failure.kind.as_str(),
     }
 }

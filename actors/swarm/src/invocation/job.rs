@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kirosu_protocol::Accept;
 use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
-use kirosu_providers::{Gate, Job, Permissions, Provider, Trust};
+use kirosu_providers::{Gate, Job, Permissions, Provider, TrustLevel};
 
 use super::accept;
 use super::budget::Unfunded;
@@ -180,9 +180,9 @@ pub(crate) fn prepare(
         model_is_tasks: task.model.is_some(),
         model: task.model.or(runner.model),
         trust: match (options.trust_all_tools, options.may_edit) {
-            (true, _) => Trust::All,
-            (false, true) => Trust::Edit,
-            (false, false) => Trust::Safe,
+            (true, _) => TrustLevel::All,
+            (false, true) => TrustLevel::Edit,
+            (false, false) => TrustLevel::Safe,
         },
         permissions: match options.trust_all_tools {
             true => Permissions::allow_all(),

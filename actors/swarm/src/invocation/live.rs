@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kirosu_providers::{
-    Cancel, EventSink, Failure, Finished, Job, Provider, ProviderSession, SessionOptions,
+    Cancel, EventSink, Finished, Job, Provider, ProviderSession, RunFailure, SessionOptions,
 };
 
 /// How long something is kept that no task uses: an agent program may hold hundreds of megabytes.
@@ -89,7 +89,7 @@ impl Lives {
         again: bool,
         events: EventSink,
         cancel: Cancel,
-    ) -> Result<Finished, Failure> {
+    ) -> Result<Finished, RunFailure> {
         let (life, kept) = {
             let mut all = self.lock();
             let slot = all.slots.get_mut(&session);

@@ -27,7 +27,7 @@ use actix::prelude::*;
 use futures_util::future::{Either, select};
 use kirosu_protocol::task::{FailureClass, Task};
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_providers::{Cancel, CancelHandle, EventSink, Trust};
+use kirosu_providers::{Cancel, CancelHandle, EventSink, TrustLevel};
 use kirosu_supervision::{ChildContext, supervised};
 use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
@@ -195,7 +195,7 @@ async fn run(
         }
     };
     let (task, who, model) = (lease.task_id, provider.name(), job.model.clone());
-    let trusts = job.trust == Trust::All;
+    let trusts = job.trust == TrustLevel::All;
     job.permissions = permission::permissions(&pool, &line, lease, trusts);
     let here = Where {
         task,

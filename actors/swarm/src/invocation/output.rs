@@ -6,7 +6,7 @@
 //! document a second at most, and none for a run of less than a second.
 //!
 //! Figures are told inside this process, too, as they come: `Flow::usage` is the sending side of a
-//! `tokio::sync::watch::Receiver<Option<kirosu_providers::Usage>>`, totals of this run, `None` before the first.
+//! `tokio::sync::watch::Receiver<Option<kirosu_providers::RunUsage>>`, totals of this run, `None` before the first.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use kirosu_protocol::client::CallError;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::output::OutputParams;
 use kirosu_protocol::verbs::progress::ProgressParams;
-use kirosu_providers::{Event, EventStream, Usage};
+use kirosu_providers::{EventStream, RunEvent, RunUsage};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -42,7 +42,7 @@ pub(super) struct Flow {
     /// Whether people see the model's reasoning.
     pub(super) thoughts: bool,
     /// Told what the run has used, whenever it tells.
-    pub(super) usage: watch::Sender<Option<Usage>>,
+    pub(super) usage: watch::Sender<Option<RunUsage>>,
 }
 
 /// Pumps until the run has ended and all is told, or the hub says that the lease is another's.
@@ -91,7 +91,7 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
         tokio::select! {
             event = events.recv(), if open => match event {
                 Some(event) => {
-                    if let Event::Usage { usage } = &event {
+                    if let RunEvent::Usage { usage } = &event {
                         flow.usage.send_replace(Some(usage.clone()));
                     }
                     progress.take(&event);
@@ -127,7 +127,7 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
     }
     // Nobody wants it any more; the run must not wait for a reader. Its figures are wanted here.
     while let Some(event) = events.recv().await {
-        if let Event::Usage { usage } = event {
+        if let RunEvent::Usage { usage } = event {
             flow.usage.send_replace(Some(usage));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kirosu_providers::{Cancel, Event, EventSink, ProgramEnd, ProgramExit};
+use kirosu_providers::{Cancel, EventSink, ProgramEnd, ProgramExit, RunEvent};
 use kirosu_supervision::BackoffPolicy;
 use tokio::time::{Instant, sleep};
 
@@ -64,7 +64,7 @@ impl Patience<'_> {
             pool.not_started(&why);
             if tries == 1 {
                 let message = format!("[kirosu: {what} waits until it can be started: {why}]\n");
-                sink.send(Event::Warning { message }).await;
+                sink.send(RunEvent::Warning { message }).await;
             }
             tokio::select! {
                 biased;

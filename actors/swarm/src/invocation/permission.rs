@@ -17,7 +17,9 @@ use kirosu_protocol::notice::Notice;
 use kirosu_protocol::verbs::ask::{AskParams, CALL_BYTES, Ruled, TITLE_BYTES, ToolAnswer};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{Error, ErrorCode, PermissionState, Verdict};
-use kirosu_providers::{Arbiter, Decision, PermissionRequest, Permissions, floor_boundary};
+use kirosu_providers::{
+    Arbiter, PermissionDecision, PermissionRequest, Permissions, floor_boundary,
+};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
@@ -61,17 +63,17 @@ struct Asking {
 }
 
 impl Arbiter for Desk {
-    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, Decision> {
+    fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
         let asking = self.0.clone();
         Box::pin(async move { asking.decide(ask).await })
     }
 }
 
 impl Asking {
-    async fn decide(self: Arc<Self>, ask: PermissionRequest) -> Decision {
+    async fn decide(self: Arc<Self>, ask: PermissionRequest) -> PermissionDecision {
         let is_choice = !ask.options.is_empty();
         if self.trusts && !is_choice && !ask.is_unallowable {
-            return Decision::Allow;
+            return PermissionDecision::Allow;
         }
         let options = self.pool.options();
         let ruled = match options.approval.rule(&self.pool.name, &ask) {
@@ -119,7 +121,7 @@ impl Asking {
     }
 
     /// Asks until it is decided.
-    async fn settle(&self, question: &AskParams) -> Decision {
+    async fn settle(&self, question: &AskParams) -> PermissionDecision {
         let mut told = false;
         loop {
             let client = self.line.client();
@@ -196,14 +198,14 @@ fn is_passing(error: &Error) -> bool {
     )
 }
 
-fn decision(answer: ToolAnswer) -> Decision {
+fn decision(answer: ToolAnswer) -> PermissionDecision {
     let by = |by: Option<String>| by.map(|by| format!(" by {by}")).unwrap_or_default();
     if let (PermissionState::Approved, Some(option)) = (answer.state, answer.option) {
-        return Decision::Choose { option };
+        return PermissionDecision::Choose { option };
     }
     match (answer.state, answer.reason, answer.rule) {
-        (PermissionState::Approved, ..) => Decision::Allow,
-        (PermissionState::Rejected, Some(reason), None) => Decision::Refuse { reason },
+        (PermissionState::Approved, ..) => PermissionDecision::Allow,
+        (PermissionState::Rejected, Some(reason), None) => PermissionDecision::Refuse { reason },
         (PermissionState::Rejected, None, Some(rule)) if rule == NO_ANSWER => deny(rule),
         (PermissionState::Rejected, None, Some(rule)) => deny(format!("denied by rule '{rule}'")),
         (PermissionState::Rejected, None, None) => deny(format!("rejected{}", by(answer.by))),
@@ -212,13 +214,13 @@ fn decision(answer: ToolAnswer) -> Decision {
     }
 }
 
-fn refused(error: &Error) -> Decision {
+fn refused(error: &Error) -> PermissionDecision {
     tracing::warn!(%error, "the hub does not take a tool question; it is denied");
     deny(format!("the hub does not take the question: {error}"))
 }
 
-fn deny(reason: String) -> Decision {
-    Decision::Deny {
+fn deny(reason: String) -> PermissionDecision {
+    PermissionDecision::Deny {
         reason: Some(reason),
     }
 }

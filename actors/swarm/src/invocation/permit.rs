@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use kirosu_protocol::task::FailureClass;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::progress::ProgressParams;
-use kirosu_providers::{Cancel, Closed, Failure, Finished, Gate, Job, Provider};
+use kirosu_providers::{AccountClosed, Cancel, Finished, Gate, Job, Provider, RunFailure};
 use serde_json::json;
 
 use crate::invocation::report;
@@ -94,7 +94,7 @@ fn cancelled(lease: HeldLease, why: String) -> End {
 }
 
 /// The account is parked: it costs no attempt, and nobody tries before it opens.
-fn give_back(closed: Closed) -> End {
+fn give_back(closed: AccountClosed) -> End {
     let left = closed
         .until
         .map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
@@ -108,8 +108,8 @@ impl Permit {
     /// Runs the provider, and tells the lane how that ended.
     pub(super) async fn around(
         &self,
-        run: impl Future<Output = Result<Finished, Failure>>,
-    ) -> Result<Finished, Failure> {
+        run: impl Future<Output = Result<Finished, RunFailure>>,
+    ) -> Result<Finished, RunFailure> {
         let pass = self.pass.take();
         let outcome = self.telling(run).await;
         if let Some(pass) = pass {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use kirosu_providers::{Event, ToolStatus};
+use kirosu_providers::{RunEvent, ToolStatus};
 use serde_json::Value;
 
 /// Characters of a tool's arguments, or of its error, that are shown.
@@ -38,29 +38,29 @@ impl Printed {
     }
 
     /// The text to show; empty where there is nothing to read.
-    pub(super) fn text<'e>(&mut self, event: &'e Event) -> Cow<'e, str> {
+    pub(super) fn text<'e>(&mut self, event: &'e RunEvent) -> Cow<'e, str> {
         let was_thinking = std::mem::take(&mut self.thinking);
         let text = match event {
-            Event::Text { text } | Event::Stderr { text } if was_thinking => self.line(text),
-            Event::Text { text } | Event::Stderr { text } => Cow::Borrowed(text.as_str()),
-            Event::Warning { message } if message.ends_with('\n') => self.line(message),
-            Event::Warning { message } => self.line(&format!("{message}\n")).into_owned().into(),
-            Event::Thought { text } if self.thoughts => {
+            RunEvent::Text { text } | RunEvent::Stderr { text } if was_thinking => self.line(text),
+            RunEvent::Text { text } | RunEvent::Stderr { text } => Cow::Borrowed(text.as_str()),
+            RunEvent::Warning { message } if message.ends_with('\n') => self.line(message),
+            RunEvent::Warning { message } => self.line(&format!("{message}\n")).into_owned().into(),
+            RunEvent::Thought { text } if self.thoughts => {
                 self.thinking = true;
                 match was_thinking {
                     true => Cow::Borrowed(text.as_str()),
                     false => self.line(&format!("[thinks] {text}")).into_owned().into(),
                 }
             }
-            Event::Thought { .. } => {
+            RunEvent::Thought { .. } => {
                 self.thinking = was_thinking;
                 Cow::Borrowed("")
             }
-            Event::Permission { title, .. } => {
+            RunEvent::Permission { title, .. } => {
                 let line = format!("[asks for permission: {}]\n", short(title));
                 self.line(&line).into_owned().into()
             }
-            Event::Tool {
+            RunEvent::Tool {
                 id,
                 name,
                 status,
@@ -203,10 +203,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn tool(id: &str, name: &str, status: ToolStatus, detail: Value) -> Event {
+    fn tool(id: &str, name: &str, status: ToolStatus, detail: Value) -> RunEvent {
         let (id, name) = (id.to_owned(), name.to_owned());
         let detail = Some(detail);
-        Event::Tool {
+        RunEvent::Tool {
             id,
             name,
             status,
@@ -214,15 +214,15 @@ mod tests {
         }
     }
 
-    fn shown(thoughts: bool, events: &[Event]) -> String {
+    fn shown(thoughts: bool, events: &[RunEvent]) -> String {
         let mut printed = Printed::new(thoughts);
         let texts = events.iter().map(|event| printed.text(event).into_owned());
         texts.collect()
     }
 
-    fn text(text: &str) -> Event {
+    fn text(text: &str) -> RunEvent {
         let text = text.to_owned();
-        Event::Text { text }
+        RunEvent::Text { text }
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_warning_ends_its_line() {
-        let warning = |message: &str| Event::Warning {
+        let warning = |message: &str| RunEvent::Warning {
             message: message.to_owned(),
         };
         let events = [text("a"), warning("careful"), warning("again\n"), text("b")];
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn thoughts_are_shown_only_where_asked_for_and_apart_from_the_answer() {
-        let thought = |text: &str| Event::Thought {
+        let thought = |text: &str| RunEvent::Thought {
             text: text.to_owned(),
         };
         let events = [text("a\n"), thought("so"), thought(" it is"), text("b")];

@@ -1,6 +1,6 @@
 //! How far a run is, for those who watch it: the newest of what it told, as one small document.
 
-use kirosu_providers::{Event, ToolStatus, Usage, floor_boundary};
+use kirosu_providers::{RunEvent, RunUsage, ToolStatus, floor_boundary};
 use serde_json::{Map, Value, json};
 
 use super::printed::detail_text;
@@ -18,20 +18,20 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Takes note of an event.
-    pub(super) fn take(&mut self, event: &Event) {
+    pub(super) fn take(&mut self, event: &RunEvent) {
         match event {
-            Event::Started { session, model, .. } => {
+            RunEvent::Started { session, model, .. } => {
                 self.name("session", session.as_deref());
                 self.name("model", model.as_deref());
             }
-            Event::Session { session } => self.name("session", Some(session)),
-            Event::Tool {
+            RunEvent::Session { session } => self.name("session", Some(session)),
+            RunEvent::Tool {
                 name,
                 status,
                 detail,
                 ..
             } => self.tool(name, *status, detail.as_ref()),
-            Event::Usage { usage } => self.set("usage", figures(usage)),
+            RunEvent::Usage { usage } => self.set("usage", figures(usage)),
             _ => {}
         }
     }
@@ -88,7 +88,7 @@ impl Progress {
 }
 
 /// Figures under the names that they have in the answer of a run.
-fn figures(usage: &Usage) -> Value {
+fn figures(usage: &RunUsage) -> Value {
     json!({
         "input_tokens": usage.input,
         "cache_read_tokens": usage.cache_read,
@@ -102,8 +102,8 @@ fn figures(usage: &Usage) -> Value {
 mod tests {
     use super::*;
 
-    fn tool(status: ToolStatus) -> Event {
-        Event::Tool {
+    fn tool(status: ToolStatus) -> RunEvent {
+        RunEvent::Tool {
             id: "1".to_owned(),
             name: "shell".to_owned(),
             status,
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn each_document_tells_all_and_only_news_is_told() {
         let mut progress = Progress::default();
-        progress.take(&Event::Started {
+        progress.take(&RunEvent::Started {
             pid: Some(1),
             session: None,
             model: Some("m".to_owned()),
@@ -123,24 +123,24 @@ mod tests {
         assert!(progress.has_news());
         let tool_runs = json!({"model": "m", "tools": 1, "tool": {"name": "shell", "what": "ls"}});
         assert_eq!(progress.tell(), tool_runs);
-        progress.take(&Event::Text {
+        progress.take(&RunEvent::Text {
             text: "x".to_owned(),
         });
         assert!(!progress.has_news());
         progress.take(&tool(ToolStatus::Done));
-        let usage = Usage {
+        let usage = RunUsage {
             input: 1000,
             output: 30,
             reasoning: 4,
-            ..Usage::default()
+            ..RunUsage::default()
         };
-        progress.take(&Event::Usage {
+        progress.take(&RunEvent::Usage {
             usage: usage.clone(),
         });
         let told = progress.tell();
         assert_eq!(told["usage"]["output_tokens"], 34);
         assert!(told.get("tool").is_none() && told["tools"] == 1);
-        progress.take(&Event::Usage { usage });
+        progress.take(&RunEvent::Usage { usage });
         assert!(!progress.has_news(), "the same figures are no news");
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kirosu_protocol::task::{FailureClass, Usage};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_providers::{Failure, FailureClass as Class, Finished, Usage as Used};
+use kirosu_providers::{FailureKind as Class, Finished, RunFailure};
 
 use crate::pool::health::Symptom;
 use crate::pool::leave::NOT_STARTED_DELAY;
@@ -31,32 +31,32 @@ pub(crate) fn read(
     own: bool,
     checked: bool,
     costs: Costs,
-    outcome: Result<Finished, Failure>,
+    outcome: Result<Finished, RunFailure>,
 ) -> (End, Symptom) {
     match outcome {
         Ok(finished) => {
             let mut ack = Ack::done(lease.task_id, Some(lease.fence), finished.text);
-            ack.usage = finished.usage.as_ref().map(usage);
+            ack.usage = finished.usage.as_ref().map(Usage::from);
             ack.accepted = checked;
             (End::Report(Report::Ack(Box::new(ack))), Symptom::Fine)
         }
         // The machine's trouble, whichever provider it was.
-        Err(failure) if failure.class == Class::Shortage && costs == Costs::Nothing => {
+        Err(failure) if failure.kind == Class::Shortage && costs == Costs::Nothing => {
             let end = not_started(&failure.message);
             (end, Symptom::Short(failure.message))
         }
         // The account is parked until its service can be reached; others may run the task meanwhile.
-        Err(failure) if failure.class == Class::Network && costs == Costs::Nothing => {
+        Err(failure) if failure.kind == Class::Network && costs == Costs::Nothing => {
             (release(&failure.message, Duration::ZERO), Symptom::Fine)
         }
         Err(failure)
             if costs == Costs::Nothing
-                && matches!(failure.class, Class::ProviderError | Class::Crashed) =>
+                && matches!(failure.kind, Class::ProviderError | Class::Crashed) =>
         {
             (not_started(&failure.message), Symptom::Fine)
         }
         // Another provider's trouble is the task's alone.
-        Err(failure) if !own && failure.class == Class::Missing => {
+        Err(failure) if !own && failure.kind == Class::Missing => {
             let end = fail(lease, FailureClass::Missing, &failure.message);
             (end, Symptom::Fine)
         }
@@ -67,16 +67,16 @@ pub(crate) fn read(
     }
 }
 
-fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
+fn failed(lease: HeldLease, failure: RunFailure) -> (End, Symptom) {
     let message = failure.message;
-    let used = failure.usage.as_ref().map(usage);
+    let used = failure.usage.as_ref().map(Usage::from);
     let ack = |class| {
         let mut ack = failure_of(lease, class, &message);
         ack.usage.clone_from(&used);
         Box::new(ack)
     };
     let plain = |class| End::Report(Report::Ack(ack(class)));
-    match failure.class {
+    match failure.kind {
         Class::Cancelled => (End::Cancelled(ack(FailureClass::Cancelled)), Symptom::Fine),
         Class::Missing => (give_back(&message), Symptom::Missing(message)),
         Class::RateLimited { until } => {
@@ -84,27 +84,13 @@ fn failed(lease: HeldLease, failure: Failure) -> (End, Symptom) {
             ack.retry_at_ms = until.and_then(unix_ms);
             (End::Report(Report::Ack(ack)), Symptom::Fine)
         }
-        Class::AuthRequired => (plain(FailureClass::AuthRequired), Symptom::Fine),
-        Class::ProviderError | Class::Network | Class::Shortage => {
-            (plain(FailureClass::ProviderError), Symptom::Fine)
-        }
-        Class::Timeout { .. } => (plain(FailureClass::Timeout), Symptom::Fine),
-        Class::Crashed => (plain(FailureClass::Crashed), Symptom::Fine),
-        Class::BadInput => (plain(FailureClass::BadInput), Symptom::Fine),
-        Class::RefusedByPolicy => (plain(FailureClass::RefusedByPolicy), Symptom::Fine),
         // A person decides over the answer, which stays with the attempt: to run it again would be to pay again.
-        Class::Unchecked => {
-            let mut ack = ack(FailureClass::Missing);
+        Class::Unchecked | Class::NotAccepted => {
+            let mut ack = ack(failure.kind.class());
             ack.result = Some(failure.output);
             (End::Report(Report::Ack(ack)), Symptom::Fine)
         }
-        Class::NotAccepted => {
-            let mut ack = ack(FailureClass::NotAccepted);
-            ack.result = Some(failure.output);
-            (End::Report(Report::Ack(ack)), Symptom::Fine)
-        }
-        // A class of a later version of the providers.
-        _ => (plain(FailureClass::ProviderError), Symptom::Fine),
+        kind => (plain(kind.class()), Symptom::Fine),
     }
 }
 
@@ -156,15 +142,4 @@ pub(super) fn failure_of(lease: HeldLease, class: FailureClass, message: &str) -
 pub(super) fn unix_ms(at: SystemTime) -> Option<i64> {
     let since = at.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok()
-}
-
-pub(super) fn usage(used: &Used) -> Usage {
-    Usage {
-        input_tokens: used.input,
-        cache_read_tokens: used.cache_read,
-        cache_write_tokens: used.cache_write,
-        output_tokens: used.output.saturating_add(used.reasoning),
-        cost_usd: used.cost_micros.map(|micros| micros as f64 / 1e6),
-        cost_estimated: false,
-    }
 }

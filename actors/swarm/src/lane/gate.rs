@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
-use kirosu_providers::{Closed, Failure, Finished, Gatekeeper};
+use kirosu_providers::{AccountClosed, Finished, Gatekeeper, RunFailure};
 use tokio::sync::oneshot;
 
 use super::house::{LaneId, Shut, Ticket, Who};
@@ -42,7 +42,7 @@ impl Pass {
     }
 
     /// The run has ended.
-    pub(crate) fn ended(mut self, outcome: &Result<Finished, Failure>) {
+    pub(crate) fn ended(mut self, outcome: &Result<Finished, RunFailure>) {
         let Some(ticket) = self.ticket.take() else {
             return;
         };
@@ -104,7 +104,7 @@ impl LaneGate {
     }
 
     /// Where the lanes of all these providers are parked: until when, and why.
-    pub(crate) fn shut(&self, providers: &[String]) -> Option<Closed> {
+    pub(crate) fn shut(&self, providers: &[String]) -> Option<AccountClosed> {
         self.0.lanes.closed(providers)
     }
 
@@ -117,7 +117,10 @@ impl LaneGate {
     ///
     /// # Errors
     /// When all are parked.
-    pub(crate) async fn enter(&self, providers: Vec<String>) -> Result<(usize, Pass), Closed> {
+    pub(crate) async fn enter(
+        &self,
+        providers: Vec<String>,
+    ) -> Result<(usize, Pass), AccountClosed> {
         let brought = {
             let mut brought = self
                 .0
@@ -141,7 +144,7 @@ impl LaneGate {
         Ok((place, pass))
     }
 
-    async fn wait(&self, providers: &[String]) -> Result<(usize, Pass), Closed> {
+    async fn wait(&self, providers: &[String]) -> Result<(usize, Pass), AccountClosed> {
         let lanes = &self.0.lanes;
         let (sender, slot) = oneshot::channel();
         let (place, ids) = Place::take(lanes, providers, sender);
@@ -183,23 +186,23 @@ impl Gatekeeper for LaneGate {
     fn choose(
         &self,
         providers: Vec<String>,
-    ) -> BoxFuture<'static, Result<(usize, kirosu_providers::Pass), Closed>> {
+    ) -> BoxFuture<'static, Result<(usize, kirosu_providers::AccountPass), AccountClosed>> {
         let gate = self.clone();
         Box::pin(async move {
             let (place, mut pass) = gate.enter(providers).await?;
             pass.others = true;
-            let pass = kirosu_providers::Pass::new(move |outcome| pass.ended(outcome));
+            let pass = kirosu_providers::AccountPass::new(move |outcome| pass.ended(outcome));
             Ok((place, pass))
         })
     }
 
-    fn closed(&self, providers: &[String]) -> Option<Closed> {
+    fn closed(&self, providers: &[String]) -> Option<AccountClosed> {
         self.shut(providers)
     }
 }
 
-fn given_up() -> Closed {
-    Closed {
+fn given_up() -> AccountClosed {
+    AccountClosed {
         until: None,
         message: "the lanes are gone".to_owned(),
     }

@@ -31,7 +31,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use kirosu_providers::Closed;
+use kirosu_providers::AccountClosed;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -148,7 +148,7 @@ impl Lanes {
     }
 
     /// Where the lanes of all these providers are parked: until when, and why.
-    pub(crate) fn closed(self: &Arc<Self>, providers: &[String]) -> Option<Closed> {
+    pub(crate) fn closed(self: &Arc<Self>, providers: &[String]) -> Option<AccountClosed> {
         self.with(|inner, now| {
             let ids: Vec<LaneId> = providers.iter().map(|name| inner.lane(name)).collect();
             let shut = inner.house.shut(&ids)?;

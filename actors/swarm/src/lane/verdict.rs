@@ -2,17 +2,17 @@
 
 use std::time::SystemTime;
 
-use kirosu_providers::{Failure, FailureClass as Class, Finished};
+use kirosu_providers::{FailureKind as Class, Finished, RunFailure};
 
 use super::standing::{Verdict, Why};
 
 /// Reads the end of a run. `others`: another provider can run in its place, so that one which is missing is left alone
 /// for a while; without others the pool looks for a missing program itself.
-pub(super) fn of(outcome: &Result<Finished, Failure>, others: bool, now: SystemTime) -> Verdict {
+pub(super) fn of(outcome: &Result<Finished, RunFailure>, others: bool, now: SystemTime) -> Verdict {
     let Err(failure) = outcome else {
         return Verdict::Works;
     };
-    match failure.class {
+    match failure.kind {
         Class::RateLimited { until } => Verdict::Parks {
             why: Why::RateLimited,
             wait: until.and_then(|at| at.duration_since(now).ok()),
@@ -31,7 +31,7 @@ fn parks(why: Why) -> Verdict {
 }
 
 /// Tokens that count against an account's limit: what providers count, so without what came from a cache.
-pub(super) fn tokens(outcome: &Result<Finished, Failure>) -> u64 {
+pub(super) fn tokens(outcome: &Result<Finished, RunFailure>) -> u64 {
     let usage = match outcome {
         Ok(finished) => finished.usage.as_ref(),
         Err(failure) => failure.usage.as_ref(),

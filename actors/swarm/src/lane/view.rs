@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use kirosu_protocol::verbs::pools::LaneInfo;
-use kirosu_providers::Closed;
+use kirosu_providers::AccountClosed;
 
 use super::house::{LaneId, Shut};
 use super::limits::Moment;
@@ -72,11 +72,11 @@ impl Inner {
     }
 
     /// Why none of these lanes may be used.
-    pub(super) fn closed(&self, lanes: &[LaneId], shut: Shut, now: Moment) -> Closed {
+    pub(super) fn closed(&self, lanes: &[LaneId], shut: Shut, now: Moment) -> AccountClosed {
         let each = lanes
             .iter()
             .map(|id| format!("'{}' {}", self.house.account(*id), self.why(*id, now)));
-        Closed {
+        AccountClosed {
             until: shut.until.and_then(|until| wall(until, now)),
             message: each.collect::<Vec<_>>().join("; "),
         }

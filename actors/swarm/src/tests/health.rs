@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, SystemTime};
 
 use kirosu_protocol::verbs::pools::PoolInfo;
-use kirosu_providers::FailureClass;
+use kirosu_providers::FailureKind;
 use serde_json::json;
 
 use super::kit::{Does, Stub, Swarm, echo, grant, pool_of, run, task};
@@ -38,7 +38,7 @@ fn a_missing_provider_takes_no_tasks_until_it_is_found() {
 #[test]
 fn a_provider_that_goes_missing_burns_no_task() {
     run(async {
-        let stub = Stub::new(Does::Fails(FailureClass::Missing));
+        let stub = Stub::new(Does::Fails(FailureKind::Missing));
         let mut pool = pool_of("p", Arc::new(stub));
         pool.size = 2;
         let mut swarm = Swarm::start(vec![pool]);
@@ -64,7 +64,7 @@ fn a_provider_that_goes_missing_burns_no_task() {
 fn a_rate_limit_parks_the_pool_and_is_told_with_its_end() {
     run(async {
         let until = Some(SystemTime::now() + Duration::from_secs(600));
-        let stub = Stub::new(Does::Fails(FailureClass::RateLimited { until }));
+        let stub = Stub::new(Does::Fails(FailureKind::RateLimited { until }));
         let mut swarm = Swarm::start(vec![pool_of("p", Arc::new(stub))]);
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;

@@ -10,8 +10,8 @@ use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::hello::HelloAnswer;
 use kirosu_providers::{
-    BoxFuture, Cancel, Containment, EventSink, Failure, FailureClass, Finished, Job, Probe,
-    Provider, ProviderOptions, Runner, build,
+    BoxFuture, Cancel, Containment, EventSink, FailureKind, Finished, Job, Probe, Provider,
+    ProviderOptions, RunFailure, Runner, build,
 };
 use kirosu_supervision::{BackoffPolicy, Clock, Node, Root, SupervisorSpec};
 use serde_json::{Value, json};
@@ -305,7 +305,7 @@ pub(super) fn pool_of(name: &str, provider: Arc<dyn Provider>) -> PoolOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Does {
     Panics,
-    Fails(FailureClass),
+    Fails(FailureKind),
     /// Answers with what it was told, as JSON.
     Tells,
 }
@@ -353,12 +353,17 @@ impl Provider for Stub {
         }))
     }
 
-    fn run(&self, job: Job, _: EventSink, _: Cancel) -> BoxFuture<'_, Result<Finished, Failure>> {
+    fn run(
+        &self,
+        job: Job,
+        _: EventSink,
+        _: Cancel,
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let does = self.does;
         Box::pin(async move {
             match does {
                 Does::Panics => panic!("provider bug"),
-                Does::Fails(class) => Err(Failure::new(class, "no")),
+                Does::Fails(class) => Err(RunFailure::new(class, "no")),
                 Does::Tells => Ok(Finished {
                     text: json!({
                         "system_prompt": job.system_prompt, "model": job.model, "workdir": job.workdir,

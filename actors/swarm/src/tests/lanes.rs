@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kirosu_providers::FailureClass;
+use kirosu_providers::FailureKind;
 
 use super::kit::{Does, Stub, Swarm, echo, grant, pool_of, run, task};
 
 #[test]
 fn who_waits_for_a_provider_that_the_pool_no_longer_has_goes_on_with_the_new_one() {
     run(async {
-        let stub = Stub::new(Does::Fails(FailureClass::AuthRequired));
+        let stub = Stub::new(Does::Fails(FailureKind::AuthRequired));
         let mut pool = pool_of("p", Arc::new(stub));
         pool.size = 2;
         let mut swarm = Swarm::start(vec![pool]);
@@ -37,7 +37,7 @@ fn who_waits_for_a_provider_that_the_pool_no_longer_has_goes_on_with_the_new_one
 #[test]
 fn a_reload_lets_one_run_find_out_whether_somebody_has_logged_in() {
     run(async {
-        let stub = Arc::new(Stub::new(Does::Fails(FailureClass::AuthRequired)));
+        let stub = Arc::new(Stub::new(Does::Fails(FailureKind::AuthRequired)));
         let mut pool = pool_of("p", stub);
         pool.size = 2;
         let mut swarm = Swarm::start(vec![pool.clone()]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use kirosu_providers::{
-    BoxFuture, Cancel, EventSink, Failure, Finished, Job, Probe, Provider, ProviderSession,
+    BoxFuture, Cancel, EventSink, Finished, Job, Probe, Provider, ProviderSession, RunFailure,
     SessionOptions,
 };
 
@@ -35,14 +35,14 @@ impl Provider for Living {
         }))
     }
 
-    fn run(&self, _: Job, _: EventSink, _: Cancel) -> BoxFuture<'_, Result<Finished, Failure>> {
+    fn run(&self, _: Job, _: EventSink, _: Cancel) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         panic!("it has live sessions")
     }
 
     fn live_session(
         &self,
         _: SessionOptions,
-    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, Failure>>> {
+    ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, RunFailure>>> {
         let number = self.0.opened.fetch_add(1, Ordering::Relaxed) + 1;
         let session: Box<dyn ProviderSession> = Box::new(Life {
             counts: self.0.clone(),
@@ -71,7 +71,7 @@ impl ProviderSession for Life {
         job: Job,
         _: EventSink,
         mut cancel: Cancel,
-    ) -> BoxFuture<'_, Result<Finished, Failure>> {
+    ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         self.jobs += 1;
         let text = format!("life {} job {}", self.number, self.jobs);
         Box::pin(async move {

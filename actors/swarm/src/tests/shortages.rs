@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::verbs::pools::PoolInfo;
-use kirosu_providers::{Containment, FailureClass, Runner};
+use kirosu_providers::{Containment, FailureKind, Runner};
 use serde_json::json;
 
 use super::kit::{Does, Stub, Swarm, grant, pool_of, run, task};
@@ -30,10 +30,7 @@ fn unable(stub: Stub) -> PoolOptions {
 #[test]
 fn what_was_not_started_goes_back_and_one_session_tries_again() {
     run(async {
-        let mut pool = pool_of(
-            "p",
-            Arc::new(Stub::new(Does::Fails(FailureClass::Shortage))),
-        );
+        let mut pool = pool_of("p", Arc::new(Stub::new(Does::Fails(FailureKind::Shortage))));
         pool.size = 3;
         let mut swarm = Swarm::start(vec![pool]);
         let leases = [
@@ -62,7 +59,7 @@ fn what_was_not_started_goes_back_and_one_session_tries_again() {
 #[test]
 fn a_service_that_is_away_parks_its_account_and_costs_nothing() {
     run(async {
-        let stub = Stub::new(Does::Fails(FailureClass::Network));
+        let stub = Stub::new(Does::Fails(FailureKind::Network));
         let mut swarm = Swarm::start(vec![pool_of("p", Arc::new(stub))]);
         swarm.hub.park().await.answer(grant(task(4, 1, "x")));
         let release = swarm.hub.expect("release").await;

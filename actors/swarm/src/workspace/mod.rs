@@ -18,7 +18,9 @@ use std::sync::Arc;
 
 use kirosu_protocol::NotAccepted;
 use kirosu_protocol::task::Task;
-use kirosu_providers::{Conversation, Event, EventSink, Failure, FailureClass, Finished, Usage};
+use kirosu_providers::{
+    Conversation, EventSink, FailureKind, Finished, RunEvent, RunFailure, RunUsage,
+};
 
 use crate::going_on::is_cut_short;
 use crate::options::{PoolOptions, Workspace};
@@ -101,8 +103,8 @@ impl Place {
         let (provider, workdir) = (provider.to_owned(), self.dir.clone());
         sink.through(move |event| {
             let session = match &event {
-                Event::Started { session, .. } => session.clone(),
-                Event::Session { session } => Some(session.clone()),
+                RunEvent::Started { session, .. } => session.clone(),
+                RunEvent::Session { session } => Some(session.clone()),
                 _ => None,
             };
             if let Some(session) = session {
@@ -110,7 +112,7 @@ impl Place {
                     provider: provider.clone(),
                     workdir: workdir.clone(),
                     session,
-                    total: Usage::default(),
+                    total: RunUsage::default(),
                 });
             }
             event
@@ -121,7 +123,7 @@ impl Place {
     pub(crate) fn ended(
         &self,
         provider: &str,
-        outcome: &Result<Finished, Failure>,
+        outcome: &Result<Finished, RunFailure>,
         withdrawn: bool,
     ) {
         let Some(worktree) = &self.worktree else {
@@ -131,7 +133,7 @@ impl Place {
             worktree.withdraw();
         }
         let failure = outcome.as_ref().err();
-        let cut_short = failure.filter(|it| is_cut_short(it.class.as_str()));
+        let cut_short = failure.filter(|it| is_cut_short(it.kind.as_str()));
         let conversation = cut_short.and_then(|it| it.conversation.clone());
         worktree.keep_conversation(conversation.map(|it| KeptConversation {
             provider: provider.to_owned(),
@@ -220,8 +222,8 @@ pub(crate) async fn abandon(place: Place) {
 /// another folder in the place of its own.
 pub(crate) async fn inspected(
     place: &Place,
-    run: impl Future<Output = Result<Finished, Failure>>,
-) -> Result<Finished, Failure> {
+    run: impl Future<Output = Result<Finished, RunFailure>>,
+) -> Result<Finished, RunFailure> {
     let outcome = run.await;
     let inspected = match &place.worktree {
         Some(worktree) => Box::pin(worktree.inspect()).await.map_err(|it| it.0),
@@ -242,12 +244,12 @@ pub(crate) async fn inspected(
 }
 
 /// A run that said that it is done and is not believed.
-pub(crate) fn not_accepted(finished: Finished, why: String) -> Failure {
-    Failure {
+pub(crate) fn not_accepted(finished: Finished, why: String) -> RunFailure {
+    RunFailure {
         output: finished.text,
         usage: finished.usage,
         conversation: finished.conversation,
-        ..Failure::new(FailureClass::NotAccepted, why)
+        ..RunFailure::new(FailureKind::NotAccepted, why)
     }
 }
 

@@ -6,8 +6,8 @@ use super::super::rpc;
 use super::super::servers::{self, Takes};
 use super::{Action, Actions, Agent, Call, Machine};
 use crate::definition::SystemWay;
-use crate::event::Event;
-use crate::outcome::FailureClass;
+use crate::event::RunEvent;
+use crate::outcome::FailureKind;
 
 impl Machine {
     pub(super) fn initialized(&mut self, result: &Value, actions: &mut Actions) {
@@ -18,7 +18,7 @@ impl Machine {
                 "'{}' speaks version {version} of ACP, and kirosu version 1; use another version of it",
                 self.program
             );
-            return self.end(FailureClass::ProviderError, message, actions);
+            return self.end(FailureKind::ProviderError, message, actions);
         }
         let can = &result["agentCapabilities"];
         let offers = |at: &str| {
@@ -59,7 +59,7 @@ impl Machine {
         };
         let find = &self.turn.start.find;
         let (handed, left) = servers::hand_over(&self.turn.start.mcp, takes, |it| find(it));
-        let warning = |message| Action::Tell(Event::Warning { message });
+        let warning = |message| Action::Tell(RunEvent::Warning { message });
         // Told once, also where the old conversation is lost and a new one begins.
         if !std::mem::replace(&mut self.turn.told_servers, true) {
             actions.extend(left.into_iter().map(warning));
@@ -91,8 +91,8 @@ impl Machine {
 }
 
 /// The old conversation is not to be had.
-pub(in crate::acp) fn lost(why: &str) -> Event {
-    Event::Warning {
+pub(in crate::acp) fn lost(why: &str) -> RunEvent {
+    RunEvent::Warning {
         message: format!("the earlier conversation is lost ({why}); a new one begins"),
     }
 }

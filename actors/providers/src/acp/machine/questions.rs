@@ -4,28 +4,28 @@ use serde_json::Value;
 
 use super::super::{options, rpc};
 use super::{ASKS, Action, Actions, Machine};
-use crate::event::Event;
-use crate::permission::Decision;
+use crate::event::RunEvent;
+use crate::permission::PermissionDecision;
 
 impl Machine {
     /// Somebody decided. Late decisions change nothing.
-    pub(in crate::acp) fn decided(&mut self, key: &str, decision: &Decision) -> Actions {
+    pub(in crate::acp) fn decided(&mut self, key: &str, decision: &PermissionDecision) -> Actions {
         let mut actions = Actions::new();
         let Some((id, offered, call)) = self.asks.remove(key) else {
             return actions;
         };
         let (answer, complaint) = options::outcome(&offered, decision);
         let reason = match decision {
-            Decision::Allow | Decision::Choose { .. } => complaint.clone(),
-            Decision::Deny { reason } => Some(reason.clone().unwrap_or_default()),
-            Decision::Refuse { reason } => {
+            PermissionDecision::Allow | PermissionDecision::Choose { .. } => complaint.clone(),
+            PermissionDecision::Deny { reason } => Some(reason.clone().unwrap_or_default()),
+            PermissionDecision::Refuse { reason } => {
                 self.turn.refused(&call, reason);
                 Some(reason.clone())
             }
         };
         actions.push(Action::Send(rpc::answer(&id, answer)));
         if let Some(message) = complaint {
-            actions.push(Action::Tell(Event::Warning { message }));
+            actions.push(Action::Tell(RunEvent::Warning { message }));
         }
         if let Some(reason) = reason {
             let told = self.turn.denied(&call, &reason);

@@ -6,15 +6,15 @@ use super::super::offers::{Choice, Setting};
 use super::super::refusal;
 use super::super::rpc::{self, RpcError};
 use super::{Action, Actions, Call, Machine};
-use crate::event::Event;
-use crate::outcome::FailureClass;
+use crate::event::RunEvent;
+use crate::outcome::FailureKind;
 
 impl Machine {
     /// A session is open: now its mode and its model.
     pub(super) fn began(&mut self, session: String, result: Value, actions: &mut Actions) {
         self.turn.began(&session);
         self.former = Some(session.clone());
-        actions.push(Action::Tell(Event::Session { session }));
+        actions.push(Action::Tell(RunEvent::Session { session }));
         self.opened = result;
         let model = self.turn.start.model.iter().cloned().collect();
         self.wishes = vec![
@@ -38,7 +38,7 @@ impl Machine {
                         self.program,
                         setting.word()
                     );
-                    actions.push(Action::Tell(Event::Warning { message }));
+                    actions.push(Action::Tell(RunEvent::Warning { message }));
                 }
                 continue;
             }
@@ -112,7 +112,7 @@ impl Machine {
         }
         // A service that is asked about the value may refuse for another reason.
         let class = refusal::class(&self.definition, error);
-        if !matches!(class, FailureClass::ProviderError | FailureClass::BadInput) {
+        if !matches!(class, FailureKind::ProviderError | FailureKind::BadInput) {
             let verdict = self.refused(&Call::Set(setting, ways, value.to_owned()), error);
             return actions.push(Action::End(verdict));
         }
@@ -147,9 +147,9 @@ impl Machine {
 
 /// The class of a run whose agent does not take a setting: a model that it does not have stays missing, and a mode is the
 /// definition's.
-const fn class_of(setting: Setting) -> FailureClass {
+const fn class_of(setting: Setting) -> FailureKind {
     match setting {
-        Setting::Model => FailureClass::BadInput,
-        Setting::Mode => FailureClass::ProviderError,
+        Setting::Model => FailureKind::BadInput,
+        Setting::Mode => FailureKind::ProviderError,
     }
 }

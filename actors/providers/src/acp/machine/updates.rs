@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::super::offers::Setting;
 use super::{Action, Actions, Machine};
-use crate::event::Event;
+use crate::event::RunEvent;
 use crate::limits::Moment;
 use crate::output::{Outlook, Wait};
 
@@ -29,14 +29,14 @@ impl Machine {
         if let Some(notice) = may_tell.then(|| self.turn.notice(update)).flatten() {
             let wait = Wait::of_notice(&notice, &Moment::now());
             actions.extend(wait.map(|it| Action::Look(Outlook::Waits(it))));
-            return actions.push(Action::Tell(Event::Warning { message: notice }));
+            return actions.push(Action::Tell(RunEvent::Warning { message: notice }));
         }
         if is_open {
             let events = self.turn.update(update);
-            let is_work = |it: &Event| {
+            let is_work = |it: &RunEvent| {
                 matches!(
                     it,
-                    Event::Text { .. } | Event::Thought { .. } | Event::Tool { .. }
+                    RunEvent::Text { .. } | RunEvent::Thought { .. } | RunEvent::Tool { .. }
                 )
             };
             if events.iter().any(is_work) {

@@ -12,9 +12,9 @@ use super::super::rpc::{self, Message};
 use super::super::turn::{Start, Turn};
 use super::super::verdict::Verdict;
 use crate::definition::Definition;
-use crate::event::{Event, ToolStatus};
-use crate::outcome::{Conversation, FailureClass};
-use crate::permission::Decision;
+use crate::event::{RunEvent, ToolStatus};
+use crate::outcome::{Conversation, FailureKind};
+use crate::permission::PermissionDecision;
 
 /// One recording, read from its beginning to its end.
 struct Tape {
@@ -62,13 +62,13 @@ impl Tape {
 /// What a turn came to.
 struct Outcome {
     verdict: Verdict,
-    events: Vec<Event>,
+    events: Vec<RunEvent>,
     turn: Turn,
     conversation: Conversation,
 }
 
 impl Outcome {
-    fn class(&self) -> Option<FailureClass> {
+    fn class(&self) -> Option<FailureKind> {
         match &self.verdict {
             Verdict::Good => None,
             Verdict::Bad(class, _) => Some(*class),
@@ -76,8 +76,8 @@ impl Outcome {
     }
 
     fn text(&self) -> String {
-        let piece = |it: &Event| match it {
-            Event::Text { text } => Some(text.clone()),
+        let piece = |it: &RunEvent| match it {
+            RunEvent::Text { text } => Some(text.clone()),
             _ => None,
         };
         self.events.iter().filter_map(piece).collect()
@@ -85,11 +85,11 @@ impl Outcome {
 
     /// Tools that ended, as `name done` or `name failed`.
     fn tools(&self) -> Vec<String> {
-        let ended = |it: &Event| match it {
-            Event::Tool { name, status, .. } if *status == ToolStatus::Done => {
+        let ended = |it: &RunEvent| match it {
+            RunEvent::Tool { name, status, .. } if *status == ToolStatus::Done => {
                 Some(format!("{name} done"))
             }
-            Event::Tool { name, status, .. } if *status == ToolStatus::Failed => {
+            RunEvent::Tool { name, status, .. } if *status == ToolStatus::Failed => {
                 Some(format!("{name} failed"))
             }
             _ => None,
@@ -144,7 +144,7 @@ fn exchange(
     machine: &mut Machine,
     tape: &mut Tape,
     request: &Value,
-    events: &mut Vec<Event>,
+    events: &mut Vec<RunEvent>,
 ) -> Vec<Action> {
     let id = request["id"].as_u64().expect("requests have ids");
     let method = request["method"].as_str().unwrap();
@@ -199,7 +199,7 @@ fn client(
     machine: &mut Machine,
     recorded: &Value,
     asks: &mut Vec<(String, crate::PermissionRequest, Value)>,
-    events: &mut Vec<Event>,
+    events: &mut Vec<RunEvent>,
 ) {
     let mut sent = Vec::new();
     if recorded["method"] == "session/cancel" {
@@ -228,8 +228,8 @@ fn client(
     let kind_of = |it: &&Value| it["optionId"] == chosen["optionId"];
     let kind = &options.as_array().unwrap().iter().find(kind_of).unwrap()["kind"];
     let decision = match kind.as_str() {
-        Some("allow_once") => Decision::Allow,
-        _ => Decision::Deny { reason: None },
+        Some("allow_once") => PermissionDecision::Allow,
+        _ => PermissionDecision::Deny { reason: None },
     };
     for action in machine.decided(&key, &decision) {
         match action {
@@ -257,12 +257,12 @@ fn all(agent: &str) -> (Vec<Outcome>, Tape) {
     (turns, tape)
 }
 
-const REFUSED: Option<FailureClass> = Some(FailureClass::RefusedByPolicy);
+const REFUSED: Option<FailureKind> = Some(FailureKind::RefusedByPolicy);
 
 /// Agent, how the denied turn ended, the tool's name when it was denied and when it ran, input tokens and cost of the first four turns.
 type Expected = (
     &'static str,
-    Option<FailureClass>,
+    Option<FailureKind>,
     [&'static str; 2],
     [(u64, u64); 4],
 );
@@ -307,7 +307,7 @@ fn recorded_traffic_of_five_agents_means_what_happened() {
         // A person reads no heap of warnings: none of this was strange.
         let warned = turns.iter().flat_map(|it| &it.events);
         let warnings: Vec<_> = warned
-            .filter(|it| matches!(it, Event::Warning { .. }))
+            .filter(|it| matches!(it, RunEvent::Warning { .. }))
             .collect();
         let expected = match *agent {
             // Its conversations are lost.

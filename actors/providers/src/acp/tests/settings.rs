@@ -9,8 +9,8 @@ use super::super::rpc::{self, Message};
 use super::super::turn::Start;
 use super::super::verdict::Verdict;
 use crate::definition::Definition;
-use crate::event::Event;
-use crate::outcome::FailureClass;
+use crate::event::RunEvent;
+use crate::outcome::FailureKind;
 
 /// Begins a turn with an agent that offers this, up to what it says after its session is open.
 fn opened(offers: &Value, mode: &str, model: Option<&str>) -> (Machine, Vec<Action>) {
@@ -47,7 +47,7 @@ fn sent(actions: &[Action]) -> (String, String) {
     )
 }
 
-fn ended(actions: &[Action]) -> (FailureClass, &str) {
+fn ended(actions: &[Action]) -> (FailureKind, &str) {
     match actions.last() {
         Some(Action::End(Verdict::Bad(class, message))) => (*class, message),
         other => panic!("not an end: {other:?}"),
@@ -95,14 +95,14 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
     );
     let (mut machine, _) = opened(&offers, "auto", Some("huge"));
     let actions = answer(&mut machine, 3, Err(unknown));
-    assert_eq!(ended(&actions).0, FailureClass::BadInput);
+    assert_eq!(ended(&actions).0, FailureKind::BadInput);
     // One that knows of no modes at all.
     let (_, actions) = opened(&json!({}), "ask", None);
     assert_eq!(sent(&actions).0, "session/prompt");
     assert!(
         actions
             .iter()
-            .any(|it| matches!(it, Action::Tell(Event::Warning { .. })))
+            .any(|it| matches!(it, Action::Tell(RunEvent::Warning { .. })))
     );
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{count, table, text, usage};
-use crate::event::{Usage, micros};
+use crate::event::{RunUsage, micros};
 use crate::http::reply::{End, Reply};
 
 pub(super) fn request(
@@ -77,7 +77,7 @@ fn choice(choice: &Value, reply: &mut Reply) {
     }
 }
 
-fn figures_of(figures: &Value) -> Usage {
+fn figures_of(figures: &Value) -> RunUsage {
     let input = count(figures, "/prompt_tokens").unwrap_or(0);
     let output = count(figures, "/completion_tokens").unwrap_or(0);
     let cached = count(figures, "/prompt_tokens_details/cached_tokens");

@@ -15,7 +15,7 @@ fn status_class(status: Option<u16>, text: &str) -> &'static str {
         text,
         data: None,
     };
-    classify(&complaint, &moment()).map_or("none", FailureClass::as_str)
+    classify(&complaint, &moment()).map_or("none", FailureKind::as_str)
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn codes_of_protocols() {
             data: Some(&data),
             ..Complaint::default()
         };
-        let found = classify(&complaint, &moment()).map_or("none", FailureClass::as_str);
+        let found = classify(&complaint, &moment()).map_or("none", FailureKind::as_str);
         assert_eq!(found, expected, "{data}");
     }
 }

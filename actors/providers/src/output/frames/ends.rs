@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Frames;
 use crate::definition::{FailRule, Output, Rule};
-use crate::event::Event;
+use crate::event::RunEvent;
 use crate::limits::Moment;
 use crate::output::outlook::{Outlook, Wait};
 use crate::output::{Terminal, rules};
@@ -32,7 +32,7 @@ impl Frames {
     }
 
     /// Good and bad ends. Where the definition does not say that the last word counts, a bad one stays.
-    pub(super) fn endings(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
+    pub(super) fn endings(&mut self, output: &Output, frame: &Value, events: &mut Vec<RunEvent>) {
         if matches!(self.terminal, Terminal::Failed { .. }) && !output.last_word {
             return;
         }

@@ -14,7 +14,7 @@ use super::outlook::{Outlook, Wait};
 use super::usage::Tally;
 use super::{PIECE, Reading, Terminal, json_line, rules};
 use crate::definition::{Answer as How, Format, Output};
-use crate::event::{Event, Usage};
+use crate::event::{RunEvent, RunUsage};
 use crate::invocation::{Answer, cut, floor_boundary};
 use crate::limits::{Moment, Work};
 
@@ -30,7 +30,7 @@ const DOUBTFUL: usize = 64;
 
 /// The trust in values behind text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
+enum LineTrust {
     /// They are frames.
     Full,
     /// They may be frames.
@@ -69,7 +69,7 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(output: Arc<Output>, limit: usize, before: Usage) -> Self {
+    pub(super) fn new(output: Arc<Output>, limit: usize, before: RunUsage) -> Self {
         Self {
             output,
             limit,
@@ -93,7 +93,7 @@ impl Frames {
         }
     }
 
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Event> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<RunEvent> {
         let mut events = Vec::new();
         for line in self.lines.push(bytes) {
             self.line(line, &mut events);
@@ -110,7 +110,7 @@ impl Frames {
         self.lines.has_partial()
     }
 
-    pub(super) fn flush(&mut self) -> Vec<Event> {
+    pub(super) fn flush(&mut self) -> Vec<RunEvent> {
         let mut events = Vec::new();
         if let Some(line) = self.lines.whole_object() {
             self.line(line, &mut events);
@@ -118,7 +118,7 @@ impl Frames {
         events
     }
 
-    pub(super) fn end(&mut self) -> Vec<Event> {
+    pub(super) fn end(&mut self) -> Vec<RunEvent> {
         let mut events = Vec::new();
         if let Some(line) = self.lines.end() {
             self.line(line, &mut events);
@@ -164,13 +164,13 @@ impl Frames {
         }
     }
 
-    fn line(&mut self, line: Line, events: &mut Vec<Event>) {
+    fn line(&mut self, line: Line, events: &mut Vec<RunEvent>) {
         let line = match line {
             Line::Whole(line) => line,
             Line::TooLong => {
                 let message =
                     format!("a line of more than {LINE_BYTES} bytes was dropped: too long to read");
-                return events.push(Event::Warning { message });
+                return events.push(RunEvent::Warning { message });
             }
         };
         match self.output.format {
@@ -186,10 +186,10 @@ impl Frames {
         }
     }
 
-    fn parse(&mut self, text: &[u8], events: &mut Vec<Event>) {
+    fn parse(&mut self, text: &[u8], events: &mut Vec<RunEvent>) {
         let line = json_line::read(text);
         let trust = self.trust_in(&line);
-        let is_log = trust != Trust::Full;
+        let is_log = trust != LineTrust::Full;
         if is_log || !line.noise.is_empty() {
             let text = match is_log {
                 true => String::from_utf8_lossy(text),
@@ -200,10 +200,10 @@ impl Frames {
             if self.bad_lines <= WARNINGS {
                 let shown: String = text.chars().take(SHOWN).collect();
                 let message = format!("the program printed what is not JSON: {shown}\n");
-                events.push(Event::Warning { message });
+                events.push(RunEvent::Warning { message });
             }
         }
-        if trust == Trust::Doubt && self.doubtful.len() < DOUBTFUL {
+        if trust == LineTrust::Doubt && self.doubtful.len() < DOUBTFUL {
             self.doubtful.extend(line.values);
             return;
         }
@@ -224,9 +224,9 @@ impl Frames {
 
     /// Tells frames to which text was glued from JSON that a text speaks of: a rule knows the frames, the text does not
     /// introduce them, and they belong to this conversation where they name one.
-    fn trust_in(&self, line: &JsonLine) -> Trust {
+    fn trust_in(&self, line: &JsonLine) -> LineTrust {
         let Some(lead) = line.lead.filter(|_| self.has_frames) else {
-            return Trust::Full;
+            return LineTrust::Full;
         };
         let mut conversations = line
             .values
@@ -236,10 +236,10 @@ impl Frames {
         let is_same = named.as_ref().map(|it| Some(it) == self.session.as_ref());
         let is_known = |frame: &Value| rules::know(&self.output, frame);
         match (lead, is_same) {
-            _ if !line.values.iter().all(is_known) => Trust::Nothing,
-            (Lead::Introduction, _) | (_, Some(false)) => Trust::Nothing,
-            (Lead::Glued, _) | (Lead::Sentence, Some(true)) => Trust::Full,
-            (Lead::Sentence, None) => Trust::Doubt,
+            _ if !line.values.iter().all(is_known) => LineTrust::Nothing,
+            (Lead::Introduction, _) | (_, Some(false)) => LineTrust::Nothing,
+            (Lead::Glued, _) | (Lead::Sentence, Some(true)) => LineTrust::Full,
+            (Lead::Sentence, None) => LineTrust::Doubt,
         }
     }
 
@@ -277,27 +277,27 @@ impl Frames {
     }
 
     /// A warning, once where it is repeated.
-    fn warn(&mut self, message: String, events: &mut Vec<Event>) {
+    fn warn(&mut self, message: String, events: &mut Vec<RunEvent>) {
         if message != self.warned {
             self.warned.clone_from(&message);
-            events.push(Event::Warning {
+            events.push(RunEvent::Warning {
                 message: message + "\n",
             });
         }
     }
 
-    fn frame(&mut self, frame: &Value, events: &mut Vec<Event>) {
+    fn frame(&mut self, frame: &Value, events: &mut Vec<RunEvent>) {
         let output = self.output.clone();
         if self.session.is_none()
             && let Some(session) = rules::texts(&output.session, frame).pop()
         {
             self.session = Some(session.clone());
-            events.push(Event::Session { session });
+            events.push(RunEvent::Session { session });
         }
         // Only what a model or a tool does is work.
         let before = events.len();
         for text in rules::texts(&output.thought, frame) {
-            pieces(&text, |text| events.push(Event::Thought { text }));
+            pieces(&text, |text| events.push(RunEvent::Thought { text }));
         }
         for text in rules::texts(&output.text, frame) {
             self.text(text, events);
@@ -329,7 +329,7 @@ impl Frames {
         if self.tally.take(&output.usage, frame)
             && let Some(usage) = self.tally.usage()
         {
-            events.push(Event::Usage { usage });
+            events.push(RunEvent::Usage { usage });
         }
     }
 }

@@ -4,16 +4,16 @@ use serde_json::Value;
 
 use super::{Frames, pieces};
 use crate::definition::{Answer as How, Output, ToolRule};
-use crate::event::{Event, ToolStatus};
+use crate::event::{RunEvent, ToolStatus};
 use crate::output::{cut_warning, rules};
 
 impl Frames {
-    pub(super) fn text(&mut self, mut text: String, events: &mut Vec<Event>) {
+    pub(super) fn text(&mut self, mut text: String, events: &mut Vec<RunEvent>) {
         match self.output.answer {
             How::Joined => {
                 let was_cut = self.joined.is_cut();
                 let kept = self.joined.push(text.as_bytes()).to_owned();
-                pieces(&kept, |text| events.push(Event::Text { text }));
+                pieces(&kept, |text| events.push(RunEvent::Text { text }));
                 if self.joined.is_cut() && !was_cut {
                     events.push(cut_warning());
                 }
@@ -26,12 +26,12 @@ impl Frames {
                 if !text.ends_with('\n') {
                     text.push('\n');
                 }
-                pieces(&text, |text| events.push(Event::Text { text }));
+                pieces(&text, |text| events.push(RunEvent::Text { text }));
             }
         }
     }
 
-    pub(super) fn tools(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
+    pub(super) fn tools(&mut self, output: &Output, frame: &Value, events: &mut Vec<RunEvent>) {
         // The first rule that means something of the frame counts, so that later ones may be wider.
         let told = output.tool.iter().find_map(|rule| {
             let mut elements = rules::meant(&rule.rule, frame).peekable();
@@ -47,14 +47,14 @@ impl Frames {
             let name = name.unwrap_or_else(|| rule.named.clone());
             self.calls.take(&id, &name, rule.status);
             if let Some(input) = rule.input.as_deref().and_then(|it| element.pointer(it)) {
-                events.push(Event::Tool {
+                events.push(RunEvent::Tool {
                     id: id.clone(),
                     name: name.clone(),
                     status: ToolStatus::Started,
                     detail: Some(input.clone()),
                 });
             }
-            events.push(Event::Tool {
+            events.push(RunEvent::Tool {
                 id,
                 name,
                 status: rule.status,
@@ -63,7 +63,7 @@ impl Frames {
         }
     }
 
-    pub(super) fn denials(&mut self, output: &Output, frame: &Value, events: &mut Vec<Event>) {
+    pub(super) fn denials(&mut self, output: &Output, frame: &Value, events: &mut Vec<RunEvent>) {
         for rule in &output.denied {
             let denied: Vec<_> = rules::meant(&rule.rule, frame)
                 .map(|element| {

@@ -22,7 +22,7 @@ pub(super) fn judged(
     ended: Ended,
 ) -> (Reading, Option<(Class, String)>) {
     let output = output("", cli);
-    let mut reader = Reader::new(&Arc::new(output.clone()), 1 << 20, Usage::default());
+    let mut reader = Reader::new(&Arc::new(output.clone()), 1 << 20, RunUsage::default());
     reader.push(text.as_bytes());
     reader.end();
     let reading = reader.finish();
@@ -164,7 +164,7 @@ fn the_last_word_counts_where_a_program_goes_on() {
 #[test]
 fn good_ends_are_doubted_where_nothing_was_done_or_a_wanted_tool_was_denied() {
     let doubted = |reading: &Reading, cli: &str| {
-        doubt("cli", &output("", cli), reading).map(|it| it.class.as_str())
+        doubt("cli", &output("", cli), reading).map(|it| it.kind.as_str())
     };
     for (name, expected) in [
         ("claude/tool_denied", Some("refused_by_policy")),
@@ -179,8 +179,7 @@ fn good_ends_are_doubted_where_nothing_was_done_or_a_wanted_tool_was_denied() {
         assert_eq!(read.verdict, None, "{name}");
         let cli = name.split('/').next().unwrap();
         assert_eq!(doubted(&read.reading, cli), expected, "{name}");
-        let says =
-            |it: &Event| matches!(it, Event::Warning { message } if message.contains("was denied"));
+        let says = |it: &RunEvent| matches!(it, RunEvent::Warning { message } if message.contains("was denied"));
         assert_eq!(read.events.iter().any(says), expected.is_some(), "{name}");
     }
     let (reading, verdict) = judged("claude", &claude("", false), "", OK);
@@ -274,7 +273,7 @@ fn a_declined_command_is_a_denial() {
         let (reading, verdict) = judged("codex", &text, "", OK);
         assert_eq!(verdict, None, "{text}");
         let doubt = doubt("codex", &output("", "codex"), &reading);
-        assert_eq!(doubt.map(|it| it.class.as_str()), expected, "{text}");
+        assert_eq!(doubt.map(|it| it.kind.as_str()), expected, "{text}");
     }
 }
 

@@ -5,11 +5,11 @@ use super::*;
 /// The answer, and the warnings.
 fn read_lines(cli: &str, lines: &[String]) -> (String, usize) {
     let output = Arc::new(output("", cli));
-    let mut reader = Reader::new(&output, 1 << 20, Usage::default());
+    let mut reader = Reader::new(&output, 1 << 20, RunUsage::default());
     let mut warnings = 0;
     for line in lines {
         let events = reader.push(format!("{line}\n").as_bytes());
-        let is_warning = |it: &&Event| matches!(it, Event::Warning { .. });
+        let is_warning = |it: &&RunEvent| matches!(it, RunEvent::Warning { .. });
         warnings += events.iter().filter(is_warning).count();
     }
     reader.end();
@@ -86,7 +86,7 @@ fn a_document_may_be_glued_to_text() {
         "\u{feff}{\"answer\": \"4\",\r\n \"ok\": true}\r\n",
     ] {
         let output = Arc::new(definition.output.clone());
-        let mut reader = Reader::new(&output, 1 << 20, Usage::default());
+        let mut reader = Reader::new(&output, 1 << 20, RunUsage::default());
         reader.push(text.as_bytes());
         reader.end();
         let reading = reader.finish();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kirosu_providers::{
-    EventSink, Failure, FailureClass, Program, ProgramEnd, ProgramExit, is_shortage,
+    EventSink, FailureKind, Program, ProgramEnd, ProgramExit, RunFailure, is_shortage,
 };
 
 use super::Check;
@@ -44,8 +44,8 @@ impl Drop for Scratch {
     }
 }
 
-fn refuse(why: String) -> Failure {
-    Failure::new(FailureClass::BadInput, why)
+fn refuse(why: String) -> RunFailure {
+    RunFailure::new(FailureKind::BadInput, why)
 }
 
 impl Snapshot {
@@ -53,7 +53,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// It is in no repository, or git is missing: the clause cannot be checked here, however often it is tried.
-    pub(super) async fn take(check: &Check<'_>) -> Result<Self, Failure> {
+    pub(super) async fn take(check: &Check<'_>) -> Result<Self, RunFailure> {
         let dir = check.place.dir.display();
         let asked = [
             "rev-parse",
@@ -83,7 +83,7 @@ impl Snapshot {
             let parent = parent.display();
             let text = format!("cannot check accept.diff: {parent} cannot be written: {why}");
             match is_shortage(&why) {
-                true => Failure::new(FailureClass::Shortage, text),
+                true => RunFailure::new(FailureKind::Shortage, text),
                 false => refuse(text),
             }
         })?;
@@ -105,7 +105,7 @@ impl Snapshot {
     }
 
     /// A sentence where nothing has changed since.
-    pub(super) async fn unchanged(self, check: &Check<'_>) -> Result<Option<String>, Failure> {
+    pub(super) async fn unchanged(self, check: &Check<'_>) -> Result<Option<String>, RunFailure> {
         let fault = match self.write_tree(check).await? {
             Ok(tree) if tree != self.tree => None,
             Ok(_) if self.submodules_now(check).await? != self.submodules => None,
@@ -118,7 +118,7 @@ impl Snapshot {
     }
 
     /// Submodules in which something is only there.
-    async fn submodules_now(&self, check: &Check<'_>) -> Result<Vec<(String, String)>, Failure> {
+    async fn submodules_now(&self, check: &Check<'_>) -> Result<Vec<(String, String)>, RunFailure> {
         let at = [
             "-C".to_owned(),
             self.top.clone(),
@@ -135,7 +135,7 @@ impl Snapshot {
     }
 
     /// The name of the tree that the folder is now; or git's last words.
-    async fn write_tree(&self, check: &Check<'_>) -> Result<Result<String, String>, Failure> {
+    async fn write_tree(&self, check: &Check<'_>) -> Result<Result<String, String>, RunFailure> {
         let at = [
             "-C".to_owned(),
             check.place.root.display().to_string(),
@@ -198,7 +198,7 @@ async fn git(
     at: &[String],
     env: &[(&str, String)],
     args: &[&str],
-) -> Result<ProgramEnd, Failure> {
+) -> Result<ProgramEnd, RunFailure> {
     let Some(containment) = &check.options.containment else {
         return Err(refuse(
             "cannot check accept.diff: this process runs no programs beside its providers"

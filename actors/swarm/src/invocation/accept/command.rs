@@ -7,7 +7,7 @@ use futures_util::future::join;
 use kirosu_protocol::Accept;
 use kirosu_protocol::accept::COMMAND_LIMIT_MS;
 use kirosu_providers::{
-    Containment, Event, EventSink, Failure, Program, ProgramEnd, ProgramExit, ceil_boundary,
+    Containment, EventSink, Program, ProgramEnd, ProgramExit, RunEvent, RunFailure, ceil_boundary,
 };
 
 use super::Check;
@@ -23,7 +23,7 @@ impl Check<'_> {
         &self,
         accept: &Accept,
         answer: &str,
-    ) -> Result<(Option<String>, String), Failure> {
+    ) -> Result<(Option<String>, String), RunFailure> {
         let shown = accept.command.join(" ");
         let Some(containment) = &self.options.containment else {
             let fault = format!(
@@ -44,7 +44,7 @@ impl Check<'_> {
             ..Program::new(accept.command.clone(), &self.place.dir)
         };
         let message = format!("[kirosu: accept runs {shown:?}]\n");
-        self.sink.send(Event::Warning { message }).await;
+        self.sink.send(RunEvent::Warning { message }).await;
         let words = RefCell::default();
         let run = async || {
             let (end, said) = self.heard(&program, containment).await;
@@ -78,7 +78,7 @@ impl Check<'_> {
         let mut words = String::new();
         let listen = async {
             while let Some(event) = said.recv().await {
-                if let Event::Stderr { text } = &event {
+                if let RunEvent::Stderr { text } = &event {
                     words.push_str(text);
                     keep_end(&mut words);
                 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use kirosu_protocol::Accept;
 use kirosu_providers::{
-    Cancel, EventSink, Failure, FailureClass, Finished, Job, ProgramEnd, ProgramExit,
+    Cancel, EventSink, FailureKind, Finished, Job, ProgramEnd, ProgramExit, RunFailure,
 };
 
 use super::patience::{self, Patience};
@@ -29,7 +29,7 @@ use crate::workspace::Place;
 use changes::Snapshot;
 use reason::Reason;
 
-type Outcome = Result<Finished, Failure>;
+type Outcome = Result<Finished, RunFailure>;
 
 /// Whether this pool may check the clause at all.
 ///
@@ -92,7 +92,7 @@ impl<'a> Check<'a> {
         &self,
         what: &str,
         run: impl AsyncFn() -> ProgramEnd,
-    ) -> Result<ProgramEnd, Failure> {
+    ) -> Result<ProgramEnd, RunFailure> {
         let limit = match self.has_answer.get() {
             true => patience::CHECK,
             false => Duration::ZERO,
@@ -106,15 +106,15 @@ impl<'a> Check<'a> {
         let end = patience.until_started(what, run).await;
         match &end.exit {
             ProgramExit::Cancelled => Err(cancelled()),
-            ProgramExit::Short(why) if self.has_answer.get() => Err(Failure::new(
-                FailureClass::Unchecked,
+            ProgramExit::Short(why) if self.has_answer.get() => Err(RunFailure::new(
+                FailureKind::Unchecked,
                 format!(
                     "the answer was not checked, and is kept with this attempt: {what} could not be started for {} minutes: {why}",
                     limit.as_secs() / 60
                 ),
             )),
-            ProgramExit::Short(why) => Err(Failure::new(
-                FailureClass::Shortage,
+            ProgramExit::Short(why) => Err(RunFailure::new(
+                FailureKind::Shortage,
                 format!("{what} could not be started: {why}"),
             )),
             _ => Ok(end),
@@ -139,10 +139,10 @@ impl<'a> Check<'a> {
         let reason = self.check(accept, &finished.text, before).await;
         let failure = match reason.map(Reason::text) {
             Ok(None) => return Ok(finished),
-            Ok(Some(text)) => Failure::new(FailureClass::NotAccepted, text),
+            Ok(Some(text)) => RunFailure::new(FailureKind::NotAccepted, text),
             Err(failure) => failure,
         };
-        Err(Failure {
+        Err(RunFailure {
             output: finished.text,
             usage: finished.usage,
             conversation: finished.conversation,
@@ -155,7 +155,7 @@ impl<'a> Check<'a> {
         accept: &Accept,
         answer: &str,
         before: Option<Snapshot>,
-    ) -> Result<Reason, Failure> {
+    ) -> Result<Reason, RunFailure> {
         let mut reason = Reason::default();
         if !accept.file.is_empty() {
             let missing = files::missing(&self.place.dir, &self.place.root, &accept.file);
@@ -182,11 +182,11 @@ impl<'a> Check<'a> {
 fn undoubted(finished: Finished) -> Outcome {
     match finished.doubt {
         None => Ok(finished),
-        Some(doubt) => Err(Failure {
+        Some(doubt) => Err(RunFailure {
             output: finished.text,
             usage: finished.usage,
             conversation: finished.conversation,
-            ..Failure::new(doubt.class, doubt.reason)
+            ..RunFailure::new(doubt.kind, doubt.reason)
         }),
     }
 }
@@ -204,7 +204,7 @@ async fn unmatched(regex: &str, answer: &str) -> Option<String> {
 }
 
 /// Somebody does not want the run any more.
-fn cancelled() -> Failure {
+fn cancelled() -> RunFailure {
     let why = "cancelled while its accept clause was checked";
-    Failure::new(FailureClass::Cancelled, why)
+    RunFailure::new(FailureKind::Cancelled, why)
 }

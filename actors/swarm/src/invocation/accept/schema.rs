@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use kirosu_providers::{EventSink, Failure, Program};
+use kirosu_providers::{EventSink, Program, RunFailure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ impl Check<'_> {
         &self,
         schema: &Value,
         answer: &str,
-    ) -> Result<Option<String>, Failure> {
+    ) -> Result<Option<String>, RunFailure> {
         let Some(containment) = &self.options.containment else {
             return Ok(Some(
                 "the schema was not checked: this process runs no programs beside its providers"

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kirosu_providers::Usage;
+use kirosu_providers::RunUsage;
 use serde::{Deserialize, Serialize};
 
 use super::index::Conflict;
@@ -124,7 +124,7 @@ pub struct KeptConversation {
     pub session: String,
     /// Totals up to the end of the last run, for providers that count over the whole conversation.
     #[serde(default)]
-    pub total: Usage,
+    pub total: RunUsage,
 }
 
 impl Record {
