@@ -1,5 +1,4 @@
-//! Evidence end to end: `kirosu up` with an agent that does badly until it is told why, and what a task's `accept` clause
-//! makes of it.
+//! Acceptance end to end: `kirosu up` with an agent that fails its task's `accept` clause until the prompt contains the reason.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -77,7 +76,7 @@ fn kirosu(hub: &Hub, args: &[&str]) -> (Option<i32>, String, String) {
     )
 }
 
-/// A good agent once it was told, a bad one before.
+/// An agent that does its work only after the prompt has named the failure.
 const LEARNS: &str = r#"
 if grep -q 'was not accepted' $file; then
   echo fine > out.md
@@ -140,7 +139,7 @@ fn an_attempt_that_is_not_accepted_is_told_why_to_the_next_one() {
         shown.contains("evidence") && shown.contains("accepted"),
         "{shown}"
     );
-    // Whoever looks at the repository sees nothing of the check.
+    // The check leaves no trace in the repository.
     assert!(!home(&hub).join("work/.git/index").exists());
     let objects = git(&hub.setup, &["count-objects"]);
     assert!(objects.starts_with("0 objects"), "{objects}");
@@ -195,7 +194,7 @@ fn a_clean_checkout_and_one_that_was_dirty_before_are_no_diff() {
     assert!(!trap.exists());
     assert_eq!(status("change"), "done");
     assert!(!trap.exists());
-    // What is only committed was there before: the run has changed nothing.
+    // The files were committed before the run, which has changed nothing.
     assert_eq!(status("commit"), "failed");
 }
 

@@ -34,7 +34,7 @@ fn with_env(more: &str) -> Setup {
     setup.argument("--config").argument(path.to_str().unwrap())
 }
 
-/// Processes of this house, runners among them.
+/// Kirosu's processes, including runners.
 fn alive(setup: &Setup) -> Vec<Pid> {
     let mark = format!("HOUSE={}", setup.directory.path().display());
     let is_ours = |pid: &Pid| {
@@ -226,7 +226,7 @@ fn what_is_recorded_is_what_the_agent_was_told() {
             assert_eq!(ended(&mut client, id)["result"], format!("told {rejected}"));
             assert_eq!(recorded(&mut client, id).0, "rejected");
         }
-        // Where no answer allows it, nobody is asked.
+        // No person is asked if no answer allows the call.
         for (options, told) in [("[]", "cancelled"), ("null", "cancelled"), (only_no, "r")] {
             let id = client.enqueue(&format!("offer {options}"));
             assert_eq!(

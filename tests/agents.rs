@@ -132,7 +132,7 @@ fn tokens(usage: &Value) -> [u64; 3] {
     ["input_tokens", "cache_read_tokens", "output_tokens"].map(|it| usage[it].as_u64().unwrap_or(0))
 }
 
-/// The task's only attempt cost what so many calls of the model cost.
+/// Asserts that the task's only attempt used `calls` model calls.
 fn cost(program: Program, got: &Value, calls: u64) {
     let told = tokens(&got["attempts"][0]["usage"]);
     match program.costs(calls) {
@@ -141,7 +141,7 @@ fn cost(program: Program, got: &Value, calls: u64) {
     }
 }
 
-/// All that must hold of a program without a person beside it.
+/// The requirements for a program that runs without a person.
 fn holds(program: Program) {
     let mut case = Case::start(program, "command");
     let begun = Instant::now();

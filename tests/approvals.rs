@@ -25,7 +25,7 @@ fn worker(hub: &Hub) -> (Client, i64) {
     (worker, task)
 }
 
-/// What `kirosu` says when it is called with these words.
+/// The output of `kirosu` with these arguments.
 fn kirosu(hub: &Hub, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kirosu"))
         .args(words)
@@ -370,7 +370,7 @@ fn a_house_that_is_killed_while_an_agent_asks_runs_the_tool_once() {
     let task = person.enqueue_with(json!({"prompt": "ask make install", "max_attempts": 3}));
     let id = asked(&mut person)["approval_id"].clone();
     let hub = hub.kill().start();
-    // It stands as it stood, though the agent that asked is dead.
+    // The request is unchanged although its agent is dead.
     said(&kirosu(&hub, &["approve", &format!("a{id}")]));
     let mut person = hub.client();
     let done = ended(&mut person, task);
@@ -405,7 +405,7 @@ fn an_agent_program_that_is_killed_while_it_asks_gets_the_answer_in_its_next_lif
     let task = person.enqueue_with(json!({"prompt": "ask make", "max_attempts": 3}));
     let id = asked(&mut person)["approval_id"].clone();
     kill_process(agent_of(&hub.setup), Signal::KILL).unwrap();
-    // Before that the answer would go to the dead: who gets it cannot be told from one who ran the tool and died then.
+    // An earlier answer would go to the dead agent, which cannot be distinguished from one that ran the tool and then died.
     until("the hub knows of the crash", || {
         let got = person.call("get", json!({"task_id": task}));
         (got["attempts"][0]["outcome"] == "crashed").then_some(())
@@ -583,8 +583,8 @@ fn an_approval_that_is_sent_again_answers_no_later_question() {
         client.call("approve", approve(json!({"fence": 0}))),
         repeated
     );
-    // Without the fence it may be the first approval again, or one of the question that is asked now: nothing is decided,
-    // and nobody is told that it was.
+    // Without the fence the call may repeat the first approval or answer the present request: nothing is decided, and no
+    // decision is reported.
     let unclear = client.refused("approve", approve(json!({})));
     assert_eq!(word(&unclear), "stale_approval");
     assert_eq!(unclear["data"]["why"], "unclear");
@@ -600,7 +600,7 @@ fn an_approval_that_is_sent_again_answers_no_later_question() {
     let over = client.refused("reject", approve(json!({"fence": 0})));
     assert_eq!(word(&over), "stale_approval");
     assert_eq!(client.status(task), "awaiting_approval");
-    // Who names the question answers it, as often as need be.
+    // A call that names the permission request decides it, and may be repeated.
     for _ in 0..2 {
         assert_eq!(
             client.call("approve", approve(json!({"fence": 1}))),

@@ -73,7 +73,7 @@ fn ended(client: &mut Client, id: i64) -> Value {
     client.task(id)
 }
 
-/// One task of each kind that the screens tell apart.
+/// One task of each kind that the screens distinguish.
 fn tasks(hub: &Hub) -> (i64, i64, i64) {
     let mut client = hub.client();
     let wide = "要約 🦀👩\u{200d}💻 \u{1b}[31mred\u{1b}[0m\u{202e} and\nmore, and far more than there is room for on a screen of eighty columns";
@@ -89,7 +89,8 @@ fn tasks(hub: &Hub) -> (i64, i64, i64) {
     (wide, failed, held)
 }
 
-/// What holds for every frame: as many lines as the terminal has, names above, keys below, nothing of a task's escapes.
+/// Requirements for every frame: as many lines as the terminal has, column names at the top, keys at the bottom, no escape
+/// sequences from tasks.
 fn in_shape(screen: &str, size: (usize, usize)) {
     let lines: Vec<&str> = screen.trim_end_matches('\n').lines().collect();
     assert_eq!(lines.len(), size.1, "{screen}");
@@ -130,7 +131,7 @@ fn every_screen_is_right_at_both_sizes() {
                 .any(|line| line.contains(&format!("{failed} failed"))),
             "{screen}"
         );
-        // Wide characters do not move what stands right of them.
+        // Wide characters do not shift the columns to their right.
         let column = |text: &str, at: &str| {
             let line = screen.lines().find(|line| line.contains(text)).unwrap();
             columns(&line[..line.find(at).unwrap()])
@@ -346,7 +347,7 @@ fn the_hub_is_killed_and_comes_back() {
         "no connection, trying again in",
         "connection refused",
     ]);
-    // What was known is still there.
+    // The last known data is still shown.
     assert!(screen.contains("before the crash"), "{screen}");
     tmux.keys(&["c"]);
     tmux.see(&["there is no connection to the hub"]);
@@ -429,7 +430,7 @@ fn sight_times(hub: &Hub, marks: usize) -> Vec<f64> {
 fn what_a_run_prints_is_on_the_screen_within_100_ms() {
     let hub = hub();
     let mut times = sight_times(&hub, 25);
-    // The first marks may come before the dashboard stands.
+    // The first frames may precede the complete dashboard.
     times.drain(..5);
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];

@@ -158,7 +158,7 @@ fn started(files: &Path, temporary: &Path, stdout: Stdio) -> Child {
         .unwrap()
 }
 
-/// What is left in the folder for temporary files.
+/// The files left in the temporary folder.
 fn left(temporary: &Path) -> Vec<String> {
     let names = fs::read_dir(temporary).unwrap().flatten();
     names

@@ -1,4 +1,4 @@
-//! Which room may know which: the table in docs/architecture.md, held against `cargo metadata`.
+//! Allowed dependencies between crates: checks the table in docs/architecture.md against `cargo metadata`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::Value;
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// What each of our crates may import of ours. The front door (`kirosu`) wires everything and is not listed.
+/// The workspace crates that each crate may import. The binary crate (`kirosu`) may import all and is not listed.
 const OURS: &[(&str, &[&str])] = &[
     ("kirosu-protocol", &[]),
     ("kirosu-config", &[]),
@@ -26,7 +26,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("kirosu-load", &[]),
 ];
 
-/// What only some rooms may use of others' work.
+/// Third-party crates that only some crates may use.
 const ALONE: &[(&str, &[&str])] = &[
     ("diesel", &["kirosu-store"]),
     ("diesel_migrations", &["kirosu-store"]),
@@ -77,7 +77,7 @@ const ALONE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What only some folders of the front door may name in their code.
+/// Crates that only some folders of the binary crate may name in their code.
 const WITHIN: &[(&str, &[&str])] = &[
     ("ratatui", &["src/console"]),
     ("sd_notify", &["src/notify"]),
@@ -155,7 +155,7 @@ fn what_belongs_to_one_room_is_used_by_it_alone() {
     let mut faults = Vec::new();
     for (theirs, users) in ALONE {
         for user in *users {
-            // A name that nobody uses any more, or is spelt wrong, would be allowed to everybody.
+            // An unused or misspelt name would allow the crate everywhere.
             if !imports[*user].contains(*theirs) {
                 faults.push(format!("{user} is said to use {theirs}, and does not"));
             }

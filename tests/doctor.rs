@@ -27,10 +27,10 @@ impl Bare {
         self.home.path().join(below)
     }
 
-    /// A stand-in of an agent program, which only tells its version.
+    /// A fake agent program that only prints its version.
     fn program(&self, name: &str, version: &str) -> &Bare {
         let file = self.path("bin").join(name);
-        // Whoever runs it with something else than the question for its version would pay.
+        // Any call other than for its version could cost money.
         let script = format!(
             "#!/bin/sh\n[ \"$*\" = --version ] || echo \"$@\" >> {}\necho '{version}'\n",
             self.path("paid").display()
@@ -291,7 +291,7 @@ fn a_hub_is_seen_alive_taken_for_another_and_dead() {
     let seen = doctor_of(&dead, port, &["--fix"]);
     seen.says("Files", "socket", "removed");
     assert!(!socket.exists());
-    // What it looked at goes on as if nobody had looked.
+    // The checked processes continue undisturbed.
     let again = dead.start();
     let mut client = again.client();
     client.call("hello", serde_json::json!({"auth_token": "right"}));

@@ -77,7 +77,7 @@ fn panic_in(port: u16, path: &str) -> Option<bool> {
     hit.as_bool()
 }
 
-/// Whether an actor comes and goes with what it stands for: those of dynamic supervisors are numbered.
+/// True for children of dynamic supervisors, which are numbered and end with their connection, lease or run.
 fn is_dynamic(path: &str) -> bool {
     [
         "root/leases/",
@@ -128,7 +128,7 @@ fn a_panic_in_each_actor_brings_it_back_and_loses_no_task() {
         }
         tasks += TASKS_A_PANIC;
     };
-    // Nobody is above the root: its end is the end of the process, which systemd restarts.
+    // The root has no supervisor: when it ends, the process ends, and systemd restarts it.
     for path in fixed.iter().filter(|path| *path != "root") {
         work(path);
         until(&format!("{path} is hit"), || {
@@ -149,7 +149,7 @@ fn a_panic_in_each_actor_brings_it_back_and_loses_no_task() {
         until(&format!("an actor of {dynamic} is hit"), || {
             let all = tree(port)?;
             let (path, _) = all.iter().find(|(path, _)| path.contains(dynamic))?;
-            // None: it was our own connection.
+            // `None` means that it was this test's own connection.
             panic_in(port, path).is_none_or(|hit| hit).then_some(())
         });
     }

@@ -1,5 +1,5 @@
-//! A disk that takes nothing more: the hub says so, loses nothing, and goes on when there is room again. Its log lies on
-//! the same disk, as it does where people write `kirosu up 2> log`.
+//! A full disk: the hub reports it, loses nothing, and continues when there is space again. Its log is on the same disk, as with
+//! `kirosu up 2> log`.
 //!
 //! The disk is "full" by the hub's limit of file size, which needs no rights and can be lifted again: every write beyond
 //! it fails. (`kirosu-torture --nemesis fill` does the same with a real file system.)
@@ -25,7 +25,7 @@ impl Full {
         Full::with_room(Setup::new(), "unlimited")
     }
 
-    /// Starts with room for files of so many blocks of 512 bytes.
+    /// Starts with a file size limit of `blocks` blocks of 512 bytes.
     fn with_room(setup: Setup, blocks: &str) -> Full {
         let hub = setup.command();
         // An ignored signal stays ignored in the program that follows.
@@ -71,7 +71,7 @@ impl Drop for Full {
     }
 }
 
-/// Enqueues until it is refused; the refusal. What was answered is kept in `made`.
+/// Enqueues until it is refused, and returns the refusal. Answered ids are appended to `made`.
 fn until_refused(client: &mut Client, made: &mut Vec<i64>) -> Value {
     until("the disk is full", || {
         let sent = client.send("enqueue", json!({"prompt": "x".repeat(2_000)}));

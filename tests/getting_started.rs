@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const PAGE: &str = include_str!("../docs/getting-started.md");
-/// What comes before needs a clone and a compiler, or is `kirosu demo`, which has tests of its own.
+/// The parts before it need a clone and a compiler, or are `kirosu demo`, which has its own tests.
 const BEGIN: &str = "## Your first pool";
 /// Commands that go on until Ctrl-C.
 const ENDLESS: [&str; 2] = ["kirosu watch", "kirosu agent "];
@@ -138,7 +138,7 @@ fn the_page_works_from_an_empty_folder() {
             "console" => {
                 let mut lines = lines.into_iter().peekable();
                 while let Some(line) = lines.next() {
-                    // What follows it explains it.
+                    // The following text explains it.
                     let typed = line.strip_prefix("$ ").unwrap();
                     let typed = typed.split("  #").next().unwrap().trim();
                     let printed = person.types(typed);

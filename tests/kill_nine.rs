@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const TASKS: usize = 400;
 const WORKERS: usize = 6;
-/// The hub is killed when so many are done.
+/// The hub is killed when this number of tasks is done.
 const KILLS: [i64; 3] = [60, 170, 290];
 
 /// A client that takes broken connections as a matter of course.
@@ -57,7 +57,7 @@ impl Stubborn {
     }
 }
 
-/// What the workers saw.
+/// The observations of the workers.
 #[derive(Default)]
 struct Seen {
     /// Leases handed out: no two alike.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 // ---------------------------------------------------------------- the service
 
-/// What the service does with a request.
+/// The service's reaction to a request.
 #[derive(Clone, Copy, PartialEq)]
 enum Does {
     Answers,
@@ -114,7 +114,7 @@ impl Service {
             seen.most = seen.most.max(seen.busy);
         }
         if does == Does::Answers {
-            // Answers take time; nobody waits for this but the one who asked.
+            // Answers take time; only the caller waits for this.
             std::thread::park_timeout(self.takes);
         }
         self.seen.lock().unwrap().busy -= 1;
@@ -247,7 +247,7 @@ fn a_429_fails_no_task_and_is_followed_by_one_probe_at_its_reset() {
     );
     let burst = service.asked();
     assert!(burst <= 4, "one a session that was under way: {burst}");
-    // At the reset exactly one asks, and is told the same again.
+    // At the reset exactly one run calls the service, and gets the same error again.
     until("one asks", || (service.asked() > burst).then_some(()));
     service.now(Does::Answers);
     until("it is parked again", || {
@@ -314,7 +314,7 @@ fn concurrency_counts_for_all_pools_of_an_account() {
         tasks.extend(enqueue(&mut client, "one", 1));
         tasks.extend(enqueue(&mut client, "two", 1));
     }
-    // The line is seen while it is there; no lease is held by who stands in it.
+    // The queue of waiting sessions is visible; none of them holds a lease.
     until("some wait", || {
         let info = pool_info(&mut client, "one");
         let lane = &info["lanes"][0];
@@ -435,7 +435,7 @@ fn a_program_that_says_when_its_limit_is_over_is_asked_again_then_and_once() {
     until("one asks", || (calls() > burst).then_some(()));
     std::fs::write(here.join("open"), "").unwrap();
     all_done(&mut client, &tasks);
-    // One that asked too early may have been told so once more.
+    // A run that called too early may have got the error once more.
     let asked = calls() - burst - tasks.len();
     assert!(asked <= 1, "{asked}");
     assert_eq!(client.call("stats", json!({}))["stats"]["failed"], 0);

@@ -168,7 +168,7 @@ fn with_gateway() -> Setup {
         .set("gateway.port=0")
 }
 
-/// Where the gateway beside a hub listens.
+/// The address of a hub's gateway.
 fn url(hub: &Hub) -> String {
     let address = until("the gateway says where it is", || {
         let log = hub.log();

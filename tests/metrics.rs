@@ -54,7 +54,7 @@ fn scrape(address: &str) -> String {
     body
 }
 
-/// The value of a series, written as on the page; none: there is no such series.
+/// The value of a series, written as on the page, or `None` without such a series.
 fn value(page: &str, series: &str) -> Option<f64> {
     let line = page.lines().find(|line| {
         line.strip_prefix(series)

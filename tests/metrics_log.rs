@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 const PROMPT: &str = "the secret recipe";
 const KEY: &str = "a-key-that-nobody-may-read";
 
-/// A pool whose runs print what they were told, and fail.
+/// A pool whose runs print their prompt and fail.
 fn setup(format: &str) -> Setup {
     let argv = r#"providers.bad.command=["sh", "-c", "cat; echo the secret result; exit 3"]"#;
     Setup::new()

@@ -1,5 +1,5 @@
 //! A swarm on a real small model: SmolLM2-135M-Instruct, served by llama.cpp, both from PyPI (tests/models/). Its text is
-//! weak; that it streams, stops when it is told to, and counts, is real.
+//! weak; streaming, stopping on request and token counts are real.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;

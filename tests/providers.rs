@@ -71,7 +71,7 @@ fn trust_all_arguments_are_given_when_and_only_when_the_pool_says_so() {
         let call = call(&hub);
         assert_eq!(call.contains(flag), trusted, "{call}");
         assert!(call.contains("\n--model\nclaude-haiku-4.5\n"), "{call}");
-        // It sees the keys of its own service, and nobody else's.
+        // It gets the keys of its own service, and no others.
         assert!(call.contains("\nKIRO_API_KEY\n"), "{call}");
         assert!(!call.contains("OPENAI_API_KEY"), "{call}");
     }
@@ -132,7 +132,7 @@ fn what_is_wrong_with_a_model_api_and_its_prices_is_told_before_anything_runs() 
     let (status, _, said) = setup.run();
     assert!(!status.success());
     assert!(said.contains("providers.kiro.max_tokens"), "{said}");
-    // What the house finds in a setting comes after what the settings find among themselves.
+    // Faults that need the program come after those that the settings show alone.
     let mut setup = setup;
     let kiro = |it: &String| it.starts_with("providers.kiro");
     let at = setup.arguments.iter().position(kiro).unwrap();

@@ -182,7 +182,7 @@ fn a_closed_terminal_ends_it_and_a_signal_of_a_person_does_not() {
     says(&log, "the terminal was closed");
     until("it has ended", || (!is_there(pid)).then_some(()));
 
-    // Who starts it under nohup means it to outlive the terminal.
+    // A process started under nohup is meant to outlive the terminal.
     let (tmux, log) = start("nohup", 2);
     says(&log, "ready");
     let pid = pid_of(&log);

@@ -294,7 +294,7 @@ fn a_hub_that_is_down_is_said_at_once_and_found_again_when_it_is_back() {
     assert_eq!(post(&at, "/tasks", "{\"prompt\":\"a\"}").status, 200);
     let client = &mut hub.client();
     let quiet = in_flight(client);
-    // Somebody waits in the hub when it dies: nobody can know what became of it.
+    // A request waits in the hub when it dies: its outcome is unknown.
     let waiting = std::thread::spawn({
         let at = at.clone();
         move || get(&at, "/tasks/1/wait?seconds=25")
@@ -431,7 +431,7 @@ fn a_panic_in_a_handler_is_one_answer_500_and_one_of_the_server_closes_its_conne
         });
         assert_eq!(get(&at, "/readyz").status, 200);
     }
-    // The very same connection to the hub stood all the while, and the session went on.
+    // The same connection to the hub stayed open, and the session continued.
     assert_eq!(
         client.call("wait", json!({"task_id": running, "timeout_seconds": 20}))["finished"],
         true

@@ -81,7 +81,7 @@ impl Flood {
 fn drip(slot: &mut Option<TcpStream>, address: &str, opened: &AtomicU64) {
     let sent = slot.as_mut().map(|stream| stream.write_all(b"x"));
     if !matches!(sent, Some(Ok(()))) {
-        // A machine without room for more connections has its flood all the same.
+        // A machine that accepts no more connections is flooded all the same.
         *slot = TcpStream::connect(address).ok();
         if let Some(stream) = slot {
             opened.fetch_add(1, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use std::net::TcpStream;
 const LARGE: usize = 12 << 20;
 /// Requests at once.
 const REQUESTS: usize = 20;
-/// What `docs/rest.md` says that each may take, and the buffers of the allocator and of actix beside them.
+/// The memory per client in `docs/rest.md`, plus the buffers of the allocator and of actix.
 const BOUND: u64 = (REQUESTS as u64 + 12) << 20;
 
 /// A task whose result is large; its id.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// What an agent prints: 100 MB of text, or 40 MB of lines of JSON, each with a piece of the answer.
+/// The output of an agent: 100 MB of text, or 40 MB of JSON lines, each with a piece of the answer.
 const FLOOD: &[(&str, &str)] = &[
     (
         "text",
@@ -71,7 +71,7 @@ fn processor(hub: &Hub) -> Duration {
         .iter()
         .map(|it| it.parse::<u64>().unwrap())
         .sum();
-    // Linux tells it in hundredths of a second (proc(5), USER_HZ).
+    // Linux reports it in hundredths of a second (proc(5), USER_HZ).
     Duration::from_millis(ticks * 10)
 }
 

@@ -133,8 +133,8 @@ fn count_lines(file: &Path) -> usize {
     fs::read_to_string(file).unwrap_or_default().lines().count()
 }
 
-/// The hub with a limit of processes, which the kernel counts per user (and user namespace), and root has none: run by
-/// root, the hub is another user's, one per process of the tests.
+/// The hub with a limit of processes. The kernel counts them per user (and user namespace) and does not limit root, so tests that
+/// run as root start the hub as another user, one per test process.
 fn with_processes(setup: Setup, limit: u32) -> Setup {
     let home = home(&setup);
     let nproc = format!("--nproc={limit}");

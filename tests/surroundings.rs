@@ -140,7 +140,7 @@ fn odd_time_zones_stop_nothing_and_guess_nothing() {
         let (code, id, said) = enqueue(zone, at);
         assert_eq!(code, Some(0), "{zone} {said}");
         assert_eq!(due(&id), json!(moment as f64), "{zone} {at}");
-        // What was understood is repeated.
+        // The answer repeats the time as it was understood.
         assert!(said.contains("2027-06-01T10:00:00.000Z"), "{said}");
     }
     let (code, _, said) = enqueue("Mars/Olympus_Mons", "2027-06-01 12:00");

@@ -1,5 +1,5 @@
-//! What systemd hears from the built binary, over a stand-in for its socket: ready, status, reload, stop, and the
-//! watchdog's signs of life, which end while a thread hangs. `tests/systemd_units.rs` looks at the units.
+//! Notifications that the built binary sends to systemd, received on a test socket: ready, status, reload, stop, and watchdog
+//! heartbeats, which stop while a thread hangs. `tests/systemd_units.rs` checks the units.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 struct Manager {
     socket: UnixDatagram,
     lines: VecDeque<String>,
-    /// The newest status; it is told only when it has changed, and may be before what a test waits for.
+    /// The newest status; it is sent only when it has changed, and may precede the one that a test waits for.
     status: String,
     at: String,
 }
@@ -263,7 +263,7 @@ fn agents_reload_the_pool_that_they_were_started_for_and_no_other() {
         std::fs::write(&file, pool("ours") + &pool("other")).unwrap();
     };
     write(1);
-    // Nobody listens on port 1: no hub is needed here.
+    // Port 1 has no listener: no hub is needed here.
     let agent = agent(&["--pool", "ours", "--port", "1"], &manager, &setup);
     manager.until("READY=1");
     write(3);

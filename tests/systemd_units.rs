@@ -1,4 +1,4 @@
-//! What `make install` lays down: complete, accepted by systemd's own checkers, and with settings that the binary reads.
+//! The files of `make install`: complete, accepted by systemd's own checkers, and with settings that the binary reads.
 //! (`tests/systemd.rs` has what the process and systemd say to each other.)
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -155,7 +155,7 @@ fn both_units_are_closed_alike_and_stop_later_than_the_drain() {
     let root = package();
     let settings = root.path().join("etc/kirosu/kirosu.toml");
     let mut show = Command::new(BINARY);
-    // What the units set, as far as it bears on the settings.
+    // The variables of the units that affect the settings.
     show.env_clear().env("KIROSU_HUB__KEY_FILE", "");
     show.args(["config", "show", "--json", "--config"])
         .arg(&settings);

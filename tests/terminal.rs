@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 const EVIL: &str =
     "\x1b]0;title\x07\x1b[2J\x1b[31mred\u{9b}31m\rover\x08\u{202e}txt\u{2028}\u{e0041}";
 
-/// What a verb prints on a terminal (`script`, part of every Linux), line ends as the terminal makes them.
+/// The output of a verb on a terminal (`script`, part of every Linux), with the terminal's line ends.
 fn on_terminal(hub: &Hub, verb: &str) -> String {
     on_columns(200, hub, verb)
 }
@@ -39,7 +39,7 @@ fn on_columns(columns: usize, hub: &Hub, verb: &str) -> String {
     String::from_utf8(told.stdout).expect("UTF-8")
 }
 
-/// What would steer the terminal.
+/// Control sequences that the terminal would execute.
 fn steers(text: &str) -> Vec<char> {
     let text = text.replace("\r\n", "\n");
     let steers = |c: &char| match c {

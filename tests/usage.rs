@@ -1,4 +1,4 @@
-//! What runs use and what they may use: the built binary, programs that tell their tokens, and what users see of it.
+//! Usage and budgets of runs: the built binary, programs that report their tokens, and the users' views of them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 /// Seconds of a budget's window here.
 const WINDOW: f64 = 2.0;
 
-/// `kirosu up` whose pool `p` runs each prompt as a shell script. What a script prints is read as JSON lines; `usage` is a
-/// running total, or with `delta` added up.
+/// `kirosu up` whose pool `p` runs each prompt as a shell script. The output of a script is read as JSON lines; `usage` is a
+/// running total, or, with `delta`, is added up.
 fn setup(mode: &str) -> Setup {
     let output = format!(
         r#"{{ format = "jsonl", text = {{ match = {{ "/t" = "text" }}, value = "/v" }}, done = {{ match = {{ "/t" = "done" }} }}, usage = {{ match = {{ "/t" = "usage" }}, input = "/in", output = "/out", cost = "/usd", mode = "{mode}", cost_mode = "{mode}" }} }}"#
@@ -30,7 +30,7 @@ fn setup(mode: &str) -> Setup {
         .set("pool.p.size=2")
 }
 
-/// A line of a script that tells usage.
+/// A line of a script that reports usage.
 fn tell(input: u64, output: u64, usd: f64) -> String {
     format!("echo '{{\"t\":\"usage\",\"in\":{input},\"out\":{output},\"usd\":{usd}}}'\n")
 }
@@ -328,7 +328,7 @@ fn kill_nine_between_reserve_and_ack_leaks_nothing() {
     let budget = |hub: &Hub| usage(hub, &[])["budgets"][0]["tokens"].clone();
     hub.kill();
     let hub = setup.start();
-    // What was answered is durable; nobody comes back for it.
+    // The answered requests are durable; their clients do not return.
     assert_eq!(budget(&hub)["reserved"], 60.0);
     until("the lost session's reservation is given back", || {
         (budget(&hub)["reserved"] == 0.0).then_some(())

@@ -163,7 +163,7 @@ fn a_half_edited_pool_stops_no_client() {
         let said = text(&output.stderr);
         assert!(said.contains("kirosu config check"), "{said}");
     }
-    // Who serves, or works with the folders of agents, needs all of it.
+    // Verbs that serve, or use the agents' folders, need all settings.
     let (status, _, said) = Setup {
         port: 0,
         ..hub.setup.clone()

@@ -1,4 +1,4 @@
-//! What clients written for the Python hub send and read: part 1 of the wire protocol, row by row.
+//! Requests and answers of clients written for the Python hub, row by row.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -663,7 +663,7 @@ fn an_expired_lease_competes_by_its_old_id() {
         ids(&client.call("lease", json!({"worker_id": "slow", "lease_seconds": 1}))),
         [1]
     );
-    // The reaper tells of the end; a watcher hears it without polling.
+    // The reaper reports the end; a watcher receives it without polling.
     let mut watcher = hub.client();
     watcher.call("watch", json!({"since": 0, "task_id": 1}));
     until("the lease expired", || {

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A lease that expires, and the next one of the same task for somebody else.
+/// A lease that expires, and the next one of the same task for another worker.
 fn expire_and_lease_again(hub: &Hub, slow: &mut Client, quick: &mut Client) -> i64 {
     let id = slow.enqueue("x");
     let first = slow.lease(json!({"worker_id": "slow", "lease_seconds": 1}));
@@ -36,7 +36,7 @@ fn a_late_ack_does_not_overwrite_the_newer_lease() {
     let late = json!({"task_id": id, "status": "done", "result": "late"});
     // On the connection that leased it, a plain ack speaks for that lease.
     assert_eq!(word(&slow.refused("ack", late.clone())), "stale_lease");
-    // Elsewhere the name of the worker, or the fence, tells them apart.
+    // Elsewhere the name of the worker, or the fence, distinguishes them.
     let mut other = hub.client();
     let mut named = late.clone();
     named["worker_id"] = "slow".into();
@@ -241,7 +241,7 @@ fn a_heartbeat_extends_the_lease() {
         "{answer}"
     );
     assert_eq!(client.task(id)["leased_until"], answer["leased_until"]);
-    // Beyond the first deadline nobody else gets it.
+    // After the first deadline no other worker gets it.
     assert_eq!(
         hub.client().call("lease", json!({"wait_seconds": 1.5})),
         json!({"tasks": []})
@@ -321,7 +321,7 @@ fn a_waiting_lease_wakes_at_once() {
         })
         .collect();
     times.sort();
-    // An agent that polls once a second would need half a second; a debug build on a busy machine has room here.
+    // An agent that polls once a second would need half a second; the bound leaves time for a debug build on a busy machine.
     assert!(
         times[100] < Duration::from_millis(50),
         "median {:?}",
@@ -454,7 +454,7 @@ fn connections_beyond_the_limit_are_told_so() {
     assert_eq!(word(&error["error"]), "busy");
     assert!(sentence(&error["error"]).contains('5'), "{error}");
     assert!(sixth.is_closed());
-    // Who leaves makes room.
+    // A closed connection frees its place.
     clients.pop();
     until("a place is free", || {
         let mut client = hub.client();
@@ -568,7 +568,7 @@ fn what_broke_the_python_hub_is_refused_and_harms_nobody() {
         let answer = client.exchange(&line);
         assert_eq!(answer["error"]["code"], -32602, "{line} {answer}");
         assert!(sentence(&answer["error"]).len() > 20, "{answer}");
-        // Every fifth request failed for everybody, until a restart.
+        // Every fifth request failed for all clients, until a restart.
         for _ in 0..6 {
             assert_eq!(other.call("stats", json!({}))["stats"]["total_tasks"], 1);
         }
@@ -771,7 +771,7 @@ fn a_client_that_does_not_read_holds_up_nobody() {
     deaf.set_nonblocking(true).unwrap();
     let line = b"{\"id\":1,\"method\":\"list\"}\n";
     let mut sent = 0;
-    // Until the hub stops reading: TCP tells the client to slow down.
+    // Until the hub stops reading: TCP flow control slows the client.
     while let Ok(n) = deaf.write(&line[sent % line.len()..]) {
         sent += n;
         if sent > 64 << 20 {
@@ -785,7 +785,7 @@ fn a_client_that_does_not_read_holds_up_nobody() {
         before,
         hub.resident()
     );
-    // Whoever reads late still gets everything.
+    // A client that reads late still gets everything.
     deaf.set_nonblocking(false).unwrap();
     deaf.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut reader = BufReader::new(deaf.take(1 << 20));

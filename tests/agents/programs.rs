@@ -9,7 +9,7 @@ use std::path::Path;
 pub struct Program {
     /// Its name for install.sh, and of its provider.
     pub name: &'static str,
-    /// Variables and files that make it speak to the model at this URL and to nobody else, with this folder as its home.
+    /// Variables and files that make the program use the model at this URL only, with this folder as its home.
     settings: fn(home: &Path, url: &str) -> Vec<(&'static str, String)>,
     /// Keys of its provider for these tests, as TOML.
     pub keys: &'static str,
@@ -20,18 +20,18 @@ pub struct Program {
     pub call_costs: Option<[u64; 3]>,
     /// Called by `command`, it goes on with a conversation.
     pub resumes: bool,
-    /// Also after it was killed: it tells the conversation's id at the beginning.
+    /// True if it prints the conversation's id at the beginning, so that a killed run can be continued.
     pub early: bool,
     /// The same by `acp`.
     pub acp: Acp,
 }
 
-/// What is different when it is spoken to by the protocol.
+/// Differences when it is driven over ACP.
 #[derive(Clone, Copy)]
 pub struct Acp {
     /// Its name for install.sh, and of the program.
     pub program: &'static str,
-    /// Input, cached input and output that it tells of a turn with two calls of the model: some tell the last call alone,
+    /// Input, cached input and output tokens that it reports for a turn with two model calls: some report only the last call,
     /// or nothing.
     pub used: [u64; 3],
 }
@@ -93,15 +93,15 @@ impl Program {
         format!("{{ {} }}", pairs.join(", "))
     }
 
-    /// What so many calls of the model cost.
+    /// The usage of `calls` model calls.
     pub fn costs(&self, calls: u64) -> Option<[u64; 3]> {
         self.call_costs.map(|cost| cost.map(|it| it * calls))
     }
 
-    /// What the output of a run names its tool.
+    /// The tool's name in the output of a run.
     pub fn tool_shown(&self) -> &'static str {
         match self.tool {
-            // It tells the command alone.
+            // It prints only the command.
             "exec_command" => "touch allowed",
             tool => tool,
         }

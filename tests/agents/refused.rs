@@ -147,7 +147,7 @@ impl Case {
         }
     }
 
-    /// What has to come of it: what the service said, as far as the program passes it on.
+    /// The expected outcome: the service's message, as far as the program passes it on.
     fn expected(&self) -> Refusal {
         let is = |it: &&Exception| {
             it.program == self.program.name
@@ -232,7 +232,7 @@ impl Row {
         }
     }
 
-    /// What is wrong with it; empty: nothing.
+    /// The deviations from the expected outcome; empty if there are none.
     fn faults(&self, case: &Case) -> String {
         let Refusal { class, after, .. } = case.expected();
         let mut faults = String::new();

@@ -1,5 +1,5 @@
-//! What a second attempt finds: in a pool with worktrees the files and the conversation belong together, and a
-//! conversation that its program has lost begins anew in the same attempt.
+//! Second attempts in a pool with worktrees: files and conversation continue together, and a conversation that the program has
+//! lost starts again within the same attempt.
 
 use crate::common::{Client, Hub, Setup, until_within};
 use crate::programs::{CLAUDE, CODEX, Program, named};

@@ -1,5 +1,5 @@
-//! A world of their own for real agent programs: installed once, with a model on loopback that answers what it is told,
-//! in a network namespace where nothing else can be reached.
+//! The environment of real agent programs: they are installed once and run in a network namespace in which they can reach only a
+//! scripted model on loopback.
 
 use crate::common::{PATIENCE, until};
 use rustix::fs::{FlockOperation, flock};
@@ -109,7 +109,7 @@ impl World {
         self.home.path()
     }
 
-    /// What the model was asked for answers, one document a request.
+    /// The requests that the model received, one document per request.
     pub fn asked(&self) -> Vec<Value> {
         let log = fs::read_to_string(self.home.path().join("requests")).unwrap_or_default();
         let whole = log

@@ -175,7 +175,7 @@ impl Client {
         answer["tasks"][0].take()
     }
 
-    /// A task as it stands.
+    /// The present state of a task.
     pub fn task(&mut self, id: i64) -> Value {
         self.call("get", json!({"task_id": id}))["task"].take()
     }

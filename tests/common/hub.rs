@@ -261,7 +261,7 @@ impl Hub {
         kib * 1024
     }
 
-    /// What it logged.
+    /// Its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.setup.log()).unwrap_or_default()
     }

@@ -16,7 +16,7 @@ pub struct Tmux {
 }
 
 impl Tmux {
-    /// Starts a command in a window of that size. What it prints at its end stays to be read, with its exit code.
+    /// Starts a command in a window of that size. Its last output stays readable, with its exit code.
     pub fn start(size: (usize, usize), environment: &[(&str, &str)], command: &str) -> Tmux {
         let tmux = Tmux {
             directory: tempfile::tempdir().unwrap(),
@@ -99,7 +99,7 @@ impl Tmux {
         std::fs::write(tty.trim(), text).unwrap();
     }
 
-    /// What is on the screen.
+    /// The text on the screen.
     pub fn screen(&self) -> String {
         String::from_utf8(self.run(&["capture-pane", "-p", "-t", "t"]).stdout).unwrap()
     }

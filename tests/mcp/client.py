@@ -396,7 +396,7 @@ async def manners():
         assert 400 <= bad.status_code < 500, bad
         long = await http.post(SETUP["url"], content="x" * (SETUP["body_bytes"] + 1))
         assert long.status_code == 413, long
-        # A stream that stands open must not hold up the gateway's end.
+        # An open stream must not delay the gateway's end.
         answer = await http.post(SETUP["url"], json=hello)
         session["mcp-session-id"] = answer.headers["mcp-session-id"]
         await http.post(SETUP["url"], json=ready, headers=session)

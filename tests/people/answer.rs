@@ -133,7 +133,7 @@ fn only_a_human_task_that_waits_for_it_takes_an_answer() {
         let error = client.refused("answer", json!({"task_id": later, "text": text}));
         assert_eq!(word(&error), "invalid_params", "{error}");
     }
-    // What depends on an answered task goes on.
+    // Dependents of an answered task continue.
     client.lease(json!({"worker_id": "w"}));
     client.call("ack", json!({"task_id": chat, "status": "done"}));
     let after = client.enqueue_with(json!({"prompt": "after", "depends_on": [later]}));

@@ -142,7 +142,7 @@ fn a_group_is_cancelled_and_retried_whatever_its_size() {
     let (code, _, err) = parts(&kirosu(&hub, &["cancel"]));
     assert_eq!(code, 2);
     assert!(err.contains("12-40"), "{err}");
-    // Single tasks are told of one by one, as ever.
+    // Single tasks are reported one by one, as before.
     let (code, _, err) = parts(&kirosu(&hub, &["cancel", &done.to_string()]));
     assert_eq!(code, 1, "{err}");
 }

@@ -144,7 +144,7 @@ fn each_state_that_waits_is_explained_everywhere() {
         assert_eq!(err.matches(&part).count(), 1, "{err}");
     }
 
-    // On a screen of 80x24 each row tells its reason, and the sheet of a task the whole of it.
+    // On a screen of 80x24 each row shows its reason, and a task's page the whole text.
     let screen = open(&hub, "");
     screen.see(&["the one agent", "no pool serves", "pool 'gone' ta"]);
     screen.see(&["pool 'none' ha", "it waits for", " d: its"]);

@@ -1,4 +1,4 @@
-//! Where a gateway serves, beside a hub or alone.
+//! Addresses of a gateway, in a hub's process or alone.
 #![allow(dead_code, reason = "shared by tests that each use a part of it")]
 
 use super::common::{Hub, PATIENCE, Setup, until};
@@ -20,7 +20,7 @@ pub fn setup() -> Setup {
     settings.iter().fold(Setup::new().up(), set)
 }
 
-/// Where the gateway beside a hub serves.
+/// The address of a hub's gateway.
 pub fn address(hub: &Hub) -> String {
     until("the log names the gateway's address", || {
         let log = hub.log();

@@ -46,7 +46,7 @@ fn a_new_life_of_a_session_with_very_many_leases_begins_when_these_have_ended() 
         (&answer["resumed"], &answer["leases"]),
         (&json!(false), &json!([]))
     );
-    // What it leases right then is its own.
+    // A lease at that moment belongs to the new session.
     let mut own = ids(&new.result(lease));
     assert_eq!(own.len(), 5);
     assert!(old.is_closed());

@@ -1,4 +1,4 @@
-//! What a task may ask for when it is enqueued.
+//! Parameters of `enqueue`.
 
 use crate::common::{Hub, Setup, ids, sentence, word};
 use crate::numbers;
@@ -237,7 +237,7 @@ fn a_task_waits_for_those_it_depends_on() {
         numbers(&client.call("get", json!({"task_id": c}))["depends_on"]),
         [a, b]
     );
-    // What depends on a failure fails with it, and says why.
+    // Dependents of a failed task fail with it, and report the reason.
     client.call(
         "ack",
         json!({"task_id": c, "status": "failed", "error": "no"}),

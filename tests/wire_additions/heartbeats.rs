@@ -4,7 +4,7 @@ use crate::common::{Hub, until, word};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Bytes of a prompt; so many of them are more than the sockets' buffers take.
+/// Bytes of a prompt, chosen so that the prompts together exceed the sockets' buffers.
 const LARGE: usize = 6 << 20;
 const PROMPTS: usize = 8;
 

@@ -57,7 +57,7 @@ fn a_unix_socket_speaks_the_same_and_outlives_a_crash() {
     assert_eq!(hub.client().task(1)["status"], "queued");
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "for its owner alone");
-    // What a killed hub left behind is no obstacle.
+    // Files of a killed hub do not prevent the start.
     let mut hub = hub.kill().start();
     assert_eq!(ask(enqueue)["result"]["task_id"], 2);
     hub.client().call("shutdown", json!({}));

@@ -18,7 +18,7 @@ fn a_waiting_lease_is_answered_when_its_time_is_over() {
         "{:?}",
         begun.elapsed()
     );
-    // The task that comes afterwards belongs to nobody.
+    // No client holds the next task.
     let id = client.enqueue("x");
     assert_eq!(client.status(id), "queued");
 }
@@ -210,7 +210,7 @@ fn an_ack_may_wait_for_the_next_task() {
     );
     assert_eq!((&answer["ok"], ids(&answer)), (&json!(true), vec![]));
     assert!(begun.elapsed() >= Duration::from_millis(290));
-    // A refused ack is told at once, and takes no task later.
+    // A refused ack is answered at once, and leases no task later.
     let error = worker.refused(
         "ack",
         json!({"task_id": 99, "status": "done", "lease": {"wait_seconds": 20}}),

@@ -1,4 +1,4 @@
-//! What this hub's protocol adds: part 3 of the wire protocol, over a real socket.
+//! Additions to the protocol of the Python hub, over a real socket.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../common/mod.rs"]

@@ -1,4 +1,4 @@
-//! Who works: agents, the tree, sessions and their leases.
+//! Agents, the tree, sessions and their leases.
 
 use crate::common::{Hub, until, word};
 use crate::event_with;

@@ -59,7 +59,7 @@ fn wait_answers_when_all_have_ended() {
         (&answer["tasks"][0]["status"], &answer["tasks"][1]["result"]),
         (&json!("cancelled"), &json!("r"))
     );
-    // Ended before: at once. Not in time: as they stand.
+    // Tasks that have ended are returned at once; after the timeout the others are returned in their present state.
     assert_eq!(waiter.call("wait", json!({"task_id": a}))["finished"], true);
     let c = client.enqueue("c");
     for timeout in [json!(0), json!(0.2)] {
@@ -152,7 +152,7 @@ fn cancel_ends_a_task_and_tells_its_holder() {
     assert_eq!(client.status(id), "cancelled");
     client.call("cancel", json!({"task_id": id}));
     assert_eq!(client.call("stats", json!({}))["stats"]["cancelled"], 1);
-    // A connection that said `hello` without a session is told, too; one that said nothing is never spoken to unasked.
+    // A connection that sent `hello` without a session is notified, too; one without `hello` never gets notifications.
     let mut greeted = hub.client();
     greeted.call("hello", json!({}));
     let second = client.enqueue("y");

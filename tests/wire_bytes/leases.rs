@@ -1,4 +1,4 @@
-//! Leases beside many others, and holders who name themselves.
+//! Leases among many others, and holders that give their names.
 
 use crate::common::{Client, Hub, ids, until, word};
 use crate::{figure, processor_time};
@@ -52,7 +52,7 @@ fn a_lease_costs_the_same_beside_many_different_ones_that_wait() {
         many < few * 4 + Duration::from_millis(60),
         "300 leases took {many:?} beside 2400, {few:?} beside 600"
     );
-    // Who waits for its own queue gets its task, and of those who wait for a common one, the first.
+    // A worker that waits for its own queue gets its task; of those that wait for a common queue, the first one does.
     client.enqueue_with(json!({"prompt": "mine", "queue": "inbox-1201"}));
     assert_eq!(
         waiting[1201 % 3].read()["result"]["tasks"][0]["queue"],

@@ -88,7 +88,7 @@ fn answers_of_large_texts_that_nobody_reads_take_bounded_memory() {
     for _ in 0..50 {
         client.enqueue("small");
     }
-    // A chunk of each, and room for one that is being written: not the gigabyte that was asked for.
+    // A chunk per client, plus one that is being written: not the requested gigabyte.
     let grown = hub.resident().saturating_sub(before);
     assert!(grown < 200 * MIB, "grew by {} MiB", grown / MIB);
     drop(deaf);

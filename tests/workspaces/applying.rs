@@ -93,7 +93,7 @@ const STATES: &[(&str, &str)] = &[
         "echo settings >> .git/info/exclude; echo SECRET > settings",
         "settings",
     ),
-    // Changes that git looks at, and that it is told not to look at.
+    // Changes that git tracks, and changes that it is configured to ignore.
     ("echo mine > a.txt", "a.txt"),
     ("echo mine > a.txt; git add a.txt", "a.txt"),
     ("git rm -q --cached a.txt", "a.txt"),

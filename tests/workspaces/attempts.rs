@@ -204,7 +204,7 @@ fn names_that_earlier_versions_gave_are_found() {
         hub.json(&format!("diff {id}"))["branch"],
         format!("kirosu/task-{id}")
     );
-    // A further attempt keeps the last one by its number, beside them.
+    // A further attempt keeps the last one by its number, in addition to them.
     retried(&hub, id);
     let all = names(&field).join(" ");
     for name in [&old, &format!("task-{id}.attempt-2")] {

@@ -43,7 +43,7 @@ fn a_copied_data_folder_does_not_take_the_worktrees_of_the_original() {
         assert_eq!(field.git("worktree list --porcelain"), listed, "{words}");
         assert_eq!(field.git("for-each-ref"), branches, "{words}");
     }
-    // A hub on the copy begins anew beside it.
+    // A hub on the copy starts with new worktrees.
     let copied = setup.clone().set(&format!("data_dir={}", data2.display()));
     let hub = Agents {
         hub: copied.start(),

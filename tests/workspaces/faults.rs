@@ -49,7 +49,7 @@ fn a_fault_of_one_worktree_is_no_fault_of_the_pool() {
         assert_eq!(task["result"], "a.txt\nstart", "{breakage}");
         hub.done("true");
     }
-    // A record that cannot be read: the work beside it is left alone, and the output says so.
+    // An unreadable record: its worktree is left unchanged, and the output reports that.
     let id =
         hub.enqueue(json!({"prompt": "if [ $KIROSU_FENCE = 1 ]; then echo w > w; exit 3; fi; ls"}));
     hub.ended(id);

@@ -17,7 +17,7 @@ impl Drop for LivingGit {
     }
 }
 
-/// A repository beside the hub's files.
+/// A repository, and the hub's files.
 pub struct Field {
     pub setup: Setup,
 }
@@ -50,7 +50,7 @@ impl Field {
         std::fs::read_to_string(self.repository().join(name)).unwrap()
     }
 
-    /// What git prints, with white space around it taken off.
+    /// The trimmed output of git.
     pub fn git(&self, words: &str) -> String {
         let output = git(&self.repository(), words);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -201,7 +201,7 @@ impl Agents {
             .expect("the binary starts")
     }
 
-    /// What a verb prints; it must succeed.
+    /// The output of a verb, which must succeed.
     pub fn cli(&self, words: &str) -> String {
         let output = self.run(words);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -214,7 +214,7 @@ impl Agents {
         serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"))
     }
 
-    /// What a verb complains about; it must fail with 1.
+    /// The error of a verb, which must fail with 1.
     pub fn refused(&self, words: &str) -> String {
         let output = self.run(words);
         assert_eq!(output.status.code(), Some(1), "kirosu {words}: {output:?}");

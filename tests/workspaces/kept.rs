@@ -67,7 +67,7 @@ fn a_failed_attempts_files_are_kept_before_the_next_begins_anew() {
         .file("a.txt", "one\n");
     field.commit("start");
     let hub = field.start("");
-    // Ignored files, a repository, files that git is told not to look at; and one attempt that leaves nothing of these.
+    // Ignored files, a repository, files that git is configured to ignore; and one attempt that leaves none of these.
     let script = "ls -A; case $KIROSU_FENCE in \
         1) mkdir build; echo built > build/x; echo p > p; exit 3;; \
         2) git init -q inner; echo i > inner/i; exit 3;; \

@@ -3,7 +3,7 @@
 use crate::field::{Agents, Field};
 use std::os::unix::fs::PermissionsExt as _;
 
-/// A claude that keeps what it was told.
+/// A claude that records its arguments.
 const CLAUDE: &str = r#"#!/bin/sh
 cat > /dev/null
 printf '%s\n' "$@" > "$KEEP/args"

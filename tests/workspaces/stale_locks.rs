@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 const LOCKS: [&str; 3] = ["packed-refs.lock", "config.lock", "HEAD.lock"];
 
-/// Locks that were made so many seconds ago.
+/// Creates locks that are `age` seconds old.
 fn locks(field: &Field, seconds: u64) -> Vec<PathBuf> {
     let folder = field.repository().join(".git");
     let made = SystemTime::now() - Duration::from_secs(seconds);

@@ -1,4 +1,4 @@
-//! What goes wrong: conflicts, agents that do strange things to git, attempts that fail or are lost.
+//! Failures: conflicts, agents that misuse git, attempts that fail or are lost.
 
 use crate::common::until;
 use crate::field::{Agents, Field};

@@ -186,7 +186,7 @@ impl World {
             name.strip_prefix(&format!("{id}-"))?.parse::<i64>().ok()
         });
         let mut fences: Vec<i64> = fences.collect();
-        // What a person has discarded since stays discarded when the task is retried.
+        // Work that a person discarded stays discarded when the task is retried.
         fences.retain(|fence| self.taken.insert((id, *fence)));
         fences.sort_unstable();
         let of_task = format!("attempt {id}-");

@@ -3,15 +3,15 @@
 //! # Theory of operation
 //!
 //! Both are outside clients. They start the built `kirosu` binary on a fresh file in a folder of their own, speak the wire
-//! protocol to it over TCP, and end what they started by its process id. They import no room of the house, so a fault
-//! there cannot hide itself here: requests are bytes made by hand, answers are read as any stranger would read them.
+//! protocol to it over TCP, and end what they started by its process id. They import no other crate of the workspace, so a fault
+//! there cannot hide itself here: requests are built by hand, and answers are parsed independently.
 //!
 //! - [`server`] starts and ends a hub or, for comparison, a Redis; [`machine`] reads what the kernel knows about them.
 //! - [`pump`] drives many connections from one thread: a load generator shares the cores with what it measures, so it
 //!   scans answers for the few bytes it needs instead of parsing them. [`talk`] has what is said, in both languages.
 //! - [`wire`] is one blocking connection, for single questions and for the torture's workers.
-//! - [`bench`] has one file a measurement; [`torture`] has the workers, who write down all they see, and the checker,
-//!   a pure function from those histories and the final file to a list of violations.
+//! - [`bench`] has one file per measurement; [`torture`] has the workers, which record all that they observe, and the checker, a
+//!   pure function from these histories and the final file to a list of violations.
 
 pub mod bench;
 pub mod machine;
@@ -21,7 +21,7 @@ pub mod talk;
 pub mod torture;
 pub mod wire;
 
-/// What went wrong with a tool's own work, as a sentence.
+/// An error of the tool itself, as a sentence.
 #[derive(Debug)]
 pub struct Fault(pub String);
 

@@ -1,4 +1,4 @@
-//! What the kernel says about this machine and about a process.
+//! Facts from the kernel about this machine and about a process.
 
 use crate::Fault;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,7 +14,7 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The load averages of 1, 5 and 15 minutes: what else ran beside a measurement.
+/// The load averages of 1, 5 and 15 minutes, which show other work during a measurement.
 pub fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")

@@ -16,7 +16,7 @@ const SILENCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// What a load achieved.
+/// The result of a load.
 #[derive(Clone, Copy, Debug)]
 pub struct Pumped {
     /// Life cycles completed.
@@ -86,7 +86,7 @@ impl<T: Talk> Pump<T> {
         })
     }
 
-    /// Starts all conversations and lets them run until told to end.
+    /// Starts all conversations and runs them until they are stopped.
     pub fn run_until(&mut self, end: &AtomicBool) -> Result<(), Fault> {
         self.start()?;
         while !end.load(Ordering::Relaxed) {
@@ -108,7 +108,7 @@ impl<T: Talk> Pump<T> {
         })
     }
 
-    /// The conversations, to be told what comes next between two runs.
+    /// The conversations, to be reconfigured between two runs.
     pub fn talks(&mut self) -> impl Iterator<Item = &mut T> {
         self.lines.iter_mut().map(|line| &mut line.talk)
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How long a server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a hub is started with.
+/// Start options of a hub.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The `kirosu` binary.

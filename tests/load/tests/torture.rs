@@ -42,7 +42,7 @@ fn no_promise_is_broken_whatever_strikes() {
     for what in ["kill", "stop", "cut", "stall", "full", "restore", "twice"] {
         assert_eq!(counted(&said, &format!("times {what}")), 1, "{said}");
     }
-    // The restore met leases and tasks that it undid, and somebody who spoke of them afterwards.
+    // The restore undid leases and tasks, and a client used them afterwards.
     for what in ["enqueues", "leases", "acks"] {
         let undone = counted(&said, &format!("{what} undone by a restore"));
         assert_ne!(undone, 0, "{said}");

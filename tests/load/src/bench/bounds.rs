@@ -1,5 +1,5 @@
-//! What long questions, large texts and crowds cost those who have nothing to do with them: each figure beside the same
-//! without them, on the same hub, in the same run.
+//! The cost of long answers, large texts and many clients for other clients: each figure is compared with the same without them,
+//! on the same hub, in the same run.
 
 use super::{Bench, Report, Row, Target, beside, fill, median, percentile};
 use crate::Fault;
@@ -27,7 +27,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     notes(bench, report)
 }
 
-/// What others wait, alone and while one client asks for all tasks.
+/// Latency of other clients, alone and while one client lists all tasks.
 fn long_list(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     let hub = bench.hub()?;
     let (address, pid) = (hub.server.address, hub.server.pid());
@@ -88,7 +88,7 @@ fn long_list(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A lease that finds nothing beside few and many others that wait, each for something else.
+/// An empty lease while few and while many other leases wait, each for another queue.
 fn inboxes(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     let hub = bench.hub()?;
     let mut wire = Wire::connect(hub.server.address)?;
@@ -126,7 +126,7 @@ fn inboxes(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Processor time of the hub for an enqueue that nobody and that many watch.
+/// CPU time of the hub for an enqueue without watchers and with many.
 fn watchers(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     let hub = bench.hub()?;
     let (address, pid) = (hub.server.address, hub.server.pid());

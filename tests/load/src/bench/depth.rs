@@ -1,4 +1,4 @@
-//! What a lease costs with more and more tasks behind it.
+//! The cost of a lease with growing queue depth.
 //!
 //! One hub for each depth, all alive, measured in turns: a machine that slows down for a while then slows all of them.
 

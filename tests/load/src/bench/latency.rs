@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_millis(1);
 /// Connections that run plain life cycles in another queue, one request in flight each, for the figures under load.
 const LOAD: u64 = 8;
 
-/// Quiet, then under load; Redis's blocking pop beside it, quiet.
+/// On an idle hub, then under load; and Redis's blocking pop on an idle server.
 pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Fault> {
     let hub = bench.hub()?;
     let address = hub.server.address;

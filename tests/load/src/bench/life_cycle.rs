@@ -1,4 +1,4 @@
-//! Whole life cycles per second, beside Redis in the same run.
+//! Whole life cycles per second, compared with Redis in the same run.
 
 use super::{Bench, Report, Row, Target, median};
 use crate::Fault;

@@ -30,7 +30,7 @@ pub const NAMES: [&str; 13] = [
     "stalls", "sessions",
 ];
 
-/// What is measured, and how thoroughly.
+/// The selected measurements and their number of runs.
 #[derive(Clone, Debug)]
 pub struct Bench {
     /// The `kirosu` binary.

@@ -1,8 +1,8 @@
 //! Whether a change of state pays for the size of the prompt.
 //!
-//! A lease carries the prompt to the worker, so it must cost more with a large one; an ack carries nothing of it. What has
-//! just moved a megabyte finds the processor's caches full of it, and the first request that writes afterwards pays for that
-//! whatever it is: so there are two heartbeats, and the first is told on its own.
+//! A lease carries the prompt to the worker, so a large prompt makes it slower; an ack does not carry it. After a megabyte was
+//! moved, the CPU caches are full of it, and the next request that writes is slower, whatever it is: so there are two heartbeats,
+//! and the first is reported separately.
 
 use super::latency::{expect, number_after};
 use super::{Bench, Report, Row, Target, median};

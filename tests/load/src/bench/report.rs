@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// What a figure should reach.
+/// The target of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// The ratio, at least.
@@ -16,24 +16,24 @@ pub enum Target {
 /// One line of the table.
 #[derive(Clone, Debug, Default)]
 pub struct Row {
-    /// What was measured.
+    /// The measurement.
     pub what: String,
     /// The unit of the values.
     pub unit: &'static str,
     /// The hub's figure.
     pub value: f64,
-    /// What it is compared with: its name and figure.
+    /// The name and figure of the comparison.
     pub beside: Option<(String, f64)>,
     /// The hub's figure divided by the other's; the median of the runs' own ratios where there were several.
     pub ratio: Option<f64>,
-    /// What should be reached.
+    /// The target.
     pub target: Option<Target>,
     /// Every run's figure, for whoever distrusts medians.
     pub runs: Vec<f64>,
 }
 
 impl Row {
-    /// A figure with nothing beside it.
+    /// A figure without a comparison.
     pub fn new(what: impl Into<String>, unit: &'static str, value: f64) -> Row {
         Row {
             what: what.into(),

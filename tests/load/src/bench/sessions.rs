@@ -120,7 +120,7 @@ fn settings(sessions: usize, lasts: Duration) -> Result<String, Fault> {
     ))
 }
 
-/// What an agent of this measurement prints, until its time is over.
+/// Prints the output of an agent of this measurement until its time is over.
 pub fn pretend_agent(lasts: Duration) {
     use std::io::Write as _;
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! `kirosu-bench`: one table of what the hub costs, beside Redis in the same run.
+//! `kirosu-bench`: one table of the hub's costs, compared with Redis in the same run.
 
 use clap::Parser;
 use kirosu_load::bench::{Bench, NAMES, Report, folder_or_temp, pretend_agent};
@@ -43,7 +43,7 @@ struct Args {
     /// One JSON document instead of the table
     #[arg(long)]
     json: bool,
-    /// Prints what an agent of the measurement `sessions` prints, for so many seconds
+    /// Prints the output of an agent of the measurement `sessions` for this number of seconds
     #[arg(long, hide = true)]
     pretend_agent: Option<u64>,
     /// Exit code 1 when a target is missed
@@ -113,7 +113,7 @@ fn run(args: &Args) -> Result<Report, Fault> {
     Ok(report)
 }
 
-/// Whoever reads a figure must know what it was taken under.
+/// The conditions of the measurement, without which a figure means nothing.
 fn circumstances(bench: &Bench, redis: Option<String>, report: &mut Report) {
     let durability = bench
         .settings

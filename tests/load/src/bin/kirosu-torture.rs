@@ -26,7 +26,7 @@ struct Args {
     /// The binary to kill
     #[arg(long, default_value = "target/dist/kirosu")]
     binary: PathBuf,
-    /// Who does the work
+    /// Which workers do the work
     #[arg(long, value_enum, default_value_t = Mode::Both)]
     mode: Mode,
     /// Tasks to enqueue
@@ -35,8 +35,8 @@ struct Args {
     /// Times the hub is killed
     #[arg(long, default_value_t = 5)]
     kills: u32,
-    /// What happens, one or several, separated by commas; mode `up` knows `kill` and `restore` [default: all that need no
-    /// file system of their own]
+    /// Faults, separated by commas; mode `up` has `kill` and `restore` [default: all that need no file system of their
+    /// own]
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = USUAL, hide_default_value = true)]
     nemesis: Vec<Kind>,
     /// Times that each fault but `kill` strikes

@@ -1,4 +1,4 @@
-//! What the load says: the life cycle of a task in the hub's language and in Redis's, both made by hand.
+//! The requests of the load: the life cycle of a task in the hub's protocol and in that of Redis, both built by hand.
 //!
 //! A cycle is enqueue, lease, ack. `batch` tasks go through it together: all enqueues in one write, then the lease, then
 //! all acks in one write; with a batch of one it is the plain cycle with one request in flight.
@@ -29,7 +29,7 @@ pub trait Talk {
     fn cycles(&self) -> u64;
 }
 
-/// Where a cycle stands: what was asked last.
+/// The state of a cycle: its last request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// `enqueue`, `LPUSH`.

@@ -1,4 +1,4 @@
-//! One verb alone, for so many rounds: what each of the three costs by itself.
+//! One verb for a number of rounds: the cost of each of the three verbs.
 
 use super::{Kirosu, Step, Style, Talk};
 
@@ -26,7 +26,7 @@ impl OneVerb {
         }
     }
 
-    /// What the next run says: `rounds` of a batch each; acks as many as there are leases to ack.
+    /// Sets the requests of the next run: `rounds` of a batch each; acks up to the number of held leases.
     pub fn turn_to(&mut self, step: Step, rounds: usize) {
         self.keep_leased();
         self.step = step;

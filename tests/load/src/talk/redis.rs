@@ -66,7 +66,7 @@ impl Redis {
         }
     }
 
-    /// A bulk string: its length in a line, then so many bytes and a line end.
+    /// A bulk string: a line with its length, then that number of bytes and a line end.
     fn bulk(&mut self, input: &[u8], end: usize) -> usize {
         let length = number_at(&input[1..end]) as usize;
         let whole = end + 1 + length + 2;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What a server is asked, and what it answers.
+/// A request to a server and its answer.
 fn round(talk: &mut impl Talk, asks: &str, answers: &[&str]) {
     let mut out = Vec::new();
     let expected = talk.next(&mut out);

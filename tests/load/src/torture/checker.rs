@@ -229,7 +229,7 @@ fn took_or_may_have(ack: &Ended<'_>) -> bool {
     !refused(ack.event)
 }
 
-/// A task ends once, within its attempts, and its result is somebody's.
+/// A task ends once, within its attempts, and its result is that of one of its workers.
 fn finality(task: &Stored, life: Option<&Life<'_>>, verdict: &mut Verdict) {
     let id = task.id;
     if task.max_attempts.is_some_and(|most| task.attempts > most) {

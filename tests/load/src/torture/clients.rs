@@ -29,7 +29,7 @@ const TOOL: u32 = 3_000;
 /// Worker processes behind the proxy.
 const REMOTES: u32 = 4;
 
-/// The longest that a hub may be busy when nobody works any more.
+/// Longest time that a hub may be busy after all workers have stopped.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// Grace times short enough for a test: what a kill held up comes back within a second or two.
@@ -158,7 +158,7 @@ impl<'scope> Crew<'scope> {
     }
 }
 
-/// What was broken in a future before a restore ended it, as the file tells that the restore has replaced.
+/// Violations in a future before a restore ended it, according to the file that the restore replaced.
 fn ended(world: &World, file: &Path, events: &[Event]) -> Result<Vec<String>, Fault> {
     let mut verdict = Verdict::default();
     let (tasks, attempts) = stored::read(file, &mut verdict)?;
@@ -278,7 +278,7 @@ pub fn end(mut server: Server, marker: &str, verdict: &mut Verdict) -> Result<()
     Ok(())
 }
 
-/// What the hub said last must be what the file holds.
+/// The hub's last answers must equal the content of the file.
 fn compare_stats(said: &Value, tasks: &[stored::Stored], verdict: &mut Verdict) {
     for state in ["queued", "leased", "done", "failed", "cancelled"] {
         let held = tasks.iter().filter(|task| task.status == state).count();

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// No progress for so long, with the hub up: it has stopped working.
 const STALL: Duration = Duration::from_secs(30);
 
-/// Without progress for so long, a look tells whether there is anything left to do.
+/// After this time without progress, the tool checks whether any work is left.
 const IDLE: Duration = Duration::from_millis(500);
 
 /// After the last fault, and the last enqueue, the queue must be empty within this time.
@@ -23,10 +23,10 @@ const DRAIN: Duration = Duration::from_secs(120);
 /// After each fault a new task must be done within this time. (It may meet a worker that forgets it for a second, twice.)
 const ALIVE: Duration = Duration::from_secs(10);
 
-/// What a strike takes beside the fault itself.
+/// Duration of a strike in addition to the fault itself.
 const BETWEEN: Duration = Duration::from_millis(700);
 
-/// One fault in so many is met by a kill of the hub in its middle.
+/// One fault in this number gets a kill of the hub in its middle.
 const KILLED_IN: u32 = 4;
 
 /// A fault and when it strikes.
@@ -92,8 +92,8 @@ pub fn drive(torture: &Torture, strikes: &[Strike], field: &mut Field<'_>) -> Re
         "a new task done after a fault, at most, ms",
         slowest.as_millis(),
     );
-    // What is not enqueued yet comes at once: there are no more faults that it has to outlast. On a busy machine this
-    // takes longer than everything that follows.
+    // The remaining tasks are enqueued at once: no more faults follow. On a busy machine this takes longer than everything
+    // after it.
     field.shared.set_pace(Duration::ZERO);
     let begun = Instant::now();
     if !wait_for_progress(field, |shared, _| is_enqueued(shared))? {
@@ -221,7 +221,7 @@ fn drained(field: &Field<'_>) -> Result<bool, Fault> {
     Ok(false)
 }
 
-/// What is not done yet, for whoever looks for the cause.
+/// The unfinished tasks, to find the cause.
 fn left(field: &Field<'_>) -> Result<String, Fault> {
     let producing = field.shared.producing.load(Ordering::Acquire);
     let mut left = vec![format!("{producing} producers")];

@@ -1,4 +1,4 @@
-//! What every speaker writes down: each call, when it was begun and ended, and how.
+//! Records of each client: every call with its start, end and outcome.
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -31,7 +31,7 @@ pub struct Leased {
     pub until_ms: i64,
 }
 
-/// What was asked, with what its answer said.
+/// A request with its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// One task, or several in one durable step.
@@ -53,7 +53,7 @@ pub enum Call {
         session: bool,
         /// The most that may be handed out.
         most: u64,
-        /// What was handed out.
+        /// The leased tasks.
         tasks: Vec<Leased>,
     },
     /// An extension.
@@ -106,11 +106,11 @@ pub enum Call {
     },
     /// The two answers to one request that was sent twice at once; none where it was cut off or put off.
     Twice {
-        /// What was asked.
+        /// The request.
         method: String,
-        /// What the first answer decides.
+        /// The decisive part of the first answer.
         first: Option<String>,
-        /// What the second answer decides.
+        /// The decisive part of the second answer.
         second: Option<String>,
         /// The start of the hub that the second copy was sent to.
         second_boot: Option<String>,
@@ -137,7 +137,7 @@ pub enum Call {
 /// One call. A call that was sent again until it was answered is one event, from the first sending to the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Who.
+    /// The client.
     pub speaker: u32,
     /// Monotonic nanoseconds, before the first byte was sent.
     pub begun: u64,
@@ -150,7 +150,7 @@ pub struct Event {
     /// The `boot_id` of the hub that it was sent to, the last time; none where no hub was reached.
     #[serde(default)]
     pub boot: Option<String>,
-    /// What.
+    /// The call.
     pub call: Call,
     /// How it ended.
     pub outcome: Outcome,

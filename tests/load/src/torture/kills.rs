@@ -59,7 +59,7 @@ pub fn restore(
     replaced.ok_or_else(|| Fault::new("a restore replaced no file"))
 }
 
-/// What the hub left must be whole for SQLite alone, before another has touched it.
+/// SQLite alone must find the file that the hub left intact, before another hub has opened it.
 fn check_copy(plan: &Plan, verdict: &mut Verdict) -> Result<(), Fault> {
     let copy = plan.folder.join("copy.db");
     for suffix in ["", "-wal"] {
@@ -79,7 +79,7 @@ fn check_copy(plan: &Plan, verdict: &mut Verdict) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What `PRAGMA integrity_check` says, by Python's SQLite.
+/// The result of `PRAGMA integrity_check` in Python's SQLite.
 pub fn integrity(database: &Path) -> Result<String, Fault> {
     let script = "import sqlite3,sys\n\
                   for row in sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check'): print(row[0])";

@@ -20,7 +20,7 @@ pub const FAILED: i64 = -32603;
 /// Between two attempts to reach a hub that is down.
 pub const REST: Duration = Duration::from_millis(5);
 
-/// One lease of a session in so many is asked for over a connection that is replaced meanwhile.
+/// One lease of a session in this number is requested over a connection that is replaced meanwhile.
 const REPLACED_IN: u32 = 20;
 
 /// No fault lasts as long: a hub that does not answer until then never will.
@@ -55,7 +55,7 @@ pub struct Link<'a> {
     unknown: Vec<(u64, i64)>,
     /// The start of the hub that the newest request was sent to.
     boot: Option<String>,
-    /// What it saw.
+    /// Its observations.
     pub events: Vec<Event>,
 }
 
@@ -203,14 +203,14 @@ impl<'a> Link<'a> {
         if self.shared.tells
             && let Ok(line) = serde_json::to_string(&event)
         {
-            // Nobody listens: nobody wants to know.
+            // No receiver is left, and none is needed.
             let _ = writeln!(std::io::stdout(), "{line}");
         }
         self.events.push(event);
     }
 
-    /// While requests are doubled, two copies of what may be repeated are under way at once, over two connections. What
-    /// is said to one must be said to the other.
+    /// While requests are doubled, two copies of each repeatable request are sent at once, over two connections. Both must get
+    /// the same answer.
     fn once_or_twice(
         &mut self,
         method: &str,
@@ -363,7 +363,7 @@ fn outcome(answer: &Result<Value, CallError>) -> Outcome {
     }
 }
 
-/// What an answer decides: the ids it names, or the refusal's number. None: it was cut off, or says "later".
+/// The decisive part of an answer: its ids, or the error code. `None` if it was cut off or says "later".
 fn essence(answer: &Result<Value, CallError>) -> Option<String> {
     match answer {
         Ok(answer) => Some(format!("{} {}", answer["task_id"], answer["task_ids"])),

@@ -1,12 +1,13 @@
 //! Kills a hub under load and checks what is left.
 //!
-//! Two ways: [`clients`] has workers of its own, who lease and ack over TCP and write down every call; [`up`] lets the
+//! Two modes: [`clients`] has its own workers, which lease and ack over TCP and record every call; [`up`] lets the
 //! hub's own pools do the work and looks at the file and at the processes. Both kill the hub with SIGKILL at seeded
 //! points of their progress, start it again on the same file, or on a backup of it, drain, and end it in good order. The first
-//! also stops workers, cuts and holds their wires, takes the disk away, and sends everything twice: [`nemesis`] has one file a fault.
+//! also stops workers, cuts and holds their connections, fills the disk, and sends everything twice: [`nemesis`] has one file per
+//! fault.
 //!
-//! What the workers saw is a [`history`]; what the file holds is read with Python's `sqlite3`, not with ours
-//! ([`stored`]); [`checker`] compares the two and knows no more than the protocol's promises.
+//! The workers' observations are a [`history`]; the file is read with Python's `sqlite3`, not with ours ([`stored`]); [`checker`]
+//! compares the two and knows only the guarantees of the protocol.
 
 mod canceller;
 pub mod checker;
@@ -31,7 +32,7 @@ pub mod worlds;
 use nemesis::Kind;
 use std::path::PathBuf;
 
-/// What is done to the hub.
+/// The faults to inject.
 #[derive(Clone, Debug)]
 pub struct Torture {
     /// The `kirosu` binary.
@@ -56,7 +57,7 @@ pub struct Torture {
     pub settings: Vec<String>,
 }
 
-/// What was found.
+/// The findings.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
     /// Counts, in the order in which they should be read.

@@ -1,4 +1,4 @@
-//! A client as nobody wants it: garbage, half lines, answers never read, leases taken and forgotten with the connection.
+//! A misbehaving client: garbage, half lines, unread answers, leases abandoned with the connection.
 //!
 //! It writes nothing down: none of it may change what the others are promised.
 

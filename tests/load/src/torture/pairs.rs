@@ -51,7 +51,7 @@ fn pair(link: &mut Link<'_>, speaker: u32, number: u64) {
     let mut made = None;
     link.say("enqueue", &params, Sending::UntilAnswered, |answer| {
         made = answer.and_then(|answer| answer["task_id"].as_u64());
-        // Its place in the order is nobody's business: the queue is this speaker's own.
+        // Its position does not matter: only this client uses the queue.
         Call::Enqueue {
             numbers: vec![number],
             keyed: true,

@@ -5,11 +5,11 @@ use super::link::{Link, Sending, Shared};
 use serde_json::{Value, json};
 use std::ops::Range;
 
-/// One call in so many is a batch, has a dependency, or has retries.
+/// One call in this number is a batch, has a dependency, or has retries.
 const BATCH_IN: u32 = 50;
 const DEPENDENT_IN: u32 = 40;
 const RETRIED_IN: u32 = 10;
-/// One call in so many is of tasks that are cancelled at once.
+/// One call in this number enqueues tasks that are cancelled at once.
 const CANCELLED_IN: u32 = 30;
 
 /// Most calls say no priority.

@@ -1,8 +1,8 @@
 //! A wire between workers and hub that can be cut or held, each direction by itself.
 //!
-//! The proxy listens in one place and leads to wherever the hub is now. Passing, it adds nothing. *Cut*, it swallows what
-//! comes: neither side learns of it, as when a cable is pulled, until the cut heals and the connection is reset. *Held*,
-//! it reads no more, as a reader that does not read; what was sent stands in the kernel's buffers and arrives in the end.
+//! The proxy listens on one address and forwards to the hub's present address. *Passing*, it changes nothing. *Cut*, it discards all
+//! bytes: neither side notices, as with a pulled cable, until the cut heals and the connection is reset. *Held*, it stops reading,
+//! like a client that does not read; sent bytes stay in the kernel's buffers and arrive later.
 
 use super::link::Shared;
 use crate::Fault;
@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::Scope;
 use std::time::Duration;
 
-/// How long a byte may wait for somebody to look at the gate.
+/// Interval in which the gate is polled.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What happens to bytes of one direction.
+/// Handling of the bytes of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// They pass.
@@ -91,7 +91,7 @@ fn connect<'scope, 'env>(
         (hub, worker, &gates.to_worker),
     ] {
         scope.spawn(move || {
-            // However it ends, both sides are told.
+            // Both sides are closed, however it ends.
             let _ = pump(shared, gates, &from, &to, gate);
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);

@@ -13,7 +13,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::thread::{Scope, ScopedJoinHandle};
 
-/// What a worker's process is told: who it is and where the hub is.
+/// Arguments of a worker process: its name and the hub's address.
 #[derive(Clone, Debug)]
 pub struct Role {
     /// Its number among all speakers.
@@ -97,7 +97,7 @@ impl Drop for Remote {
     }
 }
 
-/// Reads what a worker's process tells, and counts the acks that were taken, until its end.
+/// Reads the output of a worker process until its end, and counts the accepted acks.
 pub fn listen<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     shared: &'env Shared,

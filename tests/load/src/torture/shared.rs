@@ -1,4 +1,4 @@
-//! What all speakers of a run know, and what they leave to each other.
+//! State shared by all clients of a run.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What all speakers know.
+/// State shared by all clients.
 #[derive(Debug)]
 pub struct Shared {
     /// Where the hub listens now; each start takes another port.
     address: Mutex<SocketAddr>,
-    /// Everybody may go.
+    /// All clients may stop.
     pub over: AtomicBool,
     /// Acks taken: the progress that kills are timed by.
     pub acked: AtomicU64,
@@ -28,7 +28,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// For a hub at `address` and so many producers.
+    /// State for a hub at `address` and this number of producers.
     pub fn new(address: SocketAddr, producers: u32) -> Shared {
         Shared {
             address: Mutex::new(address),

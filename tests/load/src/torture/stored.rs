@@ -1,4 +1,4 @@
-//! What the file holds in the end, read by Python's `sqlite3`: nothing of ours stands between the checker and the truth.
+//! The final content of the file, read by Python's `sqlite3`, so that no code of ours is between the checker and the file.
 
 use super::Verdict;
 use super::kills::{integrity, python};
@@ -57,7 +57,7 @@ pub struct Attempt {
     pub fence: i64,
     /// `cancelled` or `lost`.
     pub outcome: String,
-    /// Who held the lease.
+    /// The holder of the lease.
     pub worker: String,
     /// Unix milliseconds.
     pub started_ms: i64,

@@ -1,7 +1,7 @@
-//! Mode `up`: the hub's own pools do the work, with real processes, and the whole house is killed at once.
+//! Mode `up`: the hub's own pools do the work, with real processes, and the whole process is killed at once.
 //!
 //! Two queues: `echo`, whose provider answers with the prompt, and `commands`, whose runs are shell processes that note
-//! each execution in a file and leave a grandchild behind on purpose. Nothing of them may outlive the house.
+//! each execution in a file and leave a grandchild behind on purpose. None of these processes may outlive Kirosu.
 
 mod check;
 
@@ -22,16 +22,16 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// One task in so many is a command.
+/// One task in this number is a command.
 const COMMAND_IN: u64 = 20;
 
 /// Tasks an `enqueue_batch`.
 const BATCH: u64 = 50;
 
-/// No progress for so long, with the house up: it has stopped working.
+/// Kirosu counts as stuck after this time without progress.
 const STALL: Duration = Duration::from_secs(60);
 
-/// How long after SIGKILL of the house its processes may linger.
+/// Time after SIGKILL of Kirosu within which its other processes must end.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// Runs it all.
@@ -78,7 +78,7 @@ pub fn run(torture: &Torture) -> Result<(Verdict, Vec<Event>), Fault> {
 
 fn plan(torture: &Torture, marker: &str, runs: &Path) -> Result<Plan, Fault> {
     let config = torture.folder.join("torture.toml");
-    // The house may be killed between the start of a run and its prompt.
+    // Kirosu may be killed between the start of a run and its prompt.
     let script = format!(
         "IFS= read -r line; [ -n \"$line\" ] || exit 1; echo \"$line\" >> {}; sleep 300 & echo \"ran $line\"",
         shell_word(runs)?
@@ -167,14 +167,14 @@ fn task(number: u64) -> Value {
     json!({"prompt": prompt_of(number), "queue": queue, "idempotency_key": key_of(number)})
 }
 
-/// The house, and what is known of it.
+/// The Kirosu process and its observed state.
 struct House<'a> {
     plan: &'a Plan,
     /// Marks all its processes.
     marker: &'a str,
     shared: &'a Shared,
     server: &'a mut Server,
-    /// Speaks for the tool itself, and writes down the starts of the house.
+    /// The tool's own client, which records the starts of Kirosu.
     tool: Link<'a>,
     rng: fastrand::Rng,
     /// The slowest start.
@@ -187,7 +187,7 @@ struct House<'a> {
 }
 
 impl House<'_> {
-    /// Kills and restores at the chosen points, looks for what is left of each house, then waits until the queue is empty.
+    /// Kills and restores at the selected points, checks for remaining processes, then waits until the queue is empty.
     fn drive(&mut self, torture: &Torture) -> Result<(), Fault> {
         let kinds = [Kind::Kill, Kind::Restore];
         let kinds = kinds.iter().filter(|kind| torture.nemeses.contains(kind));
@@ -245,7 +245,7 @@ impl House<'_> {
         self.tool.started(gone, None)
     }
 
-    /// Takes a backup, lets the house work on for a while, ends it, and puts the backup in the place of its store.
+    /// Takes a backup, lets Kirosu continue for a while, ends it, and replaces its store with the backup.
     fn restore(&mut self, name: String) -> Result<(), Fault> {
         self.tool.back_up(&name)?;
         std::thread::sleep(Duration::from_millis(self.rng.u64(1_000..2_000)));
@@ -259,7 +259,7 @@ impl House<'_> {
         self.lingered = self.lingered.max(lingered);
         self.shared.moved(self.server.address);
         self.tool.started(gone, Some(name))?;
-        // At least so many: the new house is at work already.
+        // A lower bound: the new process is already working.
         self.undone += before.saturating_sub(done(&stats(self.server.address)?));
         Ok(())
     }
@@ -289,7 +289,7 @@ fn wait_until(server: &Server, pleases: impl Fn(&Value) -> bool) -> Result<bool,
     }
 }
 
-/// Waits until no process of the killed house is left; how long that took.
+/// Waits until no process of the killed Kirosu is left, and returns the time that took.
 fn until_gone(marker: &str, verdict: &mut Verdict) -> Duration {
     let begun = Instant::now();
     let variable = format!("KIROSU_TORTURE={marker}");

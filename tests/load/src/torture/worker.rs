@@ -15,7 +15,7 @@ const REST: Duration = Duration::from_millis(5);
 /// Longest work of a worker in a process of its own, so that a SIGSTOP most likely meets it with leases in its hands.
 const WORK: Duration = Duration::from_millis(20);
 
-/// One task in so many is cancelled while its lease begins.
+/// One task in this number is cancelled while its lease begins.
 const CANCELLED_IN: u32 = 40;
 
 /// How a run ends.
@@ -58,7 +58,7 @@ pub fn run(shared: &Shared, speaker: u32, session: bool, seed: u64) -> Vec<Event
                 shared.leave_to_cancel(leased.task);
             }
         }
-        // As the protocol asks: what a reconnect lists and nobody here has begun is given back.
+        // As the protocol requires: leases that a reconnect lists and this worker has not begun are released.
         for (task, fence) in link.unknown_leases() {
             give_back(&mut link, task, fence);
         }

@@ -1,14 +1,13 @@
 //! Which events belong to which future: a restore ends one, and begins another at the moment of the backup.
 //!
-//! Each start of the hub has a `boot_id`, and each event names the start that it was sent to. From the tool's own events
-//! (starts, backups) follows, for the last future and for each that a restore has ended, which starts led to it: all of
-//! the way back, and where a backup was restored, what was there when it was taken. Of a call that overlaps the taking of
-//! the backup nobody outside can tell on which side of it it fell.
+//! Each start of the hub has a `boot_id`, and each event names the start that it was sent to. The tool's own events (starts,
+//! backups) determine, for the last future and for each that a restore has ended, which starts led to it: all earlier ones, and
+//! where a backup was restored, the state when it was taken. A call that overlaps the backup may be on either side of it.
 
 use super::history::{Call, Event, Outcome};
 use std::collections::HashMap;
 
-/// What a future has of a call.
+/// Whether a future contains a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is part of it.
@@ -19,11 +18,11 @@ pub enum Fate {
     Unsure,
 }
 
-/// What a future has of one start of the hub.
+/// The part of one start of the hub that a future contains.
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Whole,
-    /// What was there when a backup was taken, which was asked for and answered at these moments.
+    /// The state at a backup, which was requested and answered at these times.
     Until(u64, u64),
     /// Nothing: what begun after this moment left no trace.
     Nothing(u64),
@@ -119,7 +118,7 @@ fn parts(
 }
 
 impl World {
-    /// What it has of a call.
+    /// Whether it contains a call.
     pub fn fate(&self, event: &Event) -> Fate {
         let boot = event.boot.as_deref();
         match &event.call {

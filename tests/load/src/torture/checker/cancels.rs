@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How long after its request a lease may begin: requests wait in cut and held wires.
 const HELD_MS: i64 = 70_000;
-/// How long after a replaced connection another break may be the reason for a lease that nobody was given.
+/// Time after a replaced connection within which another break may explain a lease that no worker received.
 const BREAK_MS: i64 = 10_000;
 /// Calls of a holder, begun after a cancel was answered, by whose answers it must have the notification: on its way to
 /// the holder that takes fewer steps than a request to the store and back, twice.
@@ -18,7 +18,7 @@ const CALLS: usize = 2;
 /// A task and the fence of one of its leases.
 type Lease = (u64, i64);
 
-/// What was seen of all cancels, by task: when the first answer came.
+/// The observed cancels, by task: when the first answer arrived.
 struct Cancels(HashMap<u64, u64>);
 
 impl Cancels {
@@ -64,7 +64,7 @@ fn by_speaker(events: &[Event]) -> HashMap<u32, Vec<&Event>> {
     speakers
 }
 
-/// A task is cancelled exactly if somebody cancelled it in time.
+/// A task is cancelled if and only if a client cancelled it in time.
 fn finality(events: &[Event], stored: &[Stored], answered: &Cancels, verdict: &mut Verdict) {
     let asked: HashSet<u64> = events
         .iter()
@@ -203,7 +203,7 @@ fn listed(
     verdict.count("connections replaced while a lease was asked for", replaced);
 }
 
-/// No lease that was answered to nobody lasts until it expires, unless a connection broke in another way.
+/// No lease whose answer was lost lasts until it expires, unless a connection broke in another way.
 fn abandoned(
     attempts: &[Attempt],
     lives: &BTreeMap<u64, Life<'_>>,

@@ -1,4 +1,4 @@
-//! What was enqueued is there as often as it may be, and starts when it may.
+//! Enqueued tasks exist as often as allowed, and start when allowed.
 
 use super::futures::Gone;
 use super::{Life, took_or_may_have};
@@ -44,7 +44,7 @@ pub(super) fn enqueued(
             Outcome::Unknown => 0..=1,
             // The disk was full: nothing of it was kept.
             Outcome::Refused(FAILED) => 0..=0,
-            // What it depends on went with a restore.
+            // A restore removed its dependency.
             Outcome::Refused(INVALID) if after.is_some_and(|id| gone.may_be_task(id)) => 0..=0,
             Outcome::Refused(code) => {
                 verdict.violation(format!("enqueue of {numbers:?} was refused with {code}"));

@@ -1,4 +1,4 @@
-//! What a restore must leave behind: nothing of the future that it ended, and no number of it used again.
+//! The state after a restore: nothing of the future that it ended remains, and none of its numbers is used again.
 
 use super::{STALE, refused};
 use crate::torture::Verdict;
@@ -8,7 +8,7 @@ use crate::torture::stored::Stored;
 use crate::torture::worlds::{Fate, World};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// What one future has nothing of: it happened in one that a restore has ended.
+/// Calls that one future must not contain: they happened in a future that a restore has ended.
 #[derive(Default)]
 pub(super) struct Gone<'a> {
     /// Enqueues that were answered there, with certainty.
@@ -24,7 +24,7 @@ pub(super) struct Gone<'a> {
 }
 
 impl<'a> Gone<'a> {
-    /// What this future has nothing of.
+    /// The calls that this future must not contain.
     pub fn of(events: &'a [Event], world: &World) -> Gone<'a> {
         let mut gone = Gone::default();
         for event in events.iter().filter(|event| event.outcome == Outcome::Ok) {

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 /// Deadlines travel as seconds in floating point, and the hub's clock is read before ours.
 const CLOCK_SLACK_MS: i64 = 5;
 
-/// What is handed out is what was enqueued.
+/// Leased tasks equal the enqueued ones.
 pub(super) fn prompts(task: &Stored, life: &Life<'_>, verdict: &mut Verdict) {
     let number = number_of(&task.prompt);
     for (_, leased) in life.leases.iter().filter(|(_, it)| it.number != number) {

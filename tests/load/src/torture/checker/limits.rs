@@ -1,4 +1,4 @@
-//! What is asked for is never exceeded, and a request that comes twice is answered once.
+//! Limits are never exceeded, and a request that arrives twice gets one answer.
 
 use crate::torture::Verdict;
 use crate::torture::history::{Call, Event};

@@ -1,7 +1,7 @@
 //! No lease passes over a ready task of higher priority, or of the same priority and older.
 //!
 //! A task is surely ready from the moment its enqueue (or the release of its lease) is answered until the lease that took
-//! it was asked for. Whoever asks after the one and is answered before the other must get it rather than a task behind it.
+//! it was requested. A lease that is requested after the first and answered before the second must get it, not a later task.
 //! Requests that overlap may be carried out in either order, so they are not compared: that is the hub's batch.
 
 use super::Life;
@@ -58,7 +58,7 @@ pub(super) fn order(events: &[Event], lives: &BTreeMap<u64, Life<'_>>, verdict: 
                     ));
                     break;
                 }
-                // Whoever asks later comes after it was taken.
+                // A later request comes after the task was leased.
                 if to <= lease.begun {
                     waiting.remove(&before);
                 }
@@ -97,7 +97,7 @@ fn waits(
         .filter(|event| matches!(event.call, Call::Start { .. }))
         .map(|event| (event.boot.as_deref(), event.begun))
         .collect();
-    // When the lease was asked for that took the task, if somebody saw it: where one was not seen, none follows.
+    // The time at which the task's lease was requested, if a client observed it; if one was not observed, none follows.
     let taken = |task: &u64, enqueue: &Event| {
         let started = started.get(&enqueue.boot.as_deref()).unwrap_or(&0);
         let leases = &lives.get(task)?.leases;

@@ -1,4 +1,4 @@
-//! A file system without a free byte, and then with room again.
+//! A file system without a free byte, and then with space again.
 
 use super::{Field, Nemesis};
 use crate::Fault;

@@ -1,4 +1,4 @@
-//! What is done to hub, workers and the wires between them: one file a fault, each with a start and a heal.
+//! Faults of hub, workers and the connections between them: one file per fault, each with a start and a heal.
 
 mod cut;
 mod fill;
@@ -50,13 +50,13 @@ pub const USUAL: [Kind; 7] = [
     Kind::Twice,
 ];
 
-/// What a fault may touch.
+/// The parts that a fault may affect.
 pub struct Field<'a> {
     /// How the hub is started.
     pub plan: &'a Plan,
     /// The hub.
     pub server: &'a mut Server,
-    /// What all speakers know.
+    /// State shared by all clients.
     pub shared: &'a Shared,
     /// Speaks for the tool itself, and writes down the starts of the hub.
     pub tool: Link<'a>,
@@ -68,7 +68,7 @@ pub struct Field<'a> {
     pub remotes: &'a [Remote],
     /// Decides the details.
     pub rng: &'a mut fastrand::Rng,
-    /// What is found on the way.
+    /// Violations found during the run.
     pub verdict: &'a mut Verdict,
     /// The longest that a hub has needed to start again.
     pub slowest_start: Duration,

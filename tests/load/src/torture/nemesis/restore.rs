@@ -1,8 +1,8 @@
 //! A restore in the middle of the work: the tool takes a backup, the work goes on, the hub is stopped or killed, and the
 //! backup takes the place of its store. All clients come back with leases and ids of a future that never was.
 //!
-//! What they do by chance, the tool does for certain: it holds one lease from before the backup, whose end is undone, and
-//! one from after it. The first must be taken again, the second must be refused.
+//! Cases that the clients hit by chance, the tool forces: it holds one lease from before the backup, whose end is undone, and one
+//! from after it. The ack of the first must be accepted again, that of the second must be refused.
 
 use super::{Field, Nemesis};
 use crate::Fault;

@@ -44,7 +44,7 @@ impl Nemesis for Stall {
 /// A client that asks and does not read.
 struct Hog {
     stream: TcpStream,
-    /// What has not found room on the wire yet.
+    /// Bytes that the connection has not accepted yet.
     unsent: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! What the pools must have left: each task done once, with the result its provider gives.
+//! The required result of the pools: each task done once, with its provider's result.
 
 use super::is_command;
 use crate::Fault;
