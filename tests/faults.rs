@@ -107,7 +107,7 @@ fn a_panic_in_each_actor_brings_it_back_and_loses_no_task() {
         "bus",
         "reaper",
         "sessions",
-        "lease-book",
+        "lease-registry",
         "leases",
         "readers/1",
         "listener/accept",

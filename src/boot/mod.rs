@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root ─┬─ watchdog                                                     every thread lives, or systemd hears of it
-//!       ├─ bus, sessions, leases, lease-book, writer, readers, reaper     the hub's core
+//!       ├─ bus, sessions, leases, lease-registry, writer, readers, reaper     the hub's core
 //!       ├─ listener ── connections, accept                               clients come in
 //!       ├─ pools ── POOL ── sessions, invocations                        `up` and `agent`
 //!       ├─ gateway ── http, metrics                                      where enabled, and `api`

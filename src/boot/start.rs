@@ -46,7 +46,15 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
     if rooms.has_hub() {
         let (parts, bound) = hub_parts(settings, incoming, &threads, &boot)?;
         address = bound;
-        root = root.children(parts.core).child(parts.front);
+        root = root
+            .child(parts.bus)
+            .child(parts.sessions)
+            .child(parts.leases)
+            .child(parts.lease_registry)
+            .child(parts.writer)
+            .child(parts.readers)
+            .child(parts.reaper)
+            .child(parts.listener);
         hub = Some(parts.hub);
     }
     let mut swarm = None;

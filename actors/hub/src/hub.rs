@@ -5,7 +5,7 @@ use crate::leases::Leases;
 use crate::measure::Memory;
 use crate::options::HubOptions;
 use crate::readers::Readers;
-use crate::roll::Roll;
+use crate::registry::ConnectionRegistry;
 use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
 use crate::waiting::Surroundings;
@@ -61,7 +61,7 @@ struct Inner {
     tree: SharedTree,
     pools: OnceLock<Arc<dyn Pools>>,
     reload: OnceLock<Arc<dyn Reload>>,
-    roll: Roll,
+    roll: ConnectionRegistry,
     backing_up: AtomicBool,
     answer_room: Arc<Semaphore>,
     waiting_bytes: AtomicUsize,
@@ -101,7 +101,7 @@ impl Hub {
             tree,
             pools: OnceLock::new(),
             reload: OnceLock::new(),
-            roll: Roll::default(),
+            roll: ConnectionRegistry::default(),
             backing_up: AtomicBool::new(false),
             compiling: Arc::new(Semaphore::new(1)),
             tuning,
@@ -308,7 +308,7 @@ impl Hub {
     }
 
     /// The connections that stand now, one by one.
-    pub(crate) fn roll(&self) -> &Roll {
+    pub(crate) fn roll(&self) -> &ConnectionRegistry {
         &self.0.roll
     }
 

@@ -23,7 +23,7 @@ mod options;
 mod parts;
 pub mod readers;
 pub mod reaper;
-mod roll;
+mod registry;
 pub mod sessions;
 mod tuning;
 mod waiting;

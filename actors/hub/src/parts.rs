@@ -1,4 +1,4 @@
-//! The hub's actors, wired and ready to be put under a supervisor.
+//! The hub's actors, wired together and ready to be added to a supervisor.
 
 use crate::bus::{Bus, RING_CAPACITY, Ring, SharedWatchers};
 use crate::hub::{Addresses, Hub};
@@ -8,9 +8,9 @@ use crate::options::HubOptions;
 use crate::readers::{Reader, Readers};
 use crate::reaper::Reaper;
 use crate::sessions::Sessions;
-use crate::sessions::table::Table;
+use crate::sessions::table::SessionTable;
 use crate::tuning::{Rules, Tuning};
-use crate::writer::{Writer, WriterRecipe};
+use crate::writer::{Writer, WriterFactory};
 use actix_rt::ArbiterHandle;
 use kirosu_store::{Store, StoreOptions};
 use kirosu_supervision::{
@@ -20,28 +20,43 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-/// Which threads the hub's actors run on; none: the supervisor's own.
+/// The threads that the hub's actors run on. An actor without a thread of its own runs on the supervisor's thread.
 #[derive(Clone, Debug, Default)]
 pub struct HubThreads {
-    /// The writer's.
+    /// The writer's thread.
     pub writer: Option<ArbiterHandle>,
-    /// The readers', one each; readers beyond them share these.
+    /// One thread per reader. If there are more readers than threads, readers share threads in turn.
     pub readers: Vec<ArbiterHandle>,
 }
 
-/// The hub's part of the tree, in start order, and its handles.
+/// The hub's children of the root supervisor, in start order, and the handle to the hub. A client is accepted only when all
+/// children before the listener have started.
 pub struct HubParts {
-    /// Writer, readers, bus, sessions, reaper, leases: what must stand before anybody is let in.
-    pub core: Vec<ChildSpec>,
-    /// The listener and its connections.
-    pub front: ChildSpec,
-    /// What the rest of the house may ask of the hub.
+    /// The event bus.
+    pub bus: ChildSpec,
+    /// The sessions.
+    pub sessions: ChildSpec,
+    /// One actor per live lease.
+    pub leases: ChildSpec,
+    /// Finds the actor and the holder of a lease.
+    pub lease_registry: ChildSpec,
+    /// Applies all changes to the store.
+    pub writer: ChildSpec,
+    /// Answer queries from read-only connections to the store.
+    pub readers: ChildSpec,
+    /// Wakes what is due.
+    pub reaper: ChildSpec,
+    /// Accepts clients; one actor per connection.
+    pub listener: ChildSpec,
+    /// The interface of the hub for the other parts of the process.
     pub hub: Hub,
 }
 
 impl HubParts {
-    /// Wires the actors; nothing runs yet. `store` is opened beforehand, so that a file in use is one sentence and an
-    /// exit code; `store_options` open it again should the writer crash. `boot_id` is another word with each start.
+    /// Wires the actors; none of them runs yet.
+    ///
+    /// The caller opens `store`, so that a store in use is reported as an error of the start. The writer opens it again
+    /// with `store_options` after a crash. `boot_id` is unique per start of the process.
     pub fn build(
         options: HubOptions,
         store: Store,
@@ -64,7 +79,7 @@ impl HubParts {
             strict_expiry: store_options.strict_expiry,
         });
 
-        let recipe = WriterRecipe {
+        let factory = WriterFactory {
             store: store_options,
             tuning: tuning.clone(),
             opened: Arc::new(Mutex::new(Some(store))),
@@ -74,7 +89,7 @@ impl HubParts {
             draining: draining.clone(),
         };
         let writer_spec = ChildSpec::new("writer", writer_mailbox, move |child| {
-            Writer::new(child.clone(), recipe.clone())
+            Writer::new(child.clone(), factory.clone())
         })
         .stop(Stop::Grace(Duration::from_secs(30)));
         let writer_spec = on(writer_spec, threads.writer.as_ref());
@@ -96,7 +111,7 @@ impl HubParts {
             )
         });
 
-        let table = Arc::new(Mutex::new(Table::new(options.session_grace)));
+        let table = Arc::new(Mutex::new(SessionTable::new(options.session_grace)));
         let (to_writer, to_bus) = (writer.clone(), bus.clone());
         let sessions_spec = ChildSpec::new("sessions", sessions_mailbox, move |child| {
             Sessions::new(
@@ -117,7 +132,7 @@ impl HubParts {
             .restart(Restart::Transient);
         let (spawn, to_writer, to_sessions) =
             (lease_actors.handle(), writer.clone(), sessions.clone());
-        let book_spec = ChildSpec::new("lease-book", leases_mailbox, move |child| {
+        let registry_spec = ChildSpec::new("lease-registry", leases_mailbox, move |child| {
             Leases::new(
                 child.clone(),
                 spawn.clone(),
@@ -126,54 +141,44 @@ impl HubParts {
             )
         });
 
-        let hub = Hub::new(
-            Addresses {
-                writer,
-                bus,
-                leases,
-                sessions,
-                readers,
-                events,
-            },
-            options,
-            tree,
-            boot_id,
-            draining,
-            tuning,
-        );
-
-        let connections = DynamicSpec::new("connections")
-            .kind("connection")
-            .restart(Restart::Temporary);
-        let (spawn, to_hub) = (connections.handle(), hub.clone());
-        let listener_spec = ChildSpec::simple("accept", move |child| {
-            Listener::new(
-                child.clone(),
-                to_hub.clone(),
-                sockets.clone(),
-                spawn.clone(),
-            )
-        });
-        // The connections come first, so that the listener stops before them.
-        let front = SupervisorSpec::new("listener")
-            .strategy(Strategy::OneForOne)
-            .child(ChildSpec::dynamic(connections))
-            .child(listener_spec);
-
+        let addresses = Addresses {
+            writer,
+            bus,
+            leases,
+            sessions,
+            readers,
+            events,
+        };
+        let hub = Hub::new(addresses, options, tree, boot_id, draining, tuning);
         HubParts {
-            core: vec![
-                bus_spec,
-                sessions_spec,
-                ChildSpec::dynamic(lease_actors),
-                book_spec,
-                writer_spec,
-                readers_spec,
-                reaper_spec,
-            ],
-            front: ChildSpec::supervisor(front),
+            bus: bus_spec,
+            sessions: sessions_spec,
+            leases: ChildSpec::dynamic(lease_actors),
+            lease_registry: registry_spec,
+            writer: writer_spec,
+            readers: readers_spec,
+            reaper: reaper_spec,
+            listener: listener(&hub, sockets),
             hub,
         }
     }
+}
+
+fn listener(hub: &Hub, sockets: Sockets) -> ChildSpec {
+    let connections = DynamicSpec::new("connections")
+        .kind("connection")
+        .restart(Restart::Temporary);
+    let (spawn, hub) = (connections.handle(), hub.clone());
+    let accept = ChildSpec::simple("accept", move |child| {
+        Listener::new(child.clone(), hub.clone(), sockets.clone(), spawn.clone())
+    });
+    // Children stop in reverse order: the hub stops to accept clients before it closes the connections.
+    ChildSpec::supervisor(
+        SupervisorSpec::new("listener")
+            .strategy(Strategy::OneForOne)
+            .child(ChildSpec::dynamic(connections))
+            .child(accept),
+    )
 }
 
 fn readers(options: &HubOptions, threads: &[ArbiterHandle]) -> (ChildSpec, Readers) {

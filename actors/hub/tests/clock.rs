@@ -48,11 +48,16 @@ impl House {
         let threads = HubThreads::default();
         let boot = "boot".to_owned();
         let parts = HubParts::build(options, store, store_options, sockets, &threads, boot);
-        let mut spec = SupervisorSpec::new("root");
-        for child in parts.core {
-            spec = spec.child(child);
-        }
-        let root = Root::start(spec.child(parts.front), clock.clone());
+        let spec = SupervisorSpec::new("root")
+            .child(parts.bus)
+            .child(parts.sessions)
+            .child(parts.leases)
+            .child(parts.lease_registry)
+            .child(parts.writer)
+            .child(parts.readers)
+            .child(parts.reaper)
+            .child(parts.listener);
+        let root = Root::start(spec, clock.clone());
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         door.send(theirs).await.unwrap();
         House {

@@ -5,7 +5,7 @@ use super::slots::Tag;
 use crate::leases::{HeldBy, Holder};
 use crate::readers::{Question, Told, Unwritten};
 use crate::sessions::Open;
-use crate::sessions::table::Newcomer;
+use crate::sessions::table::SessionHello;
 use crate::writer::messages::Settle;
 use actix::prelude::*;
 use kirosu_protocol::verbs::hello::{HeldLease, HelloAnswer, HelloParams, PROTOCOL};
@@ -30,7 +30,7 @@ impl Connection {
             let message = "this connection has a session already; open another connection for another session";
             return self.refuse(tag, Error::new(ErrorCode::WrongState, message));
         }
-        let who = Newcomer {
+        let who = SessionHello {
             session: session.clone(),
             name: ask.name.unwrap_or_else(|| session.clone()),
             peer: self.peer.clone(),

@@ -6,7 +6,7 @@ use super::dispatch::{FIRST, number, unsupported};
 use super::slots::Tag;
 use crate::leases::Forward;
 use crate::leases::lease::Report;
-use crate::writer::messages::Owed;
+use crate::writer::messages::PendingReply;
 use actix::prelude::*;
 use kirosu_protocol::verbs::heartbeat::HeartbeatParams;
 use kirosu_protocol::verbs::release::ReleaseParams;
@@ -61,7 +61,7 @@ impl Connection {
             }
             other => return self.refuse(tag, unsupported(other.method().name())),
         };
-        let owed = Owed::new(self.caller(ctx), vec![number(tag, FIRST)]);
+        let owed = PendingReply::new(self.caller(ctx), vec![number(tag, FIRST)]);
         self.hub.leases().do_send(Forward {
             task_id,
             fence,

@@ -97,7 +97,7 @@ pub enum Notify {
         state: PermissionState,
     },
     /// Another connection has taken the session over; this one is closed.
-    Ousted,
+    Superseded,
 }
 
 /// What is remembered of a request until it is answered.
@@ -318,7 +318,7 @@ impl Handler<Notify> for Connection {
                 approval_id,
                 state,
             },
-            Notify::Ousted => {
+            Notify::Superseded => {
                 self.session = None;
                 self.end(ctx);
                 return self.close(ctx);

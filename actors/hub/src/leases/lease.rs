@@ -1,7 +1,7 @@
 //! The reports of one live lease: output and progress, written in the order in which they came.
 
 use crate::writer::Writer;
-use crate::writer::messages::{Answers, Caller, Owed, Submit};
+use crate::writer::messages::{Answers, Caller, PendingReply, Submit};
 use actix::prelude::*;
 use kirosu_store::Command;
 use kirosu_supervision::{ChildContext, supervised};
@@ -11,7 +11,7 @@ use kirosu_supervision::{ChildContext, supervised};
 #[rtype(result = "()")]
 pub struct Report {
     /// The answer that the reporter is owed.
-    pub owed: Owed,
+    pub owed: PendingReply,
     /// What is to be kept.
     pub command: Command,
 }
@@ -27,7 +27,7 @@ pub struct Lease {
     writer: Addr<Writer>,
     /// Reports that wait while others are being written: they become one batch.
     waiting: Vec<Report>,
-    writing: Vec<Owed>,
+    writing: Vec<PendingReply>,
     over: bool,
 }
 

@@ -1,23 +1,23 @@
 //! The live leases, found by task: the book adds and removes them as the writer commits, and notifies their holders.
 //! Each has an actor for its reports.
 
-mod book;
 pub mod lease;
 pub(crate) mod lost;
+mod registry;
 
-pub use book::Holder;
+pub use registry::Holder;
 
 use crate::connection::{ConnectionId, Notify};
 use crate::sessions::{Seed, Sessions, Tell};
 use crate::writer::Writer;
 use crate::writer::messages::{Caller, Submit};
 use actix::prelude::*;
-use book::{Book, Live};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{Fence, PermissionId, PermissionState, Status, Task, TaskId};
 use kirosu_store::{EndedLease, LIVE_LEASE, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
 use lease::{Lease, Over, Report};
+use registry::{LeaseRegistry, Live};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -119,7 +119,7 @@ pub struct Leases {
     supervisor: DynamicHandle,
     writer: Addr<Writer>,
     sessions: Addr<Sessions>,
-    live: Book,
+    live: LeaseRegistry,
 }
 
 supervised!(Leases);
@@ -137,7 +137,7 @@ impl Leases {
             supervisor,
             writer,
             sessions,
-            live: Book::default(),
+            live: LeaseRegistry::default(),
         }
     }
 
@@ -243,7 +243,7 @@ impl Actor for Leases {
     fn started(&mut self, _: &mut Self::Context) {
         if self.child.incarnation() > 0 {
             // The map died with the old value; the writer tells of the living again.
-            self.writer.do_send(crate::writer::messages::TellLeases);
+            self.writer.do_send(crate::writer::messages::ReportLeases);
         }
     }
 }

@@ -6,7 +6,7 @@
 use crate::leases::lost;
 use crate::tuning::Tuning;
 use crate::writer::Writer;
-use crate::writer::messages::{Answers, Caller, Shrink, Submit, TellDeadline};
+use crate::writer::messages::{Answers, Caller, ReportDeadline, Shrink, Submit};
 use actix::prelude::*;
 use kirosu_store::{Command, Outcome};
 use kirosu_supervision::{ChildContext, supervised};
@@ -110,7 +110,7 @@ impl Reaper {
                 Some(deadline) if deadline <= reaper.now_ms() => reaper.reap(ctx),
                 _ => {
                     // Slept as long as it may: perhaps the clock was set back, and the deadline with it.
-                    reaper.writer.do_send(TellDeadline);
+                    reaper.writer.do_send(ReportDeadline);
                     reaper.arm(ctx);
                 }
             }
@@ -156,7 +156,7 @@ impl Reaper {
             ctx.run_later(TURN, |reaper, ctx| reaper.begin_round(ctx));
         } else {
             self.round = Round::default();
-            self.writer.do_send(TellDeadline);
+            self.writer.do_send(ReportDeadline);
         }
     }
 

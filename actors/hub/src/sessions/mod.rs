@@ -21,7 +21,7 @@ use kirosu_supervision::{ChildContext, supervised};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use table::{Newcomer, Table};
+use table::{SessionHello, SessionTable};
 use tokio::sync::oneshot;
 
 /// Pause between two steps: whoever asks meanwhile is served first.
@@ -30,12 +30,12 @@ const TURN: Duration = Duration::from_millis(1);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// State that belongs to the recipe, so that it survives a crash of the actor.
-pub type SharedTable = Arc<Mutex<Table<Recipient<Notify>>>>;
+pub type SharedTable = Arc<Mutex<SessionTable<Recipient<Notify>>>>;
 
 /// A connection opens a session.
 #[derive(Message)]
 #[rtype(result = "Opened")]
-pub struct Open(pub Newcomer<Recipient<Notify>>);
+pub struct Open(pub SessionHello<Recipient<Notify>>);
 
 /// The answer to [`Open`].
 #[derive(MessageResponse)]
@@ -122,7 +122,7 @@ impl Sessions {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table<Recipient<Notify>>> {
+    fn table(&self) -> MutexGuard<'_, SessionTable<Recipient<Notify>>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -220,7 +220,9 @@ impl Handler<Open> for Sessions {
         self.child.handled();
         let session = who.session.clone();
         let opened = self.table().open(who, self.now_ms());
-        let replaced = opened.ousted.map(|ousted| ousted.send(Notify::Ousted));
+        let replaced = opened
+            .superseded
+            .map(|superseded| superseded.send(Notify::Superseded));
         if opened.supersedes {
             self.table().ending.begin(session.clone());
         }

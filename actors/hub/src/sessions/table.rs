@@ -20,7 +20,7 @@ struct Entry<N> {
 
 /// The sessions of a hub.
 #[derive(Debug)]
-pub struct Table<N> {
+pub struct SessionTable<N> {
     grace: Duration,
     sessions: BTreeMap<String, Entry<N>>,
     /// Of the sessions that are away, when they count as lost, the next one first.
@@ -37,12 +37,12 @@ pub struct Opened<N> {
     /// Whether leases of an older incarnation must be taken away.
     pub supersedes: bool,
     /// A connection that held the session until now and has lost it.
-    pub ousted: Option<N>,
+    pub superseded: Option<N>,
 }
 
 /// Somebody who opens a session.
 #[derive(Clone, Debug)]
-pub struct Newcomer<N> {
+pub struct SessionHello<N> {
     /// The session's id.
     pub session: String,
     /// A name for people.
@@ -57,10 +57,10 @@ pub struct Newcomer<N> {
     pub resume: bool,
 }
 
-impl<N: Clone> Table<N> {
+impl<N: Clone> SessionTable<N> {
     /// No sessions; one that goes away has `grace` to come back.
-    pub fn new(grace: Duration) -> Table<N> {
-        Table {
+    pub fn new(grace: Duration) -> SessionTable<N> {
+        SessionTable {
             grace,
             sessions: BTreeMap::new(),
             away: BTreeSet::new(),
@@ -92,7 +92,7 @@ impl<N: Clone> Table<N> {
     }
 
     /// A connection says `hello` for a session.
-    pub fn open(&mut self, who: Newcomer<N>, now_ms: i64) -> Opened<N> {
+    pub fn open(&mut self, who: SessionHello<N>, now_ms: i64) -> Opened<N> {
         let old = self.sessions.remove(&who.session);
         if let Some(at) = old.as_ref().and_then(|old| old.lost_at) {
             self.away.remove(&(at, who.session.clone()));
@@ -103,7 +103,7 @@ impl<N: Clone> Table<N> {
             .as_ref()
             .filter(|_| resumed)
             .map_or(now_ms, |old| old.since_ms);
-        let ousted = old
+        let superseded = old
             .and_then(|old| old.connection)
             .filter(|(id, _)| *id != who.connection)
             .map(|(_, notify)| notify);
@@ -119,7 +119,7 @@ impl<N: Clone> Table<N> {
         Opened {
             resumed,
             supersedes: !who.resume,
-            ousted,
+            superseded,
         }
     }
 
@@ -200,8 +200,8 @@ mod tests {
         move |ms| start + Duration::from_millis(ms)
     }
 
-    fn who(connection: u64, resume: bool) -> Newcomer<u64> {
-        Newcomer {
+    fn who(connection: u64, resume: bool) -> SessionHello<u64> {
+        SessionHello {
             session: "s".into(),
             name: "n".into(),
             peer: "local".into(),
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_session_that_comes_back_in_time_goes_on() {
-        let (at, mut table) = (times(), Table::new(GRACE));
+        let (at, mut table) = (times(), SessionTable::new(GRACE));
         assert!(!table.open(who(1, true), 0).resumed);
         assert!(table.closed("s", 1, 1_000, at(1_000)));
         assert_eq!(table.next_deadline(), Some(at(11_000)));
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_session_that_stays_away_is_lost_once() {
-        let (at, mut table) = (times(), Table::new(GRACE));
+        let (at, mut table) = (times(), SessionTable::new(GRACE));
         table.open(who(1, true), 0);
         table.closed("s", 1, 0, at(0));
         assert_eq!(table.take_lost(at(10_000)), ["s"]);
@@ -233,17 +233,17 @@ mod tests {
     }
 
     #[test]
-    fn a_new_connection_ousts_the_old_whose_end_then_means_nothing() {
-        let (at, mut table) = (times(), Table::new(GRACE));
+    fn a_superseded_connection_does_not_end_the_session() {
+        let (at, mut table) = (times(), SessionTable::new(GRACE));
         table.open(who(1, true), 0);
-        assert_eq!(table.open(who(2, true), 5).ousted, Some(1));
+        assert_eq!(table.open(who(2, true), 5).superseded, Some(1));
         assert!(!table.closed("s", 1, 10, at(10)));
         assert_eq!(table.reach("s"), Some(&2));
     }
 
     #[test]
     fn a_new_incarnation_takes_nothing_over() {
-        let mut table = Table::new(GRACE);
+        let mut table = SessionTable::new(GRACE);
         table.open(who(1, true), 0);
         let opened = table.open(who(2, false), 5);
         assert_eq!((opened.resumed, opened.supersedes), (false, true));
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn sessions_of_before_a_restart_have_their_grace() {
-        let (at, mut table): (_, Table<u64>) = (times(), Table::new(GRACE));
+        let (at, mut table): (_, SessionTable<u64>) = (times(), SessionTable::new(GRACE));
         table.seed("old".into(), "w".into(), 100, at(100));
         assert_eq!(table.next_deadline(), Some(at(10_100)));
         assert_eq!(table.take_lost(at(10_100)), ["old"]);

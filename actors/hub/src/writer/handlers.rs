@@ -2,8 +2,8 @@
 
 use super::Writer;
 use super::messages::{
-    Answers, Caller, Drain, GetMetrics, GetStats, GiveBack, Settle, Shrink, Submit, TellDeadline,
-    TellLeases, Tune,
+    Answers, Caller, Drain, GetMetrics, GetStats, GiveBack, ReportDeadline, ReportLeases, Settle,
+    Shrink, Submit, Tune,
 };
 use crate::bus::Publish;
 use crate::measure::Measured;
@@ -113,10 +113,10 @@ impl Handler<Drain> for Writer {
     type Result = ();
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
-        if self.recipe.draining.swap(true, Ordering::Relaxed) {
+        if self.factory.draining.swap(true, Ordering::Relaxed) {
             return;
         }
-        self.recipe.bus.do_send(Publish(vec![EventKind::Hub {
+        self.factory.bus.do_send(Publish(vec![EventKind::Hub {
             state: "draining".into(),
         }]));
         // Parked requests stay parked here until their wait is over, but leave the store, where an enqueue would wake them.
@@ -137,7 +137,7 @@ impl Handler<Tune> for Writer {
     type Result = ();
 
     fn handle(&mut self, _: Tune, _: &mut Self::Context) {
-        let options = self.recipe.tuning.get().of_store(&self.recipe.store);
+        let options = self.factory.tuning.get().of_store(&self.factory.store);
         if let Some(store) = self.store.as_mut() {
             store.tune(
                 options.retry_default,
@@ -167,22 +167,22 @@ impl Handler<Shrink> for Writer {
     }
 }
 
-impl Handler<TellLeases> for Writer {
+impl Handler<ReportLeases> for Writer {
     type Result = ();
 
-    fn handle(&mut self, _: TellLeases, _: &mut Self::Context) {
-        self.tell_leases();
+    fn handle(&mut self, _: ReportLeases, _: &mut Self::Context) {
+        self.send_leases();
     }
 }
 
-impl Handler<TellDeadline> for Writer {
+impl Handler<ReportDeadline> for Writer {
     type Result = ();
 
-    fn handle(&mut self, _: TellDeadline, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: ReportDeadline, ctx: &mut Self::Context) {
         // Where nobody asks for anything, this is what notices that the clock was set.
         if self.waiting.is_empty() {
             self.flush(ctx);
         }
-        self.tell_deadline();
+        self.send_deadline();
     }
 }

@@ -38,7 +38,7 @@ impl Caller {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Submit {
-    pub(super) owed: Owed,
+    pub(super) owed: PendingReply,
     pub(super) commands: Vec<(u64, Command)>,
 }
 
@@ -47,7 +47,7 @@ impl Submit {
     pub fn new(caller: Caller, commands: Vec<(u64, Command)>) -> Submit {
         let tags = commands.iter().map(|(tag, _)| *tag).collect();
         Submit {
-            owed: Owed::new(caller, tags),
+            owed: PendingReply::new(caller, tags),
             commands,
         }
     }
@@ -168,12 +168,12 @@ pub struct Drain;
 /// Asks the writer to tell the keeper of leases of the living ones.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct TellLeases;
+pub struct ReportLeases;
 
 /// Asks the writer to look at the clock, and to tell the reaper of the next deadline.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct TellDeadline;
+pub struct ReportDeadline;
 
 /// The rules have changed: they are read again.
 #[derive(Message)]
@@ -187,16 +187,16 @@ pub struct Shrink;
 
 /// Answers owed to one caller. Dropped unanswered (an actor crashed), it answers with an error, so that no caller waits
 /// for ever.
-pub struct Owed {
+pub struct PendingReply {
     caller: Caller,
     tags: Vec<u64>,
     begun: bool,
 }
 
-impl Owed {
+impl PendingReply {
     /// Owes an answer to each of these numbers.
-    pub fn new(caller: Caller, tags: Vec<u64>) -> Owed {
-        Owed {
+    pub fn new(caller: Caller, tags: Vec<u64>) -> PendingReply {
+        PendingReply {
             caller,
             tags,
             begun: false,
@@ -224,9 +224,9 @@ impl Owed {
     }
 
     /// Owes the answer to one of the numbers on its own, from now on.
-    pub fn split(&mut self, tag: u64) -> Owed {
+    pub fn split(&mut self, tag: u64) -> PendingReply {
         self.tags.retain(|owed| *owed != tag);
-        Owed {
+        PendingReply {
             caller: self.caller.clone(),
             tags: vec![tag],
             begun: self.begun,
@@ -234,9 +234,9 @@ impl Owed {
     }
 
     /// Owes the answers to the first numbers on their own, from now on.
-    pub fn take_first(&mut self, count: usize) -> Owed {
+    pub fn take_first(&mut self, count: usize) -> PendingReply {
         let rest = self.tags.split_off(count.min(self.tags.len()));
-        Owed {
+        PendingReply {
             caller: self.caller.clone(),
             tags: std::mem::replace(&mut self.tags, rest),
             begun: self.begun,
@@ -255,7 +255,7 @@ impl Owed {
     }
 }
 
-impl Drop for Owed {
+impl Drop for PendingReply {
     fn drop(&mut self) {
         if self.tags.is_empty() {
             return;

@@ -3,10 +3,10 @@
 //! It takes what waits in its mailbox, without an artificial delay, applies all of it as one commit and then answers:
 //! one sync of the disk serves everybody who asked meanwhile. Requests of one caller keep their order.
 
+mod clock_jump;
+mod context;
 mod handlers;
-mod jump;
 pub mod messages;
-mod noted;
 
 use crate::bus::{Bus, Publish};
 use crate::leases::{Granted, Leases, LeasesChanged, Rebuild};
@@ -14,14 +14,14 @@ use crate::measure::Commits;
 use crate::reaper::{NextDeadline, Reaper};
 use crate::tuning::Tuning;
 use actix::prelude::*;
-use jump::Look;
+use clock_jump::ClockReading;
+use context::{CommandContext, ParkedRequests, closed_lease, decided, unanswered};
 use kirosu_protocol::{EventKind, Task};
 use kirosu_store::{
     Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions, WorkId,
 };
 use kirosu_supervision::{ChildContext, supervised};
-use messages::{Answers, Owed, Submit};
-use noted::{Noted, Parks, closed_lease, decided, unanswered};
+use messages::{Answers, PendingReply, Submit};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +34,7 @@ const TASKS_A_COMMIT: usize = 4096;
 
 /// Everything a writer needs to start, again and again.
 #[derive(Clone)]
-pub struct WriterRecipe {
+pub struct WriterFactory {
     /// How the store is opened; `now_ms` is set anew at each start.
     pub store: StoreOptions,
     /// The rules that may have changed since.
@@ -51,7 +51,7 @@ pub struct WriterRecipe {
     pub draining: Arc<AtomicBool>,
 }
 
-impl WriterRecipe {
+impl WriterFactory {
     fn open(&self, now_ms: i64) -> Result<Store, OpenError> {
         let opened = self
             .opened
@@ -71,7 +71,7 @@ impl WriterRecipe {
 /// The actor.
 pub struct Writer {
     child: ChildContext,
-    recipe: WriterRecipe,
+    factory: WriterFactory,
     store: Option<Store>,
     waiting: VecDeque<Submit>,
     /// Submissions received, and those of them that were begun, since this incarnation started.
@@ -82,15 +82,15 @@ pub struct Writer {
     flush_asked: bool,
     /// Whether the last commit was of more than one command.
     crowded: bool,
-    parks: Parks,
+    parks: ParkedRequests,
     /// Answers that are owed until work is done that goes on in further commits.
-    works: HashMap<WorkId, Owed>,
+    works: HashMap<WorkId, PendingReply>,
     deadline: Option<i64>,
     /// The deadline that the reaper sleeps towards.
     told: Option<i64>,
     commits: Commits,
     /// What the clocks showed at the last commit.
-    look: Look,
+    clocks: ClockReading,
     /// By how many milliseconds the wall clock was set, as far as the store does not know of it.
     set_by: i64,
 }
@@ -99,14 +99,14 @@ supervised!(Writer);
 
 impl Writer {
     /// A writer that opens its store when it starts.
-    pub fn new(child: ChildContext, recipe: WriterRecipe) -> Writer {
+    pub fn new(child: ChildContext, factory: WriterFactory) -> Writer {
         let clock = child.clock();
         let wall_ms = i64::try_from(clock.now_ms()).unwrap_or(i64::MAX);
         Writer {
-            look: Look::new(wall_ms, clock.now()),
+            clocks: ClockReading::new(wall_ms, clock.now()),
             set_by: 0,
             child,
-            recipe,
+            factory,
             store: None,
             waiting: VecDeque::new(),
             received: 0,
@@ -114,7 +114,7 @@ impl Writer {
             settling: Vec::new(),
             flush_asked: false,
             crowded: false,
-            parks: Parks::default(),
+            parks: ParkedRequests::default(),
             works: HashMap::new(),
             deadline: None,
             told: None,
@@ -127,9 +127,9 @@ impl Writer {
     }
 
     /// The time for a commit; notes by how much the wall clock was set since the last one.
-    fn look_at_clocks(&mut self) -> i64 {
+    fn check_clock(&mut self) -> i64 {
         let now_ms = self.now_ms();
-        let jump = self.look.again(now_ms, self.child.clock().now());
+        let jump = self.clocks.again(now_ms, self.child.clock().now());
         if jump != 0 {
             self.set_by = self.set_by.saturating_add(jump);
             tracing::warn!(
@@ -168,7 +168,7 @@ impl Writer {
     }
 
     /// Takes waiting submissions up to the size of one commit; the last of them in part where that is full.
-    fn take_batch(&mut self) -> (Vec<Owed>, Vec<Command>) {
+    fn take_batch(&mut self) -> (Vec<PendingReply>, Vec<Command>) {
         let mut debts = Vec::with_capacity(self.waiting.len());
         let (mut batch, mut tasks) = (Vec::new(), 0);
         while tasks < TASKS_A_COMMIT
@@ -200,13 +200,13 @@ impl Writer {
     }
 
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        let now_ms = self.look_at_clocks();
+        let now_ms = self.check_clock();
         let (debts, mut batch) = self.take_batch();
         if batch.is_empty() && self.set_by == 0 {
             return;
         }
         self.crowded = batch.len() > 1;
-        let noted: Vec<Noted> = batch.iter().map(Noted::of).collect();
+        let noted: Vec<CommandContext> = batch.iter().map(CommandContext::of).collect();
         let held = self.hold_leases_while_draining(&mut batch);
         let Some(store) = self.store.as_mut() else {
             return;
@@ -241,7 +241,7 @@ impl Writer {
         if let Some(at) = deadline
             && self.told.is_none_or(|told| at < told)
         {
-            self.tell_deadline();
+            self.send_deadline();
         }
     }
 
@@ -267,13 +267,13 @@ impl Writer {
     }
 
     pub(super) fn draining(&self) -> bool {
-        self.recipe.draining.load(Ordering::Relaxed)
+        self.factory.draining.load(Ordering::Relaxed)
     }
 
     fn answer(
         &mut self,
-        debts: Vec<Owed>,
-        noted: Vec<Noted>,
+        debts: Vec<PendingReply>,
+        noted: Vec<CommandContext>,
         mut held: Vec<Option<Outcome>>,
         applied: Applied,
         ctx: &Context<Self>,
@@ -356,17 +356,17 @@ impl Writer {
         self.child.finish(ctx);
     }
 
-    fn tell_deadline(&mut self) {
+    fn send_deadline(&mut self) {
         self.told = self.deadline;
-        self.recipe.reaper.do_send(NextDeadline(self.deadline));
+        self.factory.reaper.do_send(NextDeadline(self.deadline));
     }
 
-    fn tell_leases(&mut self) {
+    fn send_leases(&mut self) {
         let Some(store) = self.store.as_mut() else {
             return;
         };
         match store.live_leases(None) {
-            Ok(live) => self.recipe.leases.do_send(Rebuild(live)),
+            Ok(live) => self.factory.leases.do_send(Rebuild(live)),
             Err(error) => {
                 tracing::error!(%error, "the live leases could not be read; their sessions end when they expire")
             }
@@ -382,7 +382,7 @@ impl Writer {
         let closed: Vec<_> = changes.iter().filter_map(closed_lease).collect();
         let decided: Vec<_> = changes.iter().filter_map(decided).collect();
         if !(granted.is_empty() && ended.is_empty() && closed.is_empty() && decided.is_empty()) {
-            self.recipe.leases.do_send(LeasesChanged {
+            self.factory.leases.do_send(LeasesChanged {
                 granted,
                 closed,
                 decided,
@@ -390,7 +390,7 @@ impl Writer {
             });
         }
         if !changes.is_empty() {
-            self.recipe.bus.do_send(Publish(changes));
+            self.factory.bus.do_send(Publish(changes));
         }
     }
 }
@@ -402,12 +402,12 @@ impl Actor for Writer {
         self.child.on_stop(ctx, |writer, ctx| {
             writer.finish(ctx);
         });
-        match self.recipe.open(self.now_ms()) {
+        match self.factory.open(self.now_ms()) {
             Ok(store) => {
                 self.deadline = store.next_deadline();
-                self.tell_deadline();
+                self.send_deadline();
                 self.store = Some(store);
-                self.tell_leases();
+                self.send_leases();
             }
             Err(error) => self.child.fail(ctx, error.to_string()),
         }

@@ -260,5 +260,4 @@ fn unserved(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Waiting {
 }
 
 #[cfg(test)]
-#[path = "waiting/tests.rs"]
 mod tests;

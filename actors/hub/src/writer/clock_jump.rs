@@ -12,22 +12,22 @@ const LEAST_MS: i64 = 1_000;
 
 /// What both clocks showed when they were last looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct ClockReading {
     wall_ms: i64,
     at: Instant,
 }
 
-impl Look {
+impl ClockReading {
     /// A first look.
-    pub fn new(wall_ms: i64, at: Instant) -> Look {
-        Look { wall_ms, at }
+    pub fn new(wall_ms: i64, at: Instant) -> ClockReading {
+        ClockReading { wall_ms, at }
     }
 
     /// Looks again: by how many milliseconds the wall clock was set since, forward or (negative) back; 0 if it was not.
     pub fn again(&mut self, wall_ms: i64, at: Instant) -> i64 {
         let went = millis(at.saturating_duration_since(self.at));
         let jump = wall_ms.saturating_sub(self.wall_ms).saturating_sub(went);
-        *self = Look { wall_ms, at };
+        *self = ClockReading { wall_ms, at };
         if jump.saturating_abs() > LEAST_MS {
             jump
         } else {
@@ -48,7 +48,7 @@ mod tests {
     fn only_what_the_monotonic_clock_did_not_see_is_a_jump() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut look = Look::new(50_000, start);
+        let mut look = ClockReading::new(50_000, start);
         assert_eq!(look.again(3_650_000, after(3_600)), 0, "time went by");
         assert_eq!(look.again(3_651_900, after(3_601)), 0, "less than a second");
         assert_eq!(

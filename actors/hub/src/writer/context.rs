@@ -9,9 +9,9 @@ use std::collections::HashMap;
 /// Parked leases and who waits for them. Dropped (the writer crashed), each is answered with nothing, so that its
 /// worker asks again.
 #[derive(Default)]
-pub(super) struct Parks(pub HashMap<ParkId, (Caller, u64)>);
+pub(super) struct ParkedRequests(pub HashMap<ParkId, (Caller, u64)>);
 
-impl Drop for Parks {
+impl Drop for ParkedRequests {
     fn drop(&mut self) {
         for (caller, tag) in self.0.values() {
             caller
@@ -57,7 +57,7 @@ pub(super) fn decided(change: &EventKind) -> Option<Decided> {
 
 /// What is to be known of a command after the store has taken it.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Noted {
+pub(super) struct CommandContext {
     /// Under which name the request is parked, if it is.
     pub park: Option<ParkId>,
     /// Whose wait is over. It is forgotten only now: an earlier command of the same commit may have woken it, and its
@@ -67,10 +67,10 @@ pub(super) struct Noted {
     pub why: &'static str,
 }
 
-impl Noted {
+impl CommandContext {
     /// Before the store takes it.
-    pub fn of(command: &Command) -> Noted {
-        let mut note = Noted::default();
+    pub fn of(command: &Command) -> CommandContext {
+        let mut note = CommandContext::default();
         match command {
             Command::Lease { park, .. } => note.park = *park,
             Command::Unpark(park) => note.unparked = Some(*park),

@@ -37,13 +37,13 @@ pub(super) struct Live {
 
 /// All of them.
 #[derive(Default)]
-pub(super) struct Book {
+pub(super) struct LeaseRegistry {
     live: HashMap<TaskId, Live>,
     /// The tasks of each holder, so that to ask for those of one costs the same however many others there are.
     holders: HashMap<Holder, BTreeSet<TaskId>>,
 }
 
-impl Book {
+impl LeaseRegistry {
     pub fn get(&self, task_id: TaskId) -> Option<&Live> {
         self.live.get(&task_id)
     }

@@ -20,9 +20,9 @@ struct Entry {
 
 /// The connections by their number.
 #[derive(Debug, Default)]
-pub struct Roll(Mutex<BTreeMap<u64, Entry>>);
+pub struct ConnectionRegistry(Mutex<BTreeMap<u64, Entry>>);
 
-impl Roll {
+impl ConnectionRegistry {
     fn entries(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn pages_follow_each_other_and_those_who_left_are_gone() {
-        let roll = Roll::default();
+        let roll = ConnectionRegistry::default();
         for number in 1..=5 {
             roll.enter(number, format!("peer {number}"), 0);
         }
