@@ -109,6 +109,30 @@ impl Group {
     }
 }
 
+/// The tasks that `cancel` and `retry` change. Serialises, flattened, as their parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Target {
+    /// This task.
+    #[serde(rename = "task_id")]
+    Task(TaskId),
+    /// All tasks of this group, which is not empty.
+    #[serde(untagged)]
+    Group(Group),
+}
+
+impl Target {
+    /// Reads `task_id`, or the parameters of a group.
+    ///
+    /// # Errors
+    /// As [`Group::read`]; `invalid_params` when neither is given, and for `label` or `ids` together with `task_id`.
+    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Target, Error> {
+        match Group::instead_of("task_id", params, limits)? {
+            Some(group) => Ok(Target::Group(group)),
+            None => params.task_id().map(Target::Task),
+        }
+    }
+}
+
 /// Reads a list of labels, each once; one string alone is a list of one.
 pub(crate) fn read_labels(
     params: &Params<'_>,

@@ -1,195 +1,75 @@
-//! Every method's name.
+//! The verbs' names, their effects and the rights that they need.
 
-/// A method of the protocol.
+/// Whether a verb changes the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Method {
-    /// `hello`
-    Hello,
-    /// `enqueue`
+pub enum VerbEffect {
+    /// May change tasks, leases, decisions, queues or their records; the change is durable when the answer is sent.
+    Change,
+    /// Leaves the store as it is. `drain`, `shutdown` and their like change only the hub's process.
+    Read,
+}
+
+/// The right that a client needs for a verb. The hub does not check rights yet: a client that may connect has all of them.
+///
+/// Rights are independent; none includes another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Right {
+    /// See tasks, agents, pools, metrics and events.
+    Observe,
+    /// Add tasks; cancel and retry them.
     Enqueue,
-    /// `enqueue_batch`
-    EnqueueBatch,
-    /// `lease`
-    Lease,
-    /// `ack`
-    Ack,
-    /// `heartbeat`
-    Heartbeat,
-    /// `progress`
-    Progress,
-    /// `output`
-    Output,
-    /// `reserve`
-    Reserve,
-    /// `release`
-    Release,
-    /// `list`
-    List,
-    /// `get`
-    Get,
-    /// `wait`
-    Wait,
-    /// `cancel`
-    Cancel,
-    /// `retry`
-    Retry,
-    /// `retry_failed`
-    RetryFailed,
-    /// `approve`
-    Approve,
-    /// `answer`
-    Answer,
-    /// `reject`
-    Reject,
-    /// `ask`
-    Ask,
-    /// `approvals`
-    Approvals,
-    /// `pause`
-    Pause,
-    /// `resume`
-    Resume,
-    /// `watch`
-    Watch,
-    /// `stats`
-    Stats,
-    /// `usage`
-    Usage,
-    /// `agents`
-    Agents,
-    /// `pools`
-    Pools,
-    /// `tree`
-    Tree,
-    /// `metrics`
-    Metrics,
-    /// `backup`
-    Backup,
-    /// `reload`
-    Reload,
-    /// `drain`
-    Drain,
-    /// `shutdown`
-    Shutdown,
+    /// Lease tasks and report on their runs.
+    Work,
+    /// Decide in a person's name: approve, answer, reject.
+    Person,
+    /// Operate the hub: pause, drain, reload, back up, stop.
+    Admin,
 }
 
-impl Method {
-    /// Every method, in the order of the reference.
-    pub const ALL: [Method; 34] = [
-        Method::Hello,
-        Method::Enqueue,
-        Method::EnqueueBatch,
-        Method::Lease,
-        Method::Ack,
-        Method::Heartbeat,
-        Method::Progress,
-        Method::Output,
-        Method::Reserve,
-        Method::Release,
-        Method::List,
-        Method::Get,
-        Method::Wait,
-        Method::Cancel,
-        Method::Retry,
-        Method::RetryFailed,
-        Method::Approve,
-        Method::Answer,
-        Method::Reject,
-        Method::Ask,
-        Method::Approvals,
-        Method::Pause,
-        Method::Resume,
-        Method::Watch,
-        Method::Stats,
-        Method::Usage,
-        Method::Agents,
-        Method::Pools,
-        Method::Tree,
-        Method::Metrics,
-        Method::Backup,
-        Method::Reload,
-        Method::Drain,
-        Method::Shutdown,
-    ];
-
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::Hello => "hello",
-            Method::Enqueue => "enqueue",
-            Method::EnqueueBatch => "enqueue_batch",
-            Method::Lease => "lease",
-            Method::Ack => "ack",
-            Method::Heartbeat => "heartbeat",
-            Method::Progress => "progress",
-            Method::Output => "output",
-            Method::Reserve => "reserve",
-            Method::Release => "release",
-            Method::List => "list",
-            Method::Get => "get",
-            Method::Wait => "wait",
-            Method::Cancel => "cancel",
-            Method::Retry => "retry",
-            Method::RetryFailed => "retry_failed",
-            Method::Approve => "approve",
-            Method::Answer => "answer",
-            Method::Reject => "reject",
-            Method::Ask => "ask",
-            Method::Approvals => "approvals",
-            Method::Pause => "pause",
-            Method::Resume => "resume",
-            Method::Watch => "watch",
-            Method::Stats => "stats",
-            Method::Usage => "usage",
-            Method::Agents => "agents",
-            Method::Pools => "pools",
-            Method::Tree => "tree",
-            Method::Metrics => "metrics",
-            Method::Backup => "backup",
-            Method::Reload => "reload",
-            Method::Drain => "drain",
-            Method::Shutdown => "shutdown",
+macro_rules! method {
+    ($($(#[$doc:meta])* $module:ident: $variant:ident($params:ident), $effect:ident, $right:ident;)*) => {
+        /// A verb's name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Method {
+            $($(#[$doc])* $variant,)*
         }
-    }
 
-    /// The method of that name.
-    pub fn from_name(name: &str) -> Option<Method> {
-        match name {
-            "hello" => Some(Method::Hello),
-            "enqueue" => Some(Method::Enqueue),
-            "enqueue_batch" => Some(Method::EnqueueBatch),
-            "lease" => Some(Method::Lease),
-            "ack" => Some(Method::Ack),
-            "heartbeat" => Some(Method::Heartbeat),
-            "progress" => Some(Method::Progress),
-            "output" => Some(Method::Output),
-            "reserve" => Some(Method::Reserve),
-            "release" => Some(Method::Release),
-            "list" => Some(Method::List),
-            "get" => Some(Method::Get),
-            "wait" => Some(Method::Wait),
-            "cancel" => Some(Method::Cancel),
-            "retry" => Some(Method::Retry),
-            "retry_failed" => Some(Method::RetryFailed),
-            "approve" => Some(Method::Approve),
-            "answer" => Some(Method::Answer),
-            "reject" => Some(Method::Reject),
-            "ask" => Some(Method::Ask),
-            "approvals" => Some(Method::Approvals),
-            "pause" => Some(Method::Pause),
-            "resume" => Some(Method::Resume),
-            "watch" => Some(Method::Watch),
-            "stats" => Some(Method::Stats),
-            "usage" => Some(Method::Usage),
-            "agents" => Some(Method::Agents),
-            "pools" => Some(Method::Pools),
-            "tree" => Some(Method::Tree),
-            "metrics" => Some(Method::Metrics),
-            "backup" => Some(Method::Backup),
-            "reload" => Some(Method::Reload),
-            "drain" => Some(Method::Drain),
-            "shutdown" => Some(Method::Shutdown),
-            _ => None,
+        impl Method {
+            /// Every method, in the order of the reference.
+            pub const ALL: [Method; [$(Method::$variant),*].len()] = [$(Method::$variant),*];
+
+            /// The method's name on the wire.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Method::$variant => stringify!($module),)*
+                }
+            }
+
+            /// The method with this name on the wire.
+            pub fn from_name(name: &str) -> Option<Method> {
+                match name {
+                    $(stringify!($module) => Some(Method::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// Whether the method changes the store.
+            pub fn effect(self) -> VerbEffect {
+                match self {
+                    $(Method::$variant => VerbEffect::$effect,)*
+                }
+            }
+
+            /// The right that the method needs.
+            ///
+            /// `pools` needs [`Right::Observe`] to list; its parameters `resize` and `probe` need [`Right::Admin`] too.
+            pub fn right(self) -> Right {
+                match self {
+                    $(Method::$variant => Right::$right,)*
+                }
+            }
         }
-    }
+    };
 }
+
+crate::for_each_verb!(method);

@@ -4,12 +4,12 @@
 use kirosu_protocol::approval::PermissionOption;
 use kirosu_protocol::task::{FailureClass, OnLost, RetryPolicy, Usage};
 use kirosu_protocol::verbs::{
-    ack::*, approvals::*, approve::*, ask::*, enqueue::NewTask, enqueue_batch::*, hello::*,
-    lease::LeaseParams, list::*, pools::*, wait::*, watch::*,
+    ack::*, approvals::*, approve::*, ask::*, cancel::*, enqueue::NewTask, enqueue_batch::*,
+    hello::*, lease::LeaseParams, list::*, pools::*, retry::*, wait::*, watch::*,
 };
 use kirosu_protocol::{
-    Error, ErrorCode, Limits, Method, Params, PermissionState, Request, Status, Subject, Verb,
-    Verdict,
+    Error, ErrorCode, Group, IdRange, Limits, Method, Params, PermissionState, Request, Status,
+    Subject, Target, Verb, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -390,10 +390,35 @@ fn what_is_written_is_read_back() {
     };
     round_trip(&list, Request::List(list.clone()));
     let wait = WaitParams {
-        task_ids: vec![5, 4],
+        target: WaitTarget::Tasks(vec![5, 4]),
         timeout_ms: 0,
     };
     round_trip(&wait, Request::Wait(wait.clone()));
+    let group = Group {
+        labels: vec!["night".into()],
+        queue: Some("docs".into()),
+        parent_id: Some(7),
+        ranges: vec![IdRange { first: 2, last: 5 }],
+    };
+    let wait = WaitParams {
+        target: WaitTarget::Group(group.clone()),
+        timeout_ms: 1500,
+    };
+    round_trip(&wait, Request::Wait(wait.clone()));
+    for target in [Target::Task(3), Target::Group(group)] {
+        let cancel = CancelParams {
+            target: target.clone(),
+            by: Some("ada".into()),
+            reason: None,
+        };
+        round_trip(&cancel, Request::Cancel(cancel.clone()));
+        let retry = RetryParams {
+            failed: matches!(target, Target::Group(_)),
+            target,
+            with_dependencies: true,
+        };
+        round_trip(&retry, Request::Retry(retry.clone()));
+    }
     let watch = WatchParams {
         since: Some(3),
         boot_id: Some("b".into()),

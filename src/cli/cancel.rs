@@ -4,7 +4,8 @@ use super::connect::Context;
 use super::each::{actor, each};
 use super::failure::Failure;
 use super::select::{Choice, Select, counted};
-use kirosu_protocol::verbs::cancel::{CancelGroupParams, CancelParams};
+use kirosu_protocol::Target;
+use kirosu_protocol::verbs::cancel::CancelParams;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -32,22 +33,20 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let choice = args.select.choice()?;
     let hub = context.connect().await?;
-    let task_ids = match choice {
-        Choice::Tasks(task_ids) => task_ids,
-        Choice::Group(group) => {
-            let ask = CancelGroupParams {
-                group,
-                by: actor(&args.by),
-                reason: args.reason.clone(),
-            };
-            let answer = hub.insist(&ask).await?;
-            return counted(&answer, answer.cancelled, "cancelled", context);
-        }
-    };
-    let ask = |task_id| CancelParams {
-        task_id,
+    let ask = |target| CancelParams {
+        target,
         by: actor(&args.by),
         reason: args.reason.clone(),
     };
-    each(&task_ids, "cancelled", &hub, context, ask).await
+    match choice {
+        Choice::Tasks(task_ids) => {
+            let of_task = |task_id| ask(Target::Task(task_id));
+            each(&task_ids, "cancelled", &hub, context, of_task).await
+        }
+        Choice::Group(group) => {
+            let answer = hub.insist(&ask(Target::Group(group))).await?;
+            let count = answer.cancelled.unwrap_or(0);
+            counted(&answer, count, "cancelled", context)
+        }
+    }
 }

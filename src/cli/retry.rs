@@ -4,10 +4,10 @@ use super::connect::{Context, Hub};
 use super::failure::Failure;
 use super::select::{Choice, Select, counted};
 use super::show::text;
-use kirosu_protocol::TaskId;
 use kirosu_protocol::client::CallError;
-use kirosu_protocol::verbs::retry::{RetryGroupParams, RetryParams};
+use kirosu_protocol::verbs::retry::RetryParams;
 use kirosu_protocol::verbs::retry_failed::RetryFailedParams;
+use kirosu_protocol::{Target, TaskId};
 use serde_json::{Value, json};
 
 const EXAMPLES: &str = "\
@@ -50,8 +50,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         )),
         Choice::Tasks(task_ids) => each_task(&task_ids, along, &hub, context).await,
         Choice::Group(group) => {
-            let ask = RetryGroupParams {
-                group,
+            let ask = RetryParams {
+                target: Target::Group(group),
                 failed: args.failed,
                 with_dependencies: along,
             };
@@ -60,7 +60,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
                 Some(count) => format!("queued again, and {count} that they depend on"),
                 None => "queued again".to_owned(),
             };
-            counted(&answer, answer.retried, &done, context)
+            counted(&answer, answer.retried.unwrap_or(0), &done, context)
         }
     }
 }
@@ -90,8 +90,8 @@ async fn each_task(
     let (mut went, mut refused): (Vec<TaskId>, Vec<Value>) = (Vec::new(), Vec::new());
     for task_id in task_ids.iter().copied() {
         let ask = RetryParams {
-            task_id,
             with_dependencies,
+            ..RetryParams::task(task_id)
         };
         let failure = match hub.client.request(&ask).await {
             Ok(answer) if answer.status.is_none() => {

@@ -4,7 +4,7 @@ use super::connect::{Context, Hub};
 use super::failure::{Failure, NOT_ALL_DONE, TIMED_OUT};
 use super::select::{Choice, Select};
 use super::show::{Screen, spinner, task, text, time};
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitGroupAnswer, WaitGroupParams, WaitParams};
+use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams, WaitTarget};
 use kirosu_protocol::{Group, Status, Task, TaskId};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -60,7 +60,7 @@ pub async fn for_tasks(
 ) -> Result<WaitAnswer, Failure> {
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
     let mut ask = WaitParams {
-        task_ids,
+        target: WaitTarget::Tasks(task_ids),
         timeout_ms: 0,
     };
     loop {
@@ -91,7 +91,7 @@ pub async fn explain(task_ids: &[TaskId], hub: &Hub, screen: &Screen) -> Infalli
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LOOKS_MOST);
         let ask = WaitParams {
-            task_ids: open.iter().take(LOOKS_AT).copied().collect(),
+            target: WaitTarget::Tasks(open.iter().take(LOOKS_AT).copied().collect()),
             timeout_ms: 0,
         };
         let Ok(answer) = hub.client.request(&ask).await else {
@@ -129,12 +129,12 @@ async fn for_group(
     until: Until,
     hub: &Hub,
     screen: &Screen,
-) -> Result<WaitGroupAnswer, Failure> {
+) -> Result<WaitAnswer, Failure> {
     let longest = Duration::from_millis(hub.limits().wait_ms_max);
     let spinner = spinner::spinner(screen, "waiting for a group of tasks");
     let (mut pause, mut reasons) = (LOOKS_FIRST, Reasons::default());
-    let mut ask = WaitGroupParams {
-        group,
+    let mut ask = WaitParams {
+        target: WaitTarget::Group(group),
         timeout_ms: 0,
     };
     loop {
@@ -148,6 +148,7 @@ async fn for_group(
         let open = answer
             .counts
             .iter()
+            .flatten()
             .filter(|(status, _)| !status.is_final());
         spinner.set_message(waiting(open.map(|(_, count)| count).sum()));
         spinner.suspend(|| reasons.print(&answer.tasks, screen));
@@ -158,7 +159,8 @@ async fn for_group(
 async fn group(group: Group, until: Until, hub: &Hub, context: &Context) -> Result<u8, Failure> {
     let screen = &context.screen;
     let answer = for_group(group, until, hub, screen).await?;
-    if answer.counts.is_empty() {
+    let counts = answer.counts.clone().unwrap_or_default();
+    if counts.is_empty() {
         return Err(Failure::Local(
             "no task belongs to this group; `kirosu list` takes the same words".into(),
         ));
@@ -167,13 +169,13 @@ async fn group(group: Group, until: Until, hub: &Hub, context: &Context) -> Resu
         screen.json(&answer)?;
     } else {
         let count = |(status, count): (&Status, &u64)| format!("{count} {status}");
-        let counts: Vec<String> = answer.counts.iter().map(count).collect();
-        screen.print(&counts.join(", "))?;
+        let words: Vec<String> = counts.iter().map(count).collect();
+        screen.print(&words.join(", "))?;
         if !answer.finished {
             screen.note("kirosu: the time ran out before all of the group were finished")?;
         }
     }
-    let all_done = answer.counts.keys().all(|status| *status == Status::Done);
+    let all_done = counts.keys().all(|status| *status == Status::Done);
     Ok(match (answer.finished, all_done) {
         (false, _) => TIMED_OUT,
         (true, false) => NOT_ALL_DONE,
@@ -269,7 +271,11 @@ fn tell(
     // In the order asked for, each once.
     let tasks: Vec<Task> = ids.iter().filter_map(|id| ended.remove(id)).collect();
     if context.screen.json {
-        let answer = WaitAnswer { tasks, finished };
+        let answer = WaitAnswer {
+            tasks,
+            counts: None,
+            finished,
+        };
         context.screen.json(&answer)?;
         return Ok(exit_code(&answer.tasks, finished));
     }

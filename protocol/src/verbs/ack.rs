@@ -200,31 +200,6 @@ impl AckParams {
         self.lease = Some(Box::new(lease));
         self
     }
-
-    /// Reads the parameters; one bad entry of `acks` refuses them all.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AckParams, Error> {
-        let many = params.objects("acks", limits)?;
-        let single = many.is_none();
-        let acks = match many {
-            None => vec![Ack::read(params, limits)?],
-            Some(list) if list.is_empty() => {
-                return Err(params.refuse("acks", "a list of at least one ack"));
-            }
-            Some(list) => list
-                .iter()
-                .map(|p| Ack::read(p, limits))
-                .collect::<Result<_, _>>()?,
-        };
-        let lease = match params.object("lease")? {
-            None => None,
-            Some(fields) => Some(Box::new(LeaseParams::read(&fields, limits)?)),
-        };
-        Ok(AckParams {
-            acks,
-            single,
-            lease,
-        })
-    }
 }
 
 impl Serialize for AckParams {
@@ -293,6 +268,31 @@ pub struct AckAnswer {
 impl Verb for AckParams {
     const METHOD: Method = Method::Ack;
     type Answer = AckAnswer;
+
+    /// Reads the parameters; one bad entry of `acks` refuses them all.
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<AckParams, Error> {
+        let many = params.objects("acks", limits)?;
+        let single = many.is_none();
+        let acks = match many {
+            None => vec![Ack::read(params, limits)?],
+            Some(list) if list.is_empty() => {
+                return Err(params.refuse("acks", "a list of at least one ack"));
+            }
+            Some(list) => list
+                .iter()
+                .map(|p| Ack::read(p, limits))
+                .collect::<Result<_, _>>()?,
+        };
+        let lease = match params.object("lease")? {
+            None => None,
+            Some(fields) => Some(Box::new(LeaseParams::read(&fields, limits)?)),
+        };
+        Ok(AckParams {
+            acks,
+            single,
+            lease,
+        })
+    }
 
     fn parked(&self) -> Duration {
         self.lease

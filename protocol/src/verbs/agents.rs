@@ -30,17 +30,6 @@ pub struct AgentsParams {
     pub after: Option<u64>,
 }
 
-impl AgentsParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<AgentsParams, Error> {
-        Ok(AgentsParams {
-            all: params.flag("all", false)?,
-            limit: params.opt_positive("limit", 1..=10_000)?.map(|n| n as u32),
-            after: params.opt_int("after", 0..=i64::MAX)?.map(|n| n as u64),
-        })
-    }
-}
-
 /// One agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentInfo {
@@ -93,4 +82,12 @@ pub struct AgentsAnswer {
 impl Verb for AgentsParams {
     const METHOD: Method = Method::Agents;
     type Answer = AgentsAnswer;
+
+    fn read(params: &Params<'_>, _limits: &Limits) -> Result<AgentsParams, Error> {
+        Ok(AgentsParams {
+            all: params.flag("all", false)?,
+            limit: params.opt_positive("limit", 1..=10_000)?.map(|n| n as u32),
+            after: params.opt_int("after", 0..=i64::MAX)?.map(|n| n as u64),
+        })
+    }
 }

@@ -25,12 +25,14 @@ pub struct AnswerParams {
     pub by: Option<String>,
 }
 
-impl AnswerParams {
-    /// Reads the parameters.
+impl Verb for AnswerParams {
+    const METHOD: Method = Method::Answer;
+    type Answer = super::Ok;
+
     ///
     /// # Errors
     /// `invalid_params` for a missing or blank text, `too_large` for one beyond `Limits::prompt_bytes`.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AnswerParams, Error> {
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<AnswerParams, Error> {
         let text = params.opt_text_within("text", limits.prompt_bytes)?;
         let text = text.filter(|text| !text.trim().is_empty());
         Ok(AnswerParams {
@@ -39,9 +41,4 @@ impl AnswerParams {
             by: params.opt_name("by", limits)?,
         })
     }
-}
-
-impl Verb for AnswerParams {
-    const METHOD: Method = Method::Answer;
-    type Answer = super::Ok;
 }

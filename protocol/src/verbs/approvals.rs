@@ -111,9 +111,21 @@ pub struct ApprovalsParams {
     pub cursor: Option<Cursor>,
 }
 
-impl ApprovalsParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<ApprovalsParams, Error> {
+/// A page of the inbox.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalsAnswer {
+    /// The entries. Where arguments are long, a page holds fewer than asked for.
+    pub approvals: Vec<Approval>,
+    /// `cursor` of the next page; none: this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Verb for ApprovalsParams {
+    const METHOD: Method = Method::Approvals;
+    type Answer = ApprovalsAnswer;
+
+    fn read(params: &Params<'_>, _limits: &Limits) -> Result<ApprovalsParams, Error> {
         let state = match params.opt_text("state")?.as_deref() {
             None | Some("") => WhichState::default(),
             Some(word) => WhichState::from_name(word).ok_or_else(|| {
@@ -135,19 +147,4 @@ impl ApprovalsParams {
             cursor,
         })
     }
-}
-
-/// A page of the inbox.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ApprovalsAnswer {
-    /// The entries. Where arguments are long, a page holds fewer than asked for.
-    pub approvals: Vec<Approval>,
-    /// `cursor` of the next page; none: this was the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
-
-impl Verb for ApprovalsParams {
-    const METHOD: Method = Method::Approvals;
-    type Answer = ApprovalsAnswer;
 }

@@ -37,9 +37,11 @@ pub struct ApproveParams {
     pub option: Option<String>,
 }
 
-impl ApproveParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ApproveParams, Error> {
+impl Verb for ApproveParams {
+    const METHOD: Method = Method::Approve;
+    type Answer = Decision;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<ApproveParams, Error> {
         let subject = read_subject(params)?;
         let option = params
             .opt_text_within("option", OPTION_BYTES)?
@@ -58,9 +60,4 @@ impl ApproveParams {
             option,
         })
     }
-}
-
-impl Verb for ApproveParams {
-    const METHOD: Method = Method::Approve;
-    type Answer = Decision;
 }

@@ -78,38 +78,6 @@ pub struct Ruled {
     pub rule: String,
 }
 
-impl AskParams {
-    /// Reads the parameters; `too_large` beyond a limit of size.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<AskParams, Error> {
-        let named = |name: &str| match params.opt_name(name, limits)? {
-            Some(text) => Ok(text),
-            None => Err(params.refuse(name, "a text that is not empty")),
-        };
-        let tool = named("tool")?;
-        let title = params.opt_text_within("title", TITLE_BYTES)?;
-        Ok(AskParams {
-            task_id: params.task_id()?,
-            fence: params.opt_int("fence", 0..=i64::MAX)?,
-            call: match params.opt_text_within("call", CALL_BYTES)? {
-                Some(call) if !call.is_empty() => call,
-                _ => return Err(params.refuse("call", "a text that is not empty")),
-            },
-            title: title.filter(|t| !t.is_empty()).unwrap_or(tool.clone()),
-            tool,
-            kind: params.opt_name("kind", limits)?,
-            args: params.json("args", limits.prompt_bytes)?,
-            pool: params.opt_name("pool", limits)?,
-            wait_ms: params.opt_seconds("wait_seconds", 1..=WAIT_MS_MAX)?,
-            decided: match params.object("decided")? {
-                None => None,
-                Some(decided) => Some(Ruled::read(&decided, limits)?),
-            },
-            options: options(params, limits)?,
-            withdrawn: params.flag("withdrawn", false)?,
-        })
-    }
-}
-
 fn options(params: &Params<'_>, limits: &Limits) -> Result<Vec<PermissionOption>, Error> {
     let given = params.objects("options", limits)?.unwrap_or_default();
     if given.len() > OPTIONS {
@@ -168,9 +136,42 @@ pub struct ToolAnswer {
     pub option: Option<String>,
 }
 
+/// The parameters of `ask` as a [`Request`](crate::Request) carries them: boxed, because they are large.
+pub type AskRequest = Box<AskParams>;
+
 impl Verb for AskParams {
     const METHOD: Method = Method::Ask;
     type Answer = ToolAnswer;
+
+    /// Reads the parameters; `too_large` beyond a limit of size.
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<AskParams, Error> {
+        let named = |name: &str| match params.opt_name(name, limits)? {
+            Some(text) => Ok(text),
+            None => Err(params.refuse(name, "a text that is not empty")),
+        };
+        let tool = named("tool")?;
+        let title = params.opt_text_within("title", TITLE_BYTES)?;
+        Ok(AskParams {
+            task_id: params.task_id()?,
+            fence: params.opt_int("fence", 0..=i64::MAX)?,
+            call: match params.opt_text_within("call", CALL_BYTES)? {
+                Some(call) if !call.is_empty() => call,
+                _ => return Err(params.refuse("call", "a text that is not empty")),
+            },
+            title: title.filter(|t| !t.is_empty()).unwrap_or(tool.clone()),
+            tool,
+            kind: params.opt_name("kind", limits)?,
+            args: params.json("args", limits.prompt_bytes)?,
+            pool: params.opt_name("pool", limits)?,
+            wait_ms: params.opt_seconds("wait_seconds", 1..=WAIT_MS_MAX)?,
+            decided: match params.object("decided")? {
+                None => None,
+                Some(decided) => Some(Ruled::read(&decided, limits)?),
+            },
+            options: options(params, limits)?,
+            withdrawn: params.flag("withdrawn", false)?,
+        })
+    }
 }
 
 /// The refusal of a decision that comes too late, or of a second one that says the contrary.

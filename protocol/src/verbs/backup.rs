@@ -24,21 +24,6 @@ pub struct BackupParams {
     pub name: Option<String>,
 }
 
-impl BackupParams {
-    /// Reads the parameters. A path is refused: a client must not choose where the hub writes.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<BackupParams, Error> {
-        let name = params.opt_name("name", limits)?;
-        match &name {
-            Some(text) if !is_plain(text) => Err(params.refuse(
-                "name",
-                "a file name of letters, digits, `.`, `-` and `_` that begins with a letter or digit; \
-                 the hub keeps backups in a folder of its own",
-            )),
-            _ => Ok(BackupParams { name }),
-        }
-    }
-}
-
 fn is_plain(name: &str) -> bool {
     name.len() <= NAME_BYTES
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -63,6 +48,19 @@ pub struct BackupAnswer {
 impl Verb for BackupParams {
     const METHOD: Method = Method::Backup;
     type Answer = BackupAnswer;
+
+    /// Reads the parameters. A path is refused: a client must not choose where the hub writes.
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<BackupParams, Error> {
+        let name = params.opt_name("name", limits)?;
+        match &name {
+            Some(text) if !is_plain(text) => Err(params.refuse(
+                "name",
+                "a file name of letters, digits, `.`, `-` and `_` that begins with a letter or digit; \
+                 the hub keeps backups in a folder of its own",
+            )),
+            _ => Ok(BackupParams { name }),
+        }
+    }
 
     /// A large store takes its time.
     fn parked(&self) -> Duration {

@@ -5,87 +5,55 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::Verb;
+use super::{GROUP_TIME, REASON_BYTES, Verb};
 use crate::error::Error;
-use crate::group::Group;
+use crate::group::Target;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
-use crate::task::TaskId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The task to cancel.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// Which tasks to cancel. Of a group, tasks that have ended are skipped.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CancelParams {
-    /// The task.
-    pub task_id: TaskId,
-    /// Who asks for it, for the record.
+    /// The task, or the group.
+    #[serde(flatten)]
+    pub target: Target,
+    /// The person or program that cancels, for the record. `None`: the session's id, if the connection has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Why, for people; at most 64 KiB.
+    /// The reason, for people; at most 64 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-impl CancelParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<CancelParams, Error> {
-        Ok(CancelParams {
-            task_id: params.task_id()?,
-            by: params.opt_name("by", limits)?,
-            reason: params.opt_text_within("reason", super::REASON_BYTES)?,
-        })
-    }
+/// The tasks are cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelAnswer {
+    /// Always true; a refusal is an error.
+    pub ok: bool,
+    /// The number of tasks of the group that were cancelled. `None` for a single task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<u64>,
 }
 
 impl Verb for CancelParams {
     const METHOD: Method = Method::Cancel;
-    type Answer = super::Ok;
-}
+    type Answer = CancelAnswer;
 
-/// The group to cancel: its tasks that have not ended.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct CancelGroupParams {
-    /// Which tasks; not empty.
-    #[serde(flatten)]
-    pub group: Group,
-    /// Who asks for it, for the record.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// Why, for people; at most 64 KiB.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-impl CancelGroupParams {
-    /// Reads the parameters; none where they name a single task or no group.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<CancelGroupParams>, Error> {
-        let Some(group) = Group::instead_of("task_id", params, limits)? else {
-            return Ok(None);
-        };
-        Ok(Some(CancelGroupParams {
-            group,
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<CancelParams, Error> {
+        Ok(CancelParams {
+            target: Target::read(params, limits)?,
             by: params.opt_name("by", limits)?,
-            reason: params.opt_text_within("reason", super::REASON_BYTES)?,
-        }))
+            reason: params.opt_text_within("reason", REASON_BYTES)?,
+        })
     }
-}
-
-/// How many tasks of the group were cancelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CancelGroupAnswer {
-    /// Always true.
-    pub ok: bool,
-    /// Tasks that had not ended.
-    pub cancelled: u64,
-}
-
-impl Verb for CancelGroupParams {
-    const METHOD: Method = Method::Cancel;
-    type Answer = CancelGroupAnswer;
 
     fn parked(&self) -> Duration {
-        super::GROUP_TIME
+        match self.target {
+            Target::Task(_) => Duration::ZERO,
+            Target::Group(_) => GROUP_TIME,
+        }
     }
 }

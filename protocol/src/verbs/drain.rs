@@ -5,13 +5,7 @@
 //! {"id":1,"result":{"ok":true,"leased":4},"error":null}
 //! ```
 
-use super::Verb;
-use crate::method::Method;
 use serde::{Deserialize, Serialize};
-
-/// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct DrainParams {}
 
 /// What is left to wait for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +16,4 @@ pub struct DrainAnswer {
     pub leased: u64,
 }
 
-impl Verb for DrainParams {
-    const METHOD: Method = Method::Drain;
-    type Answer = DrainAnswer;
-}
+no_params!(DrainParams, Drain -> DrainAnswer);

@@ -135,53 +135,6 @@ impl NewTask {
             metadata: None,
         }
     }
-    /// Reads the parameters of `enqueue`, or one entry of `enqueue_batch`.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<NewTask, Error> {
-        let prompt = params.opt_scalar_text_within("prompt", limits.prompt_bytes)?;
-        let retry = read_retry(params)?;
-        let given = params.opt_int("max_attempts", ATTEMPTS)?.map(|n| n as u32);
-        let run_at_ms = params.opt_seconds("run_at", 0..=LAST_MS)?;
-        let delay_ms = params
-            .opt_seconds("delay_seconds", 0..=3660 * DAY_MS)?
-            .unwrap_or(0);
-        if run_at_ms.is_some() && delay_ms > 0 {
-            return Err(Error::invalid_params(
-                "invalid params: give `run_at` or `delay_seconds`, not both",
-            ));
-        }
-        Ok(NewTask {
-            prompt: prompt.map_or_else(|| params.text("prompt"), Ok)?,
-            system_prompt: params
-                .opt_scalar_text_within("system_prompt", limits.prompt_bytes)?
-                .filter(|t| !t.is_empty()),
-            task_type: params
-                .opt_name("type", limits)?
-                .unwrap_or_else(|| TYPE_CHAT.into()),
-            queue: params
-                .opt_name("queue", limits)?
-                .unwrap_or_else(|| DEFAULT_QUEUE.into()),
-            priority: params.opt_int("priority", PRIORITIES)?.unwrap_or(0) as i32,
-            run_at_ms: run_at_ms.map(|ms| ms as i64),
-            delay_ms,
-            max_attempts: given.or_else(|| retry.map(|_| DEFAULT_MAX_ATTEMPTS)),
-            retry,
-            timeout_ms: params.opt_seconds("timeout_seconds", 1..=366 * DAY_MS)?,
-            idempotency_key: params.opt_name("idempotency_key", limits)?,
-            depends_on: params.ids("depends_on", limits)?,
-            parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
-            requires_approval: params.flag("requires_approval", false)?,
-            provider: params.opt_name("provider", limits)?,
-            model: params.opt_name("model", limits)?,
-            workdir: params
-                .opt_text_within("workdir", 4096)?
-                .filter(|t| !t.is_empty()),
-            on_lost: read_on_lost(params)?,
-            budget: TaskBudget::read(params)?,
-            accept: read_accept(params)?,
-            labels: read_labels(params, "labels", limits)?,
-            metadata: params.json("metadata", limits.prompt_bytes)?,
-        })
-    }
 }
 
 fn read_retry(params: &Params<'_>) -> Result<Option<RetryPolicy>, Error> {
@@ -259,7 +212,58 @@ pub struct EnqueueAnswer {
     pub status: Option<Status>,
 }
 
+/// The parameters of `enqueue` as a [`Request`](crate::Request) carries them: boxed, because they are large.
+pub type EnqueueRequest = Box<NewTask>;
+
 impl Verb for NewTask {
     const METHOD: Method = Method::Enqueue;
     type Answer = EnqueueAnswer;
+
+    /// Reads the parameters of `enqueue`, or one entry of `enqueue_batch`.
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<NewTask, Error> {
+        let prompt = params.opt_scalar_text_within("prompt", limits.prompt_bytes)?;
+        let retry = read_retry(params)?;
+        let given = params.opt_int("max_attempts", ATTEMPTS)?.map(|n| n as u32);
+        let run_at_ms = params.opt_seconds("run_at", 0..=LAST_MS)?;
+        let delay_ms = params
+            .opt_seconds("delay_seconds", 0..=3660 * DAY_MS)?
+            .unwrap_or(0);
+        if run_at_ms.is_some() && delay_ms > 0 {
+            return Err(Error::invalid_params(
+                "invalid params: give `run_at` or `delay_seconds`, not both",
+            ));
+        }
+        Ok(NewTask {
+            prompt: prompt.map_or_else(|| params.text("prompt"), Ok)?,
+            system_prompt: params
+                .opt_scalar_text_within("system_prompt", limits.prompt_bytes)?
+                .filter(|t| !t.is_empty()),
+            task_type: params
+                .opt_name("type", limits)?
+                .unwrap_or_else(|| TYPE_CHAT.into()),
+            queue: params
+                .opt_name("queue", limits)?
+                .unwrap_or_else(|| DEFAULT_QUEUE.into()),
+            priority: params.opt_int("priority", PRIORITIES)?.unwrap_or(0) as i32,
+            run_at_ms: run_at_ms.map(|ms| ms as i64),
+            delay_ms,
+            max_attempts: given.or_else(|| retry.map(|_| DEFAULT_MAX_ATTEMPTS)),
+            retry,
+            timeout_ms: params.opt_seconds("timeout_seconds", 1..=366 * DAY_MS)?,
+            idempotency_key: params.opt_name("idempotency_key", limits)?,
+            depends_on: params.ids("depends_on", limits)?,
+            parent_id: params.opt_int("parent_id", 1..=i64::MAX)?,
+            requires_approval: params.flag("requires_approval", false)?,
+            provider: params.opt_name("provider", limits)?,
+            model: params.opt_name("model", limits)?,
+            workdir: params
+                .opt_text_within("workdir", 4096)?
+                .filter(|t| !t.is_empty()),
+            on_lost: read_on_lost(params)?,
+            budget: TaskBudget::read(params)?,
+            accept: read_accept(params)?,
+            labels: read_labels(params, "labels", limits)?,
+            metadata: params.json("metadata", limits.prompt_bytes)?,
+        })
+    }
 }

@@ -21,21 +21,6 @@ pub struct EnqueueBatchParams {
     pub tasks: Vec<NewTask>,
 }
 
-impl EnqueueBatchParams {
-    /// Reads the parameters; the first bad task refuses the batch, named as `tasks[3].prompt`.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<EnqueueBatchParams, Error> {
-        let entries = params.objects("tasks", limits)?.unwrap_or_default();
-        if entries.is_empty() {
-            return Err(params.refuse("tasks", "a list of at least one task"));
-        }
-        let tasks = entries
-            .iter()
-            .map(|entry| NewTask::read(entry, limits))
-            .collect::<Result<_, _>>()?;
-        Ok(EnqueueBatchParams { tasks })
-    }
-}
-
 /// The new tasks' numbers, in the order of the tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnqueueBatchAnswer {
@@ -58,4 +43,17 @@ pub struct Existing {
 impl Verb for EnqueueBatchParams {
     const METHOD: Method = Method::EnqueueBatch;
     type Answer = EnqueueBatchAnswer;
+
+    /// Reads the parameters; the first bad task refuses the batch, named as `tasks[3].prompt`.
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<EnqueueBatchParams, Error> {
+        let entries = params.objects("tasks", limits)?.unwrap_or_default();
+        if entries.is_empty() {
+            return Err(params.refuse("tasks", "a list of at least one task"));
+        }
+        let tasks = entries
+            .iter()
+            .map(|entry| NewTask::read(entry, limits))
+            .collect::<Result<_, _>>()?;
+        Ok(EnqueueBatchParams { tasks })
+    }
 }

@@ -26,17 +26,6 @@ pub struct GetParams {
     pub attempt: Option<Fence>,
 }
 
-impl GetParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<GetParams, Error> {
-        Ok(GetParams {
-            task_id: params.task_id()?,
-            output: params.flag("output", false)?,
-            attempt: params.opt_positive("attempt", 1..=i64::MAX)?,
-        })
-    }
-}
-
 /// What an attempt printed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AttemptOutput {
@@ -111,4 +100,12 @@ impl GetAnswer {
 impl Verb for GetParams {
     const METHOD: Method = Method::Get;
     type Answer = GetAnswer;
+
+    fn read(params: &Params<'_>, _limits: &Limits) -> Result<GetParams, Error> {
+        Ok(GetParams {
+            task_id: params.task_id()?,
+            output: params.flag("output", false)?,
+            attempt: params.opt_positive("attempt", 1..=i64::MAX)?,
+        })
+    }
 }

@@ -33,19 +33,6 @@ pub struct HeartbeatParams {
     pub lease_ms: Option<u64>,
 }
 
-impl HeartbeatParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<HeartbeatParams, Error> {
-        Ok(HeartbeatParams {
-            task_id: params.task_id()?,
-            fence: params.opt_int("fence", 0..=i64::MAX)?,
-            worker_id: params.opt_name("worker_id", limits)?,
-            lease_ms: params
-                .opt_seconds("lease_seconds", limits.lease_ms_min..=limits.lease_ms_max)?,
-        })
-    }
-}
-
 /// The lease as it stands now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeartbeatAnswer {
@@ -58,4 +45,14 @@ pub struct HeartbeatAnswer {
 impl Verb for HeartbeatParams {
     const METHOD: Method = Method::Heartbeat;
     type Answer = HeartbeatAnswer;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<HeartbeatParams, Error> {
+        Ok(HeartbeatParams {
+            task_id: params.task_id()?,
+            fence: params.opt_int("fence", 0..=i64::MAX)?,
+            worker_id: params.opt_name("worker_id", limits)?,
+            lease_ms: params
+                .opt_seconds("lease_seconds", limits.lease_ms_min..=limits.lease_ms_max)?,
+        })
+    }
 }

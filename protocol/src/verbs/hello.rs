@@ -44,27 +44,6 @@ impl Default for HelloParams {
     }
 }
 
-impl HelloParams {
-    /// Reads the parameters; another protocol version is `unsupported`. (`auth_token` is in the frame.)
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<HelloParams, Error> {
-        let protocol = params
-            .opt_positive("protocol", 1..=i64::from(u32::MAX))?
-            .unwrap_or(1) as u32;
-        if protocol != PROTOCOL {
-            let message = format!(
-                "protocol {protocol} is not spoken here, only {PROTOCOL}; ask for that one"
-            );
-            return Err(Error::new(ErrorCode::Unsupported, message));
-        }
-        Ok(HelloParams {
-            protocol,
-            session_id: params.opt_name("session_id", limits)?,
-            resume: params.flag("resume", true)?,
-            name: params.opt_name("name", limits)?,
-        })
-    }
-}
-
 /// A lease that a resumed session still holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLease {
@@ -101,4 +80,23 @@ pub struct HelloAnswer {
 impl Verb for HelloParams {
     const METHOD: Method = Method::Hello;
     type Answer = HelloAnswer;
+
+    /// Reads the parameters; another protocol version is `unsupported`. (`auth_token` is in the frame.)
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<HelloParams, Error> {
+        let protocol = params
+            .opt_positive("protocol", 1..=i64::from(u32::MAX))?
+            .unwrap_or(1) as u32;
+        if protocol != PROTOCOL {
+            let message = format!(
+                "protocol {protocol} is not spoken here, only {PROTOCOL}; ask for that one"
+            );
+            return Err(Error::new(ErrorCode::Unsupported, message));
+        }
+        Ok(HelloParams {
+            protocol,
+            session_id: params.opt_name("session_id", limits)?,
+            resume: params.flag("resume", true)?,
+            name: params.opt_name("name", limits)?,
+        })
+    }
 }

@@ -61,9 +61,21 @@ impl LeaseParams {
             exclude_types: Vec::new(),
         }
     }
+}
+
+/// The leased tasks, oldest first within a priority; empty when nothing was ready in time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LeaseAnswer {
+    /// Each with its `fence` and `leased_until`.
+    pub tasks: Vec<Task>,
+}
+
+impl Verb for LeaseParams {
+    const METHOD: Method = Method::Lease;
+    type Answer = LeaseAnswer;
 
     /// Reads the parameters; null, 0 and "" mean the default.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<LeaseParams, Error> {
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<LeaseParams, Error> {
         let most = i64::from(limits.max_tasks_per_lease);
         let mut queues = params.names("queues", limits)?;
         if queues.is_empty() {
@@ -84,18 +96,6 @@ impl LeaseParams {
             exclude_types: params.names("exclude_types", limits)?,
         })
     }
-}
-
-/// The leased tasks, oldest first within a priority; empty when nothing was ready in time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LeaseAnswer {
-    /// Each with its `fence` and `leased_until`.
-    pub tasks: Vec<Task>,
-}
-
-impl Verb for LeaseParams {
-    const METHOD: Method = Method::Lease;
-    type Answer = LeaseAnswer;
 
     fn parked(&self) -> Duration {
         Duration::from_millis(self.wait_ms)

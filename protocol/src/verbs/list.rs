@@ -86,37 +86,6 @@ impl Default for ListParams {
     }
 }
 
-impl ListParams {
-    /// Reads the parameters; `limit` null means 50, 0 or less all. `cursor` is another name of `before`.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ListParams, Error> {
-        let limit = match params.raw("limit") {
-            None | Some("\"\"") => Some(DEFAULT_LIMIT),
-            Some(_) => params
-                .opt_int("limit", i64::MIN..=i64::MAX)?
-                .filter(|n| *n > 0)
-                .and_then(|n| u32::try_from(n).ok()),
-        };
-        let before = match params.opt_int("before", 1..=i64::MAX)? {
-            None => params.opt_int("cursor", 1..=i64::MAX)?,
-            given => given,
-        };
-        let group = Group::read(params, limits)?;
-        Ok(ListParams {
-            status: read_status(params)?,
-            limit,
-            queue: group.queue,
-            task_type: params.opt_name("type", limits)?,
-            parent_id: group.parent_id,
-            before,
-            labels: group.labels,
-            ranges: group.ranges,
-            preview_bytes: params
-                .opt_int("preview_bytes", 0..=i64::from(u32::MAX))?
-                .and_then(|bytes| u32::try_from(bytes).ok()),
-        })
-    }
-}
-
 /// In any case and with blanks around it, as in `ack`.
 fn read_status(params: &Params<'_>) -> Result<ListStatus, Error> {
     let word = params.opt_text("status")?.unwrap_or_default();
@@ -145,4 +114,33 @@ pub struct ListAnswer {
 impl Verb for ListParams {
     const METHOD: Method = Method::List;
     type Answer = ListAnswer;
+
+    /// Reads the parameters; `limit` null means 50, 0 or less all. `cursor` is another name of `before`.
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<ListParams, Error> {
+        let limit = match params.raw("limit") {
+            None | Some("\"\"") => Some(DEFAULT_LIMIT),
+            Some(_) => params
+                .opt_int("limit", i64::MIN..=i64::MAX)?
+                .filter(|n| *n > 0)
+                .and_then(|n| u32::try_from(n).ok()),
+        };
+        let before = match params.opt_int("before", 1..=i64::MAX)? {
+            None => params.opt_int("cursor", 1..=i64::MAX)?,
+            given => given,
+        };
+        let group = Group::read(params, limits)?;
+        Ok(ListParams {
+            status: read_status(params)?,
+            limit,
+            queue: group.queue,
+            task_type: params.opt_name("type", limits)?,
+            parent_id: group.parent_id,
+            before,
+            labels: group.labels,
+            ranges: group.ranges,
+            preview_bytes: params
+                .opt_int("preview_bytes", 0..=i64::from(u32::MAX))?
+                .and_then(|bytes| u32::try_from(bytes).ok()),
+        })
+    }
 }

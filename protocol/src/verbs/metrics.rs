@@ -8,14 +8,8 @@
 //!
 //! Series of one name stand together. Counters begin at zero when the hub (or its writer) is restarted.
 
-use super::Verb;
-use crate::method::Method;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct MetricsParams {}
 
 /// One series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,7 +41,4 @@ pub struct MetricsAnswer {
     pub metrics: Vec<Metric>,
 }
 
-impl Verb for MetricsParams {
-    const METHOD: Method = Method::Metrics;
-    type Answer = MetricsAnswer;
-}
+no_params!(MetricsParams, Metrics -> MetricsAnswer);

@@ -1,4 +1,24 @@
-//! One file a verb: its parameters, how they are read, its answer, and a worked example.
+//! One file per verb: its parameters and how they are read, its answer, and an example.
+//!
+//! [`for_each_verb`] is the only list of the verbs. [`Method`] and [`Request`](crate::Request) are made from it.
+
+/// Defines the parameters of a verb that takes none, for the variant `$method` of [`Method`].
+macro_rules! no_params {
+    ($params:ident, $method:ident -> $answer:ty) => {
+        /// No parameters; a client's are ignored.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+        pub struct $params {}
+
+        impl crate::Verb for $params {
+            const METHOD: crate::Method = crate::Method::$method;
+            type Answer = $answer;
+
+            fn read(_: &crate::Params<'_>, _: &crate::Limits) -> Result<$params, crate::Error> {
+                Ok($params {})
+            }
+        }
+    };
+}
 
 pub mod ack;
 pub mod agents;
@@ -35,10 +55,105 @@ pub mod usage;
 pub mod wait;
 pub mod watch;
 
+use crate::error::Error;
+use crate::limits::Limits;
 use crate::method::Method;
+use crate::params::Params;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;
+
+/// Passes the table of the verbs to the macro `$callback`.
+///
+/// A row is `module: Variant(Params), effect, right;`, after a doc comment with the verb's purpose. The module's name is the
+/// verb's name on the wire. `Variant` is the variant of [`Method`] and [`Request`](crate::Request), `Params` a type in
+/// the module that implements [`Verb`]. The rows are in the order of the reference, `docs/protocol.md`.
+///
+/// A `match` or a list that a callback generates has every verb, so a new row that lacks its counterpart does not compile:
+///
+/// ```
+/// macro_rules! count {
+///     ($($(#[$doc:meta])* $module:ident: $variant:ident($params:ident), $effect:ident, $right:ident;)*) => {
+///         [$(stringify!($module)),*].len()
+///     };
+/// }
+/// assert_eq!(kirosu_protocol::for_each_verb!(count), kirosu_protocol::Method::ALL.len());
+/// ```
+#[macro_export]
+macro_rules! for_each_verb {
+    ($callback:ident) => {
+        $callback! {
+            /// Authenticates the connection and opens or resumes a session.
+            hello: Hello(HelloParams), Change, Observe;
+            /// Adds one task.
+            enqueue: Enqueue(EnqueueRequest), Change, Enqueue;
+            /// Adds several tasks in one commit.
+            enqueue_batch: EnqueueBatch(EnqueueBatchParams), Change, Enqueue;
+            /// Leases tasks, or waits for one.
+            lease: Lease(LeaseParams), Change, Work;
+            /// Reports the end of runs; may lease the next tasks.
+            ack: Ack(AckParams), Change, Work;
+            /// Extends a lease.
+            heartbeat: Heartbeat(HeartbeatParams), Change, Work;
+            /// Reports the progress of a run.
+            progress: Progress(ProgressParams), Change, Work;
+            /// Appends to the output of a run.
+            output: Output(OutputParams), Change, Work;
+            /// Reserves budget for a run.
+            reserve: Reserve(ReserveParams), Change, Work;
+            /// Gives a lease back; the attempt does not count.
+            release: Release(ReleaseParams), Change, Work;
+            /// Lists tasks, newest first.
+            list: List(ListParams), Read, Observe;
+            /// Returns one task with its attempts.
+            get: Get(GetParams), Read, Observe;
+            /// Waits until tasks, or a group, have ended.
+            wait: Wait(WaitParams), Read, Observe;
+            /// Cancels a task or a group.
+            cancel: Cancel(CancelParams), Change, Enqueue;
+            /// Queues a failed or cancelled task, or a group, again.
+            retry: Retry(RetryParams), Change, Enqueue;
+            /// Queues every failed task again.
+            retry_failed: RetryFailed(RetryFailedParams), Change, Enqueue;
+            /// Approves a task or a permission request.
+            approve: Approve(ApproveParams), Change, Person;
+            /// Answers a `human` task.
+            answer: Answer(AnswerParams), Change, Person;
+            /// Rejects a task or a permission request.
+            reject: Reject(RejectParams), Change, Person;
+            /// Opens a permission request, or waits for its decision.
+            ask: Ask(AskRequest), Change, Work;
+            /// Lists permission requests and tasks that wait for a person.
+            approvals: Approvals(ApprovalsParams), Read, Observe;
+            /// Stops leasing from a queue, or from all.
+            pause: Pause(PauseParams), Change, Admin;
+            /// Leases from a paused queue, or from all, again.
+            resume: Resume(ResumeParams), Change, Admin;
+            /// Subscribes the connection to events.
+            watch: Watch(WatchParams), Read, Observe;
+            /// Returns the counters of tasks.
+            stats: Stats(StatsParams), Read, Observe;
+            /// Sums up tokens and cost, and returns the budgets.
+            usage: Usage(UsageParams), Read, Observe;
+            /// Lists sessions and connections.
+            agents: Agents(AgentsParams), Read, Observe;
+            /// Lists the pools; resizes one or probes an account.
+            pools: Pools(PoolsParams), Read, Observe;
+            /// Returns the supervision tree.
+            tree: Tree(TreeParams), Read, Observe;
+            /// Returns the hub's metrics.
+            metrics: Metrics(MetricsParams), Read, Observe;
+            /// Writes a copy of the store.
+            backup: Backup(BackupParams), Read, Admin;
+            /// Reads the configuration again.
+            reload: Reload(ReloadParams), Read, Admin;
+            /// Stops leasing until the next start; running tasks go on.
+            drain: Drain(DrainParams), Read, Admin;
+            /// Drains and stops the hub.
+            shutdown: Shutdown(ShutdownParams), Read, Admin;
+        }
+    };
+}
 
 /// Milliseconds of a day.
 pub(crate) const DAY_MS: u64 = 86_400_000;
@@ -52,16 +167,36 @@ pub(crate) const GROUP_TIME: Duration = Duration::from_secs(600);
 /// The last moment that can be named: the end of the year 9999, in Unix milliseconds.
 pub(crate) const LAST_MS: u64 = 253_402_300_799_000;
 
-/// A request's parameters, which know their method and its answer. Serialises as `params`.
-pub trait Verb: Serialize {
-    /// The method.
+/// The parameters of a verb. Serialises as `params` of a request.
+pub trait Verb: Serialize + Sized {
+    /// The verb's method.
     const METHOD: Method;
-    /// What `result` holds.
+    /// The type of `result`.
     type Answer: Serialize + DeserializeOwned;
 
-    /// How long the hub may park this request on purpose; a client waits that much longer for the answer.
+    /// Reads the parameters of a request and checks them against the hub's limits.
+    ///
+    /// # Errors
+    /// `invalid_params` for a parameter that is missing, of the wrong type or out of range; the message names it.
+    /// `too_large` for a text or list beyond its limit.
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<Self, Error>;
+
+    /// The longest time for which the hub may delay the answer on purpose. A client adds it to its timeout.
     fn parked(&self) -> Duration {
         Duration::ZERO
+    }
+}
+
+impl<V: Verb> Verb for Box<V> {
+    const METHOD: Method = V::METHOD;
+    type Answer = V::Answer;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<Box<V>, Error> {
+        V::read(params, limits).map(Box::new)
+    }
+
+    fn parked(&self) -> Duration {
+        V::parked(self)
     }
 }
 

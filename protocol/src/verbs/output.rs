@@ -31,9 +31,11 @@ pub struct OutputParams {
     pub text: String,
 }
 
-impl OutputParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<OutputParams, Error> {
+impl Verb for OutputParams {
+    const METHOD: Method = Method::Output;
+    type Answer = super::Ok;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<OutputParams, Error> {
         Ok(OutputParams {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
@@ -45,9 +47,4 @@ impl OutputParams {
             },
         })
     }
-}
-
-impl Verb for OutputParams {
-    const METHOD: Method = Method::Output;
-    type Answer = super::Ok;
 }

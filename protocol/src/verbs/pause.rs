@@ -23,17 +23,6 @@ pub struct PauseParams {
     pub queue: Option<String>,
 }
 
-impl PauseParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PauseParams, Error> {
-        Ok(PauseParams {
-            queue: params
-                .opt_name("queue", limits)?
-                .filter(|queue| queue != super::pause::ALL),
-        })
-    }
-}
-
 /// What is paused now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PauseAnswer {
@@ -46,4 +35,12 @@ pub struct PauseAnswer {
 impl Verb for PauseParams {
     const METHOD: Method = Method::Pause;
     type Answer = PauseAnswer;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<PauseParams, Error> {
+        Ok(PauseParams {
+            queue: params
+                .opt_name("queue", limits)?
+                .filter(|queue| queue != super::pause::ALL),
+        })
+    }
 }

@@ -36,27 +36,6 @@ pub struct PoolsParams {
     pub probe: Option<String>,
 }
 
-impl PoolsParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<PoolsParams, Error> {
-        let probe = params.opt_name("probe", limits)?;
-        let Some(fields) = params.object("resize")? else {
-            return Ok(PoolsParams {
-                resize: None,
-                probe,
-            });
-        };
-        let pool = fields
-            .opt_name("pool", limits)?
-            .ok_or_else(|| fields.refuse("pool", "a pool's name"))?;
-        let size = fields.int("size", SIZES)? as u32;
-        Ok(PoolsParams {
-            resize: Some(Resize { pool, size }),
-            probe,
-        })
-    }
-}
-
 /// A pool as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolInfo {
@@ -132,4 +111,22 @@ pub struct PoolsAnswer {
 impl Verb for PoolsParams {
     const METHOD: Method = Method::Pools;
     type Answer = PoolsAnswer;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<PoolsParams, Error> {
+        let probe = params.opt_name("probe", limits)?;
+        let Some(fields) = params.object("resize")? else {
+            return Ok(PoolsParams {
+                resize: None,
+                probe,
+            });
+        };
+        let pool = fields
+            .opt_name("pool", limits)?
+            .ok_or_else(|| fields.refuse("pool", "a pool's name"))?;
+        let size = fields.int("size", SIZES)? as u32;
+        Ok(PoolsParams {
+            resize: Some(Resize { pool, size }),
+            probe,
+        })
+    }
 }

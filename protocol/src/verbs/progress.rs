@@ -29,9 +29,11 @@ pub struct ProgressParams {
     pub data: Value,
 }
 
-impl ProgressParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ProgressParams, Error> {
+impl Verb for ProgressParams {
+    const METHOD: Method = Method::Progress;
+    type Answer = super::Ok;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<ProgressParams, Error> {
         Ok(ProgressParams {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
@@ -39,9 +41,4 @@ impl ProgressParams {
             data: params.json("data", 64 << 10)?.unwrap_or_default(),
         })
     }
-}
-
-impl Verb for ProgressParams {
-    const METHOD: Method = Method::Progress;
-    type Answer = super::Ok;
 }

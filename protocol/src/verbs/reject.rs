@@ -32,9 +32,11 @@ pub struct RejectParams {
     pub reason: Option<String>,
 }
 
-impl RejectParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RejectParams, Error> {
+impl Verb for RejectParams {
+    const METHOD: Method = Method::Reject;
+    type Answer = Decision;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<RejectParams, Error> {
         let subject = read_subject(params)?;
         Ok(RejectParams {
             subject,
@@ -43,9 +45,4 @@ impl RejectParams {
             reason: params.opt_text_within("reason", super::REASON_BYTES)?,
         })
     }
-}
-
-impl Verb for RejectParams {
-    const METHOD: Method = Method::Reject;
-    type Answer = Decision;
 }

@@ -36,9 +36,11 @@ pub struct ReleaseParams {
     pub delay_ms: u64,
 }
 
-impl ReleaseParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ReleaseParams, Error> {
+impl Verb for ReleaseParams {
+    const METHOD: Method = Method::Release;
+    type Answer = super::Ok;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<ReleaseParams, Error> {
         Ok(ReleaseParams {
             task_id: params.task_id()?,
             fence: params.opt_int("fence", 0..=i64::MAX)?,
@@ -49,9 +51,4 @@ impl ReleaseParams {
             reason: params.opt_text_within("reason", super::REASON_BYTES)?,
         })
     }
-}
-
-impl Verb for ReleaseParams {
-    const METHOD: Method = Method::Release;
-    type Answer = super::Ok;
 }

@@ -5,13 +5,7 @@
 //! {"id":1,"result":{"file":"/etc/kirosu/kirosu.toml","changed":["pool.coders.size"],"needs_restart":["hub.port"]},"error":null}
 //! ```
 
-use super::Verb;
-use crate::method::Method;
 use serde::{Deserialize, Serialize};
-
-/// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReloadParams {}
 
 /// What differs from before. Settings with a fault are `wrong_state`, and the last good ones stay in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +19,4 @@ pub struct ReloadAnswer {
     pub needs_restart: Vec<String>,
 }
 
-impl Verb for ReloadParams {
-    const METHOD: Method = Method::Reload;
-    type Answer = ReloadAnswer;
-}
+no_params!(ReloadParams, Reload -> ReloadAnswer);

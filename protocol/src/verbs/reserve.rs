@@ -79,31 +79,6 @@ pub struct ReserveParams {
     pub used: Budget,
 }
 
-impl ReserveParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ReserveParams, Error> {
-        let scopes = params.objects("scopes", limits)?.unwrap_or_default();
-        let scopes: Vec<ScopeLimit> = scopes
-            .iter()
-            .map(|scope| ScopeLimit::read(scope, limits))
-            .collect::<Result<_, _>>()?;
-        let mut seen = HashSet::new();
-        if let Some(twice) = scopes.iter().find(|told| !seen.insert(&told.scope)) {
-            return Err(Error::invalid_params(format!(
-                "invalid params: `scopes` names {} twice",
-                twice.scope
-            )));
-        }
-        Ok(ReserveParams {
-            task_id: params.task_id()?,
-            fence: params.int("fence", 0..=i64::MAX)?,
-            scopes,
-            want: Budget::read(params, "want")?.unwrap_or_default(),
-            used: Budget::read(params, "used")?.unwrap_or_default(),
-        })
-    }
-}
-
 /// Which budget has nothing left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -134,4 +109,26 @@ pub struct ReserveAnswer {
 impl Verb for ReserveParams {
     const METHOD: Method = Method::Reserve;
     type Answer = ReserveAnswer;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<ReserveParams, Error> {
+        let scopes = params.objects("scopes", limits)?.unwrap_or_default();
+        let scopes: Vec<ScopeLimit> = scopes
+            .iter()
+            .map(|scope| ScopeLimit::read(scope, limits))
+            .collect::<Result<_, _>>()?;
+        let mut seen = HashSet::new();
+        if let Some(twice) = scopes.iter().find(|told| !seen.insert(&told.scope)) {
+            return Err(Error::invalid_params(format!(
+                "invalid params: `scopes` names {} twice",
+                twice.scope
+            )));
+        }
+        Ok(ReserveParams {
+            task_id: params.task_id()?,
+            fence: params.int("fence", 0..=i64::MAX)?,
+            scopes,
+            want: Budget::read(params, "want")?.unwrap_or_default(),
+            used: Budget::read(params, "used")?.unwrap_or_default(),
+        })
+    }
 }

@@ -20,18 +20,15 @@ pub struct ResumeParams {
     pub queue: Option<String>,
 }
 
-impl ResumeParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<ResumeParams, Error> {
+impl Verb for ResumeParams {
+    const METHOD: Method = Method::Resume;
+    type Answer = super::pause::PauseAnswer;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<ResumeParams, Error> {
         Ok(ResumeParams {
             queue: params
                 .opt_name("queue", limits)?
                 .filter(|queue| queue != super::pause::ALL),
         })
     }
-}
-
-impl Verb for ResumeParams {
-    const METHOD: Method = Method::Resume;
-    type Answer = super::pause::PauseAnswer;
 }

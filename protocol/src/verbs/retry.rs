@@ -5,105 +5,78 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::Verb;
+use super::{GROUP_TIME, Verb};
 use crate::error::Error;
-use crate::group::Group;
+use crate::group::Target;
 use crate::limits::Limits;
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::{Status, TaskId};
 use serde::{Deserialize, Serialize};
+use std::ops::Not;
 use std::time::Duration;
 
-/// The task to queue again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// Which failed and cancelled tasks to queue again. Of a group, other tasks are skipped.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RetryParams {
-    /// The task.
-    pub task_id: TaskId,
-    /// Whether the failed and cancelled tasks that it depends on, and theirs in turn, are queued again too.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// The task, or the group.
+    #[serde(flatten)]
+    pub target: Target,
+    /// Of a group: only tasks that have failed. Without effect on a single task.
+    #[serde(skip_serializing_if = "Not::not")]
+    pub failed: bool,
+    /// Whether the failed and cancelled tasks that they depend on, directly or not, are queued again too.
+    #[serde(skip_serializing_if = "Not::not")]
     pub with_dependencies: bool,
 }
 
 impl RetryParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<RetryParams, Error> {
-        Ok(RetryParams {
-            task_id: params.task_id()?,
-            with_dependencies: params.flag("with_dependencies", false)?,
-        })
+    /// One task, without its dependencies.
+    pub fn task(task_id: TaskId) -> RetryParams {
+        RetryParams {
+            target: Target::Task(task_id),
+            failed: false,
+            with_dependencies: false,
+        }
     }
 }
 
-/// The task came back, or failed again at once.
+/// The tasks are queued again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryAnswer {
     /// Always true; a refusal is an error.
     pub ok: bool,
-    /// `failed` where a dependency stands in its way: it failed again at once.
+    /// Of a single task: `failed` if it failed again at once, because a dependency has ended without a result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
-    /// Which dependency, and why.
+    /// Of a single task that failed again: the dependency and its state, as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The number of tasks of the group that were queued again. `None` for a single task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried: Option<u64>,
+    /// The number of tasks outside the group that were queued again as dependencies. `None` without `with_dependencies`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<u64>,
 }
 
 impl Verb for RetryParams {
     const METHOD: Method = Method::Retry;
     type Answer = RetryAnswer;
 
-    fn parked(&self) -> Duration {
-        match self.with_dependencies {
-            true => super::GROUP_TIME,
-            false => Duration::ZERO,
-        }
-    }
-}
-
-/// The group to queue again: its failed and cancelled tasks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct RetryGroupParams {
-    /// Which tasks; not empty.
-    #[serde(flatten)]
-    pub group: Group,
-    /// Only those that have failed.
-    pub failed: bool,
-    /// Whether the failed and cancelled tasks that they depend on, and theirs in turn, are queued again too.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub with_dependencies: bool,
-}
-
-impl RetryGroupParams {
-    /// Reads the parameters; none where they name a single task or no group.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<RetryGroupParams>, Error> {
-        let Some(group) = Group::instead_of("task_id", params, limits)? else {
-            return Ok(None);
-        };
-        Ok(Some(RetryGroupParams {
-            group,
-            failed: params.flag("failed", false)?,
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<RetryParams, Error> {
+        let target = Target::read(params, limits)?;
+        Ok(RetryParams {
+            failed: matches!(target, Target::Group(_)) && params.flag("failed", false)?,
             with_dependencies: params.flag("with_dependencies", false)?,
-        }))
+            target,
+        })
     }
-}
-
-/// How many tasks of the group were queued again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryGroupAnswer {
-    /// Always true.
-    pub ok: bool,
-    /// Tasks that had failed or were cancelled.
-    pub retried: u64,
-    /// Tasks beside these that they depend on, where those were to come back too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dependencies: Option<u64>,
-}
-
-impl Verb for RetryGroupParams {
-    const METHOD: Method = Method::Retry;
-    type Answer = RetryGroupAnswer;
 
     fn parked(&self) -> Duration {
-        super::GROUP_TIME
+        match (&self.target, self.with_dependencies) {
+            (Target::Task(_), false) => Duration::ZERO,
+            _ => GROUP_TIME,
+        }
     }
 }

@@ -20,15 +20,6 @@ pub struct RetryFailedParams {
     pub queue: Option<String>,
 }
 
-impl RetryFailedParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<RetryFailedParams, Error> {
-        Ok(RetryFailedParams {
-            queue: params.opt_name("queue", limits)?,
-        })
-    }
-}
-
 /// How many.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RetryFailedAnswer {
@@ -39,4 +30,10 @@ pub struct RetryFailedAnswer {
 impl Verb for RetryFailedParams {
     const METHOD: Method = Method::RetryFailed;
     type Answer = RetryFailedAnswer;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<RetryFailedParams, Error> {
+        Ok(RetryFailedParams {
+            queue: params.opt_name("queue", limits)?,
+        })
+    }
 }

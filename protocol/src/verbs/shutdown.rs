@@ -5,15 +5,4 @@
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::Verb;
-use crate::method::Method;
-use serde::Serialize;
-
-/// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ShutdownParams {}
-
-impl Verb for ShutdownParams {
-    const METHOD: Method = Method::Shutdown;
-    type Answer = super::Ok;
-}
+no_params!(ShutdownParams, Shutdown -> super::Ok);

@@ -5,14 +5,8 @@
 //! {"id":1,"result":{"stats":{"queued":3,"leased":1,...}},"error":null}
 //! ```
 
-use super::Verb;
-use crate::method::Method;
 use crate::task::Stats;
 use serde::{Deserialize, Serialize};
-
-/// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct StatsParams {}
 
 /// The counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +15,4 @@ pub struct StatsAnswer {
     pub stats: Stats,
 }
 
-impl Verb for StatsParams {
-    const METHOD: Method = Method::Stats;
-    type Answer = StatsAnswer;
-}
+no_params!(StatsParams, Stats -> StatsAnswer);

@@ -5,13 +5,7 @@
 //! {"id":1,"result":{"tree":{"name":"root","state":"running","children":[{"name":"writer",...}]}},"error":null}
 //! ```
 
-use super::Verb;
-use crate::method::Method;
 use serde::{Deserialize, Serialize};
-
-/// No parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TreeParams {}
 
 /// One supervised actor or supervisor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,7 +47,4 @@ pub struct TreeAnswer {
     pub tree: TreeNode,
 }
 
-impl Verb for TreeParams {
-    const METHOD: Method = Method::Tree;
-    type Answer = TreeAnswer;
-}
+no_params!(TreeParams, Tree -> TreeAnswer);

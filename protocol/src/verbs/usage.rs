@@ -79,41 +79,6 @@ pub struct UsageParams {
     pub limit: Option<u32>,
 }
 
-impl UsageParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, _limits: &Limits) -> Result<UsageParams, Error> {
-        let word = params.opt_text("by")?.filter(|word| !word.is_empty());
-        let by = match word {
-            None => UsageBy::default(),
-            Some(word) => UsageBy::ALL
-                .into_iter()
-                .find(|by| by.as_str() == word)
-                .ok_or_else(|| {
-                    let words = UsageBy::ALL.map(UsageBy::as_str).join(", ");
-                    params.refuse("by", &format!("one of {words}"))
-                })?,
-        };
-        let (task_id, tree_id) = (
-            params.opt_positive("task_id", 1..=i64::MAX)?,
-            params.opt_positive("tree_id", 1..=i64::MAX)?,
-        );
-        if task_id.is_some() && tree_id.is_some() {
-            return Err(Error::invalid_params(
-                "invalid params: give `task_id` or `tree_id`, not both",
-            ));
-        }
-        Ok(UsageParams {
-            by,
-            since_ms: params
-                .opt_seconds("since", 0..=LAST_MS)?
-                .map(|ms| ms as i64),
-            task_id,
-            tree_id,
-            limit: params.opt_positive("limit", 1..=100_000)?.map(|n| n as u32),
-        })
-    }
-}
-
 /// What attempts used, added up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UsageSum {
@@ -197,4 +162,36 @@ pub struct UsageAnswer {
 impl Verb for UsageParams {
     const METHOD: Method = Method::Usage;
     type Answer = UsageAnswer;
+
+    fn read(params: &Params<'_>, _limits: &Limits) -> Result<UsageParams, Error> {
+        let word = params.opt_text("by")?.filter(|word| !word.is_empty());
+        let by = match word {
+            None => UsageBy::default(),
+            Some(word) => UsageBy::ALL
+                .into_iter()
+                .find(|by| by.as_str() == word)
+                .ok_or_else(|| {
+                    let words = UsageBy::ALL.map(UsageBy::as_str).join(", ");
+                    params.refuse("by", &format!("one of {words}"))
+                })?,
+        };
+        let (task_id, tree_id) = (
+            params.opt_positive("task_id", 1..=i64::MAX)?,
+            params.opt_positive("tree_id", 1..=i64::MAX)?,
+        );
+        if task_id.is_some() && tree_id.is_some() {
+            return Err(Error::invalid_params(
+                "invalid params: give `task_id` or `tree_id`, not both",
+            ));
+        }
+        Ok(UsageParams {
+            by,
+            since_ms: params
+                .opt_seconds("since", 0..=LAST_MS)?
+                .map(|ms| ms as i64),
+            task_id,
+            tree_id,
+            limit: params.opt_positive("limit", 1..=100_000)?.map(|n| n as u32),
+        })
+    }
 }

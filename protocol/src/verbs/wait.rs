@@ -16,51 +16,60 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Most unfinished tasks in the answer about a group.
+/// The most unfinished tasks in the answer about a group.
 pub const UNFINISHED: usize = 10;
 
-/// Which tasks, how long.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct WaitParams {
-    /// The tasks; at least one.
-    pub task_ids: Vec<TaskId>,
-    /// Longest wait, in milliseconds; the hub's longest when none was given.
-    #[serde(rename = "timeout_seconds", serialize_with = "seconds")]
-    pub timeout_ms: u64,
+/// The tasks that a `wait` is for. Serialises, flattened, as its parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum WaitTarget {
+    /// These tasks; at least one.
+    #[serde(rename = "task_ids")]
+    Tasks(Vec<TaskId>),
+    /// All tasks of this group, which is not empty. The wait ends when none of them is unfinished; tasks that join the
+    /// group meanwhile count.
+    #[serde(untagged)]
+    Group(Group),
 }
 
-impl WaitParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<WaitParams, Error> {
+impl WaitTarget {
+    /// `task_id` counts as `task_ids` with one element, in old clients.
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<WaitTarget, Error> {
+        let is_old = params.raw("task_id").is_some() && params.raw("task_ids").is_none();
+        if !is_old && let Some(group) = Group::instead_of("task_ids", params, limits)? {
+            return Ok(WaitTarget::Group(group));
+        }
         let mut task_ids = params.ids("task_ids", limits)?;
         if task_ids.is_empty() {
             task_ids.extend(params.opt_int("task_id", i64::MIN..=i64::MAX)?);
         }
-        if task_ids.is_empty() {
-            return Err(params.refuse("task_ids", "a list of at least one task id"));
+        match task_ids.is_empty() {
+            true => Err(params.refuse("task_ids", "a list of at least one task id")),
+            false => Ok(WaitTarget::Tasks(task_ids)),
         }
-        Ok(WaitParams {
-            task_ids,
-            timeout_ms: read_timeout(params, limits)?,
-        })
     }
 }
 
-fn read_timeout(params: &Params<'_>, limits: &Limits) -> Result<u64, Error> {
-    Ok(match params.raw("timeout_seconds") {
-        None => limits.wait_ms_max,
-        Some(_) => params
-            .opt_seconds("timeout_seconds", 0..=limits.wait_ms_max)?
-            .unwrap_or(0),
-    })
+/// Which tasks to wait for, and how long.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WaitParams {
+    /// The tasks, or the group.
+    #[serde(flatten)]
+    pub target: WaitTarget,
+    /// The longest wait, in milliseconds; by default `Limits::wait_ms_max`.
+    #[serde(rename = "timeout_seconds", serialize_with = "seconds")]
+    pub timeout_ms: u64,
 }
 
-/// The tasks as they stand at the end of the wait.
+/// The tasks at the end of the wait.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WaitAnswer {
-    /// In the order asked for.
+    /// The tasks, in the order of the request. Of a group: its newest unfinished tasks, at most [`UNFINISHED`], with the
+    /// reasons why they wait.
     pub tasks: Vec<Task>,
-    /// Whether all of them have ended; false: the time ran out first.
+    /// Of a group: the number of its tasks in each state, without states that no task is in. `None` for single tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<BTreeMap<Status, u64>>,
+    /// Whether all of them have ended. False: the time ran out first.
     pub finished: bool,
 }
 
@@ -68,52 +77,16 @@ impl Verb for WaitParams {
     const METHOD: Method = Method::Wait;
     type Answer = WaitAnswer;
 
-    fn parked(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
-    }
-}
-
-/// Which group, how long. The wait ends when no task of the group is unfinished: tasks that join it meanwhile count.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct WaitGroupParams {
-    /// Which tasks; not empty.
-    #[serde(flatten)]
-    pub group: Group,
-    /// Longest wait, in milliseconds; the hub's longest when none was given.
-    #[serde(rename = "timeout_seconds", serialize_with = "seconds")]
-    pub timeout_ms: u64,
-}
-
-impl WaitGroupParams {
-    /// Reads the parameters; none where they name single tasks or no group.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Option<WaitGroupParams>, Error> {
-        if params.raw("task_id").is_some() && params.raw("task_ids").is_none() {
-            return Ok(None);
-        }
-        let Some(group) = Group::instead_of("task_ids", params, limits)? else {
-            return Ok(None);
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<WaitParams, Error> {
+        let target = WaitTarget::read(params, limits)?;
+        let timeout_ms = match params.raw("timeout_seconds") {
+            None => limits.wait_ms_max,
+            Some(_) => params
+                .opt_seconds("timeout_seconds", 0..=limits.wait_ms_max)?
+                .unwrap_or(0),
         };
-        Ok(Some(WaitGroupParams {
-            group,
-            timeout_ms: read_timeout(params, limits)?,
-        }))
+        Ok(WaitParams { target, timeout_ms })
     }
-}
-
-/// How a group stands at the end of a wait.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct WaitGroupAnswer {
-    /// The newest of its unfinished tasks, at most [`UNFINISHED`], with why they wait.
-    pub tasks: Vec<Task>,
-    /// How many tasks are in each state; states without a task are left out.
-    pub counts: BTreeMap<Status, u64>,
-    /// Whether all of them have ended; false: the time ran out first.
-    pub finished: bool,
-}
-
-impl Verb for WaitGroupParams {
-    const METHOD: Method = Method::Wait;
-    type Answer = WaitGroupAnswer;
 
     fn parked(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)

@@ -31,22 +31,6 @@ pub struct WatchParams {
     pub kinds: Vec<String>,
 }
 
-impl WatchParams {
-    /// Reads the parameters.
-    pub fn read(params: &Params<'_>, limits: &Limits) -> Result<WatchParams, Error> {
-        let kinds = params.names("kinds", limits)?;
-        if kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
-            return Err(params.refuse("kinds", &format!("a list of {}", KINDS.join(", "))));
-        }
-        Ok(WatchParams {
-            since: params.opt_int("since", 0..=i64::MAX)?.map(|n| n as u64),
-            boot_id: params.opt_name("boot_id", limits)?,
-            task_id: params.opt_int("task_id", i64::MIN..=i64::MAX)?,
-            kinds,
-        })
-    }
-}
-
 /// Where the stream stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WatchAnswer {
@@ -62,6 +46,19 @@ pub struct WatchAnswer {
 impl Verb for WatchParams {
     const METHOD: Method = Method::Watch;
     type Answer = WatchAnswer;
+
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<WatchParams, Error> {
+        let kinds = params.names("kinds", limits)?;
+        if kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
+            return Err(params.refuse("kinds", &format!("a list of {}", KINDS.join(", "))));
+        }
+        Ok(WatchParams {
+            since: params.opt_int("since", 0..=i64::MAX)?.map(|n| n as u64),
+            boot_id: params.opt_name("boot_id", limits)?,
+            task_id: params.opt_int("task_id", i64::MIN..=i64::MAX)?,
+            kinds,
+        })
+    }
 }
 
 /// The words of `kinds`: the `event` field of each event.

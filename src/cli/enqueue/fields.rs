@@ -7,7 +7,7 @@ use super::super::show::time;
 use super::accept::AcceptFlags;
 use super::budget;
 use kirosu_protocol::verbs::enqueue::{ATTEMPTS, NewTask, PRIORITIES};
-use kirosu_protocol::{Budget, Limits, Params, TaskBudget, TaskId};
+use kirosu_protocol::{Budget, Limits, Params, TaskBudget, TaskId, Verb};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ use kirosu_protocol::verbs::reject::RejectParams;
 use kirosu_protocol::verbs::retry::{RetryAnswer, RetryParams};
 use kirosu_protocol::verbs::stats::StatsParams;
 use kirosu_protocol::verbs::tree::TreeParams;
-use kirosu_protocol::{Stats, Subject, TaskId};
+use kirosu_protocol::{Stats, Subject, Target, TaskId};
 
 /// Entries of the inbox that are shown at most.
 const INBOX: u32 = 500;
@@ -106,18 +106,14 @@ pub async fn act(client: &Client, act: Act, subject: Subject, by: Option<String>
         }
         (Act::Cancel, Subject::Task(task_id)) => {
             let ask = CancelParams {
-                task_id,
+                target: Target::Task(task_id),
                 by,
-                ..CancelParams::default()
+                reason: None,
             };
             (client.request(&ask).await.map(|_| ()), "cancelled")
         }
         (Act::Retry, Subject::Task(task_id)) => {
-            let ask = RetryParams {
-                task_id,
-                ..RetryParams::default()
-            };
-            let outcome = client.request(&ask).await;
+            let outcome = client.request(&RetryParams::task(task_id)).await;
             if let Ok(RetryAnswer {
                 error: Some(why), ..
             }) = &outcome

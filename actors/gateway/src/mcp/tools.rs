@@ -220,11 +220,11 @@ impl Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<Json<Decided>, Refusal> {
         let text = checked::<CancelTask>(given, &[])?;
+        let task_id = Params::parse(&text)?.task_id()?;
         let ask = CancelParams {
             by: Some(decider(&context)),
             ..CancelParams::read(&Params::parse(&text)?, &self.hub.limits())?
         };
-        let task_id = ask.task_id;
         self.insist(ask).await?;
         let status = self.status(task_id).await.map(|status| status.to_string());
         Ok(Json(Decided {

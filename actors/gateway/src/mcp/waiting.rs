@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use crate::link::{AskError, HubLink, Slot};
 use kirosu_protocol::client::{CallError, Client, Notification, State};
 use kirosu_protocol::verbs::get::GetParams;
-use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams};
+use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams, WaitTarget};
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{Error, ErrorCode, Notice, Task, TaskId};
 use std::future::Future;
@@ -135,7 +135,7 @@ impl Wait {
     /// Waits in the hub, and tells what happens meanwhile.
     async fn ask(&mut self, time: Duration) -> Result<(Task, bool), CallError> {
         let ask = WaitParams {
-            task_ids: vec![self.task_id],
+            target: WaitTarget::Tasks(vec![self.task_id]),
             timeout_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
         };
         let client = self.client.clone();

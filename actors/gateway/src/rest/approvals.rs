@@ -31,7 +31,7 @@ pub(super) async fn list(
     desk: web::Data<Desk>,
 ) -> Answer {
     let params = words(query.into_inner(), []);
-    pass_on(&desk, read(&params, &desk, ApprovalsParams::read)?).await
+    pass_on(&desk, read::<ApprovalsParams>(&params, &desk)?).await
 }
 
 /// Lets an agent use a tool, this once, or not.
@@ -56,7 +56,7 @@ pub(super) async fn decide(
     let (id, verdict) = path.into_inner();
     let params = with_id(&body, "approval_id", &id)?;
     match verdict.as_str() {
-        "approve" => pass_on(&desk, read(&params, &desk, ApproveParams::read)?).await,
-        _ => pass_on(&desk, read(&params, &desk, RejectParams::read)?).await,
+        "approve" => pass_on(&desk, read::<ApproveParams>(&params, &desk)?).await,
+        _ => pass_on(&desk, read::<RejectParams>(&params, &desk)?).await,
     }
 }

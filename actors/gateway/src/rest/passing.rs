@@ -8,7 +8,7 @@ use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use kirosu_protocol::{ErrorCode, Limits, Params, Verb};
+use kirosu_protocol::{ErrorCode, Params, Verb};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -73,13 +73,9 @@ pub(super) async fn in_pieces(
 }
 
 /// Reads parameters with the protocol's parser.
-pub(super) fn read<A>(
-    params: &impl serde::Serialize,
-    desk: &Desk,
-    reader: impl FnOnce(&Params<'_>, &Limits) -> Result<A, kirosu_protocol::Error>,
-) -> Result<A, Refusal> {
+pub(super) fn read<V: Verb>(params: &impl serde::Serialize, desk: &Desk) -> Result<V, Refusal> {
     let text = serde_json::to_string(params).map_err(|error| not_json(&error))?;
-    Ok(reader(&Params::parse(&text)?, &desk.hub.limits())?)
+    Ok(V::read(&Params::parse(&text)?, &desk.hub.limits())?)
 }
 
 /// A query's words, and others that count more, as parameters: the protocol reads numbers from text.

@@ -18,8 +18,8 @@ use kirosu_protocol::verbs::list::ListParams;
 use kirosu_protocol::verbs::reject::RejectParams;
 use kirosu_protocol::verbs::retry::RetryParams;
 use kirosu_protocol::verbs::stats::StatsParams;
-use kirosu_protocol::verbs::wait::{WaitGroupParams, WaitParams};
-use kirosu_protocol::{ErrorCode, Group, IdRange, Params};
+use kirosu_protocol::verbs::wait::{WaitParams, WaitTarget};
+use kirosu_protocol::{ErrorCode, Group, IdRange, Params, Verb};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -85,7 +85,7 @@ pub(super) async fn enqueue(
 )]
 pub(super) async fn list(request: HttpRequest, query: Query, desk: web::Data<Desk>) -> Answer {
     let params = words(query.into_inner(), []);
-    let ask = read(&params, &desk, ListParams::read)?;
+    let ask = read::<ListParams>(&params, &desk)?;
     let is_long = ask.limit.is_none_or(|limit| limit > LONG_LIST) || ask.preview_bytes == Some(0);
     match is_long {
         true => {
@@ -131,7 +131,7 @@ pub(super) async fn get(
             _ => {}
         }
     }
-    let ask = read(&params, &desk, GetParams::read)?;
+    let ask = read::<GetParams>(&params, &desk)?;
     let (answer, slot) = desk.hub.pass(&ask).await?;
     in_pieces(&request, &desk, answer, slot).await
 }
@@ -159,14 +159,18 @@ pub(super) async fn wait(
         [("task_id", id.as_str()), ("timeout_seconds", seconds)],
     );
     // The protocol's word is not the route's.
-    let mut ask = read(&params, &desk, WaitParams::read).map_err(|mut refusal| {
+    let mut ask = read::<WaitParams>(&params, &desk).map_err(|mut refusal| {
         let message = &mut refusal.error.message;
         *message = message.replace("`timeout_seconds`", "`seconds`");
         refusal
     })?;
     let longest = Duration::from_millis(desk.hub.limits().wait_ms_max);
     let end = Instant::now() + Duration::from_millis(ask.timeout_ms);
-    let ids = ask.task_ids.iter();
+    let task_ids = match &ask.target {
+        WaitTarget::Tasks(task_ids) => task_ids.as_slice(),
+        WaitTarget::Group(_) => &[],
+    };
+    let ids = task_ids.iter();
     let ranges = ids.map(|id| IdRange {
         first: *id,
         last: *id,
@@ -176,12 +180,12 @@ pub(super) async fn wait(
         ..Group::default()
     };
     // Of ids that no task can have, the answer itself says so.
-    while ask.task_ids.iter().all(|id| *id > 0) {
+    while task_ids.iter().all(|id| *id > 0) {
         let left = end.saturating_duration_since(Instant::now());
         let slice = left.min(WAIT_SLICE).min(longest);
         // As a group, its answer has no text of a task that has ended.
-        let wait = WaitGroupParams {
-            group: group.clone(),
+        let wait = WaitParams {
+            target: WaitTarget::Group(group.clone()),
             timeout_ms: u64::try_from(slice.as_millis()).unwrap_or(u64::MAX),
         };
         if desk.hub.ask(wait).await?.finished || left <= slice {
@@ -215,10 +219,10 @@ pub(super) async fn act(
     let (id, act) = path.into_inner();
     let params = with_id(&body, "task_id", &id)?;
     match act.as_str() {
-        "cancel" => pass_on(&desk, read(&params, &desk, CancelParams::read)?).await,
-        "approve" => pass_on(&desk, read(&params, &desk, ApproveParams::read)?).await,
-        "answer" => pass_on(&desk, read(&params, &desk, AnswerParams::read)?).await,
-        "reject" => pass_on(&desk, read(&params, &desk, RejectParams::read)?).await,
-        _ => pass_on(&desk, read(&params, &desk, RetryParams::read)?).await,
+        "cancel" => pass_on(&desk, read::<CancelParams>(&params, &desk)?).await,
+        "approve" => pass_on(&desk, read::<ApproveParams>(&params, &desk)?).await,
+        "answer" => pass_on(&desk, read::<AnswerParams>(&params, &desk)?).await,
+        "reject" => pass_on(&desk, read::<RejectParams>(&params, &desk)?).await,
+        _ => pass_on(&desk, read::<RetryParams>(&params, &desk)?).await,
     }
 }

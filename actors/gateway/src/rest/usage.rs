@@ -28,6 +28,6 @@ pub(super) async fn usage(
     desk: web::Data<Desk>,
 ) -> Result<HttpResponse, Refusal> {
     let params = words(query.into_inner(), []);
-    let ask = read(&params, &desk, UsageParams::read)?;
+    let ask = read::<UsageParams>(&params, &desk)?;
     pass_on(&desk, ask).await
 }

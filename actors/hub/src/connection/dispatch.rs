@@ -7,10 +7,12 @@ use super::slots::Tag;
 use actix::prelude::*;
 use kirosu_protocol::verbs::ack::AckParams;
 use kirosu_protocol::verbs::approve::ApproveParams;
+use kirosu_protocol::verbs::cancel::CancelParams;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::verbs::reject::RejectParams;
-use kirosu_protocol::{Effect, Error, ErrorCode, Request, Subject, Verdict};
+use kirosu_protocol::verbs::retry::RetryParams;
+use kirosu_protocol::{Effect, Error, ErrorCode, Request, Subject, Target, Verdict};
 use kirosu_store::{Command, ParkId};
 use std::time::Duration;
 
@@ -35,7 +37,15 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::Lease(_)
         | Request::Ack(_)
         | Request::Reserve(_)
-        | Request::Cancel(_)
+        | Request::Cancel(CancelParams {
+            target: Target::Task(_),
+            ..
+        })
+        | Request::Retry(RetryParams {
+            target: Target::Task(_),
+            with_dependencies: false,
+            ..
+        })
         | Request::RetryFailed(_)
         | Request::Approve(_)
         | Request::Answer(_)
@@ -45,8 +55,7 @@ pub(super) fn kind_of(request: &Request) -> Kind {
         | Request::Resume(_)
         | Request::Heartbeat(_)
         | Request::Release(_)
-        | Request::Stats => Kind::Change,
-        Request::Retry(ask) if !ask.with_dependencies => Kind::Change,
+        | Request::Stats(_) => Kind::Change,
         // Output and progress go by the lease's actor, and must not be overtaken by the ack that follows them.
         _ => Kind::Question,
     }
@@ -91,15 +100,20 @@ impl Connection {
             Request::Heartbeat(ask) => self.heartbeat(ask),
             Request::Release(ask) => self.release_ask(ask),
             Request::Reserve(ask) => Command::Reserve(Box::new(ask)),
-            Request::Cancel(ask) => Command::Cancel {
-                task: ask.task_id,
+            Request::Cancel(CancelParams {
+                target: Target::Task(task),
+                by,
+                reason,
+            }) => Command::Cancel {
+                task,
                 // A session that gives no name is known by its own.
-                by: ask
-                    .by
-                    .or_else(|| self.session.as_deref().map(str::to_owned)),
-                reason: ask.reason,
+                by: by.or_else(|| self.session.as_deref().map(str::to_owned)),
+                reason,
             },
-            Request::Retry(ask) => Command::Retry { task: ask.task_id },
+            Request::Retry(RetryParams {
+                target: Target::Task(task),
+                ..
+            }) => Command::Retry { task },
             Request::RetryFailed(ask) => Command::RetryFailed { queue: ask.queue },
             Request::Approve(ask) => approve(ask),
             Request::Answer(ask) => Command::Answer {
@@ -114,7 +128,7 @@ impl Connection {
             }
             Request::Pause(ask) => Command::Pause(ask.queue),
             Request::Resume(ask) => Command::Resume(ask.queue),
-            Request::Stats => Command::Stats,
+            Request::Stats(_) => Command::Stats,
             other => {
                 let message = format!("{} cannot be done by the writer", other.method().name());
                 return Err(Error::internal(Effect::None, message));

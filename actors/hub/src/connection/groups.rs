@@ -6,16 +6,15 @@
 
 use super::Connection;
 use super::along::Along;
-use super::dispatch::{FIRST, SECOND, number, too_many_wait};
+use super::dispatch::{FIRST, SECOND, number};
 use super::settle::Settling;
 use super::slots::Tag;
 use crate::readers::{Question, Told};
 use actix::prelude::*;
-use kirosu_protocol::group::{Group, IdRange};
-use kirosu_protocol::verbs::cancel::{CancelGroupAnswer, CancelGroupParams};
-use kirosu_protocol::verbs::retry::{RetryGroupAnswer, RetryGroupParams};
-use kirosu_protocol::verbs::wait::{UNFINISHED, WaitGroupAnswer, WaitGroupParams};
-use kirosu_protocol::{Effect, Error, ErrorCode, Status, TaskId};
+use kirosu_protocol::verbs::cancel::CancelAnswer;
+use kirosu_protocol::verbs::retry::{RetryAnswer, RetryParams};
+use kirosu_protocol::verbs::wait::{UNFINISHED, WaitAnswer};
+use kirosu_protocol::{Effect, Error, ErrorCode, Group, IdRange, Status, Target, TaskId};
 use kirosu_store::{Command, GroupQuery, Outcome};
 
 /// Tasks that are changed in one commit: some milliseconds.
@@ -96,27 +95,30 @@ impl Connection {
     pub(super) fn cancel_group(
         &mut self,
         tag: Tag,
-        ask: CancelGroupParams,
+        group: Group,
+        by: Option<String>,
+        reason: Option<String>,
         ctx: &mut Context<Self>,
     ) {
-        let change = Change::Cancel {
-            by: ask.by,
-            reason: ask.reason,
-        };
-        self.change_group(tag, change, ask.group, UNFINISHED_STATUSES.to_vec(), ctx);
+        let change = Change::Cancel { by, reason };
+        self.change_group(tag, change, group, UNFINISHED_STATUSES.to_vec(), ctx);
     }
 
-    pub(super) fn retry_group(&mut self, tag: Tag, ask: RetryGroupParams, ctx: &mut Context<Self>) {
+    pub(super) fn retry(&mut self, tag: Tag, ask: RetryParams, ctx: &mut Context<Self>) {
+        let group = match ask.target {
+            Target::Task(task) => return self.retry_along(tag, task, ctx),
+            Target::Group(group) => group,
+        };
         let mut statuses = vec![Status::Failed];
         statuses.extend((!ask.failed).then_some(Status::Cancelled));
         let change = Change::Retry {
             along: ask.with_dependencies,
         };
-        self.change_group(tag, change, ask.group, statuses, ctx);
+        self.change_group(tag, change, group, statuses, ctx);
     }
 
     /// Retries one task with what it depends on.
-    pub(super) fn retry_along(&mut self, tag: Tag, task: TaskId, ctx: &mut Context<Self>) {
+    fn retry_along(&mut self, tag: Tag, task: TaskId, ctx: &mut Context<Self>) {
         let group = Group {
             ranges: vec![IdRange {
                 first: task,
@@ -237,17 +239,18 @@ impl Connection {
         let (done, dependencies) = (part.done, part.dependencies);
         match part.change {
             Change::Cancel { .. } => {
-                let answer = CancelGroupAnswer {
+                let answer = CancelAnswer {
                     ok: true,
-                    cancelled: done,
+                    cancelled: Some(done),
                 };
                 self.answer(tag, &answer);
             }
             Change::Retry { along } => {
-                let answer = RetryGroupAnswer {
+                let answer = RetryAnswer {
                     ok: true,
-                    retried: done,
+                    retried: Some(done),
                     dependencies: along.then_some(dependencies),
+                    ..RetryAnswer::default()
                 };
                 self.answer(tag, &answer);
             }
@@ -269,14 +272,6 @@ impl Connection {
             Settling::Group(part) => Some(part),
             _ => None,
         }
-    }
-
-    pub(super) fn wait_group(&mut self, tag: Tag, ask: WaitGroupParams, ctx: &mut Context<Self>) {
-        if self.too_many_wait() {
-            return self.refuse(tag, too_many_wait());
-        }
-        self.begin_wait(tag, Vec::new(), Some(ask.group), ask.timeout_ms, ctx);
-        self.wait_for_page(tag, ctx);
     }
 
     /// Looks for unfinished tasks of the group and waits for these, or answers when there are none or the time is over.
@@ -321,10 +316,10 @@ impl Connection {
                 let count = u64::try_from(count).ok().filter(|count| *count > 0)?;
                 Some((status, count))
             });
-            let answer = WaitGroupAnswer {
+            let answer = WaitAnswer {
                 finished: tasks.is_empty(),
                 tasks,
-                counts: counts.collect(),
+                counts: Some(counts.collect()),
             };
             act.answer(tag, &answer);
         });

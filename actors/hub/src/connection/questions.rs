@@ -14,9 +14,10 @@ use actix::dev::{Request as Pending, ToEnvelope};
 use actix::prelude::*;
 use kirosu_protocol::verbs::OK;
 use kirosu_protocol::verbs::agents::{AgentsParams, DEFAULT_LIMIT};
+use kirosu_protocol::verbs::cancel::CancelParams;
 use kirosu_protocol::verbs::drain::DrainAnswer;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};
-use kirosu_protocol::{Effect, Error, ErrorCode, Request};
+use kirosu_protocol::{Effect, Error, ErrorCode, Request, Target};
 use kirosu_supervision::Tree;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,17 +30,19 @@ impl Connection {
             Request::Get(ask) => self.get(tag, ask, ctx),
             Request::Approvals(ask) => self.approvals(tag, ask, ctx),
             Request::Wait(ask) => self.wait(tag, ask, ctx),
-            Request::WaitGroup(ask) => self.wait_group(tag, ask, ctx),
-            Request::CancelGroup(ask) => self.cancel_group(tag, ask, ctx),
-            Request::Retry(ask) => self.retry_along(tag, ask.task_id, ctx),
-            Request::RetryGroup(ask) => self.retry_group(tag, ask, ctx),
+            Request::Cancel(CancelParams {
+                target: Target::Group(group),
+                by,
+                reason,
+            }) => self.cancel_group(tag, group, by, reason, ctx),
+            Request::Retry(ask) => self.retry(tag, ask, ctx),
             Request::Watch(ask) => self.watch(tag, ask, ctx),
             Request::Output(_) | Request::Progress(_) => self.report(tag, request, ctx),
             Request::Usage(ask) => self.usage(tag, ask, ctx),
             Request::Agents(ask) => self.agents(tag, ask, ctx),
             Request::Pools(ask) => self.pools(tag, ask, ctx),
-            Request::Reload => self.reload(tag, ctx),
-            Request::Tree => match self.hub.tree() {
+            Request::Reload(_) => self.reload(tag, ctx),
+            Request::Tree(_) => match self.hub.tree() {
                 Some(tree) => {
                     let answer = answers::tree(&tree.snapshot());
                     self.answer(tag, &answer);
@@ -50,8 +53,8 @@ impl Connection {
                 ),
             },
             Request::Backup(ask) => self.backup(tag, ask, ctx),
-            Request::Metrics => self.metrics(tag, ctx),
-            Request::Drain => {
+            Request::Metrics(_) => self.metrics(tag, ctx),
+            Request::Drain(_) => {
                 self.hub.drain();
                 self.ask_actor(
                     self.hub.writer().send(GetStats),
@@ -63,7 +66,7 @@ impl Connection {
                     },
                 );
             }
-            Request::Shutdown => {
+            Request::Shutdown(_) => {
                 self.answer(tag, &OK);
                 self.write(ctx);
                 tracing::info!(peer = self.peer, "a client asked for shutdown");

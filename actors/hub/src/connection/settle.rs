@@ -186,6 +186,7 @@ impl Connection {
                         ok: true,
                         status: failed,
                         error,
+                        ..RetryAnswer::default()
                     },
                 );
             }

@@ -9,7 +9,7 @@ use crate::answers::no_such_task;
 use crate::bus::{Bus, Ended, Unwatch, WaitFor};
 use crate::readers::{Listing, Question, Told};
 use actix::prelude::*;
-use kirosu_protocol::verbs::wait::WaitParams;
+use kirosu_protocol::verbs::wait::{WaitParams, WaitTarget};
 use kirosu_protocol::{Group, Status, TaskId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -64,8 +64,16 @@ impl Connection {
         if self.too_many_wait() {
             return self.refuse(tag, too_many_wait());
         }
-        self.begin_wait(tag, ask.task_ids.clone(), None, ask.timeout_ms, ctx);
-        self.wait_for(tag, ask.task_ids, ctx);
+        match ask.target {
+            WaitTarget::Tasks(task_ids) => {
+                self.begin_wait(tag, task_ids.clone(), None, ask.timeout_ms, ctx);
+                self.wait_for(tag, task_ids, ctx);
+            }
+            WaitTarget::Group(group) => {
+                self.begin_wait(tag, Vec::new(), Some(group), ask.timeout_ms, ctx);
+                self.wait_for_page(tag, ctx);
+            }
+        }
     }
 
     /// Takes the request out of the order of answers, and sets the timer that ends its wait.
