@@ -9,8 +9,9 @@ use kirosu_providers::{Containment, Runner};
 use crate::cli::RUNNER_VERB;
 
 pub use kirosu_swarm::worktree::{
-    Applied, Change, Git, GitFault, How, Pruned, Record, Removed, apply, base, changes, concerns,
-    diff_command, discard, find, locate, moved_to, prune, repair, size, tip,
+    ApplyMode, ApplyOutcome, FileChange, Git, GitFault, Pruned, Removed, WorktreeRecord, apply,
+    base, changes, concerns, diff_command, discard, find, locate, moved_to, prune, repair, size,
+    tip,
 };
 
 /// Git, for as long as this process lives.
@@ -26,7 +27,11 @@ pub fn git() -> Git {
 ///
 /// # Errors
 /// There is none, or its repository is gone: where it was looked for, and what may be meant.
-pub async fn of_task(settings: &Settings, git: &Git, task_id: i64) -> Result<Record, String> {
+pub async fn of_task(
+    settings: &Settings,
+    git: &Git,
+    task_id: i64,
+) -> Result<WorktreeRecord, String> {
     let workspaces = settings.workspaces_dir();
     let mut found = find(&workspaces, Some(task_id));
     // Folders of earlier attempts go with the task's own.
@@ -53,11 +58,12 @@ pub async fn all_of_task(
     settings: &Settings,
     git: &Git,
     task_id: i64,
-) -> Result<(Vec<Record>, Vec<Record>), String> {
+) -> Result<(Vec<WorktreeRecord>, Vec<WorktreeRecord>), String> {
     let newest = of_task(settings, git, task_id).await?;
     let found = find(&settings.workspaces_dir(), Some(task_id));
-    let is_same = |it: &Record| (it.created_at - newest.created_at).abs() < 1e-3;
-    let (mut own, others): (Vec<Record>, Vec<Record>) = found.into_iter().partition(is_same);
+    let is_same = |it: &WorktreeRecord| (it.created_at - newest.created_at).abs() < 1e-3;
+    let (mut own, others): (Vec<WorktreeRecord>, Vec<WorktreeRecord>) =
+        found.into_iter().partition(is_same);
     own.retain(|it| it.path != newest.path);
     own.sort_by_key(|it| it.attempt_of.is_none());
     let mut all = Vec::new();
@@ -73,12 +79,16 @@ pub async fn all_of_task(
 ///
 /// # Errors
 /// It is not where it was, and not where its pool works.
-pub async fn located(settings: &Settings, git: &Git, record: &Record) -> Result<Record, GitFault> {
+pub async fn located(
+    settings: &Settings,
+    git: &Git,
+    record: &WorktreeRecord,
+) -> Result<WorktreeRecord, GitFault> {
     locate(git, record, pool_dir(settings, record)).await
 }
 
 /// The folder that the pool of a worktree works in, by the present settings.
-pub fn pool_dir<'a>(settings: &'a Settings, record: &Record) -> Option<&'a Path> {
+pub fn pool_dir<'a>(settings: &'a Settings, record: &WorktreeRecord) -> Option<&'a Path> {
     let pool = settings.pools.iter().find(|it| it.name == record.pool)?;
     pool.workdir.as_deref()
 }

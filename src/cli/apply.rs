@@ -5,7 +5,7 @@ use super::diff::local;
 use super::failure::Failure;
 use super::numbers::task_id;
 use super::show::text::count;
-use crate::worktrees::{self, Applied, How};
+use crate::worktrees::{self, ApplyMode, ApplyOutcome};
 use kirosu_protocol::TaskId;
 use serde_json::json;
 
@@ -39,7 +39,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let git = worktrees::git();
     let record = worktrees::of_task(&loaded.settings, &git, args.task_id).await;
     let record = record.map_err(Failure::Local)?;
-    let how = How {
+    let how = ApplyMode {
         check: args.check,
         partial: args.partial,
     };
@@ -49,12 +49,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     let id = args.task_id;
     let none = &Vec::new();
     let (word, into, files, commit, note) = match &applied {
-        Applied::Nothing => ("nothing", None, none, None, None),
-        Applied::Already => ("already", None, none, None, None),
-        Applied::Possible { into, files, note } => {
+        ApplyOutcome::Nothing => ("nothing", None, none, None, None),
+        ApplyOutcome::Already => ("already", None, none, None, None),
+        ApplyOutcome::Possible { into, files, note } => {
             ("possible", Some(into), files, None, note.as_ref())
         }
-        Applied::Merged {
+        ApplyOutcome::Merged {
             into,
             files,
             commit,

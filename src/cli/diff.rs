@@ -6,7 +6,7 @@ use super::numbers::task_id;
 use super::show::Screen;
 use super::show::foreign::Foreign;
 use super::show::paint::Paint;
-use crate::worktrees::{self, Change, Record};
+use crate::worktrees::{self, FileChange, WorktreeRecord};
 use kirosu_protocol::TaskId;
 use serde_json::{Value, json};
 use std::process::Command;
@@ -54,7 +54,7 @@ pub(super) fn local(fault: worktrees::GitFault) -> Failure {
     Failure::Local(fault.to_string())
 }
 
-fn document(record: &Record, tip: &str, files: &[Change]) -> Value {
+fn document(record: &WorktreeRecord, tip: &str, files: &[FileChange]) -> Value {
     json!({
         "task_id": record.task_id,
         "pool": record.pool,
@@ -69,7 +69,7 @@ fn document(record: &Record, tip: &str, files: &[Change]) -> Value {
     })
 }
 
-fn file(change: &Change) -> Value {
+fn file(change: &FileChange) -> Value {
     json!({ "path": change.path, "added": change.added, "removed": change.removed })
 }
 

@@ -8,7 +8,7 @@ use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::text::count;
 use super::show::time::{ago, now, stamp};
-use crate::worktrees::{self, Git, Pruned, Record, Removed};
+use crate::worktrees::{self, Git, Pruned, Removed, WorktreeRecord};
 use kirosu_config::Settings;
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ pub struct Args {
 
 /// One worktree, looked at.
 struct Row {
-    record: Record,
+    record: WorktreeRecord,
     /// Files that differ from the base; `None`: git could not tell.
     files: Option<usize>,
     bytes: u64,
@@ -81,7 +81,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn look(git: &Git, record: Record) -> Row {
+async fn look(git: &Git, record: WorktreeRecord) -> Row {
     let files = async {
         let tip = worktrees::tip(git, &record).await?;
         worktrees::changes(git, &record, &tip).await
@@ -160,7 +160,7 @@ fn table(rows: &[Row]) -> Table {
 async fn prune(
     settings: &Settings,
     git: &Git,
-    mut records: Vec<Record>,
+    mut records: Vec<WorktreeRecord>,
     ignored: bool,
     context: &Context,
 ) -> Result<u8, Failure> {
@@ -188,7 +188,11 @@ async fn prune(
     last.map_or(Ok(0), Err)
 }
 
-fn print(removed: &[Removed], kept: &[(Record, String)], context: &Context) -> Result<(), Failure> {
+fn print(
+    removed: &[Removed],
+    kept: &[(WorktreeRecord, String)],
+    context: &Context,
+) -> Result<(), Failure> {
     let screen = &context.screen;
     if screen.json {
         let ids: Vec<i64> = removed.iter().map(|it| it.task_id).collect();
@@ -220,7 +224,7 @@ fn print(removed: &[Removed], kept: &[(Record, String)], context: &Context) -> R
 async fn repair(
     settings: &Settings,
     git: &Git,
-    records: Vec<Record>,
+    records: Vec<WorktreeRecord>,
     context: &Context,
 ) -> Result<u8, Failure> {
     let screen = &context.screen;

@@ -2,7 +2,7 @@
 
 use kirosu_config::Settings;
 use kirosu_config::approval::{ApprovalAction, ApprovalArgs, ApprovalRule};
-use kirosu_swarm::{Action, ApprovalPolicy, ArgsText, Prices, Rule, RuleText};
+use kirosu_swarm::{ArgsText, PermissionPolicy, PermissionRule, Prices, RuleAction, RuleText};
 
 /// What models cost.
 ///
@@ -14,7 +14,7 @@ pub(super) fn prices(settings: &Settings) -> Result<Prices, Vec<String>> {
 }
 
 /// Who decides over tool calls, or what is wrong with the rules, each with its place.
-pub(super) fn approval(settings: &Settings) -> Result<ApprovalPolicy, Vec<String>> {
+pub(super) fn approval(settings: &Settings) -> Result<PermissionPolicy, Vec<String>> {
     let approval = &settings.approval;
     let told = |(place, message)| format!("{place}: {message}");
     let written = approval
@@ -22,13 +22,13 @@ pub(super) fn approval(settings: &Settings) -> Result<ApprovalPolicy, Vec<String
         .map_err(|faults| faults.into_iter().map(told).collect::<Vec<_>>())?;
     let (mut rules, mut faults) = (Vec::new(), Vec::new());
     for (index, rule) in written.into_iter().enumerate() {
-        match Rule::new(rule_text(rule)) {
+        match PermissionRule::new(rule_text(rule)) {
             Ok(rule) => rules.push(rule),
             Err(fault) => faults.push(format!("rule[{index}].{fault}")),
         }
     }
     match faults.is_empty() {
-        true => Ok(ApprovalPolicy::new(approval.wait, rules)),
+        true => Ok(PermissionPolicy::new(approval.wait, rules)),
         false => Err(faults),
     }
 }
@@ -37,9 +37,9 @@ fn rule_text(rule: ApprovalRule) -> RuleText {
     RuleText {
         name: rule.name,
         action: match rule.action {
-            ApprovalAction::Allow => Action::Allow,
-            ApprovalAction::Deny => Action::Deny,
-            ApprovalAction::Ask => Action::Ask,
+            ApprovalAction::Allow => RuleAction::Allow,
+            ApprovalAction::Deny => RuleAction::Deny,
+            ApprovalAction::Ask => RuleAction::Ask,
         },
         tool: rule.tool,
         kind: rule.kind,

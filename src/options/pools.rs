@@ -11,7 +11,7 @@ use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
-use kirosu_swarm::{Account, Hooks, PoolOptions, SwarmOptions, Workspace};
+use kirosu_swarm::{AccountOptions, Hooks, PoolOptions, SwarmOptions, WorkspaceMode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,10 +97,10 @@ fn pool(
             period: supervision.period,
         },
         workspace: match pool.workspace {
-            config::pool::Workspace::Shared => Workspace::Shared,
-            config::pool::Workspace::Isolated => Workspace::Isolated,
-            config::pool::Workspace::Ephemeral => Workspace::Ephemeral,
-            config::pool::Workspace::Worktree => Workspace::Worktree,
+            config::pool::Workspace::Shared => WorkspaceMode::Shared,
+            config::pool::Workspace::Isolated => WorkspaceMode::Isolated,
+            config::pool::Workspace::Ephemeral => WorkspaceMode::Ephemeral,
+            config::pool::Workspace::Worktree => WorkspaceMode::Worktree,
         },
         workdir: pool.workdir.clone(),
         base: pool.base.clone(),
@@ -232,12 +232,12 @@ fn silences(
 }
 
 /// The account that a provider belongs to.
-fn account(settings: &Settings, provider: &str) -> Account {
+fn account(settings: &Settings, provider: &str) -> AccountOptions {
     let account = settings.account_of(provider);
-    Account {
+    AccountOptions {
         provider: provider.to_owned(),
         account: account.name,
-        limits: kirosu_swarm::Limits {
+        limits: kirosu_swarm::AccountLimits {
             concurrency: account.concurrency,
             requests_per_minute: account.requests_per_minute,
             tokens_per_minute: account.tokens_per_minute,

@@ -1,9 +1,9 @@
-//! Conversations that a later attempt of the same task may go on with.
+//! Conversations that a later attempt of the same task may resume.
 //!
-//! A run that was cut short leaves behind what its provider calls the conversation. The pool keeps that in memory: a task
-//! that comes back to the same pool of the same process goes on where it was, anywhere else it begins anew. Whether it
-//! goes on is decided by [`LastAttempt`], as for its files. Bounded: of many tasks the oldest conversations are forgotten,
-//! which costs only their resumption.
+//! When a run is cut short, the pool keeps its provider's conversation in memory. A task that comes back to the same
+//! pool of the same process resumes it; anywhere else the task starts anew. [`LastAttempt`] decides whether it
+//! resumes, as for its files. The memory is bounded: the oldest conversations are forgotten, and their tasks start
+//! anew.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -12,32 +12,32 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kirosu_protocol::TaskId;
 use kirosu_providers::{Conversation, Finished, RunFailure};
 
-use crate::going_on::{LastAttempt, is_cut_short};
+use crate::resume::{LastAttempt, is_cut_short};
 
-/// Tasks that are remembered.
+/// Maximum number of tasks remembered.
 const MOST: usize = 1024;
 
 /// The conversations of one pool.
 #[derive(Debug, Default)]
-pub(crate) struct Conversations(Mutex<VecDeque<Kept>>);
+pub(crate) struct Conversations(Mutex<VecDeque<PoolConversation>>);
 
-/// One, with what must be the same for it to go on.
+/// A conversation, and the facts that must be the same to resume it.
 #[derive(Debug)]
-struct Kept {
+struct PoolConversation {
     task: TaskId,
     provider: String,
-    /// Agent programs keep their conversations by folder.
+    /// Agent programs store their conversations by folder.
     workdir: PathBuf,
     conversation: Conversation,
-    /// The class that its attempt ended as.
+    /// The failure class of its attempt.
     ended: &'static str,
-    /// The attempt's number.
+    /// The attempt's number, from 1.
     number: u32,
 }
 
 /// The key under which a conversation can be resumed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Where<'a> {
+pub(crate) struct ConversationKey<'a> {
     pub(crate) task: TaskId,
     /// The attempt's number, from 1.
     pub(crate) number: u32,
@@ -46,8 +46,8 @@ pub(crate) struct Where<'a> {
 }
 
 impl Conversations {
-    /// What this task can go on with on this provider, in this folder. It stays kept.
-    pub(crate) fn get(&self, now: Where<'_>) -> Option<Conversation> {
+    /// Returns the conversation that this task can resume on this provider, in this folder. It stays stored.
+    pub(crate) fn get(&self, now: ConversationKey<'_>) -> Option<Conversation> {
         let kept = self.lock();
         let found = kept.iter().find(|it| it.task == now.task)?;
         let last = LastAttempt {
@@ -56,17 +56,17 @@ impl Conversations {
             withdrawn: false,
         };
         let fits = found.provider == now.provider && found.workdir == now.workdir;
-        (fits && last.goes_on_in(now.number)).then(|| found.conversation.clone())
+        (fits && last.resumes_in(now.number)).then(|| found.conversation.clone())
     }
 
-    /// Keeps it in place of what this task had.
-    fn put(&self, of: Where<'_>, ended: &'static str, it: Conversation) {
+    /// Stores a conversation in place of the task's previous one.
+    fn put(&self, of: ConversationKey<'_>, ended: &'static str, it: Conversation) {
         let mut kept = self.lock();
         kept.retain(|it| it.task != of.task);
         if kept.len() >= MOST {
             kept.pop_front();
         }
-        kept.push_back(Kept {
+        kept.push_back(PoolConversation {
             task: of.task,
             provider: of.provider.to_owned(),
             workdir: of.workdir.to_owned(),
@@ -76,8 +76,8 @@ impl Conversations {
         });
     }
 
-    /// Takes note of how a run ended.
-    pub(crate) fn settle(&self, of: Where<'_>, outcome: &Result<Finished, RunFailure>) {
+    /// Stores the conversation of a run that was cut short; forgets it after any other end.
+    pub(crate) fn settle(&self, of: ConversationKey<'_>, outcome: &Result<Finished, RunFailure>) {
         let failure = outcome.as_ref().err();
         let cut_short = failure.filter(|it| is_cut_short(it.kind.as_str()));
         match cut_short.and_then(|it| Some((it.kind.as_str(), it.conversation.clone()?))) {
@@ -86,12 +86,12 @@ impl Conversations {
         }
     }
 
-    /// The task has ended, or is to begin anew.
+    /// Forgets the task's conversation.
     pub(crate) fn forget(&self, task: TaskId) {
         self.lock().retain(|it| it.task != task);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<PoolConversation>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,8 +108,8 @@ mod tests {
         }
     }
 
-    fn at(task: TaskId, number: u32) -> Where<'static> {
-        Where {
+    fn at(task: TaskId, number: u32) -> ConversationKey<'static> {
+        ConversationKey {
             task,
             number,
             provider: "codex",
@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(all.get(at(1, 2)), Some(named("a")));
         let provider = "claude";
         assert_eq!(
-            all.get(Where {
+            all.get(ConversationKey {
                 provider,
                 ..at(1, 2)
             }),
@@ -133,7 +133,7 @@ mod tests {
         );
         let workdir = Path::new("/other");
         assert_eq!(
-            all.get(Where {
+            all.get(ConversationKey {
                 workdir,
                 ..at(1, 2)
             }),

@@ -1,4 +1,4 @@
-//! The handle on a running swarm: look, resize, reload, stop, and crash on purpose.
+//! The handle of a running swarm: list, resize, reload, stop, and crash on purpose.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,48 +8,48 @@ use kirosu_protocol::{Error, ErrorCode};
 use kirosu_supervision::{SupervisorError, SupervisorHandle};
 
 use crate::options::PoolOptions;
-use crate::pool::{Pool, pool_spec};
-use crate::swarm::Common;
+use crate::pool::{Pool, SwarmContext};
+use crate::pool_tree::pool_spec;
 
-/// A resize is answered when the sessions are up, but not later than this.
+/// Maximum time that the answer of a resize waits for the new sessions.
 const RESIZE_WAIT: Duration = Duration::from_secs(2);
 
-/// Handle on the swarm. Clone it, send it; valid before its start and through restarts.
+/// Handle of the swarm. Cheap to clone; valid before the start and through restarts.
 #[derive(Clone)]
 pub struct SwarmHandle {
-    common: Arc<Common>,
+    swarm: Arc<SwarmContext>,
     supervisor: SupervisorHandle,
-    /// One reload at a time.
+    /// Serialises reloads.
     reloading: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// What a reload changed, by pools' names.
+/// The effect of a reload, by pool name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// Pools that are new.
+    /// New pools.
     pub added: Vec<String>,
-    /// Pools that have left; their running tasks had their drain.
+    /// Removed pools; their running tasks were drained.
     pub removed: Vec<String>,
-    /// Pools that stay, with the options now in force.
+    /// Pools that stay, with the new options.
     pub kept: Vec<String>,
 }
 
 impl SwarmHandle {
-    pub(crate) fn new(common: Arc<Common>, supervisor: SupervisorHandle) -> Self {
+    pub(crate) fn new(swarm: Arc<SwarmContext>, supervisor: SupervisorHandle) -> Self {
         Self {
-            common,
+            swarm,
             supervisor,
             reloading: Arc::default(),
         }
     }
 
-    /// Resizes a pool and tries a parked account again where asked for, and tells of all. A smaller pool stops its highest sessions; their running tasks
-    /// have their drain, which is not waited for.
+    /// Resizes a pool and probes a parked account, where `params` ask for it, and returns all pools. A smaller pool
+    /// stops its highest sessions; their running tasks are drained, which the answer does not wait for.
     ///
-    /// To be called within a tokio runtime that lives on.
+    /// Call this within a tokio runtime that outlives the call.
     ///
     /// # Errors
-    /// `not_found` when no pool has that name; `shutting_down` when it is being stopped.
+    /// `not_found` when no pool has that name; `shutting_down` when the pool is being stopped.
     pub async fn pools(&self, ask: PoolsParams) -> Result<PoolsAnswer, Error> {
         if let Some(resize) = ask.resize {
             self.resize(resize).await?;
@@ -57,13 +57,13 @@ impl SwarmHandle {
         if let Some(name) = ask.probe {
             self.probe(&name)?;
         }
-        let pools = self.common.pools().iter().map(|pool| pool.info()).collect();
+        let pools = self.swarm.pools().iter().map(|pool| pool.info()).collect();
         Ok(PoolsAnswer { pools })
     }
 
     async fn resize(&self, Resize { pool, size }: Resize) -> Result<(), Error> {
         let found = self.find(&pool)?;
-        if found.is_leaving() || self.common.is_draining() {
+        if found.is_leaving() || self.swarm.is_draining() {
             let message = format!("pool '{pool}' is being stopped and cannot be resized");
             return Err(Error::new(ErrorCode::ShuttingDown, message));
         }
@@ -72,37 +72,37 @@ impl SwarmHandle {
         found.set_size(size);
         let fitted = tokio::spawn(async move { found.fit().await });
         if !shrinks {
-            // Late is fine: the size is wanted and the sessions come as soon as their supervisor is up.
+            // A timeout is fine: the size is set, and the sessions start as soon as their supervisor is up.
             let _ = tokio::time::timeout(RESIZE_WAIT, fitted).await;
         }
         Ok(())
     }
 
-    /// Lets the next task find out whether a parked account works again: that of this name, or those of the pool.
+    /// Lets the next task probe a parked account: the one of this name, or those of the pool of this name.
     fn probe(&self, name: &str) -> Result<(), Error> {
-        let lanes = &self.common.lanes;
-        match self.common.find(name) {
+        let accounts = &self.swarm.accounts;
+        match self.swarm.find(name) {
             Some(pool) => {
-                lanes.probe(&pool.lanes());
+                accounts.probe(&pool.accounts());
                 pool.retry();
             }
             None => {
-                let Some(lane) = lanes.find(name) else {
-                    let known = lanes.accounts().join(", ");
+                let Some(account) = accounts.find(name) else {
+                    let known = accounts.names().join(", ");
                     let message = format!(
                         "no pool and no provider account is named '{name}'; there are the accounts: {known}"
                     );
                     return Err(Error::new(ErrorCode::NotFound, message));
                 };
-                lanes.probe(&[lane]);
+                accounts.probe(&[account]);
             }
         }
         Ok(())
     }
 
     fn find(&self, name: &str) -> Result<Arc<Pool>, Error> {
-        self.common.find(name).ok_or_else(|| {
-            let known: Vec<String> = self.common.pools().iter().map(|p| p.name.clone()).collect();
+        self.swarm.find(name).ok_or_else(|| {
+            let known: Vec<String> = self.swarm.pools().iter().map(|p| p.name.clone()).collect();
             let message = match known.is_empty() {
                 true => format!("no pool is named '{name}': this process runs no pools"),
                 false => format!("no pool is named '{name}'; there are: {}", known.join(", ")),
@@ -111,16 +111,16 @@ impl SwarmHandle {
         })
     }
 
-    /// Makes the swarm consist of these pools: adds, removes and changes what differs. Options of a pool that stays are
-    /// in force from its next task on, except `restart`, `backoff` and `intensity`, which count for sessions and pools
-    /// that are started later. Resolves when removed pools have drained.
+    /// Replaces the pools: adds, removes and changes those that differ. Options of a pool that stays apply from its
+    /// next task on, except `restart`, `backoff` and `intensity`, which apply to sessions and pools that start later.
+    /// Resolves when removed pools have drained.
     pub async fn reload(&self, pools: Vec<PoolOptions>) -> Reloaded {
         let _alone = self.reloading.lock().await;
-        self.common.lanes.reloaded();
+        self.swarm.accounts.reloaded();
         let mut done = Reloaded::default();
         let leaving: Vec<Arc<Pool>> = {
             let stays = |pool: &Arc<Pool>| pools.iter().any(|options| options.name == pool.name);
-            let mut list = self.common.lock();
+            let mut list = self.swarm.lock();
             let leaving = list.iter().filter(|pool| !stays(pool)).cloned().collect();
             list.retain(stays);
             leaving
@@ -128,7 +128,7 @@ impl SwarmHandle {
         let order: Vec<String> = pools.iter().map(|options| options.name.clone()).collect();
         for options in pools {
             let name = options.name.clone();
-            match self.common.find(&name) {
+            match self.swarm.find(&name) {
                 Some(pool) => {
                     self.change(&pool, options);
                     done.kept.push(name);
@@ -141,7 +141,7 @@ impl SwarmHandle {
             }
         }
         let place = |pool: &Arc<Pool>| order.iter().position(|name| *name == pool.name);
-        self.common.lock().sort_by_key(place);
+        self.swarm.lock().sort_by_key(place);
         let ends = leaving.iter().map(|pool| self.remove(pool));
         futures_util::future::join_all(ends).await;
         done.removed = leaving.iter().map(|pool| pool.name.clone()).collect();
@@ -157,10 +157,10 @@ impl SwarmHandle {
     }
 
     async fn add(&self, options: PoolOptions) -> bool {
-        let (spec, pool) = pool_spec(options, &self.common);
+        let (spec, pool) = pool_spec(options, &self.swarm);
         match self.supervisor.start_child(spec).await {
             Ok(()) | Err(SupervisorError::NotStarted(_)) => {
-                self.common.lock().push(pool);
+                self.swarm.lock().push(pool);
                 true
             }
             Err(error) => {
@@ -178,22 +178,22 @@ impl SwarmHandle {
         }
     }
 
-    /// Stops all sessions of all pools side by side: no more leases, running tasks have their drain, then they are
-    /// ended and given back. Resolves when all have ended; the tree may be shut down before that as well, it then
-    /// does the same.
+    /// Stops all sessions of all pools at the same time: no more leases; running tasks are drained, then ended and
+    /// released. Resolves when all have ended. Shutting down the tree earlier has the same effect.
     pub async fn drain(&self) {
-        self.common.drain_all();
-        let ends = self.common.pools();
+        self.swarm.drain_all();
+        let ends = self.swarm.pools();
         let ends = ends.iter().map(|pool| pool.stop_sessions());
         futures_util::future::join_all(ends).await;
     }
 
-    /// Skips the drain of a stop under way or to come: running tasks are ended and given back at once.
+    /// Skips the drain of a present or later stop: running tasks are ended and released at once.
     pub fn stop_now(&self) {
-        self.common.hurry();
+        self.swarm.hurry();
     }
 
-    /// Crashes a session on purpose, to see its supervisor bring it back: its actor panics. Sessions count from 1.
+    /// Crashes a session on purpose, to show that its supervisor restarts it: its actor panics. Sessions count from
+    /// 1.
     ///
     /// # Errors
     /// `not_found` when there is no such pool or session.
@@ -213,7 +213,7 @@ impl SwarmHandle {
 impl std::fmt::Debug for SwarmHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SwarmHandle")
-            .field("pools", &self.common.pools().len())
+            .field("pools", &self.swarm.pools().len())
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,14 @@
-//! A failure in one line.
+//! A failure's message in one line.
 
 use std::borrow::Cow;
 
 use kirosu_providers::floor_boundary;
 
-/// Most bytes of it.
+/// Maximum length in bytes.
 const MOST: usize = 300;
 
-/// Enough of a failure's message for a person to know what it is about; the whole text is with the attempt. A first line
-/// that announces more ("stderr ended with:") goes on with the last line, which is where programs name their error.
+/// Returns the line of a failure's message that names the error; the whole text is stored with the attempt. A first
+/// line that ends with a colon ("stderr ended with:") is joined with the last line, where programs name their error.
 pub(crate) fn headline(message: &str) -> Cow<'_, str> {
     let cut = |line: &'_ str, most: usize| line[..floor_boundary(line, most)].to_owned();
     let mut lines = message.lines().filter(|line| !line.trim().is_empty());

@@ -3,56 +3,62 @@
 //! # Theory of operation
 //!
 //! ```text
-//! pools                    supervisor, one child a pool
-//! └── NAME                 supervisor of one pool; never gives up, so that no pool takes the hub with it
-//!     ├── probe            looks whether the provider can run; while it cannot, no task is taken
-//!     ├── invocations      dynamic: one temporary child a running task, which owns the provider's run
+//! pools                    supervisor, one child per pool
+//! └── NAME                 supervisor of one pool; never gives up, so that no pool stops the hub
+//!     ├── probe            checks whether the provider can run; while it cannot, no task is leased
+//!     ├── invocations      dynamic: one temporary child per running task, which owns the provider's run
 //!     ├── sessions         supervisor: sessions "1" to "n", restarted with exponential backoff
-//!     └── foreman          stopped first: lets all sessions drain side by side
+//!     └── drain            stopped first: lets all sessions drain at the same time
 //! ```
 //!
-//! A *session* is the agent. It has a connection to the hub (in memory, or over TCP: the same code), under a session id
-//! that stays the same through its restarts. When the lanes of its provider (`lane/`) have room, it parks a `lease`, runs the task as an *invocation*, sends heartbeats
-//! meanwhile, and acks with the lease's fence. What it does next is decided by a pure machine (`session/machine.rs`);
-//! the actor only carries out the machine's actions and tells it what happened.
+//! A *session* is the agent. It has a connection to the hub (in memory or over TCP, by the same code), under a
+//! session id that survives its restarts. When the account of its provider (`account/`) has room, it parks a `lease`
+//! request, runs the task as an *invocation*, sends heartbeats, and acks with the lease's fence. A pure machine
+//! (`session/machine/`) decides what the session does; the actor carries out the machine's actions and reports the
+//! results.
 //!
-//! Promises, and what keeps them:
+//! Guarantees, and the mechanisms behind them:
 //!
-//! - *An ack is not lost.* It is sent again after each break of the connection until the hub has answered it. Whether
-//!   it counts is the hub's decision alone: it knows the newest fence.
-//! - *A crash of a session loses no task.* The next incarnation's first `hello` says `resume: false`, so that the hub
-//!   gives its older leases back at once. A crash of an invocation is not even that: the session acks it as `crashed`.
-//! - *A run never outlives its session's interest.* The invocation hangs on a leash; when the session ends, however,
-//!   the leash tears and the provider ends every process of the run.
-//! - *A stop costs no attempt.* A run that has not ended within the drain is ended, proven dead, and its lease released.
-//!   A lease that the hub granted while the session was leaving is found by asking once more, and released.
-//! - *A refused account burns no tasks.* Its lane is parked for all pools, nobody leases for it, and one run finds out when
-//!   it is over.
-//! - *A missing provider burns no tasks.* The lease goes back, the pool takes no more, and says so once.
+//! - *No ack is lost.* It is sent again after each break of the connection until the hub has answered it. Only the
+//!   hub decides whether it counts, by the fence.
+//! - *A crash of a session loses no task.* The first `hello` of the next incarnation sets `resume: false`, so that
+//!   the hub takes its older leases back at once. When an invocation crashes, its session acks the task as `crashed`.
+//! - *A run never outlives its session.* The invocation has a cancel handle. When the session ends, for any reason,
+//!   the handle is dropped and the provider ends every process of the run.
+//! - *A stop costs no attempt.* A run that has not ended within the drain is ended, its processes are proven dead,
+//!   and its lease is released. A lease that the hub granted while the session was leaving is found by one more
+//!   `hello`, and released.
+//! - *A refused account burns no tasks.* The account is parked for all pools, no session leases for it, and one run
+//!   probes it when the pause is over.
+//! - *A missing provider burns no tasks.* The lease goes back, and the pool leases nothing until the provider is
+//!   there; this is logged once.
 
-mod approval;
+mod account;
 mod conversations;
-mod going_on;
 mod handle;
 mod headline;
 mod invocation;
-mod lane;
-mod later;
+mod link;
 mod options;
+mod permission;
 mod pool;
+mod pool_tree;
 mod prices;
+mod resume;
+mod run_end;
 mod session;
+mod sleep_until;
 mod swarm;
 mod workspace;
 
 #[cfg(test)]
 mod tests;
 
-pub use approval::{Action, ApprovalPolicy, ArgsText, Rule, RuleText};
+pub use account::{AccountLimits, AccountOptions};
 pub use handle::{Reloaded, SwarmHandle};
 pub use invocation::accept::schema;
-pub use lane::{Account, Limits};
-pub use options::{DEFAULT_BREAKER, Hooks, PoolOptions, SwarmOptions, Workspace};
+pub use options::{DEFAULT_BREAKER, Hooks, PoolOptions, SwarmOptions, WorkspaceMode};
+pub use permission::{ArgsText, PermissionPolicy, PermissionRule, RuleAction, RuleText};
 pub use prices::Prices;
 pub use swarm::specs;
 pub use workspace::worktree;

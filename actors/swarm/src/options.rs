@@ -1,4 +1,4 @@
-//! What the swarm is told when it starts: plain data, validated by whoever read the configuration.
+//! Options of the swarm: plain data, validated by the reader of the settings.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,48 +11,47 @@ use kirosu_protocol::verbs::reserve::ScopeLimit;
 use kirosu_providers::{Containment, DEFAULT_MAX_OUTPUT_BYTES, Provider, Timeouts};
 use kirosu_supervision::{BackoffPolicy, Intensity, Restart};
 
-use crate::lane::Account;
+use crate::account::AccountOptions;
 
-use crate::approval::ApprovalPolicy;
+use crate::permission::PermissionPolicy;
 use crate::prices::Prices;
 
-/// What a run reserves at a time unless the pool says otherwise: 100,000 tokens and half a dollar.
+/// Default budget that a run reserves at a time: 100,000 tokens and 0.50 dollars.
 pub const DEFAULT_RESERVE: Budget = Budget {
     tokens: Some(100_000),
     micros: Some(500_000),
 };
 
-/// Tasks whose runs fail at once, one after the other, before the pool of an agent program or a model API tries one task
-/// at a time.
+/// Default of [`PoolOptions::breaker`] for pools of agent programs and model APIs.
 pub const DEFAULT_BREAKER: u32 = 5;
 
-/// Which folder a task runs in.
+/// The folder in which a task runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Workspace {
-    /// All sessions of the pool in one folder: [`PoolOptions::workdir`], or the working directory of the process. A
-    /// task may name a folder inside it.
+pub enum WorkspaceMode {
+    /// All sessions of the pool work in one folder: [`PoolOptions::workdir`], or the working directory of the
+    /// process. A task may name a folder inside it.
     #[default]
     Shared,
-    /// One private folder a session, kept from task to task: `PARENT/POOL/session-N`.
+    /// One private folder per session, kept from task to task: `PARENT/POOL/session-N`.
     Isolated,
-    /// One private folder a task: `PARENT/POOL/task-ID-NUMBER`. Removed once the hub has confirmed the result; kept
-    /// when the run failed.
+    /// One private folder per attempt: `PARENT/POOL/task-ID-NUMBER`. Removed once the hub has confirmed the result;
+    /// kept when the run failed.
     Ephemeral,
-    /// A git worktree a task, on the branch `kirosu/task-ID` of the repository that [`PoolOptions::workdir`] lies in:
-    /// `WORKSPACES_DIR/POOL/task-ID`. Stays until a person applies or discards it.
+    /// One git worktree per task, on the branch `kirosu/task-ID` of the repository that contains
+    /// [`PoolOptions::workdir`]: `WORKSPACES_DIR/POOL/task-ID`. Kept until a person applies or discards it.
     Worktree,
 }
 
-/// Programs around each run of a pool, in the run's folder.
+/// Programs before and after each run of a pool, in the run's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hooks {
-    /// Program and arguments before the run; where it fails, the run does not begin. Empty: none.
+    /// Program and arguments before the run; if it fails, the run does not begin. Empty means no program.
     pub before: Vec<String>,
-    /// Program and arguments after it, however it ended. Empty: none.
+    /// Program and arguments after the run, however it ended. Empty means no program.
     pub after: Vec<String>,
-    /// The longest that each may take.
+    /// Time limit of each program.
     pub timeout: Duration,
-    /// Whether a run whose `after` failed has failed.
+    /// Whether a run fails if its `after` program fails.
     pub after_must_succeed: bool,
 }
 
@@ -67,76 +66,79 @@ impl Default for Hooks {
     }
 }
 
-/// One pool of agent sessions. Everything but `restart`, `backoff` and `intensity` may be changed while it runs.
+/// Options of one pool of agent sessions. All but `restart`, `backoff` and `intensity` can be changed while it runs.
 #[derive(Clone)]
 pub struct PoolOptions {
-    /// Its name, unique in the swarm; a step of paths and of folder names, so without `/`.
+    /// Name, unique in the swarm; part of paths and folder names, so without `/`.
     pub name: String,
-    /// What runs its tasks.
+    /// Runs the pool's tasks.
     pub provider: Arc<dyn Provider>,
-    /// The accounts of the providers that it may end up with; one that is not named has an account of its own name,
-    /// without limits. What the pool brings counts for all pools of the process.
-    pub accounts: Vec<Account>,
-    /// What runs tasks of type `python`; used on trusted pools only.
+    /// The accounts of the providers that the pool may use. A provider that is not named has an account of its own
+    /// name, without limits. The accounts apply to all pools of the process.
+    pub accounts: Vec<AccountOptions>,
+    /// Runs tasks of type `python`; used on trusted pools only.
     pub python: Option<Arc<dyn Provider>>,
-    /// Number of sessions; 0 is a pool that waits to be resized.
+    /// Number of sessions; a pool of 0 sessions runs nothing until it is resized.
     pub size: u32,
-    /// Queues it takes tasks from; empty means the default queue.
+    /// Queues to lease from; empty means the default queue.
     pub queues: Vec<String>,
-    /// Task types it takes; empty means every type that it may run.
+    /// Task types to lease; empty means every type that the pool may run.
     pub types: Vec<String>,
-    /// Length of its leases; a heartbeat is sent every third of it.
+    /// Length of a lease; a heartbeat is sent every third of it.
     pub lease: Duration,
-    /// Time limits of a run. A task's own limit counts where it is shorter than `total`.
+    /// Time limits of a run. A task's own limit applies if it is shorter than `total`.
     pub timeouts: Timeouts,
-    /// When a session that ended is started again.
+    /// When a session that ended is restarted.
     pub restart: Restart,
     /// Delays before restarts of a session.
     pub backoff: BackoffPolicy,
-    /// Restarts of its sessions, all together, that it bears before they are all stopped for a while.
+    /// Restarts of all sessions together after which all of them are stopped for a while.
     pub intensity: Intensity,
-    /// Which folder a task runs in.
-    pub workspace: Workspace,
-    /// `Shared`, `Worktree`: the folder itself. Otherwise the parent of the private folders, where not `workspaces_dir`.
+    /// The folder in which a task runs.
+    pub workspace: WorkspaceMode,
+    /// `Shared` and `Worktree`: the folder itself. Otherwise the parent of the private folders, if not
+    /// `workspaces_dir`.
     pub workdir: Option<PathBuf>,
-    /// `Worktree`: the commit that tasks start from; `None`: what the checkout has at that time.
+    /// `Worktree`: the commit that tasks start from; `None` means the commit checked out at that time.
     pub base: Option<String>,
-    /// Parent of private folders. Not in a directory for temporary files: results are there until they are confirmed.
+    /// Parent of private folders. Must not be a directory for temporary files: results stay there until they are
+    /// confirmed.
     pub workspaces_dir: PathBuf,
-    /// Whether it may run code of tasks on this machine.
+    /// Whether tasks may run code on this machine.
     pub trust_all_tools: bool,
-    /// Whether it runs the command of a task's `accept` clause, also without trust.
+    /// Whether commands of `accept` clauses are run even without trust.
     pub accept_commands: bool,
-    /// Whether MCP servers that the folder's own `.kiro/settings/mcp.json` names are handed to agents.
+    /// Whether agents get the MCP servers that the folder's own `.kiro/settings/mcp.json` names.
     pub workspace_mcp: bool,
-    /// Whether agent programs may change files of their folder where they may not do everything.
+    /// Whether agent programs that are not trusted may change files of their folder.
     pub may_edit: bool,
-    /// Who decides over tool calls, where not all tools are trusted.
-    pub approval: ApprovalPolicy,
-    /// The model, where a task names none.
+    /// Decides permission requests of tool calls, on pools that are not trusted.
+    pub approval: PermissionPolicy,
+    /// Model for tasks that name none.
     pub model: Option<String>,
-    /// Variables added to the environment of its runs.
+    /// Variables added to the environment of runs.
     pub env: Vec<(String, String)>,
-    /// What models cost, for runs whose provider states no cost.
+    /// Prices of models, for runs whose provider states no cost.
     pub prices: Arc<Prices>,
-    /// Bytes of a result, and of a run's streamed output, that are kept; the rest is cut with a mark.
+    /// Maximum size in bytes of a result, and of a run's streamed output; the rest is cut with a mark.
     pub max_output_bytes: usize,
-    /// The budgets that its runs may count against: of the hub, of this pool, and of any provider by its name.
+    /// The budgets that runs may count against: the hub's, this pool's, and each provider's.
     pub budgets: Vec<ScopeLimit>,
-    /// How much a run reserves of them at a time.
+    /// Budget that a run reserves at a time.
     pub reserve: Budget,
-    /// After runs of so many tasks in a row that failed at once, the pool tries one task at a time; 0: it never does.
+    /// Number of different tasks in a row that fail at once after which the pool tries one task at a time; 0 means
+    /// never.
     pub breaker: u32,
-    /// Whether the model's visible reasoning is shown in the output of a run. It is never in its result.
+    /// Whether the model's visible reasoning is part of a run's output. It is never part of its result.
     pub show_thoughts: bool,
-    /// Programs around each run.
+    /// Programs before and after each run.
     pub hooks: Hooks,
-    /// How programs that are no provider (git, hooks, checks) are held. Without it none is run.
+    /// Contains programs that are not providers (git, hooks, checks). `None` means that none of them runs.
     pub containment: Option<Containment>,
 }
 
 impl PoolOptions {
-    /// A pool of one session with the default queue, leases of five minutes and no limits of time.
+    /// A pool of one session with the default queue, leases of five minutes and no time limits.
     pub fn new(
         name: impl Into<String>,
         provider: Arc<dyn Provider>,
@@ -155,7 +157,7 @@ impl PoolOptions {
             restart: Restart::Permanent,
             backoff: BackoffPolicy::default(),
             intensity: Intensity::default(),
-            workspace: Workspace::Shared,
+            workspace: WorkspaceMode::Shared,
             workdir: None,
             base: None,
             workspaces_dir: workspaces_dir.into(),
@@ -163,7 +165,7 @@ impl PoolOptions {
             accept_commands: false,
             may_edit: false,
             workspace_mcp: false,
-            approval: ApprovalPolicy::default(),
+            approval: PermissionPolicy::default(),
             model: None,
             env: Vec::new(),
             prices: Arc::default(),
@@ -177,7 +179,7 @@ impl PoolOptions {
         }
     }
 
-    /// The queues it takes tasks from, never empty.
+    /// The queues to lease from, never empty.
     pub(crate) fn queues(&self) -> Vec<String> {
         if self.queues.is_empty() {
             return vec![DEFAULT_QUEUE.to_owned()];
@@ -193,7 +195,7 @@ impl PoolOptions {
 
 impl std::fmt::Debug for PoolOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Neither the environment's values nor the provider, which has no form for people.
+        // Without the values of the environment, which may be secret.
         f.debug_struct("PoolOptions")
             .field("name", &self.name)
             .field("provider", &self.provider.name())
@@ -205,26 +207,26 @@ impl std::fmt::Debug for PoolOptions {
     }
 }
 
-/// The whole swarm of one process.
+/// Options of the whole swarm of one process.
 #[derive(Clone)]
 pub struct SwarmOptions {
-    /// Where the hub is.
+    /// Address of the hub.
     pub endpoint: Endpoint,
-    /// The hub's key.
+    /// The hub's key, if it needs one.
     pub key: Option<String>,
-    /// The pools, in the order in which they are shown.
+    /// The pools, in the order in which they are listed.
     pub pools: Vec<PoolOptions>,
-    /// Names this start of this process among all that speak to the hub: `HOST:PID-BOOT`. Sessions are named after it.
+    /// Identifies this start of the process at the hub: `HOST:PID-BOOT`. Part of session ids.
     pub instance: String,
-    /// Name of this machine, as people see it behind a worker's name.
+    /// Name of this machine, shown as part of worker names.
     pub host: String,
-    /// How long running tasks may go on after a stop was asked for, before they are ended and given back.
+    /// Time that running tasks have to end after a stop, before they are ended and released.
     pub drain: Duration,
 }
 
 impl std::fmt::Debug for SwarmOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Never the key itself.
+        // Without the key, which is secret.
         f.debug_struct("SwarmOptions")
             .field("endpoint", &self.endpoint)
             .field("key", &self.key.as_ref().map(|_| "set"))

@@ -1,17 +1,17 @@
-//! What models cost, for runs whose provider states no cost: `[prices]`.
+//! Prices of models, for runs whose provider states no cost: the settings' `[prices]`.
 //!
-//! A table by name of the model, where a `*` stands for any text; the most exact name counts (the one with the most
-//! letters that are no star). Figures that come of it are marked as estimated.
+//! A table by model name, where `*` matches any text; of several matching names the one with the most other
+//! characters counts. Costs computed from it are marked as estimated.
 
 use kirosu_protocol::task::Usage;
 use serde_json::Value;
 
-/// Dollars for a million tokens above which a price is taken for a typing error.
+/// Dollars per million tokens above which a price is taken for a typing error.
 const HIGHEST: f64 = 1e6;
 
 const KEYS: &[&str] = &["input", "cached", "cache_write", "output"];
 
-/// Dollars for a million tokens.
+/// Dollars per million tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Price {
     input: f64,
@@ -20,13 +20,13 @@ struct Price {
     output: f64,
 }
 
-/// The table.
+/// The table of prices, the most specific names first.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Prices(Vec<(String, Price)>);
 
 impl Prices {
-    /// Reads `{"MODEL": {"input", "cached", "cache_write", "output"}}`; `cached` and `cache_write` are the input's where
-    /// they are not given.
+    /// Reads `{"MODEL": {"input", "cached", "cache_write", "output"}}`; `cached` and `cache_write` default to
+    /// `input`.
     ///
     /// # Errors
     /// Every fault, as `KEY: sentence`.
@@ -43,7 +43,7 @@ impl Prices {
                 None => {}
             }
         }
-        // The most exact first.
+        // The most specific names first.
         let letters = |name: &str| name.chars().filter(|it| *it != '*').count();
         prices.sort_by_key(|(name, _)| std::cmp::Reverse(letters(name)));
         match faults.is_empty() {
@@ -52,7 +52,7 @@ impl Prices {
         }
     }
 
-    /// What this model's price makes of these figures, in dollars; `None` where the model has no price.
+    /// Returns the cost of this usage in dollars; `None` if the model has no price.
     #[must_use]
     pub fn estimate(&self, model: &str, usage: &Usage) -> Option<f64> {
         let (_, price) = self.0.iter().find(|(name, _)| matches(name, model))?;
@@ -62,7 +62,7 @@ impl Prices {
             (usage.cache_write_tokens, price.cache_write),
             (usage.output_tokens, price.output),
         ];
-        // Nobody uses so many tokens that a float would lose one.
+        // Counts of tokens are far below 2^53, so the conversion is exact.
         let cost: f64 = parts
             .iter()
             .map(|(tokens, price)| *tokens as f64 * price)
@@ -70,7 +70,7 @@ impl Prices {
         Some(cost / 1e6)
     }
 
-    /// Fills in the cost where the provider stated none, and marks it.
+    /// Sets the cost if the provider stated none, and marks it as estimated.
     pub(crate) fn fill_in(&self, model: Option<&str>, usage: &mut Usage) {
         if usage.cost_usd.is_none()
             && let Some(model) = model
@@ -113,7 +113,7 @@ fn price(model: &str, table: &Value, faults: &mut Vec<String>) -> Option<Price> 
     })
 }
 
-/// Whether a name with stars stands for this text.
+/// Whether a name with `*` matches a text.
 fn matches(name: &str, text: &str) -> bool {
     let Some((first, rest)) = name.split_once('*') else {
         return name == text;

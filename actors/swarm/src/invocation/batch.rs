@@ -7,7 +7,7 @@ const BATCH_BYTES: usize = 16 << 10;
 
 /// The text between the run and the hub.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct OutputBatch {
     text: String,
     /// Bytes taken so far, over the whole run.
     taken: usize,
@@ -15,7 +15,7 @@ pub(super) struct Batch {
     cut: bool,
 }
 
-impl Batch {
+impl OutputBatch {
     /// Takes at most `limit` bytes over the whole run.
     pub(super) fn new(limit: usize) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Batch {
 mod tests {
     use super::*;
 
-    fn all(batch: &mut Batch) -> Vec<String> {
+    fn all(batch: &mut OutputBatch) -> Vec<String> {
         let mut pieces = Vec::new();
         while !batch.is_empty() {
             pieces.push(batch.take());
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn pieces_are_bounded_and_cut_between_characters() {
         let text = "wörter ".repeat(5000);
-        let mut batch = Batch::new(usize::MAX);
+        let mut batch = OutputBatch::new(usize::MAX);
         batch.push(&text);
         let pieces = all(&mut batch);
         assert!(pieces.len() > 1 && pieces.iter().all(|p| p.len() <= BATCH_BYTES));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_the_hub_is_kept_up_to_the_limit() {
-        let mut batch = Batch::new(1 << 20);
+        let mut batch = OutputBatch::new(1 << 20);
         batch.push(&"a".repeat(1 << 19));
         batch.take();
         batch.push(&"b".repeat(1 << 19));
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn output_beyond_the_limit_is_cut_once() {
-        let mut batch = Batch::new(4);
+        let mut batch = OutputBatch::new(4);
         batch.push("abö");
         batch.push("öx");
         batch.push("y");

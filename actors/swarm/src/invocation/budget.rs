@@ -17,13 +17,13 @@ use kirosu_providers::{Cancel, Finished, RunFailure, RunUsage};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::job::Runner;
+use super::job::TaskRunner;
 use super::report;
+use crate::link::HubLink;
 use crate::pool::Pool;
-use crate::pool::health::Symptom;
+use crate::pool::health::RunSymptom;
 use crate::prices::Prices;
-use crate::session::link::Line;
-use crate::session::machine::{End, Report};
+use crate::run_end::{LeaseReport, RunEnd};
 
 /// Pause before the hub is asked again that could not be reached, or said that it is busy.
 const ASK_PAUSE: Duration = Duration::from_millis(250);
@@ -36,9 +36,9 @@ const END_GRACE: Duration = Duration::from_secs(1);
 const BACK_DELAY: Duration = Duration::from_secs(3);
 
 /// What a run may use, and where to ask for more.
-pub(super) struct Purse {
+pub(super) struct BudgetReservation {
     lease: HeldLease,
-    line: Line,
+    link: HubLink,
     scopes: Vec<ScopeLimit>,
     /// How much is reserved at a time.
     step: Budget,
@@ -52,13 +52,13 @@ pub(super) struct Purse {
 
 /// Why a run does not begin.
 #[derive(Debug)]
-pub(crate) struct Unfunded {
-    pub(crate) end: End,
-    pub(crate) symptom: Symptom,
+pub(crate) struct BudgetRefused {
+    pub(crate) end: RunEnd,
+    pub(crate) symptom: RunSymptom,
 }
 
 /// What came of asking.
-enum Answer {
+enum ReserveResult {
     Granted(Budget),
     Refused(Refusal),
     /// The lease is over, or somebody wants the run ended.
@@ -71,13 +71,13 @@ enum Answer {
 pub(super) async fn open(
     pool: &Pool,
     task: &Task,
-    runner: &Runner,
-    line: &Line,
+    runner: &TaskRunner,
+    link: &HubLink,
     cancel: &Cancel,
-) -> Result<Option<Purse>, Box<Unfunded>> {
+) -> Result<Option<BudgetReservation>, Box<BudgetRefused>> {
     let options = pool.options();
     let (provider, own) = (runner.provider.name(), runner.own);
-    let counts = |told: &&ScopeLimit| match &told.scope {
+    let counts = |logged: &&ScopeLimit| match &logged.scope {
         Scope::Provider(name) => name == provider,
         _ => true,
     };
@@ -85,12 +85,12 @@ pub(super) async fn open(
     if scopes.is_empty() && task.budget.is_none() && task.budget_trees.is_empty() {
         return Ok(None);
     }
-    let purse = Purse {
+    let reservation = BudgetReservation {
         lease: HeldLease {
             task_id: task.task_id,
             fence: task.fence,
         },
-        line: line.clone(),
+        link: link.clone(),
         scopes,
         step: options.reserve,
         granted: Mutex::default(),
@@ -98,50 +98,52 @@ pub(super) async fn open(
         model: task.model.clone().or_else(|| runner.model.clone()),
         refused: OnceLock::new(),
     };
-    let asked = purse.ask_until(Budget::default(), cancel.clone()).await;
+    let asked = reservation
+        .ask_until(Budget::default(), cancel.clone())
+        .await;
     match asked {
-        Answer::Granted(granted) => {
-            purse.grant(granted);
-            Ok(Some(purse))
+        ReserveResult::Granted(granted) => {
+            reservation.grant(granted);
+            Ok(Some(reservation))
         }
-        Answer::Refused(refusal) => Err(Box::new(unfunded(purse.lease, own, refusal))),
-        Answer::Over => {
+        ReserveResult::Refused(refusal) => Err(Box::new(unfunded(reservation.lease, own, refusal))),
+        ReserveResult::Over => {
             let why = "the run was ended before it began";
-            let ack = report::failure_of(purse.lease, FailureClass::Cancelled, why);
-            Err(Box::new(Unfunded {
-                end: End::Cancelled(Box::new(ack)),
-                symptom: Symptom::Fine,
+            let ack = report::failure_of(reservation.lease, FailureClass::Cancelled, why);
+            Err(Box::new(BudgetRefused {
+                end: RunEnd::Cancelled(Box::new(ack)),
+                symptom: RunSymptom::Fine,
             }))
         }
-        Answer::Unknown(why) => {
+        ReserveResult::Unknown(why) => {
             let why = format!("the hub does not take part in budgets ({why}); update it");
-            Err(Box::new(Unfunded {
+            Err(Box::new(BudgetRefused {
                 end: report::give_back(&why),
-                symptom: Symptom::Missing(why),
+                symptom: RunSymptom::Missing(why),
             }))
         }
     }
 }
 
 /// What a refusal before the run means: the pool waits where the budget is the pool's, the task where it is not.
-fn unfunded(lease: HeldLease, own: bool, refusal: Refusal) -> Unfunded {
+fn unfunded(lease: HeldLease, own: bool, refusal: Refusal) -> BudgetRefused {
     let wait = wait_of(&refusal);
     let Some(wait) = wait else {
         let ack = report::failure_of(lease, FailureClass::BudgetExhausted, &refusal.message);
-        return Unfunded {
-            end: End::Report(Report::Ack(Box::new(ack))),
-            symptom: Symptom::Fine,
+        return BudgetRefused {
+            end: RunEnd::Report(LeaseReport::Ack(Box::new(ack))),
+            symptom: RunSymptom::Fine,
         };
     };
     let pools = own || !matches!(refusal.scope, Scope::Provider(_));
-    Unfunded {
-        end: End::Report(Report::Release {
+    BudgetRefused {
+        end: RunEnd::Report(LeaseReport::Release {
             reason: refusal.message.clone(),
             delay: if pools { BACK_DELAY.min(wait) } else { wait },
         }),
         symptom: match pools {
-            true => Symptom::BudgetExhausted(wait, refusal.message),
-            false => Symptom::Fine,
+            true => RunSymptom::BudgetExhausted(wait, refusal.message),
+            false => RunSymptom::Fine,
         },
     }
 }
@@ -159,7 +161,7 @@ fn wait_of(refusal: &Refusal) -> Option<Duration> {
 
 /// Runs `run` until it ends, within its budget if it has one.
 pub(super) async fn within<R>(
-    purse: &Option<Purse>,
+    reservation: &Option<BudgetReservation>,
     used: watch::Receiver<Option<RunUsage>>,
     cancel: Cancel,
     run: impl FnOnce(Cancel) -> R,
@@ -167,22 +169,26 @@ pub(super) async fn within<R>(
 where
     R: Future<Output = Result<Finished, RunFailure>>,
 {
-    match purse {
-        Some(purse) => purse.within(used, cancel, run).await,
+    match reservation {
+        Some(reservation) => reservation.within(used, cancel, run).await,
         None => run(cancel).await,
     }
 }
 
 /// What the end of a run means for its budget, if it has one.
-pub(super) fn verdict(purse: &Option<Purse>, own: bool, end: End) -> (End, Symptom) {
-    match purse {
-        Some(purse) => purse.verdict(own, end),
-        None => (end, Symptom::Fine),
+pub(super) fn verdict(
+    reservation: &Option<BudgetReservation>,
+    own: bool,
+    end: RunEnd,
+) -> (RunEnd, RunSymptom) {
+    match reservation {
+        Some(reservation) => reservation.verdict(own, end),
+        None => (end, RunSymptom::Fine),
     }
 }
 
-impl Purse {
-    /// Runs `run` until it ends. Where it tells more than may be used, it is cancelled; [`Purse::verdict`] says so then.
+impl BudgetReservation {
+    /// Runs `run` until it ends. Where it tells more than may be used, it is cancelled; [`BudgetReservation::verdict`] says so then.
     async fn within<R>(
         &self,
         mut used: watch::Receiver<Option<RunUsage>>,
@@ -227,21 +233,21 @@ impl Purse {
                     }
                 }
                 Some(spent) => match self.ask_until(spent, cancel.clone()).await {
-                    Answer::Granted(more) => self.grant(more),
-                    Answer::Refused(refusal) => return refusal,
+                    ReserveResult::Granted(more) => self.grant(more),
+                    ReserveResult::Refused(refusal) => return refusal,
                     // The session learns of it by itself.
-                    Answer::Over | Answer::Unknown(_) => std::future::pending().await,
+                    ReserveResult::Over | ReserveResult::Unknown(_) => std::future::pending().await,
                 },
             }
         }
     }
 
     /// Asks until there is an answer. At the begin of a run, what others hold is waited for.
-    async fn ask_until(&self, spent: Budget, mut cancel: Cancel) -> Answer {
+    async fn ask_until(&self, spent: Budget, mut cancel: Cancel) -> ReserveResult {
         let add = |spent: Option<u64>, step: Option<u64>| {
             step.map(|step| spent.unwrap_or(0).saturating_add(step))
         };
-        let ask = ReserveParams {
+        let params = ReserveParams {
             task_id: self.lease.task_id,
             fence: self.lease.fence,
             scopes: self.scopes.clone(),
@@ -252,16 +258,16 @@ impl Purse {
             used: spent,
         };
         let begins = spent.is_empty();
-        let mut told = false;
+        let mut logged = false;
         loop {
             let answered = tokio::select! {
-                answered = self.ask(&ask) => answered,
-                () = cancel.cancelled() => return Answer::Over,
+                answered = self.params(&params) => answered,
+                () = cancel.cancelled() => return ReserveResult::Over,
             };
             let pause = match answered {
                 None => ASK_PAUSE,
-                Some(Answer::Refused(refusal)) if begins && !refusal.exhausted => {
-                    if !std::mem::replace(&mut told, true) {
+                Some(ReserveResult::Refused(refusal)) if begins && !refusal.exhausted => {
+                    if !std::mem::replace(&mut logged, true) {
                         tracing::info!("waits before it runs: {}", refusal.message);
                     }
                     RESERVED_PAUSE
@@ -270,27 +276,27 @@ impl Purse {
             };
             tokio::select! {
                 () = sleep(pause) => {}
-                () = cancel.cancelled() => return Answer::Over,
+                () = cancel.cancelled() => return ReserveResult::Over,
             }
         }
     }
 
     /// Asks once; none: no answer, ask again.
-    async fn ask(&self, ask: &ReserveParams) -> Option<Answer> {
-        match self.line.client().request(ask).await {
+    async fn params(&self, params: &ReserveParams) -> Option<ReserveResult> {
+        match self.link.client().request(params).await {
             Ok(ReserveAnswer {
                 refused: Some(refusal),
                 ..
-            }) => Some(Answer::Refused(refusal)),
-            Ok(answer) => Some(Answer::Granted(answer.grant)),
+            }) => Some(ReserveResult::Refused(refusal)),
+            Ok(answer) => Some(ReserveResult::Granted(answer.grant)),
             Err(CallError::Refused(error)) => match error.code {
                 ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
-                    Some(Answer::Over)
+                    Some(ReserveResult::Over)
                 }
                 ErrorCode::Busy | ErrorCode::Internal | ErrorCode::ShuttingDown => None,
-                _ => Some(Answer::Unknown(error.message)),
+                _ => Some(ReserveResult::Unknown(error.message)),
             },
-            Err(CallError::BadAnswer { .. }) => Some(Answer::Unknown(
+            Err(CallError::BadAnswer { .. }) => Some(ReserveResult::Unknown(
                 "its answer is of another version".to_owned(),
             )),
             Err(_) => None,
@@ -306,7 +312,7 @@ impl Purse {
     }
 
     /// Tells of a run that used more than it had reserved: it told so too late to be ended.
-    fn tell_overshoot(&self, ack: &Ack) {
+    fn log_overshoot(&self, ack: &Ack) {
         let Some(usage) = &ack.usage else { return };
         let mut usage = usage.clone();
         self.prices.fill_in(self.model.as_deref(), &mut usage);
@@ -331,18 +337,18 @@ impl Purse {
 
     /// What the end of the run means: where it was ended for its budget, and did not end well all the same, the budget
     /// is why.
-    fn verdict(&self, own: bool, end: End) -> (End, Symptom) {
+    fn verdict(&self, own: bool, end: RunEnd) -> (RunEnd, RunSymptom) {
         let fine = |end| {
-            if let End::Report(Report::Ack(ack)) = &end {
-                self.tell_overshoot(ack);
+            if let RunEnd::Report(LeaseReport::Ack(ack)) = &end {
+                self.log_overshoot(ack);
             }
-            (end, Symptom::Fine)
+            (end, RunSymptom::Fine)
         };
         let Some(refusal) = self.refused.get() else {
             return fine(end);
         };
         let ended = match end {
-            End::Cancelled(ack) => ack,
+            RunEnd::Cancelled(ack) => ack,
             other => return fine(other),
         };
         let wait = wait_of(refusal);
@@ -354,10 +360,10 @@ impl Purse {
         };
         let pools = own || !matches!(refusal.scope, Scope::Provider(_));
         let symptom = match wait.filter(|_| pools && refusal.exhausted) {
-            Some(wait) => Symptom::BudgetExhausted(wait, refusal.message.clone()),
-            None => Symptom::Fine,
+            Some(wait) => RunSymptom::BudgetExhausted(wait, refusal.message.clone()),
+            None => RunSymptom::Fine,
         };
-        (End::Report(Report::Ack(Box::new(ack))), symptom)
+        (RunEnd::Report(LeaseReport::Ack(Box::new(ack))), symptom)
     }
 }
 
@@ -370,8 +376,8 @@ fn exceeds(spent: Budget, granted: Budget) -> bool {
 }
 
 /// Says in whose pool it ran, and with which model, for the ledger.
-pub(super) fn signed(mut end: End, pool: &Arc<Pool>, model: Option<String>) -> End {
-    if let End::Report(Report::Ack(ack)) | End::Cancelled(ack) = &mut end {
+pub(super) fn signed(mut end: RunEnd, pool: &Arc<Pool>, model: Option<String>) -> RunEnd {
+    if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end {
         ack.pool = Some(pool.name.clone());
         ack.model = ack.model.take().or(model);
     }

@@ -10,21 +10,21 @@ use kirosu_providers::{
     RunEvent, RunFailure, TimeoutKind, ceil_boundary,
 };
 
-use super::patience::{self, Patience};
+use super::start_retry::{self, StartRetry};
 use crate::headline::headline;
 use crate::options::PoolOptions;
 use crate::pool::Pool;
-use crate::workspace::{self, Place, not_accepted};
+use crate::workspace::{self, RunFolder, not_accepted};
 
 /// How long the hook after a cancelled run may take: somebody waits for the end.
 const HURRY: Duration = Duration::from_secs(10);
 /// Bytes of a hook's last words in a failure.
 const LAST_WORDS: usize = 2000;
 
-type Outcome = Result<Finished, RunFailure>;
+type RunResult = Result<Finished, RunFailure>;
 
 /// What hooks are told of the run, as variables.
-fn variables(options: &PoolOptions, job: &Job, place: &Place) -> Vec<(String, String)> {
+fn variables(options: &PoolOptions, job: &Job, place: &RunFolder) -> Vec<(String, String)> {
     let mut env = options.env.clone();
     let mut put = |name: &str, value: String| env.push((name.to_owned(), value));
     put("KIROSU_TASK_ID", job.task_id.to_string());
@@ -39,21 +39,21 @@ fn variables(options: &PoolOptions, job: &Job, place: &Place) -> Vec<(String, St
 }
 
 /// The hooks of one run.
-pub(super) struct Hooks<'a> {
+pub(super) struct HookRunner<'a> {
     pool: &'a Pool,
     options: &'a PoolOptions,
-    place: &'a Place,
+    place: &'a RunFolder,
     env: Vec<(String, String)>,
     sink: EventSink,
     cancel: Cancel,
     warnings: Vec<String>,
 }
 
-impl<'a> Hooks<'a> {
+impl<'a> HookRunner<'a> {
     pub(super) fn of(
         pool: &'a Pool,
         options: &'a PoolOptions,
-        place: &'a Place,
+        place: &'a RunFolder,
         job: &Job,
         sink: EventSink,
         cancel: Cancel,
@@ -76,7 +76,7 @@ impl<'a> Hooks<'a> {
 
     /// Runs the hook before, the run itself where that went well, and the hook after in any case; then what the run has
     /// changed in its worktree is committed.
-    pub(super) async fn around(mut self, run: impl Future<Output = Outcome>) -> Outcome {
+    pub(super) async fn around(mut self, run: impl Future<Output = RunResult>) -> RunResult {
         for warning in std::mem::take(&mut self.warnings) {
             self.tell(warning).await;
         }
@@ -110,17 +110,17 @@ impl<'a> Hooks<'a> {
         verified.map_err(|why| RunFailure::new(FailureKind::NotAccepted, why))
     }
 
-    async fn after(&self, outcome: Outcome) -> Outcome {
+    async fn after(&self, outcome: RunResult) -> RunResult {
         let told = [("KIROSU_OUTCOME".to_owned(), ended_as(&outcome).to_owned())];
         let must = self.options.hooks.after_must_succeed && outcome.is_ok();
-        let patience = Patience {
+        let start_retry = StartRetry {
             pool: self.pool,
             sink: &self.sink,
             cancel: self.cancel.clone(),
             limit: match &outcome {
-                Ok(_) if must => patience::CHECK,
+                Ok(_) if must => start_retry::CHECK,
                 Err(failure) if failure.kind == FailureKind::Shortage => Duration::ZERO,
-                _ => patience::HOOK,
+                _ => start_retry::HOOK,
             },
         };
         let after = &self.options.hooks.after;
@@ -133,7 +133,9 @@ impl<'a> Hooks<'a> {
             return outcome.and_then(|finished| Err(not_accepted(finished, why)));
         }
         let run = async || self.run(after, "after", &told, Cancel::never()).await;
-        let end = patience.until_started("the hook after the run", run).await;
+        let end = start_retry
+            .until_started("the hook after the run", run)
+            .await;
         if end.is_good() {
             return outcome;
         }
@@ -243,7 +245,7 @@ impl<'a> Hooks<'a> {
 }
 
 /// The word for an outcome: `done`, or the failure's class.
-fn ended_as(outcome: &Outcome) -> &'static str {
+fn ended_as(outcome: &RunResult) -> &'static str {
     match outcome {
         Ok(_) => "done",
         Err(failure) => failure.kind.as_str(),

@@ -8,13 +8,13 @@ use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
 use kirosu_providers::{Gate, Job, Permissions, Provider, TrustLevel};
 
 use super::accept;
-use super::budget::Unfunded;
+use super::budget::BudgetRefused;
 use crate::options::PoolOptions;
 use crate::pool::Pool;
-use crate::workspace::{self, NoPlace, Place};
+use crate::workspace::{self, NoFolder, RunFolder};
 
 /// Who runs a task.
-pub(crate) struct Runner {
+pub(crate) struct TaskRunner {
     pub(super) provider: Arc<dyn Provider>,
     /// The model, where the task names none.
     pub(super) model: Option<String>,
@@ -28,7 +28,7 @@ pub(crate) struct Ready {
     /// It is the pool's own provider.
     pub(crate) own: bool,
     pub(crate) job: Job,
-    pub(crate) place: Place,
+    pub(crate) place: RunFolder,
     /// What a person should know before it begins, a line each.
     pub(crate) warnings: Vec<String>,
     /// What must hold before its answer counts.
@@ -47,7 +47,7 @@ pub(crate) enum NotRun {
     /// The machine is short of something for now: the lease goes back.
     Short(String),
     /// There is no budget for it.
-    Unfunded(Box<Unfunded>),
+    BudgetRefused(Box<BudgetRefused>),
 }
 
 fn refused(why: String) -> NotRun {
@@ -58,7 +58,7 @@ fn refused(why: String) -> NotRun {
 ///
 /// # Errors
 /// A refusal that names the switch or the missing pool.
-pub(crate) fn runner_for(pool: &Pool, task: &Task) -> Result<Runner, NotRun> {
+pub(crate) fn runner_for(pool: &Pool, task: &Task) -> Result<TaskRunner, NotRun> {
     let options = pool.options();
     match task.task_type.as_str() {
         TYPE_PYTHON => python_for(&options),
@@ -83,7 +83,7 @@ pub(crate) fn routes_of(pool: &Pool, task: &Task) -> Option<Vec<String>> {
     is_own.then(|| options.provider.routes())
 }
 
-fn python_for(options: &PoolOptions) -> Result<Runner, NotRun> {
+fn python_for(options: &PoolOptions) -> Result<TaskRunner, NotRun> {
     let pool = &options.name;
     if !options.trust_all_tools {
         return Err(refused(format!(
@@ -95,23 +95,27 @@ fn python_for(options: &PoolOptions) -> Result<Runner, NotRun> {
             "pool '{pool}' has no python provider; define one"
         )));
     };
-    Ok(Runner {
+    Ok(TaskRunner {
         own: Arc::ptr_eq(&provider, &options.provider),
         provider,
         model: None,
     })
 }
 
-fn chat_for(pool: &Pool, options: &PoolOptions, wanted: Option<&str>) -> Result<Runner, NotRun> {
+fn chat_for(
+    pool: &Pool,
+    options: &PoolOptions,
+    wanted: Option<&str>,
+) -> Result<TaskRunner, NotRun> {
     let other = wanted.filter(|name| !name.is_empty() && *name != options.provider.name());
     if let Some(name) = other {
-        let Some((provider, model)) = pool.common.provider(name) else {
+        let Some((provider, model)) = pool.swarm.provider(name) else {
             return Err(refused(format!(
                 "the task asks for provider '{name}', which neither pool '{}' nor another pool here has; enqueue it to the queue of a pool that runs it",
                 options.name
             )));
         };
-        return Ok(Runner {
+        return Ok(TaskRunner {
             provider,
             model,
             own: false,
@@ -124,7 +128,7 @@ fn chat_for(pool: &Pool, options: &PoolOptions, wanted: Option<&str>) -> Result<
             options.name
         )));
     }
-    Ok(Runner {
+    Ok(TaskRunner {
         provider: options.provider.clone(),
         model: options.model.clone(),
         own: true,
@@ -136,24 +140,24 @@ pub(crate) async fn place_for(
     options: &Arc<PoolOptions>,
     session: u32,
     task: &Task,
-) -> Result<Place, NotRun> {
+) -> Result<RunFolder, NotRun> {
     let found = workspace::prepare(options, session, task).await;
     found.map_err(|none| match none {
-        NoPlace::Refused(why) => refused(why),
-        NoPlace::NotThere(why) => NotRun::Task(FailureClass::BadInput, why),
-        NoPlace::Task(why) => NotRun::Task(FailureClass::ProviderError, why),
-        NoPlace::Busy(why) => NotRun::Later(why),
-        NoPlace::Pool(why) => NotRun::Pool(why),
-        NoPlace::Short(why) => NotRun::Short(why),
+        NoFolder::Refused(why) => refused(why),
+        NoFolder::NotThere(why) => NotRun::Task(FailureClass::BadInput, why),
+        NoFolder::Task(why) => NotRun::Task(FailureClass::ProviderError, why),
+        NoFolder::Busy(why) => NotRun::Later(why),
+        NoFolder::Pool(why) => NotRun::Pool(why),
+        NoFolder::Short(why) => NotRun::Short(why),
     })
 }
 
 /// Makes the job. Blocks on the file system.
 pub(crate) fn prepare(
     options: &PoolOptions,
-    runner: Runner,
+    runner: TaskRunner,
     task: Task,
-    place: Place,
+    place: RunFolder,
 ) -> Result<Ready, NotRun> {
     if let Some(accept) = &task.accept {
         accept::allowed(options, accept).map_err(refused)?;

@@ -5,18 +5,17 @@
 
 pub(crate) mod accept;
 pub(crate) mod activity;
+mod admission;
 mod batch;
 mod budget;
 mod hooks;
 pub(crate) mod job;
-pub(crate) mod live;
 mod output;
-mod patience;
-mod permission;
-mod permit;
+mod permission_broker;
 mod printed;
 mod progress;
 pub(crate) mod report;
+mod start_retry;
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -32,17 +31,17 @@ use kirosu_supervision::{ChildContext, supervised};
 use tokio::sync::{oneshot, watch};
 use tracing::{Instrument, Span};
 
-use crate::conversations::Where;
-use crate::lane::Pass;
-use crate::options::Workspace;
+use crate::account::RunPass;
+use crate::conversations::ConversationKey;
+use crate::link::HubLink;
+use crate::options::WorkspaceMode;
 use crate::pool::Pool;
-use crate::pool::health::Symptom;
-use crate::session::link::Line;
-use crate::session::machine::{Cause, End};
-use crate::workspace::{self, Place};
+use crate::pool::health::RunSymptom;
+use crate::run_end::{CancelCause, RunEnd};
+use crate::workspace::{self, RunFolder};
 use activity::Activity;
-use budget::Purse;
-use hooks::Hooks;
+use budget::BudgetReservation;
+use hooks::HookRunner;
 use job::{NotRun, Ready};
 use report::Costs;
 
@@ -53,33 +52,33 @@ const EVENTS: usize = 32;
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// What an invocation is to do.
-pub(crate) struct Work {
+pub(crate) struct RunRequest {
     pub(crate) pool: Arc<Pool>,
     /// Number of the session in its pool.
     pub(crate) session: u32,
     pub(crate) task: Task,
     /// Its place on the lane of the pool's provider.
-    pub(crate) pass: Option<Pass>,
-    pub(crate) line: Line,
+    pub(crate) pass: Option<RunPass>,
+    pub(crate) link: HubLink,
     /// Gets the cause, or is dropped, when the run is to end.
-    pub(crate) leash: oneshot::Receiver<Cause>,
+    pub(crate) cancel_requested: oneshot::Receiver<CancelCause>,
     /// Told how it ended; dropped when the invocation crashed.
-    pub(crate) ended: oneshot::Sender<Ended>,
+    pub(crate) ended: oneshot::Sender<FinishedRun>,
     /// Names task and session on every line that the run logs.
     pub(crate) span: Span,
 }
 
 /// How an invocation ended.
-pub(crate) struct Ended {
-    pub(crate) end: End,
+pub(crate) struct FinishedRun {
+    pub(crate) end: RunEnd,
     /// Where it worked, if it came so far.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<RunFolder>,
 }
 
 /// The actor.
 pub(crate) struct Invocation {
     child: ChildContext,
-    work: Option<Work>,
+    work: Option<RunRequest>,
     cancel: Option<CancelHandle>,
 }
 
@@ -87,7 +86,7 @@ supervised!(Invocation);
 
 impl Invocation {
     /// Without work it ends at once.
-    pub(crate) fn new(child: &ChildContext, work: Option<Work>) -> Self {
+    pub(crate) fn new(child: &ChildContext, work: Option<RunRequest>) -> Self {
         Self {
             child: child.clone(),
             work,
@@ -113,24 +112,26 @@ impl Actor for Invocation {
         self.child.on_stop(ctx, |invocation, _| invocation.cancel());
         let (handle, cancel) = Cancel::pair();
         self.cancel = Some(handle);
-        let Work {
+        let RunRequest {
             pool,
             session,
             task,
             pass,
-            line,
-            leash,
+            link,
+            cancel_requested,
             ended,
             span,
         } = work;
         let withdrawn = Arc::new(AtomicBool::new(false));
         let asked = withdrawn.clone();
-        let slack = leash.into_actor(self).map(move |cause, invocation, _| {
-            asked.store(cause == Ok(Cause::Asked), Ordering::Relaxed);
-            invocation.cancel();
-        });
+        let slack = cancel_requested
+            .into_actor(self)
+            .map(move |cause, invocation, _| {
+                asked.store(cause == Ok(CancelCause::Asked), Ordering::Relaxed);
+                invocation.cancel();
+            });
         ctx.spawn(slack);
-        let run = run(pool, session, (task, pass), line, (cancel, withdrawn)).instrument(span);
+        let run = run(pool, session, (task, pass), link, (cancel, withdrawn)).instrument(span);
         let told = run.into_actor(self).map(|outcome, invocation, ctx| {
             // Nobody waits for it when the session is gone.
             let _ = ended.send(outcome);
@@ -144,16 +145,16 @@ impl Actor for Invocation {
 async fn run(
     pool: Arc<Pool>,
     session: u32,
-    (task, pass): (Task, Option<Pass>),
-    line: Line,
+    (task, pass): (Task, Option<RunPass>),
+    link: HubLink,
     (cancel, withdrawn): (Cancel, Arc<AtomicBool>),
-) -> Ended {
+) -> FinishedRun {
     let lease = HeldLease {
         task_id: task.task_id,
         fence: task.fence,
     };
     let number = task.attempts;
-    let (ready, purse) = match prepare(&pool, session, task, &line, &cancel).await {
+    let (ready, reservation) = match prepare(&pool, session, task, &link, &cancel).await {
         Ok(prepared) => prepared,
         Err(NotRun::Task(class, why)) => {
             tracing::warn!("does not run: {why}");
@@ -161,19 +162,19 @@ async fn run(
         }
         Err(NotRun::Short(why)) => {
             let end = report::not_started(&why);
-            pool.report(Symptom::Short(why));
+            pool.report(RunSymptom::Short(why));
             return without_place(end);
         }
         Err(NotRun::Pool(why)) => {
             let end = report::give_back(&why);
-            pool.report(Symptom::NoFolder(why));
+            pool.report(RunSymptom::NoFolder(why));
             return without_place(end);
         }
         Err(NotRun::Later(why)) => {
             tracing::info!("its lease goes back: {why}");
             return without_place(report::give_back(&why));
         }
-        Err(NotRun::Unfunded(unfunded)) => {
+        Err(NotRun::BudgetRefused(unfunded)) => {
             pool.report(unfunded.symptom);
             return without_place(unfunded.end);
         }
@@ -186,9 +187,10 @@ async fn run(
         warnings,
         accept,
     } = ready;
-    let whose = (line.clone(), lease);
-    let permit = match permit::enter(&pool, &*provider, &mut job, pass, whose, &cancel).await {
-        Ok(permit) => permit,
+    let whose = (link.clone(), lease);
+    let admission = match admission::enter(&pool, &*provider, &mut job, pass, whose, &cancel).await
+    {
+        Ok(admission) => admission,
         Err(end) => {
             workspace::abandon(place).await;
             return without_place(end);
@@ -196,8 +198,8 @@ async fn run(
     };
     let (task, who, model) = (lease.task_id, provider.name(), job.model.clone());
     let trusts = job.trust == TrustLevel::All;
-    job.permissions = permission::permissions(&pool, &line, lease, trusts);
-    let here = Where {
+    job.permissions = permission_broker::permissions(&pool, &link, lease, trusts);
+    let here = ConversationKey {
         task,
         number,
         provider: who,
@@ -211,7 +213,7 @@ async fn run(
     // What the run has used, as it tells it: `used` is for whoever enforces a budget while it runs.
     let (usage, used) = watch::channel(None);
     let flow = output::Flow {
-        line: line.clone(),
+        link: link.clone(),
         lease,
         limit: job.max_output_bytes,
         thoughts: pool.options().show_thoughts,
@@ -219,24 +221,27 @@ async fn run(
     };
     let (sink, events) = EventSink::channel(EVENTS);
     let options = pool.options();
-    let hooks = Hooks::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
+    let hooks = HookRunner::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
     let hooks = hooks.after_telling(warnings);
     let check = accept::Check::of(&pool, &options, &place, &job, sink.clone(), cancel.clone());
     let activity = Activity::new();
     let watched = place.listening(&activity.watched(&sink, &pool), who);
     drop(sink);
     // With a folder for each task the next one needs another process.
-    let again = matches!(options.workspace, Workspace::Shared | Workspace::Isolated);
-    let lives = &pool.lives;
+    let again = matches!(
+        options.workspace,
+        WorkspaceMode::Shared | WorkspaceMode::Isolated
+    );
+    let live_sessions = &pool.live_sessions;
     let run = |cancel| {
-        let run = lives.run(session, &provider, job, again, watched, cancel);
+        let run = live_sessions.run(session, &provider, job, again, watched, cancel);
         let run = match own {
             true => Either::Left(activity.outlasting(&pool, run)),
             false => Either::Right(run),
         };
-        permit.around(run)
+        admission.around(run)
     };
-    let run = budget::within(&purse, used, cancel.clone(), run);
+    let run = budget::within(&reservation, used, cancel.clone(), run);
     // Boxed, as the futures of a run grow with each that holds another.
     let run = Box::pin(workspace::inspected(&place, run));
     let run = Box::pin(check.around(accept.as_deref(), run));
@@ -249,7 +254,7 @@ async fn run(
     let pump = pin!(output::pump(events, flow));
     let outcome = match select(run, pump).await {
         Either::Left((outcome, pump)) => {
-            if !flushed(pump, &line, &cancel).await {
+            if !flushed(pump, &link, &cancel).await {
                 tracing::info!("the rest of the output was not sent in time");
             }
             outcome
@@ -264,12 +269,12 @@ async fn run(
     };
     let (end, symptom) = report::read(lease, own, accept.is_some(), costs, outcome);
     pool.report(symptom);
-    let (end, symptom) = budget::verdict(&purse, own, end);
+    let (end, symptom) = budget::verdict(&reservation, own, end);
     pool.report(symptom);
-    let model = permit.model(model, &options.accounts);
+    let model = admission.model(model, &options.accounts);
     let priced = report::priced(end, &options.prices, model.as_deref());
-    let end = permit.settle(&*provider, priced);
-    Ended {
+    let end = admission.settle(&*provider, priced);
+    FinishedRun {
         end: budget::signed(end, &pool, model),
         place: Some(place.clone()),
     }
@@ -278,15 +283,15 @@ async fn run(
 /// Waits for the rest of the output. False when it has to be left.
 async fn flushed(
     mut pump: Pin<&mut impl Future<Output = ()>>,
-    line: &Line,
+    link: &HubLink,
     cancel: &Cancel,
 ) -> bool {
-    let mut was_connected = line.is_connected();
+    let mut was_connected = link.is_connected();
     loop {
         if tokio::time::timeout(FLUSH, pump.as_mut()).await.is_ok() {
             return true;
         }
-        let is_connected = line.is_connected();
+        let is_connected = link.is_connected();
         if cancel.is_cancelled() || (was_connected && is_connected) {
             return false;
         }
@@ -298,13 +303,13 @@ async fn prepare(
     pool: &Arc<Pool>,
     session: u32,
     task: Task,
-    line: &Line,
+    link: &HubLink,
     cancel: &Cancel,
-) -> Result<(Ready, Option<Purse>), NotRun> {
+) -> Result<(Ready, Option<BudgetReservation>), NotRun> {
     let runner = job::runner_for(pool, &task)?;
-    let purse = budget::open(pool, &task, &runner, line, cancel)
+    let reservation = budget::open(pool, &task, &runner, link, cancel)
         .await
-        .map_err(NotRun::Unfunded)?;
+        .map_err(NotRun::BudgetRefused)?;
     let options = pool.options();
     let place = job::place_for(&options, session, &task).await?;
     let given_up = place.clone();
@@ -317,7 +322,7 @@ async fn prepare(
             Err(NotRun::Task(FailureClass::Crashed, why))
         });
     match ready {
-        Ok(ready) => Ok((ready, purse)),
+        Ok(ready) => Ok((ready, reservation)),
         Err(why) => {
             workspace::abandon(given_up).await;
             Err(why)
@@ -325,6 +330,6 @@ async fn prepare(
     }
 }
 
-fn without_place(end: End) -> Ended {
-    Ended { end, place: None }
+fn without_place(end: RunEnd) -> FinishedRun {
+    FinishedRun { end, place: None }
 }

@@ -19,11 +19,11 @@ use kirosu_providers::{EventStream, RunEvent, RunUsage};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::batch::Batch;
+use super::batch::OutputBatch;
 use super::printed::Printed;
-use super::progress::Progress;
-use crate::later::until;
-use crate::session::link::Line;
+use super::progress::RunProgress;
+use crate::link::HubLink;
+use crate::sleep_until::sleep_until_some;
 
 /// How long the first byte of a piece waits for others, and from one piece to the next: who watches sees a run within
 /// 100 ms of what it prints (docs/dashboard.md).
@@ -35,7 +35,7 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a run's events go.
 pub(super) struct Flow {
-    pub(super) line: Line,
+    pub(super) link: HubLink,
     pub(super) lease: HeldLease,
     /// Bytes of output to keep over the whole run.
     pub(super) limit: usize,
@@ -47,10 +47,10 @@ pub(super) struct Flow {
 
 /// Pumps until the run has ended and all is told, or the hub says that the lease is another's.
 pub(super) async fn pump(mut events: EventStream, flow: Flow) {
-    let Flow { line, lease, .. } = &flow;
-    let mut batch = Batch::new(flow.limit);
+    let Flow { link, lease, .. } = &flow;
+    let mut batch = OutputBatch::new(flow.limit);
     let mut printed = Printed::new(flow.thoughts);
-    let mut progress = Progress::default();
+    let mut progress = RunProgress::default();
     let mut chunk = 0;
     let mut due: Option<Instant> = None;
     let mut next_piece = Instant::now();
@@ -67,9 +67,9 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
         if !busy && !batch.is_empty() {
             let now = due.is_none_or(|due| due <= Instant::now());
             if now || batch.is_full() || !open {
-                let ask = piece(*lease, chunk, batch.take());
+                let params = piece(*lease, chunk, batch.take());
                 chunk += 1;
-                sending.set(Some(send(line.clone(), ask)).into());
+                sending.set(Some(send(link.clone(), params)).into());
                 busy = true;
                 due = None;
                 next_piece = Instant::now() + BATCH_TIME;
@@ -79,8 +79,8 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
             // What a short run has to tell comes with its end.
             let last = !open && progressed;
             if last || (open && progress_due <= Instant::now()) {
-                let ask = so_far(*lease, &mut progress);
-                reporting.set(Some(report(line.clone(), ask)).into());
+                let params = so_far(*lease, &mut progress);
+                reporting.set(Some(report(link.clone(), params)).into());
                 (reports, progressed) = (true, true);
                 progress_due = Instant::now() + PROGRESS_PAUSE;
             }
@@ -116,12 +116,12 @@ pub(super) async fn pump(mut events: EventStream, flow: Flow) {
                 reports = false;
                 reporting.set(None.into());
                 match told {
-                    Some(Told::No) if open => progress.not_told(),
-                    Some(Told::Unwanted) => break,
+                    Some(ProgressResult::No) if open => progress.not_told(),
+                    Some(ProgressResult::Unwanted) => break,
                     _ => {}
                 }
             }
-            () = until(due), if !busy && due.is_some() && !batch.is_empty() => {}
+            () = sleep_until_some(due), if !busy && due.is_some() && !batch.is_empty() => {}
             () = sleep_until(progress_due), if open && !reports && progress.has_news() => {}
         }
     }
@@ -143,7 +143,7 @@ fn piece(lease: HeldLease, chunk: u64, text: String) -> OutputParams {
     }
 }
 
-fn so_far(lease: HeldLease, progress: &mut Progress) -> ProgressParams {
+fn so_far(lease: HeldLease, progress: &mut RunProgress) -> ProgressParams {
     ProgressParams {
         task_id: lease.task_id,
         fence: Some(lease.fence),
@@ -153,7 +153,7 @@ fn so_far(lease: HeldLease, progress: &mut Progress) -> ProgressParams {
 }
 
 /// What became of a document.
-enum Told {
+enum ProgressResult {
     Yes,
     /// The next one says it again.
     No,
@@ -162,27 +162,27 @@ enum Told {
 }
 
 /// Sends one document, once.
-async fn report(line: Line, ask: ProgressParams) -> Told {
-    match line.client().request(&ask).await {
-        Ok(_) | Err(CallError::BadAnswer { .. }) => Told::Yes,
+async fn report(link: HubLink, params: ProgressParams) -> ProgressResult {
+    match link.client().request(&params).await {
+        Ok(_) | Err(CallError::BadAnswer { .. }) => ProgressResult::Yes,
         Err(CallError::Refused(error)) => match error.code {
             ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
-                Told::Unwanted
+                ProgressResult::Unwanted
             }
-            ErrorCode::Busy => Told::No,
+            ErrorCode::Busy => ProgressResult::No,
             _ => {
                 tracing::debug!(%error, "the hub does not take how far the run is");
-                Told::Yes
+                ProgressResult::Yes
             }
         },
-        Err(_) => Told::No,
+        Err(_) => ProgressResult::No,
     }
 }
 
 /// Sends a piece until it is answered. False when no further piece is wanted.
-async fn send(line: Line, ask: OutputParams) -> bool {
+async fn send(link: HubLink, params: OutputParams) -> bool {
     loop {
-        match line.client().request(&ask).await {
+        match link.client().request(&params).await {
             Ok(_) => return true,
             Err(CallError::Refused(error)) => match error.code {
                 ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {

@@ -10,13 +10,13 @@ const NAME: usize = 200;
 
 /// What is known of the run. Each document tells all of it, so that one that is lost does not matter.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct RunProgress {
     known: Map<String, Value>,
     tools: u64,
     news: bool,
 }
 
-impl Progress {
+impl RunProgress {
     /// Takes note of an event.
     pub(super) fn take(&mut self, event: &RunEvent) {
         match event {
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn each_document_tells_all_and_only_news_is_told() {
-        let mut progress = Progress::default();
+        let mut progress = RunProgress::default();
         progress.take(&RunEvent::Started {
             pid: Some(1),
             session: None,

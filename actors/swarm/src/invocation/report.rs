@@ -7,10 +7,10 @@ use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_providers::{FailureKind as Class, Finished, RunFailure};
 
-use crate::pool::health::Symptom;
-use crate::pool::leave::NOT_STARTED_DELAY;
+use crate::pool::health::RunSymptom;
+use crate::pool::slot::NOT_STARTED_DELAY;
 use crate::prices::Prices;
-use crate::session::machine::{End, Report};
+use crate::run_end::{LeaseReport, RunEnd};
 
 /// How long nobody shall lease a task that came back because the provider is missing.
 const MISSING_DELAY: Duration = Duration::from_secs(3);
@@ -32,42 +32,45 @@ pub(crate) fn read(
     checked: bool,
     costs: Costs,
     outcome: Result<Finished, RunFailure>,
-) -> (End, Symptom) {
+) -> (RunEnd, RunSymptom) {
     match outcome {
         Ok(finished) => {
             let mut ack = Ack::done(lease.task_id, Some(lease.fence), finished.text);
             ack.usage = finished.usage.as_ref().map(Usage::from);
             ack.accepted = checked;
-            (End::Report(Report::Ack(Box::new(ack))), Symptom::Fine)
+            (
+                RunEnd::Report(LeaseReport::Ack(Box::new(ack))),
+                RunSymptom::Fine,
+            )
         }
         // The machine's trouble, whichever provider it was.
         Err(failure) if failure.kind == Class::Shortage && costs == Costs::Nothing => {
             let end = not_started(&failure.message);
-            (end, Symptom::Short(failure.message))
+            (end, RunSymptom::Short(failure.message))
         }
         // The account is parked until its service can be reached; others may run the task meanwhile.
         Err(failure) if failure.kind == Class::Network && costs == Costs::Nothing => {
-            (release(&failure.message, Duration::ZERO), Symptom::Fine)
+            (release(&failure.message, Duration::ZERO), RunSymptom::Fine)
         }
         Err(failure)
             if costs == Costs::Nothing
                 && matches!(failure.kind, Class::ProviderError | Class::Crashed) =>
         {
-            (not_started(&failure.message), Symptom::Fine)
+            (not_started(&failure.message), RunSymptom::Fine)
         }
         // Another provider's trouble is the task's alone.
         Err(failure) if !own && failure.kind == Class::Missing => {
             let end = fail(lease, FailureClass::Missing, &failure.message);
-            (end, Symptom::Fine)
+            (end, RunSymptom::Fine)
         }
         Err(failure) => {
             let (end, symptom) = failed(lease, failure);
-            (end, if own { symptom } else { Symptom::Fine })
+            (end, if own { symptom } else { RunSymptom::Fine })
         }
     }
 }
 
-fn failed(lease: HeldLease, failure: RunFailure) -> (End, Symptom) {
+fn failed(lease: HeldLease, failure: RunFailure) -> (RunEnd, RunSymptom) {
     let message = failure.message;
     let used = failure.usage.as_ref().map(Usage::from);
     let ack = |class| {
@@ -75,36 +78,39 @@ fn failed(lease: HeldLease, failure: RunFailure) -> (End, Symptom) {
         ack.usage.clone_from(&used);
         Box::new(ack)
     };
-    let plain = |class| End::Report(Report::Ack(ack(class)));
+    let plain = |class| RunEnd::Report(LeaseReport::Ack(ack(class)));
     match failure.kind {
-        Class::Cancelled => (End::Cancelled(ack(FailureClass::Cancelled)), Symptom::Fine),
-        Class::Missing => (give_back(&message), Symptom::Missing(message)),
+        Class::Cancelled => (
+            RunEnd::Cancelled(ack(FailureClass::Cancelled)),
+            RunSymptom::Fine,
+        ),
+        Class::Missing => (give_back(&message), RunSymptom::Missing(message)),
         Class::RateLimited { until } => {
             let mut ack = ack(FailureClass::RateLimited);
             ack.retry_at_ms = until.and_then(unix_ms);
-            (End::Report(Report::Ack(ack)), Symptom::Fine)
+            (RunEnd::Report(LeaseReport::Ack(ack)), RunSymptom::Fine)
         }
         // A person decides over the answer, which stays with the attempt: to run it again would be to pay again.
         Class::Unchecked | Class::NotAccepted => {
             let mut ack = ack(failure.kind.class());
             ack.result = Some(failure.output);
-            (End::Report(Report::Ack(ack)), Symptom::Fine)
+            (RunEnd::Report(LeaseReport::Ack(ack)), RunSymptom::Fine)
         }
-        kind => (plain(kind.class()), Symptom::Fine),
+        kind => (plain(kind.class()), RunSymptom::Fine),
     }
 }
 
 /// Says what ran it, for the hub's figures.
-pub(crate) fn signed(mut end: End, provider: &str) -> End {
-    if let End::Report(Report::Ack(ack)) | End::Cancelled(ack) = &mut end {
+pub(crate) fn signed(mut end: RunEnd, provider: &str) -> RunEnd {
+    if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end {
         ack.provider = Some(provider.to_owned());
     }
     end
 }
 
 /// Says what it cost, where the provider did not and the model has a price.
-pub(crate) fn priced(mut end: End, prices: &Prices, model: Option<&str>) -> End {
-    if let End::Report(Report::Ack(ack)) | End::Cancelled(ack) = &mut end
+pub(crate) fn priced(mut end: RunEnd, prices: &Prices, model: Option<&str>) -> RunEnd {
+    if let RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack) = &mut end
         && let Some(usage) = &mut ack.usage
     {
         prices.fill_in(model, usage);
@@ -113,22 +119,24 @@ pub(crate) fn priced(mut end: End, prices: &Prices, model: Option<&str>) -> End 
 }
 
 /// A failure that is the task's own.
-pub(crate) fn fail(lease: HeldLease, class: FailureClass, message: &str) -> End {
-    End::Report(Report::Ack(Box::new(failure_of(lease, class, message))))
+pub(crate) fn fail(lease: HeldLease, class: FailureClass, message: &str) -> RunEnd {
+    RunEnd::Report(LeaseReport::Ack(Box::new(failure_of(
+        lease, class, message,
+    ))))
 }
 
 /// The lease goes back because the pool cannot run anything.
-pub(crate) fn give_back(reason: &str) -> End {
+pub(crate) fn give_back(reason: &str) -> RunEnd {
     release(reason, MISSING_DELAY)
 }
 
 /// The lease goes back because the run could not be started.
-pub(crate) fn not_started(reason: &str) -> End {
+pub(crate) fn not_started(reason: &str) -> RunEnd {
     release(reason, NOT_STARTED_DELAY)
 }
 
-fn release(reason: &str, delay: Duration) -> End {
-    End::Report(Report::Release {
+fn release(reason: &str, delay: Duration) -> RunEnd {
+    RunEnd::Report(LeaseReport::Release {
         reason: reason.to_owned(),
         delay,
     })

@@ -40,14 +40,14 @@ const QUIET: Duration = Duration::from_secs(300);
 
 /// Why a pool takes fewer tasks than it has sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum StartProblem {
     /// The machine is short of something that runs need to start.
     Short,
     /// The provider's program fails each run at once.
     Failing,
 }
 
-impl Trouble {
+impl StartProblem {
     /// The word on the wire, among the pool's states.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl Trouble {
 
 /// A change that people should hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum AllowanceChange {
     /// An episode has begun.
     Began,
     /// It is over.
@@ -89,7 +89,7 @@ pub(crate) struct Allowance {
 
 #[derive(Debug)]
 struct Episode {
-    trouble: Trouble,
+    trouble: StartProblem,
     note: String,
     /// How many sessions may hold a leave.
     limit: u32,
@@ -122,22 +122,22 @@ impl Allowance {
     }
 
     /// A session gives its leave back. `ran`: its run has ended.
-    pub(crate) fn leave(&mut self, ran: bool) {
+    pub(crate) fn release(&mut self, ran: bool) {
         self.holding = self.holding.saturating_sub(1);
         self.running = self.running.saturating_sub(u32::from(ran));
     }
 
     /// A run, which still counts as one under way, was not started.
-    pub(crate) fn not_started(&mut self, note: &str, now: Instant) -> Option<Change> {
-        self.meet(Trouble::Short, note, now)
+    pub(crate) fn not_started(&mut self, note: &str, now: Instant) -> Option<AllowanceChange> {
+        self.meet(StartProblem::Short, note, now)
     }
 
     /// A run has begun to work, in a pool of so many sessions.
-    pub(crate) fn started(&mut self, size: u32) -> Option<Change> {
+    pub(crate) fn started(&mut self, size: u32) -> Option<AllowanceChange> {
         let episode = self.episode.as_mut()?;
         // Below the limit a start says nothing about what is beyond it.
         let is_at_limit = self.running >= episode.limit;
-        if episode.trouble != Trouble::Short || episode.until.is_some() || !is_at_limit {
+        if episode.trouble != StartProblem::Short || episode.until.is_some() || !is_at_limit {
             return None;
         }
         // There is more than there was: the next shortage is another one.
@@ -149,7 +149,7 @@ impl Allowance {
     /// Whether runs that fail at once are known already, and no others are tried: one that fails so now began before.
     pub(crate) fn is_open(&self) -> bool {
         let episode = self.episode.as_ref();
-        episode.is_some_and(|it| it.trouble == Trouble::Failing && it.until.is_some())
+        episode.is_some_and(|it| it.trouble == StartProblem::Failing && it.until.is_some())
     }
 
     /// The run of this task failed at once. `breaker`: how many tasks in a row begin an episode; 0: none do.
@@ -159,13 +159,13 @@ impl Allowance {
         breaker: u32,
         note: &str,
         now: Instant,
-    ) -> Option<Change> {
-        let failing = |it: &Episode| it.trouble == Trouble::Failing;
+    ) -> Option<AllowanceChange> {
+        let failing = |it: &Episode| it.trouble == StartProblem::Failing;
         if breaker == 0 {
             return None;
         }
         // A program that gives each task a reason of its own works: it speaks of the tasks.
-        let reason = common(note);
+        let reason = common_part(note);
         if reason != self.reason {
             self.failed.clear();
             self.reason = reason;
@@ -175,14 +175,14 @@ impl Allowance {
         }
         let is_enough = self.failed.len() >= breaker as usize;
         (is_enough || self.episode.as_ref().is_some_and(failing))
-            .then(|| self.meet(Trouble::Failing, note, now))
+            .then(|| self.meet(StartProblem::Failing, note, now))
             .flatten()
     }
 
     /// A run went: it ended well, or after it had worked.
-    pub(crate) fn went(&mut self) -> Option<Change> {
+    pub(crate) fn went(&mut self) -> Option<AllowanceChange> {
         self.failed.clear();
-        let failing = |it: &Episode| it.trouble == Trouble::Failing;
+        let failing = |it: &Episode| it.trouble == StartProblem::Failing;
         self.episode
             .as_ref()
             .is_some_and(failing)
@@ -204,25 +204,25 @@ impl Allowance {
     }
 
     /// Does what is due.
-    pub(crate) fn tick(&mut self, now: Instant) -> Option<Change> {
+    pub(crate) fn tick(&mut self, now: Instant) -> Option<AllowanceChange> {
         let episode = self.episode.as_mut()?;
         if episode.until.is_some_and(|until| until <= now) {
             episode.until = None;
             episode.limit += 1;
         }
-        let is_quiet = episode.trouble == Trouble::Short && episode.met + QUIET <= now;
+        let is_quiet = episode.trouble == StartProblem::Short && episode.met + QUIET <= now;
         is_quiet.then(|| self.end())
     }
 
     /// When [`tick`](Self::tick) is to be called.
     pub(crate) fn next(&self) -> Option<Instant> {
         let episode = self.episode.as_ref()?;
-        let quiet = (episode.trouble == Trouble::Short).then_some(episode.met + QUIET);
+        let quiet = (episode.trouble == StartProblem::Short).then_some(episode.met + QUIET);
         [episode.until, quiet].into_iter().flatten().min()
     }
 
     /// Why the pool takes fewer tasks, as people see it.
-    pub(crate) fn standing(&self, now: Instant) -> Option<(Trouble, String)> {
+    pub(crate) fn standing(&self, now: Instant) -> Option<(StartProblem, String)> {
         let episode = self.episode.as_ref()?;
         let under_way = self.running;
         let next = match episode.until {
@@ -236,7 +236,7 @@ impl Allowance {
         Some((episode.trouble, note))
     }
 
-    fn meet(&mut self, trouble: Trouble, note: &str, now: Instant) -> Option<Change> {
+    fn meet(&mut self, trouble: StartProblem, note: &str, now: Instant) -> Option<AllowanceChange> {
         let others = self.running.saturating_sub(1);
         let is_new = match &self.episode {
             Some(episode) => episode.trouble != trouble,
@@ -263,25 +263,25 @@ impl Allowance {
         } else {
             episode.limit = episode.limit.min(others);
         }
-        is_new.then_some(Change::Began)
+        is_new.then_some(AllowanceChange::Began)
     }
 
-    fn end(&mut self) -> Change {
+    fn end(&mut self) -> AllowanceChange {
         self.episode = None;
         self.failed.clear();
-        Change::Over
+        AllowanceChange::Over
     }
 }
 
 /// The words of a reason without those that differ from run to run: numbers, ids, names with figures, and the end of stderr,
 /// which is not the program's statement about a task.
-fn common(reason: &str) -> String {
+fn common_part(reason: &str) -> String {
     let (stated, _) = reason
         .split_once("stderr ended with:")
         .unwrap_or((reason, ""));
     let words = stated.split_whitespace();
-    let common = words.filter(|it| !it.contains(|c: char| c.is_ascii_digit()));
-    common.collect::<Vec<_>>().join(" ")
+    let swarm = words.filter(|it| !it.contains(|c: char| c.is_ascii_digit()));
+    swarm.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -303,8 +303,9 @@ mod tests {
         assert_eq!(begin(&mut it, size), size);
         let mut begun = 0;
         for _ in capacity..size {
-            begun += u32::from(it.not_started("no descriptors", now) == Some(Change::Began));
-            it.leave(true);
+            begun +=
+                u32::from(it.not_started("no descriptors", now) == Some(AllowanceChange::Began));
+            it.release(true);
         }
         assert_eq!(begun, 1);
         let mut given_back = 0;
@@ -312,14 +313,14 @@ mod tests {
             now += Duration::from_millis(100);
             assert_eq!(it.tick(now), None);
             // One of them ends, and whoever may begins in its place.
-            it.leave(true);
+            it.release(true);
             while it.enter() {
                 assert!(it.run());
                 if it.running <= capacity {
                     assert_eq!(it.started(size), None);
                 } else {
                     assert_eq!(it.not_started("no descriptors", now), None);
-                    it.leave(true);
+                    it.release(true);
                     given_back += 1;
                 }
             }
@@ -329,12 +330,12 @@ mod tests {
         // It goes.
         for _ in 0..1000 {
             now += Duration::from_secs(1);
-            if it.tick(now) == Some(Change::Over) {
+            if it.tick(now) == Some(AllowanceChange::Over) {
                 break;
             }
             while it.enter() {
                 assert!(it.run());
-                if it.started(size) == Some(Change::Over) {
+                if it.started(size) == Some(AllowanceChange::Over) {
                     return;
                 }
             }
@@ -347,8 +348,8 @@ mod tests {
         let mut it = Allowance::default();
         let mut now = Instant::now();
         assert_eq!(begin(&mut it, 1), 1);
-        assert_eq!(it.not_started("x", now), Some(Change::Began));
-        it.leave(true);
+        assert_eq!(it.not_started("x", now), Some(AllowanceChange::Began));
+        it.release(true);
         let mut pauses = Vec::new();
         for _ in 0..12 {
             assert!(!it.enter());
@@ -358,12 +359,12 @@ mod tests {
             assert_eq!(it.tick(now), None);
             assert_eq!(begin(&mut it, 4), 1);
             assert_eq!(it.not_started("x", now), None);
-            it.leave(true);
+            it.release(true);
         }
         assert!(pauses[0] < Duration::from_millis(400));
         assert!(pauses.iter().all(|pause| *pause <= SHORT.max));
         assert!(pauses[11] > Duration::from_secs(20));
-        assert_eq!(it.tick(now + QUIET), Some(Change::Over));
+        assert_eq!(it.tick(now + QUIET), Some(AllowanceChange::Over));
         assert_eq!(begin(&mut it, 4), 4);
     }
 
@@ -372,9 +373,9 @@ mod tests {
         let mut it = Allowance::default();
         assert!(it.enter() && it.enter() && it.run());
         it.not_started("x", Instant::now());
-        it.leave(true);
+        it.release(true);
         assert!(!it.run());
-        it.leave(false);
+        it.release(false);
         assert_eq!((it.holding, it.running), (0, 0));
     }
 
@@ -391,7 +392,7 @@ mod tests {
         assert_eq!(it.failed_at_once(1, 3, "boom in run 17", now), None);
         assert_eq!(it.failed_at_once(2, 3, "boom in run 18", now), None);
         let change = it.failed_at_once(3, 3, "boom in run 19", now);
-        assert_eq!(change, Some(Change::Began));
+        assert_eq!(change, Some(AllowanceChange::Began));
     }
 
     #[tokio::test(start_paused = true)]
@@ -407,7 +408,7 @@ mod tests {
         }
         assert_eq!(
             it.failed_at_once(3, 3, "exited with code 1", now),
-            Some(Change::Began)
+            Some(AllowanceChange::Began)
         );
         assert!(it.is_open() && !it.enter());
         let next = it.next().unwrap();
@@ -415,7 +416,7 @@ mod tests {
         assert!(!it.is_open());
         assert_eq!(begin(&mut it, 5), 1);
         assert_eq!(it.failed_at_once(3, 3, "exited with code 1", next), None);
-        it.leave(true);
+        it.release(true);
         assert!(!it.enter());
         let (word, note) = it.standing(next).unwrap();
         assert_eq!(word.as_str(), "failing");
@@ -423,7 +424,7 @@ mod tests {
         it.retry(next);
         assert_eq!(it.tick(next), None);
         assert_eq!(begin(&mut it, 5), 1);
-        assert_eq!(it.went(), Some(Change::Over));
+        assert_eq!(it.went(), Some(AllowanceChange::Over));
         assert!(it.enter());
         assert_eq!(it.failed_at_once(9, 0, "x", next), None);
     }

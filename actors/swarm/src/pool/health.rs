@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// The pool's standing with its provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Health {
+pub(crate) enum PoolHealth {
     /// Nobody has looked yet; no task is taken.
     Unknown,
     /// Tasks are taken.
@@ -14,7 +14,7 @@ pub(crate) enum Health {
     /// No task is taken.
     Blocked {
         /// Why, in one word of the protocol's pool states.
-        word: Block,
+        reason: BlockReason,
         /// What a person should know or do.
         note: String,
         /// When to go on without having looked; none: only a look or a change of options ends it.
@@ -24,7 +24,7 @@ pub(crate) enum Health {
 
 /// Why a pool takes no tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Block {
+pub(crate) enum BlockReason {
     /// The provider's program is not there.
     Missing,
     /// The folder that its runs work in cannot be used.
@@ -35,7 +35,7 @@ pub(crate) enum Block {
     NotTrusted,
 }
 
-impl Block {
+impl BlockReason {
     /// The word on the wire.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Block {
 
 /// What a run told about the pool, beyond its own end. What it told about the provider's account is the lane's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Symptom {
+pub(crate) enum RunSymptom {
     /// It works.
     Fine,
     /// Its program is not there.
@@ -61,22 +61,26 @@ pub(crate) enum Symptom {
     BudgetExhausted(Duration, String),
 }
 
-impl Health {
+impl PoolHealth {
     /// Whether tasks may be taken.
     pub(crate) fn is_ready(&self) -> bool {
         *self == Self::Ready
     }
 
     /// The standing after a run told this.
-    pub(crate) fn after(symptom: Symptom, now: Instant) -> Self {
-        let blocked = |word, note, until| Self::Blocked { word, note, until };
+    pub(crate) fn after(symptom: RunSymptom, now: Instant) -> Self {
+        let blocked = |reason, note, until| Self::Blocked {
+            reason,
+            note,
+            until,
+        };
         match symptom {
             // A shortage limits the sessions (`allowance`), and takes no pool out of service.
-            Symptom::Fine | Symptom::Short(_) => Self::Ready,
-            Symptom::Missing(note) => blocked(Block::Missing, note, None),
-            Symptom::NoFolder(note) => blocked(Block::NoFolder, note, None),
-            Symptom::BudgetExhausted(wait, note) => {
-                blocked(Block::BudgetExhausted, note, Some(now + wait))
+            RunSymptom::Fine | RunSymptom::Short(_) => Self::Ready,
+            RunSymptom::Missing(note) => blocked(BlockReason::Missing, note, None),
+            RunSymptom::NoFolder(note) => blocked(BlockReason::NoFolder, note, None),
+            RunSymptom::BudgetExhausted(wait, note) => {
+                blocked(BlockReason::BudgetExhausted, note, Some(now + wait))
             }
         }
     }

@@ -1,72 +1,124 @@
 //! One pool: its options, its sessions, its standing, and how it is seen from outside.
 
 mod allowance;
-pub(crate) mod foreman;
+pub(crate) mod drain;
+pub(crate) mod excuses;
 pub(crate) mod health;
-pub(crate) mod leave;
+pub(crate) mod live_sessions;
 pub(crate) mod probe;
-mod spec;
+pub(crate) mod slot;
+mod swarm_context;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use actix::Addr;
+use actix::{Message, Recipient};
 use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
-use kirosu_supervision::{DynamicHandle, ExitReason, State, SupervisorError, SupervisorHandle};
+use kirosu_supervision::{
+    ChildSpec, DynamicHandle, ExitReason, State, SupervisorError, SupervisorHandle,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::account::AccountId;
 use crate::conversations::Conversations;
-use crate::invocation::activity::Excuses;
-use crate::invocation::live::Lives;
-use crate::lane::LaneId;
 use crate::options::PoolOptions;
 use crate::pool::allowance::Allowance;
-use crate::pool::health::{Health, Symptom};
-use crate::session::{Crash, Session};
-use crate::swarm::Common;
+use crate::pool::excuses::Excuses;
+use crate::pool::health::{PoolHealth, RunSymptom};
+use crate::pool::live_sessions::LiveSessions;
 
-pub(crate) use spec::pool_spec;
+pub(crate) use swarm_context::{KILL_TIME, SwarmContext};
 
 /// Name of the supervisor of a pool's sessions, among the pool's children.
 pub(crate) const SESSIONS: &str = "sessions";
 
+/// Crashes the session that gets it on purpose: its actor panics.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct CrashSession;
+
+/// Builds the spec of the session with a number, and the address at which it takes [`CrashSession`]. Passed in, so that
+/// pools do not depend on sessions.
+pub(crate) type SessionFactory = fn(&Arc<Pool>, u32) -> (ChildSpec, Recipient<CrashSession>);
+
+/// The handles of a pool's three supervisors.
+pub(crate) struct PoolSupervisors {
+    /// Supervises the probe, the invocations, the sessions' supervisor and the drain coordinator.
+    pub(crate) pool: SupervisorHandle,
+    /// Supervises the sessions.
+    pub(crate) sessions: SupervisorHandle,
+    /// Supervises one child per running task.
+    pub(crate) invocations: DynamicHandle,
+}
+
 /// A pool as all its actors share it. Outlives each of them.
 pub(crate) struct Pool {
     pub(crate) name: String,
-    pub(crate) common: Arc<Common>,
+    pub(crate) swarm: Arc<SwarmContext>,
     options: watch::Sender<Arc<PoolOptions>>,
-    health: watch::Sender<Health>,
+    health: watch::Sender<PoolHealth>,
     /// How many of its sessions may work, where runs cannot be started or fail at once.
     allowance: Mutex<Allowance>,
     /// Told when sessions without leave may get it.
     room: watch::Sender<()>,
     /// Those of its provider, in the order in which they are tried.
-    lanes: Mutex<Arc<[LaneId]>>,
+    accounts: Mutex<Arc<[AccountId]>>,
     /// Sessions wanted.
     size: AtomicU32,
     /// It is being taken out of the swarm.
     leaving: AtomicBool,
     /// Addresses survive restarts, so they are wired once a session.
-    sessions: Mutex<BTreeMap<u32, Addr<Session>>>,
+    sessions: Mutex<BTreeMap<u32, Recipient<CrashSession>>>,
+    session_factory: SessionFactory,
     /// Serialises changes of the number of sessions.
     fitting: tokio::sync::Mutex<()>,
-    /// Supervises `sessions` and what else the pool has.
-    pub(crate) supervisor: SupervisorHandle,
-    /// Supervises the sessions.
-    pub(crate) session_supervisor: SupervisorHandle,
-    /// One child a running task.
-    pub(crate) invocations: DynamicHandle,
+    pub(crate) supervisors: PoolSupervisors,
     /// With what tasks that come back can go on.
     pub(crate) conversations: Conversations,
     /// How often tasks were given back for what only their own program says.
     pub(crate) excuses: Excuses,
     /// What its sessions keep of the provider from task to task.
-    pub(crate) lives: Lives,
+    pub(crate) live_sessions: LiveSessions,
 }
 
 impl Pool {
+    /// A pool with these options, whose sessions are not started yet.
+    pub(crate) fn new(
+        options: PoolOptions,
+        swarm: &Arc<SwarmContext>,
+        supervisors: PoolSupervisors,
+        session_factory: SessionFactory,
+    ) -> Arc<Self> {
+        swarm.accounts.configure(&options.accounts);
+        Arc::new(Self {
+            accounts: Mutex::new(swarm.accounts.of(&options.provider.routes())),
+            name: options.name.clone(),
+            swarm: swarm.clone(),
+            size: AtomicU32::new(options.size),
+            options: watch::Sender::new(Arc::new(options)),
+            health: watch::Sender::new(PoolHealth::Unknown),
+            allowance: Mutex::default(),
+            room: watch::Sender::new(()),
+            leaving: AtomicBool::new(false),
+            sessions: Mutex::default(),
+            session_factory,
+            fitting: tokio::sync::Mutex::new(()),
+            supervisors,
+            conversations: Conversations::default(),
+            excuses: Excuses::default(),
+            live_sessions: LiveSessions::default(),
+        })
+    }
+
+    /// Returns the spec of the session with this number, and keeps its address.
+    pub(crate) fn new_session(self: &Arc<Self>, index: u32) -> ChildSpec {
+        let (spec, address) = (self.session_factory)(self, index);
+        self.sessions().insert(index, address);
+        spec
+    }
+
     /// The options in force now.
     pub(crate) fn options(&self) -> Arc<PoolOptions> {
         self.options.borrow().clone()
@@ -79,38 +131,38 @@ impl Pool {
 
     /// Puts other options in force, from the next task on. The provider is looked at again.
     pub(crate) fn set_options(&self, options: PoolOptions) {
-        self.common.lanes.configure(&options.accounts);
-        let lanes = self.common.lanes.of(&options.provider.routes());
-        *self.lanes.lock().unwrap_or_else(PoisonError::into_inner) = lanes;
+        self.swarm.accounts.configure(&options.accounts);
+        let accounts = self.swarm.accounts.of(&options.provider.routes());
+        *self.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
         self.options.send_replace(Arc::new(options));
         self.retry();
     }
 
     /// The lanes of its provider, in the order in which they are tried.
-    pub(crate) fn lanes(&self) -> Arc<[LaneId]> {
-        let lanes = self.lanes.lock();
-        lanes.unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn accounts(&self) -> Arc<[AccountId]> {
+        let accounts = self.accounts.lock();
+        accounts.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells of changes of the pool's standing.
-    pub(crate) fn watch_health(&self) -> watch::Receiver<Health> {
+    pub(crate) fn watch_health(&self) -> watch::Receiver<PoolHealth> {
         self.health.subscribe()
     }
 
     /// Notes what a look at the provider found; tells people when it is news.
-    pub(crate) fn set_health(&self, health: Health) {
+    pub(crate) fn set_health(&self, health: PoolHealth) {
         let pool = self.name.as_str();
         self.health.send_if_modified(|old| {
             if *old == health {
                 return false;
             }
             match (&*old, &health) {
-                (Health::Blocked { word: was, .. }, Health::Blocked { word, .. })
-                    if was == word => {}
-                (_, Health::Blocked { word, note, .. }) => {
-                    tracing::warn!(pool, state = word.as_str(), "takes no tasks: {note}");
+                (PoolHealth::Blocked { reason: was, .. }, PoolHealth::Blocked { reason, .. })
+                    if was == reason => {}
+                (_, PoolHealth::Blocked { reason, note, .. }) => {
+                    tracing::warn!(pool, state = reason.as_str(), "takes no tasks: {note}");
                 }
-                (Health::Blocked { .. }, Health::Ready) => {
+                (PoolHealth::Blocked { .. }, PoolHealth::Ready) => {
                     tracing::info!(pool, "takes tasks again");
                 }
                 _ => {}
@@ -121,12 +173,12 @@ impl Pool {
     }
 
     /// Notes what a run told about the provider.
-    pub(crate) fn report(&self, symptom: Symptom) {
+    pub(crate) fn report(&self, symptom: RunSymptom) {
         match symptom {
             // A run that was fine says nothing about a block that came after it began.
-            Symptom::Fine => {}
-            Symptom::Short(why) => self.not_started(&why),
-            symptom => self.set_health(Health::after(symptom, Instant::now())),
+            RunSymptom::Fine => {}
+            RunSymptom::Short(why) => self.not_started(&why),
+            symptom => self.set_health(PoolHealth::after(symptom, Instant::now())),
         }
     }
 
@@ -150,7 +202,7 @@ impl Pool {
         self.leaving.load(Ordering::Relaxed)
     }
 
-    fn sessions(&self) -> MutexGuard<'_, BTreeMap<u32, Addr<Session>>> {
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<u32, Recipient<CrashSession>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,7 +210,7 @@ impl Pool {
     pub(crate) fn crash(&self, index: u32) -> bool {
         match self.sessions().get(&index) {
             Some(session) => {
-                session.do_send(Crash);
+                session.do_send(CrashSession);
                 true
             }
             None => false,
@@ -173,9 +225,8 @@ impl Pool {
             if self.sessions().contains_key(&index) {
                 continue;
             }
-            let (spec, addr) = spec::session_spec(self, index);
-            self.sessions().insert(index, addr);
-            if let Err(error) = self.session_supervisor.start_child(spec).await {
+            let spec = self.new_session(index);
+            if let Err(error) = self.supervisors.sessions.start_child(spec).await {
                 tracing::warn!(pool = %self.name, number = index, %error, "the session did not come up at once");
             }
         }
@@ -183,7 +234,7 @@ impl Pool {
         let beyond: Vec<u32> = self.sessions().range(size + 1..).map(|(i, _)| *i).collect();
         let ends = beyond.iter().rev().map(|index| async move {
             let id = index.to_string();
-            match self.session_supervisor.remove_child(id).await {
+            match self.supervisors.sessions.remove_child(id).await {
                 Ok(()) | Err(SupervisorError::Unknown) => {}
                 Err(error) => {
                     tracing::warn!(pool = %self.name, number = index, %error, "the session was not removed");
@@ -203,12 +254,12 @@ impl Pool {
         let numbers: Vec<u32> = self.sessions().keys().copied().collect();
         let ends = numbers
             .iter()
-            .map(|index| self.session_supervisor.stop_child(index.to_string()));
+            .map(|index| self.supervisors.sessions.stop_child(index.to_string()));
         futures_util::future::join_all(ends).await;
     }
 
     fn supervised_state(&self) -> Option<State> {
-        let children = self.supervisor.children();
+        let children = self.supervisors.pool.children();
         let sessions = children
             .into_iter()
             .find(|node| node.id.to_string() == SESSIONS);
@@ -219,9 +270,8 @@ impl Pool {
     pub(crate) fn info(&self) -> PoolInfo {
         let options = self.options();
         let (state, note) = self.standing();
-        let lanes = self.common.lanes.view(&options.provider.routes());
         PoolInfo {
-            lanes,
+            lanes: self.swarm.accounts.view(&options.provider.routes()),
             name: self.name.clone(),
             provider: options.provider.name().to_owned(),
             model: options.model.clone(),
@@ -229,7 +279,7 @@ impl Pool {
             types: options.types.clone(),
             python: options.runs_python(),
             size: self.size(),
-            busy: u32::try_from(self.invocations.len()).unwrap_or(u32::MAX),
+            busy: u32::try_from(self.supervisors.invocations.len()).unwrap_or(u32::MAX),
             state,
             note,
             trusted: options.trust_all_tools,
@@ -237,15 +287,17 @@ impl Pool {
     }
 
     fn standing(&self) -> (String, Option<String>) {
-        if self.is_leaving() || self.common.is_draining() {
+        if self.is_leaving() || self.swarm.is_draining() {
             return ("draining".to_owned(), None);
         }
         if let Some(why) = self.gave_up() {
             return ("gave_up".to_owned(), Some(why));
         }
         match &*self.health.borrow() {
-            Health::Blocked { word, note, .. } => (word.as_str().to_owned(), Some(note.clone())),
-            Health::Ready | Health::Unknown => match self.trouble() {
+            PoolHealth::Blocked { reason, note, .. } => {
+                (reason.as_str().to_owned(), Some(note.clone()))
+            }
+            PoolHealth::Ready | PoolHealth::Unknown => match self.trouble() {
                 Some((trouble, note)) => (trouble.as_str().to_owned(), Some(note)),
                 None => self.of_lanes(),
             },
@@ -254,30 +306,33 @@ impl Pool {
 
     /// As the accounts of its provider stand: parked where all are.
     fn of_lanes(&self) -> (String, Option<String>) {
-        let lanes = self.common.lanes.view(&self.options().provider.routes());
-        let parked = |lane: &&LaneInfo| !matches!(lane.state.as_str(), "open" | "probing");
-        let notes: Vec<String> = lanes
+        let accounts = self.swarm.accounts.view(&self.options().provider.routes());
+        let parked = |account: &&LaneInfo| !matches!(account.state.as_str(), "open" | "probing");
+        let notes: Vec<String> = accounts
             .iter()
-            .filter_map(|lane| {
-                let waits = (lane.waiting > 0).then(|| format!("{} wait for it", lane.waiting));
-                let told = lane.note.clone().or(waits)?;
-                Some(format!("account {}: {told}", lane.account))
+            .filter_map(|account| {
+                let waits =
+                    (account.waiting > 0).then(|| format!("{} wait for it", account.waiting));
+                let told = account.note.clone().or(waits)?;
+                Some(format!("account {}: {told}", account.account))
             })
             .collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));
-        let first = lanes
+        let first = accounts
             .iter()
             .filter(parked)
-            .min_by_key(|lane| lane.until.unwrap_or(u64::MAX));
+            .min_by_key(|account| account.until.unwrap_or(u64::MAX));
         match first {
-            Some(lane) if lanes.iter().all(|lane| parked(&lane)) => (lane.state.clone(), note),
+            Some(account) if accounts.iter().all(|account| parked(&account)) => {
+                (account.state.clone(), note)
+            }
             _ => ("running".to_owned(), note),
         }
     }
 
     /// Why all its sessions are stopped for a while, if they are.
     fn gave_up(&self) -> Option<String> {
-        let children = self.supervisor.children();
+        let children = self.supervisors.pool.children();
         let sessions = children
             .into_iter()
             .find(|node| node.id.to_string() == SESSIONS)?;

@@ -7,16 +7,16 @@ use actix::prelude::*;
 use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::options::{PoolOptions, Workspace};
+use crate::options::{PoolOptions, WorkspaceMode};
 use crate::pool::Pool;
-use crate::pool::health::{Block, Health};
+use crate::pool::health::{BlockReason, PoolHealth};
 use crate::workspace;
 
 /// A look that takes longer counts as failed.
-const LOOK_LIMIT: Duration = Duration::from_secs(20);
+const CHECK_LIMIT: Duration = Duration::from_secs(20);
 
 /// Delays between looks for a provider that is missing: somebody may be installing it.
-const LOOKS: BackoffPolicy = BackoffPolicy {
+const CHECKS: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_secs(2),
     max: Duration::from_secs(10),
     factor: 2.0,
@@ -26,35 +26,35 @@ const LOOKS: BackoffPolicy = BackoffPolicy {
 
 /// Delay between looks for a folder that cannot be used. Such a look is cheap: no provider's program is started before the
 /// folder is there.
-const FOLDER_LOOK: Duration = Duration::from_secs(3);
+const FOLDER_CHECK: Duration = Duration::from_secs(3);
 
 /// Delays between looks for a repository that can have no worktrees: each can take as long as a checkout.
-const WORKTREE_LOOKS: BackoffPolicy = BackoffPolicy {
-    initial: FOLDER_LOOK,
+const WORKTREE_CHECKS: BackoffPolicy = BackoffPolicy {
+    initial: FOLDER_CHECK,
     max: Duration::from_secs(30),
     factor: 1.3,
-    ..LOOKS
+    ..CHECKS
 };
 
 /// The actor.
-pub(crate) struct Probe {
+pub(crate) struct ProviderProbe {
     pool: Arc<Pool>,
 }
 
-supervised!(Probe);
+supervised!(ProviderProbe);
 
-impl Probe {
+impl ProviderProbe {
     pub(crate) fn new(_: &ChildContext, pool: &Arc<Pool>) -> Self {
         Self { pool: pool.clone() }
     }
 }
 
-impl Actor for Probe {
+impl Actor for ProviderProbe {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.spawn(watch_over(self.pool.clone()).into_actor(self));
-        ctx.spawn(self.pool.common.lanes.clone().keep().into_actor(self));
+        ctx.spawn(self.pool.swarm.accounts.clone().keep().into_actor(self));
         ctx.spawn(self.pool.clone().keep_allowance().into_actor(self));
     }
 }
@@ -62,18 +62,18 @@ impl Actor for Probe {
 /// Looks at the start, when the options change, and while something is missing; ends blocks whose time is over.
 async fn watch_over(pool: Arc<Pool>) {
     let mut options = pool.watch_options();
-    let mut health = pool.watch_health();
-    let mut delays = [LOOKS, WORKTREE_LOOKS].map(|policy| policy.delays());
+    let mut changes = pool.watch_health();
+    let mut delays = [CHECKS, WORKTREE_CHECKS].map(|policy| policy.delays());
     let mut ready_since: Option<Instant> = None;
-    look(&pool).await;
+    check(&pool).await;
     loop {
-        let standing = health.borrow_and_update().clone();
-        match standing {
-            Health::Ready => ready_since = ready_since.or_else(|| Some(Instant::now())),
+        let health = changes.borrow_and_update().clone();
+        match health {
+            PoolHealth::Ready => ready_since = ready_since.or_else(|| Some(Instant::now())),
             _ => {
                 // What is found by a look and missed by a run is not looked for in ever the same pace.
                 let was_ready = ready_since.take();
-                if was_ready.is_some_and(|since| since.elapsed() >= LOOKS.healthy_after) {
+                if was_ready.is_some_and(|since| since.elapsed() >= CHECKS.healthy_after) {
                     delays.iter_mut().for_each(Delays::reset);
                 }
             }
@@ -85,14 +85,14 @@ async fn watch_over(pool: Arc<Pool>) {
                     return;
                 }
                 delays.iter_mut().for_each(Delays::reset);
-                look(&pool).await;
+                check(&pool).await;
             }
-            _ = health.changed() => {}
-            () = due(&standing, &mut delays, workspace) => {
-                let timed = matches!(standing, Health::Blocked { until: Some(_), .. });
+            _ = changes.changed() => {}
+            () = due(&health, &mut delays, workspace) => {
+                let timed = matches!(health, PoolHealth::Blocked { until: Some(_), .. });
                 match timed {
-                    true => pool.set_health(Health::Ready),
-                    false => look(&pool).await,
+                    true => pool.set_health(PoolHealth::Ready),
+                    false => check(&pool).await,
                 }
             }
         }
@@ -100,47 +100,47 @@ async fn watch_over(pool: Arc<Pool>) {
 }
 
 /// Resolves when something is to be done about this standing.
-async fn due(standing: &Health, [delays, worktree]: &mut [Delays; 2], workspace: Workspace) {
-    match standing {
-        Health::Blocked {
+async fn due(health: &PoolHealth, [delays, worktree]: &mut [Delays; 2], workspace: WorkspaceMode) {
+    match health {
+        PoolHealth::Blocked {
             until: Some(until), ..
         } => sleep_until(*until).await,
-        Health::Blocked {
-            word: Block::Missing,
+        PoolHealth::Blocked {
+            reason: BlockReason::Missing,
             ..
-        } => sleep(delays.next().unwrap_or(LOOKS.max)).await,
-        Health::Blocked {
-            word: Block::NoFolder,
+        } => sleep(delays.next().unwrap_or(CHECKS.max)).await,
+        PoolHealth::Blocked {
+            reason: BlockReason::NoFolder,
             ..
         } => {
             let delay = match workspace {
-                Workspace::Worktree => worktree.next().unwrap_or(WORKTREE_LOOKS.max),
-                _ => FOLDER_LOOK,
+                WorkspaceMode::Worktree => worktree.next().unwrap_or(WORKTREE_CHECKS.max),
+                _ => FOLDER_CHECK,
             };
             sleep(delay).await;
         }
-        Health::Unknown => sleep(LOOKS.initial).await,
-        Health::Ready | Health::Blocked { .. } => std::future::pending().await,
+        PoolHealth::Unknown => sleep(CHECKS.initial).await,
+        PoolHealth::Ready | PoolHealth::Blocked { .. } => std::future::pending().await,
     }
 }
 
-async fn look(pool: &Pool) {
+async fn check(pool: &Pool) {
     let options = pool.options();
     let is_blocked = matches!(
         &*pool.watch_health().borrow(),
-        Health::Blocked {
-            word: Block::NoFolder,
+        PoolHealth::Blocked {
+            reason: BlockReason::NoFolder,
             ..
         }
     );
-    let found = standing_of(options, is_blocked).await;
+    let found = check_health(options, is_blocked).await;
     pool.set_health(found);
 }
 
-async fn standing_of(options: Arc<PoolOptions>, folder_was_bad: bool) -> Health {
+async fn check_health(options: Arc<PoolOptions>, folder_was_bad: bool) -> PoolHealth {
     let name = options.provider.name();
-    let blocked = |word, note| Health::Blocked {
-        word,
+    let blocked = |reason, note| PoolHealth::Blocked {
+        reason,
         note,
         until: None,
     };
@@ -148,13 +148,13 @@ async fn standing_of(options: Arc<PoolOptions>, folder_was_bad: bool) -> Health 
         let note = format!(
             "provider '{name}' runs code of tasks on this machine; set trust_all_tools = true on the pool and on the hub to allow it"
         );
-        return blocked(Block::NotTrusted, note);
+        return blocked(BlockReason::NotTrusted, note);
     }
     if let Err(why) = workspace::check(&options, folder_was_bad).await {
-        return blocked(Block::NoFolder, why);
+        return blocked(BlockReason::NoFolder, why);
     }
-    match tokio::time::timeout(LOOK_LIMIT, options.provider.probe()).await {
-        Ok(probe) if probe.found => Health::Ready,
+    match tokio::time::timeout(CHECK_LIMIT, options.provider.probe()).await {
+        Ok(probe) if probe.found => PoolHealth::Ready,
         Ok(probe) => {
             let problem = probe.problem.unwrap_or_else(|| {
                 format!(
@@ -162,13 +162,16 @@ async fn standing_of(options: Arc<PoolOptions>, folder_was_bad: bool) -> Health 
                     probe.command
                 )
             });
-            blocked(Block::Missing, format!("provider '{name}': {problem}"))
+            blocked(
+                BlockReason::Missing,
+                format!("provider '{name}': {problem}"),
+            )
         }
         Err(_) => {
             let note = format!(
-                "provider '{name}' did not answer a look at its version within {LOOK_LIMIT:?}; run its program by hand to see why"
+                "provider '{name}' did not answer a look at its version within {CHECK_LIMIT:?}; run its program by hand to see why"
             );
-            blocked(Block::Missing, note)
+            blocked(BlockReason::Missing, note)
         }
     }
 }

@@ -12,13 +12,14 @@ use kirosu_protocol::verbs::release::ReleaseParams;
 use kirosu_protocol::{ErrorCode, Status};
 
 use crate::options::PoolOptions;
-use crate::session::machine::{Pulse, Report, Told};
+use crate::run_end::LeaseReport;
+use crate::session::machine::{HeartbeatResult, ReportResult};
 
 /// How long a lease is parked before it is asked for anew.
 const PARKED: Duration = Duration::from_secs(45);
 
 /// The lease that a pool with these options asks for.
-pub(crate) fn lease_ask(options: &PoolOptions, worker_id: &str) -> LeaseParams {
+pub(crate) fn lease_params(options: &PoolOptions, worker_id: &str) -> LeaseParams {
     let mut exclude_types = vec![TYPE_HUMAN.to_owned()];
     if !options.runs_python() {
         exclude_types.push(TYPE_PYTHON.to_owned());
@@ -34,22 +35,28 @@ pub(crate) fn lease_ask(options: &PoolOptions, worker_id: &str) -> LeaseParams {
 }
 
 /// Extends a lease.
-pub(crate) async fn beat(client: Client, lease: HeldLease, length: Duration) -> Pulse {
-    let ask = HeartbeatParams {
+pub(crate) async fn heartbeat(
+    client: Client,
+    lease: HeldLease,
+    length: Duration,
+) -> HeartbeatResult {
+    let params = HeartbeatParams {
         task_id: lease.task_id,
         fence: Some(lease.fence),
         worker_id: None,
         lease_ms: Some(ms(length)),
     };
-    match client.request(&ask).await {
-        Ok(_) => Pulse::Alive,
+    match client.request(&params).await {
+        Ok(_) => HeartbeatResult::Alive,
         // Its notification may have been missed.
-        Err(CallError::Refused(error)) if says_cancelled(&error) => Pulse::Cancel,
+        Err(CallError::Refused(error)) if says_cancelled(&error) => HeartbeatResult::Cancel,
         Err(CallError::Refused(error)) => match error.code {
-            ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => Pulse::Stale,
+            ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
+                HeartbeatResult::Stale
+            }
             _ => {
                 tracing::warn!(task_id = lease.task_id, fence = lease.fence, %error, "the hub does not take a heartbeat");
-                Pulse::Unknown
+                HeartbeatResult::Unknown
             }
         },
         Err(error) => {
@@ -57,7 +64,7 @@ pub(crate) async fn beat(client: Client, lease: HeldLease, length: Duration) -> 
             if let CallError::Timeout { .. } = error {
                 client.reconnect();
             }
-            Pulse::Unknown
+            HeartbeatResult::Unknown
         }
     }
 }
@@ -70,51 +77,55 @@ fn says_cancelled(refusal: &kirosu_protocol::Error) -> bool {
 }
 
 /// Tells the hub how a lease ends. The second value: whether the hub has taken an ack `done`.
-pub(crate) async fn tell(client: Client, lease: HeldLease, report: Report) -> (Told, bool) {
+pub(crate) async fn tell(
+    client: Client,
+    lease: HeldLease,
+    report: LeaseReport,
+) -> (ReportResult, bool) {
     let (outcome, done) = match report {
-        Report::Ack(ack) => {
+        LeaseReport::Ack(ack) => {
             let done = ack.status == AckStatus::Done;
             (client.request(&AckParams::one(*ack)).await.map(drop), done)
         }
-        Report::Release { reason, delay } => {
-            let ask = release_ask(lease, reason, delay);
-            (client.request(&ask).await.map(drop), false)
+        LeaseReport::Release { reason, delay } => {
+            let params = release_params(lease, reason, delay);
+            (client.request(&params).await.map(drop), false)
         }
     };
     match outcome {
-        Ok(()) => (Told::Answered, done),
-        Err(error) => (told_of(&client, lease, error), false),
+        Ok(()) => (ReportResult::Answered, done),
+        Err(error) => (result_of(&client, lease, error), false),
     }
 }
 
-fn told_of(client: &Client, lease: HeldLease, error: CallError) -> Told {
+fn result_of(client: &Client, lease: HeldLease, error: CallError) -> ReportResult {
     let HeldLease { task_id, fence } = lease;
     match error {
         CallError::Refused(error) => match error.code {
             ErrorCode::StaleLease | ErrorCode::UnknownTask | ErrorCode::WrongState => {
                 tracing::info!(task_id, fence, %error, "the hub no longer wants to know how the run ended");
-                Told::Answered
+                ReportResult::Answered
             }
             ErrorCode::TooLarge | ErrorCode::InvalidParams | ErrorCode::Unsupported => {
                 tracing::warn!(task_id, fence, %error, "the hub does not take the report of a run");
-                Told::Unfit(error.message)
+                ReportResult::Unfit(error.message)
             }
             _ => {
                 tracing::warn!(task_id, fence, %error, "the hub does not take the report of a run now; it is sent again");
-                Told::Unknown
+                ReportResult::Unknown
             }
         },
         CallError::BadAnswer { .. } => {
             // It has taken effect, only its answer is of another version.
             tracing::warn!(task_id, fence, %error, "the answer to a report is not understood");
-            Told::Answered
+            ReportResult::Answered
         }
         error => {
             tracing::debug!(task_id, fence, %error, "a report has no answer; it is sent again");
             if let CallError::Timeout { .. } = error {
                 client.reconnect();
             }
-            Told::Unknown
+            ReportResult::Unknown
         }
     }
 }
@@ -122,12 +133,12 @@ fn told_of(client: &Client, lease: HeldLease, error: CallError) -> Told {
 /// Gives a lease back that the session does not know; if that fails, its end finds it.
 pub(crate) async fn release_stray(client: Client, lease: HeldLease) {
     let HeldLease { task_id, fence } = lease;
-    let ask = release_ask(
+    let params = release_params(
         lease,
         "the session does not know this lease".to_owned(),
         Duration::ZERO,
     );
-    match client.request(&ask).await {
+    match client.request(&params).await {
         Ok(_) => tracing::info!(task_id, fence, "gave back a lease whose answer was lost"),
         Err(error) => {
             tracing::warn!(task_id, fence, %error, "could not give back a lease whose answer was lost")
@@ -135,7 +146,7 @@ pub(crate) async fn release_stray(client: Client, lease: HeldLease) {
     }
 }
 
-fn release_ask(lease: HeldLease, reason: String, delay: Duration) -> ReleaseParams {
+fn release_params(lease: HeldLease, reason: String, delay: Duration) -> ReleaseParams {
     ReleaseParams {
         task_id: lease.task_id,
         fence: Some(lease.fence),

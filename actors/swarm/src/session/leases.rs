@@ -9,10 +9,11 @@ use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use tracing::Instrument;
 
+use crate::account::LeaseTurn;
 use crate::invocation::job;
-use crate::lane::Turn;
-use crate::pool::leave::{Leave, NOT_STARTED_DELAY};
-use crate::session::machine::{Event, Report, Told};
+use crate::pool::slot::{NOT_STARTED_DELAY, TaskSlot};
+use crate::run_end::LeaseReport;
+use crate::session::machine::{ReportResult, SessionEvent};
 use crate::session::{REFUSED, Session, calls};
 use crate::workspace;
 
@@ -23,28 +24,28 @@ impl Session {
     /// Asks for a turn: no lease is held for an account that is full or parked, and none where the pool can start no
     /// more runs; then the pool says when it is tried again.
     pub(super) fn queue(&mut self, ctx: &mut Context<Self>) {
-        if self.leave.is_none() {
-            self.leave = self.pool.leave();
+        if self.slot.is_none() {
+            self.slot = self.pool.slot();
         }
-        if self.leave.is_none() {
+        if self.slot.is_none() {
             return;
         }
         self.queued = true;
-        let lanes = self.pool.lanes();
-        if let Some(turn) = self.seat.ask(&lanes) {
-            self.on(Event::Turn(turn), ctx);
+        let accounts = self.pool.accounts();
+        if let Some(turn) = self.waiter.request_turn(&accounts) {
+            self.on(SessionEvent::Turn(turn), ctx);
         }
     }
 
-    pub(super) fn lease(&mut self, turn: Turn, ctx: &mut Context<Self>) {
-        let Some(line) = &self.line else { return };
-        let mut ask = calls::lease_ask(&self.pool.options(), &self.worker_id);
-        if turn == Turn::Quick {
-            ask.wait_ms = 0;
+    pub(super) fn lease(&mut self, turn: LeaseTurn, ctx: &mut Context<Self>) {
+        let Some(link) = &self.link else { return };
+        let mut params = calls::lease_params(&self.pool.options(), &self.worker_id);
+        if turn == LeaseTurn::Quick {
+            params.wait_ms = 0;
         }
-        let client = line.client();
+        let client = link.client();
         let asked = async move {
-            let outcome = client.request::<LeaseParams>(&ask).await;
+            let outcome = client.request::<LeaseParams>(&params).await;
             if let Err(CallError::Timeout { .. }) = outcome {
                 client.reconnect();
             }
@@ -66,36 +67,36 @@ impl Session {
     }
 
     /// Takes the place on the lane for what was leased.
-    fn granted(&mut self, tasks: Vec<Task>) -> Event {
+    fn granted(&mut self, tasks: Vec<Task>) -> SessionEvent {
         let Some(task) = tasks.first() else {
-            return Event::Leased(tasks);
+            return SessionEvent::Leased(tasks);
         };
-        if let Some(Err(why)) = self.leave.as_mut().map(Leave::run) {
-            return Event::NoRoom(tasks, why, NOT_STARTED_DELAY);
+        if let Some(Err(why)) = self.slot.as_mut().map(TaskSlot::run) {
+            return SessionEvent::NoRoom(tasks, why, NOT_STARTED_DELAY);
         }
         // Another provider than the pool's, or none at all: the run sees to it.
         let Some(providers) = job::routes_of(&self.pool, task) else {
-            return Event::Leased(tasks);
+            return SessionEvent::Leased(tasks);
         };
-        match self.seat.begin(&providers) {
+        match self.waiter.begin(&providers) {
             Ok(pass) => {
                 self.queued = false;
                 self.pass = Some(pass);
-                Event::Leased(tasks)
+                SessionEvent::Leased(tasks)
             }
-            Err(why) => Event::NoRoom(tasks, why, Duration::ZERO),
+            Err(why) => SessionEvent::NoRoom(tasks, why, Duration::ZERO),
         }
     }
 
-    fn lease_failed(&mut self, error: &CallError) -> Event {
+    fn lease_failed(&mut self, error: &CallError) -> SessionEvent {
         let span = self.span.clone();
         let _named = span.enter();
-        let said = error.refusal().map(|refusal| refusal.message.clone());
-        self.pause = match &said {
+        let refusal = error.refusal().map(|refusal| refusal.message.clone());
+        self.pause = match &refusal {
             Some(_) => self.refused.next().unwrap_or(REFUSED.max),
             None => SHORT_PAUSE,
         };
-        match said {
+        match refusal {
             Some(why) if self.refusal.as_ref() != Some(&why) => {
                 tracing::warn!("the hub gives no lease: {why}; asking again");
                 self.refusal = Some(why);
@@ -105,22 +106,27 @@ impl Session {
                 tracing::debug!(%error, "a lease has no answer");
             }
         }
-        Event::LeaseFailed
+        SessionEvent::LeaseFailed
     }
 
-    pub(super) fn report(&mut self, lease: HeldLease, report: Report, ctx: &mut Context<Self>) {
-        let Some(line) = &self.line else { return };
-        let told = calls::tell(line.client(), lease, report).instrument(self.span.clone());
+    pub(super) fn report(
+        &mut self,
+        lease: HeldLease,
+        report: LeaseReport,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(link) = &self.link else { return };
+        let told = calls::tell(link.client(), lease, report).instrument(self.span.clone());
         ctx.spawn(
             told.into_actor(self)
                 .map(move |(told, done), session, ctx| {
-                    if told != Told::Unknown {
-                        session.retells.reset();
+                    if told != ReportResult::Unknown {
+                        session.report_delays.reset();
                     }
-                    if done && told == Told::Answered {
+                    if done && told == ReportResult::Answered {
                         session.discard();
                     }
-                    session.on(Event::Told(lease, told), ctx);
+                    session.on(SessionEvent::Reported(lease, told), ctx);
                 }),
         );
     }

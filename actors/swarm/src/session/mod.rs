@@ -1,9 +1,8 @@
 //! The session: the agent as an actor. It carries out what its machine decides.
 
 pub(crate) mod calls;
+mod connection;
 mod leases;
-mod lines;
-pub(crate) mod link;
 pub(crate) mod machine;
 mod runs;
 mod signals;
@@ -18,16 +17,17 @@ use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span};
 
-use crate::lane::{Pass, Seat, Turn};
-use crate::pool::Pool;
-use crate::pool::leave::Leave;
-use crate::workspace::Place;
-use link::{Introduction, Line};
-use machine::{Action, Cause, Event, Machine};
-use signals::Signal;
+use crate::account::{LeaseTurn, RunPass, Waiter};
+use crate::link::{HubLink, SessionIdentity};
+use crate::pool::slot::TaskSlot;
+use crate::pool::{CrashSession, Pool};
+use crate::run_end::CancelCause;
+use crate::workspace::RunFolder;
+use machine::{SessionAction, SessionEvent, SessionMachine};
+use signals::SessionSignal;
 
 /// Pauses before a report is sent again.
-const RETELL: BackoffPolicy = BackoffPolicy {
+const REPORT_DELAYS: BackoffPolicy = BackoffPolicy {
     initial: Duration::from_millis(100),
     max: Duration::from_secs(5),
     factor: 2.0,
@@ -44,18 +44,13 @@ const REFUSED: BackoffPolicy = BackoffPolicy {
     healthy_after: Duration::ZERO,
 };
 
-/// Crashes the session that gets it: its actor panics.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Crash;
-
 /// The run under way, as its session holds it.
 struct Run {
     lease: HeldLease,
     /// Dropped or told, it ends the invocation.
-    leash: Option<oneshot::Sender<Cause>>,
+    cancel: Option<oneshot::Sender<CancelCause>>,
     /// How often the lease is extended.
-    beats: SpawnHandle,
+    heartbeats: SpawnHandle,
     /// Somebody cancelled it: whoever retries the task wants another conversation.
     unwanted: bool,
 }
@@ -65,29 +60,29 @@ pub(crate) struct Session {
     child: ChildContext,
     pool: Arc<Pool>,
     index: u32,
-    machine: Machine,
-    who: Introduction,
+    machine: SessionMachine,
+    identity: SessionIdentity,
     worker_id: String,
-    line: Option<Line>,
+    link: Option<HubLink>,
     /// Lines opened so far; those after the first resume the session and reconnect by themselves.
-    lines: u32,
+    links: u32,
     run: Option<Run>,
     /// Which life of this session it is, to what it keeps of the provider.
-    life: u64,
+    incarnation: u64,
     /// Its place before the lanes of the provider.
-    seat: Seat,
+    waiter: Waiter,
     /// Where it hears of turns; taken when it starts.
-    turns: Option<mpsc::UnboundedReceiver<Turn>>,
+    turns: Option<mpsc::UnboundedReceiver<LeaseTurn>>,
     /// It stands in the line, or has a turn.
     queued: bool,
     /// Leave for the run of what was leased just now.
-    pass: Option<Pass>,
+    pass: Option<RunPass>,
     /// Leave of its pool, from the question for a task to the end of its run.
-    leave: Option<Leave>,
+    slot: Option<TaskSlot>,
     /// Where the run worked whose end the hub is being told.
-    place: Option<Place>,
+    place: Option<RunFolder>,
     refused: Delays,
-    retells: Delays,
+    report_delays: Delays,
     /// Why the last lease was refused, so that the log has it once.
     refusal: Option<String>,
     /// Pause before the next lease, after one that failed.
@@ -101,44 +96,44 @@ supervised!(Session);
 impl Session {
     /// The session of this number in the pool.
     pub(crate) fn new(child: &ChildContext, pool: &Arc<Pool>, index: u32) -> Self {
-        let common = &pool.common;
-        let session = format!("{}/{}/{index}", common.instance, pool.name);
-        let worker_id = format!("{}-{index}@{}", pool.name, common.host);
-        let who = Introduction {
-            endpoint: common.endpoint.clone(),
-            key: common.key.clone(),
+        let swarm = &pool.swarm;
+        let session = format!("{}/{}/{index}", swarm.instance, pool.name);
+        let worker_id = format!("{}-{index}@{}", pool.name, swarm.host);
+        let identity = SessionIdentity {
+            endpoint: swarm.endpoint.clone(),
+            key: swarm.key.clone(),
             session_id: session.clone(),
             name: worker_id.clone(),
         };
         // Of the highest level, so that it is there whatever level is logged.
         let span = tracing::error_span!("session", session, pool = %pool.name, worker = worker_id);
-        let (seat, turns) = common.lanes.session();
+        let (waiter, turns) = swarm.accounts.session();
         Self {
             child: child.clone(),
             pool: pool.clone(),
             index,
-            machine: Machine::new(),
-            who,
+            machine: SessionMachine::new(),
+            identity,
             worker_id,
-            line: None,
-            lines: 0,
+            link: None,
+            links: 0,
             run: None,
-            life: pool.lives.begin(index),
-            seat,
+            incarnation: pool.live_sessions.begin(index),
+            waiter,
             turns: Some(turns),
             queued: false,
             pass: None,
-            leave: None,
+            slot: None,
             place: None,
             refused: REFUSED.delays(),
-            retells: RETELL.delays(),
+            report_delays: REPORT_DELAYS.delays(),
             refusal: None,
             pause: Duration::ZERO,
             span,
         }
     }
 
-    fn on(&mut self, event: Event, ctx: &mut Context<Self>) {
+    fn on(&mut self, event: SessionEvent, ctx: &mut Context<Self>) {
         let span = self.span.clone();
         let _named = span.enter();
         for action in self.machine.on(event) {
@@ -153,46 +148,46 @@ impl Session {
         }
         if self.queued && !self.machine.is_hunting() {
             self.queued = false;
-            self.seat.leave();
+            self.waiter.leave();
         }
         if !self.machine.is_hunting() && self.machine.running().is_none() {
-            self.leave = None;
+            self.slot = None;
         }
     }
 
-    fn act(&mut self, action: Action, ctx: &mut Context<Self>) {
+    fn act(&mut self, action: SessionAction, ctx: &mut Context<Self>) {
         match action {
-            Action::Queue => self.queue(ctx),
-            Action::Lease(turn) => self.lease(turn, ctx),
-            Action::Pause => self.tell_later(self.pause, Event::Rested, ctx),
-            Action::Run(task) => self.start(*task, ctx),
-            Action::Beat(lease) => self.beat(lease, ctx),
-            Action::Cancel(cause) => self.cancel(cause),
-            Action::Tell(lease, report) => self.report(lease, report, ctx),
-            Action::PauseTelling(lease) => {
-                let pause = self.retells.next().unwrap_or(RETELL.max);
-                self.tell_later(pause, Event::RetellDue(lease), ctx);
+            SessionAction::Queue => self.queue(ctx),
+            SessionAction::Lease(turn) => self.lease(turn, ctx),
+            SessionAction::Pause => self.send_after(self.pause, SessionEvent::PauseOver, ctx),
+            SessionAction::Run(task) => self.start(*task, ctx),
+            SessionAction::Heartbeat(lease) => self.heartbeat(lease, ctx),
+            SessionAction::Cancel(cause) => self.cancel(cause),
+            SessionAction::SendReport(lease, report) => self.report(lease, report, ctx),
+            SessionAction::PauseReport(lease) => {
+                let pause = self.report_delays.next().unwrap_or(REPORT_DELAYS.max);
+                self.send_after(pause, SessionEvent::ReportDue(lease), ctx);
             }
-            Action::ReleaseStray(lease) => {
-                if let Some(line) = &self.line {
-                    let release = calls::release_stray(line.client(), lease);
+            SessionAction::ReleaseStray(lease) => {
+                if let Some(link) = &self.link {
+                    let release = calls::release_stray(link.client(), lease);
                     tokio::spawn(release.instrument(self.span.clone()));
                 }
             }
-            Action::StartDrain => {
-                tracing::info!(state = self.machine.word(), drain = ?self.pool.common.drain, "stopping; the task under way may end");
-                self.tell_later(self.pool.common.drain, Event::Overdue, ctx);
+            SessionAction::StartDrain => {
+                tracing::info!(state = self.machine.as_str(), drain = ?self.pool.swarm.drain, "stopping; the task under way may end");
+                self.send_after(self.pool.swarm.drain, SessionEvent::Overdue, ctx);
             }
-            Action::Check => self.check(ctx),
-            Action::Finish => {
+            SessionAction::Check => self.check(ctx),
+            SessionAction::Finish => {
                 self.hang_up();
-                let closed = self.pool.lives.close(self.index).into_actor(self);
+                let closed = self.pool.live_sessions.close(self.index).into_actor(self);
                 ctx.spawn(closed.map(|(), session, ctx| session.child.finish(ctx)));
             }
         }
     }
 
-    fn tell_later(&self, after: Duration, event: Event, ctx: &mut Context<Self>) {
+    fn send_after(&self, after: Duration, event: SessionEvent, ctx: &mut Context<Self>) {
         ctx.run_later(after, move |session, ctx| session.on(event, ctx));
     }
 }
@@ -200,7 +195,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.hang_up();
-        self.pool.lives.end(self.index, self.life);
+        self.pool.live_sessions.end(self.index, self.incarnation);
     }
 }
 
@@ -209,48 +204,50 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.child
-            .on_stop(ctx, |session, ctx| session.on(Event::Stop, ctx));
+            .on_stop(ctx, |session, ctx| session.on(SessionEvent::Stop, ctx));
         if let Some(turns) = self.turns.take() {
             ctx.add_stream(signals::turns(turns));
         }
         ctx.add_stream(signals::options(self.pool.watch_options()));
         ctx.add_stream(signals::health(self.pool.watch_health()));
         ctx.add_stream(signals::room(self.pool.watch_room()));
-        ctx.add_stream(signals::hurry(self.pool.common.watch_hurry()));
-        self.open_line(ctx);
+        ctx.add_stream(signals::hurry(self.pool.swarm.watch_hurry()));
+        self.open_link(ctx);
     }
 }
 
-impl StreamHandler<Signal> for Session {
-    fn handle(&mut self, signal: Signal, ctx: &mut Context<Self>) {
+impl StreamHandler<SessionSignal> for Session {
+    fn handle(&mut self, signal: SessionSignal, ctx: &mut Context<Self>) {
         match signal {
             // News of a line that has been replaced.
-            Signal::Link { number, .. } if number != self.lines => {}
-            Signal::Link { state, .. } => self.link_changed(state, ctx),
-            Signal::Health(ready) => self.on(Event::Ready(ready), ctx),
+            SessionSignal::Link { number, .. } if number != self.links => {}
+            SessionSignal::Link { state, .. } => self.link_changed(state, ctx),
+            SessionSignal::PoolHealth(ready) => self.on(SessionEvent::Ready(ready), ctx),
             // It may wait for a provider that is no longer the pool's.
-            Signal::Options if self.machine.is_waiting() => {
-                self.seat.leave();
+            SessionSignal::Options if self.machine.is_waiting() => {
+                self.waiter.leave();
                 self.queue(ctx);
             }
-            Signal::Options => {}
-            Signal::Room if self.machine.is_waiting() && self.leave.is_none() => self.queue(ctx),
-            Signal::Room => {}
-            Signal::Turn(turn) => self.on(Event::Turn(turn), ctx),
-            Signal::Hurry => self.on(Event::Overdue, ctx),
-            Signal::Notice(Notice::Cancel { task_id, fence, .. }) => {
+            SessionSignal::Options => {}
+            SessionSignal::Room if self.machine.is_waiting() && self.slot.is_none() => {
+                self.queue(ctx)
+            }
+            SessionSignal::Room => {}
+            SessionSignal::Turn(turn) => self.on(SessionEvent::Turn(turn), ctx),
+            SessionSignal::Hurry => self.on(SessionEvent::Overdue, ctx),
+            SessionSignal::Notice(Notice::Cancel { task_id, fence, .. }) => {
                 self.on(
-                    Event::Revoked(HeldLease { task_id, fence }, Cause::Asked),
+                    SessionEvent::Revoked(HeldLease { task_id, fence }, CancelCause::Asked),
                     ctx,
                 );
             }
-            Signal::Notice(Notice::LeaseLost { task_id, fence, .. }) => {
+            SessionSignal::Notice(Notice::LeaseLost { task_id, fence, .. }) => {
                 self.on(
-                    Event::Revoked(HeldLease { task_id, fence }, Cause::Lost),
+                    SessionEvent::Revoked(HeldLease { task_id, fence }, CancelCause::Lost),
                     ctx,
                 );
             }
-            Signal::Notice(_) => {}
+            SessionSignal::Notice(_) => {}
         }
     }
 
@@ -258,10 +255,10 @@ impl StreamHandler<Signal> for Session {
     fn finished(&mut self, _: &mut Context<Self>) {}
 }
 
-impl Handler<Crash> for Session {
+impl Handler<CrashSession> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: Crash, _: &mut Context<Self>) {
+    fn handle(&mut self, _: CrashSession, _: &mut Context<Self>) {
         panic!("crashed on purpose");
     }
 }

@@ -8,8 +8,9 @@ use kirosu_protocol::verbs::hello::HeldLease;
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
-use crate::invocation::{Ended, Invocation, Work, report};
-use crate::session::machine::{Cause, End, Event, Report};
+use crate::invocation::{FinishedRun, Invocation, RunRequest, report};
+use crate::run_end::{CancelCause, LeaseReport, RunEnd};
+use crate::session::machine::SessionEvent;
 use crate::session::{Run, Session, calls};
 
 impl Session {
@@ -18,37 +19,40 @@ impl Session {
             task_id: task.task_id,
             fence: task.fence,
         };
-        let Some(line) = self.line.clone() else {
+        let Some(link) = self.link.clone() else {
             return;
         };
         let HeldLease { task_id, fence } = lease;
         // A child of the session's span, which is entered here.
         let span = tracing::error_span!("run", task_id, fence);
         span.in_scope(|| tracing::debug!("runs"));
-        let (leash, held) = oneshot::channel();
+        let (cancel, cancel_requested) = oneshot::channel();
         let (ended, end) = oneshot::channel();
-        let mut work = Some(Work {
+        let mut work = Some(RunRequest {
             pool: self.pool.clone(),
             session: self.index,
             task,
             pass: self.pass.take(),
-            line,
-            leash: held,
+            link,
+            cancel_requested,
             ended,
             span,
         });
         let name = format!("{}.{}", lease.task_id, lease.fence);
         let spawned = self
             .pool
+            .supervisors
             .invocations
             .spawn(name, move |child| Invocation::new(child, work.take()));
         let every = (self.pool.options().lease / 3).max(Duration::from_millis(100));
-        let beats = ctx.run_interval(every, |session, ctx| session.on(Event::BeatDue, ctx));
+        let heartbeats = ctx.run_interval(every, |session, ctx| {
+            session.on(SessionEvent::HeartbeatDue, ctx)
+        });
         self.place = None;
         self.run = Some(Run {
             lease,
-            leash: Some(leash),
-            beats,
+            cancel: Some(cancel),
+            heartbeats,
             unwanted: false,
         });
         if let Err(error) = spawned {
@@ -57,7 +61,7 @@ impl Session {
         let not_started = spawned.is_err();
         ctx.spawn(end.into_actor(self).map(move |ended, session, ctx| {
             let end = match ended {
-                Ok(Ended { end, place }) => {
+                Ok(FinishedRun { end, place }) => {
                     session.place = place;
                     end
                 }
@@ -73,10 +77,10 @@ impl Session {
     }
 
     /// For the log: never the result or the error's text, which may hold what the prompt said.
-    fn log_end(&self, lease: HeldLease, end: &End) {
+    fn log_end(&self, lease: HeldLease, end: &RunEnd) {
         let _named = self.span.enter();
         let HeldLease { task_id, fence } = lease;
-        let (End::Report(Report::Ack(ack)) | End::Cancelled(ack)) = end else {
+        let (RunEnd::Report(LeaseReport::Ack(ack)) | RunEnd::Cancelled(ack)) = end else {
             tracing::debug!(task_id, fence, "the run did not begin; its lease goes back");
             return;
         };
@@ -90,43 +94,42 @@ impl Session {
         }
     }
 
-    fn ended(&mut self, lease: HeldLease, end: End, ctx: &mut Context<Self>) {
+    fn ended(&mut self, lease: HeldLease, end: RunEnd, ctx: &mut Context<Self>) {
         self.log_end(lease, &end);
         if self.run.as_ref().is_some_and(|run| run.unwanted) {
             self.pool.conversations.forget(lease.task_id);
         }
         self.child.handled();
-        self.on(Event::Ended(lease, end), ctx);
+        self.on(SessionEvent::Ended(lease, end), ctx);
     }
 
-    pub(super) fn cancel(&mut self, cause: Cause) {
+    pub(super) fn cancel(&mut self, cause: CancelCause) {
         let Some(run) = &mut self.run else { return };
         let HeldLease { task_id, fence } = run.lease;
         let why = match cause {
-            Cause::Asked => "somebody asked for it",
-            Cause::Lost => "its lease is another's",
-            Cause::Drain => "the session stops and the drain is over",
+            CancelCause::Asked => "somebody asked for it",
+            CancelCause::Lost => "its lease is another's",
+            CancelCause::Drain => "the session stops and the drain is over",
         };
         tracing::info!(task_id, fence, "the run is ended: {why}");
-        run.unwanted = cause == Cause::Asked;
-        if let Some(leash) = run.leash.take() {
-            let _ = leash.send(cause);
+        run.unwanted = cause == CancelCause::Asked;
+        if let Some(cancel) = run.cancel.take() {
+            let _ = cancel.send(cause);
         }
     }
 
     pub(super) fn drop_run(&mut self, ctx: &mut Context<Self>) {
         if let Some(run) = self.run.take() {
-            ctx.cancel_future(run.beats);
+            ctx.cancel_future(run.heartbeats);
         }
     }
 
-    pub(super) fn beat(&mut self, lease: HeldLease, ctx: &mut Context<Self>) {
-        let Some(line) = &self.line else { return };
-        let beat = calls::beat(line.client(), lease, self.pool.options().lease)
+    pub(super) fn heartbeat(&mut self, lease: HeldLease, ctx: &mut Context<Self>) {
+        let Some(link) = &self.link else { return };
+        let heartbeat = calls::heartbeat(link.client(), lease, self.pool.options().lease)
             .instrument(self.span.clone());
-        ctx.spawn(
-            beat.into_actor(self)
-                .map(move |pulse, session, ctx| session.on(Event::Beat(lease, pulse), ctx)),
-        );
+        ctx.spawn(heartbeat.into_actor(self).map(move |pulse, session, ctx| {
+            session.on(SessionEvent::Heartbeat(lease, pulse), ctx)
+        }));
     }
 }

@@ -8,22 +8,22 @@ use kirosu_protocol::notice::Notice;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 
-use crate::lane::Turn;
+use crate::account::LeaseTurn;
 use crate::options::PoolOptions;
-use crate::pool::health::Health;
+use crate::pool::health::PoolHealth;
 
 /// One piece of news.
-pub(super) enum Signal {
+pub(super) enum SessionSignal {
     /// The state of the line of this number.
     Link { number: u32, state: State },
     /// The hub says something unasked.
     Notice(Notice),
     /// Whether the pool takes tasks.
-    Health(bool),
+    PoolHealth(bool),
     /// The pool may have leave for a session that got none.
     Room,
     /// The lanes have a turn for the session.
-    Turn(Turn),
+    Turn(LeaseTurn),
     /// The pool has other options.
     Options,
     /// The drain is to be skipped.
@@ -31,18 +31,18 @@ pub(super) enum Signal {
 }
 
 /// The states of a line, the present one first. Ends with the client.
-pub(super) fn link(client: &Client, number: u32) -> impl Stream<Item = Signal> + use<> {
-    values(client.state()).map(move |state| Signal::Link { number, state })
+pub(super) fn link(client: &Client, number: u32) -> impl Stream<Item = SessionSignal> + use<> {
+    values(client.state()).map(move |state| SessionSignal::Link { number, state })
 }
 
 /// The hub's notices. Ends with the client.
-pub(super) fn notices(client: &Client) -> impl Stream<Item = Signal> + use<> {
+pub(super) fn notices(client: &Client) -> impl Stream<Item = SessionSignal> + use<> {
     stream::unfold(client.notifications(), |mut notices| async move {
         loop {
             match notices.recv().await {
                 Ok(notification) => {
                     if let Some(notice) = notification.notice() {
-                        return Some((Signal::Notice(notice), notices));
+                        return Some((SessionSignal::Notice(notice), notices));
                     }
                 }
                 // What was missed, the next heartbeat tells.
@@ -54,35 +54,39 @@ pub(super) fn notices(client: &Client) -> impl Stream<Item = Signal> + use<> {
 }
 
 /// Whether the pool takes tasks, the present word first.
-pub(super) fn health(health: watch::Receiver<Health>) -> impl Stream<Item = Signal> {
-    values(health).map(|health| Signal::Health(health.is_ready()))
+pub(super) fn health(health: watch::Receiver<PoolHealth>) -> impl Stream<Item = SessionSignal> {
+    values(health).map(|health| SessionSignal::PoolHealth(health.is_ready()))
 }
 
 /// Told when the pool may have leave for more sessions.
-pub(super) fn room(room: watch::Receiver<()>) -> impl Stream<Item = Signal> {
-    values(room).map(|()| Signal::Room)
+pub(super) fn room(room: watch::Receiver<()>) -> impl Stream<Item = SessionSignal> {
+    values(room).map(|()| SessionSignal::Room)
 }
 
 /// Told when the pool has other options than at the start.
-pub(super) fn options(options: watch::Receiver<Arc<PoolOptions>>) -> impl Stream<Item = Signal> {
+pub(super) fn options(
+    options: watch::Receiver<Arc<PoolOptions>>,
+) -> impl Stream<Item = SessionSignal> {
     stream::unfold(options, |mut options| async move {
         options.changed().await.ok()?;
         options.mark_unchanged();
-        Some((Signal::Options, options))
+        Some((SessionSignal::Options, options))
     })
 }
 
 /// The turns that the lanes give. Ends with the session's seat.
-pub(super) fn turns(turns: mpsc::UnboundedReceiver<Turn>) -> impl Stream<Item = Signal> {
+pub(super) fn turns(
+    turns: mpsc::UnboundedReceiver<LeaseTurn>,
+) -> impl Stream<Item = SessionSignal> {
     stream::unfold(turns, |mut turns| async move {
         let turn = turns.recv().await?;
-        Some((Signal::Turn(turn), turns))
+        Some((SessionSignal::Turn(turn), turns))
     })
 }
 
 /// Told when the drain is to be skipped.
-pub(super) fn hurry(hurry: watch::Receiver<bool>) -> impl Stream<Item = Signal> {
-    values(hurry).filter_map(|hurry| std::future::ready(hurry.then_some(Signal::Hurry)))
+pub(super) fn hurry(hurry: watch::Receiver<bool>) -> impl Stream<Item = SessionSignal> {
+    values(hurry).filter_map(|hurry| std::future::ready(hurry.then_some(SessionSignal::Hurry)))
 }
 
 /// The values of a watch, the present one first.

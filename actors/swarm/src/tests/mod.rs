@@ -1,7 +1,7 @@
 //! The swarm against a scripted hub, on one thread with paused time.
 
+mod accounts;
 mod kit;
-mod lanes;
 
 mod crashes;
 mod health;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::kit::{Call, Does, Stub, Swarm, eventually, grant, pool_of, run, task};
-use crate::{PoolOptions, Workspace};
+use crate::{PoolOptions, WorkspaceMode};
 
-fn pool(dir: &Path, workspace: Workspace) -> PoolOptions {
+fn pool(dir: &Path, workspace: WorkspaceMode) -> PoolOptions {
     PoolOptions {
         workspace,
         workspaces_dir: dir.to_owned(),
@@ -30,7 +30,7 @@ fn a_job_has_the_folders_context_its_own_limits_and_the_pools_rest() {
         let base = dir.path().canonicalize().unwrap();
         fs::create_dir_all(base.join("sub/.kiro")).unwrap();
         fs::write(base.join("sub/.kiro/context.md"), "House rules.\n").unwrap();
-        let mut shared = pool(&base, Workspace::Shared);
+        let mut shared = pool(&base, WorkspaceMode::Shared);
         shared.workdir = Some(base.clone());
         shared.model = Some("small".into());
         shared.timeouts.total = Some(Duration::from_secs(60));
@@ -70,7 +70,7 @@ fn a_folder_made_for_a_task_goes_when_its_result_is_confirmed_and_not_before() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
-        let mut swarm = Swarm::start(vec![pool(&base, Workspace::Ephemeral)]);
+        let mut swarm = Swarm::start(vec![pool(&base, WorkspaceMode::Ephemeral)]);
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;
         let made = base.join("p/task-4-1");
@@ -104,7 +104,7 @@ fn a_folder_made_for_a_task_that_is_refused_goes_at_once() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
-        let mut swarm = Swarm::start(vec![pool(&base, Workspace::Ephemeral)]);
+        let mut swarm = Swarm::start(vec![pool(&base, WorkspaceMode::Ephemeral)]);
         let mut wants = task(4, 2, "x");
         wants["accept"] = json!({"command": ["true"]});
         swarm.hub.park().await.answer(grant(wants));
@@ -121,7 +121,7 @@ fn each_session_has_its_folder_and_keeps_it() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().canonicalize().unwrap();
-        let mut swarm = Swarm::start(vec![pool(&base, Workspace::Isolated)]);
+        let mut swarm = Swarm::start(vec![pool(&base, WorkspaceMode::Isolated)]);
         swarm.hub.park().await.answer(grant(task(4, 2, "x")));
         let ack = swarm.hub.expect("ack").await;
         let own = base.join("p/session-1");
@@ -136,7 +136,7 @@ fn each_session_has_its_folder_and_keeps_it() {
 #[test]
 fn a_pool_without_its_folder_takes_no_tasks_and_says_what_to_do() {
     run(async {
-        let mut shared = pool(Path::new("/"), Workspace::Shared);
+        let mut shared = pool(Path::new("/"), WorkspaceMode::Shared);
         shared.workdir = Some("/nowhere/at/all".into());
         let mut swarm = Swarm::start(vec![shared]);
         swarm.hub.welcome(&[]).await;
@@ -154,7 +154,7 @@ fn a_pool_whose_folder_comes_back_takes_tasks_within_seconds() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("later");
-        let mut shared = pool(dir.path(), Workspace::Shared);
+        let mut shared = pool(dir.path(), WorkspaceMode::Shared);
         shared.workdir = Some(folder.clone());
         let mut swarm = Swarm::start(vec![shared]);
         swarm.hub.welcome(&[]).await;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use kirosu_providers::is_shortage;
 
-use super::identity::{Changed, Held, real_folder};
-use super::{NoPlace, Place, known};
+use super::identity::{FolderChange, FolderHandle, real_folder};
+use super::{NoFolder, RunFolder, known};
 
 /// Bytes that are written to see whether a disk takes any.
 const PROBE: usize = 4096;
@@ -16,20 +16,20 @@ const PROBE: usize = 4096;
 const NAMES: u32 = 100;
 
 /// The pool's folder, which must be there.
-pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
+pub(super) fn shared(workdir: Option<&Path>) -> Result<RunFolder, NoFolder> {
     let dir = match workdir {
         Some(dir) => dir.to_owned(),
         None => std::env::current_dir()
-            .map_err(|e| NoPlace::Pool(format!("cannot tell the working directory: {e}")))?,
+            .map_err(|e| NoFolder::Pool(format!("cannot tell the working directory: {e}")))?,
     };
     match dir.canonicalize() {
-        Ok(dir) if dir.is_dir() => Ok(Place::of(dir)),
-        Ok(_) => Err(NoPlace::Pool(format!(
+        Ok(dir) if dir.is_dir() => Ok(RunFolder::of(dir)),
+        Ok(_) => Err(NoFolder::Pool(format!(
             "the pool's workdir {} is not a folder; name a folder",
             dir.display()
         ))),
         Err(error) if is_shortage(&error) => Err(cannot_make(&dir, &error)),
-        Err(error) => Err(NoPlace::Pool(format!(
+        Err(error) => Err(NoFolder::Pool(format!(
             "the pool's workdir {} cannot be used: {error}; create it or name another",
             dir.display()
         ))),
@@ -38,7 +38,7 @@ pub(super) fn shared(workdir: Option<&Path>) -> Result<Place, NoPlace> {
 
 /// The folder that holds a pool's own folders, `PARENT/POOL`, made where it is not there. A parent may be a link that a
 /// person has made; a link in place of the pool's folder can be a run's work.
-pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoPlace> {
+pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoFolder> {
     let made = fs::create_dir_all(parent).and_then(|()| parent.canonicalize());
     let dir = made.map_err(|e| cannot_make(parent, &e))?.join(pool);
     let is_link = fs::symlink_metadata(&dir).is_ok_and(|found| found.is_symlink());
@@ -47,7 +47,7 @@ pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoPlace>
     }
     match real_folder(&dir) {
         Ok(_) => Ok(dir),
-        Err(changed) => Err(NoPlace::Pool(format!(
+        Err(changed) => Err(NoFolder::Pool(format!(
             "the folder {} for the pool's workspaces cannot be used: {changed}; move that away",
             dir.display()
         ))),
@@ -55,20 +55,20 @@ pub(super) fn pool_folder(parent: &Path, pool: &str) -> Result<PathBuf, NoPlace>
 }
 
 /// A session's folder, made when it is not there. One that was replaced by another since the last run is left alone.
-pub(super) fn isolated(pool: &Path, name: &str) -> Result<Place, NoPlace> {
+pub(super) fn isolated(pool: &Path, name: &str) -> Result<RunFolder, NoFolder> {
     own(pool, name, known::check)
 }
 
 /// An attempt's folder, which was not there. Numbers of attempts come again after a backup of the store was restored: a
 /// folder that is there was left by an earlier attempt, and its files are kept.
-pub(super) fn ephemeral(pool: &Path, name: &str) -> Result<Place, NoPlace> {
+pub(super) fn ephemeral(pool: &Path, name: &str) -> Result<RunFolder, NoFolder> {
     let is_new = |_: &Path, made: bool| match made {
         true => Ok(()),
-        false => Err(Changed::Replaced(
+        false => Err(FolderChange::Replaced(
             "an earlier attempt has left it".to_owned(),
         )),
     };
-    own(pool, name, is_new).map(|place| Place {
+    own(pool, name, is_new).map(|place| RunFolder {
         made: true,
         ..place
     })
@@ -79,8 +79,8 @@ pub(super) fn ephemeral(pool: &Path, name: &str) -> Result<Place, NoPlace> {
 fn own(
     pool: &Path,
     name: &str,
-    check: impl Fn(&Path, bool) -> Result<(), Changed>,
-) -> Result<Place, NoPlace> {
+    check: impl Fn(&Path, bool) -> Result<(), FolderChange>,
+) -> Result<RunFolder, NoFolder> {
     let mut notes = Vec::new();
     for number in 1..=NAMES {
         let dir = match number {
@@ -94,11 +94,11 @@ fn own(
         };
         match real_folder(&dir).and_then(|_| check(&dir, made)) {
             Ok(()) => {
-                let held = Held::of(&dir).map_err(|e| cannot_make(&dir, &e))?;
-                let place = Place {
+                let held = FolderHandle::of(&dir).map_err(|e| cannot_make(&dir, &e))?;
+                let place = RunFolder {
                     held: Some(held),
                     notes,
-                    ..Place::of(dir)
+                    ..RunFolder::of(dir)
                 };
                 return Ok(place);
             }
@@ -109,7 +109,7 @@ fn own(
             }
         }
     }
-    Err(NoPlace::Pool(format!(
+    Err(NoFolder::Pool(format!(
         "the names {name} to {name}.{NAMES} in {} are all taken; move them away",
         pool.display()
     )))
@@ -120,14 +120,14 @@ fn own(
 ///
 /// # Errors
 /// Sentence for a person.
-pub(super) fn writable(dir: &Path) -> Result<(), NoPlace> {
+pub(super) fn writable(dir: &Path) -> Result<(), NoFolder> {
     static CHECKS: AtomicU64 = AtomicU64::new(0);
     let number = CHECKS.fetch_add(1, Ordering::Relaxed);
     let probe = dir.join(format!(".kirosu-check-{}-{number}", std::process::id()));
     let written = fs::create_dir_all(dir).and_then(|()| fs::write(&probe, [0; PROBE]));
     let _ = fs::remove_file(&probe);
     written.map_err(|error| {
-        NoPlace::Pool(format!(
+        NoFolder::Pool(format!(
             "cannot write in {}: {error}; make it writable, or make room on its disk",
             dir.display()
         ))
@@ -135,23 +135,23 @@ pub(super) fn writable(dir: &Path) -> Result<(), NoPlace> {
 }
 
 /// A folder that cannot be made.
-pub(super) fn cannot_make(dir: &Path, error: &io::Error) -> NoPlace {
+pub(super) fn cannot_make(dir: &Path, error: &io::Error) -> NoFolder {
     if is_shortage(error) {
         let dir = dir.display();
-        return NoPlace::Short(format!("cannot make the workspace {dir}: {error}"));
+        return NoFolder::Short(format!("cannot make the workspace {dir}: {error}"));
     }
-    NoPlace::Pool(format!(
+    NoFolder::Pool(format!(
         "cannot make the workspace {}: {error}; make its parent writable or set another workdir",
         dir.display()
     ))
 }
 
 /// The folder a task names, if it lies inside `base` after all links are followed.
-pub(super) fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoPlace> {
+pub(super) fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoFolder> {
     // An absolute path takes the place of the base in `join`.
     let joined = base.join(wanted);
     let outside = || {
-        NoPlace::Refused(format!(
+        NoFolder::Refused(format!(
             "the task asks for the workdir {}, which does not lie inside {}; enqueue it with one that does",
             wanted.display(),
             base.display()
@@ -160,14 +160,14 @@ pub(super) fn inside(base: &Path, wanted: &Path) -> Result<PathBuf, NoPlace> {
     match joined.canonicalize() {
         Ok(found) if !found.starts_with(base) => Err(outside()),
         Ok(found) if found.is_dir() => Ok(found),
-        Ok(_) => Err(NoPlace::NotThere(format!(
+        Ok(_) => Err(NoFolder::NotThere(format!(
             "the task asks for the workdir {}, which is not a folder",
             wanted.display()
         ))),
         // Not to tell what is there outside, and what is not.
         Err(_) if wanted.is_absolute() && !wanted.starts_with(base) => Err(outside()),
         Err(error) if is_shortage(&error) => Err(cannot_make(&joined, &error)),
-        Err(error) => Err(NoPlace::NotThere(format!(
+        Err(error) => Err(NoFolder::NotThere(format!(
             "the task asks for the workdir {}, which cannot be used: {error}; create it first",
             wanted.display()
         ))),

@@ -44,14 +44,14 @@ impl From<&Metadata> for FolderId {
 
 /// Why a path is not the folder that it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Changed {
+pub(super) enum FolderChange {
     /// Nothing is at the path.
     Gone,
     /// Something else is at the path; the text says what.
     Replaced(String),
 }
 
-impl fmt::Display for Changed {
+impl fmt::Display for FolderChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone => f.write_str("it is not there any more"),
@@ -64,26 +64,26 @@ impl fmt::Display for Changed {
 ///
 /// # Errors
 /// Something else is there.
-pub(super) fn real_folder(path: &Path) -> Result<FolderId, Changed> {
+pub(super) fn real_folder(path: &Path) -> Result<FolderId, FolderChange> {
     let unreadable = |error: io::Error| match is_gone(&error) {
-        true => Changed::Gone,
-        false => Changed::Replaced(format!("it cannot be read: {error}")),
+        true => FolderChange::Gone,
+        false => FolderChange::Replaced(format!("it cannot be read: {error}")),
     };
     let found = fs::symlink_metadata(path).map_err(unreadable)?;
     if found.is_symlink() {
         let target = fs::read_link(path).unwrap_or_default();
         let why = format!("a symbolic link to {} is in its place", target.display());
-        return Err(Changed::Replaced(why));
+        return Err(FolderChange::Replaced(why));
     }
     if !found.is_dir() {
-        return Err(Changed::Replaced("a file is in its place".to_owned()));
+        return Err(FolderChange::Replaced("a file is in its place".to_owned()));
     }
     match path.canonicalize() {
         Ok(real) if real == *path => Ok(FolderId::from(&found)),
         Ok(real) => {
             let real = real.parent().unwrap_or(&real).display();
             let why = format!("a symbolic link on the way leads to {real}");
-            Err(Changed::Replaced(why))
+            Err(FolderChange::Replaced(why))
         }
         Err(error) => Err(unreadable(error)),
     }
@@ -98,12 +98,12 @@ fn is_gone(error: &io::Error) -> bool {
 
 /// A folder that is known by its path without links and by its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct FolderHandle {
     path: PathBuf,
     id: FolderId,
 }
 
-impl Held {
+impl FolderHandle {
     /// The folder at a path as it is now.
     ///
     /// # Errors
@@ -119,10 +119,10 @@ impl Held {
     ///
     /// # Errors
     /// A description of the thing in its place.
-    pub(super) fn verify(&self) -> Result<(), Changed> {
+    pub(super) fn verify(&self) -> Result<(), FolderChange> {
         match real_folder(&self.path)? == self.id {
             true => Ok(()),
-            false => Err(Changed::Replaced(
+            false => Err(FolderChange::Replaced(
                 "another folder is in its place".to_owned(),
             )),
         }
@@ -133,7 +133,7 @@ impl Held {
     /// # Errors
     /// Something else is at its path: nothing was removed. A file cannot be removed.
     pub(super) fn remove(&self) -> io::Result<()> {
-        let changed = |why: Changed| io::Error::other(why.to_string());
+        let changed = |why: FolderChange| io::Error::other(why.to_string());
         let (Some(parent), Some(name)) = (self.path.parent(), self.path.file_name()) else {
             return Err(io::Error::other("the root is not removed"));
         };
@@ -145,7 +145,7 @@ impl Held {
             .join(name);
         if FolderId::of(&path)? != self.id {
             let why = "a folder above it was replaced".to_owned();
-            return Err(changed(Changed::Replaced(why)));
+            return Err(changed(FolderChange::Replaced(why)));
         }
         fs::remove_dir_all(path)
     }
@@ -167,7 +167,7 @@ mod tests {
         fs::create_dir_all(&task).unwrap();
         fs::create_dir_all(person.join("task")).unwrap();
         fs::write(&mine, "mine").unwrap();
-        let held = Held::of(&task).unwrap();
+        let held = FolderHandle::of(&task).unwrap();
         // The folder above is a link.
         fs::rename(&pool, base.join("old")).unwrap();
         symlink(&person, &pool).unwrap();
@@ -190,6 +190,6 @@ mod tests {
         fs::rename(pool.join("aside"), &task).unwrap();
         held.remove().unwrap();
         assert!(!task.exists() && mine.is_file());
-        assert_eq!(held.verify(), Err(Changed::Gone));
+        assert_eq!(held.verify(), Err(FolderChange::Gone));
     }
 }

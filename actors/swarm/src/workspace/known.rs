@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::{Changed, FolderId};
+use super::identity::{FolderChange, FolderId};
 
 /// Identifies a folder, and the folder that it lies in. Where both differ, the pool's folder was moved or restored as a
 /// whole, and the session's folder with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Known {
+struct KnownFolder {
     folder: FolderId,
     parent: FolderId,
 }
@@ -22,20 +22,21 @@ struct Known {
 ///
 /// # Errors
 /// Another folder is in its place.
-pub(super) fn check(folder: &Path, made: bool) -> Result<(), Changed> {
-    let unreadable = |error: io::Error| Changed::Replaced(format!("it cannot be read: {error}"));
+pub(super) fn check(folder: &Path, made: bool) -> Result<(), FolderChange> {
+    let unreadable =
+        |error: io::Error| FolderChange::Replaced(format!("it cannot be read: {error}"));
     let parent = folder.parent().unwrap_or(folder);
-    let now = Known {
+    let now = KnownFolder {
         folder: FolderId::of(folder).map_err(unreadable)?,
         parent: FolderId::of(parent).map_err(unreadable)?,
     };
     let file = file(folder);
     let before = fs::read(&file).ok();
-    let before = before.and_then(|text| serde_json::from_slice::<Known>(&text).ok());
+    let before = before.and_then(|text| serde_json::from_slice::<KnownFolder>(&text).ok());
     match before {
         Some(before) if before == now => return Ok(()),
         Some(before) if !made && before.parent == now.parent && before.folder != now.folder => {
-            return Err(Changed::Replaced(format!(
+            return Err(FolderChange::Replaced(format!(
                 "another folder is in the place of the one that earlier runs had (remove {} to have it used)",
                 file.display()
             )));
@@ -55,7 +56,7 @@ fn file(folder: &Path) -> PathBuf {
     folder.with_file_name(name)
 }
 
-fn write(file: &Path, known: Known) -> io::Result<()> {
+fn write(file: &Path, known: KnownFolder) -> io::Result<()> {
     let new = file.with_extension("json.new");
     fs::write(&new, serde_json::to_vec(&known)?)?;
     fs::rename(new, file)

@@ -20,7 +20,7 @@ const FILE: &str = ".kiro/settings/mcp.json";
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct McpServers {
     /// Each under a name of its own.
     pub(crate) servers: Vec<McpServer>,
     /// What a person should know, a line each.
@@ -29,7 +29,12 @@ pub(crate) struct Found {
 
 /// The servers for the run `(task, fence)` in `dir`: the nearest file from there up to `root`, then the user's own. Each
 /// program among them is told of the run, which agents do not always hand on. Blocks on the file system.
-pub(crate) fn servers(options: &PoolOptions, run: (TaskId, i64), dir: &Path, root: &Path) -> Found {
+pub(crate) fn servers(
+    options: &PoolOptions,
+    run: (TaskId, i64),
+    dir: &Path,
+    root: &Path,
+) -> McpServers {
     let run = run_variables(run);
     let variable = |name: &str| {
         if let Some((_, value)) = run.iter().find(|(it, _)| *it == name) {
@@ -42,7 +47,7 @@ pub(crate) fn servers(options: &PoolOptions, run: (TaskId, i64), dir: &Path, roo
             false => std::env::var(name).ok(),
         })
     };
-    let mut found = Found::default();
+    let mut found = McpServers::default();
     let mut taken = BTreeSet::new();
     let within = dir.ancestors().take_while(|it| it.starts_with(root));
     let near = within.map(|it| it.join(FILE)).find(|it| it.is_file());
@@ -83,7 +88,7 @@ fn take(
     path: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
     taken: &mut BTreeSet<String>,
-    found: &mut Found,
+    found: &mut McpServers,
 ) {
     let mut faults = Vec::new();
     match read(path) {
@@ -205,9 +210,9 @@ mod tests {
         (name == "TOKEN").then(|| "t0${TOKEN}".to_owned())
     }
 
-    fn taken(files: &[Value]) -> Found {
+    fn taken(files: &[Value]) -> McpServers {
         let dir = tempfile::tempdir().unwrap();
-        let (mut names, mut found) = (BTreeSet::new(), Found::default());
+        let (mut names, mut found) = (BTreeSet::new(), McpServers::default());
         for (number, file) in files.iter().enumerate() {
             let path = dir.path().join(number.to_string());
             fs::write(&path, file.to_string()).unwrap();
@@ -269,6 +274,6 @@ mod tests {
             assert!(warning.contains(part), "{warning} lacks {part}");
         }
         assert!(taken(&[json!([])]).warnings[0].contains("no table mcpServers"));
-        assert_eq!(taken(&[json!({})]), Found::default());
+        assert_eq!(taken(&[json!({})]), McpServers::default());
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! `shared` is a folder that is there; `isolated` and `ephemeral` are private ones, made on demand (`folder.rs`); a
 //! `worktree` is a checkout of the pool's repository on a branch of the task's own (`worktree/`). Whatever it is, a run
-//! gets a [`Place`]: the folder itself, its root, which a task's own `workdir` cannot leave, and what is to become of it.
+//! gets a [`RunFolder`]: the folder itself, its root, which a task's own `workdir` cannot leave, and what is to become of it.
 
 mod context;
 mod folder;
@@ -22,31 +22,31 @@ use kirosu_providers::{
     Conversation, EventSink, FailureKind, Finished, RunEvent, RunFailure, RunUsage,
 };
 
-use crate::going_on::is_cut_short;
-use crate::options::{PoolOptions, Workspace};
+use crate::options::{PoolOptions, WorkspaceMode};
+use crate::resume::is_cut_short;
 pub(crate) use context::context;
-use identity::{Changed, Held, real_folder};
+use identity::{FolderChange, FolderHandle, real_folder};
 pub(crate) use mcp::servers as mcp_servers;
-use worktree::{KeptConversation, Opened};
+use worktree::{KeptConversation, OpenWorktree};
 
 /// Where a run works.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct RunFolder {
     /// An existing folder.
     pub(crate) dir: PathBuf,
     /// The workspace that it lies in; the same, unless the task named a folder inside.
     pub(crate) root: PathBuf,
     /// The identity of `root`, where that is a folder of the pool's own.
-    held: Option<Held>,
+    held: Option<FolderHandle>,
     /// `root` was made for this task alone: it is removed once the task's result is confirmed.
     pub(crate) made: bool,
     /// Lines for the beginning of the run's output.
     notes: Vec<String>,
     /// The task's worktree: its changes are to be committed when the run has ended.
-    pub(crate) worktree: Option<Arc<Opened>>,
+    pub(crate) worktree: Option<Arc<OpenWorktree>>,
 }
 
-impl Place {
+impl RunFolder {
     fn of(dir: PathBuf) -> Self {
         Self {
             root: dir.clone(),
@@ -77,7 +77,7 @@ impl Place {
         })
     }
 
-    fn look(&self) -> Result<(), (&Path, Changed)> {
+    fn look(&self) -> Result<(), (&Path, FolderChange)> {
         if let Some(worktree) = &self.worktree {
             worktree.look().map_err(|changed| (&*self.root, changed))?;
         }
@@ -156,7 +156,7 @@ impl Place {
 
 /// Why a run has no place to work in.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoPlace {
+pub(crate) enum NoFolder {
     /// The task asks for a folder that it may not have.
     Refused(String),
     /// The task asks for a folder that is not there.
@@ -176,17 +176,17 @@ pub(crate) async fn prepare(
     options: &Arc<PoolOptions>,
     session: u32,
     task: &Task,
-) -> Result<Place, NoPlace> {
+) -> Result<RunFolder, NoFolder> {
     let wanted = task.workdir.clone().filter(|it| !it.is_empty());
     let place = match options.workspace {
-        Workspace::Worktree => {
+        WorkspaceMode::Worktree => {
             // Its future is large, and part of that of the whole run.
             let opened = Box::pin(worktree::open(options, task)).await?;
             let dir = opened.dir();
-            Place {
+            RunFolder {
                 notes: opened.notes.clone(),
                 worktree: Some(Arc::new(opened)),
-                ..Place::of(dir)
+                ..RunFolder::of(dir)
             }
         }
         _ => {
@@ -199,7 +199,7 @@ pub(crate) async fn prepare(
     };
     let base = place.dir.clone();
     match blocking(move || folder::inside(&base, Path::new(&wanted))).await {
-        Ok(dir) => Ok(Place { dir, ..place }),
+        Ok(dir) => Ok(RunFolder { dir, ..place }),
         Err(why) => {
             abandon(place).await;
             Err(why)
@@ -208,7 +208,7 @@ pub(crate) async fn prepare(
 }
 
 /// Gives up a place that no run will begin in.
-pub(crate) async fn abandon(place: Place) {
+pub(crate) async fn abandon(place: RunFolder) {
     if let Some(opened) = &place.worktree {
         Box::pin(worktree::abandon(opened)).await;
     }
@@ -221,7 +221,7 @@ pub(crate) async fn abandon(place: Place) {
 /// Awaits a run, and looks at what it left in its worktree: one that is done is not accepted where it left conflicts or
 /// another folder in the place of its own.
 pub(crate) async fn inspected(
-    place: &Place,
+    place: &RunFolder,
     run: impl Future<Output = Result<Finished, RunFailure>>,
 ) -> Result<Finished, RunFailure> {
     let outcome = run.await;
@@ -231,7 +231,7 @@ pub(crate) async fn inspected(
     };
     // A run may remove the folder that it began in, but not put another in its place.
     let replaced = match place.look() {
-        Err((dir, changed @ Changed::Replaced(_))) => Err(format!(
+        Err((dir, changed @ FolderChange::Replaced(_))) => Err(format!(
             "not accepted: the run replaced its folder {}: {changed}",
             dir.display()
         )),
@@ -254,7 +254,7 @@ pub(crate) fn not_accepted(finished: Finished, why: String) -> RunFailure {
 }
 
 /// Commits what the run changed, where it worked in a worktree. Returns lines for its output.
-pub(crate) async fn settle(place: &Place, ended: &str) -> Vec<String> {
+pub(crate) async fn settle(place: &RunFolder, ended: &str) -> Vec<String> {
     match &place.worktree {
         Some(opened) => Box::pin(worktree::settle(opened, ended)).await,
         None => Vec::new(),
@@ -263,32 +263,34 @@ pub(crate) async fn settle(place: &Place, ended: &str) -> Vec<String> {
 
 /// The folder may lie on a slow disk, and this thread has other sessions.
 pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, NoPlace> + Send + 'static,
-) -> Result<T, NoPlace> {
+    work: impl FnOnce() -> Result<T, NoFolder> + Send + 'static,
+) -> Result<T, NoFolder> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| {
             let why = format!("the workspace could not be prepared: {error}");
-            Err(NoPlace::Pool(why))
+            Err(NoFolder::Pool(why))
         })
 }
 
 /// Blocks on the file system.
-fn folder_for(options: &PoolOptions, session: u32, id: (i64, u32)) -> Result<Place, NoPlace> {
+fn folder_for(options: &PoolOptions, session: u32, id: (i64, u32)) -> Result<RunFolder, NoFolder> {
     let (task_id, attempt) = id;
     match options.workspace {
-        Workspace::Shared | Workspace::Worktree => folder::shared(options.workdir.as_deref()),
-        Workspace::Isolated => {
+        WorkspaceMode::Shared | WorkspaceMode::Worktree => {
+            folder::shared(options.workdir.as_deref())
+        }
+        WorkspaceMode::Isolated => {
             folder::isolated(&own_folder(options)?, &format!("session-{session}"))
         }
-        Workspace::Ephemeral => {
+        WorkspaceMode::Ephemeral => {
             folder::ephemeral(&own_folder(options)?, &format!("task-{task_id}-{attempt}"))
         }
     }
 }
 
 /// The folder that the folders of an isolated or ephemeral pool lie in.
-fn own_folder(options: &PoolOptions) -> Result<PathBuf, NoPlace> {
+fn own_folder(options: &PoolOptions) -> Result<PathBuf, NoFolder> {
     let parent = options.workdir.as_ref().unwrap_or(&options.workspaces_dir);
     folder::pool_folder(parent, &options.name)
 }
@@ -300,12 +302,12 @@ fn own_folder(options: &PoolOptions) -> Result<PathBuf, NoPlace> {
 /// An action for a person.
 pub(crate) async fn check(options: &Arc<PoolOptions>, thorough: bool) -> Result<(), String> {
     let found = match options.workspace {
-        Workspace::Isolated | Workspace::Ephemeral => {
+        WorkspaceMode::Isolated | WorkspaceMode::Ephemeral => {
             let options = options.clone();
             blocking(move || own_folder(&options).map(drop)).await
         }
-        Workspace::Worktree => Box::pin(worktree::check(options, thorough)).await,
-        Workspace::Shared => {
+        WorkspaceMode::Worktree => Box::pin(worktree::check(options, thorough)).await,
+        WorkspaceMode::Shared => {
             let workdir = options.workdir.clone();
             blocking(move || folder::shared(workdir.as_deref()).map(drop)).await
         }
@@ -313,21 +315,21 @@ pub(crate) async fn check(options: &Arc<PoolOptions>, thorough: bool) -> Result<
     match found {
         Ok(()) => Ok(()),
         // The pool's first run finds out.
-        Err(NoPlace::Short(_)) => Ok(()),
+        Err(NoFolder::Short(_)) => Ok(()),
         Err(
-            NoPlace::Refused(why)
-            | NoPlace::NotThere(why)
-            | NoPlace::Task(why)
-            | NoPlace::Busy(why)
-            | NoPlace::Pool(why),
+            NoFolder::Refused(why)
+            | NoFolder::NotThere(why)
+            | NoFolder::Task(why)
+            | NoFolder::Busy(why)
+            | NoFolder::Pool(why),
         ) => Err(why),
     }
 }
 
 /// Removes the folder that was made for a task, if one was. Blocks on the file system.
-pub(crate) fn discard(place: &Place) {
+pub(crate) fn discard(place: &RunFolder) {
     let made = place.held.as_ref().filter(|_| place.made);
-    if let Some(Err(error)) = made.map(Held::remove) {
+    if let Some(Err(error)) = made.map(FolderHandle::remove) {
         let folder = place.root.display();
         tracing::warn!(%folder, %error, "could not remove a task's workspace, and left everything there as it is; remove it by hand");
     }

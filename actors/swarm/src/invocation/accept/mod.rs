@@ -22,14 +22,14 @@ use kirosu_providers::{
     Cancel, EventSink, FailureKind, Finished, Job, ProgramEnd, ProgramExit, RunFailure,
 };
 
-use super::patience::{self, Patience};
+use super::start_retry::{self, StartRetry};
 use crate::options::PoolOptions;
 use crate::pool::Pool;
-use crate::workspace::Place;
+use crate::workspace::RunFolder;
 use changes::Snapshot;
 use reason::Reason;
 
-type Outcome = Result<Finished, RunFailure>;
+type RunResult = Result<Finished, RunFailure>;
 
 /// Whether this pool may check the clause at all.
 ///
@@ -50,7 +50,7 @@ pub(super) fn allowed(options: &PoolOptions, accept: &Accept) -> Result<(), Stri
 pub(super) struct Check<'a> {
     pub(super) pool: &'a Pool,
     pub(super) options: &'a PoolOptions,
-    pub(super) place: &'a Place,
+    pub(super) place: &'a RunFolder,
     /// Variables that programs of this run see.
     pub(super) env: Vec<(String, String)>,
     pub(super) task: (i64, i64),
@@ -64,7 +64,7 @@ impl<'a> Check<'a> {
     pub(super) fn of(
         pool: &'a Pool,
         options: &'a PoolOptions,
-        place: &'a Place,
+        place: &'a RunFolder,
         job: &Job,
         sink: EventSink,
         cancel: Cancel,
@@ -94,16 +94,16 @@ impl<'a> Check<'a> {
         run: impl AsyncFn() -> ProgramEnd,
     ) -> Result<ProgramEnd, RunFailure> {
         let limit = match self.has_answer.get() {
-            true => patience::CHECK,
+            true => start_retry::CHECK,
             false => Duration::ZERO,
         };
-        let patience = Patience {
+        let start_retry = StartRetry {
             pool: self.pool,
             sink: &self.sink,
             cancel: self.cancel.clone(),
             limit,
         };
-        let end = patience.until_started(what, run).await;
+        let end = start_retry.until_started(what, run).await;
         match &end.exit {
             ProgramExit::Cancelled => Err(cancelled()),
             ProgramExit::Short(why) if self.has_answer.get() => Err(RunFailure::new(
@@ -125,8 +125,8 @@ impl<'a> Check<'a> {
     pub(super) async fn around(
         self,
         accept: Option<&Accept>,
-        run: impl Future<Output = Outcome>,
-    ) -> Outcome {
+        run: impl Future<Output = RunResult>,
+    ) -> RunResult {
         let Some(accept) = accept else {
             return run.await.and_then(undoubted);
         };
@@ -179,7 +179,7 @@ impl<'a> Check<'a> {
 }
 
 /// A run that did nothing, or that was denied what it wanted, is a failure where no clause says otherwise.
-fn undoubted(finished: Finished) -> Outcome {
+fn undoubted(finished: Finished) -> RunResult {
     match finished.doubt {
         None => Ok(finished),
         Some(doubt) => Err(RunFailure {

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// What the process reads.
 #[derive(Serialize, Deserialize)]
-struct Question {
+struct SchemaCheck {
     schema: Value,
     answer: String,
 }
@@ -35,7 +35,7 @@ impl Check<'_> {
                     .to_owned(),
             ));
         };
-        let question = Question {
+        let question = SchemaCheck {
             schema: schema.clone(),
             answer: answer.to_owned(),
         };
@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
     if std::io::stdin().read_to_string(&mut text).is_err() {
         return ExitCode::FAILURE;
     }
-    let Ok(Question { schema, answer }) = serde_json::from_str(&text) else {
+    let Ok(SchemaCheck { schema, answer }) = serde_json::from_str(&text) else {
         return ExitCode::FAILURE;
     };
     let faults = kirosu_protocol::accept::schema_faults(&schema, &answer);

@@ -6,13 +6,14 @@ use kirosu_protocol::task::{FailureClass, Task};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
 
-use super::{Action, Report};
+use super::SessionAction;
+use crate::run_end::LeaseReport;
 
 pub(super) const LEAVING: &str = "the session is stopping";
 pub(super) const NOT_READY: &str = "the pool takes no tasks now";
 
-pub(super) fn give_back(reason: &str) -> Report {
-    Report::Release {
+pub(super) fn give_back(reason: &str) -> LeaseReport {
+    LeaseReport::Release {
         reason: reason.to_owned(),
         delay: Duration::ZERO,
     }
@@ -25,21 +26,24 @@ pub(super) fn held(task: &Task) -> HeldLease {
     }
 }
 
-pub(super) fn release(leases: Vec<HeldLease>) -> Vec<Action> {
-    leases.into_iter().map(Action::ReleaseStray).collect()
+pub(super) fn release(leases: Vec<HeldLease>) -> Vec<SessionAction> {
+    leases
+        .into_iter()
+        .map(SessionAction::ReleaseStray)
+        .collect()
 }
 
 /// A report that the hub can take in place of one that it cannot: the run's failure, with the reason. None for what is
 /// a failure already, so that this happens once.
-pub(super) fn substitute(report: &Report, lease: HeldLease, why: &str) -> Option<Report> {
+pub(super) fn substitute(report: &LeaseReport, lease: HeldLease, why: &str) -> Option<LeaseReport> {
     match report {
-        Report::Ack(ack) if ack.result.is_some() => {
+        LeaseReport::Ack(ack) if ack.result.is_some() => {
             let why = format!("the run ended well, but the hub does not take its result: {why}");
             let class = FailureClass::ProviderError;
             let mut failed = Ack::failed(lease.task_id, Some(lease.fence), class, why);
             failed.usage.clone_from(&ack.usage);
             failed.provider.clone_from(&ack.provider);
-            Some(Report::Ack(Box::new(failed)))
+            Some(LeaseReport::Ack(Box::new(failed)))
         }
         _ => None,
     }

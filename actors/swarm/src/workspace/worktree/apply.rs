@@ -4,22 +4,22 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Stdio;
 
+use super::finish::{commit_rest, tip_of};
 use super::git::{At, Git, GitFault, plain_command};
 use super::index::conflicts_in;
-use super::inventory::{self, Inventory, Why, list};
+use super::inventory::{self, Inventory, LeftoverReason, list};
+use super::lock_wait::lock;
 use super::locks::clear_locks;
 use super::names;
 use super::open::write;
-use super::plan::{self, Plan, Planned, Undone};
-use super::record::{Lock, Record, State};
+use super::plan::{self, ApplyPlan, Planned, Undone};
+use super::record::{WorktreeLock, WorktreeRecord, WorktreeState};
 use super::references;
-use super::settle::{commit_rest, tip_of};
-use super::turn::lock;
 use super::verify::{fault, verify};
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Applied {
+pub enum ApplyOutcome {
     /// There was nothing to bring in.
     Nothing,
     /// The branch was in already.
@@ -48,7 +48,7 @@ pub enum Applied {
 
 /// How to apply.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct How {
+pub struct ApplyMode {
     /// Only say whether it is possible.
     pub check: bool,
     /// Also where something of the worktree is not on its branch.
@@ -61,7 +61,11 @@ pub struct How {
 /// # Errors
 /// A task that still runs; something of the worktree that its branch does not have; conflicts; a checkout that is not
 /// ready, or has something in the way that git does not hold. Nothing has changed then.
-pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitFault> {
+pub async fn apply(
+    git: &Git,
+    record: &WorktreeRecord,
+    how: ApplyMode,
+) -> Result<ApplyOutcome, GitFault> {
     let _lock = lock(record)?;
     let mut record = record.clone();
     let left = take_rest(git, &record).await?;
@@ -75,7 +79,7 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
     if tip == record.base {
         // Whether the run changed something can be told only where its folder is.
         return match verify(&record) {
-            Ok(()) => Ok(Applied::Nothing),
+            Ok(()) => Ok(ApplyOutcome::Nothing),
             Err(why) => Err(GitFault(format!(
                 "nothing is on the branch {}, and {}",
                 record.branch,
@@ -94,7 +98,7 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
     }
     // Applying side by side would plan on a commit that another one moves; also not while a worktree is added.
     let common = record.common_dir.clone();
-    let queue = tokio::task::spawn_blocking(move || Lock::of_repository(&common)).await;
+    let queue = tokio::task::spawn_blocking(move || WorktreeLock::of_repository(&common)).await;
     let _queue = queue
         .unwrap_or_else(|error| Err(error.into()))
         .map_err(|error| {
@@ -105,13 +109,13 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
         Planned::Merge(plan) => plan,
         Planned::Already => {
             if !how.check {
-                record.state = State::Applied;
+                record.state = WorktreeState::ApplyOutcome;
                 write(&mut record).await?;
             }
-            return Ok(Applied::Already);
+            return Ok(ApplyOutcome::Already);
         }
     };
-    let Plan {
+    let ApplyPlan {
         into,
         files,
         identity,
@@ -120,7 +124,7 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
     } = plan.as_ref();
     let (into, files, note) = (into.clone(), files.clone(), note.clone());
     if how.check {
-        return Ok(Applied::Possible { into, files, note });
+        return Ok(ApplyOutcome::Possible { into, files, note });
     }
     let mut git = git.clone();
     for (value, role) in [(&identity.name, "NAME"), (&identity.email, "EMAIL")] {
@@ -132,9 +136,9 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
     }
     let commit = commit_merge(&git, &record, &plan, &tip).await?;
     forward(&plan, &commit)?;
-    record.state = State::Applied;
+    record.state = WorktreeState::ApplyOutcome;
     write(&mut record).await?;
-    Ok(Applied::Merged {
+    Ok(ApplyOutcome::Merged {
         into,
         files,
         commit,
@@ -143,7 +147,10 @@ pub async fn apply(git: &Git, record: &Record, how: How) -> Result<Applied, GitF
 }
 
 /// Commits what a person has changed in the worktree, where it is there; what the branch does not have then, and why.
-async fn take_rest(git: &Git, record: &Record) -> Result<(Inventory, Option<String>), GitFault> {
+async fn take_rest(
+    git: &Git,
+    record: &WorktreeRecord,
+) -> Result<(Inventory, Option<String>), GitFault> {
     if let Some(moved) = references::moved_to(record) {
         return Err(GitFault(format!(
             "{}: nothing was applied",
@@ -171,17 +178,17 @@ async fn take_rest(git: &Git, record: &Record) -> Result<(Inventory, Option<Stri
 /// only the worktree has.
 async fn all_on_the_branch(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     (left, complaint): (Inventory, Option<String>),
     tip: &str,
-    how: How,
+    how: ApplyMode,
 ) -> Result<(), GitFault> {
     let path = record.path.display();
     let mut rest = Vec::new();
     for leftover in left.iter() {
         // The git folder of a submodule that is not populated any more is at no path of the branch.
         let is_at_a_path = !Path::new(&leftover.path).is_absolute();
-        if leftover.why != Why::SubmoduleCommits || !is_at_a_path {
+        if leftover.why != LeftoverReason::SubmoduleCommits || !is_at_a_path {
             rest.push(leftover.clone());
             continue;
         }
@@ -218,7 +225,7 @@ async fn all_on_the_branch(
 /// The commit that a tree has at the path of a submodule.
 async fn link_of(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     commit: &str,
     path: &str,
 ) -> Result<Option<String>, GitFault> {
@@ -228,20 +235,20 @@ async fn link_of(
     if names::path(path).to_str().is_none() {
         return Ok(None);
     }
-    let ask = ["ls-tree", commit, "--", path];
-    let said = literal.ask(at, &ask).await?;
-    let link = said.strip_prefix("160000 commit ");
+    let args = ["ls-tree", commit, "--", path];
+    let output = literal.stdout(at, &args).await?;
+    let link = output.strip_prefix("160000 commit ");
     Ok(link
         .and_then(|rest| rest.split('\t').next())
         .map(str::to_owned))
 }
 
 /// Whether the checkout's own submodule has a commit, or the worktree's has it from a remote.
-async fn has_commit(git: &Git, record: &Record, path: &str, commit: &str) -> bool {
+async fn has_commit(git: &Git, record: &WorktreeRecord, path: &str, commit: &str) -> bool {
     let wanted = format!("{commit}^{{commit}}");
     if let Some(own) = inventory::git_dir_of(&record.repository.join(names::path(path))) {
-        let ask = ["cat-file", "-e", &wanted];
-        if git.run(At::Bare(&own), &ask).await.is_good() {
+        let args = ["cat-file", "-e", &wanted];
+        if git.run(At::Bare(&own), &args).await.is_good() {
             return true;
         }
     }
@@ -251,12 +258,12 @@ async fn has_commit(git: &Git, record: &Record, path: &str, commit: &str) -> boo
 /// By the person whose repository it is; signing is off as for all that Kirosu does.
 async fn commit_merge(
     git: &Git,
-    record: &Record,
-    plan: &Plan,
+    record: &WorktreeRecord,
+    plan: &ApplyPlan,
     tip: &str,
 ) -> Result<String, GitFault> {
     let message = format!("Merge task {} of kirosu into {}", record.task_id, plan.into);
-    let ask = [
+    let args = [
         "commit-tree",
         &plan.merged,
         "-m",
@@ -266,16 +273,16 @@ async fn commit_merge(
         "-p",
         tip,
     ];
-    git.ask(plan.checkout.at(), &ask).await
+    git.stdout(plan.checkout.at(), &args).await
 }
 
 /// Moves the checkout on to the merge. Refuses where a file was changed this very moment; blocks, out of reach of Ctrl-C, so
 /// that it is not left half way. Where git itself stops half way (no space, an error of the disk), all files are put back.
-fn forward(plan: &Plan, commit: &str) -> Result<(), GitFault> {
+fn forward(plan: &ApplyPlan, commit: &str) -> Result<(), GitFault> {
     let before = plan::present(plan);
     // Options that the person has set for merges by hand do not count.
     let options = format!("branch.{}.mergeOptions=", plan.into);
-    let ask = [
+    let args = [
         "-c",
         &options,
         "merge",
@@ -286,7 +293,7 @@ fn forward(plan: &Plan, commit: &str) -> Result<(), GitFault> {
         "--no-verify-signatures",
         commit,
     ];
-    let output = plain_command(plan.checkout.at(), &ask)
+    let output = plain_command(plan.checkout.at(), &args)
         .process_group(0)
         .stdin(Stdio::null())
         .output();
@@ -296,7 +303,7 @@ fn forward(plan: &Plan, commit: &str) -> Result<(), GitFault> {
     }
     let why = String::from_utf8_lossy(&output.stderr);
     let undone = match plan::undo(plan, &before) {
-        Undone::Whole => "nothing was applied, all files are as before".to_owned(),
+        Undone::FullPattern => "nothing was applied, all files are as before".to_owned(),
         Undone::Half(text) => text,
     };
     Err(GitFault(format!(

@@ -7,14 +7,14 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use super::finish::tip_of;
 use super::git::{At, Git, GitFault};
 use super::inventory;
-use super::kept::{Claimed, claim};
+use super::kept_refs::{Claimed, claim};
+use super::name_claim::PREFIXES;
 use super::open::write;
-use super::record::{Record, State};
-use super::references::{self, Listed};
-use super::seat::PREFIXES;
-use super::settle::tip_of;
+use super::record::{WorktreeRecord, WorktreeState};
+use super::references::{self, RefList};
 use super::verify::{FolderId, verify, verify_git_dir};
 
 /// Names that are tried for the folder of one attempt.
@@ -25,7 +25,7 @@ const NAMES: u32 = 100;
 ///
 /// # Errors
 /// The folder cannot be moved or recorded. Nothing may be removed then.
-pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
+pub(super) async fn keep(git: &Git, record: &WorktreeRecord) -> Result<bool, GitFault> {
     references::keep_unreferenced(git, record, &[]).await?;
     let is_worktree = match verify(record) {
         Ok(()) => match inventory::look(git, record).await {
@@ -45,11 +45,11 @@ pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
     let at = At::Bare(&record.common_dir);
     let tip = tip_of(git, record).await?;
     let tip = tip.unwrap_or_else(|| record.base.clone());
-    let mut kept = seat(git, record, &tip).await?;
+    let mut kept = claim_name(git, record, &tip).await?;
     let branch = format!("refs/heads/{}", kept.branch);
     if is_worktree {
         let own = At::Bare(&record.git_dir);
-        git.ask(own, &["symbolic-ref", "HEAD", &branch]).await?;
+        git.stdout(own, &["symbolic-ref", "HEAD", &branch]).await?;
     } else {
         kept.git_dir = PathBuf::new();
     }
@@ -70,7 +70,7 @@ pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
     for (settings, worktree) in modules {
         let settings = settings.to_string_lossy();
         let set = ["config", "--file", &settings, "core.worktree", &worktree];
-        git.ask(at, &set).await?;
+        git.stdout(at, &set).await?;
     }
     tracing::info!(
         task_id = record.task_id,
@@ -83,7 +83,11 @@ pub(super) async fn keep(git: &Git, record: &Record) -> Result<bool, GitFault> {
 
 /// Where the work of earlier attempts is: lines for the output of the next one.
 /// `listed`: the references, where they are known.
-pub(super) async fn notes(git: &Git, record: &Record, listed: Option<&Listed>) -> Vec<String> {
+pub(super) async fn notes(
+    git: &Git,
+    record: &WorktreeRecord,
+    listed: Option<&RefList>,
+) -> Vec<String> {
     let folders = of(record).into_iter().map(|kept| {
         format!(
             "files of attempt {} that its branch does not have are kept in {} (branch {})",
@@ -111,8 +115,8 @@ pub(super) async fn notes(git: &Git, record: &Record, listed: Option<&Listed>) -
 }
 
 /// The folders of earlier attempts of a worktree.
-pub(super) fn of(record: &Record) -> Vec<Record> {
-    let mut found = Record::all_in(record.folder());
+pub(super) fn of(record: &WorktreeRecord) -> Vec<WorktreeRecord> {
+    let mut found = WorktreeRecord::all_in(record.folder());
     found.retain(|it| {
         let same_time = (it.created_at - record.created_at).abs() < 1e-3;
         it.attempt_of.as_ref() == Some(&record.name) && same_time
@@ -123,11 +127,15 @@ pub(super) fn of(record: &Record) -> Vec<Record> {
 
 /// Makes the branch for it, by the first name that no folder and no branch has. A branch that is there is never moved, except
 /// that one of an earlier try, which was interrupted and has the same commit, is used again.
-async fn seat(git: &Git, record: &Record, tip: &str) -> Result<Record, GitFault> {
+async fn claim_name(
+    git: &Git,
+    record: &WorktreeRecord,
+    tip: &str,
+) -> Result<WorktreeRecord, GitFault> {
     for number in 1..=NAMES {
         let kept = candidate(record, number);
-        let own = Record::read(record.folder(), &kept.name);
-        let same = |it: &Record| {
+        let own = WorktreeRecord::read(record.folder(), &kept.name);
+        let same = |it: &WorktreeRecord| {
             it.attempt_of == kept.attempt_of
                 && it.created_at == kept.created_at
                 && it.fence == kept.fence
@@ -158,7 +166,7 @@ async fn seat(git: &Git, record: &Record, tip: &str) -> Result<Record, GitFault>
 }
 
 /// The record of a folder that is kept, by the name with this number.
-fn candidate(record: &Record, number: u32) -> Record {
+fn candidate(record: &WorktreeRecord, number: u32) -> WorktreeRecord {
     let prefix = record.branch.strip_suffix(&record.name);
     let prefix = prefix.unwrap_or(PREFIXES[0]);
     let attempt = record.attempt_number();
@@ -166,13 +174,13 @@ fn candidate(record: &Record, number: u32) -> Record {
         1 => format!("{}.attempt-{attempt}", record.name),
         _ => format!("{}.attempt-{attempt}.{number}", record.name),
     };
-    Record {
+    WorktreeRecord {
         branch: format!("{prefix}{name}"),
         path: record.folder().join(&name),
         name,
         moved_from: None,
         conversation: None,
-        state: State::Kept,
+        state: WorktreeState::Kept,
         attempt_of: Some(record.name.clone()),
         ..record.clone()
     }
@@ -181,7 +189,7 @@ fn candidate(record: &Record, number: u32) -> Record {
 /// Renames the folder, after git's folder for it points to its new place: a call that is interrupted in between leaves a
 /// worktree that the next call moves again. Returns the settings of its submodules that name the old place, each with the
 /// new one.
-fn move_folder(from: &Record, to: &Record) -> io::Result<Vec<(PathBuf, String)>> {
+fn move_folder(from: &WorktreeRecord, to: &WorktreeRecord) -> io::Result<Vec<(PathBuf, String)>> {
     if !to.git_dir.as_os_str().is_empty() {
         let dot_git = to.path.join(".git");
         fs::write(
@@ -245,7 +253,7 @@ fn plain(path: &Path) -> PathBuf {
     out
 }
 
-fn has_modules(record: &Record) -> bool {
+fn has_modules(record: &WorktreeRecord) -> bool {
     // Not where the folder was moved aside, and git's folder belongs to it.
     let is_ours = verify_git_dir(record).is_ok();
     let modules = fs::read_dir(record.git_dir.join("modules"));

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::git::{At, Git, GitFault};
 use super::locks::clear_shared_locks;
-use super::make::{Branch::New, add};
+use super::make::{BranchStart::New, add};
+use super::name_claim::prefix;
 use super::open::RESET;
-use super::references::{Listed, listed};
+use super::references::{RefList, listed};
 use super::repository::Repository;
-use super::seat::prefix;
 use crate::options::PoolOptions;
-use crate::workspace::NoPlace;
+use crate::workspace::NoFolder;
 use crate::workspace::folder::{shared, writable};
 
 /// The beginning of the names of worktrees that are made for a try.
@@ -25,7 +25,7 @@ const CHECK: &str = "check-";
 ///
 /// # Errors
 /// An action for a person.
-pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(), NoPlace> {
+pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(), NoFolder> {
     let Ground {
         git,
         repository,
@@ -42,8 +42,8 @@ pub(crate) async fn check(options: &Arc<PoolOptions>, files: bool) -> Result<(),
     tried.map_err(|fault| {
         let top = repository.top.display();
         match fault.is_shortage() {
-            true => NoPlace::Short(fault.0),
-            false => NoPlace::Pool(format!("no worktree of {top} can be made: {fault}")),
+            true => NoFolder::Short(fault.0),
+            false => NoFolder::Pool(format!("no worktree of {top} can be made: {fault}")),
         }
     })
 }
@@ -88,12 +88,12 @@ async fn try_one(
     made?;
     let filled = match files {
         // No run has been here.
-        true => git.ask(At::Folder(&path), &RESET).await.map(drop),
+        true => git.stdout(At::Folder(&path), &RESET).await.map(drop),
         false => Ok(()),
     };
     let path = path.to_string_lossy();
     let remove = ["worktree", "remove", "--force", &path];
-    let removed = git.ask(at, &remove).await.map(drop);
+    let removed = git.stdout(at, &remove).await.map(drop);
     let forgotten = remove_branch(git, &repository.common, &branch).await;
     filled.and(removed).and(forgotten)
 }
@@ -112,7 +112,7 @@ async fn remove_branch(git: &Git, common: &Path, branch: &str) -> Result<(), Git
 async fn sweep(
     git: &Git,
     repository: &Repository,
-    listed: &Listed,
+    listed: &RefList,
     tries: &str,
 ) -> Result<(), GitFault> {
     let is_left = |name: &String| {
@@ -135,10 +135,10 @@ fn left() -> MutexGuard<'static, BTreeSet<(PathBuf, String)>> {
     LEFT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn pool(fault: GitFault) -> NoPlace {
+pub(super) fn pool(fault: GitFault) -> NoFolder {
     match fault.is_shortage() {
-        true => NoPlace::Short(fault.0),
-        false => NoPlace::Pool(fault.0),
+        true => NoFolder::Short(fault.0),
+        false => NoFolder::Pool(fault.0),
     }
 }
 
@@ -151,10 +151,10 @@ pub(super) struct Ground {
     pub(super) base: String,
 }
 
-pub(super) async fn ground(options: &PoolOptions) -> Result<Ground, NoPlace> {
+pub(super) async fn ground(options: &PoolOptions) -> Result<Ground, NoFolder> {
     let Some(containment) = options.containment.clone() else {
         let why = "this process runs no programs beside its providers, and so no git";
-        return Err(NoPlace::Pool(why.to_owned()));
+        return Err(NoFolder::Pool(why.to_owned()));
     };
     let git = Git::new(containment);
     let dir = shared(options.workdir.as_deref())?.dir;

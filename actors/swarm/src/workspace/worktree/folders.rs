@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::git::GitFault;
-use super::record::Record;
+use super::record::WorktreeRecord;
 use super::verify::{Unverified, verify_folder, verify_git_dir};
 
 /// The worktree's folder, and the folder that git keeps for it: the one that points back to ours.
-pub(super) async fn remove_folders(record: &Record) -> Result<(), GitFault> {
+pub(super) async fn remove_folders(record: &WorktreeRecord) -> Result<(), GitFault> {
     let record = record.clone();
     // They may be large, and this thread has other sessions.
     let removed = tokio::task::spawn_blocking(move || remove_now(&record)).await;
@@ -19,7 +19,7 @@ pub(super) async fn remove_folders(record: &Record) -> Result<(), GitFault> {
 
 /// # Errors
 /// Something else is in the place of the folder: a removal would remove that.
-pub(super) fn not_replaced(record: &Record) -> Result<(), GitFault> {
+pub(super) fn not_replaced(record: &WorktreeRecord) -> Result<(), GitFault> {
     match verify_folder(record) {
         Err(why @ Unverified::Replaced(_)) => {
             let path = record.path.display();
@@ -31,7 +31,7 @@ pub(super) fn not_replaced(record: &Record) -> Result<(), GitFault> {
     }
 }
 
-fn remove_now(record: &Record) -> Result<(), GitFault> {
+fn remove_now(record: &WorktreeRecord) -> Result<(), GitFault> {
     not_replaced(record)?;
     let mut folders = vec![record.path.clone()];
     folders.extend(git_folders(record));
@@ -70,7 +70,7 @@ fn make_writable(root: &Path) {
     }
 }
 
-fn git_folders(record: &Record) -> Vec<PathBuf> {
+fn git_folders(record: &WorktreeRecord) -> Vec<PathBuf> {
     let ours = record.path.join(".git");
     let Ok(entries) = fs::read_dir(record.common_dir.join("worktrees")) else {
         return Vec::new();

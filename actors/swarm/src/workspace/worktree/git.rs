@@ -173,10 +173,10 @@ impl Git {
     /// # Errors
     /// The settings cannot be read.
     pub(super) async fn without_filters(&self, at: At<'_>) -> Result<Self, GitFault> {
-        let ask = ["config", "--name-only", "-z", "--get-regexp", r"^filter\."];
-        let end = self.run(at, &ask).await;
+        let args = ["config", "--name-only", "-z", "--get-regexp", r"^filter\."];
+        let end = self.run(at, &args).await;
         if !matches!(end.exit, ProgramExit::Code(0 | 1)) {
-            return Err(fault(&ask, &end));
+            return Err(fault(&args, &end));
         }
         let off = |key: &str| match key.ends_with(".required") {
             true => "false".to_owned(),
@@ -196,10 +196,10 @@ impl Git {
         at: At<'_>,
         names: [&str; N],
     ) -> Result<[Option<String>; N], GitFault> {
-        let ask = ["cat-file", "--batch-check=%(objectname)"];
+        let args = ["cat-file", "--batch-check=%(objectname)"];
         let input = names.join("\n") + "\n";
-        let said = self.ask_with(at, &ask, input.as_bytes()).await?;
-        let mut lines = said.split('\n');
+        let output = self.stdout_with(at, &args, input.as_bytes()).await?;
+        let mut lines = output.split('\n');
         Ok(names.map(|_| {
             let line = lines.next().unwrap_or_default();
             is_object(line).then(|| line.to_owned())
@@ -210,12 +210,12 @@ impl Git {
     ///
     /// # Errors
     /// Where it does not exit with 0: what was asked, and its last words. An answer that is too long.
-    pub(super) async fn ask(&self, at: At<'_>, args: &[&str]) -> Result<String, GitFault> {
-        self.ask_with(at, args, b"").await
+    pub(super) async fn stdout(&self, at: At<'_>, args: &[&str]) -> Result<String, GitFault> {
+        self.stdout_with(at, args, b"").await
     }
 
-    /// As [`ask`](Self::ask), with bytes for its standard input.
-    pub(super) async fn ask_with(
+    /// As [`args`](Self::ask), with bytes for its standard input.
+    pub(super) async fn stdout_with(
         &self,
         at: At<'_>,
         args: &[&str],
@@ -237,13 +237,13 @@ impl Git {
     /// may have made the branch of its task a symbolic reference to a branch of the person's.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask).
+    /// As [`args`](Self::ask).
     pub(super) async fn update_ref(&self, at: At<'_>, args: &[&str]) -> Result<(), GitFault> {
-        let ask = [&["update-ref", "--no-deref"], args].concat();
-        self.ask(at, &ask).await.map(drop)
+        let args = [&["update-ref", "--no-deref"], args].concat();
+        self.stdout(at, &args).await.map(drop)
     }
 
-    /// As [`ask`](Self::ask), for questions that git answers with exit code 1.
+    /// As [`args`](Self::ask), for questions that git answers with exit code 1.
     pub(super) async fn holds(&self, at: At<'_>, args: &[&str]) -> Result<bool, GitFault> {
         let end = self.run(at, args).await;
         match end.exit {
@@ -363,25 +363,25 @@ pub(super) fn fault(args: &[&str], end: &ProgramEnd) -> GitFault {
         );
     }
     let what = args.first().copied().unwrap_or_default();
-    let said = end.stderr.trim();
-    let said = &said[ceil_boundary(said, said.len().saturating_sub(COMPLAINT))..];
+    let output = end.stderr.trim();
+    let output = &output[ceil_boundary(output, output.len().saturating_sub(COMPLAINT))..];
     let short = match shortage::is_short(end) {
         true => SHORT,
         false => "",
     };
-    match said.is_empty() {
+    match output.is_empty() {
         true => GitFault(format!("{short}git {what} {}", end.exit)),
         false => GitFault(format!(
-            "{short}git {what} {}: {said}{}",
+            "{short}git {what} {}: {output}{}",
             end.exit,
-            in_the_way(said).unwrap_or_default()
+            obstacles(output).unwrap_or_default()
         )),
     }
 }
 
 /// The way out where git says that a reference keeps another one from being made, which a file system cannot have both.
-fn in_the_way(said: &str) -> Option<String> {
-    let (before, _) = said.split_once("' exists; cannot create '")?;
+fn obstacles(output: &str) -> Option<String> {
+    let (before, _) = output.split_once("' exists; cannot create '")?;
     let (_, name) = before.rsplit_once('\'')?;
     name.starts_with("refs/").then(|| {
         format!(" (the reference {name} is in the way: git update-ref -d {name} removes it, git branch NAME {name} keeps its commits)")

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::finish::tip_of;
 use super::git::{At, Git, GitFault};
 use super::inventory::{hash_of, is_object};
 use super::names;
-use super::record::Record;
-use super::settle::tip_of;
+use super::record::WorktreeRecord;
 use super::verify::tree;
 
 /// Longest file that is searched for conflict markers, in bytes.
@@ -37,7 +37,7 @@ pub struct Conflict {
 ///
 /// # Errors
 /// The folder is not the worktree, or git can read it neither way.
-pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFault> {
+pub(super) async fn mend(git: &Git, record: &WorktreeRecord) -> Result<Unmerged, GitFault> {
     let head = record.git_dir.join("HEAD");
     if !is_head(&fs::read_to_string(&head).unwrap_or_default()) {
         set_aside(&head)?;
@@ -52,7 +52,7 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
     }
     if end.is_good() {
         // Both kinds look the same in the list of both.
-        let open = git.ask(at, &["ls-files", "--unmerged"]).await?;
+        let open = git.stdout(at, &["ls-files", "--unmerged"]).await?;
         let open = stages(&open);
         let mut added = stages(&end.stdout);
         added.retain(|path, _| !open.contains_key(path));
@@ -63,7 +63,7 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
     }
     // Where git cannot read without an index either, settings or the repository are at fault.
     let none = git.with("GIT_INDEX_FILE", &record.git_dir.join("kirosu-no-index"));
-    none.ask(at, &["ls-files", "--unmerged"]).await?;
+    none.stdout(at, &["ls-files", "--unmerged"]).await?;
     let index = record.git_dir.join("index");
     tracing::warn!(file = %index.display(), error = end.stderr, "the index of a worktree cannot be read and is made anew");
     let tip = tip_of(git, record).await?;
@@ -76,9 +76,13 @@ pub(super) async fn mend(git: &Git, record: &Record) -> Result<Unmerged, GitFaul
 ///
 /// # Errors
 /// It cannot be moved or written.
-pub(super) async fn renew(git: &Git, record: &Record, commit: &str) -> Result<(), GitFault> {
+pub(super) async fn renew(
+    git: &Git,
+    record: &WorktreeRecord,
+    commit: &str,
+) -> Result<(), GitFault> {
     set_aside(&record.git_dir.join("index"))?;
-    git.ask(tree(record)?, &["read-tree", commit])
+    git.stdout(tree(record)?, &["read-tree", commit])
         .await
         .map(drop)
 }
@@ -117,7 +121,7 @@ fn cannot(what: &str, file: &Path, error: &std::io::Error) -> GitFault {
 /// Git's own.
 pub(super) async fn conflicts(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     Unmerged { open, added }: Unmerged,
 ) -> Result<Vec<Conflict>, GitFault> {
     let at = tree(record)?;
@@ -153,7 +157,7 @@ pub(super) async fn conflicts(
 /// Git's own.
 pub(super) async fn conflicts_in(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     commit: &str,
 ) -> Result<Vec<String>, GitFault> {
     let at = At::Bare(&record.common_dir);
@@ -161,10 +165,10 @@ pub(super) async fn conflicts_in(
     for conflict in &record.conflicts {
         let path = names::terminated(&[&conflict.path]);
         let name = [commit.as_bytes(), b":", &path].concat();
-        let ask = ["cat-file", "-z", "--batch-check=%(objectname)"];
-        let said = git.ask_with(at, &ask, &name).await?;
-        let blob = if is_object(&said) {
-            said
+        let args = ["cat-file", "-z", "--batch-check=%(objectname)"];
+        let output = git.stdout_with(at, &args, &name).await?;
+        let blob = if is_object(&output) {
+            output
         } else {
             String::new()
         };

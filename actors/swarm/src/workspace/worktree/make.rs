@@ -7,10 +7,10 @@ use kirosu_protocol::task::Task;
 use super::aside;
 use super::folders::remove_folders;
 use super::git::{At, Git, GitFault};
-use super::kept::keep_tip;
+use super::kept_refs::keep_tip;
 use super::locks::clear_shared_locks;
 use super::open::{begin, cannot_write, reset, write};
-use super::record::{Lock, Record};
+use super::record::{WorktreeLock, WorktreeRecord};
 use super::references;
 use super::verify::{FolderId, dot_git};
 
@@ -18,7 +18,7 @@ use super::verify::{FolderId, dot_git};
 /// committed, if one did.
 pub(super) async fn make(
     git: &Git,
-    record: &mut Record,
+    record: &mut WorktreeRecord,
     base: String,
     task: &Task,
 ) -> Result<Option<String>, GitFault> {
@@ -34,7 +34,7 @@ pub(super) async fn make(
 /// Git's own; [`GitFault::is_taken`] where another process has just made the branch.
 pub(super) async fn make_first(
     git: &Git,
-    record: &mut Record,
+    record: &mut WorktreeRecord,
     base: String,
     task: &Task,
 ) -> Result<(), GitFault> {
@@ -43,7 +43,7 @@ pub(super) async fn make_first(
 
 async fn start(
     git: &Git,
-    record: &mut Record,
+    record: &mut WorktreeRecord,
     base: String,
     task: &Task,
     is_new: bool,
@@ -73,7 +73,7 @@ async fn start(
 
 /// The branch of a worktree that is made.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Branch<'a> {
+pub(super) enum BranchStart<'a> {
     /// It must not be there.
     New(&'a str),
     /// It is set to the commit where it is there.
@@ -84,18 +84,18 @@ pub(super) enum Branch<'a> {
 pub(super) async fn add(
     git: &Git,
     common: &Path,
-    (branch, base): (Branch<'_>, &str),
+    (branch, base): (BranchStart<'_>, &str),
     path: &Path,
 ) -> Result<(), GitFault> {
     let place = path.to_string_lossy();
-    let mut ask = vec!["worktree", "add", "--no-checkout"];
+    let mut args = vec!["worktree", "add", "--no-checkout"];
     match branch {
-        Branch::New(branch) => ask.extend(["-b", branch]),
-        Branch::Own(branch) => ask.extend(["-B", branch]),
+        BranchStart::New(branch) => args.extend(["-b", branch]),
+        BranchStart::Own(branch) => args.extend(["-B", branch]),
     }
-    ask.extend(["--", &place, base]);
+    args.extend(["--", &place, base]);
     let own = common.to_owned();
-    let lock = tokio::task::spawn_blocking(move || Lock::of_repository(&own)).await;
+    let lock = tokio::task::spawn_blocking(move || WorktreeLock::of_repository(&own)).await;
     let lock = match lock {
         Ok(Ok(lock)) => lock,
         Ok(Err(error)) => {
@@ -106,14 +106,14 @@ pub(super) async fn add(
         }
         Err(error) => return Err(GitFault(format!("cannot wait for the repository: {error}"))),
     };
-    let added = git.ask(At::Bare(common), &ask).await;
+    let added = git.stdout(At::Bare(common), &args).await;
     drop(lock);
     added.map(drop)
 }
 
-async fn checkout(git: &Git, record: &mut Record, is_new: bool) -> Result<(), GitFault> {
+async fn checkout(git: &Git, record: &mut WorktreeRecord, is_new: bool) -> Result<(), GitFault> {
     let branch = match is_new {
-        true => Branch::New(&record.branch),
+        true => BranchStart::New(&record.branch),
         false => {
             // `git worktree add -B` would move the branch that it leads to.
             let reference = format!("refs/heads/{}", record.branch);
@@ -121,7 +121,7 @@ async fn checkout(git: &Git, record: &mut Record, is_new: bool) -> Result<(), Gi
                 let at = At::Bare(&record.common_dir);
                 git.update_ref(at, &[&reference, &record.base]).await?;
             }
-            Branch::Own(&record.branch)
+            BranchStart::Own(&record.branch)
         }
     };
     add(

@@ -3,12 +3,12 @@
 //! # Theory of operation
 //!
 //! A task's worktree lies at `WORKSPACES/POOL/task-ID`, on the branch `kirosu/task-ID` of the repository that the pool's
-//! workdir lies in; `task-ID.json` beside it is its [`Record`], `task-ID.lock` is held by the process that works in it. A
+//! workdir lies in; `task-ID.json` beside it is its [`WorktreeRecord`], `task-ID.lock` is held by the process that works in it. A
 //! name that is taken by anything else (a branch, a folder, a task of another hub) is left alone, and the next is tried.
 //!
 //! - `open.rs` makes it, or opens it again for a further attempt: where it was when the attempt before was cut short, anew
 //!   from the base when that attempt failed (`going_on.rs` decides, for the conversation too). What the attempt before
-//!   has left is kept either way. `seat.rs` finds the name, `locks.rs` removes locks of dead gits, `index.rs` mends HEAD
+//!   has left is kept either way. `claim_name.rs` finds the name, `locks.rs` removes locks of dead gits, `index.rs` mends HEAD
 //!   and index and finds conflicts, `sequencer.rs` sets an unfinished rebase and its like aside, `repair.rs` finds what
 //!   was moved.
 //! - `settle.rs` commits what a run changed, whatever the state the agent left git in (`take.rs`, `staged.rs`), and reports
@@ -27,48 +27,48 @@ mod apply;
 mod aside;
 mod check;
 mod copied;
+mod finish;
 mod folders;
 mod git;
 mod index;
 mod inventory;
-mod kept;
-mod leave;
+mod keep_staged;
+mod kept_refs;
+mod lock_wait;
 mod locks;
-mod look;
 mod make;
+mod name_claim;
 mod names;
 mod open;
-mod opened;
+mod open_worktree;
 mod plan;
 mod record;
 mod references;
+mod remove;
 mod repair;
 mod repository;
-mod seat;
 mod sequencer;
-mod settle;
 mod shared;
 mod shortage;
-mod staged;
-mod take;
-mod turn;
+mod stage;
+mod status;
 mod verify;
 
-pub use apply::{Applied, How, apply};
+pub use apply::{ApplyMode, ApplyOutcome, apply};
 pub use check::base;
 pub(crate) use check::check;
+pub(crate) use finish::settle;
 pub use git::{Git, GitFault};
 pub use index::Conflict;
 pub(crate) use inventory::submodules;
-pub use inventory::{Inventory, Leftover, Why};
-pub(crate) use leave::abandon;
-pub use leave::{Pruned, Removed, discard, prune};
-pub use look::{Change, changes, diff_command, find, size, tip};
+pub use inventory::{Inventory, Leftover, LeftoverReason};
 pub(crate) use open::open;
-pub(crate) use opened::Opened;
-pub use record::{KeptConversation, Lock, Record, State};
+pub(crate) use open_worktree::OpenWorktree;
+pub use record::{KeptConversation, WorktreeLock, WorktreeRecord, WorktreeState};
 pub use references::{Reference, moved_to};
+pub(crate) use remove::abandon;
+pub use remove::{Pruned, Removed, discard, prune};
 pub use repair::{locate, repair};
-pub(crate) use settle::settle;
 pub use shared::{Concern, concerns};
+pub use status::{FileChange, changes, diff_command, find, size, tip};
 pub use verify::FolderId;

@@ -11,22 +11,22 @@ use kirosu_protocol::task::Task;
 
 use super::aside;
 use super::check::{Ground, check, ground, pool};
+use super::finish::commit_rest;
 use super::git::{Git, GitFault};
 use super::index::{conflicts, mend};
-use super::kept::keep_tip;
+use super::kept_refs::keep_tip;
 use super::locks::clear_locks;
 use super::make::{make, make_first};
-use super::opened::{Opened, unresolved};
-use super::record::{Record, State};
-use super::references::{Listed, listed};
+use super::name_claim::{Waiter, claim_name, name_of, prefix};
+use super::open_worktree::{OpenWorktree, unresolved};
+use super::record::{WorktreeRecord, WorktreeState};
+use super::references::{RefList, listed};
 use super::repair::restore;
 use super::repository::Repository;
-use super::seat::{Seat, name_of, prefix, seat};
 use super::sequencer;
-use super::settle::commit_rest;
 use super::verify::{Unverified, fault, tree, verify_folder};
 use crate::options::PoolOptions;
-use crate::workspace::NoPlace;
+use crate::workspace::NoFolder;
 use crate::workspace::folder::cannot_make;
 use crate::workspace::identity::real_folder;
 
@@ -38,7 +38,10 @@ const TRIES: usize = 3;
 pub(super) const RESET: [&str; 3] = ["reset", "--hard", "--quiet"];
 
 /// The worktree of a task, ready for its next attempt.
-pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Opened, NoPlace> {
+pub(crate) async fn open(
+    options: &Arc<PoolOptions>,
+    task: &Task,
+) -> Result<OpenWorktree, NoFolder> {
     let Ground {
         git,
         repository,
@@ -72,7 +75,7 @@ pub(crate) async fn open(options: &Arc<PoolOptions>, task: &Task) -> Result<Open
             Ok(Some(opened)) => return Ok(opened),
             Ok(None) => {}
             Err(NoWorktree::Busy) => {
-                return Err(NoPlace::Busy(format!(
+                return Err(NoFolder::Busy(format!(
                     "another run or command still works in the worktree {}; it is tried again",
                     folder.join(&name).display()
                 )));
@@ -124,7 +127,7 @@ struct Opening<'a> {
     git: &'a Git,
     repository: &'a Repository,
     /// The references of the repository, and of the task's earlier attempts, as this attempt began.
-    listed: Listed,
+    listed: RefList,
     folder: &'a Path,
     task: &'a Task,
     base: String,
@@ -137,19 +140,19 @@ impl Opening<'_> {
         prefix: &str,
         name: &str,
         notes: &mut Vec<String>,
-    ) -> Result<Option<Opened>, NoWorktree> {
+    ) -> Result<Option<OpenWorktree>, NoWorktree> {
         let branch = format!("{prefix}{name}");
         let at = (name, branch.as_str());
         let repository = (self.repository, &self.listed);
-        let found = seat(self.git, repository, self.folder, self.task, at).await?;
+        let found = claim_name(self.git, repository, self.folder, self.task, at).await?;
         let (lock, mut record, is_mine) = match found {
-            Seat::Mine(lock, record) => (lock, *record, true),
-            Seat::Free(lock) => (lock, self.new_record(name, branch), false),
-            Seat::Taken(note) => {
+            Waiter::Mine(lock, record) => (lock, *record, true),
+            Waiter::Free(lock) => (lock, self.new_record(name, branch), false),
+            Waiter::Taken(note) => {
                 notes.extend(note);
                 return Ok(None);
             }
-            Seat::Busy => return Err(NoWorktree::Busy),
+            Waiter::Busy => return Err(NoWorktree::Busy),
         };
         let before = record.clone();
         let ready = match is_mine {
@@ -161,7 +164,7 @@ impl Opening<'_> {
         match ready {
             Ok(from_base) => {
                 let not_accepted = (!from_base).then(|| left_conflicts(&before)).flatten();
-                let mut opened = Opened::new(self.git.clone().patient(), record, lock);
+                let mut opened = OpenWorktree::new(self.git.clone().patient(), record, lock);
                 opened.from_base = from_base;
                 opened.notes = std::mem::take(notes);
                 let is_listed = !is_mine && name == name_of(self.task.task_id, 1);
@@ -184,7 +187,11 @@ impl Opening<'_> {
     }
 
     /// Makes or opens the worktree of a record; returns whether its files are the base's.
-    async fn ready(&self, record: &mut Record, notes: &mut Vec<String>) -> Result<bool, GitFault> {
+    async fn ready(
+        &self,
+        record: &mut WorktreeRecord,
+        notes: &mut Vec<String>,
+    ) -> Result<bool, GitFault> {
         let base = self.base.clone();
         match verify_folder(record) {
             _ if record.git_dir.as_os_str().is_empty() => {}
@@ -204,8 +211,8 @@ impl Opening<'_> {
         Ok(true)
     }
 
-    fn new_record(&self, name: &str, branch: String) -> Record {
-        Record {
+    fn new_record(&self, name: &str, branch: String) -> WorktreeRecord {
+        WorktreeRecord {
             task_id: self.task.task_id,
             created_at: self.task.created_at,
             pool: self.options.name.clone(),
@@ -217,7 +224,7 @@ impl Opening<'_> {
             git_dir: PathBuf::new(),
             prefix: self.repository.prefix.clone(),
             base: String::new(),
-            state: State::Running,
+            state: WorktreeState::Running,
             ended: None,
             fence: self.task.fence,
             changed_ms: 0,
@@ -234,11 +241,11 @@ impl Opening<'_> {
     }
 
     /// The task has no worktree for this attempt, and why.
-    async fn give_up(&self, failed: &[String]) -> NoPlace {
+    async fn give_up(&self, failed: &[String]) -> NoFolder {
         if let Err(pools) = check(self.options, false).await {
             return pools;
         }
-        NoPlace::Task(format!(
+        NoFolder::Task(format!(
             "the worktree of task {0} cannot be made: {1}; remove what is in the way, then kirosu retry {0}",
             self.task.task_id,
             failed.join(", ")
@@ -247,7 +254,7 @@ impl Opening<'_> {
 }
 
 /// For the agent that goes on: the conflicts that the attempt before left.
-fn left_conflicts(before: &Record) -> Option<NotAccepted> {
+fn left_conflicts(before: &WorktreeRecord) -> Option<NotAccepted> {
     Some(NotAccepted {
         fence: before.fence,
         reason: unresolved(&before.conflicts)?,
@@ -256,7 +263,7 @@ fn left_conflicts(before: &Record) -> Option<NotAccepted> {
     })
 }
 
-fn left_note(record: &Record, fault: &GitFault) -> String {
+fn left_note(record: &WorktreeRecord, fault: &GitFault) -> String {
     format!(
         "the worktree {} of an earlier attempt cannot be used: {fault}; it is left as it is, with its branch {}, and this attempt begins anew in another",
         record.path.display(),
@@ -265,15 +272,15 @@ fn left_note(record: &Record, fault: &GitFault) -> String {
 }
 
 /// Notes that no attempt works in it any more. Without that, the next attempt finds the same fault and says so again.
-async fn leave_alone(mut record: Record) {
-    record.state = State::Left;
+async fn leave_alone(mut record: WorktreeRecord) {
+    record.state = WorktreeState::Left;
     if let Err(fault) = write(&mut record).await {
         tracing::warn!(%fault, "a worktree that cannot be used could not be marked");
     }
 }
 
 /// The folder that runs begin in is there, and no link leads out of the worktree.
-fn starts_inside(record: &Record) -> Result<(), GitFault> {
+fn starts_inside(record: &WorktreeRecord) -> Result<(), GitFault> {
     let dir = record.start_dir();
     match real_folder(&dir) {
         Ok(_) => Ok(()),
@@ -285,19 +292,19 @@ fn starts_inside(record: &Record) -> Result<(), GitFault> {
 }
 
 /// All files as the branch has them.
-pub(super) async fn reset(git: &Git, record: &Record) -> Result<(), GitFault> {
-    git.ask(tree(record)?, &RESET).await.map(drop)
+pub(super) async fn reset(git: &Git, record: &WorktreeRecord) -> Result<(), GitFault> {
+    git.stdout(tree(record)?, &RESET).await.map(drop)
 }
 
 /// Opens it for a further attempt; returns whether its files are the base's.
 async fn again(
     git: &Git,
-    record: &mut Record,
+    record: &mut WorktreeRecord,
     base: String,
     task: &Task,
     notes: &mut Vec<String>,
 ) -> Result<bool, GitFault> {
-    let goes_on = record.last_attempt().goes_on_in(task.attempts);
+    let goes_on = record.last_attempt().resumes_in(task.attempts);
     let (before, ended) = (record.attempt_number(), record.ended.clone());
     for repaired in restore(git, record).await? {
         tracing::info!(task_id = record.task_id, "repaired a worktree: {repaired}");
@@ -334,7 +341,7 @@ async fn again(
 /// Sets branch and files to a commit, and removes all else.
 async fn start_from(
     git: &Git,
-    record: &mut Record,
+    record: &mut WorktreeRecord,
     base: String,
     task: &Task,
 ) -> Result<(), GitFault> {
@@ -349,13 +356,13 @@ async fn start_from(
     forget_settings(record)?;
     reset(git, record).await?;
     let clean = ["clean", "-ffdxq"];
-    git.ask(tree(record)?, &clean).await?;
+    git.stdout(tree(record)?, &clean).await?;
     record.filled = true;
     write(record).await
 }
 
 /// Removes what a run can have set for this worktree alone: flags of files in the index, a sparse checkout, settings.
-fn forget_settings(record: &Record) -> Result<(), GitFault> {
+fn forget_settings(record: &WorktreeRecord) -> Result<(), GitFault> {
     let names = [
         "index",
         "config.worktree",
@@ -376,8 +383,8 @@ fn forget_settings(record: &Record) -> Result<(), GitFault> {
     Ok(())
 }
 
-pub(super) async fn begin(record: &mut Record, task: &Task) -> Result<(), GitFault> {
-    record.state = State::Running;
+pub(super) async fn begin(record: &mut WorktreeRecord, task: &Task) -> Result<(), GitFault> {
+    record.state = WorktreeState::Running;
     record.fence = task.fence;
     record.number = task.attempts;
     record.attempt = task.attempt_number();
@@ -387,7 +394,7 @@ pub(super) async fn begin(record: &mut Record, task: &Task) -> Result<(), GitFau
 }
 
 /// Writes the record, not on this thread: it waits for the disk.
-pub(super) async fn write(record: &mut Record) -> Result<(), GitFault> {
+pub(super) async fn write(record: &mut WorktreeRecord) -> Result<(), GitFault> {
     let mut own = record.clone();
     let written = tokio::task::spawn_blocking(move || own.write().map(|()| own)).await;
     match written.unwrap_or_else(|error| Err(error.into())) {
@@ -399,7 +406,7 @@ pub(super) async fn write(record: &mut Record) -> Result<(), GitFault> {
     }
 }
 
-pub(super) fn cannot_write(record: &Record, error: &std::io::Error) -> GitFault {
+pub(super) fn cannot_write(record: &WorktreeRecord, error: &std::io::Error) -> GitFault {
     GitFault(format!(
         "cannot write the worktree's record in {}: {error}",
         record.folder().display()

@@ -11,34 +11,34 @@ use kirosu_providers::RunUsage;
 use serde::{Deserialize, Serialize};
 
 use super::index::Conflict;
-use super::seat::PREFIXES;
+use super::name_claim::PREFIXES;
 use super::verify::FolderId;
-use crate::going_on::LastAttempt;
+use crate::resume::LastAttempt;
 
 /// How a worktree stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum WorktreeState {
     /// A run works in it, or was lost there.
     Running,
     /// The last run has ended; its changes wait for a person.
     Kept,
     /// Its changes are in the checkout's branch.
-    Applied,
+    ApplyOutcome,
     /// It is not wanted any more; what is left could not be removed.
     Discarded,
     /// It could not be used for a further attempt, which works in another; a person decides about it.
     Left,
 }
 
-impl State {
+impl WorktreeState {
     /// The word that people see.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Kept => "kept",
-            Self::Applied => "applied",
+            Self::ApplyOutcome => "applied",
             Self::Discarded => "discarded",
             Self::Left => "left",
         }
@@ -47,7 +47,7 @@ impl State {
 
 /// One task's worktree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct WorktreeRecord {
     /// The task.
     pub task_id: i64,
     /// When the task was enqueued, in Unix seconds: tells it from one of another hub with the same number.
@@ -71,7 +71,7 @@ pub struct Record {
     /// The commit that it started from.
     pub base: String,
     /// How it stands.
-    pub state: State,
+    pub state: WorktreeState,
     /// How the last run ended: `done`, or the class of its failure.
     pub ended: Option<String>,
     /// The fence of the last run.
@@ -127,10 +127,10 @@ pub struct KeptConversation {
     pub total: RunUsage,
 }
 
-impl Record {
+impl WorktreeRecord {
     /// The records of a pool's folder, or of any other; those that cannot be read are told in the log and left out.
     #[must_use]
-    pub fn all_in(folder: &Path) -> Vec<Record> {
+    pub fn all_in(folder: &Path) -> Vec<WorktreeRecord> {
         let Ok(entries) = fs::read_dir(folder) else {
             return Vec::new();
         };
@@ -148,17 +148,17 @@ impl Record {
         named.filter_map(read).collect()
     }
 
-    pub(super) fn read(folder: &Path, name: &str) -> io::Result<Option<Record>> {
+    pub(super) fn read(folder: &Path, name: &str) -> io::Result<Option<WorktreeRecord>> {
         Self::load(&file(folder, name))
     }
 
-    fn load(path: &Path) -> io::Result<Option<Record>> {
+    fn load(path: &Path) -> io::Result<Option<WorktreeRecord>> {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let mut record: Record = serde_json::from_slice(&text)?;
+        let mut record: WorktreeRecord = serde_json::from_slice(&text)?;
         // The folder and the branch that it names are removed one day: nothing but those that belong to its own name.
         let name = path.file_stem().unwrap_or_default();
         let its_branch = |prefix: &&str| record.branch == format!("{prefix}{}", record.name);
@@ -186,7 +186,7 @@ impl Record {
     pub(super) fn last_attempt(&self) -> LastAttempt<'_> {
         LastAttempt {
             ended: match self.state {
-                State::Running => None,
+                WorktreeState::Running => None,
                 _ => Some(self.ended.as_deref().unwrap_or_default()),
             },
             number: self.number,
@@ -266,9 +266,9 @@ fn lock_file(folder: &Path, name: &str) -> PathBuf {
 
 /// Held by whoever works in a worktree; the system lets it go when the holder dies.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, not read")] File);
+pub struct WorktreeLock(#[allow(dead_code, reason = "held, not read")] File);
 
-impl Lock {
+impl WorktreeLock {
     /// `None` while another holds it.
     pub(super) fn take(folder: &Path, name: &str) -> io::Result<Option<Self>> {
         let mut options = File::options();

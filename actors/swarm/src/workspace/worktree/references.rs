@@ -9,8 +9,8 @@ use kirosu_providers::ProgramExit;
 
 use super::git::{At, Git, GitFault, fault};
 use super::inventory::{git_dir_of, heads, is_object, reflog};
-use super::kept;
-use super::record::Record;
+use super::kept_refs;
+use super::record::WorktreeRecord;
 use super::verify::link_file;
 
 /// Files of per-worktree references that are read.
@@ -28,14 +28,14 @@ pub struct Reference {
 }
 
 /// Full names of references, with their objects.
-pub(super) type Listed = BTreeMap<String, String>;
+pub(super) type RefList = BTreeMap<String, String>;
 
 /// The references that worktrees share: branches, tags, notes and replaced objects; and those of `more`.
 ///
 /// # Errors
 /// Git cannot read them.
-pub(super) async fn listed(git: &Git, common: &Path, more: &[&str]) -> Result<Listed, GitFault> {
-    let ask = [
+pub(super) async fn listed(git: &Git, common: &Path, more: &[&str]) -> Result<RefList, GitFault> {
+    let args = [
         "for-each-ref",
         "--format=%(refname) %(objectname)",
         "refs/heads",
@@ -43,15 +43,17 @@ pub(super) async fn listed(git: &Git, common: &Path, more: &[&str]) -> Result<Li
         "refs/notes",
         "refs/replace",
     ];
-    let said = git.ask(At::Bare(common), &[&ask, more].concat()).await?;
-    let lines = said.lines().filter_map(|line| line.split_once(' '));
+    let output = git
+        .stdout(At::Bare(common), &[&args, more].concat())
+        .await?;
+    let lines = output.lines().filter_map(|line| line.split_once(' '));
     Ok(lines
         .map(|(name, object)| (name.to_owned(), object.to_owned()))
         .collect())
 }
 
 /// The branch of a worktree and the references of its earlier attempts, which are removed with it.
-pub(super) async fn own(git: &Git, record: &Record) -> Result<Vec<Reference>, GitFault> {
+pub(super) async fn own(git: &Git, record: &WorktreeRecord) -> Result<Vec<Reference>, GitFault> {
     let branch = format!("refs/heads/{}", record.branch);
     let kept = format!("refs/kirosu/{}/", record.name);
     let list = [
@@ -60,8 +62,8 @@ pub(super) async fn own(git: &Git, record: &Record) -> Result<Vec<Reference>, Gi
         &branch,
         &kept,
     ];
-    let said = git.ask(At::Bare(&record.common_dir), &list).await?;
-    let lines = said.lines().filter_map(|line| line.split_once(' '));
+    let output = git.stdout(At::Bare(&record.common_dir), &list).await?;
+    let lines = output.lines().filter_map(|line| line.split_once(' '));
     // A name that ends without a slash also lists what is below it.
     let ours = |name: &str| name == branch || name.starts_with(&kept);
     Ok(lines
@@ -74,13 +76,16 @@ pub(super) async fn own(git: &Git, record: &Record) -> Result<Vec<Reference>, Gi
 }
 
 /// Folders of other worktrees, and of the checkout, in which the branch is checked out or worked on.
-pub(super) async fn checked_out_at(git: &Git, record: &Record) -> Result<Vec<PathBuf>, GitFault> {
+pub(super) async fn checked_out_at(
+    git: &Git,
+    record: &WorktreeRecord,
+) -> Result<Vec<PathBuf>, GitFault> {
     let list = ["worktree", "list", "--porcelain", "-z"];
-    let said = git.ask(At::Bare(&record.common_dir), &list).await?;
+    let output = git.stdout(At::Bare(&record.common_dir), &list).await?;
     let branch = format!("refs/heads/{}", record.branch);
     let listed = known_to_git(record);
     let is_own = |it: &PathBuf| *it == record.path || Some(it) == listed.as_ref();
-    let mut folders = worktrees_on(&said, &branch);
+    let mut folders = worktrees_on(&output, &branch);
     folders.retain(|it| !is_own(it));
     folders.extend(moved_to(record));
     // The folder of git is listed in place of a checkout where its settings say that there is none.
@@ -93,7 +98,7 @@ pub(super) async fn checked_out_at(git: &Git, record: &Record) -> Result<Vec<Pat
 }
 
 /// The folder that git has for this worktree: after a move by hand still the old one.
-fn known_to_git(record: &Record) -> Option<PathBuf> {
+fn known_to_git(record: &WorktreeRecord) -> Option<PathBuf> {
     let named = link_file(&record.git_dir.join("gitdir"), &record.git_dir)?;
     named.parent().map(Path::to_owned)
 }
@@ -101,7 +106,7 @@ fn known_to_git(record: &Record) -> Option<PathBuf> {
 /// The folder to which `git worktree move` has brought this worktree: another one than the recorded, that is there and leads
 /// to the same git folder.
 #[must_use]
-pub fn moved_to(record: &Record) -> Option<PathBuf> {
+pub fn moved_to(record: &WorktreeRecord) -> Option<PathBuf> {
     let is_recorded = || record.path.join(".git").symlink_metadata().is_ok();
     if record.git_dir.as_os_str().is_empty() || is_recorded() {
         return None;
@@ -112,7 +117,7 @@ pub fn moved_to(record: &Record) -> Option<PathBuf> {
 }
 
 /// The sentence about a worktree that was moved by git.
-pub(super) fn moved(record: &Record, folder: &Path) -> String {
+pub(super) fn moved(record: &WorktreeRecord, folder: &Path) -> String {
     format!(
         "the worktree of task {} was moved to {}, and is not in {} any more; git -C {} worktree move {} {} brings it back",
         record.task_id,
@@ -131,8 +136,8 @@ pub(super) fn moved(record: &Record, folder: &Path) -> String {
 /// Git cannot tell.
 pub(super) async fn is_symbolic(git: &Git, common: &Path, name: &str) -> Result<bool, GitFault> {
     if common.join("reftable").exists() {
-        let ask = ["symbolic-ref", "--quiet", name];
-        return git.holds(At::Bare(common), &ask).await;
+        let args = ["symbolic-ref", "--quiet", name];
+        return git.holds(At::Bare(common), &args).await;
     }
     Ok(fs::read_to_string(common.join(name)).is_ok_and(|text| text.starts_with("ref:")))
 }
@@ -143,7 +148,7 @@ pub(super) async fn is_symbolic(git: &Git, common: &Path, name: &str) -> Result<
 /// Git's own: one of them has moved, or is locked.
 pub(super) async fn removable(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     references: &[Reference],
 ) -> Result<(), GitFault> {
     if references.is_empty() {
@@ -154,8 +159,8 @@ pub(super) async fn removable(
         .map(|it| format!("delete {} {}\n", it.name, it.commit));
     let tried = format!("start\n{}prepare\nabort\n", deletes.collect::<String>());
     let at = At::Bare(&record.common_dir);
-    let ask = ["update-ref", "--no-deref", "--stdin"];
-    git.ask_with(at, &ask, tried.as_bytes())
+    let args = ["update-ref", "--no-deref", "--stdin"];
+    git.stdout_with(at, &args, tried.as_bytes())
         .await
         .map(drop)
         .map_err(|fault| {
@@ -167,10 +172,10 @@ pub(super) async fn removable(
 }
 
 /// The folders of `git worktree list --porcelain -z` that have a branch checked out.
-fn worktrees_on(said: &str, branch: &str) -> Vec<PathBuf> {
+fn worktrees_on(output: &str, branch: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folder = None;
-    for line in said.split('\0') {
+    for line in output.split('\0') {
         if let Some(path) = line.strip_prefix("worktree ") {
             folder = Some(PathBuf::from(path));
         } else if line.strip_prefix("branch ") == Some(branch) {
@@ -183,10 +188,10 @@ fn worktrees_on(said: &str, branch: &str) -> Vec<PathBuf> {
 /// Whether a commit stays when all that Kirosu made for tasks goes: some other branch, tag or remote branch has it.
 pub(super) async fn is_held_elsewhere(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     commit: &str,
 ) -> Result<bool, GitFault> {
-    let ask = [
+    let args = [
         "rev-list",
         "--max-count=1",
         commit,
@@ -198,8 +203,8 @@ pub(super) async fn is_held_elsewhere(
         "--remotes",
         "--",
     ];
-    let said = git.ask(At::Bare(&record.common_dir), &ask).await?;
-    Ok(said.is_empty())
+    let output = git.stdout(At::Bare(&record.common_dir), &args).await?;
+    Ok(output.is_empty())
 }
 
 /// Commits that were made in the worktree and that no reference of the repository has any more: those before a rebase, a
@@ -207,7 +212,7 @@ pub(super) async fn is_held_elsewhere(
 /// `known`: commits that a reference is known to hold.
 pub(super) async fn unreferenced(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     known: &[String],
 ) -> Result<Vec<String>, GitFault> {
     let own = record.clone();
@@ -224,7 +229,7 @@ pub(super) async fn unreferenced(
     if candidates.is_empty() {
         return Ok(Vec::new());
     }
-    let ask = [
+    let args = [
         "rev-list",
         "--parents",
         "--ignore-missing",
@@ -234,16 +239,16 @@ pub(super) async fn unreferenced(
         "--all",
     ];
     let at = At::Bare(&record.common_dir);
-    let said = git
-        .ask_with(at, &ask, candidates.join("\n").as_bytes())
+    let output = git
+        .stdout_with(at, &args, candidates.join("\n").as_bytes())
         .await?;
-    Ok(heads(&said))
+    Ok(heads(&output))
 }
 
 /// Keeps these commits as `refs/kirosu/NAME/NUMBER-unreferenced`: as parents of one commit, so that one name is enough.
 pub(super) async fn keep_unreferenced(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     known: &[String],
 ) -> Result<Option<Reference>, GitFault> {
     let commits = unreferenced(git, record, known).await?;
@@ -254,25 +259,25 @@ pub(super) async fn keep_unreferenced(
     let mut commit = String::new();
     for some in commits.chunks(PARENTS_MAX) {
         let tree = format!("{}^{{tree}}", some[0]);
-        let tree = git.ask(at, &["rev-parse", "--verify", &tree]).await?;
+        let tree = git.stdout(at, &["rev-parse", "--verify", &tree]).await?;
         let message = format!(
             "Commits of attempt {} of task {} that no branch has",
             record.attempt_number(),
             record.task_id
         );
-        let mut ask = vec!["commit-tree", &tree, "-m", &message];
+        let mut args = vec!["commit-tree", &tree, "-m", &message];
         let chained = (!commit.is_empty()).then(|| commit.clone());
         for parent in some.iter().chain(&chained) {
-            ask.extend(["-p", parent]);
+            args.extend(["-p", parent]);
         }
-        commit = git.ask(at, &ask).await?;
+        commit = git.stdout(at, &args).await?;
     }
-    let name = kept::keep(git, record, "-unreferenced", &commit).await?;
+    let name = kept_refs::keep(git, record, "-unreferenced", &commit).await?;
     Ok(Some(Reference { name, commit }))
 }
 
 /// The same as [`candidates`] from a repository that keeps references and reflogs in tables, which only git reads.
-async fn in_tables(git: &Git, record: &Record) -> Result<Vec<String>, GitFault> {
+async fn in_tables(git: &Git, record: &WorktreeRecord) -> Result<Vec<String>, GitFault> {
     let own = At::Bare(&record.git_dir);
     let branch = format!("refs/heads/{}", record.branch);
     let log = ["log", "--walk-reflogs", "--format=%H"];
@@ -286,11 +291,11 @@ async fn in_tables(git: &Git, record: &Record) -> Result<Vec<String>, GitFault> 
         ],
     ];
     let mut found = Vec::new();
-    for ask in asks {
-        let end = git.run(own, &ask).await;
+    for args in asks {
+        let end = git.run(own, &args).await;
         // There may be no such reference, or no log of it.
         if let ProgramExit::Short(_) = end.exit {
-            return Err(fault(&ask, &end));
+            return Err(fault(&args, &end));
         }
         let names = end.stdout.lines().filter(|it| is_object(it));
         found.extend(names.map(str::to_owned));
@@ -301,7 +306,7 @@ async fn in_tables(git: &Git, record: &Record) -> Result<Vec<String>, GitFault> 
 }
 
 /// Object names in the reflogs, per-worktree references and states of unfinished operations of a worktree. Blocks.
-fn candidates(record: &Record) -> io::Result<Vec<String>> {
+fn candidates(record: &WorktreeRecord) -> io::Result<Vec<String>> {
     let git_dir = &record.git_dir;
     let mut found = Vec::new();
     let branch = record
@@ -357,9 +362,12 @@ mod tests {
 
     #[test]
     fn worktrees_are_found_by_their_branch() {
-        let said = "worktree /a\0HEAD 1\0branch refs/heads/main\0\0worktree /b c\0HEAD 2\0branch refs/heads/x\0\0\
+        let output = "worktree /a\0HEAD 1\0branch refs/heads/main\0\0worktree /b c\0HEAD 2\0branch refs/heads/x\0\0\
                     worktree /d\0HEAD 3\0detached\0\0";
-        assert_eq!(worktrees_on(said, "refs/heads/x"), [PathBuf::from("/b c")]);
-        assert!(worktrees_on(said, "refs/heads/y").is_empty());
+        assert_eq!(
+            worktrees_on(output, "refs/heads/x"),
+            [PathBuf::from("/b c")]
+        );
+        assert!(worktrees_on(output, "refs/heads/y").is_empty());
     }
 }

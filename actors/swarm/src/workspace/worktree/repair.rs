@@ -9,12 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::copied;
+use super::finish::{commit, tip_of};
 use super::git::{At, Git, GitFault};
+use super::lock_wait::lock;
 use super::open::write;
-use super::record::Record;
+use super::record::WorktreeRecord;
 use super::repository::Repository;
-use super::settle::{commit, tip_of};
-use super::turn::lock;
 use super::verify::{
     FolderId, Unverified, dot_git, fault, is_same, link_file, tree, verify_folder, verify_git_dir,
 };
@@ -26,9 +26,9 @@ use super::verify::{
 /// The repository is at neither place; the text says where it was looked for. The worktree is a copy of another.
 pub async fn locate(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     pool_dir: Option<&Path>,
-) -> Result<Record, GitFault> {
+) -> Result<WorktreeRecord, GitFault> {
     let Some(original) = copied::original(record) else {
         return locate_own(git, record, pool_dir).await;
     };
@@ -41,9 +41,9 @@ pub async fn locate(
 /// The record of a copy in the copy of its repository, where the pool works in one.
 async fn copied_with(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     pool_dir: Option<&Path>,
-) -> Result<Option<Record>, GitFault> {
+) -> Result<Option<WorktreeRecord>, GitFault> {
     let Some(dir) = pool_dir else {
         return Ok(None);
     };
@@ -59,9 +59,9 @@ async fn copied_with(
 /// As [`locate`], for a worktree that is no copy.
 async fn locate_own(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     pool_dir: Option<&Path>,
-) -> Result<Record, GitFault> {
+) -> Result<WorktreeRecord, GitFault> {
     let mut found = record.clone();
     let is_there = record.common_dir.is_dir();
     if is_there && (verify_git_dir(record).is_ok() || tip_of(git, record).await?.is_some()) {
@@ -107,7 +107,7 @@ async fn locate_own(
 /// Git's own.
 pub(super) async fn adopt(
     git: &Git,
-    record: &mut Record,
+    record: &mut WorktreeRecord,
     repository: &Repository,
 ) -> Result<bool, GitFault> {
     if record.common_dir.is_dir() && verify_git_dir(record).is_ok() {
@@ -119,8 +119,8 @@ pub(super) async fn adopt(
         let at = At::Bare(&repository.common);
         for name in [&format!("refs/heads/{}", record.branch), &record.base] {
             let commit = format!("{name}^{{commit}}");
-            let ask = ["rev-parse", "--verify", "--quiet", &commit];
-            if !git.run(at, &ask).await.is_good() {
+            let args = ["rev-parse", "--verify", "--quiet", &commit];
+            if !git.run(at, &args).await.is_good() {
                 return Ok(false);
             }
         }
@@ -136,7 +136,7 @@ pub(super) async fn adopt(
 }
 
 /// The folder that a repository keeps for this worktree: the one that names it, where it is now or where it was.
-fn entry_of(common: &Path, record: &Record) -> Option<PathBuf> {
+fn entry_of(common: &Path, record: &WorktreeRecord) -> Option<PathBuf> {
     let places = [Some(&record.path), record.moved_from.as_ref()];
     let ours: Vec<PathBuf> = places.iter().flatten().map(|it| it.join(".git")).collect();
     let entries = fs::read_dir(common.join("worktrees")).ok()?;
@@ -158,7 +158,7 @@ fn git_dir_in(common: &Path, name: &str) -> PathBuf {
 /// A run works there; the folder is not the worktree that was made; a file cannot be written.
 pub async fn repair(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     pool_dir: Option<&Path>,
 ) -> Result<Vec<String>, GitFault> {
     let _lock = lock(record)?;
@@ -193,7 +193,10 @@ pub async fn repair(
 ///
 /// # Errors
 /// The folder is not the worktree; it has a repository of its own in `.git`; a file cannot be written.
-pub(super) async fn restore(git: &Git, record: &mut Record) -> Result<Vec<String>, GitFault> {
+pub(super) async fn restore(
+    git: &Git,
+    record: &mut WorktreeRecord,
+) -> Result<Vec<String>, GitFault> {
     verify_folder(record).map_err(|why| fault(record, &why))?;
     let mut repaired = Vec::new();
     // The folder is known by this from here on, whatever becomes of its `.git`.
@@ -242,14 +245,14 @@ pub(super) async fn restore(git: &Git, record: &mut Record) -> Result<Vec<String
                 record.base.clone()
             }
         };
-        git.ask(tree(record)?, &["read-tree", &tip]).await?;
+        git.stdout(tree(record)?, &["read-tree", &tip]).await?;
     }
     Ok(repaired)
 }
 
 /// The recorded folder is there, and only the files in it that name repository and worktree are missing or wrong: it is no
 /// other worktree's.
-fn is_damaged(record: &Record) -> bool {
+fn is_damaged(record: &WorktreeRecord) -> bool {
     let git_dir = &record.git_dir;
     let is_dir = fs::symlink_metadata(git_dir).is_ok_and(|found| found.is_dir());
     let in_common = git_dir.parent() == Some(&record.common_dir.join("worktrees"));
@@ -259,7 +262,7 @@ fn is_damaged(record: &Record) -> bool {
 }
 
 /// As `git worktree add` makes it, under the first name that is free.
-fn make_git_dir(record: &mut Record) -> Result<(), GitFault> {
+fn make_git_dir(record: &mut WorktreeRecord) -> Result<(), GitFault> {
     let worktrees = record.common_dir.join("worktrees");
     let cannot = |error: io::Error| {
         GitFault(format!(

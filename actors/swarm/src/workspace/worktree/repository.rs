@@ -63,7 +63,7 @@ impl Repository {
     /// # Errors
     /// No git, no repository, a bare one.
     pub(super) async fn around(git: &Git, dir: &Path) -> Result<Self, GitFault> {
-        let said = git.ask(At::Folder(dir), AROUND).await.map_err(|fault| {
+        let output = git.stdout(At::Folder(dir), AROUND).await.map_err(|fault| {
             let dir = dir.display();
             if fault.0.contains("not a git repository") {
                 return GitFault(format!(
@@ -72,12 +72,12 @@ impl Repository {
             }
             fault
         })?;
-        Self::read(dir, &said)
+        Self::read(dir, &output)
     }
 
     /// By the answer to [`AROUND`].
-    fn read(dir: &Path, said: &str) -> Result<Self, GitFault> {
-        let mut lines = said.split('\n').map(PathBuf::from);
+    fn read(dir: &Path, output: &str) -> Result<Self, GitFault> {
+        let mut lines = output.split('\n').map(PathBuf::from);
         let mut next = || lines.next().unwrap_or_default();
         let (git_dir, common) = (next(), next());
         // Not --show-toplevel: it goes by core.bare and core.worktree, which an agent may have set for all worktrees.
@@ -101,17 +101,17 @@ impl Repository {
     /// No such commit; a repository without any.
     pub(super) async fn commit(&self, git: &Git, name: &str) -> Result<String, GitFault> {
         let wanted = format!("{name}^{{commit}}");
-        let ask = [
+        let args = [
             "rev-parse",
             "--verify",
             "--quiet",
             "--end-of-options",
             &wanted,
         ];
-        let end = git.run(At::Folder(&self.top), &ask).await;
+        let end = git.run(At::Folder(&self.top), &args).await;
         match (end.is_good(), name) {
             (true, _) => Ok(end.stdout),
-            _ if fault(&ask, &end).is_shortage() => Err(fault(&ask, &end)),
+            _ if fault(&args, &end).is_shortage() => Err(fault(&args, &end)),
             (false, "HEAD") => Err(GitFault(format!(
                 "the repository {} has no commits yet, so that no worktree can start from it; commit something first (git commit --allow-empty -m start)",
                 self.top.display()
@@ -133,12 +133,12 @@ impl Repository {
         }
         let prefix = self.prefix.display();
         let wanted = format!("{base}:{prefix}");
-        let ask = ["cat-file", "-t", &wanted];
-        let end = git.run(At::Bare(&self.common), &ask).await;
+        let args = ["cat-file", "-t", &wanted];
+        let end = git.run(At::Bare(&self.common), &args).await;
         if end.is_good() && end.stdout == "tree" {
             return Ok(());
         }
-        let fault = fault(&ask, &end);
+        let fault = fault(&args, &end);
         if fault.is_shortage() {
             return Err(fault);
         }

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
-use super::kept;
-use super::record::Record;
+use super::kept_refs;
+use super::record::WorktreeRecord;
 use super::verify::tree;
 
 /// Files and folders of a worktree's git folder that make up such a state.
@@ -52,7 +52,10 @@ const SEARCHED: u64 = 4 << 20;
 ///
 /// # Errors
 /// It could not be kept; then nothing is removed.
-pub(super) async fn set_aside(git: &Git, record: &Record) -> Result<Option<String>, GitFault> {
+pub(super) async fn set_aside(
+    git: &Git,
+    record: &WorktreeRecord,
+) -> Result<Option<String>, GitFault> {
     let at = tree(record)?;
     let there: Vec<&str> = STATE
         .iter()
@@ -88,10 +91,10 @@ pub(super) async fn set_aside(git: &Git, record: &Record) -> Result<Option<Strin
 }
 
 async fn private_references(git: &Git, at: At<'_>) -> Result<Vec<(String, String)>, GitFault> {
-    let mut ask = vec!["for-each-ref", "--format=%(objectname) %(refname)"];
-    ask.extend(PRIVATE);
-    let said = git.ask(at, &ask).await?;
-    let pairs = said.lines().filter_map(|line| line.split_once(' '));
+    let mut args = vec!["for-each-ref", "--format=%(objectname) %(refname)"];
+    args.extend(PRIVATE);
+    let output = git.stdout(at, &args).await?;
+    let pairs = output.lines().filter_map(|line| line.split_once(' '));
     Ok(pairs
         .map(|(hash, name)| (name.to_owned(), hash.to_owned()))
         .collect())
@@ -123,7 +126,7 @@ fn hashes_in(path: &Path, found: &mut BTreeSet<String>) {
 /// The files as a commit, with an index of its own.
 async fn keep(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     files: &[&str],
     parents: &[String],
 ) -> Result<String, GitFault> {
@@ -136,7 +139,7 @@ async fn keep(
     };
     let _ = fs::remove_file(&index);
     let written = async {
-        own.ask(at, &["read-tree", "--empty"]).await?;
+        own.stdout(at, &["read-tree", "--empty"]).await?;
         if !files.is_empty() {
             let add = ["add", "--force", "--ignore-errors", "--"];
             let added = own.run(at, &[&add[..], files].concat()).await;
@@ -144,7 +147,7 @@ async fn keep(
                 tracing::debug!(error = added.stderr, "not all of git's state could be kept");
             }
         }
-        own.ask(at, &["write-tree"]).await
+        own.stdout(at, &["write-tree"]).await
     };
     let files = written.await;
     for name in [index.clone(), index.with_extension("lock")] {
@@ -156,13 +159,13 @@ async fn keep(
         record.attempt_number(),
         record.task_id
     );
-    let mut ask = vec!["commit-tree", &files, "-m", &subject];
+    let mut args = vec!["commit-tree", &files, "-m", &subject];
     for parent in parents {
-        ask.extend(["-p", parent]);
+        args.extend(["-p", parent]);
     }
     let at = At::Bare(&record.common_dir);
-    let commit = git.ask(at, &ask).await?;
-    kept::keep(git, record, ".state", &commit).await
+    let commit = git.stdout(at, &args).await?;
+    kept_refs::keep(git, record, ".state", &commit).await
 }
 
 fn remove(path: &PathBuf) -> Result<(), GitFault> {

@@ -48,8 +48,8 @@ pub(super) fn is_full_disk(stderr: &str, place: &Path) -> bool {
 }
 
 fn says(stderr: &str, words: &[&str]) -> bool {
-    let said = stderr.to_lowercase();
-    words.iter().any(|word| said.contains(word))
+    let output = stderr.to_lowercase();
+    words.iter().any(|word| output.contains(word))
 }
 
 /// The disk that a path, or the nearest folder above it that is there, lies on has next to no room.
@@ -79,25 +79,25 @@ mod tests {
 
     #[test]
     fn a_call_that_was_refused_something_is_told_from_one_that_is_wrong() {
-        for said in [
+        for output in [
             "fatal: unable to create load_index_extensions thread: Resource temporarily unavailable",
             "fatal: Out of memory, malloc failed (tried to allocate 1048576 bytes)",
             "fatal: cannot fork: Resource temporarily unavailable",
             "error: unable to write file big: No space left on device",
             "fatal: mmap failed: Cannot allocate memory",
         ] {
-            assert!(is_short(&end(ProgramExit::Code(128), said)), "{said}");
-            assert!(!is_short(&end(ProgramExit::Code(0), said)), "{said}");
+            assert!(is_short(&end(ProgramExit::Code(128), output)), "{output}");
+            assert!(!is_short(&end(ProgramExit::Code(0), output)), "{output}");
         }
         assert!(is_short(&end(ProgramExit::Signal(9), "")));
-        for (exit, said) in [
+        for (exit, output) in [
             (ProgramExit::Signal(11), ""),
             (ProgramExit::Cancelled, "Out of memory"),
             (ProgramExit::TimedOut, ""),
             (ProgramExit::Code(128), "error: unable to write file big"),
             (ProgramExit::Code(128), "fatal: external filter failed"),
         ] {
-            assert!(!is_short(&end(exit.clone(), said)), "{exit:?} {said}");
+            assert!(!is_short(&end(exit.clone(), output)), "{exit:?} {output}");
         }
         assert!(!is_full_disk("fatal: bad object", Path::new("/")));
     }

@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::git::{At, GitFault};
-use super::record::Record;
+use super::record::WorktreeRecord;
 pub use crate::workspace::identity::FolderId;
-use crate::workspace::identity::{Changed, real_folder};
+use crate::workspace::identity::{FolderChange, real_folder};
 
 /// Longest `.git`, `gitdir` or `commondir` file that is read, in bytes.
 const LINK_MAX: u64 = 8 << 10;
@@ -42,7 +42,7 @@ impl fmt::Display for Unverified {
 ///
 /// # Errors
 /// The folder is not the worktree that Kirosu made, see [`verify`].
-pub(super) fn tree(record: &Record) -> Result<At<'_>, GitFault> {
+pub(super) fn tree(record: &WorktreeRecord) -> Result<At<'_>, GitFault> {
     match verify(record) {
         Ok(()) => Ok(At::Tree {
             git_dir: &record.git_dir,
@@ -53,7 +53,7 @@ pub(super) fn tree(record: &Record) -> Result<At<'_>, GitFault> {
 }
 
 /// The sentence for people.
-pub(super) fn fault(record: &Record, why: &Unverified) -> GitFault {
+pub(super) fn fault(record: &WorktreeRecord, why: &Unverified) -> GitFault {
     let path = record.path.display();
     GitFault(format!("git was not run in the worktree {path}: {why}"))
 }
@@ -64,17 +64,17 @@ pub(super) fn fault(record: &Record, why: &Unverified) -> GitFault {
 ///
 /// # Errors
 /// A description of the thing in its place.
-pub(super) fn verify(record: &Record) -> Result<(), Unverified> {
+pub(super) fn verify(record: &WorktreeRecord) -> Result<(), Unverified> {
     verify_folder(record)?;
     verify_git_dir(record)
 }
 
 /// The first half of [`verify`]: the folder alone.
-pub(super) fn verify_folder(record: &Record) -> Result<(), Unverified> {
+pub(super) fn verify_folder(record: &WorktreeRecord) -> Result<(), Unverified> {
     let path = &record.path;
     let found = real_folder(path).map_err(|changed| match changed {
-        Changed::Gone => Unverified::Gone,
-        Changed::Replaced(why) => Unverified::Replaced(why),
+        FolderChange::Gone => Unverified::Gone,
+        FolderChange::Replaced(why) => Unverified::Replaced(why),
     })?;
     let same = record.folder_id == Some(found);
     if same || dot_git(path).is_some_and(|it| is_same(&it, &record.git_dir)) {
@@ -92,7 +92,7 @@ pub(super) fn verify_folder(record: &Record) -> Result<(), Unverified> {
 }
 
 /// As `git worktree add` leaves it when it is interrupted.
-fn is_half_made(record: &Record) -> bool {
+fn is_half_made(record: &WorktreeRecord) -> bool {
     let worktrees = record.common_dir.join("worktrees");
     match dot_git(&record.path) {
         Some(git_dir) => git_dir.parent().is_some_and(|it| is_same(it, &worktrees)),
@@ -101,7 +101,7 @@ fn is_half_made(record: &Record) -> bool {
 }
 
 /// Git's own folder for the worktree is there, is one of the recorded repository, and is no other worktree's.
-pub(super) fn verify_git_dir(record: &Record) -> Result<(), Unverified> {
+pub(super) fn verify_git_dir(record: &WorktreeRecord) -> Result<(), Unverified> {
     let git_dir = &record.git_dir;
     let missing = |why: &str| Unverified::Detached(format!("{} {why}", git_dir.display()));
     match fs::symlink_metadata(git_dir) {

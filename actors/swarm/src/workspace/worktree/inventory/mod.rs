@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 
 use super::git::{At, Git, GitFault};
 use super::names;
-use super::record::Record;
+use super::record::WorktreeRecord;
 use super::verify::tree;
-pub(super) use parse::{Entry, Status, heads, is_object, reflog, special_entries};
+pub(super) use parse::{FileStatus, IndexEntry, heads, is_object, reflog, special_entries};
 use repositories::{FOLDERS_MAX, repositories};
 pub(super) use submodule::git_dir_of;
 
@@ -31,7 +31,7 @@ pub(super) use submodule::git_dir_of;
 const SHOWN: usize = 10;
 /// Why something is only in the worktree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Why {
+pub enum LeftoverReason {
     /// Git would take it, or failed to.
     Uncommitted,
     /// It differs from the index, but git is told not to look at it.
@@ -50,7 +50,7 @@ pub enum Why {
     IgnoredRepository,
 }
 
-impl Why {
+impl LeftoverReason {
     const fn text(self) -> &'static str {
         match self {
             Self::Uncommitted => "",
@@ -69,7 +69,7 @@ impl Why {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leftover {
     /// The kind.
-    pub why: Why,
+    pub why: LeftoverReason,
     /// From the root of the worktree; a folder ends with `/`.
     pub path: String,
 }
@@ -99,7 +99,12 @@ impl Inventory {
     /// The same without ignored files, and repositories among them.
     #[must_use]
     pub fn without_ignored(&self) -> Self {
-        let is_ignored = |why| matches!(why, Why::Ignored | Why::IgnoredRepository);
+        let is_ignored = |why| {
+            matches!(
+                why,
+                LeftoverReason::Ignored | LeftoverReason::IgnoredRepository
+            )
+        };
         let rest = self.iter().filter(|it| !is_ignored(it.why));
         Self(rest.cloned().collect())
     }
@@ -107,14 +112,14 @@ impl Inventory {
     /// The same without ignored files that can be made again: a repository has commits.
     #[must_use]
     pub fn without_ignored_files(&self) -> Self {
-        let rest = self.iter().filter(|it| it.why != Why::Ignored);
+        let rest = self.iter().filter(|it| it.why != LeftoverReason::Ignored);
         Self(rest.cloned().collect())
     }
 
     /// The names by kind, a bounded number of each: `a, b; build/ (ignored)`.
     #[must_use]
     pub fn names(&self) -> String {
-        let mut kinds: Vec<Why> = self.iter().map(|it| it.why).collect();
+        let mut kinds: Vec<LeftoverReason> = self.iter().map(|it| it.why).collect();
         kinds.dedup();
         let named = kinds.into_iter().map(|why| {
             let names = self.iter().filter(|it| it.why == why);
@@ -124,7 +129,7 @@ impl Inventory {
         named.collect::<Vec<_>>().join("; ")
     }
 
-    fn add(&mut self, why: Why, path: impl Into<String>) {
+    fn add(&mut self, why: LeftoverReason, path: impl Into<String>) {
         let path = path.into();
         self.0.push(Leftover { why, path });
     }
@@ -153,7 +158,7 @@ pub(super) const LIST: &[&str] = &["ls-files", "-v", "--stage"];
 #[derive(Debug)]
 pub(super) struct Seen {
     /// Paths that differ from the last commit, and ignored ones.
-    pub(super) statuses: Vec<Status>,
+    pub(super) statuses: Vec<FileStatus>,
     /// Folders that git could not read.
     pub(super) unreadable: Vec<String>,
     /// The answer to [`LIST`].
@@ -165,12 +170,12 @@ impl Seen {
     ///
     /// # Errors
     /// Git cannot tell.
-    async fn now(git: &Git, record: &Record) -> Result<Self, GitFault> {
+    async fn now(git: &Git, record: &WorktreeRecord) -> Result<Self, GitFault> {
         let (statuses, unreadable) = statuses(git, record).await?;
         Ok(Self {
             statuses,
             unreadable,
-            listed: git.ask(tree(record)?, LIST).await?,
+            listed: git.stdout(tree(record)?, LIST).await?,
         })
     }
 }
@@ -180,7 +185,7 @@ impl Seen {
 ///
 /// # Errors
 /// The folder is not the worktree that was made, or git cannot tell; nothing may be removed then.
-pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFault> {
+pub(super) async fn look(git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
     let seen = Seen::now(git, record).await?;
     look_at(git, record, seen).await
 }
@@ -189,34 +194,38 @@ pub(super) async fn look(git: &Git, record: &Record) -> Result<Inventory, GitFau
 ///
 /// # Errors
 /// As [`look`].
-pub(super) async fn look_at(git: &Git, record: &Record, seen: Seen) -> Result<Inventory, GitFault> {
+pub(super) async fn look_at(
+    git: &Git,
+    record: &WorktreeRecord,
+    seen: Seen,
+) -> Result<Inventory, GitFault> {
     let at = tree(record)?;
     let mut found = Inventory::default();
     for path in seen.unreadable {
-        found.add(Why::Unreadable, path);
+        found.add(LeftoverReason::Unreadable, path);
     }
     let mut skip: HashSet<PathBuf> = HashSet::new();
     let mut ignored: HashSet<PathBuf> = HashSet::new();
     for status in seen.statuses {
         match status {
-            Status::Changed(path) | Status::WrittenOver(path) => {
-                found.add(Why::Uncommitted, path);
+            FileStatus::FolderChange(path) | FileStatus::WrittenOver(path) => {
+                found.add(LeftoverReason::Uncommitted, path);
             }
-            Status::Untracked(path) if names::is_folder(&path) => {
+            FileStatus::Untracked(path) if names::is_folder(&path) => {
                 skip.insert(names::path(&path));
-                found.add(Why::Repository, path);
+                found.add(LeftoverReason::Repository, path);
             }
-            Status::Untracked(path) => found.add(Why::Uncommitted, path),
-            Status::Ignored(path) => {
+            FileStatus::Untracked(path) => found.add(LeftoverReason::Uncommitted, path),
+            FileStatus::Ignored(path) => {
                 ignored.insert(names::path(&path));
-                found.add(Why::Ignored, path);
+                found.add(LeftoverReason::Ignored, path);
             }
         }
     }
     let entries = parse::special_entries(&seen.listed);
     for entry in entries.iter().filter(|it| it.hidden && !it.link) {
         if differs(git, at, entry).await {
-            found.add(Why::Hidden, &entry.path);
+            found.add(LeftoverReason::Hidden, &entry.path);
         }
     }
     let links = entries.into_iter().filter(|it| it.link).map(|it| it.path);
@@ -228,16 +237,16 @@ pub(super) async fn look_at(git: &Git, record: &Record, seen: Seen) -> Result<In
         if seen.commits {
             let git_dir = git_dir_of(&record.path.join(folder));
             named.extend(git_dir.and_then(|it| it.canonicalize().ok()));
-            found.add(Why::SubmoduleCommits, &path);
+            found.add(LeftoverReason::SubmoduleCommits, &path);
         }
         for file in seen.files {
-            found.add(Why::SubmoduleFiles, names::join(&path, &file));
+            found.add(LeftoverReason::SubmoduleFiles, names::join(&path, &file));
         }
     }
     let modules = record.git_dir.join("modules");
     for git_dir in submodule::look_modules(git, &modules, scratch).await {
         if !named.contains(&git_dir.canonicalize().unwrap_or_default()) {
-            found.add(Why::SubmoduleCommits, git_dir.to_string_lossy());
+            found.add(LeftoverReason::SubmoduleCommits, git_dir.to_string_lossy());
         }
     }
     let root = record.path.clone();
@@ -247,13 +256,16 @@ pub(super) async fn look_at(git: &Git, record: &Record, seen: Seen) -> Result<In
     for path in inner.found {
         let folder = names::path(&path);
         let why = match folder.ancestors().any(|it| ignored.contains(it)) {
-            true => Why::IgnoredRepository,
-            false => Why::Repository,
+            true => LeftoverReason::IgnoredRepository,
+            false => LeftoverReason::Repository,
         };
         found.add(why, path);
     }
     if inner.cut {
-        found.add(Why::Unreadable, format!("more than {FOLDERS_MAX} folders"));
+        found.add(
+            LeftoverReason::Unreadable,
+            format!("more than {FOLDERS_MAX} folders"),
+        );
     }
     Ok(found.sorted())
 }
@@ -296,9 +308,9 @@ pub(super) fn links(listed: &str) -> Vec<String> {
 /// Git cannot tell, not even without filters.
 pub(super) async fn statuses(
     git: &Git,
-    record: &Record,
-) -> Result<(Vec<Status>, Vec<String>), GitFault> {
-    let ask = [
+    record: &WorktreeRecord,
+) -> Result<(Vec<FileStatus>, Vec<String>), GitFault> {
+    let args = [
         "status",
         "--porcelain=v2",
         "--untracked-files=all",
@@ -307,14 +319,14 @@ pub(super) async fn statuses(
         "--no-renames",
     ];
     let at = tree(record)?;
-    let mut end = git.run(at, &ask).await;
+    let mut end = git.run(at, &args).await;
     if !end.is_good() {
         // A filter that cannot run: without filters what it would have changed counts as changed.
         let plain = git.without_filters(at).await?;
-        end = plain.run(at, &ask).await;
+        end = plain.run(at, &args).await;
     }
     if !end.is_good() {
-        return Err(super::git::fault(&ask, &end));
+        return Err(super::git::fault(&args, &end));
     }
     let unreadable = end.stderr.lines().filter_map(|line| {
         let named = line.strip_prefix("warning: could not open directory '")?;
@@ -325,7 +337,7 @@ pub(super) async fn statuses(
 }
 
 /// Whether a file that git does not look at is there and is not what the index has.
-pub(super) async fn differs(git: &Git, at: At<'_>, entry: &Entry) -> bool {
+pub(super) async fn differs(git: &Git, at: At<'_>, entry: &IndexEntry) -> bool {
     let At::Tree { work_tree, .. } = at else {
         return true;
     };
@@ -335,7 +347,9 @@ pub(super) async fn differs(git: &Git, at: At<'_>, entry: &Entry) -> bool {
         Ok(found) if found.is_symlink() => {
             let target = fs::read_link(&path).unwrap_or_default();
             let target = target.as_os_str().as_bytes();
-            let hash = git.ask_with(at, &["hash-object", "--stdin"], target).await;
+            let hash = git
+                .stdout_with(at, &["hash-object", "--stdin"], target)
+                .await;
             hash.map_or(true, |hash| hash != entry.object)
         }
         Ok(found) if found.is_dir() => true,
@@ -351,8 +365,9 @@ pub(super) async fn differs(git: &Git, at: At<'_>, entry: &Entry) -> bool {
 /// # Errors
 /// The file cannot be read, or a filter fails.
 pub(super) async fn hash_of(git: &Git, at: At<'_>, name: &str) -> Result<String, GitFault> {
-    let ask = ["hash-object", "--stdin-paths"];
-    git.ask_with(at, &ask, names::quoted(name).as_bytes()).await
+    let args = ["hash-object", "--stdin-paths"];
+    git.stdout_with(at, &args, names::quoted(name).as_bytes())
+        .await
 }
 
 #[cfg(test)]
@@ -363,10 +378,10 @@ mod tests {
     fn a_sentence_names_each_kind_and_counts_what_it_does_not_name() {
         let mut found = Inventory::default();
         for number in 0..12 {
-            found.add(Why::Uncommitted, format!("f{number:02}"));
+            found.add(LeftoverReason::Uncommitted, format!("f{number:02}"));
         }
-        found.add(Why::Ignored, "build/");
-        found.add(Why::Repository, "tool/");
+        found.add(LeftoverReason::Ignored, "build/");
+        found.add(LeftoverReason::Repository, "tool/");
         let found = found.sorted();
         let names = found.names();
         assert!(names.starts_with("f00, f01,"), "{names}");

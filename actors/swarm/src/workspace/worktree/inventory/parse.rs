@@ -5,9 +5,9 @@ use super::super::names;
 
 /// One path of `git status --porcelain=v2`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) enum Status {
+pub(in super::super) enum FileStatus {
     /// Tracked, and different from the last commit or from the index, or in conflict.
-    Changed(String),
+    FolderChange(String),
     /// The same, with content in the index that neither the last commit nor the file has.
     WrittenOver(String),
     /// Not tracked. A name that ends with `/` is a repository of its own.
@@ -17,34 +17,34 @@ pub(in super::super) enum Status {
 }
 
 /// The paths of an answer. Lines of other kinds, and lines that are cut off, are left out.
-pub(super) fn status(said: &str) -> Vec<Status> {
-    said.split('\n').filter_map(line).collect()
+pub(super) fn status(output: &str) -> Vec<FileStatus> {
+    output.split('\n').filter_map(line).collect()
 }
 
-fn line(line: &str) -> Option<Status> {
+fn line(line: &str) -> Option<FileStatus> {
     let (kind, rest) = line.split_once(' ')?;
     // Fields before the path: XY sub mH mI mW hH hI, and more for conflicts.
     let path = |fields: usize| rest.splitn(fields + 1, ' ').nth(fields).map(names::read);
     match kind {
-        "?" => Some(Status::Untracked(names::read(rest))),
-        "!" => Some(Status::Ignored(names::read(rest))),
+        "?" => Some(FileStatus::Untracked(names::read(rest))),
+        "!" => Some(FileStatus::Ignored(names::read(rest))),
         "1" => {
             let mut letters = rest.bytes();
             let (index, file) = (letters.next()?, letters.next()?);
             let is_written_over = b"AMT".contains(&index) && b"MDT".contains(&file);
             path(7).map(match is_written_over {
-                true => Status::WrittenOver,
-                false => Status::Changed,
+                true => FileStatus::WrittenOver,
+                false => FileStatus::FolderChange,
             })
         }
-        "u" => path(9).map(Status::Changed),
+        "u" => path(9).map(FileStatus::FolderChange),
         _ => None,
     }
 }
 
 /// One entry of `git ls-files -v --stage`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in super::super) struct Entry {
+pub(in super::super) struct IndexEntry {
     /// The working tree's file is not looked at: `--skip-worktree` or `--assume-unchanged`.
     pub(in super::super) hidden: bool,
     /// Another repository's commit.
@@ -56,17 +56,17 @@ pub(in super::super) struct Entry {
 }
 
 /// The entries that are links to repositories, or whose files git does not look at; the others are what git is good at.
-pub(in super::super) fn special_entries(said: &str) -> Vec<Entry> {
-    said.split('\n').filter_map(special_entry).collect()
+pub(in super::super) fn special_entries(output: &str) -> Vec<IndexEntry> {
+    output.split('\n').filter_map(special_entry).collect()
 }
 
-fn special_entry(line: &str) -> Option<Entry> {
+fn special_entry(line: &str) -> Option<IndexEntry> {
     let (head, path) = line.split_once('\t')?;
     let mut fields = head.split(' ');
     let (tag, mode, object) = (fields.next()?, fields.next()?, fields.next()?);
     let hidden = tag == "S" || tag.starts_with(|letter: char| letter.is_ascii_lowercase());
     let link = mode == "160000";
-    (hidden || link).then(|| Entry {
+    (hidden || link).then(|| IndexEntry {
         hidden,
         link,
         object: object.to_owned(),
@@ -94,8 +94,8 @@ pub(in super::super) fn is_object(name: &str) -> bool {
 }
 
 /// The commits of `git rev-list --parents` that no other of them has as a parent: all others can be reached from them.
-pub(in super::super) fn heads(said: &str) -> Vec<String> {
-    let lines = || said.lines().map(|line| line.split(' '));
+pub(in super::super) fn heads(output: &str) -> Vec<String> {
+    let lines = || output.lines().map(|line| line.split(' '));
     let parents: std::collections::HashSet<&str> =
         lines().flat_map(|names| names.skip(1)).collect();
     let commits = lines().filter_map(|mut names| names.next());
@@ -109,26 +109,26 @@ mod tests {
 
     #[test]
     fn status_reads_every_kind_and_any_name() {
-        let said = "1 .M N... 100644 100644 100644 aa bb \"a b\\n c\"\n\
+        let output = "1 .M N... 100644 100644 100644 aa bb \"a b\\n c\"\n\
                     1 AM N... 100644 100644 100644 aa bb new file\n\
                     u UU N... 100644 100644 100644 100644 aa bb cc both\n\
                     ? x/\n! build/\n# branch.oid 1\n";
-        let found = status(said);
-        let changed = |name: &str| Status::Changed(name.to_owned());
+        let found = status(output);
+        let changed = |name: &str| FileStatus::FolderChange(name.to_owned());
         let expected = [
             changed("a b\n c"),
-            Status::WrittenOver("new file".to_owned()),
+            FileStatus::WrittenOver("new file".to_owned()),
             changed("both"),
-            Status::Untracked("x/".to_owned()),
-            Status::Ignored("build/".to_owned()),
+            FileStatus::Untracked("x/".to_owned()),
+            FileStatus::Ignored("build/".to_owned()),
         ];
         assert_eq!(found, expected);
     }
 
     #[test]
     fn only_links_and_hidden_entries_are_special() {
-        let said = "H 100644 aa 0\tplain\nS 100644 bb 0\tskipped\nh 100644 cc 0\tassumed\nH 160000 dd 0\tlib\ns 1";
-        let names: Vec<String> = special_entries(said)
+        let output = "H 100644 aa 0\tplain\nS 100644 bb 0\tskipped\nh 100644 cc 0\tassumed\nH 160000 dd 0\tlib\ns 1";
+        let names: Vec<String> = special_entries(output)
             .into_iter()
             .map(|it| it.path)
             .collect();

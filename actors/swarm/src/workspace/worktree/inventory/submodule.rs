@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::git::{At, Git, GitFault};
-use super::parse::{self, Status};
+use super::parse::{self, FileStatus};
 use super::{LIST, names};
 
 /// Names of files that are kept of one submodule.
@@ -132,7 +132,7 @@ async fn look(git: &Git, folder: &Path, scratch: &Path) -> Result<(Seen, Vec<Str
         work_tree: folder,
     };
     let commits = unpushed(git, at, &candidates).await?;
-    let ask = [
+    let args = [
         "status",
         "--porcelain=v2",
         "--untracked-files=normal",
@@ -140,17 +140,17 @@ async fn look(git: &Git, folder: &Path, scratch: &Path) -> Result<(Seen, Vec<Str
         "--ignore-submodules=dirty",
         "--no-renames",
     ];
-    let said = git.ask(at, &ask).await?;
-    let mut files: Vec<String> = parse::status(&said)
+    let output = git.stdout(at, &args).await?;
+    let mut files: Vec<String> = parse::status(&output)
         .into_iter()
         .map(|status| match status {
-            Status::Changed(path)
-            | Status::WrittenOver(path)
-            | Status::Untracked(path)
-            | Status::Ignored(path) => path,
+            FileStatus::FolderChange(path)
+            | FileStatus::WrittenOver(path)
+            | FileStatus::Untracked(path)
+            | FileStatus::Ignored(path) => path,
         })
         .collect();
-    let listed = git.ask(at, LIST).await?;
+    let listed = git.stdout(at, LIST).await?;
     let special = parse::special_entries(&listed);
     // Files that git is told not to look at count where they are there: a sparse checkout has none of them.
     let hidden = special.iter().filter(|it| it.hidden && !it.link);
@@ -186,14 +186,14 @@ pub(super) async fn is_pushed(
         .map_err(|error| GitFault(format!("cannot look at {}: {error}", git_dir.display())))?;
     let at = At::Bare(&own.0);
     let wanted = format!("{commit}^{{commit}}");
-    git.ask(at, &["cat-file", "-e", &wanted]).await?;
+    git.stdout(at, &["cat-file", "-e", &wanted]).await?;
     let left = unpushed(git, at, &[commit.to_owned()]).await?;
     Ok(left.is_empty())
 }
 
 /// Commits that no remote-tracking branch has, newest first; a bounded number.
 async fn unpushed(git: &Git, at: At<'_>, candidates: &[String]) -> Result<Vec<String>, GitFault> {
-    let ask = [
+    let args = [
         "rev-list",
         "--max-count=20",
         "--ignore-missing",
@@ -201,10 +201,10 @@ async fn unpushed(git: &Git, at: At<'_>, candidates: &[String]) -> Result<Vec<St
         "--not",
         "--remotes",
     ];
-    let said = git
-        .ask_with(at, &ask, candidates.join("\n").as_bytes())
+    let output = git
+        .stdout_with(at, &args, candidates.join("\n").as_bytes())
         .await?;
-    Ok(said.lines().map(str::to_owned).collect())
+    Ok(output.lines().map(str::to_owned).collect())
 }
 
 /// The git folder of a populated submodule.

@@ -4,7 +4,7 @@
 //! half, is refused here. In the end git itself rehearses the merge, once with the files of the checkout and once with an
 //! empty folder into which it writes all changed files, with their filters.
 
-mod in_the_way;
+mod obstacles;
 mod rehearse;
 mod room;
 mod undo;
@@ -17,7 +17,7 @@ use kirosu_providers::ProgramExit;
 use super::git::{At, Git, GitFault};
 use super::inventory::list;
 use super::names;
-use super::record::Record;
+use super::record::WorktreeRecord;
 use super::shared::{Identity, Suspect};
 use undo::Scratch;
 pub(super) use undo::{Undone, present, undo};
@@ -31,7 +31,7 @@ pub(super) struct Checkout {
 }
 
 impl Checkout {
-    fn of(record: &Record) -> Result<Self, GitFault> {
+    fn of(record: &WorktreeRecord) -> Result<Self, GitFault> {
         let root = record.repository.clone();
         let git_dir = super::inventory::git_dir_of(&root).ok_or_else(|| {
             GitFault(format!(
@@ -52,7 +52,7 @@ impl Checkout {
 
 /// All that is needed to bring the branch in.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct ApplyPlan {
     pub(super) checkout: Checkout,
     /// The branch of the checkout.
     pub(super) into: String,
@@ -74,18 +74,22 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) enum Planned {
     Already,
-    Merge(Box<Plan>),
+    Merge(Box<ApplyPlan>),
 }
 
 /// Plans to bring `tip`, the last commit of the record's branch, into the checkout.
 ///
 /// # Errors
 /// Why it is not possible, and what to do.
-pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planned, GitFault> {
+pub(super) async fn plan(
+    git: &Git,
+    record: &WorktreeRecord,
+    tip: &str,
+) -> Result<Planned, GitFault> {
     let checkout = Checkout::of(record)?;
     let at = checkout.at();
     let root = checkout.root.display();
-    let into = git.ask(at, &["symbolic-ref", "HEAD"]).await;
+    let into = git.stdout(at, &["symbolic-ref", "HEAD"]).await;
     let operation = unfinished(&checkout.git_dir);
     let into = into.map_err(|_| {
         GitFault(match operation {
@@ -123,8 +127,8 @@ pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planne
     }
     signature(git, &checkout, record, tip).await?;
     let merged = merge(git, record, &into, &head, tip).await?;
-    let changes = in_the_way::changes(git, &checkout, &head, &merged).await?;
-    in_the_way::check(git, &checkout, &changes).await?;
+    let changes = obstacles::changes(git, &checkout, &head, &merged).await?;
+    obstacles::check(git, &checkout, &changes).await?;
     let files = changes.into_iter().map(|it| it.path).collect::<Vec<_>>();
     let written =
         rehearse::rehearse(git, &checkout, record, [&head, &merged], (&into, &files)).await?;
@@ -134,7 +138,7 @@ pub(super) async fn plan(git: &Git, record: &Record, tip: &str) -> Result<Planne
     if let Some(suspect) = suspect {
         identity = suspect.before;
     }
-    Ok(Planned::Merge(Box::new(Plan {
+    Ok(Planned::Merge(Box::new(ApplyPlan {
         into,
         head,
         merged,
@@ -176,11 +180,11 @@ fn unfinished(git_dir: &Path) -> Option<(&'static str, &'static str)> {
 async fn signature(
     git: &Git,
     checkout: &Checkout,
-    record: &Record,
+    record: &WorktreeRecord,
     tip: &str,
 ) -> Result<(), GitFault> {
-    let ask = ["config", "--type=bool", "--get", "merge.verifySignatures"];
-    let wanted = git.run(checkout.at(), &ask).await;
+    let args = ["config", "--type=bool", "--get", "merge.verifySignatures"];
+    let wanted = git.run(checkout.at(), &args).await;
     if !wanted.is_good() || wanted.stdout != "true" {
         return Ok(());
     }
@@ -198,12 +202,12 @@ async fn signature(
 /// The tree of both together.
 async fn merge(
     git: &Git,
-    record: &Record,
+    record: &WorktreeRecord,
     into: &str,
     head: &str,
     tip: &str,
 ) -> Result<String, GitFault> {
-    let ask = [
+    let args = [
         "merge-tree",
         "--write-tree",
         "--name-only",
@@ -211,7 +215,7 @@ async fn merge(
         head,
         tip,
     ];
-    let end = git.run(At::Bare(&record.common_dir), &ask).await;
+    let end = git.run(At::Bare(&record.common_dir), &args).await;
     let mut parts = end.stdout.split('\n');
     let tree = parts.next().unwrap_or_default().to_owned();
     match end.exit {
@@ -229,6 +233,6 @@ async fn merge(
         _ if end.stderr.contains("usage:") => Err(GitFault(
             "this git cannot merge beside a checkout; install git 2.38 or newer".to_owned(),
         )),
-        _ => Err(super::git::fault(&ask, &end)),
+        _ => Err(super::git::fault(&args, &end)),
     }
 }

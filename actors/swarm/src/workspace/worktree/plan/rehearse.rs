@@ -11,7 +11,7 @@ use crate::workspace::worktree::git::{At, Git, GitFault};
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::locks::clear_shared_lock;
 use crate::workspace::worktree::names;
-use crate::workspace::worktree::record::Record;
+use crate::workspace::worktree::record::WorktreeRecord;
 
 /// Whether git would bring the checkout from one tree to the other; the plan is the branch it is on and the files that
 /// change. Returns the folder with the files as git writes them.
@@ -21,7 +21,7 @@ use crate::workspace::worktree::record::Record;
 pub(super) async fn rehearse(
     git: &Git,
     checkout: &Checkout,
-    record: &Record,
+    record: &WorktreeRecord,
     [head, merged]: [&str; 2],
     plan: (&str, &[String]),
 ) -> Result<Scratch, GitFault> {
@@ -88,7 +88,7 @@ fn refused(checkout: &Checkout, end: kirosu_providers::ProgramEnd) -> Result<(),
 }
 
 /// No other git is at work, or has died at it.
-fn free(checkout: &Checkout, record: &Record, into: &str) -> Result<(), GitFault> {
+fn free(checkout: &Checkout, record: &WorktreeRecord, into: &str) -> Result<(), GitFault> {
     let held = [
         checkout.git_dir.join("index.lock"),
         checkout.git_dir.join("HEAD.lock"),

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::{Checkout, Plan};
+use super::{ApplyPlan, Checkout};
 use crate::workspace::worktree::git::plain_command;
 use crate::workspace::worktree::inventory::list;
 use crate::workspace::worktree::locks::clear_lock;
@@ -17,13 +17,13 @@ use crate::workspace::worktree::names;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::workspace::worktree) enum Undone {
     /// All files of the plan are what `HEAD` has.
-    Whole,
+    FullPattern,
     /// Some are not; the text names them and the calls that put them back.
     Half(String),
 }
 
 /// The files of a plan that are there before git begins.
-pub(in crate::workspace::worktree) fn present(plan: &Plan) -> BTreeSet<String> {
+pub(in crate::workspace::worktree) fn present(plan: &ApplyPlan) -> BTreeSet<String> {
     let is_there = |file: &&String| {
         let path = plan.checkout.root.join(names::path(file));
         path.symlink_metadata().is_ok()
@@ -33,7 +33,7 @@ pub(in crate::workspace::worktree) fn present(plan: &Plan) -> BTreeSet<String> {
 
 /// Puts back every file of the plan that git has begun to write or has removed: they were what `HEAD` has before, or were
 /// not there. A file with other content than git would have written is somebody else's, and stays. Blocks.
-pub(in crate::workspace::worktree) fn undo(plan: &Plan, before: &BTreeSet<String>) -> Undone {
+pub(in crate::workspace::worktree) fn undo(plan: &ApplyPlan, before: &BTreeSet<String>) -> Undone {
     let checkout = &plan.checkout;
     let (root, at) = (&checkout.root, checkout);
     clear_lock(
@@ -91,7 +91,7 @@ pub(in crate::workspace::worktree) fn undo(plan: &Plan, before: &BTreeSet<String
     }
     let _ = call(at, &["update-index", "-q", "--refresh"], &[]);
     if failed.is_empty() {
-        return Undone::Whole;
+        return Undone::FullPattern;
     }
     let folder = root.display();
     let (old, new): (Vec<String>, Vec<String>) =

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Shared;
+use super::SharedState;
 use crate::workspace::worktree::git::{At, Git};
 use crate::workspace::worktree::inventory::list;
-use crate::workspace::worktree::record::Record;
+use crate::workspace::worktree::record::WorktreeRecord;
 
 /// Characters of an object name that are shown.
 const SHORT: usize = 12;
@@ -29,7 +29,7 @@ fn is_shown(key: &str) -> bool {
     key.starts_with("user.") || key.starts_with("core.")
 }
 
-pub(super) fn settings(before: &Shared, after: &Shared, common: &Path) -> Option<String> {
+pub(super) fn settings(before: &SharedState, after: &SharedState, common: &Path) -> Option<String> {
     let keys: BTreeSet<_> = before
         .settings
         .keys()
@@ -67,7 +67,7 @@ pub(super) fn settings(before: &Shared, after: &Shared, common: &Path) -> Option
     })
 }
 
-pub(super) fn files(before: &Shared, after: &Shared, common: &Path) -> Option<String> {
+pub(super) fn files(before: &SharedState, after: &SharedState, common: &Path) -> Option<String> {
     let names = changed_names(&before.files, &after.files);
     (!names.is_empty()).then(|| {
         format!(
@@ -89,7 +89,11 @@ fn changed_names<T: PartialEq>(
     changed.cloned().collect()
 }
 
-pub(super) fn stash(before: &Shared, after: &Shared, repository: &Path) -> Option<String> {
+pub(super) fn stash(
+    before: &SharedState,
+    after: &SharedState,
+    repository: &Path,
+) -> Option<String> {
     if before.stash == after.stash && before.stash_used == after.stash_used {
         return None;
     }
@@ -120,8 +124,8 @@ pub(super) fn stash(before: &Shared, after: &Shared, repository: &Path) -> Optio
 /// commits; and new branches.
 pub(super) async fn references(
     git: &Git,
-    record: &Record,
-    (before, after): (&Shared, &Shared),
+    record: &WorktreeRecord,
+    (before, after): (&SharedState, &SharedState),
     tip: &str,
 ) -> Vec<String> {
     let at = At::Bare(&record.common_dir);
@@ -155,8 +159,8 @@ pub(super) async fn references(
             (Some(old), None) => moved.push(format!("{shown} is gone, it was at {old}")),
             (Some(old), Some(now)) => {
                 let is_in = async |one: &str, other: &str| {
-                    let ask = ["merge-base", "--is-ancestor", one, other];
-                    git.holds(at, &ask).await.unwrap_or(false)
+                    let args = ["merge-base", "--is-ancestor", one, other];
+                    git.holds(at, &args).await.unwrap_or(false)
                 };
                 let forward = is_in(old, now).await;
                 // A person who commits moves a branch forward, too.
@@ -167,34 +171,34 @@ pub(super) async fn references(
             (None, None) => {}
         }
     }
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     if !replaced.is_empty() {
-        said.push(format!(
+        output.push(format!(
             "objects of the repository were replaced by others during this run, for all worktrees and your checkout: {}; kirosu's own calls of git go by the objects themselves",
             list(&replaced)
         ));
     }
     if !moved.is_empty() {
-        said.push(format!(
+        output.push(format!(
             "branches of the repository changed during this run: {}; git branch NAME COMMIT brings one back under another name",
             list(&moved)
         ));
     }
     if !new.is_empty() {
-        said.push(format!(
+        output.push(format!(
             "new branches of the repository since this run began: {}; apply does not take them along",
             list(&new)
         ));
     }
-    said
+    output
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn with(key: &str, value: &str) -> Shared {
-        let mut shared = Shared::default();
+    fn with(key: &str, value: &str) -> SharedState {
+        let mut shared = SharedState::default();
         let place = ("local".to_owned(), key.to_owned());
         shared.settings.insert(place, vec![value.to_owned()]);
         shared
@@ -204,30 +208,30 @@ mod tests {
     fn a_changed_setting_is_shown_with_the_way_back_and_no_secret_is_shown() {
         let common = Path::new("/r/.git");
         let (ada, bot) = (with("user.name", "Ada L"), with("user.name", "Bot"));
-        let said = settings(&ada, &bot, common).unwrap();
+        let output = settings(&ada, &bot, common).unwrap();
         assert!(
-            said.contains("git --git-dir=/r/.git config user.name 'Ada L'"),
-            "{said}"
+            output.contains("git --git-dir=/r/.git config user.name 'Ada L'"),
+            "{output}"
         );
-        let said = settings(&Shared::default(), &with("core.bare", "true"), common).unwrap();
-        assert!(said.contains("--unset-all core.bare"), "{said}");
-        let said = settings(
+        let output = settings(&SharedState::default(), &with("core.bare", "true"), common).unwrap();
+        assert!(output.contains("--unset-all core.bare"), "{output}");
+        let output = settings(
             &with("remote.o.url", "a"),
             &with("remote.o.url", "https://secret@x"),
             common,
         );
-        assert!(!said.unwrap().contains("secret"));
+        assert!(!output.unwrap().contains("secret"));
         assert_eq!(settings(&ada, &ada, common), None);
     }
 
     #[test]
     fn a_stash_that_was_used_is_seen_when_it_is_empty_again() {
-        let entry = |time| Shared {
+        let entry = |time| SharedState {
             stash_used: vec![
                 None,
                 Some(std::time::UNIX_EPOCH + std::time::Duration::from_secs(time)),
             ],
-            ..Shared::default()
+            ..SharedState::default()
         };
         assert!(stash(&entry(1), &entry(2), Path::new("/r")).is_some());
         assert_eq!(stash(&entry(1), &entry(1), Path::new("/r")), None);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::workspace::worktree::git::{At, Git};
-use crate::workspace::worktree::record::Record;
+use crate::workspace::worktree::record::WorktreeRecord;
 
 /// The committer that git's settings name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub(in super::super) struct Identity {
 impl Identity {
     /// Of the settings as they count in this place.
     pub(in super::super) async fn of(git: &Git, at: At<'_>) -> Self {
-        let value = async |key: &str| git.ask(at, &["config", "--get", key]).await.ok();
+        let value = async |key: &str| git.stdout(at, &["config", "--get", key]).await.ok();
         Self {
             name: value("user.name").await,
             email: value("user.email").await,
@@ -90,7 +90,7 @@ fn read(common: &Path) -> Option<Suspect> {
 }
 
 /// Notes a change.
-pub(super) fn note(record: &Record, before: &Identity, after: &Identity) -> io::Result<()> {
+pub(super) fn note(record: &WorktreeRecord, before: &Identity, after: &Identity) -> io::Result<()> {
     if before == after {
         return Ok(());
     }

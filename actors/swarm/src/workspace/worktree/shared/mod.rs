@@ -15,10 +15,10 @@ use std::time::SystemTime;
 
 use super::git::{At, Git, GitFault};
 use super::inventory::reflog;
-use super::record::Record;
-use super::references::{Listed, listed};
+use super::name_claim::PREFIXES;
+use super::record::WorktreeRecord;
+use super::references::{RefList, listed};
 use super::repository::Repository;
-use super::seat::PREFIXES;
 use super::verify::is_same;
 pub(super) use identity::{Identity, Suspect};
 
@@ -34,11 +34,11 @@ const READ_MAX: u64 = 1 << 20;
 
 /// A snapshot of the shared state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Shared {
+pub(super) struct SharedState {
     /// Values by scope (`local`, `global`, ...) and key.
     settings: BTreeMap<(String, String), Vec<String>>,
     /// Without those of tasks.
-    references: Listed,
+    references: RefList,
     /// Fingerprints of hooks and other files, by name within the git folder.
     files: BTreeMap<String, u64>,
     /// Commits on the stash.
@@ -47,12 +47,12 @@ pub(super) struct Shared {
     stash_used: Vec<Option<SystemTime>>,
 }
 
-impl Shared {
+impl SharedState {
     /// As it is now.
     ///
     /// # Errors
     /// Git cannot read the settings or references.
-    pub(super) async fn read(git: &Git, record: &Record) -> Result<Self, GitFault> {
+    pub(super) async fn read(git: &Git, record: &WorktreeRecord) -> Result<Self, GitFault> {
         let references = listed(git, &record.common_dir, &[]).await?;
         Self::with(git, record, references).await
     }
@@ -63,24 +63,24 @@ impl Shared {
     /// Git cannot read the settings.
     pub(super) async fn with(
         git: &Git,
-        record: &Record,
-        mut references: Listed,
+        record: &WorktreeRecord,
+        mut references: RefList,
     ) -> Result<Self, GitFault> {
         references.retain(|name, _| !is_of_a_task(name));
         let at = At::Bare(&record.common_dir);
-        let ask = ["config", "--list", "--show-scope", "-z"];
-        let said = git.ask(at, &ask).await?;
+        let args = ["config", "--list", "--show-scope", "-z"];
+        let output = git.stdout(at, &args).await?;
         let common = record.common_dir.clone();
         let read = tokio::task::spawn_blocking(move || (files(&common), stash(&common))).await;
         let (files, (mut stash, stash_used)) = read.unwrap_or_default();
         if record.common_dir.join("reftable").exists() {
             // Only git reads reflogs in tables. It fails where there is no stash.
             let log = ["log", "--walk-reflogs", "--format=%H", "refs/stash", "--"];
-            let said = git.run(at, &log).await;
-            stash = said.stdout.lines().map(str::to_owned).collect();
+            let output = git.run(at, &log).await;
+            stash = output.stdout.lines().map(str::to_owned).collect();
         }
         Ok(Self {
-            settings: settings(&said),
+            settings: settings(&output),
             references,
             files,
             stash,
@@ -109,8 +109,13 @@ impl Shared {
 /// Compares with what was there when the run began; a sentence for each kind of change. A changed identity is noted in the
 /// repository, so that `apply` does not take it over.
 /// `tip`: the last commit of the task's branch.
-pub(super) async fn changed(git: &Git, record: &Record, before: &Shared, tip: &str) -> Vec<String> {
-    let after = match Shared::read(git, record).await {
+pub(super) async fn changed(
+    git: &Git,
+    record: &WorktreeRecord,
+    before: &SharedState,
+    tip: &str,
+) -> Vec<String> {
+    let after = match SharedState::read(git, record).await {
         Ok(after) => after,
         Err(fault) => {
             return vec![format!(
@@ -122,12 +127,12 @@ pub(super) async fn changed(git: &Git, record: &Record, before: &Shared, tip: &s
         let folder = record.common_dir.display();
         tracing::warn!(%error, "cannot note a changed identity in {folder}");
     }
-    let mut said = Vec::new();
-    said.extend(compare::settings(before, &after, &record.common_dir));
-    said.extend(compare::files(before, &after, &record.common_dir));
-    said.extend(compare::stash(before, &after, &record.repository));
-    said.extend(compare::references(git, record, (before, &after), tip).await);
-    said
+    let mut output = Vec::new();
+    output.extend(compare::settings(before, &after, &record.common_dir));
+    output.extend(compare::files(before, &after, &record.common_dir));
+    output.extend(compare::stash(before, &after, &record.repository));
+    output.extend(compare::references(git, record, (before, &after), tip).await);
+    output
 }
 
 /// A setting that all worktrees of a repository share and that an agent may have changed.
@@ -186,9 +191,9 @@ fn is_of_a_task(name: &str) -> bool {
 }
 
 /// The answer of `git config --list --show-scope -z`, without what this process sets.
-fn settings(said: &str) -> BTreeMap<(String, String), Vec<String>> {
+fn settings(output: &str) -> BTreeMap<(String, String), Vec<String>> {
     let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    let mut parts = said.split_terminator('\0');
+    let mut parts = output.split_terminator('\0');
     while let (Some(scope), Some(entry)) = (parts.next(), parts.next()) {
         if scope == "command" {
             continue;
@@ -249,16 +254,16 @@ mod tests {
 
     #[test]
     fn settings_are_read_with_their_scope() {
-        let said = "global\0user.name\nAda\0local\0core.bare\0local\0remote.a.fetch\nx\0local\0remote.a.fetch\ny\0\
+        let output = "global\0user.name\nAda\0local\0core.bare\0local\0remote.a.fetch\nx\0local\0remote.a.fetch\ny\0\
                     command\0gc.auto\n0\0";
-        let found = settings(said);
+        let found = settings(output);
         let of = |scope: &str, key: &str| found.get(&(scope.to_owned(), key.to_owned()));
         assert_eq!(of("local", "core.bare").unwrap(), &["true"]);
         assert_eq!(of("local", "remote.a.fetch").unwrap(), &["x", "y"]);
         assert_eq!(found.len(), 3);
-        let shared = Shared {
+        let shared = SharedState {
             settings: found,
-            ..Shared::default()
+            ..SharedState::default()
         };
         assert_eq!(shared.identity().name.as_deref(), Some("Ada"));
     }

@@ -1,0 +1,245 @@
+//! Admission of one run to its accounts, from the task's lease to the provider's end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use futures_util::future::BoxFuture;
+use kirosu_providers::{AccountClosed, Finished, Gatekeeper, RunFailure};
+use tokio::sync::oneshot;
+
+use super::limiter::AccountVerdict;
+use super::queue::{AccountId, AllParked, Ticket, WaiterId};
+use super::{Accounts, Waker, verdict};
+use crate::headline::headline;
+
+/// A run that uses an account. Dropping it ends the run without an effect on the account's health.
+pub(crate) struct RunPass {
+    accounts: Arc<Accounts>,
+    ticket: Option<Ticket>,
+    provider: String,
+    others: bool,
+}
+
+impl RunPass {
+    pub(super) fn new(accounts: Arc<Accounts>, ticket: Ticket) -> Self {
+        Self {
+            accounts,
+            ticket: Some(ticket),
+            provider: String::new(),
+            others: false,
+        }
+    }
+
+    /// Sets the provider that the pass is for.
+    pub(super) fn named(mut self, providers: &[String], place: usize) -> Self {
+        self.provider = providers.get(place).cloned().unwrap_or_default();
+        self
+    }
+
+    /// The provider that the pass is for.
+    pub(crate) fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// Ends the run, and applies its outcome to the account.
+    pub(crate) fn ended(mut self, outcome: &Result<Finished, RunFailure>) {
+        let Some(ticket) = self.ticket.take() else {
+            return;
+        };
+        let found = verdict::of(outcome, self.others, SystemTime::now());
+        let note = match outcome {
+            Ok(_) => "".into(),
+            Err(failure) => headline(&failure.message),
+        };
+        let tokens = verdict::tokens(outcome);
+        self.accounts.end(ticket, found, tokens, &note);
+    }
+}
+
+impl Drop for RunPass {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.accounts.end(ticket, AccountVerdict::Nothing, 0, "");
+        }
+    }
+}
+
+/// The position of a waiting run, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QueuePosition {
+    /// The providers; any of them would do.
+    pub(crate) providers: Vec<String>,
+    /// Number of waiters ahead.
+    pub(crate) before: usize,
+}
+
+/// The gate of one run: it is admitted to the accounts of its providers one after the other.
+#[derive(Clone)]
+pub(crate) struct AccountGate(Arc<GateState>);
+
+struct GateState {
+    accounts: Arc<Accounts>,
+    /// The pass that the session took with the lease.
+    brought: Mutex<Option<RunPass>>,
+    /// The provider admitted last.
+    last: Mutex<Option<String>>,
+    /// The position while the run waits.
+    waits: tokio::sync::watch::Sender<Option<QueuePosition>>,
+}
+
+impl AccountGate {
+    pub(crate) fn new(accounts: Arc<Accounts>, brought: Option<RunPass>) -> Self {
+        Self(Arc::new(GateState {
+            accounts,
+            brought: Mutex::new(brought),
+            last: Mutex::default(),
+            waits: tokio::sync::watch::Sender::new(None),
+        }))
+    }
+
+    /// The provider admitted last.
+    pub(crate) fn last(&self) -> Option<String> {
+        let last = self.0.last.lock();
+        last.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns until when and why the accounts of all these providers are parked; `None` if one is not.
+    pub(crate) fn closed(&self, providers: &[String]) -> Option<AccountClosed> {
+        self.0.accounts.closed(providers)
+    }
+
+    /// Returns the run's position in the queue while it waits.
+    pub(crate) fn waits(&self) -> tokio::sync::watch::Receiver<Option<QueuePosition>> {
+        self.0.waits.subscribe()
+    }
+
+    /// Waits until a run may begin on one of these providers, the first that has room.
+    ///
+    /// # Errors
+    /// All accounts are parked.
+    pub(crate) async fn enter(
+        &self,
+        providers: Vec<String>,
+    ) -> Result<(usize, RunPass), AccountClosed> {
+        let brought = {
+            let mut brought = self
+                .0
+                .brought
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            brought.take()
+        };
+        // A pass for another provider is dropped here, which returns its room.
+        let found = brought.and_then(|pass| {
+            let place = providers.iter().position(|name| name == pass.provider())?;
+            Some((place, pass))
+        });
+        let (place, pass) = match found {
+            Some(found) => found,
+            None => self.wait(&providers).await?,
+        };
+        let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(pass.provider().to_owned());
+        drop(last);
+        Ok((place, pass))
+    }
+
+    async fn wait(&self, providers: &[String]) -> Result<(usize, RunPass), AccountClosed> {
+        let accounts = &self.0.accounts;
+        let (sender, slot) = oneshot::channel();
+        let (place, ids) = QueueTicket::take(accounts, providers, sender);
+        let notified = tokio::select! {
+            biased;
+            notified = slot => notified,
+            () = self.publish_position(&place, providers) => return Err(given_up()),
+        };
+        self.0.waits.send_replace(None);
+        match notified {
+            Ok(Ok((place, pass))) => Ok((place, pass.named(providers, place))),
+            Ok(Err(all_parked)) => {
+                Err(accounts.with(|inner, now| inner.closed(&ids, all_parked, now)))
+            }
+            Err(_) => Err(given_up()),
+        }
+    }
+
+    /// Publishes the number of waiters ahead while the run waits. Never returns.
+    async fn publish_position(&self, place: &QueueTicket, providers: &[String]) {
+        loop {
+            let waiter = place.waiter;
+            let before = place.accounts.with(|inner, _| inner.queue.before(waiter));
+            if let Some(before) = before {
+                let entry = Some(QueuePosition {
+                    providers: providers.to_vec(),
+                    before,
+                });
+                self.0.waits.send_if_modified(|notified| {
+                    let is_changed = *notified != entry;
+                    *notified = entry;
+                    is_changed
+                });
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    }
+}
+
+impl Gatekeeper for AccountGate {
+    fn choose(
+        &self,
+        providers: Vec<String>,
+    ) -> BoxFuture<'static, Result<(usize, kirosu_providers::AccountPass), AccountClosed>> {
+        let gate = self.clone();
+        Box::pin(async move {
+            let (place, mut pass) = gate.enter(providers).await?;
+            pass.others = true;
+            let pass = kirosu_providers::AccountPass::new(move |outcome| pass.ended(outcome));
+            Ok((place, pass))
+        })
+    }
+
+    fn closed(&self, providers: &[String]) -> Option<AccountClosed> {
+        AccountGate::closed(self, providers)
+    }
+}
+
+fn given_up() -> AccountClosed {
+    AccountClosed {
+        until: None,
+        message: "the lanes are gone".to_owned(),
+    }
+}
+
+/// A run's place in the queue; left when dropped.
+struct QueueTicket {
+    waiter: WaiterId,
+    accounts: Arc<Accounts>,
+}
+
+impl QueueTicket {
+    fn take(
+        accounts: &Arc<Accounts>,
+        providers: &[String],
+        slot: oneshot::Sender<Result<(usize, RunPass), AllParked>>,
+    ) -> (Self, Arc<[AccountId]>) {
+        let ids = accounts.of(providers);
+        let asked = ids.clone();
+        let waiter = accounts.with(move |inner, now| {
+            let waiter = inner.listen(Waker::Run(slot));
+            inner.queue.ask_slot(waiter, &asked, now);
+            waiter
+        });
+        let accounts = accounts.clone();
+        (Self { waiter, accounts }, ids)
+    }
+}
+
+impl Drop for QueueTicket {
+    fn drop(&mut self) {
+        let waiter = self.waiter;
+        self.accounts.with(|inner, now| {
+            inner.wakers.remove(&waiter);
+            inner.queue.leave(waiter, now);
+        });
+    }
+}

@@ -1,0 +1,184 @@
+//! Leave for a run: a place on the lane of its provider, held until the provider has ended.
+//!
+//! A session brings the place along for what it leased; only a task that names another provider than its pool's, and a
+//! router that moves on, have to wait here. They wait with their lease, are told as the task's progress where they
+//! stand, and stop waiting on a cancel, at the end of the task's time, and when the account is parked: then the lease
+//! goes back until it opens.
+
+use std::cell::Cell;
+use std::time::{Duration, SystemTime};
+
+use kirosu_protocol::task::FailureClass;
+use kirosu_protocol::verbs::hello::HeldLease;
+use kirosu_protocol::verbs::progress::ProgressParams;
+use kirosu_providers::{AccountClosed, Cancel, Finished, Gate, Job, Provider, RunFailure};
+use serde_json::json;
+
+use crate::account::{AccountGate, AccountOptions, QueuePosition, RunPass};
+use crate::invocation::report;
+use crate::link::HubLink;
+use crate::pool::Pool;
+use crate::run_end::{LeaseReport, RunEnd};
+
+/// How long nobody shall lease a task whose provider waits for a person.
+const PERSONS_TURN: Duration = Duration::from_secs(60);
+/// The longest delay of a release that the hub takes.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// Leave for one run.
+pub(super) struct Admission {
+    gate: AccountGate,
+    /// For a provider that stands for itself; a router enters lanes as it goes.
+    pass: Cell<Option<RunPass>>,
+    lease: HeldLease,
+    link: HubLink,
+}
+
+/// Waits until the run may begin, and gives the job its gate.
+///
+/// # Errors
+/// How the lease ends instead.
+pub(super) async fn enter(
+    pool: &Pool,
+    provider: &dyn Provider,
+    job: &mut Job,
+    brought: Option<RunPass>,
+    (link, lease): (HubLink, HeldLease),
+    cancel: &Cancel,
+) -> Result<Admission, RunEnd> {
+    let gate = AccountGate::new(pool.swarm.accounts.clone(), brought);
+    let admission = Admission {
+        gate: gate.clone(),
+        pass: Cell::new(None),
+        lease,
+        link,
+    };
+    let name = provider.name().to_owned();
+    if provider.routes() != [name.as_str()] {
+        job.gate = Gate::new(gate);
+        return Ok(admission);
+    }
+    let mut cancel = cancel.clone();
+    let limit = job.timeouts.total;
+    let entered = tokio::select! {
+        biased;
+        () = cancel.cancelled() => {
+            let why = format!("the run was cancelled while it waited for provider {name}");
+            return Err(cancelled(lease, why));
+        }
+        entered = admission.telling(gate.enter(vec![name.clone()])) => entered,
+        () = over(limit) => {
+            let why = format!("the time limit of the task was over before provider {name} had room for it");
+            return Err(report::fail(lease, FailureClass::Timeout, &why));
+        }
+    };
+    match entered {
+        Ok((_, pass)) => {
+            admission.pass.set(Some(pass));
+            Ok(admission)
+        }
+        Err(closed) => Err(give_back(closed)),
+    }
+}
+
+async fn over(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn cancelled(lease: HeldLease, why: String) -> RunEnd {
+    let ack = report::failure_of(lease, FailureClass::Cancelled, &why);
+    RunEnd::Cancelled(Box::new(ack))
+}
+
+/// The account is parked: it costs no attempt, and nobody tries before it opens.
+fn give_back(closed: AccountClosed) -> RunEnd {
+    let left = closed
+        .until
+        .map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
+    RunEnd::Report(LeaseReport::Release {
+        reason: closed.message,
+        delay: left.unwrap_or(PERSONS_TURN).min(LONGEST),
+    })
+}
+
+impl Admission {
+    /// Runs the provider, and tells the lane how that ended.
+    pub(super) async fn around(
+        &self,
+        run: impl Future<Output = Result<Finished, RunFailure>>,
+    ) -> Result<Finished, RunFailure> {
+        let pass = self.pass.take();
+        let outcome = self.telling(run).await;
+        if let Some(pass) = pass {
+            pass.ended(&outcome);
+        }
+        outcome
+    }
+
+    /// The model that the run used: that of the job, else of the provider that a router has chosen.
+    pub(super) fn model(
+        &self,
+        named: Option<String>,
+        accounts: &[AccountOptions],
+    ) -> Option<String> {
+        named.or_else(|| {
+            let real = self.gate.last()?;
+            let found = accounts.iter().find(|it| it.provider == real)?;
+            found.model.clone()
+        })
+    }
+
+    /// The end of the run with who ran it, and when a rate limit is over where only the lane knows.
+    pub(super) fn settle(&self, provider: &dyn Provider, end: RunEnd) -> RunEnd {
+        let real = self.gate.last();
+        let mut end = report::signed(end, real.as_deref().unwrap_or(provider.name()));
+        if let RunEnd::Report(LeaseReport::Ack(ack)) = &mut end
+            && ack.class == Some(FailureClass::RateLimited)
+            && ack.retry_at_ms.is_none()
+        {
+            let closed = self.gate.closed(&provider.routes());
+            ack.retry_at_ms = closed.and_then(|it| it.until).and_then(report::unix_ms);
+        }
+        end
+    }
+
+    /// Tells the hub, while something goes on, whether it waits for a lane.
+    async fn telling<T>(&self, what: impl Future<Output = T>) -> T {
+        let mut waits = self.gate.waits();
+        let tell = async {
+            while waits.changed().await.is_ok() {
+                let entry = waits.borrow_and_update().clone();
+                self.tell(entry).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            done = what => done,
+            () = tell => std::future::pending().await,
+        }
+    }
+
+    async fn tell(&self, entry: Option<QueuePosition>) {
+        let Some(QueuePosition { providers, before }) = entry else {
+            return;
+        };
+        let text = format!(
+            "waiting for provider {}: {before} before it",
+            providers.join(" or ")
+        );
+        tracing::debug!("{text}");
+        let params = ProgressParams {
+            task_id: self.lease.task_id,
+            fence: Some(self.lease.fence),
+            worker_id: None,
+            data: json!({ "text": text }),
+        };
+        if let Err(error) = self.link.client().request(&params).await {
+            tracing::debug!(%error, "the hub was not told that the run waits");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Programs after a run (checks, hooks): an answer that was paid for waits until they can be started.
+
+use std::time::Duration;
+
+use kirosu_providers::{Cancel, EventSink, ProgramEnd, ProgramExit, RunEvent};
+use kirosu_supervision::BackoffPolicy;
+use tokio::time::{Instant, sleep};
+
+use crate::pool::Pool;
+
+/// How long the check of an answer waits until it can be started, with the task's lease held.
+pub(super) const CHECK: Duration = Duration::from_secs(30 * 60);
+/// How long a hook that need not succeed waits.
+pub(super) const HOOK: Duration = Duration::from_secs(60);
+
+/// Tries of a program that did start, and said that the system refused it something it needs.
+const TRIES: u32 = 5;
+
+const PAUSES: BackoffPolicy = BackoffPolicy {
+    initial: Duration::from_millis(250),
+    max: Duration::from_secs(15),
+    factor: 2.0,
+    jitter: 0.2,
+    healthy_after: Duration::ZERO,
+};
+
+/// The context of a wait, and its limit.
+pub(super) struct StartRetry<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) sink: &'a EventSink,
+    pub(super) cancel: Cancel,
+    pub(super) limit: Duration,
+}
+
+impl StartRetry<'_> {
+    /// Runs a program until it could be started, within the limit; its end. `what` names it in the run's output, which
+    /// says once that it waits.
+    pub(super) async fn until_started(
+        self,
+        what: &str,
+        run: impl AsyncFn() -> ProgramEnd,
+    ) -> ProgramEnd {
+        let Self {
+            pool,
+            sink,
+            mut cancel,
+            limit,
+        } = self;
+        let begin = Instant::now();
+        let mut pauses = PAUSES.delays();
+        let mut tries = 0;
+        loop {
+            let end = run().await;
+            tries += 1;
+            let why = match &end.exit {
+                ProgramExit::Short(why) => why.clone(),
+                _ if tries < TRIES && end.says_short() => end.exit.to_string(),
+                _ => return end,
+            };
+            let pause = pauses.next().unwrap_or(PAUSES.max);
+            if begin.elapsed() + pause > limit {
+                return end;
+            }
+            pool.not_started(&why);
+            if tries == 1 {
+                let message = format!("[kirosu: {what} waits until it can be started: {why}]\n");
+                sink.send(RunEvent::Warning { message }).await;
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    return ProgramEnd { exit: ProgramExit::Cancelled, ..end };
+                }
+                () = sleep(pause) => {}
+            }
+        }
+    }
+}

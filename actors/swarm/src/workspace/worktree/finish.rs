@@ -1,0 +1,316 @@
+//! After a run: what it changed becomes a commit on the task's branch.
+
+use std::fs;
+
+use kirosu_providers::ProgramExit;
+
+use super::git::{At, Git, GitFault, fault};
+use super::index::renew;
+use super::inventory::{self, FileStatus, Inventory, Seen};
+use super::keep_staged::{keep_staged, staged_tree};
+use super::locks::clear_locks;
+use super::open::write;
+use super::open_worktree::OpenWorktree;
+use super::record::{WorktreeRecord, WorktreeState};
+use super::stage::{StageResult, leave_out, stage_all};
+use super::verify::tree;
+use super::{references, shared};
+
+/// Commits what a run has left, records how it ended (`done`, or the failure's class) and lets others work there. Returns
+/// lines for the run's output: what is on the branch, what is only in the worktree, and what changed beside it.
+pub(crate) async fn settle(opened: &OpenWorktree, ended: &str) -> Vec<String> {
+    let mut record = opened.record();
+    clear_locks(&record);
+    let note = match ended {
+        "done" => String::new(),
+        class => format!("attempt {} ended as {class}", record.attempt_number()),
+    };
+    let git = &opened.git;
+    let committed = commit_rest(git, &record, &note).await;
+    record.state = WorktreeState::Kept;
+    record.ended = Some(ended.to_owned());
+    let written = write(&mut record).await;
+    let mut lines = Vec::new();
+    let mut tip = record.base.clone();
+    match committed.and_then(|it| written.map(|()| it)) {
+        Ok(committed) => {
+            tip.clone_from(&committed.tip);
+            lines.extend(match changed_files(git, &record, &tip).await {
+                Ok(files) => on_the_branch(&record, files),
+                Err(fault) => Some(format!(
+                    "cannot tell how many files changed on branch {}: {fault}",
+                    record.branch
+                )),
+            });
+            lines.extend(beside_the_branch(git, &record, committed).await);
+        }
+        Err(fault) => {
+            let (id, path) = (record.task_id, record.path.display());
+            tracing::warn!(task_id = id, %fault, "the changes of a run are not committed; they are in {path}");
+            lines.push(match references::moved_to(&record) {
+                Some(moved) => references::moved(&record, &moved),
+                None => {
+                    format!("the changes in {path} could not be committed, and stay there: {fault}")
+                }
+            });
+        }
+    }
+    if let Some(before) = opened.shared() {
+        for line in shared::changed(git, &record, before, &tip).await {
+            tracing::warn!(task_id = record.task_id, "{line}");
+            lines.push(line);
+        }
+    }
+    opened.release();
+    lines
+}
+
+fn on_the_branch(record: &WorktreeRecord, files: usize) -> Option<String> {
+    let (id, branch) = (record.task_id, &record.branch);
+    let s = if files == 1 { "" } else { "s" };
+    (files > 0).then(|| {
+        format!("{files} file{s} changed on branch {branch}: kirosu diff {id}, kirosu apply {id}")
+    })
+}
+
+/// Names everything of the worktree that its branch does not have, and keeps commits that no branch has.
+async fn beside_the_branch(
+    git: &Git,
+    record: &WorktreeRecord,
+    mut committed: Committed,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let path = record.path.display();
+    match committed.left(git, record).await {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => {
+            let why = committed
+                .complaint
+                .map(|it| format!(" (git: {it})"))
+                .unwrap_or_default();
+            lines.push(format!(
+                "not on the branch, only in {path}: {}{why}",
+                found.names()
+            ));
+        }
+        Err(fault) => lines.push(format!(
+            "cannot tell whether all of {path} is on the branch: {fault}"
+        )),
+    }
+    match references::keep_unreferenced(git, record, &committed.commits).await {
+        Ok(None) => {}
+        Ok(Some(kept)) => lines.push(format!(
+            "commits that no branch has any more are kept as {} (git log {})",
+            kept.name, kept.commit
+        )),
+        Err(fault) => lines.push(format!(
+            "commits that no branch has any more could not be kept: {fault}"
+        )),
+    }
+    lines
+}
+
+async fn changed_files(git: &Git, record: &WorktreeRecord, tip: &str) -> Result<usize, GitFault> {
+    if tip == record.base {
+        return Ok(0);
+    }
+    let args = [
+        "diff",
+        "--name-only",
+        "--no-ext-diff",
+        &record.base,
+        tip,
+        "--",
+    ];
+    let names = git.stdout(At::Bare(&record.common_dir), &args).await?;
+    Ok(names.lines().count())
+}
+
+/// The branch's newest commit; `None` where there is no such branch.
+pub(super) async fn tip_of(git: &Git, record: &WorktreeRecord) -> Result<Option<String>, GitFault> {
+    let branch = format!("refs/heads/{}", record.branch);
+    commit(git, At::Bare(&record.common_dir), &branch).await
+}
+
+/// The commit that a name stands for; `None` where it stands for none.
+///
+/// # Errors
+/// Git could not be asked.
+pub(super) async fn commit(git: &Git, at: At<'_>, name: &str) -> Result<Option<String>, GitFault> {
+    let name = format!("{name}^{{commit}}");
+    let args = ["rev-parse", "--verify", "--quiet", &name];
+    let end = git.run(at, &args).await;
+    // That it could not be asked does not mean that there is none.
+    match end.exit {
+        ProgramExit::Short(_) => Err(fault(&args, &end)),
+        _ => Ok(end.is_good().then_some(end.stdout)),
+    }
+}
+
+/// What is on the branch after all was put there.
+pub(super) struct Committed {
+    /// Git's complaint about a file that it did not take.
+    pub(super) complaint: Option<String>,
+    /// The branch's last commit.
+    pub(super) tip: String,
+    /// Commits that the branch has: the last one and those before it.
+    commits: Vec<String>,
+    /// Git's answers that still hold.
+    seen: Option<Seen>,
+}
+
+impl Committed {
+    /// Content that is only in the worktree. Git is asked where its answers from before the commit do not hold.
+    ///
+    /// # Errors
+    /// Git cannot tell.
+    async fn left(&mut self, git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
+        match self.seen.take() {
+            Some(seen) => inventory::look_at(git, record, seen).await,
+            None => inventory::look(git, record).await,
+        }
+    }
+}
+
+/// Puts all that is not committed on the branch, whatever the agent did with HEAD. Where another git has just removed objects
+/// that no reference had yet (`git gc --prune=now`), all files are read again.
+///
+/// # Errors
+/// The folder is not the worktree that was made; the index or the branch cannot be written.
+pub(super) async fn commit_rest(
+    git: &Git,
+    record: &WorktreeRecord,
+    note: &str,
+) -> Result<Committed, GitFault> {
+    if !record.filled {
+        return Err(GitFault(format!(
+            "the files of {} were not all written when Kirosu was stopped, and no run has begun there; the next attempt writes them anew",
+            record.path.display()
+        )));
+    }
+    match commit_once(git, record, note).await {
+        Err(fault) if fault.is_of_missing_object() => {
+            tracing::warn!(task_id = record.task_id, %fault, "objects of a worktree are gone; its index is made anew");
+            let tip = tip_of(git, record).await?;
+            let tip = tip.unwrap_or_else(|| record.base.clone());
+            renew(git, record, &tip).await?;
+            commit_once(git, record, note).await
+        }
+        committed => committed,
+    }
+}
+
+async fn commit_once(
+    git: &Git,
+    record: &WorktreeRecord,
+    note: &str,
+) -> Result<Committed, GitFault> {
+    let at = tree(record)?;
+    // Where git cannot tell, taking the files says why, or works all the same.
+    let before = inventory::statuses(git, record).await.ok();
+    let any =
+        |is: fn(&FileStatus) -> bool| before.as_ref().is_none_or(|(all, _)| all.iter().any(is));
+    let staged = match any(|it| matches!(it, FileStatus::WrittenOver(_))) {
+        true => staged_tree(git, record).await?,
+        false => None,
+    };
+    let is_changed = any(|it| !matches!(it, FileStatus::Ignored(_)));
+    let taken = match is_changed {
+        true => stage_all(git, record).await?,
+        false => leave_out(git, record).await?,
+    };
+    let branch = format!("refs/heads/{}", record.branch);
+    let branch_commit = format!("{branch}^{{commit}}");
+    let names = ["HEAD^{commit}", "HEAD^{tree}", &branch_commit];
+    let [head, head_tree, old] = git.objects(at, names).await?;
+    let files = match head_tree.clone() {
+        // Index and files are as the commit has them.
+        Some(tree) if !is_changed && taken.is_all => tree,
+        _ => git.stdout(at, &["write-tree"]).await?,
+    };
+    let tip = old.clone().unwrap_or_else(|| record.base.clone());
+    if let Some(staged) = staged.filter(|it| *it != files) {
+        keep_staged(git, record, &staged, head.as_ref().unwrap_or(&tip)).await?;
+    }
+    let parents = match head.clone() {
+        Some(head) if head == tip || follows(git, record, &tip, &head).await? => vec![head],
+        Some(head) => vec![tip.clone(), head],
+        None => vec![tip.clone()],
+    };
+    let tree = match parents.as_slice() {
+        [only] if Some(only) == head.as_ref() => head_tree,
+        [only] => Some(tree_of(git, at, only).await?),
+        _ => None,
+    };
+    let new = match tree == Some(files.clone()) {
+        true => parents[0].clone(),
+        false => commit_tree(git, record, &files, &parents, note).await?,
+    };
+    if old.as_ref() != Some(&new)
+        || references::is_symbolic(git, &record.common_dir, &branch).await?
+    {
+        let set = ["-m", "kirosu: a run has ended", &branch, &new];
+        git.update_ref(at, &set).await?;
+    }
+    if !is_on(record, &branch) {
+        git.stdout(at, &["symbolic-ref", "HEAD", &branch]).await?;
+    }
+    let mut commits = parents;
+    commits.push(new.clone());
+    Ok(Committed {
+        tip: new,
+        commits,
+        complaint: taken.complaint.clone(),
+        seen: still_holds(before, taken),
+    })
+}
+
+/// The part of git's answers that holds after the commit: ignored files, where git has taken all others.
+fn still_holds(before: Option<(Vec<FileStatus>, Vec<String>)>, taken: StageResult) -> Option<Seen> {
+    let (mut statuses, unreadable) = before?;
+    statuses.retain(|it| matches!(it, FileStatus::Ignored(_)));
+    taken.is_all.then_some(Seen {
+        statuses,
+        unreadable,
+        listed: taken.listed,
+    })
+}
+
+/// Whether `HEAD` of the worktree is the branch, as far as its file says.
+pub(super) fn is_on(record: &WorktreeRecord, branch: &str) -> bool {
+    let head = fs::read_to_string(record.git_dir.join("HEAD"));
+    head.is_ok_and(|text| text.trim_end() == format!("ref: {branch}"))
+}
+
+async fn follows(
+    git: &Git,
+    record: &WorktreeRecord,
+    before: &str,
+    after: &str,
+) -> Result<bool, GitFault> {
+    let args = ["merge-base", "--is-ancestor", before, after];
+    git.holds(tree(record)?, &args).await
+}
+
+async fn tree_of(git: &Git, at: At<'_>, commit: &str) -> Result<String, GitFault> {
+    let name = format!("{commit}^{{tree}}");
+    git.stdout(at, &["rev-parse", "--verify", &name]).await
+}
+
+pub(super) async fn commit_tree(
+    git: &Git,
+    record: &WorktreeRecord,
+    files: &str,
+    parents: &[String],
+    note: &str,
+) -> Result<String, GitFault> {
+    let subject = format!("kirosu: task {}", record.task_id);
+    let mut args = vec!["commit-tree", files, "-m", &subject];
+    if !note.is_empty() {
+        args.extend(["-m", note]);
+    }
+    for parent in parents {
+        args.extend(["-p", parent]);
+    }
+    git.stdout(tree(record)?, &args).await
+}

@@ -1,0 +1,89 @@
+//! References that keep the work of a task's earlier attempts: `refs/kirosu/NAME/NUMBER`, by the number of the attempt. Numbers
+//! come again after a backup of the store was restored, so a reference that is there is never moved.
+
+use std::path::Path;
+
+use super::finish::tip_of;
+use super::git::{At, Git, GitFault};
+use super::record::WorktreeRecord;
+
+/// Names that are tried for one commit.
+const NAMES: u32 = 1000;
+
+/// Keeps the work of a failed attempt under `refs/kirosu/NAME/NUMBER`, and returns that name.
+pub(super) async fn keep_tip(
+    git: &Git,
+    record: &WorktreeRecord,
+) -> Result<Option<String>, GitFault> {
+    let Some(tip) = tip_of(git, record).await? else {
+        return Ok(None);
+    };
+    if tip == record.base {
+        return Ok(None);
+    }
+    keep(git, record, "", &tip).await.map(Some)
+}
+
+/// Keeps a commit as `refs/kirosu/NAME/NUMBER` with `suffix` at its end, and returns that name. Where it names another
+/// commit already, `NUMBER.2` is tried, and so on.
+///
+/// # Errors
+/// Git's own; all names are taken.
+pub(super) async fn keep(
+    git: &Git,
+    record: &WorktreeRecord,
+    suffix: &str,
+    commit: &str,
+) -> Result<String, GitFault> {
+    let number = record.attempt_number();
+    for again in 1..=NAMES {
+        let name = match again {
+            1 => format!("refs/kirosu/{}/{number}{suffix}", record.name),
+            _ => format!("refs/kirosu/{}/{number}.{again}{suffix}", record.name),
+        };
+        match claim(git, &record.common_dir, &name, commit).await? {
+            Claimed::New | Claimed::Same => return Ok(name),
+            Claimed::Taken => {}
+        }
+    }
+    Err(GitFault(format!(
+        "the references refs/kirosu/{0}/{number}{suffix} to refs/kirosu/{0}/{number}.{NAMES}{suffix} are all taken; remove some",
+        record.name
+    )))
+}
+
+/// The result of an attempt to make a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claimed {
+    /// It was made.
+    New,
+    /// It was there, with the same commit.
+    Same,
+    /// It names another commit, or there are references below it.
+    Taken,
+}
+
+/// Makes a reference where it is not there. One that is there is never moved.
+///
+/// # Errors
+/// Git's own: it is not there and cannot be made.
+pub(super) async fn claim(
+    git: &Git,
+    common: &Path,
+    name: &str,
+    commit: &str,
+) -> Result<Claimed, GitFault> {
+    let at = At::Bare(common);
+    // All zeros: it must not be there.
+    let none = "0".repeat(commit.len());
+    let Err(fault) = git.update_ref(at, &[name, commit, &none]).await else {
+        return Ok(Claimed::New);
+    };
+    let list = ["for-each-ref", "--format=%(refname) %(objectname)", name];
+    let there = git.stdout(at, &list).await?;
+    match there.as_str() {
+        "" => Err(fault),
+        same if same == format!("{name} {commit}") => Ok(Claimed::Same),
+        _ => Ok(Claimed::Taken),
+    }
+}

@@ -1,0 +1,336 @@
+//! Removes worktrees that are not wanted any more, and all that was made for them, where nothing is lost by it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::finish::{commit, commit_rest, is_on, settle, tip_of};
+use super::folders::{not_replaced, remove_folders};
+use super::git::{At, Git, GitFault};
+use super::inventory::{self, Inventory, Leftover, LeftoverReason};
+use super::lock_wait::{lock, turn};
+use super::locks::{clear_locks, clear_shared_locks};
+use super::open::write;
+use super::open_worktree::OpenWorktree;
+use super::record::{WorktreeRecord, WorktreeState};
+use super::references::{self, Reference};
+use super::verify::{tree, verify};
+
+/// A worktree that was removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// The task.
+    pub task_id: i64,
+    /// Its branch.
+    pub branch: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// The last commit of its branch: by it the work can be found until git forgets it.
+    pub tip: String,
+    /// The branch and all other references that went with it.
+    pub references: Vec<Reference>,
+}
+
+/// The result of pruning one worktree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pruned {
+    /// It is gone.
+    Removed(Removed),
+    /// It is neither applied nor discarded, nor unchanged: it waits for a person's decision.
+    Open,
+    /// It would go, but something would be lost; the text says what.
+    Kept(String),
+    /// Another process has removed it meanwhile.
+    Gone,
+}
+
+/// Removes the worktrees and branches of a task: all of `records`, or none where one of them cannot go. `force`: also where
+/// they hold what no commit has; git then commits what it takes before. The result is in reverse order.
+///
+/// # Errors
+/// A run works there; a branch is checked out elsewhere; there is something that no commit has; a folder cannot be removed.
+pub async fn discard(
+    git: &Git,
+    mut records: Vec<WorktreeRecord>,
+    force: bool,
+) -> Result<Vec<Removed>, GitFault> {
+    let mut locks = Vec::new();
+    for record in &records {
+        locks.push(lock(record)?);
+        let elsewhere = references::checked_out_at(git, record).await?;
+        if !elsewhere.is_empty() {
+            return Err(GitFault(checked_out(record, &elsewhere)));
+        }
+        if let Some(why) = locked(record).filter(|_| !force) {
+            let id = record.task_id;
+            return Err(GitFault(format!("{why}, or kirosu discard {id} --force")));
+        }
+        not_replaced(record)?;
+        if force {
+            take_all(git, record).await;
+        } else {
+            nothing_lost(git, record).await?;
+        }
+    }
+    let mut removed = Vec::new();
+    for record in &mut records {
+        if record.state != WorktreeState::ApplyOutcome {
+            record.state = WorktreeState::Discarded;
+            write(record).await?;
+        }
+        match remove(git, record).await {
+            Ok(gone) => removed.push(gone),
+            Err(fault) => return Err(after_others(fault, &removed)),
+        }
+    }
+    removed.reverse();
+    Ok(removed)
+}
+
+/// A fault that only the removal itself met, with everything that went before it: by its commits it can be found.
+fn after_others(fault: GitFault, removed: &[Removed]) -> GitFault {
+    let gone = |it: &Removed| {
+        let references = it.references.iter();
+        let references = references.map(|it| format!("{} at {}", it.name, it.commit));
+        let references: Vec<String> = references.collect();
+        format!("{} ({})", it.path.display(), references.join(", "))
+    };
+    match removed {
+        [] => fault,
+        _ => {
+            let gone: Vec<String> = removed.iter().map(gone).collect();
+            GitFault(format!("{fault}; removed before: {}", gone.join("; ")))
+        }
+    }
+}
+
+/// Where something is only in the worktree: what, and what can be done.
+async fn nothing_lost(git: &Git, record: &WorktreeRecord) -> Result<(), GitFault> {
+    let (path, id) = (record.path.display(), record.task_id);
+    let why = match left(git, record).await {
+        Ok(_) if record.state == WorktreeState::Running && record.path.exists() => {
+            format!("{path} is of a run that was lost; its next attempt goes on there")
+        }
+        Ok(found) if found.is_empty() => return Ok(()),
+        Ok(found) => format!(
+            "{path} has what the branch {} does not have: {}",
+            record.branch,
+            found.names()
+        ),
+        Err(fault) => format!("it cannot be told what would be lost: {fault}"),
+    };
+    Err(GitFault(format!(
+        "{why}; look at it there, or discard it too with kirosu discard {id} --force"
+    )))
+}
+
+/// Content that is only in the folder, or in git's folder for it where the folder is gone.
+pub(super) async fn left(git: &Git, record: &WorktreeRecord) -> Result<Inventory, GitFault> {
+    if record.path.symlink_metadata().is_ok() {
+        return inventory::look(git, record).await;
+    }
+    let modules = record.git_dir.join("modules");
+    let is_made = !record.git_dir.as_os_str().is_empty();
+    let is_empty = !is_made || fs::read_dir(&modules).map_or(true, |mut it| it.next().is_none());
+    Ok(match is_empty {
+        true => Inventory::default(),
+        false => Inventory::from(vec![Leftover {
+            why: LeftoverReason::SubmoduleCommits,
+            path: modules.to_string_lossy().into_owned(),
+        }]),
+    })
+}
+
+/// So that it can be found by a commit. Best effort: a person has said that it is not wanted.
+async fn take_all(git: &Git, record: &WorktreeRecord) {
+    if verify(record).is_err() {
+        return;
+    }
+    clear_locks(record);
+    if let Err(fault) = commit_rest(git, record, "discarded").await {
+        tracing::warn!(%fault, "the last changes of a worktree that is discarded are not committed");
+    }
+}
+
+/// `git worktree lock` keeps it: the sentence with the reason.
+fn locked(record: &WorktreeRecord) -> Option<String> {
+    let reason = fs::read_to_string(record.git_dir.join("locked")).ok()?;
+    let reason = match reason.trim() {
+        "" => String::new(),
+        reason => format!(" ({reason})"),
+    };
+    let (path, repository) = (record.path.display(), record.repository.display());
+    Some(format!(
+        "{path} is locked{reason}; git -C {repository} worktree unlock {path}"
+    ))
+}
+
+fn checked_out(record: &WorktreeRecord, folders: &[PathBuf]) -> String {
+    if let Some(moved) = references::moved_to(record) {
+        return references::moved(record, &moved);
+    }
+    let folders: Vec<_> = folders.iter().map(|it| it.to_string_lossy()).collect();
+    format!(
+        "the branch {} is checked out in {}; git switch to another branch there first",
+        record.branch,
+        inventory::list(&folders)
+    )
+}
+
+/// Removes what is left of a worktree that was applied or discarded, or whose task is done and changed nothing, or that is
+/// kept of an attempt before one that is gone. Nothing is believed that can be looked at: what is not in another branch,
+/// or only in the folder, stays. `ignored`: files that git ignores may go.
+///
+/// # Errors
+/// A run works there; git's own.
+pub async fn prune(git: &Git, record: &WorktreeRecord, ignored: bool) -> Result<Pruned, GitFault> {
+    if let Some(moved) = references::moved_to(record) {
+        return Ok(Pruned::Kept(references::moved(record, &moved)));
+    }
+    if matches!(record.state, WorktreeState::Running | WorktreeState::Left) {
+        return Ok(Pruned::Open);
+    }
+    let Some(lock) = turn(record).await? else {
+        return Ok(Pruned::Gone);
+    };
+    let tip = tip_of(git, record).await?;
+    if !is_closed(record, tip.as_deref()) {
+        return Ok(Pruned::Open);
+    }
+    if let Some(why) = reason_to_stay(git, record, tip.as_deref(), ignored).await? {
+        return Ok(Pruned::Kept(why));
+    }
+    let removed = remove(git, record).await;
+    drop(lock);
+    removed.map(Pruned::Removed)
+}
+
+/// Nobody expects anything of it any more.
+fn is_closed(record: &WorktreeRecord, tip: Option<&str>) -> bool {
+    if let Some(name) = &record.attempt_of {
+        let of = WorktreeRecord::read(record.folder(), name);
+        return of.is_ok_and(|it| it.is_none_or(|it| it.created_at != record.created_at));
+    }
+    match record.state {
+        WorktreeState::Running | WorktreeState::Left => false,
+        WorktreeState::ApplyOutcome | WorktreeState::Discarded => true,
+        WorktreeState::Kept => {
+            let done = record.ended.as_deref() == Some("done");
+            done && tip.is_none_or(|tip| tip == record.base)
+        }
+    }
+}
+
+async fn reason_to_stay(
+    git: &Git,
+    record: &WorktreeRecord,
+    tip: Option<&str>,
+    ignored: bool,
+) -> Result<Option<String>, GitFault> {
+    let elsewhere = references::checked_out_at(git, record).await?;
+    if !elsewhere.is_empty() {
+        return Ok(Some(checked_out(record, &elsewhere)));
+    }
+    if let Some(why) = locked(record) {
+        return Ok(Some(why));
+    }
+    if record.state == WorktreeState::Discarded {
+        return Ok(None);
+    }
+    let id = record.task_id;
+    if let Some(tip) = tip
+        && record.attempt_of.is_none()
+        && !references::is_held_elsewhere(git, record, tip).await?
+    {
+        return Ok(Some(format!(
+            "its last commit {tip} is in no other branch (any more); kirosu apply {id}, or kirosu discard {id}"
+        )));
+    }
+    let path = record.path.display();
+    if let Some(head) = commit_beside(git, record).await?
+        && !references::is_held_elsewhere(git, record, &head).await?
+    {
+        return Ok(Some(format!(
+            "{path} is at commit {head}, which no branch has; git -C {path} branch NAME keeps it, kirosu discard {id} removes it"
+        )));
+    }
+    Ok(match left(git, record).await {
+        Err(fault) => Some(fault.0),
+        Ok(found) if found.is_empty() => None,
+        Ok(found) if found.without_ignored_files().is_empty() => (!ignored).then(|| {
+            format!(
+                "only {path} has files that git ignores: {}; kirosu workspaces --prune --ignored removes them, too",
+                found.names()
+            )
+        }),
+        Ok(found) => Some(format!(
+            "only {path} has {}; kirosu apply {id} takes along what git takes, kirosu discard {id} --force removes all",
+            found.names()
+        )),
+    })
+}
+
+/// The commit that is checked out in the folder, where that is not the branch of the task. A run always ends on that branch, so
+/// a person has been there since.
+async fn commit_beside(git: &Git, record: &WorktreeRecord) -> Result<Option<String>, GitFault> {
+    let branch = format!("refs/heads/{}", record.branch);
+    if verify(record).is_err() || is_on(record, &branch) {
+        return Ok(None);
+    }
+    commit(git, tree(record)?, "HEAD").await
+}
+
+/// Removes a worktree that no run will ever begin in. Where there is work of an attempt before, it waits as after one that
+/// was cancelled.
+pub(crate) async fn abandon(opened: &OpenWorktree) {
+    let record = opened.record();
+    let tip = tip_of(&opened.git, &record).await.ok().flatten();
+    let left = left(&opened.git, &record).await;
+    if tip.as_ref() != Some(&record.base) || !left.is_ok_and(|it| it.is_empty()) {
+        settle(opened, "cancelled").await;
+        return;
+    }
+    let gone = remove(&opened.git, &record).await;
+    opened.release();
+    if let Err(fault) = gone {
+        tracing::warn!(%fault, "a worktree that is not used was not removed");
+    }
+}
+/// Removes folders, references and record. Whatever only they hold is lost: callers have looked before.
+async fn remove(git: &Git, record: &WorktreeRecord) -> Result<Removed, GitFault> {
+    let has_repository = record.common_dir.is_dir();
+    let mut references = Vec::new();
+    if has_repository {
+        clear_shared_locks(&record.common_dir);
+        references::keep_unreferenced(git, record, &[])
+            .await
+            .map_err(|fault| {
+                GitFault(format!(
+                    "{} was not removed: commits that no branch has cannot be kept: {fault}",
+                    record.path.display()
+                ))
+            })?;
+        references = references::own(git, record).await?;
+        references::removable(git, record, &references).await?;
+    }
+    remove_folders(record).await?;
+    let at = At::Bare(&record.common_dir);
+    for Reference { name, commit } in &references {
+        // Not where it was moved this very moment.
+        git.update_ref(at, &["-d", name, commit]).await?;
+    }
+    record.forget().map_err(|error| {
+        let folder = record.folder().display();
+        GitFault(format!(
+            "cannot remove the worktree's record in {folder}: {error}"
+        ))
+    })?;
+    let branch = format!("refs/heads/{}", record.branch);
+    let tip = references.iter().find(|it| it.name == branch);
+    Ok(Removed {
+        task_id: record.task_id,
+        branch: record.branch.clone(),
+        path: record.path.clone(),
+        tip: tip.map_or_else(|| record.base.clone(), |it| it.commit.clone()),
+        references,
+    })
+}

@@ -1,0 +1,167 @@
+//! What there is, and what was changed: for people.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::finish::tip_of;
+use super::git::{At, Git, GitFault, plain_command};
+use super::names;
+use super::record::{WorktreeRecord, WorktreeState};
+use super::stage::stage_all;
+use super::verify::tree;
+
+/// Flags of every diff: no programs of the configuration.
+const DIFF: &[&str] = &["diff", "--no-ext-diff", "--no-textconv", "--find-renames"];
+
+/// The worktrees of all pools under this folder, in order of their tasks; those of one task, where it is named.
+#[must_use]
+pub fn find(workspaces: &Path, task_id: Option<i64>) -> Vec<WorktreeRecord> {
+    let Ok(entries) = fs::read_dir(workspaces) else {
+        return Vec::new();
+    };
+    let pools = entries.flatten().map(|entry| entry.path());
+    let mut found: Vec<WorktreeRecord> = pools
+        .flat_map(|pool| WorktreeRecord::all_in(&pool))
+        .collect();
+    found.retain(|record| task_id.is_none_or(|id| id == record.task_id));
+    found.sort_by(|one, other| {
+        let by_time = one.created_at.total_cmp(&other.created_at);
+        one.task_id
+            .cmp(&other.task_id)
+            .then(by_time)
+            .then(one.fence.cmp(&other.fence))
+            .then_with(|| one.name.cmp(&other.name))
+    });
+    found
+}
+
+/// The newest state of a task's files as a commit or tree: the branch, or, where files differ from it (a run is under
+/// way, a person has edited them), what is there now. Changes nothing that anybody sees.
+///
+/// # Errors
+/// Git's own.
+pub async fn tip(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault> {
+    // Without an index it is still being made, or a run has left it without.
+    let has_index = record.git_dir.join("index").is_file();
+    let made = record.filled
+        && record.path.is_dir()
+        && (has_index || record.state != WorktreeState::Running);
+    if made && is_dirty(git, record).await? {
+        return tree_now(git, record).await;
+    }
+    let tip = tip_of(git, record).await?;
+    Ok(tip.unwrap_or_else(|| record.base.clone()))
+}
+
+/// Whether files were changed since the last commit on the branch; ignored ones do not count.
+pub(super) async fn is_dirty(git: &Git, record: &WorktreeRecord) -> Result<bool, GitFault> {
+    if record.state == WorktreeState::Running {
+        // Its HEAD may be anywhere.
+        return Ok(true);
+    }
+    let args = ["status", "--porcelain", "--untracked-files=normal"];
+    let output = git.stdout(tree(record)?, &args).await?;
+    Ok(!output.is_empty())
+}
+
+/// All files as a tree, by an index of our own beside that of the worktree.
+async fn tree_now(git: &Git, record: &WorktreeRecord) -> Result<String, GitFault> {
+    let index = record
+        .git_dir
+        .join(format!("kirosu-index-{}", std::process::id()));
+    let cannot = |error| GitFault(format!("cannot copy the worktree's index: {error}"));
+    let own = git.with("GIT_INDEX_FILE", &index);
+    match fs::copy(record.git_dir.join("index"), &index) {
+        // Git makes a new one.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        copied => drop(copied.map_err(cannot)?),
+    }
+    let added = stage_all(&own, record).await;
+    let written = own.stdout(tree(record)?, &["write-tree"]).await;
+    for name in [index.clone(), index.with_extension("lock")] {
+        let _ = fs::remove_file(name);
+    }
+    if let Some(complaint) = added?.complaint {
+        tracing::debug!(complaint, "not all files could be looked at");
+    }
+    written
+}
+
+/// What became of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// Its name, from the root of the repository; in quotation marks with escapes, as git prints it, where it is not UTF-8.
+    pub path: String,
+    /// Lines added; `None` for what is not text.
+    pub added: Option<u64>,
+    /// Lines removed; `None` for what is not text.
+    pub removed: Option<u64>,
+}
+
+/// The files that differ between the base and `tip`.
+///
+/// # Errors
+/// Git's own.
+pub async fn changes(
+    git: &Git,
+    record: &WorktreeRecord,
+    tip: &str,
+) -> Result<Vec<FileChange>, GitFault> {
+    // Without renames, so that every line has one name.
+    let mut args = DIFF[..3].to_vec();
+    args.extend(["--no-renames", "--numstat", &record.base, tip, "--"]);
+    let output = git.stdout(At::Bare(&record.common_dir), &args).await?;
+    Ok(output.split('\n').filter_map(change).collect())
+}
+
+fn change(line: &str) -> Option<FileChange> {
+    let mut parts = line.splitn(3, '\t');
+    let (added, removed) = (parts.next()?, parts.next()?);
+    Some(FileChange {
+        path: names::read(parts.next()?),
+        added: added.parse().ok(),
+        removed: removed.parse().ok(),
+    })
+}
+
+/// The call that prints the difference between base and `tip`, byte by byte, for a person's terminal; `more` are flags.
+#[must_use]
+pub fn diff_command(record: &WorktreeRecord, tip: &str, more: &[&str]) -> std::process::Command {
+    // Names as they are, for people and for `git apply`.
+    let mut args = vec!["-c", "core.quotePath=false"];
+    args.extend(DIFF);
+    args.extend(more);
+    args.extend([record.base.as_str(), tip, "--"]);
+    plain_command(At::Bare(&record.common_dir), &args)
+}
+
+/// Bytes on disk of a worktree. Links are not followed; what cannot be read does not count. Blocks.
+#[must_use]
+pub fn size(record: &WorktreeRecord) -> u64 {
+    let mut folders: Vec<PathBuf> = vec![record.path.clone()];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(found) if found.is_dir() => folders.push(entry.path()),
+                Ok(found) => bytes += found.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything_but_zero() {
+        let found = change("3\t0\t\"a\\tb\\n c\"").unwrap();
+        assert_eq!((found.path.as_str(), found.added), ("a\tb\n c", Some(3)));
+        assert_eq!(change("-\t-\tx.png").unwrap().removed, None);
+        assert_eq!(change("no line"), None);
+    }
+}
