@@ -8,7 +8,7 @@ use kirosu_protocol::Task;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
-use kirosu_store::{Command, Durability, Engine, ListQuery, Outcome, Reader, Store, StoreOptions};
+use kirosu_store::{Command, Durability, ListQuery, Outcome, Reader, Store, StoreOptions};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -105,7 +105,7 @@ fn plain(directory: &Path, durability: Durability, clients: usize, prompt: usize
             (0..third).map(|_| Command::Enqueue(Box::new(NewTask::chat("x".repeat(prompt))))),
         );
         let one = Instant::now();
-        held = leased(store.apply(now(), batch).unwrap().outcomes);
+        held = leased(store.apply(now(), batch).outcomes);
         commits.push(one.elapsed());
     }
     report(
@@ -134,7 +134,7 @@ fn pipelined(directory: &Path, durability: Durability) {
             )))
         }));
         let one = Instant::now();
-        held = leased(store.apply(now(), batch).unwrap().outcomes);
+        held = leased(store.apply(now(), batch).outcomes);
         commits.push(one.elapsed());
     }
     report(
@@ -177,7 +177,7 @@ fn alone(directory: &Path, durability: Durability) {
     let (start, cpu_start) = (Instant::now(), cpu());
     let mut one = |store: &mut Store, command| {
         let one = Instant::now();
-        let held = leased(store.apply(now(), vec![command]).unwrap().outcomes);
+        let held = leased(store.apply(now(), vec![command]).outcomes);
         commits.push(one.elapsed());
         held
     };
@@ -196,7 +196,7 @@ fn alone(directory: &Path, durability: Durability) {
 /// What single steps cost with many tasks in the file.
 fn behind(directory: &Path, tasks: usize) {
     let mut store = open(directory, &format!("behind-{tasks}.db"), Durability::Normal);
-    let path = store.path().to_owned();
+    let path = directory.join(format!("behind-{tasks}.db"));
     for _ in 0..tasks / 1000 {
         let batch = (0..1000).map(|i| {
             Command::Enqueue(Box::new(NewTask {
@@ -204,7 +204,7 @@ fn behind(directory: &Path, tasks: usize) {
                 ..NewTask::chat("a prompt")
             }))
         });
-        store.apply(now(), batch.collect()).unwrap();
+        store.apply(now(), batch.collect());
     }
     store.checkpoint().unwrap();
     drop(store);
@@ -214,9 +214,9 @@ fn behind(directory: &Path, tasks: usize) {
     let mut times = Vec::new();
     for _ in 0..2000 {
         let one = Instant::now();
-        let held = leased(store.apply(now(), vec![lease(1)]).unwrap().outcomes);
+        let held = leased(store.apply(now(), vec![lease(1)]).outcomes);
         times.push(one.elapsed());
-        store.apply(now(), held.iter().map(ack).collect()).unwrap();
+        store.apply(now(), held.iter().map(ack).collect());
     }
     times.sort();
     let mut reader = Reader::open(&path).unwrap();

@@ -1,41 +1,39 @@
-//! Everything the writer has: the connection, the caches over it, and the ways to change a task.
+//! The state of the queue in memory, and the one way to change a task.
 //!
-//! [`Core::change`] is the one door for a change of a task's row: it keeps the lane's counters, the ready heads and the
-//! deadlines in step. Nothing here is ahead of the file when an answer leaves: after a failure the whole value is thrown
-//! away and loaded anew.
+//! [`Core::change`] is the only function that changes the row of a task. It keeps the counters of the lane, the ready
+//! heads and the deadlines in step with it. Each part of the state is a type of its own with private fields; commands
+//! (`command/`) combine them. Nothing in memory is ahead of the database when an answer leaves: after a failure the
+//! whole value is dropped and loaded again.
 
-use crate::command::ParkId;
-use crate::command::holder::KeptOutput;
-use crate::command::ledger::Ledger;
-use crate::command::shift::Shifts;
+use crate::backend::{Backend, Changes, Fault, Result};
+use crate::batch::Batch;
 use crate::counters::Counters;
-use crate::ends::Ends;
-use crate::generation::Generation;
+use crate::deadlines::Deadlines;
 use crate::heads::Place;
-use crate::idle;
 use crate::lanes::Lanes;
+use crate::ledger::Ledger;
 use crate::options::StoreOptions;
-use crate::parked::{Parked, Waiter};
+use crate::outputs::Outputs;
+use crate::parked::Parked;
+use crate::retention::Retention;
 use crate::row::{Input, InputOptions, LaneId, TaskRow};
-use crate::rows::{Inputs, Rows};
 use crate::rules::ack::{lost_task, stale_lease};
-use crate::sql;
 use crate::sql::attempt::InsertAttempt;
-use crate::sql::counter::SelectNewestMinutes;
+use crate::sql::generation::SelectSkipped;
+use crate::sql::records::Write;
 use crate::task_stats::{Step, TaskStats};
+use crate::tasks::Tasks;
 use crate::work::Works;
-use diesel::{QueryResult, SqliteConnection};
-use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, Task, TaskId};
-use std::collections::{BTreeSet, HashMap};
+use kirosu_protocol::{Budget, Error, ErrorCode, EventKind, Fence, Status, TaskId};
 use std::sync::Arc;
 
-/// Why a command has no answer of its own.
+/// A command without an answer of its own.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// It is refused and has changed nothing.
+    /// The command is refused and has changed nothing.
     Refused(Error),
-    /// The file failed: the whole batch is undone.
-    Fault(diesel::result::Error),
+    /// The database failed: the whole batch is undone.
+    Fault(Fault),
 }
 
 impl From<Error> for Stop {
@@ -44,171 +42,141 @@ impl From<Error> for Stop {
     }
 }
 
-impl From<diesel::result::Error> for Stop {
-    fn from(error: diesel::result::Error) -> Stop {
-        Stop::Fault(error)
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(fault)
     }
 }
 
-/// A command's own answer, or why there is none.
-pub(crate) type Reply<T> = Result<T, Stop>;
-
-/// The next times at which leases expire, scheduled tasks are due, tool questions are denied: never late, maybe early.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Due {
-    pub lease: Option<i64>,
-    pub run: Option<i64>,
-    pub question: Option<i64>,
-}
-
-fn earliest(known: &mut Option<i64>, at: Option<i64>) {
-    if let Some(at) = at {
-        *known = Some(known.map_or(at, |known| known.min(at)));
-    }
-}
+/// The answer of a command.
+pub(crate) type Reply<T> = std::result::Result<T, Stop>;
 
 /// See the module.
 pub(crate) struct Core {
-    pub conn: SqliteConnection,
+    pub db: Box<dyn Backend>,
     pub options: Arc<StoreOptions>,
-    pub rows: Rows,
-    pub inputs: Inputs,
+    pub tasks: Tasks,
     pub lanes: Lanes,
-    pub counters: Counters,
-    /// Budgets and what is reserved of them.
+    pub deadlines: Deadlines,
     pub ledger: Ledger,
+    pub counters: Counters,
     pub parked: Parked,
-    /// Since when fences are higher, and which ids are noted as given out.
-    pub generation: Generation,
-    /// What is measured; the present batch's part is undone with it.
-    pub task_stats: TaskStats,
-    pub due: Due,
-    /// Bytes of output per live attempt.
-    pub outputs: HashMap<(TaskId, Fence), KeptOutput>,
-    /// The id the next task gets.
-    pub next_id: TaskId,
-    /// Lanes that may have no task any more.
-    pub emptied: Vec<LaneId>,
-    /// Where retention looks.
-    pub ends: Ends,
-    /// The time of the present batch, Unix milliseconds.
-    pub now: i64,
-    /// Whether a write transaction is open.
-    pub in_tx: bool,
-    /// Whether a COMMIT was begun and has not come back well: its frames may stand in the log.
-    pub committing: bool,
-    /// What the present batch changed.
-    pub changes: Vec<EventKind>,
-    /// Parked requests that the present batch answers.
-    pub woken: Vec<(Waiter, Vec<Task>)>,
-    /// Requests that the present batch parked.
-    pub parked_now: Vec<ParkId>,
-    /// Whether a task became ready since parked requests were last looked at.
-    pub has_ready_news: bool,
-    /// The lanes in which tasks became ready since then; of use only while requests are parked.
-    pub ready_lanes: BTreeSet<LaneId>,
-    /// Tasks that the present batch may still hand to requests that wait.
-    pub wake_left: usize,
-    /// Deadlines of leases that are to be moved, as the clock was set.
-    pub shifts: Shifts,
-    /// What goes on in steps.
+    pub outputs: Outputs,
+    pub retention: Retention,
     pub works: Works,
-    /// The tasks written by the present batch.
-    pub written: Vec<TaskId>,
+    pub task_stats: TaskStats,
+    pub batch: Batch,
+    /// Fences of new leases are above this number.
+    pub fence_base: Fence,
 }
 
 impl Core {
-    /// Reads what is kept in memory: the small tables and the ends of indexes, never the tasks.
-    pub fn load(
-        mut conn: SqliteConnection,
-        options: Arc<StoreOptions>,
-        generation: Generation,
-    ) -> QueryResult<Core> {
-        let c = &mut conn;
-        let lanes = idle::load_lanes(c)?;
-        let from = Counters::first_minute(options.now_ms);
-        let mut counters = Counters::load(
-            sql::all(c, sql::counter::SelectCounters {})?,
-            sql::all(c, sql::counter::SelectMinutes { from })?,
-        );
-        for (minute, done) in sql::all::<(i64, i64), _>(c, SelectNewestMinutes {})? {
-            counters.done_in(minute, done);
-        }
-        let last_id = sql::first(c, sql::task::SelectLastId {})?
-            .unwrap_or(0)
-            .max(counters.last_id);
-        let ready = lanes.iter().filter(|lane| lane.is_ready());
-        let ready_lanes = ready.map(|lane| lane.id).collect();
-        let ledger = Ledger::load(c)?;
-        let works = Works::load(c)?;
-        let due = Due {
-            lease: sql::first(c, sql::sets::SelectNextExpiry {})?,
-            run: sql::first(c, sql::sets::SelectNextDue {})?,
-            question: sql::first(c, sql::approval::SelectNextDeadline {})?,
-        };
-        Ok(Core {
-            conn,
-            rows: Rows::default(),
-            inputs: Inputs::default(),
-            lanes,
-            counters,
-            ledger,
-            parked: Parked::default(),
-            generation,
-            task_stats: TaskStats::default(),
-            due,
-            outputs: HashMap::new(),
-            next_id: last_id + 1,
-            emptied: Vec::new(),
-            ends: Ends::new(last_id),
-            now: options.now_ms,
-            in_tx: false,
-            committing: false,
-            changes: Vec::new(),
-            woken: Vec::new(),
-            parked_now: Vec::new(),
-            has_ready_news: true,
-            ready_lanes,
-            wake_left: 0,
-            shifts: Shifts::default(),
-            works,
-            written: Vec::new(),
+    /// Reads what is kept in memory: the small tables and the next deadlines, never the tasks. `now_ms`: Unix
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn load(db: Box<dyn Backend>, options: Arc<StoreOptions>, now_ms: i64) -> Result<Core> {
+        let mut core = Core {
+            db,
             options,
-        })
+            tasks: Tasks::new(0),
+            lanes: Lanes::default(),
+            deadlines: Deadlines::default(),
+            ledger: Ledger::default(),
+            counters: Counters::default(),
+            parked: Parked::default(),
+            outputs: Outputs::default(),
+            retention: Retention::default(),
+            works: Works::default(),
+            task_stats: TaskStats::default(),
+            batch: Batch::new(now_ms),
+            fence_base: 0,
+        };
+        core.reload()?;
+        Ok(core)
     }
 
-    /// Opens the batch's write transaction, if it is not open.
-    pub fn begin(&mut self) -> QueryResult<()> {
-        if !self.in_tx {
-            sql::run(&mut self.conn, sql::tx::Begin {})?;
-            self.in_tx = true;
+    /// Loads everything again after the database was reopened. What is in memory only is kept.
+    ///
+    /// # Errors
+    /// The database cannot be read; nothing has changed then.
+    pub fn reload(&mut self) -> Result<()> {
+        let mut loaded = self.db.load(Counters::first_minute(self.now()))?;
+        let mut deadlines = std::mem::take(&mut loaded.deadlines);
+        deadlines.take_shifts(&mut self.deadlines);
+        self.deadlines = deadlines;
+        self.counters = Counters::load(&loaded);
+        let last_id = loaded.last_id.max(self.counters.last_id());
+        self.tasks = Tasks::new(last_id);
+        self.retention = Retention::new(last_id);
+        self.ledger = Ledger::load(&mut loaded);
+        self.works = Works::load(std::mem::take(&mut loaded.works));
+        self.lanes = Lanes::load(loaded);
+        self.outputs = Outputs::default();
+        self.fence_base = self.db.fence_base();
+        self.parked.reload(&self.lanes);
+        Ok(())
+    }
+
+    /// Unix milliseconds of the present batch.
+    pub fn now(&self) -> i64 {
+        self.batch.now()
+    }
+
+    /// Writes a record within the batch's transaction. Returns the number of rows that changed.
+    pub fn write<'a>(&mut self, record: impl Into<Write<'a>>) -> Result<usize> {
+        self.db.write(record.into())
+    }
+
+    /// Writes the changed rows, so that queries over many rows see them.
+    pub fn flush_rows(&mut self) -> Result<()> {
+        if !self.tasks.is_dirty() {
+            return Ok(());
+        }
+        self.db.apply(&Changes {
+            tasks: self.tasks.changes(),
+            ..Changes::default()
+        })?;
+        self.tasks.saved();
+        Ok(())
+    }
+
+    /// Writes all changes that are in memory only, and commits the batch.
+    pub fn commit(&mut self) -> Result<()> {
+        self.flush_works()?;
+        self.forget_empty_lanes()?;
+        self.db.commit(&Changes {
+            tasks: self.tasks.changes(),
+            lanes: self.lanes.changes(),
+            counters: self.counters.changes(),
+            last_id: self.tasks.last_id(),
+        })?;
+        self.tasks.saved();
+        self.tasks.committed();
+        self.lanes.saved();
+        self.counters.saved();
+        Ok(())
+    }
+
+    /// A task's row, from memory or the database.
+    pub fn row(&mut self, id: TaskId) -> Result<Option<&TaskRow>> {
+        if self.tasks.get(id).is_none() {
+            self.read_rows(&[id])?;
+        }
+        Ok(self.tasks.get(id))
+    }
+
+    /// Reads rows, with the lanes of their tasks, into memory.
+    pub fn read_rows(&mut self, ids: &[TaskId]) -> Result<()> {
+        for row in self.db.rows(ids)? {
+            self.read_lane(row.lane)?;
+            self.tasks.cache(row);
         }
         Ok(())
     }
 
-    /// A write beside the hot rows.
-    pub fn write<Q>(&mut self, statement: Q) -> QueryResult<usize>
-    where
-        Q: diesel::query_builder::QueryFragment<diesel::sqlite::Sqlite>
-            + diesel::query_builder::QueryId,
-    {
-        self.begin()?;
-        sql::run(&mut self.conn, statement)
-    }
-
-    /// A task's hot row.
-    pub fn row(&mut self, id: TaskId) -> QueryResult<Option<&TaskRow>> {
-        if self.rows.get(id).is_none()
-            && let Some(row) =
-                sql::first::<TaskRow, _>(&mut self.conn, sql::task::SelectTask { id })?
-        {
-            self.lane_here(row.lane)?;
-            self.rows.keep(row);
-        }
-        Ok(self.rows.get(id))
-    }
-
-    /// A task's hot row, or the refusal `unknown_task`.
+    /// A task's row, or the refusal `unknown_task`.
     pub fn known(&mut self, id: TaskId) -> Reply<&TaskRow> {
         match self.row(id)? {
             Some(row) => Ok(row),
@@ -216,14 +184,11 @@ impl Core {
         }
     }
 
-    /// A task's hot row for whoever says that they hold it. A task that the store has lost with a part of its history may
-    /// still have a holder: `stale_lease`.
+    /// A task's row for a client that claims its lease. Refuses a task that was lost when older files were put back with
+    /// `stale_lease`, as such a task may still have a holder.
     pub fn leasable(&mut self, verb: &str, id: TaskId) -> Reply<&TaskRow> {
         if self.row(id)?.is_none() {
-            let skipped: Option<i64> = sql::first(
-                &mut self.conn,
-                sql::generation::SelectSkipped { id, same: id },
-            )?;
+            let skipped = self.db.number(SelectSkipped { id, same: id }.into())?;
             if skipped == Some(1) {
                 return Err(lost_task(verb, id).into());
             }
@@ -231,7 +196,7 @@ impl Core {
         self.known(id)
     }
 
-    /// The hot row of a task whose live lease has this fence, or the refusal.
+    /// The row of a task whose live lease has this fence, or the refusal.
     pub fn held(&mut self, verb: &str, id: TaskId, fence: Fence) -> Reply<&TaskRow> {
         let row = self.leasable(verb, id)?;
         if row.state == Status::Leased && row.fence == fence {
@@ -246,100 +211,74 @@ impl Core {
         self.lanes.count(row.lane, row.state, 1);
         self.task_stats.note(Step::Enqueued { lane: row.lane });
         if row.state == Status::Queued {
-            self.became_ready(&row);
+            self.insert_head(row.lane, Place::of(row.priority, row.id));
         } else if row.state.is_final() {
-            self.ends.ended(row.id, self.now);
+            self.retention.ended(row.id, self.batch.now());
         }
-        earliest(
-            &mut self.due.run,
-            row.run_at.filter(|_| row.state == Status::Scheduled),
-        );
-        self.inputs.add(row.id, input);
+        self.deadlines
+            .add_run(row.run_at.filter(|_| row.state == Status::Scheduled));
         let (id, created_at) = (row.id, row.created_at);
-        self.rows.add(row);
+        self.tasks.add(row, input);
         self.note_change(id, Status::Queued, created_at);
     }
 
-    fn became_ready(&mut self, row: &TaskRow) {
-        if let Some(lane) = self.lanes.get_mut(row.lane)
-            && !lane.is_human()
-        {
-            lane.heads.insert(Place::of(row.priority, row.id));
-            self.note_ready(row.lane);
+    /// A task is ready to be leased; those of `human` lanes never are.
+    fn insert_head(&mut self, lane: LaneId, place: Place) {
+        if let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.is_human()) {
+            lane.heads.insert(place);
+            self.parked.note_ready(lane.id);
         }
     }
 
-    fn note_ready(&mut self, lane: LaneId) {
-        self.has_ready_news = true;
-        if self.parked.len() > 0 {
-            self.ready_lanes.insert(lane);
-        }
-    }
-
-    /// Tasks of any lane may have become ready.
-    pub fn note_all_ready(&mut self) {
-        self.has_ready_news = true;
-        if self.parked.len() > 0 {
-            let ready = self.lanes.iter().filter(|lane| lane.is_ready());
-            self.ready_lanes.extend(ready.map(|lane| lane.id));
-        }
-    }
-
-    /// Changes a row that is in memory (it was just looked at), and all that hangs on its state.
+    /// Changes a row that is in memory, and everything that depends on its state. Without the row it does nothing.
     pub fn change(&mut self, id: TaskId, step: impl FnOnce(&mut TaskRow)) {
-        let Some(row) = self.rows.change(id) else {
+        let Some(row) = self.tasks.change(id) else {
             return;
         };
         let (before, since, until) = (row.state, row.updated_at, row.lease_until);
         step(row);
         if row.lease_until != until {
-            self.shifts.forget(id);
+            // The step has set the deadline by the new clock, so a pending shift must not move it again.
+            self.deadlines.shifts().forget(id);
         }
         let (after, lane, fence) = (row.state, row.lane, row.fence);
         let place = Place::of(row.priority, row.id);
-        earliest(
-            &mut self.due.run,
-            row.run_at.filter(|_| after == Status::Scheduled),
-        );
-        earliest(
-            &mut self.due.lease,
-            row.lease_until.filter(|_| after == Status::Leased),
-        );
+        self.deadlines
+            .add_run(row.run_at.filter(|_| after == Status::Scheduled));
+        self.deadlines
+            .add_lease(row.lease_until.filter(|_| after == Status::Leased));
         if before == after {
             return;
         }
         self.lanes.count(lane, before, -1);
         self.lanes.count(lane, after, 1);
         if after.is_final() {
-            self.ends.ended(id, self.now);
+            self.retention.ended(id, self.batch.now());
         }
         self.note_change(id, before, since);
         if before == Status::Leased {
-            self.outputs.remove(&(id, fence));
+            self.outputs.forget(id, fence);
         }
-        let Some(lane) = self.lanes.get_mut(lane).filter(|lane| !lane.is_human()) else {
-            return;
-        };
-        if before == Status::Queued {
+        if before == Status::Queued
+            && let Some(lane) = self.lanes.get_mut(lane)
+        {
             lane.heads.remove(place);
         }
         if after == Status::Queued {
-            lane.heads.insert(place);
-            let lane = lane.id;
-            self.note_ready(lane);
+            self.insert_head(lane, place);
         }
     }
 
-    /// Tells of a change of a task, as it stands now.
-    pub fn tell(&mut self, id: TaskId, reason: &str) {
-        self.tell_by(id, reason, None);
+    /// Reports the present state of a task to the event subscribers.
+    pub fn report(&mut self, id: TaskId, reason: &str) {
+        self.report_by(id, reason, None);
     }
 
-    /// As [`tell`](Core::tell), of a change that a person (or another client than the holder) made.
-    pub fn tell_by(&mut self, id: TaskId, reason: &str, by: Option<&str>) {
-        let question = self.question(id);
-        if let Some(row) = self.rows.get(id) {
-            self.changes.push(EventKind::Task {
+    /// As [`report`](Core::report), of a change that was made by a person or a client other than the holder.
+    pub fn report_by(&mut self, id: TaskId, reason: &str, by: Option<&str>) {
+        let question = self.human_prompt(id);
+        if let Some(row) = self.tasks.get(id) {
+            self.batch.report(EventKind::Task {
                 task_id: id,
                 status: row.state,
                 fence: row.fence,
@@ -351,23 +290,23 @@ impl Core {
         }
     }
 
-    /// A task's options, from memory or file.
-    pub fn task_options(&mut self, id: TaskId) -> QueryResult<InputOptions> {
-        if let Some(input) = self.inputs.get(id) {
+    /// A task's options, from memory or the database; the defaults if there is no such task.
+    pub fn task_options(&mut self, id: TaskId) -> Result<InputOptions> {
+        if let Some(input) = self.tasks.input(id) {
             return Ok(input.options.clone());
         }
-        let input: Option<Input> = sql::first(&mut self.conn, sql::task::SelectInput { id })?;
+        let input = self.db.input(id)?;
         Ok(input.map(|input| input.options).unwrap_or_default())
     }
 
-    /// Writes the end of the newest attempt of a task that is in memory.
-    pub fn end_attempt(&mut self, id: TaskId, end: &End<'_>) -> QueryResult<()> {
-        let Some(row) = self.rows.get(id) else {
+    /// Writes the end of the newest attempt of a task that is in memory. Without an ack it settles the budgets too.
+    pub fn end_attempt(&mut self, id: TaskId, end: &End<'_>) -> Result<()> {
+        let Some(row) = self.tasks.get(id) else {
             return Ok(());
         };
         let (fence, worker, started_at, ended_at) =
-            (row.fence, row.worker.clone(), row.leased_at, self.now);
-        let partial = match end.says_all {
+            (row.fence, row.worker.clone(), row.leased_at, self.now());
+        let partial = match end.is_complete {
             true => None,
             false => self.record_partial_usage(id, fence)?,
         };
@@ -384,43 +323,34 @@ impl Core {
             provider: end.provider,
         })?;
         match end.usage {
-            // The ack settles, by what it says.
+            // The ack settles with the usage that it reports.
             Some(_) => Ok(()),
             None => self.settle(id, fence, None, Budget::default()),
         }
     }
 
-    /// Notes when a tool question is to be denied.
-    pub fn due_question(&mut self, at: Option<i64>) {
-        earliest(&mut self.due.question, at);
-    }
-
-    /// Unix milliseconds of the next thing for the reaper to do.
+    /// Unix milliseconds of the next command that the reaper must send: exact or too early, never late. `None` means
+    /// that nothing waits.
     pub fn next_deadline(&self) -> Option<i64> {
-        let wakes = self.has_ready_news && self.parked.len() > 0;
-        if wakes || !self.works.is_empty() || !self.shifts.is_empty() {
-            return Some(self.now);
+        if self.parked.must_wake() || !self.works.is_empty() || self.deadlines.has_shifts() {
+            return Some(self.now());
         }
-        let lease = self
-            .due
-            .lease
-            .map(|at| at + self.options.lease_grace_ms as i64);
-        let others = self.due.run.into_iter().chain(self.due.question);
-        lease.into_iter().chain(others).min()
+        self.deadlines.next(self.options.lease_grace_ms as i64)
     }
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct End<'a> {
     pub outcome: &'a str,
     pub result: Option<&'a str>,
     pub error: Option<&'a str>,
+    /// Usage as JSON.
     pub usage: Option<&'a str>,
-    /// Who ran it.
+    /// The provider that ran it.
     pub provider: Option<&'a str>,
-    /// Whether it says all that is known of the usage; else what the run last told of it counts.
-    pub says_all: bool,
+    /// Whether `usage` is all that the attempt used. Otherwise the usage in its last report of progress counts.
+    pub is_complete: bool,
 }
 
 /// No task has that id.

@@ -1,5 +1,6 @@
 //! What `stats` says beyond the lanes' counters: kept, never counted.
 
+use crate::backend::Loaded;
 use crate::lanes::Lanes;
 use kirosu_protocol::{Stats, Status};
 use std::collections::BTreeMap;
@@ -11,34 +12,33 @@ const HOUR_MINUTES: i64 = 60;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Counters {
     /// Pruned tasks by how they ended.
-    pub pruned_done: i64,
-    pub pruned_failed: i64,
-    pub pruned_cancelled: i64,
+    pruned_done: i64,
+    pruned_failed: i64,
+    pruned_cancelled: i64,
     /// What done tasks of lanes that are gone took, in milliseconds.
-    pub completion_ms: i64,
+    completion_ms: i64,
     /// The highest id ever given, written when tasks are pruned (before that the table knows).
-    pub last_id: i64,
+    last_id: i64,
     /// Tasks done by Unix minute, the present one included.
     minutes: BTreeMap<i64, i64>,
-    /// Whether the named counters in the file are behind.
-    pub dirty: bool,
+    /// The stored values, in the order of `named`.
     saved: [i64; 5],
 }
 
 impl Counters {
     /// The counters of a file.
-    pub fn load(named: Vec<(String, i64)>, minutes: Vec<(i64, i64)>) -> Counters {
-        let mut counters = Counters {
-            minutes: minutes.into_iter().collect(),
-            ..Counters::default()
-        };
-        for (name, value) in named {
+    pub fn load(loaded: &Loaded) -> Counters {
+        let mut counters = Counters::default();
+        for (minute, done) in loaded.minutes.iter().chain(&loaded.newest_minutes) {
+            counters.done_in(*minute, *done);
+        }
+        for (name, value) in &loaded.counters {
             match name.as_str() {
-                "pruned_done" => counters.pruned_done = value,
-                "pruned_failed" => counters.pruned_failed = value,
-                "pruned_cancelled" => counters.pruned_cancelled = value,
-                "completion_ms" => counters.completion_ms = value,
-                "last_id" => counters.last_id = value,
+                "pruned_done" => counters.pruned_done = *value,
+                "pruned_failed" => counters.pruned_failed = *value,
+                "pruned_cancelled" => counters.pruned_cancelled = *value,
+                "completion_ms" => counters.completion_ms = *value,
+                "last_id" => counters.last_id = *value,
                 _ => {}
             }
         }
@@ -61,17 +61,31 @@ impl Counters {
         ]
     }
 
-    /// The named counters that the file does not have yet; they count as written afterwards.
-    pub fn take_changed(&mut self) -> Vec<(&'static str, i64)> {
-        self.dirty = false;
-        let named = self.named();
-        let changed = named
-            .iter()
-            .zip(self.saved)
-            .filter(|((_, value), saved)| value != saved);
-        let changed = changed.map(|(named, _)| *named).collect();
-        self.saved = named.map(|(_, value)| value);
-        changed
+    /// The counters that changed. The caller writes them, then calls [`Counters::saved`].
+    pub fn changes(&self) -> Vec<(&'static str, i64)> {
+        let named = self.named().into_iter().zip(self.saved);
+        let changed = named.filter(|((_, value), saved)| value != saved);
+        changed.map(|(named, _)| named).collect()
+    }
+
+    /// The changed counters are written.
+    pub fn saved(&mut self) {
+        self.saved = self.named().map(|(_, value)| value);
+    }
+
+    /// The highest id that was given out, as of the last pruning; 0 before the first one.
+    pub fn last_id(&self) -> i64 {
+        self.last_id
+    }
+
+    /// Tasks were pruned: the table no longer proves that ids up to this one were given out.
+    pub fn set_last_id(&mut self, id: i64) {
+        self.last_id = id;
+    }
+
+    /// A lane was removed whose done tasks took `ms` milliseconds together.
+    pub fn add_completion(&mut self, ms: i64) {
+        self.completion_ms += ms;
     }
 
     /// The Unix minute of a time.
@@ -94,7 +108,6 @@ impl Counters {
             Status::Cancelled => self.pruned_cancelled += 1,
             _ => {}
         }
-        self.dirty = true;
     }
 
     /// Forgets minutes older than the hour; answers the first that stays when any was forgotten.

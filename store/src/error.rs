@@ -1,5 +1,6 @@
 //! What can go wrong with the file itself; refusals of single commands are protocol errors.
 
+use crate::backend::Fault;
 use std::path::PathBuf;
 
 /// Why a store could not be opened.
@@ -101,7 +102,7 @@ impl OpenError {
 pub enum StoreError {
     /// A read failed.
     #[error("cannot read the store: {0}")]
-    Read(#[from] diesel::result::Error),
+    Read(#[from] Fault),
     /// A connection could not be opened.
     #[error("cannot open {path} for reading: {source}")]
     Connect {
@@ -113,4 +114,10 @@ pub enum StoreError {
     /// A stored value cannot be understood.
     #[error("cannot read the store: {0}")]
     Corrupt(String),
+}
+
+impl From<diesel::result::Error> for StoreError {
+    fn from(error: diesel::result::Error) -> StoreError {
+        StoreError::Read(error.into())
+    }
 }

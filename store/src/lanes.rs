@@ -1,15 +1,18 @@
 //! Pairs of queue and type, interned: their counters, their ready heads, whether they are paused.
 
-use crate::command::pause::ALL_ROW;
+use crate::backend::Loaded;
 use crate::heads::Heads;
 use crate::row::{LaneId, state_number};
-use crate::rows::IdMap;
 use crate::sql::counter::{FinishedCounts, LaneRow};
+use crate::tasks::IdMap;
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::{Status, TaskId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+
+/// The name in the table of paused queues that stands for all queues; no queue can have it.
+pub(crate) const ALL_ROW: &str = "";
 
 /// The states of unfinished tasks are numbered before those of finished ones.
 const UNFINISHED: usize = 5;
@@ -28,7 +31,7 @@ pub(crate) struct Lane {
     /// Its queue is paused, or all are.
     pub paused: bool,
     /// Whether the file's counters are behind.
-    pub dirty: bool,
+    dirty: bool,
     /// Whether the file has the lane.
     pub saved: bool,
 }
@@ -74,18 +77,20 @@ pub(crate) struct Lanes {
     live: usize,
     next_id: LaneId,
     /// Of the lanes that are in the file alone: how many there are, their tasks by state, and the time that theirs took.
-    pub absent: Absent,
+    absent: IdleSums,
+    /// Lanes that may be empty since a task of theirs was pruned.
+    emptied: Vec<LaneId>,
 }
 
 /// The sums of the lanes that are not in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Absent {
+pub(crate) struct IdleSums {
     pub lanes: i64,
     pub counts: [i64; 8],
     pub completion_ms: i64,
 }
 
-impl Absent {
+impl IdleSums {
     fn add(&mut self, lane: &Lane, by: i64) {
         self.lanes += by;
         for (sum, count) in self.counts.iter_mut().zip(lane.counts) {
@@ -96,20 +101,37 @@ impl Absent {
 }
 
 impl Lanes {
-    /// These lanes of a file, whose highest lane number is `last_id`; the others are summed up.
-    pub fn load(rows: Vec<LaneRow>, absent: Absent, last_id: LaneId, paused: Vec<String>) -> Lanes {
-        let mut paused: BTreeSet<String> = paused.into_iter().collect();
+    /// The lanes of a database.
+    pub fn load(loaded: Loaded) -> Lanes {
+        let mut paused: BTreeSet<String> = loaded.paused.into_iter().collect();
         let mut lanes = Lanes {
             all_paused: paused.remove(ALL_ROW),
             paused,
-            next_id: last_id + 1,
+            next_id: loaded.last_lane + 1,
+            absent: loaded.idle,
             ..Lanes::default()
         };
-        for row in rows {
+        for row in loaded.lanes {
             lanes.place(row, true);
         }
-        lanes.absent = absent;
         lanes
+    }
+
+    /// Whether lanes exist that are not in memory.
+    pub fn has_absent(&self) -> bool {
+        self.absent.lanes != 0
+    }
+
+    /// A task of a lane was pruned: if it was the last one, the lane is removed with the next commit.
+    pub fn note_if_empty(&mut self, id: LaneId) {
+        if self.get(id).is_some_and(Lane::is_empty) {
+            self.emptied.push(id);
+        }
+    }
+
+    /// Takes the lanes that may be empty.
+    pub fn take_emptied(&mut self) -> Vec<LaneId> {
+        std::mem::take(&mut self.emptied)
     }
 
     /// Takes a lane in that is in the file alone.
@@ -285,14 +307,18 @@ impl Lanes {
         }
     }
 
-    /// The lanes whose row in the file is behind; they count as written afterwards.
-    pub fn take_dirty(&mut self) -> Vec<LaneId> {
-        std::mem::take(&mut self.dirty)
+    /// The lanes whose counters changed. The caller writes them, then calls [`Lanes::saved`].
+    pub fn changes(&self) -> Vec<&Lane> {
+        self.dirty.iter().filter_map(|id| self.get(*id)).collect()
     }
 
-    /// Whether any lane's row in the file is behind.
-    pub fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+    /// The changed lanes are written.
+    pub fn saved(&mut self) {
+        for id in std::mem::take(&mut self.dirty) {
+            if let Some(lane) = self.get_mut(id) {
+                (lane.dirty, lane.saved) = (false, true);
+            }
+        }
     }
 
     /// Pauses or resumes a queue, also for lanes to come. Answers whether that changed anything.

@@ -52,50 +52,58 @@
 //! [`Engine`] is the seam for a second engine, and all that the hub's writer needs. [`Reader`]s are connections of their
 //! own that answer questions about many or large rows, beside the writer.
 
+mod backend;
 mod backup;
+mod batch;
 mod begin;
 mod checkpoint;
 pub mod command;
+#[cfg(test)]
+mod conformance;
 mod core;
 mod counters;
-mod ends;
-mod engine;
+mod deadlines;
 mod error;
-mod flush;
 mod foreign;
 mod generation;
 mod heads;
+mod human_prompt;
 mod idle;
 mod inspect;
 mod lanes;
+mod ledger;
 mod lock;
 mod open;
 mod options;
 mod outcome;
+mod outputs;
 mod parked;
+mod prefetch;
 pub mod query;
-mod question;
 mod reader;
 mod recover;
 mod restore;
+mod retention;
 mod row;
-mod rows;
 mod rules;
 mod sql;
+mod sqlite;
 mod store;
 mod task;
 mod task_stats;
+mod tasks;
 mod vfs;
 mod wal;
 mod work;
 
+pub use backend::Fault;
 pub use backup::{BackupError, backup};
-pub use command::{Command, LIVE_LEASE, ParkId};
-pub use engine::Engine;
+pub use command::{Command, LIVE_LEASE};
 pub use error::{OpenError, StoreError};
 pub use inspect::{Inspection, StoreState, inspect};
 pub use options::{Durability, StoreOptions};
 pub use outcome::{Acked, Applied, EndedLease, Enqueued, Outcome, PermissionAnswer};
+pub use parked::ParkId;
 pub use query::approvals::{ApprovalPage, ApprovalQuery};
 pub use query::group::{GroupQuery, IdPage};
 pub use query::oldest::Oldest;

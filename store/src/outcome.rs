@@ -1,6 +1,6 @@
 //! What the writer answers.
 
-use crate::command::ParkId;
+use crate::parked::ParkId;
 use crate::work::WorkId;
 use kirosu_protocol::verbs::reserve::ReserveAnswer;
 use kirosu_protocol::{

@@ -4,13 +4,16 @@
 //! Each lane knows the filters that name it, in the order of their first requests, so that a task that becomes ready
 //! costs the same however many requests wait for other lanes.
 
-use crate::command::ParkId;
 use crate::lanes::{Lane, Lanes};
 use crate::row::LaneId;
+use kirosu_protocol::Task;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
+
+/// The id of a parked lease request. The caller picks it, and never uses one twice in a process.
+pub type ParkId = u64;
 
 /// The number of a filter; never used twice.
 pub(crate) type FilterId = u64;
@@ -122,11 +125,6 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// The lanes that became ready.
-    pub fn lanes(&self) -> impl Iterator<Item = LaneId> {
-        self.ready.iter().copied()
-    }
-
     /// Asks nobody again who waits for this.
     pub fn leave_out(&mut self, filter: FilterId) {
         self.dry.insert(filter);
@@ -148,9 +146,105 @@ pub(crate) struct Parked {
     arrivals: u64,
     filters_made: u64,
     names_bytes: usize,
+    /// Whether tasks may have become ready since the waiters were last served.
+    has_news: bool,
+    /// The lanes in which tasks became ready since then; recorded only while requests wait.
+    ready: BTreeSet<LaneId>,
+    /// Tasks that the present batch may still hand to waiters.
+    room: usize,
+    /// Waiters that the present batch serves, with their tasks.
+    served: Vec<(Waiter, Vec<Task>)>,
+    /// Requests that the present batch parked.
+    added: Vec<ParkId>,
 }
 
 impl Parked {
+    /// A batch begins, which may hand at most `room` tasks to waiters (the last waiter may get more).
+    pub fn begin(&mut self, room: usize) {
+        self.room = room;
+    }
+
+    /// A task of a lane became ready.
+    pub fn note_ready(&mut self, lane: LaneId) {
+        self.has_news = true;
+        if self.len() > 0 {
+            self.ready.insert(lane);
+        }
+    }
+
+    /// Tasks of any lane may have become ready.
+    pub fn note_all_ready(&mut self, lanes: &Lanes) {
+        self.has_news = true;
+        if self.len() > 0 {
+            let ready = lanes.iter().filter(|lane| lane.is_ready());
+            self.ready.extend(ready.map(|lane| lane.id));
+        }
+    }
+
+    /// Waiters behind others that are not served yet: these lanes count as ready for the next batch.
+    pub fn note_waiting(&mut self, lanes: &[LaneId]) {
+        self.ready.extend(lanes);
+    }
+
+    /// Whether tasks may have become ready since the waiters were last served.
+    pub fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// Whether waiters are to be served by a further batch.
+    pub fn must_wake(&self) -> bool {
+        self.has_news && self.len() > 0
+    }
+
+    /// Whether the present batch may not serve more waiters.
+    pub fn is_full(&self) -> bool {
+        self.room == 0
+    }
+
+    /// Takes the lanes that became ready: the waiters are being served.
+    pub fn take_ready(&mut self) -> BTreeSet<LaneId> {
+        self.has_news = false;
+        std::mem::take(&mut self.ready)
+    }
+
+    /// The rest of a line is left to the next batch.
+    pub fn postpone(&mut self, line: &Line) {
+        self.has_news = true;
+        self.ready.extend(&line.ready);
+    }
+
+    /// Serves a waiter. It is removed, and its tasks leave with the commit.
+    pub fn serve(&mut self, park: ParkId, tasks: Vec<Task>) {
+        if let Some(waiter) = self.remove(park) {
+            self.room = self.room.saturating_sub(tasks.len());
+            self.served.push((waiter, tasks));
+        }
+    }
+
+    /// The batch is committed. Returns the served requests with their tasks.
+    pub fn commit(&mut self) -> Vec<(ParkId, Vec<Task>)> {
+        self.added.clear();
+        let served = self.served.drain(..);
+        served.map(|(waiter, tasks)| (waiter.park, tasks)).collect()
+    }
+
+    /// The batch is undone: its waiters wait again in their old order, and its new requests are forgotten.
+    pub fn roll_back(&mut self, lanes: &Lanes) {
+        for (waiter, _) in std::mem::take(&mut self.served) {
+            self.put_back(waiter, lanes);
+        }
+        for park in std::mem::take(&mut self.added) {
+            self.remove(park);
+        }
+        self.forget_lanes();
+    }
+
+    /// The lanes were loaded again.
+    pub fn reload(&mut self, lanes: &Lanes) {
+        self.forget_lanes();
+        self.note_all_ready(lanes);
+    }
+
     /// Lets a request wait, behind all that wait already. A name that waits already is replaced.
     pub fn park(
         &mut self,
@@ -160,6 +254,7 @@ impl Parked {
         lanes: &Lanes,
     ) {
         self.remove(park);
+        self.added.push(park);
         self.arrivals += 1;
         let names = Arc::new(Names::take_from(&mut ask));
         let arrival = self.arrivals;
@@ -176,7 +271,7 @@ impl Parked {
     }
 
     /// Lets a request wait again at its old place, after the commit that was to answer it failed.
-    pub fn put_back(&mut self, mut waiter: Waiter, lanes: &Lanes) {
+    fn put_back(&mut self, mut waiter: Waiter, lanes: &Lanes) {
         let id = match self.by_names.get(&waiter.names) {
             Some(id) => *id,
             None => self.add_filter(waiter.names.clone(), lanes),

@@ -12,10 +12,7 @@
 //! that what lies behind it is void with it. Where that fails too, the answer is that the effect is unknown.
 
 use crate::OpenError;
-use crate::core::Core;
-use crate::open;
-use crate::parked::Parked;
-use diesel::QueryResult;
+use crate::backend::Fault;
 use kirosu_protocol::{Effect, Error};
 use std::any::Any;
 
@@ -23,7 +20,7 @@ use std::any::Any;
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// A statement failed.
-    Fault(diesel::result::Error),
+    Fault(Fault),
     /// A bug: the code panicked.
     Panic(String),
 }
@@ -38,22 +35,9 @@ impl Failure {
         Failure::Panic(text.unwrap_or_else(|| "no message".to_owned()))
     }
 
-    /// Whether the disk failed, so that trying again cannot help. diesel does not pass SQLite's code on, only its words.
+    /// Whether the disk failed, so that a second try cannot help.
     pub fn is_of_the_disk(&self) -> bool {
-        const WORDS: [&str; 5] = [
-            "full",
-            "disk i/o",
-            "readonly",
-            "malformed",
-            "unable to open",
-        ];
-        match self {
-            Failure::Panic(_) => false,
-            Failure::Fault(fault) => {
-                let words = fault.to_string().to_lowercase();
-                WORDS.iter().any(|word| words.contains(word))
-            }
-        }
+        matches!(self, Failure::Fault(fault) if fault.is_of_the_disk())
     }
 
     /// What a command of the batch is told.
@@ -81,25 +65,4 @@ pub(crate) fn cannot_open(error: &OpenError) -> Error {
         "cannot write the store: {error}; nothing of this request was kept; see to the disk and send it again"
     );
     Error::internal(Effect::None, message)
-}
-
-impl Core {
-    /// Makes sure that what a failed COMMIT may have left at the end of the log never comes to life.
-    pub(crate) fn void(&mut self) -> QueryResult<()> {
-        // The failed batch wrote the old number, if any.
-        open::write_first_page(&mut self.conn)
-    }
-}
-
-/// The parked requests as they were before the batch.
-pub(crate) fn parked_before(core: &mut Core) -> Parked {
-    let mut parked = std::mem::take(&mut core.parked);
-    for (waiter, _) in core.woken.drain(..) {
-        parked.put_back(waiter, &core.lanes);
-    }
-    for park in core.parked_now.drain(..) {
-        parked.remove(park);
-    }
-    parked.forget_lanes();
-    parked
 }

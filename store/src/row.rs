@@ -1,9 +1,5 @@
 //! A task as the file keeps it: the small row that changes, and the input that does not.
 
-use crate::sql::{FromRow, int, maybe_int, maybe_text};
-use diesel::QueryResult;
-use diesel::row::Row;
-use diesel::sqlite::Sqlite;
 use kirosu_protocol::{Accept, Fence, OnLost, RetryPolicy, Status, TaskBudget, TaskId, weight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -24,18 +20,6 @@ pub(crate) fn state_number(status: Status) -> i64 {
         Status::Failed => 6,
         Status::Cancelled => 7,
     }
-}
-
-/// The status a number in the file stands for.
-pub(crate) fn state_of(number: i64) -> QueryResult<Status> {
-    usize::try_from(number)
-        .ok()
-        .and_then(|n| Status::ALL.get(n).copied())
-        .ok_or_else(|| {
-            diesel::result::Error::DeserializationError(
-                format!("unknown task state {number}").into(),
-            )
-        })
 }
 
 /// Yes-or-no facts about a task, as bits of one integer.
@@ -122,31 +106,6 @@ pub(crate) struct TaskRow {
     pub blocked_by: u32,
 }
 
-impl FromRow for TaskRow {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<TaskRow> {
-        Ok(TaskRow {
-            id: int(row, 0)?,
-            state: state_of(int(row, 1)?)?,
-            lane: int(row, 2)?,
-            priority: int(row, 3)? as i32,
-            fence: int(row, 4)?,
-            attempts: int(row, 5)? as u32,
-            max_attempts: maybe_int(row, 6)?.map(|n| n as u32),
-            run_at: maybe_int(row, 7)?,
-            lease_until: maybe_int(row, 8)?,
-            lease_ms: maybe_int(row, 9)?,
-            leased_at: maybe_int(row, 10)?,
-            session: maybe_text(row, 11)?.map(Arc::from),
-            worker: maybe_text(row, 12)?.map(Arc::from),
-            created_at: int(row, 13)?,
-            updated_at: int(row, 14)?,
-            finished_at: maybe_int(row, 15)?,
-            flags: Flags(int(row, 16)?),
-            blocked_by: int(row, 17)? as u32,
-        })
-    }
-}
-
 /// The parts of an input that few tasks have, kept as one JSON text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct InputOptions {
@@ -177,22 +136,22 @@ pub(crate) struct InputOptions {
 
 impl InputOptions {
     /// The options of a stored text; none is nothing but defaults.
-    pub fn parse(text: Option<&str>) -> QueryResult<InputOptions> {
-        match text {
-            None => Ok(InputOptions::default()),
-            Some(text) => serde_json::from_str(text)
-                .map_err(|e| diesel::result::Error::DeserializationError(Box::new(e))),
-        }
+    ///
+    /// # Errors
+    /// The text is not JSON of this form.
+    pub fn parse(text: Option<&str>) -> serde_json::Result<InputOptions> {
+        text.map_or_else(|| Ok(InputOptions::default()), serde_json::from_str)
     }
 
     /// The text to store; none for nothing but defaults.
-    pub fn to_text(&self) -> QueryResult<Option<String>> {
+    ///
+    /// # Errors
+    /// A value cannot be written as JSON.
+    pub fn to_text(&self) -> serde_json::Result<Option<String>> {
         if *self == InputOptions::default() {
             return Ok(None);
         }
-        serde_json::to_string(self)
-            .map(Some)
-            .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))
+        serde_json::to_string(self).map(Some)
     }
 }
 
@@ -216,17 +175,5 @@ impl Input {
             + metadata.as_ref().map_or(0, weight)
             + accept.as_ref().map_or(0, |accept| accept.weight())
             + 256
-    }
-}
-
-impl FromRow for Input {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Input> {
-        let options = maybe_text(row, 2)?;
-        Ok(Input {
-            prompt: crate::sql::text(row, 0)?,
-            system_prompt: maybe_text(row, 1)?,
-            options: InputOptions::parse(options.as_deref())?,
-            key: maybe_text(row, 3)?,
-        })
     }
 }

@@ -11,7 +11,7 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{
     Approval, ApprovalKind, Error, ErrorCode, FailureClass, Fence, PermissionState, TaskId, Verdict,
 };
-use kirosu_store::{ApprovalQuery, Command, Engine, Outcome, PermissionAnswer};
+use kirosu_store::{ApprovalQuery, Command, Outcome, PermissionAnswer};
 use serde_json::json;
 
 fn question(task_id: TaskId, fence: Fence, call: &str, command: &str) -> AskParams {

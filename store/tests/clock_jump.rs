@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use kirosu_protocol::Status;
-use kirosu_store::{Command, Engine, LiveLease, Outcome};
+use kirosu_store::{Command, LiveLease, Outcome};
 
 const HOUR: i64 = 3_600_000;
 

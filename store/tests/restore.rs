@@ -133,7 +133,7 @@ fn a_snapshot_of_all_files_gives_no_fence_again() {
         session: None,
         park: None,
     };
-    let mut applied = store.apply(T0, vec![command]).unwrap();
+    let mut applied = store.apply(T0, vec![command]);
     let Outcome::Leased(tasks) = applied.outcomes.remove(0).unwrap() else {
         panic!("a lease");
     };
@@ -189,8 +189,8 @@ fn an_older_copy_beside_a_later_log_is_recognised_and_one_with_its_own_log_is_ta
     let mut store = Store::open(&options).unwrap();
     assert_eq!(store.stats(T0).total_tasks, 1);
     let new = kirosu_protocol::verbs::enqueue::NewTask::chat("c");
-    let applied = store.apply(T0, vec![Command::Enqueue(Box::new(new))]);
-    let made = applied.unwrap().outcomes.remove(0).unwrap();
+    let mut applied = store.apply(T0, vec![Command::Enqueue(Box::new(new))]);
+    let made = applied.outcomes.remove(0).unwrap();
     assert!(matches!(made, Outcome::Enqueued(made) if made.task_id > 2));
     drop(directory);
 }

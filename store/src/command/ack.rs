@@ -1,6 +1,7 @@
 //! `ack`: a run ended.
 
-use crate::command::used::{Before, usage_text};
+use crate::backend::{Fault, Result};
+use crate::command::usage::{Before, usage_text};
 use crate::core::{Core, End, Reply, Stop};
 use crate::outcome::Acked;
 use crate::row::Flags;
@@ -8,16 +9,14 @@ use crate::rules::ack::{self, Late};
 use crate::rules::approval;
 use crate::rules::policy::{self, Ended};
 use crate::rules::transition;
-use crate::sql;
 use crate::sql::attempt::SelectAttemptEnd;
-use diesel::QueryResult;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use kirosu_protocol::{Budget, Error, FailureClass, Status, TaskId};
 
 impl Core {
     /// Takes an ack, recognises one that was taken before, or refuses it.
     pub(crate) fn ack(&mut self, ack: &Ack) -> Reply<Acked> {
-        let (strict, now) = (self.options.strict_expiry, self.now);
+        let (strict, now) = (self.options.strict_expiry, self.now());
         if let Some(error) = ack::too_far(ack, now) {
             return Err(error.into());
         }
@@ -26,13 +25,10 @@ impl Core {
             return self.take(ack);
         }
         let fence = ack.fence.unwrap_or(row.fence);
-        let attempt = sql::first(
-            &mut self.conn,
-            SelectAttemptEnd {
-                task_id: ack.task_id,
-                fence,
-            },
-        )?;
+        let attempt = self.db.attempt_end(SelectAttemptEnd {
+            task_id: ack.task_id,
+            fence,
+        })?;
         let row = self.known(ack.task_id)?;
         match ack::late(row, ack, attempt.as_ref(), strict) {
             Late::Take => self.take(ack),
@@ -60,7 +56,7 @@ impl Core {
     }
 
     /// Each ack on its own; only a failing file ends all.
-    pub(crate) fn acks(&mut self, acks: &[Ack]) -> QueryResult<Vec<Result<Acked, Error>>> {
+    pub(crate) fn acks(&mut self, acks: &[Ack]) -> Result<Vec<Result<Acked, Error>>> {
         acks.iter()
             .map(|ack| match self.ack(ack) {
                 Ok(acked) => Ok(Ok(acked)),
@@ -70,7 +66,7 @@ impl Core {
             .collect()
     }
 
-    fn take_ack(&mut self, ack: &Ack) -> QueryResult<Acked> {
+    fn take_ack(&mut self, ack: &Ack) -> Result<Acked> {
         let usage = ack.usage.as_ref().map(usage_text).transpose()?;
         let end = End {
             outcome: ack::outcome(ack),
@@ -79,13 +75,13 @@ impl Core {
             usage: usage.as_deref(),
             provider: ack.provider.as_deref(),
             // Who saw a run crash knows no better than what it told before.
-            says_all: ack.usage.is_some() || ack.class != Some(FailureClass::Crashed),
+            is_complete: ack.usage.is_some() || ack.class != Some(FailureClass::Crashed),
         };
         let before = self.counted_before(ack)?;
         self.end_attempt(ack.task_id, &end)?;
         if let Some(usage) = &ack.usage {
             self.record_usage(ack, usage, before.as_ref())?;
-            let fence = self.rows.get(ack.task_id).map_or(0, |row| row.fence);
+            let fence = self.tasks.get(ack.task_id).map_or(0, |row| row.fence);
             let counted = before.map_or(Budget::default(), |before| before.counted);
             self.settle(ack.task_id, fence, Some((ack, usage)), counted)?;
         }
@@ -94,19 +90,22 @@ impl Core {
             AckStatus::Done => self.done(ack.task_id)?,
             AckStatus::Failed => self.attempt_failed(ack)?,
         }
-        let Some((state, fence)) = self.rows.get(ack.task_id).map(|row| (row.state, row.fence))
+        let Some((state, fence)) = self
+            .tasks
+            .get(ack.task_id)
+            .map(|row| (row.state, row.fence))
         else {
-            return Err(diesel::result::Error::NotFound);
+            return Err(Fault::value("the task of an ack has left memory"));
         };
         let reason = if state == Status::Done {
             "done"
         } else {
             "failed"
         };
-        self.tell(ack.task_id, reason);
+        self.report(ack.task_id, reason);
         let crashed = (ack.status == AckStatus::Failed).then(|| ack::class(ack));
         if !approval::outlive(crashed, state.is_final()) {
-            self.close_questions(ack.task_id)?;
+            self.close_permissions(ack.task_id)?;
         }
         if state.is_final() {
             self.ended(ack.task_id)?;
@@ -120,9 +119,9 @@ impl Core {
     }
 
     /// What was counted of an attempt whose lease was lost before its ack came.
-    fn counted_before(&mut self, ack: &Ack) -> QueryResult<Option<Before>> {
+    fn counted_before(&mut self, ack: &Ack) -> Result<Option<Before>> {
         let row = self
-            .rows
+            .tasks
             .get(ack.task_id)
             .filter(|row| row.state != Status::Leased);
         match row.map(|row| row.fence).filter(|_| ack.usage.is_some()) {
@@ -131,24 +130,22 @@ impl Core {
         }
     }
 
-    fn done(&mut self, id: TaskId) -> QueryResult<()> {
-        let now = self.now;
-        if let Some((lane, created)) = self.rows.get(id).map(|row| (row.lane, row.created_at)) {
-            self.count_done(lane, id, created)?;
-        }
+    fn done(&mut self, id: TaskId) -> Result<()> {
+        let now = self.now();
+        self.count_done(id)?;
         self.change(id, |row| {
             transition::finish(row, Status::Done, Flags::TOLD_BY_ATTEMPT, now)
         });
         Ok(())
     }
 
-    fn attempt_failed(&mut self, ack: &Ack) -> QueryResult<()> {
-        let now = self.now;
+    fn attempt_failed(&mut self, ack: &Ack) -> Result<()> {
+        let now = self.now();
         let retry = self
             .task_options(ack.task_id)?
             .retry
             .unwrap_or(self.options.retry_default);
-        let Some(row) = self.rows.get(ack.task_id) else {
+        let Some(row) = self.tasks.get(ack.task_id) else {
             return Ok(());
         };
         let next = policy::after_attempt(&Ended {

@@ -1,14 +1,13 @@
 //! `approve`, `answer` and `reject`: a person's decisions about tasks.
 
+use crate::backend::Result;
 use crate::core::{Core, Reply, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::Flags;
 use crate::rules::approval::{Meant, meant};
 use crate::rules::transition;
-use crate::sql;
 use crate::sql::cold::{PutNote, SelectNoteHas};
 use crate::sql::people::{InsertDecision, SelectSameDecision, SelectVerdict};
-use diesel::QueryResult;
 use kirosu_protocol::verbs::ask::stale_approval;
 use kirosu_protocol::{Error, Fence, Status, TaskId, Verdict};
 use serde_json::json;
@@ -74,7 +73,7 @@ impl Core {
         if let Some(Matter::Human) = self.matter(id)? {
             self.decide(id, "answered", by, None)?;
             self.end_by_person(id, Ending::Answered(text))?;
-            self.tell_by(id, "answered", by);
+            self.report_by(id, "answered", by);
             self.ended(id)?;
             return Ok(Outcome::Ok);
         }
@@ -86,14 +85,11 @@ impl Core {
             }
             (true, Status::Done) => {
                 let task_id = id;
-                let same: Option<i64> = sql::first(
-                    &mut self.conn,
-                    SelectNoteHas {
-                        task_id,
-                        result: text,
-                    },
-                )?;
-                if same.is_some() {
+                let same = SelectNoteHas {
+                    task_id,
+                    result: text,
+                };
+                if self.db.number(same.into())?.is_some() {
                     return Ok(Outcome::Ok);
                 }
                 "with another answer already, and the first one stays"
@@ -114,7 +110,7 @@ impl Core {
         by: Option<&str>,
         comment: Option<&str>,
     ) -> Reply<Outcome> {
-        let now = self.now;
+        let now = self.now();
         let said = Said {
             verdict: Verdict::Approved,
             fence,
@@ -128,14 +124,14 @@ impl Core {
             Some(Matter::Human) => {
                 self.decide(id, "approved", by, comment)?;
                 self.end_by_person(id, Ending::Approved)?;
-                self.tell_by(id, "approved", by);
+                self.report_by(id, "approved", by);
                 self.ended(id)?;
             }
             Some(Matter::Run) => {
                 self.decide(id, "approved", by, comment)?;
                 self.raise_budgets(id)?;
                 self.change(id, |row| transition::approve(row, now));
-                self.tell_by(id, "approved", by);
+                self.report_by(id, "approved", by);
             }
             None => {
                 let row = self.known(id)?;
@@ -177,8 +173,8 @@ impl Core {
             None => "rejected".to_owned(),
         };
         self.end_by_person(id, Ending::Rejected(&error))?;
-        self.tell_by(id, "rejected", by);
-        self.close_questions(id)?;
+        self.report_by(id, "rejected", by);
+        self.close_permissions(id)?;
         self.ended(id)?;
         Ok(Outcome::Ok)
     }
@@ -210,14 +206,14 @@ impl Core {
         asks_now: bool,
     ) -> Reply<bool> {
         let verdict = said.verdict.as_str();
-        let found: Option<i64> = match said.fence {
+        let found = match said.fence {
             Some(fence) if fence != newest => {
                 let earlier = SelectVerdict {
                     task_id,
                     verdict,
                     fence,
                 };
-                sql::first(&mut self.conn, earlier)?
+                self.db.number(earlier.into())?
             }
             None if newest > 0 && asks_now && said.verdict == Verdict::Approved => {
                 let same = SelectSameDecision {
@@ -227,7 +223,7 @@ impl Core {
                     reason: said.reason,
                     before: newest,
                 };
-                sql::first(&mut self.conn, same)?
+                self.db.number(same.into())?
             }
             _ => None,
         };
@@ -253,8 +249,8 @@ impl Core {
         verdict: &str,
         by: Option<&str>,
         reason: Option<&str>,
-    ) -> QueryResult<()> {
-        let (fence, at) = (self.rows.get(id).map_or(0, |row| row.fence), self.now);
+    ) -> Result<()> {
+        let (fence, at) = (self.tasks.get(id).map_or(0, |row| row.fence), self.now());
         self.write(InsertDecision {
             task_id: id,
             fence,
@@ -267,8 +263,8 @@ impl Core {
     }
 
     /// Ends a task by a person's decision.
-    fn end_by_person(&mut self, id: TaskId, ending: Ending<'_>) -> QueryResult<()> {
-        let now = self.now;
+    fn end_by_person(&mut self, id: TaskId, ending: Ending<'_>) -> Result<()> {
+        let now = self.now();
         let (status, flag, result, error) = match ending {
             Ending::Approved => (Status::Done, Flags::APPROVED, Some(APPROVED), None),
             Ending::Answered(text) => (Status::Done, 0, Some(text), None),
@@ -279,10 +275,8 @@ impl Core {
             result,
             error,
         })?;
-        if status == Status::Done
-            && let Some((lane, created)) = self.rows.get(id).map(|row| (row.lane, row.created_at))
-        {
-            self.count_done(lane, id, created)?;
+        if status == Status::Done {
+            self.count_done(id)?;
         }
         self.change(id, |row| {
             transition::finish(row, status, Flags::TOLD_BY_NOTE, now);

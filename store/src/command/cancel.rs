@@ -15,7 +15,7 @@ impl Core {
         by: Option<&str>,
         reason: Option<&str>,
     ) -> Reply<Outcome> {
-        let now = self.now;
+        let now = self.now();
         let row = self.known(id)?;
         let mut leases = Vec::new();
         if row.state == Status::Cancelled {
@@ -58,8 +58,8 @@ impl Core {
         self.change(id, |row| {
             transition::finish(row, Status::Cancelled, told_by, now)
         });
-        self.tell_by(id, "cancelled", by);
-        self.close_questions(id)?;
+        self.report_by(id, "cancelled", by);
+        self.close_permissions(id)?;
         self.ended(id)?;
         leases.extend(self.ended_lease(id, lease));
         Ok(Outcome::Ended {

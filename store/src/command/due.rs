@@ -1,19 +1,18 @@
 //! Scheduled tasks whose time has come.
 
+use crate::backend::Result;
 use crate::core::Core;
 use crate::outcome::Outcome;
 use crate::rules::transition::waiting_state;
-use crate::sql;
 use crate::sql::sets::{SelectDue, SelectNextDue};
-use diesel::QueryResult;
-use kirosu_protocol::{Status, TaskId};
+use kirosu_protocol::Status;
 
 impl Core {
     /// Queues scheduled tasks whose time has come.
-    pub(crate) fn promote_due(&mut self, limit: u32) -> QueryResult<Outcome> {
+    pub(crate) fn promote_due(&mut self, limit: u32) -> Result<Outcome> {
         self.flush_rows()?;
-        let (now, limit) = (self.now, i64::from(limit.max(1)));
-        let ids: Vec<TaskId> = sql::all(&mut self.conn, SelectDue { until: now, limit })?;
+        let (now, limit) = (self.now(), i64::from(limit.max(1)));
+        let ids = self.db.ids(SelectDue { until: now, limit }.into())?;
         let more = ids.len() as i64 == limit;
         let mut count = 0;
         for id in ids {
@@ -27,11 +26,12 @@ impl Core {
                 row.state = waiting_state(row, now);
                 row.updated_at = now;
             });
-            self.tell(id, "due");
+            self.report(id, "due");
             count += 1;
         }
         self.flush_rows()?;
-        self.due.run = sql::first(&mut self.conn, SelectNextDue {})?;
+        let next = self.db.number(SelectNextDue {}.into())?;
+        self.deadlines.set_run(next);
         Ok(Outcome::Counted { count, more })
     }
 }

@@ -1,14 +1,13 @@
 //! `enqueue` and `enqueue_batch`: new tasks.
 
+use crate::backend::Result;
 use crate::core::{Core, Reply};
 use crate::lanes::Lane;
 use crate::outcome::Enqueued;
 use crate::row::{Flags, Input, InputOptions, TaskRow};
 use crate::rules::key;
 use crate::rules::transition::{self, waiting_state};
-use crate::sql;
-use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, InsertLabel, PutNote, SelectKey};
-use diesel::QueryResult;
+use crate::sql::cold::{InsertChild, InsertDependency, InsertKey, InsertLabel, PutNote};
 use kirosu_protocol::task::TYPE_HUMAN;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Error, OnLost, Status, TaskId};
@@ -48,7 +47,14 @@ impl Core {
         let Some(key) = &new.idempotency_key else {
             return Ok(None);
         };
-        let found: Option<(TaskId, Option<i64>)> = sql::first(&mut self.conn, SelectKey { key })?;
+        let found = match self.tasks.key(key) {
+            Some(found) => found,
+            None => self
+                .db
+                .keys(&[key])?
+                .pop()
+                .map(|(_, task, body)| (task, body)),
+        };
         let Some((task_id, body)) = found else {
             return Ok(None);
         };
@@ -103,14 +109,14 @@ impl Core {
         Ok(all)
     }
 
-    fn make(&mut self, new: &NewTask) -> QueryResult<Enqueued> {
+    fn make(&mut self, new: &NewTask) -> Result<Enqueued> {
         #[cfg(test)]
         crate::store::tests::failpoint(&new.prompt);
-        let task_id = self.next_id;
-        self.next_id += 1;
+        let task_id = self.tasks.new_id();
         if let Some(key) = &new.idempotency_key {
             let body = key::body(new);
             self.write(InsertKey { key, task_id, body })?;
+            self.tasks.bind_key(key, (task_id, Some(body)));
         }
         if let Some(parent_id) = new.parent_id {
             self.write(InsertChild { parent_id, task_id })?;
@@ -141,15 +147,15 @@ impl Core {
             leased_at: None,
             session: None,
             worker: None,
-            created_at: self.now,
-            updated_at: self.now,
+            created_at: self.now(),
+            updated_at: self.now(),
             finished_at: None,
             flags: flags_of(new),
             blocked_by,
         };
-        row.state = waiting_state(&row, self.now);
+        row.state = waiting_state(&row, self.now());
         if let Some(error) = &hopeless {
-            transition::give_up(&mut row, self.now);
+            transition::give_up(&mut row, self.now());
             self.write(PutNote {
                 task_id,
                 result: None,
@@ -158,7 +164,7 @@ impl Core {
         }
         let status = row.state;
         self.add(row, input_of(new, budget_trees));
-        self.tell(
+        self.report(
             task_id,
             if hopeless.is_some() {
                 "failed"
@@ -174,11 +180,7 @@ impl Core {
     }
 
     /// Writes what a new task waits for. Answers how many are not done, and why it can never run, if so.
-    fn depend(
-        &mut self,
-        task_id: TaskId,
-        depends_on: &[TaskId],
-    ) -> QueryResult<(u32, Option<String>)> {
+    fn depend(&mut self, task_id: TaskId, depends_on: &[TaskId]) -> Result<(u32, Option<String>)> {
         let (mut blocked_by, mut hopeless) = (0, None);
         let mut depends_on = depends_on.to_vec();
         depends_on.sort_unstable();

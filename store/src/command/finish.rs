@@ -1,12 +1,13 @@
 //! What a task's end, or its return, means for one that depends on it.
 
+use crate::backend::Result;
 use crate::core::Core;
+use crate::counters::Counters;
 use crate::row::Flags;
 use crate::rules::transition::{self, waiting_state};
-use crate::sql;
 use crate::sql::cold::PutNote;
-use crate::sql::work::{Hopes, SelectHopes};
-use diesel::QueryResult;
+use crate::sql::counter::{AddMinute, DeleteMinutes};
+use crate::sql::work::DependencyStates;
 use kirosu_protocol::{Status, TaskId};
 
 /// Why a task can never run whose dependency ended without a result.
@@ -18,9 +19,29 @@ pub(crate) fn dependency_ended(dependency: TaskId, status: Status) -> String {
 }
 
 impl Core {
+    /// Counts a task that is done now; before its row is changed.
+    pub fn count_done(&mut self, id: TaskId) -> Result<()> {
+        let Some((lane, created_at)) = self.tasks.get(id).map(|row| (row.lane, row.created_at))
+        else {
+            return Ok(());
+        };
+        let now = self.now();
+        let minute = Counters::minute(now);
+        self.counters.done_in(minute, 1);
+        let over = self.lanes.task_done(lane, id, now - created_at, minute);
+        let Some((minute, done)) = over else {
+            return Ok(());
+        };
+        self.write(AddMinute { minute, done })?;
+        if let Some(before) = self.counters.forget_old_minutes(now) {
+            self.write(DeleteMinutes { before })?;
+        }
+        Ok(())
+    }
+
     /// A dependency of the task is done.
-    pub(crate) fn unblock(&mut self, id: TaskId) -> QueryResult<()> {
-        let now = self.now;
+    pub(crate) fn unblock(&mut self, id: TaskId) -> Result<()> {
+        let now = self.now();
         let Some(before) = self.row(id)?.map(|row| row.state) else {
             return Ok(());
         };
@@ -31,14 +52,14 @@ impl Core {
                 row.updated_at = now;
             }
         });
-        if self.rows.get(id).is_some_and(|row| row.state != before) {
-            self.tell(id, "unblocked");
+        if self.tasks.get(id).is_some_and(|row| row.state != before) {
+            self.report(id, "unblocked");
         }
         Ok(())
     }
 
     /// Fails a task that waits for what will not come. Answers whether it did.
-    pub(crate) fn give_up(&mut self, id: TaskId, error: &str) -> QueryResult<bool> {
+    pub(crate) fn give_up(&mut self, id: TaskId, error: &str) -> Result<bool> {
         match self.row(id)? {
             Some(row) if !row.state.is_final() => {}
             _ => return Ok(false),
@@ -48,21 +69,21 @@ impl Core {
     }
 
     /// Fails a task that is in memory, for the sake of a dependency.
-    pub(crate) fn fail_for_dependency(&mut self, id: TaskId, error: &str) -> QueryResult<()> {
-        let now = self.now;
+    pub(crate) fn fail_for_dependency(&mut self, id: TaskId, error: &str) -> Result<()> {
+        let now = self.now();
         self.write(PutNote {
             task_id: id,
             result: None,
             error: Some(error),
         })?;
         self.change(id, |row| transition::give_up(row, now));
-        self.tell(id, "failed");
+        self.report(id, "failed");
         Ok(())
     }
 
     /// A dependency of the task came back: if it failed for the sake of its dependencies, and none of them stands in its
     /// way any more, it waits for them again. Answers whether it does.
-    pub(crate) fn wait_again(&mut self, id: TaskId) -> QueryResult<bool> {
+    pub(crate) fn wait_again(&mut self, id: TaskId) -> Result<bool> {
         let gave_up = |row: &crate::row::TaskRow| {
             row.state == Status::Failed && row.flags.has(Flags::GAVE_UP)
         };
@@ -77,39 +98,41 @@ impl Core {
             return Ok(false);
         }
         self.bring_back(id);
-        self.tell(id, "retried");
+        self.report(id, "retried");
         Ok(true)
     }
 
     /// Lets a finished task that is in memory wait again, as if it had just been enqueued.
     pub(crate) fn bring_back(&mut self, id: TaskId) {
-        let lane = self.rows.get(id).and_then(|row| self.lanes.get(row.lane));
+        let lane = self.tasks.get(id).and_then(|row| self.lanes.get(row.lane));
         let is_human = lane.is_some_and(|lane| lane.is_human());
-        let at = (self.generation.fence_base, self.now);
+        let at = (self.fence_base, self.now());
         self.change(id, |row| transition::retry(row, is_human, at));
     }
 
     /// Why a task that is in memory can never run as its dependencies stand; none: it can, or waits for some.
-    pub(crate) fn hopeless(&mut self, id: TaskId) -> QueryResult<Option<String>> {
+    pub(crate) fn hopeless(&mut self, id: TaskId) -> Result<Option<String>> {
         let hopes = self.hopes(id)?;
         self.why_hopeless(id, hopes)
     }
 
     /// How the dependencies of a task in memory stand, where it waits for any. To look at very many of them counts among the
     /// steps of this commit.
-    fn hopes(&mut self, id: TaskId) -> QueryResult<Hopes> {
-        if self.rows.get(id).is_none_or(|row| row.blocked_by == 0) {
-            return Ok(Hopes::default());
+    fn hopes(&mut self, id: TaskId) -> Result<DependencyStates> {
+        if self.tasks.get(id).is_none_or(|row| row.blocked_by == 0) {
+            return Ok(DependencyStates::default());
         }
         self.flush_rows()?;
-        let hopes: Hopes =
-            sql::first(&mut self.conn, SelectHopes { task_id: id })?.unwrap_or_default();
+        let hopes = self.db.dependencies(id)?;
         self.works.looked_at(id, hopes.all);
         Ok(hopes)
     }
 
-    fn why_hopeless(&mut self, id: TaskId, hopes: Hopes) -> QueryResult<Option<String>> {
-        let blocked_by = self.rows.get(id).map_or(0, |row| i64::from(row.blocked_by));
+    fn why_hopeless(&mut self, id: TaskId, hopes: DependencyStates) -> Result<Option<String>> {
+        let blocked_by = self
+            .tasks
+            .get(id)
+            .map_or(0, |row| i64::from(row.blocked_by));
         let Some(dependency) = hopes.never else {
             let forgotten = "a dependency failed or was cancelled, and is forgotten";
             return Ok((blocked_by > hopes.open).then(|| forgotten.to_owned()));

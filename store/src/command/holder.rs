@@ -4,18 +4,10 @@ use super::{Command, LIVE_LEASE};
 use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
 use crate::row::TaskRow;
-use crate::sql;
-use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd};
-use crate::sql::cold::{InsertOutput, PutProgress, SelectOutputKept};
+use crate::sql::attempt::SelectAttemptEnd;
+use crate::sql::cold::{InsertOutput, PutProgress};
 use kirosu_protocol::{Effect, Error, ErrorCode, EventKind, Fence, Status, TaskId};
 use serde_json::Value;
-
-/// How much of a running attempt's output is kept.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct KeptOutput {
-    bytes: u64,
-    next_chunk: u64,
-}
 
 impl Command {
     /// The lease that a holder's command is about.
@@ -58,7 +50,7 @@ impl Core {
         fence: Fence,
         lease_ms: Option<u64>,
     ) -> Reply<Outcome> {
-        let (now, default) = (self.now, self.options.lease_ms_default as i64);
+        let (now, default) = (self.now(), self.options.lease_ms_default as i64);
         let row = self.held("heartbeat", task, fence)?;
         let lease_ms = lease_ms
             .map(|ms| ms as i64)
@@ -66,21 +58,21 @@ impl Core {
             .unwrap_or(default);
         let lease_until_ms = now + lease_ms;
         self.change(task, |row| row.lease_until = Some(lease_until_ms));
-        self.shifts.forget(task);
+        self.deadlines.shifts().forget(task);
         Ok(Outcome::Extended { lease_until_ms })
     }
 
     /// Keeps the last word of a running task about how far it is.
     pub(crate) fn progress(&mut self, task: TaskId, fence: Fence, data: &Value) -> Reply<Outcome> {
         self.held("report progress of", task, fence)?;
-        let at = self.now;
+        let at = self.now();
         self.write(PutProgress {
             task_id: task,
             fence,
             data: &data.to_string(),
             at,
         })?;
-        self.changes.push(EventKind::Progress {
+        self.batch.report(EventKind::Progress {
             task_id: task,
             fence,
             data: data.clone(),
@@ -98,7 +90,7 @@ impl Core {
     ) -> Reply<Outcome> {
         self.held("store output of", task, fence)?;
         let limit = self.options.output_limit_bytes;
-        let mut kept = self.kept_output(task, fence)?;
+        let mut kept = self.outputs.get(&mut *self.db, task, fence)?;
         if kept.bytes >= limit {
             return Ok(Outcome::Ok);
         }
@@ -119,32 +111,14 @@ impl Core {
             kept.bytes + stored.len() as u64
         };
         kept.next_chunk = kept.next_chunk.max(chunk.saturating_add(1));
-        self.outputs.insert((task, fence), kept);
-        self.changes.push(EventKind::Output {
+        self.outputs.set(task, fence, kept);
+        self.batch.report(EventKind::Output {
             task_id: task,
             fence,
             chunk,
             text: stored,
         });
         Ok(Outcome::Ok)
-    }
-
-    /// How much of an attempt's output is kept.
-    fn kept_output(&mut self, task: TaskId, fence: Fence) -> Reply<KeptOutput> {
-        if let Some(kept) = self.outputs.get(&(task, fence)) {
-            return Ok(*kept);
-        }
-        let statement = SelectOutputKept {
-            task_id: task,
-            fence,
-        };
-        let (bytes, next): (i64, i64) = sql::first(&mut self.conn, statement)?.unwrap_or((0, 0));
-        let kept = KeptOutput {
-            bytes: bytes as u64,
-            next_chunk: next as u64,
-        };
-        self.outputs.insert((task, fence), kept);
-        Ok(kept)
     }
 
     /// Gives a lease back; sent twice, it is fine.
@@ -156,14 +130,11 @@ impl Core {
         reason: Option<&str>,
     ) -> Reply<Outcome> {
         if let Err(refusal) = self.held("release", task, fence) {
-            let end: Option<AttemptEnd> = sql::first(
-                &mut self.conn,
-                SelectAttemptEnd {
-                    task_id: task,
-                    fence,
-                },
-            )?;
-            return match end {
+            let query = SelectAttemptEnd {
+                task_id: task,
+                fence,
+            };
+            return match self.db.attempt_end(query)? {
                 Some(end) if end.outcome == "released" => Ok(Outcome::Ok),
                 _ => Err(refusal),
             };

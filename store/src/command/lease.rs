@@ -1,16 +1,15 @@
 //! `lease`: take the best ready tasks, or wait for one.
 
-use super::ParkId;
+use crate::backend::Result;
 use crate::core::{Core, Reply};
 use crate::heads::Place;
 use crate::outcome::Outcome;
-use crate::parked::lanes_of;
-use crate::row::{Input, LaneId, TaskRow};
+use crate::parked::{ParkId, lanes_of};
+use crate::row::LaneId;
 use crate::rules::transition;
-use crate::sql;
-use crate::sql::attempt::{CountAttempts, SelectNotAccepted};
+use crate::sql::attempt::CountAttempts;
+use crate::sql::task::SelectReady;
 use crate::task::task_of;
-use diesel::QueryResult;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{Error, ErrorCode, Status, Task, TaskId};
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use std::sync::Arc;
 /// How many ready tasks of a lane are read at once.
 const REFILL: usize = 256;
 /// Tasks that one commit hands to requests that wait, about: with thousands of them, the next commits go on.
-pub(crate) const WOKEN: usize = 400;
+pub(crate) const MAX_SERVED: usize = 400;
 
 impl Core {
     /// Takes tasks, parks the request, or answers an empty list.
@@ -28,16 +27,16 @@ impl Core {
         session: Option<&str>,
         park: Option<ParkId>,
     ) -> Reply<Outcome> {
-        if self.has_ready_news {
+        if self.parked.has_news() {
             // Who waits already comes first.
             self.wake()?;
         }
         let lanes = lanes_of(ask, &self.lanes);
         let may_wait = park.is_some() && ask.wait_ms > 0;
-        let tasks = match self.has_ready_news && may_wait {
+        let tasks = match self.parked.has_news() && may_wait {
             // Not all of those are served yet: this one waits behind them, for the next commits.
             true => {
-                self.ready_lanes.extend(&lanes);
+                self.parked.note_waiting(&lanes);
                 Vec::new()
             }
             false => self.grant(ask, session, &lanes)?,
@@ -50,7 +49,6 @@ impl Core {
                 }
                 let session = session.map(str::to_owned);
                 self.parked.park(park, ask.clone(), session, &self.lanes);
-                self.parked_now.push(park);
                 Ok(Outcome::Parked)
             }
             _ => Ok(Outcome::Leased(tasks)),
@@ -58,20 +56,18 @@ impl Core {
     }
 
     /// Answers parked requests from what is ready, in the order of their arrival, as many as this commit may.
-    pub(crate) fn wake(&mut self) -> QueryResult<()> {
-        if self.wake_left == 0 && self.parked.len() > 0 {
+    pub(crate) fn wake(&mut self) -> Result<()> {
+        if self.parked.is_full() && self.parked.len() > 0 {
             return Ok(());
         }
-        self.has_ready_news = false;
-        let ready = std::mem::take(&mut self.ready_lanes);
+        let ready = self.parked.take_ready();
         if self.parked.len() == 0 {
             return Ok(());
         }
         let mut line = self.parked.line(&self.lanes, ready);
         while let Some((filter, waiter)) = self.parked.next(&self.lanes, &mut line) {
-            if self.wake_left == 0 {
-                self.has_ready_news = true;
-                self.ready_lanes.extend(line.lanes());
+            if self.parked.is_full() {
+                self.parked.postpone(&line);
                 break;
             }
             let (park, ask, session) = (waiter.park, waiter.ask.clone(), waiter.session.clone());
@@ -79,9 +75,8 @@ impl Core {
             let tasks = self.grant(&ask, session.as_deref(), &lanes)?;
             if tasks.is_empty() {
                 line.leave_out(filter);
-            } else if let Some(waiter) = self.parked.remove(park) {
-                self.wake_left = self.wake_left.saturating_sub(tasks.len());
-                self.woken.push((waiter, tasks));
+            } else {
+                self.parked.serve(park, tasks);
             }
         }
         Ok(())
@@ -92,7 +87,7 @@ impl Core {
         ask: &LeaseParams,
         session: Option<&str>,
         lanes: &[LaneId],
-    ) -> QueryResult<Vec<Task>> {
+    ) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
         let mut bytes = 0;
         let mut names: Option<(Arc<str>, Option<Arc<str>>)> = None;
@@ -113,11 +108,11 @@ impl Core {
             let (worker, session) = names
                 .get_or_insert_with(|| (Arc::from(ask.worker_id.as_str()), session.map(Arc::from)));
             let (worker, session) = (worker.clone(), session.clone());
-            let at = (self.generation.fence_base, self.now);
+            let at = (self.fence_base, self.now());
             self.change(place.id, |row| {
                 transition::lease(row, worker, session, lease_ms, at)
             });
-            self.tell(place.id, "leased");
+            self.report(place.id, "leased");
             if let Some((task, size)) = self.leased_task(place.id, is_first)? {
                 tasks.push(task);
                 bytes += size;
@@ -127,7 +122,7 @@ impl Core {
     }
 
     /// The best ready task of some lanes.
-    fn best(&mut self, lanes: &[LaneId]) -> QueryResult<Option<(LaneId, Place)>> {
+    fn best(&mut self, lanes: &[LaneId]) -> Result<Option<(LaneId, Place)>> {
         let mut best: Option<(LaneId, Place)> = None;
         for id in lanes.iter().copied() {
             let Some(lane) = self.lanes.get(id).filter(|lane| lane.is_ready()) else {
@@ -146,10 +141,10 @@ impl Core {
         Ok(best)
     }
 
-    fn refill(&mut self, lane: LaneId) -> QueryResult<()> {
+    fn refill(&mut self, lane: LaneId) -> Result<()> {
         self.flush_rows()?;
         let limit = REFILL as i64;
-        let rows: Vec<TaskRow> = sql::all(&mut self.conn, sql::task::SelectReady { lane, limit })?;
+        let rows = self.db.tasks(SelectReady { lane, limit }.into())?;
         if let Some(lane) = self.lanes.get_mut(lane) {
             lane.heads.refill(
                 rows.iter().map(|row| Place::of(row.priority, row.id)),
@@ -157,24 +152,18 @@ impl Core {
             );
         }
         for row in rows {
-            self.rows.keep(row);
+            self.tasks.cache(row);
         }
         Ok(())
     }
 
     /// A task that was leased just now, and about how many bytes it has.
-    fn leased_task(&mut self, id: TaskId, is_first: bool) -> QueryResult<Option<(Task, usize)>> {
-        let input = if self.rows.is_new(id) {
-            // Not written yet: the input is still needed for that.
-            self.inputs.get(id).cloned()
-        } else {
-            self.inputs.take(id)
-        };
-        let input: Option<Input> = match input {
+    fn leased_task(&mut self, id: TaskId, is_first: bool) -> Result<Option<(Task, usize)>> {
+        let input = match self.tasks.input_for_lease(id) {
             Some(input) => Some(input),
-            None => sql::first(&mut self.conn, sql::task::SelectInput { id })?,
+            None => self.db.input(id)?,
         };
-        let Some((row, input)) = self.rows.get(id).zip(input) else {
+        let Some((row, input)) = self.tasks.get(id).zip(input) else {
             return Ok(None);
         };
         let Some(lane) = self.lanes.get(row.lane) else {
@@ -184,14 +173,13 @@ impl Core {
         let mut task = task_of(row, input, &lane.queue, &lane.task_type, None, None);
         if !is_first {
             // Every ended attempt has a row, whether it counts or not.
-            let ended: Option<i64> = sql::first(&mut self.conn, CountAttempts { task_id: id })?;
+            let ended = self.db.number(CountAttempts { task_id: id }.into())?;
             let number = ended.and_then(|ended| u32::try_from(ended + 1).ok());
             task.attempt = number.filter(|number| *number != task.attempts);
         }
         // Only a task that asks for evidence, and not at its first attempt, costs a look at what was before.
         if task.accept.is_some() && task.fence > 1 {
-            let before = sql::first(&mut self.conn, SelectNotAccepted { task_id: id })?;
-            task.not_accepted = before.map(Box::new);
+            task.not_accepted = self.db.not_accepted(id)?.map(Box::new);
         }
         Ok(Some((task, bytes)))
     }

@@ -1,48 +1,48 @@
 //! Leases that end without a word: expired, or their session lost.
 
+use crate::backend::Result;
 use crate::core::{Core, End};
 use crate::outcome::{EndedLease, Outcome};
 use crate::row::Flags;
 use crate::rules::policy::{self, Ended, Next};
 use crate::rules::transition;
-use crate::sql;
 use crate::sql::sets::{SelectExpired, SelectNextExpiry, SelectSessionTasks};
 use crate::task_stats::{Loss, Step};
-use diesel::QueryResult;
 use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 
 impl Core {
     /// Treats leases past their deadline as lost.
-    pub(crate) fn expire_due(&mut self, limit: u32) -> QueryResult<Outcome> {
-        if !self.shifts.is_empty() {
+    pub(crate) fn expire_due(&mut self, limit: u32) -> Result<Outcome> {
+        if self.deadlines.has_shifts() {
             // Nobody knows yet which deadlines are over.
             let leases = Vec::new();
             let more = false;
             return Ok(Outcome::Ended { leases, more });
         }
         self.flush_rows()?;
-        let until = self.now - self.options.lease_grace_ms as i64;
+        let until = self.now() - self.options.lease_grace_ms as i64;
         let limit = i64::from(limit.max(1));
-        let ids: Vec<TaskId> = sql::all(&mut self.conn, SelectExpired { until, limit })?;
+        let ids = self.db.ids(SelectExpired { until, limit }.into())?;
         let more = ids.len() as i64 == limit;
         let mut leases = Vec::with_capacity(ids.len());
         for id in ids {
             leases.extend(self.lose(id, Loss::Expired)?);
         }
         self.flush_rows()?;
-        self.due.lease = sql::first(&mut self.conn, SelectNextExpiry {})?;
+        let next = self.db.number(SelectNextExpiry {}.into())?;
+        self.deadlines.set_lease(next);
         Ok(Outcome::Ended { leases, more })
     }
 
     /// Ends leases of a session, as lost or given back: as many as this commit may still change.
-    pub(crate) fn release_session(&mut self, session: &str, counted: bool) -> QueryResult<Outcome> {
+    pub(crate) fn release_session(&mut self, session: &str, counted: bool) -> Result<Outcome> {
         let limit = i64::from(self.works.left());
         if limit == 0 {
             let leases = Vec::new();
             return Ok(Outcome::Ended { leases, more: true });
         }
         self.flush_rows()?;
-        let ids: Vec<TaskId> = sql::all(&mut self.conn, SelectSessionTasks { session, limit })?;
+        let ids = self.db.ids(SelectSessionTasks { session, limit }.into())?;
         let more = ids.len() as i64 == limit;
         let mut leases = Vec::with_capacity(ids.len());
         for id in ids {
@@ -56,8 +56,8 @@ impl Core {
         Ok(Outcome::Ended { leases, more })
     }
 
-    fn lose(&mut self, id: TaskId, loss: Loss) -> QueryResult<Option<EndedLease>> {
-        let (now, why) = (self.now, loss.words());
+    fn lose(&mut self, id: TaskId, loss: Loss) -> Result<Option<EndedLease>> {
+        let (now, why) = (self.now(), loss.words());
         let Some(row) = self.row(id)?.filter(|row| row.state == Status::Leased) else {
             return Ok(None);
         };
@@ -92,9 +92,9 @@ impl Core {
             row.flags.set(Flags::LOST);
         });
         self.task_stats.note(Step::Lost(loss));
-        self.tell(id, "lost");
+        self.report(id, "lost");
         if next == Next::Dead {
-            self.close_questions(id)?;
+            self.close_permissions(id)?;
             self.ended(id)?;
         }
         Ok(self.ended_lease(id, lease))
@@ -106,8 +106,8 @@ impl Core {
         id: TaskId,
         delay_ms: u64,
         reason: Option<&str>,
-    ) -> QueryResult<Option<EndedLease>> {
-        let now = self.now;
+    ) -> Result<Option<EndedLease>> {
+        let now = self.now();
         if self.row(id)?.is_none_or(|row| row.state != Status::Leased) {
             return Ok(None);
         }
@@ -121,14 +121,14 @@ impl Core {
         let delay_ms = i64::try_from(delay_ms).unwrap_or(i64::MAX / 2);
         self.change(id, |row| transition::give_back(row, delay_ms, now));
         self.task_stats.note(Step::Released);
-        self.tell(id, "released");
+        self.report(id, "released");
         Ok(self.ended_lease(id, lease))
     }
 
     /// The live lease of a task that is in memory.
     pub(crate) fn lease_of(&self, id: TaskId) -> Option<EndedLease> {
         let row = self
-            .rows
+            .tasks
             .get(id)
             .filter(|row| row.state == Status::Leased)?;
         Some(EndedLease {
@@ -143,7 +143,7 @@ impl Core {
 
     /// A lease that was, with where its task stands now.
     pub(crate) fn ended_lease(&self, id: TaskId, lease: Option<EndedLease>) -> Option<EndedLease> {
-        let status = self.rows.get(id)?.state;
+        let status = self.tasks.get(id)?.state;
         lease.map(|lease| EndedLease { status, ..lease })
     }
 }

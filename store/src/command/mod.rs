@@ -2,35 +2,32 @@
 
 mod ack;
 mod approve;
-mod ask;
 mod cancel;
-mod decide_tool;
+mod decide_permission;
 mod due;
 mod enqueue;
 mod finish;
+mod request_permission;
 pub(crate) use finish::dependency_ended;
 pub(crate) mod holder;
 pub(crate) mod lease;
-pub(crate) mod ledger;
 mod lost;
-pub(crate) mod pause;
+mod pause;
 mod prune;
 mod reserve;
 mod retry;
-pub(crate) mod shift;
-mod used;
+mod shift;
+mod usage;
 
 use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
+use crate::parked::ParkId;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::ask::AskParams;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::verbs::reserve::ReserveParams;
 use kirosu_protocol::{Fence, PermissionId, TaskId, Verdict};
-
-/// The caller's name for a parked lease request; the caller picks it and never uses one twice in a process.
-pub type ParkId = u64;
 
 /// In place of a fence: whatever the fence of the task's live lease is. No lease has it.
 pub const LIVE_LEASE: Fence = -1;
@@ -284,25 +281,25 @@ impl Core {
                 reason,
                 by,
             } => self.reject(*task, *fence, reason.as_deref(), by.as_deref())?,
-            Command::RequestPermission(ask) => self.ask(ask)?,
+            Command::RequestPermission(ask) => self.request_permission(ask)?,
             Command::DecidePermission {
                 approval,
                 verdict,
                 by,
                 reason,
                 option,
-            } => self.decide_tool(
+            } => self.decide_permission(
                 *approval,
                 *verdict,
                 by.as_deref(),
                 reason.as_deref(),
                 option.as_deref(),
             )?,
-            Command::ExpirePermissions { limit } => self.expire_questions(*limit)?,
+            Command::ExpirePermissions { limit } => self.expire_permissions(*limit)?,
             Command::Pause(queue) => self.pause(queue.as_deref())?,
             Command::Resume(queue) => self.resume(queue.as_deref())?,
             Command::Prune { before_ms, limit } => self.prune(*before_ms, *limit)?,
-            Command::Stats => Outcome::Stats(self.counters.stats(&self.lanes, self.now)),
+            Command::Stats => Outcome::Stats(self.counters.stats(&self.lanes, self.now())),
         })
     }
 }

@@ -1,13 +1,13 @@
 //! Retention: forget finished tasks that are old enough, in small steps.
 
+use crate::backend::Result;
 use crate::core::Core;
-use crate::ends::Scan;
-use crate::lanes::Lane;
 use crate::outcome::Outcome;
-use crate::row::{Flags, state_of};
-use crate::sql;
-use crate::sql::sets::{self, Finished, SelectFinished, SelectFirstFrom, SelectNeeded};
-use diesel::QueryResult;
+use crate::retention::Scan;
+use crate::row::Flags;
+use crate::sql::approval::DeleteApprovals;
+use crate::sql::sets::{self, FinishedTask, SelectFinished, SelectFirstFrom};
+use crate::sql::tx::FreePages;
 use kirosu_protocol::{Status, TaskId};
 
 /// A task on which more than so many others depend is kept until fewer are left: to look at all of them takes too long.
@@ -21,32 +21,29 @@ const ROWS: i64 = 16;
 
 impl Core {
     /// Looks at the next finished tasks and forgets those that ended before a time, unless an unfinished one needs them.
-    pub(crate) fn prune(&mut self, before_ms: i64, limit: u32) -> QueryResult<Outcome> {
+    pub(crate) fn prune(&mut self, before_ms: i64, limit: u32) -> Result<Outcome> {
         self.flush_rows()?;
         let limit = i64::from(limit.max(1));
         let (mut looked, mut count) = (0, 0);
         let enough = self.free_pages()? + PAGES;
         while looked < limit
             && self.free_pages()? < enough
-            && let Some(mut scan) = self.ends.next(before_ms)
+            && let Some(mut scan) = self.retention.next(before_ms)
         {
             let most = limit - looked;
-            let seen: Vec<Finished> = sql::all(
-                &mut self.conn,
-                SelectFinished {
-                    after: scan.after,
-                    last: scan.last(),
-                    limit: most,
-                },
-            )?;
+            let seen = self.db.finished(SelectFinished {
+                after: scan.after,
+                last: scan.last(),
+                limit: most,
+            })?;
             // A look at a range costs something even if nothing is in it.
             looked += (seen.len() as i64).max(limit / 4);
             let is_last = (seen.len() as i64) < most;
-            if seen.is_empty() && self.ends.is_unseen(&scan) {
+            if seen.is_empty() && self.retention.is_unseen(&scan) {
                 let from = scan.last() + 1;
-                let first: Option<TaskId> = sql::first(&mut self.conn, SelectFirstFrom { from })?;
-                self.ends.finish(scan);
-                self.ends.skip_to(first);
+                let first = self.db.number(SelectFirstFrom { from }.into())?;
+                self.retention.finish(scan);
+                self.retention.skip_to(first);
                 continue;
             }
             let mut all = true;
@@ -59,30 +56,29 @@ impl Core {
                 scan.after = task.id;
             }
             match all && is_last {
-                true => self.ends.finish(scan),
-                false => self.ends.pause(scan),
+                true => self.retention.finish(scan),
+                false => self.retention.pause(scan),
             }
         }
         if count > 0 {
-            self.counters.last_id = self.next_id - 1;
-            self.counters.dirty = true;
+            self.counters.set_last_id(self.tasks.last_id());
         }
-        let more = self.ends.next(before_ms).is_some();
+        let more = self.retention.next(before_ms).is_some();
         Ok(Outcome::Counted { count, more })
     }
 
     /// Pages of the file that hold nothing.
-    fn free_pages(&mut self) -> QueryResult<i64> {
-        Ok(sql::first(&mut self.conn, sql::tx::FreePages {})?.unwrap_or(0))
+    fn free_pages(&mut self) -> Result<i64> {
+        Ok(self.db.number(FreePages {}.into())?.unwrap_or(0))
     }
 
     fn prune_one(
         &mut self,
-        task: &Finished,
+        task: &FinishedTask,
         before_ms: i64,
         enough: i64,
         scan: &mut Scan,
-    ) -> QueryResult<bool> {
+    ) -> Result<bool> {
         if task.at >= before_ms {
             scan.stays(task.at);
             return Ok(false);
@@ -102,25 +98,19 @@ impl Core {
     }
 
     /// Whether an unfinished task depends on this one, or work on its dependents is under way.
-    fn is_needed(&mut self, id: TaskId) -> QueryResult<bool> {
+    fn is_needed(&mut self, id: TaskId) -> Result<bool> {
         if self.works.needs(id) {
             return Ok(true);
         }
-        let limit = DEPENDENTS + 1;
-        let statement = SelectNeeded { id, limit };
-        let (dependents, unfinished) =
-            sql::first::<(i64, i64), _>(&mut self.conn, statement)?.unwrap_or((0, 0));
+        let (dependents, unfinished) = self.db.dependents(id, DEPENDENTS + 1)?;
         Ok(dependents > DEPENDENTS || unfinished > 0)
     }
 
     /// The task is no longer in the trees with a budget that it is in; the last of a tree takes the budget along. Answers
     /// false where a further step is needed first.
-    fn leave_trees(&mut self, id: TaskId) -> QueryResult<bool> {
-        if !self.ledger.of_tasks {
-            return Ok(true);
-        }
-        for tree in self.trees_with(id)? {
-            if !self.leave_tree(id, tree, MEMBERS)? {
+    fn leave_trees(&mut self, id: TaskId) -> Result<bool> {
+        for tree in self.ledger.trees_of(&mut *self.db, id)? {
+            if !self.ledger.leave_tree(&mut *self.db, id, tree, MEMBERS)? {
                 return Ok(false);
             }
         }
@@ -129,7 +119,7 @@ impl Core {
 
     /// Deletes output and attempts of a task, which may be large, the oldest first, until `enough` pages are free. Returns
     /// whether nothing is left of them.
-    fn delete_pieces(&mut self, task_id: TaskId, enough: i64) -> QueryResult<bool> {
+    fn delete_pieces(&mut self, task_id: TaskId, enough: i64) -> Result<bool> {
         let (same, limit) = (task_id, ROWS);
         loop {
             let deleted = self.write(sets::DeleteSomeOutput {
@@ -150,8 +140,8 @@ impl Core {
         }
     }
 
-    fn forget(&mut self, task: &Finished) -> QueryResult<()> {
-        let (id, status) = (task.id, state_of(task.state)?);
+    fn forget(&mut self, task: &FinishedTask) -> Result<()> {
+        let (id, status) = (task.id, task.state);
         self.write(sets::DeleteKey { id })?;
         self.write(sets::DeleteChild { task_id: id, id })?;
         self.write(sets::DeleteInput { id })?;
@@ -163,20 +153,18 @@ impl Core {
             self.write(sets::DeleteDependents { id })?;
         }
         self.write(sets::DeleteProgress { id })?;
-        self.forget_usage(id)?;
+        self.ledger.delete_task(&mut *self.db, id)?;
         if Flags(task.flags).has(Flags::HAS_LABELS) {
             self.write(sets::DeleteLabels { id })?;
         }
         if Flags(task.flags).has(Flags::ASKED) {
-            self.write(sql::approval::DeleteApprovals { id })?;
+            self.write(DeleteApprovals { id })?;
         }
         self.write(sets::DeleteTask { id })?;
-        self.rows.forget(id);
-        self.lane_here(task.lane)?;
+        self.tasks.forget(id);
+        self.read_lane(task.lane)?;
         self.lanes.count(task.lane, status, -1);
-        if self.lanes.get(task.lane).is_some_and(Lane::is_empty) {
-            self.emptied.push(task.lane);
-        }
+        self.lanes.note_if_empty(task.lane);
         self.counters.pruned(status);
         Ok(())
     }

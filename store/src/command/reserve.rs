@@ -1,18 +1,18 @@
 //! `reserve`: a run gets its share of the budgets that it counts against, or learns which has nothing left.
 
+use crate::backend::Result;
 use crate::core::{Core, Reply};
+use crate::ledger::DAY_MS;
 use crate::rules::budget::{self, Account, Amount, Refused};
-use crate::sql::usage::{InsertMember, Reservation};
-use diesel::QueryResult;
+use crate::sql::usage::Reservation;
 use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
-
-const DAY_MS: i64 = 86_400_000;
 
 impl Core {
     /// Reserves for the live lease, of all budgets at once or of none.
     pub(crate) fn reserve(&mut self, ask: &ReserveParams) -> Reply<ReserveAnswer> {
         self.held("reserve for", ask.task_id, ask.fence)?;
+        let now = self.now();
         let mut accounts = Vec::with_capacity(ask.scopes.len() + 1);
         for told in &ask.scopes {
             // One that is there twice would be settled twice.
@@ -21,16 +21,15 @@ impl Core {
             }
         }
         for scope in self.scopes_of_task(ask.task_id)? {
-            if let Some(account) = self.account(&scope)? {
+            if let Some(account) = self.ledger.account(&mut *self.db, &scope, now)? {
                 accounts.push((scope, account));
             }
         }
-        let before = self.ledger.reservations.get(&ask.task_id);
-        let before = before.filter(|held| held.fence == ask.fence).cloned();
+        let before = self.ledger.reservation(ask.task_id, ask.fence).cloned();
         let own = before
             .as_ref()
             .map_or(Amount::default(), |held| held.amount);
-        let granted = budget::grant(&accounts, own, Amount::of(ask.used), ask.want, self.now);
+        let granted = budget::grant(&accounts, own, Amount::of(ask.used), ask.want, now);
         let after = *granted.as_ref().unwrap_or(&own);
         let held = Reservation {
             fence: ask.fence,
@@ -53,50 +52,53 @@ impl Core {
         before: Option<Reservation>,
         after: Reservation,
         accounts: &[(Scope, Account)],
-    ) -> QueryResult<()> {
+    ) -> Result<()> {
         if before.as_ref() == Some(&after) {
             return Ok(());
         }
-        let old = before.unwrap_or_default();
+        let (old, now) = (before.unwrap_or_default(), self.now());
         for scope in old
             .scopes
             .iter()
             .filter(|scope| !after.scopes.contains(scope))
         {
-            self.alter(scope, |account| account.held(old.amount, Amount::default()))?;
+            let returned = |account: Account| account.held(old.amount, Amount::default());
+            self.ledger.alter(&mut *self.db, scope, now, returned)?;
         }
         for (scope, account) in accounts {
             let had = match old.scopes.contains(scope) {
                 true => old.amount,
                 false => Amount::default(),
             };
-            self.put_account(scope, &account.held(had, after.amount))?;
+            let account = account.held(had, after.amount);
+            self.ledger.put_account(&mut *self.db, scope, &account)?;
         }
-        self.keep_reservation(task, after)
+        self.ledger.put_reservation(&mut *self.db, task, after)
     }
 
     /// The account of a budget that the worker tells: its limit may be new, or its window.
-    fn told_account(&mut self, told: &ScopeLimit) -> QueryResult<Account> {
+    fn told_account(&mut self, told: &ScopeLimit) -> Result<Account> {
         let per = i64::try_from(told.per_seconds)
             .unwrap_or(DAY_MS)
             .saturating_mul(1000);
-        let known = self.account(&told.scope)?;
+        let now = self.now();
+        let known = self.ledger.account(&mut *self.db, &told.scope, now)?;
         if let Some(account) = known.filter(|account| account.per == per) {
             return Ok(Account {
                 limit: told.limit,
                 ..account
             });
         }
-        let mut account = Account::new(told.limit, per, self.now);
+        let mut account = Account::new(told.limit, per, now);
         account.reserved = known.map_or(Amount::default(), |known| known.reserved);
         if per == DAY_MS {
-            account.used = self.used_today(&told.scope)?;
+            account.used = self.ledger.used_today(&mut *self.db, &told.scope, now)?;
         }
         Ok(account)
     }
 
     /// The budgets that a new task brings.
-    pub(crate) fn open_budgets(&mut self, task: TaskId, new: &TaskBudget) -> QueryResult<()> {
+    pub(crate) fn open_budgets(&mut self, task: TaskId, new: &TaskBudget) -> Result<()> {
         let tree = new.tree.filter(|tree| !tree.is_empty());
         let own = Some(new.own).filter(|own| !own.is_empty());
         let scopes = [(Scope::Task(task), own), (Scope::Tree(task), tree)];
@@ -104,9 +106,9 @@ impl Core {
             if let Some(limit) = limit {
                 let account = Account {
                     raise: limit,
-                    ..Account::new(limit, 0, self.now)
+                    ..Account::new(limit, 0, self.now())
                 };
-                self.put_account(&scope, &account)?;
+                self.ledger.put_account(&mut *self.db, &scope, &account)?;
             }
         }
         Ok(())
@@ -119,18 +121,17 @@ impl Core {
         task: TaskId,
         parent: Option<TaskId>,
         budget: Option<&TaskBudget>,
-    ) -> QueryResult<Vec<TaskId>> {
-        let mut trees = match parent.filter(|_| self.ledger.of_tasks) {
-            Some(parent) => self.trees_with(parent)?,
+    ) -> Result<Vec<TaskId>> {
+        let mut trees = match parent {
+            Some(parent) => self.ledger.trees_of(&mut *self.db, parent)?,
             None => Vec::new(),
         };
         let tree = budget.and_then(|budget| budget.tree);
         if tree.is_some_and(|tree| !tree.is_empty()) {
             trees.push(task);
         }
-        for tree_id in trees.iter().copied() {
-            let task_id = task;
-            self.write(InsertMember { task_id, tree_id })?;
+        for tree in trees.iter().copied() {
+            self.ledger.join_tree(&mut *self.db, task, tree)?;
         }
         Ok(trees)
     }

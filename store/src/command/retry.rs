@@ -1,11 +1,11 @@
 //! `retry`: bring a finished task back. (`retry_failed` goes on in steps: `work`.)
 
+use crate::backend::Result;
 use crate::core::{Core, Reply, wrong_state};
 use crate::outcome::Outcome;
 use crate::row::{Flags, TaskRow};
-use crate::sql;
 use crate::sql::cold::SelectNote;
-use diesel::QueryResult;
+use crate::sql::records::TextQuery;
 use kirosu_protocol::{Status, TaskId};
 
 impl Core {
@@ -29,21 +29,20 @@ impl Core {
         }
         self.come_back(id)?;
         let failed = self.known(id)?.state == Status::Failed;
-        let note: Option<Option<String>> = match failed {
-            true => sql::first(&mut self.conn, SelectNote { task_id: id })?,
+        let note = match failed {
+            true => self.db.text(TextQuery::Note(SelectNote { task_id: id }))?,
             false => None,
         };
-        let row = self.known(id)?;
-        Ok(retried(row, note.flatten()))
+        Ok(retried(self.known(id)?, note))
     }
 
     /// Brings one failed or cancelled task back, or fails it again.
-    fn come_back(&mut self, id: TaskId) -> QueryResult<()> {
+    fn come_back(&mut self, id: TaskId) -> Result<()> {
         if let Some(error) = self.hopeless(id)? {
             return self.fail_for_dependency(id, &error);
         }
         self.bring_back(id);
-        self.tell(id, "retried");
+        self.report(id, "retried");
         self.came_back(id)
     }
 }

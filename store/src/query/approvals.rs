@@ -1,8 +1,8 @@
 //! The inbox: tool questions, tasks that ask whether they may run, `human` tasks.
 
+use crate::human_prompt::piece;
 use crate::query::rows::{self, Texts};
-use crate::question::piece;
-use crate::sql::approval::{Question, SELECT, state_number};
+use crate::sql::approval::{Permission, SELECT, state_number};
 use crate::sql::{self};
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::task::TYPE_HUMAN;
@@ -13,7 +13,7 @@ use kirosu_protocol::{Approval, ApprovalKind, PermissionState, Task, TaskId};
 const PAGE_BYTES: usize = 1 << 20;
 /// Bytes of a prompt or an error in which a title is looked for.
 const TITLE_BYTES: usize = 16 << 10;
-/// Questions read at once.
+/// Permissions read at once.
 const STEP: usize = 16;
 
 /// What is asked of the inbox.
@@ -93,7 +93,7 @@ fn questions(
         let step = room.min(STEP);
         let after = from.map_or_else(String::new, |id| format!(" AND id {sign} {id}"));
         let text = format!("{SELECT}WHERE {condition}{after} ORDER BY id{order} LIMIT {step}");
-        let found: Vec<Question> = sql::all(conn, sql_query(text))?;
+        let found: Vec<Permission> = sql::all(conn, sql_query(text))?;
         let is_last = found.len() < step;
         for question in found {
             if bytes > PAGE_BYTES {
@@ -115,7 +115,7 @@ fn questions(
     }
 }
 
-fn entry(question: Question) -> Approval {
+fn entry(question: Permission) -> Approval {
     let seconds = |ms: i64| ms as f64 / 1000.0;
     Approval {
         what: ApprovalKind::Tool,

@@ -16,6 +16,8 @@ struct Held {
 }
 
 impl FromRow for Held {
+    const COLUMNS: usize = 2;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Held> {
         Ok(Held {
             blocked_by: int(row, 0)?,
@@ -25,6 +27,8 @@ impl FromRow for Held {
 }
 
 impl FromRow for Attempt {
+    const COLUMNS: usize = 9;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Attempt> {
         let usage = maybe_text(row, 6)?;
         Ok(Attempt {
@@ -42,6 +46,8 @@ impl FromRow for Attempt {
 }
 
 impl FromRow for Decision {
+    const COLUMNS: usize = 5;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Decision> {
         Ok(Decision {
             verdict: text(row, 0)?,

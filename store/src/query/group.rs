@@ -236,6 +236,8 @@ fn of_queue(conn: &mut SqliteConnection, query: &GroupQuery, limit: usize) -> Qu
 struct Counted(i64, i64);
 
 impl FromRow for Counted {
+    const COLUMNS: usize = 2;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Counted> {
         Ok(Counted(int(row, 0)?, int(row, 1)?))
     }

@@ -3,7 +3,7 @@
 //! The cost is bounded at any size: ready tasks are found by a step of the index for each priority in use, tasks that wait
 //! for something else are looked for among the [`LOOKED_AT`] oldest of their state, and leases are as many as workers.
 
-use crate::row::state_of;
+use crate::sql::task::status;
 use crate::sql::{self, FromRow, int, maybe_int, statement, text};
 use diesel::row::Row;
 use diesel::sql_types::BigInt;
@@ -67,6 +67,8 @@ struct ReadyLane {
 }
 
 impl FromRow for ReadyLane {
+    const COLUMNS: usize = 2;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<ReadyLane> {
         Ok(ReadyLane {
             id: int(row, 0)?,
@@ -79,16 +81,20 @@ impl FromRow for ReadyLane {
 struct Since(Option<i64>);
 
 impl FromRow for Since {
+    const COLUMNS: usize = 1;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Since> {
         maybe_int(row, 0).map(Since)
     }
 }
 
 impl FromRow for Oldest {
+    const COLUMNS: usize = 3;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Oldest> {
         Ok(Oldest {
             queue: text(row, 0)?,
-            status: state_of(int(row, 1)?)?,
+            status: status(row, 1)?,
             since_ms: int(row, 2)?,
         })
     }

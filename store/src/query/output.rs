@@ -8,6 +8,8 @@ use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::{Fence, TaskId};
 
 impl FromRow for OutputChunk {
+    const COLUMNS: usize = 3;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<OutputChunk> {
         Ok(OutputChunk {
             fence: int(row, 0)?,

@@ -1,6 +1,7 @@
 //! Tasks by id, with everything that is shown of them, one at a time: their texts may be large.
 
-use crate::row::{Input, InputOptions, TaskRow};
+use crate::row::{Input, TaskRow};
+use crate::sql::task::options;
 use crate::sql::{FromRow, int, maybe_int, maybe_text, text};
 use crate::task::task_of;
 use diesel::connection::LoadConnection;
@@ -60,7 +61,6 @@ impl Shown {
         };
         let (prompt, system_prompt) = (shown(18, 27, "prompt")?, shown(19, 28, "system_prompt")?);
         let (result, error) = (shown(23, 30, "result")?, shown(24, 31, "error")?);
-        let options = maybe_text(row, 20)?;
         let length = maybe_int(row, 29)?.map_or(0, |length| length as u64);
         if matches!(texts, Texts::Preview(most) if length > most as u64) {
             cut.insert("metadata".to_owned(), length);
@@ -68,7 +68,7 @@ impl Shown {
         let input = Input {
             prompt: prompt.unwrap_or_default(),
             system_prompt,
-            options: InputOptions::parse(options.as_deref())?,
+            options: options(row, 20)?,
             key: None,
         };
         let (queue, task_type) = (text(row, 21)?, text(row, 22)?);

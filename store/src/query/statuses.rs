@@ -1,6 +1,6 @@
 //! Where tasks stand, without what they hold.
 
-use crate::row::state_of;
+use crate::sql::task::status;
 use crate::sql::{self, FromRow, int};
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
@@ -13,8 +13,10 @@ const CHUNK: usize = 1000;
 struct Stands(TaskId, Status);
 
 impl FromRow for Stands {
+    const COLUMNS: usize = 2;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Stands> {
-        Ok(Stands(int(row, 0)?, state_of(int(row, 1)?)?))
+        Ok(Stands(int(row, 0)?, status(row, 1)?))
     }
 }
 

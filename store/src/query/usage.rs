@@ -2,7 +2,8 @@
 
 use crate::row::InputOptions;
 use crate::rules::budget::Account;
-use crate::sql::{self, FromRow, int, maybe_text, text};
+use crate::sql::task::options;
+use crate::sql::{self, FromRow, int, text};
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
@@ -26,6 +27,8 @@ struct Counted {
 }
 
 impl FromRow for Counted {
+    const COLUMNS: usize = 10;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Counted> {
         Ok(Counted {
             row: UsageRow {
@@ -38,6 +41,8 @@ impl FromRow for Counted {
 }
 
 impl FromRow for UsageSum {
+    const COLUMNS: usize = 8;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<UsageSum> {
         sum(row, 0)
     }
@@ -136,10 +141,10 @@ fn source(ask: &UsageParams) -> (&'static str, Clause) {
 struct Options(InputOptions);
 
 impl FromRow for Options {
+    const COLUMNS: usize = 1;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Options> {
-        Ok(Options(InputOptions::parse(
-            maybe_text(row, 0)?.as_deref(),
-        )?))
+        options(row, 0).map(Options)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the file knows of why tasks wait.
 
+use crate::sql::task::status;
 use crate::sql::{self, FromRow, int, statement, text};
 use diesel::row::Row;
 use diesel::sqlite::Sqlite;
@@ -35,10 +36,12 @@ pub struct Dependency {
 struct Blocked(TaskId, Dependency);
 
 impl FromRow for Blocked {
+    const COLUMNS: usize = 4;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Blocked> {
         let dependency = Dependency {
             task_id: int(row, 1)?,
-            status: crate::row::state_of(int(row, 2)?)?,
+            status: status(row, 2)?,
             more: u64::try_from(int(row, 3)? - 1).unwrap_or(0),
         };
         Ok(Blocked(int(row, 0)?, dependency))
@@ -48,6 +51,8 @@ impl FromRow for Blocked {
 struct Leased((String, String), i64);
 
 impl FromRow for Leased {
+    const COLUMNS: usize = 3;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Leased> {
         Ok(Leased((text(row, 0)?, text(row, 1)?), int(row, 2)?))
     }
@@ -56,6 +61,8 @@ impl FromRow for Leased {
 struct Queue(String);
 
 impl FromRow for Queue {
+    const COLUMNS: usize = 1;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Queue> {
         text(row, 0).map(Queue)
     }

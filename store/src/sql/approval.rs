@@ -9,7 +9,7 @@ use diesel::sqlite::Sqlite;
 use kirosu_protocol::PermissionState;
 use kirosu_protocol::approval::PermissionOption;
 
-/// The columns of a question, in the order of [`Question`].
+/// The columns of a question, in the order of [`Permission`].
 macro_rules! columns {
     () => {
         "SELECT id, task_id, fence, tool, kind, title, args, args_hash, pool, state, used, asked_at, deadline_at, \
@@ -83,12 +83,12 @@ statement! {
 
 statement! {
     /// Its asker has let go of it.
-    Loosen { id: i64 => BigInt } "UPDATE approval SET loose = 1 WHERE id = ?"
+    DetachPermission { id: i64 => BigInt } "UPDATE approval SET loose = 1 WHERE id = ?"
 }
 
 statement! {
     /// The answer was given to an agent.
-    PutUsed { id: i64 => BigInt } "UPDATE approval SET used = 1 WHERE id = ?"
+    MarkDelivered { id: i64 => BigInt } "UPDATE approval SET used = 1 WHERE id = ?"
 }
 
 statement! {
@@ -138,7 +138,7 @@ pub(crate) fn state_number(state: PermissionState) -> i64 {
 
 /// One question, as the file keeps it. Times are Unix milliseconds.
 #[derive(Clone, Debug)]
-pub(crate) struct Question {
+pub(crate) struct Permission {
     pub id: i64,
     pub task_id: i64,
     pub fence: i64,
@@ -165,9 +165,11 @@ pub(crate) struct Question {
 /// The text that selects questions, up to its WHERE.
 pub(crate) const SELECT: &str = columns!();
 
-impl FromRow for Question {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Question> {
-        Ok(Question {
+impl FromRow for Permission {
+    const COLUMNS: usize = 19;
+
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Permission> {
+        Ok(Permission {
             id: int(row, 0)?,
             task_id: int(row, 1)?,
             fence: int(row, 2)?,

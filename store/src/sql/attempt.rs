@@ -49,6 +49,8 @@ statement! {
 }
 
 impl FromRow for NotAccepted {
+    const COLUMNS: usize = 4;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<NotAccepted> {
         Ok(NotAccepted {
             fence: int(row, 0)?,
@@ -66,6 +68,8 @@ pub(crate) struct AttemptEnd {
 }
 
 impl FromRow for AttemptEnd {
+    const COLUMNS: usize = 2;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<AttemptEnd> {
         Ok(AttemptEnd {
             outcome: text(row, 0)?,

@@ -1,6 +1,6 @@
 //! Rows beside the hot path: idempotency keys, dependencies, progress, output, notes.
 
-use super::{FromRow, int, maybe_int, maybe_text, statement};
+use super::{FromRow, int, maybe_int, statement, text};
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -8,8 +8,14 @@ use diesel::sqlite::Sqlite;
 use kirosu_protocol::TaskId;
 
 statement! {
-    /// The task an idempotency key stands for, and what was asked for.
-    SelectKey<'a> { key: &'a str => Text } "SELECT task_id, body FROM idempotency WHERE key = ?"
+    /// The task of an idempotency key, and the hash of its request.
+    SelectKey<'a> { key: &'a str => Text } "SELECT key, task_id, body FROM idempotency WHERE key = ?"
+}
+
+statement! {
+    /// The same for many keys: a JSON array of texts.
+    SelectKeys<'a> { keys: &'a str => Text }
+    "SELECT key, task_id, body FROM idempotency WHERE key IN (SELECT value FROM json_each(?))"
 }
 
 statement! {
@@ -32,13 +38,7 @@ statement! {
 
 statement! {
     /// The error of a task that no attempt tells.
-    SelectNote { task_id: i64 => BigInt } "SELECT error FROM note WHERE task_id = ?"
-}
-
-impl FromRow for Option<String> {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Option<String>> {
-        maybe_text(row, 0)
-    }
+    SelectNote { task_id: i64 => BigInt } "SELECT error FROM note WHERE task_id = ? AND error IS NOT NULL"
 }
 
 statement! {
@@ -77,8 +77,10 @@ statement! {
     "INSERT OR REPLACE INTO note (task_id, result, error) VALUES (?, ?, ?)"
 }
 
-impl FromRow for (TaskId, Option<i64>) {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(TaskId, Option<i64>)> {
-        Ok((int(row, 0)?, maybe_int(row, 1)?))
+impl FromRow for (String, TaskId, Option<i64>) {
+    const COLUMNS: usize = 3;
+
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(String, TaskId, Option<i64>)> {
+        Ok((text(row, 0)?, int(row, 1)?, maybe_int(row, 2)?))
     }
 }

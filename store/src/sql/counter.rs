@@ -1,7 +1,7 @@
 //! Lanes and counters.
 
 use super::{FromRow, column, int, statement, text};
-use crate::lanes::Absent;
+use crate::lanes::IdleSums;
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sql_types::{BigInt, Double, Text};
@@ -91,10 +91,12 @@ statement! {
     SelectNewestMinutes {} "SELECT minute, sum(minute_done) FROM lane GROUP BY minute"
 }
 
-impl FromRow for Absent {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Absent> {
+impl FromRow for IdleSums {
+    const COLUMNS: usize = 5;
+
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<IdleSums> {
         let sum = |at| column::<Double, f64>(row, at).map(|sum| sum as i64);
-        Ok(Absent {
+        Ok(IdleSums {
             lanes: int(row, 0)?,
             counts: [0, 0, 0, 0, 0, sum(1)?, sum(2)?, sum(3)?],
             completion_ms: sum(4)?,
@@ -108,6 +110,7 @@ statement! {
 }
 
 /// A lane as the file keeps it.
+#[derive(Debug)]
 pub(crate) struct LaneRow {
     pub id: i64,
     pub queue: String,
@@ -129,6 +132,8 @@ pub(crate) struct FinishedCounts {
 }
 
 impl FromRow for LaneRow {
+    const COLUMNS: usize = 15;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<LaneRow> {
         let mut counts = [0; 8];
         for (offset, count) in counts.iter_mut().enumerate() {
@@ -161,6 +166,8 @@ statement! {
 }
 
 impl FromRow for (String, i64) {
+    const COLUMNS: usize = 2;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(String, i64)> {
         Ok((text(row, 0)?, int(row, 1)?))
     }
@@ -183,12 +190,16 @@ statement! {
 }
 
 impl FromRow for (i64, i64) {
+    const COLUMNS: usize = 2;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(i64, i64)> {
         Ok((int(row, 0)?, int(row, 1)?))
     }
 }
 
 impl FromRow for String {
+    const COLUMNS: usize = 1;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<String> {
         text(row, 0)
     }

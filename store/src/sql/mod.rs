@@ -1,8 +1,9 @@
-//! The statements, as diesel query types that are prepared once a connection.
+//! The statements, as diesel query types that are prepared once per connection (docs/decisions/008).
 //!
-//! diesel prepares most UPDATEs, upserts, BEGIN and COMMIT anew at each use, which costs more than running them. A type
+//! diesel prepares most UPDATEs, upserts, BEGIN and COMMIT again at each use, which costs more than running them. A type
 //! with a static query id is found in the connection's statement cache instead. Each type here is one fixed text with
-//! `?` for its fields, in order.
+//! one `?` per field, in order. The structs are also the records of [`Backend`](crate::backend::Backend): the code above
+//! it fills the fields and does not see the text.
 
 pub(crate) mod approval;
 pub(crate) mod attempt;
@@ -10,6 +11,7 @@ pub(crate) mod cold;
 pub(crate) mod counter;
 pub(crate) mod generation;
 pub(crate) mod people;
+pub(crate) mod records;
 pub(crate) mod sets;
 pub(crate) mod task;
 pub(crate) mod tx;
@@ -35,6 +37,12 @@ macro_rules! statement {
     };
     (@make [$($doc:tt)*] $name:ident [$($life:tt)*] [$($fixed:tt)*]
         { $($field:ident : $ty:ty => $sql:ty),* $(,)? } $text:expr) => {
+        // One `?` per field, or the crate does not compile.
+        const _: () = assert!(
+            $crate::sql::placeholders($text) == <[&str]>::len(&[$(stringify!($field)),*]),
+            concat!(stringify!($name), ": as many `?` as fields are needed")
+        );
+
         $($doc)*
         pub(crate) struct $name $($life)* { $(pub $field: $ty),* }
 
@@ -68,9 +76,25 @@ macro_rules! statement {
 }
 pub(crate) use statement;
 
-/// A value made from a row of a statement's answer, column by column.
+/// The number of `?` in a statement.
+pub(crate) const fn placeholders(text: &str) -> usize {
+    let (bytes, mut at, mut count) = (text.as_bytes(), 0, 0);
+    while at < bytes.len() {
+        count += (bytes[at] == b'?') as usize;
+        at += 1;
+    }
+    count
+}
+
+/// A value that is read from a row, column by column.
 pub(crate) trait FromRow: Sized {
+    /// The number of columns; a query that returns another number fails the tests (`debug_assert`).
+    const COLUMNS: usize;
+
     /// Reads the present row.
+    ///
+    /// # Errors
+    /// A column is missing or has a value of another type.
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Self>;
 }
 
@@ -107,12 +131,24 @@ pub(crate) fn maybe_text<'a>(
 }
 
 impl FromRow for i64 {
+    const COLUMNS: usize = 1;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<i64> {
         int(row, 0)
     }
 }
 
-/// Runs a statement; answers how many rows it changed.
+fn read<'a, T: FromRow>(row: &impl Row<'a, Sqlite>) -> QueryResult<T> {
+    debug_assert_eq!(
+        row.field_count(),
+        T::COLUMNS,
+        "{}",
+        std::any::type_name::<T>()
+    );
+    T::from_row(row)
+}
+
+/// Runs a statement. Returns the number of rows that it changed.
 pub(crate) fn run<Q>(conn: &mut SqliteConnection, statement: Q) -> QueryResult<usize>
 where
     Q: QueryFragment<Sqlite> + QueryId,
@@ -126,9 +162,7 @@ where
     T: FromRow,
     Q: Query<SqlType = Untyped> + QueryFragment<Sqlite> + QueryId,
 {
-    conn.load(statement)?
-        .map(|row| T::from_row(&row?))
-        .collect()
+    conn.load(statement)?.map(|row| read(&row?)).collect()
 }
 
 /// The first row of a statement's answer.
@@ -138,7 +172,7 @@ where
     Q: Query<SqlType = Untyped> + QueryFragment<Sqlite> + QueryId,
 {
     match conn.load(statement)?.next() {
-        Some(row) => T::from_row(&row?).map(Some),
+        Some(row) => read(&row?).map(Some),
         None => Ok(None),
     }
 }

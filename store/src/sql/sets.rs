@@ -1,11 +1,12 @@
 //! Statements over many tasks: deadlines, sessions, retry of all, pruning.
 
+use super::task::{hot_columns, status};
 use super::{FromRow, int, statement};
-use crate::sql::task::hot_columns;
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
+use kirosu_protocol::Status;
 
 statement! {
     /// Leases that ended at or before a time.
@@ -58,7 +59,7 @@ statement! {
 }
 
 statement! {
-    /// Finished tasks of a range of ids, to see which are old enough.
+    /// FinishedTask tasks of a range of ids, to see which are old enough.
     SelectFinished { after: i64 => BigInt, last: i64 => BigInt, limit: i64 => BigInt }
     "SELECT id, lane, coalesce(finished_at, updated_at), flags, state FROM task \
      WHERE id > ? AND id <= ? AND state > 4 ORDER BY id LIMIT ?"
@@ -77,22 +78,24 @@ statement! {
 }
 
 /// A finished task that may be old enough to be pruned.
-pub(crate) struct Finished {
+pub(crate) struct FinishedTask {
     pub id: i64,
     pub lane: i64,
     pub at: i64,
     pub flags: i64,
-    pub state: i64,
+    pub state: Status,
 }
 
-impl FromRow for Finished {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Finished> {
-        Ok(Finished {
+impl FromRow for FinishedTask {
+    const COLUMNS: usize = 5;
+
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<FinishedTask> {
+        Ok(FinishedTask {
             id: int(row, 0)?,
             lane: int(row, 1)?,
             at: int(row, 2)?,
             flags: int(row, 3)?,
-            state: int(row, 4)?,
+            state: status(row, 4)?,
         })
     }
 }

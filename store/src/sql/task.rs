@@ -1,7 +1,14 @@
 //! The hot row and its input.
 
-use super::statement;
+use super::{FromRow, int, maybe_int, maybe_text, statement, text};
+use crate::row::{Flags, Input, InputOptions, TaskRow};
+use diesel::QueryResult;
+use diesel::result::Error;
+use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sqlite::Sqlite;
+use kirosu_protocol::Status;
+use std::sync::Arc;
 
 /// The hot row's columns, in the order `TaskRow` reads them.
 macro_rules! hot_columns {
@@ -66,6 +73,12 @@ statement! {
 }
 
 statement! {
+    /// Rows of tasks; the ids are a JSON array.
+    SelectTasks<'a> { ids: &'a str => Text }
+    concat!("SELECT ", hot_columns!(), " FROM task WHERE id IN (SELECT value FROM json_each(?))")
+}
+
+statement! {
     /// The best ready tasks of a lane.
     SelectReady { lane: i64 => BigInt, limit: i64 => BigInt }
     concat!("SELECT ", hot_columns!(), " FROM task WHERE state = 0 AND lane = ? ORDER BY priority DESC, id LIMIT ?")
@@ -91,4 +104,61 @@ statement! {
     /// A task's input.
     SelectInput { id: i64 => BigInt }
     "SELECT prompt, system_prompt, options, idempotency_key FROM task_input WHERE task_id = ?"
+}
+
+/// A column that holds the number of a status.
+pub(crate) fn status<'a>(row: &impl Row<'a, Sqlite>, index: usize) -> QueryResult<Status> {
+    let number = int(row, index)?;
+    let known = usize::try_from(number)
+        .ok()
+        .and_then(|n| Status::ALL.get(n));
+    known
+        .copied()
+        .ok_or_else(|| Error::DeserializationError(format!("unknown task state {number}").into()))
+}
+
+/// A column that holds the options of an input as JSON, or null for the defaults.
+pub(crate) fn options<'a>(row: &impl Row<'a, Sqlite>, index: usize) -> QueryResult<InputOptions> {
+    let text = maybe_text(row, index)?;
+    InputOptions::parse(text.as_deref()).map_err(|error| Error::DeserializationError(error.into()))
+}
+
+impl FromRow for TaskRow {
+    const COLUMNS: usize = 18;
+
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<TaskRow> {
+        Ok(TaskRow {
+            id: int(row, 0)?,
+            state: status(row, 1)?,
+            lane: int(row, 2)?,
+            priority: int(row, 3)? as i32,
+            fence: int(row, 4)?,
+            attempts: int(row, 5)? as u32,
+            max_attempts: maybe_int(row, 6)?.map(|n| n as u32),
+            run_at: maybe_int(row, 7)?,
+            lease_until: maybe_int(row, 8)?,
+            lease_ms: maybe_int(row, 9)?,
+            leased_at: maybe_int(row, 10)?,
+            session: maybe_text(row, 11)?.map(Arc::from),
+            worker: maybe_text(row, 12)?.map(Arc::from),
+            created_at: int(row, 13)?,
+            updated_at: int(row, 14)?,
+            finished_at: maybe_int(row, 15)?,
+            flags: Flags(int(row, 16)?),
+            blocked_by: int(row, 17)? as u32,
+        })
+    }
+}
+
+impl FromRow for Input {
+    const COLUMNS: usize = 4;
+
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Input> {
+        Ok(Input {
+            prompt: text(row, 0)?,
+            system_prompt: maybe_text(row, 1)?,
+            options: options(row, 2)?,
+            key: maybe_text(row, 3)?,
+        })
+    }
 }

@@ -47,6 +47,8 @@ statement! {
 }
 
 impl FromRow for Pages {
+    const COLUMNS: usize = 3;
+
     /// The first column says whether another checkpoint was under way.
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Pages> {
         Ok(Pages {

@@ -70,7 +70,7 @@ statement! {
 
 statement! {
     /// What an ended attempt used, told late; only once.
-    TellUsage<'a> { usage: &'a str => Text, task_id: i64 => BigInt, fence: i64 => BigInt }
+    SetLateUsage<'a> { usage: &'a str => Text, task_id: i64 => BigInt, fence: i64 => BigInt }
     "UPDATE attempt SET usage = ? WHERE task_id = ? AND fence = ? \
      AND (usage IS NULL OR json_extract(usage, '$.partial'))"
 }
@@ -228,6 +228,8 @@ pub(crate) struct Reservation {
 }
 
 impl FromRow for (TaskId, Reservation) {
+    const COLUMNS: usize = 9;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(TaskId, Reservation)> {
         let scopes = serde_json::from_str(&text(row, 8)?)
             .map_err(|e| diesel::result::Error::DeserializationError(Box::new(e)))?;
@@ -243,6 +245,8 @@ impl FromRow for (TaskId, Reservation) {
 }
 
 impl FromRow for (String, Account) {
+    const COLUMNS: usize = 11;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<(String, Account)> {
         let budget = |at| -> QueryResult<Budget> {
             Ok(Budget {
@@ -263,6 +267,8 @@ impl FromRow for (String, Account) {
 }
 
 impl FromRow for Amount {
+    const COLUMNS: usize = 2;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Amount> {
         amount(row, 0)
     }

@@ -1,12 +1,12 @@
 //! Work that goes on in steps, and what a step looks at.
 
+use super::task::{hot_columns, status};
 use super::{FromRow, int, maybe_int, maybe_text, statement};
-use crate::sql::task::hot_columns;
 use diesel::QueryResult;
 use diesel::row::Row;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::Sqlite;
-use kirosu_protocol::TaskId;
+use kirosu_protocol::{Status, TaskId};
 
 statement! {
     /// Keeps what is left of a work.
@@ -33,11 +33,12 @@ statement! {
 }
 
 /// A work as the file keeps it.
+#[derive(Debug)]
 pub(crate) struct WorkRow {
     pub id: i64,
     pub kind: i64,
     pub task_id: TaskId,
-    pub state: i64,
+    pub state: Status,
     pub after: TaskId,
     pub upto: TaskId,
     pub queue: Option<String>,
@@ -45,12 +46,14 @@ pub(crate) struct WorkRow {
 }
 
 impl FromRow for WorkRow {
+    const COLUMNS: usize = 8;
+
     fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<WorkRow> {
         Ok(WorkRow {
             id: int(row, 0)?,
             kind: int(row, 1)?,
             task_id: int(row, 2)?,
-            state: int(row, 3)?,
+            state: status(row, 3)?,
             after: int(row, 4)?,
             upto: int(row, 5)?,
             queue: maybe_text(row, 6)?,
@@ -74,7 +77,7 @@ statement! {
 
 statement! {
     /// How the dependencies of a task stand.
-    SelectHopes { task_id: i64 => BigInt }
+    SelectDependencyStates { task_id: i64 => BigInt }
     "SELECT count(*), count(CASE WHEN t.id IS NULL OR t.state <> 5 THEN 1 END), count(CASE WHEN t.id IS NULL OR t.state > 5 THEN 1 END), \
      min(CASE WHEN t.id IS NULL OR t.state > 5 THEN d.depends_on END) \
      FROM dependency d LEFT JOIN task t ON t.id = d.depends_on WHERE d.task_id = ?"
@@ -82,7 +85,7 @@ statement! {
 
 /// How the dependencies of a task stand.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Hopes {
+pub(crate) struct DependencyStates {
     /// All that there are.
     pub all: i64,
     /// Those that are not done.
@@ -93,9 +96,11 @@ pub(crate) struct Hopes {
     pub never: Option<TaskId>,
 }
 
-impl FromRow for Hopes {
-    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<Hopes> {
-        Ok(Hopes {
+impl FromRow for DependencyStates {
+    const COLUMNS: usize = 4;
+
+    fn from_row<'a>(row: &impl Row<'a, Sqlite>) -> QueryResult<DependencyStates> {
+        Ok(DependencyStates {
             all: int(row, 0)?,
             open: int(row, 1)?,
             dead: int(row, 2)?,

@@ -1,7 +1,7 @@
 //! A COMMIT that fails: the answer is true, also after a `kill -9` at once.
 
 use crate::vfs::failing::{self, Fault};
-use crate::{Command, Engine, Store, StoreOptions};
+use crate::{Command, Store, StoreOptions};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{Error, Stats};
@@ -18,7 +18,7 @@ fn options(directory: &Path) -> StoreOptions {
 
 fn enqueue(store: &mut Store, prompt: &str) -> Result<(), Error> {
     let command = Command::Enqueue(Box::new(NewTask::chat(prompt)));
-    let applied = store.apply(1, vec![command]).unwrap();
+    let applied = store.apply(1, vec![command]);
     applied.outcomes.into_iter().next().unwrap().map(drop)
 }
 
@@ -112,10 +112,10 @@ fn a_batch_is_void_as_a_whole() {
     let large = "x".repeat(20_000);
     let commands = || (0..20).map(|_| Command::Enqueue(Box::new(NewTask::chat(&large))));
     failing::plan(Some(Fault::Sync), None);
-    let applied = store.apply(1, commands().collect()).unwrap();
+    let applied = store.apply(1, commands().collect());
     assert!(applied.outcomes.iter().all(Result::is_err));
     assert_eq!(after_a_kill(directory.path()).total_tasks, 0);
-    store.apply(1, commands().take(3).collect()).unwrap();
+    store.apply(1, commands().take(3).collect());
     assert_eq!(after_a_kill(directory.path()), store.stats(1));
     assert_eq!(store.stats(1).total_tasks, 3);
 }
@@ -126,7 +126,7 @@ fn a_clock_jump_in_a_batch_that_fails_moves_no_deadline_twice() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(&options(directory.path())).unwrap();
     let apply = |store: &mut Store, command| {
-        let applied = store.apply(1, vec![command]).unwrap();
+        let applied = store.apply(1, vec![command]);
         applied.outcomes.into_iter().next().unwrap()
     };
     let tasks = vec![NewTask::chat("p"); LEASES];
@@ -152,7 +152,7 @@ fn a_clock_jump_in_a_batch_that_fails_moves_no_deadline_twice() {
     apply(&mut store, Command::PromoteDue { limit: 1 }).unwrap_err();
     assert!(failing::has_struck());
     for _ in 0..10 {
-        store.apply(1, Vec::new()).unwrap();
+        store.apply(1, Vec::new());
     }
     let live = store.live_leases(None).unwrap();
     assert_eq!(live.len(), LEASES);

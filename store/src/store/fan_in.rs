@@ -1,6 +1,7 @@
 //! A task that depends on very many: what it costs that they end and come back.
 
-use crate::{Command, Engine, Store, StoreOptions};
+use super::tests::connection;
+use crate::{Command, Store, StoreOptions};
 use diesel::connection::{Connection, InstrumentationEvent};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Status, TaskId};
@@ -15,21 +16,18 @@ fn all_dependencies_are_not_looked_at_for_each_that_comes_back() {
     let mut store = Store::open(&StoreOptions::new(directory.path().join("db"), 0)).unwrap();
     let looks: Arc<AtomicUsize> = Arc::default();
     let seen = looks.clone();
-    store
-        .core
-        .conn
-        .set_instrumentation(move |event: InstrumentationEvent<'_>| {
-            if let InstrumentationEvent::StartQuery { query, .. } = event
-                && query.to_string().contains("dependency d LEFT JOIN task")
-            {
-                seen.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+    connection(&mut store).set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event
+            && query.to_string().contains("dependency d LEFT JOIN task")
+        {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+    });
     let apply = |store: &mut Store, commands: Vec<Command>| {
-        let applied = store.apply(1, commands).unwrap();
+        let applied = store.apply(1, commands);
         assert!(applied.outcomes.iter().all(Result::is_ok));
         while !store.core.works.is_empty() {
-            store.apply(1, Vec::new()).unwrap();
+            store.apply(1, Vec::new());
         }
     };
     let sources = vec![NewTask::chat("source"); SOURCES as usize];

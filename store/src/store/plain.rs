@@ -1,6 +1,7 @@
 //! What the plain life of a task costs: who uses neither budgets nor approvals nor acceptance pays nothing for them.
 
-use crate::{Command, Engine, Outcome, Store, StoreOptions};
+use super::tests::connection;
+use crate::{Command, Outcome, Store, StoreOptions};
 use diesel::connection::{Connection, InstrumentationEvent};
 use kirosu_protocol::FailureClass;
 use kirosu_protocol::verbs::ack::Ack;
@@ -26,17 +27,14 @@ fn a_plain_task_costs_no_statement_of_what_it_does_not_use() {
     let mut store = Store::open(&StoreOptions::new(directory.path().join("db"), 0)).unwrap();
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let into = seen.clone();
-    store
-        .core
-        .conn
-        .set_instrumentation(move |event: InstrumentationEvent<'_>| {
-            if let InstrumentationEvent::StartQuery { query, .. } = event {
-                into.lock().unwrap().push(head(&query.to_string()));
-            }
-        });
+    connection(&mut store).set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            into.lock().unwrap().push(head(&query.to_string()));
+        }
+    });
     let cost = |store: &mut Store, command: Command| {
         seen.lock().unwrap().clear();
-        let mut applied = store.apply(1, vec![command]).unwrap();
+        let mut applied = store.apply(1, vec![command]);
         let outcome = applied.outcomes.pop().unwrap().unwrap();
         (outcome, seen.lock().unwrap().join(", "))
     };

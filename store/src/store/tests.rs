@@ -1,10 +1,19 @@
 //! What happens when a statement fails or the code panics.
 
-use crate::{Applied, Command, Engine, Outcome, Store, StoreOptions};
+use crate::sqlite::SqliteBackend;
+use crate::{Applied, Command, Outcome, Store, StoreOptions};
+use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{ErrorCode, Task};
+use std::any::Any;
+
+/// The connection of a store.
+pub(super) fn connection(store: &mut Store) -> &mut SqliteConnection {
+    let backend: &mut dyn Any = &mut *store.core.db;
+    &mut backend.downcast_mut::<SqliteBackend>().unwrap().conn
+}
 
 /// The prompt that makes `enqueue` panic.
 const PANIC: &str = "\u{1}panic";
@@ -51,10 +60,8 @@ fn woken(applied: &Applied) -> Vec<(u64, &str)> {
 fn a_panic_refuses_the_guilty_command_alone() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(&directory);
-    store.apply(1, vec![park(1)]).unwrap();
-    let applied = store
-        .apply(1, vec![enqueue("a"), park(2), enqueue(PANIC), enqueue("b")])
-        .unwrap();
+    store.apply(1, vec![park(1)]);
+    let applied = store.apply(1, vec![enqueue("a"), park(2), enqueue(PANIC), enqueue("b")]);
     let codes: Vec<_> = applied
         .outcomes
         .iter()
@@ -71,16 +78,12 @@ fn a_panic_refuses_the_guilty_command_alone() {
 fn a_full_disk_refuses_the_batch_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(&directory);
-    store
-        .apply(1, vec![park(1), enqueue("a"), park(2)])
-        .unwrap();
+    store.apply(1, vec![park(1), enqueue("a"), park(2)]);
     let before = store.stats(1);
-    let conn = &mut store.core.conn;
+    let conn = connection(&mut store);
     conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
     let large = "x".repeat(1_000_000);
-    let applied = store
-        .apply(1, vec![enqueue("b"), enqueue(&large), park(3)])
-        .unwrap();
+    let applied = store.apply(1, vec![enqueue("b"), enqueue(&large), park(3)]);
     for outcome in &applied.outcomes {
         let error = outcome.as_ref().unwrap_err();
         assert!(error.message.contains("full"), "{error}");
@@ -91,7 +94,7 @@ fn a_full_disk_refuses_the_batch_and_changes_nothing() {
         (before, 1),
         "who waited waits on"
     );
-    let applied = store.apply(1, vec![enqueue("c")]).unwrap();
+    let applied = store.apply(1, vec![enqueue("c")]);
     assert_eq!(woken(&applied), [(2, "c")]);
     assert!(matches!(applied.outcomes[0], Ok(Outcome::Enqueued(made)) if made.task_id == 2));
 }
@@ -101,23 +104,21 @@ fn a_file_that_cannot_be_opened_again_is_tried_with_each_batch() {
     let directory = tempfile::tempdir().unwrap();
     let (path, aside) = (directory.path().join("db"), directory.path().join("aside"));
     let mut store = open(&directory);
-    store
-        .apply(1, vec![park(1), enqueue("a"), park(2), park(3)])
-        .unwrap();
-    let conn = &mut store.core.conn;
+    store.apply(1, vec![park(1), enqueue("a"), park(2), park(3)]);
+    let conn = connection(&mut store);
     conn.batch_execute("PRAGMA max_page_count = 1").unwrap();
     std::fs::rename(&path, &aside).unwrap();
     std::fs::create_dir(&path).unwrap();
     let large = enqueue(&"x".repeat(1_000_000));
     for batch in [vec![large, park(4)], vec![enqueue("b"), Command::Unpark(2)]] {
-        let applied = store.apply(1, batch).unwrap();
+        let applied = store.apply(1, batch);
         let refused = applied.outcomes[0].as_ref().unwrap_err();
         assert!(refused.message.contains("send it again"), "{refused}");
         assert!(applied.woken.is_empty() && applied.changes.is_empty());
     }
     std::fs::remove_dir(&path).unwrap();
     std::fs::rename(&aside, &path).unwrap();
-    let applied = store.apply(1, vec![enqueue("c")]).unwrap();
+    let applied = store.apply(1, vec![enqueue("c")]);
     assert_eq!(woken(&applied), [(3, "c")], "who waited waits on");
     assert_eq!(store.stats(1).total_tasks, 2);
 }

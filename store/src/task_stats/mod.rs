@@ -14,7 +14,7 @@ pub use labels::Labels;
 use crate::core::Core;
 use crate::lanes::Lanes;
 use crate::row::LaneId;
-use crate::rows::IdMap;
+use crate::tasks::IdMap;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::{Status, TaskId};
 use std::collections::BTreeMap;
@@ -344,8 +344,8 @@ impl Core {
             .task_stats
             .providers
             .number(ack.provider.as_deref().unwrap_or(UNKNOWN));
-        if let Some(row) = self.rows.get(ack.task_id) {
-            let took = self.now - row.leased_at.unwrap_or(self.now);
+        if let Some(row) = self.tasks.get(ack.task_id) {
+            let took = self.batch.now() - row.leased_at.unwrap_or(self.batch.now());
             self.task_stats.note(Step::Ran {
                 lane: row.lane,
                 took,
@@ -357,19 +357,19 @@ impl Core {
 
     /// Notes what a change of state means; `since` is when the task came into the state it leaves.
     pub(crate) fn note_change(&mut self, id: TaskId, before: Status, since: i64) {
-        let Some(row) = self.rows.get(id) else {
+        let Some(row) = self.tasks.get(id) else {
             return;
         };
         if row.state == Status::Leased {
             self.task_stats.note(Step::Leased {
                 lane: row.lane,
-                waited: self.now - since,
+                waited: self.batch.now() - since,
             });
         } else if row.state.is_final() && !before.is_final() {
             self.task_stats.note(Step::Ended {
                 lane: row.lane,
                 status: row.state,
-                took: self.now - row.created_at,
+                took: self.batch.now() - row.created_at,
             });
         }
     }

@@ -40,7 +40,7 @@ impl Bench {
     }
 
     pub fn batch(&mut self, commands: Vec<Command>) -> Vec<Result<Outcome, Error>> {
-        let applied = self.store.apply(self.now, commands).unwrap();
+        let applied = self.store.apply(self.now, commands);
         self.woken.extend(applied.woken);
         applied.outcomes
     }

@@ -79,7 +79,7 @@ impl Story {
         };
         let keys = self.keyed.iter().rev().take(10).map(key);
         let (commands, wanted): (Vec<_>, Vec<_>) = keys.unzip();
-        let said = store.apply(now, commands).unwrap().outcomes;
+        let said = store.apply(now, commands).outcomes;
         let said: Vec<TaskId> = said
             .into_iter()
             .map(|said| match said {
@@ -93,7 +93,7 @@ impl Story {
             .collect();
         assert_eq!(said, wanted, "{about}: keys");
         for (command, wanted) in self.acked.iter().rev().take(10).map(ack) {
-            match store.apply(now, vec![command]).unwrap().outcomes.pop() {
+            match store.apply(now, vec![command]).outcomes.pop() {
                 Some(Ok(Outcome::Acked(said))) => assert!(
                     !said.newly && said.fence == wanted.fence,
                     "{about}: {said:?} instead of {wanted:?}"

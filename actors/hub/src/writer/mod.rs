@@ -18,7 +18,7 @@ use clock_jump::ClockReading;
 use context::{CommandContext, ParkedRequests, closed_lease, decided, unanswered};
 use kirosu_protocol::{EventKind, Task};
 use kirosu_store::{
-    Applied, Command, Engine, OpenError, Outcome, ParkId, Store, StoreOptions, WorkId,
+    Applied, Command, OpenError, Outcome, ParkId, Store, StoreOptions, WorkId,
 };
 use kirosu_supervision::{ChildContext, supervised};
 use messages::{Answers, PendingReply, Submit};
@@ -217,24 +217,14 @@ impl Writer {
             batch.insert(0, Command::ShiftLeases { by_ms });
         }
         let (began, size) = (Instant::now(), batch.len());
-        let applied = store.apply(now_ms, batch);
+        let mut applied = store.apply(now_ms, batch);
         let deadline = store.next_deadline();
         self.commits.observe(began.elapsed(), size);
-        match applied {
-            Ok(mut applied) => {
-                // Not done (the disk took nothing): the next commit tries again.
-                if shifts && applied.outcomes.remove(0).is_ok() {
-                    self.set_by = 0;
-                }
-                self.answer(debts, noted, held, applied, ctx);
-            }
-            Err(error) => {
-                tracing::error!(%error, "the store failed; the writer restarts");
-                drop(debts);
-                self.child.fail(ctx, error.to_string());
-                return;
-            }
+        // Not done (the disk took nothing): the next commit tries again.
+        if shifts && applied.outcomes.remove(0).is_ok() {
+            self.set_by = 0;
         }
+        self.answer(debts, noted, held, applied, ctx);
         self.answer_settled();
         self.deadline = deadline;
         // The reaper may wake too early, never too late; then it asks again.

@@ -1,12 +1,14 @@
-//! What runs used: added to days and tasks in the commit that ends the attempt. `ledger` holds it against budgets.
+//! The usage of an attempt: recorded per day and per task in the commit that ends it, and settled with its budgets.
 
-use crate::command::ledger::DAY_MS;
+use crate::backend::{Fault, Result};
 use crate::core::Core;
-use crate::rules::budget::Amount;
-use crate::sql;
-use crate::sql::usage::{AddDay, AddTask, SelectPartialUsage, SelectProgress, TellUsage, number};
+use crate::ledger::DAY_MS;
+use crate::rules::budget::{Account, Amount};
+use crate::sql::records::TextQuery;
+use crate::sql::usage::{
+    AddDay, AddTask, Reservation, SelectPartialUsage, SelectProgress, SetLateUsage, number,
+};
 use crate::task_stats::Step;
-use diesel::QueryResult;
 use kirosu_protocol::budget::micros_of;
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::{Budget, Fence, Scope, TaskId, Usage};
@@ -18,7 +20,7 @@ impl Core {
         ack: &Ack,
         usage: &Usage,
         before: Option<&Before>,
-    ) -> QueryResult<()> {
+    ) -> Result<()> {
         let name = |name: &Option<String>| name.clone().unwrap_or_default();
         let whose = Whose {
             pool: name(&ack.pool),
@@ -38,13 +40,13 @@ impl Core {
         whose: &Whose,
         usage: &Usage,
         attempts: i64,
-    ) -> QueryResult<()> {
+    ) -> Result<()> {
         let Whose {
             pool,
             provider,
             model,
         } = whose;
-        let day = self.now.div_euclid(DAY_MS);
+        let day = self.now().div_euclid(DAY_MS);
         let micros = number(usage.cost_usd.map_or(0, micros_of));
         let estimated = if usage.cost_estimated { micros } else { 0 };
         let unpriced = if usage.cost_usd.is_none() {
@@ -88,7 +90,7 @@ impl Core {
             estimated,
             unpriced,
         })?;
-        self.ledger.used = true;
+        self.ledger.note_usage();
         let (provider, model) = self.task_stats.usage_labels(provider, model);
         self.task_stats.note(Step::Used {
             provider,
@@ -100,17 +102,17 @@ impl Core {
     }
 
     /// The ack of an attempt that was cancelled or lost before says what it used: counted once.
-    pub(crate) fn record_late_usage(&mut self, ack: &Ack, fence: Fence) -> QueryResult<()> {
+    pub(crate) fn record_late_usage(&mut self, ack: &Ack, fence: Fence) -> Result<()> {
         let Some(usage) = &ack.usage else {
             return Ok(());
         };
         let before = self.counted_usage(ack.task_id, fence)?;
-        let told = TellUsage {
+        let late = SetLateUsage {
             usage: &usage_text(usage)?,
             task_id: ack.task_id,
             fence,
         };
-        if self.write(told)? == 0 {
+        if self.write(late)? == 0 {
             return Ok(());
         }
         self.record_usage(ack, usage, before.as_ref())?;
@@ -123,10 +125,10 @@ impl Core {
         &mut self,
         task_id: TaskId,
         fence: Fence,
-    ) -> QueryResult<Option<Before>> {
-        let kept: Option<String> =
-            sql::first(&mut self.conn, SelectPartialUsage { task_id, fence })?;
-        Ok(kept.and_then(|text| serde_json::from_str(&text).ok()))
+    ) -> Result<Option<Before>> {
+        let query = TextQuery::PartialUsage(SelectPartialUsage { task_id, fence });
+        let stored = self.db.text(query)?;
+        Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// An attempt ends without an ack: what it last said of its usage is what is known. Answers it as its row keeps it.
@@ -134,16 +136,16 @@ impl Core {
         &mut self,
         task_id: TaskId,
         fence: Fence,
-    ) -> QueryResult<Option<String>> {
-        let data: Option<String> = sql::first(&mut self.conn, SelectProgress { task_id, fence })?;
-        let told = data.and_then(|data| serde_json::from_str::<Progress>(&data).ok());
-        let Some((usage, model)) = told.and_then(|told| Some((told.usage?, told.model))) else {
+    ) -> Result<Option<String>> {
+        let query = TextQuery::Progress(SelectProgress { task_id, fence });
+        let data = self.db.text(query)?;
+        let report = data.and_then(|data| serde_json::from_str::<Progress>(&data).ok());
+        let Some((usage, model)) = report.and_then(|report| Some((report.usage?, report.model)))
+        else {
             return Ok(None);
         };
-        let held = self.ledger.reservations.get(&task_id);
-        let scopes = held
-            .filter(|held| held.fence == fence)
-            .map(|held| held.scopes.clone());
+        let held = self.ledger.reservation(task_id, fence);
+        let scopes = held.map(|held| held.scopes.clone());
         let mut whose = Whose {
             model: model.unwrap_or_default(),
             ..Whose::default()
@@ -156,24 +158,104 @@ impl Core {
             }
         }
         self.add_usage(task_id, &whose, &usage, 1)?;
-        let mut counted = Amount::default();
-        if let Some(held) = self
-            .ledger
-            .reservations
-            .get_mut(&task_id)
-            .filter(|held| held.fence == fence)
-        {
-            held.told = held.told.max(Amount::of(Budget::of(&usage)));
-            counted = held.told;
-        }
+        let reported = Amount::of(Budget::of(&usage));
+        let counted = self.ledger.note_reported(task_id, fence, reported);
         let before = Before {
             usage,
             partial: true,
             counted: counted.told(),
         };
-        serde_json::to_string(&before)
-            .map(Some)
-            .map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))
+        let text = serde_json::to_string(&before).map_err(Fault::value)?;
+        Ok(Some(text))
+    }
+
+    /// An attempt ended: returns its reservation and counts its usage against its budgets. Without an ack (`acked`), the
+    /// usage in its reports of progress counts. `counted` is the part that was counted before, for an attempt whose
+    /// reservation a later attempt has replaced.
+    pub(crate) fn settle(
+        &mut self,
+        task: TaskId,
+        fence: Fence,
+        acked: Option<(&Ack, &Usage)>,
+        counted: Budget,
+    ) -> Result<()> {
+        let held = self.ledger.reservation(task, fence).cloned();
+        if held.is_none() && acked.is_none() {
+            return Ok(());
+        }
+        let is_own = held.is_some();
+        let held = held.unwrap_or_else(|| Reservation {
+            counted: Amount::of(counted),
+            ..Reservation::default()
+        });
+        let spent = match acked {
+            Some((_, usage)) => Amount::of(Budget::of(usage)),
+            None => held.told.max(held.counted),
+        };
+        let more = spent.minus(held.counted);
+        let now = self.now();
+        for scope in &held.scopes {
+            let settled = |account: Account| account.settled(held.amount, more);
+            self.ledger.alter(&mut *self.db, scope, now, settled)?;
+        }
+        if let Some((ack, _)) = acked {
+            for scope in self.scopes_of_ack(ack)? {
+                if !held.scopes.contains(&scope) {
+                    let settled = |account: Account| account.settled(Amount::default(), more);
+                    self.ledger.alter(&mut *self.db, &scope, now, settled)?;
+                }
+            }
+        }
+        if !is_own {
+            // The stored reservation belongs to a later attempt.
+            return Ok(());
+        }
+        if acked.is_some() || spent == Amount::default() {
+            return self.ledger.delete_reservation(&mut *self.db, task);
+        }
+        // A late ack may still report the usage: it must not count the same amount again.
+        let rest = Reservation {
+            amount: Amount::default(),
+            told: Amount::default(),
+            counted: spent,
+            ..held
+        };
+        self.ledger.put_reservation(&mut *self.db, task, rest)
+    }
+
+    /// The budgets that an acked run counts against.
+    fn scopes_of_ack(&mut self, ack: &Ack) -> Result<Vec<Scope>> {
+        let pool = ack.pool.clone().map(Scope::Pool);
+        let provider = ack.provider.clone().map(Scope::Provider);
+        let shared = [Some(Scope::Hub), pool, provider];
+        let mut scopes = self.ledger.with_budget(shared.into_iter().flatten());
+        scopes.extend(self.scopes_of_task(ack.task_id)?);
+        Ok(scopes)
+    }
+
+    /// The budgets of a task and of the trees to which it belongs.
+    pub(crate) fn scopes_of_task(&mut self, task: TaskId) -> Result<Vec<Scope>> {
+        if !self.ledger.has_task_budgets() {
+            return Ok(Vec::new());
+        }
+        let options = self.task_options(task)?;
+        let own = options.budget.filter(|budget| !budget.own.is_empty());
+        let trees = options.budget_trees.into_iter().map(Scope::Tree);
+        let own = own.map(|_| Scope::Task(task));
+        Ok(own.into_iter().chain(trees).collect())
+    }
+
+    /// A person lets a task run again: raises each exhausted budget of the task by its first limit.
+    pub(crate) fn raise_budgets(&mut self, task: TaskId) -> Result<()> {
+        let now = self.now();
+        for scope in self.scopes_of_task(task)? {
+            let raised = |account: Account| match account.is_exhausted() {
+                true => account.raised(),
+                false => account,
+            };
+            self.ledger.alter(&mut *self.db, &scope, now, raised)?;
+        }
+        Ok(())
     }
 }
 
@@ -225,6 +307,6 @@ fn beyond(usage: &Usage, before: &Usage) -> Usage {
 }
 
 /// As an attempt's row keeps it.
-pub(crate) fn usage_text(usage: &Usage) -> QueryResult<String> {
-    serde_json::to_string(usage).map_err(|e| diesel::result::Error::SerializationError(Box::new(e)))
+pub(crate) fn usage_text(usage: &Usage) -> Result<String> {
+    serde_json::to_string(usage).map_err(Fault::value)
 }

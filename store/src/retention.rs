@@ -32,7 +32,7 @@ impl Scan {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Ends {
+pub(crate) struct Retention {
     /// By range: no task of it ended before this time.
     earliest: BTreeMap<i64, i64>,
     /// The first range that was not looked at since the start, and the last.
@@ -40,12 +40,12 @@ pub(crate) struct Ends {
     scan: Option<Scan>,
 }
 
-impl Ends {
+impl Retention {
     /// Of a file with ids up to this one.
-    pub fn new(last_id: TaskId) -> Ends {
-        Ends {
+    pub fn new(last_id: TaskId) -> Retention {
+        Retention {
             unseen: (0, last_id / RANGE),
-            ..Ends::default()
+            ..Retention::default()
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     /// Looks through all that is due; the ranges, and the ends that stay by range.
-    fn sweep(ends: &mut Ends, before: i64, stay: &[(TaskId, i64)]) -> Vec<i64> {
+    fn sweep(ends: &mut Retention, before: i64, stay: &[(TaskId, i64)]) -> Vec<i64> {
         let mut ranges = Vec::new();
         while let Some(mut scan) = ends.next(before) {
             for (id, at) in stay {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn only_ranges_with_an_old_end_are_looked_at_the_oldest_first() {
-        let mut ends = Ends::new(2 * RANGE);
+        let mut ends = Retention::new(2 * RANGE);
         assert_eq!(sweep(&mut ends, 0, &[(5, 300), (RANGE, 200)]), [0, 1, 2]);
         assert_eq!(sweep(&mut ends, 200, &[]), [0; 0]);
         ends.ended(7, 250);
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_end_during_a_look_is_not_forgotten() {
-        let mut ends = Ends::new(0);
+        let mut ends = Retention::new(0);
         let scan = ends.next(0).unwrap();
         ends.pause(scan);
         ends.ended(3, 40);

@@ -1,15 +1,14 @@
 //! The end of a tool question: a person decides, its time is over, or its attempt is.
 
+use crate::backend::Result;
 use crate::core::{Core, Reply};
 use crate::outcome::Outcome;
 use crate::row::Flags;
 use crate::rules::approval::{self, Decided};
-use crate::sql;
 use crate::sql::approval::{
-    EndApproval, Question, SelectApproval, SelectNextDeadline, SelectOpen, SelectOverdue,
+    EndApproval, Permission, SelectApproval, SelectNextDeadline, SelectOpen, SelectOverdue,
     SelectReplacement, SpendApprovals, state_number,
 };
-use diesel::QueryResult;
 use kirosu_protocol::approval::option_named;
 use kirosu_protocol::verbs::ask::stale_approval;
 use kirosu_protocol::{Error, ErrorCode, PermissionId, PermissionState, TaskId, Verdict};
@@ -17,7 +16,7 @@ use serde_json::json;
 
 impl Core {
     /// Takes a person's word on a tool question; said twice, it is fine.
-    pub(crate) fn decide_tool(
+    pub(crate) fn decide_permission(
         &mut self,
         id: PermissionId,
         verdict: Verdict,
@@ -25,12 +24,12 @@ impl Core {
         reason: Option<&str>,
         option: Option<&str>,
     ) -> Reply<Outcome> {
-        let found: Option<Question> = sql::first(&mut self.conn, SelectApproval { id })?;
+        let found = self.db.permissions(SelectApproval { id }.into())?.pop();
         let Some(question) = found else {
             let message = format!("no tool question has the number a{id}");
             return Err(Error::new(ErrorCode::NotFound, message).into());
         };
-        match approval::decide(question.state, question.deadline_at, verdict, self.now) {
+        match approval::decide(question.state, question.deadline_at, verdict, self.now()) {
             // The same word again is fine, another option is another word.
             Decided::Again
                 if option.is_none_or(|word| {
@@ -41,10 +40,10 @@ impl Core {
                 return Ok(Outcome::Ok);
             }
             Decided::Again => {
-                return Err(self.stale_question(&question, verdict, "decided")?.into());
+                return Err(self.stale_permission(&question, verdict, "decided")?.into());
             }
             Decided::Stale(why) => {
-                return Err(self.stale_question(&question, verdict, why)?.into());
+                return Err(self.stale_permission(&question, verdict, why)?.into());
             }
             Decided::Take => {}
         }
@@ -52,7 +51,7 @@ impl Core {
             .map_err(Error::invalid_params)?;
         let choice = chosen.as_ref().map(|chosen| format!(": {chosen}"));
         let said = reason.map(|reason| format!(" ({reason})"));
-        let Question { tool, title, .. } = &question;
+        let Permission { tool, title, .. } = &question;
         let about = format!(
             "a{id} {tool}: {title}{}{}",
             choice.unwrap_or_default(),
@@ -60,18 +59,18 @@ impl Core {
         );
         self.known(question.task_id)?;
         self.decide(question.task_id, verdict.as_str(), by, Some(&about))?;
-        self.end_question(question, verdict.state(), by, reason, chosen.as_deref())?;
+        self.end_permission(question, verdict.state(), by, reason, chosen.as_deref())?;
         Ok(Outcome::Ok)
     }
 
     /// Why a decision is not taken, and which question stands in the place of this one.
-    fn stale_question(
+    fn stale_permission(
         &mut self,
-        question: &Question,
+        question: &Permission,
         verdict: Verdict,
         why: &'static str,
-    ) -> QueryResult<Error> {
-        let Question { id, task_id, .. } = *question;
+    ) -> Result<Error> {
+        let Permission { id, task_id, .. } = *question;
         let verb = match verdict {
             Verdict::Approved => "approve",
             Verdict::Rejected => "reject",
@@ -81,7 +80,7 @@ impl Core {
             args_hash: &question.args_hash,
             id,
         };
-        let replaced_by: Option<PermissionId> = sql::first(&mut self.conn, later)?;
+        let replaced_by = self.db.number(later.into())?;
         let by = question.by.as_ref().map(|by| format!(" by {by}"));
         let mut message = match why {
             "decided" => format!(
@@ -110,17 +109,17 @@ impl Core {
         Ok(stale_approval(message, data))
     }
 
-    fn end_question(
+    fn end_permission(
         &mut self,
-        mut question: Question,
+        mut question: Permission,
         state: PermissionState,
         by: Option<&str>,
         reason: Option<&str>,
         chosen: Option<&str>,
-    ) -> QueryResult<()> {
+    ) -> Result<()> {
         self.write(EndApproval {
             state: state_number(state),
-            decided_at: self.now,
+            decided_at: self.now(),
             by,
             reason,
             chosen,
@@ -128,26 +127,28 @@ impl Core {
         })?;
         question.state = state;
         question.by = by.map(str::to_owned);
-        self.tell_question(&question);
+        self.report_permission(&question);
         Ok(())
     }
 
     /// Denies the questions that waited as long as their policy says.
-    pub(crate) fn expire_questions(&mut self, limit: u32) -> QueryResult<Outcome> {
-        let (now, limit) = (self.now, i64::from(limit.max(1)));
-        if self.due.question.is_none_or(|at| at > now) {
+    pub(crate) fn expire_permissions(&mut self, limit: u32) -> Result<Outcome> {
+        let (now, limit) = (self.now(), i64::from(limit.max(1)));
+        if !self.deadlines.has_permission_due(now) {
             return Ok(Outcome::Counted {
                 count: 0,
                 more: false,
             });
         }
-        let overdue: Vec<Question> = sql::all(&mut self.conn, SelectOverdue { until: now, limit })?;
+        let query = SelectOverdue { until: now, limit };
+        let overdue = self.db.permissions(query.into())?;
         let count = overdue.len() as u64;
         for question in overdue {
             let reason = "nobody decided in time";
-            self.end_question(question, PermissionState::Expired, None, Some(reason), None)?;
+            self.end_permission(question, PermissionState::Expired, None, Some(reason), None)?;
         }
-        self.due.question = sql::first(&mut self.conn, SelectNextDeadline {})?;
+        let next = self.db.number(SelectNextDeadline {}.into())?;
+        self.deadlines.set_permission(next);
         Ok(Outcome::Counted {
             count,
             more: count as i64 == limit,
@@ -156,18 +157,17 @@ impl Core {
 
     /// The attempt (or the task) of a task in memory is over: its questions are void, and answers that nobody was given
     /// are not given any more. Costs nothing where nobody has asked.
-    pub(crate) fn close_questions(&mut self, task_id: TaskId) -> QueryResult<()> {
+    pub(crate) fn close_permissions(&mut self, task_id: TaskId) -> Result<()> {
         if self
-            .rows
+            .tasks
             .get(task_id)
             .is_none_or(|row| !row.flags.has(Flags::ASKED))
         {
             return Ok(());
         }
-        let open: Vec<Question> = sql::all(&mut self.conn, SelectOpen { task_id })?;
-        for question in open {
+        for question in self.db.permissions(SelectOpen { task_id }.into())? {
             let reason = "the attempt that asked is over";
-            self.end_question(question, PermissionState::Void, None, Some(reason), None)?;
+            self.end_permission(question, PermissionState::Void, None, Some(reason), None)?;
         }
         self.write(SpendApprovals { task_id })?;
         Ok(())

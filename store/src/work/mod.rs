@@ -12,15 +12,12 @@
 mod dead;
 mod pace;
 
+use crate::backend::Result;
 use crate::core::Core;
 use crate::outcome::Outcome;
-use crate::row::{Flags, state_number, state_of};
-use crate::sql;
-use crate::sql::work::{
-    DeleteWork, PutWork, SelectNextDependents, SelectNextFailed, SelectWork, WorkRow,
-};
+use crate::row::{Flags, state_number};
+use crate::sql::work::{DeleteWork, PutWork, SelectNextDependents, SelectNextFailed, WorkRow};
 use dead::DeadDependencies;
-use diesel::{QueryResult, SqliteConnection};
 use kirosu_protocol::{Status, TaskId};
 use pace::{MOST_STEPS, STEPS, next_steps};
 use std::time::Duration;
@@ -75,42 +72,35 @@ pub(crate) struct Works {
     /// Tasks of which it is known that they cannot come back yet.
     pub dead: DeadDependencies,
     /// Finished after the commit that began them, with the answer to whoever waits.
-    pub finished: Vec<(WorkId, Outcome)>,
+    finished: Vec<(WorkId, Outcome)>,
 }
 
 impl Works {
     /// What the file has.
-    pub fn load(conn: &mut SqliteConnection) -> QueryResult<Works> {
-        let rows: Vec<WorkRow> = sql::all(conn, SelectWork {})?;
+    pub fn load(rows: Vec<WorkRow>) -> Works {
         let next_id = rows.first().map_or(0, |row| row.id) + 1;
-        let work = |row: WorkRow| {
-            Ok(Work {
-                id: row.id,
-                kind: match row.kind {
-                    0 => Kind::Ended,
-                    1 => Kind::CameBack,
-                    _ => Kind::RetryFailed,
-                },
-                task: row.task_id,
-                state: state_of(row.state)?,
-                after: row.after,
-                upto: row.upto,
-                queue: row.queue,
-                count: u64::try_from(row.count).unwrap_or(0),
-                saved: true,
-                clean: true,
-            })
+        let work = |row: WorkRow| Work {
+            id: row.id,
+            kind: match row.kind {
+                0 => Kind::Ended,
+                1 => Kind::CameBack,
+                _ => Kind::RetryFailed,
+            },
+            task: row.task_id,
+            state: row.state,
+            after: row.after,
+            upto: row.upto,
+            queue: row.queue,
+            count: u64::try_from(row.count).unwrap_or(0),
+            saved: true,
+            clean: true,
         };
-        Ok(Works {
-            stack: rows
-                .into_iter()
-                .rev()
-                .map(work)
-                .collect::<QueryResult<_>>()?,
+        Works {
+            stack: rows.into_iter().rev().map(work).collect(),
             next_id,
             pace: STEPS,
             ..Works::default()
-        })
+        }
     }
 
     /// A batch begins.
@@ -147,6 +137,11 @@ impl Works {
         self.stack.is_empty()
     }
 
+    /// Takes the answers of the works that the present batch has finished and an earlier one had begun.
+    pub fn take_finished(&mut self) -> Vec<(WorkId, Outcome)> {
+        std::mem::take(&mut self.finished)
+    }
+
     /// Whether a task must not be forgotten yet.
     pub fn needs(&self, task: TaskId) -> bool {
         self.stack.iter().any(|work| work.task == task)
@@ -164,7 +159,7 @@ impl Core {
             state,
             after: 0,
             // Tasks to come know how things stand.
-            upto: self.next_id - 1,
+            upto: self.tasks.last_id(),
             queue: None,
             count: 0,
             saved: false,
@@ -173,23 +168,23 @@ impl Core {
     }
 
     /// A task has just ended: those that wait for it are unblocked, or fail with it (and theirs, and so on).
-    pub(crate) fn ended(&mut self, id: TaskId) -> QueryResult<()> {
+    pub(crate) fn ended(&mut self, id: TaskId) -> Result<()> {
         self.begin_for_dependents(Kind::Ended, id)
     }
 
     /// A failed or cancelled task has just come back: those that failed for its sake wait for it again.
-    pub(crate) fn came_back(&mut self, id: TaskId) -> QueryResult<()> {
+    pub(crate) fn came_back(&mut self, id: TaskId) -> Result<()> {
         self.begin_for_dependents(Kind::CameBack, id)
     }
 
-    fn begin_for_dependents(&mut self, kind: Kind, id: TaskId) -> QueryResult<()> {
+    fn begin_for_dependents(&mut self, kind: Kind, id: TaskId) -> Result<()> {
         let below = self.works.stack.len();
         self.push_for_dependents(kind, id);
         self.work_down_to(below)
     }
 
     fn push_for_dependents(&mut self, kind: Kind, id: TaskId) {
-        if let Some(row) = self.rows.get(id)
+        if let Some(row) = self.tasks.get(id)
             && row.flags.has(Flags::HAS_DEPENDENTS)
         {
             let work = self.new_work(kind, id, row.state);
@@ -198,7 +193,7 @@ impl Core {
     }
 
     /// Brings failed tasks back, all or those of a queue.
-    pub(crate) fn retry_failed(&mut self, queue: Option<&str>) -> QueryResult<Outcome> {
+    pub(crate) fn retry_failed(&mut self, queue: Option<&str>) -> Result<Outcome> {
         let below = self.works.stack.len();
         let mut work = self.new_work(Kind::RetryFailed, 0, Status::Failed);
         let id = work.id;
@@ -213,11 +208,11 @@ impl Core {
     }
 
     /// Goes on with what is under way, as far as this commit may.
-    pub(crate) fn work_on(&mut self) -> QueryResult<()> {
+    pub(crate) fn work_on(&mut self) -> Result<()> {
         self.work_down_to(0)
     }
 
-    fn work_down_to(&mut self, below: usize) -> QueryResult<()> {
+    fn work_down_to(&mut self, below: usize) -> Result<()> {
         while self.works.steps > 0
             && self.works.stack.len() > below
             && let Some(mut work) = self.works.stack.pop()
@@ -245,7 +240,7 @@ impl Core {
     }
 
     /// Does a part of a work; answers whether it is finished.
-    fn step(&mut self, work: &mut Work) -> QueryResult<bool> {
+    fn step(&mut self, work: &mut Work) -> Result<bool> {
         if work.kind == Kind::RetryFailed {
             return self.step_failed(work);
         }
@@ -258,15 +253,13 @@ impl Core {
             return Ok(true);
         }
         let limit = i64::from(self.works.steps);
-        let ids: Vec<TaskId> = sql::all(
-            &mut self.conn,
-            SelectNextDependents {
-                depends_on: work.task,
-                after: work.after,
-                upto: work.upto,
-                limit,
-            },
-        )?;
+        let dependents = SelectNextDependents {
+            depends_on: work.task,
+            after: work.after,
+            upto: work.upto,
+            limit,
+        };
+        let ids = self.db.ids(dependents.into())?;
         let finished = (ids.len() as i64) < limit;
         for id in ids {
             if self.works.steps == 0 {
@@ -294,7 +287,7 @@ impl Core {
 
     /// A task came back with its dependency: `retry_failed` of its queue, which is under way, does not meet it any more.
     fn count_retried(&mut self, id: TaskId) {
-        let lane = self.rows.get(id).and_then(|row| self.lanes.get(row.lane));
+        let lane = self.tasks.get(id).and_then(|row| self.lanes.get(row.lane));
         let queue = lane.map(|lane| lane.queue.clone());
         let retry = self.works.stack.iter_mut().rev();
         let mut retry = retry.filter(|work| work.kind == Kind::RetryFailed && work.after < id);
@@ -305,43 +298,40 @@ impl Core {
     }
 
     /// Failed tasks, by id: a task's dependencies, which are older, come before it.
-    fn step_failed(&mut self, work: &mut Work) -> QueryResult<bool> {
+    fn step_failed(&mut self, work: &mut Work) -> Result<bool> {
         self.flush_rows()?;
         // Tasks come back here without a visit to those that depend on them.
         self.works.dead.clear();
         // Where each may begin a work of its own, few are read at once.
         let most = if work.queue.is_some() { 16 } else { MOST_STEPS };
         let limit = i64::from(self.works.steps.min(most));
-        let failed = sql::all(
-            &mut self.conn,
-            SelectNextFailed {
-                after: work.after,
-                upto: work.upto,
-                limit,
-            },
-        )?;
+        let next = SelectNextFailed {
+            after: work.after,
+            upto: work.upto,
+            limit,
+        };
+        let failed = self.db.tasks(next.into())?;
         let finished = (failed.len() as i64) < limit;
         for row in failed {
-            let row: crate::row::TaskRow = row;
             let (id, lane) = (row.id, row.lane);
             if self.works.steps == 0 {
                 return Ok(false);
             }
             work.after = id;
             self.works.steps -= 1;
-            self.lane_here(lane)?;
+            self.read_lane(lane)?;
             let queue = self.lanes.get(lane).map(|lane| lane.queue.clone());
             if work.queue.is_some() && work.queue.as_deref() != queue.as_deref() {
                 continue;
             }
-            self.rows.keep(row);
+            self.tasks.cache(row);
             if self.hopeless(id)?.is_some() {
                 continue;
             }
             self.bring_back(id);
             work.count += 1;
             if work.count <= TOLD {
-                self.tell(id, "retried");
+                self.report(id, "retried");
             }
             // All failed tasks come by here themselves, unless they are in another queue.
             let before = self.works.stack.len();
@@ -356,7 +346,7 @@ impl Core {
     }
 
     /// Keeps what is left in the file.
-    pub(crate) fn flush_works(&mut self) -> QueryResult<()> {
+    pub(crate) fn flush_works(&mut self) -> Result<()> {
         let mut stack = std::mem::take(&mut self.works.stack);
         for work in stack.iter_mut().filter(|work| !work.clean) {
             self.write(PutWork {

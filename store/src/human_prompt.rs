@@ -1,9 +1,9 @@
 //! What a person is asked when a task begins to wait for one.
 
 use crate::core::Core;
-use crate::row::{Flags, Input};
-use crate::sql;
+use crate::row::Flags;
 use crate::sql::attempt::SelectAttemptError;
+use crate::sql::records::TextQuery;
 use kirosu_protocol::{Status, TaskId};
 
 /// Most characters of a prompt or an error in a question.
@@ -11,8 +11,8 @@ const PIECE: usize = 200;
 
 impl Core {
     /// The question of a task that is in memory and waits for a person since its last change; none: it does not.
-    pub(crate) fn question(&mut self, id: TaskId) -> Option<String> {
-        let row = self.rows.get(id)?;
+    pub(crate) fn human_prompt(&mut self, id: TaskId) -> Option<String> {
+        let row = self.tasks.get(id)?;
         match row.state {
             Status::AwaitingApproval if row.flags.has(Flags::TOLD_BY_ATTEMPT) => {
                 let fence = row.fence;
@@ -28,10 +28,10 @@ impl Core {
 
     /// The start of the prompt. A file that cannot be read is found out by the statements that matter.
     fn first_line(&mut self, id: TaskId) -> String {
-        if let Some(input) = self.inputs.get(id) {
+        if let Some(input) = self.tasks.input(id) {
             return piece(&input.prompt);
         }
-        let input = sql::first::<Input, _>(&mut self.conn, sql::task::SelectInput { id });
+        let input = self.db.input(id);
         input
             .ok()
             .flatten()
@@ -39,7 +39,8 @@ impl Core {
     }
 
     fn last_error(&mut self, task_id: TaskId, fence: i64) -> String {
-        let error = sql::first::<String, _>(&mut self.conn, SelectAttemptError { task_id, fence });
+        let query = TextQuery::AttemptError(SelectAttemptError { task_id, fence });
+        let error = self.db.text(query);
         error
             .ok()
             .flatten()

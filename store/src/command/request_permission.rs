@@ -1,15 +1,14 @@
 //! `ask`: a running agent asks whether a tool may run.
 
+use crate::backend::{Fault, Result};
 use crate::core::{Core, Reply};
 use crate::outcome::{Outcome, PermissionAnswer};
 use crate::row::Flags;
 use crate::rules::approval::{args_hash, shown_args, shown_options};
-use crate::sql;
 use crate::sql::approval::{
-    CountOpen, InsertApproval, Loosen, PutUsed, Question, Rebind, SelectApproval, SelectCall,
-    SelectLeftBehind, state_number,
+    CountOpen, DetachPermission, InsertApproval, MarkDelivered, Permission, Rebind, SelectApproval,
+    SelectCall, SelectLeftBehind, state_number,
 };
-use diesel::QueryResult;
 use kirosu_protocol::verbs::ask::AskParams;
 use kirosu_protocol::{Error, ErrorCode, EventKind, Fence, PermissionId, PermissionState};
 
@@ -19,7 +18,7 @@ const OPEN_PER_TASK: i64 = 1000;
 impl Core {
     /// Keeps a question, or tells where it stands. A decided one is answered as often as its attempt asks, and never to
     /// another attempt.
-    pub(crate) fn ask(&mut self, ask: &AskParams) -> Reply<Outcome> {
+    pub(crate) fn request_permission(&mut self, ask: &AskParams) -> Reply<Outcome> {
         let newest = self.known(ask.task_id)?.fence;
         let fence = ask.fence.unwrap_or(newest);
         self.held("ask about a tool of", ask.task_id, fence)?;
@@ -29,25 +28,25 @@ impl Core {
             call: &ask.call,
         };
         let hash = args_hash(ask);
-        match sql::first::<Question, _>(&mut self.conn, call)? {
+        match self.db.permissions(call.into())?.pop() {
             // An answer must never be given to another call that happens to have the same name.
             Some(question) if question.args_hash != hash => Err(renamed(ask).into()),
             Some(question) if ask.withdrawn => self.withdraw(question),
-            Some(question) => self.tell_asker(question),
+            Some(question) => self.answer_permission(question),
             None if ask.withdrawn => Err(unasked(ask).into()),
-            None => self.ask_anew(ask, fence, &hash),
+            None => self.add_permission(ask, fence, &hash),
         }
     }
 
-    fn ask_anew(&mut self, ask: &AskParams, fence: Fence, hash: &str) -> Reply<Outcome> {
+    fn add_permission(&mut self, ask: &AskParams, fence: Fence, hash: &str) -> Reply<Outcome> {
         if ask.decided.is_none()
             && let Some(question) = self.take_over(ask, fence, hash)?
         {
-            return self.tell_asker(question);
+            return self.answer_permission(question);
         }
         let task_id = ask.task_id;
         if ask.decided.is_none() {
-            let open: Option<i64> = sql::first(&mut self.conn, CountOpen { task_id })?;
+            let open = self.db.number(CountOpen { task_id }.into())?;
             if open.unwrap_or(0) >= OPEN_PER_TASK {
                 let message = format!(
                     "task {task_id} has {OPEN_PER_TASK} open tool questions, which is the limit; answer some, then ask again"
@@ -55,11 +54,12 @@ impl Core {
                 return Err(Error::new(ErrorCode::Busy, message).into());
             }
         }
-        let id = self.insert_question(ask, fence, hash)?;
-        let asked: Option<Question> = sql::first(&mut self.conn, SelectApproval { id })?;
-        let question = asked.ok_or(diesel::result::Error::NotFound)?;
-        self.tell_question(&question);
-        self.tell_asker(question)
+        let id = self.insert_permission(ask, fence, hash)?;
+        let inserted = self.db.permissions(SelectApproval { id }.into())?.pop();
+        let question =
+            inserted.ok_or_else(|| Fault::value("a new permission request is missing"))?;
+        self.report_permission(&question);
+        self.answer_permission(question)
     }
 
     /// The question that a lost attempt (or a dead agent program of this one) has left behind becomes this attempt's.
@@ -68,14 +68,14 @@ impl Core {
         ask: &AskParams,
         fence: Fence,
         hash: &str,
-    ) -> QueryResult<Option<Question>> {
+    ) -> Result<Option<Permission>> {
         let left = SelectLeftBehind {
             task_id: ask.task_id,
             args_hash: hash,
             fence,
-            now: self.now,
+            now: self.now(),
         };
-        let Some(mut question) = sql::first::<Question, _>(&mut self.conn, left)? else {
+        let Some(mut question) = self.db.permissions(left.into())?.pop() else {
             return Ok(None);
         };
         // An open question waits for this attempt from now on; a decided one keeps its deadline, for the record.
@@ -90,7 +90,7 @@ impl Core {
             id: question.id,
         })?;
         if question.state == PermissionState::Open {
-            self.due_question(deadline_at);
+            self.deadlines.add_permission(deadline_at);
         }
         question.fence = fence;
         Ok(Some(question))
@@ -100,16 +100,16 @@ impl Core {
     fn deadline_of(&self, ask: &AskParams) -> Option<i64> {
         let wait = ask.wait_ms.filter(|_| ask.decided.is_none())?;
         let wait = i64::try_from(wait).unwrap_or(i64::MAX);
-        Some(self.now.saturating_add(wait))
+        Some(self.now().saturating_add(wait))
     }
 
-    fn insert_question(
+    fn insert_permission(
         &mut self,
         ask: &AskParams,
         fence: Fence,
         hash: &str,
-    ) -> QueryResult<PermissionId> {
-        let now = self.now;
+    ) -> Result<PermissionId> {
+        let now = self.now();
         let args = shown_args(ask);
         let options = shown_options(ask);
         let deadline_at = self.deadline_of(ask);
@@ -117,7 +117,6 @@ impl Core {
             .decided
             .as_ref()
             .map_or(PermissionState::Open, |ruled| ruled.verdict.state());
-        self.begin()?;
         let insert = InsertApproval {
             task_id: ask.task_id,
             fence,
@@ -136,21 +135,21 @@ impl Core {
             rule: ask.decided.as_ref().map(|ruled| ruled.rule.as_str()),
             options: options.as_deref(),
         };
-        let id: Option<i64> = sql::first(&mut self.conn, insert)?;
-        self.due_question(deadline_at);
+        let id = self.db.insert_permission(insert)?;
+        self.deadlines.add_permission(deadline_at);
         if self
-            .rows
+            .tasks
             .get(ask.task_id)
             .is_some_and(|row| !row.flags.has(Flags::ASKED))
         {
             self.change(ask.task_id, |row| row.flags.set(Flags::ASKED));
         }
-        id.ok_or(diesel::result::Error::NotFound)
+        Ok(id)
     }
 
-    fn tell_asker(&mut self, question: Question) -> Reply<Outcome> {
+    fn answer_permission(&mut self, question: Permission) -> Reply<Outcome> {
         if question.state != PermissionState::Open && !question.used {
-            self.write(PutUsed { id: question.id })?;
+            self.write(MarkDelivered { id: question.id })?;
         }
         Ok(Outcome::Permission(PermissionAnswer {
             approval_id: question.id,
@@ -162,9 +161,9 @@ impl Core {
         }))
     }
 
-    fn withdraw(&mut self, question: Question) -> Reply<Outcome> {
+    fn withdraw(&mut self, question: Permission) -> Reply<Outcome> {
         if !question.used {
-            self.write(Loosen { id: question.id })?;
+            self.write(DetachPermission { id: question.id })?;
         }
         Ok(Outcome::Permission(PermissionAnswer {
             approval_id: question.id,
@@ -177,8 +176,8 @@ impl Core {
     }
 
     /// Tells watchers, and the holder, of a question as it stands now.
-    pub(crate) fn tell_question(&mut self, question: &Question) {
-        self.changes.push(EventKind::Approval {
+    pub(crate) fn report_permission(&mut self, question: &Permission) {
+        self.batch.report(EventKind::Approval {
             approval_id: question.id,
             task_id: question.task_id,
             fence: question.fence,

@@ -1,0 +1,40 @@
+//! The batch that is being carried out: its time, and the events that it causes.
+
+use kirosu_protocol::EventKind;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    now: i64,
+    events: Vec<EventKind>,
+}
+
+impl Batch {
+    /// Before the first batch.
+    pub fn new(now: i64) -> Batch {
+        Batch {
+            now,
+            events: Vec::new(),
+        }
+    }
+
+    /// The time of the batch in Unix milliseconds.
+    pub fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Sets the time of the batch.
+    pub fn set_now(&mut self, now: i64) {
+        self.now = now;
+    }
+
+    /// Adds an event, which is published once the batch is committed.
+    pub fn report(&mut self, event: EventKind) {
+        self.events.push(event);
+    }
+
+    /// Takes the events, in the order in which they were reported.
+    pub fn take_events(&mut self) -> Vec<EventKind> {
+        std::mem::take(&mut self.events)
+    }
+}

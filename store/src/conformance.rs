@@ -1,0 +1,458 @@
+//! The conformance suite of [`Backend`]: every implementation must pass it. To add one, add a line to `backends!`.
+
+use crate::backend::{Backend, Changes, TaskChange};
+use crate::lanes::Lanes;
+use crate::row::{Input, TaskRow};
+use crate::rules::budget::Account;
+use crate::sql::approval::{
+    EndApproval, InsertApproval, SelectCall, SelectNextDeadline, SelectOpen,
+};
+use crate::sql::attempt::{InsertAttempt, SelectAttemptEnd};
+use crate::sql::cold::{InsertDependency, InsertKey};
+use crate::sql::sets::{SelectDue, SelectExpired, SelectFinished, SelectNextDue, SelectNextExpiry};
+use crate::sql::task::SelectReady;
+use crate::sql::usage::PutAccount;
+use crate::sql::work::SelectNextDependents;
+use crate::sqlite::SqliteBackend;
+use crate::{Command, Durability, Outcome, Store, StoreOptions};
+use kirosu_protocol::verbs::ack::Ack;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::{Budget, Fence, Status, TaskId};
+use std::path::Path;
+
+/// The time of every test, in Unix milliseconds.
+const NOW: i64 = 1_000_000;
+
+/// An empty database, and the directory that it needs.
+struct Fixture {
+    db: Box<dyn Backend>,
+    options: StoreOptions,
+    _directory: tempfile::TempDir,
+}
+
+fn sqlite(directory: tempfile::TempDir, durability: Durability) -> Fixture {
+    let options = StoreOptions {
+        durability,
+        ..StoreOptions::new(directory.path().join("db"), NOW)
+    };
+    Fixture {
+        db: Box::new(SqliteBackend::open(&options).unwrap()),
+        options,
+        _directory: directory,
+    }
+}
+
+fn on_disk() -> Fixture {
+    sqlite(tempfile::tempdir().unwrap(), Durability::Full)
+}
+
+fn in_memory() -> Fixture {
+    let memory = Path::new("/dev/shm");
+    let directory = match memory.is_dir() {
+        true => tempfile::tempdir_in(memory).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    };
+    sqlite(directory, Durability::Normal)
+}
+
+/// Runs each case of the suite on each backend.
+macro_rules! backends {
+    ($($backend:ident),*; $cases:tt) => { $(backends!(@ $backend $cases);)* };
+    (@ $backend:ident { $($case:ident),* $(,)? }) => {
+        mod $backend {
+            $(#[test]
+            fn $case() {
+                super::$case(super::$backend());
+            })*
+        }
+    };
+}
+
+backends! { on_disk, in_memory; {
+    changes_are_read_before_the_commit_and_kept_after_it,
+    what_is_not_committed_is_undone,
+    a_guard_that_does_not_hold_is_a_fault,
+    rows_and_keys_that_exist_are_found,
+    ready_tasks_come_by_priority_then_id,
+    deadlines_are_the_earliest,
+    dependencies_are_added_up,
+    a_permission_request_ends_once,
+    an_attempt_is_replaced_by_a_late_ack,
+    a_budget_is_read_as_written,
+    finished_tasks_come_by_id,
+    a_store_runs_on_it,
+} }
+
+fn row(id: TaskId, state: Status) -> TaskRow {
+    TaskRow {
+        id,
+        state,
+        lane: 1,
+        priority: 0,
+        fence: 0,
+        attempts: 0,
+        max_attempts: Some(3),
+        run_at: None,
+        lease_until: None,
+        lease_ms: None,
+        leased_at: None,
+        session: None,
+        worker: None,
+        created_at: NOW,
+        updated_at: NOW,
+        finished_at: state.is_final().then_some(NOW),
+        flags: Default::default(),
+        blocked_by: 0,
+    }
+}
+
+impl Fixture {
+    /// Adds rows to the lane `q`/`chat` within the open transaction.
+    fn insert(&mut self, rows: &[TaskRow]) {
+        let input = Input {
+            prompt: "p".into(),
+            ..Input::default()
+        };
+        let change = |row| TaskChange {
+            row,
+            saved: None,
+            input: Some(&input),
+        };
+        let changes = Changes {
+            tasks: rows.iter().map(change).collect(),
+            ..Changes::default()
+        };
+        self.db.apply(&changes).unwrap();
+    }
+
+    fn update(&mut self, row: &TaskRow, saved: (Status, Fence)) -> crate::backend::Result<()> {
+        let change = TaskChange {
+            row,
+            saved: Some(saved),
+            input: None,
+        };
+        self.db.apply(&Changes {
+            tasks: vec![change],
+            ..Changes::default()
+        })
+    }
+
+    fn commit(&mut self) {
+        self.db.commit(&Changes::default()).unwrap();
+    }
+}
+
+fn changes_are_read_before_the_commit_and_kept_after_it(mut it: Fixture) {
+    let mut lanes = Lanes::default();
+    let lane = lanes.make("q", "chat");
+    lanes.count(lane, Status::Queued, 1);
+    let queued = row(1, Status::Queued);
+    let queued = [queued];
+    it.insert(&queued);
+    assert_eq!(it.db.rows(&[1]).unwrap(), queued);
+    assert_eq!(it.db.input(1).unwrap().unwrap().prompt, "p");
+    assert_eq!(it.db.input(2).unwrap(), None);
+    let changes = Changes {
+        lanes: lanes.changes(),
+        counters: vec![("last_id", 7)],
+        ..Changes::default()
+    };
+    it.db.commit(&changes).unwrap();
+    it.db.reopen(NOW).unwrap();
+    assert_eq!(it.db.rows(&[1]).unwrap(), queued);
+    let loaded = it.db.load(0).unwrap();
+    assert_eq!((loaded.last_id, loaded.last_lane), (1, lane));
+    assert_eq!(loaded.lanes[0].counts[0], 1);
+    assert!(loaded.counters.contains(&("last_id".to_owned(), 7)));
+}
+
+fn what_is_not_committed_is_undone(mut it: Fixture) {
+    it.insert(&[row(1, Status::Queued)]);
+    it.commit();
+    it.insert(&[row(2, Status::Queued)]);
+    it.db.reopen(NOW).unwrap();
+    assert!(!it.db.is_commit_in_doubt());
+    assert_eq!(it.db.rows(&[1, 2]).unwrap().len(), 1);
+    // Without changes and without a transaction a commit does nothing.
+    it.commit();
+}
+
+fn a_guard_that_does_not_hold_is_a_fault(mut it: Fixture) {
+    let mut changed = row(1, Status::Queued);
+    it.insert(std::slice::from_ref(&changed));
+    it.commit();
+    (changed.state, changed.fence) = (Status::Leased, 5);
+    it.update(&changed, (Status::Queued, 0)).unwrap();
+    it.commit();
+    changed.state = Status::Done;
+    let fault = it.update(&changed, (Status::Leased, 4)).unwrap_err();
+    assert!(!fault.is_of_the_disk(), "{fault}");
+}
+
+fn rows_and_keys_that_exist_are_found(mut it: Fixture) {
+    it.insert(&[
+        row(1, Status::Queued),
+        row(2, Status::Done),
+        row(3, Status::Queued),
+    ]);
+    for (key, task_id) in [("a", 1), ("b\"", 2)] {
+        let body = 10 + task_id;
+        it.db
+            .write(InsertKey { key, task_id, body }.into())
+            .unwrap();
+    }
+    let mut ids: Vec<TaskId> = it
+        .db
+        .rows(&[3, 9, 1])
+        .unwrap()
+        .iter()
+        .map(|row| row.id)
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [1, 3]);
+    let mut keys = it.db.keys(&["b\"", "none", "a"]).unwrap();
+    keys.sort();
+    assert_eq!(
+        keys,
+        [
+            ("a".to_owned(), 1, Some(11)),
+            ("b\"".to_owned(), 2, Some(12))
+        ]
+    );
+    assert_eq!(it.db.keys(&["a"]).unwrap().len(), 1);
+}
+
+fn ready_tasks_come_by_priority_then_id(mut it: Fixture) {
+    let with = |id, priority| TaskRow {
+        priority,
+        ..row(id, Status::Queued)
+    };
+    it.insert(&[
+        with(1, 0),
+        with(2, 5),
+        with(3, 5),
+        with(4, -1),
+        row(5, Status::Done),
+    ]);
+    let ready = it
+        .db
+        .tasks(SelectReady { lane: 1, limit: 3 }.into())
+        .unwrap();
+    assert_eq!(
+        ready.iter().map(|row| row.id).collect::<Vec<_>>(),
+        [2, 3, 1]
+    );
+    assert!(
+        it.db
+            .tasks(SelectReady { lane: 2, limit: 3 }.into())
+            .unwrap()
+            .is_empty()
+    );
+}
+
+fn deadlines_are_the_earliest(mut it: Fixture) {
+    assert_eq!(it.db.number(SelectNextExpiry {}.into()).unwrap(), None);
+    let leased = |id, until| TaskRow {
+        lease_until: Some(until),
+        ..row(id, Status::Leased)
+    };
+    let scheduled = |id, at| TaskRow {
+        run_at: Some(at),
+        ..row(id, Status::Scheduled)
+    };
+    it.insert(&[
+        leased(1, 30),
+        leased(2, 20),
+        scheduled(3, 50),
+        scheduled(4, 40),
+    ]);
+    assert_eq!(it.db.number(SelectNextExpiry {}.into()).unwrap(), Some(20));
+    assert_eq!(it.db.number(SelectNextDue {}.into()).unwrap(), Some(40));
+    let expired = SelectExpired {
+        until: 30,
+        limit: 9,
+    };
+    assert_eq!(it.db.ids(expired.into()).unwrap(), [2, 1]);
+    let due = SelectDue {
+        until: 40,
+        limit: 9,
+    };
+    assert_eq!(it.db.ids(due.into()).unwrap(), [4]);
+}
+
+fn dependencies_are_added_up(mut it: Fixture) {
+    let states = [
+        (1, Status::Done),
+        (2, Status::Queued),
+        (3, Status::Failed),
+        (4, Status::Blocked),
+    ];
+    it.insert(&states.map(|(id, state)| row(id, state)));
+    for depends_on in [1, 2, 3, 99] {
+        it.db
+            .write(
+                InsertDependency {
+                    depends_on,
+                    task_id: 4,
+                }
+                .into(),
+            )
+            .unwrap();
+    }
+    let found = it.db.dependencies(4).unwrap();
+    assert_eq!(
+        (found.all, found.open, found.dead, found.never),
+        (4, 3, 2, Some(3))
+    );
+    assert_eq!(it.db.dependencies(1).unwrap().all, 0);
+    assert_eq!(it.db.dependents(2, 9).unwrap(), (1, 1));
+    let next = SelectNextDependents {
+        depends_on: 2,
+        after: 0,
+        upto: 9,
+        limit: 9,
+    };
+    assert_eq!(it.db.ids(next.into()).unwrap(), [4]);
+}
+
+fn a_permission_request_ends_once(mut it: Fixture) {
+    let request = InsertApproval {
+        task_id: 1,
+        fence: 1,
+        call: "c",
+        tool: "bash",
+        kind: None,
+        title: "ls",
+        args: None,
+        args_hash: "h",
+        pool: None,
+        state: 0,
+        used: 0,
+        asked_at: NOW,
+        deadline_at: Some(NOW + 1),
+        decided_at: None,
+        rule: None,
+        options: None,
+    };
+    let id = it.db.insert_permission(request).unwrap();
+    let call = SelectCall {
+        task_id: 1,
+        fence: 1,
+        call: "c",
+    };
+    assert_eq!(it.db.permissions(call.into()).unwrap()[0].id, id);
+    assert_eq!(
+        it.db.number(SelectNextDeadline {}.into()).unwrap(),
+        Some(NOW + 1)
+    );
+    let end = || EndApproval {
+        state: 1,
+        decided_at: NOW,
+        by: Some("p"),
+        reason: None,
+        chosen: None,
+        id,
+    };
+    assert_eq!(it.db.write(end().into()).unwrap(), 1);
+    assert_eq!(it.db.write(end().into()).unwrap(), 0);
+    assert!(
+        it.db
+            .permissions(SelectOpen { task_id: 1 }.into())
+            .unwrap()
+            .is_empty()
+    );
+}
+
+fn an_attempt_is_replaced_by_a_late_ack(mut it: Fixture) {
+    let query = || SelectAttemptEnd {
+        task_id: 1,
+        fence: 2,
+    };
+    assert!(it.db.attempt_end(query()).unwrap().is_none());
+    for outcome in ["lost", "done"] {
+        let attempt = InsertAttempt {
+            task_id: 1,
+            fence: 2,
+            outcome,
+            worker: Some("w"),
+            started_at: NOW,
+            ended_at: NOW,
+            result: None,
+            error: None,
+            usage: None,
+            provider: None,
+        };
+        it.db.write(attempt.into()).unwrap();
+    }
+    assert_eq!(it.db.attempt_end(query()).unwrap().unwrap().outcome, "done");
+}
+
+fn a_budget_is_read_as_written(mut it: Fixture) {
+    let record = PutAccount {
+        scope: "hub",
+        tokens: Some(10),
+        micros: None,
+        raise_tokens: None,
+        raise_micros: None,
+        per: 0,
+        since: NOW,
+        used_tokens: 3,
+        used_micros: 0,
+        reserved_tokens: 2,
+        reserved_micros: 0,
+    };
+    it.db.write(record.into()).unwrap();
+    let limit = Budget {
+        tokens: Some(10),
+        micros: None,
+    };
+    let mut expected = Account::new(limit, 0, NOW);
+    (expected.used.tokens, expected.reserved.tokens) = (3, 2);
+    assert_eq!(it.db.account("hub").unwrap(), Some(expected));
+    assert_eq!(it.db.account("pool:x").unwrap(), None);
+}
+
+fn finished_tasks_come_by_id(mut it: Fixture) {
+    it.insert(&[
+        row(3, Status::Failed),
+        row(1, Status::Done),
+        row(2, Status::Queued),
+    ]);
+    let query = SelectFinished {
+        after: 0,
+        last: 9,
+        limit: 9,
+    };
+    let found = it.db.finished(query).unwrap();
+    let found: Vec<_> = found.iter().map(|task| (task.id, task.state)).collect();
+    assert_eq!(found, [(1, Status::Done), (3, Status::Failed)]);
+}
+
+fn a_store_runs_on_it(it: Fixture) {
+    let mut store = Store::with(it.db, &it.options).unwrap();
+    let mut one = |command| store.apply(NOW, vec![command]).outcomes.remove(0).unwrap();
+    let tasks = ["a", "b", "c"].map(|key| NewTask {
+        idempotency_key: Some(key.to_owned()),
+        ..NewTask::chat(key)
+    });
+    one(Command::EnqueueBatch(tasks.to_vec()));
+    let again = one(Command::EnqueueBatch(tasks.to_vec()));
+    assert!(matches!(again, Outcome::Batch(made) if made.iter().all(|made| made.existed)));
+    let leased = one(Command::Lease {
+        ask: LeaseParams {
+            max_tasks: 9,
+            ..LeaseParams::one("w")
+        },
+        session: None,
+        park: None,
+    });
+    let Outcome::Leased(leased) = leased else {
+        panic!("{leased:?}");
+    };
+    let acks = leased
+        .iter()
+        .map(|task| Ack::done(task.task_id, Some(task.fence), "r"));
+    one(Command::Acks(acks.collect()));
+    assert_eq!(store.stats(NOW).done, 3);
+}

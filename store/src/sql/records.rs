@@ -1,0 +1,126 @@
+//! The records that cross the seam, one enum per kind of answer, and the statement that runs each.
+
+use super::approval::{
+    CountOpen, DeleteApprovals, DetachPermission, EndApproval, MarkDelivered, Permission, Rebind,
+    SelectApproval, SelectCall, SelectLeftBehind, SelectNextDeadline, SelectOpen, SelectOverdue,
+    SelectReplacement, SpendApprovals,
+};
+use super::attempt::{CountAttempts, InsertAttempt, SelectAttemptError};
+use super::cold::{
+    InsertChild, InsertDependency, InsertKey, InsertLabel, InsertOutput, PutNote, PutProgress,
+    SelectNote, SelectNoteHas,
+};
+use super::counter::{AddMinute, DeleteLane, DeleteMinutes, LaneRow, SelectLane, SelectLaneOf};
+use super::generation::SelectSkipped;
+use super::people::{
+    DeletePaused, InsertDecision, InsertPaused, SelectSameDecision, SelectVerdict,
+};
+use super::sets::{
+    DeleteChild, DeleteDecisions, DeleteDependencies, DeleteDependents, DeleteInput, DeleteKey,
+    DeleteLabels, DeleteNote, DeleteProgress, DeleteSomeAttempts, DeleteSomeOutput, DeleteTask,
+    SelectDue, SelectExpired, SelectFirstFrom, SelectLeased, SelectLeasedIds, SelectNextDue,
+    SelectNextExpiry, SelectSessionLeased, SelectSessionTasks,
+};
+use super::task::SelectReady;
+use super::tx::FreePages;
+use super::usage::{
+    AddDay, AddTask, DeleteAccount, DeleteMember, DeletePruned, DeleteReservation, DeleteUsage,
+    InsertMember, PruneMember, PutAccount, PutReservation, SelectLives, SelectPartialUsage,
+    SelectProgress, SelectTrees, SetLateUsage,
+};
+use super::work::{DeleteWork, PutWork, SelectNextDependents, SelectNextFailed};
+use crate::row::TaskRow;
+use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::TaskId;
+
+/// Defines an enum of records: the conversion from each, and the function of `sql` that carries it out.
+macro_rules! records {
+    ($(#[$doc:meta])* $name:ident <$life:lifetime> : $run:ident -> $answer:ty { $($record:ident $(<$of:lifetime>)?),* $(,)? }) => {
+        $(#[$doc])*
+        #[allow(clippy::enum_variant_names, reason = "each variant has the name of its record")]
+        pub(crate) enum $name<$life> { $($record($record $(<$of>)?)),* }
+
+        $(impl<$life> From<$record $(<$of>)?> for $name<$life> {
+            fn from(record: $record $(<$of>)?) -> Self {
+                Self::$record(record)
+            }
+        })*
+
+        impl $name<'_> {
+            /// Carries the record out on a connection.
+            pub(crate) fn run(self, conn: &mut SqliteConnection) -> QueryResult<$answer> {
+                match self { $(Self::$record(record) => super::$run(conn, record)),* }
+            }
+        }
+    };
+}
+
+records! {
+    /// A change of one table. The answer is the number of changed rows.
+    Write<'a>: run -> usize {
+        AddDay<'a>, AddMinute, AddTask<'a>, DeleteAccount<'a>, DeleteApprovals, DeleteChild, DeleteDecisions,
+        DeleteDependencies, DeleteDependents, DeleteInput, DeleteKey, DeleteLabels, DeleteLane, DeleteMember,
+        DeleteMinutes, DeleteNote, DeletePaused<'a>, DeleteProgress, DeletePruned, DeleteReservation,
+        DeleteSomeAttempts, DeleteSomeOutput, DeleteTask, DeleteUsage, DeleteWork, DetachPermission, EndApproval<'a>,
+        InsertAttempt<'a>, InsertChild, InsertDecision<'a>, InsertDependency, InsertKey<'a>, InsertLabel<'a>,
+        InsertMember, InsertOutput<'a>, InsertPaused<'a>, MarkDelivered, PruneMember, PutAccount<'a>, PutNote<'a>,
+        PutProgress<'a>, PutReservation<'a>, PutWork<'a>, Rebind<'a>, SetLateUsage<'a>, SpendApprovals,
+    }
+}
+
+records! {
+    /// A query for a lane.
+    LaneQuery<'a>: first -> Option<LaneRow> { SelectLane, SelectLaneOf<'a> }
+}
+
+records! {
+    /// A query for rows of tasks.
+    TaskQuery<'a>: all -> Vec<TaskRow> { SelectLeased, SelectNextFailed, SelectReady, SelectSessionLeased<'a> }
+}
+
+records! {
+    /// A query for ids of tasks.
+    IdQuery<'a>: all -> Vec<TaskId> {
+        SelectDue, SelectExpired, SelectLeasedIds, SelectNextDependents, SelectSessionTasks<'a>, SelectTrees,
+    }
+}
+
+records! {
+    /// A query for one number; those for the existence of a row answer 1 or nothing.
+    NumberQuery<'a>: first -> Option<i64> {
+        CountAttempts, CountOpen, FreePages, SelectFirstFrom, SelectLives, SelectNextDeadline, SelectNextDue,
+        SelectNextExpiry, SelectNoteHas<'a>, SelectReplacement<'a>, SelectSameDecision<'a>, SelectSkipped,
+        SelectVerdict<'a>,
+    }
+}
+
+records! {
+    /// A query for permission requests.
+    PermissionQuery<'a>: all -> Vec<Permission> {
+        SelectApproval, SelectCall<'a>, SelectLeftBehind<'a>, SelectOpen, SelectOverdue,
+    }
+}
+
+/// A query for one text of a task.
+pub(crate) enum TextQuery {
+    /// The error of an attempt, or its outcome.
+    AttemptError(SelectAttemptError),
+    /// The error of a task without an attempt.
+    Note(SelectNote),
+    /// Usage counted from reports of progress, as JSON.
+    PartialUsage(SelectPartialUsage),
+    /// The newest report of progress, as JSON.
+    Progress(SelectProgress),
+}
+
+impl TextQuery {
+    /// Carries the query out on a connection.
+    pub(crate) fn run(self, conn: &mut SqliteConnection) -> QueryResult<Option<String>> {
+        match self {
+            TextQuery::AttemptError(query) => super::first(conn, query),
+            TextQuery::Note(query) => super::first(conn, query),
+            TextQuery::PartialUsage(query) => super::first(conn, query),
+            TextQuery::Progress(query) => super::first(conn, query),
+        }
+    }
+}

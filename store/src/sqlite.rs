@@ -1,0 +1,502 @@
+//! The SQLite database as a [`Backend`]: one connection that writes, its transaction, its write-ahead log.
+
+use crate::backend::{Backend, Changes, Fault, Loaded, Result};
+use crate::checkpoint::Checkpointer;
+use crate::deadlines::Deadlines;
+use crate::error::OpenError;
+use crate::foreign;
+use crate::generation::{self, Found, Generation};
+use crate::idle::IDLE_LANES;
+use crate::lanes::Lane;
+use crate::lock::{self, Lock};
+use crate::open;
+use crate::options::StoreOptions;
+use crate::row::{Input, TaskRow, state_number};
+use crate::rules::budget::{Account, Amount};
+use crate::sql::approval::{InsertApproval, Permission, SelectNextDeadline};
+use crate::sql::attempt::{AttemptEnd, SelectAttemptEnd, SelectNotAccepted};
+use crate::sql::cold::{SelectKey, SelectKeys, SelectOutputKept};
+use crate::sql::counter::{
+    InsertLane, LaneRow, PutCounter, SelectCounters, SelectIdleSums, SelectLaneNumbers,
+    SelectLanes, SelectLiveLanes, SelectMinutes, SelectNewestMinutes, UpdateLane,
+};
+use crate::sql::people::SelectPaused;
+use crate::sql::records::{
+    IdQuery, LaneQuery, NumberQuery, PermissionQuery, TaskQuery, TextQuery, Write,
+};
+use crate::sql::sets::{
+    FinishedTask, SelectFinished, SelectNeeded, SelectNextDue, SelectNextExpiry,
+};
+use crate::sql::task::{
+    InsertInput, InsertTask, SelectInput, SelectLastId, SelectTask, SelectTasks, UpdateTask,
+};
+use crate::sql::usage::{
+    SelectAccount, SelectDay, SelectOfTasks, SelectReservations, SelectShared, SelectUsed,
+};
+use crate::sql::work::{DependencyStates, SelectDependencyStates, SelectWork};
+use crate::sql::{self, tx};
+use crate::wal;
+use diesel::connection::SimpleConnection;
+use diesel::result::Error;
+use diesel::{QueryResult, SqliteConnection};
+use kirosu_protocol::{Fence, NotAccepted, PermissionId, Status, TaskId};
+use serde::Serialize;
+
+/// Batches between two checks of the log's size.
+const WAL_CHECK: u32 = 64;
+
+/// The one writer of a database file.
+pub(crate) struct SqliteBackend {
+    // Dropped before the connection: its thread must end before the connection closes.
+    checkpointer: Checkpointer,
+    pub(crate) conn: SqliteConnection,
+    options: StoreOptions,
+    generation: Generation,
+    /// The state of the file at the start, if its disk was full then: the file is not open for writing yet.
+    unopened: Option<Found>,
+    /// Whether a write transaction is open.
+    in_tx: bool,
+    /// Whether a COMMIT began and did not succeed: its frames may be in the log.
+    committing: bool,
+    /// Batches since the start, to check the log's size now and then.
+    batches: u32,
+    // Dropped after the connection: the connection closes before the lock is released.
+    _lock: Lock,
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Fault {
+        // diesel does not pass SQLite's result code on, only its message.
+        const OF_THE_DISK: [&str; 5] = [
+            "full",
+            "disk i/o",
+            "readonly",
+            "malformed",
+            "unable to open",
+        ];
+        let message = error.to_string();
+        let lower = message.to_lowercase();
+        let is_of_the_disk = OF_THE_DISK.iter().any(|text| lower.contains(text));
+        Fault::new(message, is_of_the_disk)
+    }
+}
+
+impl SqliteBackend {
+    /// Locks the file and brings its schema up to date. The time does not depend on the number of tasks.
+    ///
+    /// # Errors
+    /// Another process has the file, it is not a store or from a newer version, its log belongs to another file, or it
+    /// cannot be read. A full disk is not an error: the backend is read-only then, until a `reopen` succeeds.
+    pub fn open(options: &StoreOptions) -> Result<SqliteBackend, OpenError> {
+        let options = StoreOptions {
+            path: foreign::real_path(&options.path),
+            ..options.clone()
+        };
+        foreign::check(&options.path)?;
+        open::make_directory(&options.path)?;
+        let lock = lock::take(&options.path)?;
+        let found = generation::look(&options.path)?;
+        open::make_file(&options.path)?;
+        let mut unopened = None;
+        let (conn, generation) = match open::writer(&options, &found) {
+            Err(error) if error.is_of_a_full_disk() => {
+                let opened = open::without_writing(&options, &found);
+                let Ok(opened) = opened else {
+                    return Err(error);
+                };
+                tracing::error!(%error, "the disk of the store is full; reads work, every change is refused until there is room");
+                unopened = Some(found);
+                opened
+            }
+            opened => opened?,
+        };
+        Ok(SqliteBackend {
+            checkpointer: Checkpointer::start(&options.path),
+            conn,
+            options,
+            generation,
+            unopened,
+            in_tx: false,
+            committing: false,
+            batches: 0,
+            _lock: lock,
+        })
+    }
+
+    fn begin(&mut self) -> QueryResult<()> {
+        if !self.in_tx {
+            sql::run(&mut self.conn, tx::Begin {})?;
+            self.in_tx = true;
+        }
+        Ok(())
+    }
+
+    fn write_tasks(&mut self, changes: &Changes<'_>) -> QueryResult<()> {
+        for change in &changes.tasks {
+            match (change.saved, change.input) {
+                (Some(saved), _) => update_task(&mut self.conn, change.row, saved)?,
+                (None, Some(input)) => {
+                    insert_task(&mut self.conn, change.row)?;
+                    insert_input(&mut self.conn, change.row.id, input)?;
+                }
+                (None, None) => return Err(Error::NotFound),
+            }
+        }
+        Ok(())
+    }
+
+    fn load_lanes(&mut self, loaded: &mut Loaded) -> QueryResult<()> {
+        let c = &mut self.conn;
+        let numbers: Option<(i64, i64)> = sql::first(c, SelectLaneNumbers {})?;
+        let (count, last_lane) = numbers.unwrap_or((0, 0));
+        loaded.last_lane = last_lane;
+        if count <= IDLE_LANES as i64 {
+            loaded.lanes = sql::all(c, SelectLanes {})?;
+        } else {
+            loaded.idle = sql::first(c, SelectIdleSums {})?.unwrap_or_default();
+            loaded.lanes = sql::all(c, SelectLiveLanes {})?;
+        }
+        Ok(())
+    }
+
+    /// Bounds the log: SQLite starts it anew only after a checkpoint that copied all of it and left no reader behind,
+    /// which may never happen by chance under a constant load.
+    fn bound_log(&mut self) {
+        self.batches = self.batches.wrapping_add(1);
+        if !self.batches.is_multiple_of(WAL_CHECK)
+            || self.log_bytes() <= self.options.wal_limit_bytes
+            || self.checkpointer.is_at_work()
+        {
+            return;
+        }
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(%error, "the write-ahead log could not be truncated; trying again after a later batch");
+        }
+    }
+}
+
+/// A JSON array for `json_each`, the one way to bind a list to a statement.
+fn json<T: Serialize + ?Sized>(list: &T) -> QueryResult<String> {
+    serde_json::to_string(list).map_err(|error| Error::SerializationError(error.into()))
+}
+
+impl Backend for SqliteBackend {
+    fn load(&mut self, since_minute: i64) -> Result<Loaded> {
+        let mut loaded = Loaded::default();
+        self.load_lanes(&mut loaded)?;
+        let c = &mut self.conn;
+        let exists = |found: Option<i64>| found == Some(1);
+        Ok(Loaded {
+            paused: sql::all(c, SelectPaused {})?,
+            counters: sql::all(c, SelectCounters {})?,
+            minutes: sql::all(c, SelectMinutes { from: since_minute })?,
+            newest_minutes: sql::all(c, SelectNewestMinutes {})?,
+            last_id: sql::first(c, SelectLastId {})?.unwrap_or(0),
+            reservations: sql::all(c, SelectReservations {})?,
+            shared_scopes: sql::all(c, SelectShared {})?,
+            has_task_budgets: exists(sql::first(c, SelectOfTasks {})?),
+            has_usage: exists(sql::first(c, SelectUsed {})?),
+            works: sql::all(c, SelectWork {})?,
+            deadlines: Deadlines::new(
+                sql::first(c, SelectNextExpiry {})?,
+                sql::first(c, SelectNextDue {})?,
+                sql::first(c, SelectNextDeadline {})?,
+            ),
+            ..loaded
+        })
+    }
+
+    fn rows(&mut self, ids: &[TaskId]) -> Result<Vec<TaskRow>> {
+        Ok(match ids {
+            // One row by its key needs no list.
+            [id] => sql::all(&mut self.conn, SelectTask { id: *id })?,
+            ids => sql::all(&mut self.conn, SelectTasks { ids: &json(ids)? })?,
+        })
+    }
+
+    fn input(&mut self, id: TaskId) -> Result<Option<Input>> {
+        Ok(sql::first(&mut self.conn, SelectInput { id })?)
+    }
+
+    fn keys(&mut self, keys: &[&str]) -> Result<Vec<(String, TaskId, Option<i64>)>> {
+        Ok(match keys {
+            [key] => sql::all(&mut self.conn, SelectKey { key })?,
+            keys => {
+                let keys = json(keys)?;
+                sql::all(&mut self.conn, SelectKeys { keys: &keys })?
+            }
+        })
+    }
+
+    fn lane(&mut self, query: LaneQuery<'_>) -> Result<Option<LaneRow>> {
+        Ok(query.run(&mut self.conn)?)
+    }
+
+    fn tasks(&mut self, query: TaskQuery<'_>) -> Result<Vec<TaskRow>> {
+        Ok(query.run(&mut self.conn)?)
+    }
+
+    fn ids(&mut self, query: IdQuery<'_>) -> Result<Vec<TaskId>> {
+        Ok(query.run(&mut self.conn)?)
+    }
+
+    fn number(&mut self, query: NumberQuery<'_>) -> Result<Option<i64>> {
+        Ok(query.run(&mut self.conn)?)
+    }
+
+    fn stored_output(&mut self, task_id: TaskId, fence: Fence) -> Result<(i64, i64)> {
+        let found = sql::first(&mut self.conn, SelectOutputKept { task_id, fence })?;
+        Ok(found.unwrap_or((0, 0)))
+    }
+
+    fn dependents(&mut self, id: TaskId, limit: i64) -> Result<(i64, i64)> {
+        let found = sql::first(&mut self.conn, SelectNeeded { id, limit })?;
+        Ok(found.unwrap_or((0, 0)))
+    }
+
+    fn text(&mut self, query: TextQuery) -> Result<Option<String>> {
+        Ok(query.run(&mut self.conn)?)
+    }
+
+    fn permissions(&mut self, query: PermissionQuery<'_>) -> Result<Vec<Permission>> {
+        Ok(query.run(&mut self.conn)?)
+    }
+
+    fn attempt_end(&mut self, query: SelectAttemptEnd) -> Result<Option<AttemptEnd>> {
+        Ok(sql::first(&mut self.conn, query)?)
+    }
+
+    fn not_accepted(&mut self, task_id: TaskId) -> Result<Option<NotAccepted>> {
+        Ok(sql::first(&mut self.conn, SelectNotAccepted { task_id })?)
+    }
+
+    fn dependencies(&mut self, task_id: TaskId) -> Result<DependencyStates> {
+        let found = sql::first(&mut self.conn, SelectDependencyStates { task_id })?;
+        Ok(found.unwrap_or_default())
+    }
+
+    fn finished(&mut self, query: SelectFinished) -> Result<Vec<FinishedTask>> {
+        Ok(sql::all(&mut self.conn, query)?)
+    }
+
+    fn account(&mut self, scope: &str) -> Result<Option<Account>> {
+        let found = sql::first(&mut self.conn, SelectAccount { scope })?;
+        Ok(found.map(|(_, account): (String, Account)| account))
+    }
+
+    fn usage_of_day(&mut self, query: SelectDay<'_>) -> Result<Amount> {
+        Ok(sql::first(&mut self.conn, query)?.unwrap_or_default())
+    }
+
+    fn write(&mut self, record: Write<'_>) -> Result<usize> {
+        self.begin()?;
+        Ok(record.run(&mut self.conn)?)
+    }
+
+    fn insert_permission(&mut self, record: InsertApproval<'_>) -> Result<PermissionId> {
+        self.begin()?;
+        let id = sql::first(&mut self.conn, record)?;
+        Ok(id.ok_or(Error::NotFound)?)
+    }
+
+    fn apply(&mut self, changes: &Changes<'_>) -> Result<()> {
+        self.begin()?;
+        self.write_tasks(changes)?;
+        for lane in &changes.lanes {
+            write_lane(&mut self.conn, lane)?;
+        }
+        for (name, value) in changes.counters.iter().copied() {
+            sql::run(&mut self.conn, PutCounter { name, value })?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, changes: &Changes<'_>) -> Result<()> {
+        if !changes.is_empty() {
+            self.apply(changes)?;
+        }
+        if !self.in_tx {
+            return Ok(());
+        }
+        // Before the commit, and so before any answer: a client never learns an id that the record does not cover.
+        self.generation
+            .give_out(&self.options.path, changes.last_id);
+        self.committing = true;
+        sql::run(&mut self.conn, tx::Commit {})?;
+        self.committing = false;
+        self.in_tx = false;
+        Ok(())
+    }
+
+    fn reopen(&mut self, now_ms: i64) -> Result<(), OpenError> {
+        if self.in_tx {
+            // The failure may have ended the transaction already.
+            let _ = sql::run(&mut self.conn, tx::Rollback {});
+            self.in_tx = false;
+        }
+        match &self.unopened {
+            Some(found) => {
+                let options = StoreOptions {
+                    now_ms,
+                    ..self.options.clone()
+                };
+                (self.conn, self.generation) = open::writer(&options, found)?;
+            }
+            None => self.conn = open::writer_again(&self.options)?,
+        }
+        self.unopened = None;
+        self.committing = false;
+        Ok(())
+    }
+
+    fn is_commit_in_doubt(&self) -> bool {
+        self.committing
+    }
+
+    /// Writes a small commit over the frames of the failed one. The checksum of each frame goes on from the one before,
+    /// so that everything behind the new commit is void.
+    fn void_failed_commit(&mut self) -> Result<()> {
+        Ok(open::write_first_page(&mut self.conn)?)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.unopened.is_some()
+    }
+
+    fn fence_base(&self) -> Fence {
+        self.generation.fence_base
+    }
+
+    fn maintain(&mut self, commands: usize) {
+        self.checkpointer.committed(&mut self.conn, commands);
+        self.bound_log();
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        // SQLite refuses a second checkpoint at once, whatever its busy timeout is.
+        let _rest = self.checkpointer.rest();
+        Ok(self.conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?)
+    }
+
+    fn log_bytes(&self) -> u64 {
+        wal::bytes(&self.options.path)
+    }
+
+    fn shrink(&mut self, pages: u32, spare: u32) -> Result<bool> {
+        let free: Option<i64> = sql::first(&mut self.conn, tx::FreePages {})?;
+        let surplus = free.unwrap_or(0) - i64::from(spare);
+        if surplus <= 0 {
+            return Ok(false);
+        }
+        let pages = surplus.min(i64::from(pages));
+        self.conn
+            .batch_execute(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        Ok(surplus > pages)
+    }
+}
+
+fn insert_task(conn: &mut SqliteConnection, row: &TaskRow) -> QueryResult<()> {
+    let statement = InsertTask {
+        id: row.id,
+        state: state_number(row.state),
+        lane: row.lane,
+        priority: i64::from(row.priority),
+        fence: row.fence,
+        attempts: i64::from(row.attempts),
+        max_attempts: row.max_attempts.map(i64::from),
+        run_at: row.run_at,
+        lease_until: row.lease_until,
+        lease_ms: row.lease_ms,
+        leased_at: row.leased_at,
+        session: row.session.as_deref(),
+        worker: row.worker.as_deref(),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        finished_at: row.finished_at,
+        flags: row.flags.0,
+        blocked_by: i64::from(row.blocked_by),
+    };
+    sql::run(conn, statement).map(drop)
+}
+
+fn insert_input(conn: &mut SqliteConnection, task_id: TaskId, input: &Input) -> QueryResult<()> {
+    let options = input
+        .options
+        .to_text()
+        .map_err(|error| Error::SerializationError(error.into()))?;
+    let statement = InsertInput {
+        task_id,
+        prompt: &input.prompt,
+        system_prompt: input.system_prompt.as_deref(),
+        options: options.as_deref(),
+        key: input.key.as_deref(),
+    };
+    sql::run(conn, statement).map(drop)
+}
+
+fn update_task(
+    conn: &mut SqliteConnection,
+    row: &TaskRow,
+    (old_state, old_fence): (Status, Fence),
+) -> QueryResult<()> {
+    let statement = UpdateTask {
+        state: state_number(row.state),
+        fence: row.fence,
+        attempts: i64::from(row.attempts),
+        run_at: row.run_at,
+        lease_until: row.lease_until,
+        lease_ms: row.lease_ms,
+        leased_at: row.leased_at,
+        session: row.session.as_deref(),
+        worker: row.worker.as_deref(),
+        updated_at: row.updated_at,
+        finished_at: row.finished_at,
+        flags: row.flags.0,
+        blocked_by: i64::from(row.blocked_by),
+        id: row.id,
+        old_state: state_number(old_state),
+        old_fence,
+    };
+    // The guard holds unless another program wrote to the file; then memory is wrong and must be read again.
+    match sql::run(conn, statement)? {
+        1 => Ok(()),
+        _ => Err(Error::RollbackTransaction),
+    }
+}
+
+fn write_lane(conn: &mut SqliteConnection, lane: &Lane) -> QueryResult<()> {
+    if !lane.saved {
+        let statement = InsertLane {
+            id: lane.id,
+            queue: &lane.queue,
+            task_type: &lane.task_type,
+        };
+        sql::run(conn, statement)?;
+    }
+    let [
+        queued,
+        blocked,
+        scheduled,
+        awaiting_approval,
+        leased,
+        done,
+        failed,
+        cancelled,
+    ] = lane.counts;
+    let statement = UpdateLane {
+        queued,
+        blocked,
+        scheduled,
+        awaiting_approval,
+        leased,
+        done,
+        failed,
+        cancelled,
+        completion_ms: lane.done.completion_ms,
+        minute: lane.done.minute,
+        minute_done: lane.done.minute_done,
+        newest_done: lane.done.newest,
+        id: lane.id,
+    };
+    sql::run(conn, statement).map(drop)
+}
