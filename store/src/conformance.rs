@@ -396,7 +396,7 @@ fn a_budget_is_read_as_written(mut it: Fixture) {
         raise_tokens: None,
         raise_micros: None,
         per: 0,
-        since: NOW,
+        since: 0,
         used_tokens: 3,
         used_micros: 0,
         reserved_tokens: 2,

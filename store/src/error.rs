@@ -1,9 +1,9 @@
-//! What can go wrong with the file itself; refusals of single commands are protocol errors.
+//! Errors of the file itself. Refusals of single commands are protocol errors.
 
 use crate::backend::Fault;
 use std::path::PathBuf;
 
-/// Why a store could not be opened.
+/// An error that prevents a store from opening.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has the file.
@@ -18,26 +18,26 @@ pub enum OpenError {
         /// The holder's process id, or `unknown`.
         holder: String,
     },
-    /// Something else is there.
+    /// The path has another kind of content.
     #[error(
         "cannot open the store {path}: it is {what}; nothing was changed; name another file with --db or store.path"
     )]
     NotAStore {
         /// The database file.
         path: PathBuf,
-        /// What it is: a phrase such as `a folder`.
+        /// The content: a phrase such as `a folder`.
         what: &'static str,
     },
-    /// The directory or the lock file cannot be made.
+    /// The directory or the lock file cannot be created.
     #[error(
         "cannot open the store {path}: {what}: {source}; check that the directory exists and can be written"
     )]
     Io {
         /// The database file.
         path: PathBuf,
-        /// What was tried.
+        /// The step that failed.
         what: &'static str,
-        /// The system's answer.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The file is not a database, is damaged, or its disk is full or read-only.
@@ -45,21 +45,21 @@ pub enum OpenError {
     Database {
         /// The database file.
         path: PathBuf,
-        /// What was tried.
+        /// The step that failed.
         what: &'static str,
-        /// SQLite's answer.
+        /// SQLite's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The log beside the file belongs to another file: one was put there without the other.
+    /// The log in the same directory belongs to another file: one of them was put there without the other.
     #[error(
         "cannot open the store {path}: its write-ahead log {log} belongs to another file, and nothing was changed; if {path} was put there from a backup, put the files back that were there before and use `kirosu restore BACKUP`, or move {log} away; if file and log were copied together, move {record} away"
     )]
     ForeignLog {
         /// The database file.
         path: PathBuf,
-        /// Its log.
+        /// The log.
         log: PathBuf,
-        /// The record beside it.
+        /// The record in the same directory.
         record: PathBuf,
     },
     /// The linked SQLite is too old.
@@ -85,7 +85,8 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether the disk takes nothing: what is on it may be readable all the same. diesel passes SQLite's words on alone.
+    /// Whether the disk is full or fails; the file may be readable all the same. diesel passes on SQLite's message
+    /// only.
     pub(crate) fn is_of_a_full_disk(&self) -> bool {
         let OpenError::Database { source, .. } = self else {
             return false;
@@ -97,10 +98,10 @@ impl OpenError {
     }
 }
 
-/// The store cannot do what was asked of the file.
+/// An error of an open store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A read failed.
+    /// A read or a maintenance step failed.
     #[error("cannot read the store: {0}")]
     Read(#[from] Fault),
     /// A connection could not be opened.
@@ -108,10 +109,10 @@ pub enum StoreError {
     Connect {
         /// The database file.
         path: PathBuf,
-        /// SQLite's answer.
+        /// SQLite's error.
         source: diesel::ConnectionError,
     },
-    /// A stored value cannot be understood.
+    /// A stored value cannot be decoded.
     #[error("cannot read the store: {0}")]
     Corrupt(String),
 }

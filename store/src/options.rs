@@ -1,49 +1,52 @@
-//! How a store is opened.
+//! The options with which a store is opened.
 
 use kirosu_protocol::{Limits, RetryPolicy};
 use std::path::PathBuf;
 
-/// What an answered command has survived.
+/// The failures that an answered command survives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// Power loss: each commit is synced to the disk before it is answered.
     #[default]
     Full,
-    /// A killed process, not power loss: the last commits before a power cut may be gone, the file stays sound.
+    /// A killed process, but not power loss: the last commits before a power cut may be lost; the file stays
+    /// consistent.
     Normal,
 }
 
-/// How a store is opened. All times in milliseconds.
+/// Store options, filled from the settings by the hub. All times are in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreOptions {
-    /// The database file; its directory is made if missing. Beside it live `PATH.lock`, `PATH-wal`, `PATH-shm`.
+    /// The database file; a missing directory is created. `PATH.lock`, `PATH-wal` and `PATH-shm` are in the same
+    /// directory.
     pub path: PathBuf,
-    /// What an answered command has survived.
+    /// The failures that an answered command survives.
     pub durability: Durability,
-    /// The write-ahead log is cut back when it has grown beyond this many bytes.
+    /// The write-ahead log is truncated when it is longer than this many bytes.
     pub wal_limit_bytes: u64,
-    /// The writer's page cache, in bytes. More is not better: SQLite looks through all of it at the end of each commit that
-    /// rearranged pages (it numbers them beyond the file's end meanwhile, and then cuts the cache at the end).
+    /// The writer's page cache in bytes. More is not better: at the end of each commit that rearranges pages, SQLite
+    /// searches the whole cache for the pages that it numbered beyond the end of the file meanwhile.
     pub cache_bytes: u64,
-    /// Backoff of tasks that ask for several attempts and name no policy.
+    /// Backoff of tasks with several attempts but without a policy.
     pub retry_default: RetryPolicy,
-    /// The share, 0 to 1, by which delays of retries are shortened at random.
+    /// The share, 0 to 1, by which the delays of retries are shortened at random.
     pub retry_jitter: f64,
-    /// How long a lease holds when neither the lease nor the heartbeat says.
+    /// The duration of a lease when neither the lease request nor the heartbeat names one.
     pub lease_ms_default: u64,
-    /// How long after its deadline a lease is taken away.
+    /// The time from a lease's deadline until it is treated as lost.
     pub lease_grace_ms: u64,
-    /// Leases that are alive when the file is opened hold at least this much longer, so that workers can reconnect first.
+    /// Leases that are live when the file is opened hold at least this much longer, so that workers can reconnect
+    /// first.
     pub restart_grace_ms: u64,
-    /// Refuse every ack that comes after the lease's deadline, even if nobody else has the task.
+    /// Refuses every ack after the lease's deadline, even if no other worker has leased the task since.
     pub strict_expiry: bool,
-    /// Most different pairs of queue and type.
+    /// Maximum number of pairs of queue and type with unfinished tasks.
     pub lane_limit: usize,
-    /// Most bytes of output kept per attempt.
+    /// Maximum bytes of stored output per attempt.
     pub output_limit_bytes: u64,
-    /// Bytes of prompts and the like after which one lease hands out no further task.
+    /// Bytes of prompts and other input after which a lease request gets no further task.
     pub lease_bytes: usize,
-    /// Most bytes of names in lease requests that wait.
+    /// Maximum bytes of queue and type names in parked lease requests.
     pub waiting_names_bytes: usize,
     /// The time of opening, Unix milliseconds.
     pub now_ms: i64,

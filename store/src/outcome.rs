@@ -1,4 +1,4 @@
-//! What the writer answers.
+//! The answers of the writer.
 
 use crate::parked::ParkId;
 use crate::work::WorkId;
@@ -7,131 +7,130 @@ use kirosu_protocol::{
     Error, EventKind, Fence, PermissionId, PermissionState, Stats, Status, Task, TaskId,
 };
 
-/// A task that was made, or found by its idempotency key.
+/// A task that was added, or found by its idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Enqueued {
     /// The task.
     pub task_id: TaskId,
-    /// Whether an earlier enqueue with the same idempotency key had made it.
+    /// Whether an earlier enqueue with the same idempotency key has added it.
     pub existed: bool,
-    /// Where the task stands now.
+    /// The task's present status.
     pub status: Status,
 }
 
-/// An ack that was taken.
+/// An accepted ack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acked {
     /// The task.
     pub task_id: TaskId,
-    /// Where the task stands now (a failed attempt may have been scheduled again).
+    /// The task's present status; a failed attempt may have been scheduled again.
     pub status: Status,
-    /// The fence the ack was taken for.
+    /// The fence of the ended lease.
     pub fence: Fence,
-    /// False when the same ack had been taken before.
+    /// False when the same ack was accepted before.
     pub newly: bool,
 }
 
-/// Where a tool question stands.
+/// The state of a permission request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PermissionAnswer {
-    /// Its number.
+    /// The request.
     pub approval_id: PermissionId,
-    /// Where it stands.
+    /// Its state.
     pub state: PermissionState,
-    /// Why, where a person said it.
+    /// The reason that a person gave.
     pub reason: Option<String>,
-    /// Who decided.
+    /// The person who decided.
     pub by: Option<String>,
     /// The rule that decided.
     pub rule: Option<String>,
-    /// The id of the option that was chosen, where there are options.
+    /// The id of the chosen option; `None` for a request without options.
     pub option: Option<String>,
 }
 
-/// A lease that ended without an ack; its holder wants to hear of it.
+/// A lease that ended without an ack. The hub notifies its holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedLease {
     /// The task.
     pub task_id: TaskId,
-    /// The fence that is dead now (a late ack may still be taken until the next lease, unless the task was cancelled).
+    /// Its fence. A late ack is accepted until the next lease, unless the task was cancelled.
     pub fence: Fence,
-    /// Who held it.
+    /// The worker that held it.
     pub worker_id: Option<String>,
-    /// The session it belonged to.
+    /// The session to which it belonged.
     pub session: Option<String>,
-    /// Where the task stands now.
+    /// The task's present status.
     pub status: Status,
-    /// Why, where a person said it.
+    /// The reason that a person gave.
     pub reason: Option<String>,
 }
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It is done and durable.
+    /// The command is carried out and durable.
     Ok,
     /// To `Enqueue`.
     Enqueued(Enqueued),
-    /// To `EnqueueBatch`, in the order asked.
+    /// To `EnqueueBatch`, in the order of the request.
     Batch(Vec<Enqueued>),
     /// To `Lease`: the tasks, best first; empty when nothing is ready.
     Leased(Vec<Task>),
-    /// To `Lease`: it waits, and is answered through [`Applied::woken`] (of this batch or a later one).
+    /// To `Lease`: the request waits. Its answer comes in [`Applied::woken`] of this batch or a later one.
     Parked,
     /// To `Ack`.
     Acked(Acked),
-    /// To `Acks`, in the order asked.
+    /// To `Acks`, in the order of the request.
     Acks(Vec<Result<Acked, Error>>),
     /// To `Reserve`.
     Reserved(Box<ReserveAnswer>),
     /// To `Heartbeat`.
     Extended {
-        /// Unix milliseconds until which the lease holds now.
+        /// The new deadline in Unix milliseconds.
         lease_until_ms: i64,
     },
-    /// To `Cancel`, `ReleaseSession`, `ExpireDue`: the leases that ended.
+    /// To `Cancel`, `ReleaseSession` and `ExpireDue`.
     Ended {
-        /// Each ended lease.
+        /// The leases that ended.
         leases: Vec<EndedLease>,
-        /// Whether the command's limit left some for another command.
+        /// Whether the limit left some for another command.
         more: bool,
     },
-    /// To `Ask`.
+    /// To `RequestPermission`.
     Permission(PermissionAnswer),
     /// To `Retry`.
     Retried {
-        /// Where the task stands now.
+        /// The task's present status.
         status: Status,
-        /// Why it failed again at once, if so.
+        /// The error of a task that failed again at once.
         error: Option<String>,
     },
-    /// To `RetryFailed`, where one commit is too short: it goes on in further batches, and its answer comes through
-    /// [`Applied::finished`] of a later one.
+    /// To `RetryFailed` when one commit is too short: the answer comes in [`Applied::finished`] of a later batch.
     Begun(WorkId),
-    /// To `Approve` and `Reject`: the same was said before, about a question that is over; nothing was decided now.
+    /// To `Approve` and `Reject`: the request repeats a decision about an earlier prompt, and nothing was decided now.
     DecidedBefore,
-    /// To `RetryFailed`, `PromoteDue`, `Prune`, `ExpirePermissions`: how many were touched.
+    /// To `RetryFailed`, `PromoteDue`, `Prune` and `ExpirePermissions`.
     Counted {
-        /// How many.
+        /// The number of changed tasks or requests.
         count: u64,
-        /// Whether the command's limit left some for another command.
+        /// Whether the limit left some for another command.
         more: bool,
     },
-    /// To `Pause` and `Resume`: what is paused now; `*` first stands for all.
+    /// To `Pause` and `Resume`: the paused queues; a leading `*` means all queues.
     Paused(Vec<String>),
     /// To `Stats`.
     Stats(Stats),
 }
 
-/// What became of a batch. By the time a caller sees it, everything in it is committed.
+/// The result of a batch. When the caller receives it, everything in it is committed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Applied {
-    /// One answer a command, in the batch's order.
+    /// One answer per command, in the order of the batch.
     pub outcomes: Vec<Result<Outcome, Error>>,
-    /// Parked requests that got tasks, with at least one task each. They are parked no longer.
+    /// Parked requests with the tasks that they got, at least one each. They are not parked any more.
     pub woken: Vec<(ParkId, Vec<Task>)>,
-    /// Answers to commands that were `Begun` in an earlier batch.
+    /// Answers to commands of earlier batches that were answered with `Begun`.
     pub finished: Vec<(WorkId, Outcome)>,
-    /// What changed, in order. `RetryFailed` tells of the first 1000 tasks only.
+    /// Events in their order. `RetryFailed` reports the first 1000 tasks only.
     pub changes: Vec<EventKind>,
 }

@@ -1,4 +1,4 @@
-//! `ack`: a run ended.
+//! `ack`: reports the end of a run.
 
 use crate::backend::{Fault, Result};
 use crate::command::usage::{Before, usage_text};
@@ -14,7 +14,7 @@ use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use kirosu_protocol::{Budget, Error, FailureClass, Status, TaskId};
 
 impl Core {
-    /// Takes an ack, recognises one that was taken before, or refuses it.
+    /// Accepts an ack, recognises one that was accepted before, or refuses it.
     pub(crate) fn ack(&mut self, ack: &Ack) -> Reply<Acked> {
         let (strict, now) = (self.options.strict_expiry, self.now());
         if let Some(error) = ack::too_far(ack, now) {
@@ -46,7 +46,7 @@ impl Core {
         }
     }
 
-    /// Takes an ack whose lease holds, unless it leaves out what its task asks for.
+    /// Accepts an ack whose lease holds. Refuses a `done` that does not confirm the task's `accept` clause.
     fn take(&mut self, ack: &Ack) -> Reply<Acked> {
         let row = self.known(ack.task_id)?;
         if let Some(error) = ack::not_checked(row, ack) {
@@ -55,7 +55,7 @@ impl Core {
         Ok(self.take_ack(ack)?)
     }
 
-    /// Each ack on its own; only a failing file ends all.
+    /// Carries out each ack on its own. Only a fault of the database ends the whole command.
     pub(crate) fn acks(&mut self, acks: &[Ack]) -> Result<Vec<Result<Acked, Error>>> {
         acks.iter()
             .map(|ack| match self.ack(ack) {
@@ -74,7 +74,7 @@ impl Core {
             error: ack.error.as_deref(),
             usage: usage.as_deref(),
             provider: ack.provider.as_deref(),
-            // Who saw a run crash knows no better than what it told before.
+            // A worker that saw a run crash knows no more of its usage than the run has reported.
             is_complete: ack.usage.is_some() || ack.class != Some(FailureClass::Crashed),
         };
         let before = self.counted_before(ack)?;
@@ -118,7 +118,7 @@ impl Core {
         })
     }
 
-    /// What was counted of an attempt whose lease was lost before its ack came.
+    /// The usage that was counted for an attempt whose lease was lost before its ack arrived.
     fn counted_before(&mut self, ack: &Ack) -> Result<Option<Before>> {
         let row = self
             .tasks

@@ -20,25 +20,25 @@ const HUMAN: &str = "human";
 const NEEDED: &str =
     "only a human task in the queue and a task that awaits approval can be decided";
 
-/// What a decision is about.
+/// The subject of a decision.
 enum Matter {
-    /// The answer itself.
+    /// The result of a `human` task.
     Human,
-    /// Whether it may run.
+    /// Permission for a task to run.
     Run,
 }
 
-/// How a person ends a task.
+/// The way in which a person ends a task.
 enum Ending<'a> {
-    /// With the result that says no more than yes.
+    /// Done, with the fixed result [`APPROVED`].
     Approved,
-    /// With this result.
+    /// Done, with this result.
     Answered(&'a str),
-    /// With this error.
+    /// Failed, with this error.
     Rejected(&'a str),
 }
 
-/// A decision as it came in.
+/// A decision as it was received.
 struct Said<'a> {
     verdict: Verdict,
     fence: Option<Fence>,
@@ -67,7 +67,7 @@ fn unclear(task_id: TaskId, by: Option<&str>, newest: Fence, state: Status) -> E
 }
 
 impl Core {
-    /// Takes a person's answer as the result of a `human` task that waits for one. The same answer again changes nothing;
+    /// Takes a person's answer as the result of a `human` task in the queue. The same answer again changes nothing;
     /// another one is refused.
     pub(crate) fn answer(&mut self, id: TaskId, text: &str, by: Option<&str>) -> Reply<Outcome> {
         if let Some(Matter::Human) = self.matter(id)? {
@@ -102,7 +102,7 @@ impl Core {
         Err(wrong_state("answer", &row, needed).into())
     }
 
-    /// Answers a `human` task, or lets a task that awaits approval run; sent twice, it is fine.
+    /// Approves a `human` task, which is done then, or lets a task that awaits approval run. Repeating it is harmless.
     pub(crate) fn approve(
         &mut self,
         id: TaskId,
@@ -143,7 +143,7 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Refuses a `human` task or one that awaits approval: it fails; sent twice, it is fine.
+    /// Rejects a `human` task or one that awaits approval, which fails then. Repeating it is harmless.
     pub(crate) fn reject(
         &mut self,
         id: TaskId,
@@ -179,11 +179,11 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Whether a decision was made before, about an earlier question: then nothing is decided now.
+    /// Whether a decision repeats one about an earlier prompt of the task: then nothing is decided now.
     ///
     /// # Errors
-    /// Refuses a decision on an earlier question that was decided otherwise or not at all, and one that names no question
-    /// where it may be either an earlier request that is sent again or a decision on the present question.
+    /// Refuses a decision about an earlier prompt that was decided otherwise or not at all, and one that names no fence
+    /// where it may be either a repeated request or a decision about the present prompt.
     fn was_said(&mut self, id: TaskId, said: &Said<'_>) -> Reply<bool> {
         let row = self.known(id)?;
         let (newest, state) = (row.fence, row.state);
@@ -197,7 +197,7 @@ impl Core {
         }
     }
 
-    /// Whether the same was decided about an earlier question; looked up only where it matters.
+    /// Whether an earlier prompt was decided in the same way. Runs a query only where the result matters.
     fn said_before(
         &mut self,
         task_id: TaskId,
@@ -230,7 +230,7 @@ impl Core {
         Ok(found.is_some())
     }
 
-    /// What there is to decide about a task.
+    /// The subject that a decision about the task has now; `None` means that there is nothing to decide.
     fn matter(&mut self, id: TaskId) -> Reply<Option<Matter>> {
         let row = self.known(id)?;
         let (state, lane) = (row.state, row.lane);
@@ -242,7 +242,7 @@ impl Core {
         })
     }
 
-    /// Keeps what a person decided about a task in memory.
+    /// Records a person's decision about a task that is in memory.
     pub(crate) fn decide(
         &mut self,
         id: TaskId,

@@ -1,4 +1,4 @@
-//! `cancel`: end an unfinished task.
+//! `cancel`: ends an unfinished task.
 
 use crate::core::{Core, End, Reply, wrong_state};
 use crate::outcome::{EndedLease, Outcome};
@@ -8,7 +8,7 @@ use crate::sql::cold::PutNote;
 use kirosu_protocol::{FailureClass, Status, TaskId};
 
 impl Core {
-    /// Cancels a task at once, whoever holds it; the answer names the lease that is dead now.
+    /// Cancels a task at once, also one that is leased. The answer names the lease that ended.
     pub(crate) fn cancel(
         &mut self,
         id: TaskId,

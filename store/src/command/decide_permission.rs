@@ -1,4 +1,4 @@
-//! The end of a tool question: a person decides, its time is over, or its attempt is.
+//! The end of a permission request: a person decides, it times out, or its attempt ends.
 
 use crate::backend::Result;
 use crate::core::{Core, Reply};
@@ -15,7 +15,7 @@ use kirosu_protocol::{Error, ErrorCode, PermissionId, PermissionState, TaskId, V
 use serde_json::json;
 
 impl Core {
-    /// Takes a person's word on a tool question; said twice, it is fine.
+    /// Takes a person's decision on a permission request. Repeating it is harmless.
     pub(crate) fn decide_permission(
         &mut self,
         id: PermissionId,
@@ -30,7 +30,7 @@ impl Core {
             return Err(Error::new(ErrorCode::NotFound, message).into());
         };
         match approval::decide(question.state, question.deadline_at, verdict, self.now()) {
-            // The same word again is fine, another option is another word.
+            // The same decision again changes nothing, but the same verdict with another option is another decision.
             Decided::Again
                 if option.is_none_or(|word| {
                     let meant = option_named(&question.options, word).map(|it| it.id.as_str());
@@ -63,7 +63,8 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Why a decision is not taken, and which question stands in the place of this one.
+    /// The refusal of a decision on a request that is over. It names the request that replaced this one, if there is
+    /// one.
     fn stale_permission(
         &mut self,
         question: &Permission,
@@ -131,7 +132,7 @@ impl Core {
         Ok(())
     }
 
-    /// Denies the questions that waited as long as their policy says.
+    /// Expires the requests that have passed their deadline.
     pub(crate) fn expire_permissions(&mut self, limit: u32) -> Result<Outcome> {
         let (now, limit) = (self.now(), i64::from(limit.max(1)));
         if !self.deadlines.has_permission_due(now) {
@@ -155,8 +156,8 @@ impl Core {
         })
     }
 
-    /// The attempt (or the task) of a task in memory is over: its questions are void, and answers that nobody was given
-    /// are not given any more. Costs nothing where nobody has asked.
+    /// The attempt or the task of a task in memory is over: voids its open requests, and marks decisions that were not
+    /// delivered as used, so that no later attempt receives them. Without a request it runs no query.
     pub(crate) fn close_permissions(&mut self, task_id: TaskId) -> Result<()> {
         if self
             .tasks

@@ -1,4 +1,4 @@
-//! Scheduled tasks whose time has come.
+//! Scheduled tasks that are due.
 
 use crate::backend::Result;
 use crate::core::Core;
@@ -8,7 +8,7 @@ use crate::sql::sets::{SelectDue, SelectNextDue};
 use kirosu_protocol::Status;
 
 impl Core {
-    /// Queues scheduled tasks whose time has come.
+    /// Queues scheduled tasks that are due, at most `limit`.
     pub(crate) fn promote_due(&mut self, limit: u32) -> Result<Outcome> {
         self.flush_rows()?;
         let (now, limit) = (self.now(), i64::from(limit.max(1)));

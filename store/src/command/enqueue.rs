@@ -1,4 +1,4 @@
-//! `enqueue` and `enqueue_batch`: new tasks.
+//! `enqueue` and `enqueue_batch`: add tasks.
 
 use crate::backend::Result;
 use crate::core::{Core, Reply};
@@ -13,11 +13,11 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Error, OnLost, Status, TaskId};
 use std::collections::{HashMap, HashSet};
 
-/// Attempts of a task that names a retry policy but no number.
+/// Attempts of a task with a retry policy but without `max_attempts`.
 const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 
 impl Core {
-    /// Makes one task, or finds it by its idempotency key.
+    /// Adds a task, or finds it by its idempotency key.
     pub(crate) fn enqueue(&mut self, new: &NewTask) -> Reply<Enqueued> {
         match self.check(std::slice::from_ref(new))?.pop().flatten() {
             Some(found) => Ok(found),
@@ -25,14 +25,14 @@ impl Core {
         }
     }
 
-    /// Makes all tasks or none. A task that exists already (by its key) counts as made.
+    /// Adds all tasks or none. A task that exists already (by its key) counts as added.
     pub(crate) fn enqueue_batch(&mut self, batch: &[NewTask]) -> Reply<Vec<Enqueued>> {
         let found = self.check(batch)?;
         let mut made = Vec::with_capacity(batch.len());
         for (new, found) in batch.iter().zip(found) {
             made.push(match found {
                 Some(found) => found,
-                // One before it in the batch may have its key.
+                // An earlier task of the same batch may have bound the key.
                 None => match self.find_by_key(new)? {
                     Some(found) => found,
                     None => self.make(new)?,
@@ -42,7 +42,7 @@ impl Core {
         Ok(made)
     }
 
-    /// The task that a request's key stands for, or the refusal of other work under that key.
+    /// The task that is bound to a request's key. Refuses a key that is bound to a request with other parameters.
     fn find_by_key(&mut self, new: &NewTask) -> Reply<Option<Enqueued>> {
         let Some(key) = &new.idempotency_key else {
             return Ok(None);
@@ -69,7 +69,7 @@ impl Core {
         }))
     }
 
-    /// Everything that can be refused, before anything is changed. Answers the tasks that exist already.
+    /// Makes every check that can refuse the command, before anything changes. Returns the tasks that exist already.
     fn check(&mut self, batch: &[NewTask]) -> Reply<Vec<Option<Enqueued>>> {
         let mut new_lanes = HashSet::new();
         let mut keys: HashMap<&str, (usize, i64)> = HashMap::new();
@@ -179,7 +179,8 @@ impl Core {
         })
     }
 
-    /// Writes what a new task waits for. Answers how many are not done, and why it can never run, if so.
+    /// Records the dependencies of a new task. Returns how many are not done, and the reason why the task can never
+    /// run, if there is one.
     fn depend(&mut self, task_id: TaskId, depends_on: &[TaskId]) -> Result<(u32, Option<String>)> {
         let (mut blocked_by, mut hopeless) = (0, None);
         let mut depends_on = depends_on.to_vec();
@@ -208,7 +209,7 @@ impl Core {
 
 fn flags_of(new: &NewTask) -> Flags {
     let mut flags = Flags::default();
-    // A task for a person is answered by its approval; it needs no second one.
+    // The approval of a `human` task is its result; it needs no other one.
     if new.requires_approval && new.task_type != TYPE_HUMAN {
         flags.set(Flags::NEEDS_APPROVAL);
     }

@@ -1,4 +1,4 @@
-//! What a task's end, or its return, means for one that depends on it.
+//! The effects of a task's end, or of its return, on its dependents.
 
 use crate::backend::Result;
 use crate::core::Core;
@@ -10,7 +10,7 @@ use crate::sql::counter::{AddMinute, DeleteMinutes};
 use crate::sql::work::DependencyStates;
 use kirosu_protocol::{Status, TaskId};
 
-/// Why a task can never run whose dependency ended without a result.
+/// The error of a task whose dependency failed or was cancelled.
 pub(crate) fn dependency_ended(dependency: TaskId, status: Status) -> String {
     match status {
         Status::Cancelled => format!("dependency {dependency} was cancelled"),
@@ -19,7 +19,7 @@ pub(crate) fn dependency_ended(dependency: TaskId, status: Status) -> String {
 }
 
 impl Core {
-    /// Counts a task that is done now; before its row is changed.
+    /// Counts a task that is about to become done.
     pub fn count_done(&mut self, id: TaskId) -> Result<()> {
         let Some((lane, created_at)) = self.tasks.get(id).map(|row| (row.lane, row.created_at))
         else {
@@ -39,7 +39,7 @@ impl Core {
         Ok(())
     }
 
-    /// A dependency of the task is done.
+    /// A dependency of the task is done: the task leaves `blocked` with the last one.
     pub(crate) fn unblock(&mut self, id: TaskId) -> Result<()> {
         let now = self.now();
         let Some(before) = self.row(id)?.map(|row| row.state) else {
@@ -58,7 +58,7 @@ impl Core {
         Ok(())
     }
 
-    /// Fails a task that waits for what will not come. Answers whether it did.
+    /// Fails an unfinished task whose dependency failed. Returns whether it did.
     pub(crate) fn give_up(&mut self, id: TaskId, error: &str) -> Result<bool> {
         match self.row(id)? {
             Some(row) if !row.state.is_final() => {}
@@ -68,7 +68,7 @@ impl Core {
         Ok(true)
     }
 
-    /// Fails a task that is in memory, for the sake of a dependency.
+    /// Fails a task that is in memory because of a dependency.
     pub(crate) fn fail_for_dependency(&mut self, id: TaskId, error: &str) -> Result<()> {
         let now = self.now();
         self.write(PutNote {
@@ -81,8 +81,8 @@ impl Core {
         Ok(())
     }
 
-    /// A dependency of the task came back: if it failed for the sake of its dependencies, and none of them stands in its
-    /// way any more, it waits for them again. Answers whether it does.
+    /// A dependency of the task was retried: a task that failed because of its dependencies, none of which is failed
+    /// now, waits for them again. Returns whether it does.
     pub(crate) fn wait_again(&mut self, id: TaskId) -> Result<bool> {
         let gave_up = |row: &crate::row::TaskRow| {
             row.state == Status::Failed && row.flags.has(Flags::GAVE_UP)
@@ -102,7 +102,7 @@ impl Core {
         Ok(true)
     }
 
-    /// Lets a finished task that is in memory wait again, as if it had just been enqueued.
+    /// Returns a finished task that is in memory to the state after its enqueue.
     pub(crate) fn bring_back(&mut self, id: TaskId) {
         let lane = self.tasks.get(id).and_then(|row| self.lanes.get(row.lane));
         let is_human = lane.is_some_and(|lane| lane.is_human());
@@ -110,14 +110,15 @@ impl Core {
         self.change(id, |row| transition::retry(row, is_human, at));
     }
 
-    /// Why a task that is in memory can never run as its dependencies stand; none: it can, or waits for some.
+    /// The reason why a task that is in memory can never run in the present state of its dependencies. `None` means
+    /// that it can run, or waits for some.
     pub(crate) fn hopeless(&mut self, id: TaskId) -> Result<Option<String>> {
         let hopes = self.hopes(id)?;
         self.why_hopeless(id, hopes)
     }
 
-    /// How the dependencies of a task in memory stand, where it waits for any. To look at very many of them counts among the
-    /// steps of this commit.
+    /// The states of the dependencies of a task that is in memory and was blocked. Reading very many of them counts
+    /// among the steps of this commit.
     fn hopes(&mut self, id: TaskId) -> Result<DependencyStates> {
         if self.tasks.get(id).is_none_or(|row| row.blocked_by == 0) {
             return Ok(DependencyStates::default());

@@ -1,4 +1,4 @@
-//! What only the holder of a lease may say: `heartbeat`, `progress`, `output`, `release`.
+//! Commands of the holder of a lease: `heartbeat`, `progress`, `output`, `release`.
 
 use super::{Command, LIVE_LEASE};
 use crate::core::{Core, Reply};
@@ -10,7 +10,7 @@ use kirosu_protocol::{Effect, Error, ErrorCode, EventKind, Fence, Status, TaskId
 use serde_json::Value;
 
 impl Command {
-    /// The lease that a holder's command is about.
+    /// The task, and the fence to fill in, of a holder's command.
     fn lease_mut(&mut self) -> Option<(TaskId, &mut Fence)> {
         match self {
             Command::Heartbeat { task, fence, .. }
@@ -23,7 +23,7 @@ impl Command {
 }
 
 impl Core {
-    /// Carries out what a holder says who names itself, or no fence.
+    /// Carries out the command of a holder that names a worker, or no fence.
     pub(crate) fn as_holder(&mut self, worker: Option<&str>, command: &Command) -> Reply<Outcome> {
         let mut command = command.clone();
         let Some((task, fence)) = command.lease_mut() else {
@@ -62,7 +62,7 @@ impl Core {
         Ok(Outcome::Extended { lease_until_ms })
     }
 
-    /// Keeps the last word of a running task about how far it is.
+    /// Stores the newest report of progress of a running task; the one before is replaced.
     pub(crate) fn progress(&mut self, task: TaskId, fence: Fence, data: &Value) -> Reply<Outcome> {
         self.held("report progress of", task, fence)?;
         let at = self.now();
@@ -80,7 +80,7 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Keeps a piece of a run's output, up to the limit an attempt has.
+    /// Stores a chunk of output, up to the limit of an attempt.
     pub(crate) fn output(
         &mut self,
         task: TaskId,
@@ -121,7 +121,7 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Gives a lease back; sent twice, it is fine.
+    /// Returns a lease. Repeating it is harmless.
     pub(crate) fn release(
         &mut self,
         task: TaskId,
@@ -154,7 +154,7 @@ fn not_leased_to(worker: &str, row: &TaskRow) -> Error {
     )
 }
 
-/// The text, or as much of it as there is room for, with a mark that says so.
+/// The text, cut to `room` bytes with a mark at its end. Returns whether it was cut.
 fn cut_to(text: &str, room: u64, limit: u64) -> (String, bool) {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
     if text.len() <= room {
@@ -167,14 +167,14 @@ fn cut_to(text: &str, room: u64, limit: u64) -> (String, bool) {
     (format!("{}{}", &text[..end], cut_mark(limit)), true)
 }
 
-/// What stands at the end of an output that was cut.
+/// The start of the mark at the end of an output that was cut.
 const CUT_MARK: &str = "\n[output cut here: an attempt keeps ";
 
 fn cut_mark(limit: u64) -> String {
     format!("{CUT_MARK}{limit} bytes]\n")
 }
 
-/// Whether an attempt's last chunk says that its output was cut.
+/// Whether the last chunk of an attempt ends with the mark of a cut output.
 pub(crate) fn is_cut(last: &str) -> bool {
     let mark = last.rfind(CUT_MARK).map(|at| &last[at + CUT_MARK.len()..]);
     let limit = mark.and_then(|rest| rest.strip_suffix(" bytes]\n"));

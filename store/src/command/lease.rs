@@ -1,4 +1,4 @@
-//! `lease`: take the best ready tasks, or wait for one.
+//! `lease`: takes the best ready tasks, or waits for one.
 
 use crate::backend::Result;
 use crate::core::{Core, Reply};
@@ -14,13 +14,13 @@ use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::{Error, ErrorCode, Status, Task, TaskId};
 use std::sync::Arc;
 
-/// How many ready tasks of a lane are read at once.
+/// Ready tasks of a lane that are read at once.
 const REFILL: usize = 256;
-/// Tasks that one commit hands to requests that wait, about: with thousands of them, the next commits go on.
+/// Tasks after which a commit serves no further waiter; the next commits serve the rest.
 pub(crate) const MAX_SERVED: usize = 400;
 
 impl Core {
-    /// Takes tasks, parks the request, or answers an empty list.
+    /// Takes tasks, parks the request, or answers with an empty list.
     pub(crate) fn lease(
         &mut self,
         ask: &LeaseParams,
@@ -28,13 +28,13 @@ impl Core {
         park: Option<ParkId>,
     ) -> Reply<Outcome> {
         if self.parked.has_news() {
-            // Who waits already comes first.
+            // Waiters come before this request.
             self.wake()?;
         }
         let lanes = lanes_of(ask, &self.lanes);
         let may_wait = park.is_some() && ask.wait_ms > 0;
         let tasks = match self.parked.has_news() && may_wait {
-            // Not all of those are served yet: this one waits behind them, for the next commits.
+            // Some waiters are not served yet: this request waits behind them for the next commits.
             true => {
                 self.parked.note_waiting(&lanes);
                 Vec::new()
@@ -55,7 +55,7 @@ impl Core {
         }
     }
 
-    /// Answers parked requests from what is ready, in the order of their arrival, as many as this commit may.
+    /// Serves parked requests from the ready tasks, in the order of their arrival, until the commit is full.
     pub(crate) fn wake(&mut self) -> Result<()> {
         if self.parked.is_full() && self.parked.len() > 0 {
             return Ok(());
@@ -98,7 +98,7 @@ impl Core {
             };
             let queued = self.row(place.id)?;
             let Some(row) = queued.filter(|row| row.state == Status::Queued) else {
-                // The head is not what the file says: forget the heads, look again.
+                // The head contradicts the row: drop the heads of the lane, and read them again.
                 if let Some(lane) = self.lanes.get_mut(lane) {
                     lane.heads.clear();
                 }
@@ -121,7 +121,7 @@ impl Core {
         Ok(tasks)
     }
 
-    /// The best ready task of some lanes.
+    /// The best ready task of these lanes.
     fn best(&mut self, lanes: &[LaneId]) -> Result<Option<(LaneId, Place)>> {
         let mut best: Option<(LaneId, Place)> = None;
         for id in lanes.iter().copied() {
@@ -157,7 +157,7 @@ impl Core {
         Ok(())
     }
 
-    /// A task that was leased just now, and about how many bytes it has.
+    /// A task that was just leased, and its approximate size in bytes.
     fn leased_task(&mut self, id: TaskId, is_first: bool) -> Result<Option<(Task, usize)>> {
         let input = match self.tasks.input_for_lease(id) {
             Some(input) => Some(input),
@@ -177,7 +177,7 @@ impl Core {
             let number = ended.and_then(|ended| u32::try_from(ended + 1).ok());
             task.attempt = number.filter(|number| *number != task.attempts);
         }
-        // Only a task that asks for evidence, and not at its first attempt, costs a look at what was before.
+        // Only a task with an `accept` clause, and only after its first attempt, costs this query.
         if task.accept.is_some() && task.fence > 1 {
             task.not_accepted = self.db.not_accepted(id)?.map(Box::new);
         }

@@ -1,4 +1,4 @@
-//! Leases that end without a word: expired, or their session lost.
+//! Leases that end without an ack: expired, or with their session.
 
 use crate::backend::Result;
 use crate::core::{Core, End};
@@ -11,10 +11,10 @@ use crate::task_stats::{Loss, Step};
 use kirosu_protocol::{FailureClass, OnLost, Status, TaskId};
 
 impl Core {
-    /// Treats leases past their deadline as lost.
+    /// Treats leases past their deadline as lost, at most `limit`.
     pub(crate) fn expire_due(&mut self, limit: u32) -> Result<Outcome> {
         if self.deadlines.has_shifts() {
-            // Nobody knows yet which deadlines are over.
+            // The deadlines are not moved to the new clock yet, so none of them counts.
             let leases = Vec::new();
             let more = false;
             return Ok(Outcome::Ended { leases, more });
@@ -34,7 +34,7 @@ impl Core {
         Ok(Outcome::Ended { leases, more })
     }
 
-    /// Ends leases of a session, as lost or given back: as many as this commit may still change.
+    /// Ends leases of a session, as lost (`counted`) or as returned, as many as this commit may still change.
     pub(crate) fn release_session(&mut self, session: &str, counted: bool) -> Result<Outcome> {
         let limit = i64::from(self.works.left());
         if limit == 0 {
@@ -100,7 +100,7 @@ impl Core {
         Ok(self.ended_lease(id, lease))
     }
 
-    /// Ends a live lease as given back, with a row that says so.
+    /// Ends a live lease as returned, and records a row for the attempt.
     pub(crate) fn give_back(
         &mut self,
         id: TaskId,
@@ -141,7 +141,7 @@ impl Core {
         })
     }
 
-    /// A lease that was, with where its task stands now.
+    /// The ended lease with the present state of its task.
     pub(crate) fn ended_lease(&self, id: TaskId, lease: Option<EndedLease>) -> Option<EndedLease> {
         let status = self.tasks.get(id)?.state;
         lease.map(|lease| EndedLease { status, ..lease })

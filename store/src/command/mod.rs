@@ -1,4 +1,4 @@
-//! What the writer can be told: one variant a verb, one file a verb beside this one.
+//! The commands of the writer: one variant per verb, one file per verb in this folder.
 
 mod ack;
 mod approve;
@@ -29,198 +29,200 @@ use kirosu_protocol::verbs::lease::LeaseParams;
 use kirosu_protocol::verbs::reserve::ReserveParams;
 use kirosu_protocol::{Fence, PermissionId, TaskId, Verdict};
 
-/// In place of a fence: whatever the fence of the task's live lease is. No lease has it.
+/// A placeholder for the fence of the task's live lease. No lease has this fence.
 pub const LIVE_LEASE: Fence = -1;
 
-/// One change (or a question about counters) for the writer. Commands of a batch take effect in order.
+/// A change, or a query of the counters. The commands of a batch take effect in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Make a task. Answer: [`Outcome::Enqueued`].
+    /// Adds a task. Answer: [`Outcome::Enqueued`].
     Enqueue(Box<NewTask>),
-    /// Make all tasks or none. Answer: [`Outcome::Batch`].
+    /// Adds all tasks or none. Answer: [`Outcome::Batch`].
     EnqueueBatch(Vec<NewTask>),
-    /// Take tasks, or wait for some. Answer: [`Outcome::Leased`] (maybe empty) or
-    /// [`Outcome::Parked`].
+    /// Takes tasks, or waits for some. Answer: [`Outcome::Leased`] (possibly empty) or [`Outcome::Parked`].
     Lease {
-        /// What the worker asks for.
+        /// The parameters of the request.
         ask: LeaseParams,
-        /// The session the leases belong to; leases without one are never given back by a lost session.
+        /// The session to which the leases belong; leases without one do not end with a session.
         session: Option<String>,
-        /// With `ask.wait_ms > 0` and nothing ready: the name under which the request is parked.
-        /// None: answer an empty list instead.
+        /// The id under which a request with `ask.wait_ms > 0` is parked when nothing is ready. `None` means that an
+        /// empty list is the answer instead.
         park: Option<ParkId>,
     },
-    /// Forget a parked request (its wait is over, its connection closed). Unknown ids are fine. Answer: `Ok`.
+    /// Removes a parked request, as its wait has ended or its connection has closed. Unknown ids are ignored. Answer:
+    /// `Ok`.
     Unpark(ParkId),
-    /// A run ended; the fence is the one the hub resolved from its connection, where it knows one.
-    /// Answer: [`Outcome::Acked`].
+    /// Reports the end of a run. The hub fills in the fence if the connection holds the lease. Answer:
+    /// [`Outcome::Acked`].
     Ack(Ack),
-    /// Several ended runs, each answered on its own. Answer: [`Outcome::Acks`].
+    /// Reports the ends of several runs, each answered on its own. Answer: [`Outcome::Acks`].
     Acks(Vec<Ack>),
-    /// Extend a lease. Answer: [`Outcome::Extended`].
+    /// Extends a lease. Answer: [`Outcome::Extended`].
     Heartbeat {
         /// The task.
         task: TaskId,
         /// The lease's fence.
         fence: Fence,
-        /// From now, in milliseconds; none: as long as the lease was asked for.
+        /// Milliseconds from now. `None` means the duration that the lease request named.
         lease_ms: Option<u64>,
     },
-    /// A `Heartbeat`, `Release`, `Progress` or `Output` of a holder who names itself, or no fence: it is carried out when
-    /// the holder is right. Answer: the command's.
+    /// A `Heartbeat`, `Release`, `Progress` or `Output` of a holder that names a worker, or no fence. It is refused
+    /// unless that worker holds the lease. Answer: that of the command.
     AsHolder {
-        /// Who says that it holds the lease; none: whoever does.
+        /// The worker that claims the lease. `None` means whichever worker holds it.
         worker: Option<String>,
-        /// The command; the fence [`LIVE_LEASE`] stands for that of the task's live lease.
+        /// The command. The fence [`LIVE_LEASE`] is replaced by that of the task's live lease.
         command: Box<Command>,
     },
-    /// Keep the last word of a running task about how far it is. Answer: `Ok`.
+    /// Stores the newest report of progress of a running task. Answer: `Ok`.
     Progress {
         /// The task.
         task: TaskId,
         /// The lease's fence.
         fence: Fence,
-        /// What the worker said.
+        /// The report.
         data: serde_json::Value,
     },
-    /// Keep a piece of a run's output; a chunk sent twice is kept once, output over the cap is cut with a mark.
-    /// Answer: `Ok`.
+    /// Stores a chunk of a run's output. A chunk that is sent twice is stored once; output beyond the limit is cut with
+    /// a mark. Answer: `Ok`.
     Output {
         /// The task.
         task: TaskId,
         /// The lease's fence.
         fence: Fence,
-        /// The chunk's number within the attempt, from 0; none: the next.
+        /// The chunk's number within the attempt, from 0. `None` means the next one.
         chunk: Option<u64>,
         /// The text.
         text: String,
     },
-    /// Reserve for a run of the budgets that it counts against. Answer: [`Outcome::Reserved`].
+    /// Reserves budget for a run. Answer: [`Outcome::Reserved`].
     Reserve(Box<ReserveParams>),
-    /// Give a lease back; the attempt does not count. Answer: `Ok`.
+    /// Returns a lease; the attempt does not count. Answer: `Ok`.
     Release {
         /// The task.
         task: TaskId,
         /// The lease's fence.
         fence: Fence,
-        /// Milliseconds before the task may be leased again; 0 for at once.
+        /// Milliseconds before the task may be leased again; 0 means at once.
         delay_ms: u64,
-        /// Why, for people.
+        /// The reason, shown to people.
         reason: Option<String>,
     },
-    /// End the leases of a session, as many as fit into a short commit. Answer: [`Outcome::Ended`]; `more` while this should
-    /// be sent again.
+    /// Ends the leases of a session, as many as fit into a short commit. Answer: [`Outcome::Ended`]; while `more` is
+    /// true, the caller sends the command again.
     ReleaseSession {
         /// The session.
         session: String,
-        /// `true`: the session was lost, its attempts count and `on_lost` decides. `false`: it stopped gracefully,
-        /// its leases are given back and cost nothing.
+        /// `true`: the session was lost, so its attempts count and `on_lost` decides. `false`: it stopped gracefully,
+        /// so its leases are returned and the attempts do not count.
         counted: bool,
     },
-    /// Treat leases past their deadline as lost. Answer: [`Outcome::Ended`].
+    /// Treats leases past their deadline as lost. Answer: [`Outcome::Ended`].
     ExpireDue {
-        /// At most this many; `more` in the answer says whether some are left.
+        /// At most this many; `more` in the answer shows whether some are left.
         limit: u32,
     },
-    /// The wall clock was set by so many milliseconds, forward or (negative) back: the deadlines of all live leases move
-    /// with it, very many over this and further batches. First in its batch, whose time is already the new one. Tasks that wait for a moment (`run_at`) stay
-    /// bound to the wall clock. Answer: `Ok`.
+    /// Moves the deadlines of all live leases after the wall clock was set; with very many leases, this and further
+    /// batches do so. It must be the first command of its batch, whose time is the new one already. Scheduled tasks
+    /// (`run_at`) remain bound to the wall clock. Answer: `Ok`.
     ShiftLeases {
-        /// By how much; 0 changes nothing.
+        /// Milliseconds by which the clock was set; negative means back, 0 changes nothing.
         by_ms: i64,
     },
-    /// Queue scheduled tasks whose time has come. Answer: [`Outcome::Counted`].
+    /// Queues scheduled tasks that are due. Answer: [`Outcome::Counted`].
     PromoteDue {
-        /// At most this many; `more` in the answer says whether some are left.
+        /// At most this many; `more` in the answer shows whether some are left.
         limit: u32,
     },
-    /// End an unfinished task; a leased one is cancelled at once and its fence is dead. Cancelling twice is fine.
-    /// Answer: [`Outcome::Ended`] with the lease to tell, if there was one.
+    /// Ends an unfinished task. A leased task is cancelled at once, and its fence is refused from then on. Repeating it
+    /// is harmless. Answer: [`Outcome::Ended`] with the lease that ended, if there was one.
     Cancel {
         /// The task.
         task: TaskId,
-        /// Who asks for it.
+        /// The person or client that cancels.
         by: Option<String>,
-        /// Why.
+        /// The reason, shown to people.
         reason: Option<String>,
     },
-    /// Queue a failed or cancelled task again, attempts counted from 0. Those that failed for its sake wait for it again. A
-    /// task whose dependencies have failed, were cancelled or are gone fails again at once. Answer: [`Outcome::Retried`].
+    /// Queues a failed or cancelled task again, with attempts counted from 0. Dependents that failed because of it wait
+    /// for it again. A task whose dependencies have failed, were cancelled or are pruned fails again at once. Answer:
+    /// [`Outcome::Retried`].
     Retry {
         /// The task.
         task: TaskId,
     },
-    /// Queue every failed task again, or those of one queue, but for those whose dependencies stand in their way. Answer:
-    /// [`Outcome::Counted`], or [`Outcome::Begun`] and the count later.
+    /// Queues all failed tasks again, or those of one queue, except those whose dependencies have failed. Answer:
+    /// [`Outcome::Counted`], or [`Outcome::Begun`] with the count in a later batch.
     RetryFailed {
-        /// The queue; none: all.
+        /// The queue. `None` means all queues.
         queue: Option<String>,
     },
-    /// Answer a `human` task, or let a task that awaits approval run. Answer: `Ok` or [`Outcome::DecidedBefore`].
+    /// Approves a `human` task, or lets a task that awaits approval run. Answer: `Ok` or [`Outcome::DecidedBefore`].
     Approve {
         /// The task.
         task: TaskId,
-        /// The task's fence while it asked the question that is meant. `None`: its present question.
+        /// The task's fence at the time of the prompt to which the decision belongs. `None` means its present prompt.
         fence: Option<Fence>,
-        /// Who decided.
+        /// The person who decided.
         by: Option<String>,
-        /// What was said with it.
+        /// The person's comment.
         comment: Option<String>,
     },
-    /// Answer a `human` task in words: they are its result. The same answer twice is fine. Answer: `Ok`.
+    /// Sets the result of a `human` task. The same answer again is harmless. Answer: `Ok`.
     Answer {
         /// The task.
         task: TaskId,
-        /// The answer.
+        /// The result.
         text: String,
-        /// Who answers.
+        /// The person who answered.
         by: Option<String>,
     },
-    /// Refuse a `human` task or one that awaits approval: it fails. Answer: `Ok` or [`Outcome::DecidedBefore`].
+    /// Rejects a `human` task or one that awaits approval: it fails. Answer: `Ok` or [`Outcome::DecidedBefore`].
     Reject {
         /// The task.
         task: TaskId,
-        /// The task's fence while it asked the question that is meant. `None`: its present question.
+        /// The task's fence at the time of the prompt to which the decision belongs. `None` means its present prompt.
         fence: Option<Fence>,
-        /// Why.
+        /// The reason, shown to people.
         reason: Option<String>,
-        /// Who decided.
+        /// The person who decided.
         by: Option<String>,
     },
-    /// A running agent asks whether a tool may run. Answer: [`Outcome::Permission`].
+    /// Asks whether a running agent may use a tool. Answer: [`Outcome::Permission`].
     RequestPermission(Box<AskParams>),
-    /// Answer a tool question. Answer: `Ok`.
+    /// Decides a permission request. Answer: `Ok`.
     DecidePermission {
-        /// The question.
+        /// The permission request.
         approval: PermissionId,
-        /// Yes or no.
+        /// The verdict.
         verdict: Verdict,
-        /// Who decided.
+        /// The person who decided.
         by: Option<String>,
-        /// Why, or what was said with it.
+        /// The reason or comment.
         reason: Option<String>,
-        /// The option that is chosen, by its id or name.
+        /// The chosen option, by id or name.
         option: Option<String>,
     },
-    /// Deny tool questions that waited as long as their policy says. Answer: [`Outcome::Counted`].
+    /// Expires permission requests that have passed their deadline. Answer: [`Outcome::Counted`].
     ExpirePermissions {
-        /// At most this many; `more` in the answer says whether some are left.
+        /// At most this many; `more` in the answer shows whether some are left.
         limit: u32,
     },
-    /// Stop handing out tasks of a queue, or (none) of all that are and will be, durably. Answer: [`Outcome::Paused`].
-    Pause(Option<String>),
-    /// Hand out tasks of a queue again, or (none) of all. A queue stays paused while all are. Answer:
+    /// Stops leasing tasks of a queue, durably. `None` means all queues, also those to come. Answer:
     /// [`Outcome::Paused`].
+    Pause(Option<String>),
+    /// Leases tasks of a queue again. `None` means all queues; while all are paused, resuming one has no effect on it.
+    /// Answer: [`Outcome::Paused`].
     Resume(Option<String>),
-    /// Forget finished tasks that ended before a time; the counters keep them.
-    /// Answer: [`Outcome::Counted`] with what was removed; `more` while this should be sent again.
+    /// Deletes finished tasks that ended before a time; the counters still count them. Answer: [`Outcome::Counted`];
+    /// while `more` is true, the caller sends the command again.
     Prune {
-        /// Unix milliseconds: tasks that ended before are removed.
+        /// Unix milliseconds.
         before_ms: i64,
-        /// Look at no more than this many tasks.
+        /// At most this many tasks are examined.
         limit: u32,
     },
-    /// The counters. Answer: [`Outcome::Stats`].
+    /// Reads the counters. Answer: [`Outcome::Stats`].
     Stats,
 }
 

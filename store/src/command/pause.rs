@@ -1,6 +1,6 @@
-//! `pause` and `resume` of a queue, or of all.
+//! `pause` and `resume` of one queue or of all.
 //!
-//! "All" is a row of its own under the empty name, which no queue can have: queues that are made later are paused too.
+//! "All" has a row of its own, so that queues to come are paused too.
 
 use crate::backend::Result;
 use crate::core::Core;
@@ -11,7 +11,7 @@ use kirosu_protocol::EventKind;
 use kirosu_protocol::verbs::pause::ALL;
 
 impl Core {
-    /// Stops handing out tasks of a queue, or of all.
+    /// Stops leasing tasks of a queue, or of all queues.
     pub(crate) fn pause(&mut self, queue: Option<&str>) -> Result<Outcome> {
         let changed = match queue {
             Some(queue) => self.lanes.set_paused(queue, true),
@@ -28,7 +28,7 @@ impl Core {
         Ok(Outcome::Paused(self.lanes.paused()))
     }
 
-    /// Hands out tasks of a queue again, or of all.
+    /// Leases tasks of a queue again, or of all queues.
     pub(crate) fn resume(&mut self, queue: Option<&str>) -> Result<Outcome> {
         let Some(queue) = queue else {
             return self.resume_all();

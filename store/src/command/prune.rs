@@ -1,4 +1,4 @@
-//! Retention: forget finished tasks that are old enough, in small steps.
+//! Retention: deletes finished tasks that are old enough, in small steps.
 
 use crate::backend::Result;
 use crate::core::Core;
@@ -10,17 +10,18 @@ use crate::sql::sets::{self, FinishedTask, SelectFinished, SelectFirstFrom};
 use crate::sql::tx::FreePages;
 use kirosu_protocol::{Status, TaskId};
 
-/// A task on which more than so many others depend is kept until fewer are left: to look at all of them takes too long.
+/// A task with more dependents is kept until fewer are left: reading all of them takes too long.
 const DEPENDENTS: i64 = 1000;
-/// Members of the tree of a budget that are forgotten in one step.
+/// Pruned members of a budget's tree that are deleted in one step.
 const MEMBERS: i64 = 500;
-/// Pages that one step frees, about (half a MiB in new files): large texts cost more than many rows.
+/// Pages that one step frees, approximately; half a MiB in new files. Long texts cost more than many rows.
 const PAGES: i64 = 256;
-/// Rows of one task that are deleted at once from a table in which it may have very many, or large ones.
+/// Rows of one task that are deleted at once from a table in which it may have many or long ones.
 const ROWS: i64 = 16;
 
 impl Core {
-    /// Looks at the next finished tasks and forgets those that ended before a time, unless an unfinished one needs them.
+    /// Examines the next finished tasks, at most `limit`, and deletes those that ended before a time unless an
+    /// unfinished task depends on them.
     pub(crate) fn prune(&mut self, before_ms: i64, limit: u32) -> Result<Outcome> {
         self.flush_rows()?;
         let limit = i64::from(limit.max(1));
@@ -36,7 +37,7 @@ impl Core {
                 last: scan.last(),
                 limit: most,
             })?;
-            // A look at a range costs something even if nothing is in it.
+            // Reading a range has a cost even if it is empty.
             looked += (seen.len() as i64).max(limit / 4);
             let is_last = (seen.len() as i64) < most;
             if seen.is_empty() && self.retention.is_unseen(&scan) {
@@ -67,7 +68,7 @@ impl Core {
         Ok(Outcome::Counted { count, more })
     }
 
-    /// Pages of the file that hold nothing.
+    /// Unused pages of the file.
     fn free_pages(&mut self) -> Result<i64> {
         Ok(self.db.number(FreePages {}.into())?.unwrap_or(0))
     }
@@ -84,12 +85,12 @@ impl Core {
             return Ok(false);
         }
         if self.is_needed(task.id)? {
-            // The next sweep looks again.
+            // The next sweep examines it again.
             scan.stays(before_ms);
             return Ok(false);
         }
         if !self.leave_trees(task.id)? || !self.delete_pieces(task.id, enough)? {
-            // The next step goes on.
+            // The next step continues with it.
             scan.stays(task.at);
             return Ok(false);
         }
@@ -97,7 +98,7 @@ impl Core {
         Ok(true)
     }
 
-    /// Whether an unfinished task depends on this one, or work on its dependents is under way.
+    /// Whether an unfinished task depends on this one, or work on its dependents is unfinished.
     fn is_needed(&mut self, id: TaskId) -> Result<bool> {
         if self.works.needs(id) {
             return Ok(true);
@@ -106,8 +107,8 @@ impl Core {
         Ok(dependents > DEPENDENTS || unfinished > 0)
     }
 
-    /// The task is no longer in the trees with a budget that it is in; the last of a tree takes the budget along. Answers
-    /// false where a further step is needed first.
+    /// Removes the task from its trees with a budget; with the last task of a tree the budget is deleted. Returns false
+    /// where a further step is needed first.
     fn leave_trees(&mut self, id: TaskId) -> Result<bool> {
         for tree in self.ledger.trees_of(&mut *self.db, id)? {
             if !self.ledger.leave_tree(&mut *self.db, id, tree, MEMBERS)? {
@@ -117,8 +118,8 @@ impl Core {
         Ok(true)
     }
 
-    /// Deletes output and attempts of a task, which may be large, the oldest first, until `enough` pages are free. Returns
-    /// whether nothing is left of them.
+    /// Deletes output and attempts of a task, which may be long, the oldest first, until `enough` pages are free.
+    /// Returns whether all of them are deleted.
     fn delete_pieces(&mut self, task_id: TaskId, enough: i64) -> Result<bool> {
         let (same, limit) = (task_id, ROWS);
         loop {
@@ -149,7 +150,7 @@ impl Core {
         self.write(sets::DeleteDecisions { id })?;
         self.write(sets::DeleteDependencies { id })?;
         if status == Status::Done {
-            // Of one that was not done, its dependents must know when they are retried.
+            // The dependents of a task that was not done need these rows when they are retried.
             self.write(sets::DeleteDependents { id })?;
         }
         self.write(sets::DeleteProgress { id })?;

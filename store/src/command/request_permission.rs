@@ -1,4 +1,4 @@
-//! `ask`: a running agent asks whether a tool may run.
+//! `ask`: a running agent requests permission to use a tool.
 
 use crate::backend::{Fault, Result};
 use crate::core::{Core, Reply};
@@ -12,12 +12,12 @@ use crate::sql::approval::{
 use kirosu_protocol::verbs::ask::AskParams;
 use kirosu_protocol::{Error, ErrorCode, EventKind, Fence, PermissionId, PermissionState};
 
-/// Open questions that one task may have.
+/// Open requests that one task may have.
 const OPEN_PER_TASK: i64 = 1000;
 
 impl Core {
-    /// Keeps a question, or tells where it stands. A decided one is answered as often as its attempt asks, and never to
-    /// another attempt.
+    /// Records a permission request, or returns its state. A decision is returned to its attempt as often as that asks,
+    /// and never to another attempt.
     pub(crate) fn request_permission(&mut self, ask: &AskParams) -> Reply<Outcome> {
         let newest = self.known(ask.task_id)?.fence;
         let fence = ask.fence.unwrap_or(newest);
@@ -29,7 +29,7 @@ impl Core {
         };
         let hash = args_hash(ask);
         match self.db.permissions(call.into())?.pop() {
-            // An answer must never be given to another call that happens to have the same name.
+            // Another call with the same name must not receive this decision.
             Some(question) if question.args_hash != hash => Err(renamed(ask).into()),
             Some(question) if ask.withdrawn => self.withdraw(question),
             Some(question) => self.answer_permission(question),
@@ -62,7 +62,7 @@ impl Core {
         self.answer_permission(question)
     }
 
-    /// The question that a lost attempt (or a dead agent program of this one) has left behind becomes this attempt's.
+    /// Binds the request of a lost attempt, or of an agent process of this attempt that died, to this attempt.
     fn take_over(
         &mut self,
         ask: &AskParams,
@@ -78,7 +78,7 @@ impl Core {
         let Some(mut question) = self.db.permissions(left.into())?.pop() else {
             return Ok(None);
         };
-        // An open question waits for this attempt from now on; a decided one keeps its deadline, for the record.
+        // An open request gets the deadline of this attempt; a decided one keeps its own for the record.
         let deadline_at = match question.state {
             PermissionState::Open => self.deadline_of(ask),
             _ => question.deadline_at,
@@ -96,7 +96,7 @@ impl Core {
         Ok(Some(question))
     }
 
-    /// Until when a person may answer; `None`: for ever.
+    /// The deadline in Unix milliseconds; `None` means no deadline.
     fn deadline_of(&self, ask: &AskParams) -> Option<i64> {
         let wait = ask.wait_ms.filter(|_| ask.decided.is_none())?;
         let wait = i64::try_from(wait).unwrap_or(i64::MAX);
@@ -175,7 +175,7 @@ impl Core {
         }))
     }
 
-    /// Tells watchers, and the holder, of a question as it stands now.
+    /// Reports the present state of a request to event subscribers and the holder.
     pub(crate) fn report_permission(&mut self, question: &Permission) {
         self.batch.report(EventKind::Approval {
             approval_id: question.id,

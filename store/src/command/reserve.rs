@@ -1,4 +1,4 @@
-//! `reserve`: a run gets its share of the budgets that it counts against, or learns which has nothing left.
+//! `reserve`: reserves a share of all budgets of a run, or reports which budget refuses it.
 
 use crate::backend::Result;
 use crate::core::{Core, Reply};
@@ -9,13 +9,13 @@ use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveParams, Sco
 use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
 
 impl Core {
-    /// Reserves for the live lease, of all budgets at once or of none.
+    /// Reserves for the live lease, of all budgets or of none.
     pub(crate) fn reserve(&mut self, ask: &ReserveParams) -> Reply<ReserveAnswer> {
         self.held("reserve for", ask.task_id, ask.fence)?;
         let now = self.now();
         let mut accounts = Vec::with_capacity(ask.scopes.len() + 1);
         for told in &ask.scopes {
-            // One that is there twice would be settled twice.
+            // A scope that is listed twice would be settled twice.
             if accounts.iter().all(|(scope, _)| *scope != told.scope) {
                 accounts.push((told.scope.clone(), self.told_account(told)?));
             }
@@ -38,14 +38,14 @@ impl Core {
             counted: Amount::default(),
             scopes: accounts.iter().map(|(scope, _)| scope.clone()).collect(),
         };
-        // A refused run ends or goes back; until then it holds what it held.
+        // A refused run ends or is returned; until then it keeps its reservation.
         if granted.is_ok() || before.is_some() {
             self.hold(ask.task_id, before, held, &accounts)?;
         }
         Ok(answer(&accounts, granted, after, Amount::of(ask.used)))
     }
 
-    /// Writes the change of what a run holds. Its scopes may have changed since it asked before.
+    /// Writes a changed reservation. Its scopes may differ from those of the request before.
     fn hold(
         &mut self,
         task: TaskId,
@@ -76,7 +76,7 @@ impl Core {
         self.ledger.put_reservation(&mut *self.db, task, after)
     }
 
-    /// The account of a budget that the worker tells: its limit may be new, or its window.
+    /// The account of a budget that the worker names, whose limit or window may be new.
     fn told_account(&mut self, told: &ScopeLimit) -> Result<Account> {
         let per = i64::try_from(told.per_seconds)
             .unwrap_or(DAY_MS)
@@ -97,7 +97,7 @@ impl Core {
         Ok(account)
     }
 
-    /// The budgets that a new task brings.
+    /// Writes the budgets of a new task.
     pub(crate) fn open_budgets(&mut self, task: TaskId, new: &TaskBudget) -> Result<()> {
         let tree = new.tree.filter(|tree| !tree.is_empty());
         let own = Some(new.own).filter(|own| !own.is_empty());
@@ -114,8 +114,8 @@ impl Core {
         Ok(())
     }
 
-    /// The trees with a budget that a new task is in: those of its parent, which may be pruned, and its own. Writes that it
-    /// is in them.
+    /// Adds a new task to the trees with a budget that contain its parent, which may be pruned, and to its own. Returns
+    /// them.
     pub(crate) fn trees_of(
         &mut self,
         task: TaskId,
@@ -137,7 +137,7 @@ impl Core {
     }
 }
 
-/// What the worker is told.
+/// The answer to the worker.
 fn answer(
     accounts: &[(Scope, Account)],
     granted: Result<Amount, Refused>,

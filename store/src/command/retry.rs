@@ -1,4 +1,4 @@
-//! `retry`: bring a finished task back. (`retry_failed` goes on in steps: `work`.)
+//! `retry`: queues a finished task again. (`retry_failed` runs in steps: `work`.)
 
 use crate::backend::Result;
 use crate::core::{Core, Reply, wrong_state};
@@ -9,8 +9,8 @@ use crate::sql::records::TextQuery;
 use kirosu_protocol::{Status, TaskId};
 
 impl Core {
-    /// Queues a failed or cancelled task again; sent twice, it is fine. One whose dependencies have ended without a result
-    /// fails again at once.
+    /// Queues a failed or cancelled task again; repeating it is harmless. A task whose dependencies failed or were
+    /// cancelled fails again at once.
     pub(crate) fn retry(&mut self, id: TaskId) -> Reply<Outcome> {
         let row = self.known(id)?;
         match row.state {
@@ -36,7 +36,7 @@ impl Core {
         Ok(retried(self.known(id)?, note))
     }
 
-    /// Brings one failed or cancelled task back, or fails it again.
+    /// Queues one failed or cancelled task again, or fails it again.
     fn come_back(&mut self, id: TaskId) -> Result<()> {
         if let Some(error) = self.hopeless(id)? {
             return self.fail_for_dependency(id, &error);

@@ -1,7 +1,7 @@
-//! The wall clock was set: leases hold as long as they would have.
+//! The wall clock was set: every lease keeps its remaining time.
 //!
-//! There may be very many leases, so their deadlines are moved in steps, over several commits within moments. Until all are
-//! moved, no lease expires. What a crash of the process leaves has the grace that every lease has after a start.
+//! With very many leases the deadlines are moved in steps over several commits. Until all are moved, no lease expires.
+//! After a crash in between, every lease has the grace period of a restart.
 
 use crate::backend::Result;
 use crate::core::Core;
@@ -10,10 +10,10 @@ use crate::sql::sets::{SelectLeasedIds, SelectNextExpiry};
 use kirosu_protocol::Status;
 
 impl Core {
-    /// Begins to move the deadline of every live lease.
+    /// Begins to move the deadlines of all live leases.
     pub(crate) fn shift_leases(&mut self, by_ms: i64) -> Result<Outcome> {
         if by_ms != 0 {
-            // The file's statement must see what this batch has changed so far.
+            // The query must see what this batch has changed so far.
             self.flush_rows()?;
             for id in self.db.ids(SelectLeasedIds {}.into())? {
                 self.deadlines.shifts().add(id, by_ms);
@@ -22,7 +22,7 @@ impl Core {
         Ok(Outcome::Ok)
     }
 
-    /// Goes on with it, as far as this commit may.
+    /// Moves further deadlines, as many as this commit may change.
     pub(crate) fn shift_on(&mut self) -> Result<()> {
         if !self.deadlines.has_shifts() {
             return Ok(());

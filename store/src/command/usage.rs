@@ -14,7 +14,7 @@ use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::{Budget, Fence, Scope, TaskId, Usage};
 
 impl Core {
-    /// An attempt ended, and said with its ack what it used. `before` is what was counted of it already.
+    /// Records the usage that an ack reports. `before` was counted already.
     pub(crate) fn record_usage(
         &mut self,
         ack: &Ack,
@@ -33,7 +33,7 @@ impl Core {
         }
     }
 
-    /// Adds to day and task, and to what is measured.
+    /// Adds to the sums of day and task, and to the statistics.
     fn add_usage(
         &mut self,
         task_id: TaskId,
@@ -101,7 +101,7 @@ impl Core {
         Ok(())
     }
 
-    /// The ack of an attempt that was cancelled or lost before says what it used: counted once.
+    /// Records the usage in the ack of an attempt that was cancelled or lost before. Only the first such ack counts.
     pub(crate) fn record_late_usage(&mut self, ack: &Ack, fence: Fence) -> Result<()> {
         let Some(usage) = &ack.usage else {
             return Ok(());
@@ -120,7 +120,7 @@ impl Core {
         self.settle(ack.task_id, fence, Some((ack, usage)), counted)
     }
 
-    /// What was counted of an attempt that ended without an ack.
+    /// The usage that was counted for an attempt that ended without an ack.
     pub(crate) fn counted_usage(
         &mut self,
         task_id: TaskId,
@@ -131,7 +131,8 @@ impl Core {
         Ok(stored.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// An attempt ends without an ack: what it last said of its usage is what is known. Answers it as its row keeps it.
+    /// Records the usage in the last report of progress of an attempt that ends without an ack. Returns it as JSON for
+    /// the attempt's row.
     pub(crate) fn record_partial_usage(
         &mut self,
         task_id: TaskId,
@@ -259,7 +260,7 @@ impl Core {
     }
 }
 
-/// Under which names something was used; empty: not told.
+/// The names under which usage is recorded; an empty name means unknown.
 #[derive(Debug, Default)]
 struct Whose {
     pool: String,
@@ -267,19 +268,19 @@ struct Whose {
     model: String,
 }
 
-/// What was counted of an attempt that ended without an ack, as its row keeps it.
+/// The usage that was counted for an attempt without an ack, as JSON in its row.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(crate) struct Before {
-    /// In the ledger.
+    /// In the sums of day and task.
     #[serde(flatten)]
     usage: Usage,
     partial: bool,
-    /// In the budgets that it had reserved of.
+    /// In the budgets of which it had reserved.
     #[serde(default, skip_serializing_if = "Budget::is_empty")]
     pub counted: Budget,
 }
 
-/// What matters here of a run's progress.
+/// The part of a report of progress that counts here.
 #[derive(serde::Deserialize)]
 struct Progress {
     #[serde(default)]
@@ -288,7 +289,7 @@ struct Progress {
     model: Option<String>,
 }
 
-/// What was used beyond what was counted before.
+/// The usage beyond what was counted before.
 fn beyond(usage: &Usage, before: &Usage) -> Usage {
     Usage {
         input_tokens: usage.input_tokens.saturating_sub(before.input_tokens),
@@ -306,7 +307,7 @@ fn beyond(usage: &Usage, before: &Usage) -> Usage {
     }
 }
 
-/// As an attempt's row keeps it.
+/// Usage as JSON for the row of an attempt.
 pub(crate) fn usage_text(usage: &Usage) -> Result<String> {
     serde_json::to_string(usage).map_err(Fault::value)
 }

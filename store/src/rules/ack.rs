@@ -1,11 +1,11 @@
-//! Whether an ack is taken: the fencing rules.
+//! The fencing rules: whether an ack is accepted.
 
 use crate::row::{Flags, TaskRow};
 use crate::sql::attempt::AttemptEnd;
 use kirosu_protocol::verbs::ack::{Ack, AckStatus};
 use kirosu_protocol::{Error, ErrorCode, FailureClass, Fence, Status, TaskId};
 
-/// The outcome an ack writes into its attempt.
+/// The outcome that an ack writes into its attempt.
 pub(crate) fn outcome(ack: &Ack) -> &'static str {
     match ack.status {
         AckStatus::Done => "done",
@@ -18,7 +18,7 @@ pub(crate) fn class(ack: &Ack) -> FailureClass {
     ack.class.unwrap_or(FailureClass::ProviderError)
 }
 
-/// Whether the ack is for the live lease and in time: the common case, decided by the hot row alone.
+/// Whether the ack is for the live lease and in time: the common case, decided by the row alone.
 pub(crate) fn is_for_live_lease(row: &TaskRow, ack: &Ack, strict_expiry: bool, now: i64) -> bool {
     row.state == Status::Leased
         && ack.fence.is_none_or(|fence| fence == row.fence)
@@ -29,19 +29,19 @@ pub(crate) fn is_for_live_lease(row: &TaskRow, ack: &Ack, strict_expiry: bool, n
         && !(strict_expiry && row.lease_until.is_some_and(|until| until < now))
 }
 
-/// What an ack that is not for a live lease is.
+/// The rule for an ack that is not for a live lease.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Late {
-    /// It says what was said and taken before.
+    /// It repeats an ack that was accepted for this fence.
     Again(Fence),
-    /// Its lease was lost, but nobody had the task since: the work counts.
+    /// Its lease was lost, but no other worker has leased the task since: it is accepted.
     Take,
     /// It is refused.
     Refuse(Error),
 }
 
-/// Decides over an ack that is not for a live lease. `attempt` is the ended attempt of the ack's fence, or of the
-/// newest fence when the ack names none.
+/// Decides on an ack that is not for a live lease. `attempt` is the ended attempt of the ack's fence, or of the newest
+/// fence when the ack names none.
 pub(crate) fn late(
     row: &TaskRow,
     ack: &Ack,
@@ -78,8 +78,8 @@ pub(crate) fn late(
     }
 }
 
-/// The refusal of a `done` that does not say that the task's `accept` clause was checked: a worker that knows nothing
-/// of such clauses must not make it done.
+/// The refusal of a `done` that does not confirm the task's `accept` clause: a worker that does not know such clauses
+/// must not finish the task.
 pub(crate) fn not_checked(row: &TaskRow, ack: &Ack) -> Option<Error> {
     let unchecked = ack.status == AckStatus::Done && !ack.accepted;
     (unchecked && row.flags.has(Flags::HAS_ACCEPT)).then(|| {
@@ -90,10 +90,10 @@ pub(crate) fn not_checked(row: &TaskRow, ack: &Ack) -> Option<Error> {
     })
 }
 
-/// The farthest ahead that an ack may put its task off: no limit of a service and no window of a budget is longer.
+/// The maximum time by which an ack may postpone its task: no rate limit and no window of a budget is longer.
 const RETRY_AHEAD_MS: i64 = 366 * 86_400_000;
 
-/// The refusal of an ack that would park its task for years.
+/// The refusal of an ack that would postpone its task for years.
 pub(crate) fn too_far(ack: &Ack, now: i64) -> Option<Error> {
     let at = ack.retry_at_ms?;
     (at > now.saturating_add(RETRY_AHEAD_MS)).then(|| {
@@ -105,12 +105,12 @@ pub(crate) fn too_far(ack: &Ack, now: i64) -> Option<Error> {
     })
 }
 
-/// The refusal of one whose lease is no longer its own.
+/// The refusal of an ack whose lease is over.
 pub(crate) fn stale(row: &TaskRow, ack: &Ack) -> Error {
     stale_lease("ack", row, ack.fence)
 }
 
-/// The refusal of one whose lease is no longer its own, for any verb.
+/// The refusal of a verb whose lease is over.
 pub(crate) fn stale_lease(verb: &str, row: &TaskRow, fence: Option<Fence>) -> Error {
     let whose = match fence {
         Some(fence) => format!("lease {fence}"),
@@ -126,7 +126,7 @@ pub(crate) fn stale_lease(verb: &str, row: &TaskRow, fence: Option<Fence>) -> Er
     .with_data(serde_json::json!({ "task_id": row.id, "status": row.state, "fence": row.fence }))
 }
 
-/// The refusal of one that holds a task which the store was put back to before.
+/// The refusal of a holder whose task is missing since an older copy of the store was put back.
 pub(crate) fn lost_task(verb: &str, task: TaskId) -> Error {
     let message = format!(
         "cannot {verb} task {task}: the store was put back from a backup or an older copy that does not have it; drop this run"

@@ -1,22 +1,22 @@
-//! Tool questions: what they are about, who may still decide, and which of them outlive their attempt.
+//! The rules of permission requests and approvals: identity, deadline, and which requests outlive their attempt.
 
 use kirosu_protocol::approval::{PermissionOption, canonical, option_named, options_line};
 use kirosu_protocol::verbs::ask::AskParams;
 use kirosu_protocol::{FailureClass, Fence, PermissionId, PermissionState, Verdict};
 use sha2::{Digest, Sha256};
 
-/// Bytes of arguments that are kept to be shown; their hash is over all of them.
+/// Bytes of arguments that are stored for display; the hash covers all of them.
 pub(crate) const ARGS_BYTES: usize = 64 << 10;
 
-/// What a question is about: the same tool with the same arguments (of a tool that states none: the same title) and the
-/// same options is the same question.
+/// The identity of a request: tool, arguments (or the title of a tool without arguments) and options. Requests with the
+/// same hash are the same request.
 pub(crate) fn args_hash(ask: &AskParams) -> String {
     let (sort, text) = match &ask.args {
         Some(args) => ("args", canonical(args)),
         None => ("title", ask.title.clone()),
     };
     let mut hash = Sha256::new();
-    // Lengths, so that no tool's name can run into its arguments.
+    // Lengths separate the fields, so that no tool's name can continue in its arguments.
     let options = shown_options(ask);
     let parts = [ask.tool.as_str(), sort, text.as_str()].into_iter();
     for part in parts.chain(options.as_deref()) {
@@ -26,7 +26,7 @@ pub(crate) fn args_hash(ask: &AskParams) -> String {
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// The arguments as they are shown.
+/// The arguments for display, cut to [`ARGS_BYTES`].
 pub(crate) fn shown_args(ask: &AskParams) -> Option<String> {
     let mut text = canonical(ask.args.as_ref()?);
     let bytes = text.len();
@@ -38,16 +38,16 @@ pub(crate) fn shown_args(ask: &AskParams) -> Option<String> {
     Some(text)
 }
 
-/// The options as they are kept; `None` where yes is enough.
+/// The options as stored JSON; `None` for a request that is decided by yes or no.
 pub(crate) fn shown_options(ask: &AskParams) -> Option<String> {
     let is_choice = !ask.options.is_empty();
     is_choice.then(|| serde_json::to_string(&ask.options).unwrap_or_default())
 }
 
-/// The id of the option that a decision chooses. A question with options is not approved without one.
+/// The id of the option that a decision chooses. A request with options is approved with one of them only.
 ///
 /// # Errors
-/// A sentence that says which options there are.
+/// A sentence that lists the options.
 pub(crate) fn choose(
     id: PermissionId,
     options: &[PermissionOption],
@@ -73,18 +73,18 @@ pub(crate) fn choose(
     }
 }
 
-/// What a decision on a question means.
+/// The effect of a decision on a permission request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decided {
-    /// It is taken.
+    /// It is accepted.
     Take,
-    /// The same was said before.
+    /// It repeats the decision that was accepted.
     Again,
-    /// It comes too late, or says the contrary of an earlier one: the word for why.
+    /// It is too late, or contradicts an earlier one: the protocol's word for the reason.
     Stale(&'static str),
 }
 
-/// Whether a decision is taken.
+/// Decides whether a decision is accepted. `now` and `deadline_at` are Unix milliseconds.
 pub(crate) fn decide(
     state: PermissionState,
     deadline_at: Option<i64>,
@@ -103,22 +103,22 @@ pub(crate) fn decide(
     }
 }
 
-/// The question that a decision about a task is meant for: the request may be an earlier one that is sent again.
+/// The prompt to which a decision about a task belongs: the request may be an earlier one that is sent again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Meant {
-    /// The question that the task asks now.
+    /// The present prompt of the task.
     Present,
-    /// An earlier question, about which the same was decided then.
+    /// An earlier prompt with the same decision.
     Again,
-    /// An earlier question, about which something else was decided, or nothing.
+    /// An earlier prompt with another decision, or without one.
     Over,
-    /// The present question, or an earlier one that was approved in the same words: the request does not say which.
+    /// The present prompt, or an earlier one that was approved in the same words: the request does not show which.
     Unclear,
 }
 
-/// The question that a decision is meant for, which names it by the task's `fence` at that time, or names none. `said_before`: of a
-/// decision that names an earlier question, whether the same verdict was passed on that one; of one that names none,
-/// whether the same person passed it in the same words on any earlier question.
+/// Finds the prompt to which a decision belongs. The decision names it by the task's `fence` at that time, or names
+/// none. `said_before`: for a decision with an earlier fence, whether that prompt has the same verdict; for one without
+/// a fence, whether the same person gave the same verdict in the same words on any earlier prompt.
 pub(crate) fn meant(
     fence: Option<Fence>,
     newest: Fence,
@@ -129,14 +129,14 @@ pub(crate) fn meant(
     match fence {
         Some(fence) if fence != newest && said_before => Meant::Again,
         Some(fence) if fence != newest => Meant::Over,
-        // A rejection errs on the safe side.
+        // A rejection may be repeated: it errs on the safe side.
         None if asks_now && said_before && verdict == Verdict::Approved => Meant::Unclear,
         _ => Meant::Present,
     }
 }
 
-/// Whether the questions of an attempt that was acked stay for the next: only when the run crashed, as its agent had no
-/// chance to hear the answer. (Those of a lost or released lease stay, too: nobody has said that they are over.)
+/// Whether the permission requests of an acked attempt stay for the next one: only when the run crashed, as its agent
+/// had no chance to receive the answer. Those of a lost or released lease stay, too.
 pub(crate) fn outlive(class: Option<FailureClass>, is_final: bool) -> bool {
     !is_final && class == Some(FailureClass::Crashed)
 }

@@ -1,4 +1,4 @@
-//! How long a failed attempt waits for the next.
+//! The delay before the next attempt.
 
 use kirosu_protocol::{RetryPolicy, TaskId};
 
@@ -13,7 +13,7 @@ pub(crate) fn delay_ms(policy: &RetryPolicy, jitter: f64, task: TaskId, attempt:
     (full - spread(task, attempt) % (most + 1)) as i64
 }
 
-/// A number that looks random (splitmix64).
+/// A pseudorandom number (splitmix64).
 fn spread(task: TaskId, attempt: u32) -> u64 {
     let mut x = (task as u64) ^ (u64::from(attempt) << 48);
     x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);

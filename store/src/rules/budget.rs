@@ -1,11 +1,11 @@
-//! How a budget is kept: what may be reserved, and what follows the end of a run.
+//! Arithmetic of budgets: reservations, and their settlement after a run.
 //!
-//! An account's `used + reserved` never goes beyond its limit by a reservation; a run that used more than it had reserved
-//! may take `used` beyond it, and then nothing is granted until the window ends or the limit is raised.
+//! A reservation never takes an account's `used + reserved` beyond its limit. A run that used more than it had reserved
+//! may take `used` beyond it; then nothing is granted until the window ends or the limit is raised.
 
 use kirosu_protocol::{Budget, Scope};
 
-/// Milliseconds after which it makes sense to ask again for what others have reserved.
+/// Milliseconds after which a retry makes sense when other runs hold the rest of a budget.
 const RESERVED_PAUSE_MS: i64 = 2_000;
 
 /// Tokens and millionths of a dollar.
@@ -16,7 +16,7 @@ pub(crate) struct Amount {
 }
 
 impl Amount {
-    /// What a message says; what it does not say is nothing.
+    /// The amount in a message; a missing field counts as 0.
     pub fn of(budget: Budget) -> Amount {
         Amount {
             tokens: budget.tokens.unwrap_or(0),
@@ -24,7 +24,7 @@ impl Amount {
         }
     }
 
-    /// The same as a message says it; nothing is not said.
+    /// The amount for a message; 0 becomes a missing field.
     pub fn told(self) -> Budget {
         let some = |n: u64| (n > 0).then_some(n);
         Budget {
@@ -53,22 +53,22 @@ impl Amount {
     }
 }
 
-/// One budget.
+/// A budget with its sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Account {
     pub limit: Budget,
-    /// What an approval adds; nothing for budgets with a window.
+    /// The amount that an approval adds to the limit; empty for budgets with a window.
     pub raise: Budget,
-    /// Length of the window in milliseconds; 0: for ever.
+    /// Length of the window in milliseconds; 0 means no window.
     pub per: i64,
-    /// Unix milliseconds of the window's begin.
+    /// Start of the window in Unix milliseconds.
     pub since: i64,
     pub used: Amount,
     pub reserved: Amount,
 }
 
 impl Account {
-    /// A budget that nothing was used of.
+    /// An unused budget.
     pub fn new(limit: Budget, per: i64, now: i64) -> Account {
         Account {
             limit,
@@ -78,8 +78,8 @@ impl Account {
         }
     }
 
-    /// The same budget at a time: with a new window nothing is used. What is reserved stays: those runs go on, and what
-    /// they use counts when they end.
+    /// The budget at a time: a new window starts unused. Reservations stay, as those runs go on and their usage counts
+    /// when they end.
     pub fn at(mut self, now: i64) -> Account {
         let since = window(self.per, now);
         // A clock that was set back does not bring an old window back.
@@ -90,12 +90,12 @@ impl Account {
         self
     }
 
-    /// Unix milliseconds of the window's end.
+    /// End of the window in Unix milliseconds; `None` means no window.
     pub fn until(&self) -> Option<i64> {
         (self.per > 0).then(|| self.since.saturating_add(self.per))
     }
 
-    /// What is left for a run that holds `own` already, that included; none: not limited.
+    /// The amounts available to a run whose reservation is `own`, including it; `None` means no limit.
     fn left(&self, own: Amount) -> [Option<u64>; 2] {
         let taken = self.used.plus(self.reserved.minus(own));
         [
@@ -108,13 +108,13 @@ impl Account {
         ]
     }
 
-    /// The same with what a run has used that has not ended.
+    /// The budget plus the usage of a run that has not ended.
     pub fn with_spent(mut self, spent: Amount) -> Account {
         self.used = self.used.plus(spent);
         self
     }
 
-    /// Whether it is used up, in anything that it limits.
+    /// Whether tokens or money are exhausted.
     pub fn is_exhausted(&self) -> bool {
         self.limit
             .tokens
@@ -125,7 +125,7 @@ impl Account {
                 .is_some_and(|limit| self.used.micros >= limit)
     }
 
-    /// A person allows as much again.
+    /// The budget after an approval, which adds the first limit again.
     pub fn raised(mut self) -> Account {
         let add = |limit: Option<u64>, by: Option<u64>| {
             limit.map(|limit| limit.saturating_add(by.unwrap_or(0)))
@@ -135,13 +135,13 @@ impl Account {
         self
     }
 
-    /// A run holds `after` instead of `before`.
+    /// The budget after a run's reservation changed from `before` to `after`.
     pub fn held(mut self, before: Amount, after: Amount) -> Account {
         self.reserved = self.reserved.minus(before).plus(after);
         self
     }
 
-    /// A run ended that held this much; `more` is what it used and nobody has counted yet.
+    /// The budget after a run with the reservation `held` ended; `more` is its usage that was not counted before.
     pub fn settled(mut self, held: Amount, more: Amount) -> Account {
         self.reserved = self.reserved.minus(held);
         self.used = self.used.plus(more);
@@ -149,7 +149,7 @@ impl Account {
     }
 }
 
-/// The begin of the window around a time. Windows that divide a day begin at midnight UTC and its multiples.
+/// Start of the window that contains `now`. Windows that divide a day start at midnight UTC and its multiples.
 fn window(per: i64, now: i64) -> i64 {
     match per {
         0 => 0,
@@ -157,21 +157,22 @@ fn window(per: i64, now: i64) -> i64 {
     }
 }
 
-/// Which account stands in the way.
+/// The account that refuses a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
-    /// Its place among those looked at.
+    /// Its index in the list of accounts.
     pub index: usize,
-    /// Whether it is used up, or what is left is reserved.
+    /// Whether it is exhausted; otherwise other runs have reserved the rest.
     pub exhausted: bool,
-    /// Unix milliseconds from which asking again makes sense; none: a person has to raise it.
+    /// Unix milliseconds from which a retry makes sense; `None` means that a person must raise the limit.
     pub retry_at: Option<i64>,
 }
 
-/// How much a run may use in all that holds `own` already, has `spent` so much and wants so much. Answers what it then holds; or, when there is
-/// no more for it in something that is limited, which account stands in the way.
+/// Grants a run that holds `own`, has used `spent` and asks for `want` in total. Returns its new reservation; or, when
+/// a limited amount has no more for it, the account that refuses.
 ///
-/// The accounts are as they stand now ([`Account::at`]). What nothing limits is not reserved.
+/// The accounts must be those of the present window ([`Account::at`]). An amount that no account limits is not
+/// reserved.
 pub(crate) fn grant(
     accounts: &[(Scope, Account)],
     own: Amount,
@@ -182,7 +183,7 @@ pub(crate) fn grant(
     let mut held = [own.tokens, own.micros];
     let mut blocked = Vec::new();
     for (place, wanted) in [want.tokens, want.micros].into_iter().enumerate() {
-        // Who does not say how much wants at least to know that something is left.
+        // A request without an amount needs at least the proof that something is left.
         let wanted = wanted.unwrap_or(0).max(1);
         let lefts = accounts.iter().map(|(_, account)| account.left(own)[place]);
         let Some(left) = lefts.clone().flatten().min() else {
@@ -215,7 +216,7 @@ pub(crate) fn grant(
 
 fn refusal(accounts: &[(Scope, Account)], index: usize, spent: Amount, now: i64) -> Refused {
     let (_, account) = &accounts[index];
-    // What this run has used comes back with no other run's end.
+    // The usage of this run does not become available when another run ends.
     let exhausted = account.with_spent(spent).is_exhausted();
     Refused {
         index,
@@ -227,7 +228,7 @@ fn refusal(accounts: &[(Scope, Account)], index: usize, spent: Amount, now: i64)
     }
 }
 
-/// What waits longest is told: for a person, for the end of a window, for other runs.
+/// The order of refusals: the one with the longest wait is reported (a person, the end of a window, other runs).
 fn weight(refused: &Refused) -> (bool, bool, i64) {
     let until = refused.retry_at;
     (refused.exhausted, until.is_none(), until.unwrap_or(0))
@@ -317,8 +318,8 @@ mod tests {
     }
 
     proptest! {
-        /// Six runs and two budgets, one with a window: nothing is granted beyond a limit, nothing leaks, and what was
-        /// used is what the runs used.
+        /// Six runs and two budgets, one with a window: nothing is granted beyond a limit, nothing leaks, and the sums
+        /// equal the usage of the runs.
         #[test]
         fn reservations_never_leak_nor_oversell(steps in steps()) {
             let both = Budget { tokens: Some(100), micros: Some(80) };

@@ -1,4 +1,4 @@
-//! Idempotency keys: whether a request is the one that a key stands for.
+//! Idempotency keys: whether a request has the parameters of the one that is bound to its key.
 
 use crate::row::TaskRow;
 use kirosu_protocol::approval::canonical;
@@ -6,14 +6,14 @@ use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{Error, TaskId};
 use sha2::{Digest, Sha256};
 
-/// A number for what was asked for: all parameters but the key. It is kept in the file, so it must stay the same from
-/// version to version: a new parameter is left out of it where it has its default.
+/// A hash of all parameters but the key. It is stored, so it must stay the same from version to version: a new
+/// parameter is left out where it has its default.
 pub(crate) fn body(new: &NewTask) -> i64 {
     let mut told = serde_json::to_value(new).unwrap_or_default();
     if let Some(fields) = told.as_object_mut() {
         fields.remove("idempotency_key");
         if new.delay_ms > 0 {
-            // The hub made it of the delay, and the time of the request.
+            // The hub computed it from the delay and the time of the request.
             fields.remove("run_at");
         }
     }
@@ -23,7 +23,7 @@ pub(crate) fn body(new: &NewTask) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// The refusal of other work under a key that is in use.
+/// The refusal of a key that is bound to a request with other parameters.
 pub(crate) fn other_body(key: &str, row: &TaskRow) -> Error {
     let message = format!(
         "invalid params: `idempotency_key` '{key}' stands for task {} ({}), which was enqueued with other parameters; use another key for other work",
@@ -40,7 +40,7 @@ pub(crate) fn two_bodies(key: &str, first: usize, second: usize) -> Error {
     ))
 }
 
-/// The refusal of a dependency that no task has.
+/// The refusal of a dependency that does not exist.
 pub(crate) fn unknown_dependency(id: TaskId) -> Error {
     Error::invalid_params(format!("`depends_on` names unknown task {id}"))
 }
@@ -59,7 +59,7 @@ mod tests {
         };
         assert_eq!(body(&new("a", 1)), body(&new("b", 2)));
         assert_ne!(body(&new("a", 1)), body(&NewTask::chat("p")));
-        // It stands in files.
+        // The number is stored in databases.
         assert_eq!(body(&NewTask::chat("p")), BODY_OF_P);
     }
 

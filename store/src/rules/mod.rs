@@ -1,4 +1,4 @@
-//! The rules of a task's life as pure functions: no file, no clock.
+//! The rules of tasks as pure functions, without database and clock.
 
 pub(crate) mod ack;
 pub(crate) mod approval;

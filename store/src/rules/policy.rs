@@ -1,9 +1,9 @@
-//! What comes after an attempt that did not succeed: a table, not guesses.
+//! The policy after an attempt that did not succeed, as a table.
 
 use super::backoff;
 use kirosu_protocol::{FailureClass, OnLost, RetryPolicy, TaskId};
 
-/// What the decision depends on.
+/// The input of the decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended<'a> {
     pub task: TaskId,
@@ -15,28 +15,28 @@ pub(crate) struct Ended<'a> {
     /// The share by which delays are shortened, 0 to 1.
     pub jitter: f64,
     pub on_lost: OnLost,
-    /// Unix milliseconds before which a retry is useless, where the provider said so.
+    /// Unix milliseconds before which the provider refuses a retry, if known.
     pub retry_at: Option<i64>,
     pub now: i64,
 }
 
-/// What comes next.
+/// The next state of the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Queued again at once.
     Again,
-    /// Scheduled for a time; `counted` says whether the attempt counts.
+    /// Scheduled; `counted` is true if the attempt counts.
     At { run_at: i64, counted: bool },
     /// A person decides.
     Ask,
-    /// Failed for good, until somebody retries it.
+    /// Failed until a person retries it.
     Dead,
 }
 
-/// Attempts of a task that names no `max_attempts`, when they end without a word.
+/// Attempts of a task without `max_attempts` whose runs crash.
 const CRASHES: u32 = 3;
 
-/// How a class of failure is treated.
+/// The treatment of a class of failure.
 enum Treatment {
     Retry,
     Crash,
@@ -54,7 +54,7 @@ fn treatment(class: FailureClass) -> Treatment {
         }
         FailureClass::Crashed => Treatment::Crash,
         FailureClass::RateLimited => Treatment::Park,
-        // Running again changes nothing until a person has logged in or installed the program.
+        // Another run has the same result until a person has logged in or installed the program.
         FailureClass::AuthRequired | FailureClass::Missing => Treatment::Ask,
         FailureClass::Cancelled | FailureClass::BadInput | FailureClass::RefusedByPolicy => {
             Treatment::Dead
@@ -64,14 +64,14 @@ fn treatment(class: FailureClass) -> Treatment {
     }
 }
 
-/// What comes after an attempt that did not succeed.
+/// Decides on an attempt that did not succeed.
 pub(crate) fn after_attempt(ended: &Ended<'_>) -> Next {
     let spent = ended.max_attempts.is_some_and(|max| ended.attempts >= max);
     match treatment(ended.class) {
         Treatment::Dead => Next::Dead,
         Treatment::Ask => Next::Ask,
-        // A budget that fills again by itself is waited for. But a task that uses up one after the other would go on
-        // for ever, and its own budget only a person can raise.
+        // A budget with a window fills again, so the task waits. But a task that exhausts each window would never end,
+        // and only a person can raise its own budget.
         Treatment::Budget => match ended.retry_at {
             Some(run_at) if ended.attempts < ended.max_attempts.unwrap_or(CRASHES) => Next::At {
                 run_at: run_at.max(ended.now),
@@ -79,19 +79,19 @@ pub(crate) fn after_attempt(ended: &Ended<'_>) -> Next {
             },
             _ => Next::Ask,
         },
-        // Not the task's fault: it costs no attempt and needs no retry policy.
+        // The task is not the cause: the attempt does not count, and no retry policy is needed.
         Treatment::Park => Next::At {
             run_at: ended.retry_at.unwrap_or(0).max(ended.now + delay(ended)),
             counted: false,
         },
-        // Who asks for no retry wants to hear of the failure at once.
+        // A client that asks for no retry expects the failure at once.
         Treatment::Retry if ended.max_attempts.is_none() || spent => Next::Dead,
         Treatment::Retry => Next::At {
             run_at: ended.now + delay(ended),
             counted: true,
         },
-        // The run ended without a word: nobody said that the task failed. It may also be what crashes its runs, so that
-        // it is not tried for ever.
+        // The run crashed, so the task itself has not failed. But the task may be what crashes its runs, so the
+        // attempts are limited.
         Treatment::Crash => match ended.on_lost {
             OnLost::Fail => Next::Dead,
             OnLost::Ask => Next::Ask,

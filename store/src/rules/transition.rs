@@ -1,12 +1,12 @@
-//! The steps of a task's life, each a change of the hot row.
+//! The state transitions of a task, each a change of its row.
 
 use super::policy::Next;
 use crate::row::{Flags, TaskRow};
 use kirosu_protocol::{Fence, Status};
 use std::sync::Arc;
 
-/// Where a task goes that nothing but its own conditions holds back: to a person, to wait for others, for its time, or
-/// to the queue.
+/// The state of a task that is held back by its own conditions only: it awaits approval, waits for dependencies or its
+/// time, or is queued.
 pub(crate) fn waiting_state(row: &TaskRow, now: i64) -> Status {
     if row.flags.has(Flags::NEEDS_APPROVAL) && !row.flags.has(Flags::APPROVED) {
         Status::AwaitingApproval
@@ -19,12 +19,13 @@ pub(crate) fn waiting_state(row: &TaskRow, now: i64) -> Status {
     }
 }
 
-/// The fence of the next lease or question: above all that the task has had, also in a past that the store does not know.
+/// The fence of the next lease or prompt: above all earlier fences of the task, also those of a past that a restored
+/// store does not know.
 fn next_fence(row: &TaskRow, fence_base: Fence) -> Fence {
     row.fence.max(fence_base) + 1
 }
 
-/// Hands the task out. The fence grows, so that no earlier holder can change the task.
+/// Leases the task. The fence grows, so that no earlier holder can change the task.
 pub(crate) fn lease(
     row: &mut TaskRow,
     worker: Arc<str>,
@@ -45,7 +46,7 @@ pub(crate) fn lease(
     row.updated_at = now;
 }
 
-/// Ends whatever lease there is; who held it stays readable.
+/// Ends the lease; its worker stays in the row.
 fn end_lease(row: &mut TaskRow, now: i64) {
     row.lease_until = None;
     row.session = None;
@@ -57,7 +58,7 @@ fn end_lease(row: &mut TaskRow, now: i64) {
 pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) {
     end_lease(row, now);
     row.state = status;
-    // One that never ran has the time that it was enqueued with; `retry` does not bring it forward.
+    // A task that never ran keeps its scheduled time; `retry` does not bring it forward.
     row.run_at = row.run_at.filter(|_| row.leased_at.is_none());
     row.finished_at = Some(now);
     row.flags
@@ -65,13 +66,13 @@ pub(crate) fn finish(row: &mut TaskRow, status: Status, told_by: i64, now: i64) 
     row.flags.set(told_by);
 }
 
-/// Fails the task for the sake of a dependency that ended without a result.
+/// Fails the task because of a dependency.
 pub(crate) fn give_up(row: &mut TaskRow, now: i64) {
     finish(row, Status::Failed, Flags::TOLD_BY_NOTE, now);
     row.flags.set(Flags::GAVE_UP);
 }
 
-/// After an attempt that did not succeed: what the policy says.
+/// Applies the policy after an attempt that did not succeed.
 pub(crate) fn attempt_failed(row: &mut TaskRow, next: Next, now: i64) {
     match next {
         Next::Dead => finish(row, Status::Failed, Flags::TOLD_BY_ATTEMPT, now),
@@ -97,7 +98,7 @@ pub(crate) fn attempt_failed(row: &mut TaskRow, next: Next, now: i64) {
     }
 }
 
-/// The lease is given back and costs nothing.
+/// Returns the lease; the attempt does not count.
 pub(crate) fn give_back(row: &mut TaskRow, delay_ms: i64, now: i64) {
     end_lease(row, now);
     row.attempts = row.attempts.saturating_sub(1);
@@ -109,8 +110,9 @@ pub(crate) fn give_back(row: &mut TaskRow, delay_ms: i64, now: i64) {
     }
 }
 
-/// A finished task comes back, as if it had just been enqueued; its attempts' rows stay. One that asks a person again gets
-/// another fence, so that a decision on the earlier question, which names that fence, does not answer this one.
+/// Returns a finished task to the state after its enqueue; the rows of its attempts stay. A task that prompts a person
+/// again gets a new fence, so that a decision about the earlier prompt, which names the old fence, does not answer this
+/// one.
 pub(crate) fn retry(row: &mut TaskRow, is_human: bool, (fence_base, now): (Fence, i64)) {
     end_lease(row, now);
     row.attempts = 0;
@@ -125,7 +127,7 @@ pub(crate) fn retry(row: &mut TaskRow, is_human: bool, (fence_base, now): (Fence
     }
 }
 
-/// A person lets it run.
+/// A person lets the task run.
 pub(crate) fn approve(row: &mut TaskRow, now: i64) {
     row.flags.set(Flags::APPROVED);
     row.updated_at = now;

@@ -212,7 +212,7 @@ impl Store {
         self.core.task_stats.depths(&self.core.lanes)
     }
 
-    /// The paused queues by name; a leading `*` stands for all queues.
+    /// The paused queues by name; a leading `*` means all queues.
     pub fn paused(&self) -> Vec<String> {
         self.core.lanes.paused()
     }

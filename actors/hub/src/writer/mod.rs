@@ -17,9 +17,7 @@ use actix::prelude::*;
 use clock_jump::ClockReading;
 use context::{CommandContext, ParkedRequests, closed_lease, decided, unanswered};
 use kirosu_protocol::{EventKind, Task};
-use kirosu_store::{
-    Applied, Command, OpenError, Outcome, ParkId, Store, StoreOptions, WorkId,
-};
+use kirosu_store::{Applied, Command, OpenError, Outcome, ParkId, Store, StoreOptions, WorkId};
 use kirosu_supervision::{ChildContext, supervised};
 use messages::{Answers, PendingReply, Submit};
 use std::collections::{HashMap, VecDeque};
