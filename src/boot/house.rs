@@ -12,7 +12,7 @@ use kirosu_protocol::Error;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::reload::ReloadAnswer;
 use kirosu_providers::Containment;
-use kirosu_supervision::{ExitReason, Root, Threads};
+use kirosu_supervision::{ExitReason, Root, ThreadRegistry};
 use kirosu_swarm::SwarmHandle;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -36,7 +36,7 @@ pub struct House {
     /// REST and the like.
     pub gateway: Option<GatewayHandle>,
     pub(super) containment: Containment,
-    pub(super) threads: Threads,
+    pub(super) threads: ThreadRegistry,
     /// systemd, where it started this process.
     pub(super) manager: Option<Manager>,
     /// Clients that ask for a reload.

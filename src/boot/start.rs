@@ -14,7 +14,9 @@ use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};
 use kirosu_providers::{Containment, Runner};
 use kirosu_store::Store;
-use kirosu_supervision::{ChildSpec, Clock, Intensity, Root, Strategy, SupervisorSpec, Threads};
+use kirosu_supervision::{
+    ChildSpec, Clock, Intensity, Root, Strategy, SupervisorSpec, ThreadRegistry,
+};
 use kirosu_swarm::SwarmHandle;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -31,7 +33,7 @@ const LOCAL_BACKLOG: usize = 256;
 pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError> {
     crate::panics::to_log();
     let boot = boot_id();
-    let threads = Threads::new();
+    let threads = ThreadRegistry::new();
     threads.adopt();
     let manager = Manager::from_environment();
     let mut root = SupervisorSpec::new("root")
@@ -113,7 +115,7 @@ pub async fn start(settings: &Settings, rooms: Rooms) -> Result<House, BootError
 fn hub_parts(
     settings: &Settings,
     incoming: mpsc::Receiver<DuplexStream>,
-    threads: &Threads,
+    threads: &ThreadRegistry,
     boot: &str,
 ) -> Result<(HubParts, Option<SocketAddr>), BootError> {
     let hub_options = options::hub(settings);

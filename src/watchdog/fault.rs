@@ -1,6 +1,6 @@
 //! For fault tests: a thread that hangs.
 
-use kirosu_supervision::Threads;
+use kirosu_supervision::ThreadRegistry;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,7 +11,7 @@ const VARIABLE: &str = "KIROSU_FAULT_HANG";
 ///
 /// # Errors
 /// When the signal cannot be taken over, or the variable cannot be read.
-pub fn hang_on_signal(threads: &Threads) -> io::Result<()> {
+pub fn hang_on_signal(threads: &ThreadRegistry) -> io::Result<()> {
     let Ok(what) = std::env::var(VARIABLE) else {
         return Ok(());
     };

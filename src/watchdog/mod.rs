@@ -13,7 +13,7 @@ pub mod fault;
 
 use crate::notify::Manager;
 use actix::prelude::*;
-use kirosu_supervision::{ChildContext, ChildSpec, Threads, supervised};
+use kirosu_supervision::{ChildContext, ChildSpec, ThreadRegistry, supervised};
 use std::io;
 use std::time::Duration;
 use vigil::{Finding, Vigil};
@@ -26,7 +26,7 @@ const ROUNDS: u32 = 4;
 
 /// The actor.
 struct Watchdog {
-    threads: Threads,
+    threads: ThreadRegistry,
     manager: Option<Manager>,
     child: ChildContext,
 }
@@ -46,7 +46,7 @@ impl Actor for Watchdog {
 ///
 /// # Errors
 /// When the machine refuses the thread.
-pub fn spec(threads: &Threads, manager: Option<&Manager>) -> io::Result<ChildSpec> {
+pub fn spec(threads: &ThreadRegistry, manager: Option<&Manager>) -> io::Result<ChildSpec> {
     let place = threads.start("watchdog")?;
     let (threads, manager) = (threads.clone(), manager.cloned());
     let make = move |child: &ChildContext| Watchdog {
@@ -57,7 +57,7 @@ pub fn spec(threads: &Threads, manager: Option<&Manager>) -> io::Result<ChildSpe
     Ok(ChildSpec::simple("watchdog", make).on(&place))
 }
 
-async fn watch(threads: Threads, manager: Option<Manager>, child: ChildContext) {
+async fn watch(threads: ThreadRegistry, manager: Option<Manager>, child: ChildContext) {
     let patience = manager.as_ref().and_then(Manager::watchdog);
     let every = interval(patience);
     let mut vigil = Vigil::default();

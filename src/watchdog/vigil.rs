@@ -1,6 +1,6 @@
 //! What follows from a round of signs of life: whether all is well, and what to say.
 
-use kirosu_supervision::Pulse;
+use kirosu_supervision::ThreadPulse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Round {
 
 impl Vigil {
     /// Judges the answers to a round that was asked at `asked`; now it is `now`.
-    pub fn round(&mut self, pulses: &[Pulse], asked: Instant, now: Instant) -> Round {
+    pub fn round(&mut self, pulses: &[ThreadPulse], asked: Instant, now: Instant) -> Round {
         let findings = pulses.iter().filter_map(|pulse| {
             let thread = pulse.thread.clone();
             match (pulse.after_ms, self.silent.get(&pulse.thread).copied()) {
@@ -79,8 +79,8 @@ impl Vigil {
 mod tests {
     use super::*;
 
-    fn pulses(signs: [bool; 2]) -> Vec<Pulse> {
-        let pulse = |(name, sign): (&str, bool)| Pulse {
+    fn pulses(signs: [bool; 2]) -> Vec<ThreadPulse> {
+        let pulse = |(name, sign): (&str, bool)| ThreadPulse {
             thread: name.into(),
             after_ms: sign.then_some(0),
         };

@@ -3,7 +3,7 @@
 use crate::http::{Counts, Http, HttpRecipe};
 use crate::metrics::{self, Metrics, MetricsRecipe};
 use crate::options::GatewayOptions;
-use kirosu_supervision::{BackoffPolicy, ChildSpec, Intensity, Stop, SupervisorSpec};
+use kirosu_supervision::{BackoffPolicy, ChildSpec, Intensity, StopPolicy, SupervisorSpec};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub fn specs(options: GatewayOptions) -> (ChildSpec, GatewayHandle) {
             Http::new(child.clone(), recipe.clone())
         })
         .backoff(BACKOFF)
-        .stop(Stop::Grace(GRACE + Duration::from_secs(1)));
+        .stop(StopPolicy::Grace(GRACE + Duration::from_secs(1)));
         supervisor = supervisor.child(spec);
     }
     if let Some(own) = &options.metrics {
@@ -60,7 +60,7 @@ pub fn specs(options: GatewayOptions) -> (ChildSpec, GatewayHandle) {
             Metrics::new(child.clone(), recipe.clone())
         })
         .backoff(BACKOFF)
-        .stop(Stop::Grace(metrics::GRACE + Duration::from_secs(1)));
+        .stop(StopPolicy::Grace(metrics::GRACE + Duration::from_secs(1)));
         supervisor = supervisor.child(spec);
     }
     (ChildSpec::supervisor(supervisor), handle)

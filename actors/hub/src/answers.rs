@@ -7,15 +7,15 @@ use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::tree::{TreeAnswer, TreeNode};
 use kirosu_protocol::{Error, ErrorCode, TaskId};
 use kirosu_store::{OutputChunk, TaskDetail};
-use kirosu_supervision::{Node, State};
+use kirosu_supervision::{ChildSnapshot, ChildStatus};
 use std::collections::HashMap;
 
 /// The tree, as `tree` answers it.
-pub(crate) fn tree(root: &Node) -> TreeAnswer {
+pub(crate) fn tree(root: &ChildSnapshot) -> TreeAnswer {
     TreeAnswer { tree: branch(root) }
 }
 
-fn branch(node: &Node) -> TreeNode {
+fn branch(node: &ChildSnapshot) -> TreeNode {
     let seconds = |ms: u64| ms as f64 / 1000.0;
     TreeNode {
         name: node.id.to_string(),
@@ -31,14 +31,14 @@ fn branch(node: &Node) -> TreeNode {
     }
 }
 
-fn state(state: State) -> &'static str {
+fn state(state: ChildStatus) -> &'static str {
     match state {
-        State::Starting => "starting",
-        State::Running => "running",
-        State::BackingOff => "backing_off",
-        State::Stopping => "stopping",
-        State::Stopped => "stopped",
-        State::GaveUp => "gave_up",
+        ChildStatus::Starting => "starting",
+        ChildStatus::Running => "running",
+        ChildStatus::BackingOff => "backing_off",
+        ChildStatus::Stopping => "stopping",
+        ChildStatus::Stopped => "stopped",
+        ChildStatus::GaveUp => "gave_up",
     }
 }
 

@@ -14,7 +14,7 @@ use crate::writer::{Writer, WriterFactory};
 use actix_rt::ArbiterHandle;
 use kirosu_store::{Store, StoreOptions};
 use kirosu_supervision::{
-    ChildSpec, DynamicSpec, Restart, Stop, Strategy, SupervisorSpec, mailbox,
+    ChildSpec, DynamicSpec, Restart, StopPolicy, Strategy, SupervisorSpec, mailbox,
 };
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -91,7 +91,7 @@ impl HubParts {
         let writer_spec = ChildSpec::new("writer", writer_mailbox, move |child| {
             Writer::new(child.clone(), factory.clone())
         })
-        .stop(Stop::Grace(Duration::from_secs(30)));
+        .stop(StopPolicy::Grace(Duration::from_secs(30)));
         let writer_spec = on(writer_spec, threads.writer.as_ref());
 
         let (readers_spec, readers) = readers(&options, &threads.readers);

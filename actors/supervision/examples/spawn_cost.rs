@@ -1,8 +1,8 @@
-//! What a supervised child costs: `cargo run --release -p kirosu-supervision --example spawn_cost`.
+//! Cost of a supervised child: `cargo run --release -p kirosu-supervision --example spawn_cost`.
 //!
-//! Spawns children in waves, sends each one message upon which it ends, and compares the life of a
-//! child of a dynamic supervisor with that of a bare actix actor; before that weighs idle children
-//! and takes a picture of them.
+//! Spawns children in waves, ends each by one message, and compares the time per child of a dynamic
+//! supervisor with that per bare actix actor. Before that, it measures the memory of idle children
+//! and the time for a snapshot and for a stop of them.
 
 use std::time::Instant;
 
@@ -58,7 +58,7 @@ fn main() {
             let bare = bare().await;
             let supervised = supervised(&leases).await;
             println!(
-                "round {round}: bare actor {bare:.2} us, supervised child {supervised:.2} us a life"
+                "round {round}: {bare:.2} us per bare actor, {supervised:.2} us per supervised child"
             );
         }
         root.shutdown().await;
@@ -120,7 +120,7 @@ async fn idle(leases: &DynamicHandle, root: &Root) {
     );
     let start = Instant::now();
     let nodes = root.tree().snapshot().count();
-    println!("picture of {nodes} nodes: {:.2} ms", ms(start));
+    println!("snapshot of {nodes} nodes: {:.2} ms", ms(start));
     let start = Instant::now();
     for n in 0..IDLE {
         leases.stop(n);
@@ -132,7 +132,7 @@ async fn idle(leases: &DynamicHandle, root: &Root) {
     drop(addrs);
 }
 
-/// Resident memory of this process; 0 where the system does not tell.
+/// Resident memory of this process in KiB; 0 if the system does not report it.
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,8 +1,8 @@
-//! Delays between restarts: exponential growth with jitter.
+//! RestartDelays between restarts: exponential growth with jitter.
 //!
-//! The only file that uses the `backoff` crate. Of it we take the interval computation and nothing
-//! else: it never gives up (`max_elapsed_time` is none, its default of 15 minutes counts from
-//! construction) and the clock it carries decides nothing.
+//! The only file that uses the `backoff` crate, and only its computation of intervals. The delays
+//! never end: `max_elapsed_time` is `None`, because the crate's default of 15 minutes counts from
+//! construction. The crate's clock has no effect.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use ::backoff::ExponentialBackoff;
 use ::backoff::backoff::Backoff as _;
 use serde::Serialize;
 
-/// How the delay before a restart grows, and when it is forgotten.
+/// Growth of the delay before a restart, and the uptime after which the delay is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BackoffPolicy {
-    /// The first delay. Zero means: restart at once, always.
+    /// First delay. Zero means that every restart is immediate.
     pub initial: Duration,
-    /// No delay is longer than this, jitter included.
+    /// Maximum of all delays, jitter included.
     pub max: Duration,
-    /// What the delay is multiplied by each time; below 1 counts as 1.
+    /// Multiplier from one delay to the next; a value below 1 counts as 1.
     pub factor: f64,
-    /// Part of the delay that is random, 0 (none) to 1 (from nothing to double).
+    /// Random part of the delay, from 0 (none) to 1 (zero to twice the delay).
     pub jitter: f64,
-    /// A child that stayed up this long starts again at `initial`.
+    /// Uptime after which the next delay is `initial` again.
     pub healthy_after: Duration,
 }
 
 impl Default for BackoffPolicy {
-    /// 100 ms doubling up to 30 s, a fifth of it random, forgotten after a minute of health.
+    /// 100 ms, doubled up to 30 s, with 20 % jitter, reset after 60 s of uptime.
     fn default() -> Self {
         Self {
             initial: Duration::from_millis(100),
@@ -39,7 +39,7 @@ impl Default for BackoffPolicy {
 }
 
 impl BackoffPolicy {
-    /// Restart at once, every time. Only the intensity then bounds a crash loop.
+    /// No delays. Only the supervisor's intensity then bounds a crash loop.
     pub fn immediate() -> Self {
         Self {
             initial: Duration::ZERO,
@@ -50,8 +50,8 @@ impl BackoffPolicy {
         }
     }
 
-    /// The delays of this policy, an endless iterator starting at `initial`.
-    pub fn delays(&self) -> Delays {
+    /// An endless iterator over the delays of this policy, from `initial` on.
+    pub fn delays(&self) -> RestartDelays {
         let factor = if self.factor.is_finite() {
             self.factor.max(1.0)
         } else {
@@ -72,7 +72,7 @@ impl BackoffPolicy {
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
-        Delays {
+        RestartDelays {
             source,
             max: self.max,
         }
@@ -81,19 +81,19 @@ impl BackoffPolicy {
 
 /// Endless iterator over the delays of a [`BackoffPolicy`].
 #[derive(Debug)]
-pub struct Delays {
+pub struct RestartDelays {
     source: ExponentialBackoff,
     max: Duration,
 }
 
-impl Delays {
-    /// Starts again at the policy's first delay.
+impl RestartDelays {
+    /// Resets the iterator to the policy's first delay.
     pub fn reset(&mut self) {
         self.source.reset();
     }
 }
 
-impl Iterator for Delays {
+impl Iterator for RestartDelays {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_stays_inside_its_share_and_below_the_limit() {
+    fn jitter_stays_within_its_fraction_and_below_the_limit() {
         let policy = BackoffPolicy {
             jitter: 0.5,
             max: Duration::from_secs(1),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn senseless_figures_are_bounded() {
+    fn invalid_values_are_bounded() {
         let policy = BackoffPolicy {
             initial: Duration::from_secs(9),
             max: Duration::from_secs(3),

@@ -1,4 +1,4 @@
-//! Time as something that is given, so that tests can set it.
+//! A clock that is passed to its users, so that tests can set the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,7 +37,7 @@ impl Clock {
         }
     }
 
-    /// Wall time in milliseconds since 1970; 0 if the machine's clock stands before that.
+    /// Wall time in Unix milliseconds; 0 if the machine's clock shows a time before 1970.
     pub fn now_ms(&self) -> u64 {
         match &self.test {
             Some(test) => test.base_ms.load(Ordering::Relaxed) + millis(test.origin.elapsed()),
@@ -52,8 +52,8 @@ impl Clock {
         Instant::now()
     }
 
-    /// Moves the wall time of a test clock by so many milliseconds, forward or (negative) back, as when somebody sets
-    /// the machine's clock. Monotonic time goes on unmoved. Does nothing to the system clock.
+    /// Moves the wall time of a test clock by `by` milliseconds (back if negative), as a change of the machine's clock
+    /// does. Monotonic time is not affected. Has no effect on [`Clock::system`].
     pub fn jump_ms(&self, by: i64) {
         if let Some(test) = &self.test {
             // Two's complement: adding wraps to a subtraction.

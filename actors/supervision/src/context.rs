@@ -1,4 +1,4 @@
-//! What a child knows of its own supervision.
+//! The child's handle on its supervision.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -15,9 +15,8 @@ use crate::clock::Clock;
 use crate::exit::ExitReason;
 use crate::id::ChildId;
 
-/// Handle of one incarnation of a child on its supervision. The factory gets it; the actor may
-/// keep it. Cheap to clone, usable from any thread. Once the incarnation has ended it has no
-/// effect any more.
+/// Handle of one incarnation of a child on its supervision. The factory receives it; the actor may
+/// keep it. Cheap to clone, usable from any thread. It has no effect after the incarnation's end.
 #[derive(Debug, Clone)]
 pub struct ChildContext {
     cell: Arc<ChildCell>,
@@ -33,28 +32,28 @@ impl ChildContext {
         &self.cell
     }
 
-    /// Its name among its siblings.
+    /// Name of the child among its siblings.
     pub fn id(&self) -> &ChildId {
         &self.cell.id
     }
 
-    /// Its path from the root, steps joined by `/`.
+    /// Path of the child from the root, names joined by `/`.
     pub fn path(&self) -> String {
         self.cell.path()
     }
 
-    /// 0 for the first value made from the recipe, 1 for the next, and so on.
+    /// Number of the incarnation: 0 for the first start, 1 for the first restart, and so on.
     pub fn incarnation(&self) -> u32 {
         self.incarnation
     }
 
     /// The clock of the tree.
     pub fn clock(&self) -> &Clock {
-        &self.cell.world().clock
+        &self.cell.tree().clock
     }
 
-    /// Ends the actor with [`ExitReason::Failed`]: `why` is a lower-case sentence that says what
-    /// was tried, on what, and what to do.
+    /// Ends the actor with [`ExitReason::Failed`]. `why` is a lower-case sentence that names the
+    /// failed action, its object, and a remedy.
     pub fn fail<A>(&self, ctx: &mut Context<A>, why: impl Into<String>)
     where
         A: Actor<Context = Context<A>>,
@@ -62,7 +61,7 @@ impl ChildContext {
         self.exit(ctx, ExitReason::Failed(why.into()));
     }
 
-    /// Ends the actor with [`ExitReason::Normal`] ([`ExitReason::Stopped`] if it was asked to).
+    /// Ends the actor with [`ExitReason::Normal`], or [`ExitReason::Stopped`] after an order to stop.
     pub fn finish<A>(&self, ctx: &mut Context<A>)
     where
         A: Actor<Context = Context<A>>,
@@ -70,7 +69,7 @@ impl ChildContext {
         self.exit(ctx, ExitReason::Normal);
     }
 
-    /// Ends the actor with a reason of its choice. The first reason given counts.
+    /// Ends the actor with this reason. The first reason counts.
     pub fn exit<A>(&self, ctx: &mut Context<A>, reason: ExitReason)
     where
         A: Actor<Context = Context<A>>,
@@ -79,17 +78,17 @@ impl ChildContext {
         ctx.stop();
     }
 
-    /// Opts into graceful stopping: when the supervisor asks for a stop, `stop` runs once instead
-    /// of the context being stopped at once. The actor then has its grace to end by itself
-    /// ([`finish`](Self::finish) or `ctx.stop()`); after it, it is dropped.
+    /// Opts into graceful stopping: on an order to stop, `stop` runs once, and the context is not
+    /// stopped. The actor then has its grace to end by itself ([`finish`](Self::finish) or
+    /// `ctx.stop()`); after the grace it is dropped.
     ///
-    /// To be called in `started`. While the context waits (`ctx.wait`), so does this.
+    /// Call it in `started`. `stop` does not run while the context waits (`ctx.wait`).
     pub fn on_stop<A, F>(&self, ctx: &mut Context<A>, stop: F)
     where
         A: Actor<Context = Context<A>>,
         F: FnOnce(&mut A, &mut Context<A>) + 'static,
     {
-        self.cell.note(order::GRACEFUL);
+        self.cell.set_orders(order::GRACEFUL);
         ctx.spawn(OnStop {
             cell: self.cell.clone(),
             stop: Some(stop),
@@ -97,56 +96,58 @@ impl ChildContext {
         });
     }
 
-    /// Opts into graceful stopping with a token that may be given to any task or thread.
-    /// See [`on_stop`](Self::on_stop) for what is expected of the actor then.
+    /// Opts into graceful stopping with a token that can be passed to any task or thread. The
+    /// actor must then end within its grace, as with [`on_stop`](Self::on_stop).
     pub fn stop_token(&self) -> StopToken {
-        self.cell.note(order::GRACEFUL);
+        self.cell.set_orders(order::GRACEFUL);
         StopToken {
-            line: self.cell.watch_stop_line(),
+            first_not_stopped: self.cell.subscribe_stop(),
             incarnation: self.incarnation,
         }
     }
 
-    /// Counts one message handled, for the tree.
+    /// Adds one to the count of handled messages that the tree shows.
     pub fn handled(&self) {
         self.handled_many(1);
     }
 
-    /// Counts several messages handled at once.
+    /// Adds `messages` to the count of handled messages that the tree shows.
     pub fn handled_many(&self, messages: u64) {
         self.cell.handled.fetch_add(messages, Ordering::Relaxed);
     }
 
-    /// Reports the length of the queue that the actor reads, for the tree. (actix does not tell
-    /// how many messages wait in a mailbox, so only the actor can, for a channel of its own.)
+    /// Reports the length of the queue that the actor reads, for the tree. actix does not expose
+    /// the length of a mailbox, so an actor can report only the length of its own channel.
     pub fn set_mailbox_len(&self, messages: u64) {
         self.cell.mailbox_len.store(messages, Ordering::Relaxed);
     }
 }
 
-/// Tells that a child is to stop, or has ended. Cheap to clone, usable from any thread.
+/// Signals that an incarnation is to stop, or has ended. Cheap to clone, usable from any thread.
 #[derive(Debug, Clone)]
 pub struct StopToken {
-    line: watch::Receiver<u32>,
+    /// Number of the first incarnation without an order to stop.
+    first_not_stopped: watch::Receiver<u32>,
     incarnation: u32,
 }
 
 impl StopToken {
-    /// Whether the stop has been asked for.
+    /// Whether the incarnation was ordered to stop, or has ended.
     pub fn is_requested(&self) -> bool {
-        *self.line.borrow() > self.incarnation
+        *self.first_not_stopped.borrow() > self.incarnation
     }
 
-    /// Resolves when the stop is asked for, or the incarnation has ended.
+    /// Resolves when the incarnation is ordered to stop, or has ended.
     pub async fn requested(mut self) {
         let incarnation = self.incarnation;
-        // An error means that the cell is gone, and the child with it.
-        let _ = self.line.wait_for(|line| *line > incarnation).await;
+        // An error means that the cell was dropped, and the child with it.
+        let first = &mut self.first_not_stopped;
+        let _ = first.wait_for(|first| *first > incarnation).await;
     }
 }
 
-/// Runs the stop handler once the order is there. It stores no waker: the order wakes the
-/// supervised future, whose poll comes by here.
+/// Runs the stop handler after the order to stop. It stores no waker: the order wakes the
+/// supervised future, whose poll also polls this one.
 struct OnStop<A, F> {
     cell: Arc<ChildCell>,
     stop: Option<F>,

@@ -1,23 +1,18 @@
-//! How long a stop may take.
+//! Durations of stops.
 
 use std::time::Duration;
 
-use crate::cell::{Branch, ChildCell};
+use crate::cell::ChildCell;
 
-/// Time between the kill of a child and the moment its supervisor goes on without it. Only a child
-/// on another thread that does not come back from its handler ever needs it.
-pub(crate) const SLACK: Duration = Duration::from_secs(1);
+/// Time between the kill of a child and the moment when its supervisor continues without it. Only
+/// a child on another thread whose handler does not return ever uses it.
+pub(crate) const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Time between the order to stop and the kill: a leaf's own grace; for a supervisor what its
-/// children need one after the other; for a dynamic one its grace, as they stop side by side.
+/// Time between the order to stop and the kill: the child's own grace, or that of a supervisor's
+/// children together.
 pub(crate) fn grace(cell: &ChildCell) -> Duration {
-    match cell.branch.get() {
+    match cell.children.get() {
         None => Duration::from_millis(cell.grace_ms),
-        Some(Branch::Dynamic(shared)) => shared.grace + SLACK * 2,
-        Some(Branch::Fixed(recipe)) => recipe
-            .cells()
-            .iter()
-            .map(|child| grace(child) + SLACK)
-            .fold(SLACK, Duration::saturating_add),
+        Some(children) => children.grace(),
     }
 }

@@ -1,4 +1,4 @@
-//! How an actor ended. One enum for the whole house; restart policy matches on it.
+//! Reasons for the end of an actor. All restart rules match on this one enum.
 
 use std::any::Any;
 use std::fmt;
@@ -9,17 +9,17 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
 pub enum ExitReason {
-    /// It had nothing more to do and stopped by itself.
+    /// It finished its work and stopped by itself.
     Normal,
-    /// Its supervisor asked for it, and it stopped in time.
+    /// Its supervisor ordered it to stop, and it stopped within its grace.
     Stopped,
-    /// It reported an error it could not go on with.
+    /// It reported an error after which it could not continue. The text describes the error.
     Failed(String),
-    /// Its code panicked; the text is the panic's message.
+    /// Its code panicked. The text is the panic's message.
     Panicked(String),
-    /// Its future was dropped: no grace was given, or the grace was used up.
+    /// Its future was dropped: it had no grace, or the grace was over.
     Killed,
-    /// A supervisor met more restarts than its intensity allows.
+    /// A supervisor counted more restarts than its intensity allows. The text says how many.
     GaveUp(String),
 }
 
@@ -29,14 +29,14 @@ impl ExitReason {
         !matches!(self, Self::Normal | Self::Stopped)
     }
 
-    /// Turns what `catch_unwind` returned into a reason.
+    /// Converts the payload of a caught panic into a reason.
     pub(crate) fn from_panic(payload: Box<dyn Any + Send>) -> Self {
         let message = match payload.downcast::<String>() {
             Ok(text) => *text,
             Err(payload) => match payload.downcast::<&'static str>() {
                 Ok(text) => (*text).to_owned(),
                 Err(unknown) => {
-                    // Its drop is unknown code, and a panic there would escape the supervision.
+                    // Its `Drop` is unknown code, and a panic there would not be caught.
                     std::mem::forget(unknown);
                     "a panic without a text".to_owned()
                 }

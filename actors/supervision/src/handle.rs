@@ -1,21 +1,21 @@
-//! Supervisors as others describe them and speak to them.
+//! Specs and handles of supervisors.
 
 use std::sync::Arc;
 
 use actix::{Addr, Message};
 use tokio::sync::oneshot;
 
-use crate::cell::ChildCell;
+use crate::cell::{ChildCell, Children as _};
 use crate::exit::ExitReason;
 use crate::id::ChildId;
 use crate::machine::{Intensity, Strategy};
 use crate::mailbox::{Mailbox, mailbox};
-use crate::recipe::{Recipe, RecipeOwner};
+use crate::slots::{ChildSlots, SlotsOwner};
 use crate::spec::ChildSpec;
 use crate::supervisor::Supervisor;
-use crate::tree::{Node, Tree};
+use crate::tree::{ChildSnapshot, Tree};
 
-/// Why an order to a supervisor was not carried out.
+/// Error of an order to a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SupervisorError {
     /// It has no child of this name.
@@ -24,40 +24,40 @@ pub enum SupervisorError {
     /// It has a child of this name already.
     #[error("the supervisor has a child of this name already")]
     Duplicate,
-    /// The child ended before `started` had returned; its restart policy goes on from there.
+    /// The child ended before `started` had returned. Its restart policy still applies.
     #[error("the child did not come up: {0}")]
     NotStarted(ExitReason),
     /// It is stopping its children.
     #[error("the supervisor is stopping")]
     Stopping,
-    /// It has ended, or was restarted while it carried out the order.
+    /// The supervisor has ended, or was restarted while it executed the order.
     #[error("the supervisor has ended")]
     Gone,
 }
 
-pub(crate) type Reply = oneshot::Sender<Result<(), SupervisorError>>;
+pub(crate) type OrderReply = oneshot::Sender<Result<(), SupervisorError>>;
 
-pub(crate) enum Order {
+pub(crate) enum SupervisorOrder {
     Start {
         spec: Box<ChildSpec>,
-        reply: Reply,
+        reply: OrderReply,
     },
     Stop {
         id: ChildId,
         remove: bool,
-        reply: Reply,
+        reply: OrderReply,
     },
     Restart {
         id: ChildId,
-        reply: Reply,
+        reply: OrderReply,
     },
 }
 
-impl Message for Order {
+impl Message for SupervisorOrder {
     type Result = ();
 }
 
-impl Order {
+impl SupervisorOrder {
     pub(crate) fn refuse(self, why: SupervisorError) {
         let (Self::Start { reply, .. } | Self::Stop { reply, .. } | Self::Restart { reply, .. }) =
             self;
@@ -65,44 +65,44 @@ impl Order {
     }
 }
 
-/// A recipe for a supervisor and its children.
+/// Description of a supervisor and its children.
 pub struct SupervisorSpec {
     pub(crate) id: ChildId,
     strategy: Strategy,
     intensity: Intensity,
     children: Vec<ChildSpec>,
-    recipe: Arc<std::sync::OnceLock<Arc<Recipe>>>,
+    slots: Arc<std::sync::OnceLock<Arc<ChildSlots>>>,
     mailbox: Mailbox<Supervisor>,
 }
 
 impl SupervisorSpec {
-    /// A supervisor without children yet: one_for_one, ten restarts a minute.
+    /// A supervisor without children, with the strategy `OneForOne` and 10 restarts in 60 s.
     pub fn new(id: impl Into<ChildId>) -> Self {
         Self {
             id: id.into(),
             strategy: Strategy::default(),
             intensity: Intensity::default(),
             children: Vec::new(),
-            recipe: Arc::default(),
+            slots: Arc::default(),
             mailbox: mailbox().0,
         }
     }
 
-    /// Who shares the fate of a child that ended.
+    /// Sets the children that are restarted together. Default: [`Strategy::OneForOne`].
     #[must_use]
     pub fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// How many restarts it bears.
+    /// Sets the number of restarts after which the supervisor gives up. Default: 10 in 60 s.
     #[must_use]
     pub fn intensity(mut self, intensity: Intensity) -> Self {
         self.intensity = intensity;
         self
     }
 
-    /// Adds a child. They start in the order in which they are added.
+    /// Adds a child. Children start in the order in which they are added.
     #[must_use]
     pub fn child(mut self, child: ChildSpec) -> Self {
         self.children.push(child);
@@ -116,19 +116,23 @@ impl SupervisorSpec {
         self
     }
 
-    /// A handle on the supervisor, valid before and after its start and through its restarts.
+    /// A handle on the supervisor, valid before its start and after its restarts.
     pub fn handle(&self) -> SupervisorHandle {
         SupervisorHandle {
             addr: self.mailbox.addr(),
-            recipe: self.recipe.clone(),
+            slots: self.slots.clone(),
         }
     }
 
-    /// Its recipe, its mailbox and its name.
-    pub(crate) fn into_parts(self) -> (ChildId, Arc<Recipe>, Mailbox<Supervisor>) {
-        let recipe = Arc::new(Recipe::new(self.strategy, self.intensity, self.children));
-        let _ = self.recipe.set(recipe.clone());
-        (self.id, recipe, self.mailbox)
+    /// The supervisor's name, child slots and mailbox.
+    pub(crate) fn into_parts(self) -> (ChildId, Arc<ChildSlots>, Mailbox<Supervisor>) {
+        let slots = Arc::new(ChildSlots::new(
+            self.strategy,
+            self.intensity,
+            self.children,
+        ));
+        let _ = self.slots.set(slots.clone());
+        (self.id, slots, self.mailbox)
     }
 }
 
@@ -145,39 +149,46 @@ impl std::fmt::Debug for SupervisorSpec {
 impl ChildSpec {
     /// A supervisor as a child of another one.
     ///
-    /// When its parent restarts it, it starts its children again from their recipes; children
-    /// added at run time keep their places, temporary ones do not come back.
+    /// A restarted supervisor starts its children again, those added at run time included. It does
+    /// not start temporary children again.
     pub fn supervisor(spec: SupervisorSpec) -> Self {
-        let (id, recipe, mailbox) = spec.into_parts();
-        let owner = RecipeOwner(recipe.clone());
+        let (id, slots, mailbox) = spec.into_parts();
+        let owner = SlotsOwner(slots.clone());
         let mut child = Self::new(id, mailbox, move |child| {
             Supervisor::new(owner.0.clone(), child.clone())
         });
-        child.graft = Some(Box::new(move |cell: &Arc<ChildCell>| recipe.graft(cell)));
+        child.attach = Some(Box::new(move |cell: &Arc<ChildCell>| slots.attach(cell)));
         child.kind("supervisor")
     }
 }
 
-/// Handle on a running supervisor. Clone it, send it.
+/// Handle on a running supervisor. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct SupervisorHandle {
     addr: Addr<Supervisor>,
-    recipe: Arc<std::sync::OnceLock<Arc<Recipe>>>,
+    slots: Arc<std::sync::OnceLock<Arc<ChildSlots>>>,
 }
 
 impl SupervisorHandle {
-    /// Adds a child at the end and starts it; resolves when its `started` has returned. If the
-    /// child ends before, the error says how, and its restart policy applies as ever.
+    /// Adds a child at the end and starts it. Resolves when its `started` has returned.
+    ///
+    /// # Errors
+    /// The name is taken, the supervisor is stopping or has ended, or the child ended before
+    /// `started` returned. In the last case its restart policy still applies.
     pub async fn start_child(&self, spec: ChildSpec) -> Result<(), SupervisorError> {
         let spec = Box::new(spec);
-        self.ask(|reply| Order::Start { spec, reply }).await
+        self.ask(|reply| SupervisorOrder::Start { spec, reply })
+            .await
     }
 
-    /// Stops a child and keeps its place: [`restart_child`](Self::restart_child) brings it back,
-    /// and so does a restart of the supervisor. Resolves when it has ended.
+    /// Stops a child and keeps its slot: [`restart_child`](Self::restart_child) and a restart of
+    /// the supervisor start it again. Resolves when the child has ended.
+    ///
+    /// # Errors
+    /// There is no such child, or the supervisor is stopping or has ended.
     pub async fn stop_child(&self, id: impl Into<ChildId>) -> Result<(), SupervisorError> {
         let id = id.into();
-        self.ask(|reply| Order::Stop {
+        self.ask(|reply| SupervisorOrder::Stop {
             id,
             remove: false,
             reply,
@@ -185,10 +196,13 @@ impl SupervisorHandle {
         .await
     }
 
-    /// Stops a child and takes it out of the tree; its address is closed.
+    /// Stops a child, removes it from the tree and closes its mailbox.
+    ///
+    /// # Errors
+    /// There is no such child, or the supervisor is stopping or has ended.
     pub async fn remove_child(&self, id: impl Into<ChildId>) -> Result<(), SupervisorError> {
         let id = id.into();
-        self.ask(|reply| Order::Stop {
+        self.ask(|reply| SupervisorOrder::Stop {
             id,
             remove: true,
             reply,
@@ -196,25 +210,32 @@ impl SupervisorHandle {
         .await
     }
 
-    /// Stops a child if it runs and starts it afresh; resolves when it is up.
+    /// Stops a child if it runs, and starts it. Resolves when its `started` has returned.
+    ///
+    /// # Errors
+    /// As [`start_child`](Self::start_child), and there is no such child.
     pub async fn restart_child(&self, id: impl Into<ChildId>) -> Result<(), SupervisorError> {
         let id = id.into();
-        self.ask(|reply| Order::Restart { id, reply }).await
+        self.ask(|reply| SupervisorOrder::Restart { id, reply })
+            .await
     }
 
-    /// A picture of its children, in start order. Does not ask the supervisor.
-    pub fn children(&self) -> Vec<Node> {
-        let Some(recipe) = self.recipe.get() else {
+    /// A snapshot of the children, in start order, taken without a message to the supervisor.
+    pub fn children(&self) -> Vec<ChildSnapshot> {
+        let Some(slots) = self.slots.get() else {
             return Vec::new();
         };
-        recipe
+        slots
             .cells()
             .into_iter()
             .map(|root| Tree { root }.snapshot())
             .collect()
     }
 
-    async fn ask(&self, order: impl FnOnce(Reply) -> Order) -> Result<(), SupervisorError> {
+    async fn ask(
+        &self,
+        order: impl FnOnce(OrderReply) -> SupervisorOrder,
+    ) -> Result<(), SupervisorError> {
         let (reply, answer) = oneshot::channel();
         self.addr.do_send(order(reply));
         answer.await.unwrap_or(Err(SupervisorError::Gone))

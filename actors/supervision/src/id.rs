@@ -1,16 +1,17 @@
-//! Names of children.
+//! Identifiers of children.
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-/// Name of a child among its siblings. Numbers are for the many: they cost no allocation.
+/// Name of a child, unique among its siblings. A number costs no allocation, which matters for
+/// the many children of a dynamic supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ChildId {
     /// A number, shown in decimal.
     Number(u64),
-    /// A name. It should not contain `/`, which separates the steps of a path.
+    /// A name without `/`, which separates the parts of a path.
     Name(Arc<str>),
 }
 
@@ -24,11 +25,11 @@ impl fmt::Display for ChildId {
 }
 
 impl ChildId {
-    /// Whether `step` (one step of a path) is this name.
-    pub(crate) fn is(&self, step: &str) -> bool {
+    /// Whether `name`, one part of a path, is this identifier.
+    pub(crate) fn is(&self, name: &str) -> bool {
         match self {
-            Self::Number(number) => step.parse() == Ok(*number),
-            Self::Name(name) => **name == *step,
+            Self::Number(number) => name.parse() == Ok(*number),
+            Self::Name(own) => **own == *name,
         }
     }
 }
@@ -69,12 +70,12 @@ impl From<ChildId> for String {
     }
 }
 
-/// Serializes a shared text (serde has this only behind a feature that nobody else here needs).
+/// Serializes a shared string; serde's own implementation needs its feature `rc`.
 pub(crate) fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text)
 }
 
-/// As [`text`], for one that may be missing.
+/// As [`text`], for an optional string.
 pub(crate) fn maybe_text<S: Serializer>(
     text: &Option<Arc<str>>,
     serializer: S,

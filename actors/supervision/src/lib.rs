@@ -1,65 +1,69 @@
 //! A supervision kernel for actix actors: child specs, restarts, backoff, the tree.
 //!
 //! actix runs actors but does not supervise them: a panic in a handler ends the actor silently, its
-//! queue is lost, its address is dead, and actix' own `Supervisor` is not even told (it restarts
-//! only what stopped by itself). This crate puts OTP's supervision on top, with OTP's words in
-//! their meaning, and knows nothing of what the actors do.
+//! queue is lost, its address is dead, and even actix' own `Supervisor` does not notice (it restarts
+//! only actors that stopped by themselves). This crate adds OTP's supervision, with OTP's terms in
+//! their usual meaning. It does not depend on what the actors do.
 //!
 //! # Theory of operation
 //!
-//! **A place outlives its actor.** Each child of the tree has one task that lives as long as the
-//! child's place in the tree: the *supervised future*. It owns the mailbox, the factory and the
-//! actix context, and runs one *incarnation* of the actor after the other in it. That is why an
-//! [`Addr`](actix::Addr) survives every restart, why what is sent during a backoff is handled
-//! after it, and why addresses can be wired before anything runs ([`mailbox`]). Only the message in
-//! whose handling the actor panicked is lost, and its sender learns that.
+//! **A child slot outlives its actor.** Each child of the tree has one task that exists as long as
+//! the child's slot in the tree: the *supervised future*. It owns the mailbox, the factory and the
+//! actix context, and runs one *incarnation* of the actor after the other. Therefore an
+//! [`Addr`](actix::Addr) stays valid through every restart, a message that is sent during the
+//! restart delay is handled after it, and addresses can be passed around before anything runs
+//! ([`mailbox`]). Only the message during whose handling the actor panicked is lost; its sender
+//! receives an error.
 //!
-//! **A panic stops at the future.** Factory, polls and drops run inside `catch_unwind`. After an
-//! end, however it came about, the future makes a fresh value at once and exchanges it for the old
-//! one, which is dropped: what it held (sockets, child processes) is released before the backoff,
-//! not after it. `stopping` and `stopped` run when an actor stops, never after a panic or a kill.
-//! actix gives away `&mut` to an actor it owns at one point only, `Supervised::restarting`; that is
-//! what [`supervised!`] is for.
+//! **A panic stops at the future.** Factory, polls and drops run inside `catch_unwind`. After every
+//! end, the future immediately makes a new actor and replaces the old one, which is dropped: its
+//! resources (sockets, child processes) are released before the restart delay, not after it.
+//! `stopping` and `stopped` run when an actor stops, never after a panic or a kill. actix passes
+//! `&mut` of an actor that it owns out in one place only, `Supervised::restarting`; [`supervised!`]
+//! uses it.
 //!
-//! **The future carries out, the supervisor decides.** It reports an end to its [`Supervisor`],
-//! itself an actor with a place like any other, which asks a pure machine ([`RestartMachine`]) for
-//! the verdict: leave it, restart it after its backoff (with its siblings, as the [`Strategy`]
-//! says), or give up because the [`Intensity`] is used up. Then it stops its children and ends with
-//! [`ExitReason::GaveUp`], and its own supervisor decides in turn. Since supervisors keep no child,
-//! only recipes and orders, a panic in one is a restart like any other: its children are killed,
-//! and started again from their recipes in the same places.
+//! **The future executes, the supervisor decides.** The future reports an end to its [`Supervisor`],
+//! itself an actor with a slot like any other. The supervisor passes the end to a pure state machine
+//! ([`RestartMachine`]), which decides: leave the child ended, restart it after a delay (with its
+//! siblings, if the [`Strategy`] includes them), or give up because the [`Intensity`] is exceeded.
+//! A supervisor that gives up stops its children and ends with [`ExitReason::GaveUp`], and its own
+//! supervisor decides in turn. Supervisors do not own their children, only factories and orders, so
+//! a panic in a supervisor is a restart like any other: its children are killed, and started again
+//! from their factories in the same slots.
 //!
-//! **Orders do not queue.** Start, stop and kill are bits in a cell shared with the future, plus a
-//! wake-up of its task. A full mailbox delays none of them. Only a handler that does not return
-//! does; if that is on another thread, the supervisor goes on without it a second after the kill.
+//! **Orders do not queue.** Start, stop and kill are bits in a cell that the future shares, plus a
+//! wake-up of its task, so a full mailbox does not delay them. Only a handler that does not return
+//! delays them; if it runs on another thread, the supervisor continues without the child one second
+//! after the kill.
 //!
-//! **Start in order, stop in reverse.** A child is started when `started` of the one before it has
-//! returned (or failed: then it is restarted as ever while the others start). A stop gives each
-//! child its grace, then drops it, then turns to the next; children of a dynamic supervisor stop
-//! side by side. An actor that wants its grace says so with [`ChildContext::on_stop`] or
-//! [`ChildContext::stop_token`]; all others stop at once, whatever their queue holds.
+//! **Start in order, stop in reverse order.** A child is started when `started` of the one before it
+//! has returned (or has failed: that child is then restarted while the others start). A stop gives
+//! each child its grace, then drops it, then continues with the next one; children of a dynamic
+//! supervisor stop at the same time. An actor that needs its grace opts in with
+//! [`ChildContext::on_stop`] or [`ChildContext::stop_token`]; all others stop immediately, whatever
+//! is in their queue.
 //!
-//! **The tree is read, not asked.** Every future keeps its state in its cell, and
+//! **The tree is read without messages.** Every future keeps its state in its cell, and
 //! [`Tree::snapshot`] copies the cells, from any thread, even while children hang.
 //!
-//! **The many.** [`DynamicHandle::spawn`] starts a child by a plain call: a lock, a task, no
-//! message. The child's own future passes the verdict on its end. One life of such a child,
-//! message included, costs about 0.4 us more than that of a bare actor (`examples/spawn_cost.rs`).
+//! **Dynamic children are cheap.** [`DynamicHandle::spawn`] starts a child by a plain call: a lock, a
+//! task, no message. The child's own future decides about its restart. Start, one message and end of
+//! such a child cost about 0.4 us more than those of a bare actor (`examples/spawn_cost.rs`).
 //!
-//! # What an actor must know
+//! # Rules for actors
 //!
-//! - Say `supervised!(MyActor)`, and `type Context = actix::Context<Self>`.
-//! - A factory builds a value and does nothing else; open things in `started`. The fresh value is
-//!   made before the old one is dropped and before the backoff has passed.
+//! - Write `supervised!(MyActor)`, and `type Context = actix::Context<Self>`.
+//! - A factory must have no side effects; open resources in `started`. The new actor is made before
+//!   the old one is dropped and before the restart delay.
 //! - End with [`ChildContext::fail`] or [`ChildContext::finish`]; a bare `ctx.stop()` counts as
 //!   [`ExitReason::Normal`].
-//! - A child with a spec ends when it is told to. A dynamic child also ends when nobody holds its
-//!   address and it has nothing spawned, as any actix actor does.
-//! - Nothing bounds an actix mailbox (`send` on a fresh clone of an address is always taken), and
-//!   nothing tells its length. Flows belong into bounded channels; report their length with
-//!   [`ChildContext::set_mailbox_len`], and count with [`ChildContext::handled`].
+//! - A child with a spec runs until it is stopped or ends itself. A dynamic child also ends when no
+//!   address of it exists and it has no spawned future, as any actix actor does.
+//! - An actix mailbox has no bound (`send` on a fresh clone of an address is always accepted) and
+//!   does not expose its length. Use bounded channels for streams of data; report their length with
+//!   [`ChildContext::set_mailbox_len`], and count messages with [`ChildContext::handled`].
 //! - A panic in a `Drop` that runs while another panic unwinds aborts the process. The kernel never
-//!   drops an actor while unwinding; the locals of a handler are the actor's own business.
+//!   drops an actor while unwinding, but a handler's local variables are dropped by the unwinding.
 //!
 //! # A small tree
 //!
@@ -87,8 +91,8 @@
 //! }
 //!
 //! actix_rt::System::new().block_on(async {
-//!     let (place, greeter) = mailbox();
-//!     let spec = SupervisorSpec::new("root").child(ChildSpec::new("greeter", place, |child| {
+//!     let (mailbox, greeter) = mailbox();
+//!     let spec = SupervisorSpec::new("root").child(ChildSpec::new("greeter", mailbox, |child| {
 //!         Greeter { child: child.clone() }
 //!     }));
 //!     let root = Root::start(spec, Clock::system());
@@ -101,47 +105,49 @@
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 
+mod actor_slot;
 mod backoff;
-mod body;
 mod cell;
 mod clock;
 mod context;
 mod deadline;
 mod dynamic;
+mod event;
 mod exit;
 mod handle;
 mod id;
-mod keeper;
 mod machine;
 mod mailbox;
-mod recipe;
+mod monitor;
+mod replace;
 mod restarts;
 mod root;
 mod runner;
+mod slots;
 mod spec;
 mod supervisor;
-mod swap;
 mod threads;
 mod tree;
 
 #[cfg(test)]
 mod tests;
 
-pub use backoff::{BackoffPolicy, Delays};
-pub use cell::State;
+pub use backoff::{BackoffPolicy, RestartDelays};
+pub use cell::{ChildStatus, DynamicStats};
 pub use clock::Clock;
 pub use context::{ChildContext, StopToken};
 pub use dynamic::{DynamicHandle, DynamicSpec, DynamicSupervisor, SpawnError};
+pub use event::{ChildChange, TreeEvent};
 pub use exit::ExitReason;
 pub use handle::{SupervisorError, SupervisorHandle, SupervisorSpec};
 pub use id::ChildId;
-pub use machine::{Ended, Intensity, Restart, RestartMachine, Strategy, Verdict};
+pub use machine::{ChildExit, Intensity, Restart, RestartDecision, RestartMachine, Strategy};
 pub use mailbox::{Mailbox, mailbox};
+pub use replace::replace_value;
 pub use restarts::Restarts;
 pub use root::Root;
 pub use runner::live_on_this_thread;
-pub use spec::{ChildSpec, Stop};
+pub use spec::{ChildSpec, StopPolicy};
 pub use supervisor::Supervisor;
-pub use swap::replace_value;
-pub use threads::{Pulse, Threads, label_this_thread};
-pub use tree::{Change, Node, Past, Tree, TreeEvent};
+pub use threads::{ThreadPulse, ThreadRegistry, label_this_thread};
+pub use tree::{ChildSnapshot, Tree};

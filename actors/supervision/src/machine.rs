@@ -1,4 +1,4 @@
-//! The rules of restarting as a pure machine: no clock, no actor, no I/O.
+//! The restart rules as a pure state machine: no clock, no actor, no I/O.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::backoff::Delays;
+use crate::backoff::RestartDelays;
 use crate::exit::ExitReason;
 
-/// Which ends of a child lead to a restart.
+/// The ends of a child after which it is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Restart {
@@ -23,7 +23,7 @@ pub enum Restart {
     Temporary,
 }
 
-/// Which children are restarted when one of them ends.
+/// The children that are restarted when one of them ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
@@ -47,17 +47,17 @@ impl Strategy {
     }
 }
 
-/// How many restarts a supervisor bears in a period; one more and it gives up.
+/// Maximum number of restarts within a period. One more makes the supervisor give up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Intensity {
-    /// Restarts allowed within `period`. Zero: the first abnormal end is one too many.
+    /// Restarts allowed within `period`. Zero means that the first needed restart is too many.
     pub restarts: u32,
     /// Length of the sliding window.
     pub period: Duration,
 }
 
 impl Default for Intensity {
-    /// Ten restarts in a minute.
+    /// 10 restarts in 60 seconds.
     fn default() -> Self {
         Self {
             restarts: 10,
@@ -66,24 +66,24 @@ impl Default for Intensity {
     }
 }
 
-/// What a supervisor does about a child that ended.
+/// The supervisor's reaction to the end of a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Restart it (and those its strategy names) after this delay.
+pub enum RestartDecision {
+    /// Restart it, and the siblings that the strategy includes, after this delay.
     Restart {
         /// The delay, from the child's backoff policy.
         after: Duration,
     },
     /// Leave it ended.
     Leave,
-    /// Stop all children and end with [`ExitReason::GaveUp`]; the text says why.
+    /// Stop all children and end with [`ExitReason::GaveUp`]. The text states the reason.
     GiveUp(String),
 }
 
-/// How a child ended, as the machine needs to know it.
+/// Input of [`RestartMachine::on_exit`]: the end of a child and its policy.
 #[derive(Debug, Clone, Copy)]
-pub struct Ended<'a> {
-    /// Name of the child, for the text of a give-up.
+pub struct ChildExit<'a> {
+    /// Path of the child, for the text of [`RestartDecision::GiveUp`].
     pub child: &'a str,
     /// Its restart policy.
     pub restart: Restart,
@@ -91,11 +91,11 @@ pub struct Ended<'a> {
     pub reason: &'a ExitReason,
     /// How long it had been up.
     pub up_for: Duration,
-    /// From which time up its backoff is forgotten.
+    /// Uptime after which its delays are reset ([`BackoffPolicy`](crate::BackoffPolicy)).
     pub healthy_after: Duration,
 }
 
-/// Counts restarts of one supervisor in a sliding window and passes verdicts.
+/// Counts the restarts of one supervisor in a sliding window and decides on further ones.
 #[derive(Debug)]
 pub struct RestartMachine {
     intensity: Intensity,
@@ -104,7 +104,7 @@ pub struct RestartMachine {
 }
 
 impl RestartMachine {
-    /// A machine that has seen no restart yet.
+    /// A machine without restarts in its window.
     pub fn new(intensity: Intensity) -> Self {
         Self {
             intensity,
@@ -112,23 +112,28 @@ impl RestartMachine {
         }
     }
 
-    /// The verdict on a child that ended at `now`. `delays` is that child's own backoff.
-    pub fn on_exit(&mut self, ended: &Ended<'_>, delays: &mut Delays, now: Instant) -> Verdict {
+    /// Decides on a child that ended at `now`. `delays` are the child's own restart delays.
+    pub fn on_exit(
+        &mut self,
+        ended: &ChildExit<'_>,
+        delays: &mut RestartDelays,
+        now: Instant,
+    ) -> RestartDecision {
         let restarts = match ended.restart {
             Restart::Permanent => true,
             Restart::Transient => ended.reason.is_abnormal(),
             Restart::Temporary => false,
         };
         if !restarts {
-            return Verdict::Leave;
+            return RestartDecision::Leave;
         }
         if !self.admit(now) {
-            return Verdict::GiveUp(self.complaint(ended));
+            return RestartDecision::GiveUp(self.give_up_text(ended));
         }
         if ended.up_for >= ended.healthy_after {
             delays.reset();
         }
-        Verdict::Restart {
+        RestartDecision::Restart {
             after: delays.next().unwrap_or_default(),
         }
     }
@@ -148,9 +153,9 @@ impl RestartMachine {
         true
     }
 
-    fn complaint(&self, ended: &Ended<'_>) -> String {
+    fn give_up_text(&self, ended: &ChildExit<'_>) -> String {
         format!(
-            "more than {} restarts in {:?}, the last one wanted by {} ({})",
+            "more than {} restarts in {:?}, the last one needed by {} ({})",
             self.intensity.restarts, self.intensity.period, ended.child, ended.reason
         )
     }

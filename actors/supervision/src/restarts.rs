@@ -1,31 +1,31 @@
-//! Restarts, added up by place: what a monitoring system keeps, which wants few names and not a path for each child.
+//! Restart counters by place in the tree, for a monitoring system, which needs few names and not one path per child.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cell::{Branch, ChildCell};
+use crate::cell::ChildCell;
 use crate::id::ChildId;
 use crate::tree::Tree;
 
-/// The children of one kind at one place: a child with a name of its own, or all siblings that have numbers for names.
+/// Restarts of the children of one kind at one place: of a child with a name, or of all siblings whose names are numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restarts {
-    /// Path from the root; numbers that stand for names are left out.
+    /// Path from the root, without names that are numbers.
     pub place: String,
-    /// The label that the children's spec gave them.
+    /// Label of the children, from their spec.
     pub kind: Arc<str>,
-    /// How often they were started again. A child that is removed takes its count along.
+    /// Number of restarts. The restarts of removed children are not included.
     pub restarts: u64,
-    /// Whether they are a dynamic supervisor's.
+    /// Whether the children belong to a dynamic supervisor.
     pub dynamic: bool,
-    /// Dynamic children that ended abnormally and were not started again.
+    /// Dynamic children that ended abnormally and were not restarted.
     pub lost: u64,
 }
 
 type Places = BTreeMap<(String, Arc<str>), (u64, Option<u64>)>;
 
 impl Tree {
-    /// Restarts by place, without a look at dynamic children one by one: the time it takes does not depend on them.
+    /// Restarts by place. The time it takes does not depend on the number of dynamic children.
     pub fn restarts(&self) -> Vec<Restarts> {
         let mut places = Places::new();
         walk(&self.root, "", &mut places);
@@ -44,18 +44,19 @@ fn walk(cell: &ChildCell, above: &str, places: &mut Places) {
     let place = place(&cell.id, above);
     let key = (place.clone(), cell.kind.clone());
     places.entry(key).or_default().0 += u64::from(cell.incarnation());
-    match cell.branch.get() {
-        None => {}
-        Some(Branch::Fixed(recipe)) => {
-            for child in recipe.cells() {
+    let Some(children) = cell.children.get() else {
+        return;
+    };
+    match children.dynamic() {
+        None => {
+            for child in children.cells() {
                 walk(&child, &place, places);
             }
         }
-        Some(Branch::Dynamic(shared)) => {
-            let past = shared.past();
-            let counts = places.entry((place, shared.kind().clone())).or_default();
-            counts.0 += past.restarts;
-            *counts.1.get_or_insert(0) += past.ended_abnormally;
+        Some((kind, stats)) => {
+            let counts = places.entry((place, kind.clone())).or_default();
+            counts.0 += stats.restarts;
+            *counts.1.get_or_insert(0) += stats.ended_abnormally;
         }
     }
 }

@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{broadcast, watch};
 
-use crate::cell::{ChildCell, Scope, World, order};
+use crate::cell::{ChildCell, SupervisorScope, TreeShared, order};
 use crate::clock::Clock;
-use crate::deadline::{SLACK, grace};
+use crate::deadline::{KILL_TIMEOUT, grace};
 use crate::exit::ExitReason;
 use crate::handle::{SupervisorHandle, SupervisorSpec};
 use crate::mailbox::Mailbox;
-use crate::recipe::RecipeOwner;
-use crate::runner::{After, Keeper, Runner};
+use crate::runner::{ChildRunner, ExitAction, Monitor};
+use crate::slots::SlotsOwner;
 use crate::supervisor::Supervisor;
 use crate::tree::Tree;
 
-/// Events kept for a subscriber that is slow.
-const EVENTS_KEPT: usize = 1024;
+/// Maximum number of events that wait for a slow subscriber.
+const EVENT_BUFFER: usize = 1024;
 
-/// A running tree. Clone it, send it.
+/// A running tree. Cheap to clone, usable from any thread.
 #[derive(Clone, Debug)]
 pub struct Root {
     cell: Arc<ChildCell>,
@@ -34,29 +34,29 @@ impl Root {
     /// When the calling thread runs neither an arbiter nor a `LocalSet`.
     pub fn start(spec: SupervisorSpec, clock: Clock) -> Self {
         let handle = spec.handle();
-        let (id, recipe, Mailbox { receiver, addr }) = spec.into_parts();
-        let world = Arc::new(World {
+        let (id, slots, Mailbox { receiver, addr }) = spec.into_parts();
+        let tree = Arc::new(TreeShared {
             epoch: clock.now(),
             clock,
-            events: broadcast::channel(EVENTS_KEPT).0,
+            events: broadcast::channel(EVENT_BUFFER).0,
             closing: AtomicBool::new(false),
         });
-        let scope = Arc::new(Scope {
-            world,
+        let scope = Arc::new(SupervisorScope {
+            tree,
             path: String::new(),
         });
         let cell = Arc::new(ChildCell::new(id, "supervisor".into(), scope, 0));
-        recipe.graft(&cell);
-        let (told, end) = watch::channel(None);
-        let owner = RecipeOwner(recipe);
+        slots.attach(&cell);
+        let (end_sender, end) = watch::channel(None);
+        let owner = SlotsOwner(slots);
         let factory =
             move |child: &crate::ChildContext| Supervisor::new(owner.0.clone(), child.clone());
-        let keeper = RootKeeper {
-            end: told,
+        let monitor = RootMonitor {
+            end: end_sender,
             _addr: addr,
         };
-        cell.note(order::START);
-        tokio::task::spawn_local(Runner::new(cell.clone(), receiver, factory, keeper));
+        cell.set_orders(order::START);
+        tokio::task::spawn_local(ChildRunner::new(cell.clone(), receiver, factory, monitor));
         Self { cell, handle, end }
     }
 
@@ -72,7 +72,8 @@ impl Root {
         &self.handle
     }
 
-    /// Resolves when the root has ended: shut down, given up, or panicked. No child survives it.
+    /// Resolves when the root has ended, and all children with it: by a shutdown, because it gave
+    /// up, or by a panic.
     pub async fn ended(&self) -> ExitReason {
         let mut end = self.end.clone();
         match end.wait_for(Option::is_some).await {
@@ -81,44 +82,44 @@ impl Root {
         }
     }
 
-    /// Stops everything in reverse order, each child within its deadline, and resolves when the
-    /// root has ended. May be called more than once.
+    /// Stops all children in reverse order, each within its grace, and resolves when the root has
+    /// ended. May be called more than once.
     pub async fn shutdown(&self) -> ExitReason {
-        let budget = grace(&self.cell) + SLACK;
-        self.cell.world().closing.store(true, Ordering::Relaxed);
+        let limit = grace(&self.cell) + KILL_TIMEOUT;
+        self.cell.tree().closing.store(true, Ordering::Relaxed);
         self.cell.order_stop();
-        if let Ok(reason) = tokio::time::timeout(budget, self.ended()).await {
+        if let Ok(reason) = tokio::time::timeout(limit, self.ended()).await {
             return reason;
         }
-        tracing::error!(root = %self.cell.path(), ?budget, "has not stopped in time: killing it");
+        tracing::error!(root = %self.cell.path(), ?limit, "the tree has not stopped in time, killing it");
         self.kill();
-        tokio::time::timeout(SLACK, self.ended())
+        tokio::time::timeout(KILL_TIMEOUT, self.ended())
             .await
             .unwrap_or(ExitReason::Killed)
     }
 
-    /// Drops the whole tree at once, without grace.
+    /// Drops the whole tree without grace.
     pub fn kill(&self) {
-        self.cell.world().closing.store(true, Ordering::Relaxed);
+        self.cell.tree().closing.store(true, Ordering::Relaxed);
         self.cell.order(order::KILL);
     }
 }
 
-/// Nobody is above the root: when it ends, it ends.
-struct RootKeeper {
+/// Monitor of the root, which is never restarted.
+struct RootMonitor {
     end: watch::Sender<Option<ExitReason>>,
     /// Keeps the root's mailbox connected.
     _addr: actix::Addr<Supervisor>,
 }
 
-impl Keeper for RootKeeper {
+impl Monitor for RootMonitor {
     fn started(&mut self, _: &ChildCell) {}
 
-    fn decide(&mut self, _: &ChildCell, _: &ExitReason, _: bool) -> After {
-        After::End
+    fn decide(&mut self, _: &ChildCell, _: &ExitReason, _: bool) -> ExitAction {
+        ExitAction::End
     }
 
-    fn ended(&mut self, cell: &Arc<ChildCell>, reason: ExitReason, _: After) {
+    fn ended(&mut self, cell: &Arc<ChildCell>, reason: ExitReason, _: ExitAction) {
         tracing::info!(root = %cell.path(), %reason, "the root has ended");
         self.end.send_replace(Some(reason));
     }

@@ -1,5 +1,4 @@
-//! The supervised future: one task per child that lives as long as the child's place in the tree,
-//! through all its incarnations.
+//! The supervised future: one task per child slot, which runs all incarnations of the child.
 
 use std::cell::Cell;
 use std::future::Future as _;
@@ -12,8 +11,8 @@ use actix::dev::channel::AddressReceiver;
 use actix::{Actor, Context, Supervised};
 use tokio::time::Sleep;
 
-use crate::body::Body;
-use crate::cell::{ChildCell, State, order};
+use crate::actor_slot::ActorSlot;
+use crate::cell::{ChildCell, ChildStatus, order};
 use crate::context::ChildContext;
 use crate::exit::ExitReason;
 use crate::threads;
@@ -22,35 +21,36 @@ thread_local! {
     static LIVE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Number of supervised futures on the calling thread, running or waiting for their restart.
+/// Number of supervised futures on the calling thread, those that wait for a restart included.
 pub fn live_on_this_thread() -> usize {
     LIVE.get()
 }
 
-/// What becomes of a child after one of its incarnations ended.
+/// The next action of a supervised future after the end of an incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
-    /// Wait for the order to start again.
+pub(crate) enum ExitAction {
+    /// Wait for the order to start.
     Idle,
-    /// Start again by yourself after this time.
+    /// Start the next incarnation after this delay.
     Restart(Duration),
-    /// Leave the tree.
+    /// End, and leave the tree.
     End,
 }
 
-/// Whoever keeps the child: decides after an end, and hears what happens.
-pub(crate) trait Keeper: 'static {
+/// Receives the starts and ends of a child, and decides what follows an end.
+pub(crate) trait Monitor: 'static {
+    /// `started` of the actor has returned.
     fn started(&mut self, cell: &ChildCell);
-    /// `asked`: it had been ordered to stop.
-    fn decide(&mut self, cell: &ChildCell, reason: &ExitReason, asked: bool) -> After;
-    /// The incarnation is gone and `after` is in force.
-    fn ended(&mut self, cell: &Arc<ChildCell>, reason: ExitReason, after: After);
-    /// The future is dropped without having ended: its thread ends.
+    /// Decides on the end of an incarnation. `ordered` means that it had an order to stop.
+    fn decide(&mut self, cell: &ChildCell, reason: &ExitReason, ordered: bool) -> ExitAction;
+    /// The incarnation has ended, and `action` has begun.
+    fn ended(&mut self, cell: &Arc<ChildCell>, reason: ExitReason, action: ExitAction);
+    /// The future was dropped before its end, because its thread has ended.
     fn gone(&mut self, cell: &Arc<ChildCell>);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum RunnerPhase {
     Idle,
     /// The first poll of this incarnation has not returned.
     Starting,
@@ -58,80 +58,82 @@ enum Phase {
     Over,
 }
 
-pub(crate) struct Runner<A, F, K>
+/// The supervised future of one child.
+pub(crate) struct ChildRunner<A, F, K>
 where
     A: Supervised + Actor<Context = Context<A>>,
     F: FnMut(&ChildContext) -> A + 'static,
-    K: Keeper,
+    K: Monitor,
 {
     cell: Arc<ChildCell>,
-    body: Body<A>,
+    actor: ActorSlot<A>,
     factory: F,
-    keeper: K,
-    phase: Phase,
-    attending: bool,
-    /// The order to stop has been passed on to this incarnation.
+    monitor: K,
+    phase: RunnerPhase,
+    waker_registered: bool,
+    /// The order to stop was passed on to this incarnation.
     stop_seen: bool,
     backoff: Option<Pin<Box<Sleep>>>,
 }
 
-/// Nothing in it is pinned in place: the context is `Unpin`, the sleep has its own box.
-impl<A, F, K> Unpin for Runner<A, F, K>
+/// No field is pinned in place: the context is `Unpin`, and the sleep has its own box.
+impl<A, F, K> Unpin for ChildRunner<A, F, K>
 where
     A: Supervised + Actor<Context = Context<A>>,
     F: FnMut(&ChildContext) -> A + 'static,
-    K: Keeper,
+    K: Monitor,
 {
 }
 
-impl<A, F, K> Runner<A, F, K>
+impl<A, F, K> ChildRunner<A, F, K>
 where
     A: Supervised + Actor<Context = Context<A>>,
     F: FnMut(&ChildContext) -> A + 'static,
-    K: Keeper,
+    K: Monitor,
 {
-    /// To be called on the thread it will run on.
+    /// Creates the future. Call it on the thread on which the future runs.
     pub(crate) fn new(
         cell: Arc<ChildCell>,
         receiver: AddressReceiver<A>,
         factory: F,
-        keeper: K,
+        monitor: K,
     ) -> Self {
         LIVE.set(LIVE.get() + 1);
         let _ = cell.thread.set(threads::label());
         Self {
             cell,
-            body: Body::new(receiver),
+            actor: ActorSlot::new(receiver),
             factory,
-            keeper,
-            phase: Phase::Idle,
-            attending: false,
+            monitor,
+            phase: RunnerPhase::Idle,
+            waker_registered: false,
             stop_seen: false,
             backoff: None,
         }
     }
 
-    /// Makes the value for the incarnation with this number.
+    /// Makes the actor for the incarnation with this number.
     fn prepare(&mut self, incarnation: u32) -> Result<(), ExitReason> {
         let Self {
             cell,
-            body,
+            actor,
             factory,
             ..
         } = self;
-        body.prepare(|| factory(&ChildContext::new(cell.clone(), incarnation)))
+        actor.prepare(|| factory(&ChildContext::new(cell.clone(), incarnation)))
     }
 
-    /// While no incarnation runs: `Ready(true)` when one has been made, `Ready(false)` at the end.
+    /// Polls while no incarnation runs. `Ready(true)` means that one has started, `Ready(false)` that
+    /// the future has ended.
     fn poll_idle(&mut self, cx: &mut TaskContext<'_>, orders: u8) -> Poll<bool> {
         if orders & order::REMOVE != 0 {
-            self.leave();
+            self.end_idle();
             return Poll::Ready(false);
         }
         if let Some(sleep) = &mut self.backoff {
             if orders & (order::STOP | order::KILL) != 0 {
                 self.backoff = None;
-                self.leave();
+                self.end_idle();
                 return Poll::Ready(false);
             }
             ready!(sleep.as_mut().poll(cx));
@@ -144,77 +146,80 @@ where
     }
 
     fn start(&mut self) {
-        self.cell.clear(order::START);
+        self.cell.clear_orders(order::START);
         let starts = self.cell.begin();
         self.stop_seen = false;
-        self.phase = Phase::Starting;
+        self.phase = RunnerPhase::Starting;
         if let Err(reason) = self.prepare(starts - 1) {
             self.end(reason);
         }
     }
 
-    /// Ends the incarnation, does what the keeper decides, then tells it.
+    /// Ends the incarnation, executes the monitor's decision, then notifies the monitor.
     fn end(&mut self, reason: ExitReason) {
         let incarnation = self.cell.incarnation();
-        let asked = self.cell.has_order(order::STOP);
-        self.phase = Phase::Idle;
+        let ordered = self.cell.has_order(order::STOP);
+        self.phase = RunnerPhase::Idle;
+        // These orders were meant for the incarnation that has ended. `START` and `REMOVE` stay:
+        // they concern the slot.
         self.cell
-            .clear(order::STOP | order::KILL | order::INJECT | order::GRACEFUL);
-        self.cell.move_stop_line(incarnation);
-        let after = if self.cell.has_order(order::REMOVE) {
-            After::End
+            .clear_orders(order::STOP | order::KILL | order::INJECT | order::GRACEFUL);
+        self.cell.signal_stop(incarnation);
+        let action = if self.cell.has_order(order::REMOVE) {
+            ExitAction::End
         } else {
-            self.keeper.decide(&self.cell, &reason, asked)
+            self.monitor.decide(&self.cell, &reason, ordered)
         };
-        let rest = match reason {
-            ExitReason::GaveUp(_) => State::GaveUp,
-            _ => State::Stopped,
+        let final_status = match reason {
+            ExitReason::GaveUp(_) => ChildStatus::GaveUp,
+            _ => ChildStatus::Stopped,
         };
         self.cell.set_last_exit(reason.clone());
-        match after {
-            After::End => {
-                self.phase = Phase::Over;
-                self.body.destroy();
-                self.cell.set_state(rest);
+        match action {
+            ExitAction::End => {
+                self.phase = RunnerPhase::Over;
+                self.actor.destroy();
+                self.cell.set_state(final_status);
             }
-            After::Idle => {
-                self.renew(incarnation + 1);
-                self.cell.set_state(rest);
+            ExitAction::Idle => {
+                self.prepare_next(incarnation + 1);
+                self.cell.set_state(final_status);
             }
-            After::Restart(delay) => {
-                self.renew(incarnation + 1);
+            ExitAction::Restart(delay) => {
+                self.prepare_next(incarnation + 1);
                 self.cell.set_backing_off(delay);
                 self.backoff = Some(Box::pin(tokio::time::sleep(delay)));
             }
         }
-        self.keeper.ended(&self.cell, reason, after);
+        // Last, so that the monitor finds the resources of the actor released.
+        self.monitor.ended(&self.cell, reason, action);
     }
 
-    /// Puts a fresh value in the place of the ended one at once, so that what the old one held is
-    /// released before the backoff and not after it. If the factory fails it is asked again at
-    /// the start, where the failure counts.
-    fn renew(&mut self, incarnation: u32) {
-        self.body.shed();
+    /// Replaces the ended actor by a new one immediately, so that its resources are released
+    /// before the restart delay and not after it. If the factory fails, it is called again at the
+    /// start, where its failure counts as an end.
+    fn prepare_next(&mut self, incarnation: u32) {
+        self.actor.drop_spawned();
         if let Err(reason) = self.prepare(incarnation) {
-            tracing::debug!(child = %self.cell.id, %reason, "no fresh value yet");
+            tracing::debug!(child = %self.cell.id, %reason, "the factory failed and is called again at the restart");
         }
     }
 
-    /// Ends without an incarnation having run.
-    fn leave(&mut self) {
-        self.phase = Phase::Over;
-        self.cell.clear(order::STOP);
-        self.body.destroy();
-        self.cell.set_state(State::Stopped);
+    /// Ends the future while no incarnation runs.
+    fn end_idle(&mut self) {
+        self.phase = RunnerPhase::Over;
+        self.cell.clear_orders(order::STOP);
+        self.actor.destroy();
+        self.cell.set_state(ChildStatus::Stopped);
         let reason = self.cell.last_exit().unwrap_or(ExitReason::Stopped);
-        self.keeper.ended(&self.cell, reason, After::End);
+        self.monitor.ended(&self.cell, reason, ExitAction::End);
     }
 
-    /// How an incarnation ended whose context completed.
+    /// The reason of an end without a panic or a kill.
     fn classify(&self) -> ExitReason {
-        let asked = self.cell.has_order(order::STOP);
+        let ordered = self.cell.has_order(order::STOP);
         match self.cell.take_report(self.cell.incarnation()) {
-            Some(ExitReason::Normal) | None if asked => ExitReason::Stopped,
+            Some(ExitReason::Normal) | None if ordered => ExitReason::Stopped,
             Some(reason) => reason,
             None => ExitReason::Normal,
         }
@@ -227,23 +232,26 @@ where
         }
         if orders & order::STOP != 0 && !self.stop_seen {
             self.stop_seen = true;
-            self.cell.set_state(State::Stopping);
-            // An actor that is still starting has had no time to opt in: it gets its first poll.
-            if self.phase == Phase::Running && orders & order::GRACEFUL == 0 {
-                self.body.stop();
-            } else if self.phase == Phase::Starting {
+            self.cell.set_state(ChildStatus::Stopping);
+            // An actor opts into graceful stopping in `started`, that is, during its first poll.
+            // Before that poll it is unknown whether the context may be stopped.
+            if self.phase == RunnerPhase::Running && orders & order::GRACEFUL == 0 {
+                self.actor.stop();
+            } else if self.phase == RunnerPhase::Starting {
                 self.stop_seen = false;
             }
         }
         let inject = orders & order::INJECT != 0;
-        match self.body.poll(cx, inject) {
+        match self.actor.poll(cx, inject) {
             Poll::Pending => {
-                if self.phase == Phase::Starting {
-                    self.phase = Phase::Running;
-                    if self.cell.state() == State::Starting {
-                        self.cell.set_state(State::Running);
+                if self.phase == RunnerPhase::Starting {
+                    self.phase = RunnerPhase::Running;
+                    if self.cell.state() == ChildStatus::Starting {
+                        self.cell.set_state(ChildStatus::Running);
                     }
-                    self.keeper.started(&self.cell);
+                    self.monitor.started(&self.cell);
+                    // Handled by the next turn of the loop in `poll`, not by the next wake-up: the
+                    // order has already woken the task.
                     if self.cell.has_order(order::STOP) {
                         return Poll::Ready(());
                     }
@@ -262,47 +270,47 @@ where
     }
 }
 
-impl<A, F, K> Future for Runner<A, F, K>
+impl<A, F, K> Future for ChildRunner<A, F, K>
 where
     A: Supervised + Actor<Context = Context<A>>,
     F: FnMut(&ChildContext) -> A + 'static,
-    K: Keeper,
+    K: Monitor,
 {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if !this.attending {
-            this.attending = true;
-            this.cell.attend(cx.waker());
+        if !this.waker_registered {
+            this.waker_registered = true;
+            this.cell.register_waker(cx.waker());
         }
         loop {
             let orders = this.cell.orders();
             match this.phase {
-                Phase::Over => return Poll::Ready(()),
-                Phase::Idle => {
+                RunnerPhase::Over => return Poll::Ready(()),
+                RunnerPhase::Idle => {
                     if !ready!(this.poll_idle(cx, orders)) {
                         return Poll::Ready(());
                     }
                 }
-                Phase::Starting | Phase::Running => ready!(this.poll_live(cx, orders)),
+                RunnerPhase::Starting | RunnerPhase::Running => ready!(this.poll_live(cx, orders)),
             }
         }
     }
 }
 
-impl<A, F, K> Drop for Runner<A, F, K>
+impl<A, F, K> Drop for ChildRunner<A, F, K>
 where
     A: Supervised + Actor<Context = Context<A>>,
     F: FnMut(&ChildContext) -> A + 'static,
-    K: Keeper,
+    K: Monitor,
 {
     fn drop(&mut self) {
         LIVE.set(LIVE.get().saturating_sub(1));
-        if self.phase != Phase::Over {
-            self.body.destroy();
-            self.cell.set_state(State::Stopped);
-            self.keeper.gone(&self.cell);
+        if self.phase != RunnerPhase::Over {
+            self.actor.destroy();
+            self.cell.set_state(ChildStatus::Stopped);
+            self.monitor.gone(&self.cell);
         }
     }
 }

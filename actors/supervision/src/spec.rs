@@ -1,4 +1,4 @@
-//! Child specs: recipes for children, not values.
+//! Child specs: factories and policies of children.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,54 +7,54 @@ use actix::{Actor, Context, Supervised};
 use actix_rt::ArbiterHandle;
 
 use crate::backoff::BackoffPolicy;
-use crate::cell::{ChildCell, Scope};
+use crate::cell::{ChildCell, SupervisorScope};
 use crate::clock::millis;
 use crate::context::ChildContext;
 use crate::id::ChildId;
-use crate::keeper::ChildKeeper;
 use crate::machine::Restart;
 use crate::mailbox::{Mailbox, mailbox};
-use crate::runner::Runner;
+use crate::monitor::ChildMonitor;
+use crate::runner::ChildRunner;
 
-/// How a child is stopped.
+/// Treatment of a child that is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// Its future is dropped; not a line of its code runs.
+pub enum StopPolicy {
+    /// Its future is dropped; of its code only `Drop` runs.
     Kill,
-    /// It is asked, and dropped if it has not ended after this time. An actor that did not opt in
-    /// ([`ChildContext::on_stop`]) is stopped at once, through `stopping` and `stopped`.
+    /// It is ordered to stop, and dropped if it has not ended after this time. An actor without
+    /// [`ChildContext::on_stop`] stops immediately, through `stopping` and `stopped`.
     Grace(Duration),
 }
 
-impl Default for Stop {
+impl Default for StopPolicy {
     fn default() -> Self {
         Self::Grace(Duration::from_secs(5))
     }
 }
 
-/// Starts the supervised future on the thread it is called on.
-pub(crate) type Launch = Box<dyn FnOnce(Arc<ChildCell>, ChildKeeper) + Send>;
-/// Hangs the children of a supervisor below its cell.
-pub(crate) type Graft = Box<dyn FnOnce(&Arc<ChildCell>) + Send>;
+/// Creates the supervised future on the calling thread.
+pub(crate) type LaunchFn = Box<dyn FnOnce(Arc<ChildCell>, ChildMonitor) + Send>;
+/// Attaches the children of a supervisor to its cell.
+pub(crate) type AttachFn = Box<dyn FnOnce(&Arc<ChildCell>) + Send>;
 
-/// A recipe for one child: how to make it, when to restart it, how to stop it, where it runs.
+/// Description of one child: its factory, its restart and stop policies, and its thread.
 pub struct ChildSpec {
     pub(crate) id: ChildId,
     pub(crate) kind: Arc<str>,
     pub(crate) restart: Restart,
-    pub(crate) stop: Stop,
+    pub(crate) stop: StopPolicy,
     pub(crate) backoff: BackoffPolicy,
-    pub(crate) place: Option<ArbiterHandle>,
-    pub(crate) launch: Launch,
-    pub(crate) graft: Option<Graft>,
+    pub(crate) arbiter: Option<ArbiterHandle>,
+    pub(crate) launch: LaunchFn,
+    pub(crate) attach: Option<AttachFn>,
 }
 
 impl ChildSpec {
-    /// A child named `id` that sits on `mailbox`; `factory` makes its value, for the first start and
+    /// A child named `id` that reads `mailbox`. `factory` makes its actor, for the first start and
     /// for every restart.
     ///
-    /// A factory builds a value and does nothing else: the next value is made as soon as the old
-    /// one ended, before the backoff has passed and before the old one is dropped. Open files and
+    /// A factory must have no side effects: the next actor is made immediately after the end of
+    /// the old one, before the restart delay and before the old one is dropped. Open files and
     /// connections in `started`. A panic in the factory counts as an end of the child.
     pub fn new<A, F>(id: impl Into<ChildId>, mailbox: Mailbox<A>, factory: F) -> Self
     where
@@ -62,25 +62,25 @@ impl ChildSpec {
         F: FnMut(&ChildContext) -> A + Send + 'static,
     {
         let Mailbox { receiver, addr } = mailbox;
-        let launch: Launch = Box::new(move |cell, keeper| {
-            // The address in the keeper keeps the mailbox connected: a supervised actor ends when
-            // it is told to, not when nobody happens to hold its address.
-            let keeper = keeper.holding(Box::new(addr));
-            tokio::task::spawn_local(Runner::new(cell, receiver, factory, keeper));
+        let launch: LaunchFn = Box::new(move |cell, monitor| {
+            // The address in the monitor keeps the mailbox connected. Without it, the actor would
+            // end as soon as no other address of it exists.
+            let monitor = monitor.with_address(Box::new(addr));
+            tokio::task::spawn_local(ChildRunner::new(cell, receiver, factory, monitor));
         });
         Self {
             id: id.into(),
             kind: short_name::<A>().into(),
             restart: Restart::default(),
-            stop: Stop::default(),
+            stop: StopPolicy::default(),
             backoff: BackoffPolicy::default(),
-            place: None,
+            arbiter: None,
             launch,
-            graft: None,
+            attach: None,
         }
     }
 
-    /// As [`new`](Self::new), for a child whose address nobody needs.
+    /// As [`new`](Self::new), for a child whose address is not used.
     pub fn simple<A, F>(id: impl Into<ChildId>, factory: F) -> Self
     where
         A: Supervised + Actor<Context = Context<A>>,
@@ -89,36 +89,36 @@ impl ChildSpec {
         Self::new(id, mailbox().0, factory)
     }
 
-    /// When it is restarted. Default: permanent.
+    /// Sets the ends after which the child is restarted. Default: permanent.
     #[must_use]
     pub fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
         self
     }
 
-    /// How it is stopped. Default: five seconds of grace. Supervisors ignore it: each of their
-    /// children has its own deadline, and the sum of these is theirs.
+    /// Sets the stop policy. Default: a grace of 5 s. Without effect on a supervisor, whose grace
+    /// is the sum of those of its children.
     #[must_use]
-    pub fn stop(mut self, stop: Stop) -> Self {
+    pub fn stop(mut self, stop: StopPolicy) -> Self {
         self.stop = stop;
         self
     }
 
-    /// Delays before its restarts.
+    /// Sets the delays before restarts. Default: [`BackoffPolicy::default`].
     #[must_use]
     pub fn backoff(mut self, policy: BackoffPolicy) -> Self {
         self.backoff = policy;
         self
     }
 
-    /// Runs it on another thread. Default: the thread of its supervisor.
+    /// Sets the thread. Default: the thread of the supervisor.
     #[must_use]
     pub fn on(mut self, arbiter: &ArbiterHandle) -> Self {
-        self.place = Some(arbiter.clone());
+        self.arbiter = Some(arbiter.clone());
         self
     }
 
-    /// A label shown in the tree. Default: the type's name in lower case.
+    /// Sets the label that the tree shows. Default: the type's name in lower case.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
         self.kind = kind.into();
@@ -130,11 +130,11 @@ impl ChildSpec {
         &self.id
     }
 
-    /// The cell of this child below `scope`, its own children grafted on.
-    pub(crate) fn cell(&mut self, scope: &Arc<Scope>) -> Arc<ChildCell> {
+    /// Creates the cell of this child below `scope`, with the child's own children attached.
+    pub(crate) fn cell(&mut self, scope: &Arc<SupervisorScope>) -> Arc<ChildCell> {
         let grace_ms = match self.stop {
-            Stop::Kill => 0,
-            Stop::Grace(grace) => millis(grace),
+            StopPolicy::Kill => 0,
+            StopPolicy::Grace(grace) => millis(grace),
         };
         let cell = Arc::new(ChildCell::new(
             self.id.clone(),
@@ -142,8 +142,8 @@ impl ChildSpec {
             scope.clone(),
             grace_ms,
         ));
-        if let Some(graft) = self.graft.take() {
-            graft(&cell);
+        if let Some(attach) = self.attach.take() {
+            attach(&cell);
         }
         cell
     }

@@ -1,15 +1,15 @@
-//! Runs tests of supervised actors: one thread, paused time, and no child left behind.
+//! A test runtime for supervised actors: one thread, paused time, and a check for leaked children.
 
 use std::future::Future;
 use std::time::Duration;
 
 use crate::runner::live_on_this_thread;
 
-/// Runs `test` on one arbiter with paused time: sleeps return at once, in the right order.
+/// Runs `test` on one arbiter with paused time: sleeps return immediately, in the right order.
 ///
 /// # Panics
-/// When the test does, when no runtime can be made, and when a supervised future is still there a
-/// (paused) minute after the test's end.
+/// When the test panics, when the runtime cannot be created, and when a supervised future still
+/// exists a (paused) minute after the test's end.
 pub fn run<F>(test: F)
 where
     F: Future<Output = ()>,
@@ -33,10 +33,10 @@ where
     });
 }
 
-/// Waits until `holds`, for at most a paused minute.
+/// Waits until `holds` returns true, for at most a paused minute.
 ///
 /// # Panics
-/// When it does not hold by then; `what` says what was waited for.
+/// When `holds` is still false then. The message contains `what`.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..60_000 {
         if holds() {

@@ -1,4 +1,4 @@
-//! The live tree: a picture of all children, taken without asking any of them.
+//! The live tree: snapshots of all children, taken without a message to any of them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,65 +6,53 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::cell::{Branch, ChildCell, State};
+use crate::cell::{ChildCell, ChildStatus, DynamicStats};
+use crate::event::TreeEvent;
 use crate::exit::ExitReason;
 use crate::id::ChildId;
 
-/// One child as it was when the picture was taken.
+/// One child, and its own children, at the time of the snapshot.
 #[derive(Debug, Clone, Serialize)]
-pub struct Node {
-    /// Name among its siblings.
+pub struct ChildSnapshot {
+    /// Name, unique among its siblings.
     pub id: ChildId,
-    /// The label its spec gave it.
+    /// Label, from its spec.
     #[serde(serialize_with = "crate::id::text")]
     pub kind: Arc<str>,
-    /// What it is doing.
-    pub state: State,
-    /// How often it was started again, for whatever reason.
+    /// Current state.
+    pub state: ChildStatus,
+    /// Number of restarts, for any reason.
     pub restarts: u32,
-    /// 0 for the first value made from the recipe.
+    /// Number of the incarnation: 0 for the first start.
     pub incarnation: u32,
-    /// How the incarnation before ended.
+    /// How the previous incarnation ended.
     pub last_exit: Option<ExitReason>,
     /// Milliseconds until its restart, while it is backing off.
     pub next_restart_in_ms: Option<u64>,
     /// Start of the running incarnation, Unix milliseconds.
     pub started_at_ms: Option<u64>,
-    /// How long the running incarnation has been up, in milliseconds.
+    /// Uptime of the running incarnation in milliseconds.
     pub up_for_ms: Option<u64>,
-    /// Messages waiting for it, if the actor reports that.
+    /// Messages that wait for it. `None` means that the actor does not report the number.
     pub mailbox_len: Option<u64>,
-    /// Messages handled over all incarnations, as far as the actor counts them.
+    /// Messages handled by all incarnations, as far as the actor counts them.
     pub handled: u64,
-    /// Label of the thread it runs on.
+    /// Label of its thread. `None` before its first start.
     #[serde(serialize_with = "crate::id::maybe_text")]
     pub thread: Option<Arc<str>>,
-    /// Restarts of children that have left (dynamic supervisors only).
+    /// Counters of all children so far (dynamic supervisors only).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub past: Option<Past>,
+    pub past: Option<DynamicStats>,
     /// Its children in start order; for a dynamic supervisor in the order of their names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub children: Vec<Node>,
+    pub children: Vec<ChildSnapshot>,
 }
 
-/// What a dynamic supervisor remembers of children that have left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Past {
-    /// Children spawned so far.
-    pub spawned: u64,
-    /// Children that ended for good.
-    pub ended: u64,
-    /// Of those, how many ended abnormally.
-    pub ended_abnormally: u64,
-    /// Restarts of its children.
-    pub restarts: u64,
-}
-
-impl Node {
-    /// The node at `path`, which starts with this node's own name.
-    pub fn find(&self, path: &str) -> Option<&Node> {
-        let (step, rest) = split(path);
-        if !self.id.is(step) {
+impl ChildSnapshot {
+    /// The child at `path`, which starts with this child's own name.
+    pub fn find(&self, path: &str) -> Option<&ChildSnapshot> {
+        let (name, rest) = split(path);
+        if !self.id.is(name) {
             return None;
         }
         match rest {
@@ -73,71 +61,37 @@ impl Node {
         }
     }
 
-    /// Number of nodes in this part of the tree, itself included.
+    /// Number of children in this part of the tree, itself included.
     pub fn count(&self) -> usize {
         1 + self.children.iter().map(Self::count).sum::<usize>()
     }
 }
 
-/// Something that happened in the tree. Quiet ends of dynamic children are not told: there are
-/// tens of thousands a second.
-#[derive(Debug, Clone, Serialize)]
-pub struct TreeEvent {
-    /// When, in Unix milliseconds.
-    pub at_ms: u64,
-    /// Path of the child.
-    pub path: String,
-    /// Its label.
-    #[serde(serialize_with = "crate::id::text")]
-    pub kind: Arc<str>,
-    /// Events in their order.
-    #[serde(flatten)]
-    pub change: Change,
-}
-
-/// What happened to a child.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "change", rename_all = "snake_case")]
-pub enum Change {
-    /// `started` has returned.
-    Started {
-        /// Which value of the recipe it is.
-        incarnation: u32,
-    },
-    /// An incarnation ended.
-    Exited {
-        /// How it ended.
-        reason: ExitReason,
-        /// Delay of the restart that was decided, if one was.
-        restart_in_ms: Option<u64>,
-    },
-}
-
-/// Handle on the live tree: clone it, send it, ask it from any thread. It answers in the time it
-/// takes to copy the cells, however many children hang.
+/// Handle on the live tree. Cheap to clone, usable from any thread. A snapshot takes only the time
+/// to copy the cells, even while children hang.
 #[derive(Debug, Clone)]
 pub struct Tree {
     pub(crate) root: Arc<ChildCell>,
 }
 
 impl Tree {
-    /// A picture of the whole tree.
-    pub fn snapshot(&self) -> Node {
-        picture(&self.root)
+    /// A snapshot of the whole tree.
+    pub fn snapshot(&self) -> ChildSnapshot {
+        snapshot(&self.root)
     }
 
-    /// A picture of the part below `path` (`root/pools/kiro`).
-    pub fn snapshot_at(&self, path: &str) -> Option<Node> {
-        self.find(path).map(|cell| picture(&cell))
+    /// A snapshot of the child at `path` (such as `root/pools/kiro`), with its own children.
+    pub fn snapshot_at(&self, path: &str) -> Option<ChildSnapshot> {
+        self.find(path).map(|cell| snapshot(&cell))
     }
 
-    /// Starts, ends and restarts from now on. A receiver that lags loses the oldest.
+    /// Subscribes to starts, ends and restarts. A receiver that lags loses the oldest events.
     pub fn subscribe(&self) -> broadcast::Receiver<TreeEvent> {
-        self.root.world().events.subscribe()
+        self.root.tree().events.subscribe()
     }
 
-    /// Makes the child at `path` panic at its next step as if its own code had; false when there
-    /// is no such child or it does not run.
+    /// Makes the child at `path` panic at its next poll, as if its own code did. Returns false if
+    /// there is no such child or it does not run.
     #[cfg(any(test, feature = "fault-injection"))]
     pub fn inject_panic(&self, path: &str) -> bool {
         match self.find(path) {
@@ -156,12 +110,9 @@ impl Tree {
         }
         let mut cell = self.root.clone();
         while let Some(path) = rest {
-            let (step, further) = split(path);
-            cell = match cell.branch.get()? {
-                Branch::Fixed(recipe) => recipe.find(step)?,
-                Branch::Dynamic(shared) => shared.find(step)?,
-            };
-            rest = further;
+            let (name, below) = split(path);
+            cell = cell.children.get()?.find(name)?;
+            rest = below;
         }
         Some(cell)
     }
@@ -169,24 +120,26 @@ impl Tree {
 
 fn split(path: &str) -> (&str, Option<&str>) {
     match path.split_once('/') {
-        Some((step, rest)) => (step, Some(rest)),
+        Some((name, rest)) => (name, Some(rest)),
         None => (path, None),
     }
 }
 
-fn picture(cell: &ChildCell) -> Node {
+fn snapshot(cell: &ChildCell) -> ChildSnapshot {
     let state = cell.state();
-    let now_ms = cell.world().elapsed_ms();
+    let now_ms = cell.tree().elapsed_ms();
     let up_for_ms = state
         .is_live()
         .then(|| now_ms.saturating_sub(cell.since_ms()));
     let mailbox_len = cell.mailbox_len.load(Ordering::Relaxed);
-    let (past, children) = match cell.branch.get() {
+    let (past, children) = match cell.children.get() {
         None => (None, Vec::new()),
-        Some(Branch::Fixed(recipe)) => (None, pictures(&recipe.cells())),
-        Some(Branch::Dynamic(shared)) => (Some(shared.past()), pictures(&shared.cells())),
+        Some(children) => (
+            children.dynamic().map(|(_, stats)| stats),
+            children.cells().iter().map(|cell| snapshot(cell)).collect(),
+        ),
     };
-    Node {
+    ChildSnapshot {
         id: cell.id.clone(),
         kind: cell.kind.clone(),
         state,
@@ -194,7 +147,7 @@ fn picture(cell: &ChildCell) -> Node {
         incarnation: cell.incarnation(),
         last_exit: cell.last_exit(),
         next_restart_in_ms: cell.restart_in_ms(now_ms),
-        started_at_ms: up_for_ms.map(|up| cell.world().clock.now_ms().saturating_sub(up)),
+        started_at_ms: up_for_ms.map(|up| cell.tree().clock.now_ms().saturating_sub(up)),
         up_for_ms,
         mailbox_len: (mailbox_len != u64::MAX).then_some(mailbox_len),
         handled: cell.handled.load(Ordering::Relaxed),
@@ -202,8 +155,4 @@ fn picture(cell: &ChildCell) -> Node {
         past,
         children,
     }
-}
-
-fn pictures(cells: &[Arc<ChildCell>]) -> Vec<Node> {
-    cells.iter().map(|cell| picture(cell)).collect()
 }

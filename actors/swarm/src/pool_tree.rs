@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::Recipient;
 use kirosu_supervision::{
-    BackoffPolicy, ChildSpec, DynamicSpec, Intensity, Restart, Stop, SupervisorSpec, mailbox,
+    BackoffPolicy, ChildSpec, DynamicSpec, Intensity, Restart, StopPolicy, SupervisorSpec, mailbox,
 };
 
 use crate::options::PoolOptions;
@@ -51,7 +51,7 @@ pub(crate) fn pool_spec(options: PoolOptions, swarm: &Arc<SwarmContext>) -> (Chi
     let probe = ChildSpec::simple("probe", move |child| ProviderProbe::new(child, &probed));
     let led = pool.clone();
     let drain = ChildSpec::simple("drain", move |child| DrainCoordinator::new(child, &led))
-        .stop(Stop::Grace(swarm.drain + KILL_TIME * 2));
+        .stop(StopPolicy::Grace(swarm.drain + KILL_TIME * 2));
     let supervisor = pool_supervisor
         .child(probe)
         .child(ChildSpec::dynamic(invocations).backoff(BackoffPolicy::immediate()))
@@ -71,6 +71,6 @@ fn session_spec(pool: &Arc<Pool>, index: u32) -> (ChildSpec, Recipient<CrashSess
     })
     .restart(restart)
     .backoff(options.backoff)
-    .stop(Stop::Grace(pool.swarm.drain + KILL_TIME));
+    .stop(StopPolicy::Grace(pool.swarm.drain + KILL_TIME));
     (spec, addr.recipient())
 }

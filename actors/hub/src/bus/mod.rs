@@ -21,7 +21,7 @@ use actix::prelude::*;
 use futures_util::stream::unfold;
 use kind::ended;
 use kirosu_protocol::{EventKind, TaskId};
-use kirosu_supervision::{Change, ChildContext, ExitReason, Tree, TreeEvent, supervised};
+use kirosu_supervision::{ChildChange, ChildContext, ExitReason, Tree, TreeEvent, supervised};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -242,17 +242,17 @@ impl Handler<FollowTree> for Bus {
 impl StreamHandler<TreeEvent> for Bus {
     fn handle(&mut self, event: TreeEvent, ctx: &mut Self::Context) {
         let (state, reason) = match event.change {
-            Change::Started { incarnation: 0 } => ("started", String::new()),
-            Change::Started { .. } => ("restarted", String::new()),
-            Change::Exited {
+            ChildChange::Started { incarnation: 0 } => ("started", String::new()),
+            ChildChange::Started { .. } => ("restarted", String::new()),
+            ChildChange::Exited {
                 reason,
                 restart_in_ms: Some(ms),
             } => ("restarting", format!("{reason}; restart in {ms} ms")),
-            Change::Exited {
+            ChildChange::Exited {
                 reason: reason @ ExitReason::GaveUp(_),
                 ..
             } => ("gave_up", reason.to_string()),
-            Change::Exited { reason, .. } => ("exited", reason.to_string()),
+            ChildChange::Exited { reason, .. } => ("exited", reason.to_string()),
         };
         let what = EventKind::Actor {
             path: event.path,

@@ -1,4 +1,4 @@
-//! Spawning, without a message to anybody.
+//! Spawning of dynamic children, without a message to the supervisor.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -6,36 +6,39 @@ use std::sync::{Arc, OnceLock};
 use actix::dev::channel::channel;
 use actix::{Actor, Addr, Context, Supervised};
 
-use super::keeper::DynamicKeeper;
-use super::shared::DynShared;
-use super::{GONE, News};
+use super::monitor::DynamicMonitor;
+use super::shared::DynamicShared;
+use super::{DynamicEvent, KILL_AND_REMOVE};
 use crate::cell::{ChildCell, order};
 use crate::context::ChildContext;
 use crate::id::ChildId;
-use crate::runner::Runner;
+use crate::runner::ChildRunner;
 
-/// Why a child was not spawned.
+/// Error of [`DynamicHandle::spawn`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SpawnError {
     /// The supervisor has not started, is stopping, or waits for its own restart.
-    #[error("the supervisor takes no children now")]
+    #[error("the supervisor does not accept children now")]
     Closed,
-    /// It has a child of this name.
+    /// The supervisor has a child of this name.
     #[error("the supervisor has a child of this name already")]
     Duplicate,
 }
 
-/// Handle on a dynamic supervisor: clone it, send it, spawn from any thread that runs an arbiter.
+/// Handle on a dynamic supervisor. Cheap to clone; any thread that runs an arbiter can spawn.
 #[derive(Clone)]
 pub struct DynamicHandle {
-    pub(super) shared: Arc<OnceLock<Arc<DynShared>>>,
+    pub(super) shared: Arc<OnceLock<Arc<DynamicShared>>>,
 }
 
 impl DynamicHandle {
     /// Starts a child on the calling thread. It begins to run when this thread next yields.
     ///
-    /// Unlike a child with a spec it also ends when nobody holds its address any more and it has
-    /// nothing spawned, as any actix actor does.
+    /// Unlike a child with a spec, it also ends when no address of it exists and it has no spawned
+    /// future, as any actix actor does.
+    ///
+    /// # Errors
+    /// The supervisor does not accept children now, or has a child of this name.
     ///
     /// # Panics
     /// When the calling thread runs neither an arbiter nor a `LocalSet`.
@@ -53,10 +56,11 @@ impl DynamicHandle {
             scope.clone(),
             crate::clock::millis(shared.grace),
         ));
-        cell.note(order::START);
+        cell.set_orders(order::START);
         {
             let mut inner = shared.inner();
-            // Under the lock, so that nobody slips in behind the order to stop everybody.
+            // Checked under the lock: `close` takes it too, so no child is inserted after the order
+            // to stop all children.
             if !shared.is_open() {
                 return Err(SpawnError::Closed);
             }
@@ -64,21 +68,21 @@ impl DynamicHandle {
                 std::collections::hash_map::Entry::Occupied(_) => {
                     return Err(SpawnError::Duplicate);
                 }
-                std::collections::hash_map::Entry::Vacant(place) => place.insert(cell.clone()),
+                std::collections::hash_map::Entry::Vacant(entry) => entry.insert(cell.clone()),
             };
         }
         shared.spawned.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = channel(crate::mailbox::CAPACITY);
-        let keeper = DynamicKeeper {
+        let monitor = DynamicMonitor {
             shared: shared.clone(),
             delays: None,
         };
-        tokio::task::spawn_local(Runner::new(cell, receiver, factory, keeper));
+        tokio::task::spawn_local(ChildRunner::new(cell, receiver, factory, monitor));
         Ok(Addr::new(sender))
     }
 
-    /// Asks one child to stop; it is dropped if it has not ended after the supervisor's grace.
-    /// False if there is none of this name. Does not wait.
+    /// Orders one child to stop, and returns without a wait. The child is dropped if it has not
+    /// ended after the supervisor's grace. Returns false if there is no child of this name.
     pub fn stop(&self, id: impl Into<ChildId>) -> bool {
         let Some(shared) = self.shared.get() else {
             return false;
@@ -93,11 +97,11 @@ impl DynamicHandle {
         } else {
             cell.order(order::STOP);
         }
-        shared.addr.do_send(News::Stopping(cell));
+        shared.addr.do_send(DynamicEvent::Stopping(cell));
         true
     }
 
-    /// Drops one child at once. False if there is none of this name.
+    /// Drops one child without grace. Returns false if there is no child of this name.
     pub fn kill(&self, id: impl Into<ChildId>) -> bool {
         let Some(shared) = self.shared.get() else {
             return false;
@@ -105,14 +109,14 @@ impl DynamicHandle {
         let cell = shared.inner().children.get(&id.into()).cloned();
         match cell {
             Some(cell) => {
-                cell.order(GONE);
+                cell.order(KILL_AND_REMOVE);
                 true
             }
             None => false,
         }
     }
 
-    /// Number of children, those waiting for a restart included.
+    /// Number of children, those that wait for a restart included.
     pub fn len(&self) -> usize {
         self.shared
             .get()
@@ -124,7 +128,7 @@ impl DynamicHandle {
         self.len() == 0
     }
 
-    /// Whether [`spawn`](Self::spawn) would be heard.
+    /// Whether the supervisor accepts children now.
     pub fn is_open(&self) -> bool {
         self.shared.get().is_some_and(|shared| shared.is_open())
     }

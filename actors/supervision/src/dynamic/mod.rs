@@ -1,11 +1,11 @@
 //! A supervisor for very many short-lived children of one kind.
 //!
-//! Children are spawned by a plain call, without a message to anybody: one lock of a map, one
-//! task. Each child's own future decides about its restart; the actor of this supervisor only
-//! opens the door, stops everybody, and ends when the children fail too often.
+//! A child is spawned by a plain call, without a message: one lock of a map, one task. Each child's
+//! own future decides about its restart. The supervisor's actor only accepts and refuses children,
+//! stops all of them, and ends when they are restarted too often.
 
 mod handle;
-mod keeper;
+mod monitor;
 mod shared;
 mod spec;
 
@@ -18,37 +18,37 @@ use tokio::time::Instant;
 
 use crate::cell::{ChildCell, order};
 use crate::context::ChildContext;
-use crate::deadline::SLACK;
+use crate::deadline::KILL_TIMEOUT;
 use crate::exit::ExitReason;
 use crate::machine::RestartMachine;
 
 pub use handle::{DynamicHandle, SpawnError};
-pub(crate) use shared::DynShared;
+pub(crate) use shared::DynamicShared;
 pub use spec::DynamicSpec;
 
-/// Killed for good: whatever its restart policy says.
-const GONE: u8 = order::KILL | order::REMOVE;
+/// Kills a child and ends its future, whatever its restart policy is.
+const KILL_AND_REMOVE: u8 = order::KILL | order::REMOVE;
 
-/// What its children tell the actor.
-pub(crate) enum News {
-    /// The last child has left while the door is closed.
+/// Messages of children and handles to the supervisor's actor.
+pub(crate) enum DynamicEvent {
+    /// The last child has ended while no children are accepted.
     Empty,
-    /// The children were restarted too often.
+    /// The children were restarted too often. The text says how often.
     TooMany(String),
-    /// This one was asked to stop, and its time runs.
+    /// This child was ordered to stop, and its grace has begun.
     Stopping(Arc<ChildCell>),
 }
 
-impl Message for News {
+impl Message for DynamicEvent {
     type Result = ();
 }
 
 /// The actor behind a [`DynamicSpec`].
 pub struct DynamicSupervisor {
     child: ChildContext,
-    shared: Arc<DynShared>,
-    /// Children that were asked to stop, with the end of their grace. All have the same grace, so
-    /// the first is due first and one timer serves them all.
+    shared: Arc<DynamicShared>,
+    /// Children that were ordered to stop, with the end of their grace. All have the same grace, so
+    /// the queue is in the order of these times, and one timer is enough.
     stopping: VecDeque<(Instant, Arc<ChildCell>)>,
     started: bool,
 }
@@ -80,38 +80,39 @@ impl Actor for DynamicSupervisor {
 }
 
 impl Drop for DynamicSupervisor {
-    /// However it ends, no child survives it.
+    /// Kills all children, whatever ended the supervisor.
     fn drop(&mut self) {
         if self.started {
             {
+                // Under the lock, so that no `spawn` inserts a child after the order below.
                 let _inner = self.shared.inner();
                 self.shared.open.store(false, Ordering::Release);
             }
-            self.shared.order_all(GONE);
+            self.shared.order_all(KILL_AND_REMOVE);
         }
     }
 }
 
-impl Handler<News> for DynamicSupervisor {
+impl Handler<DynamicEvent> for DynamicSupervisor {
     type Result = ();
 
-    fn handle(&mut self, news: News, ctx: &mut Context<Self>) {
+    fn handle(&mut self, event: DynamicEvent, ctx: &mut Context<Self>) {
         self.child.handled();
-        match news {
-            News::Empty if !self.shared.is_open() => self.child.finish(ctx),
-            News::Empty => {}
-            News::TooMany(why) => {
+        match event {
+            DynamicEvent::Empty if !self.shared.is_open() => self.child.finish(ctx),
+            DynamicEvent::Empty => {}
+            DynamicEvent::TooMany(why) => {
                 if self.shared.is_open() {
                     self.close(ExitReason::GaveUp(why), ctx);
                 }
             }
-            News::Stopping(cell) => self.watch(cell, ctx),
+            DynamicEvent::Stopping(cell) => self.watch(cell, ctx),
         }
     }
 }
 
 impl DynamicSupervisor {
-    pub(super) fn new(child: ChildContext, shared: Arc<DynShared>) -> Self {
+    pub(super) fn new(child: ChildContext, shared: Arc<DynamicShared>) -> Self {
         Self {
             child,
             shared,
@@ -120,7 +121,7 @@ impl DynamicSupervisor {
         }
     }
 
-    /// Kills a child that was asked to stop, if it is still there when its grace is over.
+    /// Kills a child that was ordered to stop, if it still exists at the end of its grace.
     fn watch(&mut self, cell: Arc<ChildCell>, ctx: &mut Context<Self>) {
         if !cell.has_order(order::STOP) {
             return;
@@ -139,16 +140,16 @@ impl DynamicSupervisor {
                 ctx.run_later(*due - now, Self::sweep);
                 return;
             }
-            // The order is cleared when the incarnation ends.
+            // The end of the incarnation clears the order: if it is still set, the child runs.
             if cell.has_order(order::STOP) {
-                tracing::warn!(child = %cell.path(), "has not stopped within its grace: killing it");
-                cell.order(GONE);
+                tracing::warn!(child = %cell.path(), "the child has not stopped within its grace, killing it");
+                cell.order(KILL_AND_REMOVE);
             }
             self.stopping.pop_front();
         }
     }
 
-    /// Closes the door, stops all children side by side, and ends with `reason`.
+    /// Refuses further children, stops all children at the same time, and ends with `reason`.
     fn close(&mut self, reason: ExitReason, ctx: &mut Context<Self>) {
         let empty = {
             let inner = self.shared.inner();
@@ -159,15 +160,16 @@ impl DynamicSupervisor {
             self.child.exit(ctx, reason);
             return;
         }
-        // The word given first counts, also when the last child's leaving ends this actor.
+        // Recorded now, because the first reason counts: the end of the last child ends this actor
+        // through `finish`.
         self.child.cell().report(self.child.incarnation(), reason);
         tracing::debug!(supervisor = %self.child.path(), "stopping all children");
         self.shared.order_all(order::STOP);
         ctx.run_later(self.shared.grace, |supervisor, ctx| {
-            tracing::warn!(supervisor = %supervisor.child.path(), left = supervisor.shared.inner().children.len(), "children have not stopped within their grace: killing them");
-            supervisor.shared.order_all(GONE);
-            ctx.run_later(SLACK, |supervisor, ctx| {
-                tracing::error!(supervisor = %supervisor.child.path(), "children do not come back to be dropped: going on without them");
+            tracing::warn!(supervisor = %supervisor.child.path(), left = supervisor.shared.inner().children.len(), "children have not stopped within their grace, killing them");
+            supervisor.shared.order_all(KILL_AND_REMOVE);
+            ctx.run_later(KILL_TIMEOUT, |supervisor, ctx| {
+                tracing::error!(supervisor = %supervisor.child.path(), "killed children do not return from their handlers, continuing without them");
                 supervisor.child.finish(ctx);
             });
         });

@@ -1,4 +1,4 @@
-//! What the parts of a dynamic supervisor share.
+//! State shared by a dynamic supervisor's children, handles and actor.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,79 +7,50 @@ use std::time::Duration;
 
 use actix::Addr;
 
-use super::{DynamicSupervisor, News};
+use super::{DynamicEvent, DynamicSupervisor};
 use crate::backoff::BackoffPolicy;
-use crate::cell::{ChildCell, Scope, order};
+use crate::cell::{ChildCell, Children, DynamicStats, SupervisorScope, order};
+use crate::deadline::KILL_TIMEOUT;
 use crate::id::ChildId;
 use crate::machine::{Intensity, Restart, RestartMachine};
-use crate::tree::Past;
 
-/// What the children of a dynamic supervisor, its handles and its actor share.
-pub(crate) struct DynShared {
+/// Settings, children and counters of a dynamic supervisor.
+pub(crate) struct DynamicShared {
     pub(super) addr: Addr<DynamicSupervisor>,
     pub(super) kind: Arc<str>,
     pub(super) restart: Restart,
     pub(super) backoff: BackoffPolicy,
-    pub(crate) grace: Duration,
+    pub(super) grace: Duration,
     pub(super) intensity: Intensity,
-    pub(super) scope: OnceLock<Arc<Scope>>,
+    pub(super) scope: OnceLock<Arc<SupervisorScope>>,
     pub(super) open: AtomicBool,
-    pub(super) inner: Mutex<Inner>,
+    pub(super) inner: Mutex<DynamicChildren>,
     pub(super) spawned: AtomicU64,
     pub(super) ended: AtomicU64,
     pub(super) ended_abnormally: AtomicU64,
     pub(super) restarts: AtomicU64,
 }
 
-pub(super) struct Inner {
+pub(super) struct DynamicChildren {
     pub(super) children: HashMap<ChildId, Arc<ChildCell>>,
     pub(super) machine: RestartMachine,
 }
 
-impl std::fmt::Debug for DynShared {
+impl std::fmt::Debug for DynamicShared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DynShared")
+        f.debug_struct("DynamicShared")
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
 }
 
-impl DynShared {
-    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
+impl DynamicShared {
+    pub(super) fn inner(&self) -> MutexGuard<'_, DynamicChildren> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
-    }
-
-    /// Cells in the order of their names.
-    pub(crate) fn cells(&self) -> Vec<Arc<ChildCell>> {
-        let mut cells: Vec<_> = self.inner().children.values().cloned().collect();
-        cells.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        cells
-    }
-
-    pub(crate) fn find(&self, step: &str) -> Option<Arc<ChildCell>> {
-        let inner = self.inner();
-        let number = step.parse().ok().map(ChildId::Number);
-        number
-            .and_then(|id| inner.children.get(&id))
-            .or_else(|| inner.children.get(&ChildId::from(step)))
-            .cloned()
-    }
-
-    pub(crate) fn kind(&self) -> &Arc<str> {
-        &self.kind
-    }
-
-    pub(crate) fn past(&self) -> Past {
-        Past {
-            spawned: self.spawned.load(Ordering::Relaxed),
-            ended: self.ended.load(Ordering::Relaxed),
-            ended_abnormally: self.ended_abnormally.load(Ordering::Relaxed),
-            restarts: self.restarts.load(Ordering::Relaxed),
-        }
     }
 
     pub(super) fn order_all(&self, bits: u8) {
@@ -92,8 +63,8 @@ impl DynShared {
         }
     }
 
-    /// Takes a child that ended out of the map, and tells a supervisor that waits for the last.
-    pub(super) fn leave(&self, cell: &ChildCell, abnormally: bool) {
+    /// Removes a child that has ended, and notifies a closed supervisor when it was the last one.
+    pub(super) fn remove(&self, cell: &ChildCell, abnormally: bool) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         if abnormally {
             self.ended_abnormally.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +75,40 @@ impl DynShared {
             inner.children.is_empty()
         };
         if empty && !self.is_open() {
-            self.addr.do_send(News::Empty);
+            self.addr.do_send(DynamicEvent::Empty);
         }
+    }
+}
+
+impl Children for DynamicShared {
+    fn cells(&self) -> Vec<Arc<ChildCell>> {
+        let mut cells: Vec<_> = self.inner().children.values().cloned().collect();
+        cells.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        cells
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<ChildCell>> {
+        let inner = self.inner();
+        let number = name.parse().ok().map(ChildId::Number);
+        number
+            .and_then(|id| inner.children.get(&id))
+            .or_else(|| inner.children.get(&ChildId::from(name)))
+            .cloned()
+    }
+
+    /// All children stop at the same time; one timeout is for the kill of the children, one for
+    /// the supervisor itself.
+    fn grace(&self) -> Duration {
+        self.grace + KILL_TIMEOUT * 2
+    }
+
+    fn dynamic(&self) -> Option<(&Arc<str>, DynamicStats)> {
+        let stats = DynamicStats {
+            spawned: self.spawned.load(Ordering::Relaxed),
+            ended: self.ended.load(Ordering::Relaxed),
+            ended_abnormally: self.ended_abnormally.load(Ordering::Relaxed),
+            restarts: self.restarts.load(Ordering::Relaxed),
+        };
+        Some((&self.kind, stats))
     }
 }

@@ -1,20 +1,20 @@
-//! Recipes for dynamic supervisors.
+//! Specs of dynamic supervisors.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use super::shared::{DynShared, Inner};
+use super::shared::{DynamicChildren, DynamicShared};
 use super::{DynamicHandle, DynamicSupervisor};
 use crate::backoff::BackoffPolicy;
-use crate::cell::{Branch, ChildCell, Scope};
+use crate::cell::{ChildCell, SupervisorScope};
 use crate::id::ChildId;
 use crate::machine::{Intensity, Restart, RestartMachine};
 use crate::mailbox::{Mailbox, mailbox};
 use crate::spec::ChildSpec;
 
-/// A recipe for a dynamic supervisor.
+/// Description of a dynamic supervisor and its children's policies.
 pub struct DynamicSpec {
     id: ChildId,
     kind: Arc<str>,
@@ -22,13 +22,13 @@ pub struct DynamicSpec {
     intensity: Intensity,
     backoff: BackoffPolicy,
     grace: Duration,
-    /// The handle may be taken before the settings are complete.
-    shared: Arc<OnceLock<Arc<DynShared>>>,
+    /// Set by [`ChildSpec::dynamic`]; a handle may exist before.
+    shared: Arc<OnceLock<Arc<DynamicShared>>>,
     mailbox: Mailbox<DynamicSupervisor>,
 }
 
 impl DynamicSpec {
-    /// For temporary children with a grace of five seconds.
+    /// A dynamic supervisor for temporary children with a grace of 5 s.
     pub fn new(id: impl Into<ChildId>) -> Self {
         Self {
             id: id.into(),
@@ -45,42 +45,43 @@ impl DynamicSpec {
         }
     }
 
-    /// The label of its children in the tree.
+    /// Sets the label of the children in the tree. Default: `child`.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<Arc<str>>) -> Self {
         self.kind = kind.into();
         self
     }
 
-    /// When its children are restarted. Default: never (temporary).
+    /// Sets the ends after which a child is restarted. Default: temporary, that is, none.
     #[must_use]
     pub fn restart(mut self, restart: Restart) -> Self {
         self.restart = restart;
         self
     }
 
-    /// How many restarts, of all its children together, it bears. Default: 100 in 10 seconds.
+    /// Sets the number of restarts, of all children together, after which the supervisor gives up.
+    /// Default: 100 in 10 s.
     #[must_use]
     pub fn intensity(mut self, intensity: Intensity) -> Self {
         self.intensity = intensity;
         self
     }
 
-    /// Delays before the restarts of one child.
+    /// Sets the delays before the restarts of a child. Default: [`BackoffPolicy::default`].
     #[must_use]
     pub fn backoff(mut self, backoff: BackoffPolicy) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// How long all children together may take to stop; then they are dropped. Default: 5 s.
+    /// Sets the time after which children that were ordered to stop are dropped. Default: 5 s.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// A handle on the supervisor, valid before and after its start and through its restarts.
+    /// A handle on the supervisor, valid before its start and after its restarts.
     pub fn handle(&self) -> DynamicHandle {
         DynamicHandle {
             shared: self.shared.clone(),
@@ -97,10 +98,10 @@ impl std::fmt::Debug for DynamicSpec {
 }
 
 impl ChildSpec {
-    /// A dynamic supervisor as a child. When it is restarted, its children do not come back:
-    /// nobody kept their recipes.
+    /// A dynamic supervisor as a child. A restart does not start its children again, because the
+    /// supervisor does not keep their factories.
     pub fn dynamic(spec: DynamicSpec) -> Self {
-        let shared = Arc::new(DynShared {
+        let shared = Arc::new(DynamicShared {
             addr: spec.mailbox.addr(),
             kind: spec.kind,
             restart: spec.restart,
@@ -109,7 +110,7 @@ impl ChildSpec {
             intensity: spec.intensity,
             scope: OnceLock::new(),
             open: AtomicBool::new(false),
-            inner: Mutex::new(Inner {
+            inner: Mutex::new(DynamicChildren {
                 children: HashMap::new(),
                 machine: RestartMachine::new(spec.intensity),
             }),
@@ -123,12 +124,12 @@ impl ChildSpec {
         let mut child = Self::new(spec.id, spec.mailbox, move |child| {
             DynamicSupervisor::new(child.clone(), owned.clone())
         });
-        child.graft = Some(Box::new(move |cell: &Arc<ChildCell>| {
-            let _ = shared.scope.set(Arc::new(Scope {
-                world: cell.world().clone(),
+        child.attach = Some(Box::new(move |cell: &Arc<ChildCell>| {
+            let _ = shared.scope.set(Arc::new(SupervisorScope {
+                tree: cell.tree().clone(),
                 path: cell.path(),
             }));
-            let _ = cell.branch.set(Branch::Dynamic(shared));
+            let _ = cell.children.set(shared);
         }));
         child.kind("supervisor")
     }

@@ -1,113 +1,116 @@
-//! Starting and stopping single children.
+//! Starts and stops of single children.
 
 use actix::{AsyncContext as _, Context};
 
-use super::{Step, Supervisor, Then, Waiting, cancel};
-use crate::cell::{State, order};
-use crate::deadline::{SLACK, grace};
-use crate::spec::Stop;
+use super::{AfterStop, PlanStep, PlanWait, Supervisor, cancel};
+use crate::cell::{ChildStatus, order};
+use crate::deadline::{KILL_TIMEOUT, grace};
+use crate::spec::StopPolicy;
 
 impl Supervisor {
     pub(super) fn start(&mut self, key: u64, ctx: &mut Context<Self>) {
-        let Some(cell) = self.recipe.cell(key) else {
-            self.desks.remove(&key);
-            self.step_over(Waiting::Start(key));
+        let Some(cell) = self.slots.cell(key) else {
+            self.children.remove(&key);
+            self.skip_step(PlanWait::Start(key));
             return;
         };
-        let desk = self.desk(key);
-        if desk.live {
-            self.step_over(Waiting::Start(key));
+        let state = self.child_state(key);
+        if state.live {
+            self.skip_step(PlanWait::Start(key));
             return;
         }
-        let old = desk.timer.take();
-        desk.starts = cell.starts() + 1;
-        desk.live = true;
+        let old = state.timer.take();
+        state.starts = cell.starts() + 1;
+        state.live = true;
         cancel(old, ctx);
-        if self.recipe.launch(key, &ctx.address()) {
-            // An order that crossed the news of the last end was not meant for what starts now.
-            cell.clear(order::STOP | order::KILL | order::INJECT);
+        if self.slots.launch(key, &ctx.address()) {
+            // These orders may have been given while the notice of the last end was on its way.
+            // They were meant for the old incarnation.
+            cell.clear_orders(order::STOP | order::KILL | order::INJECT);
             cell.order(order::START);
         } else {
             self.lost(key, ctx);
         }
     }
 
-    /// As `step_done`, from inside `advance`, whose loop then goes on by itself.
-    pub(super) fn step_over(&mut self, waiting: Waiting) {
+    /// As `step_done`, for calls from inside `advance`, whose loop then continues by itself.
+    pub(super) fn skip_step(&mut self, waiting: PlanWait) {
         if self.waiting == waiting {
-            self.waiting = Waiting::Nothing;
+            self.waiting = PlanWait::Nothing;
         }
     }
 
-    /// Orders a stop. False if there was nothing to wait for.
+    /// Orders a child to stop. Returns false if it does not run.
     pub(super) fn stop(&mut self, key: u64, ctx: &mut Context<Self>) -> bool {
-        let Some((cell, how)) = self.recipe.with(key, |slot| (slot.cell.clone(), slot.stop)) else {
+        let Some((cell, how)) = self.slots.with(key, |slot| (slot.cell.clone(), slot.stop)) else {
             return false;
         };
-        let desk = self.desk(key);
-        if desk.stopping {
+        let state = self.child_state(key);
+        if state.stopping {
             return true;
         }
-        let old = desk.timer.take();
-        if !desk.live {
-            cell.set_state(State::Stopped);
+        let old = state.timer.take();
+        if !state.live {
+            cell.set_state(ChildStatus::Stopped);
             cancel(old, ctx);
             self.stopped(key, false, ctx);
             return false;
         }
-        desk.stopping = true;
+        state.stopping = true;
         cancel(old, ctx);
-        if how == Stop::Kill && cell.branch.get().is_none() {
+        if how == StopPolicy::Kill && cell.children.get().is_none() {
             self.kill(key, ctx);
         } else {
             tracing::debug!(child = %cell.path(), "stopping");
             cell.order_stop();
             let timer = ctx.run_later(grace(&cell), move |supervisor, ctx| {
-                tracing::warn!(child = %supervisor.name(key), "has not stopped within its grace: killing it");
+                tracing::warn!(child = %supervisor.name(key), "the child has not stopped within its grace, killing it");
                 supervisor.kill(key, ctx);
             });
-            self.desk(key).timer = Some(timer);
+            self.child_state(key).timer = Some(timer);
         }
         true
     }
 
     pub(super) fn kill(&mut self, key: u64, ctx: &mut Context<Self>) {
-        let Some(cell) = self.recipe.cell(key) else {
+        let Some(cell) = self.slots.cell(key) else {
             return;
         };
         cell.order(order::KILL);
-        let timer = ctx.run_later(SLACK, move |supervisor, ctx| {
-            tracing::error!(child = %supervisor.name(key), "does not come back to be dropped: going on without it");
-            supervisor.desk(key).live = false;
+        let timer = ctx.run_later(KILL_TIMEOUT, move |supervisor, ctx| {
+            // The child's thread hangs in a handler. If it returns, the future finds the order and
+            // ends; its notice is then ignored.
+            tracing::error!(child = %supervisor.name(key), "the killed child does not return from its handler, continuing without it");
+            supervisor.child_state(key).live = false;
             supervisor.stopped(key, false, ctx);
-            supervisor.step_done(Waiting::Stop(key), ctx);
+            supervisor.step_done(PlanWait::Stop(key), ctx);
         });
-        self.desk(key).timer = Some(timer);
+        self.child_state(key).timer = Some(timer);
     }
 
-    /// A child has stopped as ordered.
-    pub(super) fn stopped(&mut self, key: u64, left: bool, ctx: &mut Context<Self>) {
-        let desk = self.desk(key);
-        desk.stopping = false;
-        desk.timer = None;
-        let then = std::mem::take(&mut desk.then);
-        for reply in desk.on_stop.drain(..) {
+    /// Handles a child that has stopped as ordered.
+    pub(super) fn stopped(&mut self, key: u64, final_end: bool, ctx: &mut Context<Self>) {
+        let state = self.child_state(key);
+        state.stopping = false;
+        state.timer = None;
+        let after_stop = std::mem::take(&mut state.after_stop);
+        for reply in state.on_stop.drain(..) {
             let _ = reply.send(Ok(()));
         }
-        match then {
-            _ if left => self.forget(key),
-            Then::Rest => {}
-            Then::Remove => self.forget(key),
-            Then::Start if self.closing.is_none() => self.start(key, ctx),
-            Then::Start => {}
+        match after_stop {
+            _ if final_end => self.forget(key),
+            AfterStop::Keep => {}
+            AfterStop::Remove => self.forget(key),
+            AfterStop::Start if self.closing.is_none() => self.start(key, ctx),
+            AfterStop::Start => {}
         }
     }
 
-    /// The place is empty for good.
+    /// Removes a child that is not started again.
     pub(super) fn forget(&mut self, key: u64) {
-        self.recipe.remove(key);
+        self.slots.remove(key);
         self.plan
-            .retain(|step| *step != Step::Start(key) && *step != Step::Stop(key));
-        self.desks.remove(&key);
+            .retain(|step| *step != PlanStep::Start(key) && *step != PlanStep::Stop(key));
+        self.children.remove(&key);
     }
 }

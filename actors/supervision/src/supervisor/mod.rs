@@ -1,12 +1,12 @@
-//! The supervisor: an actor that starts its children in order, passes verdicts on their ends, and
-//! stops them in reverse.
+//! The supervisor: an actor that starts its children in order, decides on restarts, and stops the
+//! children in reverse order.
 //!
-//! It keeps no child: each child's future lives in a task of its own and outlives this value. What
-//! the supervisor remembers beyond its recipe may be lost with it, as after a panic; the next
-//! incarnation kills what still runs and starts again from the recipe.
+//! It does not own its children: each child's future is a task of its own and outlives this actor.
+//! All its state except the child slots may be lost, as after a panic. The next incarnation kills
+//! the children that still run and starts all children from the slots.
 
 mod child;
-mod news;
+mod notices;
 mod orders;
 mod plan;
 
@@ -16,90 +16,93 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, SpawnHandle};
 
-use crate::backoff::Delays;
+use crate::backoff::RestartDelays;
 use crate::context::ChildContext;
 use crate::exit::ExitReason;
-use crate::handle::{Order, Reply, SupervisorError};
+use crate::handle::{OrderReply, SupervisorError, SupervisorOrder};
 use crate::machine::RestartMachine;
-use crate::recipe::Recipe;
+use crate::slots::ChildSlots;
 
-/// What happened to a child, told by its keeper.
+/// A start or an end of a child, reported by its monitor.
 #[derive(Debug)]
-pub(crate) enum What {
+pub(crate) enum ChildEvent {
     Started,
-    /// `left`: its future has ended too, the place is empty.
+    /// An incarnation ended.
     Ended {
         reason: ExitReason,
-        left: bool,
+        /// The child's future has ended too, so the child cannot be started again.
+        final_end: bool,
     },
-    /// Its thread ended and took the future along.
+    /// The child's thread has ended, and the future with it.
     Gone,
 }
 
-/// News of one child. `starts` tells which incarnation it is about.
+/// Report of a child's monitor. `starts` identifies the incarnation.
 #[derive(Debug)]
-pub(crate) struct Notice {
+pub(crate) struct ChildNotice {
     pub(crate) key: u64,
     pub(crate) starts: u32,
-    pub(crate) what: What,
+    pub(crate) event: ChildEvent,
 }
 
-impl Message for Notice {
+impl Message for ChildNotice {
     type Result = ();
 }
 
-/// One thing to be done, and finished, before the next.
+/// One step of a plan. The next one begins when it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum PlanStep {
     Stop(u64),
     Wait(Duration),
     Start(u64),
 }
 
-/// What the plan waits for.
+/// The step whose completion the plan waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+enum PlanWait {
     Nothing,
     Stop(u64),
     Start(u64),
     Delay(SpawnHandle),
 }
 
-/// What to do with a child once it has stopped as ordered.
+/// The action after a child has stopped as ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Then {
+enum AfterStop {
     #[default]
-    Rest,
+    Keep,
     Start,
     Remove,
 }
 
-/// What the supervisor knows of one child for now.
+/// The supervisor's state of one child.
 #[derive(Debug, Default)]
-struct Desk {
-    /// The incarnation it counts on; news of others are old.
+struct ChildState {
+    /// Number of starts, to recognize and ignore notices of older incarnations.
     starts: u32,
     live: bool,
     stopping: bool,
-    then: Then,
-    /// Backoff, grace or kill: never two of them at a time.
+    after_stop: AfterStop,
+    /// Timer of the restart delay, the grace or the kill. At most one of them runs.
     timer: Option<SpawnHandle>,
-    delays: Option<Delays>,
-    on_start: Vec<Reply>,
-    on_stop: Vec<Reply>,
+    delays: Option<RestartDelays>,
+    /// Callers that wait for the start.
+    on_start: Vec<OrderReply>,
+    /// Callers that wait for the stop.
+    on_stop: Vec<OrderReply>,
 }
 
 /// The actor behind a [`SupervisorSpec`](crate::SupervisorSpec).
 pub struct Supervisor {
     child: ChildContext,
-    recipe: Arc<Recipe>,
+    slots: Arc<ChildSlots>,
     machine: RestartMachine,
-    desks: HashMap<u64, Desk>,
-    plan: VecDeque<Step>,
-    waiting: Waiting,
-    /// Why it is shutting down, once it is.
+    children: HashMap<u64, ChildState>,
+    plan: VecDeque<PlanStep>,
+    waiting: PlanWait,
+    /// Reason of the shutdown, after it has begun.
     closing: Option<ExitReason>,
-    /// A value that was never started has nothing to kill.
+    /// Whether `started` was called. Before that, the children belong to the previous incarnation.
     started: bool,
 }
 
@@ -127,56 +130,56 @@ impl Actor for Supervisor {
 }
 
 impl Drop for Supervisor {
-    /// However it ends, no child survives it.
+    /// Kills all children, whatever ended the supervisor.
     fn drop(&mut self) {
         if self.started {
-            self.recipe.kill_all();
+            self.slots.kill_all();
         }
     }
 }
 
-impl Handler<Notice> for Supervisor {
+impl Handler<ChildNotice> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, notice: Notice, ctx: &mut Context<Self>) {
+    fn handle(&mut self, notice: ChildNotice, ctx: &mut Context<Self>) {
         self.child.handled();
-        self.hear(notice, ctx);
+        self.on_notice(notice, ctx);
     }
 }
 
-impl Handler<Order> for Supervisor {
+impl Handler<SupervisorOrder> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, order: Order, ctx: &mut Context<Self>) {
+    fn handle(&mut self, order: SupervisorOrder, ctx: &mut Context<Self>) {
         self.child.handled();
         if self.closing.is_some() {
             order.refuse(SupervisorError::Stopping);
             return;
         }
-        self.obey(order, ctx);
+        self.execute(order, ctx);
     }
 }
 
 impl Supervisor {
-    pub(crate) fn new(recipe: Arc<Recipe>, child: ChildContext) -> Self {
+    pub(crate) fn new(slots: Arc<ChildSlots>, child: ChildContext) -> Self {
         Self {
-            machine: RestartMachine::new(recipe.intensity),
+            machine: RestartMachine::new(slots.intensity),
             child,
-            recipe,
-            desks: HashMap::new(),
+            slots,
+            children: HashMap::new(),
             plan: VecDeque::new(),
-            waiting: Waiting::Nothing,
+            waiting: PlanWait::Nothing,
             closing: None,
             started: false,
         }
     }
 
-    fn desk(&mut self, key: u64) -> &mut Desk {
-        self.desks.entry(key).or_default()
+    fn child_state(&mut self, key: u64) -> &mut ChildState {
+        self.children.entry(key).or_default()
     }
 
     fn name(&self, key: u64) -> String {
-        self.recipe
+        self.slots
             .cell(key)
             .map_or_else(|| format!("child {key}"), |cell| cell.path())
     }

@@ -1,58 +1,62 @@
-//! What handles ask for at run time.
+//! Execution of the orders of handles.
 
 use actix::Context;
 
-use super::{Step, Supervisor, Then};
+use super::{AfterStop, PlanStep, Supervisor};
 use crate::exit::ExitReason;
-use crate::handle::{Order, Reply, SupervisorError};
+use crate::handle::{OrderReply, SupervisorError, SupervisorOrder};
 
 impl Supervisor {
-    pub(super) fn obey(&mut self, order: Order, ctx: &mut Context<Self>) {
+    pub(super) fn execute(&mut self, order: SupervisorOrder, ctx: &mut Context<Self>) {
         match order {
-            Order::Start { spec, reply } => {
-                let Some(key) = self.recipe.add(*spec) else {
+            SupervisorOrder::Start { spec, reply } => {
+                let Some(key) = self.slots.add(*spec) else {
                     let _ = reply.send(Err(SupervisorError::Duplicate));
                     return;
                 };
-                self.desk(key).on_start.push(reply);
-                self.plan.push_back(Step::Start(key));
+                self.child_state(key).on_start.push(reply);
+                self.plan.push_back(PlanStep::Start(key));
                 self.advance(ctx);
             }
-            Order::Stop { id, remove, reply } => {
+            SupervisorOrder::Stop { id, remove, reply } => {
                 if let Some((key, reply)) = self.known(&id, reply) {
-                    self.plan.retain(|step| *step != Step::Start(key));
-                    let desk = self.desk(key);
+                    self.plan.retain(|step| *step != PlanStep::Start(key));
+                    let state = self.child_state(key);
                     if remove {
-                        desk.then = Then::Remove;
-                    } else if desk.then == Then::Start {
-                        desk.then = Then::Rest;
+                        state.after_stop = AfterStop::Remove;
+                    } else if state.after_stop == AfterStop::Start {
+                        state.after_stop = AfterStop::Keep;
                     }
-                    desk.on_stop.push(reply);
-                    // The start that others wait for is called off.
-                    for reply in desk.on_start.drain(..) {
+                    state.on_stop.push(reply);
+                    // This order cancels the starts that other callers wait for.
+                    for reply in state.on_start.drain(..) {
                         let _ = reply.send(Err(SupervisorError::NotStarted(ExitReason::Stopped)));
                     }
                     self.stop(key, ctx);
                 }
             }
-            Order::Restart { id, reply } => {
+            SupervisorOrder::Restart { id, reply } => {
                 if let Some((key, reply)) = self.known(&id, reply) {
-                    let desk = self.desk(key);
-                    if desk.then == Then::Remove {
-                        // It still stops, but for others it is out of the tree already.
+                    let state = self.child_state(key);
+                    if state.after_stop == AfterStop::Remove {
+                        // The child still stops, but its removal is decided.
                         let _ = reply.send(Err(SupervisorError::Unknown));
                         return;
                     }
-                    desk.then = Then::Start;
-                    desk.on_start.push(reply);
+                    state.after_stop = AfterStop::Start;
+                    state.on_start.push(reply);
                     self.stop(key, ctx);
                 }
             }
         }
     }
 
-    pub(super) fn known(&self, id: &crate::ChildId, reply: Reply) -> Option<(u64, Reply)> {
-        match self.recipe.key_of(id) {
+    pub(super) fn known(
+        &self,
+        id: &crate::ChildId,
+        reply: OrderReply,
+    ) -> Option<(u64, OrderReply)> {
+        match self.slots.key_of(id) {
             Some(key) => Some((key, reply)),
             None => {
                 let _ = reply.send(Err(SupervisorError::Unknown));

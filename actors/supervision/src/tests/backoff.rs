@@ -1,11 +1,13 @@
-//! The backoff as seen in the tree.
+//! Restart delays, as the tree shows them.
 
 use std::time::Duration;
 
 use crate::tests::kit::{
-    Log, Note, Poke, Trouble, Which, last_exit, often, recipe, root, run, state_is,
+    Fault, Log, Note, Poke, Which, factory, last_exit, often, root, run, state_is,
 };
-use crate::{BackoffPolicy, Change, ChildSpec, ExitReason, State, SupervisorSpec, mailbox};
+use crate::{
+    BackoffPolicy, ChildChange, ChildSpec, ChildStatus, ExitReason, SupervisorSpec, mailbox,
+};
 
 fn policy() -> BackoffPolicy {
     BackoffPolicy {
@@ -24,7 +26,7 @@ fn it_grows_and_is_forgotten_after_health() {
         let spec = ChildSpec::new(
             "a",
             place,
-            recipe(&log, Some(Trouble::Handler), u32::MAX, Default::default()),
+            factory(&log, Some(Fault::Handler), u32::MAX, Default::default()),
         );
         let root = root(
             SupervisorSpec::new("root")
@@ -39,9 +41,9 @@ fn it_grows_and_is_forgotten_after_health() {
                 tokio::time::sleep(Duration::from_secs(31)).await;
             }
             let _ = addr.send(Poke).await;
-            state_is(&root, "root/a", State::BackingOff).await;
+            state_is(&root, "root/a", ChildStatus::BackingOff).await;
             while let Ok(event) = events.try_recv() {
-                if let Change::Exited { restart_in_ms, .. } = event.change {
+                if let ChildChange::Exited { restart_in_ms, .. } = event.change {
                     delays.extend(restart_in_ms);
                 }
             }
@@ -58,7 +60,7 @@ fn what_is_sent_during_it_is_handled_after_it() {
         let spec = ChildSpec::new(
             "a",
             place,
-            recipe(&log, Some(Trouble::Handler), 1, Default::default()),
+            factory(&log, Some(Fault::Handler), 1, Default::default()),
         );
         let root = root(SupervisorSpec::new("root").child(spec.backoff(policy())));
         for n in 0..3 {
@@ -68,7 +70,7 @@ fn what_is_sent_during_it_is_handled_after_it() {
         for n in 3..6 {
             addr.do_send(Note(n));
         }
-        state_is(&root, "root/a", State::BackingOff).await;
+        state_is(&root, "root/a", ChildStatus::BackingOff).await;
         addr.do_send(Note(6));
         assert_eq!(addr.send(Which).await.unwrap(), 1);
         let notes: Vec<_> = log

@@ -1,4 +1,4 @@
-//! A cancellation that the old value asked for must not hit the new one.
+//! A cancellation by the old actor must not affect the new one.
 
 use std::time::Duration;
 

@@ -1,17 +1,19 @@
-//! Random faults and orders at random moments: afterwards the tree must be whole again, every
-//! address answer, and nobody be left behind.
+//! Random faults and orders at random moments. Afterwards the tree must be complete again, every
+//! address must be answered, and no child may be leaked.
 
 use std::time::Duration;
 
 use actix::Addr;
 
-use crate::tests::kit::{Log, Manners, Which, Worker, mannered, often, recipe, root, steady};
+use crate::tests::kit::{
+    Log, StopBehavior, Which, Worker, factory, often, root, steady, with_stop,
+};
 use crate::{
-    BackoffPolicy, ChildSpec, Clock, DynamicHandle, DynamicSpec, ExitReason, Node, Restart, Root,
-    State, Strategy, SupervisorHandle, SupervisorSpec, Threads, testkit,
+    BackoffPolicy, ChildSnapshot, ChildSpec, ChildStatus, Clock, DynamicHandle, DynamicSpec,
+    ExitReason, Restart, Root, Strategy, SupervisorHandle, SupervisorSpec, ThreadRegistry, testkit,
 };
 
-/// A small generator of numbers; a test names its seed when it fails.
+/// A small random generator. A failed test prints its seed.
 struct Dice(u64);
 
 impl Dice {
@@ -31,7 +33,7 @@ impl Dice {
     }
 }
 
-struct Scene {
+struct RandomTree {
     root: Root,
     handles: Vec<SupervisorHandle>,
     dynamic: DynamicHandle,
@@ -48,7 +50,11 @@ fn quick(spec: ChildSpec, dice: &mut Dice) -> ChildSpec {
     spec.backoff(policy)
 }
 
-fn scene(dice: &mut Dice, place: Option<&actix_rt::ArbiterHandle>, clock: Option<Clock>) -> Scene {
+fn random_tree(
+    dice: &mut Dice,
+    place: Option<&actix_rt::ArbiterHandle>,
+    clock: Option<Clock>,
+) -> RandomTree {
     let log = Log::default();
     let mut addrs = Vec::new();
     let mut handles = Vec::new();
@@ -65,11 +71,11 @@ fn scene(dice: &mut Dice, place: Option<&actix_rt::ArbiterHandle>, clock: Option
             .strategy(strategy)
             .intensity(often(100_000));
         for m in 0..4 {
-            let manners = match dice.roll(3) {
-                0 => Manners::After(Duration::from_millis(2)),
-                _ => Manners::Plain,
+            let stop = match dice.roll(3) {
+                0 => StopBehavior::After(Duration::from_millis(2)),
+                _ => StopBehavior::Plain,
             };
-            let (mut child, addr) = mannered(&format!("c{m}"), &log, manners);
+            let (mut child, addr) = with_stop(&format!("c{m}"), &log, stop);
             if let Some(place) = place.filter(|_| m % 2 == 0) {
                 child = child.on(place);
             }
@@ -89,7 +95,7 @@ fn scene(dice: &mut Dice, place: Option<&actix_rt::ArbiterHandle>, clock: Option
         Some(clock) => Root::start(top, clock),
         None => root(top),
     };
-    Scene {
+    RandomTree {
         root,
         handles,
         dynamic,
@@ -98,7 +104,7 @@ fn scene(dice: &mut Dice, place: Option<&actix_rt::ArbiterHandle>, clock: Option
     }
 }
 
-fn paths(node: &Node, above: &str, into: &mut Vec<String>) {
+fn paths(node: &ChildSnapshot, above: &str, into: &mut Vec<String>) {
     for child in &node.children {
         let path = format!("{above}/{}", child.id);
         paths(child, &path, into);
@@ -106,7 +112,7 @@ fn paths(node: &Node, above: &str, into: &mut Vec<String>) {
     }
 }
 
-impl Scene {
+impl RandomTree {
     async fn act(&self, dice: &mut Dice) {
         let mut all = Vec::new();
         paths(&self.root.tree().snapshot(), "root", &mut all);
@@ -118,7 +124,7 @@ impl Scene {
                 let name = dice.roll(20);
                 let _ = self
                     .dynamic
-                    .spawn(name, recipe(&self.log, None, 0, Manners::Deaf));
+                    .spawn(name, factory(&self.log, None, 0, StopBehavior::Ignore));
             }
             6 => {
                 let handle = dice.pick(&self.handles).clone();
@@ -146,7 +152,7 @@ impl Scene {
 
     fn is_whole(&self) -> bool {
         let tree = self.root.tree().snapshot();
-        let up = |node: &Node| node.state == State::Running;
+        let up = |node: &ChildSnapshot| node.state == ChildStatus::Running;
         tree.children.len() == 4
             && tree
                 .children
@@ -179,11 +185,11 @@ fn the_tree_recovers_from_random_faults() {
         println!("seed {seed}");
         testkit::run(async move {
             let mut dice = Dice::new(seed);
-            let scene = scene(&mut dice, None, None);
+            let random_tree = random_tree(&mut dice, None, None);
             for _ in 0..100 {
-                scene.act(&mut dice).await;
+                random_tree.act(&mut dice).await;
             }
-            scene.recovers().await;
+            random_tree.recovers().await;
         });
     }
 }
@@ -193,30 +199,30 @@ fn the_tree_recovers_across_threads_in_real_time() {
     for seed in 1..=3 {
         println!("seed {seed}");
         actix_rt::System::new().block_on(async {
-            let threads = Threads::new();
+            let threads = ThreadRegistry::new();
             let elsewhere = threads.start("elsewhere").unwrap();
             let mut dice = Dice::new(seed);
-            let scene = scene(&mut dice, Some(&elsewhere), Some(Clock::system()));
+            let random_tree = random_tree(&mut dice, Some(&elsewhere), Some(Clock::system()));
             for _ in 0..100 {
-                scene.act(&mut dice).await;
+                random_tree.act(&mut dice).await;
             }
-            scene.recovers().await;
+            random_tree.recovers().await;
             assert!(threads.stop(Duration::from_secs(5)).await.is_empty());
         });
     }
 }
 
 #[test]
-fn a_shutdown_at_any_moment_leaves_nobody_behind() {
+fn a_shutdown_at_any_moment_leaks_no_child() {
     for seed in 1..=60 {
         println!("seed {seed}");
         testkit::run(async move {
             let mut dice = Dice::new(seed + 1_000);
-            let scene = scene(&mut dice, None, None);
+            let random_tree = random_tree(&mut dice, None, None);
             for _ in 0..dice.roll(40) {
-                scene.act(&mut dice).await;
+                random_tree.act(&mut dice).await;
             }
-            assert_eq!(scene.root.shutdown().await, ExitReason::Stopped);
+            assert_eq!(random_tree.root.shutdown().await, ExitReason::Stopped);
         });
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::tests::kit::{
-    Fail, Finish, Log, Manners, Note, Poke, Trouble, Which, often, recipe, root, run, state_is,
+    Fail, Fault, Finish, Log, Note, Poke, StopBehavior, Which, factory, often, root, run, state_is,
     steady,
 };
 use crate::{
-    ChildSpec, DynamicHandle, DynamicSpec, ExitReason, Restart, Root, SpawnError, State,
+    ChildSpec, ChildStatus, DynamicHandle, DynamicSpec, ExitReason, Restart, Root, SpawnError,
     SupervisorSpec, testkit,
 };
 
@@ -23,7 +23,7 @@ async fn started(spec: DynamicSpec) -> (Root, DynamicHandle) {
 }
 
 fn plain(log: &Log) -> impl FnMut(&crate::ChildContext) -> crate::tests::kit::Worker + use<> {
-    recipe(log, None, 0, Manners::Plain)
+    factory(log, None, 0, StopBehavior::Plain)
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn children_are_seen_while_they_live_and_counted_when_they_left() {
         assert_eq!(&*node.children[0].kind, "lease");
         assert_eq!(
             root.tree().snapshot_at("root/leases/two").unwrap().state,
-            State::Running
+            ChildStatus::Running
         );
         one.send(Finish).await.unwrap();
         let _ = two.send(Fail("no luck")).await;
@@ -60,21 +60,27 @@ fn children_are_seen_while_they_live_and_counted_when_they_left() {
 }
 
 #[test]
-fn a_panic_ends_one_child_and_nobody_else() {
+fn a_panic_ends_only_its_own_child() {
     run(|log| async move {
         let (root, handle) = started(DynamicSpec::new("leases")).await;
         let bad = handle
-            .spawn(1, recipe(&log, Some(Trouble::Handler), 1, Manners::Plain))
+            .spawn(
+                1,
+                factory(&log, Some(Fault::Handler), 1, StopBehavior::Plain),
+            )
             .unwrap();
         let good = handle.spawn(2, plain(&log)).unwrap();
         let drops = handle
             .spawn(
                 3,
-                recipe(&log, Some(Trouble::HandlerAndDrop), 1, Manners::Plain),
+                factory(&log, Some(Fault::HandlerAndDrop), 1, StopBehavior::Plain),
             )
             .unwrap();
         let factory = handle
-            .spawn(4, recipe(&log, Some(Trouble::Factory), 1, Manners::Plain))
+            .spawn(
+                4,
+                factory(&log, Some(Fault::Factory), 1, StopBehavior::Plain),
+            )
             .unwrap();
         assert!(bad.send(Poke).await.is_err());
         assert!(drops.send(Poke).await.is_err());
@@ -103,11 +109,14 @@ fn transient_children_are_restarted_with_their_queue() {
             .backoff(steady(500));
         let (root, handle) = started(spec).await;
         let addr = handle
-            .spawn(1, recipe(&log, Some(Trouble::Handler), 1, Manners::Plain))
+            .spawn(
+                1,
+                factory(&log, Some(Fault::Handler), 1, StopBehavior::Plain),
+            )
             .unwrap();
         addr.do_send(Poke);
         addr.do_send(Note(4));
-        state_is(&root, "root/d/1", State::BackingOff).await;
+        state_is(&root, "root/d/1", ChildStatus::BackingOff).await;
         assert_eq!(
             root.tree()
                 .snapshot_at("root/d/1")
@@ -145,10 +154,10 @@ fn too_many_restarts_make_it_give_up_and_its_parent_restarts_it_empty() {
         let _bad = handle
             .spawn(
                 1,
-                recipe(&log, Some(Trouble::Started), u32::MAX, Manners::Plain),
+                factory(&log, Some(Fault::Started), u32::MAX, StopBehavior::Plain),
             )
             .unwrap();
-        state_is(&root, "root/d", State::BackingOff).await;
+        state_is(&root, "root/d", ChildStatus::BackingOff).await;
         assert!(handle.is_empty() && !good.connected());
         assert!(matches!(
             root.tree().snapshot_at("root/d").unwrap().last_exit,
@@ -170,16 +179,16 @@ fn too_many_restarts_make_it_give_up_and_its_parent_restarts_it_empty() {
 }
 
 #[test]
-fn all_stop_side_by_side_within_one_grace() {
+fn all_children_stop_at_the_same_time_within_one_grace() {
     run(|log| async move {
         let (root, handle) = started(DynamicSpec::new("d").grace(Duration::from_secs(3))).await;
-        let slow = Manners::After(Duration::from_secs(2));
+        let slow = StopBehavior::After(Duration::from_secs(2));
         let mut addrs: Vec<_> = (0..100)
-            .map(|n| handle.spawn(n, recipe(&log, None, 0, slow)).unwrap())
+            .map(|n| handle.spawn(n, factory(&log, None, 0, slow)).unwrap())
             .collect();
         addrs.push(
             handle
-                .spawn("deaf", recipe(&log, None, 0, Manners::Deaf))
+                .spawn("deaf", factory(&log, None, 0, StopBehavior::Ignore))
                 .unwrap(),
         );
         for addr in &addrs {
@@ -199,11 +208,11 @@ fn all_stop_side_by_side_within_one_grace() {
 }
 
 #[test]
-fn one_child_may_be_stopped_or_killed() {
+fn one_child_can_be_stopped_or_killed() {
     run(|log| async move {
         let (root, handle) = started(DynamicSpec::new("d").grace(Duration::from_secs(3))).await;
         let deaf = handle
-            .spawn(1, recipe(&log, None, 0, Manners::Deaf))
+            .spawn(1, factory(&log, None, 0, StopBehavior::Ignore))
             .unwrap();
         let plain_one = handle.spawn(2, plain(&log)).unwrap();
         let killed = handle.spawn(3, plain(&log)).unwrap();
@@ -226,7 +235,7 @@ fn a_stop_before_the_first_step_has_its_deadline_too() {
     run(|log| async move {
         let (root, handle) = started(DynamicSpec::new("d").grace(Duration::from_secs(3))).await;
         let _deaf = handle
-            .spawn(1, recipe(&log, None, 0, Manners::Deaf))
+            .spawn(1, factory(&log, None, 0, StopBehavior::Ignore))
             .unwrap();
         assert!(handle.stop(1));
         let start = Instant::now();
@@ -237,11 +246,11 @@ fn a_stop_before_the_first_step_has_its_deadline_too() {
 }
 
 #[test]
-fn a_panicked_dynamic_supervisor_takes_its_children_along_and_comes_back() {
+fn a_panicked_dynamic_supervisor_kills_its_children_and_is_restarted() {
     run(|log| async move {
         let (root, handle) = started(DynamicSpec::new("d")).await;
         let addr = handle
-            .spawn(1, recipe(&log, None, 0, Manners::Deaf))
+            .spawn(1, factory(&log, None, 0, StopBehavior::Ignore))
             .unwrap();
         addr.send(Which).await.unwrap();
         assert!(root.tree().inject_panic("root/d"));
@@ -258,7 +267,7 @@ fn a_panicked_dynamic_supervisor_takes_its_children_along_and_comes_back() {
 }
 
 #[test]
-fn a_child_whose_address_nobody_holds_ends_by_itself() {
+fn a_child_without_an_address_ends() {
     run(|log| async move {
         let (root, handle) = started(DynamicSpec::new("d")).await;
         drop(handle.spawn(1, plain(&log)).unwrap());
@@ -269,7 +278,7 @@ fn a_child_whose_address_nobody_holds_ends_by_itself() {
 }
 
 #[test]
-fn restarts_are_added_up_by_place() {
+fn restarts_are_counted_by_place() {
     run(|log| async move {
         let spec = DynamicSpec::new("leases").kind("lease");
         let (root, handle) = started(spec.restart(Restart::Transient)).await;

@@ -1,14 +1,14 @@
-//! Restarts that come slowly enough are borne for ever.
+//! Restarts below the intensity have no limit.
 
 use std::time::Duration;
 
-use crate::tests::kit::{Fail, Which, often, quiet, root, run};
+use crate::tests::kit::{Fail, Which, often, root, run, worker};
 use crate::{ExitReason, SupervisorSpec};
 
 #[test]
 fn only_restarts_inside_the_window_count() {
     run(|log| async move {
-        let (child, addr) = quiet("a", &log);
+        let (child, addr) = worker("a", &log);
         let root = root(SupervisorSpec::new("root").intensity(often(2)).child(child));
         for round in 1..=10 {
             addr.do_send(Fail("no luck"));

@@ -1,4 +1,4 @@
-//! Actors that misbehave on demand, and a few words to build trees with.
+//! Actors that fail on demand, and helpers to build trees.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,11 +9,11 @@ use actix::{
 use futures_util::stream;
 
 use crate::{
-    BackoffPolicy, ChildContext, ChildSpec, Clock, ExitReason, Intensity, Mailbox, Root, State,
-    Stop, SupervisorSpec, mailbox, testkit,
+    BackoffPolicy, ChildContext, ChildSpec, ChildStatus, Clock, ExitReason, Intensity, Mailbox,
+    Root, StopPolicy, SupervisorSpec, mailbox, testkit,
 };
 
-/// What happened, in order. Shared by all actors of a test.
+/// Events in their order. Shared by all actors of a test.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -35,16 +35,16 @@ impl Log {
     }
 }
 
-/// Where the first incarnation of a [`Worker`] panics.
+/// The mailbox where the first incarnation of a [`Worker`] panics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum Fault {
     Handler,
     Timer,
     Interval,
     Stream,
     Started,
     Spawned,
-    Waiting,
+    ContextWait,
     Notified,
     Stopping,
     Stopped,
@@ -53,30 +53,30 @@ pub(crate) enum Trouble {
     Factory,
 }
 
-/// What to do with a stop.
+/// Reaction to an order to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Manners {
+pub(crate) enum StopBehavior {
     #[default]
     Plain,
-    /// Ends this long after it was asked.
+    /// Ends this long after the order.
     After(Duration),
-    /// Hears it, and never ends.
-    Deaf,
+    /// Never ends.
+    Ignore,
 }
 
 pub(crate) struct Worker {
     pub(crate) child: ChildContext,
     pub(crate) log: Log,
-    pub(crate) trouble: Option<Trouble>,
-    pub(crate) manners: Manners,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) stop: StopBehavior,
 }
 
 crate::supervised!(Worker);
 
-/// A value whose drop panics.
-struct Grenade;
+/// Panics in its drop.
+struct PanicOnDrop;
 
-impl Drop for Grenade {
+impl Drop for PanicOnDrop {
     fn drop(&mut self) {
         panic!("dropped");
     }
@@ -105,8 +105,8 @@ impl Message for Which {
 }
 
 impl Worker {
-    fn say(&self, what: &str) {
-        self.log.add(format!("{} {what}", self.child.id()));
+    fn log_event(&self, event: &str) {
+        self.log.add(format!("{} {event}", self.child.id()));
     }
 }
 
@@ -114,63 +114,65 @@ impl Actor for Worker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        assert!(self.trouble != Some(Trouble::Started), "started");
-        match self.manners {
-            Manners::Plain => {}
-            Manners::After(delay) => self.child.on_stop(ctx, move |worker, ctx| {
-                worker.say("asked");
+        assert!(self.fault != Some(Fault::Started), "started");
+        match self.stop {
+            StopBehavior::Plain => {}
+            StopBehavior::After(delay) => self.child.on_stop(ctx, move |worker, ctx| {
+                worker.log_event("asked");
                 ctx.run_later(delay, |worker, ctx| worker.child.finish(ctx));
             }),
-            Manners::Deaf => self.child.on_stop(ctx, |worker, _| worker.say("asked")),
+            StopBehavior::Ignore => self
+                .child
+                .on_stop(ctx, |worker, _| worker.log_event("asked")),
         }
-        self.say("started");
+        self.log_event("started");
     }
 
     fn stopping(&mut self, _: &mut Context<Self>) -> actix::Running {
-        assert!(self.trouble != Some(Trouble::Stopping), "stopping");
+        assert!(self.fault != Some(Fault::Stopping), "stopping");
         actix::Running::Stop
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
-        assert!(self.trouble != Some(Trouble::Stopped), "stopped");
-        self.say("stopped");
+        assert!(self.fault != Some(Fault::Stopped), "stopped");
+        self.log_event("stopped");
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.say("dropped");
-        if self.trouble == Some(Trouble::HandlerAndDrop) {
+        self.log_event("dropped");
+        if self.fault == Some(Fault::HandlerAndDrop) {
             panic!("drop");
         }
     }
 }
 
-/// Makes the trouble happen.
+/// Causes the fault.
 impl Handler<Poke> for Worker {
     type Result = ();
 
     fn handle(&mut self, _: Poke, ctx: &mut Context<Self>) {
         let soon = Duration::from_millis(1);
-        match self.trouble {
-            Some(Trouble::Timer) => {
+        match self.fault {
+            Some(Fault::Timer) => {
                 ctx.run_later(soon, |_, _| panic!("timer"));
             }
-            Some(Trouble::Interval) => {
+            Some(Fault::Interval) => {
                 ctx.run_interval(soon, |_, _| panic!("interval"));
             }
-            Some(Trouble::Stream) => {
+            Some(Fault::Stream) => {
                 ctx.add_stream(stream::iter([1_u32]));
             }
-            Some(Trouble::Spawned) => {
+            Some(Fault::Spawned) => {
                 ctx.spawn(async { panic!("spawned") }.into_actor(self));
             }
-            Some(Trouble::Waiting) => {
+            Some(Fault::ContextWait) => {
                 ctx.wait(async { panic!("waiting") }.into_actor(self));
             }
-            Some(Trouble::Notified) => ctx.notify(Fail("notified")),
-            Some(Trouble::HandlerAndSpawnedDrop) => {
-                let grenade = Grenade;
+            Some(Fault::Notified) => ctx.notify(Fail("notified")),
+            Some(Fault::HandlerAndSpawnedDrop) => {
+                let grenade = PanicOnDrop;
                 let held = async move {
                     std::future::pending::<()>().await;
                     drop(grenade);
@@ -178,11 +180,11 @@ impl Handler<Poke> for Worker {
                 ctx.spawn(held.into_actor(self));
                 ctx.run_later(soon, |_, _| panic!("handler"));
             }
-            Some(Trouble::Stopping | Trouble::Stopped) => self.child.finish(ctx),
+            Some(Fault::Stopping | Fault::Stopped) => self.child.finish(ctx),
             Some(_) => panic!("handler"),
             None => {
                 self.child.handled();
-                self.say("poked");
+                self.log_event("poked");
             }
         }
     }
@@ -192,7 +194,7 @@ impl Handler<Fail> for Worker {
     type Result = ();
 
     fn handle(&mut self, fail: Fail, ctx: &mut Context<Self>) {
-        assert!(self.trouble != Some(Trouble::Notified), "notified");
+        assert!(self.fault != Some(Fault::Notified), "notified");
         self.child.fail(ctx, fail.0);
     }
 }
@@ -209,7 +211,7 @@ impl Handler<Note> for Worker {
     type Result = ();
 
     fn handle(&mut self, note: Note, _: &mut Context<Self>) {
-        self.say(&format!("note {}", note.0));
+        self.log_event(&format!("note {}", note.0));
     }
 }
 
@@ -227,51 +229,50 @@ impl StreamHandler<u32> for Worker {
     }
 }
 
-/// A factory of workers; `trouble` befalls those before incarnation `until`.
-pub(crate) fn recipe(
+/// A factory of workers. Incarnations before `until` have the fault.
+pub(crate) fn factory(
     log: &Log,
-    trouble: Option<Trouble>,
+    fault: Option<Fault>,
     until: u32,
-    manners: Manners,
+    stop: StopBehavior,
 ) -> impl FnMut(&ChildContext) -> Worker + Send + use<> {
     let log = log.clone();
     move |child| {
-        let trouble = trouble.filter(|_| child.incarnation() < until);
-        assert!(trouble != Some(Trouble::Factory), "factory");
+        let fault = fault.filter(|_| child.incarnation() < until);
+        assert!(fault != Some(Fault::Factory), "factory");
         Worker {
             child: child.clone(),
             log: log.clone(),
-            trouble,
-            manners,
+            fault,
+            stop,
         }
     }
 }
 
-pub(crate) fn quiet(id: &str, log: &Log) -> (ChildSpec, Addr<Worker>) {
-    mannered(id, log, Manners::Plain)
+pub(crate) fn worker(id: &str, log: &Log) -> (ChildSpec, Addr<Worker>) {
+    with_stop(id, log, StopBehavior::Plain)
 }
 
-pub(crate) fn mannered(id: &str, log: &Log, manners: Manners) -> (ChildSpec, Addr<Worker>) {
-    let (place, addr): (Mailbox<Worker>, _) = mailbox();
-    let spec = ChildSpec::new(id, place, recipe(log, None, 0, manners))
+pub(crate) fn with_stop(id: &str, log: &Log, stop: StopBehavior) -> (ChildSpec, Addr<Worker>) {
+    let (mailbox, addr): (Mailbox<Worker>, _) = mailbox();
+    let spec = ChildSpec::new(id, mailbox, factory(log, None, 0, stop))
         .backoff(BackoffPolicy::immediate());
     (spec, addr)
 }
 
-pub(crate) fn troubled(
-    id: &str,
-    log: &Log,
-    trouble: Trouble,
-    until: u32,
-) -> (ChildSpec, Addr<Worker>) {
-    let (place, addr): (Mailbox<Worker>, _) = mailbox();
-    let spec = ChildSpec::new(id, place, recipe(log, Some(trouble), until, Manners::Plain))
-        .backoff(steady(50))
-        .stop(Stop::Grace(Duration::from_secs(1)));
+pub(crate) fn faulty(id: &str, log: &Log, fault: Fault, until: u32) -> (ChildSpec, Addr<Worker>) {
+    let (mailbox, addr): (Mailbox<Worker>, _) = mailbox();
+    let spec = ChildSpec::new(
+        id,
+        mailbox,
+        factory(log, Some(fault), until, StopBehavior::Plain),
+    )
+    .backoff(steady(50))
+    .stop(StopPolicy::Grace(Duration::from_secs(1)));
     (spec, addr)
 }
 
-/// A backoff of always `ms`.
+/// A constant delay of `ms`.
 pub(crate) fn steady(ms: u64) -> BackoffPolicy {
     BackoffPolicy {
         initial: Duration::from_millis(ms),
@@ -293,7 +294,7 @@ pub(crate) fn root(spec: SupervisorSpec) -> Root {
     Root::start(spec, Clock::test(1_000_000))
 }
 
-pub(crate) async fn state_is(root: &Root, path: &str, state: State) {
+pub(crate) async fn state_is(root: &Root, path: &str, state: ChildStatus) {
     let tree = root.tree();
     testkit::eventually(&format!("{path} is {state:?}"), || {
         tree.snapshot_at(path)
@@ -308,7 +309,7 @@ pub(crate) fn last_exit(root: &Root, path: &str) -> Option<ExitReason> {
         .and_then(|node| node.last_exit)
 }
 
-/// Runs a test with a log, and fails it on a leak.
+/// Runs a test with a log. A leaked child fails the test.
 pub(crate) fn run<F, T>(test: F)
 where
     F: FnOnce(Log) -> T,

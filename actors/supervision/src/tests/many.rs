@@ -1,12 +1,12 @@
-//! A thousand children at once.
+//! A thousand children of one supervisor.
 
-use crate::tests::kit::{Which, often, quiet, root, run};
-use crate::{ExitReason, State, Strategy, SupervisorSpec, testkit};
+use crate::tests::kit::{Which, often, root, run, worker};
+use crate::{ChildStatus, ExitReason, Strategy, SupervisorSpec, testkit};
 
 #[test]
 fn a_thousand_children_are_started_killed_restarted_and_stopped() {
     run(|log| async move {
-        let children: Vec<_> = (0..1000).map(|n| quiet(&format!("c{n}"), &log)).collect();
+        let children: Vec<_> = (0..1000).map(|n| worker(&format!("c{n}"), &log)).collect();
         let (specs, addrs): (Vec<_>, Vec<_>) = children.into_iter().unzip();
         let spec = SupervisorSpec::new("root")
             .intensity(often(2000))
@@ -23,7 +23,7 @@ fn a_thousand_children_are_started_killed_restarted_and_stopped() {
             let tree = root.tree().snapshot();
             tree.children
                 .iter()
-                .all(|c| c.state == State::Running && c.restarts == 1)
+                .all(|c| c.state == ChildStatus::Running && c.restarts == 1)
         })
         .await;
         for addr in &addrs {
@@ -37,7 +37,7 @@ fn a_thousand_children_are_started_killed_restarted_and_stopped() {
 #[test]
 fn a_group_of_many_restarts_as_one() {
     run(|log| async move {
-        let children: Vec<_> = (0..300).map(|n| quiet(&format!("c{n}"), &log)).collect();
+        let children: Vec<_> = (0..300).map(|n| worker(&format!("c{n}"), &log)).collect();
         let (specs, addrs): (Vec<_>, Vec<_>) = children.into_iter().unzip();
         let spec = SupervisorSpec::new("root")
             .strategy(Strategy::OneForAll)
@@ -49,7 +49,7 @@ fn a_group_of_many_restarts_as_one() {
             let tree = root.tree().snapshot();
             tree.children
                 .iter()
-                .all(|c| c.state == State::Running && c.restarts == 1)
+                .all(|c| c.state == ChildStatus::Running && c.restarts == 1)
         })
         .await;
         assert_eq!(root.shutdown().await, ExitReason::Stopped);

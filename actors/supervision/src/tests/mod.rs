@@ -1,4 +1,4 @@
-//! The kernel as its users meet it: actors, specs, a root, and the tree.
+//! Tests of the kernel through its public API: actors, specs, a root, and the tree.
 
 mod backoff;
 mod cancelled;

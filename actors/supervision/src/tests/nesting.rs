@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::tests::kit::{
-    Note, Trouble, Which, last_exit, often, quiet, root, run, steady, troubled,
-};
-use crate::{BackoffPolicy, ChildSpec, ExitReason, State, SupervisorSpec, testkit};
+use crate::tests::kit::{Fault, Note, Which, faulty, last_exit, often, root, run, steady, worker};
+use crate::{BackoffPolicy, ChildSpec, ChildStatus, ExitReason, SupervisorSpec, testkit};
 
 fn immediate(spec: SupervisorSpec) -> ChildSpec {
     ChildSpec::supervisor(spec).backoff(BackoffPolicy::immediate())
@@ -14,8 +12,8 @@ fn immediate(spec: SupervisorSpec) -> ChildSpec {
 #[test]
 fn a_restart_storm_escalates_through_two_levels() {
     run(|log| async move {
-        let (bad, _) = troubled("bad", &log, Trouble::Started, u32::MAX);
-        let (good, good_addr) = quiet("good", &log);
+        let (bad, _) = faulty("bad", &log, Fault::Started, u32::MAX);
+        let (good, good_addr) = worker("good", &log);
         let low = SupervisorSpec::new("low")
             .intensity(often(2))
             .child(good)
@@ -23,7 +21,7 @@ fn a_restart_storm_escalates_through_two_levels() {
         let middle = SupervisorSpec::new("middle")
             .intensity(often(1))
             .child(immediate(low));
-        let (other, other_addr) = quiet("other", &log);
+        let (other, other_addr) = worker("other", &log);
         let spec = SupervisorSpec::new("root")
             .intensity(often(1))
             .child(other)
@@ -34,7 +32,8 @@ fn a_restart_storm_escalates_through_two_levels() {
             panic!("the root has not given up");
         };
         assert!(why.contains("root/middle"), "{why}");
-        // 3 failures make low give up; 2 of these make middle give up; 2 of these the root.
+        // `low` gives up at its 3rd failure, `middle` at the 2nd end of `low`, the root at the 2nd
+        // end of `middle`.
         assert_eq!(log.count("good started"), 4);
         assert_eq!(
             log.count("other started"),
@@ -44,7 +43,7 @@ fn a_restart_storm_escalates_through_two_levels() {
         assert!(!good_addr.connected() && !other_addr.connected());
         let mut gave_up = Vec::new();
         while let Ok(event) = events.try_recv() {
-            if let crate::Change::Exited {
+            if let crate::ChildChange::Exited {
                 reason: ExitReason::GaveUp(_),
                 restart_in_ms,
             } = event.change
@@ -67,10 +66,10 @@ fn a_restart_storm_escalates_through_two_levels() {
 }
 
 #[test]
-fn a_panicked_supervisor_comes_back_with_all_its_children_and_their_addresses() {
+fn a_panicked_supervisor_is_restarted_with_its_children_and_their_addresses() {
     run(|log| async move {
-        let (a, a_addr) = quiet("a", &log);
-        let (b, b_addr) = quiet("b", &log);
+        let (a, a_addr) = worker("a", &log);
+        let (b, b_addr) = worker("b", &log);
         let inner = SupervisorSpec::new("inner").child(a).child(b);
         let child = ChildSpec::supervisor(inner).backoff(steady(100));
         let root = root(SupervisorSpec::new("root").child(child));
@@ -95,9 +94,9 @@ fn a_panicked_supervisor_comes_back_with_all_its_children_and_their_addresses() 
 }
 
 #[test]
-fn a_supervisor_hit_while_it_starts_and_again_while_it_restarts_ends_up_whole() {
+fn a_supervisor_hit_while_it_starts_and_again_while_it_restarts_recovers_completely() {
     run(|log| async move {
-        let children: Vec<_> = (0..10).map(|n| quiet(&format!("c{n}"), &log)).collect();
+        let children: Vec<_> = (0..10).map(|n| worker(&format!("c{n}"), &log)).collect();
         let (specs, addrs): (Vec<_>, Vec<_>) = children.into_iter().unzip();
         let inner = SupervisorSpec::new("inner").children(specs);
         let child = ChildSpec::supervisor(inner).backoff(BackoffPolicy::immediate());
@@ -119,16 +118,16 @@ fn a_supervisor_hit_while_it_starts_and_again_while_it_restarts_ends_up_whole() 
         assert!(
             node.children
                 .iter()
-                .all(|child| child.state == State::Running)
+                .all(|child| child.state == ChildStatus::Running)
         );
         assert_eq!(root.shutdown().await, ExitReason::Stopped);
     });
 }
 
 #[test]
-fn a_panicked_root_leaves_nobody_behind() {
+fn a_panicked_root_leaks_no_child() {
     run(|log| async move {
-        let (a, a_addr) = quiet("a", &log);
+        let (a, a_addr) = worker("a", &log);
         let root = root(SupervisorSpec::new("root").child(a));
         a_addr.send(Which).await.unwrap();
         assert!(root.tree().inject_panic("root"));
@@ -152,7 +151,7 @@ fn a_supervisor_may_be_added_resized_and_removed() {
             .unwrap();
         let mut addrs = Vec::new();
         for n in 0..4 {
-            let (spec, addr) = quiet(&format!("agent-{n}"), &log);
+            let (spec, addr) = worker(&format!("agent-{n}"), &log);
             handle.start_child(spec).await.unwrap();
             addrs.push(addr);
         }

@@ -1,43 +1,43 @@
-//! A panic in every kind of place, and what it must not do: reach a sibling, close an address,
-//! run the old value's code, or end the process.
+//! Panics in every kind of place. A panic must not reach a sibling, close an address, run code of
+//! the old actor, or end the process.
 
 use crate::tests::kit::{
-    Log, Note, Poke, Trouble, Which, last_exit, often, quiet, root, run, state_is, troubled,
+    Fault, Log, Note, Poke, Which, faulty, last_exit, often, root, run, state_is, worker,
 };
-use crate::{ExitReason, State, SupervisorSpec};
+use crate::{ChildStatus, ExitReason, SupervisorSpec};
 
-/// The child panics once, its address lives on, and its sibling notices nothing.
-async fn survives(log: Log, trouble: Trouble, reason: &str) {
-    let (child, addr) = troubled("a", &log, trouble, 1);
-    let (sibling, sibling_addr) = quiet("b", &log);
+/// The child panics once; its address stays valid, and its sibling is not affected.
+async fn survives(log: Log, fault: Fault, reason: &str) {
+    let (child, addr) = faulty("a", &log, fault, 1);
+    let (sibling, sibling_addr) = worker("b", &log);
     let root = root(SupervisorSpec::new("root").child(child).child(sibling));
     addr.do_send(Poke);
     addr.do_send(Note(7));
     let incarnation = addr.send(Which).await.unwrap();
-    assert_eq!(incarnation, 1, "{trouble:?}");
+    assert_eq!(incarnation, 1, "{fault:?}");
     let reason = ExitReason::Panicked(reason.to_owned());
-    assert_eq!(last_exit(&root, "root/a"), Some(reason), "{trouble:?}");
-    assert_eq!(sibling_addr.send(Which).await.unwrap(), 0, "{trouble:?}");
-    assert_eq!(root.shutdown().await, ExitReason::Stopped, "{trouble:?}");
+    assert_eq!(last_exit(&root, "root/a"), Some(reason), "{fault:?}");
+    assert_eq!(sibling_addr.send(Which).await.unwrap(), 0, "{fault:?}");
+    assert_eq!(root.shutdown().await, ExitReason::Stopped, "{fault:?}");
     assert_eq!(
         log.count("a started"),
-        1 + usize::from(trouble != Trouble::Started && trouble != Trouble::Factory)
+        1 + usize::from(fault != Fault::Started && fault != Fault::Factory)
     );
-    assert_eq!(log.count("a note 7"), 1, "{trouble:?}");
+    assert_eq!(log.count("a note 7"), 1, "{fault:?}");
 }
 
 #[test]
 fn in_a_handler() {
-    run(|log| survives(log, Trouble::Handler, "handler"));
+    run(|log| survives(log, Fault::Handler, "handler"));
 }
 
 #[test]
 fn in_a_timer() {
     run(|log| async move {
-        let (child, addr) = troubled("a", &log, Trouble::Timer, 1);
+        let (child, addr) = faulty("a", &log, Fault::Timer, 1);
         let root = root(SupervisorSpec::new("root").child(child));
         addr.send(Poke).await.unwrap();
-        state_is(&root, "root/a", State::BackingOff).await;
+        state_is(&root, "root/a", ChildStatus::BackingOff).await;
         addr.do_send(Note(7));
         assert_eq!(addr.send(Which).await.unwrap(), 1);
         assert_eq!(
@@ -51,27 +51,27 @@ fn in_a_timer() {
 #[test]
 fn everywhere_else_in_actix() {
     let places = [
-        (Trouble::Interval, "interval"),
-        (Trouble::Stream, "stream"),
-        (Trouble::Spawned, "spawned"),
-        (Trouble::Waiting, "waiting"),
-        (Trouble::Notified, "notified"),
-        (Trouble::Stopping, "stopping"),
-        (Trouble::Stopped, "stopped"),
-        (Trouble::HandlerAndDrop, "handler"),
-        (Trouble::HandlerAndSpawnedDrop, "handler"),
+        (Fault::Interval, "interval"),
+        (Fault::Stream, "stream"),
+        (Fault::Spawned, "spawned"),
+        (Fault::ContextWait, "waiting"),
+        (Fault::Notified, "notified"),
+        (Fault::Stopping, "stopping"),
+        (Fault::Stopped, "stopped"),
+        (Fault::HandlerAndDrop, "handler"),
+        (Fault::HandlerAndSpawnedDrop, "handler"),
     ];
-    for (trouble, reason) in places {
+    for (fault, reason) in places {
         run(|log| async move {
-            let (child, addr) = troubled("a", &log, trouble, 1);
+            let (child, addr) = faulty("a", &log, fault, 1);
             let root = root(SupervisorSpec::new("root").child(child));
             let _ = addr.send(Poke).await;
-            state_is(&root, "root/a", State::BackingOff).await;
+            state_is(&root, "root/a", ChildStatus::BackingOff).await;
             addr.do_send(Note(7));
-            assert_eq!(addr.send(Which).await.unwrap(), 1, "{trouble:?}");
+            assert_eq!(addr.send(Which).await.unwrap(), 1, "{fault:?}");
             let reason = ExitReason::Panicked(reason.to_owned());
-            assert_eq!(last_exit(&root, "root/a"), Some(reason), "{trouble:?}");
-            assert_eq!(log.count("a note 7"), 1, "{trouble:?}");
+            assert_eq!(last_exit(&root, "root/a"), Some(reason), "{fault:?}");
+            assert_eq!(log.count("a note 7"), 1, "{fault:?}");
             assert_eq!(root.shutdown().await, ExitReason::Stopped);
         });
     }
@@ -79,24 +79,24 @@ fn everywhere_else_in_actix() {
 
 #[test]
 fn in_started() {
-    run(|log| survives(log, Trouble::Started, "started"));
+    run(|log| survives(log, Fault::Started, "started"));
 }
 
 #[test]
 fn in_the_factory() {
-    run(|log| survives(log, Trouble::Factory, "factory"));
+    run(|log| survives(log, Fault::Factory, "factory"));
 }
 
 #[test]
 fn the_old_value_runs_no_code_and_is_dropped_before_the_backoff() {
     run(|log| async move {
-        let (child, addr) = troubled("a", &log, Trouble::Handler, 1);
+        let (child, addr) = faulty("a", &log, Fault::Handler, 1);
         let root = root(SupervisorSpec::new("root").child(child));
         assert!(
             addr.send(Poke).await.is_err(),
             "the caller learns that its message is lost"
         );
-        state_is(&root, "root/a", State::BackingOff).await;
+        state_is(&root, "root/a", ChildStatus::BackingOff).await;
         assert_eq!(log.take(), ["a started", "a dropped"]);
         root.shutdown().await;
     });
@@ -105,7 +105,7 @@ fn the_old_value_runs_no_code_and_is_dropped_before_the_backoff() {
 #[test]
 fn a_factory_that_always_panics_uses_up_the_intensity() {
     run(|log| async move {
-        let (child, addr) = troubled("a", &log, Trouble::Factory, u32::MAX);
+        let (child, addr) = faulty("a", &log, Fault::Factory, u32::MAX);
         let root = root(SupervisorSpec::new("root").child(child).intensity(often(3)));
         let ExitReason::GaveUp(why) = root.ended().await else {
             panic!("the root has not given up");
@@ -118,7 +118,7 @@ fn a_factory_that_always_panics_uses_up_the_intensity() {
 #[test]
 fn injected_into_any_child() {
     run(|log| async move {
-        let (child, addr) = quiet("a", &log);
+        let (child, addr) = worker("a", &log);
         let root = root(SupervisorSpec::new("root").child(child));
         assert_eq!(addr.send(Which).await.unwrap(), 0);
         assert!(root.tree().inject_panic("root/a"));

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use crate::tests::kit::{
-    Fail, Finish, Note, Poke, Trouble, Which, last_exit, often, quiet, root, run, state_is,
-    troubled,
+    Fail, Fault, Finish, Note, Poke, Which, faulty, last_exit, often, root, run, state_is, worker,
 };
-use crate::{ExitReason, Restart, State, Strategy, SupervisorSpec, testkit};
+use crate::{ChildStatus, ExitReason, Restart, Strategy, SupervisorSpec, testkit};
 
 #[test]
-fn permanent_children_come_back_however_they_ended() {
+fn permanent_children_are_restarted_after_every_end() {
     run(|log| async move {
-        let (child, addr) = quiet("a", &log);
+        let (child, addr) = worker("a", &log);
         let root = root(SupervisorSpec::new("root").child(child));
         addr.do_send(Finish);
         assert_eq!(addr.send(Which).await.unwrap(), 1);
@@ -26,14 +25,14 @@ fn permanent_children_come_back_however_they_ended() {
 }
 
 #[test]
-fn transient_children_come_back_only_after_a_failure() {
+fn transient_children_are_restarted_only_after_a_failure() {
     run(|log| async move {
-        let (child, addr) = quiet("a", &log);
+        let (child, addr) = worker("a", &log);
         let root = root(SupervisorSpec::new("root").child(child.restart(Restart::Transient)));
         addr.do_send(Fail("no luck"));
         assert_eq!(addr.send(Which).await.unwrap(), 1);
         addr.do_send(Finish);
-        state_is(&root, "root/a", State::Stopped).await;
+        state_is(&root, "root/a", ChildStatus::Stopped).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert_eq!(log.count("a started"), 2);
         addr.do_send(Note(1));
@@ -51,7 +50,7 @@ fn transient_children_come_back_only_after_a_failure() {
 #[test]
 fn temporary_children_leave_the_tree_and_close_their_address() {
     run(|log| async move {
-        let (child, addr) = quiet("a", &log);
+        let (child, addr) = worker("a", &log);
         let root = root(SupervisorSpec::new("root").child(child.restart(Restart::Temporary)));
         assert_eq!(addr.send(Which).await.unwrap(), 0);
         addr.do_send(Fail("no luck"));
@@ -68,9 +67,9 @@ fn temporary_children_leave_the_tree_and_close_their_address() {
 #[test]
 fn one_for_all_stops_in_reverse_and_starts_in_order() {
     run(|log| async move {
-        let (a, _a) = quiet("a", &log);
-        let (b, b_addr) = troubled("b", &log, Trouble::Handler, 1);
-        let (c, c_addr) = quiet("c", &log);
+        let (a, _a) = worker("a", &log);
+        let (b, b_addr) = faulty("b", &log, Fault::Handler, 1);
+        let (c, c_addr) = worker("c", &log);
         let spec = SupervisorSpec::new("root").strategy(Strategy::OneForAll);
         let root = root(spec.child(a).child(b).child(c));
         c_addr.send(Which).await.unwrap();
@@ -100,12 +99,12 @@ fn one_for_all_stops_in_reverse_and_starts_in_order() {
 }
 
 #[test]
-fn rest_for_one_leaves_the_elder_alone() {
+fn rest_for_one_keeps_the_children_before_it() {
     run(|log| async move {
-        let (a, a_addr) = quiet("a", &log);
-        let (b, b_addr) = troubled("b", &log, Trouble::Handler, 1);
-        let (c, c_addr) = quiet("c", &log);
-        let (d, d_addr) = quiet("d", &log);
+        let (a, a_addr) = worker("a", &log);
+        let (b, b_addr) = faulty("b", &log, Fault::Handler, 1);
+        let (c, c_addr) = worker("c", &log);
+        let (d, d_addr) = worker("d", &log);
         let spec = SupervisorSpec::new("root").strategy(Strategy::RestForOne);
         let root = root(spec.child(a).child(b).child(c).child(d));
         d_addr.send(Which).await.unwrap();
@@ -134,11 +133,11 @@ fn rest_for_one_leaves_the_elder_alone() {
 }
 
 #[test]
-fn a_group_bears_a_child_that_fails_again_while_it_starts() {
+fn a_group_tolerates_a_child_that_fails_again_while_it_starts() {
     run(|log| async move {
-        let (a, _) = quiet("a", &log);
-        let (b, b_addr) = troubled("b", &log, Trouble::Started, 3);
-        let (c, c_addr) = quiet("c", &log);
+        let (a, _) = worker("a", &log);
+        let (b, b_addr) = faulty("b", &log, Fault::Started, 3);
+        let (c, c_addr) = worker("c", &log);
         let spec = SupervisorSpec::new("root")
             .strategy(Strategy::OneForAll)
             .intensity(often(9));
@@ -152,20 +151,20 @@ fn a_group_bears_a_child_that_fails_again_while_it_starts() {
 }
 
 #[test]
-fn children_come_and_go_at_run_time() {
+fn children_are_added_and_removed_at_run_time() {
     run(|log| async move {
         let root = root(SupervisorSpec::new("root"));
         let handle = root.handle();
-        let (child, addr) = quiet("a", &log);
+        let (child, addr) = worker("a", &log);
         handle.start_child(child).await.unwrap();
         assert_eq!(addr.send(Which).await.unwrap(), 0);
-        let (twin, _) = quiet("a", &log);
+        let (twin, _) = worker("a", &log);
         assert_eq!(
             handle.start_child(twin).await,
             Err(crate::SupervisorError::Duplicate)
         );
         handle.stop_child("a").await.unwrap();
-        assert_eq!(handle.children()[0].state, State::Stopped);
+        assert_eq!(handle.children()[0].state, ChildStatus::Stopped);
         addr.do_send(Note(3));
         handle.restart_child("a").await.unwrap();
         assert_eq!(addr.send(Which).await.unwrap(), 1);
@@ -177,7 +176,7 @@ fn children_come_and_go_at_run_time() {
             handle.stop_child("a").await,
             Err(crate::SupervisorError::Unknown)
         );
-        let (bad, _) = troubled("bad", &log, Trouble::Started, 1);
+        let (bad, _) = faulty("bad", &log, Fault::Started, 1);
         let refused = handle.start_child(bad).await;
         assert_eq!(
             refused,
@@ -186,7 +185,7 @@ fn children_come_and_go_at_run_time() {
             )))
         );
         root.shutdown().await;
-        let (late, _) = quiet("late", &log);
+        let (late, _) = worker("late", &log);
         assert!(handle.start_child(late).await.is_err());
     });
 }
@@ -194,8 +193,8 @@ fn children_come_and_go_at_run_time() {
 #[test]
 fn a_temporary_child_stopped_with_its_group_does_not_come_back() {
     run(|log| async move {
-        let (a, a_addr) = quiet("a", &log);
-        let (once, once_addr) = quiet("once", &log);
+        let (a, a_addr) = worker("a", &log);
+        let (once, once_addr) = worker("once", &log);
         let spec = SupervisorSpec::new("root").strategy(Strategy::OneForAll);
         let root = root(spec.child(once.restart(Restart::Temporary)).child(a));
         once_addr.send(Which).await.unwrap();

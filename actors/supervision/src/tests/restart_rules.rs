@@ -1,4 +1,4 @@
-//! The pure restart machine, by properties.
+//! Property tests of the restart machine.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use crate::{
-    BackoffPolicy, Ended, ExitReason, Intensity, Restart, RestartMachine, Strategy, Verdict,
+    BackoffPolicy, ChildExit, ExitReason, Intensity, Restart, RestartDecision, RestartMachine,
+    Strategy,
 };
 
 fn reason() -> impl proptest::strategy::Strategy<Value = ExitReason> {
@@ -30,10 +31,10 @@ fn restart() -> impl proptest::strategy::Strategy<Value = Restart> {
 }
 
 proptest! {
-    /// Against a plain model: never more than `restarts` in any window of `period`, and none is
-    /// refused that would fit.
+    /// Compared with a simple model: at most `restarts` in any window of `period`, and no restart
+    /// is refused below that.
     #[test]
-    fn the_window_is_never_overrun_and_never_wasted(
+    fn the_window_is_filled_exactly(
         restarts in 0_u32..6,
         period_ms in 1_u64..500,
         ends in prop::collection::vec((0_u64..200, reason(), restart()), 1..80),
@@ -45,7 +46,7 @@ proptest! {
         let mut granted: VecDeque<Instant> = VecDeque::new();
         for (pause, reason, restart) in ends {
             now += Duration::from_millis(pause);
-            let ended = Ended {
+            let ended = ChildExit {
                 child: "c",
                 restart,
                 reason: &reason,
@@ -61,12 +62,12 @@ proptest! {
             let recent = granted.iter().filter(|at| now - **at < period).count();
             let expected_restart = wanted && recent < restarts as usize;
             match verdict {
-                Verdict::Leave => prop_assert!(!wanted),
-                Verdict::Restart { .. } => {
+                RestartDecision::Leave => prop_assert!(!wanted),
+                RestartDecision::Restart { .. } => {
                     prop_assert!(expected_restart);
                     granted.push_back(now);
                 }
-                Verdict::GiveUp(why) => {
+                RestartDecision::GiveUp(why) => {
                     prop_assert!(wanted && !expected_restart);
                     prop_assert!(why.contains('c'));
                 }

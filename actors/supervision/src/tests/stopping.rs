@@ -1,20 +1,20 @@
-//! Stops: order, grace, kill, and stops at awkward moments.
+//! Stops: order, grace, kill, and stops at unusual moments.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::tests::kit::{
-    Manners, Poke, Trouble, Which, mannered, quiet, root, run, state_is, troubled,
+    Fault, Poke, StopBehavior, Which, faulty, root, run, state_is, with_stop, worker,
 };
-use crate::{ChildSpec, ExitReason, State, Stop, SupervisorSpec, testkit};
+use crate::{ChildSpec, ChildStatus, ExitReason, StopPolicy, SupervisorSpec, testkit};
 
 #[test]
 fn children_stop_in_reverse_order_and_are_dropped_one_by_one() {
     run(|log| async move {
-        let (a, _) = quiet("a", &log);
-        let (b, _) = mannered("b", &log, Manners::After(Duration::from_secs(2)));
-        let (c, c_addr) = quiet("c", &log);
+        let (a, _) = worker("a", &log);
+        let (b, _) = with_stop("b", &log, StopBehavior::After(Duration::from_secs(2)));
+        let (c, c_addr) = worker("c", &log);
         let root = root(SupervisorSpec::new("root").child(a).child(b).child(c));
         c_addr.send(Which).await.unwrap();
         assert_eq!(log.take(), ["a started", "b started", "c started"]);
@@ -33,11 +33,12 @@ fn children_stop_in_reverse_order_and_are_dropped_one_by_one() {
 }
 
 #[test]
-fn who_does_not_stop_within_its_grace_is_killed() {
+fn a_child_that_does_not_stop_within_its_grace_is_killed() {
     run(|log| async move {
-        let (deaf, addr) = mannered("deaf", &log, Manners::Deaf);
-        let root =
-            root(SupervisorSpec::new("root").child(deaf.stop(Stop::Grace(Duration::from_secs(3)))));
+        let (deaf, addr) = with_stop("deaf", &log, StopBehavior::Ignore);
+        let root = root(
+            SupervisorSpec::new("root").child(deaf.stop(StopPolicy::Grace(Duration::from_secs(3)))),
+        );
         addr.send(Which).await.unwrap();
         let start = Instant::now();
         assert_eq!(root.shutdown().await, ExitReason::Stopped);
@@ -53,8 +54,8 @@ fn who_does_not_stop_within_its_grace_is_killed() {
 #[test]
 fn kill_gives_no_grace() {
     run(|log| async move {
-        let (child, addr) = mannered("a", &log, Manners::After(Duration::from_secs(2)));
-        let root = root(SupervisorSpec::new("root").child(child.stop(Stop::Kill)));
+        let (child, addr) = with_stop("a", &log, StopBehavior::After(Duration::from_secs(2)));
+        let root = root(SupervisorSpec::new("root").child(child.stop(StopPolicy::Kill)));
         addr.send(Which).await.unwrap();
         root.handle().stop_child("a").await.unwrap();
         assert_eq!(log.lines(), ["a started", "a dropped"]);
@@ -69,11 +70,11 @@ fn kill_gives_no_grace() {
 #[test]
 fn a_stop_during_the_backoff_ends_the_wait() {
     run(|log| async move {
-        let (child, addr) = troubled("a", &log, Trouble::Handler, 1);
+        let (child, addr) = faulty("a", &log, Fault::Handler, 1);
         let slow = crate::tests::kit::steady(3_600_000);
         let root = root(SupervisorSpec::new("root").child(child.backoff(slow)));
         addr.do_send(Poke);
-        state_is(&root, "root/a", State::BackingOff).await;
+        state_is(&root, "root/a", ChildStatus::BackingOff).await;
         let due = root
             .tree()
             .snapshot_at("root/a")
@@ -82,7 +83,7 @@ fn a_stop_during_the_backoff_ends_the_wait() {
             .unwrap();
         assert!((3_500_000..=3_600_000).contains(&due), "{due}");
         root.handle().stop_child("a").await.unwrap();
-        state_is(&root, "root/a", State::Stopped).await;
+        state_is(&root, "root/a", ChildStatus::Stopped).await;
         root.handle().restart_child("a").await.unwrap();
         assert_eq!(addr.send(Which).await.unwrap(), 1);
         root.shutdown().await;
@@ -90,28 +91,29 @@ fn a_stop_during_the_backoff_ends_the_wait() {
 }
 
 #[test]
-fn a_stop_before_the_first_start_is_heard() {
+fn a_stop_before_the_first_start_takes_effect() {
     run(|log| async move {
-        let (child, _) = mannered("a", &log, Manners::After(Duration::from_millis(5)));
+        let (child, _) = with_stop("a", &log, StopBehavior::After(Duration::from_millis(5)));
         let root = root(SupervisorSpec::new("root").child(child));
         assert_eq!(root.shutdown().await, ExitReason::Stopped);
     });
 }
 
 #[test]
-fn a_stop_does_not_wait_behind_messages_and_a_token_tells_it_everywhere() {
+fn a_stop_does_not_wait_behind_messages_and_a_token_signals_it_to_other_tasks() {
     run(|log| async move {
         let (send, token) = tokio::sync::oneshot::channel();
         let mut send = Some(send);
-        let mut make = crate::tests::kit::recipe(&log, None, 0, Manners::Plain);
+        let mut make = crate::tests::kit::factory(&log, None, 0, StopBehavior::Plain);
         let spec = ChildSpec::simple("a", move |child| {
             if let Some(send) = send.take() {
                 let _ = send.send(child.stop_token());
             }
             make(child)
         });
-        let root =
-            root(SupervisorSpec::new("root").child(spec.stop(Stop::Grace(Duration::from_secs(4)))));
+        let root = root(
+            SupervisorSpec::new("root").child(spec.stop(StopPolicy::Grace(Duration::from_secs(4)))),
+        );
         let token = token.await.unwrap();
         assert!(!token.is_requested());
         let watch = tokio::task::spawn_local(token.clone().requested());
@@ -128,9 +130,9 @@ fn a_stop_does_not_wait_behind_messages_and_a_token_tells_it_everywhere() {
 }
 
 #[test]
-fn a_killed_root_takes_everybody_along() {
+fn a_killed_root_kills_all_children() {
     run(|log| async move {
-        let (child, addr) = mannered("a", &log, Manners::Deaf);
+        let (child, addr) = with_stop("a", &log, StopBehavior::Ignore);
         let inner = SupervisorSpec::new("inner").child(child);
         let root = root(SupervisorSpec::new("root").child(ChildSpec::supervisor(inner)));
         addr.send(Which).await.unwrap();

@@ -1,9 +1,9 @@
-//! Children on threads of their own, in real time.
+//! Children on other threads, in real time.
 
 use std::time::Duration;
 
-use crate::tests::kit::{Log, Manners, Poke, Trouble, Which, mannered, often, quiet, troubled};
-use crate::{Clock, ExitReason, Root, Stop, SupervisorSpec, Threads, testkit};
+use crate::tests::kit::{Fault, Log, Poke, StopBehavior, Which, faulty, often, with_stop, worker};
+use crate::{Clock, ExitReason, Root, StopPolicy, SupervisorSpec, ThreadRegistry, testkit};
 
 fn real_time<T: Future<Output = ()>>(test: T) {
     actix_rt::System::new().block_on(test);
@@ -13,14 +13,17 @@ fn real_time<T: Future<Output = ()>>(test: T) {
 fn a_child_elsewhere_is_restarted_stopped_and_its_thread_joined() {
     real_time(async {
         let log = Log::default();
-        let threads = Threads::new();
+        let threads = ThreadRegistry::new();
         let store = threads.start("store").unwrap();
-        let (child, addr) = troubled("a", &log, Trouble::Handler, 1);
-        let (deaf, deaf_addr) = mannered("deaf", &log, Manners::Deaf);
+        let (child, addr) = faulty("a", &log, Fault::Handler, 1);
+        let (deaf, deaf_addr) = with_stop("deaf", &log, StopBehavior::Ignore);
         let spec = SupervisorSpec::new("root")
             .intensity(often(5))
             .child(child.on(&store))
-            .child(deaf.on(&store).stop(Stop::Grace(Duration::from_millis(50))));
+            .child(
+                deaf.on(&store)
+                    .stop(StopPolicy::Grace(Duration::from_millis(50))),
+            );
         let root = Root::start(spec, Clock::system());
         assert!(addr.send(Poke).await.is_err());
         assert_eq!(addr.send(Which).await.unwrap(), 1);
@@ -38,14 +41,14 @@ fn a_child_elsewhere_is_restarted_stopped_and_its_thread_joined() {
 fn a_hung_thread_is_seen_and_does_not_hold_up_the_tree_or_the_stop() {
     real_time(async {
         let log = Log::default();
-        let threads = Threads::new();
+        let threads = ThreadRegistry::new();
         let (busy, idle) = (
             threads.start("busy").unwrap(),
             threads.start("idle").unwrap(),
         );
-        let (child, addr) = quiet("a", &log);
+        let (child, addr) = worker("a", &log);
         let root = Root::start(
-            SupervisorSpec::new("root").child(child.on(&busy).stop(Stop::Kill)),
+            SupervisorSpec::new("root").child(child.on(&busy).stop(StopPolicy::Kill)),
             Clock::system(),
         );
         addr.send(Which).await.unwrap();
@@ -78,9 +81,9 @@ fn a_hung_thread_is_seen_and_does_not_hold_up_the_tree_or_the_stop() {
 fn a_lost_thread_makes_the_supervisor_give_up() {
     real_time(async {
         let log = Log::default();
-        let threads = Threads::new();
+        let threads = ThreadRegistry::new();
         let store = threads.start("store").unwrap();
-        let (child, addr) = quiet("a", &log);
+        let (child, addr) = worker("a", &log);
         let root = Root::start(
             SupervisorSpec::new("root").child(child.on(&store)),
             Clock::system(),

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use kirosu_supervision::{BackoffPolicy, Delays};
+use kirosu_supervision::{BackoffPolicy, RestartDelays};
 
 use super::limits::{AccountLimits, QueueTime, RequestMeter, TokenMeter};
 
@@ -138,8 +138,8 @@ pub(super) struct AccountLimiter {
     pub(super) reserved: u32,
     requests: RequestMeter,
     tokens: TokenMeter,
-    pauses: Delays,
-    network: Delays,
+    pauses: RestartDelays,
+    network: RestartDelays,
 }
 
 impl AccountLimiter {

@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use kirosu_protocol::TaskId;
-use kirosu_supervision::{BackoffPolicy, Delays};
+use kirosu_supervision::{BackoffPolicy, RestartDelays};
 use tokio::time::Instant;
 
 /// Pauses after runs that were not started.
@@ -95,7 +95,7 @@ struct Episode {
     limit: u32,
     /// When one more may try; `None` while one tries.
     until: Option<Instant>,
-    pauses: Delays,
+    pauses: RestartDelays,
     /// When the trouble was met last.
     met: Instant,
 }

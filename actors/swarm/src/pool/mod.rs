@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::{Message, Recipient};
 use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
 use kirosu_supervision::{
-    ChildSpec, DynamicHandle, ExitReason, State, SupervisorError, SupervisorHandle,
+    ChildSpec, DynamicHandle, ExitReason, ChildStatus, SupervisorError, SupervisorHandle,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -248,7 +248,7 @@ impl Pool {
     /// Stops all sessions side by side and keeps their places; running tasks have their drain. Resolves when all have
     /// ended.
     pub(crate) async fn stop_sessions(&self) {
-        if self.supervised_state() != Some(State::Running) {
+        if self.supervised_state() != Some(ChildStatus::Running) {
             return;
         }
         let numbers: Vec<u32> = self.sessions().keys().copied().collect();
@@ -258,7 +258,7 @@ impl Pool {
         futures_util::future::join_all(ends).await;
     }
 
-    fn supervised_state(&self) -> Option<State> {
+    fn supervised_state(&self) -> Option<ChildStatus> {
         let children = self.supervisors.pool.children();
         let sessions = children
             .into_iter()
@@ -337,7 +337,7 @@ impl Pool {
             .into_iter()
             .find(|node| node.id.to_string() == SESSIONS)?;
         match (sessions.state, sessions.last_exit) {
-            (State::BackingOff | State::GaveUp, Some(ExitReason::GaveUp(why))) => {
+            (ChildStatus::BackingOff | ChildStatus::GaveUp, Some(ExitReason::GaveUp(why))) => {
                 let again = sessions.next_restart_in_ms.unwrap_or_default() / 1000;
                 Some(format!(
                     "{why}; all sessions start again in {again} s, see the log for why they crash"

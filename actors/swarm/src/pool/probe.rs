@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
+use kirosu_supervision::{BackoffPolicy, ChildContext, RestartDelays, supervised};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::options::{PoolOptions, WorkspaceMode};
@@ -74,7 +74,7 @@ async fn watch_over(pool: Arc<Pool>) {
                 // What is found by a look and missed by a run is not looked for in ever the same pace.
                 let was_ready = ready_since.take();
                 if was_ready.is_some_and(|since| since.elapsed() >= CHECKS.healthy_after) {
-                    delays.iter_mut().for_each(Delays::reset);
+                    delays.iter_mut().for_each(RestartDelays::reset);
                 }
             }
         }
@@ -84,7 +84,7 @@ async fn watch_over(pool: Arc<Pool>) {
                 if changed.is_err() {
                     return;
                 }
-                delays.iter_mut().for_each(Delays::reset);
+                delays.iter_mut().for_each(RestartDelays::reset);
                 check(&pool).await;
             }
             _ = changes.changed() => {}
@@ -100,7 +100,7 @@ async fn watch_over(pool: Arc<Pool>) {
 }
 
 /// Resolves when something is to be done about this standing.
-async fn due(health: &PoolHealth, [delays, worktree]: &mut [Delays; 2], workspace: WorkspaceMode) {
+async fn due(health: &PoolHealth, [delays, worktree]: &mut [RestartDelays; 2], workspace: WorkspaceMode) {
     match health {
         PoolHealth::Blocked {
             until: Some(until), ..

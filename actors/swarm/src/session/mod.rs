@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use kirosu_protocol::notice::Notice;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_supervision::{BackoffPolicy, ChildContext, Delays, supervised};
+use kirosu_supervision::{BackoffPolicy, ChildContext, RestartDelays, supervised};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, Span};
 
@@ -81,8 +81,8 @@ pub(crate) struct Session {
     slot: Option<TaskSlot>,
     /// Where the run worked whose end the hub is being told.
     place: Option<RunFolder>,
-    refused: Delays,
-    report_delays: Delays,
+    refused: RestartDelays,
+    report_delays: RestartDelays,
     /// Why the last lease was refused, so that the log has it once.
     refusal: Option<String>,
     /// Pause before the next lease, after one that failed.

@@ -13,7 +13,7 @@ use kirosu_providers::{
     BoxFuture, Cancel, Containment, EventSink, FailureKind, Finished, Job, Probe, Provider,
     ProviderOptions, RunFailure, Runner, build,
 };
-use kirosu_supervision::{BackoffPolicy, Clock, Node, Root, SupervisorSpec};
+use kirosu_supervision::{BackoffPolicy, ChildSnapshot, Clock, Root, SupervisorSpec};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::sync::mpsc;
@@ -257,7 +257,7 @@ impl Swarm {
         Self { hub, root, handle }
     }
 
-    pub(super) fn node(&self, path: &str) -> Option<Node> {
+    pub(super) fn node(&self, path: &str) -> Option<ChildSnapshot> {
         self.root.tree().snapshot_at(path)
     }
 

@@ -1,48 +1,52 @@
-//! What a supervisor is made from, and what outlives each of its incarnations: the places of its
-//! children.
+//! The child slots of a supervisor. They outlive its incarnations: a restarted supervisor starts
+//! its children again in the same slots.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use actix::Addr;
 use actix_rt::ArbiterHandle;
 
 use crate::backoff::BackoffPolicy;
-use crate::cell::{Branch, ChildCell, Scope, order};
+use crate::cell::{ChildCell, Children, DynamicStats, SupervisorScope, order};
+use crate::deadline::{KILL_TIMEOUT, grace};
 use crate::id::ChildId;
-use crate::keeper::ChildKeeper;
 use crate::machine::{Intensity, Restart, Strategy};
-use crate::spec::{ChildSpec, Launch, Stop};
+use crate::monitor::ChildMonitor;
+use crate::spec::{ChildSpec, LaunchFn, StopPolicy};
 use crate::supervisor::Supervisor;
 
-/// The place of one child.
-pub(crate) struct Slot {
+/// Factory, policies and cell of one child.
+pub(crate) struct ChildSlot {
     pub(crate) key: u64,
     pub(crate) cell: Arc<ChildCell>,
     pub(crate) restart: Restart,
-    pub(crate) stop: Stop,
+    pub(crate) stop: StopPolicy,
     pub(crate) backoff: BackoffPolicy,
-    place: Option<ArbiterHandle>,
-    /// Until the supervised future exists.
-    launch: Option<Launch>,
+    /// `None` means the thread of the supervisor.
+    arbiter: Option<ArbiterHandle>,
+    /// Taken by the first start, which creates the supervised future.
+    launch: Option<LaunchFn>,
 }
 
-impl Slot {
-    /// Brings the supervised future into being, idle, on its thread. False if that thread is gone.
+impl ChildSlot {
+    /// Creates the supervised future, idle, on its thread, unless it exists. Returns false if that
+    /// thread has ended.
     fn launch(&mut self, supervisor: &Addr<Supervisor>) -> bool {
         let Some(launch) = self.launch.take() else {
             return true;
         };
-        let keeper = ChildKeeper {
+        let monitor = ChildMonitor {
             supervisor: supervisor.clone(),
             key: self.key,
             restart: self.restart,
             address: None,
         };
         let cell = self.cell.clone();
-        match &self.place {
-            Some(arbiter) => arbiter.spawn_fn(move || launch(cell, keeper)),
+        match &self.arbiter {
+            Some(arbiter) => arbiter.spawn_fn(move || launch(cell, monitor)),
             None => {
-                launch(cell, keeper);
+                launch(cell, monitor);
                 true
             }
         }
@@ -50,34 +54,35 @@ impl Slot {
 }
 
 #[derive(Default)]
-struct Slots {
-    list: Vec<Slot>,
+struct SlotList {
+    list: Vec<ChildSlot>,
     next_key: u64,
-    /// Known once the supervisor has its place in the tree.
-    scope: Option<Arc<Scope>>,
-    /// Specs from before that.
+    /// `None` until the supervisor is attached to the tree.
+    scope: Option<Arc<SupervisorScope>>,
+    /// Specs of children that were added before that.
     waiting: Vec<ChildSpec>,
 }
 
-pub(crate) struct Recipe {
+/// Strategy, intensity and child slots of a supervisor, in start order.
+pub(crate) struct ChildSlots {
     pub(crate) strategy: Strategy,
     pub(crate) intensity: Intensity,
-    slots: Mutex<Slots>,
+    slots: Mutex<SlotList>,
 }
 
-impl std::fmt::Debug for Recipe {
+impl std::fmt::Debug for ChildSlots {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recipe")
+        f.debug_struct("ChildSlots")
             .field("strategy", &self.strategy)
             .finish_non_exhaustive()
     }
 }
 
-impl Recipe {
+impl ChildSlots {
     pub(crate) fn new(strategy: Strategy, intensity: Intensity, children: Vec<ChildSpec>) -> Self {
-        let slots = Slots {
+        let slots = SlotList {
             waiting: children,
-            ..Slots::default()
+            ..SlotList::default()
         };
         Self {
             strategy,
@@ -86,14 +91,14 @@ impl Recipe {
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, Slots> {
+    fn slots(&self) -> MutexGuard<'_, SlotList> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hangs the children below the cell of their supervisor.
-    pub(crate) fn graft(self: &Arc<Self>, cell: &Arc<ChildCell>) {
-        let scope = Arc::new(Scope {
-            world: cell.world().clone(),
+    /// Attaches the children to the cell of their supervisor.
+    pub(crate) fn attach(self: &Arc<Self>, cell: &Arc<ChildCell>) {
+        let scope = Arc::new(SupervisorScope {
+            tree: cell.tree().clone(),
             path: cell.path(),
         });
         let waiting = {
@@ -104,13 +109,14 @@ impl Recipe {
         for spec in waiting {
             let name = spec.id.clone();
             if self.add(spec).is_none() {
-                tracing::error!(supervisor = %cell.path(), child = %name, "two children have the same name: the second is left out");
+                tracing::error!(supervisor = %cell.path(), child = %name, "two children have the same name, the second is ignored");
             }
         }
-        let _ = cell.branch.set(Branch::Fixed(self.clone()));
+        let _ = cell.children.set(self.clone());
     }
 
-    /// Adds a place at the end; none if the name is taken or the supervisor has no place itself.
+    /// Adds a slot at the end and returns its key. `None` means that the name is taken, or that the
+    /// supervisor is not attached to the tree.
     pub(crate) fn add(&self, mut spec: ChildSpec) -> Option<u64> {
         let mut slots = self.slots();
         let scope = slots.scope.clone()?;
@@ -120,13 +126,13 @@ impl Recipe {
         let key = slots.next_key;
         slots.next_key += 1;
         let cell = spec.cell(&scope);
-        slots.list.push(Slot {
+        slots.list.push(ChildSlot {
             key,
             cell,
             restart: spec.restart,
             stop: spec.stop,
             backoff: spec.backoff,
-            place: spec.place,
+            arbiter: spec.arbiter,
             launch: Some(spec.launch),
         });
         Some(key)
@@ -140,7 +146,7 @@ impl Recipe {
         }
     }
 
-    /// Takes the place of a child away and closes its mailbox.
+    /// Removes the slot of a child, kills the child and closes its mailbox.
     pub(crate) fn remove(&self, key: u64) {
         let removed = {
             let mut slots = self.slots();
@@ -153,8 +159,8 @@ impl Recipe {
         }
     }
 
-    /// Reads one place.
-    pub(crate) fn with<R>(&self, key: u64, read: impl FnOnce(&Slot) -> R) -> Option<R> {
+    /// Reads one slot.
+    pub(crate) fn with<R>(&self, key: u64, read: impl FnOnce(&ChildSlot) -> R) -> Option<R> {
         let slots = self.slots();
         slots.list.iter().find(|slot| slot.key == key).map(read)
     }
@@ -177,21 +183,7 @@ impl Recipe {
             .map(|slot| slot.key)
     }
 
-    pub(crate) fn cells(&self) -> Vec<Arc<ChildCell>> {
-        let slots = self.slots();
-        slots.list.iter().map(|slot| slot.cell.clone()).collect()
-    }
-
-    pub(crate) fn find(&self, step: &str) -> Option<Arc<ChildCell>> {
-        let slots = self.slots();
-        slots
-            .list
-            .iter()
-            .find(|slot| slot.cell.id.is(step))
-            .map(|slot| slot.cell.clone())
-    }
-
-    /// Kills all children that run, last first, and keeps their places.
+    /// Kills all running children, last first, and keeps their slots.
     pub(crate) fn kill_all(&self) {
         for cell in self.cells().iter().rev() {
             if cell.state().is_live() {
@@ -201,11 +193,36 @@ impl Recipe {
     }
 }
 
-/// The supervisor's factory owns its recipe through this: when the factory goes, nobody will ever
-/// start these children again.
-pub(crate) struct RecipeOwner(pub(crate) Arc<Recipe>);
+impl Children for ChildSlots {
+    fn cells(&self) -> Vec<Arc<ChildCell>> {
+        let slots = self.slots();
+        slots.list.iter().map(|slot| slot.cell.clone()).collect()
+    }
 
-impl Drop for RecipeOwner {
+    fn find(&self, name: &str) -> Option<Arc<ChildCell>> {
+        let slots = self.slots();
+        let slot = slots.list.iter().find(|slot| slot.cell.id.is(name));
+        slot.map(|slot| slot.cell.clone())
+    }
+
+    /// The children stop one after the other, so their graces add up.
+    fn grace(&self) -> Duration {
+        self.cells()
+            .iter()
+            .map(|child| grace(child) + KILL_TIMEOUT)
+            .fold(KILL_TIMEOUT, Duration::saturating_add)
+    }
+
+    fn dynamic(&self) -> Option<(&Arc<str>, DynamicStats)> {
+        None
+    }
+}
+
+/// Removes all children when it is dropped. The supervisor's factory owns it: without the factory
+/// the children can never be started again.
+pub(crate) struct SlotsOwner(pub(crate) Arc<ChildSlots>);
+
+impl Drop for SlotsOwner {
     fn drop(&mut self) {
         for key in self.0.keys().into_iter().rev() {
             self.0.remove(key);
