@@ -1,4 +1,4 @@
-//! Kirosu's front door.
+//! The program `kirosu`: the command line, and the processes that serve.
 
 mod blocking;
 mod boot;
@@ -16,14 +16,14 @@ mod worktrees;
 
 use std::process::ExitCode;
 
-/// A fifth of the hub's time went into the system's allocator (docs/performance.md); SQLite uses this one too.
+/// The system's allocator took a fifth of the hub's time (docs/performance.md). SQLite uses this allocator too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     signals::unblock();
     let mut args = std::env::args_os();
-    // Before any thread and any runtime: the runner of a provider run has to be alone in its process.
+    // Before any thread and any runtime: the runner of a provider run must be the only thread of its process.
     let verb = args.nth(1);
     if verb.as_ref().is_some_and(|verb| verb == cli::RUNNER_VERB) {
         return kirosu_providers::runner::main(args);

@@ -1,10 +1,10 @@
-//! Panics go to the log: a supervised actor's panic is an event like others, not a page of text on the terminal.
+//! Panics in the log: the panic of a supervised actor is one log event and prints nothing on the terminal.
 
 use std::backtrace::Backtrace;
 use std::panic::PanicHookInfo;
 use std::sync::Once;
 
-/// Sends panics of this process to the log, from now on; with the level `debug` also their backtraces.
+/// Installs a panic hook that logs panics, with backtraces at the level `debug`.
 pub fn to_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| std::panic::set_hook(Box::new(log)));
@@ -22,7 +22,7 @@ fn log(panic: &PanicHookInfo<'_>) {
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     tracing::warn!(place, message, "panicked");
-    // Resolving a backtrace takes a good part of a second in which nothing else runs on this thread.
+    // Resolving a backtrace blocks the thread for a considerable part of a second.
     if tracing::enabled!(tracing::Level::DEBUG) {
         tracing::debug!("{}", Backtrace::force_capture());
     }

@@ -1,26 +1,26 @@
-//! A backup takes the place of the store of this machine: what `kirosu restore` does, which asks no hub.
+//! Restore of a backup into the store of this machine, without a hub (`kirosu restore`).
 
 use crate::options;
 use kirosu_config::Settings;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What was restored, for people and programs.
+/// Result of a restore.
 pub struct Restored {
-    /// The store's file.
+    /// File of the store.
     pub store: PathBuf,
-    /// The copy that it is now.
+    /// The backup that was restored.
     pub copy: PathBuf,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// The files that were there before, under their new names.
+    /// The previous files of the store, under their new names.
     pub replaced: Vec<PathBuf>,
 }
 
-/// Puts a copy, a path or the name of a file in the folder of backups, in the place of the store of these settings.
+/// Replaces the store of these settings by a backup. `file` is a path, or the name of a file in the folder of backups.
 ///
 /// # Errors
-/// A sentence: a hub has the store, or the copy is not fit. Then the store is as it was.
+/// A hub uses the store, or the backup is invalid. The store is then unchanged. The error is a sentence.
 pub fn restore(file: &Path, settings: &Settings) -> Result<Restored, String> {
     let in_backups = settings.data_dir.join("backups").join(file);
     let copy = match file.exists() || !in_backups.exists() {

@@ -1,4 +1,4 @@
-//! The signals that stop a process that serves, or make it read its settings again.
+//! Signals that stop a process that serves, or reload its settings.
 
 use nix::sys::signal::SigSet;
 use std::fmt;
@@ -6,28 +6,28 @@ use std::fs;
 use std::io;
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
-/// What a signal asks for.
+/// The action that a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// To end in good order.
+    /// An orderly stop.
     Stop(Cause),
-    /// To read the configuration again: SIGHUP, unless it is that of a terminal that was closed.
+    /// A reload of the settings: SIGHUP, except that of a closed terminal.
     Reload,
 }
 
-/// The signal that asks for the end.
+/// The signal that requests the stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// SIGTERM.
     Terminate,
     /// SIGINT: Ctrl-C.
     Interrupt,
-    /// SIGHUP of a terminal that was closed.
+    /// SIGHUP of a closed terminal.
     Hangup,
 }
 
 impl Cause {
-    /// The exit code of a program that ends of it, as shells count: 128 and the signal's number.
+    /// The exit code for this signal, as in shells: 128 plus the signal's number.
     pub fn exit_code(self) -> u8 {
         match self {
             Cause::Terminate => 128 + 15,
@@ -47,39 +47,39 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The signals of this process from now on.
+/// Receives the signals of this process.
 pub struct Signals {
     terminate: Stream,
     interrupt: Stream,
     hangup: Stream,
-    /// Whether a terminal that is closed ends this process: it was started on one, and not under `nohup`.
-    is_of_terminal: bool,
+    /// Whether the close of the terminal stops this process: it has a terminal and does not run under `nohup`.
+    stops_with_terminal: bool,
 }
 
 impl Signals {
-    /// Takes over the process's signals.
+    /// Installs the signal handlers.
     ///
     /// # Errors
-    /// The system gives no handler.
+    /// The system refuses a handler.
     pub fn listen() -> io::Result<Signals> {
-        // Asked before the handler for it takes its place.
-        let is_of_terminal = has_terminal() && !is_ignored(SignalKind::hangup());
+        // Before the handler for SIGHUP is installed: with a handler, the signal is no longer ignored.
+        let stops_with_terminal = has_terminal() && !is_ignored(SignalKind::hangup());
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
-            is_of_terminal,
+            stops_with_terminal,
         })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::Stop(Cause::Terminate),
             _ = self.interrupt.recv() => Signal::Stop(Cause::Interrupt),
-            // The system takes the terminal from its processes before it sends them the signal. As long as there is
-            // one, a person or a program has sent it.
-            _ = self.hangup.recv() => match self.is_of_terminal && !has_terminal() {
+            // The system detaches a closed terminal before it sends the signal. While the process has its terminal, the
+            // signal is from a person or a program.
+            _ = self.hangup.recv() => match self.stops_with_terminal && !has_terminal() {
                 true => Signal::Stop(Cause::Hangup),
                 false => Signal::Reload,
             },
@@ -87,11 +87,11 @@ impl Signals {
     }
 }
 
-/// Lets all signals through that the parent of this process has blocked: a blocked SIGTERM would not end it, and a blocked
-/// SIGCHLD not tell it of the ends of its programs. To be called before any thread is started, as threads and programs
-/// inherit what is blocked.
+/// Unblocks all signals that the parent of this process has blocked. A blocked SIGTERM would not stop the process, and a
+/// blocked SIGCHLD would hide the ends of its programs. Call it before any thread is started, because threads and programs
+/// inherit the blocked signals.
 pub fn unblock() {
-    // It fails only for an operation that the system does not know.
+    // Fails only for an unknown operation.
     let _ = SigSet::empty().thread_set_mask();
 }
 
@@ -100,7 +100,7 @@ fn has_terminal() -> bool {
     fs::File::open("/dev/tty").is_ok()
 }
 
-/// Whether a signal is ignored now. `false` where the system does not say it.
+/// Whether a signal is ignored now. False if the system does not report it.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -170,7 +170,7 @@ fn a_thread_that_hangs_ends_the_signs_of_life_and_is_named_in_the_log() {
         assert!(fed.count() >= 7, "it is fed while all is well");
         hub.signal(Signal::USR2);
         until("the thread hangs", || {
-            hub.log().contains("a hang was asked for").then_some(())
+            hub.log().contains("injected a hang").then_some(())
         });
         manager.forget();
         // systemd would have ended it after 400 ms.
@@ -189,8 +189,8 @@ fn a_thread_that_hangs_ends_the_signs_of_life_and_is_named_in_the_log() {
                     let has = |line: &&str| line.contains(word) && line.contains(thread);
                     log.lines().find(has).map(str::to_owned)
                 };
-                named("gives no sign of life")?;
-                named("gives signs of life again")
+                named("does not respond")?;
+                named("responds again")
             });
         }
     }

@@ -1,11 +1,11 @@
-//! SIGHUP and `kirosu reload`: the settings are read again. What can change in a running process changes; settings with a
-//! fault change nothing.
+//! Reload of the settings, on SIGHUP and `kirosu reload`. Settings that can change in a running process take effect;
+//! settings with a fault change nothing.
 
-use super::{House, Rooms};
+use super::{App, Role};
 use crate::cli::log;
 use crate::options;
 use futures_util::future::BoxFuture;
-use kirosu_config::reload::Reload as Change;
+use kirosu_config::reload::Reload as SettingsChange;
 use kirosu_config::{Loaded, Pool, Settings, reload};
 use kirosu_hub::{Hub, Reload};
 use kirosu_protocol::verbs::pools::PoolsParams;
@@ -14,26 +14,26 @@ use kirosu_protocol::{Error, ErrorCode};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Reload requests of clients that may wait for their turn.
+/// Maximum number of reload requests that wait for their turn.
 const BACKLOG: usize = 16;
 
-type Reply = oneshot::Sender<Result<ReloadAnswer, Error>>;
+type ReloadReply = oneshot::Sender<Result<ReloadAnswer, Error>>;
 
-/// Clients that ask for a reload.
-pub(super) struct Requests(mpsc::Receiver<Reply>);
+/// Reload requests of clients.
+pub(super) struct ReloadRequests(mpsc::Receiver<ReloadReply>);
 
-impl Requests {
-    /// Those of a hub; without one, none ever comes.
+impl ReloadRequests {
+    /// The requests of a hub's clients; without a hub there are none.
     pub(super) fn of(hub: Option<&Hub>) -> Self {
-        let (ask, asked) = mpsc::channel(BACKLOG);
+        let (sender, requests) = mpsc::channel(BACKLOG);
         if let Some(hub) = hub {
-            hub.set_reload(Arc::new(Asker(ask)));
+            hub.set_reload(Arc::new(ReloadSender(sender)));
         }
-        Self(asked)
+        Self(requests)
     }
 
-    /// The next one, to be answered.
-    pub(super) async fn next(&mut self) -> Reply {
+    /// Waits for the next request and returns its reply channel.
+    pub(super) async fn next(&mut self) -> ReloadReply {
         match self.0.recv().await {
             Some(reply) => reply,
             None => std::future::pending().await,
@@ -41,42 +41,42 @@ impl Requests {
     }
 }
 
-struct Asker(mpsc::Sender<Reply>);
+struct ReloadSender(mpsc::Sender<ReloadReply>);
 
-impl Reload for Asker {
+impl Reload for ReloadSender {
     fn reload(&self) -> BoxFuture<'static, Result<ReloadAnswer, Error>> {
-        let ask = self.0.clone();
+        let requests = self.0.clone();
         Box::pin(async move {
             let stopping = || Error::new(ErrorCode::ShuttingDown, "the hub is stopping");
             let (reply, answer) = oneshot::channel();
-            ask.send(reply).await.map_err(|_| stopping())?;
+            requests.send(reply).await.map_err(|_| stopping())?;
             answer.await.unwrap_or_else(|_| Err(stopping()))
         })
     }
 }
 
-/// Reads the same layers again and puts pools and limits in force.
+/// Reads the settings again from the same layers and applies them.
 ///
 /// # Errors
-/// The settings have faults, or a pool cannot be built of them; the last good ones stay in force.
+/// The settings have faults, or a pool cannot be built from them. The previous settings then stay in force.
 pub(super) async fn reload(
-    house: &House,
+    app: &App,
     loaded: &mut Loaded,
-    rooms: Rooms,
+    role: Role,
 ) -> Result<ReloadAnswer, Error> {
-    // Whoever rotates the log sends SIGHUP, and a fault in the settings must not keep the old file open.
+    // First, because a log rotation sends SIGHUP: a fault in the settings must not keep the old file open.
     if let Err(error) = log::reopen() {
-        tracing::error!("{error}; the log goes on in the file that is open");
+        tracing::error!("{error}; the log continues in the file that is open");
     }
     let mut fresh = Settings::load(loaded.again()).map_err(|faults| refused(&faults))?;
-    if rooms == Rooms::Pools {
-        // `kirosu agent` runs the pools that it was started for, whatever else the file has.
+    if role == Role::Pools {
+        // `kirosu agent` runs only the pools for which it was started.
         let ours = |pool: &Pool| loaded.settings.pools.iter().any(|it| it.name == pool.name);
         fresh.settings.pools.retain(ours);
     }
     let change = reload::diff(&loaded.settings, &fresh.settings);
     let mut changed = keys(&change);
-    let resized = resized(house, &fresh.settings).await;
+    let resized = resized(app, &fresh.settings).await;
     changed.extend(
         resized
             .into_iter()
@@ -89,24 +89,24 @@ pub(super) async fn reload(
         needs_restart: change.needs_restart,
     };
     for key in &answer.needs_restart {
-        tracing::warn!(%key, "changed in the configuration, but takes effect only after a restart");
+        tracing::warn!(%key, "the changed setting takes effect only after a restart");
     }
     if answer.changed.is_empty() && answer.needs_restart.is_empty() {
-        tracing::info!("the configuration was read again; nothing has changed");
+        tracing::info!("the configuration was read again and has not changed");
         return Ok(answer);
     }
-    // Built before anything changes: what cannot be built must not leave half of the settings in force.
-    let pools = options::pools(&fresh.settings, &house.containment);
+    // Built before anything changes, so that a failure does not leave half of the settings in force.
+    let pools = options::pools(&fresh.settings, &app.containment);
     let pools = pools.map_err(|error| refused(&error))?;
     if let Err(error) = log::set_level(&fresh.settings.log.level) {
         tracing::error!(%error, "the log's level was not changed");
     }
-    if let Some(hub) = house.hub() {
+    if let Some(hub) = app.hub() {
         hub.set_limits(options::limits(&fresh.settings));
         hub.tune(options::rules(&fresh.settings));
     }
-    if let Some(swarm) = &house.swarm {
-        // Last, as it waits for the tasks of pools that have left.
+    if let Some(swarm) = &app.swarm {
+        // Last, because it waits for the tasks of removed pools.
         swarm.reload(pools).await;
     }
     tracing::info!(
@@ -117,15 +117,15 @@ pub(super) async fn reload(
     Ok(answer)
 }
 
-fn refused(why: &dyn std::fmt::Display) -> Error {
+fn refused(fault: &dyn std::fmt::Display) -> Error {
     let message =
-        format!("the configuration was not reloaded, the last good one stays in force: {why}");
+        format!("the configuration was not reloaded, the last good one stays in force: {fault}");
     tracing::error!("{message}");
     Error::new(ErrorCode::WrongState, message)
 }
 
-/// The keys that take effect, a pool that comes or goes by its name.
-fn keys(change: &Change) -> Vec<String> {
+/// The changed keys that take effect; an added or removed pool is one key with its name.
+fn keys(change: &SettingsChange) -> Vec<String> {
     let pool = |name: &str| format!("pool.{name}");
     let added = change.pools_added.iter().map(|it| pool(&it.name));
     let removed = change.pools_removed.iter().map(|name| pool(name));
@@ -146,15 +146,15 @@ fn keys(change: &Change) -> Vec<String> {
         .chain(removed)
         .chain(changed)
         .collect();
-    // Several pools may have the provider that has changed.
+    // Several pools may use a changed provider.
     keys.sort();
     keys.dedup();
     keys
 }
 
-/// Sizes that `kirosu pool resize` has set and the file does not say.
-async fn resized(house: &House, fresh: &Settings) -> Vec<String> {
-    let Some(swarm) = &house.swarm else {
+/// The keys of pool sizes that differ from the file because of `kirosu pool resize`.
+async fn resized(app: &App, fresh: &Settings) -> Vec<String> {
+    let Some(swarm) = &app.swarm else {
         return Vec::new();
     };
     let running = swarm

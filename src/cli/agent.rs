@@ -55,7 +55,7 @@ pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
             "an agent serves no figures, [metrics] is without effect here: its runs are among those of its hub"
         );
     }
-    crate::boot::agent(loaded)?;
+    crate::boot::run(loaded, crate::boot::Role::Pools)?;
     Ok(0)
 }
 

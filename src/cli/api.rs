@@ -46,7 +46,7 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
 pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
     let loaded = load(args, globals)?;
     log::for_server(&loaded, globals)?;
-    crate::boot::api(loaded)?;
+    crate::boot::run(loaded, crate::boot::Role::Gateway)?;
     Ok(0)
 }
 

@@ -62,6 +62,6 @@ impl Serving {
 pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
     let loaded = globals.for_server(args.serving.flags())?;
     log::for_server(&loaded, globals)?;
-    crate::boot::hub(loaded)?;
+    crate::boot::run(loaded, crate::boot::Role::Hub)?;
     Ok(0)
 }

@@ -37,6 +37,6 @@ pub fn run(args: &Args, globals: &Globals) -> Result<u8, Failure> {
             "the settings have no pool, so nothing will run the tasks; add a [[pool]], or start `kirosu agent`"
         );
     }
-    crate::boot::up(loaded)?;
+    crate::boot::run(loaded, crate::boot::Role::HubAndPools)?;
     Ok(0)
 }

@@ -9,7 +9,8 @@ mod report;
 mod story;
 mod work;
 
-use crate::boot::{self, BootError, House, Rooms};
+use crate::boot::{self, App, BootError, Role};
+use crate::notify::Manager;
 use crate::signals::{Cause, Signal, Signals};
 use files::{Batch, Found};
 use kirosu_config::{Faults, LoadOptions, Settings};
@@ -173,9 +174,15 @@ async fn play(
         story.say(&sentence);
     }
     let batches = files::split(found.files, TASKS);
-    let house = boot::start(&settings(folder, &data.path)?, Rooms::HubAndPools).await?;
+    crate::panics::to_log();
+    let app = boot::start(
+        &settings(folder, &data.path)?,
+        Role::HubAndPools,
+        Manager::from_environment(),
+    )
+    .await?;
     let played = tokio::select! {
-        played = tokio::time::timeout(LONGEST, tell(&house, batches, story)) => {
+        played = tokio::time::timeout(LONGEST, tell(&app, batches, story)) => {
             played.unwrap_or(Err(DemoError::TooLong(LONGEST)))
         }
         signal = signals.next() => Err(DemoError::Stopped(match signal {
@@ -185,7 +192,7 @@ async fn play(
         })),
         error = story.broken() => Err(DemoError::Output(error)),
     };
-    house.stop().await;
+    app.stop().await;
     let (report, mut summary) = played?;
     summary.seconds = began.elapsed().as_secs_f64();
     Ok((report, summary, data))
@@ -206,11 +213,11 @@ fn settings(folder: &Path, data: &Path) -> Result<Settings, DemoError> {
 
 /// Enqueues, watches, crashes one session, and waits for the report.
 async fn tell(
-    house: &House,
+    app: &App,
     batches: Vec<Batch>,
     story: &Story,
 ) -> Result<(Report, Summary), DemoError> {
-    let Some((endpoint, address)) = house.local.clone().zip(house.address) else {
+    let Some((endpoint, address)) = app.local.clone().zip(app.address) else {
         return Err(DemoError::Boot(BootError::System(io::Error::other(
             "the demo's hub has no address",
         ))));
@@ -254,7 +261,7 @@ async fn tell(
         };
         story.tell(&event.what);
         summary.count(&event.what);
-        crash.perhaps(house, &event.what, &maps, story);
+        crash.perhaps(app, &event.what, &maps, story);
         if let EventKind::Task {
             task_id, status, ..
         } = event.what
@@ -311,7 +318,7 @@ struct Crash {
 }
 
 impl Crash {
-    fn perhaps(&mut self, house: &House, what: &EventKind, maps: &[TaskId], story: &Story) {
+    fn perhaps(&mut self, app: &App, what: &EventKind, maps: &[TaskId], story: &Story) {
         match what {
             EventKind::Task {
                 task_id,
@@ -332,7 +339,7 @@ impl Crash {
                 let Some(session) = self.at_work.get(task_id) else {
                     return;
                 };
-                let Some(swarm) = &house.swarm else { return };
+                let Some(swarm) = &app.swarm else { return };
                 story.crash(*session, *task_id);
                 self.happened = swarm.kill_session(work::POOL, *session).is_ok();
             }

@@ -1,84 +1,85 @@
-//! What systemd is told: ready, reloading, stopping, how things stand, and that all threads live.
+//! Notifications to systemd: ready, reloading, stopping, the status line, and the heartbeat of its watchdog.
 //!
-//! Without `NOTIFY_SOCKET` in the environment there is nobody to tell, and nothing of this runs. A process with a hub is
-//! ready when the hub has answered a `hello` over the socket that it listens on. A process with agents only is ready
-//! when its sessions run: they wait for a hub that is away and connect by themselves, so a hub that is down must not
-//! make their unit fail. The status line says which hub they wait for.
+//! Without `NOTIFY_SOCKET` in the environment nothing is sent. A process with a hub is ready when the hub has answered a
+//! `hello` over its own socket. A process with agents only is ready when its sessions run: they wait for an unreachable
+//! hub and connect by themselves, so the state of the hub must not make their unit fail. The status line names the hub
+//! for which they wait.
 
-mod herald;
 mod ready;
+mod reporter;
 mod status;
 
-pub use herald::spec;
-pub use ready::{NoAnswer, answers};
+pub use ready::{NoAnswer, wait_for_hub};
+pub use reporter::spec;
 
 use sd_notify::NotifyState;
 use std::time::Duration;
 
-/// Time on top of the drain for everything else that a stop does.
-const BESIDES_DRAIN: Duration = Duration::from_secs(60);
+/// Time that a stop may take in addition to the drain.
+const STOP_OVERHEAD: Duration = Duration::from_secs(60);
 
-/// The service manager that started this process and listens. Cheap to clone, usable from any thread.
-#[derive(Clone, Debug)]
+/// The service manager that waits for notifications of this process. Cheap to clone, usable from any thread.
+#[derive(Clone, Debug, Default)]
 pub struct Manager {
-    watchdog: Option<Duration>,
+    watchdog_timeout: Option<Duration>,
 }
 
 impl Manager {
-    /// The one that the environment names, if it does.
+    /// The service manager that the environment names, if any.
     pub fn from_environment() -> Option<Manager> {
         std::env::var_os("NOTIFY_SOCKET").map(|_| Manager {
-            watchdog: sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero()),
+            watchdog_timeout: sd_notify::watchdog_enabled().filter(|timeout| !timeout.is_zero()),
         })
     }
 
-    /// How long it waits for a sign of life, if it waits for any.
-    pub fn watchdog(&self) -> Option<Duration> {
-        self.watchdog
+    /// Time without a heartbeat after which it ends the process. `None` means that it expects no heartbeats.
+    pub fn watchdog_timeout(&self) -> Option<Duration> {
+        self.watchdog_timeout
     }
 
-    /// Everything has started, or the reload is over.
+    /// Reports that the process has started, or that the reload is over.
     pub fn ready(&self) {
-        self.say(&[NotifyState::Ready]);
+        self.send(&[NotifyState::Ready]);
     }
 
-    /// One line on how things stand, for `systemctl status`.
+    /// Sets the status line of `systemctl status`.
     pub fn status(&self, line: &str) {
-        self.say(&[NotifyState::Status(line)]);
+        self.send(&[NotifyState::Status(line)]);
     }
 
-    /// The configuration is being read again; [`ready`](Self::ready) must follow.
+    /// Reports that a reload has begun; [`ready`](Self::ready) must follow.
     pub fn reloading(&self) {
-        // Type=notify-reload waits for a time after that of its signal.
+        // Type=notify-reload expects a time after that of its signal.
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.say(&[NotifyState::Reloading, now]),
-            Err(_) => self.say(&[NotifyState::Reloading]),
+            Ok(now) => self.send(&[NotifyState::Reloading, now]),
+            Err(_) => self.send(&[NotifyState::Reloading]),
         }
     }
 
-    /// The end has begun and running tasks have this long. Asks for the time it takes, whatever `TimeoutStopSec=` says.
+    /// Reports that the stop has begun, and extends its timeout to the drain and [`STOP_OVERHEAD`], whatever
+    /// `TimeoutStopSec=` is.
     pub fn stopping(&self, drain: Duration) {
-        let longest = drain.saturating_add(BESIDES_DRAIN).as_micros();
+        let longest = drain.saturating_add(STOP_OVERHEAD).as_micros();
         let extend = format!("EXTEND_TIMEOUT_USEC={longest}");
         let status = format!(
             "stopping; running tasks have {} to end",
             humantime::format_duration(drain)
         );
-        self.say(&[
+        self.send(&[
             NotifyState::Stopping,
             NotifyState::Status(&status),
             NotifyState::Custom(&extend),
         ]);
     }
 
-    /// All threads live.
-    pub fn feed(&self) {
-        self.say(&[NotifyState::Watchdog]);
+    /// Sends the heartbeat of systemd's watchdog: all threads respond.
+    pub fn heartbeat(&self) {
+        self.send(&[NotifyState::Watchdog]);
     }
 
-    fn say(&self, what: &[NotifyState<'_>]) {
-        if let Err(error) = sd_notify::notify(what) {
-            tracing::warn!(%error, ?what, "the service manager could not be told");
+    fn send(&self, states: &[NotifyState<'_>]) {
+        if let Err(error) = sd_notify::notify(states) {
+            tracing::warn!(%error, ?states, "cannot notify the service manager");
         }
     }
 }

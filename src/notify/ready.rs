@@ -1,13 +1,13 @@
-//! Whether the hub answers: a `hello` as any client says it, over the socket that clients use.
+//! The readiness check of the hub: a `hello` over the socket that clients use.
 
 use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// A hub that has not answered by then is not going to.
-const LONGEST: Duration = Duration::from_secs(30);
-/// Pause after an attempt that failed, as on a hub that is full at once.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Time after which a failed attempt is the last one.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Delay after a failed attempt, as on a hub that already has the maximum number of connections.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// The hub listens but does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -17,11 +17,11 @@ pub struct NoAnswer {
     source: CallError,
 }
 
-/// Waits until the hub that listens on this address has answered a `hello`, for half a minute at most.
+/// Waits until the hub that listens on this address has answered a `hello`, for at most 30 s.
 ///
 /// # Errors
-/// Why the last attempt failed.
-pub async fn answers(address: SocketAddr, key: Option<&str>) -> Result<(), NoAnswer> {
+/// The hub has not answered in time. The error has the cause of the last failed attempt.
+pub async fn wait_for_hub(address: SocketAddr, key: Option<&str>) -> Result<(), NoAnswer> {
     let begun = tokio::time::Instant::now();
     loop {
         let options = ClientOptions {
@@ -31,13 +31,13 @@ pub async fn answers(address: SocketAddr, key: Option<&str>) -> Result<(), NoAns
         let host = reachable(address.ip()).to_string();
         match Client::connect(Endpoint::Tcp(host, address.port()), options).await {
             Ok(_) => return Ok(()),
-            Err(source) if begun.elapsed() >= LONGEST => return Err(NoAnswer { address, source }),
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(source) if begun.elapsed() >= TIMEOUT => return Err(NoAnswer { address, source }),
+            Err(_) => tokio::time::sleep(RETRY_DELAY).await,
         }
     }
 }
 
-/// "Every address" is where a hub listens, not where it can be reached.
+/// The address to connect to for this listening address: the loopback address for "all addresses".
 fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,22 +1,22 @@
-//! The one line that `systemctl status` shows.
+//! The status line for `systemctl status`.
 
 use kirosu_protocol::task::Stats;
 use kirosu_protocol::verbs::pools::PoolInfo;
 
-/// How the hub stands, seen from this process.
+/// State of the hub, seen from this process.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HubView {
-    /// It is in this process, and these are its counters.
-    Here(Stats),
-    /// It is elsewhere, and connected.
+    /// The hub is in this process and has these counters.
+    Local(Stats),
+    /// The hub is in another process, at this address, and connected.
     Connected(String),
-    /// It is elsewhere, and cannot be reached now.
-    Away(String),
-    /// It is in this process and did not answer this time.
+    /// The hub is in another process, at this address, and unreachable now.
+    Unreachable(String),
+    /// The hub is in this process and has not answered in time.
     Silent,
 }
 
-/// Counters, then pools. A pool that cannot run is told with its reason.
+/// The counters or the address of the hub, then the pools. A pool that cannot run has its reason.
 pub fn line(hub: &HubView, pools: &[PoolInfo]) -> String {
     let mut parts = vec![self::hub(hub)];
     parts.extend(pools.iter().map(pool));
@@ -26,9 +26,9 @@ pub fn line(hub: &HubView, pools: &[PoolInfo]) -> String {
 
 fn hub(hub: &HubView) -> String {
     match hub {
-        HubView::Here(stats) => counters(stats),
+        HubView::Local(stats) => counters(stats),
         HubView::Connected(place) => format!("connected to the hub at {place}"),
-        HubView::Away(place) => format!("no hub at {place}, trying again"),
+        HubView::Unreachable(place) => format!("no hub at {place}, trying again"),
         HubView::Silent => "the hub does not answer".into(),
     }
 }
@@ -42,11 +42,11 @@ fn counters(stats: &Stats) -> String {
         (stats.failed, "failed"),
     ];
     let sometimes = sometimes.into_iter().filter(|(count, _)| *count > 0);
-    let told = always.into_iter().chain(sometimes);
-    let told: Vec<String> = told
-        .map(|(count, what)| format!("{count} {what}"))
+    let shown = always.into_iter().chain(sometimes);
+    let shown: Vec<String> = shown
+        .map(|(count, name)| format!("{count} {name}"))
         .collect();
-    told.join(", ")
+    shown.join(", ")
 }
 
 fn pool(pool: &PoolInfo) -> String {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_waits_who_works_and_what_is_wrong() {
+    fn the_line_has_counters_pools_and_reasons() {
         let stats = Stats {
             queued: 3,
             failed: 1,
@@ -87,11 +87,11 @@ mod tests {
             pool("checks", "missing", Some("no program\nkiro-cli")),
         ];
         assert_eq!(
-            line(&HubView::Here(stats), &pools),
+            line(&HubView::Local(stats), &pools),
             "3 queued, 0 at work, 1 failed; coders 2 of 4 busy; checks missing (no program kiro-cli)"
         );
         assert_eq!(
-            line(&HubView::Away("hub.lan:8765".into()), &[]),
+            line(&HubView::Unreachable("hub.lan:8765".into()), &[]),
             "no hub at hub.lan:8765, trying again"
         );
     }

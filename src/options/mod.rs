@@ -9,7 +9,7 @@ pub use faults::definition_faults;
 pub use pools::{pools, swarm};
 pub use providers::{model_of, routed};
 
-use crate::boot::Rooms;
+use crate::boot::Role;
 use kirosu_config::Settings;
 use kirosu_config::settings::{Backoff, Durability};
 use kirosu_gateway::{GatewayOptions, HttpOptions, MetricsOptions};
@@ -101,9 +101,9 @@ pub const KILL_GRACE: Duration = Duration::from_secs(2);
 /// Names this house among others on the machine, for the processes it starts. That of a house with a store is the same
 /// after a restart, so that it can end what a killed life of its own has left; the store's lock sees to it that no two
 /// have the same. Agents alone have no lock: each start has a name of its own.
-pub fn instance(settings: &Settings, rooms: Rooms, boot: &str) -> String {
-    match rooms {
-        Rooms::Pools | Rooms::Gateway => format!("agent {boot}"),
+pub fn instance(settings: &Settings, role: Role, boot: &str) -> String {
+    match role {
+        Role::Pools | Role::Gateway => format!("agent {boot}"),
         _ => {
             let path = &settings.store.path;
             path.canonicalize()
@@ -118,15 +118,15 @@ pub fn instance(settings: &Settings, rooms: Rooms, boot: &str) -> String {
 pub fn gateway(
     settings: &Settings,
     endpoint: Endpoint,
-    rooms: Rooms,
+    role: Role,
 ) -> Result<Option<GatewayOptions>, BindError> {
     let (gateway, metrics) = (&settings.gateway, &settings.metrics);
     let key = settings.hub.key.as_ref().map(|key| key.expose().to_owned());
     let listen = |host: &str, port, section| {
         kirosu_hub::bind::tcp(host, port, key.is_some(), section).map(Arc::new)
     };
-    let may_serve = rooms != Rooms::Pools;
-    let serves_http = may_serve && (gateway.enabled || rooms == Rooms::Gateway);
+    let may_serve = role != Role::Pools;
+    let serves_http = may_serve && (gateway.enabled || role == Role::Gateway);
     let serves_metrics = may_serve && metrics.enabled;
     if !serves_http && !serves_metrics {
         return Ok(None);

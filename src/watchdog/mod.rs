@@ -1,30 +1,29 @@
-//! The watchdog: asks every thread of the house for a sign of life, says which one is silent, and feeds systemd only
-//! while none is.
+//! The watchdog: probes every thread of the process, logs the threads that do not respond, and notifies systemd's
+//! watchdog only while all threads respond.
 //!
-//! An actor cannot watch over the thread it runs on, so this one has a thread of its own. It is the first child of the
-//! root, started first and stopped last: a stop that drains for longer than `WatchdogSec=` is watched over as well.
-//! Without systemd it still logs which thread hangs, and the tree shows it: `handled` counts signs of life, `mailbox`
-//! those that are owed.
+//! An actor cannot supervise its own thread, so the watchdog has a thread of its own. It is the first child of the root,
+//! started first and stopped last, so it also covers a drain that takes longer than `WatchdogSec=`. Without systemd it
+//! still logs a thread that hangs. In the tree, its `handled` counts responses, and its `mailbox` missing responses.
 
-mod vigil;
+mod heartbeat;
 
 #[cfg(feature = "fault-injection")]
 pub mod fault;
 
 use crate::notify::Manager;
 use actix::prelude::*;
+use heartbeat::{Heartbeats, ThreadFinding};
 use kirosu_supervision::{ChildContext, ChildSpec, ThreadRegistry, supervised};
 use std::io;
 use std::time::Duration;
-use vigil::{Finding, Vigil};
 
-/// Time between two rounds where systemd asks for none shorter, and how long a thread may be silent without a word in
-/// the log.
-const USUAL: Duration = Duration::from_secs(5);
-/// Rounds within one `WatchdogSec=`: the answer may be late, and the scheduler busy.
+/// Default interval between two rounds. A thread that does not respond within it is logged.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+/// Minimum number of rounds within one `WatchdogSec=`, so that a late response or a busy scheduler does not end the
+/// process.
 const ROUNDS: u32 = 4;
 
-/// The actor.
+/// Runs the rounds.
 struct Watchdog {
     threads: ThreadRegistry,
     manager: Option<Manager>,
@@ -42,55 +41,57 @@ impl Actor for Watchdog {
     }
 }
 
-/// The watchdog over all threads that `threads` knows, on a thread that it starts.
+/// Spec of the watchdog of all threads in `threads`, on a thread that this function starts.
 ///
 /// # Errors
-/// When the machine refuses the thread.
+/// The system refuses the thread.
 pub fn spec(threads: &ThreadRegistry, manager: Option<&Manager>) -> io::Result<ChildSpec> {
-    let place = threads.start("watchdog")?;
+    let thread = threads.start("watchdog")?;
     let (threads, manager) = (threads.clone(), manager.cloned());
-    let make = move |child: &ChildContext| Watchdog {
+    let factory = move |child: &ChildContext| Watchdog {
         threads: threads.clone(),
         manager: manager.clone(),
         child: child.clone(),
     };
-    Ok(ChildSpec::simple("watchdog", make).on(&place))
+    Ok(ChildSpec::simple("watchdog", factory).on(&thread))
 }
 
 async fn watch(threads: ThreadRegistry, manager: Option<Manager>, child: ChildContext) {
-    let patience = manager.as_ref().and_then(Manager::watchdog);
-    let every = interval(patience);
-    let mut vigil = Vigil::default();
+    let timeout = manager.as_ref().and_then(Manager::watchdog_timeout);
+    let interval = round_interval(timeout);
+    let mut heartbeats = Heartbeats::default();
     loop {
-        let asked = child.clock().now();
-        let pulses = threads.pulse(every).await;
-        let round = vigil.round(&pulses, asked, child.clock().now());
-        child.handled_many((pulses.len() - round.owed) as u64);
-        child.set_mailbox_len(round.owed as u64);
-        round.findings.iter().for_each(tell);
-        if round.is_well()
-            && let Some(manager) = manager.as_ref().filter(|_| patience.is_some())
+        let probed = child.clock().now();
+        let pulses = threads.pulse(interval).await;
+        let round = heartbeats.round(&pulses, probed, child.clock().now());
+        child.handled_many((pulses.len() - round.missing) as u64);
+        child.set_mailbox_len(round.missing as u64);
+        round.findings.iter().for_each(log);
+        if round.is_complete()
+            && let Some(manager) = manager.as_ref().filter(|_| timeout.is_some())
         {
-            manager.feed();
+            manager.heartbeat();
         }
-        tokio::time::sleep_until(asked + every).await;
+        tokio::time::sleep_until(probed + interval).await;
     }
 }
 
-/// Time between two rounds when systemd waits this long for a sign of life.
-fn interval(patience: Option<Duration>) -> Duration {
-    patience.map_or(USUAL, |patience| (patience / ROUNDS).min(USUAL))
+/// Interval between two rounds for this timeout of systemd's watchdog.
+fn round_interval(timeout: Option<Duration>) -> Duration {
+    timeout.map_or(DEFAULT_INTERVAL, |timeout| {
+        (timeout / ROUNDS).min(DEFAULT_INTERVAL)
+    })
 }
 
-fn tell(finding: &Finding) {
+fn log(finding: &ThreadFinding) {
     match finding {
-        Finding::Silent { thread, lasting } => {
+        ThreadFinding::Silent { thread, lasting } => {
             let seconds = lasting.as_secs_f64();
-            tracing::warn!(%thread, seconds, "a thread gives no sign of life; what runs on it waits");
+            tracing::warn!(%thread, seconds, "the thread does not respond, and its actors wait");
         }
-        Finding::Back { thread, lasting } => {
+        ThreadFinding::Responds { thread, lasting } => {
             let seconds = lasting.as_secs_f64();
-            tracing::info!(%thread, seconds, "the thread gives signs of life again");
+            tracing::info!(%thread, seconds, "the thread responds again");
         }
     }
 }
@@ -100,12 +101,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_rounds_fit_into_the_patience_of_systemd() {
-        assert_eq!(interval(None), USUAL);
-        assert_eq!(interval(Some(Duration::from_secs(60))), USUAL);
-        assert_eq!(
-            interval(Some(Duration::from_secs(2))),
-            Duration::from_millis(500)
-        );
+    fn several_rounds_fit_into_the_timeout_of_systemd() {
+        let seconds = Duration::from_secs;
+        assert_eq!(round_interval(None), DEFAULT_INTERVAL);
+        assert_eq!(round_interval(Some(seconds(60))), DEFAULT_INTERVAL);
+        assert_eq!(round_interval(Some(seconds(2))), Duration::from_millis(500));
     }
 }

@@ -17,6 +17,7 @@ use crate::clock::{Clock, millis};
 use crate::event::{ChildChange, TreeEvent};
 use crate::exit::ExitReason;
 use crate::id::ChildId;
+use crate::machine::{Restart, Strategy};
 
 /// Current state of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -108,8 +109,17 @@ pub(crate) trait Children: std::fmt::Debug + Send + Sync {
     fn find(&self, name: &str) -> Option<Arc<ChildCell>>;
     /// Time between the order to stop the supervisor and the order to kill it.
     fn grace(&self) -> Duration;
-    /// Label and counters of the children of a dynamic supervisor; `None` for other supervisors.
-    fn dynamic(&self) -> Option<(&Arc<str>, DynamicStats)>;
+    /// The strategy; `None` for a dynamic supervisor.
+    fn strategy(&self) -> Option<Strategy>;
+    /// Policy, label and counters of the children of a dynamic supervisor; `None` for other supervisors.
+    fn dynamic(&self) -> Option<Dynamic<'_>>;
+}
+
+/// The children of a dynamic supervisor, which all have one label and one restart policy.
+pub(crate) struct Dynamic<'a> {
+    pub(crate) kind: &'a Arc<str>,
+    pub(crate) restart: Restart,
+    pub(crate) stats: DynamicStats,
 }
 
 /// Counters of a dynamic supervisor, over all children that it has had.
@@ -137,6 +147,7 @@ struct ExitRecord {
 pub(crate) struct ChildCell {
     pub(crate) id: ChildId,
     pub(crate) kind: Arc<str>,
+    pub(crate) restart: Restart,
     pub(crate) scope: Arc<SupervisorScope>,
     /// Set for a supervisor only.
     pub(crate) children: OnceLock<Arc<dyn Children>>,
@@ -165,12 +176,14 @@ impl ChildCell {
     pub(crate) fn new(
         id: ChildId,
         kind: Arc<str>,
+        restart: Restart,
         scope: Arc<SupervisorScope>,
         grace_ms: u64,
     ) -> Self {
         Self {
             id,
             kind,
+            restart,
             scope,
             children: OnceLock::new(),
             grace_ms,

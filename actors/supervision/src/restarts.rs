@@ -53,10 +53,10 @@ fn walk(cell: &ChildCell, above: &str, places: &mut Places) {
                 walk(&child, &place, places);
             }
         }
-        Some((kind, stats)) => {
-            let counts = places.entry((place, kind.clone())).or_default();
-            counts.0 += stats.restarts;
-            *counts.1.get_or_insert(0) += stats.ended_abnormally;
+        Some(dynamic) => {
+            let counts = places.entry((place, dynamic.kind.clone())).or_default();
+            counts.0 += dynamic.stats.restarts;
+            *counts.1.get_or_insert(0) += dynamic.stats.ended_abnormally;
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::deadline::{KILL_TIMEOUT, grace};
 use crate::exit::ExitReason;
 use crate::handle::{SupervisorHandle, SupervisorSpec};
+use crate::machine::Restart;
 use crate::mailbox::Mailbox;
 use crate::runner::{ChildRunner, ExitAction, Monitor};
 use crate::slots::SlotsOwner;
@@ -45,7 +46,9 @@ impl Root {
             tree,
             path: String::new(),
         });
-        let cell = Arc::new(ChildCell::new(id, "supervisor".into(), scope, 0));
+        // The end of the root is the end of the tree.
+        let restart = Restart::Temporary;
+        let cell = Arc::new(ChildCell::new(id, "supervisor".into(), restart, scope, 0));
         slots.attach(&cell);
         let (end_sender, end) = watch::channel(None);
         let owner = SlotsOwner(slots);

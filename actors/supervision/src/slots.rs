@@ -8,7 +8,7 @@ use actix::Addr;
 use actix_rt::ArbiterHandle;
 
 use crate::backoff::BackoffPolicy;
-use crate::cell::{ChildCell, Children, DynamicStats, SupervisorScope, order};
+use crate::cell::{ChildCell, Children, Dynamic, SupervisorScope, order};
 use crate::deadline::{KILL_TIMEOUT, grace};
 use crate::id::ChildId;
 use crate::machine::{Intensity, Restart, Strategy};
@@ -213,7 +213,11 @@ impl Children for ChildSlots {
             .fold(KILL_TIMEOUT, Duration::saturating_add)
     }
 
-    fn dynamic(&self) -> Option<(&Arc<str>, DynamicStats)> {
+    fn strategy(&self) -> Option<Strategy> {
+        Some(self.strategy)
+    }
+
+    fn dynamic(&self) -> Option<Dynamic<'_>> {
         None
     }
 }

@@ -139,6 +139,7 @@ impl ChildSpec {
         let cell = Arc::new(ChildCell::new(
             self.id.clone(),
             self.kind.clone(),
+            self.restart,
             scope.clone(),
             grace_ms,
         ));

@@ -10,6 +10,7 @@ use crate::cell::{ChildCell, ChildStatus, DynamicStats};
 use crate::event::TreeEvent;
 use crate::exit::ExitReason;
 use crate::id::ChildId;
+use crate::machine::{Restart, Strategy};
 
 /// One child, and its own children, at the time of the snapshot.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +20,12 @@ pub struct ChildSnapshot {
     /// Label, from its spec.
     #[serde(serialize_with = "crate::id::text")]
     pub kind: Arc<str>,
+    /// Restart policy. The root is `Temporary`: its end is the end of the tree.
+    pub restart: Restart,
+    /// Strategy of a supervisor; `None` for other children and dynamic supervisors.
+    pub strategy: Option<Strategy>,
+    /// Restart policy of the children of a dynamic supervisor.
+    pub dynamic: Option<Restart>,
     /// Current state.
     pub state: ChildStatus,
     /// Number of restarts, for any reason.
@@ -132,16 +139,15 @@ fn snapshot(cell: &ChildCell) -> ChildSnapshot {
         .is_live()
         .then(|| now_ms.saturating_sub(cell.since_ms()));
     let mailbox_len = cell.mailbox_len.load(Ordering::Relaxed);
-    let (past, children) = match cell.children.get() {
-        None => (None, Vec::new()),
-        Some(children) => (
-            children.dynamic().map(|(_, stats)| stats),
-            children.cells().iter().map(|cell| snapshot(cell)).collect(),
-        ),
-    };
+    let below = cell.children.get();
+    let dynamic = below.and_then(|children| children.dynamic());
+    let cells = below.map_or_else(Vec::new, |children| children.cells());
     ChildSnapshot {
         id: cell.id.clone(),
         kind: cell.kind.clone(),
+        restart: cell.restart,
+        strategy: below.and_then(|children| children.strategy()),
+        dynamic: dynamic.as_ref().map(|it| it.restart),
         state,
         restarts: cell.incarnation(),
         incarnation: cell.incarnation(),
@@ -152,7 +158,7 @@ fn snapshot(cell: &ChildCell) -> ChildSnapshot {
         mailbox_len: (mailbox_len != u64::MAX).then_some(mailbox_len),
         handled: cell.handled.load(Ordering::Relaxed),
         thread: cell.thread.get().cloned(),
-        past,
-        children,
+        past: dynamic.map(|it| it.stats),
+        children: cells.iter().map(|cell| snapshot(cell)).collect(),
     }
 }

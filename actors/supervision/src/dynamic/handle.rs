@@ -53,6 +53,7 @@ impl DynamicHandle {
         let cell = Arc::new(ChildCell::new(
             id.clone(),
             shared.kind.clone(),
+            shared.restart,
             scope.clone(),
             crate::clock::millis(shared.grace),
         ));

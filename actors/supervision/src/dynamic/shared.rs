@@ -9,10 +9,10 @@ use actix::Addr;
 
 use super::{DynamicEvent, DynamicSupervisor};
 use crate::backoff::BackoffPolicy;
-use crate::cell::{ChildCell, Children, DynamicStats, SupervisorScope, order};
+use crate::cell::{ChildCell, Children, Dynamic, DynamicStats, SupervisorScope, order};
 use crate::deadline::KILL_TIMEOUT;
 use crate::id::ChildId;
-use crate::machine::{Intensity, Restart, RestartMachine};
+use crate::machine::{Intensity, Restart, RestartMachine, Strategy};
 
 /// Settings, children and counters of a dynamic supervisor.
 pub(crate) struct DynamicShared {
@@ -102,13 +102,21 @@ impl Children for DynamicShared {
         self.grace + KILL_TIMEOUT * 2
     }
 
-    fn dynamic(&self) -> Option<(&Arc<str>, DynamicStats)> {
+    fn strategy(&self) -> Option<Strategy> {
+        None
+    }
+
+    fn dynamic(&self) -> Option<Dynamic<'_>> {
         let stats = DynamicStats {
             spawned: self.spawned.load(Ordering::Relaxed),
             ended: self.ended.load(Ordering::Relaxed),
             ended_abnormally: self.ended_abnormally.load(Ordering::Relaxed),
             restarts: self.restarts.load(Ordering::Relaxed),
         };
-        Some((&self.kind, stats))
+        Some(Dynamic {
+            kind: &self.kind,
+            restart: self.restart,
+            stats,
+        })
     }
 }

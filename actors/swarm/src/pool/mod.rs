@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::{Message, Recipient};
 use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
 use kirosu_supervision::{
-    ChildSpec, DynamicHandle, ExitReason, ChildStatus, SupervisorError, SupervisorHandle,
+    ChildSpec, ChildStatus, DynamicHandle, ExitReason, SupervisorError, SupervisorHandle,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;

@@ -100,7 +100,11 @@ async fn watch_over(pool: Arc<Pool>) {
 }
 
 /// Resolves when something is to be done about this standing.
-async fn due(health: &PoolHealth, [delays, worktree]: &mut [RestartDelays; 2], workspace: WorkspaceMode) {
+async fn due(
+    health: &PoolHealth,
+    [delays, worktree]: &mut [RestartDelays; 2],
+    workspace: WorkspaceMode,
+) {
     match health {
         PoolHealth::Blocked {
             until: Some(until), ..

@@ -1,4 +1,4 @@
-//! The herald: tells systemd now and then how things stand, for `systemctl status`.
+//! The systemd status reporter: keeps the status line of `systemctl status` up to date.
 
 use super::Manager;
 use super::status::{self, HubView};
@@ -11,11 +11,11 @@ use kirosu_swarm::SwarmHandle;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Time between two looks.
-const EVERY: Duration = Duration::from_secs(5);
+/// Interval between two updates, and timeout of requests to the hub.
+const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The actor.
-struct Herald {
+/// Runs one [`StatusLoop`] per incarnation.
+struct SystemdReporter {
     manager: Manager,
     hub: Endpoint,
     key: Option<String>,
@@ -23,32 +23,31 @@ struct Herald {
     child: ChildContext,
 }
 
-supervised!(Herald);
+supervised!(SystemdReporter);
 
-impl Actor for Herald {
+impl Actor for SystemdReporter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let options = ClientOptions {
             key: self.key.clone(),
             delays: Arc::new(|| Box::new(BackoffPolicy::default().delays())),
-            request_timeout: EVERY,
+            request_timeout: INTERVAL,
             ..ClientOptions::default()
         };
         let client = Client::start(self.hub.clone(), options);
         let (manager, swarm) = (self.manager.clone(), self.swarm.clone());
-        let is_here = matches!(self.hub, Endpoint::InMemory(_));
-        let news = News {
+        let status = StatusLoop {
             client,
-            is_here,
+            hub_is_local: matches!(self.hub, Endpoint::InMemory(_)),
             manager,
             swarm,
         };
-        ctx.spawn(news.tell(self.child.clone()).into_actor(self));
+        ctx.spawn(status.run(self.child.clone()).into_actor(self));
     }
 }
 
-/// The herald of a process whose hub is at `hub`, which may be this process itself.
+/// Spec of the reporter of a process whose hub is at `hub`, which may be this process.
 pub fn spec(
     manager: &Manager,
     hub: &Endpoint,
@@ -56,7 +55,7 @@ pub fn spec(
     swarm: Option<&SwarmHandle>,
 ) -> ChildSpec {
     let (manager, hub, swarm) = (manager.clone(), hub.clone(), swarm.cloned());
-    ChildSpec::simple("herald", move |child: &ChildContext| Herald {
+    ChildSpec::simple("systemd", move |child: &ChildContext| SystemdReporter {
         manager: manager.clone(),
         hub: hub.clone(),
         key: key.clone(),
@@ -65,18 +64,17 @@ pub fn spec(
     })
 }
 
-/// What one incarnation works with.
-struct News {
+/// Sends the status line when it has changed.
+struct StatusLoop {
     client: Client,
-    /// Whether the hub is in this process.
-    is_here: bool,
+    hub_is_local: bool,
     manager: Manager,
     swarm: Option<SwarmHandle>,
 }
 
-impl News {
-    async fn tell(self, child: ChildContext) {
-        let mut told = String::new();
+impl StatusLoop {
+    async fn run(self, child: ChildContext) {
+        let mut sent = String::new();
         let mut connection = self.client.state();
         loop {
             let pools = match &self.swarm {
@@ -87,25 +85,25 @@ impl News {
                 None => Ok(Vec::new()),
             };
             let line = status::line(&self.hub().await, &pools.unwrap_or_default());
-            if line != told {
+            if line != sent {
                 self.manager.status(&line);
                 child.handled();
-                told = line;
+                sent = line;
             }
-            // A hub that comes or goes is told at once. The client lives as long as we do, so the wait never fails.
-            let _ = tokio::time::timeout(EVERY, connection.changed()).await;
+            // A change of the connection is reported immediately. The wait cannot fail, because `self` holds the client.
+            let _ = tokio::time::timeout(INTERVAL, connection.changed()).await;
         }
     }
 
     async fn hub(&self) -> HubView {
-        if self.is_here {
+        if self.hub_is_local {
             let answer = self.client.request(&StatsParams {}).await;
-            return answer.map_or(HubView::Silent, |answer| HubView::Here(answer.stats));
+            return answer.map_or(HubView::Silent, |answer| HubView::Local(answer.stats));
         }
-        let place = self.client.endpoint().to_owned();
+        let address = self.client.endpoint().to_owned();
         match &*self.client.state().borrow() {
-            State::Connected(_) => HubView::Connected(place),
-            _ => HubView::Away(place),
+            State::Connected(_) => HubView::Connected(address),
+            _ => HubView::Unreachable(address),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The running process: what it prints at its start, what it does on signals, and how it stops.
+//! The life of a process that serves: announcement, readiness, signals, reload and stop.
 
-use super::reload::Requests;
-use super::start::key_of;
-use super::{BootError, Rooms, reload};
+use super::parts::hub_key;
+use super::reload::ReloadRequests;
+use super::{BootError, Role, reload};
 use crate::notify::{self, Manager};
 use crate::signals::{Signal, Signals};
 use kirosu_config::{Loaded, Settings};
@@ -18,33 +18,33 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long threads get to end after everything on them has stopped.
-const THREADS_END: Duration = Duration::from_secs(5);
-/// How long watchers may take to be told that the hub stops.
-const STOP_TOLD: Duration = Duration::from_secs(1);
+/// Maximum time for the threads to end after the last actor has stopped.
+const THREAD_JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum time for the notice to event subscribers that the hub stops.
+const STOP_NOTICE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A running house: a hub, pools, a gateway, or several of them.
-pub struct House {
+/// A running process: the supervision tree and the handles on its parts.
+pub struct App {
     pub(super) root: Root,
     pub(super) hub: Option<Hub>,
-    /// Where the hub listens.
+    /// TCP address on which the hub listens.
     pub address: Option<SocketAddr>,
-    /// Connects to the hub from within the process.
+    /// Endpoint for connections to the hub from within the process.
     pub local: Option<Endpoint>,
-    /// The pools.
+    /// Handle on the pools.
     pub swarm: Option<SwarmHandle>,
-    /// REST and the like.
+    /// Handle on REST, MCP and metrics.
     pub gateway: Option<GatewayHandle>,
     pub(super) containment: Containment,
     pub(super) threads: ThreadRegistry,
-    /// systemd, where it started this process.
+    /// The service manager, if it waits for notifications of this process.
     pub(super) manager: Option<Manager>,
-    /// Clients that ask for a reload.
-    pub(super) reloads: Requests,
+    /// Reload requests of clients.
+    pub(super) reloads: ReloadRequests,
 }
 
-impl House {
-    /// The first lines of output, which clients and scripts read; and what stands, for the log.
+impl App {
+    /// Prints the addresses, which clients and scripts read, and logs them.
     pub(super) fn announce(&self, settings: &Settings) {
         let pools: Vec<&str> = settings
             .pools
@@ -73,17 +73,21 @@ impl House {
             lines.push_str(&format!("KIRO_SWARM_METRICS http://{address}/metrics\n"));
         }
         let mut out = std::io::stdout().lock();
-        // A closed stdout is no reason not to serve.
+        // A closed stdout must not keep the process from serving.
         let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
     }
 
-    /// Tells systemd, where it listens, that the house is ready: a hub, once it has answered a client.
-    pub(super) async fn tell_ready(self, settings: &Settings) -> Result<House, BootError> {
+    /// Notifies the service manager, if there is one, that the process is ready. A process with a hub is ready when the
+    /// hub has answered a client.
+    ///
+    /// # Errors
+    /// The hub does not answer. The process has then stopped.
+    pub(super) async fn notify_ready(self, settings: &Settings) -> Result<App, BootError> {
         let Some(manager) = self.manager.clone() else {
             return Ok(self);
         };
         if let Some(address) = self.address
-            && let Err(error) = notify::answers(address, key_of(settings).as_deref()).await
+            && let Err(error) = notify::wait_for_hub(address, hub_key(settings).as_deref()).await
         {
             self.stop().await;
             return Err(error.into());
@@ -92,20 +96,23 @@ impl House {
         Ok(self)
     }
 
-    /// Serves until a signal or a client asks for the end.
+    /// Serves until a signal or a client ends the process, then stops.
+    ///
+    /// # Errors
+    /// The root supervisor gave up.
     pub(super) async fn serve(
         mut self,
         signals: &mut Signals,
         mut loaded: Loaded,
-        rooms: Rooms,
+        role: Role,
     ) -> Result<(), BootError> {
         loop {
             let signal = tokio::select! {
                 signal = signals.next() => signal,
-                () = shutdown_asked(self.hub.as_ref()) => break,
+                () = shutdown_requested(self.hub.as_ref()) => break,
                 reply = self.reloads.next() => {
-                    let answer = self.reload(&mut loaded, rooms).await;
-                    // A client that has gone has no use for the answer.
+                    let answer = self.reload(&mut loaded, role).await;
+                    // The client may have disconnected.
                     let _ = reply.send(answer);
                     continue;
                 }
@@ -116,49 +123,49 @@ impl House {
             };
             match signal {
                 Signal::Stop(cause) => {
-                    tracing::info!(%cause, "asked to stop");
+                    tracing::info!(%cause, "received a signal to stop");
                     break;
                 }
-                // The log has the reason.
-                Signal::Reload => drop(self.reload(&mut loaded, rooms).await),
+                // A failed reload is in the log.
+                Signal::Reload => drop(self.reload(&mut loaded, role).await),
             }
         }
-        self.stop_or_hurry(signals, loaded.settings.shutdown.drain)
+        self.stop_or_skip_drain(signals, loaded.settings.shutdown.drain)
             .await;
         Ok(())
     }
 
-    async fn reload(&self, loaded: &mut Loaded, rooms: Rooms) -> Result<ReloadAnswer, Error> {
+    async fn reload(&self, loaded: &mut Loaded, role: Role) -> Result<ReloadAnswer, Error> {
         let manager = self.manager.as_ref();
         manager.inspect(|manager| manager.reloading());
-        let answer = reload::reload(self, loaded, rooms).await;
+        let answer = reload::reload(self, loaded, role).await;
         manager.inspect(|manager| manager.ready());
         answer
     }
 
-    /// Stops in order; a second signal skips what may take long.
-    async fn stop_or_hurry(self, signals: &mut Signals, drain: Duration) {
+    /// Stops in order. A second signal skips the drain, a third one kills the tree.
+    async fn stop_or_skip_drain(self, signals: &mut Signals, drain: Duration) {
         if let Some(manager) = &self.manager {
             manager.stopping(drain);
         }
         if self.swarm.is_some() {
-            let drain = humantime_seconds(drain);
+            let drain = seconds_text(drain);
             tracing::info!(
-                "stopping; running tasks have {drain} to end, a second signal gives them back at once"
+                "stopping; running tasks have {drain} to end, a second signal gives them back immediately"
             );
         }
         let (swarm, root) = (self.swarm.clone(), self.root.clone());
         let stopping = self.stop();
         tokio::pin!(stopping);
-        let mut hurried = false;
+        let mut drain_skipped = false;
         loop {
             tokio::select! {
                 _ = &mut stopping => return,
-                Signal::Stop(_) = signals.next() => match (&swarm, hurried) {
+                Signal::Stop(_) = signals.next() => match (&swarm, drain_skipped) {
                     (Some(swarm), false) => {
-                        tracing::warn!("stopping at once");
+                        tracing::warn!("stopping immediately");
                         swarm.stop_now();
-                        hurried = true;
+                        drain_skipped = true;
                     }
                     _ => root.kill(),
                 },
@@ -167,28 +174,28 @@ impl House {
         }
     }
 
-    /// Stops everything in reverse order and joins the threads.
+    /// Stops all actors in reverse order and joins the threads.
     pub async fn stop(self) -> ExitReason {
         if let Some(hub) = &self.hub {
             hub.drain();
-            // A hub whose actors hang must stop all the same.
-            let _ = tokio::time::timeout(STOP_TOLD, hub.announce_stop()).await;
+            // With a timeout, because a hub whose actors hang must still stop.
+            let _ = tokio::time::timeout(STOP_NOTICE_TIMEOUT, hub.announce_stop()).await;
         }
         let reason = self.root.shutdown().await;
-        for thread in self.threads.stop(THREADS_END).await {
-            tracing::error!(%thread, "a thread did not end in time and is left behind");
+        for thread in self.threads.stop(THREAD_JOIN_TIMEOUT).await {
+            tracing::error!(%thread, "the thread did not end in time");
         }
         reason
     }
 
-    /// The hub's handle, where there is one.
+    /// Handle on the hub, if this process has one.
     pub fn hub(&self) -> Option<&Hub> {
         self.hub.as_ref()
     }
 }
 
-/// Resolves when a client asks for shutdown; never without a hub.
-async fn shutdown_asked(hub: Option<&Hub>) {
+/// Resolves when a client requests a shutdown; without a hub it never resolves.
+async fn shutdown_requested(hub: Option<&Hub>) {
     match hub {
         Some(hub) => hub.shutdown_asked().await,
         None => std::future::pending().await,
@@ -202,6 +209,6 @@ fn remote_name(settings: &Settings) -> String {
     }
 }
 
-fn humantime_seconds(duration: Duration) -> String {
+fn seconds_text(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64().round())
 }

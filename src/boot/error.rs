@@ -1,0 +1,45 @@
+//! Errors of a process that starts or serves.
+
+use crate::notify::NoAnswer;
+use kirosu_hub::BindError;
+use kirosu_providers::BuildError;
+use kirosu_store::OpenError;
+use kirosu_supervision::ExitReason;
+
+/// The process could not start, or its supervisor gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A socket could not be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The store could not be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The settings of a pool's provider are invalid.
+    #[error("cannot start pool {pool}: {source}")]
+    Provider {
+        /// Name of the pool.
+        pool: String,
+        /// The fault in the settings.
+        source: BuildError,
+    },
+    /// The rules for tool calls are invalid.
+    #[error("cannot start pools: approval.{0}")]
+    Approval(String),
+    /// The system refused a thread, a runtime or a signal handler.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// The hub listens but does not answer.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    /// The root supervisor gave up.
+    #[error("the supervisor gave up: {0}; the log above names the actor that kept failing")]
+    GaveUp(ExitReason),
+}
+
+impl BootError {
+    /// Exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        1
+    }
+}

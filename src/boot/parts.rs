@@ -1,0 +1,130 @@
+//! The hub and the pools of a process: their sockets, store and threads, and their specs.
+
+use super::BootError;
+use crate::options;
+use kirosu_config::Settings;
+use kirosu_config::settings::StoreThread;
+use kirosu_hub::{HubParts, HubThreads, Pools, Sockets};
+use kirosu_protocol::client::Endpoint;
+use kirosu_protocol::verbs::pools::{PoolsAnswer, PoolsParams};
+use kirosu_providers::{Containment, containment};
+use kirosu_store::Store;
+use kirosu_supervision::{ChildSpec, ThreadRegistry};
+use kirosu_swarm::SwarmHandle;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::io::DuplexStream;
+use tokio::sync::{Mutex, mpsc};
+
+/// Opens the hub's sockets and its store, and starts its threads. Returns its specs and its TCP address.
+///
+/// # Errors
+/// A socket, the store or a thread cannot be opened.
+pub(super) fn hub(
+    settings: &Settings,
+    incoming: mpsc::Receiver<DuplexStream>,
+    threads: &ThreadRegistry,
+    boot_id: &str,
+) -> Result<(HubParts, Option<SocketAddr>), BootError> {
+    let hub_options = options::hub(settings);
+    let has_key = hub_options.key.is_some();
+    let sockets = Sockets {
+        tcp: Some(Arc::new(kirosu_hub::bind::tcp(
+            &settings.hub.host,
+            settings.hub.port,
+            has_key,
+            "hub",
+        )?)),
+        unix: settings
+            .hub
+            .socket
+            .as_deref()
+            .map(kirosu_hub::bind::unix)
+            .transpose()?
+            .map(Arc::new),
+        local: Some(Arc::new(Mutex::new(incoming))),
+    };
+    let address = sockets
+        .tcp
+        .as_ref()
+        .and_then(|socket| socket.local_addr().ok());
+    let store_options = options::store(settings);
+    let store = Store::open(&store_options)?;
+    let hub_threads = HubThreads {
+        writer: match settings.threads.store {
+            StoreThread::Shared => None,
+            StoreThread::Own => Some(threads.start("store")?),
+        },
+        readers: (1..=settings.store.readers)
+            .map(|number| threads.start(&format!("reader-{number}")))
+            .collect::<Result<_, _>>()?,
+    };
+    let parts = HubParts::build(
+        hub_options,
+        store,
+        store_options,
+        sockets,
+        &hub_threads,
+        boot_id.to_owned(),
+    );
+    Ok((parts, address))
+}
+
+/// Ends the processes that a killed earlier run of this instance has left, and builds the pools.
+///
+/// # Errors
+/// The settings of a pool or the approval rules are invalid.
+pub(super) async fn pools(
+    settings: &Settings,
+    endpoint: Endpoint,
+    containment: &Containment,
+    boot_id: &str,
+) -> Result<(ChildSpec, SwarmHandle), BootError> {
+    let instance = containment.instance.clone();
+    let sweep = tokio::task::spawn_blocking(move || {
+        containment::sweep_instance(&instance, options::KILL_GRACE)
+    });
+    if let Ok(swept) = sweep.await
+        && swept.ended > 0
+    {
+        tracing::warn!(
+            ended = swept.ended,
+            "ended processes that an earlier run had left behind"
+        );
+    }
+    let swarm = options::swarm(settings, endpoint, containment, boot_id)?;
+    Ok(kirosu_swarm::specs(swarm))
+}
+
+/// The endpoint of a hub in another process.
+pub(super) fn remote_hub(settings: &Settings) -> Endpoint {
+    match &settings.hub.socket {
+        Some(socket) => Endpoint::Unix(socket.clone()),
+        None => Endpoint::Tcp(settings.hub.host.clone(), settings.hub.port),
+    }
+}
+
+/// The hub's key, if the settings have one.
+pub(super) fn hub_key(settings: &Settings) -> Option<String> {
+    let key = settings.hub.key.as_ref();
+    key.map(|key| key.expose().to_owned())
+}
+
+/// The pools of this process for the hub's verb `pools`.
+pub(super) fn pools_of(swarm: &SwarmHandle) -> Arc<dyn Pools> {
+    Arc::new(SwarmPools(swarm.clone()))
+}
+
+struct SwarmPools(SwarmHandle);
+
+impl Pools for SwarmPools {
+    fn pools(
+        &self,
+        params: PoolsParams,
+    ) -> Pin<Box<dyn Future<Output = Result<PoolsAnswer, kirosu_protocol::Error>> + Send>> {
+        let swarm = self.0.clone();
+        Box::pin(async move { swarm.pools(params).await })
+    }
+}

@@ -1,0 +1,111 @@
+//! The supervision tree of a process, in start order. It stops in reverse order.
+//!
+//! `docs/architecture.md` draws the tree with the task, strategy, restart kind and thread of each child; a test compares
+//! the drawing with the running tree.
+
+use super::app::App;
+use super::reload::ReloadRequests;
+use super::{BootError, Role, parts};
+use crate::cli::RUNNER_VERB;
+use crate::notify::{self, Manager};
+use crate::options;
+use crate::watchdog;
+use kirosu_config::Settings;
+use kirosu_protocol::client::Endpoint;
+use kirosu_providers::{Containment, Runner};
+use kirosu_supervision::{Clock, Intensity, Root, Strategy, SupervisorSpec, ThreadRegistry};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Maximum number of connections from within the process that wait to be accepted.
+const LOCAL_BACKLOG: usize = 256;
+
+/// Starts the actors of this role on the calling thread, which must run an actix system.
+///
+/// # Errors
+/// A socket, the store or a thread cannot be opened, or the settings of a pool are invalid.
+pub async fn start(
+    settings: &Settings,
+    role: Role,
+    manager: Option<Manager>,
+) -> Result<App, BootError> {
+    let boot_id = boot_id();
+    let threads = ThreadRegistry::new();
+    threads.adopt();
+    let (connect, incoming) = mpsc::channel(LOCAL_BACKLOG);
+    let endpoint = match role.has_hub() {
+        true => Endpoint::InMemory(connect),
+        false => parts::remote_hub(settings),
+    };
+
+    let watchdog = watchdog::spec(&threads, manager.as_ref())?;
+    let mut root = SupervisorSpec::new("root")
+        .strategy(Strategy::OneForOne)
+        .intensity(Intensity {
+            restarts: 20,
+            period: Duration::from_secs(60),
+        })
+        .child(watchdog);
+    let (mut hub, mut address) = (None, None);
+    if role.has_hub() {
+        let (parts, bound) = parts::hub(settings, incoming, &threads, &boot_id)?;
+        root = root
+            .child(parts.bus)
+            .child(parts.sessions)
+            .child(parts.leases)
+            .child(parts.lease_registry)
+            .child(parts.writer)
+            .child(parts.readers)
+            .child(parts.reaper)
+            .child(parts.listener);
+        (hub, address) = (Some(parts.hub), bound);
+    }
+    // After the store is locked: another running process of this name would lose its runs to the sweep in `pools`.
+    let containment = Containment::new(
+        Runner::this_executable(RUNNER_VERB),
+        options::instance(settings, role, &boot_id),
+    );
+    let mut swarm = None;
+    if role.has_pools() {
+        let (pools, handle) =
+            parts::pools(settings, endpoint.clone(), &containment, &boot_id).await?;
+        root = root.child(pools);
+        swarm = Some(handle);
+    }
+    let mut gateway = None;
+    if let Some(options) = options::gateway(settings, endpoint.clone(), role)? {
+        let (spec, handle) = kirosu_gateway::specs(options);
+        // On a thread of its own, so that its clients cannot delay the hub.
+        root = root.child(spec.on(&threads.start("gateway")?));
+        gateway = Some(handle);
+    }
+    if let Some(manager) = &manager {
+        let key = parts::hub_key(settings);
+        root = root.child(notify::spec(manager, &endpoint, key, swarm.as_ref()));
+    }
+    let root = Root::start(root, Clock::system());
+
+    if let Some(hub) = &hub {
+        hub.set_tree(root.tree());
+        if let Some(swarm) = &swarm {
+            hub.set_pools(parts::pools_of(swarm));
+        }
+    }
+    Ok(App {
+        reloads: ReloadRequests::of(hub.as_ref()),
+        local: hub.is_some().then_some(endpoint),
+        root,
+        hub,
+        address,
+        swarm,
+        gateway,
+        containment,
+        threads,
+        manager,
+    })
+}
+
+/// Unique per start.
+fn boot_id() -> String {
+    format!("{:x}-{:x}", options::now_ms(), std::process::id())
+}
