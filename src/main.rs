@@ -25,7 +25,10 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os();
     // Before any thread and any runtime: the runner of a provider run must be the only thread of its process.
     let verb = args.nth(1);
-    if verb.as_ref().is_some_and(|verb| verb == cli::RUNNER_VERB) {
+    if verb
+        .as_ref()
+        .is_some_and(|verb| verb == kirosu_providers::runner::VERB)
+    {
         return kirosu_providers::runner::main(args);
     }
     if verb.is_some_and(|verb| verb == kirosu_swarm::schema::VERB) {

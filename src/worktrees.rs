@@ -4,9 +4,7 @@
 use std::path::Path;
 
 use kirosu_config::Settings;
-use kirosu_providers::{Containment, Runner};
-
-use crate::cli::RUNNER_VERB;
+use kirosu_providers::{Containment, RunnerCommand, runner};
 
 pub use kirosu_swarm::worktree::{
     ApplyMode, ApplyOutcome, FileChange, Git, GitFault, Pruned, Removed, WorktreeRecord, apply,
@@ -18,7 +16,7 @@ pub use kirosu_swarm::worktree::{
 pub fn git() -> Git {
     let instance = format!("cli {}", std::process::id());
     Git::new(Containment::new(
-        Runner::this_executable(RUNNER_VERB),
+        RunnerCommand::this_executable(runner::VERB),
         instance,
     ))
 }

@@ -14,7 +14,9 @@ mod together;
 mod world;
 
 use common::{Client, Hub, Setup, until, until_within};
-use kirosu_providers::{Cancel, Containment, EventSink, Job, ProviderOptions, Runner, build};
+use kirosu_providers::{
+    Cancel, Containment, EventSink, Job, ProviderOptions, RunnerCommand, build,
+};
 use programs::{CLAUDE, CODEX, COPILOT, GEMINI, GOOSE, OPENCODE, Program, QWEN};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -401,7 +403,7 @@ fn three_turns(programs: &[Program]) {
             env,
             ..ProviderOptions::default()
         };
-        let runner = Runner {
+        let runner = RunnerCommand {
             program: env!("CARGO_BIN_EXE_kirosu").into(),
             args: vec!["__run".into()],
         };

@@ -6,13 +6,12 @@
 use super::app::App;
 use super::reload::ReloadRequests;
 use super::{BootError, Role, parts};
-use crate::cli::RUNNER_VERB;
 use crate::notify::{self, Manager};
 use crate::options;
 use crate::watchdog;
 use kirosu_config::Settings;
 use kirosu_protocol::client::Endpoint;
-use kirosu_providers::{Containment, Runner};
+use kirosu_providers::{Containment, RunnerCommand, runner};
 use kirosu_supervision::{Clock, Intensity, Root, Strategy, SupervisorSpec, ThreadRegistry};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -62,7 +61,7 @@ pub async fn start(
     }
     // After the store is locked: another running process of this name would lose its runs to the sweep in `pools`.
     let containment = Containment::new(
-        Runner::this_executable(RUNNER_VERB),
+        RunnerCommand::this_executable(runner::VERB),
         options::instance(settings, role, &boot_id),
     );
     let mut swarm = None;

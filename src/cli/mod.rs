@@ -82,9 +82,6 @@ fn running_task() -> Option<TaskId> {
     text.parse().ok().filter(|id| *id > 0)
 }
 
-/// The hidden verb that makes this executable the runner of one provider run.
-pub const RUNNER_VERB: &str = "__run";
-
 const AFTER_HELP: &str = "\
 Examples:
   kirosu up --config kirosu.toml            hub and agents, supervised

@@ -24,10 +24,9 @@ mod systemd;
 pub use finding::{Finding, Level};
 pub use system::too_few_files;
 
-use crate::cli::RUNNER_VERB;
 use kirosu_config::{Faults, Loaded};
 use kirosu_protocol::client::Endpoint;
-use kirosu_providers::{Containment, Runner};
+use kirosu_providers::{Containment, RunnerCommand, runner};
 
 /// What is looked at.
 pub struct Patient {
@@ -54,7 +53,7 @@ pub struct Orders {
 /// The orders name a provider that there is not; the sentence says which there are.
 pub async fn look(patient: &Patient, orders: &Orders) -> Result<Vec<Finding>, String> {
     let containment = Containment::new(
-        Runner::this_executable(RUNNER_VERB),
+        RunnerCommand::this_executable(runner::VERB),
         format!("doctor {}", std::process::id()),
     );
     let good = patient.settings.as_ref().ok();

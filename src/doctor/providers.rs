@@ -5,7 +5,7 @@ use crate::options;
 use futures_util::future::join_all;
 use kirosu_config::pool::{ProviderKind, Trust as PoolTrust};
 use kirosu_config::{Loaded, Pool, Provider, Settings};
-use kirosu_providers::{Containment, Probe, TrustLevel};
+use kirosu_providers::{Containment, ProbeReport, TrustLevel};
 use std::collections::{BTreeMap, BTreeSet};
 
 const USED: &str = "Providers in use";
@@ -131,7 +131,7 @@ impl<'a> Look<'a> {
     fn found(
         &self,
         area: &'static str,
-        probe: &Probe,
+        probe: &ProbeReport,
         options: &kirosu_providers::ProviderOptions,
     ) -> Finding {
         let version = probe.version.clone().unwrap_or_else(|| "there".to_owned());
@@ -173,7 +173,7 @@ impl<'a> Look<'a> {
     fn details(
         &self,
         mut finding: Finding,
-        probe: &Probe,
+        probe: &ProbeReport,
         options: &kirosu_providers::ProviderOptions,
     ) -> Finding {
         if !self.matters {

@@ -31,10 +31,55 @@ impl From<&RunUsage> for Usage {
             input_tokens: usage.input,
             cache_read_tokens: usage.cache_read,
             cache_write_tokens: usage.cache_write,
-            output_tokens: usage.output.saturating_add(usage.reasoning),
+            output_tokens: usage.all_output(),
             cost_usd: usage.cost_micros.map(|micros| micros as f64 / 1e6),
             cost_estimated: false,
         }
+    }
+}
+
+impl RunUsage {
+    /// Adds the tokens of `more`; the cost stays as it is.
+    pub(crate) fn add_tokens(&mut self, more: &Self) {
+        self.input = self.input.saturating_add(more.input);
+        self.cache_read = self.cache_read.saturating_add(more.cache_read);
+        self.cache_write = self.cache_write.saturating_add(more.cache_write);
+        self.output = self.output.saturating_add(more.output);
+        self.reasoning = self.reasoning.saturating_add(more.reasoning);
+    }
+
+    /// Adds the tokens and the cost of `more`.
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.add_tokens(more);
+        self.cost_micros = add_cost(self.cost_micros, more.cost_micros);
+    }
+
+    /// The difference to `before`, an earlier state of the same totals. A figure that shrank counts as 0.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let cost_before = before.cost_micros.unwrap_or(0);
+        Self {
+            input: self.input.saturating_sub(before.input),
+            cache_read: self.cache_read.saturating_sub(before.cache_read),
+            cache_write: self.cache_write.saturating_sub(before.cache_write),
+            output: self.output.saturating_sub(before.output),
+            reasoning: self.reasoning.saturating_sub(before.reasoning),
+            cost_micros: self
+                .cost_micros
+                .map(|cost| cost.saturating_sub(cost_before)),
+        }
+    }
+
+    /// Output tokens with the reasoning tokens.
+    pub(crate) const fn all_output(&self) -> u64 {
+        self.output.saturating_add(self.reasoning)
+    }
+}
+
+/// The sum of two costs; `None` where neither is stated.
+pub(crate) fn add_cost(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
     }
 }
 

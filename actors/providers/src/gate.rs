@@ -1,6 +1,6 @@
 //! The gate: whether a provider may be asked now.
 //!
-//! A provider that chooses among others (the router) asks the job's [`Gate`] which of them may run, and tells it how the
+//! A provider that chooses among others (the router) asks the job's [`AccountGate`] which of them may run, and tells it how the
 //! run ended. It knows nothing of accounts, limits or pools: whoever makes the job brings the gate along.
 
 use std::fmt;
@@ -21,10 +21,10 @@ pub struct AccountClosed {
 }
 
 /// Leave for one run of one provider. Dropped without a word it says nothing about how the run ended.
-pub struct AccountPass(Told);
+pub struct AccountPass(EndCallback);
 
 /// Who is told of a run's end.
-type Told = Box<dyn FnOnce(&Result<Finished, RunFailure>) + Send>;
+type EndCallback = Box<dyn FnOnce(&Result<Finished, RunFailure>) + Send>;
 
 impl AccountPass {
     /// Leave, and who is told of the run's end.
@@ -55,9 +55,9 @@ pub trait Gatekeeper: Send + Sync + 'static {
 
 /// The gate of a job; cheap to clone.
 #[derive(Clone)]
-pub struct Gate(Arc<dyn Gatekeeper>);
+pub struct AccountGate(Arc<dyn Gatekeeper>);
 
-impl Gate {
+impl AccountGate {
     /// This one decides.
     pub fn new(keeper: impl Gatekeeper) -> Self {
         Self(Arc::new(keeper))
@@ -66,7 +66,7 @@ impl Gate {
     /// Everything may run at any time.
     #[must_use]
     pub fn open() -> Self {
-        Self::new(Open)
+        Self::new(AlwaysOpen)
     }
 
     /// See [`Gatekeeper::choose`].
@@ -87,16 +87,16 @@ impl Gate {
     }
 }
 
-impl fmt::Debug for Gate {
+impl fmt::Debug for AccountGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Gate")
     }
 }
 
 /// Always open.
-struct Open;
+struct AlwaysOpen;
 
-impl Gatekeeper for Open {
+impl Gatekeeper for AlwaysOpen {
     fn choose(
         &self,
         _: Vec<String>,

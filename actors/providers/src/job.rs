@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::gate::Gate;
+use crate::gate::AccountGate;
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
 use crate::permission::Permissions;
@@ -56,7 +56,7 @@ pub struct Job {
     /// Who answers when the program asks for permission.
     pub permissions: Permissions,
     /// Which providers may be asked now, for one that chooses among others.
-    pub gate: Gate,
+    pub gate: AccountGate,
     /// MCP servers that the agent may use, where its adapter can hand them over.
     pub mcp: Vec<McpServer>,
     /// The conversation to go on with, where the provider can.
@@ -85,7 +85,7 @@ impl Job {
             model_is_tasks: false,
             trust: TrustLevel::default(),
             permissions: Permissions::deny_all(),
-            gate: Gate::open(),
+            gate: AccountGate::open(),
             mcp: Vec::new(),
             conversation: None,
             workdir: workdir.into(),

@@ -52,6 +52,7 @@ mod invocation;
 mod job;
 mod limits;
 mod mcp;
+mod options;
 mod outcome;
 mod output;
 mod permission;
@@ -62,26 +63,28 @@ mod router;
 pub mod runner;
 mod session;
 mod shortage;
+mod text;
 
 pub use adapters::find::find_program;
 pub use cancel::{Cancel, CancelHandle};
-pub use containment::{Containment, Runner};
+pub use containment::{Containment, RunnerCommand};
 pub use definition::Definition;
 pub use event::{EventSink, EventStream, RunEvent, RunUsage, ToolStatus};
 pub use futures_util::future::BoxFuture;
-pub use gate::{AccountClosed, AccountPass, Gate, Gatekeeper};
+pub use gate::{AccountClosed, AccountGate, AccountPass, Gatekeeper};
 pub use http::{HttpServiceOptions, services};
-pub use invocation::{ceil_boundary, floor_boundary};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, TrustLevel};
 pub use mcp::{McpServer, McpTransport};
+pub use options::{BuildError, KINDS, ProviderOptions};
 pub use outcome::{Conversation, Doubt, FailureKind, Finished, RunFailure, TimeoutKind};
 pub use permission::{Arbiter, PermissionDecision, PermissionRequest, Permissions};
 pub use program::{Program, ProgramEnd, ProgramExit};
-pub use provider::{Probe, Provider};
-pub use registry::{BuildError, KINDS, ProviderOptions, build};
+pub use provider::{ProbeReport, Provider};
+pub use registry::build;
 pub use router::{ROUTER_CLASSES, RouterOptions};
 pub use session::{ProviderSession, SessionOptions, open_session};
 pub use shortage::is_shortage;
+pub use text::{ceil_boundary, floor_boundary};
 
 /// Compiles the example of the users' page.
 #[cfg(doctest)]

@@ -11,11 +11,12 @@ use crate::cancel::Cancel;
 use crate::containment::{Containment, Exit, StartError};
 use crate::definition::StopSignal;
 use crate::event::{EventSink, RunEvent};
-use crate::invocation::{Decoder, Ending, Ran, Request, execute};
+use crate::invocation::{Invocation, InvocationEnd, RunEnd, execute};
 use crate::job::Timeouts;
 use crate::outcome::FailureKind;
-use crate::output::Reader;
+use crate::output::OutputReader;
 use crate::shortage::is_said;
+use crate::text::Decoder;
 
 /// Events between the program and the log.
 const EVENTS: usize = 8;
@@ -121,7 +122,7 @@ impl Program {
         log: &EventSink,
         cancel: Cancel,
     ) -> ProgramEnd {
-        let request = Request {
+        let request = Invocation {
             argv: &self.argv,
             env: &self.env,
             pass_env: &[],
@@ -134,8 +135,8 @@ impl Program {
             env_pass: self.env_pass.as_deref(),
             stop: StopSignal::Term,
             reader: match self.keep {
-                0 => Reader::Passing(Decoder::default()),
-                keep => Reader::raw(keep),
+                0 => OutputReader::Passing(Decoder::default()),
+                keep => OutputReader::raw(keep),
             },
             watch: None,
         };
@@ -166,16 +167,16 @@ impl Program {
     }
 }
 
-fn ended(ran: Ran) -> ProgramEnd {
+fn ended(ran: InvocationEnd) -> ProgramEnd {
     let exit = match ran.ending {
-        Ending::Exit(Exit::Code(code)) => ProgramExit::Code(code),
-        Ending::Exit(Exit::Signal(signal)) => ProgramExit::Signal(signal),
-        Ending::Cancelled => ProgramExit::Cancelled,
-        Ending::Timeout(_) | Ending::Impatience(_) => ProgramExit::TimedOut,
-        Ending::NotStarted(StartError::Missing, why) => ProgramExit::Missing(why),
-        Ending::NotStarted(StartError::Short, why) => ProgramExit::Short(why),
-        Ending::NotStarted(StartError::TooLong, why) => ProgramExit::Failed(why),
-        Ending::RunnerLost => ProgramExit::Failed("its runner was lost".to_owned()),
+        RunEnd::Exit(Exit::Code(code)) => ProgramExit::Code(code),
+        RunEnd::Exit(Exit::Signal(signal)) => ProgramExit::Signal(signal),
+        RunEnd::Cancelled => ProgramExit::Cancelled,
+        RunEnd::Timeout(_) | RunEnd::Impatience(_) => ProgramExit::TimedOut,
+        RunEnd::NotStarted(StartError::Missing, why) => ProgramExit::Missing(why),
+        RunEnd::NotStarted(StartError::Short, why) => ProgramExit::Short(why),
+        RunEnd::NotStarted(StartError::TooLong, why) => ProgramExit::Failed(why),
+        RunEnd::RunnerLost => ProgramExit::Failed("its runner was lost".to_owned()),
     };
     ProgramEnd {
         exit,

@@ -10,7 +10,7 @@ use crate::session::{ProviderSession, SessionOptions};
 
 /// What a look at the provider found, for `doctor` and the dashboards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probe {
+pub struct ProbeReport {
     /// Whether a run could start now.
     pub found: bool,
     /// The version it states of itself.
@@ -43,10 +43,10 @@ pub trait Provider: Send + Sync + 'static {
     }
 
     /// Looks whether a run could start; takes at most a few seconds.
-    fn probe(&self) -> BoxFuture<'_, Probe>;
+    fn probe(&self) -> BoxFuture<'_, ProbeReport>;
 
     /// As [`Provider::probe`], for a person who waits: may start the program, and takes some seconds more.
-    fn check(&self) -> BoxFuture<'_, Probe> {
+    fn check(&self) -> BoxFuture<'_, ProbeReport> {
         self.probe()
     }
 

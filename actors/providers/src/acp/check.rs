@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::machine::{Action, Machine, Stage};
-use super::process::{Process, Read};
-use super::quiet::Quiet;
-use super::rpc::{self, Message};
-use super::shared::Shared;
-use super::turn::Start;
-use super::verdict::Verdict;
+use super::context::ProviderContext;
+use super::machine::{AcpAction, AcpMachine, TurnStage};
+use super::process::{Process, ProcessRead};
+use super::rpc::{self, RpcMessage};
+use super::stderr_filter::StderrFilter;
+use super::turn::TurnStart;
+use super::verdict::TurnVerdict;
 use crate::invocation::tail;
 use crate::job::Job;
-use crate::output::lines::Line;
+use crate::text::lines::OutputLine;
 
 /// How long it may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -23,16 +23,16 @@ const LIMIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The fault, as a sentence.
-pub(super) async fn handshake(shared: &Shared) -> Result<Option<String>, String> {
+pub(super) async fn handshake(shared: &ProviderContext) -> Result<Option<String>, String> {
     let job = Job::new("", Path::new("/"));
     let settings = shared.settings(&job).map_err(|it| it.message)?;
     let program = shared.program();
-    let machine = Machine::new(program, &shared.definition);
-    let quiet = Quiet::default();
+    let machine = AcpMachine::new(program, &shared.definition);
+    let quiet = StderrFilter::default();
     let process = Process::start(settings, machine, None, quiet, &shared.containment);
     let mut process = process.map_err(|error| shared.launch_failure(&error).message)?;
-    for action in process.machine.begin(Start::default()) {
-        if let Action::Send(message) = action {
+    for action in process.machine.begin(TurnStart::default()) {
+        if let AcpAction::Send(message) = action {
             process.send(&message);
         }
     }
@@ -57,24 +57,26 @@ pub(super) async fn handshake(shared: &Shared) -> Result<Option<String>, String>
 /// Reads up to the answer; `None`: the process is gone.
 async fn answer(process: &mut Process) -> Option<Result<Option<String>, String>> {
     while process.has_more() {
-        let Some(Read::Lines(lines)) = process.next(true).await else {
+        let Some(ProcessRead::Lines(lines)) = process.next(true).await else {
             continue;
         };
         for line in lines {
-            let Line::Whole(bytes) = line else { continue };
+            let OutputLine::Whole(bytes) = line else {
+                continue;
+            };
             for message in rpc::read(&bytes).messages {
                 let version = match &message {
-                    Message::Answer {
+                    RpcMessage::Answer {
                         outcome: Ok(told), ..
                     } => told["agentInfo"]["version"].as_str().map(str::to_owned),
                     _ => None,
                 };
                 for action in process.machine.on(message) {
-                    if let Action::End(Verdict::Bad(_, why)) = action {
+                    if let AcpAction::End(TurnVerdict::Bad(_, why)) = action {
                         return Some(Err(why));
                     }
                 }
-                if process.machine.stage() != Stage::Initializing {
+                if process.machine.stage() != TurnStage::Initializing {
                     return Some(Ok(version));
                 }
             }

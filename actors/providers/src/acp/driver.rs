@@ -11,19 +11,19 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::machine::{Action, Stage};
-use super::process::{Process, Read};
+use super::machine::{AcpAction, TurnStage};
+use super::process::{Process, ProcessRead};
 use super::rpc;
-use super::turn::Start;
-use super::verdict::Verdict;
+use super::turn::TurnStart;
+use super::verdict::TurnVerdict;
 use crate::cancel::Cancel;
 use crate::containment::Mark;
 use crate::event::{EventSink, RunEvent};
-use crate::invocation::{Clock, DRAIN, Over, Patience};
+use crate::invocation::{DRAIN, ExitPatience, PatienceEnd, RunClock};
 use crate::outcome::TimeoutKind;
-use crate::output::Wait;
-use crate::output::lines::{LINE_BYTES, Line};
+use crate::output::ServiceWait;
 use crate::permission::{PermissionDecision, Permissions};
+use crate::text::lines::{LINE_BYTES, OutputLine};
 
 /// Warnings about lines that are no message, at most.
 const WARNINGS: usize = 8;
@@ -44,20 +44,20 @@ const BACKLOG: usize = 32 << 20;
 
 /// Why a turn is ended from outside.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cause {
+pub(super) enum StopCause {
     Cancelled,
     Timeout(TimeoutKind),
     /// It waits by itself for its service.
-    Waits(Wait),
+    Waits(ServiceWait),
 }
 
 /// How a turn ended.
 #[derive(Debug, PartialEq)]
-pub(super) enum Ended {
+pub(super) enum TurnEnd {
     /// The agent's own word.
-    Said(Verdict),
+    Reported(TurnVerdict),
     /// We stopped it.
-    Stopped(Cause),
+    Stopped(StopCause),
     /// The process is gone.
     Gone,
     /// It breaks the rules; the process is not to be used again.
@@ -67,10 +67,10 @@ pub(super) enum Ended {
 }
 
 /// What a turn has around it.
-pub(super) struct Surroundings<'a> {
+pub(super) struct TurnContext<'a> {
     pub(super) events: &'a EventSink,
     pub(super) permissions: &'a Permissions,
-    pub(super) clock: &'a Clock,
+    pub(super) clock: &'a RunClock,
     pub(super) cancel: &'a mut Cancel,
     /// How long a cancelled agent may take to answer.
     pub(super) grace: Duration,
@@ -81,13 +81,13 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// See the module.
-struct Driver<'d, 'a> {
+struct TurnDriver<'d, 'a> {
     process: &'d mut Process,
-    around: &'d mut Surroundings<'a>,
+    around: &'d mut TurnContext<'a>,
     outbox: VecDeque<RunEvent>,
     decisions: FuturesUnordered<BoxFuture<'d, (String, PermissionDecision)>>,
-    clock: &'d Clock,
-    patience: Arc<Patience>,
+    clock: &'d RunClock,
+    patience: Arc<ExitPatience>,
     bad_lines: usize,
     /// The last thing that was no message, cut.
     last_noise: String,
@@ -96,8 +96,8 @@ struct Driver<'d, 'a> {
     settling: Option<(Instant, Instant)>,
     /// Something was read since the answer to the prompt.
     has_late: bool,
-    ended: Option<Ended>,
-    stopped: Option<Cause>,
+    ended: Option<TurnEnd>,
+    stopped: Option<StopCause>,
     /// When waiting is over: for the answer to a cancel, or for a process that closed its output to leave.
     deadline: Option<Instant>,
 }
@@ -105,12 +105,12 @@ struct Driver<'d, 'a> {
 /// Runs a turn to its end. The machine keeps what came of it.
 pub(super) async fn turn(
     process: &mut Process,
-    start: Start,
-    around: &mut Surroundings<'_>,
-) -> Ended {
+    start: TurnStart,
+    around: &mut TurnContext<'_>,
+) -> TurnEnd {
     let clock = around.clock;
     let actions = process.machine.begin(start);
-    let mut driver = Driver {
+    let mut driver = TurnDriver {
         process,
         around,
         outbox: VecDeque::new(),
@@ -130,8 +130,8 @@ pub(super) async fn turn(
     driver.run().await
 }
 
-impl Driver<'_, '_> {
-    async fn run(&mut self) -> Ended {
+impl TurnDriver<'_, '_> {
+    async fn run(&mut self) -> TurnEnd {
         loop {
             self.announce();
             if std::mem::take(&mut self.process.is_flooding) {
@@ -157,23 +157,23 @@ impl Driver<'_, '_> {
             tokio::select! {
                 biased;
                 () = self.around.cancel.cancelled(), if !is_stopping => {
-                    if let Some(ended) = self.stop(Cause::Cancelled) { return ended; }
+                    if let Some(ended) = self.stop(StopCause::Cancelled) { return ended; }
                 }
                 which = clock.expired(), if !is_stopping => {
-                    if let Some(ended) = self.stop(Cause::Timeout(which)) { return ended; }
+                    if let Some(ended) = self.stop(StopCause::Timeout(which)) { return ended; }
                 }
                 over = patience.over(), if !is_stopping && self.ended.is_none() => {
-                    if let Over::Waits(wait) = over
-                        && let Some(ended) = self.stop(Cause::Waits(wait))
+                    if let PatienceEnd::Waits(wait) = over
+                        && let Some(ended) = self.stop(StopCause::Waits(wait))
                     {
                         return ended;
                     }
                 }
                 () = sleep_until(self.deadline.unwrap_or_else(Instant::now)), if self.deadline.is_some() && (is_stopping || self.ended.is_none() && self.outbox.is_empty()) => {
                     return match self.stopped.clone() {
-                        Some(cause) => Ended::Stopped(cause),
-                        None if self.process.gone.is_some() => Ended::Gone,
-                        None => Ended::Misbehaved("closed its output and stayed".to_owned()),
+                        Some(cause) => TurnEnd::Stopped(cause),
+                        None if self.process.gone.is_some() => TurnEnd::Gone,
+                        None => TurnEnd::Misbehaved("closed its output and stayed".to_owned()),
                     };
                 }
                 () = sleep_until(due), if self.outbox.is_empty() && !is_stopping && self.ended.is_none() => {
@@ -211,20 +211,20 @@ impl Driver<'_, '_> {
     }
 
     /// Asks the turn to end; gives back the end where there is nothing to wait for.
-    fn stop(&mut self, cause: Cause) -> Option<Ended> {
-        if self.settling.is_some() && cause != Cause::Cancelled {
+    fn stop(&mut self, cause: StopCause) -> Option<TurnEnd> {
+        if self.settling.is_some() && cause != StopCause::Cancelled {
             // It has answered in time.
             self.settle();
             return None;
         }
         // Its own words explain why it ran out of time.
         let cause = match (cause, self.patience.waiting()) {
-            (Cause::Timeout(_), Some(wait)) => Cause::Waits(wait),
+            (StopCause::Timeout(_), Some(wait)) => StopCause::Waits(wait),
             (cause, _) => cause,
         };
         self.stopped = Some(cause.clone());
         if !self.process.machine.is_prompting() || self.process.gone.is_some() {
-            return Some(Ended::Stopped(cause));
+            return Some(TurnEnd::Stopped(cause));
         }
         self.deadline = Some(Instant::now() + self.around.grace);
         let actions = self.process.machine.cancel();
@@ -232,7 +232,7 @@ impl Driver<'_, '_> {
         None
     }
 
-    fn read(&mut self, read: Option<Read>) {
+    fn read(&mut self, read: Option<ProcessRead>) {
         match read {
             None => {
                 if self.process.gone.is_some() && self.deadline.is_none() {
@@ -240,7 +240,7 @@ impl Driver<'_, '_> {
                     self.deadline = Some(Instant::now() + DRAIN);
                 }
             }
-            Some(Read::Lines(lines)) => {
+            Some(ProcessRead::Lines(lines)) => {
                 self.clock.touch();
                 self.has_late = self.settling.is_some();
                 self.quiet_from_now();
@@ -248,31 +248,31 @@ impl Driver<'_, '_> {
                     self.line(line);
                 }
             }
-            Some(Read::Stderr(text, outlook)) => {
+            Some(ProcessRead::Stderr(text, outlook)) => {
                 self.clock.touch();
                 self.patience.stderr(outlook);
                 if !text.is_empty() {
                     self.outbox.push_back(RunEvent::Stderr { text });
                 }
             }
-            Some(Read::Endless) => {
+            Some(ProcessRead::Endless) => {
                 let message = format!("sent a line of more than {} MiB", (8 * LINE_BYTES) >> 20);
-                self.end(Ended::Misbehaved(message));
+                self.end(TurnEnd::Misbehaved(message));
             }
-            Some(Read::End) => {
+            Some(ProcessRead::End) => {
                 let now = Instant::now();
                 self.deadline = self.deadline.or(Some(now + self.around.grace));
             }
         }
         if !self.process.has_more() {
-            self.end(Ended::Gone);
+            self.end(TurnEnd::Gone);
         }
     }
 
-    fn line(&mut self, line: Line) {
+    fn line(&mut self, line: OutputLine) {
         let bytes = match &line {
-            Line::Whole(bytes) => bytes,
-            Line::TooLong => {
+            OutputLine::Whole(bytes) => bytes,
+            OutputLine::TooLong => {
                 let message = format!("a line of more than {LINE_BYTES} bytes was dropped");
                 return self.complain(message);
             }
@@ -299,10 +299,10 @@ impl Driver<'_, '_> {
         }
     }
 
-    fn act(&mut self, actions: Vec<Action>) {
+    fn act(&mut self, actions: Vec<AcpAction>) {
         for action in actions {
             match action {
-                Action::Send(message) => {
+                AcpAction::Send(message) => {
                     if self.process.machine.is_prompting() && self.process.prompted.is_none() {
                         self.process.prompted = Some(Mark::now());
                     }
@@ -310,22 +310,22 @@ impl Driver<'_, '_> {
                     self.process.send(&message);
                     if is_asked && self.process.backlog() > BACKLOG {
                         let message = "asks on and on, and reads no answer".to_owned();
-                        self.end(Ended::Misbehaved(message));
+                        self.end(TurnEnd::Misbehaved(message));
                     }
                 }
-                Action::Tell(event) => self.outbox.push_back(event),
-                Action::Look(outlook) => self.patience.stdout(outlook),
-                Action::Ask(key, ask) => {
+                AcpAction::Emit(event) => self.outbox.push_back(event),
+                AcpAction::Observe(outlook) => self.patience.stdout(outlook),
+                AcpAction::RequestPermission(key, ask) => {
                     let decision = self.around.permissions.decide(ask);
                     let clock = self.clock;
                     self.decisions.push(Box::pin(
                         async move { (key, clock.excused(decision).await) },
                     ));
                 }
-                Action::Withdraw => self.decisions.clear(),
-                Action::Settle if self.stopped.is_some() => self.settle(),
-                Action::Settle => self.settle_from_now(),
-                Action::End(verdict) => self.end(Ended::Said(verdict)),
+                AcpAction::WithdrawRequests => self.decisions.clear(),
+                AcpAction::Settle if self.stopped.is_some() => self.settle(),
+                AcpAction::Settle => self.settle_from_now(),
+                AcpAction::End(verdict) => self.end(TurnEnd::Reported(verdict)),
             }
         }
     }
@@ -336,10 +336,10 @@ impl Driver<'_, '_> {
             return quiet;
         }
         match self.process.machine.stage() {
-            Stage::Initializing => self.begin + self.around.initialize,
-            Stage::Opening => self.begin + self.around.initialize + OPENING,
+            TurnStage::Initializing => self.begin + self.around.initialize,
+            TurnStage::Opening => self.begin + self.around.initialize + OPENING,
             // The clock of the run counts.
-            Stage::Prompting | Stage::Settling => self.begin + YEAR,
+            TurnStage::Prompting | TurnStage::Settling => self.begin + YEAR,
         }
     }
 
@@ -348,21 +348,21 @@ impl Driver<'_, '_> {
         let limit = self.around.initialize;
         match self.process.machine.stage() {
             _ if self.settling.is_some() => self.settle(),
-            Stage::Initializing => {
+            TurnStage::Initializing => {
                 let printed = match self.last_noise.as_str() {
                     "" => "it printed nothing that is a message".to_owned(),
                     noise => format!("it printed: {noise}"),
                 };
-                self.end(Ended::Unanswered(format!(
+                self.end(TurnEnd::Unanswered(format!(
                     "did not answer the first request (initialize) within {} s, and was ended; {printed}. See whether this command speaks ACP and waits for nothing; a slow one needs a longer initialize_timeout (acp of its provider)",
                     limit.as_secs()
                 )));
             }
-            Stage::Opening => self.end(Ended::Unanswered(format!(
+            TurnStage::Opening => self.end(TurnEnd::Unanswered(format!(
                 "did not open a session within {} s, and was ended; see whether its MCP servers start and it is logged in",
                 (limit + OPENING).as_secs()
             ))),
-            Stage::Prompting | Stage::Settling => {}
+            TurnStage::Prompting | TurnStage::Settling => {}
         }
     }
 
@@ -392,19 +392,19 @@ impl Driver<'_, '_> {
     }
 
     /// The first end counts, but for one that we asked for. After the answer to the prompt there is no other.
-    fn end(&mut self, ended: Ended) {
+    fn end(&mut self, ended: TurnEnd) {
         if self.settling.is_some() {
             return self.settle();
         }
         let ended = match self.stopped.clone() {
-            Some(cause) => Ended::Stopped(cause),
+            Some(cause) => TurnEnd::Stopped(cause),
             None => ended,
         };
         self.ended.get_or_insert(ended);
     }
 }
 
-async fn tell(events: &EventSink, clock: &Clock, event: Option<RunEvent>) {
+async fn tell(events: &EventSink, clock: &RunClock, event: Option<RunEvent>) {
     if let Some(event) = event {
         clock.excused(events.send(event)).await;
     }

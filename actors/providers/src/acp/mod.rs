@@ -15,18 +15,18 @@
 //! that job can still be at work), and when the call, its environment or the folder differs.
 
 mod check;
+mod context;
 mod driver;
-mod live;
+mod live_agent;
 mod machine;
 mod notices;
-mod offers;
-mod options;
+mod permission_options;
 mod process;
-mod quiet;
-mod refusal;
 mod rpc;
+mod rpc_failure;
 mod servers;
-mod shared;
+mod session_settings;
+mod stderr_filter;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -38,28 +38,28 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::adapters::Command;
+use crate::adapters::CommandProvider;
 use crate::adapters::defaults_file::Defaults;
 use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::event::EventSink;
 use crate::job::Job;
+use crate::options::{BuildError, ProviderOptions};
 use crate::outcome::{Finished, RunFailure};
-use crate::provider::{Probe, Provider};
-use crate::registry::{BuildError, ProviderOptions};
+use crate::provider::{ProbeReport, Provider};
 use crate::session::{ProviderSession, SessionOptions};
-use live::Live;
-use shared::Shared;
+use context::ProviderContext;
+use live_agent::LiveAgent;
 
 /// See the module.
-pub(crate) struct Acp {
+pub(crate) struct AcpProvider {
     name: String,
     /// The same program, to be looked for and asked for its version.
-    command: Command,
-    shared: Arc<Shared>,
+    command: CommandProvider,
+    shared: Arc<ProviderContext>,
 }
 
-impl Acp {
+impl AcpProvider {
     pub(crate) fn new(
         options: &ProviderOptions,
         containment: &Containment,
@@ -74,8 +74,8 @@ impl Acp {
         env.extend(options.env.iter().cloned());
         Ok(Self {
             name: options.name.clone(),
-            command: Command::of(options, definition.clone(), containment),
-            shared: Arc::new(Shared {
+            command: CommandProvider::of(options, definition.clone(), containment),
+            shared: Arc::new(ProviderContext {
                 output: Arc::new(definition.output.clone()),
                 definition: Arc::new(definition),
                 env,
@@ -87,27 +87,27 @@ impl Acp {
     }
 }
 
-impl Provider for Acp {
+impl Provider for AcpProvider {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn probe(&self) -> BoxFuture<'_, Probe> {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         self.command.probe()
     }
 
-    fn check(&self) -> BoxFuture<'_, Probe> {
+    fn check(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
             let probe = self.command.probe().await;
             if !probe.found {
                 return probe;
             }
             match check::handshake(&self.shared).await {
-                Ok(version) => Probe {
+                Ok(version) => ProbeReport {
                     version: probe.version.or(version),
                     ..probe
                 },
-                Err(problem) => Probe {
+                Err(problem) => ProbeReport {
                     found: false,
                     problem: Some(problem),
                     ..probe
@@ -122,7 +122,7 @@ impl Provider for Acp {
         events: EventSink,
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
-        let mut live = Box::new(Live::new(self.shared.clone()));
+        let mut live = Box::new(LiveAgent::new(self.shared.clone()));
         Box::pin(async move {
             let outcome = live.run(job, events, cancel).await;
             live.close().await;
@@ -135,7 +135,7 @@ impl Provider for Acp {
         _: SessionOptions,
     ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, RunFailure>>> {
         // The process starts with the first job: only that says where and with what trust.
-        let live: Box<dyn ProviderSession> = Box::new(Live::new(self.shared.clone()));
+        let live: Box<dyn ProviderSession> = Box::new(LiveAgent::new(self.shared.clone()));
         Some(Box::pin(std::future::ready(Ok(live))))
     }
 }

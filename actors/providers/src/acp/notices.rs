@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::tools;
 use super::turn::text_of;
-use crate::definition::Acp;
+use crate::definition::AcpRules;
 
 /// Finds notices, and keeps the last.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    pub(super) fn new(acp: &Acp) -> Self {
+    pub(super) fn new(acp: &AcpRules) -> Self {
         Self {
             texts: acp.notices.clone(),
             calls: acp.notice_calls.clone(),

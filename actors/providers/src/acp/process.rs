@@ -7,16 +7,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::process::{ChildStderr, ChildStdout};
 
-use super::machine::Machine;
-use super::quiet::Quiet;
+use super::machine::AcpMachine;
+use super::stderr_filter::StderrFilter;
 use crate::containment::{
-    Contained, Containment, Exit, Launch, LaunchError, Mark, Notice, Report, StartError,
+    Contained, Containment, Exit, LaunchError, LaunchSpec, Mark, RunnerNotice, RunnerReport,
+    StartError,
 };
 use crate::definition::StopSignal;
-use crate::invocation::{Decoder, MARGIN, Tail};
-use crate::output::lines::{LINE_BYTES, Line, Lines, PARTIAL_PATIENCE};
+use crate::invocation::MARGIN;
 use crate::output::{Outlook, StderrWatch};
 use crate::runner::GIVE_UP;
+use crate::text::lines::{LINE_BYTES, LineSplitter, OutputLine, PARTIAL_PATIENCE};
+use crate::text::{Decoder, StderrTail};
 
 /// One read.
 const BUFFER: usize = 16 * 1024;
@@ -25,7 +27,7 @@ const ENDLESS: usize = 8 * LINE_BYTES;
 
 /// All that a running agent cannot be told to change: another one is started when any of it differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settings {
+pub(super) struct LaunchSettings {
     pub(super) argv: Vec<String>,
     pub(super) env: Vec<(String, String)>,
     pub(super) pass_env: Vec<String>,
@@ -36,15 +38,15 @@ pub(super) struct Settings {
 
 /// How it came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Gone {
+pub(super) enum ProcessEnd {
     Exit(Exit),
     NotStarted(StartError, String),
     RunnerLost,
 }
 
 /// Which of its two streams were read.
-pub(super) enum Read {
-    Lines(Vec<Line>),
+pub(super) enum ProcessRead {
+    Lines(Vec<OutputLine>),
     /// The text written to stderr, and whether the program says there that it waits.
     Stderr(String, Outlook),
     /// Stdout has ended.
@@ -55,10 +57,10 @@ pub(super) enum Read {
 
 /// See the module. Dropping it makes the runner end everything, without waiting for it.
 pub(super) struct Process {
-    pub(super) settings: Settings,
-    pub(super) machine: Machine,
+    pub(super) settings: LaunchSettings,
+    pub(super) machine: AcpMachine,
     pub(super) pid: Option<u32>,
-    pub(super) gone: Option<Gone>,
+    pub(super) gone: Option<ProcessEnd>,
     /// Processes that could not be ended.
     pub(super) alive: u32,
     /// When it was given the last prompt.
@@ -69,16 +71,16 @@ pub(super) struct Process {
     stdout_ended: bool,
     stderr: ChildStderr,
     stderr_ended: bool,
-    lines: Lines,
+    lines: LineSplitter,
     /// The last read filled its buffer: more is there already.
     pub(super) is_flooding: bool,
     /// Bytes since the last end of a line.
     unended: usize,
     decoder: Decoder,
-    quiet: Quiet,
+    quiet: StderrFilter,
     /// Looks for waits in stderr.
     watch: Option<StderrWatch>,
-    tail: Tail,
+    tail: StderrTail,
     outgoing: Vec<u8>,
     written: usize,
     buffers: Box<[[u8; BUFFER]; 2]>,
@@ -86,13 +88,13 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn start(
-        settings: Settings,
-        machine: Machine,
+        settings: LaunchSettings,
+        machine: AcpMachine,
         watch: Option<StderrWatch>,
-        quiet: Quiet,
+        quiet: StderrFilter,
         containment: &Containment,
     ) -> Result<Self, LaunchError> {
-        let launch = Launch {
+        let launch = LaunchSpec {
             argv: &settings.argv,
             env: &settings.env,
             pass_env: &settings.pass_env,
@@ -114,13 +116,13 @@ impl Process {
             stdout_ended: false,
             stderr: streams.stderr,
             stderr_ended: false,
-            lines: Lines::new(LINE_BYTES),
+            lines: LineSplitter::new(LINE_BYTES),
             is_flooding: false,
             unended: 0,
             decoder: Decoder::default(),
             quiet,
             watch,
-            tail: Tail::default(),
+            tail: StderrTail::default(),
             outgoing: Vec::new(),
             written: 0,
             buffers: Box::new([[0; BUFFER]; 2]),
@@ -144,7 +146,7 @@ impl Process {
     }
 
     /// The next thing that happens to it: news of its runner, a read (where `reading`), a write. Cancel safe.
-    pub(super) async fn next(&mut self, reading: bool) -> Option<Read> {
+    pub(super) async fn next(&mut self, reading: bool) -> Option<ProcessRead> {
         let writes = self.stdin.is_some() && self.written < self.outgoing.len();
         let [out, err] = &mut *self.buffers;
         let stdin = self.stdin.as_mut();
@@ -171,7 +173,7 @@ impl Process {
                 self.read_stderr(count.unwrap_or(0))
             }
             () = tokio::time::sleep(PARTIAL_PATIENCE), if reading && !self.stdout_ended && self.lines.has_partial() => {
-                self.lines.whole_object().map(|line| Read::Lines(vec![line]))
+                self.lines.whole_object().map(|line| ProcessRead::Lines(vec![line]))
             }
             // It is gone, and its last words wait for their reader.
             else => std::future::pending().await,
@@ -183,17 +185,19 @@ impl Process {
         self.gone.is_none() || !self.stdout_ended
     }
 
-    fn noticed(&mut self, notice: Notice) {
+    fn noticed(&mut self, notice: RunnerNotice) {
         let (gone, alive) = match notice {
-            Notice::Report(Report::Started { pid }) => {
+            RunnerNotice::Report(RunnerReport::Started { pid }) => {
                 self.pid = Some(pid);
                 return;
             }
-            Notice::Report(Report::Failed { error, message }) => {
-                (Gone::NotStarted(error, message), 0)
+            RunnerNotice::Report(RunnerReport::Failed { error, message }) => {
+                (ProcessEnd::NotStarted(error, message), 0)
             }
-            Notice::Report(Report::Ended { exit, alive, .. }) => (Gone::Exit(exit), alive),
-            Notice::Lost { alive, .. } => (Gone::RunnerLost, alive),
+            RunnerNotice::Report(RunnerReport::Ended { exit, alive, .. }) => {
+                (ProcessEnd::Exit(exit), alive)
+            }
+            RunnerNotice::Lost { alive, .. } => (ProcessEnd::RunnerLost, alive),
         };
         self.gone = Some(gone);
         self.alive = alive;
@@ -211,15 +215,15 @@ impl Process {
         }
     }
 
-    fn read_stdout(&mut self, count: usize) -> Read {
+    fn read_stdout(&mut self, count: usize) -> ProcessRead {
         self.is_flooding = count == BUFFER;
         if count == 0 {
             if let Some(line) = self.lines.end() {
                 // Its last line has no end; the end of the pipe is read again.
-                return Read::Lines(vec![line]);
+                return ProcessRead::Lines(vec![line]);
             }
             self.stdout_ended = true;
-            return Read::End;
+            return ProcessRead::End;
         }
         let bytes = &self.buffers[0][..count];
         self.unended = match bytes.iter().rposition(|byte| *byte == b'\n') {
@@ -227,23 +231,23 @@ impl Process {
             None => self.unended + count,
         };
         if self.unended > ENDLESS {
-            return Read::Endless;
+            return ProcessRead::Endless;
         }
-        Read::Lines(self.lines.push(bytes))
+        ProcessRead::Lines(self.lines.push(bytes))
     }
 
-    fn read_stderr(&mut self, count: usize) -> Option<Read> {
+    fn read_stderr(&mut self, count: usize) -> Option<ProcessRead> {
         self.is_flooding = count == BUFFER;
         if count == 0 {
             self.stderr_ended = true;
             let rest = self.quiet.rest();
-            return (!rest.is_empty()).then_some(Read::Stderr(rest, Outlook::Unchanged));
+            return (!rest.is_empty()).then_some(ProcessRead::Stderr(rest, Outlook::Unchanged));
         }
         let bytes = &self.buffers[1][..count];
         self.tail.push(bytes);
         let outlook = self.watch.as_mut().map(|watch| watch.push(bytes));
         let text = self.quiet.pass(self.decoder.push(bytes));
-        Some(Read::Stderr(text, outlook.unwrap_or_default()))
+        Some(ProcessRead::Stderr(text, outlook.unwrap_or_default()))
     }
 
     /// Ends it, and all that it started, now. Gives back how many processes could not be ended.

@@ -12,7 +12,7 @@ pub(super) const AUTH_REQUIRED: i64 = -32000;
 
 /// What an agent sent.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Message {
+pub(super) enum RpcMessage {
     /// It waits for our answer.
     Request {
         /// Its own id of it, to be given back as it is.
@@ -43,8 +43,8 @@ pub(super) struct RpcError {
 
 /// The content of one line.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Line {
-    pub(super) messages: Vec<Message>,
+pub(super) struct RpcLine {
+    pub(super) messages: Vec<RpcMessage>,
     /// Input that is not a message: text, and JSON of another form; empty where there is none.
     pub(super) noise: String,
 }
@@ -53,9 +53,9 @@ pub(super) struct Line {
 const MEMBERS: &[&str] = &["id", "method", "params", "result", "error"];
 
 /// Reads one line.
-pub(super) fn read(line: &[u8]) -> Line {
+pub(super) fn read(line: &[u8]) -> RpcLine {
     let read = json_line::read(line);
-    let mut found = Line {
+    let mut found = RpcLine {
         messages: Vec::new(),
         noise: read.noise,
     };
@@ -70,7 +70,7 @@ pub(super) fn read(line: &[u8]) -> Line {
     found
 }
 
-impl Line {
+impl RpcLine {
     fn take(&mut self, value: Value) {
         match message(&value) {
             Some(message) => self.messages.push(message),
@@ -80,7 +80,7 @@ impl Line {
 }
 
 /// `None` for what is no message.
-fn message(value: &Value) -> Option<Message> {
+fn message(value: &Value) -> Option<RpcMessage> {
     let message = value.as_object()?;
     let is_marked = message.get("jsonrpc").is_some_and(|it| it == "2.0");
     if !is_marked && !message.keys().all(|key| MEMBERS.contains(&key.as_str())) {
@@ -89,16 +89,16 @@ fn message(value: &Value) -> Option<Message> {
     let id = message.get("id").filter(|id| !id.is_null());
     let params = || message.get("params").cloned().unwrap_or(Value::Null);
     match (message.get("method"), id) {
-        (Some(Value::String(method)), Some(id)) => Some(Message::Request {
+        (Some(Value::String(method)), Some(id)) => Some(RpcMessage::Request {
             id: id.clone(),
             method: method.clone(),
             params: params(),
         }),
-        (Some(Value::String(method)), None) => Some(Message::Notification {
+        (Some(Value::String(method)), None) => Some(RpcMessage::Notification {
             method: method.clone(),
             params: params(),
         }),
-        (None, Some(id)) => Some(Message::Answer {
+        (None, Some(id)) => Some(RpcMessage::Answer {
             id: number(id)?,
             outcome: outcome(message, is_marked)?,
         }),
@@ -180,7 +180,7 @@ pub(super) fn unknown_method(id: &Value, method: &str) -> Value {
 mod tests {
     use super::*;
 
-    fn one(line: &[u8]) -> Message {
+    fn one(line: &[u8]) -> RpcMessage {
         let read = read(line);
         let shown = String::from_utf8_lossy(line);
         assert_eq!(
@@ -194,9 +194,9 @@ mod tests {
     #[test]
     fn ids_are_numbers_or_texts_and_errors_say_all_they_know() {
         let request = one(br#"{"id":"u-1","method":"x"}"#);
-        assert!(matches!(request, Message::Request { id, .. } if id == "u-1"));
+        assert!(matches!(request, RpcMessage::Request { id, .. } if id == "u-1"));
         let error = br#"{"id":"7","error":{"code":-1,"message":"Internal error","data":{"details":"no disk"}}}"#;
-        let Message::Answer { id: 7, outcome } = one(error) else {
+        let RpcMessage::Answer { id: 7, outcome } = one(error) else {
             panic!("not read as an answer");
         };
         assert_eq!(outcome.unwrap_err().message, "Internal error: no disk");
@@ -204,7 +204,7 @@ mod tests {
             let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#);
             assert!(matches!(
                 one(text.as_bytes()),
-                Message::Answer { id: 3, .. }
+                RpcMessage::Answer { id: 3, .. }
             ));
         }
     }

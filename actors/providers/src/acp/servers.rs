@@ -6,7 +6,7 @@ use crate::mcp::{McpServer, McpTransport};
 
 /// Which transports an agent takes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Takes {
+pub(super) struct AcceptedTransports {
     pub(super) stdio: bool,
     pub(super) http: bool,
 }
@@ -14,7 +14,7 @@ pub(super) struct Takes {
 /// The servers that can be handed over, and a sentence for each that cannot. `find` makes a program's path absolute.
 pub(super) fn hand_over(
     servers: &[McpServer],
-    takes: Takes,
+    takes: AcceptedTransports,
     find: impl Fn(&str) -> Option<String>,
 ) -> (Vec<Value>, Vec<String>) {
     let (mut handed, mut left) = (Vec::new(), Vec::new());
@@ -32,7 +32,7 @@ pub(super) fn hand_over(
 
 fn one(
     server: &McpServer,
-    takes: Takes,
+    takes: AcceptedTransports,
     find: impl Fn(&str) -> Option<String>,
 ) -> Result<Value, String> {
     let name = &server.name;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use crate::definition::Acp;
+use crate::definition::AcpRules;
 use crate::event::{RunEvent, ToolStatus};
 use crate::permission::PermissionRequest;
 
@@ -20,7 +20,7 @@ const NAMES: &[&str] = &[
 
 /// What is known of a call.
 #[derive(Debug, Clone, Default)]
-struct Call {
+struct ToolCall {
     name: Option<String>,
     kind: Option<String>,
     title: Option<String>,
@@ -31,15 +31,15 @@ struct Call {
 
 /// All calls of one turn.
 #[derive(Debug)]
-pub(super) struct Tools {
+pub(super) struct ToolCalls {
     names: Vec<String>,
     name_ends: Option<String>,
     ignored: Vec<String>,
-    calls: HashMap<String, Call>,
+    calls: HashMap<String, ToolCall>,
 }
 
-impl Tools {
-    pub(super) fn new(acp: &Acp) -> Self {
+impl ToolCalls {
+    pub(super) fn new(acp: &AcpRules) -> Self {
         Self {
             names: acp.tool_name.clone(),
             name_ends: acp.tool_name_ends.clone(),
@@ -134,7 +134,7 @@ impl Tools {
         })
     }
 
-    fn learn(&mut self, id: &str, told: &Value) -> &mut Call {
+    fn learn(&mut self, id: &str, told: &Value) -> &mut ToolCall {
         if self.calls.len() >= CALLS && !self.calls.contains_key(id) {
             self.calls.retain(|_, call| !call.ended);
             if self.calls.len() >= CALLS {
@@ -177,7 +177,7 @@ pub(super) fn text(update: &Value) -> String {
     }
 }
 
-impl Call {
+impl ToolCall {
     fn begin(&mut self, id: &str) -> Option<RunEvent> {
         if std::mem::replace(&mut self.started, true) {
             return None;

@@ -8,19 +8,19 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::notices::Notices;
-use super::offers::Setting;
-use super::options::Offer;
-use super::tools::Tools;
-use super::usage::Tally;
-use super::verdict::{self, Verdict};
+use super::permission_options::Offer;
+use super::session_settings::Setting;
+use super::tools::ToolCalls;
+use super::usage::TurnUsageCounter;
+use super::verdict::{self, TurnVerdict};
 use crate::definition::{Definition, SystemWay};
 use crate::event::{RunEvent, RunUsage};
-use crate::invocation::{Answer, floor_boundary, pieces};
-use crate::limits::{Moment, Work};
+use crate::limits::{ReferenceTime, WorkDone};
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
-use crate::output::{Wait, cut_warning, is_error_answer};
+use crate::output::{ServiceWait, cut_warning, is_error_answer};
 use crate::permission::PermissionRequest;
+use crate::text::{CappedAnswer, first_bytes, pieces};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -38,7 +38,7 @@ pub(super) type Find = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What a turn begins with.
 #[derive(Clone)]
-pub(super) struct Start {
+pub(super) struct TurnStart {
     pub(super) cwd: PathBuf,
     pub(super) prompt: String,
     pub(super) system: Option<String>,
@@ -52,7 +52,7 @@ pub(super) struct Start {
     pub(super) find: Find,
 }
 
-impl Default for Start {
+impl Default for TurnStart {
     fn default() -> Self {
         Self {
             cwd: PathBuf::new(),
@@ -68,7 +68,7 @@ impl Default for Start {
     }
 }
 
-impl fmt::Debug for Start {
+impl fmt::Debug for TurnStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never the prompt.
         f.debug_struct("Start")
@@ -79,7 +79,7 @@ impl fmt::Debug for Start {
 }
 
 /// The text of a turn, for the verdict about it.
-pub(super) struct Told<'t> {
+pub(super) struct TurnText<'t> {
     /// Why something was denied, where nothing but an error was said since.
     pub(super) denied: Option<&'t str>,
     /// All of it.
@@ -89,28 +89,28 @@ pub(super) struct Told<'t> {
     /// The program's last notice, where nothing else came of the turn.
     pub(super) notice: Option<&'t str>,
     /// What the turn did beside it.
-    pub(super) work: Work,
+    pub(super) work: WorkDone,
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Turn {
-    pub(super) start: Start,
+pub(super) struct AgentTurn {
+    pub(super) start: TurnStart,
     pub(super) cancelling: bool,
     /// What the agent said of its settings since they were last asked for.
     pub(super) seen: Vec<(Setting, String)>,
     pub(super) told_servers: bool,
     session: Option<String>,
-    answer: Answer,
+    answer: CappedAnswer,
     /// Id of the message that the last text belonged to, and whether a tool ran since.
     message: Option<String>,
     interrupted: bool,
     has_text: bool,
     /// The beginning of the message that is being said.
     last_message: String,
-    tools: Tools,
+    tools: ToolCalls,
     notices: Notices,
-    tally: Tally,
+    tally: TurnUsageCounter,
     /// Refusals of a person, with their reasons, that the agent has not been sent yet; and how often it was told.
     unheard: Vec<(String, String)>,
     explained: u32,
@@ -120,14 +120,14 @@ pub(super) struct Turn {
     said_since: String,
 }
 
-impl Turn {
-    pub(super) fn new(start: Start, definition: &Definition) -> Self {
+impl AgentTurn {
+    pub(super) fn new(start: TurnStart, definition: &Definition) -> Self {
         let before = start.resume.as_ref().map(|it| it.total.clone());
         Self {
-            answer: Answer::new(start.limit),
-            tools: Tools::new(&definition.acp),
+            answer: CappedAnswer::new(start.limit),
+            tools: ToolCalls::new(&definition.acp),
             notices: Notices::new(&definition.acp),
-            tally: Tally::new(definition.acp.usage, before.unwrap_or_default()),
+            tally: TurnUsageCounter::new(definition.acp.usage, before.unwrap_or_default()),
             start,
             cancelling: false,
             seen: Vec::new(),
@@ -205,16 +205,21 @@ impl Turn {
     }
 
     /// An answer so far that is a limit's notice or an error, after which nothing more can come.
-    pub(super) fn stuck(&self, definition: &Definition) -> Option<Wait> {
+    pub(super) fn stuck(&self, definition: &Definition) -> Option<ServiceWait> {
         let answer = self.answer.text();
-        Wait::of_answer(&definition.output, answer, self.work(), &Moment::now())
+        ServiceWait::of_answer(
+            &definition.output,
+            answer,
+            self.work(),
+            &ReferenceTime::now(),
+        )
     }
 
-    fn work(&self) -> Work {
+    fn work(&self) -> WorkDone {
         let usage = self.tally.usage();
-        Work {
+        WorkDone {
             used_tool: self.tools.any(),
-            tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
+            tokens: usage.as_ref().map(RunUsage::all_output),
         }
     }
 
@@ -256,15 +261,13 @@ impl Turn {
             self.last_message.clear();
         }
         if self.last_message.len() < MESSAGE {
-            self.last_message
-                .push_str(&text[..floor_boundary(text, MESSAGE)]);
+            self.last_message.push_str(first_bytes(text, MESSAGE));
         }
         self.message = message.map(str::to_owned);
         self.interrupted = false;
         self.has_text = true;
         if self.said_since.trim().len() < SINCE {
-            self.said_since
-                .push_str(&text[..floor_boundary(text, SINCE)]);
+            self.said_since.push_str(first_bytes(text, SINCE));
         }
         let was_cut = self.answer.is_cut();
         let whole = format!("{gap}{text}");
@@ -339,13 +342,13 @@ impl Turn {
         program: &str,
         definition: &Definition,
         result: &Value,
-    ) -> Verdict {
+    ) -> TurnVerdict {
         self.tally.answer(result);
         let stop = result["stopReason"].as_str().unwrap_or("none");
         let since = self.said_since.trim();
         let is_silent = since.is_empty() || is_error_answer(&definition.output, since);
         let denied = self.denied.as_deref().filter(|_| is_silent);
-        let told = Told {
+        let told = TurnText {
             work: self.work(),
             notice: Some(self.notices.last()).filter(|it| !it.is_empty() && !self.has_output()),
             denied,

@@ -7,11 +7,10 @@ use serde_json::Value;
 
 use crate::definition::TurnUsage;
 use crate::event::{RunUsage, micros};
-use crate::output::{add_tokens, since};
 
 /// Adds up one turn.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct TurnUsageCounter {
     counting: TurnUsage,
     /// Totals of the conversation before this turn.
     before: RunUsage,
@@ -19,7 +18,7 @@ pub(super) struct Tally {
     cost_micros: Option<u64>,
 }
 
-impl Tally {
+impl TurnUsageCounter {
     pub(super) fn new(counting: TurnUsage, before: RunUsage) -> Self {
         Self {
             counting,
@@ -47,7 +46,7 @@ impl Tally {
         let told = tokens(&result["usage"]).or_else(|| tokens(quota?));
         match (&mut self.tokens, told) {
             (Some(sum), Some(told)) if self.counting != TurnUsage::Running => {
-                add_tokens(sum, &told);
+                sum.add_tokens(&told);
             }
             (_, None) => {}
             (tokens, told) => *tokens = told,
@@ -66,7 +65,7 @@ impl Tally {
         }
         let tokens = self.tokens.clone().unwrap_or_default();
         let mut usage = match self.counting {
-            TurnUsage::Running if self.tokens.is_some() => since(&tokens, &self.before),
+            TurnUsage::Running if self.tokens.is_some() => tokens.since(&self.before),
             _ => tokens,
         };
         let before = self.before.cost_micros.unwrap_or(0);
@@ -143,7 +142,7 @@ mod tests {
         input: u64,
         dollars: f64,
     ) -> (RunUsage, RunUsage) {
-        let mut tally = Tally::new(counting, before);
+        let mut tally = TurnUsageCounter::new(counting, before);
         tally.update(&json!({"cost": {"amount": dollars, "currency": "USD"}}));
         tally.update(&json!({"cost": null}));
         tally.answer(&json!({"usage": {"inputTokens": input, "outputTokens": 34}}));

@@ -1,14 +1,14 @@
 //! What the end of a turn means.
 
-use super::turn::Told;
+use super::turn::TurnText;
 use crate::definition::Definition;
-use crate::limits::{self, Complaint, Moment};
+use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::FailureKind;
 use crate::output::{class_of, is_error_answer};
 
 /// How a turn ended, by the agent's own word.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum TurnVerdict {
     Good,
     Bad(FailureKind, String),
 }
@@ -18,8 +18,8 @@ pub(super) fn stopped(
     program: &str,
     definition: &Definition,
     stop: &str,
-    told: &Told<'_>,
-) -> Verdict {
+    told: &TurnText<'_>,
+) -> TurnVerdict {
     use FailureKind::{ProviderError, RefusedByPolicy};
     let (class, why) = match (stop, told.denied) {
         ("end_turn" | "cancelled", Some(reason)) => (
@@ -28,19 +28,19 @@ pub(super) fn stopped(
         ),
         ("end_turn", None) => match error_in(definition, told) {
             Some((class, error)) => {
-                let advice = limits::advice(&Complaint::of_text(error));
+                let advice = limits::advice(&ReportedError::of_text(error));
                 let error = error.trim();
                 (class, format!("answered with an error: {error}{advice}"))
             }
             None => match reason_in(told) {
                 Some((class, notice)) => {
-                    let advice = limits::advice(&Complaint::of_text(notice));
+                    let advice = limits::advice(&ReportedError::of_text(notice));
                     (
                         class,
                         format!("ended its turn without an answer: {notice}{advice}"),
                     )
                 }
-                None => return Verdict::Good,
+                None => return TurnVerdict::Good,
             },
         },
         ("cancelled", None) => (
@@ -61,27 +61,27 @@ pub(super) fn stopped(
             format!("ended its turn for a reason that kirosu does not know: {other}"),
         ),
     };
-    Verdict::Bad(class, format!("'{program}' {why}"))
+    TurnVerdict::Bad(class, format!("'{program}' {why}"))
 }
 
 /// The error that the agent states as its answer, or as the last message of it.
-fn error_in<'t>(definition: &Definition, told: &Told<'t>) -> Option<(FailureKind, &'t str)> {
+fn error_in<'t>(definition: &Definition, told: &TurnText<'t>) -> Option<(FailureKind, &'t str)> {
     let output = &definition.output;
-    let moment = Moment::now();
+    let moment = ReferenceTime::now();
     if is_error_answer(output, told.answer) {
-        let complaint = Complaint::of_text(told.answer);
+        let complaint = ReportedError::of_text(told.answer);
         return Some((class_of(output, &complaint, &moment), told.answer));
     }
     let last = told.last_message;
-    let known = limits::classify(&Complaint::of_text(last), &moment)?;
+    let known = limits::classify(&ReportedError::of_text(last), &moment)?;
     let is_error = limits::is_notice(last, told.work) || is_error_answer(output, last);
     is_error.then_some((known, last))
 }
 
 /// The reason of a turn of which nothing came, as a notice of the program states it.
-fn reason_in<'t>(told: &Told<'t>) -> Option<(FailureKind, &'t str)> {
+fn reason_in<'t>(told: &TurnText<'t>) -> Option<(FailureKind, &'t str)> {
     let notice = told.notice?;
-    let class = limits::classify(&Complaint::of_text(notice), &Moment::now())?;
+    let class = limits::classify(&ReportedError::of_text(notice), &ReferenceTime::now())?;
     Some((class, notice))
 }
 
@@ -131,16 +131,16 @@ mod tests {
             ),
         ] {
             let definition = Definition::read_acp(Some(agent), &Map::new()).unwrap();
-            let told = Told {
+            let told = TurnText {
                 denied: None,
                 answer,
                 last_message: answer,
                 notice: None,
-                work: limits::Work::default(),
+                work: limits::WorkDone::default(),
             };
             let class = match stopped(agent, &definition, "end_turn", &told) {
-                Verdict::Good => "good",
-                Verdict::Bad(class, _) => class.as_str(),
+                TurnVerdict::Good => "good",
+                TurnVerdict::Bad(class, _) => class.as_str(),
             };
             assert_eq!(class, expected, "{agent}: {answer}");
         }

@@ -84,6 +84,19 @@ pub(super) fn argv_with(
     Ok(argv)
 }
 
+impl Definition {
+    /// Program and arguments of a run with this trust and model, for a person to see.
+    ///
+    /// # Errors
+    /// A model that would become an option of the program.
+    pub fn call(&self, trust: TrustLevel, model: Option<&str>) -> Result<Vec<String>, String> {
+        let mut job = Job::new("", "{workdir}");
+        job.trust = trust;
+        job.model = model.map(str::to_owned);
+        argv(self, &job).map_err(|failure| failure.message)
+    }
+}
+
 /// Fills the places of one argument. What a job says must not become an option of the program.
 fn fill_in(argument: &str, definition: &Definition, job: &Job) -> Result<String, RunFailure> {
     if !argument.contains('{') {

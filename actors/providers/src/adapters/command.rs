@@ -18,23 +18,23 @@ use super::mcp;
 use super::usage_file::UsageFile;
 use crate::cancel::Cancel;
 use crate::containment::Containment;
-use crate::definition::{Definition, Output};
+use crate::definition::{Definition, OutputRules};
 use crate::event::{EventSink, RunEvent, RunUsage};
-use crate::invocation::{Request, conclude, execute};
+use crate::invocation::{Invocation, conclude, execute};
 use crate::job::{Job, Timeouts};
+use crate::options::{BuildError, ProviderOptions};
 use crate::outcome::{FailureKind, Finished, RunFailure};
-use crate::output::{self, Reader, StderrWatch};
-use crate::provider::{Probe, Provider};
-use crate::registry::{BuildError, ProviderOptions};
+use crate::output::{self, OutputReader, StderrWatch};
+use crate::provider::{ProbeReport, Provider};
 
 /// A probe that does not answer in this time is no answer.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs one program per job.
-pub(crate) struct Command {
+pub(crate) struct CommandProvider {
     name: String,
     definition: Definition,
-    output: Arc<Output>,
+    output: Arc<OutputRules>,
     env: Vec<(String, String)>,
     pass_env: Vec<String>,
     defaults: Defaults,
@@ -42,13 +42,13 @@ pub(crate) struct Command {
 }
 
 /// How one call of the program ended.
-struct Attempt {
+struct CallOutcome {
     outcome: Result<Finished, RunFailure>,
     /// It failed because the conversation is gone.
     has_lost: bool,
 }
 
-impl Command {
+impl CommandProvider {
     pub(crate) fn new(
         options: &ProviderOptions,
         containment: &Containment,
@@ -92,7 +92,7 @@ impl Command {
         &self,
         job: Job,
         stdin: String,
-        reader: Reader,
+        reader: OutputReader,
         events: EventSink,
         cancel: Cancel,
     ) -> Result<Finished, RunFailure> {
@@ -111,7 +111,7 @@ impl Command {
     ) -> Result<Finished, RunFailure> {
         let reader = |job: &Job| {
             let before = job.conversation.as_ref().map(|it| it.total.clone());
-            Reader::new(
+            OutputReader::new(
                 &self.output,
                 job.max_output_bytes,
                 before.unwrap_or_default(),
@@ -147,10 +147,10 @@ impl Command {
         &self,
         job: &Job,
         stdin: String,
-        reader: Reader,
+        reader: OutputReader,
         events: &EventSink,
         cancel: Cancel,
-    ) -> Result<Attempt, RunFailure> {
+    ) -> Result<CallOutcome, RunFailure> {
         if !job.workdir.is_dir() {
             return Err(RunFailure::new(
                 FailureKind::ProviderError,
@@ -177,7 +177,7 @@ impl Command {
         if let Some(message) = handed.warning.clone() {
             events.send(RunEvent::Warning { message }).await;
         }
-        let request = Request {
+        let request = Invocation {
             argv: &argv,
             env: &env,
             pass_env: &self.pass_env,
@@ -196,11 +196,11 @@ impl Command {
 
     async fn execute(
         &self,
-        request: Request<'_>,
+        request: Invocation<'_>,
         events: &EventSink,
         cancel: Cancel,
         (file, before): (Option<UsageFile>, RunUsage),
-    ) -> Attempt {
+    ) -> CallOutcome {
         match execute(request, &self.containment, events, cancel).await {
             Ok(mut ran) => {
                 if let Some(frame) = file.and_then(|it| it.read()) {
@@ -213,14 +213,14 @@ impl Command {
                 let has_lost = finished
                     .as_ref()
                     .is_err_and(|it| has_lost || output::may_have_lost(did_nothing, it));
-                Attempt {
+                CallOutcome {
                     has_lost,
                     outcome: finished.map_err(|failure| self.explain(failure)),
                 }
             }
             Err(error) => {
                 let message = format!("cannot run '{}': {error}", self.program());
-                Attempt {
+                CallOutcome {
                     has_lost: false,
                     outcome: Err(RunFailure::new(error.class(), message)),
                 }
@@ -261,7 +261,7 @@ impl Command {
         };
         let mut argv = vec![self.program().to_owned()];
         argv.extend(args.iter().cloned());
-        let request = Request {
+        let request = Invocation {
             argv: &argv,
             env: &self.env,
             pass_env: &self.pass_env,
@@ -273,24 +273,24 @@ impl Command {
             },
             env_pass: self.definition.env_pass.as_deref(),
             stop: self.definition.stop_signal,
-            reader: Reader::raw(4096),
+            reader: OutputReader::raw(4096),
             watch: None,
         };
         let events = EventSink::discard();
         let ran = execute(request, &self.containment, &events, Cancel::never()).await;
         let ran =
             ran.map_err(|error| RunFailure::new(error.class(), format!("cannot run it: {error}")))?;
-        let finished = conclude(self.program(), &Output::default(), ran)?;
+        let finished = conclude(self.program(), &OutputRules::default(), ran)?;
         Ok(finished.text.lines().next().map(str::to_owned))
     }
 }
 
-impl Provider for Command {
+impl Provider for CommandProvider {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn probe(&self) -> BoxFuture<'_, Probe> {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
             let command = self.definition.command.join(" ");
             let program = self.program();
@@ -306,7 +306,7 @@ impl Provider for Command {
                 Ok(version) => (version, None),
                 Err(problem) => (None, Some(problem)),
             };
-            Probe {
+            ProbeReport {
                 found: problem.is_none(),
                 version,
                 command,

@@ -6,11 +6,11 @@ use futures_util::future::BoxFuture;
 
 use crate::cancel::Cancel;
 use crate::event::{EventSink, RunEvent};
-use crate::invocation::{cut, floor_boundary};
 use crate::job::Job;
+use crate::options::ProviderOptions;
 use crate::outcome::{FailureKind, Finished, RunFailure, TimeoutKind};
-use crate::provider::{Probe, Provider};
-use crate::registry::ProviderOptions;
+use crate::provider::{ProbeReport, Provider};
+use crate::text::{cut, pieces};
 
 /// Bytes of a streamed piece, about a line of text.
 const PIECE: usize = 64;
@@ -18,12 +18,12 @@ const PIECE: usize = 64;
 const MAX_PIECE: usize = 16 * 1024;
 
 /// Answers with the prompt, after a delay.
-pub(crate) struct Echo {
+pub(crate) struct EchoProvider {
     name: String,
     delay: Duration,
 }
 
-impl Echo {
+impl EchoProvider {
     pub(crate) fn new(options: &ProviderOptions) -> Self {
         Self {
             name: options.name.clone(),
@@ -32,13 +32,13 @@ impl Echo {
     }
 }
 
-impl Provider for Echo {
+impl Provider for EchoProvider {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn probe(&self) -> BoxFuture<'_, Probe> {
-        Box::pin(std::future::ready(Probe {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
+        Box::pin(std::future::ready(ProbeReport {
             found: true,
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             command: "(built in)".to_owned(),
@@ -105,7 +105,9 @@ async fn answer(job: Job, delay: Duration, events: &EventSink) -> Finished {
     if truncated {
         cut(&mut text, job.max_output_bytes);
     }
-    for piece in pieces(&text) {
+    // A short text comes in a few pieces, a long one in large pieces.
+    let size = (text.len() / 16).clamp(PIECE, MAX_PIECE);
+    for piece in pieces(&text, size) {
         events
             .send(RunEvent::Text {
                 text: piece.to_owned(),
@@ -121,26 +123,12 @@ async fn answer(job: Job, delay: Duration, events: &EventSink) -> Finished {
     }
 }
 
-/// Splits at character borders; a short text in a few pieces, a long one in large ones.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let size = (text.len() / 16).clamp(PIECE, MAX_PIECE);
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let (piece, tail) = rest.split_at(floor_boundary(rest, size));
-        rest = tail;
-        Some(piece)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn echo(delay: Duration) -> Echo {
-        Echo {
+    fn echo(delay: Duration) -> EchoProvider {
+        EchoProvider {
             name: "echo".to_owned(),
             delay,
         }

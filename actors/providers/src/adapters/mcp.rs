@@ -18,7 +18,7 @@ const PLACE: &str = "{mcp_args}";
 
 /// What a call gets for the servers. The files go when it does.
 #[derive(Debug, Default)]
-pub(super) struct Handed {
+pub(super) struct McpHandover {
     /// Stands for `{mcp_args}`.
     pub(super) args: Vec<String>,
     /// More environment.
@@ -36,8 +36,8 @@ pub(super) fn hand_over(
     definition: &Definition,
     job: &Job,
     env: &[(String, String)],
-) -> Result<Handed, RunFailure> {
-    let mut handed = Handed::default();
+) -> Result<McpHandover, RunFailure> {
+    let mut handed = McpHandover::default();
     let way = &definition.mcp;
     if job.mcp.is_empty() || way.form == McpForm::Own {
         return Ok(handed);
@@ -216,7 +216,7 @@ fn lay_under(document: &mut Map<String, Value>, key: &str, ours: Value) {
 }
 
 /// A `-c` key a server: values of variables and headers go by codex's own environment, under names of ours.
-fn codex(mcp: &[McpServer], trust: TrustLevel, handed: &mut Handed) {
+fn codex(mcp: &[McpServer], trust: TrustLevel, handed: &mut McpHandover) {
     for (number, server) in mcp.iter().enumerate() {
         let mut table = match &server.transport {
             McpTransport::Stdio { command, args, env } => {

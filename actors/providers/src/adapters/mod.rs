@@ -9,6 +9,6 @@ mod mcp;
 mod python;
 mod usage_file;
 
-pub(crate) use command::Command;
-pub(crate) use echo::Echo;
-pub(crate) use python::Python;
+pub(crate) use command::CommandProvider;
+pub(crate) use echo::EchoProvider;
+pub(crate) use python::PythonProvider;

@@ -5,20 +5,20 @@
 
 use futures_util::future::BoxFuture;
 
-use super::Command;
+use super::CommandProvider;
 use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::event::EventSink;
 use crate::job::Job;
+use crate::options::{BuildError, ProviderOptions};
 use crate::outcome::{Finished, RunFailure};
-use crate::output::Reader;
-use crate::provider::{Probe, Provider};
-use crate::registry::{BuildError, ProviderOptions};
+use crate::output::OutputReader;
+use crate::provider::{ProbeReport, Provider};
 
 /// Runs one interpreter per job.
-pub(crate) struct Python(Command);
+pub(crate) struct PythonProvider(CommandProvider);
 
-impl Python {
+impl PythonProvider {
     pub(crate) fn new(
         options: &ProviderOptions,
         containment: &Containment,
@@ -33,11 +33,11 @@ impl Python {
         options.version_args = Some(vec!["--version".to_owned()]);
         let utf8 = ("PYTHONIOENCODING".to_owned(), "utf-8".to_owned());
         options.env.insert(0, utf8);
-        Command::new(&options, containment).map(Self)
+        CommandProvider::new(&options, containment).map(Self)
     }
 }
 
-impl Provider for Python {
+impl Provider for PythonProvider {
     fn name(&self) -> &str {
         self.0.name()
     }
@@ -46,7 +46,7 @@ impl Provider for Python {
         true
     }
 
-    fn probe(&self) -> BoxFuture<'_, Probe> {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         self.0.probe()
     }
 
@@ -58,7 +58,7 @@ impl Provider for Python {
     ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         // A system prompt has no meaning for code.
         let code = std::mem::take(&mut job.prompt);
-        let reader = Reader::raw(job.max_output_bytes);
+        let reader = OutputReader::raw(job.max_output_bytes);
         Box::pin(self.0.run_with(job, code, reader, events, cancel))
     }
 }

@@ -20,14 +20,14 @@ use super::descriptors::{limit_of_programs, spare_reserve};
 use super::environment::inherited;
 use super::leftovers::{self, Leftovers, Mark};
 use super::sweep::sweep_run;
-use super::wire::{Order, Report};
+use super::wire::{RunnerOrder, RunnerReport};
 use super::{Containment, INSTANCE_VARIABLE, RUN_VARIABLE};
 use crate::definition::StopSignal;
 use crate::outcome::FailureKind;
 use crate::shortage::is_shortage;
 
 /// What to start.
-pub(crate) struct Launch<'a> {
+pub(crate) struct LaunchSpec<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) env: &'a [(String, String)],
     pub(crate) pass_env: &'a [String],
@@ -109,7 +109,7 @@ pub(crate) struct Contained {
 }
 
 /// The program's three streams.
-pub(crate) struct Streams {
+pub(crate) struct ProgramStreams {
     pub(crate) stdin: pipe::Sender,
     pub(crate) stdout: ChildStdout,
     pub(crate) stderr: ChildStderr,
@@ -117,8 +117,8 @@ pub(crate) struct Streams {
 
 /// What came from the runner.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
-    Report(Report),
+pub(crate) enum RunnerNotice {
+    Report(RunnerReport),
     /// The runner died without its last report; what it held was found and ended (so many processes).
     Lost {
         ended: u32,
@@ -128,9 +128,9 @@ pub(crate) enum Notice {
 
 impl Contained {
     pub(crate) fn start(
-        launch: &Launch<'_>,
+        launch: &LaunchSpec<'_>,
         containment: &Containment,
-    ) -> Result<(Self, Streams), LaunchError> {
+    ) -> Result<(Self, ProgramStreams), LaunchError> {
         let at = |step: &str| {
             let step = step.to_owned();
             move |source| LaunchError::new(&step, source, launch.workdir)
@@ -154,7 +154,7 @@ impl Contained {
                 io::ErrorKind::BrokenPipe.into(),
             ));
         };
-        let streams = Streams {
+        let streams = ProgramStreams {
             stdin: pipe::Sender::from_owned_fd(stdin.into()).map_err(at("use a pipe"))?,
             stdout,
             stderr,
@@ -172,7 +172,7 @@ impl Contained {
     /// Orders the end of everything. A runner that is gone needs no order.
     pub(crate) fn stop(&self) {
         self.wake();
-        drop(self.control.try_write(&[Order::Stop.byte()]));
+        drop(self.control.try_write(&[RunnerOrder::Stop.byte()]));
     }
 
     /// Ends what the program (of this id) left running since `mark`, while the program itself goes on.
@@ -185,7 +185,7 @@ impl Contained {
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
-    /// Kills a runner that did not do what it was ordered to; [`Notice::Lost`] follows.
+    /// Kills a runner that did not do what it was ordered to; [`RunnerNotice::Lost`] follows.
     pub(crate) fn kill_runner(&mut self) {
         tracing::warn!(run = %self.run, "a runner does not answer; killing it");
         drop(self.runner.start_kill());
@@ -201,10 +201,10 @@ impl Contained {
 
     /// The next thing from the runner. Cancel safe until the runner is lost, and then the sweep goes on
     /// in the background.
-    pub(crate) async fn notice(&mut self) -> Notice {
+    pub(crate) async fn notice(&mut self) -> RunnerNotice {
         loop {
             if let Some(report) = self.take_report() {
-                return Notice::Report(report);
+                return RunnerNotice::Report(report);
             }
             match self.control.read_buf(&mut self.pending).await {
                 Ok(1..) => {}
@@ -214,7 +214,7 @@ impl Contained {
     }
 
     /// The first whole line of what was read. What is no report is skipped.
-    fn take_report(&mut self) -> Option<Report> {
+    fn take_report(&mut self) -> Option<RunnerReport> {
         while let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.pending.drain(..=end).collect();
             if let Ok(report) = serde_json::from_slice(&line) {
@@ -224,7 +224,7 @@ impl Contained {
         None
     }
 
-    async fn lost(&mut self) -> Notice {
+    async fn lost(&mut self) -> RunnerNotice {
         // The socket may close an instant before the process is gone.
         drop(self.runner.start_kill());
         drop(self.runner.wait().await);
@@ -233,7 +233,7 @@ impl Contained {
             .await
             .unwrap_or_default();
         tracing::warn!(run = %self.run, ended = swept.ended, "a runner was lost; ended what it held");
-        Notice::Lost {
+        RunnerNotice::Lost {
             ended: swept.ended,
             alive: swept.alive,
         }
@@ -252,7 +252,7 @@ impl Drop for Contained {
 }
 
 fn command(
-    launch: &Launch<'_>,
+    launch: &LaunchSpec<'_>,
     containment: &Containment,
     run: &str,
     control: OwnedFd,
@@ -284,7 +284,7 @@ fn send_start(control: &StdUnixStream, stdin: OwnedFd) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-    let byte = [Order::Start.byte()];
+    let byte = [RunnerOrder::Start.byte()];
     let message = [IoSlice::new(&byte)];
     sendmsg(control, &message, &mut ancillary, SendFlags::NOSIGNAL)?;
     Ok(())

@@ -13,14 +13,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use contained::{Contained, Launch, LaunchError, Notice};
+pub(crate) use contained::{Contained, LaunchError, LaunchSpec, RunnerNotice};
 pub(crate) use descriptors::lower_limit;
 pub use descriptors::raise_limit;
 pub use environment::is_withheld;
 pub(crate) use leftovers::Mark;
 pub(crate) use procfs::{ProcessStat, children_of};
 pub use sweep::{Swept, sweep_instance, sweep_run};
-pub(crate) use wire::{Exit, Order, Report, StartError};
+pub(crate) use wire::{Exit, RunnerOrder, RunnerReport, StartError};
 
 /// Names the run in the environment of every process of it; a value is never used twice.
 pub const RUN_VARIABLE: &str = "KIROSU_RUN";
@@ -29,14 +29,14 @@ pub const INSTANCE_VARIABLE: &str = "KIROSU_INSTANCE";
 
 /// How to start the runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Runner {
+pub struct RunnerCommand {
     /// The executable that calls [`crate::runner::main`].
     pub program: PathBuf,
     /// What comes before the runner's own arguments (the hidden verb).
     pub args: Vec<OsString>,
 }
 
-impl Runner {
+impl RunnerCommand {
     /// This very executable with a hidden verb before the runner's arguments. It stays the same version
     /// even when the file was replaced by an upgrade in the meantime.
     #[must_use]
@@ -52,7 +52,7 @@ impl Runner {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Containment {
     /// How to start the runner.
-    pub runner: Runner,
+    pub runner: RunnerCommand,
     /// Names this hub or agent: stable over restarts, different for each data directory.
     pub instance: String,
     /// From SIGTERM to SIGKILL on cancel and timeout.
@@ -64,7 +64,7 @@ pub struct Containment {
 
 impl Containment {
     /// With the default 2 s of grace and 250 ms of linger.
-    pub fn new(runner: Runner, instance: impl Into<String>) -> Self {
+    pub fn new(runner: RunnerCommand, instance: impl Into<String>) -> Self {
         Self {
             runner,
             instance: instance.into(),

@@ -1,7 +1,7 @@
 //! What hub and runner say to each other over the control socket.
 //!
 //! The hub's first message is one byte that carries the program's stdin as a file descriptor. After
-//! that it sends single-byte orders; the runner sends [`Report`]s, one JSON object a line. The end of
+//! that it sends single-byte orders; the runner sends [`RunnerReport`]s, one JSON object a line. The end of
 //! the hub's side means that the hub is dead.
 
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ use crate::outcome::FailureKind;
 
 /// An order to the runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum RunnerOrder {
     /// The first message: here is stdin, start.
     Start,
     /// SIGTERM, grace, SIGKILL.
     Stop,
 }
 
-impl Order {
+impl RunnerOrder {
     pub(crate) const fn byte(self) -> u8 {
         match self {
             Self::Start => b'+',
@@ -62,7 +62,7 @@ impl StartError {
 /// What the runner reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Report {
+pub(crate) enum RunnerReport {
     /// The program runs.
     Started { pid: u32 },
     /// It could not be started; nothing runs. Nothing follows.

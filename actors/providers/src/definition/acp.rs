@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::builtin::built_in;
-use super::taker::Taker;
+use super::table_reader::TableReader;
 use crate::job::TrustLevel;
 
 /// Keys of `[acp]` that stand in the place of the definition's own when the program is spoken to over ACP.
@@ -38,7 +38,7 @@ const MESSAGES: &[&str] = &["errors", "error_answers", "wait_words", "known_erro
 
 /// How an agent is spoken to over the Agent Client Protocol.
 #[derive(Debug, Clone)]
-pub struct Acp {
+pub struct AcpRules {
     /// The mode for each trust; the first that the agent offers. None: the one it begins in.
     pub mode: Modes,
     /// What its figures of tokens count.
@@ -104,7 +104,7 @@ pub enum SystemWay {
     Append,
 }
 
-impl Default for Acp {
+impl Default for AcpRules {
     fn default() -> Self {
         Self {
             mode: Modes::default(),
@@ -185,15 +185,15 @@ pub(super) fn table(name: &str) -> Result<Map<String, Value>, String> {
 }
 
 /// Reads the keys that are left in `[acp]`.
-pub(super) fn read(taker: &Taker<'_>) -> Acp {
+pub(super) fn read(taker: &TableReader<'_>) -> AcpRules {
     let usages = [
         ("turn", TurnUsage::Turn),
         ("running", TurnUsage::Running),
         ("last_call", TurnUsage::LastCall),
     ];
     let ways = [("before", SystemWay::Before), ("append", SystemWay::Append)];
-    let default = Acp::default();
-    Acp {
+    let default = AcpRules::default();
+    AcpRules {
         mode: taker.table("mode", modes).unwrap_or_default(),
         usage: taker.choice("usage", &usages).unwrap_or_default(),
         system: taker.choice("system", &ways).unwrap_or_default(),
@@ -214,7 +214,7 @@ pub(super) fn read(taker: &Taker<'_>) -> Acp {
     }
 }
 
-fn modes(taker: &Taker<'_>) -> Modes {
+fn modes(taker: &TableReader<'_>) -> Modes {
     let list = |name| taker.texts(name).unwrap_or_default();
     Modes {
         safe: list("safe"),

@@ -5,10 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::Definition;
-use super::taker::Taker;
-use crate::adapters::arguments::argv;
-use crate::job::{Job, TrustLevel};
+use super::table_reader::TableReader;
 
 /// Where to look; any of them is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +27,7 @@ pub enum LoginSign {
     Unknown,
 }
 
-pub(super) fn read(taker: &Taker<'_>) -> Login {
+pub(super) fn read(taker: &TableReader<'_>) -> Login {
     let list = |name| taker.texts(name).unwrap_or_default();
     Login {
         env: list("env"),
@@ -63,19 +60,6 @@ pub(super) fn place(file: &str, var: &impl Fn(&str) -> Option<String>) -> Option
         _ => return Some(PathBuf::from(file)),
     };
     Some(PathBuf::from(root).join(rest))
-}
-
-impl Definition {
-    /// Program and arguments of a run with this trust and model, for a person to see.
-    ///
-    /// # Errors
-    /// A model that would become an option of the program.
-    pub fn call(&self, trust: TrustLevel, model: Option<&str>) -> Result<Vec<String>, String> {
-        let mut job = Job::new("", "{workdir}");
-        job.trust = trust;
-        job.model = model.map(str::to_owned);
-        argv(self, &job).map_err(|failure| failure.message)
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::taker::Taker;
+use super::table_reader::TableReader;
 
 /// The form in which a CLI takes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct McpWay {
     pub env: BTreeMap<String, String>,
 }
 
-pub(super) fn read(taker: &Taker<'_>) -> McpWay {
+pub(super) fn read(taker: &TableReader<'_>) -> McpWay {
     let forms = [
         ("none", McpForm::None),
         ("own", McpForm::Own),

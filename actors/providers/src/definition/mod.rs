@@ -12,11 +12,11 @@ mod acp;
 mod builtin;
 mod login;
 mod mcp;
-mod oldest;
-mod own;
-mod places;
+mod own_model;
+mod placeholders;
 mod read;
-mod taker;
+mod table_reader;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -24,12 +24,12 @@ use serde_json::{Map, Value};
 
 use crate::outcome::FailureKind;
 
-pub use acp::{Acp, Modes, SystemWay, TurnUsage};
+pub use acp::{AcpRules, Modes, SystemWay, TurnUsage};
 pub use builtin::{built_in, built_in_names};
 pub use login::{Login, LoginSign};
 pub use mcp::{McpForm, McpWay};
-pub use own::OwnModel;
-pub(crate) use places::escaped;
+pub use own_model::OwnModel;
+pub(crate) use placeholders::escaped;
 
 /// How one CLI is called and understood.
 #[derive(Debug, Clone, Default)]
@@ -69,9 +69,9 @@ pub struct Definition {
     /// What it is asked to end with, on cancel and timeout.
     pub stop_signal: StopSignal,
     /// What its output means.
-    pub output: Output,
+    pub output: OutputRules,
     /// How it is spoken to, for kind `acp`.
-    pub acp: Acp,
+    pub acp: AcpRules,
 }
 
 /// A file of settings that a program reads below all others.
@@ -139,7 +139,7 @@ pub enum Format {
 
 /// How the pieces of text become the answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Answer {
+pub enum AnswerMode {
     /// Joined as they are: pieces of a stream.
     #[default]
     Joined,
@@ -149,34 +149,34 @@ pub enum Answer {
 
 /// What is read from a program's output.
 #[derive(Debug, Clone, Default)]
-pub struct Output {
+pub struct OutputRules {
     /// The form.
     pub format: Format,
     /// `Format::Text`: taken off the beginning of the answer.
     pub prefix: String,
     /// The conversation's id; `value` points to it.
-    pub session: Vec<Rule>,
+    pub session: Vec<FrameRule>,
     /// Pieces of the answer.
-    pub text: Vec<Rule>,
+    pub text: Vec<FrameRule>,
     /// How pieces become the answer.
-    pub answer: Answer,
+    pub answer: AnswerMode,
     /// The answer as a whole, where the program says it again at the end; wins over the pieces.
-    pub result: Vec<Rule>,
+    pub result: Vec<FrameRule>,
     /// Visible reasoning.
-    pub thought: Vec<Rule>,
+    pub thought: Vec<FrameRule>,
     /// Tool calls.
     pub tool: Vec<ToolRule>,
     /// Things a person should know.
-    pub warning: Vec<Rule>,
+    pub warning: Vec<FrameRule>,
     /// A person's permission would have been needed. Without a good end after it, the run was refused; with one it is
     /// doubted where no tool succeeded after the denial.
     pub denied: Vec<DeniedRule>,
     /// The good end. Without it a run of a JSON format has failed, whatever its exit code.
-    pub done: Vec<Rule>,
+    pub done: Vec<FrameRule>,
     /// Whether the last of `done` and `fail` counts. Else a bad end stays, whatever is printed after it.
     pub last_word: bool,
     /// The account is at its limit; `value` points to what says until when. Counts only where the run fails.
-    pub limit: Vec<Rule>,
+    pub limit: Vec<FrameRule>,
     /// The program waits before it asks its service again; `value` points to the words or the data that say why and how
     /// long.
     pub wait: Vec<WaitRule>,
@@ -188,7 +188,7 @@ pub struct Output {
     /// is a limit's notice as that limit. The default is true for JSON, false for text.
     pub known_errors: bool,
     /// MCP servers that the program did not take; `value` points to the name.
-    pub mcp_failed: Vec<Rule>,
+    pub mcp_failed: Vec<FrameRule>,
     /// The bad end; `value` points to the message.
     pub fail: Vec<FailRule>,
     /// Tokens and money.
@@ -203,7 +203,7 @@ pub struct Output {
 
 /// Which frames (lines, documents), and what of them.
 #[derive(Debug, Clone, Default)]
-pub struct Rule {
+pub struct FrameRule {
     /// Pointers and the values that must stand there; a list means any of them.
     pub when: Vec<(String, Value)>,
     /// Pointer to a list, each element of which is looked at on its own.
@@ -218,7 +218,7 @@ pub struct Rule {
 #[derive(Debug, Clone, Default)]
 pub struct WaitRule {
     /// Which frames; `value` is the words or the data.
-    pub rule: Rule,
+    pub rule: FrameRule,
     /// Words that they must hold, in any case; empty: any words.
     pub contains: String,
     /// The class, where words and data say none.
@@ -229,7 +229,7 @@ pub struct WaitRule {
 #[derive(Debug, Clone, Default)]
 pub struct DeniedRule {
     /// Which frames; `value` is the tool.
-    pub rule: Rule,
+    pub rule: FrameRule,
     /// Pointer to the call's id, where denials are stated apart from the call.
     pub id: Option<String>,
 }
@@ -238,7 +238,7 @@ pub struct DeniedRule {
 #[derive(Debug, Clone, Default)]
 pub struct FailRule {
     /// Which frames; `value` is the message.
-    pub rule: Rule,
+    pub rule: FrameRule,
     /// Words that the message must hold, in any case; empty: any message.
     pub contains: String,
     /// Pointer to an HTTP status.
@@ -251,7 +251,7 @@ pub struct FailRule {
 #[derive(Debug, Clone)]
 pub struct ToolRule {
     /// Which frames; `value` is the arguments or the output.
-    pub rule: Rule,
+    pub rule: FrameRule,
     /// Pointer to the call's id.
     pub id: Option<String>,
     /// Pointer to the tool's name.
@@ -278,7 +278,7 @@ pub enum Counting {
 #[derive(Debug, Clone, Default)]
 pub struct UsageRule {
     /// Which frames.
-    pub rule: Rule,
+    pub rule: FrameRule,
     /// Pointers to the figures.
     pub fields: UsageFields,
     /// Tokens.

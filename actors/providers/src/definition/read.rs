@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::taker::{Faults, POINTER, Taker, is_pointer};
+use super::table_reader::{FaultList, POINTER, TableReader, is_pointer};
 use super::{
-    Answer, Counting, Definition, DeniedRule, FailRule, Format, Output, Phrase, Rule, StopSignal,
-    ToolRule, TrustProfile, TrustProfiles, UsageFields, UsageRule, WaitRule,
+    AnswerMode, Counting, Definition, DeniedRule, FailRule, Format, FrameRule, OutputRules, Phrase,
+    StopSignal, ToolRule, TrustProfile, TrustProfiles, UsageFields, UsageRule, WaitRule,
 };
-use super::{DefaultsFile, OwnModel, acp, login, mcp, places};
+use super::{DefaultsFile, OwnModel, acp, login, mcp, placeholders};
 use crate::event::ToolStatus;
 use crate::outcome::FailureKind;
 
@@ -23,8 +23,8 @@ const CLASSES: &[(&str, FailureKind)] = &[
 ];
 
 pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<String>> {
-    let faults = Faults::default();
-    let taker = Taker::new("", table, &faults);
+    let faults = FaultList::default();
+    let taker = TableReader::new("", table, &faults);
     let list = |name| taker.texts(name).unwrap_or_default();
     let definition = Definition {
         install: taker.text("install"),
@@ -62,7 +62,7 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
 }
 
 /// What must hold between keys.
-fn fits(definition: &Definition, taker: &Taker<'_>) {
+fn fits(definition: &Definition, taker: &TableReader<'_>) {
     if definition.command.first().is_none_or(String::is_empty) {
         taker.fault("command", "has to be set: [\"program\", \"argument\"]");
         return;
@@ -97,7 +97,7 @@ fn fits(definition: &Definition, taker: &Taker<'_>) {
 }
 
 /// Places that nothing fills in.
-fn unknown_places(definition: &Definition, taker: &Taker<'_>) {
+fn unknown_places(definition: &Definition, taker: &TableReader<'_>) {
     let trust = &definition.trust;
     let lists = [
         ("command", &definition.command),
@@ -112,14 +112,14 @@ fn unknown_places(definition: &Definition, taker: &Taker<'_>) {
     ];
     for (key, arguments) in lists {
         for argument in arguments {
-            if let Some(message) = places::fault(argument, key == "command") {
+            if let Some(message) = placeholders::fault(argument, key == "command") {
                 taker.fault(key, &message);
             }
         }
     }
 }
 
-fn own_model(taker: &Taker<'_>) -> OwnModel {
+fn own_model(taker: &TableReader<'_>) -> OwnModel {
     OwnModel {
         default: taker.text("default"),
         settings: taker.texts("settings").unwrap_or_default(),
@@ -127,7 +127,7 @@ fn own_model(taker: &Taker<'_>) -> OwnModel {
     }
 }
 
-fn trust(taker: &Taker<'_>) -> TrustProfiles {
+fn trust(taker: &TableReader<'_>) -> TrustProfiles {
     TrustProfiles {
         safe: profile(taker, "safe"),
         edit: profile(taker, "edit"),
@@ -136,33 +136,33 @@ fn trust(taker: &Taker<'_>) -> TrustProfiles {
 }
 
 /// A list of arguments, or a table of arguments and environment.
-fn profile(taker: &Taker<'_>, name: &'static str) -> TrustProfile {
+fn profile(taker: &TableReader<'_>, name: &'static str) -> TrustProfile {
     if !taker.is_table(name) {
         return TrustProfile {
             args: taker.texts(name).unwrap_or_default(),
             ..TrustProfile::default()
         };
     }
-    let read = |below: &Taker<'_>| TrustProfile {
+    let read = |below: &TableReader<'_>| TrustProfile {
         args: below.texts("args").unwrap_or_default(),
         env: below.map("env"),
     };
     taker.table(name, read).unwrap_or_default()
 }
 
-fn output(taker: &Taker<'_>) -> Output {
+fn output(taker: &TableReader<'_>) -> OutputRules {
     let formats = [
         ("text", Format::Text),
         ("json", Format::Json),
         ("jsonl", Format::Jsonl),
     ];
-    let answers = [("joined", Answer::Joined), ("last", Answer::Last)];
+    let answers = [("joined", AnswerMode::Joined), ("last", AnswerMode::Last)];
     let format: Format = taker.choice("format", &formats).unwrap_or_default();
     let words = |name| {
         let words = taker.texts(name).unwrap_or_default();
         words.iter().map(|it| it.to_lowercase()).collect()
     };
-    Output {
+    OutputRules {
         format,
         prefix: taker.text("prefix").unwrap_or_default(),
         session: taker.tables("session", rule),
@@ -197,8 +197,8 @@ fn output(taker: &Taker<'_>) -> Output {
     }
 }
 
-fn rule(taker: &Taker<'_>) -> Rule {
-    Rule {
+fn rule(taker: &TableReader<'_>) -> FrameRule {
+    FrameRule {
         when: conditions(taker, "match"),
         each: taker.pointer("each"),
         item: conditions(taker, "item"),
@@ -206,7 +206,7 @@ fn rule(taker: &Taker<'_>) -> Rule {
     }
 }
 
-fn defaults_file(taker: &Taker<'_>) -> Option<DefaultsFile> {
+fn defaults_file(taker: &TableReader<'_>) -> Option<DefaultsFile> {
     let env = taker.text("env").filter(|it| !it.is_empty());
     if env.is_none() {
         taker.fault("env", "a file of defaults needs the variable that names it");
@@ -218,7 +218,7 @@ fn defaults_file(taker: &Taker<'_>) -> Option<DefaultsFile> {
     })
 }
 
-fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
+fn conditions(taker: &TableReader<'_>, name: &'static str) -> Vec<(String, Value)> {
     let conditions = taker.values(name);
     for pointer in conditions.keys().filter(|it| !is_pointer(it)) {
         taker.fault(name, &format!("{pointer:?} is not {POINTER}"));
@@ -226,7 +226,7 @@ fn conditions(taker: &Taker<'_>, name: &'static str) -> Vec<(String, Value)> {
     conditions.into_iter().collect()
 }
 
-fn wait(taker: &Taker<'_>) -> WaitRule {
+fn wait(taker: &TableReader<'_>) -> WaitRule {
     WaitRule {
         rule: rule(taker),
         contains: taker.text("contains").unwrap_or_default().to_lowercase(),
@@ -234,14 +234,14 @@ fn wait(taker: &Taker<'_>) -> WaitRule {
     }
 }
 
-fn denied(taker: &Taker<'_>) -> DeniedRule {
+fn denied(taker: &TableReader<'_>) -> DeniedRule {
     DeniedRule {
         rule: rule(taker),
         id: taker.pointer("id"),
     }
 }
 
-fn fail(taker: &Taker<'_>) -> FailRule {
+fn fail(taker: &TableReader<'_>) -> FailRule {
     FailRule {
         rule: rule(taker),
         contains: taker.text("contains").unwrap_or_default().to_lowercase(),
@@ -250,7 +250,7 @@ fn fail(taker: &Taker<'_>) -> FailRule {
     }
 }
 
-fn tool(taker: &Taker<'_>) -> ToolRule {
+fn tool(taker: &TableReader<'_>) -> ToolRule {
     let states = [
         ("started", ToolStatus::Started),
         ("done", ToolStatus::Done),
@@ -268,7 +268,7 @@ fn tool(taker: &Taker<'_>) -> ToolRule {
     }
 }
 
-fn usage(taker: &Taker<'_>) -> UsageRule {
+fn usage(taker: &TableReader<'_>) -> UsageRule {
     let modes = [("delta", Counting::Delta), ("running", Counting::Running)];
     let mode = taker.choice("mode", &modes).unwrap_or_default();
     UsageRule {
@@ -288,7 +288,7 @@ fn usage(taker: &Taker<'_>) -> UsageRule {
     }
 }
 
-fn phrase(taker: &Taker<'_>) -> Option<Phrase> {
+fn phrase(taker: &TableReader<'_>) -> Option<Phrase> {
     let contains = taker.text("contains").filter(|it| !it.is_empty());
     let class = taker.choice("class", CLASSES);
     if contains.is_none() || class.is_none() {
@@ -301,7 +301,7 @@ fn phrase(taker: &Taker<'_>) -> Option<Phrase> {
 }
 
 /// Codes are keys, and TOML's keys are texts.
-fn exit_codes(taker: &Taker<'_>) -> Vec<(i32, FailureKind)> {
+fn exit_codes(taker: &TableReader<'_>) -> Vec<(i32, FailureKind)> {
     taker.rest(|name, word| {
         let code = name.parse().ok().filter(|it| (0..=255).contains(it))?;
         let class = CLASSES.iter().find(|(it, _)| *it == word)?.1;

@@ -7,14 +7,14 @@ use tokio::time::{Instant, sleep};
 
 use super::client::reason;
 use super::dialect::Dialect;
-use super::key::Key;
+use super::key::ApiKey;
 use super::options::Service;
-use super::refusal::Refusal;
-use super::reply::Reply;
+use super::refusal::ServiceRefusal;
+use super::reply::ReplyBuilder;
 use super::reset::reset;
-use super::sse::{EVENT_BYTES, Parser};
+use super::sse::{EVENT_BYTES, SseParser};
 use crate::event::{EventSink, RunEvent};
-use crate::invocation::Clock;
+use crate::invocation::RunClock;
 use crate::job::Job;
 use crate::outcome::TimeoutKind;
 use crate::shortage;
@@ -28,7 +28,7 @@ const ERROR_BYTES: usize = 64 * 1024;
 
 /// How it ended.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(super) enum CallEnd {
     /// The stream came to its end.
     Eof,
     /// There never was a connection: the service has seen nothing of the job.
@@ -40,7 +40,7 @@ pub(super) enum Ending {
     /// The connection broke in the middle of the answer.
     Broken(String),
     /// The service refused.
-    Refused(Refusal),
+    Refused(ServiceRefusal),
     /// What it sent is no answer.
     Nonsense(String),
     Cancelled,
@@ -48,17 +48,17 @@ pub(super) enum Ending {
 }
 
 /// What is needed to ask.
-pub(super) struct Call<'a> {
+pub(super) struct HttpCall<'a> {
     pub(super) client: &'a Client,
     pub(super) service: &'a Service,
-    pub(super) key: Option<&'a Key>,
+    pub(super) key: Option<&'a ApiKey>,
     pub(super) events: &'a EventSink,
-    pub(super) clock: &'a Clock,
+    pub(super) clock: &'a RunClock,
 }
 
-impl Call<'_> {
+impl HttpCall<'_> {
     /// Asks and reads the answer into `reply`. Dropping the future closes the connection.
-    pub(super) async fn run(&self, job: &Job, reply: &mut Reply) -> Ending {
+    pub(super) async fn run(&self, job: &Job, reply: &mut ReplyBuilder) -> CallEnd {
         let body = self.service.dialect.request(self.service, job).to_string();
         match self.ask(job, &body).await {
             Ok(response) => {
@@ -70,13 +70,13 @@ impl Call<'_> {
     }
 
     /// Asks until the service is ready.
-    async fn ask(&self, job: &Job, body: &str) -> Result<Response, Ending> {
+    async fn ask(&self, job: &Job, body: &str) -> Result<Response, CallEnd> {
         let begin = Instant::now();
         let (mut is_told, mut is_begun) = (false, false);
         loop {
             let sent = self.send(body).await.map_err(|error| not_sent(&error));
             if !std::mem::replace(&mut is_begun, true)
-                && !matches!(sent, Err(Ending::NotConnected(_) | Ending::Short(_)))
+                && !matches!(sent, Err(CallEnd::NotConnected(_) | CallEnd::Short(_)))
             {
                 self.begun(job).await;
             }
@@ -86,7 +86,7 @@ impl Call<'_> {
             }
             let refusal = refusal(response).await;
             if !refusal.is_loading() || begin.elapsed() > LOADING_LIMIT {
-                return Err(Ending::Refused(refusal));
+                return Err(CallEnd::Refused(refusal));
             }
             if !std::mem::replace(&mut is_told, true) {
                 let message = "the service loads its model; waiting for it".to_owned();
@@ -117,22 +117,22 @@ impl Call<'_> {
         request.body(body.to_owned()).send().await
     }
 
-    async fn read(&self, response: Response, reply: &mut Reply) -> Ending {
+    async fn read(&self, response: Response, reply: &mut ReplyBuilder) -> CallEnd {
         let form = response.headers().get("content-type");
         let form = form.and_then(|it| it.to_str().ok()).unwrap_or_default();
         let form = form.split(';').next().unwrap_or_default().trim().to_owned();
         match form.as_str() {
             "application/json" => self.whole(response, reply).await,
             "text/event-stream" | "" => self.stream(response, reply).await,
-            _ => Ending::Nonsense(format!(
+            _ => CallEnd::Nonsense(format!(
                 "answered with {form} instead of events; check base_url"
             )),
         }
     }
 
     /// A stream of events, as it was asked for.
-    async fn stream(&self, mut response: Response, reply: &mut Reply) -> Ending {
-        let mut parser = Parser::new(EVENT_BYTES);
+    async fn stream(&self, mut response: Response, reply: &mut ReplyBuilder) -> CallEnd {
+        let mut parser = SseParser::new(EVENT_BYTES);
         let dialect = self.service.dialect;
         loop {
             let (messages, is_end) = match response.chunk().await {
@@ -141,43 +141,43 @@ impl Call<'_> {
                     match parser.push(&bytes) {
                         Ok(messages) => (messages, false),
                         Err(_) => {
-                            return Ending::Nonsense(format!(
+                            return CallEnd::Nonsense(format!(
                                 "sent an event of more than {EVENT_BYTES} bytes"
                             ));
                         }
                     }
                 }
                 Ok(None) => (parser.end().into_iter().collect(), true),
-                Err(error) => return Ending::Broken(reason(&error)),
+                Err(error) => return CallEnd::Broken(reason(&error)),
             };
             for message in messages {
                 dialect.take(&message, reply);
                 self.tell(reply).await;
                 if reply.is_over() {
-                    return Ending::Eof;
+                    return CallEnd::Eof;
                 }
             }
             if is_end {
-                return Ending::Eof;
+                return CallEnd::Eof;
             }
         }
     }
 
     /// One document: some services do not stream whatever they are asked.
-    async fn whole(&self, response: Response, reply: &mut Reply) -> Ending {
+    async fn whole(&self, response: Response, reply: &mut ReplyBuilder) -> CallEnd {
         let body = match gather(response, EVENT_BYTES, Some(self.clock)).await {
             Ok(body) => body,
-            Err(error) => return Ending::Broken(reason(&error)),
+            Err(error) => return CallEnd::Broken(reason(&error)),
         };
         let Ok(value) = serde_json::from_slice(&body) else {
-            return Ending::Nonsense("answered with something that is not JSON".to_owned());
+            return CallEnd::Nonsense("answered with something that is not JSON".to_owned());
         };
         self.service.dialect.read(&value, reply);
         self.tell(reply).await;
-        Ending::Eof
+        CallEnd::Eof
     }
 
-    async fn tell(&self, reply: &mut Reply) {
+    async fn tell(&self, reply: &mut ReplyBuilder) {
         for event in reply.take_events() {
             self.clock.excused(self.events.send(event)).await;
         }
@@ -185,14 +185,14 @@ impl Call<'_> {
 }
 
 /// Why a request has no answer.
-fn not_sent(error: &reqwest::Error) -> Ending {
+fn not_sent(error: &reqwest::Error) -> CallEnd {
     let why = reason(error);
     if shortage::within(error) {
-        Ending::Short(why)
+        CallEnd::Short(why)
     } else if error.is_connect() {
-        Ending::NotConnected(why)
+        CallEnd::NotConnected(why)
     } else {
-        Ending::Unreachable(why)
+        CallEnd::Unreachable(why)
     }
 }
 
@@ -200,7 +200,7 @@ fn not_sent(error: &reqwest::Error) -> Ending {
 pub(super) fn authorised(
     request: reqwest::RequestBuilder,
     service: &Service,
-    key: Option<&Key>,
+    key: Option<&ApiKey>,
 ) -> reqwest::RequestBuilder {
     let is_anthropic = service.dialect == Dialect::Messages;
     let mut request = request;
@@ -217,7 +217,7 @@ pub(super) fn authorised(
     request.headers(service.headers.clone())
 }
 
-fn sensitive(key: &Key) -> reqwest::header::HeaderValue {
+fn sensitive(key: &ApiKey) -> reqwest::header::HeaderValue {
     // Only visible ASCII is a key, so this never fails.
     let value = reqwest::header::HeaderValue::from_str(key.expose());
     let mut value = value.unwrap_or(reqwest::header::HeaderValue::from_static(""));
@@ -226,14 +226,14 @@ fn sensitive(key: &Key) -> reqwest::header::HeaderValue {
 }
 
 /// Reads what a service says instead of an answer.
-pub(super) async fn refusal(response: Response) -> Refusal {
+pub(super) async fn refusal(response: Response) -> ServiceRefusal {
     let status = response.status();
     let until = reset(response.headers(), SystemTime::now());
     let target = response.headers().get("location").cloned();
     let body = gather(response, ERROR_BYTES, None)
         .await
         .unwrap_or_default();
-    let mut refusal = Refusal::of_body(status.as_u16(), &body);
+    let mut refusal = ServiceRefusal::of_body(status.as_u16(), &body);
     refusal.until = until;
     if let (true, Some(target)) = (status.is_redirection(), target) {
         // Without its query, which may hold what ours holds.
@@ -252,7 +252,7 @@ pub(super) async fn refusal(response: Response) -> Refusal {
 async fn gather(
     mut response: Response,
     limit: usize,
-    clock: Option<&Clock>,
+    clock: Option<&RunClock>,
 ) -> reqwest::Result<Vec<u8>> {
     let mut body = Vec::new();
     while body.len() < limit

@@ -1,9 +1,9 @@
 //! From how a question ended to what that means.
 
-use super::call::Ending;
+use super::call::CallEnd;
 use super::key::Secrets;
 use super::options::Service;
-use super::reply::{End, Gathered};
+use super::reply::{GatheredReply, StopReason};
 use crate::invocation::complaint;
 use crate::outcome::{FailureKind, Finished, RunFailure};
 
@@ -16,11 +16,11 @@ pub(super) fn conclude(
     service: &Service,
     secrets: &Secrets,
     is_tasks: bool,
-    ending: Ending,
-    mut gathered: Gathered,
+    ending: CallEnd,
+    mut gathered: GatheredReply,
 ) -> Result<Finished, RunFailure> {
     let Some((class, what)) = verdict(service, is_tasks, ending, &gathered) else {
-        let is_short = gathered.end == Some(End::Cut);
+        let is_short = gathered.end == Some(StopReason::Cut);
         if is_short {
             gathered.text.push_str(CUT);
         }
@@ -45,27 +45,27 @@ pub(super) fn conclude(
 fn verdict(
     service: &Service,
     is_tasks: bool,
-    ending: Ending,
-    gathered: &Gathered,
+    ending: CallEnd,
+    gathered: &GatheredReply,
 ) -> Option<(FailureKind, String)> {
     let refusal = match &ending {
-        Ending::Cancelled => {
+        CallEnd::Cancelled => {
             let what = "was cancelled; the connection is closed".to_owned();
             return Some((FailureKind::Cancelled, what));
         }
-        &Ending::Timeout(which) => {
+        &CallEnd::Timeout(which) => {
             let what = format!("{}; the connection is closed", complaint(which));
             return Some((FailureKind::Timeout { which }, what));
         }
-        Ending::Nonsense(what) => return Some((FailureKind::ProviderError, what.clone())),
-        Ending::Refused(refusal) => Some(refusal.clone()),
-        Ending::Short(why) => {
+        CallEnd::Nonsense(what) => return Some((FailureKind::ProviderError, what.clone())),
+        CallEnd::Refused(refusal) => Some(refusal.clone()),
+        CallEnd::Short(why) => {
             let what = format!(
                 "was not asked: {why}; see that this machine has file descriptors and memory left"
             );
             return Some((FailureKind::Shortage, what));
         }
-        Ending::Eof | Ending::Broken(_) | Ending::Unreachable(_) | Ending::NotConnected(_) => {
+        CallEnd::Eof | CallEnd::Broken(_) | CallEnd::Unreachable(_) | CallEnd::NotConnected(_) => {
             gathered.error.clone()
         }
     };
@@ -80,7 +80,7 @@ fn verdict(
     }
     match (&gathered.end, ending) {
         (Some(end), _) => said(end, gathered),
-        (None, Ending::Unreachable(why) | Ending::NotConnected(why)) => {
+        (None, CallEnd::Unreachable(why) | CallEnd::NotConnected(why)) => {
             let start = match service.start {
                 "" => String::new(),
                 start => format!("; is it started ({start})?"),
@@ -90,7 +90,7 @@ fn verdict(
                 format!("cannot be reached: {why}{start}"),
             ))
         }
-        (None, Ending::Broken(why)) => Some((
+        (None, CallEnd::Broken(why)) => Some((
             FailureKind::Network,
             format!("was cut off in the middle of its answer: {why}"),
         )),
@@ -102,28 +102,28 @@ fn verdict(
 }
 
 /// What the model's last word means.
-fn said(end: &End, gathered: &Gathered) -> Option<(FailureKind, String)> {
+fn said(end: &StopReason, gathered: &GatheredReply) -> Option<(FailureKind, String)> {
     match end {
-        End::Done | End::Cut if gathered.refusal.is_empty() => None,
-        End::Done | End::Cut => Some((
+        StopReason::Done | StopReason::Cut if gathered.refusal.is_empty() => None,
+        StopReason::Done | StopReason::Cut => Some((
             FailureKind::RefusedByPolicy,
             format!("refused to answer: {}", gathered.refusal),
         )),
-        End::Filtered => Some((
+        StopReason::Filtered => Some((
             FailureKind::RefusedByPolicy,
             match gathered.refusal.as_str() {
                 "" => "refused to answer: its content filter stopped it".to_owned(),
                 words => format!("refused to answer: {words}"),
             },
         )),
-        End::Tool => Some((
+        StopReason::Tool => Some((
             FailureKind::ProviderError,
             format!(
                 "wants the tool '{}', and nobody here runs tools for a model API; take them out of body, or use an agent's provider",
                 gathered.tool.as_deref().unwrap_or("unnamed")
             ),
         )),
-        End::Other(reason) => Some((
+        StopReason::Other(reason) => Some((
             FailureKind::ProviderError,
             format!("stopped for the reason '{reason}', which is no answer"),
         )),

@@ -34,9 +34,9 @@ pub(super) enum KeySource {
 
 /// A key; has no form for people.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Key(String);
+pub(super) struct ApiKey(String);
 
-impl Key {
+impl ApiKey {
     /// The key itself, for the request's header.
     pub(super) fn expose(&self) -> &str {
         &self.0
@@ -48,7 +48,7 @@ impl KeySource {
     ///
     /// # Errors
     /// There is none, or the machine is too short of something to read it: where it was looked for and what to do.
-    pub(super) async fn read(&self) -> Result<Option<Key>, Unready> {
+    pub(super) async fn read(&self) -> Result<Option<ApiKey>, Unready> {
         match self {
             Self::None => Ok(None),
             Self::Env(name) => match std::env::var(name) {
@@ -106,7 +106,7 @@ fn no_key(why: String) -> Unready {
     }
 }
 
-fn key(text: &str, place: &str) -> Result<Key, Unready> {
+fn key(text: &str, place: &str) -> Result<ApiKey, Unready> {
     let text = text.trim();
     let fits = |byte: u8| byte.is_ascii_graphic();
     if text.is_empty() || text.len() > LONGEST || !text.bytes().all(fits) {
@@ -114,7 +114,7 @@ fn key(text: &str, place: &str) -> Result<Key, Unready> {
             "the key {place} cannot be one: a line of visible ASCII characters is needed"
         )));
     }
-    Ok(Key(text.to_owned()))
+    Ok(ApiKey(text.to_owned()))
 }
 
 /// What must not be seen in a text that comes from a service.
@@ -127,7 +127,7 @@ impl Secrets {
         Self(long.map(str::to_owned).collect())
     }
 
-    pub(super) fn with(&self, key: Option<&Key>) -> Self {
+    pub(super) fn with(&self, key: Option<&ApiKey>) -> Self {
         let mut all = self.clone();
         all.0.extend(key.map(|key| key.0.clone()));
         all
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_key_is_seen_in_no_text() {
         let secrets = Secrets::new(["application/json", "org-1234567", "beta"].into_iter());
-        let secrets = secrets.with(Some(&Key("k".repeat(5))));
+        let secrets = secrets.with(Some(&ApiKey("k".repeat(5))));
         let text = "bad key kkkkk of org-1234567, not sk-ab****wxyz; beta desk-lamps";
         let shown = "bad key [hidden] of [hidden], not [hidden]; beta desk-lamps";
         assert_eq!(secrets.redact(text), shown);

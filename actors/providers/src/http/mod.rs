@@ -4,7 +4,7 @@
 //!
 //! A job is one request and one streamed answer; nothing lives from job to job. Three APIs (`dialect`) are spoken:
 //! OpenAI's chat completions, which nearly every server has, its responses, and Anthropic's messages. What each
-//! sends becomes the same calls on a [`reply::Reply`]: text, thoughts, figures, a last word. All of that is pure, as are the
+//! sends becomes the same calls on a [`reply::ReplyBuilder`]: text, thoughts, figures, a last word. All of that is pure, as are the
 //! parser of server-sent events (`sse`), the classes of errors (`refusal`) and the time before which asking again is
 //! useless (`reset`); `call` is the thin part that asks and reads.
 //!
@@ -38,15 +38,15 @@ pub use presets::services;
 
 use crate::cancel::Cancel;
 use crate::event::EventSink;
-use crate::invocation::Clock;
+use crate::invocation::RunClock;
 use crate::job::Job;
+use crate::options::{BuildError, ProviderOptions};
 use crate::outcome::{FailureKind, Finished, RunFailure};
-use crate::provider::{Probe, Provider};
-use crate::registry::{BuildError, ProviderOptions};
-use call::{Call, Ending};
+use crate::provider::{ProbeReport, Provider};
+use call::{CallEnd, HttpCall};
 use client::LazyClient;
 use options::Service;
-use reply::Reply;
+use reply::ReplyBuilder;
 
 /// A service that does not list its models in this time is not there.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
@@ -59,13 +59,13 @@ struct Unready {
 }
 
 /// Asks one service.
-pub(crate) struct Http {
+pub(crate) struct HttpProvider {
     name: String,
     service: Service,
     client: LazyClient,
 }
 
-impl Http {
+impl HttpProvider {
     pub(crate) fn new(options: &ProviderOptions) -> Result<Self, BuildError> {
         let preset = options.preset.as_deref();
         let service = options.http.settle(&options.kind, preset);
@@ -85,7 +85,7 @@ impl Http {
         events: EventSink,
         mut cancel: Cancel,
     ) -> Result<Finished, RunFailure> {
-        let clock = Clock::start(job.timeouts);
+        let clock = RunClock::start(job.timeouts);
         let refused = |class, why: String| {
             let message = format!("provider '{}': {why}", self.name);
             RunFailure::new(class, message)
@@ -98,19 +98,19 @@ impl Http {
         let key = key.map_err(|no| refused(no.class, no.why))?;
         let client = self.client.get(&self.service.url);
         let client = client.map_err(|no| refused(no.class, no.why))?;
-        let call = Call {
+        let call = HttpCall {
             client,
             service: &self.service,
             key: key.as_ref(),
             events: &events,
             clock: &clock,
         };
-        let mut reply = Reply::new(job.max_output_bytes);
+        let mut reply = ReplyBuilder::new(job.max_output_bytes);
         let run = call.run(&job, &mut reply);
         let ending = tokio::select! {
             biased;
-            () = cancel.cancelled() => Ending::Cancelled,
-            which = clock.expired() => Ending::Timeout(which),
+            () = cancel.cancelled() => CallEnd::Cancelled,
+            which = clock.expired() => CallEnd::Timeout(which),
             ending = run => ending,
         };
         let secrets = self.service.secrets.with(key.as_ref());
@@ -167,15 +167,15 @@ impl Http {
     }
 }
 
-impl Provider for Http {
+impl Provider for HttpProvider {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn probe(&self) -> BoxFuture<'_, Probe> {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
             let problem = self.look().await.err();
-            Probe {
+            ProbeReport {
                 found: problem.is_none(),
                 version: None,
                 command: format!("POST {}", self.service.shown()),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::dialect::Dialect;
 use super::key::{KeySource, Secrets};
-use super::presets::{OPENROUTER, Preset, presets, services};
+use super::presets::{OPENROUTER, ServicePreset, presets, services};
 
 /// What Anthropic's API needs to be told where nothing else is: most models can write this much.
 const ANTHROPIC_MAX_TOKENS: u64 = 8192;
@@ -158,7 +158,7 @@ impl HttpServiceOptions {
         }
     }
 
-    fn key(&self, preset: Option<&Preset>) -> KeySource {
+    fn key(&self, preset: Option<&ServicePreset>) -> KeySource {
         let usual = preset.map(|it| it.key_env).filter(|name| !name.is_empty());
         match (&self.key_file, self.key_env.as_deref()) {
             (Some(file), _) => KeySource::File(file.clone()),
@@ -167,7 +167,7 @@ impl HttpServiceOptions {
         }
     }
 
-    fn body(&self, preset: Option<&Preset>) -> Map<String, Value> {
+    fn body(&self, preset: Option<&ServicePreset>) -> Map<String, Value> {
         let mut body = self.body.clone();
         if preset.is_some_and(|it| it.name == OPENROUTER) {
             let asked = json!({"include": true});

@@ -1,7 +1,7 @@
 //! Services that are known by name: where each is, and what it is like.
 
 /// A service that is known by name.
-pub(super) struct Preset {
+pub(super) struct ServicePreset {
     pub(super) name: &'static str,
     pub(super) base_url: &'static str,
     /// Where its key is usually; empty: it needs none.
@@ -12,43 +12,43 @@ pub(super) struct Preset {
     pub(super) needs_model: bool,
 }
 
-const OPENAI: &[Preset] = &[
-    Preset {
+const OPENAI: &[ServicePreset] = &[
+    ServicePreset {
         name: "openai",
         base_url: "https://api.openai.com/v1",
         key_env: "OPENAI_API_KEY",
         start: "",
         needs_model: true,
     },
-    Preset {
+    ServicePreset {
         name: "ollama",
         base_url: "http://127.0.0.1:11434/v1",
         key_env: "",
         start: "ollama serve",
         needs_model: true,
     },
-    Preset {
+    ServicePreset {
         name: "lmstudio",
         base_url: "http://127.0.0.1:1234/v1",
         key_env: "",
         start: "lms server start",
         needs_model: false,
     },
-    Preset {
+    ServicePreset {
         name: "vllm",
         base_url: "http://127.0.0.1:8000/v1",
         key_env: "",
         start: "vllm serve MODEL",
         needs_model: false,
     },
-    Preset {
+    ServicePreset {
         name: "llamacpp",
         base_url: "http://127.0.0.1:8080/v1",
         key_env: "",
         start: "llama-server -m MODEL.gguf",
         needs_model: false,
     },
-    Preset {
+    ServicePreset {
         name: OPENROUTER,
         base_url: "https://openrouter.ai/api/v1",
         key_env: "OPENROUTER_API_KEY",
@@ -57,7 +57,7 @@ const OPENAI: &[Preset] = &[
     },
 ];
 
-const ANTHROPIC: &[Preset] = &[Preset {
+const ANTHROPIC: &[ServicePreset] = &[ServicePreset {
     name: "anthropic",
     base_url: "https://api.anthropic.com",
     key_env: "ANTHROPIC_API_KEY",
@@ -73,7 +73,7 @@ pub fn services(kind: &str) -> impl Iterator<Item = &'static str> {
     presets(kind).iter().map(|it| it.name)
 }
 
-pub(super) fn presets(kind: &str) -> &'static [Preset] {
+pub(super) fn presets(kind: &str) -> &'static [ServicePreset] {
     match kind {
         "openai" => OPENAI,
         "anthropic" => ANTHROPIC,

@@ -4,15 +4,15 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::invocation::floor_boundary;
 use crate::outcome::FailureKind;
+use crate::text::first_bytes;
 
 /// Bytes of a service's own words that are kept.
 const MESSAGE: usize = 2 * 1024;
 
 /// An error as a service states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct ServiceRefusal {
     /// The status of HTTP; in the middle of a stream what the error itself names, if anything.
     pub(super) status: Option<u16>,
     /// Its code and its type.
@@ -23,7 +23,7 @@ pub(super) struct Refusal {
     pub(super) until: Option<SystemTime>,
 }
 
-impl Refusal {
+impl ServiceRefusal {
     /// Reads `{"error": {"message", "code", "type"}}` and what comes near it.
     pub(super) fn of(status: Option<u16>, value: &Value) -> Self {
         let error = value.get("error").filter(|it| !it.is_null());
@@ -154,7 +154,7 @@ impl Refusal {
 
 /// One line, bounded.
 fn short(text: &str) -> String {
-    let text = &text[..floor_boundary(text, MESSAGE)];
+    let text = first_bytes(text, MESSAGE);
     let words: Vec<&str> = text.split_whitespace().collect();
     words.join(" ").replace(char::is_control, "")
 }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn class(status: u16, body: &str) -> FailureKind {
-        Refusal::of_body(status, body.as_bytes()).class(false)
+        ServiceRefusal::of_body(status, body.as_bytes()).class(false)
     }
 
     #[test]
@@ -240,10 +240,10 @@ mod tests {
 
     #[test]
     fn a_model_that_a_task_named_is_the_tasks_fault() {
-        let refusal = Refusal::of_body(404, br#"{"error":"model 'x' not found"}"#);
+        let refusal = ServiceRefusal::of_body(404, br#"{"error":"model 'x' not found"}"#);
         assert_eq!(refusal.class(true), FailureKind::BadInput);
         // A wrong address is not.
-        let refusal = Refusal::of_body(404, b"nothing here");
+        let refusal = ServiceRefusal::of_body(404, b"nothing here");
         assert_eq!(refusal.class(true), FailureKind::Missing);
     }
 
@@ -251,17 +251,17 @@ mod tests {
     fn loading_is_no_failure() {
         let body =
             br#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
-        assert!(Refusal::of_body(503, body).is_loading());
-        assert!(!Refusal::of_body(500, body).is_loading());
+        assert!(ServiceRefusal::of_body(503, body).is_loading());
+        assert!(!ServiceRefusal::of_body(500, body).is_loading());
     }
 
     #[test]
     fn errors_in_the_middle_of_a_stream_have_no_status() {
         let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
-        let class = Refusal::of(None, &error).class(false);
+        let class = ServiceRefusal::of(None, &error).class(false);
         assert_eq!(class, FailureKind::RateLimited { until: None });
         let error = json!({"error": {"code": 429, "message": "slow down"}});
-        let class = Refusal::of(None, &error).class(false);
+        let class = ServiceRefusal::of(None, &error).class(false);
         assert_eq!(class, FailureKind::RateLimited { until: None });
     }
 }

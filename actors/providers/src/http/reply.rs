@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::refusal::Refusal;
+use super::refusal::ServiceRefusal;
 use crate::event::{RunEvent, RunUsage, ToolStatus};
-use crate::invocation::{Answer, floor_boundary, pieces};
+use crate::text::{CappedAnswer, first_bytes, pieces};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
@@ -13,7 +13,7 @@ const REFUSAL: usize = 2 * 1024;
 
 /// The model's last word.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum StopReason {
     /// It said all it had to say.
     Done,
     /// Its limit of tokens was reached.
@@ -28,35 +28,35 @@ pub(super) enum End {
 
 /// Gathers an answer, and the events that it makes.
 #[derive(Debug)]
-pub(super) struct Reply {
-    answer: Answer,
+pub(super) struct ReplyBuilder {
+    answer: CappedAnswer,
     has_text: bool,
     refusal: String,
     tool: Option<String>,
     usage: Option<RunUsage>,
-    end: Option<End>,
-    error: Option<Refusal>,
+    end: Option<StopReason>,
+    error: Option<ServiceRefusal>,
     is_over: bool,
     events: Vec<RunEvent>,
 }
 
 /// All that was gathered.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(super) struct GatheredReply {
     pub(super) text: String,
     pub(super) is_cut: bool,
     pub(super) refusal: String,
     pub(super) tool: Option<String>,
     pub(super) usage: Option<RunUsage>,
-    pub(super) end: Option<End>,
-    pub(super) error: Option<Refusal>,
+    pub(super) end: Option<StopReason>,
+    pub(super) error: Option<ServiceRefusal>,
 }
 
-impl Reply {
+impl ReplyBuilder {
     /// Keeps `limit` bytes of the answer.
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            answer: Answer::new(limit),
+            answer: CappedAnswer::new(limit),
             has_text: false,
             refusal: String::new(),
             tool: None,
@@ -93,12 +93,12 @@ impl Reply {
     /// A piece of what the model says instead of an answer.
     pub(super) fn refusal(&mut self, piece: &str) {
         let room = REFUSAL - self.refusal.len();
-        self.refusal.push_str(&piece[..floor_boundary(piece, room)]);
+        self.refusal.push_str(first_bytes(piece, room));
     }
 
     /// The model wants a tool that it was not offered by us.
     pub(super) fn asks_for(&mut self, tool: &str) {
-        self.tool = Some(tool[..floor_boundary(tool, 200)].to_owned());
+        self.tool = Some(first_bytes(tool, 200).to_owned());
     }
 
     /// The service ran a tool of its own.
@@ -125,19 +125,19 @@ impl Reply {
     }
 
     /// The last word; figures may still follow.
-    pub(super) fn end(&mut self, end: End) {
+    pub(super) fn end(&mut self, end: StopReason) {
         self.end = Some(end);
     }
 
     /// Nothing follows.
     pub(super) fn over(&mut self) {
-        self.end.get_or_insert(End::Done);
+        self.end.get_or_insert(StopReason::Done);
         self.is_over = true;
     }
 
     /// The service gave up in the middle.
     pub(super) fn refuse(&mut self, value: &Value) {
-        self.error = Some(Refusal::of(None, value));
+        self.error = Some(ServiceRefusal::of(None, value));
         self.is_over = true;
     }
 
@@ -163,8 +163,8 @@ impl Reply {
         std::mem::take(&mut self.events)
     }
 
-    pub(super) fn finish(self) -> Gathered {
-        Gathered {
+    pub(super) fn finish(self) -> GatheredReply {
+        GatheredReply {
             is_cut: self.answer.is_cut(),
             text: self.answer.finish(),
             refusal: self.refusal,

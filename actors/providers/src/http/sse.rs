@@ -2,14 +2,14 @@
 //!
 //! The crates for this bound neither a line nor an event, so it is ours. Two liberties: the id and the retry time are
 //! passed over, as nothing is ever resumed; and what stands at the end without its empty line is given by
-//! [`Parser::end`], because some servers close right after their last word.
+//! [`SseParser::end`], because some servers close right after their last word.
 
 /// Bytes of one event that are kept. The last one of some APIs repeats the whole request.
 pub(super) const EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// One event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Message {
+pub(super) struct SseEvent {
     /// Its name; empty where none was given.
     pub(super) event: String,
     /// Its lines of data, joined.
@@ -22,22 +22,22 @@ pub(super) struct TooLong;
 
 /// Keeps what is not yet a whole event.
 #[derive(Debug)]
-pub(super) struct Parser {
+pub(super) struct SseParser {
     bound: usize,
     line: Vec<u8>,
-    message: Message,
+    message: SseEvent,
     has_data: bool,
     /// The last byte was a CR, so an LF that follows belongs to it.
     after_cr: bool,
     is_first_line: bool,
 }
 
-impl Parser {
+impl SseParser {
     pub(super) fn new(bound: usize) -> Self {
         Self {
             bound,
             line: Vec::new(),
-            message: Message::default(),
+            message: SseEvent::default(),
             has_data: false,
             after_cr: false,
             is_first_line: true,
@@ -45,7 +45,7 @@ impl Parser {
     }
 
     /// The events that these bytes complete.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Message>, TooLong> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, TooLong> {
         let mut messages = Vec::new();
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\r' | b'\n')) {
             let (end, body) = match piece.split_last() {
@@ -69,7 +69,7 @@ impl Parser {
     }
 
     /// The event that the end of the stream cut off, if it had data.
-    pub(super) fn end(&mut self) -> Option<Message> {
+    pub(super) fn end(&mut self) -> Option<SseEvent> {
         if !self.line.is_empty() {
             self.line();
         }
@@ -77,7 +77,7 @@ impl Parser {
     }
 
     /// Takes the line that is whole now.
-    fn line(&mut self) -> Option<Message> {
+    fn line(&mut self) -> Option<SseEvent> {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);
         let line = match std::mem::take(&mut self.is_first_line) {
@@ -103,7 +103,7 @@ impl Parser {
         None
     }
 
-    fn dispatch(&mut self) -> Option<Message> {
+    fn dispatch(&mut self) -> Option<SseEvent> {
         let message = std::mem::take(&mut self.message);
         std::mem::take(&mut self.has_data).then_some(message)
     }
@@ -116,8 +116,8 @@ mod tests {
     const STREAM: &str = "\u{feff}: hello\r\nevent: one\r\ndata: {\"a\":\r\ndata: \"grüße\"}\r\n\r\n\
         :\n\nid: 7\nretry: 3\ndata:two\n\nevent: empty\n\ndata\rdata\r\rdata: end";
 
-    fn read(cut: usize) -> Vec<Message> {
-        let mut parser = Parser::new(1024);
+    fn read(cut: usize) -> Vec<SseEvent> {
+        let mut parser = SseParser::new(1024);
         let mut messages = Vec::new();
         for piece in STREAM.as_bytes().chunks(cut) {
             messages.extend(parser.push(piece).unwrap());
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn any_cut_gives_the_same_events() {
-        let message = |event: &str, data: &str| Message {
+        let message = |event: &str, data: &str| SseEvent {
             event: event.to_owned(),
             data: data.to_owned(),
         };
@@ -145,10 +145,10 @@ mod tests {
 
     #[test]
     fn neither_a_line_nor_an_event_grows_beyond_the_bound() {
-        let mut parser = Parser::new(64);
+        let mut parser = SseParser::new(64);
         let endless = (0..20).try_for_each(|_| parser.push(b"data: xx").map(drop));
         assert_eq!(endless, Err(TooLong));
-        let mut parser = Parser::new(64);
+        let mut parser = SseParser::new(64);
         let endless = (0..40).try_for_each(|_| parser.push(b"data: xx\n").map(drop));
         assert_eq!(endless, Err(TooLong));
     }

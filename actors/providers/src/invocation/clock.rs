@@ -10,7 +10,7 @@ use crate::outcome::TimeoutKind;
 
 /// Knows when the run began, when it last gave a sign of life and whether it waits for our readers.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(crate) struct RunClock {
     limits: Timeouts,
     begin: Instant,
     /// Microseconds from the beginning to the last sign of life; 0 before the first.
@@ -19,7 +19,7 @@ pub(crate) struct Clock {
     waiting: AtomicU32,
 }
 
-impl Clock {
+impl RunClock {
     pub(crate) fn start(limits: Timeouts) -> Self {
         Self {
             limits,
@@ -82,10 +82,10 @@ impl Clock {
 }
 
 /// While it lives the program cannot be blamed for silence. Futures may be dropped before their end.
-struct Excuse<'c>(&'c Clock);
+struct Excuse<'c>(&'c RunClock);
 
 impl<'c> Excuse<'c> {
-    fn new(clock: &'c Clock) -> Self {
+    fn new(clock: &'c RunClock) -> Self {
         clock.waiting.fetch_add(1, Ordering::Relaxed);
         Self(clock)
     }
@@ -113,7 +113,7 @@ mod tests {
             silence: Some(secs(5)),
             total: Some(secs(60)),
         };
-        let clock = Clock::start(limits);
+        let clock = RunClock::start(limits);
         assert_eq!(clock.expired().await, TimeoutKind::Start);
         assert_eq!(clock.begin.elapsed().as_secs(), 30);
         clock.touch();

@@ -1,19 +1,24 @@
 //! From how a program ended to what that means.
 
-use super::{Ending, Over, Ran, floor_boundary};
+use super::{InvocationEnd, PatienceEnd, RunEnd};
 use crate::containment::{Exit, StartError};
-use crate::definition::Output;
-use crate::limits::{self, Complaint, Moment};
+use crate::definition::OutputRules;
+use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::{Conversation, FailureKind, Finished, RunFailure, TimeoutKind};
-use crate::output::{self, Ended, Terminal};
+use crate::output::{self, ProgramStatus, ReportedEnd};
 use crate::shortage::said;
+use crate::text::last_bytes;
 
 /// Most bytes of stderr in a failure's message.
 const MESSAGE_TAIL: usize = 4 * 1024;
 
 /// The result of a run. `program` is its name for messages, `output` what its output means.
-pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finished, RunFailure> {
-    let moment = Moment::now();
+pub(crate) fn conclude(
+    program: &str,
+    output: &OutputRules,
+    ran: InvocationEnd,
+) -> Result<Finished, RunFailure> {
+    let moment = ReferenceTime::now();
     let verdict = verdict(program, output, &ran, &moment);
     let doubt = output::doubt(program, output, &ran.reading);
     let reading = ran.reading;
@@ -43,13 +48,13 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
     }
     let class = match class {
         FailureKind::RateLimited { until: None } => {
-            let stated = |text| limits::until(&Complaint::of_text(text), &moment);
+            let stated = |text| limits::until(&ReportedError::of_text(text), &moment);
             let until = stated(&message).or_else(|| stated(tail(&reading.answer)));
             FailureKind::RateLimited { until }
         }
         // Refused by the system what it takes to start working, and nothing came of it.
         FailureKind::ProviderError | FailureKind::Crashed
-            if matches!(ran.ending, Ending::Exit(_))
+            if matches!(ran.ending, RunEnd::Exit(_))
                 && reading.answer.trim().is_empty()
                 && reading.usage.is_none() =>
         {
@@ -75,19 +80,22 @@ pub(crate) fn conclude(program: &str, output: &Output, ran: Ran) -> Result<Finis
 /// `None` for success.
 fn verdict(
     program: &str,
-    output: &Output,
-    ran: &Ran,
-    moment: &Moment,
+    output: &OutputRules,
+    ran: &InvocationEnd,
+    moment: &ReferenceTime,
 ) -> Option<(FailureKind, String)> {
     let said = |ended| output::verdict(program, output, &ran.reading, ended, &ran.stderr, moment);
     // A program that answers the signal of a timeout by saying that it was interrupted says nothing about its run.
-    let interrupted = matches!(ran.ending, Ending::Timeout(_))
-        && matches!(said(Ended::Code(0)), Some((FailureKind::Crashed, _)));
+    let interrupted = matches!(ran.ending, RunEnd::Timeout(_))
+        && matches!(
+            said(ProgramStatus::Code(0)),
+            Some((FailureKind::Crashed, _))
+        );
     Some(match &ran.ending {
-        Ending::Exit(exit) => {
+        RunEnd::Exit(exit) => {
             let ended = match exit {
-                Exit::Code(code) => Ended::Code(*code),
-                Exit::Signal(signal) => Ended::Signal(*signal),
+                Exit::Code(code) => ProgramStatus::Code(*code),
+                Exit::Signal(signal) => ProgramStatus::Signal(*signal),
             };
             return match said(ended) {
                 None if ran.alive > 0 => Some((
@@ -97,25 +105,25 @@ fn verdict(
                 verdict => verdict,
             };
         }
-        Ending::Cancelled => (FailureKind::Cancelled, format!("'{program}' was cancelled")),
+        RunEnd::Cancelled => (FailureKind::Cancelled, format!("'{program}' was cancelled")),
         // It has said how it ended; that it stayed changes nothing.
-        Ending::Impatience(Over::Stays) | Ending::Timeout(_)
-            if ran.reading.terminal != Terminal::Unsaid && !interrupted =>
+        RunEnd::Impatience(PatienceEnd::Stays) | RunEnd::Timeout(_)
+            if ran.reading.terminal != ReportedEnd::Unreported && !interrupted =>
         {
-            return said(Ended::Code(0));
+            return said(ProgramStatus::Code(0));
         }
-        Ending::Impatience(Over::Waits(wait)) => (
+        RunEnd::Impatience(PatienceEnd::Waits(wait)) => (
             wait.class,
             format!(
                 "'{program}' waits by itself, and was ended: {}",
                 wait.message
             ),
         ),
-        Ending::Impatience(Over::Stays) => (
+        RunEnd::Impatience(PatienceEnd::Stays) => (
             FailureKind::ProviderError,
             format!("'{program}' did not exit, and was ended"),
         ),
-        Ending::Timeout(which) => {
+        RunEnd::Timeout(which) => {
             let waited = ran.waiting.as_ref().map(|wait| wait.class);
             let said =
                 waited.or_else(|| output::cut_short(output, &ran.reading, &ran.stderr, moment));
@@ -130,16 +138,16 @@ fn verdict(
                 message,
             )
         }
-        Ending::NotStarted(StartError::Missing, reason) => (
+        RunEnd::NotStarted(StartError::Missing, reason) => (
             FailureKind::Missing,
             format!(
                 "cannot run '{program}': {reason}; install it, or correct the provider's program"
             ),
         ),
-        Ending::NotStarted(error, reason) => {
+        RunEnd::NotStarted(error, reason) => {
             (error.class(), format!("cannot run '{program}': {reason}"))
         }
-        Ending::RunnerLost => (
+        RunEnd::RunnerLost => (
             FailureKind::Crashed,
             format!("the runner of '{program}' was killed; what it held was found and ended"),
         ),
@@ -156,5 +164,5 @@ pub(crate) const fn complaint(which: TimeoutKind) -> &'static str {
 
 /// The end of stderr, as messages hold it.
 pub(crate) fn tail(text: &str) -> &str {
-    &text[floor_boundary(text, text.len().saturating_sub(MESSAGE_TAIL))..]
+    last_bytes(text, MESSAGE_TAIL)
 }

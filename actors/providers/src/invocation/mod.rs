@@ -1,11 +1,9 @@
 //! One run of a program: contained, fed, read, timed, and ended for certain.
 
-mod capture;
 mod clock;
 mod conclude;
 mod patience;
 mod pump;
-mod utf8;
 
 use std::path::Path;
 use std::pin::Pin;
@@ -14,23 +12,21 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-pub(crate) use capture::{Answer, Tail, cut};
-pub(crate) use clock::Clock;
+pub(crate) use clock::RunClock;
 pub(crate) use conclude::{complaint, conclude, tail};
-pub(crate) use patience::{Over, Patience};
-pub(crate) use utf8::{Decoder, pieces};
-pub use utf8::{ceil_boundary, floor_boundary};
+pub(crate) use patience::{ExitPatience, PatienceEnd};
 
 use crate::cancel::Cancel;
 use crate::containment::{
-    Contained, Containment, Exit, Launch, LaunchError, Notice, Report, StartError,
+    Contained, Containment, Exit, LaunchError, LaunchSpec, RunnerNotice, RunnerReport, StartError,
 };
 use crate::definition::StopSignal;
 use crate::event::{EventSink, RunEvent};
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
-use crate::output::{Reader, Reading, StderrWatch, Wait};
+use crate::output::{OutputReader, RunReading, ServiceWait, StderrWatch};
 use crate::runner::GIVE_UP;
+use crate::text::StderrTail;
 use patience::WAIT_PATIENCE;
 
 /// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
@@ -40,7 +36,7 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
 /// What to run.
-pub(crate) struct Request<'a> {
+pub(crate) struct Invocation<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) env: &'a [(String, String)],
     pub(crate) pass_env: &'a [String],
@@ -52,32 +48,32 @@ pub(crate) struct Request<'a> {
     /// What the program is asked to end with.
     pub(crate) stop: StopSignal,
     /// What its stdout means.
-    pub(crate) reader: Reader,
+    pub(crate) reader: OutputReader,
     /// Waits that its stderr reports.
     pub(crate) watch: Option<StderrWatch>,
 }
 
 /// What became of it.
 #[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) ending: Ending,
-    pub(crate) reading: Reading,
+pub(crate) struct InvocationEnd {
+    pub(crate) ending: RunEnd,
+    pub(crate) reading: RunReading,
     /// The last 64 KiB of stderr.
     pub(crate) stderr: String,
     /// Processes that could not be ended.
     pub(crate) alive: u32,
     /// The cause it waited for when it ended.
-    pub(crate) waiting: Option<Wait>,
+    pub(crate) waiting: Option<ServiceWait>,
 }
 
 /// How it ended. The first cause counts: a program that exits with 0 after our SIGTERM was stopped.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Ending {
+pub(crate) enum RunEnd {
     Exit(Exit),
     Cancelled,
     Timeout(TimeoutKind),
     /// It was ended because it did not exit after it had said its end, or waited by itself.
-    Impatience(Over),
+    Impatience(PatienceEnd),
     NotStarted(StartError, String),
     RunnerLost,
 }
@@ -87,12 +83,12 @@ pub(crate) enum Ending {
 /// # Errors
 /// [`LaunchError`] when not even the runner could be started.
 pub(crate) async fn execute(
-    request: Request<'_>,
+    request: Invocation<'_>,
     containment: &Containment,
     events: &EventSink,
     cancel: Cancel,
-) -> Result<Ran, LaunchError> {
-    let launch = Launch {
+) -> Result<InvocationEnd, LaunchError> {
+    let launch = LaunchSpec {
         argv: request.argv,
         env: request.env,
         pass_env: request.pass_env,
@@ -100,11 +96,11 @@ pub(crate) async fn execute(
         stop: request.stop,
         workdir: request.workdir,
     };
-    let clock = Clock::start(request.timeouts);
-    let patience = Patience::default();
+    let clock = RunClock::start(request.timeouts);
+    let patience = ExitPatience::default();
     let (mut contained, streams) = Contained::start(&launch, containment)?;
     let mut reader = request.reader;
-    let mut stderr = Tail::default();
+    let mut stderr = StderrTail::default();
 
     let (started, when_started) = oneshot::channel();
     let mut pumps = Box::pin(async {
@@ -122,7 +118,7 @@ pub(crate) async fn execute(
         );
     });
     let overdue = containment.grace + GIVE_UP + MARGIN;
-    let mut stop = Stop {
+    let mut stop = StopTrigger {
         cancel,
         clock: &clock,
         patience: &patience,
@@ -135,11 +131,11 @@ pub(crate) async fn execute(
     }
     drop(pumps);
     tell_leftovers(request.argv, &held);
-    if let Some(Ending::Impatience(over)) = &stop.cause {
+    if let Some(RunEnd::Impatience(over)) = &stop.cause {
         let message = complaint_of(&request.argv[0], over);
         events.send(RunEvent::Warning { message }).await;
     }
-    Ok(Ran {
+    Ok(InvocationEnd {
         ending: stop.cause.unwrap_or(held.ending),
         reading: reader.finish(),
         stderr: stderr.finish(),
@@ -148,10 +144,12 @@ pub(crate) async fn execute(
     })
 }
 
-fn complaint_of(program: &str, over: &Over) -> String {
+fn complaint_of(program: &str, over: &PatienceEnd) -> String {
     match over {
-        Over::Stays => format!("'{program}' said how it ended and did not exit; it was ended\n"),
-        Over::Waits(wait) => format!(
+        PatienceEnd::Stays => {
+            format!("'{program}' said how it ended and did not exit; it was ended\n")
+        }
+        PatienceEnd::Waits(wait) => format!(
             "'{program}' waits by itself for longer than {} s, and was ended: {}\n",
             WAIT_PATIENCE.as_secs(),
             wait.message
@@ -160,14 +158,14 @@ fn complaint_of(program: &str, over: &Over) -> String {
 }
 
 /// What may stop a run, and what did.
-struct Stop<'a> {
+struct StopTrigger<'a> {
     cancel: Cancel,
-    clock: &'a Clock,
-    patience: &'a Patience,
-    cause: Option<Ending>,
+    clock: &'a RunClock,
+    patience: &'a ExitPatience,
+    cause: Option<RunEnd>,
 }
 
-impl Stop<'_> {
+impl StopTrigger<'_> {
     /// Resolves, once, when the run shall be stopped. Cancel safe.
     async fn wanted(&mut self) {
         if self.cause.is_some() {
@@ -175,16 +173,16 @@ impl Stop<'_> {
         }
         self.cause = Some(tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Ending::Cancelled,
-            which = self.clock.expired() => Ending::Timeout(which),
-            over = self.patience.over() => Ending::Impatience(over),
+            () = self.cancel.cancelled() => RunEnd::Cancelled,
+            which = self.clock.expired() => RunEnd::Timeout(which),
+            over = self.patience.over() => RunEnd::Impatience(over),
         });
     }
 }
 
 /// What was learnt until the runner left.
-struct Held {
-    ending: Ending,
+struct RunnerEnd {
+    ending: RunEnd,
     stragglers: u32,
     alive: u32,
     /// Whether the pumps came to their end.
@@ -197,13 +195,13 @@ async fn hold(
     contained: &mut Contained,
     started: oneshot::Sender<u32>,
     mut pumps: Pin<&mut impl Future<Output = ()>>,
-    stop: &mut Stop<'_>,
+    stop: &mut StopTrigger<'_>,
     patience: Duration,
-) -> Held {
+) -> RunnerEnd {
     let mut started = Some(started);
     let mut drained = false;
     let mut overdue = None;
-    let held = |ending, stragglers, alive, drained| Held {
+    let held = |ending, stragglers, alive, drained| RunnerEnd {
         ending,
         stragglers,
         alive,
@@ -213,19 +211,19 @@ async fn hold(
         tokio::select! {
             biased;
             notice = contained.notice() => match notice {
-                Notice::Report(Report::Started { pid }) => {
+                RunnerNotice::Report(RunnerReport::Started { pid }) => {
                     if let Some(started) = started.take() {
                         let _ = started.send(pid);
                     }
                 }
-                Notice::Report(Report::Failed { error, message }) => {
-                    return held(Ending::NotStarted(error, message), 0, 0, drained);
+                RunnerNotice::Report(RunnerReport::Failed { error, message }) => {
+                    return held(RunEnd::NotStarted(error, message), 0, 0, drained);
                 }
-                Notice::Report(Report::Ended { exit, stragglers, alive }) => {
-                    return held(Ending::Exit(exit), stragglers, alive, drained);
+                RunnerNotice::Report(RunnerReport::Ended { exit, stragglers, alive }) => {
+                    return held(RunEnd::Exit(exit), stragglers, alive, drained);
                 }
-                Notice::Lost { ended, alive } => {
-                    return held(Ending::RunnerLost, ended, alive, drained);
+                RunnerNotice::Lost { ended, alive } => {
+                    return held(RunEnd::RunnerLost, ended, alive, drained);
                 }
             },
             () = stop.wanted() => {
@@ -243,8 +241,12 @@ async fn hold(
 
 /// Reads what is left in the pipes. They are at their end, so only a slow reader of our events keeps us, or
 /// someone out of reach who still holds them.
-async fn drain(pumps: Pin<&mut impl Future<Output = ()>>, held: &Held, stop: &mut Stop<'_>) {
-    let hurry = stop.cause.is_some() || held.alive > 0 || held.ending == Ending::RunnerLost;
+async fn drain(
+    pumps: Pin<&mut impl Future<Output = ()>>,
+    held: &RunnerEnd,
+    stop: &mut StopTrigger<'_>,
+) {
+    let hurry = stop.cause.is_some() || held.alive > 0 || held.ending == RunEnd::RunnerLost;
     tokio::select! {
         () = pumps => {}
         () = tokio::time::sleep(DRAIN), if hurry => {}
@@ -252,7 +254,7 @@ async fn drain(pumps: Pin<&mut impl Future<Output = ()>>, held: &Held, stop: &mu
     }
 }
 
-fn tell_leftovers(argv: &[String], held: &Held) {
+fn tell_leftovers(argv: &[String], held: &RunnerEnd) {
     let (stragglers, alive) = (held.stragglers, held.alive);
     if alive > 0 {
         tracing::warn!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::output::{Outlook, Wait};
+use crate::output::{Outlook, ServiceWait};
 
 /// How long a program that has said how it ended may stay without printing anything more.
 const END_PATIENCE: Duration = Duration::from_secs(10);
@@ -28,22 +28,22 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why a program is not given more time.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Over {
+pub(crate) enum PatienceEnd {
     /// It has said how it ended, and stays.
     Stays,
     /// It waits by itself for longer than it may.
-    Waits(Wait),
+    Waits(ServiceWait),
 }
 
 /// The last known activity of a program, and its begin.
 #[derive(Debug, Default)]
-pub(crate) struct Patience {
-    state: Mutex<State>,
+pub(crate) struct ExitPatience {
+    state: Mutex<Activity>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum Activity {
     #[default]
     Works,
     /// A tool runs.
@@ -52,13 +52,13 @@ enum State {
         since: Instant,
         /// It printed something then that counts.
         last: Instant,
-        then: Then,
+        then: AfterEnd,
     },
     Waits {
         since: Instant,
         /// The pause that it named began then.
         last: Instant,
-        wait: Wait,
+        wait: ServiceWait,
         /// Errors of no known kind alone: they mean something only where they go on.
         is_vague: bool,
     },
@@ -66,7 +66,7 @@ enum State {
 
 /// What came after the end that a program said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
+enum AfterEnd {
     /// No work.
     Nothing,
     Work,
@@ -74,16 +74,16 @@ enum Then {
     Call,
 }
 
-impl Patience {
+impl ExitPatience {
     /// The program printed something on stdout.
     pub(crate) fn stdout(&self, outlook: Outlook) {
         let now = Instant::now();
         let mut state = self.lock();
         match (&mut *state, outlook) {
             (
-                State::Ended {
+                Activity::Ended {
                     last,
-                    then: Then::Nothing,
+                    then: AfterEnd::Nothing,
                     ..
                 },
                 Outlook::Unchanged
@@ -92,23 +92,23 @@ impl Patience {
                 | Outlook::Errs(_)
                 | Outlook::Ended,
             ) => *last = now,
-            (State::Ended { last, then, .. }, outlook @ (Outlook::Works | Outlook::Calls)) => {
+            (Activity::Ended { last, then, .. }, outlook @ (Outlook::Works | Outlook::Calls)) => {
                 *last = now;
                 *then = match outlook {
-                    Outlook::Calls => Then::Call,
-                    _ => Then::Work,
+                    Outlook::Calls => AfterEnd::Call,
+                    _ => AfterEnd::Work,
                 };
             }
             (_, Outlook::Ended) => {
-                *state = State::Ended {
+                *state = Activity::Ended {
                     since: now,
                     last: now,
-                    then: Then::Nothing,
+                    then: AfterEnd::Nothing,
                 }
             }
-            (State::Ended { .. }, _) | (_, Outlook::Unchanged) => return,
-            (_, Outlook::Works) => *state = State::Works,
-            (_, Outlook::Calls) => *state = State::Calls,
+            (Activity::Ended { .. }, _) | (_, Outlook::Unchanged) => return,
+            (_, Outlook::Works) => *state = Activity::Works,
+            (_, Outlook::Calls) => *state = Activity::Calls,
             (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => waits(&mut state, wait, false, now),
             (_, Outlook::Errs(wait)) => waits(&mut state, wait, true, now),
         }
@@ -120,9 +120,9 @@ impl Patience {
     pub(crate) fn stderr(&self, outlook: Outlook) {
         let mut state = self.lock();
         let (wait, is_vague) = match (&*state, outlook) {
-            (State::Ended { .. }, _) => return,
+            (Activity::Ended { .. }, _) => return,
             // It may be the tool's word.
-            (State::Calls, Outlook::Stuck(_) | Outlook::Errs(_)) => return,
+            (Activity::Calls, Outlook::Stuck(_) | Outlook::Errs(_)) => return,
             (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => (wait, false),
             (_, Outlook::Errs(wait)) => (wait, true),
             _ => return,
@@ -133,7 +133,7 @@ impl Patience {
     }
 
     /// Resolves when the program is given no more time. Cancel safe.
-    pub(crate) async fn over(&self) -> Over {
+    pub(crate) async fn over(&self) -> PatienceEnd {
         loop {
             let changed = self.changed.notified();
             let Some((deadline, over)) = self.next() else {
@@ -149,9 +149,9 @@ impl Patience {
     }
 
     /// The cause of the program's wait at the last look.
-    pub(crate) fn waiting(&self) -> Option<Wait> {
+    pub(crate) fn waiting(&self) -> Option<ServiceWait> {
         match &*self.lock() {
-            State::Waits {
+            Activity::Waits {
                 wait,
                 is_vague: false,
                 ..
@@ -160,18 +160,18 @@ impl Patience {
         }
     }
 
-    fn next(&self) -> Option<(Instant, Over)> {
+    fn next(&self) -> Option<(Instant, PatienceEnd)> {
         Some(match &*self.lock() {
-            State::Works | State::Calls => return None,
-            State::Ended { since, last, then } => {
+            Activity::Works | Activity::Calls => return None,
+            Activity::Ended { since, last, then } => {
                 let deadline = match then {
-                    Then::Nothing => (*last + END_PATIENCE).min(*since + END_LONGEST),
-                    Then::Work => (*last + MORE_PATIENCE).min(*since + MORE_LONGEST),
-                    Then::Call => *since + MORE_LONGEST,
+                    AfterEnd::Nothing => (*last + END_PATIENCE).min(*since + END_LONGEST),
+                    AfterEnd::Work => (*last + MORE_PATIENCE).min(*since + MORE_LONGEST),
+                    AfterEnd::Call => *since + MORE_LONGEST,
                 };
-                (deadline, Over::Stays)
+                (deadline, PatienceEnd::Stays)
             }
-            State::Waits {
+            Activity::Waits {
                 since,
                 last,
                 wait,
@@ -184,21 +184,21 @@ impl Patience {
                     length if wait.is_retry => *last + length.unwrap_or_default() + ANSWER_PATIENCE,
                     _ => *since + WAIT_PATIENCE,
                 };
-                (deadline, Over::Waits(wait.clone()))
+                (deadline, PatienceEnd::Waits(wait.clone()))
             }
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Activity> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Waits that follow one another without any work between them are one. An error of no known kind among them changes
 /// nothing but the time.
-fn waits(state: &mut State, wait: Wait, is_vague: bool, now: Instant) {
+fn waits(state: &mut Activity, wait: ServiceWait, is_vague: bool, now: Instant) {
     let (since, known) = match state {
-        State::Waits {
+        Activity::Waits {
             since,
             wait,
             is_vague: was_vague,
@@ -209,7 +209,7 @@ fn waits(state: &mut State, wait: Wait, is_vague: bool, now: Instant) {
         ),
         _ => (now, None),
     };
-    *state = State::Waits {
+    *state = Activity::Waits {
         since,
         last: now,
         is_vague: is_vague && known.is_none(),
@@ -223,7 +223,7 @@ mod tests {
     use crate::outcome::FailureKind;
 
     fn wait(length: Option<u64>) -> Outlook {
-        Outlook::Waits(Wait {
+        Outlook::Waits(ServiceWait {
             class: FailureKind::Network,
             length: length.map(Duration::from_secs),
             is_retry: length.is_some(),
@@ -231,7 +231,7 @@ mod tests {
         })
     }
 
-    async fn after(patience: &Patience) -> (Over, u64) {
+    async fn after(patience: &ExitPatience) -> (PatienceEnd, u64) {
         let begin = Instant::now();
         let over = patience.over().await;
         (over, begin.elapsed().as_secs())
@@ -239,22 +239,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_program_that_said_its_end_may_stay_for_a_while() {
-        let patience = Patience::default();
+        let patience = ExitPatience::default();
         patience.stdout(Outlook::Ended);
-        assert_eq!(after(&patience).await, (Over::Stays, 10));
+        assert_eq!(after(&patience).await, (PatienceEnd::Stays, 10));
         // What it prints begins the time anew.
-        let patience = Patience::default();
+        let patience = ExitPatience::default();
         patience.stdout(Outlook::Ended);
         tokio::time::sleep(Duration::from_secs(8)).await;
         patience.stdout(Outlook::Unchanged);
         patience.stderr(Outlook::Unchanged);
-        assert_eq!(after(&patience).await, (Over::Stays, 10));
+        assert_eq!(after(&patience).await, (PatienceEnd::Stays, 10));
     }
 
     /// How long a program lasts that prints this every second after its end.
     async fn chatter(outlook: Outlook) -> u64 {
         let begin = Instant::now();
-        let patience = Patience::default();
+        let patience = ExitPatience::default();
         patience.stdout(Outlook::Ended);
         let chatter = async {
             loop {
@@ -263,7 +263,7 @@ mod tests {
             }
         };
         tokio::select! {
-            over = patience.over() => assert_eq!(over, Over::Stays),
+            over = patience.over() => assert_eq!(over, PatienceEnd::Stays),
             () = chatter => {}
         }
         begin.elapsed().as_secs()
@@ -276,23 +276,23 @@ mod tests {
         assert_eq!(chatter(wait(Some(30))).await, 60);
         assert_eq!(chatter(Outlook::Works).await, 600);
         for (outlook, seconds) in [(Outlook::Works, 60), (Outlook::Calls, 600)] {
-            let patience = Patience::default();
+            let patience = ExitPatience::default();
             patience.stdout(Outlook::Ended);
             patience.stdout(outlook);
-            assert_eq!(after(&patience).await, (Over::Stays, seconds));
+            assert_eq!(after(&patience).await, (PatienceEnd::Stays, seconds));
         }
         // A further end after more work begins the time anew.
-        let patience = Patience::default();
+        let patience = ExitPatience::default();
         patience.stdout(Outlook::Ended);
         patience.stdout(Outlook::Works);
         tokio::time::sleep(Duration::from_secs(50)).await;
         patience.stdout(Outlook::Ended);
-        assert_eq!(after(&patience).await, (Over::Stays, 10));
+        assert_eq!(after(&patience).await, (PatienceEnd::Stays, 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_error_on_stderr_says_nothing_while_a_tool_runs() {
-        let patience = Patience::default();
+        let patience = ExitPatience::default();
         patience.stdout(Outlook::Calls);
         let Outlook::Waits(limit) = wait(None) else {
             return;
@@ -308,14 +308,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_program_may_wait_shortly() {
         for (length, seconds) in [(Some(3600), 2), (Some(45), 165), (None, 60)] {
-            let patience = Patience::default();
+            let patience = ExitPatience::default();
             patience.stderr(wait(length));
             let (over, waited) = after(&patience).await;
-            assert!(matches!(over, Over::Waits(_)));
+            assert!(matches!(over, PatienceEnd::Waits(_)));
             assert_eq!(waited, seconds, "{length:?}");
         }
         // Saying it again does not prolong it.
-        let patience = Patience::default();
+        let patience = ExitPatience::default();
         patience.stdout(wait(None));
         tokio::time::sleep(Duration::from_secs(50)).await;
         patience.stdout(wait(None));
@@ -325,7 +325,7 @@ mod tests {
     /// How long a program lasts that reports this every second.
     async fn endless(outlook: Outlook) -> Option<u64> {
         let begin = Instant::now();
-        let patience = Patience::default();
+        let patience = ExitPatience::default();
         let chatter = async {
             for _ in 0..3600 {
                 patience.stdout(outlook.clone());
@@ -334,7 +334,7 @@ mod tests {
         };
         tokio::select! {
             over = patience.over() => {
-                assert!(matches!(over, Over::Waits(_)));
+                assert!(matches!(over, PatienceEnd::Waits(_)));
                 Some(begin.elapsed().as_secs())
             }
             () = chatter => None,
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(endless(Outlook::Errs(vague.clone())).await, Some(90));
         assert_eq!(endless(Outlook::Works).await, None);
         // One that recovers has all the time of its model after the last pause.
-        let patience = Patience::default();
+        let patience = ExitPatience::default();
         for _ in 0..8 {
             patience.stdout(wait(Some(10)));
             tokio::time::sleep(Duration::from_secs(10)).await;

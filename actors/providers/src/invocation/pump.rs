@@ -7,13 +7,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 
-use super::capture::Tail;
-use super::clock::Clock;
-use super::patience::Patience;
-use super::utf8::Decoder;
+use super::clock::RunClock;
+use super::patience::ExitPatience;
 use crate::event::{EventSink, RunEvent};
-use crate::output::lines::PARTIAL_PATIENCE;
-use crate::output::{Outlook, Reader, StderrWatch};
+use crate::output::{Outlook, OutputReader, StderrWatch};
+use crate::text::lines::PARTIAL_PATIENCE;
+use crate::text::{Decoder, StderrTail};
 
 /// One read; also about the size of one event.
 const BUFFER: usize = 16 * 1024;
@@ -40,10 +39,10 @@ pub(super) async fn announce(started: oneshot::Receiver<u32>, events: &EventSink
 /// Reads stdout to its end and streams what it means.
 pub(super) async fn stdout(
     mut pipe: impl AsyncRead + AsFd + Unpin,
-    reader: &mut Reader,
+    reader: &mut OutputReader,
     events: &EventSink,
-    clock: &Clock,
-    patience: &Patience,
+    clock: &RunClock,
+    patience: &ExitPatience,
 ) {
     widen(&pipe);
     let mut buffer = vec![0; BUFFER];
@@ -77,10 +76,10 @@ pub(super) async fn stdout(
 /// Reads stderr to its end, keeps the tail and streams it all.
 pub(super) async fn stderr(
     mut pipe: impl AsyncRead + Unpin,
-    (tail, mut watch): (&mut Tail, Option<StderrWatch>),
+    (tail, mut watch): (&mut StderrTail, Option<StderrWatch>),
     events: &EventSink,
-    clock: &Clock,
-    patience: &Patience,
+    clock: &RunClock,
+    patience: &ExitPatience,
 ) {
     let mut buffer = vec![0; BUFFER];
     let mut decoder = Decoder::default();
@@ -107,7 +106,7 @@ fn widen(pipe: &impl AsFd) {
 async fn next<'a>(
     pipe: &mut (impl AsyncRead + Unpin),
     buffer: &'a mut [u8],
-    clock: &Clock,
+    clock: &RunClock,
 ) -> Option<&'a [u8]> {
     match pipe.read(buffer).await {
         Ok(count @ 1..) => {

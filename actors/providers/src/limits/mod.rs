@@ -11,6 +11,7 @@
 //! limit reaches, is believed; without one the account's own backoff decides. A time of day is read in the zone that the
 //! text states, else in the local one, and means the next such time.
 
+mod categories;
 mod civil;
 mod length;
 mod notice;
@@ -20,7 +21,6 @@ mod tests;
 mod until;
 mod vocabulary;
 mod windows;
-mod words;
 
 use std::time::{Duration, SystemTime};
 
@@ -29,21 +29,21 @@ use serde_json::Value;
 
 use crate::outcome::FailureKind;
 pub(crate) use length::whole as length;
-pub(crate) use notice::{Work, is_fatal, is_notice};
+pub(crate) use notice::{WorkDone, is_fatal, is_notice};
 
 /// The longest time ahead that is believed. Monthly limits are the longest known.
 pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// The point in time and the zone by which an error's times are read.
 #[derive(Debug, Clone)]
-pub(crate) struct Moment {
+pub(crate) struct ReferenceTime {
     /// When the error was read.
     pub(crate) at: SystemTime,
     /// The zone of a time of day that states none.
     pub(crate) zone: TimeZone,
 }
 
-impl Moment {
+impl ReferenceTime {
     /// Now, in the zone of this machine.
     pub(crate) fn now() -> Self {
         Self {
@@ -55,7 +55,7 @@ impl Moment {
 
 /// An error as a program or a service states it. Every part may be missing.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Complaint<'a> {
+pub(crate) struct ReportedError<'a> {
     /// The HTTP status, where it is stated by itself.
     pub(crate) status: Option<u16>,
     /// The words for people; JSON in them is read as data.
@@ -64,7 +64,7 @@ pub(crate) struct Complaint<'a> {
     pub(crate) data: Option<&'a Value>,
 }
 
-impl<'a> Complaint<'a> {
+impl<'a> ReportedError<'a> {
     /// Words only.
     pub(crate) const fn of_text(text: &'a str) -> Self {
         Self {
@@ -81,68 +81,76 @@ impl<'a> Complaint<'a> {
 /// - `AuthRequired`: a login or key is missing or no longer good.
 /// - `BadInput`: the prompt does not fit the model, the model does not exist, the service calls the request bad.
 /// - `Network`: the service cannot be reached.
-pub(crate) fn classify(complaint: &Complaint<'_>, moment: &Moment) -> Option<FailureKind> {
-    let facts = structure::Facts::of(complaint.data, complaint.text);
-    let text = words::normal(complaint.text);
-    let more = words::normal(&facts.words);
+pub(crate) fn classify(
+    complaint: &ReportedError<'_>,
+    moment: &ReferenceTime,
+) -> Option<FailureKind> {
+    let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
+    let text = categories::normal(complaint.text);
+    let more = categories::normal(&facts.words);
     let status = complaint.status.or(facts.status);
-    let kind = words::by_codes(&facts.codes)
-        .or_else(|| words::by_text(&text, status))
-        .or_else(|| words::by_status(status.or_else(|| words::status_in(&text))?))
+    let kind = categories::by_codes(&facts.codes)
+        .or_else(|| categories::by_text(&text, status))
+        .or_else(|| categories::by_status(status.or_else(|| categories::status_in(&text))?))
         // Some put their words into the data alone.
-        .or_else(|| words::by_text(&more, status))
-        .or_else(|| words::by_status(words::status_in(&more)?))?;
+        .or_else(|| categories::by_text(&more, status))
+        .or_else(|| categories::by_status(categories::status_in(&more)?))?;
     Some(match kind {
-        words::Kind::Limit | words::Kind::Overload => FailureKind::RateLimited {
-            until: until::of(&facts, &text, moment).or_else(|| until::of(&facts, &more, moment)),
-        },
-        words::Kind::Auth => FailureKind::AuthRequired,
-        words::Kind::Context | words::Kind::Model | words::Kind::Request => FailureKind::BadInput,
-        words::Kind::Network => FailureKind::Network,
+        categories::ErrorCategory::Limit | categories::ErrorCategory::Overload => {
+            FailureKind::RateLimited {
+                until: until::of(&facts, &text, moment)
+                    .or_else(|| until::of(&facts, &more, moment)),
+            }
+        }
+        categories::ErrorCategory::Auth => FailureKind::AuthRequired,
+        categories::ErrorCategory::Context
+        | categories::ErrorCategory::Model
+        | categories::ErrorCategory::Request => FailureKind::BadInput,
+        categories::ErrorCategory::Network => FailureKind::Network,
     })
 }
 
 /// When a limit ends, where the complaint states a time that can be believed.
-pub(crate) fn until(complaint: &Complaint<'_>, moment: &Moment) -> Option<SystemTime> {
-    let facts = structure::Facts::of(complaint.data, complaint.text);
-    until::of(&facts, &words::normal(complaint.text), moment)
-        .or_else(|| until::of(&facts, &words::normal(&facts.words), moment))
+pub(crate) fn until(complaint: &ReportedError<'_>, moment: &ReferenceTime) -> Option<SystemTime> {
+    let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
+    until::of(&facts, &categories::normal(complaint.text), moment)
+        .or_else(|| until::of(&facts, &categories::normal(&facts.words), moment))
 }
 
 /// How long a program says that it pauses before it asks again: the longest time in its words or data.
-pub(crate) fn pause(complaint: &Complaint<'_>) -> Option<Duration> {
-    let facts = structure::Facts::of(complaint.data, complaint.text);
+pub(crate) fn pause(complaint: &ReportedError<'_>) -> Option<Duration> {
+    let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
     let stated = facts.ends.iter().filter_map(|end| match end {
-        structure::End::After(wait) => Some(*wait),
-        structure::End::At(_) => None,
+        structure::LimitEnd::After(wait) => Some(*wait),
+        structure::LimitEnd::At(_) => None,
     });
     stated
-        .chain(length::longest_of_all(&words::normal(complaint.text)))
+        .chain(length::longest_of_all(&categories::normal(complaint.text)))
         .max()
 }
 
 /// Whether an error is one of the service itself, by its status, which may pass.
-pub(crate) fn is_server_error(complaint: &Complaint<'_>) -> bool {
-    let facts = structure::Facts::of(complaint.data, complaint.text);
-    let in_words = || words::status_in(&words::normal(complaint.text));
+pub(crate) fn is_server_error(complaint: &ReportedError<'_>) -> bool {
+    let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
+    let in_words = || categories::status_in(&categories::normal(complaint.text));
     let status = complaint.status.or(facts.status).or_else(in_words);
     status.is_some_and(|it| it >= 500)
 }
 
 /// Advice for a person about an error that running again cannot mend, as the end of a sentence; empty for others.
-pub(crate) fn advice(complaint: &Complaint<'_>) -> &'static str {
-    let facts = structure::Facts::of(complaint.data, complaint.text);
-    let text = words::normal(complaint.text);
+pub(crate) fn advice(complaint: &ReportedError<'_>) -> &'static str {
+    let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
+    let text = categories::normal(complaint.text);
     let status = complaint.status.or(facts.status);
-    let kind = words::by_codes(&facts.codes).or_else(|| words::by_text(&text, status));
+    let kind = categories::by_codes(&facts.codes).or_else(|| categories::by_text(&text, status));
     match kind {
-        Some(words::Kind::Context) => {
+        Some(categories::ErrorCategory::Context) => {
             "; the prompt and its conversation do not fit the model: shorten the prompt, split the task, or name a model with a larger context"
         }
-        Some(words::Kind::Model) => {
+        Some(categories::ErrorCategory::Model) => {
             "; name a model that the account has (model = of the task or the pool, --model)"
         }
-        Some(words::Kind::Auth) if text.contains("environment variable") => {
+        Some(categories::ErrorCategory::Auth) if text.contains("environment variable") => {
             "; let the variable through: list it in env_pass of the provider"
         }
         _ => "",

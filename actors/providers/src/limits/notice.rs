@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::words;
+use super::categories;
 
 /// The longest notice, in characters.
 const CHARS: usize = 400;
@@ -13,7 +13,7 @@ const HANDFUL: u64 = 8;
 
 /// What a run did beside its answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Work {
+pub(crate) struct WorkDone {
     /// A tool was called.
     pub(crate) used_tool: bool,
     /// Tokens of output and reasoning; `None` where the program does not report them.
@@ -54,13 +54,13 @@ fn pattern(sentence: &str) -> Option<Regex> {
 
 /// Whether an answer as a whole is a limit's notice ("You've hit your limit · resets 3pm") instead of an answer: no tool
 /// ran, a model wrote a handful of tokens at most, and nothing but the notice was said.
-pub(crate) fn is_notice(answer: &str, work: Work) -> bool {
+pub(crate) fn is_notice(answer: &str, work: WorkDone) -> bool {
     let answer = answer.trim();
     let tokens = work.tokens.unwrap_or(0);
     if work.used_tool || tokens > HANDFUL || answer.chars().count() > CHARS {
         return false;
     }
-    let text = words::normal(answer);
+    let text = categories::normal(answer);
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     let fits = |form: &Option<Regex>| form.as_ref().is_some_and(|it| it.is_match(text));
     fits(&WITH_TIME) || fits(&KNOWN) || tokens == 0 && fits(&BARE)
@@ -80,13 +80,13 @@ const LOGIN: &[&str] = &[
 /// Whether a line of stderr says, and nothing else, that a limit is reached or a login is missing: a program that stays
 /// after it does so without a purpose.
 pub(crate) fn is_fatal(line: &str) -> bool {
-    let text = words::normal(line.trim());
+    let text = categories::normal(line.trim());
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
     let text = ["error: ", "error] ", "fatal: ", "api error: "]
         .iter()
         .find_map(|it| text.strip_prefix(it))
         .unwrap_or(text);
-    is_notice(text, Work::default()) || LOGIN.iter().any(|it| text.starts_with(it))
+    is_notice(text, WorkDone::default()) || LOGIN.iter().any(|it| text.starts_with(it))
 }
 
 #[cfg(test)]
@@ -100,9 +100,9 @@ mod tests {
 
     #[test]
     fn a_notice_is_the_whole_answer() {
-        let few = Work {
+        let few = WorkDone {
             tokens: Some(5),
-            ..Work::default()
+            ..WorkDone::default()
         };
         for text in [
             "You've hit your limit · resets 3pm (Europe/Berlin)",
@@ -124,14 +124,14 @@ mod tests {
             "Invalid API key · Please run /login",
         ] {
             assert!(is_notice(text, few), "{text}");
-            let used_tool = Work {
+            let used_tool = WorkDone {
                 used_tool: true,
-                ..Work::default()
+                ..WorkDone::default()
             };
             assert!(!is_notice(text, used_tool), "after a tool: {text}");
-            let many = Work {
+            let many = WorkDone {
                 tokens: Some(40),
-                ..Work::default()
+                ..WorkDone::default()
             };
             assert!(!is_notice(text, many), "written by a model: {text}");
         }
@@ -141,7 +141,7 @@ mod tests {
             "Too many requests.",
             "API Error: 529 Overloaded",
         ] {
-            assert!(is_notice(text, Work::default()), "{text}");
+            assert!(is_notice(text, WorkDone::default()), "{text}");
             assert!(!is_notice(text, few), "{text}");
         }
     }
@@ -172,21 +172,21 @@ mod tests {
             "Rate limit exceeded: the handler now lives in src/http.rs; all tests pass.",
             "Rate limit exceeded: the handler resets at 3pm now.",
             "Quota exceeded is what the server says when the disk is full.",
-            "RunUsage limit reached is shown in the banner now, see app.tsx.",
+            "Usage limit reached is shown in the banner now, see app.tsx.",
             "You've hit your limit of three retries in the test; I raised it to five.",
             "You exceeded your quota check: moved to billing.py.",
             "You've used all your memory in test 3: fixed the leak.",
             "Claude's page now shows 'usage limit reached' in red.",
             "Weekly limit reached page: added.",
-            "RunUsage limit reached · resets button added",
-            "RunUsage limit reached: resets in the new handler",
+            "Usage limit reached · resets button added",
+            "Usage limit reached: resets in the new handler",
             "Sonnet 18 has a limit reached in line 4.",
             "I added a rate limit of 5 requests per second to the client.",
             "Done. The test now prints: You've hit your usage limit",
             "fine",
             "",
         ] {
-            assert!(!is_notice(text, Work::default()), "{text}");
+            assert!(!is_notice(text, WorkDone::default()), "{text}");
         }
     }
 }

@@ -15,7 +15,7 @@ const BRACES: usize = 8;
 
 /// When a limit ends, as data says it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum End {
+pub(super) enum LimitEnd {
     /// So long after the error.
     After(Duration),
     /// At this time.
@@ -24,20 +24,20 @@ pub(super) enum End {
 
 /// Facts of one error.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Facts {
+pub(super) struct ErrorFacts {
     /// Codes without `_`, `-`, blanks and capitals.
     pub(super) codes: Vec<String>,
     /// The first HTTP status that is an error's.
     pub(super) status: Option<u16>,
     /// All ends that are stated.
-    pub(super) ends: Vec<End>,
+    pub(super) ends: Vec<LimitEnd>,
     /// The windows in which a service counts requests, by its headers.
     pub(super) windows: Windows,
     /// Words for people, a line each.
     pub(super) words: String,
 }
 
-impl Facts {
+impl ErrorFacts {
     /// Reads the data, and JSON in the text.
     pub(super) fn of(data: Option<&Value>, text: &str) -> Self {
         let mut facts = Self::default();
@@ -126,12 +126,13 @@ impl Facts {
             | "quotaresettimestamp"
             | "resetdate"
             | "resetsattimestamp"
-            | "retryat" => self.ends.extend(point(value).map(End::At)),
+            | "retryat" => self.ends.extend(point(value).map(LimitEnd::At)),
             "resetsinseconds" | "resetinseconds" | "resetafterseconds" | "resetsin" | "resetin"
             | "resetafter" | "retryafter" | "retryafterseconds" | "retryafters" | "retryin"
             | "retrydelay" | "retrydelayseconds" | "quotaresetdelay" => {
-                let end = span(value, 1.0).map(End::After);
-                self.ends.extend(end.or_else(|| point(value).map(End::At)));
+                let end = span(value, 1.0).map(LimitEnd::After);
+                self.ends
+                    .extend(end.or_else(|| point(value).map(LimitEnd::At)));
             }
             "retryafterms"
             | "retryaftermilliseconds"
@@ -141,7 +142,7 @@ impl Facts {
             | "resetafterms"
             | "delayms"
             | "waitms" => {
-                self.ends.extend(span(value, 0.001).map(End::After));
+                self.ends.extend(span(value, 0.001).map(LimitEnd::After));
             }
             _ => {}
         }

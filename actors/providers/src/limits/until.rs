@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::structure::{End, Facts, instant};
-use super::{LONGEST, Moment, civil, length};
+use super::structure::{ErrorFacts, LimitEnd, instant};
+use super::{LONGEST, ReferenceTime, civil, length};
 
 /// A limit that counts a day or more is not over in less than this: a service that says so speaks of another limit.
 const SHORTEST_OF_LONG: Duration = Duration::from_secs(5 * 60);
@@ -11,13 +11,13 @@ const LONG: &[&str] = &["daily", "weekly", "monthly", "per day", "per month"];
 
 /// The end as data states it, else a length of time in the words, else a time of day or a date in them, else the
 /// end of a window that the service counts in, else any other point in time. Of several, the latest that can be believed.
-pub(super) fn of(facts: &Facts, text: &str, moment: &Moment) -> Option<SystemTime> {
+pub(super) fn of(facts: &ErrorFacts, text: &str, moment: &ReferenceTime) -> Option<SystemTime> {
     let now = moment.at;
     let mut windows = facts.windows.clone();
     let text = &windows.take_from(text);
     let stated = facts.ends.iter().filter_map(|end| match end {
-        End::After(wait) => Some(*wait),
-        End::At(at) => at.duration_since(now).ok(),
+        LimitEnd::After(wait) => Some(*wait),
+        LimitEnd::At(at) => at.duration_since(now).ok(),
     });
     let is_long = LONG.iter().any(|it| text.contains(it));
     let least = if is_long {

@@ -1,11 +1,11 @@
 //! Codes and words by which errors are told apart, in normal form.
 
-use super::words::Kind;
+use super::categories::ErrorCategory;
 
 /// Codes without `_`, `-` and capitals.
-pub(super) const CODES: &[(Kind, &[&str])] = &[
+pub(super) const CODES: &[(ErrorCategory, &[&str])] = &[
     (
-        Kind::Context,
+        ErrorCategory::Context,
         &[
             "contextlengthexceeded",
             "contextwindowexceeded",
@@ -16,7 +16,7 @@ pub(super) const CODES: &[(Kind, &[&str])] = &[
         ],
     ),
     (
-        Kind::Model,
+        ErrorCategory::Model,
         &[
             "modelnotfound",
             "modelnotfounderror",
@@ -29,7 +29,7 @@ pub(super) const CODES: &[(Kind, &[&str])] = &[
         ],
     ),
     (
-        Kind::Limit,
+        ErrorCategory::Limit,
         &[
             "ratelimit",
             "ratelimited",
@@ -49,7 +49,7 @@ pub(super) const CODES: &[(Kind, &[&str])] = &[
         ],
     ),
     (
-        Kind::Overload,
+        ErrorCategory::Overload,
         &[
             "overloadederror",
             "overloaded",
@@ -58,7 +58,7 @@ pub(super) const CODES: &[(Kind, &[&str])] = &[
         ],
     ),
     (
-        Kind::Auth,
+        ErrorCategory::Auth,
         &[
             "authenticationerror",
             "authenticationfailed",
@@ -72,7 +72,7 @@ pub(super) const CODES: &[(Kind, &[&str])] = &[
         ],
     ),
     (
-        Kind::Network,
+        ErrorCategory::Network,
         &["httpconnectionfailed", "responsestreamconnectionfailed"],
     ),
 ];

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::structure::{End, plain, point, span};
+use super::structure::{LimitEnd, plain, point, span};
 
 /// The windows that an error states, by the name that their headers share.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,7 +14,7 @@ pub(super) struct Windows(BTreeMap<String, Window>);
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Window {
-    end: Option<End>,
+    end: Option<LimitEnd>,
     is_used_up: bool,
 }
 
@@ -27,8 +27,8 @@ impl Windows {
         let window = |part: &str| name.contains(part).then(|| name.replace(part, ""));
         if let Some(window) = window("reset") {
             let end = point(value)
-                .map(End::At)
-                .or_else(|| span(value, 1.0).map(End::After));
+                .map(LimitEnd::At)
+                .or_else(|| span(value, 1.0).map(LimitEnd::After));
             self.0.entry(window).or_default().end = end;
         } else if let Some(window) = window("remaining") {
             let is_used_up = match value {
@@ -84,8 +84,8 @@ impl Windows {
             windows
                 .filter(move |it| it.is_used_up || !only_used_up)
                 .filter_map(|it| match it.end? {
-                    End::After(wait) => Some(wait),
-                    End::At(at) => at.duration_since(now).ok(),
+                    LimitEnd::After(wait) => Some(wait),
+                    LimitEnd::At(at) => at.duration_since(now).ok(),
                 })
                 .filter(&is_believed)
         };

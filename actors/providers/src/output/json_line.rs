@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::ansi;
+use crate::text;
 
 /// Most places at which a value is looked for behind text that is not JSON.
 const ATTEMPTS: usize = 64;
@@ -38,7 +38,7 @@ pub(crate) fn read(line: &[u8]) -> JsonLine {
         };
     }
     let text = String::from_utf8_lossy(line);
-    let text = ansi::trimmed(text.trim_start_matches('\u{feff}'));
+    let text = text::trimmed(text.trim_start_matches('\u{feff}'));
     let start = text.find(OPENING).unwrap_or(text.len());
     let mut found = JsonLine {
         noise: text[..start].to_owned(),

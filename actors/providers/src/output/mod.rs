@@ -2,42 +2,38 @@
 //!
 //! # Theory of operation
 //!
-//! Pure: bytes go in, in whatever pieces; [`RunEvent`]s come out, and at the end a [`Reading`]. A definition's rules say
+//! Pure: bytes go in, in whatever pieces; [`RunEvent`]s come out, and at the end a [`RunReading`]. A definition's rules say
 //! which JSON means what; no CLI is known by name here. What no rule speaks of is passed over: a new version of a CLI
 //! may print new kinds of events. What is not JSON is a warning. Memory is bounded: a line by 8 MiB, the
 //! answer by the job's limit. While the run goes on, [`Outlook`] says whether the program works, waits or has said its
 //! end, so that one that never exits can be ended. [`verdict`] then weighs what was read against how the program ended: a run of a JSON
 //! format is good only when the program said so *and* exited with 0.
 
-mod ansi;
 mod denial;
 mod frames;
 pub(crate) mod json_line;
-pub(crate) mod lines;
 mod outlook;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod text;
+mod text_reader;
 mod usage;
 mod verdict;
 
 use std::sync::Arc;
 
-use crate::definition::{Format, Output};
+use crate::definition::{Format, OutputRules};
 use crate::event::{RunEvent, RunUsage};
-use crate::invocation::{Answer, Decoder};
-use crate::limits::Work;
-pub(crate) use ansi::Ansi;
+use crate::limits::WorkDone;
+use crate::text::{CappedAnswer, Decoder};
 pub(crate) use denial::Denial;
-use frames::Frames;
-pub(crate) use outlook::{Outlook, StderrWatch, Wait};
+use frames::FrameReader;
+pub(crate) use outlook::{Outlook, ServiceWait, StderrWatch};
 use serde_json::Value;
-use text::Text;
-use usage::Tally;
-pub(crate) use usage::{add_tokens, since};
+use text_reader::TextReader;
+use usage::UsageCounter;
 pub(crate) use verdict::{
-    Ended, class_of, cut_short, doubt, has_lost, is_error_answer, may_have_lost, verdict,
+    ProgramStatus, class_of, cut_short, doubt, has_lost, is_error_answer, may_have_lost, verdict,
 };
 
 /// Bytes of one event of text, at most.
@@ -45,23 +41,23 @@ const PIECE: usize = 16 * 1024;
 
 /// Reads one run's stdout.
 #[derive(Debug)]
-pub(crate) enum Reader {
+pub(crate) enum OutputReader {
     /// Every byte is the answer.
-    Raw(Answer),
+    Raw(CappedAnswer),
     /// No byte is the answer: all is told, nothing is kept.
     Passing(Decoder),
     /// Text for people.
-    Text(Box<Text>),
+    Text(Box<TextReader>),
     /// JSON.
-    Frames(Box<Frames>),
+    Frames(Box<FrameReader>),
 }
 
 /// How a run said that it ended.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) enum Terminal {
+pub(crate) enum ReportedEnd {
     /// Nothing was said.
     #[default]
-    Unsaid,
+    Unreported,
     /// Well.
     Done,
     /// Badly.
@@ -76,14 +72,14 @@ pub(crate) enum Terminal {
 
 /// What was read of a whole run.
 #[derive(Debug, Default)]
-pub(crate) struct Reading {
+pub(crate) struct RunReading {
     /// The answer, capped, with a mark where it was cut.
     pub(crate) answer: String,
     pub(crate) truncated: bool,
     /// Text only: the model was heard, as the answer began with its mark.
     pub(crate) is_spoken: bool,
     /// The last word; always `Unsaid` for text.
-    pub(crate) terminal: Terminal,
+    pub(crate) terminal: ReportedEnd,
     /// The last tool that was denied for want of a person.
     pub(crate) denied: Option<Denial>,
     /// Whether any tool was called.
@@ -101,11 +97,11 @@ pub(crate) struct Reading {
     pub(crate) total: RunUsage,
 }
 
-impl Reading {
+impl RunReading {
     /// The message of a bad end; empty where none was said.
     pub(crate) fn error(&self) -> &str {
         match &self.terminal {
-            Terminal::Failed { message, .. } => message,
+            ReportedEnd::Failed { message, .. } => message,
             _ => "",
         }
     }
@@ -116,17 +112,17 @@ impl Reading {
     }
 
     /// What the run did beside its answer.
-    fn work(&self) -> Work {
+    fn work(&self) -> WorkDone {
         let usage = self.usage.as_ref();
-        Work {
+        WorkDone {
             used_tool: self.used_tool,
-            tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
+            tokens: usage.map(RunUsage::all_output),
         }
     }
 
     /// Takes figures that the program left elsewhere. `before`: totals of the conversation before this run.
-    pub(crate) fn take_usage(&mut self, output: &Output, frame: &Value, before: RunUsage) {
-        let mut tally = Tally::new(before);
+    pub(crate) fn take_usage(&mut self, output: &OutputRules, frame: &Value, before: RunUsage) {
+        let mut tally = UsageCounter::new(before);
         if tally.take(&output.usage, frame) {
             self.usage = tally.usage();
             self.total = tally.total();
@@ -134,18 +130,18 @@ impl Reading {
     }
 }
 
-impl Reader {
+impl OutputReader {
     /// Reads bytes as they are, keeping `limit` of them.
     pub(crate) fn raw(limit: usize) -> Self {
-        Self::Raw(Answer::new(limit))
+        Self::Raw(CappedAnswer::new(limit))
     }
 
     /// Reads by a definition. `before`: totals of the conversation that goes on.
-    pub(crate) fn new(output: &Arc<Output>, limit: usize, before: RunUsage) -> Self {
+    pub(crate) fn new(output: &Arc<OutputRules>, limit: usize, before: RunUsage) -> Self {
         match output.format {
-            Format::Text => Self::Text(Box::new(Text::new(output.clone(), limit))),
+            Format::Text => Self::Text(Box::new(TextReader::new(output.clone(), limit))),
             Format::Json | Format::Jsonl => {
-                Self::Frames(Box::new(Frames::new(output.clone(), limit, before)))
+                Self::Frames(Box::new(FrameReader::new(output.clone(), limit, before)))
             }
         }
     }
@@ -195,18 +191,18 @@ impl Reader {
         }
     }
 
-    /// What was read, after [`Reader::end`].
-    pub(crate) fn finish(self) -> Reading {
+    /// What was read, after [`OutputReader::end`].
+    pub(crate) fn finish(self) -> RunReading {
         match self {
             Self::Raw(answer) => whole(answer),
-            Self::Passing(_) => Reading::default(),
+            Self::Passing(_) => RunReading::default(),
             Self::Text(text) => text.finish(),
             Self::Frames(frames) => frames.finish(),
         }
     }
 }
 
-fn plain(answer: &mut Answer, bytes: &[u8]) -> Vec<RunEvent> {
+fn plain(answer: &mut CappedAnswer, bytes: &[u8]) -> Vec<RunEvent> {
     let was_cut = answer.is_cut();
     let text = answer.push(bytes).to_owned();
     let mut events = Vec::new();
@@ -219,11 +215,11 @@ fn plain(answer: &mut Answer, bytes: &[u8]) -> Vec<RunEvent> {
     events
 }
 
-fn whole(answer: Answer) -> Reading {
-    Reading {
+fn whole(answer: CappedAnswer) -> RunReading {
+    RunReading {
         truncated: answer.is_cut(),
         answer: answer.finish(),
-        ..Reading::default()
+        ..RunReading::default()
     }
 }
 

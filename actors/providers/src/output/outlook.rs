@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::ansi::Ansi;
 use super::is_error_answer;
-use super::lines::{Line, Lines};
-use crate::definition::Output;
+use crate::definition::OutputRules;
 use crate::event::{RunEvent, ToolStatus};
-use crate::limits::{self, Complaint, Moment, Work};
+use crate::limits::{self, ReferenceTime, ReportedError, WorkDone};
 use crate::outcome::FailureKind;
+use crate::text::Ansi;
+use crate::text::lines::{LineSplitter, OutputLine};
 
 /// Bytes of one line of stderr that are looked at.
 const STDERR_LINE: usize = 16 * 1024;
@@ -27,11 +27,11 @@ pub(crate) enum Outlook {
     /// It works, and a tool that it called runs: that may take long without a word.
     Calls,
     /// It waits before it asks its service again.
-    Waits(Wait),
+    Waits(ServiceWait),
     /// It said why nothing more can come, and may not exit.
-    Stuck(Wait),
+    Stuck(ServiceWait),
     /// It stated an error of no known kind without an end: alone that means nothing, again and again that it does not come on.
-    Errs(Wait),
+    Errs(ServiceWait),
     /// It said how it ended.
     Ended,
 }
@@ -51,7 +51,7 @@ impl Outlook {
 
 /// Why and how long a program waits by itself.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Wait {
+pub(crate) struct ServiceWait {
     /// The failure that it waits for to pass.
     pub(crate) class: FailureKind,
     /// How long, where it says so.
@@ -62,9 +62,13 @@ pub(crate) struct Wait {
     pub(crate) message: String,
 }
 
-impl Wait {
+impl ServiceWait {
     /// A wait of a known kind; `None` for others, which may be a program's own business.
-    fn of(complaint: &Complaint<'_>, class: Option<FailureKind>, moment: &Moment) -> Option<Self> {
+    fn of(
+        complaint: &ReportedError<'_>,
+        class: Option<FailureKind>,
+        moment: &ReferenceTime,
+    ) -> Option<Self> {
         let known = limits::classify(complaint, moment)
             .or_else(|| limits::is_server_error(complaint).then_some(FailureKind::ProviderError));
         let length = limits::pause(complaint);
@@ -77,13 +81,17 @@ impl Wait {
     }
 
     /// What a frame tells of a wait, in words or as data. `class`: its class where neither says so.
-    pub(super) fn of_data(data: &Value, class: Option<FailureKind>, moment: &Moment) -> Outlook {
+    pub(super) fn of_data(
+        data: &Value,
+        class: Option<FailureKind>,
+        moment: &ReferenceTime,
+    ) -> Outlook {
         let text = match data {
             Value::String(text) => text.clone(),
             // Words of the data are read as well.
             data => data.to_string(),
         };
-        Self::of(&Complaint::of_text(&text), class, moment)
+        Self::of(&ReportedError::of_text(&text), class, moment)
             .map_or_else(|| Outlook::Errs(Self::unknown(&text)), Outlook::Waits)
     }
 
@@ -98,9 +106,9 @@ impl Wait {
     }
 
     /// A notice in which the program says that it asks its service again.
-    pub(crate) fn of_notice(text: &str, moment: &Moment) -> Option<Self> {
+    pub(crate) fn of_notice(text: &str, moment: &ReferenceTime) -> Option<Self> {
         let says_so = text.to_lowercase().contains("retry");
-        let wait = says_so.then(|| Self::of(&Complaint::of_text(text), None, moment))??;
+        let wait = says_so.then(|| Self::of(&ReportedError::of_text(text), None, moment))??;
         Some(Self {
             is_retry: true,
             ..wait
@@ -109,14 +117,14 @@ impl Wait {
 
     /// An answer that is an error or a limit's notice as a whole, so that nothing more can come.
     pub(crate) fn of_answer(
-        output: &Output,
+        output: &OutputRules,
         answer: &str,
-        work: Work,
-        moment: &Moment,
+        work: WorkDone,
+        moment: &ReferenceTime,
     ) -> Option<Self> {
         let is_notice = output.known_errors && limits::is_notice(answer, work);
         let is_error = || !work.used_tool && is_error_answer(output, answer);
-        let complaint = Complaint::of_text(answer.trim());
+        let complaint = ReportedError::of_text(answer.trim());
         let class = (is_notice || is_error()).then(|| limits::classify(&complaint, moment))??;
         Some(Self {
             class,
@@ -127,8 +135,8 @@ impl Wait {
     }
 
     /// A line of stderr after which nothing can come, of a program that does not exit: no login, or a limit.
-    fn of_fatal(output: &Output, line: &str, moment: &Moment) -> Option<Self> {
-        let complaint = Complaint::of_text(line.trim());
+    fn of_fatal(output: &OutputRules, line: &str, moment: &ReferenceTime) -> Option<Self> {
+        let complaint = ReportedError::of_text(line.trim());
         let is_fatal = output.known_errors && limits::is_fatal(complaint.text);
         let class = limits::classify(&complaint, moment).filter(|_| is_fatal)?;
         Some(Self {
@@ -141,7 +149,7 @@ impl Wait {
     }
 
     /// A line in which the program says that it waits before it asks again.
-    pub(super) fn of_line(output: &Output, line: &str, moment: &Moment) -> Outlook {
+    pub(super) fn of_line(output: &OutputRules, line: &str, moment: &ReferenceTime) -> Outlook {
         if output.wait_words.is_empty() {
             return Outlook::Unchanged;
         }
@@ -149,7 +157,7 @@ impl Wait {
         if !output.wait_words.iter().any(|it| lower.contains(it)) {
             return Outlook::Unchanged;
         }
-        match Self::of(&Complaint::of_text(line), None, moment) {
+        match Self::of(&ReportedError::of_text(line), None, moment) {
             Some(wait) => Outlook::Waits(Self {
                 is_retry: true,
                 ..wait
@@ -181,16 +189,16 @@ fn counts_attempts(text: &str) -> bool {
 /// Looks for waits, and for errors that end a run, in stderr.
 #[derive(Debug)]
 pub(crate) struct StderrWatch {
-    output: std::sync::Arc<Output>,
-    lines: Lines,
+    output: std::sync::Arc<OutputRules>,
+    lines: LineSplitter,
 }
 
 impl StderrWatch {
     /// `None` where the definition names no words for it, and the shared ones do not count.
-    pub(crate) fn new(output: &std::sync::Arc<Output>) -> Option<Self> {
+    pub(crate) fn new(output: &std::sync::Arc<OutputRules>) -> Option<Self> {
         (!output.wait_words.is_empty() || output.known_errors).then(|| Self {
             output: output.clone(),
-            lines: Lines::new(STDERR_LINE),
+            lines: LineSplitter::new(STDERR_LINE),
         })
     }
 
@@ -198,17 +206,17 @@ impl StderrWatch {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Outlook {
         let lines = self.lines.push(bytes).into_iter();
         let mut waits = lines.filter_map(|line| match line {
-            Line::Whole(line) => {
+            OutputLine::Whole(line) => {
                 let line = Ansi::default().strip(&line);
                 let line = String::from_utf8_lossy(&line);
-                let moment = Moment::now();
-                let stuck = || Wait::of_fatal(&self.output, &line, &moment);
-                match Wait::of_line(&self.output, &line, &moment) {
+                let moment = ReferenceTime::now();
+                let stuck = || ServiceWait::of_fatal(&self.output, &line, &moment);
+                match ServiceWait::of_line(&self.output, &line, &moment) {
                     Outlook::Unchanged => stuck().map(Outlook::Stuck),
                     wait => Some(wait),
                 }
             }
-            Line::TooLong => None,
+            OutputLine::TooLong => None,
         });
         waits.next_back().unwrap_or_default()
     }

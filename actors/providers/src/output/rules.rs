@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::definition::{Output, Rule};
+use crate::definition::{FrameRule, OutputRules};
 
 /// Whether a rule that looks for certain frames finds this one among them.
-pub(super) fn know(output: &Output, frame: &Value) -> bool {
+pub(super) fn know(output: &OutputRules, frame: &Value) -> bool {
     let rules = [
         &output.session,
         &output.text,
@@ -25,7 +25,7 @@ pub(super) fn know(output: &Output, frame: &Value) -> bool {
 }
 
 /// The elements of a frame that a rule means: the frame itself, or elements of a list in it.
-pub(super) fn meant<'v>(rule: &'v Rule, frame: &'v Value) -> impl Iterator<Item = &'v Value> {
+pub(super) fn meant<'v>(rule: &'v FrameRule, frame: &'v Value) -> impl Iterator<Item = &'v Value> {
     let list = fits(&rule.when, frame).then_some(()).and_then(|()| {
         Some(match &rule.each {
             None => std::slice::from_ref(frame),
@@ -38,12 +38,12 @@ pub(super) fn meant<'v>(rule: &'v Rule, frame: &'v Value) -> impl Iterator<Item 
 }
 
 /// The first element that a rule means.
-pub(super) fn first<'v>(rule: &'v Rule, frame: &'v Value) -> Option<&'v Value> {
+pub(super) fn first<'v>(rule: &'v FrameRule, frame: &'v Value) -> Option<&'v Value> {
     meant(rule, frame).next()
 }
 
 /// What a rule takes, as text, of each element it means.
-pub(super) fn texts(rules: &[Rule], frame: &Value) -> Vec<String> {
+pub(super) fn texts(rules: &[FrameRule], frame: &Value) -> Vec<String> {
     rules
         .iter()
         .flat_map(|rule| meant(rule, frame).filter_map(|it| text(it, rule.value.as_deref())))

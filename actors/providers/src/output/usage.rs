@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use super::rules;
 use crate::definition::{Counting, UsageRule};
-use crate::event::{RunUsage, micros};
+use crate::event::{RunUsage, add_cost, micros};
 
 /// Adds up what is told.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct UsageCounter {
     /// Totals of the conversation before this run.
     before: RunUsage,
     added: RunUsage,
@@ -17,7 +17,7 @@ pub(super) struct Tally {
     told: bool,
 }
 
-impl Tally {
+impl UsageCounter {
     pub(super) fn new(before: RunUsage) -> Self {
         Self {
             running: before.clone(),
@@ -34,9 +34,11 @@ impl Tally {
             let (mut tokens_of_all, mut cost_of_all) = (None, None);
             for element in rules::meant(&rule.rule, frame) {
                 if let Some(tokens) = tokens(rule, element) {
-                    add_tokens(tokens_of_all.get_or_insert_default(), &tokens);
+                    tokens_of_all
+                        .get_or_insert_with(RunUsage::default)
+                        .add_tokens(&tokens);
                 }
-                cost_of_all = sum(cost_of_all, cost(rule, element));
+                cost_of_all = add_cost(cost_of_all, cost(rule, element));
             }
             told |= tokens_of_all.is_some() || cost_of_all.is_some();
             self.tokens(rule.mode, tokens_of_all);
@@ -48,9 +50,8 @@ impl Tally {
 
     /// What this run used; `None` when nothing was told.
     pub(super) fn usage(&self) -> Option<RunUsage> {
-        let mut usage = since(&self.running, &self.before);
-        add_tokens(&mut usage, &self.added);
-        usage.cost_micros = sum(usage.cost_micros, self.added.cost_micros);
+        let mut usage = self.running.since(&self.before);
+        usage.add(&self.added);
         self.told.then_some(usage)
     }
 
@@ -62,7 +63,7 @@ impl Tally {
     fn tokens(&mut self, mode: Counting, tokens: Option<RunUsage>) {
         let Some(tokens) = tokens else { return };
         match mode {
-            Counting::Delta => add_tokens(&mut self.added, &tokens),
+            Counting::Delta => self.added.add_tokens(&tokens),
             Counting::Running => {
                 self.running = RunUsage {
                     cost_micros: self.running.cost_micros,
@@ -76,39 +77,10 @@ impl Tally {
         match (mode, cost) {
             (_, None) => {}
             (Counting::Delta, cost) => {
-                self.added.cost_micros = sum(self.added.cost_micros, cost);
+                self.added.cost_micros = add_cost(self.added.cost_micros, cost);
             }
             (Counting::Running, cost) => self.running.cost_micros = cost,
         }
-    }
-}
-
-pub(crate) fn add_tokens(total: &mut RunUsage, more: &RunUsage) {
-    total.input = total.input.saturating_add(more.input);
-    total.cache_read = total.cache_read.saturating_add(more.cache_read);
-    total.cache_write = total.cache_write.saturating_add(more.cache_write);
-    total.output = total.output.saturating_add(more.output);
-    total.reasoning = total.reasoning.saturating_add(more.reasoning);
-}
-
-/// What came to `before`.
-pub(crate) fn since(now: &RunUsage, before: &RunUsage) -> RunUsage {
-    RunUsage {
-        input: now.input.saturating_sub(before.input),
-        cache_read: now.cache_read.saturating_sub(before.cache_read),
-        cache_write: now.cache_write.saturating_sub(before.cache_write),
-        output: now.output.saturating_sub(before.output),
-        reasoning: now.reasoning.saturating_sub(before.reasoning),
-        cost_micros: now
-            .cost_micros
-            .map(|cost| cost.saturating_sub(before.cost_micros.unwrap_or(0))),
-    }
-}
-
-fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.saturating_add(other)),
-        (one, other) => one.or(other),
     }
 }
 

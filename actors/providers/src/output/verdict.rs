@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{Reading, Terminal};
-use crate::definition::{Format, Output};
-use crate::limits::{self, Complaint, Moment};
+use super::{ReportedEnd, RunReading};
+use crate::definition::{Format, OutputRules};
+use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::{Doubt, FailureKind, RunFailure};
+use crate::text::last_bytes;
 
 /// Characters of an answer, or of what is no JSON, that a message shows.
 const SHOWN: usize = 300;
@@ -16,7 +17,7 @@ const TAIL: usize = 4 * 1024;
 
 /// How the program itself ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum ProgramStatus {
     /// With this exit code.
     Code(i32),
     /// By this signal, which was not ours.
@@ -26,11 +27,11 @@ pub(crate) enum Ended {
 /// `None` for a run that ended well, else the class and what to tell, without the end of stderr.
 pub(crate) fn verdict(
     program: &str,
-    output: &Output,
-    reading: &Reading,
-    ended: Ended,
+    output: &OutputRules,
+    reading: &RunReading,
+    ended: ProgramStatus,
     stderr: &str,
-    moment: &Moment,
+    moment: &ReferenceTime,
 ) -> Option<(FailureKind, String)> {
     let judge = Judge {
         output,
@@ -45,10 +46,10 @@ pub(crate) fn verdict(
 /// The class of a run that was ended from outside before it had said how it ended, by what it had said until then;
 /// `None` where that explains nothing.
 pub(crate) fn cut_short(
-    output: &Output,
-    reading: &Reading,
+    output: &OutputRules,
+    reading: &RunReading,
     stderr: &str,
-    moment: &Moment,
+    moment: &ReferenceTime,
 ) -> Option<FailureKind> {
     let judge = Judge {
         output,
@@ -68,7 +69,7 @@ pub(crate) fn cut_short(
 }
 
 /// Why a good end is doubted: it counts only where the task's own check says so. `None` for a plain good end.
-pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option<Doubt> {
+pub(crate) fn doubt(program: &str, output: &OutputRules, reading: &RunReading) -> Option<Doubt> {
     if let Some(denial) = reading.denied.as_ref().filter(|it| it.is_last) {
         let answer: String = reading.answer.trim().chars().take(SHOWN).collect();
         let reason = format!(
@@ -90,7 +91,7 @@ pub(crate) fn doubt(program: &str, output: &Output, reading: &Reading) -> Option
 }
 
 /// Whether a failed run says that the conversation it was to go on with is gone. `told`: its error and its stderr.
-pub(crate) fn has_lost(output: &Output, reading: &Reading, told: &str) -> bool {
+pub(crate) fn has_lost(output: &OutputRules, reading: &RunReading, told: &str) -> bool {
     let did_nothing = reading.did_nothing();
     let told = format!("{told}\n{}", reading.noise).to_lowercase();
     did_nothing && output.lost.iter().any(|it| told.contains(it))
@@ -115,23 +116,23 @@ const HOW_TO_ALLOW: &str =
 
 /// All that is known of a run that has ended.
 struct Judge<'a> {
-    output: &'a Output,
-    reading: &'a Reading,
+    output: &'a OutputRules,
+    reading: &'a RunReading,
     stderr: &'a str,
-    moment: &'a Moment,
+    moment: &'a ReferenceTime,
 }
 
 impl Judge<'_> {
-    fn verdict(&self, program: &str, ended: Ended) -> Option<(FailureKind, String)> {
+    fn verdict(&self, program: &str, ended: ProgramStatus) -> Option<(FailureKind, String)> {
         let (output, reading) = (self.output, self.reading);
-        if let Terminal::Failed {
+        if let ReportedEnd::Failed {
             message,
             status,
             class,
             frame,
         } = &reading.terminal
         {
-            let complaint = Complaint {
+            let complaint = ReportedError {
                 status: *status,
                 text: message,
                 data: Some(frame),
@@ -149,15 +150,15 @@ impl Judge<'_> {
             return Some((class, message));
         }
         let code = match ended {
-            Ended::Signal(signal) => {
+            ProgramStatus::Signal(signal) => {
                 let message = format!("'{program}' was ended by signal {signal}");
                 return Some((FailureKind::Crashed, message));
             }
-            Ended::Code(code) => code,
+            ProgramStatus::Code(code) => code,
         };
         if code != 0 {
             let class = self.by_exit(ended).unwrap_or(FailureKind::ProviderError);
-            let advice = limits::advice(&Complaint::of_text(tail(self.stderr)));
+            let advice = limits::advice(&ReportedError::of_text(tail(self.stderr)));
             let printed = [&reading.last_error, &reading.noise];
             let noise = printed.iter().map(|it| it.trim()).find(|it| !it.is_empty());
             let noise: String = noise.unwrap_or_default().chars().take(SHOWN).collect();
@@ -174,7 +175,7 @@ impl Judge<'_> {
                 .or_else(|| self.no_answer(program));
         }
         match (&reading.terminal, &reading.denied) {
-            (Terminal::Done, _) => self.error_answer(program),
+            (ReportedEnd::Done, _) => self.error_answer(program),
             (_, Some(denial)) => Some((
                 FailureKind::RefusedByPolicy,
                 format!(
@@ -193,10 +194,10 @@ impl Judge<'_> {
     }
 
     /// By the exit code, else by what was printed beside the answer, else, of text, by the end of the answer.
-    fn by_exit(&self, ended: Ended) -> Option<FailureKind> {
+    fn by_exit(&self, ended: ProgramStatus) -> Option<FailureKind> {
         let by_code = match ended {
-            Ended::Code(code) => self.output.exit.get(&code).copied(),
-            Ended::Signal(_) => None,
+            ProgramStatus::Code(code) => self.output.exit.get(&code).copied(),
+            ProgramStatus::Signal(_) => None,
         };
         by_code.or_else(|| self.by_words(tail(self.stderr)))
     }
@@ -218,7 +219,7 @@ impl Judge<'_> {
 
     /// An answer that is a limit's notice as a whole explains why nothing else came.
     fn by_notice(&self) -> Option<FailureKind> {
-        let answer = Complaint::of_text(&self.reading.answer);
+        let answer = ReportedError::of_text(&self.reading.answer);
         let is_notice =
             self.output.known_errors && limits::is_notice(answer.text, self.reading.work());
         limits::classify(&answer, self.moment).filter(|_| is_notice)
@@ -240,7 +241,7 @@ impl Judge<'_> {
     fn by_phrase(&self, text: &str) -> Option<FailureKind> {
         Some(match phrase(self.output, text)? {
             FailureKind::RateLimited { .. } => FailureKind::RateLimited {
-                until: limits::until(&Complaint::of_text(last_lines(text)), self.moment),
+                until: limits::until(&ReportedError::of_text(last_lines(text)), self.moment),
             },
             class => class,
         })
@@ -249,7 +250,7 @@ impl Judge<'_> {
     /// The words that all programs share are common ones: only what a program says last is its error.
     fn by_last_lines(&self, text: &str) -> Option<FailureKind> {
         let text = without_stack(text);
-        let complaint = Complaint::of_text(last_lines(&text));
+        let complaint = ReportedError::of_text(last_lines(&text));
         let class = limits::classify(&complaint, self.moment);
         class.filter(|_| self.output.known_errors)
     }
@@ -258,7 +259,7 @@ impl Judge<'_> {
         let answer = self.reading.answer.trim_start();
         let is_notice = self.output.known_errors && limits::is_notice(answer, self.reading.work());
         (is_notice || is_error_answer(self.output, answer)).then(|| {
-            let complaint = Complaint::of_text(answer);
+            let complaint = ReportedError::of_text(answer);
             let class = class_of(self.output, &complaint, self.moment);
             let advice = limits::advice(&complaint);
             (
@@ -275,7 +276,7 @@ impl Judge<'_> {
         }
         let last = self.stderr.lines().rev().find(|it| !it.trim().is_empty())?;
         let class = self.by_phrase(last).or_else(|| self.by_last_lines(last))?;
-        let advice = limits::advice(&Complaint::of_text(last));
+        let advice = limits::advice(&ReportedError::of_text(last));
         let message = format!("'{program}' exited with code 0 and gave no answer{advice}");
         Some((class, message))
     }
@@ -292,10 +293,10 @@ impl Judge<'_> {
             return class;
         };
         let complaint = match data {
-            serde_json::Value::String(text) => Complaint::of_text(text),
-            data => Complaint {
+            serde_json::Value::String(text) => ReportedError::of_text(text),
+            data => ReportedError {
                 data: Some(data),
-                ..Complaint::default()
+                ..ReportedError::default()
             },
         };
         let stated = limits::until(&complaint, self.moment);
@@ -322,13 +323,17 @@ fn known(class: FailureKind) -> Option<FailureKind> {
 }
 
 /// Whether an answer is an error in truth.
-pub(crate) fn is_error_answer(output: &Output, answer: &str) -> bool {
+pub(crate) fn is_error_answer(output: &OutputRules, answer: &str) -> bool {
     let answer = answer.trim_start();
     output.error_answers.iter().any(|it| answer.starts_with(it))
 }
 
 /// The class of an error: by the definition's own words, else by those that all programs share.
-pub(crate) fn class_of(output: &Output, complaint: &Complaint<'_>, moment: &Moment) -> FailureKind {
+pub(crate) fn class_of(
+    output: &OutputRules,
+    complaint: &ReportedError<'_>,
+    moment: &ReferenceTime,
+) -> FailureKind {
     match phrase(output, complaint.text) {
         Some(FailureKind::RateLimited { .. }) => FailureKind::RateLimited {
             until: limits::until(complaint, moment),
@@ -341,7 +346,7 @@ pub(crate) fn class_of(output: &Output, complaint: &Complaint<'_>, moment: &Mome
     }
 }
 
-fn phrase(output: &Output, text: &str) -> Option<FailureKind> {
+fn phrase(output: &OutputRules, text: &str) -> Option<FailureKind> {
     let text = text.to_lowercase();
     let found = output.errors.iter().find(|it| text.contains(&it.contains));
     found.map(|it| it.class)
@@ -363,11 +368,9 @@ fn without_stack(text: &str) -> Cow<'_, str> {
 /// The end of a text, where a program that failed says why.
 fn last_lines(text: &str) -> &str {
     let text = text.trim_end();
-    let from = text.len().saturating_sub(LAST_LINES);
-    &text[crate::invocation::floor_boundary(text, from)..]
+    last_bytes(text, LAST_LINES)
 }
 
 fn tail(text: &str) -> &str {
-    let from = crate::invocation::floor_boundary(text, text.len().saturating_sub(TAIL));
-    &text[from..]
+    last_bytes(text, TAIL)
 }

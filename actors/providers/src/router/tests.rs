@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::event::ToolStatus;
-use crate::gate::{AccountClosed, Gate, Gatekeeper};
+use crate::gate::{AccountClosed, AccountGate, Gatekeeper};
 use crate::outcome::Conversation;
 
 /// What a member does with a run.
@@ -26,9 +26,9 @@ impl Provider for Fake {
         self.0
     }
 
-    fn probe(&self) -> BoxFuture<'_, Probe> {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         let found = matches!(self.1, Does::Answers);
-        Box::pin(std::future::ready(Probe {
+        Box::pin(std::future::ready(ProbeReport {
             found,
             version: None,
             command: self.0.to_owned(),
@@ -87,13 +87,13 @@ fn finished(text: String, usage: Option<RunUsage>) -> Finished {
     }
 }
 
-fn router(members: Vec<Fake>, retry_after_tools: bool) -> Router {
+fn router(members: Vec<Fake>, retry_after_tools: bool) -> RouterProvider {
     let members = members.into_iter().map(|fake| Member {
         model: Some(format!("{}-model", fake.0)),
         provider: Arc::new(fake),
     });
     let on = ["rate_limited", "auth_required", "network", "missing"];
-    Router(Arc::new(Plan {
+    RouterProvider(Arc::new(RouterPlan {
         name: "any".to_owned(),
         members: members.collect(),
         on: on.map(str::to_owned).to_vec(),
@@ -102,7 +102,7 @@ fn router(members: Vec<Fake>, retry_after_tools: bool) -> Router {
 }
 
 /// What came of a job, and the warnings.
-async fn run(router: &Router, job: Job) -> (Result<Finished, RunFailure>, Vec<String>) {
+async fn run(router: &RouterProvider, job: Job) -> (Result<Finished, RunFailure>, Vec<String>) {
     let (sink, mut stream) = EventSink::channel(64);
     let outcome = router.run(job, sink, Cancel::never()).await;
     let mut warnings = Vec::new();
@@ -195,13 +195,13 @@ async fn it_is_there_where_one_of_them_is() {
 
 /// AccountClosed for these; notes who was asked for, and how runs ended.
 #[derive(Default)]
-struct Doors {
+struct FakeGatekeeper {
     closed: Mutex<Vec<String>>,
     until: Option<SystemTime>,
     ended: Arc<Mutex<Vec<bool>>>,
 }
 
-impl Gatekeeper for Arc<Doors> {
+impl Gatekeeper for Arc<FakeGatekeeper> {
     fn choose(
         &self,
         providers: Vec<String>,
@@ -236,16 +236,16 @@ impl Gatekeeper for Arc<Doors> {
 
 #[tokio::test]
 async fn the_first_open_lane_is_taken_and_told_of_the_end() {
-    let doors = Arc::new(Doors {
+    let doors = Arc::new(FakeGatekeeper {
         closed: Mutex::new(vec!["a".to_owned()]),
-        ..Doors::default()
+        ..FakeGatekeeper::default()
     });
     let router = router(
         vec![Fake("a", Does::Answers), Fake("b", Does::Answers)],
         false,
     );
     let mut job = Job::new("x", "/");
-    job.gate = Gate::new(doors.clone());
+    job.gate = AccountGate::new(doors.clone());
     let (outcome, warnings) = run(&router, job).await;
     assert!(outcome.unwrap().text.starts_with('b'));
     assert!(warnings.is_empty(), "nothing has failed");
@@ -255,17 +255,17 @@ async fn the_first_open_lane_is_taken_and_told_of_the_end() {
 #[tokio::test]
 async fn when_all_are_parked_the_work_waits_for_the_first() {
     let until = Some(SystemTime::UNIX_EPOCH);
-    let doors = Arc::new(Doors {
+    let doors = Arc::new(FakeGatekeeper {
         closed: Mutex::new(vec!["a".to_owned(), "b".to_owned()]),
         until,
-        ..Doors::default()
+        ..FakeGatekeeper::default()
     });
     let router = router(
         vec![Fake("a", Does::Answers), Fake("b", Does::Answers)],
         false,
     );
     let mut job = Job::new("x", "/");
-    job.gate = Gate::new(doors);
+    job.gate = AccountGate::new(doors);
     let failure = run(&router, job).await.0.unwrap_err();
     assert_eq!(failure.kind, FailureKind::RateLimited { until });
     assert!(failure.message.contains("all parked"));
@@ -299,7 +299,7 @@ async fn who_waits_in_vain_for_the_next_has_used_what_the_first_used() {
         false,
     );
     let mut job = Job::new("x", "/");
-    job.gate = Gate::new(Slow);
+    job.gate = AccountGate::new(Slow);
     job.timeouts.total = Some(Duration::from_millis(50));
     let failure = run(&router, job).await.0.unwrap_err();
     let which = TimeoutKind::Total;

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
 use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
 
-use crate::containment::{Order, Report};
+use crate::containment::{RunnerOrder, RunnerReport};
 
 /// The control socket and what came with the first message.
 pub(super) struct Control {
@@ -34,7 +34,7 @@ impl Control {
                 program_stdin = descriptors.into_iter().next();
             }
         }
-        if byte[0] != Order::Start.byte() {
+        if byte[0] != RunnerOrder::Start.byte() {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(Some(Self {
@@ -58,7 +58,7 @@ impl Control {
     pub(super) fn wants_stop(&mut self) -> bool {
         let mut bytes = [0; 16];
         match rustix::io::read(stdin(), &mut bytes) {
-            Ok(count @ 1..) => bytes[..count].contains(&Order::Stop.byte()),
+            Ok(count @ 1..) => bytes[..count].contains(&RunnerOrder::Stop.byte()),
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => false,
             Ok(0) | Err(_) => {
                 self.open = false;
@@ -68,7 +68,7 @@ impl Control {
     }
 
     /// Tells the hub, if it is still there.
-    pub(super) fn report(&self, report: &Report) {
+    pub(super) fn report(&self, report: &RunnerReport) {
         if let Ok(mut line) = serde_json::to_vec(report) {
             line.push(b'\n');
             let _ = send(stdin(), &line, SendFlags::NOSIGNAL);

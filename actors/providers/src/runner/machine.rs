@@ -17,7 +17,7 @@ pub(crate) const GIVE_UP: Duration = Duration::from_secs(10);
 const ROUND: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum EndingPhase {
     Running,
     Lingering { until: Duration },
     Terminating { until: Duration },
@@ -26,7 +26,7 @@ enum Phase {
 
 /// What is to be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum EndingStep {
     /// Wait for the next event, at most so long.
     Wait(Option<Duration>),
     /// Send SIGTERM to all, then ask again.
@@ -39,18 +39,18 @@ pub(super) enum Step {
 
 /// The state of one ending. Times are since the start of the run.
 #[derive(Debug)]
-pub(super) struct Machine {
-    phase: Phase,
+pub(super) struct EndingMachine {
+    phase: EndingPhase,
     grace: Duration,
     linger: Duration,
     /// A SIGTERM is due.
     due: bool,
 }
 
-impl Machine {
+impl EndingMachine {
     pub(super) const fn new(arguments: &Arguments) -> Self {
         Self {
-            phase: Phase::Running,
+            phase: EndingPhase::Running,
             grace: arguments.grace,
             linger: arguments.linger,
             due: false,
@@ -60,22 +60,22 @@ impl Machine {
     /// The program itself ended.
     pub(super) fn program_ended(&mut self, now: Duration) {
         match self.phase {
-            Phase::Running => {
+            EndingPhase::Running => {
                 let until = now + self.linger;
-                self.phase = Phase::Lingering { until };
+                self.phase = EndingPhase::Lingering { until };
             }
             // What it left has become visible to us only now, and has a right to a SIGTERM too.
-            Phase::Terminating { .. } => self.due = true,
-            Phase::Lingering { .. } | Phase::Killing { .. } => {}
+            EndingPhase::Terminating { .. } => self.due = true,
+            EndingPhase::Lingering { .. } | EndingPhase::Killing { .. } => {}
         }
     }
 
     /// The hub ordered the end, or is dead.
     pub(super) fn stop(&mut self, now: Duration) {
         match self.phase {
-            Phase::Running => self.terminate(now + self.grace),
-            Phase::Lingering { .. } => self.terminate(now + self.linger),
-            Phase::Terminating { .. } | Phase::Killing { .. } => {}
+            EndingPhase::Running => self.terminate(now + self.grace),
+            EndingPhase::Lingering { .. } => self.terminate(now + self.linger),
+            EndingPhase::Terminating { .. } | EndingPhase::Killing { .. } => {}
         }
     }
 
@@ -83,37 +83,37 @@ impl Machine {
     pub(super) const fn is_ending(&self) -> bool {
         matches!(
             self.phase,
-            Phase::Terminating { .. } | Phase::Killing { .. }
+            EndingPhase::Terminating { .. } | EndingPhase::Killing { .. }
         )
     }
 
     /// What to do at this time.
-    pub(super) fn step(&mut self, now: Duration) -> Step {
+    pub(super) fn step(&mut self, now: Duration) -> EndingStep {
         match self.phase {
-            Phase::Lingering { until } if now >= until => self.terminate(now + self.linger),
-            Phase::Terminating { until } if now >= until => {
+            EndingPhase::Lingering { until } if now >= until => self.terminate(now + self.linger),
+            EndingPhase::Terminating { until } if now >= until => {
                 self.due = false;
-                self.phase = Phase::Killing {
+                self.phase = EndingPhase::Killing {
                     until: now + GIVE_UP,
                 };
             }
             _ => {}
         }
         if std::mem::take(&mut self.due) {
-            return Step::Terminate;
+            return EndingStep::Terminate;
         }
         match self.phase {
-            Phase::Running => Step::Wait(None),
-            Phase::Lingering { until } | Phase::Terminating { until } => {
-                Step::Wait(Some(until.saturating_sub(now)))
+            EndingPhase::Running => EndingStep::Wait(None),
+            EndingPhase::Lingering { until } | EndingPhase::Terminating { until } => {
+                EndingStep::Wait(Some(until.saturating_sub(now)))
             }
-            Phase::Killing { until } if now >= until => Step::GiveUp,
-            Phase::Killing { .. } => Step::Kill(ROUND),
+            EndingPhase::Killing { until } if now >= until => EndingStep::GiveUp,
+            EndingPhase::Killing { .. } => EndingStep::Kill(ROUND),
         }
     }
 
     fn terminate(&mut self, until: Duration) {
-        self.phase = Phase::Terminating { until };
+        self.phase = EndingPhase::Terminating { until };
         self.due = true;
     }
 }
@@ -126,8 +126,8 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn machine() -> Machine {
-        Machine::new(&Arguments {
+    fn machine() -> EndingMachine {
+        EndingMachine::new(&Arguments {
             grace: ms(2000),
             stop: rustix::process::Signal::TERM,
             open_files: None,
@@ -140,37 +140,37 @@ mod tests {
     #[test]
     fn a_stop_is_term_then_grace_then_kill_then_given_up() {
         let mut it = machine();
-        assert_eq!(it.step(ms(5)), Step::Wait(None));
+        assert_eq!(it.step(ms(5)), EndingStep::Wait(None));
         it.stop(ms(10));
         it.stop(ms(11));
-        assert_eq!(it.step(ms(11)), Step::Terminate);
-        assert_eq!(it.step(ms(11)), Step::Wait(Some(ms(1999))));
-        assert_eq!(it.step(ms(2010)), Step::Kill(ROUND));
+        assert_eq!(it.step(ms(11)), EndingStep::Terminate);
+        assert_eq!(it.step(ms(11)), EndingStep::Wait(Some(ms(1999))));
+        assert_eq!(it.step(ms(2010)), EndingStep::Kill(ROUND));
         it.stop(ms(2011));
         it.program_ended(ms(2011));
-        assert_eq!(it.step(ms(12_009)), Step::Kill(ROUND));
-        assert_eq!(it.step(ms(12_010)), Step::GiveUp);
+        assert_eq!(it.step(ms(12_009)), EndingStep::Kill(ROUND));
+        assert_eq!(it.step(ms(12_010)), EndingStep::GiveUp);
     }
 
     #[test]
     fn what_a_program_leaves_may_linger_then_is_ended() {
         let mut it = machine();
         it.program_ended(ms(100));
-        assert_eq!(it.step(ms(100)), Step::Wait(Some(ms(250))));
+        assert_eq!(it.step(ms(100)), EndingStep::Wait(Some(ms(250))));
         assert!(!it.is_ending());
-        assert_eq!(it.step(ms(350)), Step::Terminate);
+        assert_eq!(it.step(ms(350)), EndingStep::Terminate);
         assert!(it.is_ending());
-        assert_eq!(it.step(ms(350)), Step::Wait(Some(ms(250))));
-        assert_eq!(it.step(ms(600)), Step::Kill(ROUND));
+        assert_eq!(it.step(ms(350)), EndingStep::Wait(Some(ms(250))));
+        assert_eq!(it.step(ms(600)), EndingStep::Kill(ROUND));
     }
 
     #[test]
     fn orphans_that_appear_during_the_grace_get_their_own_term() {
         let mut it = machine();
         it.stop(ms(0));
-        assert_eq!(it.step(ms(0)), Step::Terminate);
+        assert_eq!(it.step(ms(0)), EndingStep::Terminate);
         it.program_ended(ms(20));
-        assert_eq!(it.step(ms(20)), Step::Terminate);
-        assert_eq!(it.step(ms(20)), Step::Wait(Some(ms(1980))));
+        assert_eq!(it.step(ms(20)), EndingStep::Terminate);
+        assert_eq!(it.step(ms(20)), EndingStep::Wait(Some(ms(1980))));
     }
 }

@@ -18,11 +18,14 @@ use std::time::Duration;
 
 use rustix::process::{Signal, getpid, set_child_subreaper, setsid};
 
-use crate::containment::{Report, StartError, lower_limit};
+use crate::containment::{RunnerReport, StartError, lower_limit};
 use crate::shortage::is_shortage;
 use control::Control;
+use machine::EndingMachine;
 pub(crate) use machine::GIVE_UP;
-use machine::Machine;
+
+/// The hidden verb of an executable behind which it calls [`main`].
+pub const VERB: &str = "__run";
 
 /// The command line: `GRACE_MS LINGER_MS TERM|INT NOFILE|- PROGRAM [ARGUMENT...]`.
 struct Arguments {
@@ -93,8 +96,8 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Option<Arguments> {
     })
 }
 
-fn run(arguments: Arguments, control: &mut Control) -> Result<(), Report> {
-    let short = |message: String| Report::Failed {
+fn run(arguments: Arguments, control: &mut Control) -> Result<(), RunnerReport> {
+    let short = |message: String| RunnerReport::Failed {
         error: StartError::Short,
         message,
     };
@@ -108,14 +111,14 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), Report> {
     let main = start(&arguments, control.take_stdin())?;
     // The pipes must end when the program and all it started are gone, not when we are.
     control::forget_output();
-    control.report(&Report::Started {
+    control.report(&RunnerReport::Started {
         pid: main.unsigned_abs(),
     });
     let ended = watch::until_all_ended(
         main,
         control,
         &signals,
-        Machine::new(&arguments),
+        EndingMachine::new(&arguments),
         arguments.stop,
     );
     control.report(&ended);
@@ -123,7 +126,7 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), Report> {
 }
 
 /// Starts the program in a process group of its own; it inherits environment, directory and output.
-fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, Report> {
+fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, RunnerReport> {
     if let Some(limit) = arguments.open_files {
         lower_limit(limit);
     }
@@ -135,7 +138,7 @@ fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, Report> {
     match spawned {
         // The handle is dropped: we wait for everyone alike.
         Ok(child) => Ok(i32::try_from(child.id()).unwrap_or(i32::MAX)),
-        Err(error) => Err(Report::Failed {
+        Err(error) => Err(RunnerReport::Failed {
             error: match error.kind() {
                 std::io::ErrorKind::ArgumentListTooLong => StartError::TooLong,
                 _ if is_shortage(&error) => StartError::Short,

@@ -8,18 +8,18 @@ use rustix::process::Signal;
 
 use super::children::{alive, reap, signal_all};
 use super::control::Control;
-use super::machine::{Machine, Step};
+use super::machine::{EndingMachine, EndingStep};
 use super::signals::STOP;
-use crate::containment::{Exit, Report};
+use crate::containment::{Exit, RunnerReport};
 
 /// Returns when nothing of the program is left, or what is left cannot be ended.
 pub(super) fn until_all_ended(
     program: i32,
     control: &mut Control,
     signals: &PipeReader,
-    mut machine: Machine,
+    mut machine: EndingMachine,
     stop: Signal,
-) -> Report {
+) -> RunnerReport {
     let begin = Instant::now();
     let mut exit = None;
     let mut stragglers = 0;
@@ -36,19 +36,19 @@ pub(super) fn until_all_ended(
             return ended(exit, stragglers, 0);
         }
         let timeout = match machine.step(begin.elapsed()) {
-            Step::Wait(timeout) => timeout,
-            Step::Terminate => {
+            EndingStep::Wait(timeout) => timeout,
+            EndingStep::Terminate => {
                 // What the program has left knows nothing of the program's own signal.
                 signal_all(if exit.is_none() { stop } else { Signal::TERM });
                 // A stopped process takes its SIGTERM only when it goes on.
                 signal_all(Signal::CONT);
                 continue;
             }
-            Step::Kill(round) => {
+            EndingStep::Kill(round) => {
                 signal_all(Signal::KILL);
                 Some(round)
             }
-            Step::GiveUp => {
+            EndingStep::GiveUp => {
                 let left = u32::try_from(alive().len()).unwrap_or(u32::MAX);
                 return ended(exit, stragglers, left);
             }
@@ -60,8 +60,8 @@ pub(super) fn until_all_ended(
 }
 
 /// A program that was never seen to end was ended by us, for good or in vain.
-fn ended(exit: Option<Exit>, stragglers: u32, alive: u32) -> Report {
-    Report::Ended {
+fn ended(exit: Option<Exit>, stragglers: u32, alive: u32) -> RunnerReport {
+    RunnerReport::Ended {
         exit: exit.unwrap_or(Exit::Signal(Signal::KILL.as_raw())),
         stragglers,
         alive,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use kirosu_providers::{
     Cancel, Containment, EventSink, Finished, HttpServiceOptions, Job, Provider, ProviderOptions,
-    RunEvent, RunFailure, Runner, build,
+    RunEvent, RunFailure, RunnerCommand, build,
 };
 use serde_json::Value;
 
@@ -162,7 +162,7 @@ pub fn document(body: &Value) -> String {
 }
 
 pub fn provider(options: &ProviderOptions) -> Arc<dyn Provider> {
-    let runner = Runner {
+    let runner = RunnerCommand {
         program: PathBuf::from("/nowhere"),
         args: Vec::new(),
     };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use kirosu_providers::{
     Cancel, CancelHandle, Containment, EventSink, EventStream, Finished, Job, Provider,
-    ProviderOptions, RunEvent, RunFailure, Runner, build,
+    ProviderOptions, RunEvent, RunFailure, RunnerCommand, build,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ impl Room {
     }
 
     pub fn named(instance: &str) -> Self {
-        let runner = Runner {
+        let runner = RunnerCommand {
             program: PathBuf::from(env!("CARGO_BIN_EXE_kirosu-runner")),
             args: Vec::new(),
         };

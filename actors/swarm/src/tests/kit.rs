@@ -10,8 +10,8 @@ use kirosu_protocol::ErrorCode;
 use kirosu_protocol::client::Endpoint;
 use kirosu_protocol::verbs::hello::HelloAnswer;
 use kirosu_providers::{
-    BoxFuture, Cancel, Containment, EventSink, FailureKind, Finished, Job, Probe, Provider,
-    ProviderOptions, RunFailure, Runner, build,
+    BoxFuture, Cancel, Containment, EventSink, FailureKind, Finished, Job, ProbeReport, Provider,
+    ProviderOptions, RunFailure, RunnerCommand, build,
 };
 use kirosu_supervision::{BackoffPolicy, ChildSnapshot, Clock, Root, SupervisorSpec};
 use serde_json::{Value, json};
@@ -281,7 +281,7 @@ pub(super) fn echo(delay: Duration) -> PoolOptions {
         delay,
         ..ProviderOptions::default()
     };
-    let containment = Containment::new(Runner::this_executable("none"), "test");
+    let containment = Containment::new(RunnerCommand::this_executable("none"), "test");
     pool_of("p", build(&options, &containment).unwrap())
 }
 
@@ -339,13 +339,13 @@ impl Provider for Stub {
         self.dangerous
     }
 
-    fn probe(&self) -> BoxFuture<'_, Probe> {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         let less = |left: u32| left.checked_sub(1);
         let missing = self
             .missing
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
             .is_ok();
-        Box::pin(std::future::ready(Probe {
+        Box::pin(std::future::ready(ProbeReport {
             found: !missing,
             version: None,
             command: "stub".into(),

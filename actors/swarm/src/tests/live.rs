@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use kirosu_providers::{
-    BoxFuture, Cancel, EventSink, Finished, Job, Probe, Provider, ProviderSession, RunFailure,
-    SessionOptions,
+    BoxFuture, Cancel, EventSink, Finished, Job, ProbeReport, Provider, ProviderSession,
+    RunFailure, SessionOptions,
 };
 
 use super::kit::{Call, Swarm, eventually, grant, pool_of, run, task};
@@ -26,8 +26,8 @@ impl Provider for Living {
         "living"
     }
 
-    fn probe(&self) -> BoxFuture<'_, Probe> {
-        Box::pin(std::future::ready(Probe {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
+        Box::pin(std::future::ready(ProbeReport {
             found: true,
             version: None,
             command: "living".into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kirosu_protocol::verbs::pools::PoolInfo;
-use kirosu_providers::{Containment, FailureKind, Runner};
+use kirosu_providers::{Containment, FailureKind, RunnerCommand};
 use serde_json::json;
 
 use super::kit::{Does, Stub, Swarm, grant, pool_of, run, task};
@@ -17,7 +17,7 @@ async fn info(swarm: &Swarm) -> PoolInfo {
 
 /// A pool whose programs beside the provider cannot be started: their runner is not there.
 fn unable(stub: Stub) -> PoolOptions {
-    let runner = Runner {
+    let runner = RunnerCommand {
         program: "/nonexistent/runner".into(),
         args: Vec::new(),
     };

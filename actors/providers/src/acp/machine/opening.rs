@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::super::rpc;
-use super::super::servers::{self, Takes};
-use super::{Action, Actions, Agent, Call, Machine};
+use super::super::servers::{self, AcceptedTransports};
+use super::{AcpAction, AcpActions, AcpMachine, Capabilities, PendingCall};
 use crate::definition::SystemWay;
 use crate::event::RunEvent;
 use crate::outcome::FailureKind;
 
-impl Machine {
-    pub(super) fn initialized(&mut self, result: &Value, actions: &mut Actions) {
+impl AcpMachine {
+    pub(super) fn initialized(&mut self, result: &Value, actions: &mut AcpActions) {
         let version = &result["protocolVersion"];
         // Some agents write it as a text.
         if version.as_f64() != Some(1.0) && version != "1" {
@@ -26,7 +26,7 @@ impl Machine {
                 .is_some_and(|it| it.is_object() || it == true)
         };
         let logins = result["authMethods"].as_array().into_iter().flatten();
-        self.agent = Some(Agent {
+        self.agent = Some(Capabilities {
             resume: offers("/sessionCapabilities/resume"),
             load: offers("/loadSession") && self.definition.acp.load,
             close: offers("/sessionCapabilities/close"),
@@ -39,7 +39,7 @@ impl Machine {
     }
 
     /// Asks for a session: the old one where there is one and the agent knows how, else a new one.
-    pub(super) fn open(&mut self, actions: &mut Actions) {
+    pub(super) fn open(&mut self, actions: &mut AcpActions) {
         let agent = self.agent.clone().unwrap_or_default();
         let old = self.turn.start.resume.as_ref().map(|it| it.session.clone());
         let former = self.former.take().filter(|it| Some(it) != old.as_ref());
@@ -47,19 +47,19 @@ impl Machine {
             // Nobody waits for the answer.
             self.next_id += 1;
             let params = json!({"sessionId": former});
-            actions.push(Action::Send(rpc::request(
+            actions.push(AcpAction::Send(rpc::request(
                 self.next_id,
                 "session/close",
                 params,
             )));
         }
-        let takes = Takes {
+        let takes = AcceptedTransports {
             stdio: self.definition.acp.stdio_servers,
             http: agent.http,
         };
         let find = &self.turn.start.find;
         let (handed, left) = servers::hand_over(&self.turn.start.mcp, takes, |it| find(it));
-        let warning = |message| Action::Tell(RunEvent::Warning { message });
+        let warning = |message| AcpAction::Emit(RunEvent::Warning { message });
         // Told once, also where the old conversation is lost and a new one begins.
         if !std::mem::replace(&mut self.turn.told_servers, true) {
             actions.extend(left.into_iter().map(warning));
@@ -78,14 +78,14 @@ impl Machine {
                 } else {
                     "session/load"
                 };
-                self.call(Call::Resume, method, params, actions);
+                self.call(PendingCall::Resume, method, params, actions);
             }
             Some(_) => {
-                actions.push(Action::Tell(lost("the agent cannot load one")));
+                actions.push(AcpAction::Emit(lost("the agent cannot load one")));
                 self.turn.start.resume = None;
-                self.call(Call::New, "session/new", params, actions);
+                self.call(PendingCall::New, "session/new", params, actions);
             }
-            None => self.call(Call::New, "session/new", params, actions),
+            None => self.call(PendingCall::New, "session/new", params, actions),
         }
     }
 }

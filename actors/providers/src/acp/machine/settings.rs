@@ -2,19 +2,19 @@
 
 use serde_json::Value;
 
-use super::super::offers::{Choice, Setting};
-use super::super::refusal;
 use super::super::rpc::{self, RpcError};
-use super::{Action, Actions, Call, Machine};
+use super::super::rpc_failure;
+use super::super::session_settings::{Setting, SettingControl};
+use super::{AcpAction, AcpActions, AcpMachine, PendingCall};
 use crate::event::RunEvent;
 use crate::outcome::FailureKind;
 
-impl Machine {
+impl AcpMachine {
     /// A session is open: now its mode and its model.
-    pub(super) fn began(&mut self, session: String, result: Value, actions: &mut Actions) {
+    pub(super) fn began(&mut self, session: String, result: Value, actions: &mut AcpActions) {
         self.turn.began(&session);
         self.former = Some(session.clone());
-        actions.push(Action::Tell(RunEvent::Session { session }));
+        actions.push(AcpAction::Emit(RunEvent::Session { session }));
         self.opened = result;
         let model = self.turn.start.model.iter().cloned().collect();
         self.wishes = vec![
@@ -25,7 +25,7 @@ impl Machine {
     }
 
     /// The next setting, or the prompt.
-    fn advance(&mut self, actions: &mut Actions) {
+    fn advance(&mut self, actions: &mut AcpActions) {
         while let Some((setting, wanted)) = self.wishes.pop() {
             let ways = setting.ways(&self.opened);
             let Some(first) = wanted.first() else {
@@ -38,7 +38,7 @@ impl Machine {
                         self.program,
                         setting.word()
                     );
-                    actions.push(Action::Tell(RunEvent::Warning { message }));
+                    actions.push(AcpAction::Emit(RunEvent::Warning { message }));
                 }
                 continue;
             }
@@ -65,14 +65,19 @@ impl Machine {
     fn set(
         &mut self,
         setting: Setting,
-        mut ways: Vec<Choice>,
+        mut ways: Vec<SettingControl>,
         value: String,
-        actions: &mut Actions,
+        actions: &mut AcpActions,
     ) {
         let Some(way) = ways.pop() else { return };
         let (method, params) = way.call(self.turn.session(), &value);
         self.turn.seen.retain(|(it, _)| *it != setting);
-        self.call(Call::Set(setting, ways, value), method, params, actions);
+        self.call(
+            PendingCall::Set(setting, ways, value),
+            method,
+            params,
+            actions,
+        );
     }
 
     pub(super) fn has_set(
@@ -80,7 +85,7 @@ impl Machine {
         setting: Setting,
         value: &str,
         result: &Value,
-        actions: &mut Actions,
+        actions: &mut AcpActions,
     ) {
         let seen = self.turn.seen.iter().find(|(it, _)| *it == setting);
         let stands = setting
@@ -102,19 +107,19 @@ impl Machine {
     pub(super) fn not_set(
         &mut self,
         setting: Setting,
-        ways: Vec<Choice>,
+        ways: Vec<SettingControl>,
         value: &str,
         error: &RpcError,
-        actions: &mut Actions,
+        actions: &mut AcpActions,
     ) {
         if error.code == rpc::METHOD_NOT_FOUND && !ways.is_empty() {
             return self.set(setting, ways, value.to_owned(), actions);
         }
         // A service that is asked about the value may refuse for another reason.
-        let class = refusal::class(&self.definition, error);
+        let class = rpc_failure::class(&self.definition, error);
         if !matches!(class, FailureKind::ProviderError | FailureKind::BadInput) {
-            let verdict = self.refused(&Call::Set(setting, ways, value.to_owned()), error);
-            return actions.push(Action::End(verdict));
+            let verdict = self.refused(&PendingCall::Set(setting, ways, value.to_owned()), error);
+            return actions.push(AcpAction::End(verdict));
         }
         let ways = setting.ways(&self.opened);
         self.not_offered(setting, value, &ways, Some(&error.message), actions);
@@ -124,9 +129,9 @@ impl Machine {
         &mut self,
         setting: Setting,
         value: &str,
-        ways: &[Choice],
+        ways: &[SettingControl],
         why: Option<&str>,
-        actions: &mut Actions,
+        actions: &mut AcpActions,
     ) {
         let offered: Vec<&str> = ways
             .first()

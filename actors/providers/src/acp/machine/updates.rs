@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::super::offers::Setting;
-use super::{Action, Actions, Machine};
+use super::super::session_settings::Setting;
+use super::{AcpAction, AcpActions, AcpMachine};
 use crate::event::RunEvent;
-use crate::limits::Moment;
-use crate::output::{Outlook, Wait};
+use crate::limits::ReferenceTime;
+use crate::output::{Outlook, ServiceWait};
 
-impl Machine {
-    pub(super) fn update(&mut self, params: &Value, actions: &mut Actions) {
+impl AcpMachine {
+    pub(super) fn update(&mut self, params: &Value, actions: &mut AcpActions) {
         if params["sessionId"].as_str() != Some(self.turn.session()) {
             return;
         }
@@ -18,7 +18,7 @@ impl Machine {
         for setting in [Setting::Mode, Setting::Model] {
             if let Some(value) = setting.current(update) {
                 if setting == Setting::Mode && self.is_prompting() {
-                    actions.extend(self.turn.left_mode(&value).map(Action::Tell));
+                    actions.extend(self.turn.left_mode(&value).map(AcpAction::Emit));
                 }
                 self.turn.seen.retain(|(it, _)| *it != setting);
                 self.turn.seen.push((setting, value));
@@ -27,9 +27,9 @@ impl Machine {
         // What an old conversation that is loaded tells again is no news, but for these.
         let may_tell = is_open || update["sessionUpdate"] == "notice";
         if let Some(notice) = may_tell.then(|| self.turn.notice(update)).flatten() {
-            let wait = Wait::of_notice(&notice, &Moment::now());
-            actions.extend(wait.map(|it| Action::Look(Outlook::Waits(it))));
-            return actions.push(Action::Tell(RunEvent::Warning { message: notice }));
+            let wait = ServiceWait::of_notice(&notice, &ReferenceTime::now());
+            actions.extend(wait.map(|it| AcpAction::Observe(Outlook::Waits(it))));
+            return actions.push(AcpAction::Emit(RunEvent::Warning { message: notice }));
         }
         if is_open {
             let events = self.turn.update(update);
@@ -40,12 +40,14 @@ impl Machine {
                 )
             };
             if events.iter().any(is_work) {
-                actions.push(Action::Look(match self.turn.stuck(&self.definition) {
-                    Some(wait) => Outlook::Stuck(wait),
-                    None => Outlook::of_work(events.last()),
-                }));
+                actions.push(AcpAction::Observe(
+                    match self.turn.stuck(&self.definition) {
+                        Some(wait) => Outlook::Stuck(wait),
+                        None => Outlook::of_work(events.last()),
+                    },
+                ));
             }
-            actions.extend(events.into_iter().map(Action::Tell));
+            actions.extend(events.into_iter().map(AcpAction::Emit));
         }
     }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::super::machine::{Action, Machine};
-use super::super::rpc::{self, Message};
-use super::super::turn::{Start, Turn};
-use super::super::verdict::Verdict;
+use super::super::machine::{AcpAction, AcpMachine};
+use super::super::rpc::{self, RpcMessage};
+use super::super::turn::{AgentTurn, TurnStart};
+use super::super::verdict::TurnVerdict;
 use crate::definition::Definition;
 use crate::event::{RunEvent, ToolStatus};
 use crate::outcome::{Conversation, FailureKind};
@@ -61,17 +61,17 @@ impl Tape {
 
 /// What a turn came to.
 struct Outcome {
-    verdict: Verdict,
+    verdict: TurnVerdict,
     events: Vec<RunEvent>,
-    turn: Turn,
+    turn: AgentTurn,
     conversation: Conversation,
 }
 
 impl Outcome {
     fn class(&self) -> Option<FailureKind> {
         match &self.verdict {
-            Verdict::Good => None,
-            Verdict::Bad(class, _) => Some(*class),
+            TurnVerdict::Good => None,
+            TurnVerdict::Bad(class, _) => Some(*class),
         }
     }
 
@@ -105,25 +105,25 @@ impl Outcome {
 }
 
 /// Plays the next recorded prompt.
-fn play(machine: &mut Machine, tape: &mut Tape, resume: Option<Conversation>) -> Outcome {
+fn play(machine: &mut AcpMachine, tape: &mut Tape, resume: Option<Conversation>) -> Outcome {
     let at = tape.at;
     let (_, params) = tape.seek("session/prompt").expect("another prompt");
     tape.at = at;
-    let start = Start {
+    let start = TurnStart {
         prompt: params["prompt"][0]["text"].as_str().unwrap().to_owned(),
         resume,
         limit: 1 << 20,
-        ..Start::default()
+        ..TurnStart::default()
     };
-    let mut actions: VecDeque<Action> = machine.begin(start).into();
+    let mut actions: VecDeque<AcpAction> = machine.begin(start).into();
     let mut events = Vec::new();
     loop {
         match actions.pop_front().expect("the turn goes on") {
-            Action::Send(message) if message.get("method").is_some() => {
+            AcpAction::Send(message) if message.get("method").is_some() => {
                 actions.extend(exchange(machine, tape, &message, &mut events));
             }
-            Action::Tell(event) => events.push(event),
-            Action::End(verdict) => {
+            AcpAction::Emit(event) => events.push(event),
+            AcpAction::End(verdict) => {
                 let conversation = machine.conversation().unwrap();
                 return Outcome {
                     verdict,
@@ -132,8 +132,8 @@ fn play(machine: &mut Machine, tape: &mut Tape, resume: Option<Conversation>) ->
                     conversation,
                 };
             }
-            Action::Withdraw => {}
-            Action::Settle => actions.extend(machine.settled()),
+            AcpAction::WithdrawRequests => {}
+            AcpAction::Settle => actions.extend(machine.settled()),
             other => panic!("not expected here: {other:?}"),
         }
     }
@@ -141,11 +141,11 @@ fn play(machine: &mut Machine, tape: &mut Tape, resume: Option<Conversation>) ->
 
 /// What the agent said to a request of ours, up to its answer.
 fn exchange(
-    machine: &mut Machine,
+    machine: &mut AcpMachine,
     tape: &mut Tape,
     request: &Value,
     events: &mut Vec<RunEvent>,
-) -> Vec<Action> {
+) -> Vec<AcpAction> {
     let id = request["id"].as_u64().expect("requests have ids");
     let method = request["method"].as_str().unwrap();
     let is_prompt = method == "session/prompt";
@@ -157,7 +157,7 @@ fn exchange(
             "session/resume" | "session/load" | "session/new" => tape.opened.clone(),
             _ => json!({}),
         };
-        return machine.on(Message::Answer {
+        return machine.on(RpcMessage::Answer {
             id,
             outcome: Ok(result),
         });
@@ -183,11 +183,11 @@ fn exchange(
         }
         for action in actions {
             match action {
-                Action::Tell(event) => events.push(event),
-                Action::Ask(key, ask) => {
+                AcpAction::Emit(event) => events.push(event),
+                AcpAction::RequestPermission(key, ask) => {
                     asks.push((key, ask, message["params"]["options"].clone()))
                 }
-                Action::Look(_) => {}
+                AcpAction::Observe(_) => {}
                 other => panic!("not expected here: {other:?}"),
             }
         }
@@ -196,7 +196,7 @@ fn exchange(
 
 /// What the client did then, done again: the machine must send the same.
 fn client(
-    machine: &mut Machine,
+    machine: &mut AcpMachine,
     recorded: &Value,
     asks: &mut Vec<(String, crate::PermissionRequest, Value)>,
     events: &mut Vec<RunEvent>,
@@ -204,8 +204,8 @@ fn client(
     let mut sent = Vec::new();
     if recorded["method"] == "session/cancel" {
         let mut take = |action| match action {
-            Action::Send(message) => sent.push(message),
-            Action::Withdraw => {}
+            AcpAction::Send(message) => sent.push(message),
+            AcpAction::WithdrawRequests => {}
             other => panic!("not expected here: {other:?}"),
         };
         machine.cancel().into_iter().for_each(&mut take);
@@ -233,16 +233,16 @@ fn client(
     };
     for action in machine.decided(&key, &decision) {
         match action {
-            Action::Send(message) => assert_eq!(&message, recorded),
-            Action::Tell(event) => events.push(event),
+            AcpAction::Send(message) => assert_eq!(&message, recorded),
+            AcpAction::Emit(event) => events.push(event),
             other => panic!("not expected here: {other:?}"),
         }
     }
 }
 
-fn machine(agent: &str) -> Machine {
+fn machine(agent: &str) -> AcpMachine {
     let definition = Definition::read_acp(Some(agent), &Map::new()).unwrap();
-    Machine::new(agent, &Arc::new(definition))
+    AcpMachine::new(agent, &Arc::new(definition))
 }
 
 /// Plain, denied, allowed, a tool of an MCP server, cancelled, cancelled while asking, and after that.

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::machine::{Action, Machine};
-use super::super::rpc::{self, Message};
-use super::super::turn::Start;
-use super::super::verdict::Verdict;
+use super::super::machine::{AcpAction, AcpMachine};
+use super::super::rpc::{self, RpcMessage};
+use super::super::turn::TurnStart;
+use super::super::verdict::TurnVerdict;
 use crate::definition::Definition;
 use crate::event::RunEvent;
 use crate::outcome::FailureKind;
 
 /// Begins a turn with an agent that offers this, up to what it says after its session is open.
-fn opened(offers: &Value, mode: &str, model: Option<&str>) -> (Machine, Vec<Action>) {
+fn opened(offers: &Value, mode: &str, model: Option<&str>) -> (AcpMachine, Vec<AcpAction>) {
     let overrides = json!({"command": ["x"]});
     let definition = Definition::read_acp(None, overrides.as_object().unwrap()).unwrap();
-    let mut machine = Machine::new("x", &Arc::new(definition));
-    machine.begin(Start {
+    let mut machine = AcpMachine::new("x", &Arc::new(definition));
+    machine.begin(TurnStart {
         mode: vec!["gone by now".to_owned(), mode.to_owned()],
         model: model.map(str::to_owned),
-        ..Start::default()
+        ..TurnStart::default()
     });
     answer(&mut machine, 1, Ok(json!({"protocolVersion": 1})));
     let mut result = offers.clone();
@@ -29,13 +29,17 @@ fn opened(offers: &Value, mode: &str, model: Option<&str>) -> (Machine, Vec<Acti
     (machine, actions)
 }
 
-fn answer(machine: &mut Machine, id: u64, outcome: Result<Value, rpc::RpcError>) -> Vec<Action> {
-    machine.on(Message::Answer { id, outcome })
+fn answer(
+    machine: &mut AcpMachine,
+    id: u64,
+    outcome: Result<Value, rpc::RpcError>,
+) -> Vec<AcpAction> {
+    machine.on(RpcMessage::Answer { id, outcome })
 }
 
 /// Method and value of the last thing that was sent.
-fn sent(actions: &[Action]) -> (String, String) {
-    let Some(Action::Send(message)) = actions.last() else {
+fn sent(actions: &[AcpAction]) -> (String, String) {
+    let Some(AcpAction::Send(message)) = actions.last() else {
         panic!("nothing was sent: {actions:?}");
     };
     let params = &message["params"];
@@ -47,9 +51,9 @@ fn sent(actions: &[Action]) -> (String, String) {
     )
 }
 
-fn ended(actions: &[Action]) -> (FailureKind, &str) {
+fn ended(actions: &[AcpAction]) -> (FailureKind, &str) {
     match actions.last() {
-        Some(Action::End(Verdict::Bad(class, message))) => (*class, message),
+        Some(AcpAction::End(TurnVerdict::Bad(class, message))) => (*class, message),
         other => panic!("not an end: {other:?}"),
     }
 }
@@ -102,7 +106,7 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
     assert!(
         actions
             .iter()
-            .any(|it| matches!(it, Action::Tell(RunEvent::Warning { .. })))
+            .any(|it| matches!(it, AcpAction::Emit(RunEvent::Warning { .. })))
     );
 }
 
@@ -110,16 +114,16 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
 fn questions_without_end_are_not_all_asked() {
     let (mut machine, _) = opened(&json!({}), "ask", None);
     let mut ask = |id: u64| {
-        machine.on(Message::Request {
+        machine.on(RpcMessage::Request {
             id: id.into(),
             method: "session/request_permission".to_owned(),
             params: json!({"sessionId": "s", "toolCall": {"toolCallId": "t"}, "options": []}),
         })
     };
     let asked = (0..1000).map(&mut ask);
-    let asked = asked.filter(|it| matches!(it.last(), Some(Action::Ask(..))));
+    let asked = asked.filter(|it| matches!(it.last(), Some(AcpAction::RequestPermission(..))));
     assert_eq!(asked.count(), 64);
-    let [Action::Send(answer)] = &ask(1000)[..] else {
+    let [AcpAction::Send(answer)] = &ask(1000)[..] else {
         panic!("not answered");
     };
     assert_eq!(answer["result"]["outcome"]["outcome"], "cancelled");

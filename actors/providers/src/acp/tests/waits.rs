@@ -4,37 +4,37 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::machine::{Action, Machine};
-use super::super::rpc::{Message, read};
-use super::super::turn::Start;
+use super::super::machine::{AcpAction, AcpMachine};
+use super::super::rpc::{RpcMessage, read};
+use super::super::turn::TurnStart;
 use crate::definition::Definition;
 use crate::output::Outlook;
 
 /// An agent with the prompt before it.
-fn prompted(preset: &str) -> Machine {
+fn prompted(preset: &str) -> AcpMachine {
     let none = serde_json::Map::new();
     let definition = Definition::read_acp(Some(preset), &none).unwrap();
-    let mut machine = Machine::new("x", &Arc::new(definition));
-    machine.begin(Start {
+    let mut machine = AcpMachine::new("x", &Arc::new(definition));
+    machine.begin(TurnStart {
         limit: 1 << 20,
-        ..Start::default()
+        ..TurnStart::default()
     });
     for (id, result) in [
         (1, json!({"protocolVersion": 1})),
         (2, json!({"sessionId": "s"})),
     ] {
         let outcome = Ok(result);
-        machine.on(Message::Answer { id, outcome });
+        machine.on(RpcMessage::Answer { id, outcome });
     }
     assert!(machine.is_prompting());
     machine
 }
 
-fn look(machine: &mut Machine, update: &Value) -> Outlook {
+fn look(machine: &mut AcpMachine, update: &Value) -> Outlook {
     let line = json!({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": "s", "update": update}});
     let message = read(line.to_string().as_bytes()).messages.remove(0);
     let mut looks = machine.on(message).into_iter().filter_map(|it| match it {
-        Action::Look(outlook) => Some(outlook),
+        AcpAction::Observe(outlook) => Some(outlook),
         _ => None,
     });
     looks.next_back().unwrap_or_default()

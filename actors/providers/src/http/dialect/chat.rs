@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{count, table, text, usage};
 use crate::event::{RunUsage, micros};
-use crate::http::reply::{End, Reply};
+use crate::http::reply::{ReplyBuilder, StopReason};
 
 pub(super) fn request(
     prompt: &str,
@@ -26,7 +26,7 @@ pub(super) fn request(
     ])
 }
 
-pub(super) fn read(value: &Value, reply: &mut Reply) {
+pub(super) fn read(value: &Value, reply: &mut ReplyBuilder) {
     if value.get("error").is_some_and(|it| !it.is_null()) {
         return reply.refuse(value);
     }
@@ -42,7 +42,7 @@ pub(super) fn read(value: &Value, reply: &mut Reply) {
     }
 }
 
-fn choice(choice: &Value, reply: &mut Reply) {
+fn choice(choice: &Value, reply: &mut ReplyBuilder) {
     let delta = choice.get("delta").or_else(|| choice.get("message"));
     let delta = delta.unwrap_or(&Value::Null);
     for name in ["/reasoning_content", "/reasoning"] {
@@ -68,11 +68,11 @@ fn choice(choice: &Value, reply: &mut Reply) {
     }
     if let Some(reason) = text(choice, "/finish_reason") {
         reply.end(match reason {
-            "stop" => End::Done,
-            "length" => End::Cut,
-            "content_filter" => End::Filtered,
-            "tool_calls" | "function_call" => End::Tool,
-            other => End::Other(other.to_owned()),
+            "stop" => StopReason::Done,
+            "length" => StopReason::Cut,
+            "content_filter" => StopReason::Filtered,
+            "tool_calls" | "function_call" => StopReason::Tool,
+            other => StopReason::Other(other.to_owned()),
         });
     }
 }

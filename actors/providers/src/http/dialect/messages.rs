@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{count, table, text};
 use crate::event::ToolStatus;
-use crate::http::reply::{End, Reply};
+use crate::http::reply::{ReplyBuilder, StopReason};
 
 pub(super) fn request(
     prompt: &str,
@@ -21,7 +21,7 @@ pub(super) fn request(
     ])
 }
 
-pub(super) fn read(value: &Value, reply: &mut Reply) {
+pub(super) fn read(value: &Value, reply: &mut ReplyBuilder) {
     match text(value, "/type").unwrap_or_default() {
         "message_start" => {
             if let Some(message) = value.get("message") {
@@ -59,7 +59,7 @@ pub(super) fn read(value: &Value, reply: &mut Reply) {
     }
 }
 
-fn block(block: &Value, reply: &mut Reply) {
+fn block(block: &Value, reply: &mut ReplyBuilder) {
     let name = text(block, "/name").unwrap_or("unnamed");
     match text(block, "/type").unwrap_or_default() {
         "text" => reply.text(text(block, "/text").unwrap_or_default()),
@@ -74,19 +74,19 @@ fn block(block: &Value, reply: &mut Reply) {
     }
 }
 
-fn stop(reason: Option<&str>, reply: &mut Reply) {
+fn stop(reason: Option<&str>, reply: &mut ReplyBuilder) {
     let Some(reason) = reason else { return };
     reply.end(match reason {
-        "end_turn" | "stop_sequence" => End::Done,
-        "max_tokens" | "model_context_window_exceeded" => End::Cut,
-        "refusal" => End::Filtered,
-        "tool_use" => End::Tool,
-        other => End::Other(other.to_owned()),
+        "end_turn" | "stop_sequence" => StopReason::Done,
+        "max_tokens" | "model_context_window_exceeded" => StopReason::Cut,
+        "refusal" => StopReason::Filtered,
+        "tool_use" => StopReason::Tool,
+        other => StopReason::Other(other.to_owned()),
     });
 }
 
 /// What is told replaces what was told before: each figure is a total of the message. Input is told without the caches.
-fn figures(message: &Value, reply: &mut Reply) {
+fn figures(message: &Value, reply: &mut ReplyBuilder) {
     let Some(figures) = message.get("usage").filter(|it| it.is_object()) else {
         return;
     };

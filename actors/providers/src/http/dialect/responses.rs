@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{count, table, text, usage};
 use crate::event::ToolStatus;
-use crate::http::reply::{End, Reply};
+use crate::http::reply::{ReplyBuilder, StopReason};
 
 pub(super) fn request(
     prompt: &str,
@@ -20,7 +20,7 @@ pub(super) fn request(
     ])
 }
 
-pub(super) fn read(value: &Value, reply: &mut Reply) {
+pub(super) fn read(value: &Value, reply: &mut ReplyBuilder) {
     let response = value.get("response").unwrap_or(value);
     match text(value, "/type").unwrap_or_default() {
         "response.output_text.delta" => piece(value, |it| reply.text(it)),
@@ -48,7 +48,7 @@ fn piece(value: &Value, take: impl FnOnce(&str)) {
 }
 
 /// A tool that the model wants from us cannot be given; one that the service ran is told.
-fn call(item: &Value, reply: &mut Reply) {
+fn call(item: &Value, reply: &mut ReplyBuilder) {
     match text(item, "/type").unwrap_or_default() {
         "function_call" | "custom_tool_call" => {
             reply.asks_for(text(item, "/name").unwrap_or("unnamed"));
@@ -61,7 +61,7 @@ fn call(item: &Value, reply: &mut Reply) {
     }
 }
 
-fn ended(response: &Value, reply: &mut Reply) {
+fn ended(response: &Value, reply: &mut ReplyBuilder) {
     if let Some(figures) = response.get("usage").filter(|it| it.is_object()) {
         let of = |pointer| count(figures, pointer).unwrap_or(0);
         reply.usage(usage(
@@ -80,17 +80,17 @@ fn ended(response: &Value, reply: &mut Reply) {
     }
     let reason = text(response, "/incomplete_details/reason");
     reply.end(match (text(response, "/status"), reason) {
-        _ if reply.wants_tool() => End::Tool,
-        (Some("completed") | None, _) => End::Done,
-        (_, Some("max_output_tokens")) => End::Cut,
-        (_, Some("content_filter")) => End::Filtered,
-        (Some(status), reason) => End::Other(reason.unwrap_or(status).to_owned()),
+        _ if reply.wants_tool() => StopReason::Tool,
+        (Some("completed") | None, _) => StopReason::Done,
+        (_, Some("max_output_tokens")) => StopReason::Cut,
+        (_, Some("content_filter")) => StopReason::Filtered,
+        (Some(status), reason) => StopReason::Other(reason.unwrap_or(status).to_owned()),
     });
     reply.over();
 }
 
 /// The answer of a service that did not stream it.
-fn whole(response: &Value, reply: &mut Reply) {
+fn whole(response: &Value, reply: &mut ReplyBuilder) {
     let items = response.get("output").and_then(Value::as_array);
     for item in items.into_iter().flatten() {
         call(item, reply);

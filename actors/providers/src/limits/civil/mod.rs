@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 
-use super::Moment;
+use super::ReferenceTime;
 use date::{clock, day, dotted, month, numeric, ordinal, weekday};
-use zone::Said;
+use zone::ZoneMatch;
 
 /// Words before a time of day or a date, in normal form.
 const BEFORE: &[&str] = &[
@@ -46,7 +46,7 @@ const REACH: usize = 12;
 const ROUNDING: Duration = Duration::from_secs(60);
 
 /// The time from now to the point that words like "resets" name; the longest of several. `text` is in normal form.
-pub(super) fn after_words(text: &str, moment: &Moment) -> Option<Duration> {
+pub(super) fn after_words(text: &str, moment: &ReferenceTime) -> Option<Duration> {
     let found = BEFORE.iter().flat_map(|words| {
         text.match_indices(words).filter_map(|(at, words)| {
             let rest = &text[at + words.len()..];
@@ -134,17 +134,17 @@ impl Named {
             }
             if named.time.is_some() && named.zone.is_none() {
                 match zone::after_time(&words[at..], token.is_apart, token.is_enclosed) {
-                    Said::Zone(zone, taken) => {
+                    ZoneMatch::Zone(zone, taken) => {
                         named.zone = Some(zone);
                         at += taken;
                         continue;
                     }
-                    Said::Local(taken) => {
+                    ZoneMatch::Local(taken) => {
                         at += taken;
                         continue;
                     }
-                    Said::Unknown if !named.is_part(&words[at..]) => return None,
-                    Said::Unknown | Said::Nothing => {}
+                    ZoneMatch::Unknown if !named.is_part(&words[at..]) => return None,
+                    ZoneMatch::Unknown | ZoneMatch::Nothing => {}
                 }
             }
             let next = words.get(at + 1).copied().unwrap_or_default();
@@ -257,7 +257,7 @@ impl Named {
     }
 
     /// From now to the next point that fits. Zero and `None`: it is past, or the text names no point.
-    fn wait(&self, moment: &Moment) -> Option<Duration> {
+    fn wait(&self, moment: &ReferenceTime) -> Option<Duration> {
         let zone = self.zone.clone().unwrap_or_else(|| moment.zone.clone());
         let now = Timestamp::try_from(moment.at).ok()?;
         let today = zone.to_datetime(now).date();

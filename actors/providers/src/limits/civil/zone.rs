@@ -62,7 +62,7 @@ const LOCAL: &[&str] = &[
 
 /// What a word says about the zone of the time before it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Said {
+pub(super) enum ZoneMatch {
     /// This zone, in so many words.
     Zone(TimeZone, usize),
     /// The zone of this machine, in so many words.
@@ -75,12 +75,12 @@ pub(super) enum Said {
 
 /// Reads the zone at the beginning of `words`, which follow a time. `is_apart`: punctuation separates them from it, so that
 /// an unknown word need not be a zone. `is_enclosed`: the first one is in parentheses.
-pub(super) fn after_time(words: &[&str], is_apart: bool, is_enclosed: bool) -> Said {
+pub(super) fn after_time(words: &[&str], is_apart: bool, is_enclosed: bool) -> ZoneMatch {
     let Some(&word) = words.first() else {
-        return Said::Nothing;
+        return ZoneMatch::Nothing;
     };
     if let Some((zone, taken)) = zone(word, words.get(1).copied().unwrap_or_default()) {
-        return Said::Zone(zone, taken);
+        return ZoneMatch::Zone(zone, taken);
     }
     let named = |count: usize| -> Option<&str> {
         let is_time = words.get(count).is_some_and(|it| *it == "time");
@@ -90,17 +90,17 @@ pub(super) fn after_time(words: &[&str], is_apart: bool, is_enclosed: bool) -> S
     for count in 1..=3 {
         let Some(last) = named(count) else { continue };
         if count == 1 && LOCAL.contains(&last) {
-            return Said::Local(2);
+            return ZoneMatch::Local(2);
         }
         let is_sort = matches!(last, "standard" | "daylight" | "summer");
         let region = &words[..if is_sort { count - 1 } else { count }];
         return match named_zone(&region.join(" ")) {
-            Some(zone) => Said::Zone(zone, count + 1),
-            None => Said::Unknown,
+            Some(zone) => ZoneMatch::Zone(zone, count + 1),
+            None => ZoneMatch::Unknown,
         };
     }
     if is_enclosed && let Some(zone) = city(word) {
-        return Said::Zone(zone, 1);
+        return ZoneMatch::Zone(zone, 1);
     }
     let is_unknown = !NOT_ZONES.contains(&word)
         && match is_enclosed {
@@ -108,9 +108,9 @@ pub(super) fn after_time(words: &[&str], is_apart: bool, is_enclosed: bool) -> S
             false => !is_apart && is_zone_like(word),
         };
     if is_unknown {
-        Said::Unknown
+        ZoneMatch::Unknown
     } else {
-        Said::Nothing
+        ZoneMatch::Nothing
     }
 }
 

@@ -10,7 +10,7 @@ fn class(text: &str) -> &'static str {
 }
 
 fn status_class(status: Option<u16>, text: &str) -> &'static str {
-    let complaint = Complaint {
+    let complaint = ReportedError {
         status,
         text,
         data: None,
@@ -54,9 +54,9 @@ fn codes_of_protocols() {
         (json!({"code": 429}), "rate_limited"),
         (json!({"code": -32603, "message": "Internal error"}), "none"),
     ] {
-        let complaint = Complaint {
+        let complaint = ReportedError {
             data: Some(&data),
-            ..Complaint::default()
+            ..ReportedError::default()
         };
         let found = classify(&complaint, &moment()).map_or("none", FailureKind::as_str);
         assert_eq!(found, expected, "{data}");

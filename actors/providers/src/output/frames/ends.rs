@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::Frames;
-use crate::definition::{FailRule, Output, Rule};
+use super::FrameReader;
+use crate::definition::{FailRule, FrameRule, OutputRules};
 use crate::event::RunEvent;
-use crate::limits::Moment;
-use crate::output::outlook::{Outlook, Wait};
-use crate::output::{Terminal, rules};
+use crate::limits::ReferenceTime;
+use crate::output::outlook::{Outlook, ServiceWait};
+use crate::output::{ReportedEnd, rules};
 
-impl Frames {
+impl FrameReader {
     /// Limits of the account, and waits for its service.
-    pub(super) fn limits(&mut self, output: &Output, frame: &Value) {
+    pub(super) fn limits(&mut self, output: &OutputRules, frame: &Value) {
         if let Some(data) = output.limit.iter().find_map(|it| valued(it, frame)) {
             self.limited = Some(data.clone());
         }
@@ -27,25 +27,30 @@ impl Frames {
             if let Value::String(text) = data {
                 self.last_error.clone_from(text);
             }
-            self.outlook = Wait::of_data(data, class, &Moment::now());
+            self.outlook = ServiceWait::of_data(data, class, &ReferenceTime::now());
         }
     }
 
     /// Good and bad ends. Where the definition does not say that the last word counts, a bad one stays.
-    pub(super) fn endings(&mut self, output: &Output, frame: &Value, events: &mut Vec<RunEvent>) {
-        if matches!(self.terminal, Terminal::Failed { .. }) && !output.last_word {
+    pub(super) fn endings(
+        &mut self,
+        output: &OutputRules,
+        frame: &Value,
+        events: &mut Vec<RunEvent>,
+    ) {
+        if matches!(self.terminal, ReportedEnd::Failed { .. }) && !output.last_word {
             return;
         }
         // Of several rules for a frame the first counts that finds words.
         let mut found = output.fail.iter().filter_map(|fail| failed(fail, frame));
         let first = found.next();
-        let has_words = |end: &Terminal| matches!(end, Terminal::Failed { message, class, .. } if class.is_some() || !message.trim().is_empty());
+        let has_words = |end: &ReportedEnd| matches!(end, ReportedEnd::Failed { message, class, .. } if class.is_some() || !message.trim().is_empty());
         let failed = match first {
             Some(end) if !has_words(&end) => Some(found.find(has_words).unwrap_or(end)),
             first => first,
         };
         if let Some(failed) = failed {
-            if let Terminal::Failed { message, .. } = &failed
+            if let ReportedEnd::Failed { message, .. } = &failed
                 && !message.is_empty()
                 && message.trim() != self.last.trim()
             {
@@ -60,14 +65,14 @@ impl Frames {
             .iter()
             .any(|rule| rules::first(rule, frame).is_some())
         {
-            self.terminal = Terminal::Done;
+            self.terminal = ReportedEnd::Done;
             self.outlook = Outlook::Ended;
         }
     }
 }
 
 /// The bad end that a rule finds in a frame.
-fn failed(fail: &FailRule, frame: &Value) -> Option<Terminal> {
+fn failed(fail: &FailRule, frame: &Value) -> Option<ReportedEnd> {
     let (message, element) = rules::meant(&fail.rule, frame)
         .map(|element| {
             let message = rules::text(element, fail.rule.value.as_deref());
@@ -75,7 +80,7 @@ fn failed(fail: &FailRule, frame: &Value) -> Option<Terminal> {
         })
         .find(|(message, _)| message.to_lowercase().contains(&fail.contains))?;
     let status = fail.status.as_deref().and_then(|it| element.pointer(it));
-    Some(Terminal::Failed {
+    Some(ReportedEnd::Failed {
         message,
         status: status
             .and_then(|it| it.as_u64().or_else(|| it.as_str()?.trim().parse().ok()))
@@ -86,7 +91,7 @@ fn failed(fail: &FailRule, frame: &Value) -> Option<Terminal> {
 }
 
 /// The value of the first element that a rule means; without a pointer the element itself.
-fn valued<'v>(rule: &'v Rule, frame: &'v Value) -> Option<&'v Value> {
+fn valued<'v>(rule: &'v FrameRule, frame: &'v Value) -> Option<&'v Value> {
     let element = rules::first(rule, frame)?;
     element.pointer(rule.value.as_deref().unwrap_or_default())
 }

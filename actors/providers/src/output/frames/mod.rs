@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use super::denial::Calls;
 use super::json_line::{JsonLine, Lead};
-use super::lines::{LINE_BYTES, Line, Lines};
-use super::outlook::{Outlook, Wait};
-use super::usage::Tally;
-use super::{PIECE, Reading, Terminal, json_line, rules};
-use crate::definition::{Answer as How, Format, Output};
+use super::outlook::{Outlook, ServiceWait};
+use super::usage::UsageCounter;
+use super::{PIECE, ReportedEnd, RunReading, json_line, rules};
+use crate::definition::{AnswerMode, Format, OutputRules};
 use crate::event::{RunEvent, RunUsage};
-use crate::invocation::{Answer, cut, floor_boundary};
-use crate::limits::{Moment, Work};
+use crate::limits::{ReferenceTime, WorkDone};
+use crate::text::lines::{LINE_BYTES, LineSplitter, OutputLine};
+use crate::text::{CappedAnswer, ceil_boundary, cut, pieces};
 
 /// Warnings about lines that are no JSON, at most; the rest is counted only.
 const WARNINGS: usize = 8;
@@ -41,20 +41,20 @@ enum LineTrust {
 
 /// Reads frames.
 #[derive(Debug)]
-pub(crate) struct Frames {
-    output: Arc<Output>,
+pub(crate) struct FrameReader {
+    output: Arc<OutputRules>,
     limit: usize,
-    lines: Lines,
+    lines: LineSplitter,
     /// `Format::Json`: all lines from the first that has a brace.
     document: Vec<u8>,
     bad_lines: usize,
     has_frames: bool,
     /// Frames behind text that may be a sentence: they count where the run does not say its end otherwise.
     doubtful: Vec<Value>,
-    joined: Answer,
+    joined: CappedAnswer,
     last: String,
     result: Option<String>,
-    terminal: Terminal,
+    terminal: ReportedEnd,
     calls: Calls,
     /// Its statement about its account's limit.
     limited: Option<Value>,
@@ -65,23 +65,23 @@ pub(crate) struct Frames {
     /// The last error since it worked that a frame states without an end.
     last_error: String,
     session: Option<String>,
-    tally: Tally,
+    tally: UsageCounter,
 }
 
-impl Frames {
-    pub(super) fn new(output: Arc<Output>, limit: usize, before: RunUsage) -> Self {
+impl FrameReader {
+    pub(super) fn new(output: Arc<OutputRules>, limit: usize, before: RunUsage) -> Self {
         Self {
             output,
             limit,
-            lines: Lines::new(LINE_BYTES),
+            lines: LineSplitter::new(LINE_BYTES),
             document: Vec::new(),
             bad_lines: 0,
             has_frames: false,
             doubtful: Vec::new(),
-            joined: Answer::new(limit),
+            joined: CappedAnswer::new(limit),
             last: String::new(),
             result: None,
-            terminal: Terminal::Unsaid,
+            terminal: ReportedEnd::Unreported,
             calls: Calls::default(),
             limited: None,
             noise: String::new(),
@@ -89,7 +89,7 @@ impl Frames {
             warned: String::new(),
             last_error: String::new(),
             session: None,
-            tally: Tally::new(before),
+            tally: UsageCounter::new(before),
         }
     }
 
@@ -127,7 +127,7 @@ impl Frames {
             let document = std::mem::take(&mut self.document);
             self.parse(&document, &mut events);
         }
-        if self.terminal == Terminal::Unsaid {
+        if self.terminal == ReportedEnd::Unreported {
             for frame in std::mem::take(&mut self.doubtful) {
                 self.frame(&frame, &mut events);
             }
@@ -135,11 +135,11 @@ impl Frames {
         events
     }
 
-    pub(super) fn finish(self) -> Reading {
+    pub(super) fn finish(self) -> RunReading {
         let mut truncated = self.joined.is_cut();
         let pieces = match self.output.answer {
-            How::Joined => self.joined.finish(),
-            How::Last => self.last,
+            AnswerMode::Joined => self.joined.finish(),
+            AnswerMode::Last => self.last,
         };
         // A blank result says less than the text before it.
         let result = self.result.filter(|it| !it.trim().is_empty());
@@ -148,7 +148,7 @@ impl Frames {
             cut(&mut answer, self.limit);
             truncated = true;
         }
-        Reading {
+        RunReading {
             answer,
             is_spoken: false,
             truncated,
@@ -164,10 +164,10 @@ impl Frames {
         }
     }
 
-    fn line(&mut self, line: Line, events: &mut Vec<RunEvent>) {
+    fn line(&mut self, line: OutputLine, events: &mut Vec<RunEvent>) {
         let line = match line {
-            Line::Whole(line) => line,
-            Line::TooLong => {
+            OutputLine::Whole(line) => line,
+            OutputLine::TooLong => {
                 let message =
                     format!("a line of more than {LINE_BYTES} bytes was dropped: too long to read");
                 return events.push(RunEvent::Warning { message });
@@ -244,18 +244,18 @@ impl Frames {
     }
 
     /// An answer so far that is a limit's notice or an error, after which nothing more can come.
-    fn stuck(&self) -> Option<Wait> {
+    fn stuck(&self) -> Option<ServiceWait> {
         let answer = match (&self.result, self.output.answer) {
             (Some(result), _) => result,
-            (None, How::Joined) => self.joined.text(),
-            (None, How::Last) => self.last.as_str(),
+            (None, AnswerMode::Joined) => self.joined.text(),
+            (None, AnswerMode::Last) => self.last.as_str(),
         };
         let usage = self.tally.usage();
-        let work = Work {
+        let work = WorkDone {
             used_tool: self.calls.any(),
-            tokens: usage.map(|it| it.output.saturating_add(it.reasoning)),
+            tokens: usage.as_ref().map(RunUsage::all_output),
         };
-        Wait::of_answer(&self.output, answer, work, &Moment::now())
+        ServiceWait::of_answer(&self.output, answer, work, &ReferenceTime::now())
     }
 
     /// Keeps the end of what is no JSON, and looks for a wait in it.
@@ -263,14 +263,14 @@ impl Frames {
         self.noise.push_str(line);
         self.noise.push('\n');
         let from = self.noise.len().saturating_sub(NOISE);
-        let from = crate::invocation::ceil_boundary(&self.noise, from);
+        let from = ceil_boundary(&self.noise, from);
         self.noise.drain(..from);
         self.wait_of(line);
     }
 
     /// Looks for a wait in words of the program.
     fn wait_of(&mut self, text: &str) {
-        match Wait::of_line(&self.output, text, &Moment::now()) {
+        match ServiceWait::of_line(&self.output, text, &ReferenceTime::now()) {
             Outlook::Unchanged => {}
             wait => self.outlook = wait,
         }
@@ -297,7 +297,7 @@ impl Frames {
         // Only what a model or a tool does is work.
         let before = events.len();
         for text in rules::texts(&output.thought, frame) {
-            pieces(&text, |text| events.push(RunEvent::Thought { text }));
+            events.extend(pieces(&text, PIECE).map(|text| RunEvent::Thought { text: text.into() }));
         }
         for text in rules::texts(&output.text, frame) {
             self.text(text, events);
@@ -331,15 +331,5 @@ impl Frames {
         {
             events.push(RunEvent::Usage { usage });
         }
-    }
-}
-
-/// Cuts a text between characters into pieces of an event's size.
-fn pieces(text: &str, mut take: impl FnMut(String)) {
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (piece, tail) = rest.split_at(floor_boundary(rest, PIECE));
-        take(piece.to_owned());
-        rest = tail;
     }
 }

@@ -2,23 +2,24 @@
 
 use serde_json::Value;
 
-use super::{Frames, pieces};
-use crate::definition::{Answer as How, Output, ToolRule};
+use super::FrameReader;
+use crate::definition::{AnswerMode, OutputRules, ToolRule};
 use crate::event::{RunEvent, ToolStatus};
-use crate::output::{cut_warning, rules};
+use crate::output::{PIECE, cut_warning, rules};
+use crate::text::pieces;
 
-impl Frames {
+impl FrameReader {
     pub(super) fn text(&mut self, mut text: String, events: &mut Vec<RunEvent>) {
         match self.output.answer {
-            How::Joined => {
+            AnswerMode::Joined => {
                 let was_cut = self.joined.is_cut();
-                let kept = self.joined.push(text.as_bytes()).to_owned();
-                pieces(&kept, |text| events.push(RunEvent::Text { text }));
+                let kept = self.joined.push(text.as_bytes());
+                events.extend(texts(kept));
                 if self.joined.is_cut() && !was_cut {
                     events.push(cut_warning());
                 }
             }
-            How::Last => {
+            AnswerMode::Last => {
                 if !text.trim().is_empty() {
                     self.last.clone_from(&text);
                 }
@@ -26,12 +27,17 @@ impl Frames {
                 if !text.ends_with('\n') {
                     text.push('\n');
                 }
-                pieces(&text, |text| events.push(RunEvent::Text { text }));
+                events.extend(texts(&text));
             }
         }
     }
 
-    pub(super) fn tools(&mut self, output: &Output, frame: &Value, events: &mut Vec<RunEvent>) {
+    pub(super) fn tools(
+        &mut self,
+        output: &OutputRules,
+        frame: &Value,
+        events: &mut Vec<RunEvent>,
+    ) {
         // The first rule that means something of the frame counts, so that later ones may be wider.
         let told = output.tool.iter().find_map(|rule| {
             let mut elements = rules::meant(&rule.rule, frame).peekable();
@@ -63,7 +69,12 @@ impl Frames {
         }
     }
 
-    pub(super) fn denials(&mut self, output: &Output, frame: &Value, events: &mut Vec<RunEvent>) {
+    pub(super) fn denials(
+        &mut self,
+        output: &OutputRules,
+        frame: &Value,
+        events: &mut Vec<RunEvent>,
+    ) {
         for rule in &output.denied {
             let denied: Vec<_> = rules::meant(&rule.rule, frame)
                 .map(|element| {
@@ -79,6 +90,10 @@ impl Frames {
             }
         }
     }
+}
+
+fn texts(text: &str) -> impl Iterator<Item = RunEvent> {
+    pieces(text, PIECE).map(|text| RunEvent::Text { text: text.into() })
 }
 
 fn detail(rule: &ToolRule, element: &Value) -> Option<Value> {

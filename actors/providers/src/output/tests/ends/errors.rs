@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn errors_beside_the_frames_have_a_class() {
-    let bad = Ended::Code(1);
+    let bad = ProgramStatus::Code(1);
     for (cli, text, err, expected) in [
         (
             "claude",
@@ -39,11 +39,14 @@ fn a_text_that_speaks_of_errors_is_none() {
     let text = format!("> {long}\nThe tool failed.\n");
     let padded = format!("{text}{}", "x".repeat(1100));
     assert_eq!(
-        class("kiro", &padded, "", Ended::Code(1)).0,
+        class("kiro", &padded, "", ProgramStatus::Code(1)).0,
         "provider_error"
     );
     let last = format!("> {long}\nerror: Monthly request limit reached\n");
-    assert_eq!(class("kiro", &last, "", Ended::Code(1)).0, "rate_limited");
+    assert_eq!(
+        class("kiro", &last, "", ProgramStatus::Code(1)).0,
+        "rate_limited"
+    );
 }
 
 #[test]
@@ -91,7 +94,7 @@ fn an_error_is_read_wherever_it_is_stated() {
             None,
         ),
     ] {
-        let found = class(cli, &frames, "", Ended::Code(1));
+        let found = class(cli, &frames, "", ProgramStatus::Code(1));
         assert_eq!(found, (expected.to_owned(), wait), "{cli}: {frames}");
     }
 }
@@ -126,7 +129,7 @@ fn words_of_an_answer_do_not_explain_a_failure() {
             "provider_error",
         ),
     ] {
-        let found = class("kiro", text, err, Ended::Code(3)).0;
+        let found = class("kiro", text, err, ProgramStatus::Code(3)).0;
         assert_eq!(found, expected, "{text}{err}");
     }
 }
@@ -177,7 +180,7 @@ fn frames_may_come_in_one_list() {
         init,
         frame(&claude("You've hit your limit · resets 7pm (UTC)", true))
     ]);
-    let found = class("claude", &format!("{limit}\n"), "", Ended::Code(1));
+    let found = class("claude", &format!("{limit}\n"), "", ProgramStatus::Code(1));
     assert_eq!(found, ("rate_limited".to_owned(), Some(3600)));
     let good = json!([init, frame(&claude("fine", false))]);
     let (reading, verdict) = judged("claude", &format!("{good}\n"), "", OK);
@@ -194,7 +197,7 @@ fn an_error_is_found_before_its_stack_and_as_the_whole_answer() {
         })
         .collect();
     let err = format!("Error: 429 Too Many Requests, try again in 2 hours\n{stack}");
-    let (found, _) = class("claude", "", &err, Ended::Code(1));
+    let (found, _) = class("claude", "", &err, ProgramStatus::Code(1));
     assert_eq!(found, "rate_limited");
     let said = json!({"type": "assistant", "message": {"content": [{"type": "text", "text": "You've hit your limit · resets 7pm (UTC)"}]}});
     let blank = claude("", true);
@@ -203,12 +206,12 @@ fn an_error_is_found_before_its_stack_and_as_the_whole_answer() {
         (format!("{said}\n"), 0),
         (format!("{said}\n{blank}"), 1),
     ] {
-        let found = class("claude", &text, "", Ended::Code(code));
+        let found = class("claude", &text, "", ProgramStatus::Code(code));
         assert_eq!(found, ("rate_limited".to_owned(), Some(3600)), "{text}");
     }
     let status = json!({"type": "result", "subtype": "success", "is_error": true, "result": "x", "api_error_status": "429"});
     assert_eq!(
-        class("claude", &format!("{status}\n"), "", Ended::Code(1)).0,
+        class("claude", &format!("{status}\n"), "", ProgramStatus::Code(1)).0,
         "rate_limited"
     );
 }
@@ -222,12 +225,18 @@ fn an_error_event_of_gemini_explains_a_bad_end_that_does_not() {
     let end = "{\"type\":\"result\",\"status\":\"error\",\"error\":{\"type\":\"FatalError\",\"message\":\"Fatal\"}}\n";
     let limit = error("429 You exceeded your quota. Please retry in 2h.");
     for text in [limit.clone(), format!("{limit}{end}")] {
-        let found = class("gemini", &text, "", Ended::Code(1));
+        let found = class("gemini", &text, "", ProgramStatus::Code(1));
         assert_eq!(found, ("rate_limited".to_owned(), Some(7200)), "{text}");
     }
     let turns = error("Reached max session turns for this session.");
     assert_eq!(
-        class("gemini", &format!("{turns}{end}"), "", Ended::Code(1)).0,
+        class(
+            "gemini",
+            &format!("{turns}{end}"),
+            "",
+            ProgramStatus::Code(1)
+        )
+        .0,
         "provider_error"
     );
 }

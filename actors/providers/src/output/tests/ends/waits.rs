@@ -5,7 +5,7 @@ use super::*;
 /// The program's activity at the end of its output.
 fn outlook(cli: &str, out: &str, err: &str) -> Outlook {
     let output = Arc::new(output("", cli));
-    let mut reader = Reader::new(&output, 1 << 20, RunUsage::default());
+    let mut reader = OutputReader::new(&output, 1 << 20, RunUsage::default());
     let mut last = Outlook::Unchanged;
     for line in out.split_inclusive('\n') {
         reader.push(line.as_bytes());
@@ -144,7 +144,8 @@ fn an_answer_that_is_a_notice_leaves_the_program_stuck() {
         ("kiro", "You've reached your monthly usage limit."),
     ] {
         let found = outlook(cli, &text(cli, said), "");
-        let is_limit = |it: &Wait| matches!(it.class, Class::RateLimited { .. }) && !it.is_retry;
+        let is_limit =
+            |it: &ServiceWait| matches!(it.class, Class::RateLimited { .. }) && !it.is_retry;
         assert!(
             matches!(&found, Outlook::Stuck(it) if is_limit(it)),
             "{cli}: {found:?}"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Member, Plan, route};
+use super::{Member, RouterPlan, route};
 use crate::cancel::Cancel;
 use crate::event::EventSink;
 use crate::job::Job;
@@ -13,8 +13,8 @@ use crate::session::{ProviderSession, SessionOptions, open_session};
 
 /// A session of a router: those of its members, each opened when it is first needed.
 pub(super) struct RouterSession {
-    pub(super) plan: Arc<Plan>,
-    pub(super) live: Live,
+    pub(super) plan: Arc<RouterPlan>,
+    pub(super) live: KeptSessions,
 }
 
 impl ProviderSession for RouterSession {
@@ -37,7 +37,7 @@ impl ProviderSession for RouterSession {
 }
 
 /// How a member runs a job.
-pub(super) trait Runs: Send {
+pub(super) trait MemberRunner: Send {
     fn run<'a>(
         &'a mut self,
         member: &'a Member,
@@ -49,9 +49,9 @@ pub(super) trait Runs: Send {
 }
 
 /// Every job stands alone.
-pub(super) struct Anew;
+pub(super) struct OneShotRuns;
 
-impl Runs for Anew {
+impl MemberRunner for OneShotRuns {
     fn run<'a>(
         &'a mut self,
         member: &'a Member,
@@ -65,12 +65,12 @@ impl Runs for Anew {
 }
 
 /// In sessions that stay.
-pub(super) struct Live {
+pub(super) struct KeptSessions {
     pub(super) options: SessionOptions,
     pub(super) sessions: Vec<Option<Box<dyn ProviderSession>>>,
 }
 
-impl Runs for Live {
+impl MemberRunner for KeptSessions {
     fn run<'a>(
         &'a mut self,
         member: &'a Member,

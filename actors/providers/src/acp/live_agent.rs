@@ -4,29 +4,29 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::driver::{self, Cause, Ended, Surroundings};
-use super::machine::{Machine, lost};
-use super::process::{Process, Settings};
-use super::quiet::Quiet;
-use super::shared::Shared;
-use super::turn::Turn;
-use super::verdict::Verdict;
+use super::context::ProviderContext;
+use super::driver::{self, StopCause, TurnContext, TurnEnd};
+use super::machine::{AcpMachine, lost};
+use super::process::{LaunchSettings, Process};
+use super::stderr_filter::StderrFilter;
+use super::turn::AgentTurn;
+use super::verdict::TurnVerdict;
 use crate::cancel::Cancel;
 use crate::event::EventSink;
-use crate::invocation::{Clock, complaint, tail};
+use crate::invocation::{RunClock, complaint, tail};
 use crate::job::Job;
 use crate::outcome::{Doubt, FailureKind, Finished, RunFailure, TimeoutKind};
 use crate::output::StderrWatch;
 use crate::session::ProviderSession;
 
 /// See the module.
-pub(super) struct Live {
-    shared: Arc<Shared>,
+pub(super) struct LiveAgent {
+    shared: Arc<ProviderContext>,
     process: Option<Process>,
 }
 
-impl Live {
-    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+impl LiveAgent {
+    pub(super) const fn new(shared: Arc<ProviderContext>) -> Self {
         Self {
             shared,
             process: None,
@@ -34,16 +34,16 @@ impl Live {
     }
 
     /// The process that can take this job: the one that is there, or a new one in its place.
-    async fn process(&mut self, settings: &Settings) -> Result<Process, RunFailure> {
+    async fn process(&mut self, settings: &LaunchSettings) -> Result<Process, RunFailure> {
         if let Some(kept) = self.process.take() {
             if kept.settings == *settings && kept.has_more() {
                 return Ok(kept);
             }
             kept.close(&self.shared.containment).await;
         }
-        let machine = Machine::new(self.shared.program(), &self.shared.definition);
+        let machine = AcpMachine::new(self.shared.program(), &self.shared.definition);
         let watch = StderrWatch::new(&self.shared.output);
-        let quiet = Quiet::new(&self.shared.definition.acp.quiet);
+        let quiet = StderrFilter::new(&self.shared.definition.acp.quiet);
         Process::start(
             settings.clone(),
             machine,
@@ -69,9 +69,9 @@ impl Live {
         }
         let settings = self.shared.settings(&job)?;
         let mut start = self.shared.start(&job, &settings);
-        let clock = Clock::start(job.timeouts);
+        let clock = RunClock::start(job.timeouts);
         let patience = self.shared.definition.acp.initialize_timeout;
-        let mut around = Surroundings {
+        let mut around = TurnContext {
             events: &events,
             permissions: &job.permissions,
             clock: &clock,
@@ -87,7 +87,7 @@ impl Live {
             let ended = driver::turn(&mut process, start.clone(), &mut around).await;
             let was_resuming = process.machine.is_resuming();
             let was_prompting = process.machine.is_prompting();
-            if ended == Ended::Gone && was_resuming && !was_kept {
+            if ended == TurnEnd::Gone && was_resuming && !was_kept {
                 // Some agents do not refuse what they cannot load: they die of it.
                 process.end(&self.shared.containment).await;
                 events
@@ -96,7 +96,7 @@ impl Live {
                 start.resume = None;
                 continue;
             }
-            if ended == Ended::Gone && was_kept && !was_prompting {
+            if ended == TurnEnd::Gone && was_kept && !was_prompting {
                 // It died while nobody looked, and has seen nothing of this job.
                 process.end(&self.shared.containment).await;
                 continue;
@@ -122,7 +122,7 @@ impl Live {
     async fn conclude(
         &mut self,
         mut process: Process,
-        ended: Ended,
+        ended: TurnEnd,
         was_prompting: bool,
     ) -> Result<Finished, RunFailure> {
         let conversation = process.machine.conversation();
@@ -130,7 +130,7 @@ impl Live {
         let stderr = process.take_stderr();
         let program = self.shared.program().to_owned();
         let (class, message) = match ended {
-            Ended::Said(Verdict::Good) => {
+            TurnEnd::Reported(TurnVerdict::Good) => {
                 self.keep(process).await;
                 let usage = turn.usage();
                 let doubt = (!turn.has_output()).then(|| Doubt {
@@ -148,35 +148,35 @@ impl Live {
                     doubt,
                 });
             }
-            Ended::Said(Verdict::Bad(class, message)) if is_unharmed(class) => {
+            TurnEnd::Reported(TurnVerdict::Bad(class, message)) if is_unharmed(class) => {
                 self.keep(process).await;
                 return Err(failure(class, message, turn, conversation));
             }
-            Ended::Said(Verdict::Bad(class, message)) => (class, message),
-            Ended::Stopped(Cause::Cancelled) => {
+            TurnEnd::Reported(TurnVerdict::Bad(class, message)) => (class, message),
+            TurnEnd::Stopped(StopCause::Cancelled) => {
                 (FailureKind::Cancelled, format!("'{program}' was cancelled"))
             }
-            Ended::Stopped(Cause::Timeout(which)) => (
+            TurnEnd::Stopped(StopCause::Timeout(which)) => (
                 self.shared
                     .explained(&stderr)
                     .unwrap_or(FailureKind::Timeout { which }),
                 format!("'{program}' {}, and was ended", complaint(which)),
             ),
-            Ended::Stopped(Cause::Waits(wait)) => (
+            TurnEnd::Stopped(StopCause::Waits(wait)) => (
                 wait.class,
                 format!(
                     "'{program}' waits by itself, and was ended: {}",
                     wait.message
                 ),
             ),
-            Ended::Gone => self
+            TurnEnd::Gone => self
                 .shared
                 .gone(process.gone.as_ref(), was_prompting, &stderr),
-            Ended::Unanswered(how) => {
+            TurnEnd::Unanswered(how) => {
                 let which = TimeoutKind::Start;
                 (FailureKind::Timeout { which }, format!("'{program}' {how}"))
             }
-            Ended::Misbehaved(how) => (
+            TurnEnd::Misbehaved(how) => (
                 FailureKind::ProviderError,
                 format!("'{program}' does not keep to the protocol: it {how}"),
             ),
@@ -207,7 +207,7 @@ const fn is_unharmed(class: FailureKind) -> bool {
 fn failure(
     class: FailureKind,
     message: String,
-    turn: Turn,
+    turn: AgentTurn,
     conversation: Option<crate::outcome::Conversation>,
 ) -> RunFailure {
     let usage = turn.usage();
@@ -219,7 +219,7 @@ fn failure(
     }
 }
 
-impl ProviderSession for Live {
+impl ProviderSession for LiveAgent {
     fn run(
         &mut self,
         job: Job,

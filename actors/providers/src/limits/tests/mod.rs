@@ -10,16 +10,16 @@ use serde_json::json;
 use super::*;
 
 /// 2026-11-28 18:00:00 UTC, a Saturday; local time is Berlin's, 19:00.
-fn moment() -> Moment {
+fn moment() -> ReferenceTime {
     let at: Timestamp = "2026-11-28T18:00:00Z".parse().expect("a timestamp");
-    Moment {
+    ReferenceTime {
         at: at.try_into().expect("a time"),
         zone: TimeZone::get("Europe/Berlin").expect("the system has a time zone database"),
     }
 }
 
 fn end(text: &str) -> Option<String> {
-    let at = until(&Complaint::of_text(text), &moment())?;
+    let at = until(&ReportedError::of_text(text), &moment())?;
     Some(Timestamp::try_from(at).expect("a time").to_string())
 }
 
@@ -51,7 +51,7 @@ fn lengths_of_time_are_added_to_now() {
         ("Try again in PT1H30M", Some(5_400)),
         ("Try again in 1,800 seconds", Some(1_800)),
         ("Please try again in 1 week.", Some(604_800)),
-        ("RunUsage limit reached. Resets 15h", Some(54_000)),
+        ("Usage limit reached. Resets 15h", Some(54_000)),
         ("Limit reached · in 15h", Some(54_000)),
         ("Limit reached · 15h", Some(54_000)),
         ("Limit reached (15h).", Some(54_000)),
@@ -109,7 +109,7 @@ fn lengths_of_time_are_added_to_now() {
             None,
         ),
     ] {
-        let at = until(&Complaint::of_text(text), &moment());
+        let at = until(&ReportedError::of_text(text), &moment());
         let wait = at.map(|at| at.duration_since(moment().at).expect("ahead").as_secs());
         assert_eq!(wait, seconds, "{text}");
     }
@@ -262,12 +262,12 @@ fn a_time_that_cannot_be_believed_is_none() {
 #[test]
 fn daylight_saving_follows_the_zone() {
     let at: Timestamp = "2026-07-01T12:00:00Z".parse().expect("a timestamp");
-    let summer = Moment {
+    let summer = ReferenceTime {
         at: at.try_into().expect("a time"),
         zone: TimeZone::UTC,
     };
     let end = until(
-        &Complaint::of_text("resets 3pm (America/New_York)"),
+        &ReportedError::of_text("resets 3pm (America/New_York)"),
         &summer,
     );
     let end = Timestamp::try_from(end.expect("an end")).expect("a time");
@@ -286,10 +286,10 @@ fn structure_says_more_than_words() {
         json!({"status": "rejected", "resetsAt": now + 5400, "rateLimitType": "five_hour"});
     let google = json!({"error": {"code": 429, "message": "m", "status": "RESOURCE_EXHAUSTED", "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "5400s"}]}});
     for data in [&codex, &claude, &google] {
-        let complaint = Complaint {
+        let complaint = ReportedError {
             data: Some(data),
             text: "resets 3am",
-            ..Complaint::default()
+            ..ReportedError::default()
         };
         let end = until(&complaint, &moment()).expect("an end");
         assert_eq!(
@@ -316,7 +316,7 @@ fn structure_says_more_than_words() {
         format!("unexpected status 429: {codex}, url: x"),
         deeper,
     ] {
-        let found = classify(&Complaint::of_text(&text), &moment());
+        let found = classify(&ReportedError::of_text(&text), &moment());
         let until = Some(moment().at + Duration::from_secs(5400));
         assert_eq!(found, Some(FailureKind::RateLimited { until }), "{text}");
     }
@@ -329,7 +329,7 @@ fn structure_says_more_than_words() {
 #[test]
 fn the_pause_of_a_program_is_the_longest_time() {
     let text = "Your quota will reset after 3h22m13s.. Retrying after 14420862ms...";
-    let seconds = |text| pause(&Complaint::of_text(text)).map(|it| it.as_secs());
+    let seconds = |text| pause(&ReportedError::of_text(text)).map(|it| it.as_secs());
     assert_eq!(seconds(text), Some(14_420));
     assert_eq!(
         seconds("reset after 0h0m41s.. Retrying after 44978ms..."),

@@ -1,9 +1,9 @@
 //! The class of an error with which the agent answered a request.
 
 use super::rpc::{self, RpcError};
-use super::verdict::Verdict;
+use super::verdict::TurnVerdict;
 use crate::definition::Definition;
-use crate::limits::{self, Complaint, Moment};
+use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::FailureKind;
 use crate::output::class_of;
 
@@ -35,7 +35,7 @@ pub(super) fn refused(
     what: &str,
     error: &RpcError,
     logins: &[String],
-) -> Verdict {
+) -> TurnVerdict {
     let said = &error.message;
     let class = class(definition, error);
     if class == FailureKind::AuthRequired {
@@ -48,16 +48,16 @@ pub(super) fn refused(
         let message = format!(
             "'{program}' wants to be logged in{ways}: {said}; log in with its own command as the user that runs kirosu, or set its key{how}"
         );
-        return Verdict::Bad(class, message);
+        return TurnVerdict::Bad(class, message);
     }
     let advice = limits::advice(&complaint(error));
     let message = format!("'{program}' refused to {what}: {said}{advice}");
-    Verdict::Bad(class, message)
+    TurnVerdict::Bad(class, message)
 }
 
 /// The class of an error, with the end of a limit where it states one.
 pub(super) fn class(definition: &Definition, error: &RpcError) -> FailureKind {
-    let class = class_of(&definition.output, &complaint(error), &Moment::now());
+    let class = class_of(&definition.output, &complaint(error), &ReferenceTime::now());
     match class {
         FailureKind::ProviderError if is_login(error) => FailureKind::AuthRequired,
         class => class,
@@ -65,9 +65,9 @@ pub(super) fn class(definition: &Definition, error: &RpcError) -> FailureKind {
 }
 
 /// The error in all its parts: its code may be an HTTP status.
-fn complaint(error: &RpcError) -> Complaint<'_> {
+fn complaint(error: &RpcError) -> ReportedError<'_> {
     let status = u16::try_from(error.code).ok();
-    Complaint {
+    ReportedError {
         status: status.filter(|it| (400..600).contains(it)),
         text: &error.message,
         data: Some(&error.raw),
@@ -85,14 +85,14 @@ fn is_login(error: &RpcError) -> bool {
 mod tests {
     use serde_json::{Map, Value, json};
 
-    use super::super::rpc::{Message, read};
+    use super::super::rpc::{RpcMessage, read};
     use super::*;
 
     fn class_of_error(error: &Value) -> String {
         let overrides = json!({"command": ["x"]});
         let definition = Definition::read_acp(None, overrides.as_object().unwrap()).unwrap();
         let line = json!({"jsonrpc": "2.0", "id": 1, "error": error}).to_string();
-        let Some(Message::Answer { outcome, .. }) = read(line.as_bytes()).messages.pop() else {
+        let Some(RpcMessage::Answer { outcome, .. }) = read(line.as_bytes()).messages.pop() else {
             panic!("{error}");
         };
         let class = class(&definition, &outcome.unwrap_err());
@@ -212,7 +212,7 @@ mod tests {
         };
         let logins = ["Log in with X".to_owned()];
         let verdict = refused("goose", &definition, "open a session", &error, &logins);
-        let Verdict::Bad(FailureKind::AuthRequired, message) = verdict else {
+        let TurnVerdict::Bad(FailureKind::AuthRequired, message) = verdict else {
             panic!("{verdict:?}");
         };
         assert!(

@@ -2,32 +2,31 @@
 
 use std::sync::Arc;
 
-use super::ansi::Ansi;
-use super::outlook::{Outlook, Wait};
-use super::{Reading, plain, whole};
-use crate::definition::Output;
+use super::outlook::{Outlook, ServiceWait};
+use super::{RunReading, plain, whole};
+use crate::definition::OutputRules;
 use crate::event::RunEvent;
-use crate::invocation::Answer;
-use crate::limits::{Moment, Work};
+use crate::limits::{ReferenceTime, WorkDone};
+use crate::text::{Ansi, CappedAnswer};
 
 /// Bytes of an answer that may be a limit's notice as a whole.
 const NOTICE: usize = 2 * 1024;
 
 /// Reads text.
 #[derive(Debug)]
-pub(crate) struct Text {
-    output: Arc<Output>,
+pub(crate) struct TextReader {
+    output: Arc<OutputRules>,
     ansi: Ansi,
-    answer: Answer,
+    answer: CappedAnswer,
     is_stuck: bool,
 }
 
-impl Text {
-    pub(super) fn new(output: Arc<Output>, limit: usize) -> Self {
+impl TextReader {
+    pub(super) fn new(output: Arc<OutputRules>, limit: usize) -> Self {
         Self {
             output,
             ansi: Ansi::default(),
-            answer: Answer::new(limit),
+            answer: CappedAnswer::new(limit),
             is_stuck: false,
         }
     }
@@ -42,7 +41,12 @@ impl Text {
         let wait = (said.len() <= NOTICE)
             .then(|| {
                 let said = spoken(said, &self.output.prefix).unwrap_or(said);
-                Wait::of_answer(&self.output, said, Work::default(), &Moment::now())
+                ServiceWait::of_answer(
+                    &self.output,
+                    said,
+                    WorkDone::default(),
+                    &ReferenceTime::now(),
+                )
             })
             .flatten();
         let was_stuck = std::mem::replace(&mut self.is_stuck, wait.is_some());
@@ -53,10 +57,10 @@ impl Text {
         }
     }
 
-    pub(super) fn finish(self) -> Reading {
+    pub(super) fn finish(self) -> RunReading {
         let reading = whole(self.answer);
         match spoken(&reading.answer, &self.output.prefix).map(str::to_owned) {
-            Some(answer) => Reading {
+            Some(answer) => RunReading {
                 answer,
                 is_spoken: true,
                 ..reading

@@ -7,8 +7,8 @@
 //!
 //! Conversations are named `MEMBER:NAME`, so that only the provider which began one goes on with it.
 
-mod runs;
-mod told;
+mod member_events;
+mod member_runs;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +22,13 @@ use crate::containment::Containment;
 use crate::event::{EventSink, RunEvent, RunUsage};
 use crate::gate::AccountPass;
 use crate::job::Job;
+use crate::options::{BuildError, ProviderOptions};
 use crate::outcome::{FailureKind, Finished, RunFailure, TimeoutKind};
-use crate::provider::{Probe, Provider};
-use crate::registry::{BuildError, ProviderOptions, build};
+use crate::provider::{ProbeReport, Provider};
+use crate::registry::build;
 use crate::session::{ProviderSession, SessionOptions};
-use runs::{Anew, Live, RouterSession, Runs};
-use told::{own, sign, signed, sum};
+use member_events::{own, sign, signed, sum};
+use member_runs::{KeptSessions, MemberRunner, OneShotRuns, RouterSession};
 
 /// Words of the failures at which a router may move on; the first four are those at which it does unless told otherwise.
 pub const ROUTER_CLASSES: &[&str] = &[
@@ -60,9 +61,9 @@ struct Member {
 }
 
 /// The router.
-pub(crate) struct Router(Arc<Plan>);
+pub(crate) struct RouterProvider(Arc<RouterPlan>);
 
-struct Plan {
+struct RouterPlan {
     name: String,
     members: Vec<Member>,
     /// Words of the classes at which it moves on.
@@ -70,7 +71,7 @@ struct Plan {
     retry_after_tools: bool,
 }
 
-impl Router {
+impl RouterProvider {
     pub(crate) fn new(
         options: &ProviderOptions,
         containment: &Containment,
@@ -90,7 +91,7 @@ impl Router {
                 .collect(),
             false => router.on.clone(),
         };
-        Ok(Self(Arc::new(Plan {
+        Ok(Self(Arc::new(RouterPlan {
             name: options.name.clone(),
             members: members.collect::<Result<_, _>>()?,
             on,
@@ -99,7 +100,7 @@ impl Router {
     }
 }
 
-impl Provider for Router {
+impl Provider for RouterProvider {
     fn name(&self) -> &str {
         &self.0.name
     }
@@ -120,7 +121,7 @@ impl Provider for Router {
     }
 
     /// It can run where one of them can.
-    fn probe(&self) -> BoxFuture<'_, Probe> {
+    fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
             let looks = self.0.members.iter().map(|it| it.provider.probe());
             let probes = futures_util::future::join_all(looks).await;
@@ -133,7 +134,7 @@ impl Provider for Router {
                 })
                 .collect();
             let commands: Vec<&str> = probes.iter().map(|it| it.command.as_str()).collect();
-            Probe {
+            ProbeReport {
                 found,
                 version: None,
                 command: commands.join(", else "),
@@ -149,7 +150,7 @@ impl Provider for Router {
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let plan = self.0.clone();
-        Box::pin(async move { route(&plan, &mut Anew, job, events, cancel).await })
+        Box::pin(async move { route(&plan, &mut OneShotRuns, job, events, cancel).await })
     }
 
     fn live_session(
@@ -158,15 +159,15 @@ impl Provider for Router {
     ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, RunFailure>>> {
         let plan = self.0.clone();
         let sessions = plan.members.iter().map(|_| None).collect();
-        let live = Live { options, sessions };
+        let live = KeptSessions { options, sessions };
         let session: Box<dyn ProviderSession> = Box::new(RouterSession { plan, live });
         Some(Box::pin(std::future::ready(Ok(session))))
     }
 }
 
 /// A run on its way from member to member.
-struct Way<'a> {
-    plan: &'a Plan,
+struct Route<'a> {
+    plan: &'a RouterPlan,
     job: Job,
     events: EventSink,
     cancel: Cancel,
@@ -179,14 +180,14 @@ struct Way<'a> {
 }
 
 async fn route(
-    plan: &Plan,
-    runs: &mut dyn Runs,
+    plan: &RouterPlan,
+    runs: &mut dyn MemberRunner,
     job: Job,
     events: EventSink,
     cancel: Cancel,
 ) -> Result<Finished, RunFailure> {
     let deadline = job.timeouts.total.map(|limit| Instant::now() + limit);
-    let mut way = Way {
+    let mut way = Route {
         plan,
         job,
         events,
@@ -217,7 +218,7 @@ async fn route(
     Err(way.ended(last.map(|(_, failure)| failure)))
 }
 
-impl Way<'_> {
+impl Route<'_> {
     fn name(&self, place: usize) -> &str {
         self.plan.members[place].provider.name()
     }
@@ -261,7 +262,7 @@ impl Way<'_> {
     /// Runs it there. The second value: whether a tool ran.
     async fn run(
         &mut self,
-        runs: &mut dyn Runs,
+        runs: &mut dyn MemberRunner,
         place: usize,
         pass: AccountPass,
     ) -> (Result<Finished, RunFailure>, bool) {

@@ -35,7 +35,7 @@ pub(super) fn signed(member: &str, before: Option<&RunUsage>, event: RunEvent) -
             session: named(session),
         },
         RunEvent::Usage { usage } => RunEvent::Usage {
-            usage: add(before.cloned().unwrap_or_default(), usage),
+            usage: sum(before.cloned(), Some(usage)).unwrap_or_default(),
         },
         event => event,
     }
@@ -43,20 +43,10 @@ pub(super) fn signed(member: &str, before: Option<&RunUsage>, event: RunEvent) -
 
 pub(super) fn sum(before: Option<RunUsage>, usage: Option<RunUsage>) -> Option<RunUsage> {
     match (before, usage) {
-        (Some(before), Some(usage)) => Some(add(before, usage)),
+        (Some(mut before), Some(usage)) => {
+            before.add(&usage);
+            Some(before)
+        }
         (before, usage) => before.or(usage),
     }
-}
-
-fn add(mut before: RunUsage, usage: RunUsage) -> RunUsage {
-    before.input = before.input.saturating_add(usage.input);
-    before.cache_read = before.cache_read.saturating_add(usage.cache_read);
-    before.cache_write = before.cache_write.saturating_add(usage.cache_write);
-    before.output = before.output.saturating_add(usage.output);
-    before.reasoning = before.reasoning.saturating_add(usage.reasoning);
-    before.cost_micros = match (before.cost_micros, usage.cost_micros) {
-        (Some(before), Some(cost)) => Some(before.saturating_add(cost)),
-        (before, cost) => before.or(cost),
-    };
-    before
 }

@@ -2,22 +2,22 @@
 
 use std::collections::VecDeque;
 
+use super::ansi::Ansi;
 use super::utf8::{Decoder, floor_boundary};
-use crate::output::Ansi;
 
 /// Bytes of stderr that are kept.
 pub(crate) const STDERR_BYTES: usize = 64 * 1024;
 
 /// The answer: the first `limit` bytes of stdout, as text.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct CappedAnswer {
     decoder: Decoder,
     text: String,
     limit: usize,
     dropped: u64,
 }
 
-impl Answer {
+impl CappedAnswer {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             decoder: Decoder::default(),
@@ -92,11 +92,11 @@ pub(crate) fn cut(text: &mut String, limit: usize) {
 
 /// The last bytes of stderr.
 #[derive(Debug, Default)]
-pub(crate) struct Tail {
+pub(crate) struct StderrTail {
     bytes: VecDeque<u8>,
 }
 
-impl Tail {
+impl StderrTail {
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let bytes = &bytes[bytes.len().saturating_sub(STDERR_BYTES)..];
         let excess = (self.bytes.len() + bytes.len()).saturating_sub(STDERR_BYTES);
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn answer(limit: usize, pieces: &[&[u8]]) -> String {
-        let mut it = Answer::new(limit);
+        let mut it = CappedAnswer::new(limit);
         for piece in pieces {
             it.push(piece);
         }
@@ -137,13 +137,13 @@ mod tests {
 
     #[test]
     fn the_tail_is_the_end() {
-        let mut tail = Tail::default();
+        let mut tail = StderrTail::default();
         tail.push(&vec![b'a'; STDERR_BYTES]);
         tail.push(b"the end\n");
         let text = tail.finish();
         assert_eq!(text.len(), STDERR_BYTES - 1);
         assert!(text.ends_with("aathe end"));
-        let mut tail = Tail::default();
+        let mut tail = StderrTail::default();
         tail.push(b"\x1b[31mError:\x1b[0m no\n");
         assert_eq!(tail.finish(), "Error: no");
     }

@@ -8,8 +8,8 @@ mod errors;
 mod waits;
 
 /// 2026-11-28 18:00:00 UTC.
-fn moment() -> Moment {
-    Moment {
+fn moment() -> ReferenceTime {
+    ReferenceTime {
         at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_888_800),
         zone: jiff::tz::TimeZone::UTC,
     }
@@ -19,10 +19,10 @@ pub(super) fn judged(
     cli: &str,
     text: &str,
     err: &str,
-    ended: Ended,
-) -> (Reading, Option<(Class, String)>) {
+    ended: ProgramStatus,
+) -> (RunReading, Option<(Class, String)>) {
     let output = output("", cli);
-    let mut reader = Reader::new(&Arc::new(output.clone()), 1 << 20, RunUsage::default());
+    let mut reader = OutputReader::new(&Arc::new(output.clone()), 1 << 20, RunUsage::default());
     reader.push(text.as_bytes());
     reader.end();
     let reading = reader.finish();
@@ -31,7 +31,7 @@ pub(super) fn judged(
 }
 
 /// The class, and the seconds after which a limit ends.
-fn class(cli: &str, text: &str, err: &str, ended: Ended) -> (String, Option<u64>) {
+fn class(cli: &str, text: &str, err: &str, ended: ProgramStatus) -> (String, Option<u64>) {
     match judged(cli, text, err, ended).1.map(|(class, _)| class) {
         None => ("good".to_owned(), None),
         Some(Class::RateLimited { until }) => {
@@ -56,7 +56,7 @@ fn limits_end_when_the_program_says() {
         format!("{message}\n")
     };
     let limit = "You've hit your limit · resets 3am (America/New_York)";
-    let bad = Ended::Code(1);
+    let bad = ProgramStatus::Code(1);
     let rate = |wait| ("rate_limited".to_owned(), wait);
     for (cli, text, ended, expected) in [
         ("claude", claude(limit, true), bad, rate(Some(14 * 3600))),
@@ -133,7 +133,10 @@ fn limits_end_when_the_program_says() {
     }
     // The exit code speaks where the message has no known word.
     let gemini = "{\"type\":\"result\",\"status\":\"error\",\"error\":{\"type\":\"unknown\",\"message\":\"Sorry\"}}\n";
-    assert_eq!(class("gemini", gemini, "", Ended::Code(173)), rate(None));
+    assert_eq!(
+        class("gemini", gemini, "", ProgramStatus::Code(173)),
+        rate(None)
+    );
     // Text alone, exit code 0.
     let kiro = "> You've reached your monthly usage limit.\n";
     assert_eq!(class("kiro", kiro, "", OK), rate(None));
@@ -163,7 +166,7 @@ fn the_last_word_counts_where_a_program_goes_on() {
 
 #[test]
 fn good_ends_are_doubted_where_nothing_was_done_or_a_wanted_tool_was_denied() {
-    let doubted = |reading: &Reading, cli: &str| {
+    let doubted = |reading: &RunReading, cli: &str| {
         doubt("cli", &output("", cli), reading).map(|it| it.kind.as_str())
     };
     for (name, expected) in [
@@ -235,7 +238,7 @@ fn a_lost_conversation_is_recognised() {
             false,
         ),
     ] {
-        let (reading, _) = judged(cli, out, err, Ended::Code(1));
+        let (reading, _) = judged(cli, out, err, ProgramStatus::Code(1));
         let told = format!("{}\n{err}", reading.error());
         assert_eq!(
             has_lost(&output("", cli), &reading, &told),

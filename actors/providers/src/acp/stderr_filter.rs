@@ -6,14 +6,14 @@ const HELD: usize = 8 * 1024;
 
 /// Keeps the line that is not yet whole.
 #[derive(Debug, Default)]
-pub(super) struct Quiet {
+pub(super) struct StderrFilter {
     words: Vec<String>,
     held: String,
     /// Whether the last whole line was taken out.
     was_quiet: bool,
 }
 
-impl Quiet {
+impl StderrFilter {
     pub(super) fn new(words: &[String]) -> Self {
         Self {
             words: words.to_vec(),
@@ -59,13 +59,13 @@ mod tests {
     fn lines_with_a_word_go_whatever_the_cut() {
         let text = "one\n  more\n[session/create] durationMs=1 {\n  flags: []\n}\ntwo\n}\nlast";
         for size in 1..=text.len() {
-            let mut quiet = Quiet::new(&["durationMs=".to_owned()]);
+            let mut quiet = StderrFilter::new(&["durationMs=".to_owned()]);
             let bytes = text.as_bytes().chunks(size);
             let piece = |it: &[u8]| String::from_utf8(it.to_vec()).unwrap();
             let mut shown: String = bytes.map(|it| quiet.pass(piece(it))).collect();
             shown.push_str(&quiet.rest());
             assert_eq!(shown, "one\n  more\ntwo\n}\nlast", "cut every {size}");
         }
-        assert_eq!(Quiet::default().pass("a".into()), "a");
+        assert_eq!(StderrFilter::default().pass("a".into()), "a");
     }
 }

@@ -1,6 +1,6 @@
 //! Places in arguments, such as `{model}`, that a run fills in.
 
-use super::taker;
+use super::table_reader;
 
 /// Places that a whole argument of `command` may be, for the arguments of that name.
 const GROUPS: &[&str] = &[
@@ -63,7 +63,7 @@ fn unknown(place: &str, name: &str, is_command: bool) -> String {
         "prompt" | "input" | "task" | "question" | "message" => {
             "not filled in; the program reads the prompt on its standard input".to_owned()
         }
-        name => taker::unknown(name, &known),
+        name => table_reader::unknown(name, &known),
     };
     format!("{place} is {why} (to pass the text {place} itself, write {{{place}}})")
 }

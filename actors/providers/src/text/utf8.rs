@@ -66,6 +66,16 @@ pub fn ceil_boundary(text: &str, at: usize) -> usize {
     at
 }
 
+/// The longest beginning of `text` of at most `limit` bytes.
+pub(crate) fn first_bytes(text: &str, limit: usize) -> &str {
+    &text[..floor_boundary(text, limit)]
+}
+
+/// The end of `text`: its last `limit` bytes, and up to 3 more where they would begin inside a character.
+pub(crate) fn last_bytes(text: &str, limit: usize) -> &str {
+    &text[floor_boundary(text, text.len().saturating_sub(limit))..]
+}
+
 /// A text in pieces of at most `size` bytes, cut between characters.
 pub(crate) fn pieces(mut text: &str, size: usize) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {

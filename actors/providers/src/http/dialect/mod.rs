@@ -7,8 +7,8 @@ mod responses;
 use serde_json::{Map, Value, json};
 
 use super::options::Service;
-use super::reply::Reply;
-use super::sse::Message;
+use super::reply::ReplyBuilder;
+use super::sse::SseEvent;
 use crate::event::RunUsage;
 use crate::job::Job;
 
@@ -73,7 +73,7 @@ impl Dialect {
     }
 
     /// Takes one event of the stream. Kinds that nobody knows are passed over.
-    pub(super) fn take(self, message: &Message, reply: &mut Reply) {
+    pub(super) fn take(self, message: &SseEvent, reply: &mut ReplyBuilder) {
         let data = message.data.trim();
         if data == "[DONE]" {
             return reply.over();
@@ -88,7 +88,7 @@ impl Dialect {
     }
 
     /// Takes one event, or an answer as a whole.
-    pub(super) fn read(self, value: &Value, reply: &mut Reply) {
+    pub(super) fn read(self, value: &Value, reply: &mut ReplyBuilder) {
         match self {
             Self::Chat { .. } => chat::read(value, reply),
             Self::Responses => responses::read(value, reply),

@@ -7,23 +7,23 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 /// Faults in the order in which they were found, one sentence each, with the key's path.
-pub(super) type Faults = RefCell<Vec<String>>;
+pub(super) type FaultList = RefCell<Vec<String>>;
 
 /// One table while it is read.
-pub(super) struct Taker<'v> {
+pub(super) struct TableReader<'v> {
     path: String,
     table: &'v Map<String, Value>,
     known: RefCell<Vec<&'static str>>,
     /// All keys were taken, whatever their names.
     whole: Cell<bool>,
-    faults: &'v Faults,
+    faults: &'v FaultList,
 }
 
-impl<'v> Taker<'v> {
+impl<'v> TableReader<'v> {
     pub(super) fn new(
         path: impl Into<String>,
         table: &'v Map<String, Value>,
-        faults: &'v Faults,
+        faults: &'v FaultList,
     ) -> Self {
         Self {
             path: path.into(),
@@ -146,17 +146,21 @@ impl<'v> Taker<'v> {
     pub(super) fn table<T>(
         &self,
         name: &'static str,
-        read: impl FnOnce(&Taker<'v>) -> T,
+        read: impl FnOnce(&TableReader<'v>) -> T,
     ) -> Option<T> {
         let table = self.read(name, "a table", Value::as_object)?;
-        let below = Taker::new(self.key(name), table, self.faults);
+        let below = TableReader::new(self.key(name), table, self.faults);
         let taken = read(&below);
         below.finish();
         Some(taken)
     }
 
     /// A table below this one, or a list of such tables.
-    pub(super) fn tables<T>(&self, name: &'static str, read: impl Fn(&Taker<'v>) -> T) -> Vec<T> {
+    pub(super) fn tables<T>(
+        &self,
+        name: &'static str,
+        read: impl Fn(&TableReader<'v>) -> T,
+    ) -> Vec<T> {
         let Some(value) = self.value(name) else {
             return Vec::new();
         };
@@ -174,7 +178,7 @@ impl<'v> Taker<'v> {
                 1 => self.key(name),
                 _ => format!("{}[{index}]", self.key(name)),
             };
-            let below = Taker::new(path, table, self.faults);
+            let below = TableReader::new(path, table, self.faults);
             taken.push(read(&below));
             below.finish();
         }

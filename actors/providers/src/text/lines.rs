@@ -8,7 +8,7 @@ pub(crate) const LINE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A line, or what became of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum OutputLine {
     /// Without its end.
     Whole(Vec<u8>),
     /// It was longer than the bound.
@@ -17,13 +17,13 @@ pub(crate) enum Line {
 
 /// Keeps the line that is not yet whole.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct LineSplitter {
     kept: Vec<u8>,
     bound: usize,
     dropping: bool,
 }
 
-impl Lines {
+impl LineSplitter {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             kept: Vec::new(),
@@ -33,7 +33,7 @@ impl Lines {
     }
 
     /// The lines that these bytes complete.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<OutputLine> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (body, is_end) = match piece.split_last() {
@@ -54,7 +54,7 @@ impl Lines {
     }
 
     /// The line that waits for its end, where it is a whole object of JSON already; else it goes on waiting.
-    pub(crate) fn whole_object(&mut self) -> Option<Line> {
+    pub(crate) fn whole_object(&mut self) -> Option<OutputLine> {
         let text = self.kept.trim_ascii();
         let is_whole =
             text.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
@@ -62,7 +62,7 @@ impl Lines {
     }
 
     /// The last line, where it has no end.
-    pub(crate) fn end(&mut self) -> Option<Line> {
+    pub(crate) fn end(&mut self) -> Option<OutputLine> {
         (self.dropping || !self.kept.is_empty()).then(|| self.line())
     }
 
@@ -75,15 +75,15 @@ impl Lines {
         }
     }
 
-    fn line(&mut self) -> Line {
+    fn line(&mut self) -> OutputLine {
         if std::mem::take(&mut self.dropping) {
-            return Line::TooLong;
+            return OutputLine::TooLong;
         }
         let mut line = std::mem::take(&mut self.kept);
         if line.last() == Some(&b'\r') {
             line.pop();
         }
-        Line::Whole(line)
+        OutputLine::Whole(line)
     }
 }
 
@@ -94,12 +94,13 @@ mod tests {
     #[test]
     fn lines_are_whole_whatever_the_cut_and_long_ones_are_dropped() {
         let text = b"ab\r\n\n0123456789\ncd";
-        let whole = |text: &str| Line::Whole(text.as_bytes().to_vec());
+        let whole = |text: &str| OutputLine::Whole(text.as_bytes().to_vec());
         for size in 1..=text.len() {
-            let mut lines = Lines::new(8);
-            let mut found: Vec<Line> = text.chunks(size).flat_map(|it| lines.push(it)).collect();
+            let mut lines = LineSplitter::new(8);
+            let mut found: Vec<OutputLine> =
+                text.chunks(size).flat_map(|it| lines.push(it)).collect();
             found.extend(lines.end());
-            let expected = [whole("ab"), whole(""), Line::TooLong, whole("cd")];
+            let expected = [whole("ab"), whole(""), OutputLine::TooLong, whole("cd")];
             assert_eq!(found, expected, "cut every {size}");
         }
     }

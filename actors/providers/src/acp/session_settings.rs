@@ -11,7 +11,7 @@ pub(super) enum Setting {
 
 /// One way to choose.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Choice {
+pub(super) struct SettingControl {
     setting: Setting,
     /// The config option's id; `None`: the older method.
     option: Option<String>,
@@ -28,7 +28,7 @@ impl Setting {
     }
 
     /// The ways that the answer to `session/new` (or load, or resume) offers, the better one first.
-    pub(super) fn ways(self, result: &Value) -> Vec<Choice> {
+    pub(super) fn ways(self, result: &Value) -> Vec<SettingControl> {
         [self.option(&result["configOptions"]), self.older(result)]
             .into_iter()
             .flatten()
@@ -47,7 +47,7 @@ impl Setting {
             .or_else(|| stated.map(str::to_owned))
     }
 
-    fn option(self, options: &Value) -> Option<Choice> {
+    fn option(self, options: &Value) -> Option<SettingControl> {
         let word = self.word();
         let meant = |it: &&Value| match it["category"].as_str() {
             Some(category) => category == word,
@@ -56,7 +56,7 @@ impl Setting {
         let option = options.as_array()?.iter().find(meant)?;
         let mut values = Vec::new();
         collect(&option["options"], &mut values);
-        Some(Choice {
+        Some(SettingControl {
             setting: self,
             option: Some(option["id"].as_str()?.to_owned()),
             current: option["currentValue"].as_str().map(str::to_owned),
@@ -64,7 +64,7 @@ impl Setting {
         })
     }
 
-    fn older(self, result: &Value) -> Option<Choice> {
+    fn older(self, result: &Value) -> Option<SettingControl> {
         let (list, current, id) = match self {
             Self::Mode => ("/modes/availableModes", "/modes/currentModeId", "id"),
             Self::Model => (
@@ -75,7 +75,7 @@ impl Setting {
         };
         let values = result.pointer(list)?.as_array()?.iter();
         let text = |it: &Value| it.as_str().map(str::to_owned);
-        Some(Choice {
+        Some(SettingControl {
             setting: self,
             option: None,
             current: result.pointer(current).and_then(text),
@@ -84,7 +84,7 @@ impl Setting {
     }
 }
 
-impl Choice {
+impl SettingControl {
     /// Method and parameters that choose `value`.
     pub(super) fn call(&self, session: &str, value: &str) -> (&'static str, Value) {
         match (&self.option, self.setting) {

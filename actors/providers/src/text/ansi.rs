@@ -1,7 +1,7 @@
 //! Takes terminal control sequences out of bytes, however they are cut into pieces.
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum State {
+enum AnsiState {
     #[default]
     Text,
     /// After ESC.
@@ -15,7 +15,7 @@ enum State {
 }
 
 /// A text without the sequences around it.
-pub(super) fn trimmed(mut text: &str) -> &str {
+pub(crate) fn trimmed(mut text: &str) -> &str {
     loop {
         text = text.trim();
         let at_begin = sequence(text).unwrap_or(0);
@@ -36,19 +36,19 @@ fn sequence(text: &str) -> Option<usize> {
     let bytes = text.strip_prefix('\x1b').map(|_| text.as_bytes())?;
     let length = bytes.iter().position(|byte| {
         ansi.keeps(*byte);
-        ansi.0 == State::Text
+        ansi.0 == AnsiState::Text
     });
     length.map(|at| at + 1)
 }
 
 /// Remembers where a sequence was cut.
 #[derive(Debug, Default)]
-pub(crate) struct Ansi(State);
+pub(crate) struct Ansi(AnsiState);
 
 impl Ansi {
     /// The bytes without sequences.
     pub(crate) fn strip(&mut self, bytes: &[u8]) -> Vec<u8> {
-        if self.0 == State::Text && !bytes.contains(&0x1b) {
+        if self.0 == AnsiState::Text && !bytes.contains(&0x1b) {
             return bytes.to_vec();
         }
         bytes.iter().copied().filter(|it| self.keeps(*it)).collect()
@@ -56,23 +56,23 @@ impl Ansi {
 
     fn keeps(&mut self, byte: u8) -> bool {
         let (next, keep) = match (self.0, byte) {
-            (State::Text, 0x1b) => (State::Escape, false),
-            (State::Text, _) => (State::Text, true),
-            (State::Escape, b'[') => (State::Control, false),
-            (State::Escape, b']' | b'P' | b'X' | b'^' | b'_') => (State::Label, false),
+            (AnsiState::Text, 0x1b) => (AnsiState::Escape, false),
+            (AnsiState::Text, _) => (AnsiState::Text, true),
+            (AnsiState::Escape, b'[') => (AnsiState::Control, false),
+            (AnsiState::Escape, b']' | b'P' | b'X' | b'^' | b'_') => (AnsiState::Label, false),
             // Intermediate bytes; the next one ends it.
-            (State::Escape, 0x20..=0x2f) => (State::Escape, false),
-            (State::Escape, 0x1b) => (State::Escape, false),
-            (State::Escape, _) => (State::Text, false),
-            (State::Control, 0x40..=0x7e) => (State::Text, false),
+            (AnsiState::Escape, 0x20..=0x2f) => (AnsiState::Escape, false),
+            (AnsiState::Escape, 0x1b) => (AnsiState::Escape, false),
+            (AnsiState::Escape, _) => (AnsiState::Text, false),
+            (AnsiState::Control, 0x40..=0x7e) => (AnsiState::Text, false),
             // No sequence goes over a line: it was broken off.
-            (State::Control, b'\n') => (State::Text, true),
-            (State::Control, _) => (State::Control, false),
-            (State::Label, 0x07) => (State::Text, false),
-            (State::Label, 0x1b) => (State::LabelEscape, false),
-            (State::Label, b'\n') => (State::Text, true),
-            (State::Label, _) => (State::Label, false),
-            (State::LabelEscape, _) => (State::Text, false),
+            (AnsiState::Control, b'\n') => (AnsiState::Text, true),
+            (AnsiState::Control, _) => (AnsiState::Control, false),
+            (AnsiState::Label, 0x07) => (AnsiState::Text, false),
+            (AnsiState::Label, 0x1b) => (AnsiState::LabelEscape, false),
+            (AnsiState::Label, b'\n') => (AnsiState::Text, true),
+            (AnsiState::Label, _) => (AnsiState::Label, false),
+            (AnsiState::LabelEscape, _) => (AnsiState::Text, false),
         };
         self.0 = next;
         keep

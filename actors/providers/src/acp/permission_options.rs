@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::invocation::floor_boundary;
 use crate::permission::PermissionDecision;
+use crate::text::first_bytes;
 use kirosu_protocol::approval::PermissionOption;
 
 /// Words in an option's id or name that mean more than this one call: a switch of the mode.
@@ -35,7 +35,7 @@ pub(super) enum Offer {
 
 /// What an option means by its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum OptionKind {
     AllowOnce,
     AllowAlways,
     RejectOnce,
@@ -59,9 +59,9 @@ pub(super) fn offer(options: &Value) -> Offer {
 
 /// The options of which a person may choose one: those that allow this call once, else all that may allow it.
 fn choices(options: &Value) -> Vec<&Value> {
-    let once = of_kinds(options, &[Kind::AllowOnce]);
+    let once = of_kinds(options, &[OptionKind::AllowOnce]);
     match once.is_empty() {
-        true => of_kinds(options, &[Kind::AllowAlways, Kind::Unknown]),
+        true => of_kinds(options, &[OptionKind::AllowAlways, OptionKind::Unknown]),
         false => once,
     }
 }
@@ -69,7 +69,7 @@ fn choices(options: &Value) -> Vec<&Value> {
 fn shown(option: &Value) -> Option<PermissionOption> {
     let id = id(option)?;
     let name = option["name"].as_str().map(str::trim).unwrap_or_default();
-    let name = &name[..floor_boundary(name, NAME_BYTES)];
+    let name = first_bytes(name, NAME_BYTES);
     let name = if name.is_empty() { id.as_str() } else { name };
     Some(PermissionOption {
         name: name.to_owned(),
@@ -90,7 +90,7 @@ pub(super) fn outcome(options: &Value, decision: &PermissionDecision) -> (Value,
         }
         // A person who denies one call does not object to further denials.
         PermissionDecision::Deny { .. } | PermissionDecision::Refuse { .. } => {
-            [Kind::RejectOnce, Kind::Reject]
+            [OptionKind::RejectOnce, OptionKind::Reject]
                 .iter()
                 .find_map(|kind| of_kinds(options, &[*kind]).first().copied())
         }
@@ -119,7 +119,7 @@ pub(super) fn cancelled() -> Value {
 }
 
 /// The options of these kinds, in their order.
-fn of_kinds<'o>(options: &'o Value, kinds: &[Kind]) -> Vec<&'o Value> {
+fn of_kinds<'o>(options: &'o Value, kinds: &[OptionKind]) -> Vec<&'o Value> {
     let options = options.as_array().into_iter().flatten();
     options
         .filter(|it| id(it).is_some() && kinds.contains(&kind(it)))
@@ -135,21 +135,21 @@ fn id(option: &Value) -> Option<String> {
     }
 }
 
-fn kind(option: &Value) -> Kind {
+fn kind(option: &Value) -> OptionKind {
     let kind = option["kind"].as_str().unwrap_or_default().to_lowercase();
     match kind.replace(['_', '-', ' '], "").as_str() {
-        "allowonce" => Kind::AllowOnce,
-        "allowalways" => Kind::AllowAlways,
-        "rejectonce" => Kind::RejectOnce,
-        kind if kind.starts_with("reject") || kind.starts_with("deny") => Kind::Reject,
-        _ => Kind::Unknown,
+        "allowonce" => OptionKind::AllowOnce,
+        "allowalways" => OptionKind::AllowAlways,
+        "rejectonce" => OptionKind::RejectOnce,
+        kind if kind.starts_with("reject") || kind.starts_with("deny") => OptionKind::Reject,
+        _ => OptionKind::Unknown,
     }
 }
 
 /// The options that may mean yes to this one call. Beside a plain yes, one that also switches the mode is none of them;
 /// where the rest is no plain yes, the words prove nothing and all count.
 fn yes(options: &Value) -> Vec<&Value> {
-    let all = of_kinds(options, &[Kind::AllowOnce]);
+    let all = of_kinds(options, &[OptionKind::AllowOnce]);
     let plain: Vec<&Value> = all
         .iter()
         .copied()

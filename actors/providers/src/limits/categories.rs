@@ -4,10 +4,11 @@ use super::vocabulary::{
     AUTH, CODES, CONTEXT, LIMIT, LIMIT_NAMES, LIMIT_NEAR, LIMIT_PAIRS, LIMIT_WORDS, NEAR, NETWORK,
     NO_MODEL, OVERLOAD,
 };
+use crate::text::{ceil_boundary, first_bytes};
 
 /// The kinds of errors that are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ErrorCategory {
     /// A rate limit, a quota, missing credit.
     Limit,
     /// The service has no room now.
@@ -31,7 +32,7 @@ pub(super) fn normal(text: &str) -> String {
         .replace(['\u{a0}', '\u{202f}', '\u{2009}'], " ")
 }
 
-pub(super) fn by_codes(codes: &[String]) -> Option<Kind> {
+pub(super) fn by_codes(codes: &[String]) -> Option<ErrorCategory> {
     CODES.iter().find_map(|(kind, known)| {
         let found = codes.iter().any(|code| known.contains(&code.as_str()));
         found.then_some(*kind)
@@ -41,41 +42,41 @@ pub(super) fn by_codes(codes: &[String]) -> Option<Kind> {
 /// From words, in normal form. A stated status excludes what contradicts it: a 401 is about a login whatever its words,
 /// and only a bad request can be about the prompt or the model, or what says nothing: no status, or the 500 that servers and
 /// agents put before errors of every kind.
-pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<Kind> {
+pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<ErrorCategory> {
     let has = |words: &[&str]| words.iter().any(|it| text.contains(it));
     let may_be_bad = matches!(status, None | Some(400 | 404 | 413 | 422 | 500));
     if status.or_else(|| status_in(text)) == Some(401) {
-        return Some(Kind::Auth);
+        return Some(ErrorCategory::Auth);
     }
     if may_be_bad && (has(CONTEXT) || text.contains("ran out of room")) {
-        return Some(Kind::Context);
+        return Some(ErrorCategory::Context);
     }
     let is_of_this_machine = text.contains("disk quota");
     if ((has(LIMIT) || states_limit(text)) && !is_of_this_machine)
         || LIMIT_PAIRS.iter().any(|(a, b)| near(text, a, &[b]))
     {
-        return Some(Kind::Limit);
+        return Some(ErrorCategory::Limit);
     }
     if has(OVERLOAD) {
-        return Some(Kind::Overload);
+        return Some(ErrorCategory::Overload);
     }
     if may_be_bad && names_no_model(text) {
-        return Some(Kind::Model);
+        return Some(ErrorCategory::Model);
     }
     if has(AUTH) {
-        return Some(Kind::Auth);
+        return Some(ErrorCategory::Auth);
     }
-    has(NETWORK).then_some(Kind::Network)
+    has(NETWORK).then_some(ErrorCategory::Network)
 }
 
 /// From an HTTP status. Bad requests stay bad, errors of the server may pass: 500 and its like say nothing.
-pub(super) const fn by_status(status: u16) -> Option<Kind> {
+pub(super) const fn by_status(status: u16) -> Option<ErrorCategory> {
     match status {
-        401 | 403 => Some(Kind::Auth),
-        402 | 429 => Some(Kind::Limit),
-        503 | 529 => Some(Kind::Overload),
-        400 | 413 | 422 => Some(Kind::Request),
-        408 | 502 | 504 | 520..=526 => Some(Kind::Network),
+        401 | 403 => Some(ErrorCategory::Auth),
+        402 | 429 => Some(ErrorCategory::Limit),
+        503 | 529 => Some(ErrorCategory::Overload),
+        400 | 413 | 422 => Some(ErrorCategory::Request),
+        408 | 502 | 504 | 520..=526 => Some(ErrorCategory::Network),
         _ => None,
     }
 }
@@ -101,7 +102,6 @@ pub(super) fn status_in(text: &str) -> Option<u16> {
 
 /// Whether a limit is named and said to be reached.
 fn states_limit(text: &str) -> bool {
-    use crate::invocation::{ceil_boundary, floor_boundary};
     text.lines().any(|line| {
         LIMIT_NAMES.iter().any(|name| {
             line.match_indices(name).any(|(at, name)| {
@@ -114,7 +114,7 @@ fn states_limit(text: &str) -> bool {
                     || rest
                         .strip_prefix('.')
                         .is_some_and(|it| it.starts_with(char::is_alphanumeric));
-                let after = &rest[..floor_boundary(rest, LIMIT_NEAR)];
+                let after = first_bytes(rest, LIMIT_NEAR);
                 let mut words = line[from..at].split(' ').chain(after.split(' '));
                 !is_longer_word
                     && words.any(|word| {
@@ -150,7 +150,7 @@ fn names_no_model(text: &str) -> bool {
 fn near(text: &str, first: &str, others: &[&str]) -> bool {
     text.match_indices(first).any(|(at, _)| {
         let rest = &text[at + first.len()..];
-        let rest = &rest[..crate::invocation::floor_boundary(rest, NEAR)];
+        let rest = first_bytes(rest, NEAR);
         others.iter().any(|it| rest.contains(it))
     })
 }

@@ -3,45 +3,45 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::process::{Gone, Settings};
-use super::turn::Start;
+use super::process::{LaunchSettings, ProcessEnd};
+use super::turn::TurnStart;
 use crate::adapters::arguments;
 use crate::adapters::defaults_file::Defaults;
 use crate::adapters::find::{advice, find_program};
 use crate::containment::{Containment, Exit, LaunchError, StartError};
-use crate::definition::{Definition, Output};
+use crate::definition::{Definition, OutputRules};
 use crate::job::Job;
-use crate::limits::{Complaint, Moment};
+use crate::limits::{ReferenceTime, ReportedError};
 use crate::outcome::{FailureKind, RunFailure};
 use crate::output::class_of;
 use crate::shortage::is_said;
 
 /// What all sessions of one provider share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ProviderContext {
     pub(super) definition: Arc<Definition>,
     /// That of the definition.
-    pub(super) output: Arc<Output>,
+    pub(super) output: Arc<OutputRules>,
     pub(super) env: Vec<(String, String)>,
     pub(super) pass_env: Vec<String>,
     pub(super) defaults: Defaults,
     pub(super) containment: Containment,
 }
 
-impl Shared {
+impl ProviderContext {
     /// The program; a definition always has one.
     pub(super) fn program(&self) -> &str {
         self.definition.command.first().map_or("", String::as_str)
     }
 
-    pub(super) fn settings(&self, job: &Job) -> Result<Settings, RunFailure> {
+    pub(super) fn settings(&self, job: &Job) -> Result<LaunchSettings, RunFailure> {
         let mut env = self.env.clone();
         let trust = arguments::profile(&self.definition, job.trust);
         env.extend(trust.env.clone());
         env.extend(job.env.iter().cloned());
         let wanted = self.definition.defaults_file.as_ref();
         env.extend(self.defaults.variable(wanted, &env)?);
-        Ok(Settings {
+        Ok(LaunchSettings {
             argv: arguments::argv(&self.definition, job)?,
             env,
             pass_env: self.pass_env.clone(),
@@ -51,13 +51,13 @@ impl Shared {
         })
     }
 
-    pub(super) fn start(&self, job: &Job, settings: &Settings) -> Start {
+    pub(super) fn start(&self, job: &Job, settings: &LaunchSettings) -> TurnStart {
         let (env, workdir) = (settings.env.clone(), job.workdir.clone());
         let find = move |program: &str| {
             let path: PathBuf = find_program(program, &env)?;
             Some(workdir.join(path).to_string_lossy().into_owned())
         };
-        Start {
+        TurnStart {
             cwd: job.workdir.clone(),
             prompt: job.prompt.clone(),
             system: job.system_prompt.clone(),
@@ -78,7 +78,11 @@ impl Shared {
     /// The class of a run that was ended for its silence, where the last line of stderr explains it.
     pub(super) fn explained(&self, stderr: &str) -> Option<FailureKind> {
         let last = stderr.lines().rev().find(|it| !it.trim().is_empty())?;
-        let class = class_of(&self.output, &Complaint::of_text(last), &Moment::now());
+        let class = class_of(
+            &self.output,
+            &ReportedError::of_text(last),
+            &ReferenceTime::now(),
+        );
         let explains = matches!(
             class,
             FailureKind::RateLimited { .. } | FailureKind::AuthRequired | FailureKind::Network
@@ -89,7 +93,7 @@ impl Shared {
     /// What it means that the process is gone.
     pub(super) fn gone(
         &self,
-        gone: Option<&Gone>,
+        gone: Option<&ProcessEnd>,
         was_prompting: bool,
         stderr: &str,
     ) -> (FailureKind, String) {
@@ -99,11 +103,11 @@ impl Shared {
             false => "before it took the prompt",
         };
         match gone {
-            Some(Gone::Exit(Exit::Code(code))) => {
+            Some(ProcessEnd::Exit(Exit::Code(code))) => {
                 let by_words = class_of(
                     &self.definition.output,
-                    &Complaint::of_text(stderr),
-                    &Moment::now(),
+                    &ReportedError::of_text(stderr),
+                    &ReferenceTime::now(),
                 );
                 let class = match by_words {
                     FailureKind::ProviderError if was_prompting => FailureKind::Crashed,
@@ -112,21 +116,21 @@ impl Shared {
                 };
                 (class, format!("'{program}' exited with code {code} {when}"))
             }
-            Some(Gone::Exit(Exit::Signal(signal))) => (
+            Some(ProcessEnd::Exit(Exit::Signal(signal))) => (
                 FailureKind::Crashed,
                 format!("'{program}' was ended by signal {signal} {when}"),
             ),
-            Some(Gone::NotStarted(StartError::Missing, reason)) => {
+            Some(ProcessEnd::NotStarted(StartError::Missing, reason)) => {
                 let message = match find_program(program, &self.env) {
                     None => advice(program, &self.definition, &self.env),
                     Some(_) => format!("cannot run '{program}': {reason}"),
                 };
                 (FailureKind::Missing, message)
             }
-            Some(Gone::NotStarted(error, reason)) => {
+            Some(ProcessEnd::NotStarted(error, reason)) => {
                 (error.class(), format!("cannot run '{program}': {reason}"))
             }
-            Some(Gone::RunnerLost) | None => (
+            Some(ProcessEnd::RunnerLost) | None => (
                 FailureKind::Crashed,
                 format!("the runner of '{program}' was killed; what it held was found and ended"),
             ),

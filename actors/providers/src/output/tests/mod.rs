@@ -9,7 +9,7 @@ use super::*;
 use crate::FailureKind as Class;
 use crate::definition::Definition;
 use crate::event::ToolStatus;
-use crate::limits::Moment;
+use crate::limits::ReferenceTime;
 
 const AUTH: Class = Class::AuthRequired;
 const PLAIN: Class = Class::ProviderError;
@@ -17,11 +17,11 @@ const REFUSED: Class = Class::RefusedByPolicy;
 const RATE: Class = Class::RateLimited { until: None };
 const BAD: Class = Class::BadInput;
 const CRASHED: Class = Class::Crashed;
-const OK: Ended = Ended::Code(0);
+const OK: ProgramStatus = ProgramStatus::Code(0);
 
 /// Capture, how it ended, what it is, and a piece of the answer or the message. Names that begin with `text:` or `json:`
 /// were printed in another form than the definition asks for.
-const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
+const RUNS: &[(&str, ProgramStatus, Option<Class>, &str)] = &[
     (
         "text:codex/plain",
         OK,
@@ -44,25 +44,25 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ("codex/tool_readonly", OK, None, "TOOL SAID: Chunk ID"),
     (
         "codex/httperror",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(AUTH),
         "unexpected status 401",
     ),
     (
         "codex/badflag",
-        Ended::Code(2),
+        ProgramStatus::Code(2),
         Some(PLAIN),
         "exited with code 2",
     ),
     (
         "codex/sigint",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(PLAIN),
         "exited with code 1",
     ),
     (
         "codex/sigterm",
-        Ended::Signal(15),
+        ProgramStatus::Signal(15),
         Some(CRASHED),
         "signal 15",
     ),
@@ -110,19 +110,19 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ),
     (
         "claude/httperror",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(AUTH),
         "Failed to authenticate",
     ),
     (
         "claude/http529",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(RATE),
         "API Error: 529",
     ),
     (
         "claude/badflag",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(PLAIN),
         "exited with code 1",
     ),
@@ -130,7 +130,7 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ("claude/sigint", OK, Some(PLAIN), "error_during_execution"),
     (
         "claude/sigterm",
-        Ended::Code(143),
+        ProgramStatus::Code(143),
         Some(PLAIN),
         "exited with code 143",
     ),
@@ -173,13 +173,13 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ("gemini/tool_yolo", OK, None, "TOOL SAID: {\"output\""),
     (
         "gemini/httperror",
-        Ended::Code(145),
+        ProgramStatus::Code(145),
         Some(AUTH),
         "exited with code 145",
     ),
     (
         "gemini/badflag",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(PLAIN),
         "exited with code 1",
     ),
@@ -228,25 +228,25 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ),
     (
         "opencode/httperror",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(AUTH),
         "stub error 401",
     ),
     (
         "opencode/badflag",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(PLAIN),
         "exited with code 1",
     ),
     (
         "opencode/sigint",
-        Ended::Signal(2),
+        ProgramStatus::Signal(2),
         Some(Class::Network),
         "Cannot connect to API",
     ),
     (
         "opencode/sigterm",
-        Ended::Signal(15),
+        ProgramStatus::Signal(15),
         Some(CRASHED),
         "signal 15",
     ),
@@ -289,19 +289,19 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ("goose/tool_chat", OK, None, "TOOL SAID: Let the user know"),
     (
         "goose/tool_approve",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(REFUSED),
         "exited with code 1",
     ),
     (
         "json:goose/httperror",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(AUTH),
         "Authentication failed",
     ),
     (
         "goose/badflag",
-        Ended::Code(2),
+        ProgramStatus::Code(2),
         Some(PLAIN),
         "exited with code 2",
     ),
@@ -311,13 +311,13 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ("qwen/tool_yolo", OK, None, "was-made"),
     (
         "qwen/httperror",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(AUTH),
         "API Error: 401",
     ),
     (
         "qwen/sigterm",
-        Ended::Code(143),
+        ProgramStatus::Code(143),
         Some(PLAIN),
         "exited with code 143",
     ),
@@ -327,77 +327,87 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ("copilot/tool_denied", OK, None, "TOOL SAID"),
     (
         "copilot/httperror",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(AUTH),
         "Authentication failed",
     ),
     // Limits, missing models, prompts that are too long.
     (
         "codex/limit_plan",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(RATE),
         "hit your usage limit",
     ),
     (
         "codex/limit_requests",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(RATE),
         "429 Too Many",
     ),
     (
         "codex/limit_credit",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(RATE),
         "Quota exceeded",
     ),
-    ("codex/overload", Ended::Code(1), Some(RATE), "at capacity"),
+    (
+        "codex/overload",
+        ProgramStatus::Code(1),
+        Some(RATE),
+        "at capacity",
+    ),
     (
         "codex/no_model",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(BAD),
         "name a model that",
     ),
     (
         "codex/too_long",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(BAD),
         "shorten the prompt",
     ),
     (
         "codex/no_network",
-        Ended::Signal(15),
+        ProgramStatus::Signal(15),
         Some(CRASHED),
         "signal 15",
     ),
-    ("claude/limit_requests", Ended::Code(1), Some(RATE), "(429)"),
-    ("claude/overload", Ended::Code(1), Some(RATE), "503"),
+    (
+        "claude/limit_requests",
+        ProgramStatus::Code(1),
+        Some(RATE),
+        "(429)",
+    ),
+    ("claude/overload", ProgramStatus::Code(1), Some(RATE), "503"),
     (
         "claude/no_model",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(BAD),
         "name a model that",
     ),
     (
         "claude/too_long",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(BAD),
         "shorten the prompt",
     ),
     (
         "gemini/limit_day",
-        Ended::Code(173),
+        ProgramStatus::Code(173),
         Some(RATE),
         "daily quota",
     ),
     (
         "gemini/wait_hours",
-        Ended::Signal(15),
+        ProgramStatus::Signal(15),
         Some(CRASHED),
         "signal 15",
     ),
     (
         "gemini/wait_short",
-        Ended::Signal(15),
+        ProgramStatus::Signal(15),
         Some(CRASHED),
         "signal 15",
     ),
@@ -411,19 +421,19 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
     ("goose/context_limit", OK, Some(BAD), "shorten the prompt"),
     (
         "copilot/limit_credit",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(RATE),
         "402 You have no quota",
     ),
     (
         "copilot/limit_requests",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(RATE),
         "2 hours",
     ),
     (
         "copilot/no_model",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
         Some(BAD),
         "name a model that",
     ),
@@ -431,7 +441,7 @@ const RUNS: &[(&str, Ended, Option<Class>, &str)] = &[
 
 struct Read {
     events: Vec<RunEvent>,
-    reading: Reading,
+    reading: RunReading,
     verdict: Option<(Class, String)>,
 }
 
@@ -440,7 +450,7 @@ fn folder() -> PathBuf {
 }
 
 /// The definition for a form that it does not ask for itself.
-fn output(form: &str, cli: &str) -> Output {
+fn output(form: &str, cli: &str) -> OutputRules {
     let overrides = match (form, cli) {
         ("text", _) => json!({ "format": "text" }),
         ("json", "gemini") => json!({
@@ -465,18 +475,18 @@ fn output(form: &str, cli: &str) -> Output {
 }
 
 fn read(
-    output: &Output,
+    output: &OutputRules,
     out: &[u8],
     err: &str,
-    ended: Ended,
+    ended: ProgramStatus,
     cut: usize,
     before: RunUsage,
 ) -> Read {
-    let mut reader = Reader::new(&Arc::new(output.clone()), 1 << 20, before);
+    let mut reader = OutputReader::new(&Arc::new(output.clone()), 1 << 20, before);
     let mut events: Vec<RunEvent> = out.chunks(cut).flat_map(|it| reader.push(it)).collect();
     events.extend(reader.end());
     let reading = reader.finish();
-    let verdict = verdict("cli", output, &reading, ended, err, &Moment::now());
+    let verdict = verdict("cli", output, &reading, ended, err, &ReferenceTime::now());
     Read {
         events,
         reading,
@@ -484,7 +494,7 @@ fn read(
     }
 }
 
-fn run(name: &str, ended: Ended, cut: usize, before: RunUsage) -> Read {
+fn run(name: &str, ended: ProgramStatus, cut: usize, before: RunUsage) -> Read {
     let (form, path) = name.split_once(':').unwrap_or(("", name));
     let (cli, _) = path.split_once('/').unwrap();
     let file = |end: &str| std::fs::read(folder().join(format!("{path}.{end}"))).unwrap();
@@ -622,7 +632,7 @@ fn figures_may_come_in_a_file() {
     let mut two = frame("copilot/json.usage");
     let models = two["providerModelMetrics"].as_array_mut().unwrap();
     models.push(models[0].clone());
-    let mut reading = Reading::default();
+    let mut reading = RunReading::default();
     reading.take_usage(&output, &two, RunUsage::default());
     assert_eq!(reading.usage, Some(tokens(2000, 400, 60, 8, None)));
 }
@@ -648,7 +658,7 @@ fn tools_are_told() {
     assert_eq!(tools(&capture("goose/tool_auto")), [Started, Done]);
 }
 
-fn lines(cli: &str, text: &str, ended: Ended) -> Read {
+fn lines(cli: &str, text: &str, ended: ProgramStatus) -> Read {
     let out = output("", cli);
     read(&out, text.as_bytes(), "", ended, 5, RunUsage::default())
 }
@@ -688,7 +698,11 @@ fn a_server_that_the_program_did_not_take_is_a_warning() {
 fn success_is_said_and_exited_with_0() {
     let done = "{\"type\":\"turn.completed\"}\n";
     assert_eq!(lines("codex", done, OK).verdict, None);
-    assert!(lines("codex", done, Ended::Code(3)).verdict.is_some());
+    assert!(
+        lines("codex", done, ProgramStatus::Code(3))
+            .verdict
+            .is_some()
+    );
     assert!(lines("codex", "", OK).verdict.is_some());
     // A good word does not take back a bad one.
     let failed = "{\"type\":\"turn.failed\",\"error\":{\"message\":\"no\"}}\n";
@@ -723,7 +737,7 @@ fn words_of_a_text_only_cli_make_the_class() {
     let bad = run(
         "",
         "error: You are not logged in, please log in\n",
-        Ended::Code(1),
+        ProgramStatus::Code(1),
     );
     assert_eq!(bad.verdict.unwrap().0, AUTH);
 }
@@ -739,7 +753,7 @@ fn answers_are_capped_however_they_come() {
             _ => json!({"type": "message", "role": "assistant", "content": text}),
         };
         let output = Arc::new(output("", cli));
-        let mut reader = Reader::new(&output, 1000, RunUsage::default());
+        let mut reader = OutputReader::new(&output, 1000, RunUsage::default());
         let events = reader.push(format!("{line}\n").as_bytes());
         for event in events {
             if let RunEvent::Text { text } = event {
