@@ -82,7 +82,7 @@ fn a_run_that_never_said_it_was_done_has_failed_though_it_exited_with_0() {
     let hub = setup("gemini", "gemini", "gemini/sigterm", 0).start();
     let got = run(&hub, json!({"prompt": "x", "max_attempts": 1}));
     let text = got.to_string();
-    assert!(text.contains("never said that it was done"), "{got}");
+    assert!(text.contains("never reported that it was done"), "{got}");
     assert!(text.contains("provider_error"), "{got}");
 }
 

@@ -16,7 +16,7 @@ pub(super) fn words(
             .or_else(|| own.map(|(_, value)| value.clone()))
             .or_else(|| std::env::var(name).ok())
     };
-    match definition.login.look(var) {
+    match definition.login.find(var) {
         LoginSign::Found(sign) if sign.contains('/') => (
             format!("logged in, as it seems ({sign} is there)"),
             Some(true),

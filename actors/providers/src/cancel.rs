@@ -1,9 +1,8 @@
-//! Cancel: the one-way switch between who wants a run ended and the run.
+//! Cancellation: a one-way switch between the caller of a run and the run.
 
 use tokio::sync::watch;
 
-/// The side that may cancel. **Dropping it cancels too**: whoever could have wanted the result is gone,
-/// and runs cost money.
+/// The caller's side. **Dropping it cancels the run**: without a caller the result has no use, and runs cost money.
 #[derive(Debug)]
 #[must_use = "dropping the handle cancels the run"]
 pub struct CancelHandle(watch::Sender<bool>);
@@ -15,7 +14,7 @@ impl CancelHandle {
     }
 }
 
-/// The side a run listens to. Cheap to clone.
+/// The run's side. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Cancel(Option<watch::Receiver<bool>>);
 
@@ -26,7 +25,7 @@ impl Cancel {
         (CancelHandle(sender), Self(Some(receiver)))
     }
 
-    /// A switch nobody will ever throw.
+    /// A switch without a caller: it is never set.
     #[must_use]
     pub const fn never() -> Self {
         Self(None)

@@ -1,4 +1,4 @@
-//! What a run tells while it works, and the bounded channel it tells it through.
+//! Events of a run, and the bounded channel for them.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use kirosu_protocol::task::Usage;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-/// Tokens and money of a run, normalised: input never includes what was read from a cache.
+/// Tokens and cost of a run, normalised: input excludes tokens that were read from a cache.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunUsage {
-    /// Input tokens that no cache served.
+    /// Input tokens that did not come from a cache.
     pub input: u64,
     /// Input tokens read from a cache.
     pub cache_read: u64,
     /// Input tokens written to a cache.
     pub cache_write: u64,
-    /// Output tokens, without the reasoning ones where the provider tells them apart.
+    /// Output tokens, without reasoning tokens where the provider separates them.
     pub output: u64,
     /// Reasoning tokens.
     pub reasoning: u64,
@@ -83,7 +83,7 @@ pub(crate) fn add_cost(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     }
 }
 
-/// A stated cost in millionths of a dollar. A figure that nobody has ever paid for a run is none.
+/// A stated cost in millionths of a dollar. `None` for a negative or an impossibly high figure.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(crate) fn micros(dollars: f64) -> Option<u64> {
     (0.0..1e9)
@@ -91,7 +91,7 @@ pub(crate) fn micros(dollars: f64) -> Option<u64> {
         .then(|| (dollars * 1e6).round() as u64)
 }
 
-/// How far a tool call is.
+/// The progress of a tool call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolStatus {
@@ -103,31 +103,31 @@ pub enum ToolStatus {
     Failed,
 }
 
-/// One thing a run tells. Adapters emit only what their program really says; later adapters add kinds.
+/// An event of a run. Adapters send only what their program reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RunEvent {
     /// The run began. Always the first event.
     Started {
-        /// Process id of the program, where there is one.
+        /// Process id of the program. `None` without a program.
         pid: Option<u32>,
-        /// The provider's own name for the conversation, where it can be resumed.
+        /// The provider's id of the conversation. `None` where it cannot be resumed or is not known yet.
         session: Option<String>,
-        /// The model that answers, where the provider says so.
+        /// The model. `None` where the provider does not state it.
         model: Option<String>,
     },
-    /// The program told its own name for the conversation.
+    /// The program stated the id of its conversation.
     Session {
-        /// The name, by which it can be resumed.
+        /// The id, by which the conversation can be resumed.
         session: String,
     },
-    /// A piece of the answer (stdout of a command). Pieces joined in order are the answer.
+    /// A piece of the answer (stdout of a command). The joined pieces are the answer.
     Text {
         /// The piece, at most 48 KiB.
         text: String,
     },
-    /// A piece of the program's stderr: its log, never part of the answer.
+    /// A piece of the program's stderr. It is a log and never part of the answer.
     Stderr {
         /// The piece, at most 48 KiB.
         text: String,
@@ -143,37 +143,37 @@ pub enum RunEvent {
         id: String,
         /// The tool's name.
         name: String,
-        /// How far it is.
+        /// The progress of the call.
         status: ToolStatus,
-        /// Arguments or output, as JSON, where given.
+        /// Arguments or output, as JSON. `None` where the program states none.
         detail: Option<serde_json::Value>,
     },
     /// The run waits for a person's permission.
     Permission {
-        /// The provider's id of the question.
+        /// The provider's id of the tool call.
         id: String,
         /// One line for a person.
         title: String,
-        /// Arguments of the tool, as JSON, where given.
+        /// Arguments of the tool, as JSON. `None` where the program states none.
         detail: Option<serde_json::Value>,
     },
-    /// What the run has used up to now (a total of this run, not an increment).
+    /// The usage of the run so far (a total of this run, not an increment).
     Usage {
         /// The figures.
         usage: RunUsage,
     },
-    /// Something a person should know that does not fail the run.
+    /// Information for a person that does not fail the run.
     Warning {
         /// One sentence.
         message: String,
     },
 }
 
-/// The sending side: bounded, so that a flooding program waits for its readers. Cheap to clone.
+/// The sending side. It is bounded: a flooding program waits for its reader. Cheap to clone.
 #[derive(Clone)]
 pub struct EventSink {
     sender: Option<mpsc::Sender<RunEvent>>,
-    /// What every event goes through.
+    /// The function that changes each event.
     through: Option<Through>,
 }
 
@@ -195,7 +195,7 @@ impl EventSink {
         (sink, receiver)
     }
 
-    /// A sink that forgets everything.
+    /// A sink that drops every event.
     #[must_use]
     pub const fn discard() -> Self {
         Self {
@@ -204,7 +204,7 @@ impl EventSink {
         }
     }
 
-    /// The same sink, for events that go through `change` first.
+    /// The same sink, which applies `change` to each event first.
     #[must_use]
     pub fn through(&self, change: impl Fn(RunEvent) -> RunEvent + Send + Sync + 'static) -> Self {
         let change: Through = match self.through.clone() {
@@ -217,8 +217,8 @@ impl EventSink {
         }
     }
 
-    /// Hands over one event, waiting for room. Without a receiver the event is forgotten: a run does not
-    /// fail because nobody watches it.
+    /// Sends one event and waits for space in the channel. Without a receiver the event is dropped: a run does not fail
+    /// because it has no reader.
     pub async fn send(&self, event: RunEvent) {
         let event = match &self.through {
             Some(change) => change(event),

@@ -1,7 +1,7 @@
-//! The gate: whether a provider may be asked now.
+//! The account gate: decides which providers may run now.
 //!
-//! A provider that chooses among others (the router) asks the job's [`AccountGate`] which of them may run, and tells it how the
-//! run ended. It knows nothing of accounts, limits or pools: whoever makes the job brings the gate along.
+//! A provider that chooses among others (the router) asks the job's [`AccountGate`] which of them may run, and reports the
+//! end of the run to it. It knows nothing of accounts, limits or pools: the caller that makes the job supplies the gate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,45 +11,45 @@ use futures_util::future::BoxFuture;
 
 use crate::outcome::{Finished, RunFailure};
 
-/// Why none of some providers may be asked.
+/// The reason for which none of some providers may run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountClosed {
-    /// When the first of them may be asked again; none where a person must act, or nobody knows.
+    /// The time at which the first of them may run again. `None` where a person must act, or the time is not known.
     pub until: Option<SystemTime>,
-    /// The reason of each, for a person.
+    /// The reasons of all, for a person.
     pub message: String,
 }
 
-/// Leave for one run of one provider. Dropped without a word it says nothing about how the run ended.
+/// The admission of one run of one provider. Dropping it reports nothing about the end of the run.
 pub struct AccountPass(EndCallback);
 
-/// Who is told of a run's end.
+/// The callback for the end of a run.
 type EndCallback = Box<dyn FnOnce(&Result<Finished, RunFailure>) + Send>;
 
 impl AccountPass {
-    /// Leave, and who is told of the run's end.
-    pub fn new(told: impl FnOnce(&Result<Finished, RunFailure>) + Send + 'static) -> Self {
-        Self(Box::new(told))
+    /// An admission that calls `told` with the end of the run.
+    pub fn new(reported: impl FnOnce(&Result<Finished, RunFailure>) + Send + 'static) -> Self {
+        Self(Box::new(reported))
     }
 
-    /// The run has ended.
+    /// Reports the end of the run.
     pub fn ended(self, outcome: &Result<Finished, RunFailure>) {
         (self.0)(outcome);
     }
 }
 
-/// Who decides.
+/// The decision behind an [`AccountGate`].
 pub trait Gatekeeper: Send + Sync + 'static {
-    /// Waits until one of these providers may run, the first that may. The number is its place among them.
+    /// Waits until one of these providers may run, and returns the first that may: its index in `providers`.
     ///
     /// # Errors
-    /// When all are closed.
+    /// When all of them are closed.
     fn choose(
         &self,
         providers: Vec<String>,
     ) -> BoxFuture<'static, Result<(usize, AccountPass), AccountClosed>>;
 
-    /// Whether all of these are closed now.
+    /// `Some` when all of these are closed now.
     fn closed(&self, providers: &[String]) -> Option<AccountClosed>;
 }
 
@@ -58,12 +58,12 @@ pub trait Gatekeeper: Send + Sync + 'static {
 pub struct AccountGate(Arc<dyn Gatekeeper>);
 
 impl AccountGate {
-    /// This one decides.
+    /// A gate with this decision.
     pub fn new(keeper: impl Gatekeeper) -> Self {
         Self(Arc::new(keeper))
     }
 
-    /// Everything may run at any time.
+    /// A gate that admits every run at once.
     #[must_use]
     pub fn open() -> Self {
         Self::new(AlwaysOpen)
@@ -72,7 +72,7 @@ impl AccountGate {
     /// See [`Gatekeeper::choose`].
     ///
     /// # Errors
-    /// When all are closed.
+    /// When all of them are closed.
     pub async fn choose(
         &self,
         providers: Vec<String>,
@@ -93,7 +93,7 @@ impl fmt::Debug for AccountGate {
     }
 }
 
-/// Always open.
+/// The gate of [`AccountGate::open`].
 struct AlwaysOpen;
 
 impl Gatekeeper for AlwaysOpen {

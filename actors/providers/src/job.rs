@@ -1,4 +1,4 @@
-//! What a provider is asked to do.
+//! The job of a provider: one attempt of one task.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,29 +8,29 @@ use crate::mcp::McpServer;
 use crate::outcome::Conversation;
 use crate::permission::Permissions;
 
-/// The cap on a kept result unless the job says otherwise: 1 MiB.
+/// Bytes of an answer that are kept, unless the job sets another limit: 1 MiB.
 pub const DEFAULT_MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 
-/// How long a run may take. `None` means no limit.
+/// Time limits of a run. `None` means no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the start to the first sign of life.
     pub start: Option<Duration>,
-    /// From one sign of life to the next. Time in which nobody reads our events does not count.
+    /// From one sign of life to the next. Time in which the reader of the events blocks the program does not count.
     pub silence: Option<Duration>,
     /// The whole run.
     pub total: Option<Duration>,
 }
 
-/// What a program may do without asking a person.
+/// The actions that a program may perform without a permission.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TrustLevel {
-    /// Read, and nothing that a person would have to allow.
+    /// Read only; nothing that needs a permission.
     #[default]
     Safe,
-    /// Change files of its folder, too.
+    /// Also change files of its folder.
     Edit,
-    /// All that its user may do.
+    /// Everything that its user may do.
     All,
 }
 
@@ -43,36 +43,36 @@ pub struct Job {
     pub fence: i64,
     /// The task's type as enqueued (`chat`, `python`, ...).
     pub task_type: String,
-    /// The prompt. Reaches programs on stdin, never as an argument.
+    /// The prompt. Programs read it on stdin; it is never an argument.
     pub prompt: String,
-    /// Instructions that stand above the prompt. Each adapter says how it passes them on.
+    /// Instructions with priority over the prompt. Each adapter documents how it passes them.
     pub system_prompt: Option<String>,
     /// The model to use, where the provider has a choice.
     pub model: Option<String>,
-    /// The task itself named the model: one that is not there is then the task's fault, and not the pool's.
+    /// Whether the task itself named the model. Then a missing model is the task's fault and not the pool's.
     pub model_is_tasks: bool,
-    /// What it may do. Each adapter says how it passes that on.
+    /// The trust level. Each adapter documents how it applies it.
     pub trust: TrustLevel,
-    /// Who answers when the program asks for permission.
+    /// The decisions about the program's permission requests.
     pub permissions: Permissions,
-    /// Which providers may be asked now, for one that chooses among others.
+    /// The decision which providers may run now, for a provider that chooses among others.
     pub gate: AccountGate,
-    /// MCP servers that the agent may use, where its adapter can hand them over.
+    /// MCP servers for the agent, where its adapter can pass them.
     pub mcp: Vec<McpServer>,
-    /// The conversation to go on with, where the provider can.
+    /// The conversation to continue, where the provider can.
     pub conversation: Option<Conversation>,
-    /// An existing directory to work in.
+    /// The folder to work in. It must exist.
     pub workdir: PathBuf,
-    /// More environment for programs; wins over the provider's own.
+    /// Further variables for programs. They win over the provider's own.
     pub env: Vec<(String, String)>,
     /// The time limits.
     pub timeouts: Timeouts,
-    /// Bytes of the answer to keep; what is printed beyond is read and dropped, and marked.
+    /// Bytes of the answer that are kept. Output beyond that is read and dropped, and the answer marked.
     pub max_output_bytes: usize,
 }
 
 impl Job {
-    /// A `chat` job without limits of time, for task 0: what tests and probes start from.
+    /// A `chat` job for task 0 without time limits, as a base for tests and probes.
     #[must_use]
     pub fn new(prompt: impl Into<String>, workdir: impl Into<PathBuf>) -> Self {
         Self {

@@ -1,31 +1,31 @@
-//! Providers: what runs one prompt, and how its processes are held.
+//! Providers: run one prompt each, and contain its processes.
 //!
 //! # Theory of operation
 //!
 //! A [`Provider`] takes a [`Job`] (one attempt of one task), streams [`RunEvent`]s while it works and ends
 //! with [`Finished`] or a [`RunFailure`] of a stated [`FailureKind`]. It has no mailbox and knows neither
-//! hub nor store: whoever calls it (an invocation actor) decides about retries from the class alone.
-//! [`build`] makes a provider from plain [`ProviderOptions`]; a later adapter is one more file under
+//! hub nor store: its caller (an invocation actor) decides about retries from the kind alone.
+//! [`build`] makes a provider from [`ProviderOptions`]; a further adapter is one more file under
 //! `adapters/` and one more line in `registry.rs`.
 //!
-//! Adapters that start programs share one road, `invocation`: prompt on stdin, stdout and stderr pumped
+//! Adapters that start programs share one path, `invocation`: the prompt on stdin, stdout and stderr pumped
 //! through bounded buffers, three timeouts, cancel. Memory is bounded whatever a program prints: the
-//! kept result has a cap, stderr keeps its tail, and the event channel slows the program down when
-//! nobody reads.
+//! answer has a limit, stderr keeps its tail, and the event channel blocks the program when
+//! events are not read.
 //!
 //! # Agent CLIs
 //!
-//! How an agent CLI is called and what its output means is data: a [`Definition`], built in or from the
-//! configuration. `adapters/command.rs` builds the call from it, `output` reads what comes back, both without knowing
-//! any CLI by name. Whatever runs, what it tells is an [`RunEvent`], one vocabulary for all providers.
+//! The call of an agent CLI and the meaning of its output are data: a [`Definition`], built in or from the
+//! configuration. `adapters/command.rs` builds the call from it and `output` reads the result, both without
+//! knowing any CLI by name. All providers report the same [`RunEvent`]s.
 //!
 //! # Model APIs
 //!
-//! `http` asks a model without a program between: no process, no tools; see its first page.
+//! `http` calls a model without a program: no process and no tools; see the documentation of that module.
 //!
 //! # Containment
 //!
-//! No process survives its invocation, whatever it does. Per invocation there is one *runner*, a small
+//! No process survives its invocation. Each invocation has one *runner*, a small
 //! single-threaded process ([`runner::main`], the same executable started with a hidden verb):
 //!
 //! ```text
@@ -33,12 +33,12 @@
 //!  ▲───────── stdout and stderr pipes, held only by the program and what it started ◀─────────────┘
 //! ```
 //!
-//! - A subreaper inherits every orphan below it, so a double fork or a new session does not get away.
+//! - A subreaper inherits every orphan below it, so a double fork or a new session does not escape.
 //! - The control socket closes when the hub dies, even by SIGKILL: the runner then ends everything.
-//! - Every process carries `KIROSU_RUN` and `KIROSU_INSTANCE` in its environment: should the runner itself
-//!   be killed, [`containment::sweep_run`] finds what it left, and [`containment::sweep_instance`] does
-//!   so at the next start of a hub that died together with its runners.
-//! - The answer is given only after the runner reports that nothing is left.
+//! - Every process has `KIROSU_RUN` and `KIROSU_INSTANCE` in its environment. If the runner itself is
+//!   killed, [`containment::sweep_run`] finds its processes; if a hub dies together with its runners,
+//!   [`containment::sweep_instance`] finds them at the next start.
+//! - A run resolves only after the runner reports that no process is left.
 
 mod acp;
 mod adapters;
@@ -86,7 +86,7 @@ pub use session::{ProviderSession, SessionOptions, open_session};
 pub use shortage::is_shortage;
 pub use text::{ceil_boundary, floor_boundary};
 
-/// Compiles the example of the users' page.
+/// Compiles the example in the user documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/providers.md")]
 struct UsersPage;

@@ -1,31 +1,31 @@
-//! MCP servers that a run's agent may use, in one form for all adapters.
+//! MCP servers for a run's agent, in one form for all adapters.
 
 use std::collections::BTreeMap;
 
-/// One server, as `.kiro/settings/mcp.json` and its like name it.
+/// An MCP server, as in `.kiro/settings/mcp.json`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct McpServer {
     /// Its name, unique within a run.
     pub name: String,
-    /// How it is reached.
+    /// The way to reach it.
     pub transport: McpTransport,
 }
 
-/// How a server is reached.
+/// The way to reach a server.
 #[derive(Clone, PartialEq, Eq)]
 pub enum McpTransport {
-    /// A program that the agent starts and speaks to over its standard input and output.
+    /// A program that the agent starts and talks to over standard input and output.
     Stdio {
         /// The program.
         command: String,
         /// Its arguments.
         args: Vec<String>,
-        /// Variables for it.
+        /// Its environment variables.
         env: BTreeMap<String, String>,
     },
     /// Streamable HTTP.
     Http {
-        /// Where.
+        /// The URL.
         url: String,
         /// Headers of each request.
         headers: BTreeMap<String, String>,
@@ -34,7 +34,7 @@ pub enum McpTransport {
 
 impl std::fmt::Debug for McpTransport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Never the values of variables and headers: they hold keys.
+        // Values of variables and headers may be keys, so they are never shown.
         match self {
             Self::Stdio { command, args, .. } => f
                 .debug_struct("Stdio")

@@ -23,34 +23,34 @@ pub const KINDS: &[&str] = &[
 /// One provider as configured. Fields that a kind has no use for must be left alone.
 #[derive(Debug, Clone, Default)]
 pub struct ProviderOptions {
-    /// Its name in the configuration; how pools refer to it.
+    /// The name in the configuration, by which pools refer to it.
     pub name: String,
     /// One of [`KINDS`].
     pub kind: String,
-    /// `command`, `acp`: the built-in definition that it starts from. `openai`, `anthropic`: the service that it speaks to
+    /// `command`, `acp`: the built-in definition to start from. `openai`, `anthropic`: the service
     /// ([`crate::services`]).
     pub preset: Option<String>,
-    /// `command`, `acp`: keys of a [`Definition`] that stand above the preset's, as a table.
+    /// `command`, `acp`: keys of a [`Definition`] that override the preset's, as a table.
     pub overrides: Map<String, Value>,
     /// `command`, `acp`: program and arguments, where they are not in `overrides` or the preset. `{model}`, `{workdir}`,
-    /// `{task_id}` and `{task_type}` are filled in; an argument that is nothing but `{model}` is left out when the job
-    /// names no model.
+    /// `{task_id}` and `{task_type}` are filled in; an argument that is just `{model}` is left out when the job names no
+    /// model.
     pub argv: Vec<String>,
     /// `command`: arguments that make the program print its version (`["--version"]`), for the probe.
-    /// `None`: as the preset says; without one the program is only looked for.
+    /// `None`: the preset's; without them the probe only looks for the program.
     pub version_args: Option<Vec<String>>,
-    /// `python`: the interpreter; default `python3`.
+    /// `python`: the interpreter. `None` means `python3`.
     pub interpreter: Option<PathBuf>,
-    /// `echo`: how long to think before the answer.
+    /// `echo`: the delay of the answer.
     pub delay: Duration,
-    /// `command`, `acp`, `python`: more environment.
+    /// `command`, `acp`, `python`: further environment variables.
     pub env: Vec<(String, String)>,
-    /// `command`, `python`: variables of ours that are handed on though they are withheld by default
+    /// `command`, `python`: variables of ours that are passed although they are withheld by default
     /// (`KIRO_SWARM_KEY`).
     pub pass_env: Vec<String>,
-    /// `openai`, `anthropic`: the service and how it is asked.
+    /// `openai`, `anthropic`: the service and the form of requests.
     pub http: HttpServiceOptions,
-    /// `router`: whom it chooses among, and when it moves on.
+    /// `router`: its members, and the failures at which it tries the next one.
     pub router: RouterOptions,
 }
 
@@ -58,7 +58,7 @@ impl ProviderOptions {
     /// The definition of a `command` or `acp`.
     ///
     /// # Errors
-    /// Every fault of it, one sentence each.
+    /// All faults, one sentence each.
     pub fn definition(&self) -> Result<Definition, Vec<String>> {
         let mut table = self.overrides.clone();
         if !self.argv.is_empty() {
@@ -73,10 +73,8 @@ impl ProviderOptions {
             false => Definition::read(preset, &table),
         }
     }
-}
 
-impl ProviderOptions {
-    /// What is wrong with it, without building it: `KEY: sentence`, all at once.
+    /// All faults, as `KEY: sentence`. Builds nothing.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let wrong = match self.kind.as_str() {
@@ -88,15 +86,15 @@ impl ProviderOptions {
     }
 }
 
-/// Why a provider cannot be built.
+/// The reason for which a provider cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// No such kind.
+    /// The kind is unknown.
     #[error("provider '{name}' has the unknown kind '{kind}'; use one of: {}", KINDS.join(", "))]
     UnknownKind {
         /// The provider.
         name: String,
-        /// What it asked for.
+        /// The kind.
         kind: String,
     },
     /// A `command` whose definition cannot be used.
@@ -104,7 +102,7 @@ pub enum BuildError {
     Definition {
         /// The provider.
         name: String,
-        /// What is wrong, one sentence each.
+        /// The faults, one sentence each.
         faults: Vec<String>,
     },
     /// A `command` without a program.

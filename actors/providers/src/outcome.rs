@@ -1,4 +1,4 @@
-//! How a run can end. One class, one meaning: retry policy is a table over these.
+//! Outcomes of runs. Retry policy is a table over the failure kinds.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -7,93 +7,93 @@ use kirosu_protocol::task::FailureClass;
 
 use crate::event::RunUsage;
 
-/// A run that ended well.
+/// A run that succeeded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Finished {
-    /// The answer. For programs: stdout without one trailing newline, with a mark where it was cut.
+    /// The answer. For programs: stdout without one trailing newline, or with a mark where it was cut.
     pub text: String,
-    /// What it cost, where the provider says so.
+    /// Tokens and cost. `None` where the provider does not report them.
     pub usage: Option<RunUsage>,
     /// Whether the answer was longer than [`crate::Job::max_output_bytes`] and was cut.
     pub truncated: bool,
-    /// With what a later job can go on from here, where the provider says so.
+    /// The conversation that a later job can continue. `None` where the provider has none.
     pub conversation: Option<Conversation>,
-    /// Why this end counts as good only where the task's own check holds; `None` for a plain good end.
+    /// The reason for which this success counts only where the task's own check accepts it. `None` for a plain success.
     pub doubt: Option<Doubt>,
 }
 
-/// A reason to doubt a good end: nothing was done, or something that was wanted was denied. A caller that has no check of
-/// its own treats the run as a failure of this class.
+/// A reason to doubt a success: nothing was done, or a necessary tool was denied. A caller without a check of its own treats
+/// the run as a failure of this kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doubt {
-    /// The class of the failure that it is without a check.
+    /// The failure kind without a check.
     pub kind: FailureKind,
-    /// One or two sentences for a person: what happened, and what to do.
+    /// One or two sentences for a person: the fact, and the advice.
     pub reason: String,
 }
 
 /// A conversation with a provider, between two jobs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conversation {
-    /// The provider's own name for it.
+    /// The provider's id of the conversation.
     pub session: String,
-    /// Totals up to now, for providers that count over the whole conversation; else nothing.
+    /// Totals so far, for providers that count the whole conversation. Zero for others.
     pub total: RunUsage,
 }
 
-/// Which limit of [`crate::Timeouts`] ran out.
+/// The limit of [`crate::Timeouts`] that ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeoutKind {
     /// No first sign of life.
     Start,
     /// No further sign of life.
     Silence,
-    /// Not done in the whole time.
+    /// The run did not end in the whole time.
     Total,
 }
 
-/// Why a run failed, as far as it matters for what is done next.
+/// The kind of a failure, as far as the next step depends on it. It is finer than the [`FailureClass`] of the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// The provider said that it failed (an exit code other than 0, an error answer).
+    /// The provider reported a failure (an exit code other than 0, an error response).
     ProviderError,
     /// The provider's service could not be reached, or the connection to it broke.
     Network,
-    /// The provider refuses until a time (unknown: `None`).
+    /// The provider refuses further calls until a time.
     RateLimited {
-        /// When it may be asked again.
+        /// The time of the next useful attempt. `None` where it is not known.
         until: Option<SystemTime>,
     },
-    /// Login or key is missing or no longer good: a person must act.
+    /// A login or key is missing or no longer valid. A person must act.
     AuthRequired,
-    /// A limit of time ran out.
+    /// A time limit ran out.
     Timeout {
-        /// Which one.
+        /// The limit.
         which: TimeoutKind,
     },
-    /// It was asked to end, or its caller is gone.
+    /// The run was cancelled, or its caller is gone.
     Cancelled,
-    /// It was ended by a signal that we did not send, or its runner was lost.
+    /// A signal that we did not send ended the program, or its runner was lost.
     Crashed,
-    /// The job itself cannot be run, however often it is tried.
+    /// The job cannot succeed, however often it is tried.
     BadInput,
     /// A policy forbids it (a sandbox, a denied permission).
     RefusedByPolicy,
-    /// The program is not there or cannot be executed.
+    /// The program does not exist or cannot be executed.
     Missing,
-    /// The run was not started, as the machine is short of something for now: descriptors, processes, memory, disk
+    /// The run was not started because the machine temporarily lacks a resource: descriptors, processes, memory, disk
     /// space, a program file that is being written. Nothing was done, and the same job can run later.
     Shortage,
-    /// It said that it was done, and its caller found otherwise. No provider says this itself.
+    /// The program reported success, and the caller's check failed. Providers never return this.
     NotAccepted,
-    /// It said that it was done, and its caller could not check that, as the machine is short of something. No provider
-    /// says this itself.
+    /// The program reported success, and the caller could not check it because the machine lacks a resource. Providers
+    /// never return this.
     Unchecked,
 }
 
 impl FailureKind {
-    /// The class that the hub stores for an attempt that failed in this way.
+    /// The class that the hub stores for an attempt with this failure.
     #[must_use]
     pub const fn class(self) -> FailureClass {
         match self {
@@ -110,7 +110,7 @@ impl FailureKind {
         }
     }
 
-    /// A stable word for logs and stored attempts.
+    /// The stable word for logs, settings and stored attempts.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -137,24 +137,24 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// A run that did not end well.
+/// A run that failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct RunFailure {
-    /// What kind of failure, for policy.
+    /// The kind, for the retry policy.
     pub kind: FailureKind,
-    /// What was tried and how it failed, with the tail of stderr: for a person.
+    /// The action that failed and the reason, with the tail of stderr: for a person.
     pub message: String,
-    /// The answer as far as it had been printed, capped like a whole one.
+    /// The answer so far, with the same limit as a whole one.
     pub output: String,
-    /// What it cost all the same, where the provider says so.
+    /// Tokens and cost. `None` where the provider does not report them.
     pub usage: Option<RunUsage>,
-    /// With what a later job can go on from here, where the provider told.
+    /// The conversation that a later job can continue. `None` where the provider stated none.
     pub conversation: Option<Conversation>,
 }
 
 impl RunFailure {
-    /// A failure before anything was printed.
+    /// A failure without output.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,

@@ -1,8 +1,8 @@
-//! Permission: what a running agent must ask for, and who answers.
+//! Permission requests of a running agent, and the decisions on them.
 //!
-//! An adapter whose program can ask (ACP) turns each question into a [`PermissionRequest`] and waits for the [`PermissionDecision`] of
-//! the job's [`Arbiter`], however long that takes. It knows nothing of rules, people or hubs: whoever makes the job brings
-//! the arbiter along.
+//! An adapter whose program requests permissions (ACP) turns each request into a [`PermissionRequest`] and waits for the
+//! [`PermissionDecision`] of the job's [`Arbiter`], however long that takes. It knows nothing of rules, people or hubs: the
+//! caller that makes the job supplies the arbiter.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,51 +11,51 @@ use futures_util::future::BoxFuture;
 use kirosu_protocol::approval::PermissionOption;
 use serde_json::Value;
 
-/// One tool call that may not run unless somebody allows it.
+/// A tool call that may run only with a permission.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PermissionRequest {
     /// The program's own id of the tool call, unique within the run.
     pub call: String,
-    /// The tool's name, where the program tells one, else its kind, else `tool`.
+    /// The tool's name, where the program states one, else its kind, else `tool`.
     pub tool: String,
-    /// What sort of thing it does (`read`, `edit`, `execute`, ...), where the program says so.
+    /// The kind of action (`read`, `edit`, `execute`, ...). `None` where the program states none.
     pub kind: Option<String>,
     /// One line for a person.
     pub title: String,
-    /// The tool's arguments, as the program states them; some state none.
+    /// The tool's arguments. `None` where the program states none.
     pub input: Option<Value>,
-    /// Several answers that allow it, each with another meaning ("Which database?"), or that may allow more than this
-    /// call; empty where yes is enough. Only [`PermissionDecision::Choose`] allows a question that has some.
+    /// Options that allow the call, where several have different meanings ("Which database?") or may allow more than this
+    /// call. Empty where a plain yes is enough. With options, only [`PermissionDecision::Choose`] allows the call.
     pub options: Vec<PermissionOption>,
-    /// The program takes no answer that allows it: it is denied, whatever is decided.
+    /// Whether the program offers no option that allows the call. It is then denied, whatever the decision.
     pub is_unallowable: bool,
 }
 
-/// The answer to a [`PermissionRequest`].
+/// The decision on a [`PermissionRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PermissionDecision {
     /// This one call may run.
     Allow,
-    /// It may run, by the option of this id.
+    /// This call may run, with this option.
     Choose {
-        /// One of [`PermissionRequest::options`].
+        /// The id of one of [`PermissionRequest::options`].
         option: String,
     },
-    /// It may not.
+    /// This call may not run.
     Deny {
-        /// Why, for the record.
+        /// The reason, for the record.
         reason: Option<String>,
     },
-    /// A person said no, and why: the program is to hear it.
+    /// A person refused and gave a reason, which the program gets.
     Refuse {
-        /// The person's words.
+        /// The person's reason.
         reason: String,
     },
 }
 
-/// Who decides. One arbiter serves one job; questions may come side by side.
+/// Decides on permission requests. One arbiter serves one job; requests may come concurrently.
 pub trait Arbiter: Send + Sync + 'static {
-    /// Decides, now or in hours. Dropping the future withdraws the question.
+    /// Decides, at once or after hours. Dropping the future withdraws the request.
     fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, PermissionDecision>;
 }
 
@@ -64,25 +64,25 @@ pub trait Arbiter: Send + Sync + 'static {
 pub struct Permissions(Arc<dyn Arbiter>);
 
 impl Permissions {
-    /// Questions go to this arbiter.
+    /// Permissions that this arbiter decides on.
     pub fn new(arbiter: impl Arbiter) -> Self {
         Self(Arc::new(arbiter))
     }
 
-    /// Everything is allowed: for pools that trust all tools.
+    /// Permissions that allow everything: for pools that trust all tools.
     #[must_use]
     pub fn allow_all() -> Self {
         Self::new(Fixed(PermissionDecision::Allow))
     }
 
-    /// Everything is denied: where nobody can be asked.
+    /// Permissions that deny everything: for runs without a person.
     #[must_use]
     pub fn deny_all() -> Self {
-        let reason = Some("nobody can be asked for permission in this run".to_owned());
+        let reason = Some("no person can be asked for permission in this run".to_owned());
         Self::new(Fixed(PermissionDecision::Deny { reason }))
     }
 
-    /// Decides, now or in hours. Dropping the future withdraws the question.
+    /// Decides, at once or after hours. Dropping the future withdraws the request.
     pub fn decide(&self, ask: PermissionRequest) -> BoxFuture<'static, PermissionDecision> {
         self.0.decide(ask)
     }
@@ -94,7 +94,7 @@ impl fmt::Debug for Permissions {
     }
 }
 
-/// The same answer to every question.
+/// The same decision for every request.
 struct Fixed(PermissionDecision);
 
 impl Arbiter for Fixed {

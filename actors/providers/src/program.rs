@@ -1,5 +1,5 @@
-//! One program that is no provider: a hook, a check, git. Contained and ended like every run's program; what it says is
-//! log, never an answer.
+//! A program that is not a provider: a hook, a check, git. It is contained and ended like the program of a run. Its output
+//! is a log and never an answer.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,29 +15,29 @@ use crate::invocation::{Invocation, InvocationEnd, RunEnd, execute};
 use crate::job::Timeouts;
 use crate::outcome::FailureKind;
 use crate::output::OutputReader;
-use crate::shortage::is_said;
+use crate::shortage::reports_shortage;
 use crate::text::Decoder;
 
-/// Events between the program and the log.
+/// Events between the program and the log, at most.
 const EVENTS: usize = 8;
 
-/// What to run.
+/// The program to run.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// Program and arguments; never a shell.
     pub argv: Vec<String>,
-    /// Variables for it.
+    /// Its environment variables.
     pub env: Vec<(String, String)>,
-    /// Variables of ours that it sees beside the usual ones, as in a definition's `env_pass`; `None`: all.
+    /// Variables of ours that it sees besides the usual ones, as in a definition's `env_pass`. `None` means all.
     pub env_pass: Option<Vec<String>>,
-    /// An existing folder.
+    /// The folder to work in. It must exist.
     pub workdir: PathBuf,
-    /// What it reads on standard input.
+    /// The bytes for its standard input.
     pub stdin: Vec<u8>,
-    /// When it is ended.
+    /// The time after which it is ended.
     pub limit: Duration,
-    /// Bytes of standard output to keep; what comes beyond is read, dropped and marked. 0: none is kept, and all of it
-    /// goes to the log.
+    /// Bytes of standard output that are kept; output beyond that is read, dropped and marked. 0 keeps nothing and sends
+    /// all of it to the log.
     pub keep: usize,
 }
 
@@ -48,15 +48,15 @@ pub enum ProgramExit {
     Code(i32),
     /// By a signal that we did not send.
     Signal(i32),
-    /// Its time was over.
+    /// Its time limit ran out.
     TimedOut,
-    /// Somebody asked for it.
+    /// It was cancelled.
     Cancelled,
-    /// It is not there, or cannot be executed; the text says why.
+    /// It does not exist or cannot be executed, with the reason.
     Missing(String),
-    /// The machine was short of something that it takes to start it; the text says of what. It did not begin.
+    /// The machine lacks a resource for its start, with the reason. It did not start.
     Short(String),
-    /// It could not be run, or its runner was lost; the text says why.
+    /// It could not be run, or its runner was lost, with the reason.
     Failed(String),
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for ProgramExit {
     }
 }
 
-/// What became of a program. All it started is dead.
+/// The result of a program. Everything it started is dead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramEnd {
     /// How it ended.
@@ -85,15 +85,15 @@ pub struct ProgramEnd {
 }
 
 impl ProgramEnd {
-    /// Whether it failed, and said on stderr that the system refused it something it needs to work: a process, a
-    /// descriptor, memory, disk space.
+    /// Whether it failed and stderr shows that the system refused it a resource: a process, a descriptor, memory, disk
+    /// space.
     #[must_use]
-    pub fn says_short(&self) -> bool {
+    pub fn is_short(&self) -> bool {
         let failed = matches!(self.exit, ProgramExit::Code(1..) | ProgramExit::Signal(_));
-        failed && is_said(&self.stderr)
+        failed && reports_shortage(&self.stderr)
     }
 
-    /// Whether it ended by itself with code 0.
+    /// Whether it exited by itself with code 0.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.exit == ProgramExit::Code(0)
@@ -101,7 +101,7 @@ impl ProgramEnd {
 }
 
 impl Program {
-    /// These arguments in this folder: all of our environment, a minute, 64 KiB of output.
+    /// A program with these arguments in this folder: all of our environment, a limit of 60 s, 64 KiB of output.
     pub fn new(argv: Vec<String>, workdir: impl Into<PathBuf>) -> Self {
         Self {
             argv,
@@ -114,8 +114,8 @@ impl Program {
         }
     }
 
-    /// Runs it to its end; what it prints goes to `log` as [`RunEvent::Stderr`]. Resolves when all it started is dead;
-    /// dropping the future ends it as well.
+    /// Runs the program to its end and sends its output to `log` as [`RunEvent::Stderr`]. Resolves when all it started is
+    /// dead. Dropping the future ends the program as well.
     pub async fn run(
         &self,
         containment: &Containment,
@@ -140,14 +140,14 @@ impl Program {
             },
             watch: None,
         };
-        let (events, mut said) = EventSink::channel(EVENTS);
+        let (events, mut stated) = EventSink::channel(EVENTS);
         let run = async {
             let ran = execute(request, containment, &events, cancel).await;
             drop(events);
             ran
         };
         let tell = async {
-            while let Some(event) = said.recv().await {
+            while let Some(event) = stated.recv().await {
                 if let RunEvent::Text { text } | RunEvent::Stderr { text } = event {
                     log.send(RunEvent::Stderr { text }).await;
                 }

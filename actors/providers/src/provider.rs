@@ -1,4 +1,4 @@
-//! The extension point: everything that can run a prompt.
+//! The extension point: the trait of everything that runs a prompt.
 
 use futures_util::future::BoxFuture;
 
@@ -8,44 +8,44 @@ use crate::job::Job;
 use crate::outcome::{Finished, RunFailure};
 use crate::session::{ProviderSession, SessionOptions};
 
-/// What a look at the provider found, for `doctor` and the dashboards.
+/// The result of a probe, for `doctor` and the dashboards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeReport {
     /// Whether a run could start now.
     pub found: bool,
-    /// The version it states of itself.
+    /// The version that it states. `None` where it states none.
     pub version: Option<String>,
-    /// What would be run, for a person.
+    /// The command or request of a run, for a person.
     pub command: String,
-    /// What is wrong and what to do, when it was not found.
+    /// The problem and the advice, where `found` is false.
     pub problem: Option<String>,
 }
 
-/// Something that runs one prompt. One value serves any number of runs at once.
+/// Runs prompts. One value serves any number of runs at the same time.
 ///
-/// Implementations keep these rules: `run` resolves only when everything it started is dead; it emits
-/// through `events` with back-pressure; after `cancel` it fails with [`crate::FailureKind::Cancelled`];
-/// dropping its future ends the run just as well, only without waiting for the end.
+/// Implementations follow these rules: `run` resolves only when everything it started is dead; it sends
+/// events through `events` with back-pressure; after `cancel` it fails with [`crate::FailureKind::Cancelled`];
+/// dropping its future ends the run as well, without waiting for its end.
 pub trait Provider: Send + Sync + 'static {
-    /// The name it has in the configuration.
+    /// The name in the configuration.
     fn name(&self) -> &str;
 
-    /// Whether it executes what the task says (and not a model's choice within limits): hub and pool
-    /// must opt in.
+    /// Whether a run executes the task's text as code (and not a model's choice within limits). Hub and pool must then opt
+    /// in.
     fn dangerous(&self) -> bool {
         false
     }
 
-    /// The providers that a run may end up with, in the order in which they are tried: itself, unless it chooses among
+    /// The providers that can execute a run, in the order in which they are tried: this one, unless it chooses among
     /// others.
     fn routes(&self) -> Vec<String> {
         vec![self.name().to_owned()]
     }
 
-    /// Looks whether a run could start; takes at most a few seconds.
+    /// Checks whether a run could start. Takes a few seconds at most.
     fn probe(&self) -> BoxFuture<'_, ProbeReport>;
 
-    /// As [`Provider::probe`], for a person who waits: may start the program, and takes some seconds more.
+    /// As [`Provider::probe`], for an interactive check: it may start the program, and may take some seconds more.
     fn check(&self) -> BoxFuture<'_, ProbeReport> {
         self.probe()
     }
@@ -58,9 +58,8 @@ pub trait Provider: Send + Sync + 'static {
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<Finished, RunFailure>>;
 
-    /// Opens something that lives from one job to the next (a program that speaks a protocol, a
-    /// conversation). `None`, the default, means that every job stands alone; callers use
-    /// [`crate::open_session`], which handles both.
+    /// Opens a session that lasts from job to job (a program that speaks a protocol, a conversation). `None`, the default,
+    /// means that each job is independent. Callers use [`crate::open_session`], which handles both.
     fn live_session(
         &self,
         options: SessionOptions,

@@ -10,11 +10,11 @@ use crate::options::{BuildError, ProviderOptions};
 use crate::provider::Provider;
 use crate::router::RouterProvider;
 
-/// Builds the provider that `options` describe; its processes are held as `containment` says.
+/// Builds the provider that `options` describe, with its processes in `containment`.
 ///
 /// # Errors
-/// [`BuildError`] for an unknown kind or an incomplete definition. That a program is missing on this
-/// machine is no error here: see [`Provider::probe`].
+/// [`BuildError`] for an unknown kind or an incomplete definition. A program that is missing on this
+/// machine is not an error here: see [`Provider::probe`].
 pub fn build(
     options: &ProviderOptions,
     containment: &Containment,

@@ -1,4 +1,4 @@
-//! What an agent session keeps of its provider between two jobs.
+//! Sessions of a provider, which last from job to job.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::job::Job;
 use crate::outcome::{Finished, RunFailure};
 use crate::provider::Provider;
 
-/// What is known when a session opens.
+/// The data that is known when a session opens.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// The agent's workspace; a single job may still name another directory.
@@ -20,7 +20,7 @@ pub struct SessionOptions {
     pub model: Option<String>,
 }
 
-/// A provider as one agent holds it: runs jobs one after the other. Dropping it ends what lives in it.
+/// A provider's session for one agent: runs jobs one after the other. Dropping it ends its processes.
 pub trait ProviderSession: Send {
     /// Runs one job, by the rules of [`Provider::run`].
     fn run(
@@ -30,14 +30,14 @@ pub trait ProviderSession: Send {
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<Finished, RunFailure>>;
 
-    /// Ends it in good order; resolves when everything is dead.
+    /// Ends the session in order. Resolves when all its processes are dead.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
-/// Opens a session of any provider: its live one, or one that starts anew for every job.
+/// Opens a session of any provider: a live one, or one that runs each job independently.
 ///
 /// # Errors
-/// What the provider says when its live session cannot be opened.
+/// When the live session cannot be opened: the provider's failure.
 pub async fn open_session(
     provider: Arc<dyn Provider>,
     options: SessionOptions,
@@ -48,7 +48,7 @@ pub async fn open_session(
     Ok(Box::new(OneShot(provider)))
 }
 
-/// A session of a provider that keeps nothing.
+/// A session of a provider without live sessions.
 struct OneShot(Arc<dyn Provider>);
 
 impl ProviderSession for OneShot {

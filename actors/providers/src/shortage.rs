@@ -1,12 +1,12 @@
-//! Resources that a machine can run short of for a while: descriptors, processes, memory, disk space, a program file that is being
-//! written. What could not be started for such a reason never ran: it can be tried again later, and costs nothing.
+//! Temporary shortages of a machine: descriptors, processes, memory, disk space, a program file that is being written. A
+//! program that could not be started for such a reason never ran: it can be retried later, and costs nothing.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use rustix::io::Errno;
 
-/// Errors of the system that say that something is lacking now, and not that the call is wrong.
+/// System errors for a temporary shortage, as opposed to a wrong call.
 const LACKING: &[Errno] = &[
     Errno::MFILE,
     Errno::NFILE,
@@ -18,7 +18,7 @@ const LACKING: &[Errno] = &[
     Errno::NOBUFS,
 ];
 
-/// The same where an error was wrapped, and only its kind is left.
+/// The error kinds where an error was wrapped and only its kind is left.
 const KINDS: &[ErrorKind] = &[
     ErrorKind::WouldBlock,
     ErrorKind::OutOfMemory,
@@ -27,7 +27,7 @@ const KINDS: &[ErrorKind] = &[
     ErrorKind::QuotaExceeded,
 ];
 
-/// Words with which programs and their runtimes say, on stderr, that the system refused them a process, a thread, a
+/// Words with which programs and their runtimes report on stderr that the system refused them a process, a thread, a
 /// descriptor, memory or disk space.
 const WORDS: &[&str] = &[
     "cannot fork",
@@ -56,7 +56,7 @@ const WORDS: &[&str] = &[
     "disk quota exceeded",
 ];
 
-/// Whether an error of the system, or one that wraps such an error, says that the machine is short of something for now.
+/// Whether a system error, or one that wraps such an error, means a temporary shortage of the machine.
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {
     let wrapped = || {
@@ -69,7 +69,7 @@ pub fn is_shortage(error: &io::Error) -> bool {
     }
 }
 
-/// Whether an error, or one that it was caused by, says that the machine is short of something for now.
+/// Whether an error, or one of its causes, means a temporary shortage of the machine.
 pub(crate) fn within(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -82,17 +82,17 @@ pub(crate) fn within(error: &(dyn Error + 'static)) -> bool {
         }
         next = error.source();
     }
-    // Some wrappers hand on only the text of what they wrap.
+    // Some wrappers keep only the text of the error inside.
     code_in(&error.to_string()).is_some_and(is_lacking)
 }
 
-/// Whether a program that failed said on stderr that the system refused it something it needs to start.
-pub(crate) fn is_said(stderr: &str) -> bool {
-    said(stderr).is_some()
+/// Whether the stderr of a failed program shows that the system refused it a resource.
+pub(crate) fn reports_shortage(stderr: &str) -> bool {
+    shortage_line(stderr).is_some()
 }
 
-/// The line of stderr with which a program that failed said so.
-pub(crate) fn said(stderr: &str) -> Option<&str> {
+/// The line of stderr that shows it.
+pub(crate) fn shortage_line(stderr: &str) -> Option<&str> {
     let says = |line: &&str| {
         let lower = line.to_lowercase();
         WORDS.iter().any(|word| lower.contains(word))
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lacks_is_told_from_what_is_wrong() {
+    fn shortages_are_distinguished_from_errors() {
         for errno in LACKING {
             let error = io::Error::from_raw_os_error(errno.raw_os_error());
             assert!(is_shortage(&error), "{error}");
@@ -131,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn programs_say_it_in_their_own_words() {
-        for said in [
+    fn shortages_are_recognised_in_stderr() {
+        for shortage_line in [
             "sh: 1: Cannot fork",
             "bash: fork: retry: Resource temporarily unavailable",
             "Error: spawn /usr/bin/node EAGAIN\n    at ChildProcess.spawn: spawn EAGAIN",
@@ -140,8 +140,8 @@ mod tests {
             "runtime: failed to create new OS thread (have 2 already; errno=11)",
             "cat: write error: No space left on device",
         ] {
-            assert!(is_said(said), "{said}");
+            assert!(reports_shortage(shortage_line), "{shortage_line}");
         }
-        assert!(!is_said("error: the test failed"));
+        assert!(!reports_shortage("error: the test failed"));
     }
 }

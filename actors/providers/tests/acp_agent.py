@@ -1,4 +1,4 @@
-"""An agent that speaks ACP and does what the prompt says, for tests. State that outlives it lies in its folder."""
+"""A test agent that speaks ACP and does what the prompt says. Its folder has the state that outlives it."""
 import json
 import os
 import pathlib
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-# What it prints before it reads, by the environment of the process.
+# Output before the first read, from the environment.
 noise = os.environ.get("FAKE_NOISE", "")
 sys.stdout.buffer.write(noise.encode().decode("unicode_escape").encode("latin-1"))
 sys.stdout.flush()
@@ -44,7 +44,7 @@ def read():
 
 
 def ask(title):
-    """Asks for permission the way real ones do; gives back the chosen option, or None when it was cancelled."""
+    """Requests a permission as real agents do. Returns the chosen option, or None when the request was cancelled."""
     update("tool_call", toolCallId="t1", title=title, kind="execute", status="pending", name="shell", rawInput={"command": title})
     options = [("always", "allow_always"), ("once_and_auto_mode", "allow_once"), ("once", "allow_once"), ("no", "reject_once")]
     send(id="q-1", method="session/request_permission", params={
@@ -61,7 +61,7 @@ def ask(title):
 
 
 def choose(title):
-    """Asks which of several; returns the chosen option, or None."""
+    """Requests a choice between several options. Returns the chosen one, or None."""
     names = [("pg", "Postgres"), ("my", "MySQL"), ("sqlite", "SQLite")]
     send(id="q-2", method="session/request_permission", params={
         "sessionId": session,
@@ -75,7 +75,7 @@ def choose(title):
 
 
 def offer(options):
-    """Asks with these options; returns the outcome that it was told."""
+    """Requests a permission with these options. Returns the outcome."""
     send(id="q-3", method="session/request_permission", params={
         "sessionId": session,
         "toolCall": {"toolCallId": "t6", "title": "x", "kind": "execute", "rawInput": {"command": "x"}},
@@ -88,12 +88,12 @@ def offer(options):
 
 
 def prompt(text):
-    """One turn; returns the stop reason, or None when it has answered the prompt itself."""
+    """Runs one turn. Returns the stop reason, or None when it has responded to the prompt itself."""
     global listens
     word, _, rest = text.partition(" ")
     listens = listens or "listen" in rest
     if text.startswith("The person refused"):
-        # One that hears why, where its first prompt said that it wants to.
+        # Repeats the reason, where the first prompt asked for it.
         if listens:
             say("I heard: " + text.splitlines()[0])
     elif word == "say":
@@ -118,7 +118,7 @@ def prompt(text):
         told = offer(json.loads(rest))
         say(f"told {told.get('optionId', told['outcome'])}")
     elif word == "noted":
-        # As goose tells what it has to say of itself.
+        # The form of goose's own notices.
         send(method="_goose/unstable/session/update", params={"sessionId": session, "update": {
             "sessionUpdate": "status_message", "status": {"type": "notice", "message": rest}}})
     elif word == "behind":
@@ -164,7 +164,7 @@ def prompt(text):
                content=[{"type": "content", "content": {"type": "text", "text": "third is not there"}}])
         say(rest)
     elif word == "slowly":
-        # What the tool does comes in a later message, as from real ones.
+        # The tool's arguments come in a later message, as from real agents.
         update("tool_call", toolCallId="t4", title="Terminal", kind="execute", status="pending", name="shell", rawInput={"cwd": "/"})
         update("tool_call_update", toolCallId="t4", rawInput={"command": rest})
         update("tool_call_update", toolCallId="t4", status="completed", rawOutput="a\nb")
@@ -183,7 +183,7 @@ def prompt(text):
             pass
         return "cancelled"
     elif word == "raw":
-        # The rest is what follows `"text":`, as Python would escape it in a bytes literal.
+        # The rest follows `"text":`, escaped as in a Python bytes literal.
         body = rest.encode().decode("unicode_escape").encode("latin-1")
         head = json.dumps({"jsonrpc": "2.0", "method": "session/update", "params": {"sessionId": session, "update": {
             "sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": "@"}}}})
@@ -201,7 +201,7 @@ def prompt(text):
         sys.stdout.flush()
         return None
     elif word == "late":
-        # Pieces of the answer after the answer to the prompt, the first of them before it where it begins with +.
+        # Pieces of the answer after the response to the prompt. A first piece with + comes before it.
         pieces = rest.split()
         if pieces[0].startswith("+"):
             say(pieces.pop(0)[1:])
@@ -214,7 +214,7 @@ def prompt(text):
         for _ in range(int(rest)):
             say("x" * 1_000_000)
     elif word == "last":
-        # All of it fits the pipe; the agent is gone before anybody has read it.
+        # The output fits the pipe, and the agent exits before it is read.
         for _ in range(int(rest)):
             say("x")
         sys.exit(3)
@@ -238,7 +238,7 @@ def prompt(text):
         say("dug in")
         time.sleep(600)
     elif word == "background":
-        # What a tool leaves behind: its own parent is gone.
+        # A process that a tool leaves behind. Its own parent is gone.
         script = "(setsid sh -c 'trap \"\" TERM; sleep 1; echo late >> late.txt; sleep 600' >/dev/null 2>&1 &)"
         subprocess.run(["sh", "-c", script], check=True)
         say(str(os.getpid()))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-# Stands for an agent CLI: writes down how it was called, prints the capture that its variables name, slowly and in odd
-# pieces, and ends as that run ended.
+# A stand-in for an agent CLI: records its call, prints the capture that its variables name, slowly and in odd pieces, and
+# exits as the recorded run did.
 import os, sys, time
 if sys.argv[1:] == ["--version"]:
     print("stand-in 1.2")

@@ -1,4 +1,4 @@
-//! Starts an agent far enough to know that it works: up to its answer to `initialize`.
+//! The check of `kirosu doctor`: starts an agent and waits for its response to `initialize`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::invocation::tail;
 use crate::job::Job;
 use crate::text::lines::OutputLine;
 
-/// How long it may take.
+/// The time from the start of the process to its response.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Starts the agent and ends it again. The version that it states of itself.
+/// Starts the agent, waits for its response to `initialize` and ends it. Returns the version that it states.
 ///
 /// # Errors
-/// The fault, as a sentence.
+/// When the agent cannot be started, ends, refuses or does not respond in time: a sentence for a person.
 pub(super) async fn handshake(shared: &ProviderContext) -> Result<Option<String>, String> {
     let job = Job::new("", Path::new("/"));
     let settings = shared.settings(&job).map_err(|it| it.message)?;
@@ -44,7 +44,7 @@ pub(super) async fn handshake(shared: &ProviderContext) -> Result<Option<String>
         Ok(Some(answered)) => return answered,
         Ok(None) => shared.gone(gone.as_ref(), false, &stderr).1,
         Err(_) => format!(
-            "'{program}' did not answer initialize within {} s: see whether this command speaks ACP and waits for nothing",
+            "'{program}' did not answer initialize within {} s: check that this command speaks ACP and waits for no input",
             LIMIT.as_secs()
         ),
     };
@@ -54,7 +54,7 @@ pub(super) async fn handshake(shared: &ProviderContext) -> Result<Option<String>
     })
 }
 
-/// Reads up to the answer; `None`: the process is gone.
+/// Reads up to the response. `None` when the process is gone.
 async fn answer(process: &mut Process) -> Option<Result<Option<String>, String>> {
     while process.has_more() {
         let Some(ProcessRead::Lines(lines)) = process.next(true).await else {
@@ -67,8 +67,9 @@ async fn answer(process: &mut Process) -> Option<Result<Option<String>, String>>
             for message in rpc::read(&bytes).messages {
                 let version = match &message {
                     RpcMessage::Answer {
-                        outcome: Ok(told), ..
-                    } => told["agentInfo"]["version"].as_str().map(str::to_owned),
+                        outcome: Ok(reported),
+                        ..
+                    } => reported["agentInfo"]["version"].as_str().map(str::to_owned),
                     _ => None,
                 };
                 for action in process.machine.on(message) {

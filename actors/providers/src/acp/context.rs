@@ -1,4 +1,4 @@
-//! What all sessions of one provider share: its definition, and what it makes of a job.
+//! Data that all sessions of one provider share, and the settings of a job.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::job::Job;
 use crate::limits::{ReferenceTime, ReportedError};
 use crate::outcome::{FailureKind, RunFailure};
 use crate::output::class_of;
-use crate::shortage::is_said;
+use crate::shortage::reports_shortage;
 
-/// What all sessions of one provider share.
+/// The definition of a provider with its environment and containment.
 #[derive(Debug)]
 pub(super) struct ProviderContext {
     pub(super) definition: Arc<Definition>,
-    /// That of the definition.
+    /// The output rules of the definition.
     pub(super) output: Arc<OutputRules>,
     pub(super) env: Vec<(String, String)>,
     pub(super) pass_env: Vec<String>,
@@ -29,7 +29,7 @@ pub(super) struct ProviderContext {
 }
 
 impl ProviderContext {
-    /// The program; a definition always has one.
+    /// The program. A definition always has one.
     pub(super) fn program(&self) -> &str {
         self.definition.command.first().map_or("", String::as_str)
     }
@@ -75,7 +75,7 @@ impl ProviderContext {
         RunFailure::new(error.class(), message)
     }
 
-    /// The class of a run that was ended for its silence, where the last line of stderr explains it.
+    /// The failure kind of a run that was stopped for its silence, where the last line of stderr explains it.
     pub(super) fn explained(&self, stderr: &str) -> Option<FailureKind> {
         let last = stderr.lines().rev().find(|it| !it.trim().is_empty())?;
         let class = class_of(
@@ -90,7 +90,7 @@ impl ProviderContext {
         explains.then_some(class)
     }
 
-    /// What it means that the process is gone.
+    /// The failure of a run whose process is gone.
     pub(super) fn gone(
         &self,
         gone: Option<&ProcessEnd>,
@@ -111,7 +111,7 @@ impl ProviderContext {
                 );
                 let class = match by_words {
                     FailureKind::ProviderError if was_prompting => FailureKind::Crashed,
-                    FailureKind::ProviderError if is_said(stderr) => FailureKind::Shortage,
+                    FailureKind::ProviderError if reports_shortage(stderr) => FailureKind::Shortage,
                     class => class,
                 };
                 (class, format!("'{program}' exited with code {code} {when}"))
@@ -132,7 +132,7 @@ impl ProviderContext {
             }
             Some(ProcessEnd::RunnerLost) | None => (
                 FailureKind::Crashed,
-                format!("the runner of '{program}' was killed; what it held was found and ended"),
+                format!("the runner of '{program}' was killed; its processes were found and ended"),
             ),
         }
     }

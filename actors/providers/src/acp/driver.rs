@@ -1,7 +1,7 @@
-//! Carries out one turn: lines to the machine and back, events to their reader, questions to whoever decides.
+//! The loop of one turn: passes lines between process and machine, sends events, and forwards permission requests.
 //!
-//! Nothing here waits for more than one thing. While events wait for their reader the agent is not read, so that a
-//! flooding one waits in its pipe; a cancel is heard all the same.
+//! The loop waits for everything at once. While events wait for their reader, the agent's output is not read: a flooding
+//! agent blocks on its pipe, and a cancel is still handled.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,62 +25,62 @@ use crate::output::ServiceWait;
 use crate::permission::{PermissionDecision, Permissions};
 use crate::text::lines::{LINE_BYTES, OutputLine};
 
-/// Warnings about lines that are no message, at most.
+/// Warnings about lines that are not messages, at most. Later lines are dropped silently.
 const WARNINGS: usize = 8;
 /// Characters of such a line that its warning shows.
 const SHOWN: usize = 200;
-/// Events that may wait while a turn is being cancelled; what comes beyond is dropped.
+/// Events that can wait while a turn is being cancelled. Output is not read beyond that.
 const WAITING: usize = 256;
-/// How long an agent has from then to the prompt: it may start MCP servers in between.
+/// Time between the limit for `initialize` and the prompt: the agent may start MCP servers in between.
 const OPENING: Duration = Duration::from_secs(300);
-/// After the answer to the prompt the turn is over when nothing was said for so long.
+/// After the response to the prompt, the turn is over when the agent has been silent for this time.
 const QUIET: Duration = Duration::from_millis(250);
-/// The same while nothing has come of the turn; and the longest that late updates are waited for at all.
+/// The same while the turn has no output; also the longest wait for late updates.
 const SETTLING: Duration = Duration::from_secs(2);
-/// For ever, as a time that can be waited for.
+/// A deadline that is never reached.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-/// Bytes that may wait for an agent to read them, beside the prompt.
+/// Bytes that can wait for the agent to read them, without the prompt.
 const BACKLOG: usize = 32 << 20;
 
-/// Why a turn is ended from outside.
+/// The reason for which the caller stops a turn.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum StopCause {
     Cancelled,
     Timeout(TimeoutKind),
-    /// It waits by itself for its service.
+    /// The program waits for its service by itself.
     Waits(ServiceWait),
 }
 
-/// How a turn ended.
+/// The end of a turn.
 #[derive(Debug, PartialEq)]
 pub(super) enum TurnEnd {
-    /// The agent's own word.
+    /// The agent reported the end.
     Reported(TurnVerdict),
-    /// We stopped it.
+    /// The turn was stopped.
     Stopped(StopCause),
     /// The process is gone.
     Gone,
-    /// It breaks the rules; the process is not to be used again.
+    /// The agent violated the protocol. The sentence continues "it ...". The process must not be used again.
     Misbehaved(String),
-    /// It did not answer in time, by the end of this sentence.
+    /// The agent did not respond in time. The sentence continues "the program ...".
     Unanswered(String),
 }
 
-/// What a turn has around it.
+/// The surroundings of a turn: channels, limits and cancellation.
 pub(super) struct TurnContext<'a> {
     pub(super) events: &'a EventSink,
     pub(super) permissions: &'a Permissions,
     pub(super) clock: &'a RunClock,
     pub(super) cancel: &'a mut Cancel,
-    /// How long a cancelled agent may take to answer.
+    /// Time that a cancelled agent has to respond.
     pub(super) grace: Duration,
-    /// How long it may take to answer `initialize`.
+    /// Time that the agent has to respond to `initialize`.
     pub(super) initialize: Duration,
-    /// `Started` was told.
+    /// Whether `Started` was sent.
     pub(super) announced: bool,
 }
 
-/// See the module.
+/// The state of the loop.
 struct TurnDriver<'d, 'a> {
     process: &'d mut Process,
     around: &'d mut TurnContext<'a>,
@@ -89,20 +89,20 @@ struct TurnDriver<'d, 'a> {
     clock: &'d RunClock,
     patience: Arc<ExitPatience>,
     bad_lines: usize,
-    /// The last thing that was no message, cut.
+    /// The last output that was not a message, cut to `SHOWN` characters.
     last_noise: String,
     begin: Instant,
-    /// While the turn settles: when it is over if nothing more is said, and when in any case.
+    /// While the turn settles: the end if the agent stays silent, and the end in any case.
     settling: Option<(Instant, Instant)>,
-    /// Something was read since the answer to the prompt.
+    /// Whether output came after the response to the prompt.
     has_late: bool,
     ended: Option<TurnEnd>,
     stopped: Option<StopCause>,
-    /// When waiting is over: for the answer to a cancel, or for a process that closed its output to leave.
+    /// The end of the wait for the response to a cancel, or for a process that closed its output.
     deadline: Option<Instant>,
 }
 
-/// Runs a turn to its end. The machine keeps what came of it.
+/// Runs a turn to its end. The machine keeps the results.
 pub(super) async fn turn(
     process: &mut Process,
     start: TurnStart,
@@ -135,7 +135,7 @@ impl TurnDriver<'_, '_> {
         loop {
             self.announce();
             if std::mem::take(&mut self.process.is_flooding) {
-                // Whoever shares this thread comes first.
+                // A flood must not starve the other tasks of this thread.
                 tokio::task::yield_now().await;
             }
             if self.outbox.is_empty()
@@ -147,7 +147,7 @@ impl TurnDriver<'_, '_> {
             let reading = self.ended.is_none()
                 && (self.outbox.is_empty() || is_stopping && self.outbox.len() < WAITING);
             if self.process.gone.is_some() && !is_stopping && !self.outbox.is_empty() {
-                // The time that its reader takes is not the pipe's.
+                // The pipe's deadline does not run while the reader of the events is slow.
                 self.deadline = Some(Instant::now() + DRAIN);
             }
             let (events, clock) = (self.around.events, self.clock);
@@ -173,16 +173,16 @@ impl TurnDriver<'_, '_> {
                     return match self.stopped.clone() {
                         Some(cause) => TurnEnd::Stopped(cause),
                         None if self.process.gone.is_some() => TurnEnd::Gone,
-                        None => TurnEnd::Misbehaved("closed its output and stayed".to_owned()),
+                        None => TurnEnd::Misbehaved("closed its output but did not exit".to_owned()),
                     };
                 }
                 () = sleep_until(due), if self.outbox.is_empty() && !is_stopping && self.ended.is_none() => {
                     self.overdue();
                 }
-                () = tell(events, clock, next_event), if !self.outbox.is_empty() => {
+                () = send_event(events, clock, next_event), if !self.outbox.is_empty() => {
                     self.outbox.pop_front();
                     if self.settling.is_some() && !self.has_late {
-                        // The time that the reader takes is not the agent's.
+                        // The settling time does not run while the reader of the events is slow.
                         self.settle_from_now();
                     }
                 }
@@ -197,7 +197,7 @@ impl TurnDriver<'_, '_> {
         }
     }
 
-    /// The first event, once the process runs.
+    /// Queues the first event, once the process runs.
     fn announce(&mut self) {
         if self.around.announced || self.process.pid.is_none() {
             return;
@@ -210,14 +210,14 @@ impl TurnDriver<'_, '_> {
         });
     }
 
-    /// Asks the turn to end; gives back the end where there is nothing to wait for.
+    /// Requests the end of the turn. Returns the end where there is nothing to wait for.
     fn stop(&mut self, cause: StopCause) -> Option<TurnEnd> {
         if self.settling.is_some() && cause != StopCause::Cancelled {
-            // It has answered in time.
+            // The agent has responded in time.
             self.settle();
             return None;
         }
-        // Its own words explain why it ran out of time.
+        // A reported wait explains a timeout better than the timeout itself.
         let cause = match (cause, self.patience.waiting()) {
             (StopCause::Timeout(_), Some(wait)) => StopCause::Waits(wait),
             (cause, _) => cause,
@@ -236,7 +236,7 @@ impl TurnDriver<'_, '_> {
         match read {
             None => {
                 if self.process.gone.is_some() && self.deadline.is_none() {
-                    // What it said last is still to be read; somebody else may hold the pipe open.
+                    // Output may still be in the pipe, and another process may hold the pipe open.
                     self.deadline = Some(Instant::now() + DRAIN);
                 }
             }
@@ -282,7 +282,7 @@ impl TurnDriver<'_, '_> {
             let shown: String = read.noise.chars().take(SHOWN).collect();
             self.last_noise.clone_from(&shown);
             self.complain(format!(
-                "the agent printed what is no message of ACP: {shown}"
+                "the agent printed something that is not an ACP message: {shown}"
             ));
         }
         for message in read.messages {
@@ -291,7 +291,7 @@ impl TurnDriver<'_, '_> {
         }
     }
 
-    /// Warns of a line that is no message; after some of them only in the log of the process.
+    /// Warns about a line that is not a message, at most [`WARNINGS`] times.
     fn complain(&mut self, message: String) {
         self.bad_lines += 1;
         if self.bad_lines <= WARNINGS {
@@ -309,7 +309,7 @@ impl TurnDriver<'_, '_> {
                     let is_asked = self.process.backlog() > 0;
                     self.process.send(&message);
                     if is_asked && self.process.backlog() > BACKLOG {
-                        let message = "asks on and on, and reads no answer".to_owned();
+                        let message = "sends requests without end and reads no response".to_owned();
                         self.end(TurnEnd::Misbehaved(message));
                     }
                 }
@@ -330,7 +330,7 @@ impl TurnDriver<'_, '_> {
         }
     }
 
-    /// The next time at which something must have happened.
+    /// The deadline of the current stage.
     fn due(&self) -> Instant {
         if let Some((quiet, _)) = self.settling {
             return quiet;
@@ -338,28 +338,28 @@ impl TurnDriver<'_, '_> {
         match self.process.machine.stage() {
             TurnStage::Initializing => self.begin + self.around.initialize,
             TurnStage::Opening => self.begin + self.around.initialize + OPENING,
-            // The clock of the run counts.
+            // The clock of the run applies.
             TurnStage::Prompting | TurnStage::Settling => self.begin + YEAR,
         }
     }
 
-    /// It has not.
+    /// Handles a deadline that has passed.
     fn overdue(&mut self) {
         let limit = self.around.initialize;
         match self.process.machine.stage() {
             _ if self.settling.is_some() => self.settle(),
             TurnStage::Initializing => {
                 let printed = match self.last_noise.as_str() {
-                    "" => "it printed nothing that is a message".to_owned(),
+                    "" => "it printed no message".to_owned(),
                     noise => format!("it printed: {noise}"),
                 };
                 self.end(TurnEnd::Unanswered(format!(
-                    "did not answer the first request (initialize) within {} s, and was ended; {printed}. See whether this command speaks ACP and waits for nothing; a slow one needs a longer initialize_timeout (acp of its provider)",
+                    "did not answer the first request (initialize) within {} s, and was ended; {printed}. Check that this command speaks ACP and waits for no input; a slow one needs a longer initialize_timeout (acp of its provider)",
                     limit.as_secs()
                 )));
             }
             TurnStage::Opening => self.end(TurnEnd::Unanswered(format!(
-                "did not open a session within {} s, and was ended; see whether its MCP servers start and it is logged in",
+                "did not open a session within {} s, and was ended; check that its MCP servers start and it is logged in",
                 (limit + OPENING).as_secs()
             ))),
             TurnStage::Prompting | TurnStage::Settling => {}
@@ -372,7 +372,7 @@ impl TurnDriver<'_, '_> {
         self.quiet_from_now();
     }
 
-    /// While the turn settles: it is over when nothing is said from now on.
+    /// While the turn settles: restarts the silence that ends it.
     fn quiet_from_now(&mut self) {
         let Some((quiet, longest)) = &mut self.settling else {
             return;
@@ -384,14 +384,15 @@ impl TurnDriver<'_, '_> {
         };
     }
 
-    /// Nothing more of the turn is waited for.
+    /// Ends the wait for late updates.
     fn settle(&mut self) {
         self.settling = None;
         let actions = self.process.machine.settled();
         self.act(actions);
     }
 
-    /// The first end counts, but for one that we asked for. After the answer to the prompt there is no other.
+    /// Sets the end. The first end counts, except that a stop which was requested overrides it; after the response to the
+    /// prompt the turn can only settle.
     fn end(&mut self, ended: TurnEnd) {
         if self.settling.is_some() {
             return self.settle();
@@ -404,7 +405,7 @@ impl TurnDriver<'_, '_> {
     }
 }
 
-async fn tell(events: &EventSink, clock: &RunClock, event: Option<RunEvent>) {
+async fn send_event(events: &EventSink, clock: &RunClock, event: Option<RunEvent>) {
     if let Some(event) = event {
         clock.excused(events.send(event)).await;
     }

@@ -1,4 +1,4 @@
-//! An agent process kept from job to job.
+//! An agent process that is reused from job to job.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::outcome::{Doubt, FailureKind, Finished, RunFailure, TimeoutKind};
 use crate::output::StderrWatch;
 use crate::session::ProviderSession;
 
-/// See the module.
+/// A session of one agent: its process, if one runs.
 pub(super) struct LiveAgent {
     shared: Arc<ProviderContext>,
     process: Option<Process>,
@@ -33,7 +33,7 @@ impl LiveAgent {
         }
     }
 
-    /// The process that can take this job: the one that is there, or a new one in its place.
+    /// The process for this job: the running one where its settings fit, else a new one.
     async fn process(&mut self, settings: &LaunchSettings) -> Result<Process, RunFailure> {
         if let Some(kept) = self.process.take() {
             if kept.settings == *settings && kept.has_more() {
@@ -88,7 +88,7 @@ impl LiveAgent {
             let was_resuming = process.machine.is_resuming();
             let was_prompting = process.machine.is_prompting();
             if ended == TurnEnd::Gone && was_resuming && !was_kept {
-                // Some agents do not refuse what they cannot load: they die of it.
+                // Some agents exit instead of refusing a conversation that they cannot load.
                 process.end(&self.shared.containment).await;
                 events
                     .send(lost("the agent ended while it loaded it"))
@@ -97,7 +97,7 @@ impl LiveAgent {
                 continue;
             }
             if ended == TurnEnd::Gone && was_kept && !was_prompting {
-                // It died while nobody looked, and has seen nothing of this job.
+                // The process died between two jobs and has seen nothing of this one.
                 process.end(&self.shared.containment).await;
                 continue;
             }
@@ -105,8 +105,8 @@ impl LiveAgent {
         }
     }
 
-    /// Keeps the process for the next job, without what this one left running in it. One that has become the parent of
-    /// processes that go on is ended with them: none of them may work on beside the next job.
+    /// Keeps the process for the next job and ends the processes that this job left running. Processes that are still
+    /// children of the agent cannot be ended alone: then the agent is ended with them.
     async fn keep(&mut self, mut process: Process) {
         let left = match process.prompted.take() {
             Some(mark) => process.end_leftovers(mark).await,
@@ -136,7 +136,7 @@ impl LiveAgent {
                 let doubt = (!turn.has_output()).then(|| Doubt {
                     kind: FailureKind::ProviderError,
                     reason: format!(
-                        "'{program}' ended its turn well, but gave no answer and used no tool; where that is all right, give the task an accept clause that holds"
+                        "'{program}' ended its turn well, but gave no answer and used no tool; if that is intended, give the task an accept clause that holds"
                     ),
                 });
                 let (text, truncated) = turn.into_answer();
@@ -178,14 +178,14 @@ impl LiveAgent {
             }
             TurnEnd::Misbehaved(how) => (
                 FailureKind::ProviderError,
-                format!("'{program}' does not keep to the protocol: it {how}"),
+                format!("'{program}' violated the protocol: it {how}"),
             ),
         };
         let alive = process.end(&self.shared.containment).await;
         let mut message = message;
         if alive > 0 {
             message.push_str(&format!(
-                "; {alive} of its processes could not be ended and may still work: look for them"
+                "; {alive} of its processes could not be ended and may still run: find and end them"
             ));
         }
         if !stderr.is_empty() {
@@ -196,7 +196,7 @@ impl LiveAgent {
     }
 }
 
-/// Whether the process is as good as before after a turn that it ended badly itself.
+/// Whether the process is as usable as before after a turn that it ended badly itself.
 const fn is_unharmed(class: FailureKind) -> bool {
     matches!(
         class,

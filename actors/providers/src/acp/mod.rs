@@ -1,18 +1,19 @@
-//! `acp`: agents that speak the Agent Client Protocol, version 1: one process for many jobs, with questions on the way.
+//! `acp`: agents that speak the Agent Client Protocol, version 1: one process for many jobs, with permission requests.
 //!
 //! # Theory of operation
 //!
-//! The agent is a contained process (see the crate's page) whose stdin and stdout carry JSON-RPC, a message a line.
-//! [`machine`] is the protocol, pure: it opens a session, sets mode and model, prompts, and turns what the agent says
-//! into events, questions and one verdict. [`driver`] is the thin loop between it and [`process`]. [`live`] keeps the
-//! process from job to job; each job is a session of its own in it, a fresh conversation, unless the job brings one to
-//! go on with.
+//! The agent is a contained process (see the crate's documentation) whose stdin and stdout carry JSON-RPC, one message per
+//! line. [`machine`] is the protocol, without I/O: it opens a session, sets mode and model, prompts, and turns messages
+//! into events, permission requests and one verdict. [`driver`] is the loop between it and [`process`]. [`live_agent`]
+//! keeps the process from job to job. Each job is a session of its own, with a new conversation unless the job names an
+//! earlier one.
 //!
-//! We offer no file system and no terminal: agents use their own, and ask. Answers are chosen by the option's kind. What
-//! is particular to one agent stands in its definition under `[acp]`; none is known by name here.
+//! The client offers neither a file system nor a terminal: agents use their own, and ask for permission. Responses are
+//! chosen by the kind of the option. Peculiarities of one agent are in its definition under `[acp]`; this module knows no
+//! agent by name.
 //!
-//! The process is replaced when it died or broke the rules, when a job was cancelled or ran out of time (so nothing of
-//! that job can still be at work), and when the call, its environment or the folder differs.
+//! The process is replaced when it died or violated the protocol, when a job was cancelled or timed out (so that nothing
+//! of that job keeps working), and when the call, its environment or the folder differs.
 
 mod check;
 mod context;
@@ -51,10 +52,10 @@ use crate::session::{ProviderSession, SessionOptions};
 use context::ProviderContext;
 use live_agent::LiveAgent;
 
-/// See the module.
+/// An `acp` provider.
 pub(crate) struct AcpProvider {
     name: String,
-    /// The same program, to be looked for and asked for its version.
+    /// The same program, for the probe and its version.
     command: CommandProvider,
     shared: Arc<ProviderContext>,
 }
@@ -134,7 +135,7 @@ impl Provider for AcpProvider {
         &self,
         _: SessionOptions,
     ) -> Option<BoxFuture<'_, Result<Box<dyn ProviderSession>, RunFailure>>> {
-        // The process starts with the first job: only that says where and with what trust.
+        // The process starts with the first job, which names the folder and the trust.
         let live: Box<dyn ProviderSession> = Box::new(LiveAgent::new(self.shared.clone()));
         Some(Box::pin(std::future::ready(Ok(live))))
     }

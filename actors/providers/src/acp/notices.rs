@@ -1,5 +1,5 @@
-//! Notices of the program itself among its updates, in whatever form they come: a person should know them, and they are no
-//! part of the answer.
+//! Notices of the program itself among its updates, whatever their form. They become warnings and are not part of the
+//! answer.
 
 use serde_json::Value;
 
@@ -7,14 +7,14 @@ use super::tools;
 use super::turn::text_of;
 use crate::definition::AcpRules;
 
-/// Finds notices, and keeps the last.
+/// Finds notices, and keeps the last one.
 #[derive(Debug)]
 pub(super) struct Notices {
     /// Beginnings of texts.
     texts: Vec<String>,
     /// Beginnings of ids of tool calls.
     calls: Vec<String>,
-    /// Pointers to the text in updates of kinds that are notices.
+    /// JSON pointers to the text of updates whose kind is a notice.
     pointers: Vec<String>,
     last: String,
 }
@@ -29,14 +29,14 @@ impl Notices {
         }
     }
 
-    /// The notice that an update is.
+    /// The notice in an update; `None` where it has none.
     pub(super) fn take(&mut self, update: &Value) -> Option<String> {
         let notice = self.read(update)?;
         self.last.clone_from(&notice);
         Some(notice)
     }
 
-    /// The last one of the turn; empty where there was none.
+    /// The last notice of the turn; empty where there was none.
     pub(super) fn last(&self) -> &str {
         &self.last
     }
@@ -60,11 +60,11 @@ impl Notices {
                 begins(id, &self.calls).then(|| tools::text(update))?
             }
             _ => {
-                let mut said = self
+                let mut stated = self
                     .pointers
                     .iter()
                     .filter_map(|it| update.pointer(it)?.as_str());
-                said.next()?.trim().to_owned()
+                stated.next()?.trim().to_owned()
             }
         })
     }

@@ -1,4 +1,4 @@
-//! Which of the offered answers to a permission request is meant, and what the request is about.
+//! The options of a permission request: their meaning, and the choice between them.
 
 use serde_json::{Value, json};
 
@@ -6,46 +6,46 @@ use crate::permission::PermissionDecision;
 use crate::text::first_bytes;
 use kirosu_protocol::approval::PermissionOption;
 
-/// Words in an option's id or name that mean more than this one call: a switch of the mode.
+/// Words in an option's id or name that allow more than this one call, such as a switch of the mode.
 const SWITCHES: &[&str] = &[
     "mode", "always", "auto", "plan", "yolo", "edits", "session", "restore",
 ];
 
-/// Words of which an option's id or name has one where it is no more than a yes to this call.
+/// Words of which an option's id or name has one where it allows only this call.
 const PLAIN: &[&str] = &[
     "once", "allow", "yes", "proceed", "approve", "accept", "run", "ok", "continue", "confirm",
     "grant", "permit",
 ];
-/// Options that are shown to a person.
+/// Options that a person sees, at most.
 const SHOWN: usize = 64;
-/// Bytes of an option's name that are shown.
+/// Bytes of an option's name that a person sees.
 const NAME_BYTES: usize = 128;
 
-/// Ways in which a request can be allowed.
+/// The ways in which a request can be allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Offer {
-    /// One option means yes to this call alone.
+    /// One option allows this call alone.
     Yes,
-    /// A person has to choose one of these: several mean yes to this call, or none says that it means no more than that.
-    /// They are never told apart by their place or their length.
+    /// A person has to choose one of these: several options allow this call, or none states that it allows no more than
+    /// that. Position and length of an option never decide.
     Choose(Vec<PermissionOption>),
-    /// No option can mean yes.
+    /// No option can allow the call.
     Nothing,
 }
 
-/// What an option means by its kind.
+/// The meaning of an option by its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OptionKind {
     AllowOnce,
     AllowAlways,
     RejectOnce,
-    /// Also kinds that only begin like one.
+    /// Also kinds that only begin like one of them.
     Reject,
-    /// None, or one that the protocol does not have.
+    /// No kind, or one that the protocol does not have.
     Unknown,
 }
 
-/// Reads the ways to allow a request.
+/// The ways in which the options allow a request.
 pub(super) fn offer(options: &Value) -> Offer {
     if yes(options).len() == 1 {
         return Offer::Yes;
@@ -77,7 +77,7 @@ fn shown(option: &Value) -> Option<PermissionOption> {
     })
 }
 
-/// The answer that says `decision`, and a sentence where none of the options does. By kind, never by position.
+/// The response for `decision`, and a warning where no option matches it. Options are chosen by kind, never by position.
 pub(super) fn outcome(options: &Value, decision: &PermissionDecision) -> (Value, Option<String>) {
     let chosen = match decision {
         PermissionDecision::Allow => match yes(options).as_slice() {
@@ -88,7 +88,7 @@ pub(super) fn outcome(options: &Value, decision: &PermissionDecision) -> (Value,
             let mut offered = choices(options).into_iter();
             offered.find(|it| id(it).as_ref() == Some(option))
         }
-        // A person who denies one call does not object to further denials.
+        // A person who denies one call does not deny further ones, so `reject_once` comes first.
         PermissionDecision::Deny { .. } | PermissionDecision::Refuse { .. } => {
             [OptionKind::RejectOnce, OptionKind::Reject]
                 .iter()
@@ -113,7 +113,7 @@ pub(super) fn outcome(options: &Value, decision: &PermissionDecision) -> (Value,
     (answer, complaint)
 }
 
-/// The answer to a question that nobody decides.
+/// The response to a request that gets no decision.
 pub(super) fn cancelled() -> Value {
     json!({"outcome": {"outcome": "cancelled"}})
 }
@@ -126,7 +126,7 @@ fn of_kinds<'o>(options: &'o Value, kinds: &[OptionKind]) -> Vec<&'o Value> {
         .collect()
 }
 
-/// The id as a text; some agents number their options. `None`: it cannot be chosen.
+/// The id as a string; some agents number their options. `None` when the option cannot be chosen.
 fn id(option: &Value) -> Option<String> {
     match &option["optionId"] {
         Value::String(id) if !id.is_empty() => Some(id.clone()),
@@ -146,8 +146,8 @@ fn kind(option: &Value) -> OptionKind {
     }
 }
 
-/// The options that may mean yes to this one call. Beside a plain yes, one that also switches the mode is none of them;
-/// where the rest is no plain yes, the words prove nothing and all count.
+/// The options that may allow this one call. Where exactly one of them is a plain yes, options that also switch the mode
+/// are left out; where the others are not plain either, the words prove nothing and all options count.
 fn yes(options: &Value) -> Vec<&Value> {
     let all = of_kinds(options, &[OptionKind::AllowOnce]);
     let plain: Vec<&Value> = all
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn options_without_a_known_kind_are_a_persons_choice() {
+    fn options_of_unknown_kind_are_chosen_by_a_person() {
         let option = |id: &str, kind: Value| json!({"optionId": id, "name": id.to_uppercase(), "kind": kind});
         let offered = |options: &Value| match offer(options) {
             Offer::Choose(options) => options.into_iter().map(|it| it.id).collect(),

@@ -20,12 +20,12 @@ use crate::runner::GIVE_UP;
 use crate::text::lines::{LINE_BYTES, LineSplitter, OutputLine, PARTIAL_PATIENCE};
 use crate::text::{Decoder, StderrTail};
 
-/// One read.
+/// Bytes per read.
 const BUFFER: usize = 16 * 1024;
-/// A line that goes on for longer is no message any more, and the agent is ended.
+/// A line that is longer than this is not a message, and the agent is ended.
 const ENDLESS: usize = 8 * LINE_BYTES;
 
-/// All that a running agent cannot be told to change: another one is started when any of it differs.
+/// Settings of a process that cannot change while it runs. Another process is started when any of them differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LaunchSettings {
     pub(super) argv: Vec<String>,
@@ -36,7 +36,7 @@ pub(super) struct LaunchSettings {
     pub(super) workdir: PathBuf,
 }
 
-/// How it came to its end.
+/// The end of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ProcessEnd {
     Exit(Exit),
@@ -44,18 +44,18 @@ pub(super) enum ProcessEnd {
     RunnerLost,
 }
 
-/// Which of its two streams were read.
+/// The result of one read of stdout or stderr.
 pub(super) enum ProcessRead {
     Lines(Vec<OutputLine>),
-    /// The text written to stderr, and whether the program says there that it waits.
+    /// Text from stderr, and the program's activity according to it.
     Stderr(String, Outlook),
     /// Stdout has ended.
     End,
-    /// A line without end.
+    /// A line that is longer than [`ENDLESS`].
     Endless,
 }
 
-/// See the module. Dropping it makes the runner end everything, without waiting for it.
+/// A running agent. Dropping it makes the runner end everything, without waiting for it.
 pub(super) struct Process {
     pub(super) settings: LaunchSettings,
     pub(super) machine: AcpMachine,
@@ -63,7 +63,7 @@ pub(super) struct Process {
     pub(super) gone: Option<ProcessEnd>,
     /// Processes that could not be ended.
     pub(super) alive: u32,
-    /// When it was given the last prompt.
+    /// The time of the last prompt.
     pub(super) prompted: Option<Mark>,
     contained: Contained,
     stdin: Option<pipe::Sender>,
@@ -72,9 +72,9 @@ pub(super) struct Process {
     stderr: ChildStderr,
     stderr_ended: bool,
     lines: LineSplitter,
-    /// The last read filled its buffer: more is there already.
+    /// Whether the last read filled its buffer, so that more output is ready.
     pub(super) is_flooding: bool,
-    /// Bytes since the last end of a line.
+    /// Bytes since the last line end.
     unended: usize,
     decoder: Decoder,
     quiet: StderrFilter,
@@ -129,23 +129,24 @@ impl Process {
         })
     }
 
-    /// Puts a line behind those that wait to be written.
+    /// Queues a message, as one line.
     pub(super) fn send(&mut self, message: &serde_json::Value) {
         self.outgoing.extend(message.to_string().into_bytes());
         self.outgoing.push(b'\n');
     }
 
-    /// Bytes that wait until it reads them.
+    /// Queued bytes that the agent has not read.
     pub(super) fn backlog(&self) -> usize {
         self.outgoing.len() - self.written
     }
 
-    /// The end of what it wrote to stderr since the last call.
+    /// The end of stderr since the last call.
     pub(super) fn take_stderr(&mut self) -> String {
         std::mem::take(&mut self.tail).finish()
     }
 
-    /// The next thing that happens to it: news of its runner, a read (where `reading`), a write. Cancel safe.
+    /// Waits for the next event: a report of the runner, a read (where `reading`), a write. Returns a read, or `None` for
+    /// the others. Cancel safe.
     pub(super) async fn next(&mut self, reading: bool) -> Option<ProcessRead> {
         let writes = self.stdin.is_some() && self.written < self.outgoing.len();
         let [out, err] = &mut *self.buffers;
@@ -175,12 +176,12 @@ impl Process {
             () = tokio::time::sleep(PARTIAL_PATIENCE), if reading && !self.stdout_ended && self.lines.has_partial() => {
                 self.lines.whole_object().map(|line| ProcessRead::Lines(vec![line]))
             }
-            // It is gone, and its last words wait for their reader.
+            // The process is gone, and its last output waits for its reader.
             else => std::future::pending().await,
         }
     }
 
-    /// Whether [`Process::next`] could ever come back.
+    /// Whether [`Process::next`] can return again.
     pub(super) fn has_more(&self) -> bool {
         self.gone.is_none() || !self.stdout_ended
     }
@@ -206,7 +207,7 @@ impl Process {
     fn wrote(&mut self, count: Option<usize>) {
         match count {
             Some(count) => self.written += count,
-            // It reads no more; that it goes on without is for its silence to tell.
+            // The agent closed its stdin. If it stops working, the silence timeout ends it.
             None => self.stdin = None,
         }
         if self.written == self.outgoing.len() {
@@ -219,7 +220,7 @@ impl Process {
         self.is_flooding = count == BUFFER;
         if count == 0 {
             if let Some(line) = self.lines.end() {
-                // Its last line has no end; the end of the pipe is read again.
+                // The last line has no line end. The next read sees the end of the pipe again.
                 return ProcessRead::Lines(vec![line]);
             }
             self.stdout_ended = true;
@@ -250,7 +251,7 @@ impl Process {
         Some(ProcessRead::Stderr(text, outlook.unwrap_or_default()))
     }
 
-    /// Ends it, and all that it started, now. Gives back how many processes could not be ended.
+    /// Ends the agent and everything it started, now. Returns the number of processes that could not be ended.
     pub(super) async fn end(mut self, containment: &Containment) -> u32 {
         self.contained.stop();
         let patience = containment.grace + GIVE_UP + MARGIN;
@@ -270,7 +271,7 @@ impl Process {
         alive
     }
 
-    /// Ends what a turn left running that began at `mark`; how many processes of it go on.
+    /// Ends the processes that a turn left running, which began at `mark`. Returns the number of those that continue.
     pub(super) async fn end_leftovers(&self, mark: Mark) -> u32 {
         let Some(pid) = self.pid.filter(|_| self.gone.is_none()) else {
             return 0;
@@ -278,25 +279,25 @@ impl Process {
         let left = self.contained.end_leftovers(pid, mark).await;
         if left.ended > 0 {
             let (program, ended) = (&self.settings.argv[0], left.ended);
-            tracing::info!(program, ended, "ended what a task left running");
+            tracing::info!(program, ended, "ended processes that a task left running");
         }
         left.alive
     }
 
-    /// Closes its input, which is how an agent is told to go, and ends it if it does not.
+    /// Closes stdin, which asks an agent to exit, and ends the agent if it does not.
     pub(super) async fn close(mut self, containment: &Containment) {
         self.stdin = None;
         let left = self.over(containment.grace);
         if !left.await {
             tracing::debug!(
                 program = self.settings.argv[0],
-                "an agent did not leave by itself"
+                "an agent did not exit by itself"
             );
         }
         self.end(containment).await;
     }
 
-    /// Waits for its end, reading what it still says. False when it does not come in time.
+    /// Waits for the end and reads the remaining output. False when the process does not end in time.
     async fn over(&mut self, patience: Duration) -> bool {
         let gone = async {
             while self.gone.is_none() {

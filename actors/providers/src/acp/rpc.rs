@@ -1,21 +1,21 @@
-//! JSON-RPC 2.0 as lines, read tolerantly: an id may be a number or a text, `params` and `result` may be missing, several
-//! messages may stand on one line or in a batch, and text may be glued to them. Log lines that are JSON are no messages.
+//! JSON-RPC 2.0, one message per line, read tolerantly: an id may be a number or a string, `params` and `result` may be
+//! missing, a line may hold several messages or a batch, and text next to them. JSON log lines are not messages.
 
 use serde_json::{Map, Value, json};
 
 use crate::output::json_line;
 
-/// A method that is not known.
+/// The error code for an unknown method.
 pub(super) const METHOD_NOT_FOUND: i64 = -32601;
-/// ACP's own: the agent wants to be logged in first.
+/// ACP's error code: the agent needs a login first.
 pub(super) const AUTH_REQUIRED: i64 = -32000;
 
-/// What an agent sent.
+/// A message from an agent.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum RpcMessage {
-    /// It waits for our answer.
+    /// A request, which needs a response.
     Request {
-        /// Its own id of it, to be given back as it is.
+        /// The agent's id, sent back unchanged.
         id: Value,
         method: String,
         params: Value,
@@ -24,18 +24,18 @@ pub(super) enum RpcMessage {
         method: String,
         params: Value,
     },
-    /// The answer to a request of ours.
+    /// The response to a request of ours.
     Answer {
         id: u64,
         outcome: Result<Value, RpcError>,
     },
 }
 
-/// What an agent refused a request with.
+/// An error response.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct RpcError {
     pub(super) code: i64,
-    /// Its message, with what it says besides.
+    /// The message, with further text from `data`.
     pub(super) message: String,
     /// The whole error, as it was sent.
     pub(super) raw: Value,
@@ -45,11 +45,11 @@ pub(super) struct RpcError {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct RpcLine {
     pub(super) messages: Vec<RpcMessage>,
-    /// Input that is not a message: text, and JSON of another form; empty where there is none.
+    /// Input that is not a message: text, and JSON of another form. Empty where there is none.
     pub(super) noise: String,
 }
 
-/// Members of a message. An object without `"jsonrpc": "2.0"` that has others is no message but, say, a log line.
+/// Members of a message. An object without `"jsonrpc": "2.0"` that has others is not a message but, say, a log line.
 const MEMBERS: &[&str] = &["id", "method", "params", "result", "error"];
 
 /// Reads one line.
@@ -79,7 +79,7 @@ impl RpcLine {
     }
 }
 
-/// `None` for what is no message.
+/// The message in a value; `None` where it is not one.
 fn message(value: &Value) -> Option<RpcMessage> {
     let message = value.as_object()?;
     let is_marked = message.get("jsonrpc").is_some_and(|it| it == "2.0");
@@ -106,7 +106,7 @@ fn message(value: &Value) -> Option<RpcMessage> {
     }
 }
 
-/// One of `error` and `result`; neither of them only in what is marked as a message.
+/// The result or the error. A message without either is accepted only with `"jsonrpc": "2.0"`.
 fn outcome(message: &Map<String, Value>, is_marked: bool) -> Option<Result<Value, RpcError>> {
     let error = message.get("error").filter(|it| !it.is_null());
     match (error, message.get("result")) {
@@ -116,7 +116,7 @@ fn outcome(message: &Map<String, Value>, is_marked: bool) -> Option<Result<Value
     }
 }
 
-/// The number of a request of ours: some agents give it back as a text or with a decimal point.
+/// The number of our request. Some agents send it back as a string or with a decimal point.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn number(id: &Value) -> Option<u64> {
     let whole = |it: f64| ((0.0..1e15).contains(&it) && it.fract() == 0.0).then_some(it as u64);
@@ -126,8 +126,8 @@ fn number(id: &Value) -> Option<u64> {
 }
 
 fn error_of(error: &Value) -> RpcError {
-    let said = error["message"].as_str().or_else(|| error.as_str());
-    let said = said.unwrap_or("no reason given");
+    let stated = error["message"].as_str().or_else(|| error.as_str());
+    let stated = stated.unwrap_or("no reason given");
     let data = &error["data"];
     let more = [
         "/details",
@@ -143,10 +143,10 @@ fn error_of(error: &Value) -> RpcError {
     ]
     .iter()
     .find_map(|at| data.pointer(at)?.as_str())
-    .filter(|more| !said.contains(more));
+    .filter(|more| !stated.contains(more));
     let message = match more {
-        Some(more) => format!("{said}: {more}"),
-        None => said.to_owned(),
+        Some(more) => format!("{stated}: {more}"),
+        None => stated.to_owned(),
     };
     RpcError {
         code: error["code"].as_i64().unwrap_or_default(),
@@ -155,22 +155,22 @@ fn error_of(error: &Value) -> RpcError {
     }
 }
 
-/// A request of ours.
+/// A request.
 pub(super) fn request(id: u64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
-/// A notification of ours.
+/// A notification.
 pub(super) fn notification(method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "method": method, "params": params})
 }
 
-/// The good answer to a request of the agent's.
+/// The response to a request of the agent.
 pub(super) fn answer(id: &Value, result: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "result": result})
 }
 
-/// The answer to a request that we do not know.
+/// The error response to a request with an unknown method.
 pub(super) fn unknown_method(id: &Value, method: &str) -> Value {
     let message = format!("this client has no method {method}");
     json!({"jsonrpc": "2.0", "id": id, "error": {"code": METHOD_NOT_FOUND, "message": message}})
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_numbers_or_texts_and_errors_say_all_they_know() {
+    fn ids_are_numbers_or_strings_and_errors_include_their_details() {
         let request = one(br#"{"id":"u-1","method":"x"}"#);
         assert!(matches!(request, RpcMessage::Request { id, .. } if id == "u-1"));
         let error = br#"{"id":"7","error":{"code":-1,"message":"Internal error","data":{"details":"no disk"}}}"#;

@@ -1,4 +1,4 @@
-//! The class of an error with which the agent answered a request.
+//! The failure kind of an error response from the agent.
 
 use super::rpc::{self, RpcError};
 use super::verdict::TurnVerdict;
@@ -7,8 +7,8 @@ use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::FailureKind;
 use crate::output::class_of;
 
-/// Words, in small letters, of an agent that has to be logged in. They are looked for under the code that ACP has for it,
-/// which some agents use for other errors as well.
+/// Lower-case words of an error about a missing login. They are looked for under the code that ACP has for it, which some
+/// agents use for other errors too.
 const LOGIN: &[&str] = &[
     "authenticat",
     "authoriz",
@@ -28,7 +28,8 @@ const LOGIN: &[&str] = &[
     "access token",
 ];
 
-/// The agent refused to do `what`. `logins`: the ways to log in that it named at the start.
+/// The verdict for a request that the agent refused. `what` completes "refused to ...", `logins` are the ways to log in
+/// that the agent named in its response to `initialize`.
 pub(super) fn refused(
     program: &str,
     definition: &Definition,
@@ -36,7 +37,7 @@ pub(super) fn refused(
     error: &RpcError,
     logins: &[String],
 ) -> TurnVerdict {
-    let said = &error.message;
+    let stated = &error.message;
     let class = class(definition, error);
     if class == FailureKind::AuthRequired {
         let ways = match logins.is_empty() {
@@ -46,16 +47,16 @@ pub(super) fn refused(
         let install = definition.install.as_deref();
         let how = install.map(|it| format!("; see: {it}")).unwrap_or_default();
         let message = format!(
-            "'{program}' wants to be logged in{ways}: {said}; log in with its own command as the user that runs kirosu, or set its key{how}"
+            "'{program}' needs a login{ways}: {stated}; log in with its own command as the user that runs kirosu, or set its key{how}"
         );
         return TurnVerdict::Bad(class, message);
     }
     let advice = limits::advice(&complaint(error));
-    let message = format!("'{program}' refused to {what}: {said}{advice}");
+    let message = format!("'{program}' refused to {what}: {stated}{advice}");
     TurnVerdict::Bad(class, message)
 }
 
-/// The class of an error, with the end of a limit where it states one.
+/// The failure kind of an error, with the end of a limit where it states one.
 pub(super) fn class(definition: &Definition, error: &RpcError) -> FailureKind {
     let class = class_of(&definition.output, &complaint(error), &ReferenceTime::now());
     match class {
@@ -64,7 +65,7 @@ pub(super) fn class(definition: &Definition, error: &RpcError) -> FailureKind {
     }
 }
 
-/// The error in all its parts: its code may be an HTTP status.
+/// The error for `limits`; its code may be an HTTP status.
 fn complaint(error: &RpcError) -> ReportedError<'_> {
     let status = u16::try_from(error.code).ok();
     ReportedError {
@@ -74,11 +75,11 @@ fn complaint(error: &RpcError) -> ReportedError<'_> {
     }
 }
 
-/// Whether the error under ACP's code for it is about a login. One without any words is.
+/// Whether an error with ACP's code for it is about a login. An error without words is.
 fn is_login(error: &RpcError) -> bool {
-    let said = error.raw.to_string().to_lowercase();
+    let stated = error.raw.to_string().to_lowercase();
     let is_bare = error.raw["message"].as_str().is_none_or(str::is_empty);
-    error.code == rpc::AUTH_REQUIRED && (is_bare || LOGIN.iter().any(|it| said.contains(it)))
+    error.code == rpc::AUTH_REQUIRED && (is_bare || LOGIN.iter().any(|it| stated.contains(it)))
 }
 
 #[cfg(test)]
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_to_log_in_is_told_how() {
+    fn a_missing_login_comes_with_advice() {
         let definition = Definition::read_acp(Some("goose"), &Map::new()).unwrap();
         let error = RpcError {
             code: -32000,

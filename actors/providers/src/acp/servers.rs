@@ -1,17 +1,17 @@
-//! MCP servers as `session/new` wants them.
+//! MCP servers in the form of `session/new`.
 
 use serde_json::{Value, json};
 
 use crate::mcp::{McpServer, McpTransport};
 
-/// Which transports an agent takes.
+/// Transports that an agent accepts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AcceptedTransports {
     pub(super) stdio: bool,
     pub(super) http: bool,
 }
 
-/// The servers that can be handed over, and a sentence for each that cannot. `find` makes a program's path absolute.
+/// The servers that the agent gets, and a warning for each that it does not get. `find` makes a program's path absolute.
 pub(super) fn hand_over(
     servers: &[McpServer],
     takes: AcceptedTransports,
@@ -38,7 +38,7 @@ fn one(
     let name = &server.name;
     match &server.transport {
         McpTransport::Stdio { .. } if !takes.stdio => Err(
-            "it takes none that speak over standard input and output; offer it over http".into(),
+            "the agent takes no servers over standard input and output; offer it over http".into(),
         ),
         McpTransport::Stdio { command, args, env } => {
             let path = find(command).ok_or_else(|| {
@@ -47,7 +47,9 @@ fn one(
             let env: Vec<Value> = pairs(env.iter());
             Ok(json!({"name": name, "command": path, "args": args, "env": env}))
         }
-        McpTransport::Http { .. } if !takes.http => Err("it takes none over http".into()),
+        McpTransport::Http { .. } if !takes.http => {
+            Err("the agent takes no servers over http".into())
+        }
         McpTransport::Http { url, headers } => {
             let headers = pairs(headers.iter());
             Ok(json!({"type": "http", "name": name, "url": url, "headers": headers}))

@@ -1,19 +1,19 @@
-//! What an agent lets its client choose: modes and models, as config options or by the older methods.
+//! Settings that an agent lets its client choose, mode and model, as config options or by the older methods.
 
 use serde_json::{Value, json};
 
-/// What is chosen.
+/// A setting of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Setting {
     Mode,
     Model,
 }
 
-/// One way to choose.
+/// One control of a setting: a config option, or the older method.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SettingControl {
     setting: Setting,
-    /// The config option's id; `None`: the older method.
+    /// The id of the config option. `None` for the older method.
     option: Option<String>,
     pub(super) current: Option<String>,
     pub(super) values: Vec<String>,
@@ -27,7 +27,7 @@ impl Setting {
         }
     }
 
-    /// The ways that the answer to `session/new` (or load, or resume) offers, the better one first.
+    /// The controls that the response to `session/new` (or load, or resume) offers, the preferred one first.
     pub(super) fn ways(self, result: &Value) -> Vec<SettingControl> {
         [self.option(&result["configOptions"]), self.older(result)]
             .into_iter()
@@ -35,12 +35,12 @@ impl Setting {
             .collect()
     }
 
-    /// What stands now, as far as this answer or update says.
-    pub(super) fn current(self, told: &Value) -> Option<String> {
-        let option = self.option(&told["configOptions"]);
+    /// The current value, as far as this response or update states it.
+    pub(super) fn current(self, reported: &Value) -> Option<String> {
+        let option = self.option(&reported["configOptions"]);
         let stated = match self {
-            Self::Mode => told["currentModeId"].as_str(),
-            Self::Model => told["currentModelId"].as_str(),
+            Self::Mode => reported["currentModeId"].as_str(),
+            Self::Model => reported["currentModelId"].as_str(),
         };
         option
             .and_then(|it| it.current)
@@ -85,7 +85,7 @@ impl Setting {
 }
 
 impl SettingControl {
-    /// Method and parameters that choose `value`.
+    /// The method and its parameters that set `value`.
     pub(super) fn call(&self, session: &str, value: &str) -> (&'static str, Value) {
         match (&self.option, self.setting) {
             (Some(option), _) => (
@@ -104,7 +104,7 @@ impl SettingControl {
     }
 }
 
-/// Values may stand in groups.
+/// Collects the values, which may be in groups.
 fn collect(options: &Value, values: &mut Vec<String>) {
     for option in options.as_array().into_iter().flatten() {
         match option["value"].as_str() {

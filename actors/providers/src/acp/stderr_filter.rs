@@ -1,15 +1,15 @@
-//! Takes lines out of an agent's stderr that say nothing to a person, as the definition names them (`quiet`). An indented
-//! line, and one that closes a bracket, belongs to the line before it.
+//! Removes lines from an agent's stderr that do not matter to a person; the definition lists their words (`quiet`). An
+//! indented line, and one that closes a bracket, belongs to the line before it.
 
-/// Bytes of a line that is not whole which are held back; a longer one passes.
+/// Bytes of an incomplete line that are held back. A longer line passes.
 const HELD: usize = 8 * 1024;
 
-/// Keeps the line that is not yet whole.
+/// Removes lines, and holds back the incomplete one.
 #[derive(Debug, Default)]
 pub(super) struct StderrFilter {
     words: Vec<String>,
     held: String,
-    /// Whether the last whole line was taken out.
+    /// Whether the last complete line was removed.
     was_quiet: bool,
 }
 
@@ -21,7 +21,7 @@ impl StderrFilter {
         }
     }
 
-    /// The part of this piece that is to be shown.
+    /// Takes the next piece of stderr. Returns the text to show.
     pub(super) fn pass(&mut self, text: String) -> String {
         if self.words.is_empty() {
             return text;
@@ -45,7 +45,7 @@ impl StderrFilter {
         shown
     }
 
-    /// The last line, where it has no end.
+    /// The last line, where it has no line end.
     pub(super) fn rest(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_with_a_word_go_whatever_the_cut() {
+    fn lines_with_a_word_are_removed_for_any_split() {
         let text = "one\n  more\n[session/create] durationMs=1 {\n  flags: []\n}\ntwo\n}\nlast";
         for size in 1..=text.len() {
             let mut quiet = StderrFilter::new(&["durationMs=".to_owned()]);

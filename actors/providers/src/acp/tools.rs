@@ -1,4 +1,4 @@
-//! The tool calls of a turn: what several messages say about one call, put together.
+//! The tool calls of a turn: collects what several messages state about one call.
 
 use std::collections::HashMap;
 
@@ -8,17 +8,17 @@ use crate::definition::AcpRules;
 use crate::event::{RunEvent, ToolStatus};
 use crate::permission::PermissionRequest;
 
-/// Calls that are remembered; an agent that makes more has the later ones told without what was said before.
+/// Calls that are remembered. Beyond that, finished calls are forgotten first.
 const CALLS: usize = 4096;
 
-/// Where agents say a tool's name, if the definition says nothing else.
+/// Places of a tool's name, after those of the definition.
 const NAMES: &[&str] = &[
     "/name",
     "/_meta/claudeCode/toolName",
     "/_meta/goose/toolCall/toolName",
 ];
 
-/// What is known of a call.
+/// The known data of a call.
 #[derive(Debug, Clone, Default)]
 struct ToolCall {
     name: Option<String>,
@@ -53,8 +53,8 @@ impl ToolCalls {
         !self.calls.is_empty()
     }
 
-    /// Takes a `tool_call` or `tool_call_update`. A call is told as begun when it is known what it does: some agents say
-    /// that in a later message only.
+    /// Takes a `tool_call` or `tool_call_update`. Returns the events of the call. Its start is reported once its arguments
+    /// are known: some agents send them in a later message.
     pub(super) fn update(&mut self, update: &Value) -> Vec<RunEvent> {
         let Some(id) = update["toolCallId"].as_str() else {
             return Vec::new();
@@ -66,14 +66,14 @@ impl ToolCalls {
             Some("failed") => Some(ToolStatus::Failed),
             _ => None,
         };
-        let may_wait = is_first && update["status"] == "pending" && !call.says_what();
+        let may_wait = is_first && update["status"] == "pending" && !call.has_arguments();
         let mut events = Vec::new();
         if !call.ended && (ended.is_some() || !may_wait) {
             events.extend(call.begin(id));
         }
         if let Some(status) = ended.filter(|_| !call.ended) {
             call.ended = true;
-            // It may be long, and is not that of a later call under the same id.
+            // The arguments may be long, and a later call may reuse the id.
             call.input = None;
             events.push(RunEvent::Tool {
                 id: id.to_owned(),
@@ -94,13 +94,13 @@ impl ToolCalls {
         )
     }
 
-    /// The call begins, if it was not told before.
+    /// The start of the call, if it was not reported before.
     pub(super) fn begin(&mut self, id: &str) -> Option<RunEvent> {
         self.calls.get_mut(id)?.begin(id)
     }
 
-    /// What a permission request asks for.
-    pub(super) fn ask(&mut self, tool_call: &Value, key: &str) -> PermissionRequest {
+    /// The permission request for a tool call. `key` is its id where the agent states none.
+    pub(super) fn request(&mut self, tool_call: &Value, key: &str) -> PermissionRequest {
         let id = tool_call["toolCallId"].as_str().unwrap_or(key);
         let call = self.learn(id, tool_call);
         let title = call.title.clone().unwrap_or_else(|| call.word());
@@ -116,7 +116,7 @@ impl ToolCalls {
         }
     }
 
-    /// The call was denied: it is told as failed, once.
+    /// Marks the call as denied. Returns its failure, once.
     pub(super) fn denied(&mut self, id: &str, reason: Option<&str>) -> Option<RunEvent> {
         let call = self.calls.entry(id.to_owned()).or_default();
         if std::mem::replace(&mut call.ended, true) {
@@ -134,21 +134,21 @@ impl ToolCalls {
         })
     }
 
-    fn learn(&mut self, id: &str, told: &Value) -> &mut ToolCall {
+    fn learn(&mut self, id: &str, reported: &Value) -> &mut ToolCall {
         if self.calls.len() >= CALLS && !self.calls.contains_key(id) {
             self.calls.retain(|_, call| !call.ended);
             if self.calls.len() >= CALLS {
                 self.calls.clear();
             }
         }
-        let text = |name: &str| told[name].as_str().filter(|it| !it.is_empty());
+        let text = |name: &str| reported[name].as_str().filter(|it| !it.is_empty());
         let own = self.names.iter().map(String::as_str);
         let name = own
             .chain(NAMES.iter().copied())
-            .find_map(|at| told.pointer(at)?.as_str())
+            .find_map(|at| reported.pointer(at)?.as_str())
             .or_else(|| Some(id.split_once(self.name_ends.as_deref()?)?.0));
         let call = self.calls.entry(id.to_owned()).or_default();
-        // The first name stays: some agents put the arguments where the name was.
+        // The first name stays: some agents later send the arguments in the same place.
         if call.name.is_none() {
             call.name = name.map(str::to_owned);
         }
@@ -159,7 +159,7 @@ impl ToolCalls {
         };
         keep(&mut call.kind, text("kind"));
         keep(&mut call.title, text("title"));
-        let input = &told["rawInput"];
+        let input = &reported["rawInput"];
         let says_something = !input.is_null() && input.as_object().is_none_or(|it| !it.is_empty());
         if says_something {
             call.input = Some(without(input, &self.ignored));
@@ -191,8 +191,8 @@ impl ToolCall {
         })
     }
 
-    /// Whether its arguments say more than where it runs.
-    fn says_what(&self) -> bool {
+    /// Whether the arguments state more than the folder.
+    fn has_arguments(&self) -> bool {
         let Some(Value::Object(input)) = &self.input else {
             return self.input.is_some();
         };
@@ -208,7 +208,7 @@ impl ToolCall {
     }
 }
 
-/// Arguments without what is of this one call alone (times, ids), so that the same call again has the same arguments.
+/// The arguments without values that differ per call (times, ids), so that equal calls have equal arguments.
 fn without(input: &Value, ignored: &[String]) -> Value {
     let mut input = input.clone();
     if let Some(map) = input.as_object_mut() {
@@ -217,8 +217,8 @@ fn without(input: &Value, ignored: &[String]) -> Value {
     input
 }
 
-/// In place of arguments that the agent does not state: all that it shows a person. A word given for one call must not
-/// stand for another.
+/// Replaces arguments that the agent does not state: everything that it shows a person. A decision for one call must not
+/// apply to a different one.
 fn shown(title: &str, content: &Value) -> Value {
     match content.as_array().is_some_and(|it| !it.is_empty()) {
         true => json!({"title": title, "content": content}),
@@ -226,7 +226,7 @@ fn shown(title: &str, content: &Value) -> Value {
     }
 }
 
-/// What a call gave back: its raw output, else its text.
+/// The result of a call: its raw output, else its text.
 fn output(update: &Value) -> Option<Value> {
     let raw = update.get("rawOutput").filter(|it| !it.is_null());
     let text = || {

@@ -1,4 +1,4 @@
-//! One prompt and all that came of it.
+//! One prompt and everything that the agent sends for it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,30 +24,30 @@ use crate::text::{CappedAnswer, first_bytes, pieces};
 
 /// Bytes of one event of text, at most.
 const PIECE: usize = 16 * 1024;
-/// Bytes of what is said after a denial that are looked at.
+/// Bytes of the text after a denial that are kept, for the search for errors.
 const SINCE: usize = 256;
 
-/// Bytes of the last message that are looked at.
+/// Bytes of the last message that are kept, for the search for errors.
 const MESSAGE: usize = 2 * 1024;
 
-/// How often in a run an agent that ended its turn hears why something was refused, and goes on.
+/// Prompts per run, at most, that explain a refusal to an agent that ended its turn.
 const EXPLANATIONS: u32 = 3;
 
 /// Finds the absolute path of a program.
 pub(super) type Find = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// What a turn begins with.
+/// The input of a turn.
 #[derive(Clone)]
 pub(super) struct TurnStart {
     pub(super) cwd: PathBuf,
     pub(super) prompt: String,
     pub(super) system: Option<String>,
     pub(super) model: Option<String>,
-    /// Modes that would do; the first that the agent offers is taken. None: as the agent likes.
+    /// Acceptable modes; the first that the agent offers is set. Empty means the agent's own choice.
     pub(super) mode: Vec<String>,
     pub(super) mcp: Vec<McpServer>,
     pub(super) resume: Option<Conversation>,
-    /// Bytes of the answer that are kept.
+    /// Bytes of the answer that are kept, at most.
     pub(super) limit: usize,
     pub(super) find: Find,
 }
@@ -78,46 +78,46 @@ impl fmt::Debug for TurnStart {
     }
 }
 
-/// The text of a turn, for the verdict about it.
+/// The text of a turn, for its verdict.
 pub(super) struct TurnText<'t> {
-    /// Why something was denied, where nothing but an error was said since.
+    /// The reason of a denial, where nothing but an error followed it.
     pub(super) denied: Option<&'t str>,
-    /// All of it.
+    /// The whole answer.
     pub(super) answer: &'t str,
     /// The beginning of the last message.
     pub(super) last_message: &'t str,
-    /// The program's last notice, where nothing else came of the turn.
+    /// The program's last notice, where the turn has no other output.
     pub(super) notice: Option<&'t str>,
-    /// What the turn did beside it.
+    /// The work of the turn besides the answer.
     pub(super) work: WorkDone,
 }
 
-/// See the module.
+/// The state of a turn.
 #[derive(Debug)]
 pub(super) struct AgentTurn {
     pub(super) start: TurnStart,
     pub(super) cancelling: bool,
-    /// What the agent said of its settings since they were last asked for.
+    /// Settings that the agent reported since they were last set.
     pub(super) seen: Vec<(Setting, String)>,
-    pub(super) told_servers: bool,
+    pub(super) has_warned_servers: bool,
     session: Option<String>,
     answer: CappedAnswer,
     /// Id of the message that the last text belonged to, and whether a tool ran since.
     message: Option<String>,
     interrupted: bool,
     has_text: bool,
-    /// The beginning of the message that is being said.
+    /// The beginning of the current message.
     last_message: String,
     tools: ToolCalls,
     notices: Notices,
     tally: TurnUsageCounter,
-    /// Refusals of a person, with their reasons, that the agent has not been sent yet; and how often it was told.
-    unheard: Vec<(String, String)>,
+    /// Refusals of a person that the agent does not know yet: title and reason. The number of prompts that explained some.
+    unexplained: Vec<(String, String)>,
     explained: u32,
-    /// The last thing that was denied.
+    /// The reason of the last denial.
     denied: Option<String>,
-    /// The beginning of what was said after it.
-    said_since: String,
+    /// The beginning of the text after it.
+    text_since_denial: String,
 }
 
 impl AgentTurn {
@@ -131,16 +131,16 @@ impl AgentTurn {
             start,
             cancelling: false,
             seen: Vec::new(),
-            told_servers: false,
+            has_warned_servers: false,
             session: None,
             message: None,
             interrupted: false,
             has_text: false,
             last_message: String::new(),
-            unheard: Vec::new(),
+            unexplained: Vec::new(),
             explained: 0,
             denied: None,
-            said_since: String::new(),
+            text_since_denial: String::new(),
         }
     }
 
@@ -149,27 +149,27 @@ impl AgentTurn {
         self.session.as_deref().unwrap_or_default()
     }
 
-    pub(super) fn began(&mut self, session: &str) {
+    pub(super) fn session_opened(&mut self, session: &str) {
         if self.start.resume.is_none() {
             self.tally.restart();
         }
         self.session = Some(session.to_owned());
     }
 
-    /// What to say of a mode that the agent took by itself.
+    /// The warning about a mode that the agent chose by itself.
     pub(super) fn left_mode(&self, now: &str) -> Option<RunEvent> {
         let wanted = &self.start.mode;
         let is_new = self.seen.iter().all(|(_, seen)| seen != now);
         let strange = !wanted.is_empty() && wanted.iter().all(|it| it != now);
         (strange && is_new).then(|| RunEvent::Warning {
             message: format!(
-                "the agent went from mode {} to mode {now} by itself",
+                "the agent switched from mode {} to mode {now} by itself",
                 wanted[0]
             ),
         })
     }
 
-    /// The prompt as it is sent.
+    /// The text of the prompt.
     pub(super) fn prompt(&self, way: SystemWay) -> String {
         match (&self.start.system, way) {
             (Some(system), SystemWay::Before) => format!("{system}\n\n{}", self.start.prompt),
@@ -194,17 +194,17 @@ impl AgentTurn {
         (self.answer.finish(), cut)
     }
 
-    /// Whether something has come of it: text, or the use of a tool.
+    /// Whether the turn has an answer or a tool call.
     pub(super) fn has_output(&self) -> bool {
         self.has_text || self.tools.any()
     }
 
-    /// The notice of the program itself that an update is.
+    /// The notice of the program in an update.
     pub(super) fn notice(&mut self, update: &Value) -> Option<String> {
         self.notices.take(update)
     }
 
-    /// An answer so far that is a limit's notice or an error, after which nothing more can come.
+    /// The wait of an agent whose answer so far is a limit's notice or an error, after which nothing more can follow.
     pub(super) fn stuck(&self, definition: &Definition) -> Option<ServiceWait> {
         let answer = self.answer.text();
         ServiceWait::of_answer(
@@ -223,7 +223,7 @@ impl AgentTurn {
         }
     }
 
-    /// Takes a `session/update`; kinds that are not known are passed over.
+    /// Takes a `session/update`. Unknown kinds are ignored.
     pub(super) fn update(&mut self, update: &Value) -> Vec<RunEvent> {
         let text = || text_of(&update["content"]);
         match update["sessionUpdate"].as_str() {
@@ -266,8 +266,8 @@ impl AgentTurn {
         self.message = message.map(str::to_owned);
         self.interrupted = false;
         self.has_text = true;
-        if self.said_since.trim().len() < SINCE {
-            self.said_since.push_str(first_bytes(text, SINCE));
+        if self.text_since_denial.trim().len() < SINCE {
+            self.text_since_denial.push_str(first_bytes(text, SINCE));
         }
         let was_cut = self.answer.is_cut();
         let whole = format!("{gap}{text}");
@@ -281,62 +281,62 @@ impl AgentTurn {
         events
     }
 
-    /// A permission request: the question, and how it is told.
-    pub(super) fn ask(
+    /// Takes a permission request. Returns it with the events that report it.
+    pub(super) fn request(
         &mut self,
         tool_call: &Value,
         key: &str,
         offer: Offer,
     ) -> (PermissionRequest, Vec<RunEvent>) {
-        let ask = PermissionRequest {
+        let request = PermissionRequest {
             is_unallowable: offer == Offer::Nothing,
             options: match offer {
                 Offer::Choose(options) => options,
                 Offer::Yes | Offer::Nothing => Vec::new(),
             },
-            ..self.tools.ask(tool_call, key)
+            ..self.tools.request(tool_call, key)
         };
-        let mut told: Vec<RunEvent> = self.tools.begin(&ask.call).into_iter().collect();
-        told.push(RunEvent::Permission {
-            id: ask.call.clone(),
-            title: ask.title.clone(),
-            detail: ask.input.clone(),
+        let mut reported: Vec<RunEvent> = self.tools.begin(&request.call).into_iter().collect();
+        reported.push(RunEvent::Permission {
+            id: request.call.clone(),
+            title: request.title.clone(),
+            detail: request.input.clone(),
         });
-        (ask, told)
+        (request, reported)
     }
 
-    /// A call was denied.
+    /// Notes that a call was denied. Returns the failure of its tool, once.
     pub(super) fn denied(&mut self, call: &str, reason: &str) -> Option<RunEvent> {
         let reason = Some(reason).filter(|it| !it.is_empty());
         self.denied = Some(reason.unwrap_or("no reason given").to_owned());
-        self.said_since.clear();
+        self.text_since_denial.clear();
         self.interrupted = true;
         self.tools.denied(call, reason)
     }
 
-    /// A person refused a call, and said why. The protocol has no place for the reason in the answer to the question.
+    /// Notes a person's refusal and its reason. The protocol has no place for the reason in the response to the request.
     pub(super) fn refused(&mut self, call: &str, reason: &str) {
         let title = self.tools.title(call);
-        self.unheard.push((title, reason.to_owned()));
+        self.unexplained.push((title, reason.to_owned()));
     }
 
-    /// The next prompt of a turn that ended because of what was refused, so that the agent hears why and can go on.
-    /// `None` where it has heard it, or has ended so too often, or the turn is to end.
+    /// The next prompt of a turn that ended because of a refusal: it states the reason, so that the agent can continue.
+    /// `None` where the agent knows the reason, has ended too often, or the turn is being cancelled.
     pub(super) fn explanation(&mut self) -> Option<String> {
-        if self.unheard.is_empty() || self.cancelling || self.explained >= EXPLANATIONS {
+        if self.unexplained.is_empty() || self.cancelling || self.explained >= EXPLANATIONS {
             return None;
         }
         self.explained += 1;
-        self.said_since.clear();
-        let told = self.unheard.drain(..);
-        let mut text: String = told
+        self.text_since_denial.clear();
+        let reported = self.unexplained.drain(..);
+        let mut text: String = reported
             .map(|(title, reason)| format!("The person refused \"{title}\": {reason}\n"))
             .collect();
         text.push_str("Go on with the task in a way that respects this, as far as you can.");
         Some(text)
     }
 
-    /// The agent answered the prompt.
+    /// The verdict of the turn, from the response to the prompt.
     pub(super) fn ended(
         &mut self,
         program: &str,
@@ -345,21 +345,21 @@ impl AgentTurn {
     ) -> TurnVerdict {
         self.tally.answer(result);
         let stop = result["stopReason"].as_str().unwrap_or("none");
-        let since = self.said_since.trim();
+        let since = self.text_since_denial.trim();
         let is_silent = since.is_empty() || is_error_answer(&definition.output, since);
         let denied = self.denied.as_deref().filter(|_| is_silent);
-        let told = TurnText {
+        let reported = TurnText {
             work: self.work(),
             notice: Some(self.notices.last()).filter(|it| !it.is_empty() && !self.has_output()),
             denied,
             answer: self.answer.text(),
             last_message: &self.last_message,
         };
-        verdict::stopped(program, definition, stop, &told)
+        verdict::stopped(program, definition, stop, &reported)
     }
 }
 
-/// The text of a content block, or of a list of them; `None` for other sorts of content.
+/// The text of a content block, or of a list of them. `None` for other kinds of content.
 pub(super) fn text_of(content: &Value) -> Option<Cow<'_, str>> {
     let one = |block: &'_ Value| block["text"].as_str().map(str::to_owned);
     match content {

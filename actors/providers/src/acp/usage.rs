@@ -1,14 +1,14 @@
-//! What a turn used, however the agent counts.
+//! Figures of a turn, whatever the agent counts.
 //!
-//! Tokens come with the answer to the prompt, and count the whole turn, the whole conversation, or only the turn's last
-//! call of the model: the definition says which. Money comes in `usage_update` and is the conversation's so far, always.
+//! Tokens come with the response to the prompt and count the whole turn, the whole conversation, or only the turn's last
+//! model call: the definition says which. The cost comes in `usage_update` and always counts the conversation.
 
 use serde_json::Value;
 
 use crate::definition::TurnUsage;
 use crate::event::{RunUsage, micros};
 
-/// Adds up one turn.
+/// Adds up the figures of one turn.
 #[derive(Debug)]
 pub(super) struct TurnUsageCounter {
     counting: TurnUsage,
@@ -28,37 +28,37 @@ impl TurnUsageCounter {
         }
     }
 
-    /// Takes a `usage_update`. True when it told money.
+    /// Takes a `usage_update`. True when it states a cost.
     pub(super) fn update(&mut self, update: &Value) -> bool {
         let cost = &update["cost"];
-        // Between two sums some agents say null.
-        let told = match cost["currency"].as_str() {
+        // Some agents send null between two costs.
+        let reported = match cost["currency"].as_str() {
             Some("USD") | None => cost["amount"].as_f64().and_then(micros),
             Some(_) => None,
         };
-        self.cost_micros = told.or(self.cost_micros);
-        told.is_some()
+        self.cost_micros = reported.or(self.cost_micros);
+        reported.is_some()
     }
 
-    /// Takes the answer to a prompt; one run may have several.
+    /// Takes the response to a prompt. A run may have several.
     pub(super) fn answer(&mut self, result: &Value) {
         let quota = result.pointer("/_meta/quota/token_count");
-        let told = tokens(&result["usage"]).or_else(|| tokens(quota?));
-        match (&mut self.tokens, told) {
-            (Some(sum), Some(told)) if self.counting != TurnUsage::Running => {
-                sum.add_tokens(&told);
+        let reported = tokens(&result["usage"]).or_else(|| tokens(quota?));
+        match (&mut self.tokens, reported) {
+            (Some(sum), Some(reported)) if self.counting != TurnUsage::Running => {
+                sum.add_tokens(&reported);
             }
             (_, None) => {}
-            (tokens, told) => *tokens = told,
+            (tokens, reported) => *tokens = reported,
         }
     }
 
-    /// The conversation is a new one: nothing was used before.
+    /// Forgets the earlier totals: the conversation is a new one.
     pub(super) fn restart(&mut self) {
         self.before = RunUsage::default();
     }
 
-    /// What this turn used; `None` when nothing was told.
+    /// The figures of this turn. `None` when the agent stated none.
     pub(super) fn usage(&self) -> Option<RunUsage> {
         if self.tokens.is_none() && self.cost_micros.is_none() {
             return None;
@@ -73,7 +73,7 @@ impl TurnUsageCounter {
         Some(usage)
     }
 
-    /// Totals of the conversation with this turn.
+    /// The totals of the conversation with this turn.
     pub(super) fn total(&self) -> RunUsage {
         let mut total = match self.counting {
             TurnUsage::Running => self.tokens.clone().unwrap_or_else(|| self.before.clone()),
@@ -84,9 +84,10 @@ impl TurnUsageCounter {
     }
 }
 
-/// Agents differ in whether `input` holds what a cache gave, and `output` the reasoning: the total tells.
-fn tokens(told: &Value) -> Option<RunUsage> {
-    let read = |names: [&str; 2]| names.iter().find_map(|name| told[*name].as_u64());
+/// Reads token figures. Agents differ in whether `input` includes cached tokens and `output` reasoning: the stated total
+/// shows which.
+fn tokens(reported: &Value) -> Option<RunUsage> {
+    let read = |names: [&str; 2]| names.iter().find_map(|name| reported[*name].as_u64());
     let (input, output) = (
         read(["inputTokens", "input_tokens"]),
         read(["outputTokens", "output_tokens"]),
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn running_totals_are_told_apart_from_turns() {
+    fn running_totals_are_distinguished_from_turns() {
         let mut before = RunUsage::default();
         for number in 1..=3 {
             let dollars = f64::from(number) * 0.001;
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_tells_what_is_counted_in_what() {
+    fn the_total_shows_what_input_and_output_include() {
         let read = |text: &str| tokens(&serde_json::from_str(text).unwrap()).unwrap();
         let apart = read(
             r#"{"inputTokens":1000,"outputTokens":30,"thoughtTokens":4,"cachedReadTokens":200,"totalTokens":1234}"#,

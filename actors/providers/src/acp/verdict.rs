@@ -1,4 +1,4 @@
-//! What the end of a turn means.
+//! The verdict on a turn, from its stop reason and its text.
 
 use super::turn::TurnText;
 use crate::definition::Definition;
@@ -6,33 +6,33 @@ use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::FailureKind;
 use crate::output::{class_of, is_error_answer};
 
-/// How a turn ended, by the agent's own word.
+/// The end of a turn as the agent reported it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum TurnVerdict {
     Good,
     Bad(FailureKind, String),
 }
 
-/// The agent answered the prompt with this stop reason.
+/// The verdict on a turn that ended with this stop reason.
 pub(super) fn stopped(
     program: &str,
     definition: &Definition,
     stop: &str,
-    told: &TurnText<'_>,
+    reported: &TurnText<'_>,
 ) -> TurnVerdict {
     use FailureKind::{ProviderError, RefusedByPolicy};
-    let (class, why) = match (stop, told.denied) {
+    let (class, why) = match (stop, reported.denied) {
         ("end_turn" | "cancelled", Some(reason)) => (
             RefusedByPolicy,
             format!("ended its turn after a tool was denied: {reason}"),
         ),
-        ("end_turn", None) => match error_in(definition, told) {
+        ("end_turn", None) => match error_in(definition, reported) {
             Some((class, error)) => {
                 let advice = limits::advice(&ReportedError::of_text(error));
                 let error = error.trim();
                 (class, format!("answered with an error: {error}{advice}"))
             }
-            None => match reason_in(told) {
+            None => match reason_in(reported) {
                 Some((class, notice)) => {
                     let advice = limits::advice(&ReportedError::of_text(notice));
                     (
@@ -64,23 +64,26 @@ pub(super) fn stopped(
     TurnVerdict::Bad(class, format!("'{program}' {why}"))
 }
 
-/// The error that the agent states as its answer, or as the last message of it.
-fn error_in<'t>(definition: &Definition, told: &TurnText<'t>) -> Option<(FailureKind, &'t str)> {
+/// The error that is the agent's answer, or the last message of it.
+fn error_in<'t>(
+    definition: &Definition,
+    reported: &TurnText<'t>,
+) -> Option<(FailureKind, &'t str)> {
     let output = &definition.output;
     let moment = ReferenceTime::now();
-    if is_error_answer(output, told.answer) {
-        let complaint = ReportedError::of_text(told.answer);
-        return Some((class_of(output, &complaint, &moment), told.answer));
+    if is_error_answer(output, reported.answer) {
+        let complaint = ReportedError::of_text(reported.answer);
+        return Some((class_of(output, &complaint, &moment), reported.answer));
     }
-    let last = told.last_message;
+    let last = reported.last_message;
     let known = limits::classify(&ReportedError::of_text(last), &moment)?;
-    let is_error = limits::is_notice(last, told.work) || is_error_answer(output, last);
+    let is_error = limits::is_notice(last, reported.work) || is_error_answer(output, last);
     is_error.then_some((known, last))
 }
 
-/// The reason of a turn of which nothing came, as a notice of the program states it.
-fn reason_in<'t>(told: &TurnText<'t>) -> Option<(FailureKind, &'t str)> {
-    let notice = told.notice?;
+/// The reason for a turn without output, from a notice of the program.
+fn reason_in<'t>(reported: &TurnText<'t>) -> Option<(FailureKind, &'t str)> {
+    let notice = reported.notice?;
     let class = limits::classify(&ReportedError::of_text(notice), &ReferenceTime::now())?;
     Some((class, notice))
 }
@@ -92,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_that_is_told_as_the_answer_is_no_good_end() {
+    fn an_error_as_the_answer_is_a_failure() {
         let long = format!("Error: {}", "x".repeat(2000));
         for (agent, answer, expected) in [
             ("copilot", "Error: 401 Unauthorized", "auth_required"),
@@ -131,14 +134,14 @@ mod tests {
             ),
         ] {
             let definition = Definition::read_acp(Some(agent), &Map::new()).unwrap();
-            let told = TurnText {
+            let reported = TurnText {
                 denied: None,
                 answer,
                 last_message: answer,
                 notice: None,
                 work: limits::WorkDone::default(),
             };
-            let class = match stopped(agent, &definition, "end_turn", &told) {
+            let class = match stopped(agent, &definition, "end_turn", &reported) {
                 TurnVerdict::Good => "good",
                 TurnVerdict::Bad(class, _) => class.as_str(),
             };

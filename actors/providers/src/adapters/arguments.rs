@@ -1,4 +1,4 @@
-//! From a definition and a job to a call: arguments, environment, what goes to stdin. Pure.
+//! The call of a program for a job: arguments and stdin, without I/O.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use crate::definition::{Definition, TrustProfile, escaped};
 use crate::job::{Job, TrustLevel};
 use crate::outcome::{FailureKind, RunFailure};
 
-/// A longer system prompt does not go into an argument: the system takes 128 KiB for one.
+/// Bytes of a system prompt in an argument, at most. Linux limits one argument to 128 KiB.
 const SYSTEM_ARGUMENT: usize = 96 * 1024;
 
 /// The profile of a job's trust.
@@ -18,20 +18,20 @@ pub(crate) fn profile(definition: &Definition, trust: TrustLevel) -> &TrustProfi
     }
 }
 
-/// The system prompt as arguments take it; `None` where it goes before the prompt.
+/// The system prompt for an argument. `None` where it goes before the prompt.
 fn system<'j>(definition: &Definition, job: &'j Job) -> Option<&'j str> {
     let system = job.system_prompt.as_deref()?;
     let fits = system.len() <= SYSTEM_ARGUMENT && !system.contains('\0');
     (fits && !definition.system_args.is_empty()).then_some(system)
 }
 
-/// Whether a call of it can go on with a conversation.
+/// Whether the program can continue a conversation.
 pub(crate) fn resumes(definition: &Definition) -> bool {
     let has_place = definition.command.iter().any(|it| it == "{resume_args}");
     has_place && !definition.resume_args.is_empty()
 }
 
-/// What the program reads on stdin.
+/// The text for the program's stdin. Takes the prompt out of the job.
 pub(crate) fn stdin(definition: &Definition, job: &mut Job) -> String {
     let prompt = std::mem::take(&mut job.prompt);
     match &job.system_prompt {
@@ -43,12 +43,12 @@ pub(crate) fn stdin(definition: &Definition, job: &mut Job) -> String {
 /// Program and arguments of one job.
 ///
 /// # Errors
-/// A value of the job that would become an option of the program.
+/// When a value of the job would become an option of the program.
 pub(crate) fn argv(definition: &Definition, job: &Job) -> Result<Vec<String>, RunFailure> {
     argv_with(definition, job, &[])
 }
 
-/// The same; `mcp` stands for `{mcp_args}`, as it is.
+/// As [`argv`], with `mcp` in place of `{mcp_args}`.
 ///
 /// # Errors
 /// As [`argv`].
@@ -73,7 +73,7 @@ pub(super) fn argv_with(
             "{system_args}" => given(&definition.system_args, system(definition, job).is_some()),
             "{trust_args}" => profile(definition, job.trust).args.clone(),
             "{extra_args}" => definition.extra_args.clone(),
-            // On its own it goes when there is no model, as it always did.
+            // Without a model the argument is left out.
             "{model}" if job.model.is_none() => Vec::new(),
             _ => vec![part.clone()],
         };
@@ -85,10 +85,10 @@ pub(super) fn argv_with(
 }
 
 impl Definition {
-    /// Program and arguments of a run with this trust and model, for a person to see.
+    /// Program and arguments of a run with this trust level and model, for display.
     ///
     /// # Errors
-    /// A model that would become an option of the program.
+    /// When the model would become an option of the program: a sentence.
     pub fn call(&self, trust: TrustLevel, model: Option<&str>) -> Result<Vec<String>, String> {
         let mut job = Job::new("", "{workdir}");
         job.trust = trust;
@@ -97,14 +97,14 @@ impl Definition {
     }
 }
 
-/// Fills the places of one argument. What a job says must not become an option of the program.
+/// Fills the placeholders of one argument. A value of the job must not become an option of the program.
 fn fill_in(argument: &str, definition: &Definition, job: &Job) -> Result<String, RunFailure> {
     if !argument.contains('{') {
         return Ok(argument.to_owned());
     }
     let mut filled = String::new();
     let mut rest = argument;
-    // In one pass, so that places in what is filled in are left alone.
+    // In one pass, so that braces in a value stay as they are.
     while let Some(start) = rest.find('{') {
         let (before, from) = rest.split_at(start);
         filled.push_str(before);
@@ -142,7 +142,7 @@ fn value<'j>(place: &str, definition: &Definition, job: &'j Job) -> Option<Cow<'
         "{task_type}" => job.task_type.as_str().into(),
         "{session}" => job.conversation.as_ref()?.session.as_str().into(),
         "{system}" => system(definition, job)?.into(),
-        // Good as a basic string of TOML too, but for DEL, which JSON leaves as it is.
+        // Valid as a TOML basic string too, except for DEL, which JSON does not escape.
         "{system_quoted}" => serde_json::to_string(system(definition, job)?)
             .ok()?
             .replace('\u{7f}', "\\u007f")
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_stand_for_what_the_job_has_and_trust_is_given_only_where_it_is_given() {
+    fn groups_expand_to_the_jobs_values_and_trust_must_be_explicit() {
         let mut job = Job::new("p", "/w");
         let start = "codex exec --json --skip-git-repo-check";
         assert_eq!(codex(&job), format!("{start} -s read-only -"));

@@ -1,9 +1,9 @@
 //! `command`: any program that reads a prompt on stdin and answers on stdout.
 //!
-//! The prompt is never an argument: arguments are limited, everyone on the machine can read them, and a
-//! prompt that begins with a dash would be an option. How the program is called and what its output means is data,
-//! a [`Definition`]; a definition that only names a program stands for: a system prompt is put before the prompt, with
-//! an empty line between, all it prints is the answer, exit code 0 is success.
+//! The prompt is never an argument: arguments are limited in size, every user of the machine can read them, and a prompt
+//! that begins with a dash would be an option. The call of the program and the meaning of its output are data, a
+//! [`Definition`]. With a definition that names only a program, the system prompt goes before the prompt, with an empty
+//! line between, the whole output is the answer, and exit code 0 is success.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::outcome::{FailureKind, Finished, RunFailure};
 use crate::output::{self, OutputReader, StderrWatch};
 use crate::provider::{ProbeReport, Provider};
 
-/// A probe that does not answer in this time is no answer.
+/// Time for the probe to answer.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs one program per job.
@@ -41,11 +41,11 @@ pub(crate) struct CommandProvider {
     containment: Containment,
 }
 
-/// How one call of the program ended.
+/// The end of one call of the program.
 struct CallOutcome {
     outcome: Result<Finished, RunFailure>,
-    /// It failed because the conversation is gone.
-    has_lost: bool,
+    /// Whether the call failed because the conversation no longer exists.
+    reports_lost: bool,
 }
 
 impl CommandProvider {
@@ -67,7 +67,7 @@ impl CommandProvider {
         Ok(Self::of(options, definition, containment))
     }
 
-    /// With this definition, which is whole.
+    /// A provider with this complete definition.
     pub(crate) fn of(
         options: &ProviderOptions,
         definition: Definition,
@@ -86,8 +86,7 @@ impl CommandProvider {
         }
     }
 
-    /// What [`Provider::run`] does, for adapters built upon this one: `stdin` instead of the prompt, `reader` for
-    /// stdout.
+    /// Runs the job for adapters built on this one: writes `stdin` instead of the prompt and reads stdout with `reader`.
     pub(super) async fn run_with(
         &self,
         job: Job,
@@ -100,8 +99,7 @@ impl CommandProvider {
         ended.outcome
     }
 
-    /// Runs the job; where the program no longer has the conversation that it was to go on with, once more with a new
-    /// one.
+    /// Runs the job. Where the program no longer has the conversation, runs it once more with a new one.
     async fn run_anew_if_lost(
         &self,
         mut job: Job,
@@ -125,7 +123,7 @@ impl CommandProvider {
         let ended = self
             .attempt(&job, first.0, first.1, &events, cancel.clone())
             .await?;
-        if !ended.has_lost || cancel.is_cancelled() {
+        if !ended.reports_lost || cancel.is_cancelled() {
             return ended.outcome;
         }
         let message = format!(
@@ -139,10 +137,11 @@ impl CommandProvider {
         self.run_with(job, stdin, reader, events, cancel).await
     }
 
-    /// One call of the program.
+    /// Calls the program once.
     ///
     /// # Errors
-    /// The job cannot be made into a call.
+    /// When no call can be made from the job: a missing folder, a value that would become an option, a file that cannot be
+    /// written.
     async fn attempt(
         &self,
         job: &Job,
@@ -206,34 +205,34 @@ impl CommandProvider {
                 if let Some(frame) = file.and_then(|it| it.read()) {
                     ran.reading.take_usage(&self.output, &frame, before);
                 }
-                let told = format!("{}\n{}", ran.reading.error(), ran.stderr);
-                let has_lost = output::has_lost(&self.output, &ran.reading, &told);
+                let reported = format!("{}\n{}", ran.reading.error(), ran.stderr);
+                let reports_lost = output::reports_lost(&self.output, &ran.reading, &reported);
                 let did_nothing = ran.reading.did_nothing();
                 let finished = conclude(self.program(), &self.output, ran);
-                let has_lost = finished
+                let reports_lost = finished
                     .as_ref()
-                    .is_err_and(|it| has_lost || output::may_have_lost(did_nothing, it));
+                    .is_err_and(|it| reports_lost || output::may_have_lost(did_nothing, it));
                 CallOutcome {
-                    has_lost,
+                    reports_lost,
                     outcome: finished.map_err(|failure| self.explain(failure)),
                 }
             }
             Err(error) => {
                 let message = format!("cannot run '{}': {error}", self.program());
                 CallOutcome {
-                    has_lost: false,
+                    reports_lost: false,
                     outcome: Err(RunFailure::new(error.class(), message)),
                 }
             }
         }
     }
 
-    /// The program; a definition always has one.
+    /// The program. A definition always has one.
     fn program(&self) -> &str {
         self.definition.command.first().map_or("", String::as_str)
     }
 
-    /// A program that went away between the probe and the run is told of as the probe tells it.
+    /// Replaces the message where the program disappeared between probe and run, so that both state the same advice.
     fn explain(&self, mut failure: RunFailure) -> RunFailure {
         if failure.kind == FailureKind::Missing && find_program(self.program(), &self.env).is_none()
         {
@@ -242,7 +241,7 @@ impl CommandProvider {
         failure
     }
 
-    /// The provider's own, then its trust profile's, then the job's, then what no one may change.
+    /// The environment of a job. Later entries win: the provider's, the trust profile's, the job's, the run's ids.
     fn environment(&self, job: &Job) -> Vec<(String, String)> {
         let mut env = self.env.clone();
         let trust = arguments::profile(&self.definition, job.trust);
@@ -253,7 +252,7 @@ impl CommandProvider {
         env
     }
 
-    /// The first line that the program prints about its version.
+    /// The first line of the program's version output. `None` where the definition has no version arguments.
     async fn version(&self) -> Result<Option<String>, RunFailure> {
         let version = self.definition.version.as_ref();
         let Some(args) = version.filter(|it| !it.is_empty()) else {
@@ -296,7 +295,7 @@ impl Provider for CommandProvider {
             let program = self.program();
             let found = match find_program(program, &self.env) {
                 Some(_) => match self.version().await {
-                    // The program is there; whether a run can start now, the next run finds out.
+                    // The program exists. The next run shows whether it can start.
                     Err(failure) if failure.kind == FailureKind::Shortage => Ok(None),
                     version => version.map_err(|failure| failure.message),
                 },
@@ -327,13 +326,13 @@ impl Provider for CommandProvider {
         };
         let stdin = arguments::stdin(&self.definition, &mut job);
         if !arguments::resumes(&self.definition) {
-            // It begins anew, and so do its figures.
+            // The conversation is a new one, and so are its totals.
             job.conversation = None;
         }
         let run = self.run_anew_if_lost(job, stdin, events, cancel);
         Box::pin(async move {
             let outcome = run.await;
-            // Until here somebody may have read it.
+            // The program may read the file until here.
             drop(system);
             outcome
         })

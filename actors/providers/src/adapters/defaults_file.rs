@@ -1,5 +1,5 @@
-//! A file of settings that a program reads below all others, where its definition has one: it bounds how long the program
-//! asks its service again by itself, unless a person has set that otherwise.
+//! A file of defaults, where the definition has one: settings that the program reads with the lowest priority. It limits
+//! how long the program retries by itself, unless a person has set that otherwise.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -10,16 +10,16 @@ use super::mcp;
 use crate::definition::DefaultsFile;
 use crate::outcome::RunFailure;
 
-/// The file of one provider, written when a run needs it first.
+/// The file of one provider, written when a run first needs it.
 #[derive(Debug, Default)]
 pub(crate) struct Defaults(Mutex<Option<NamedTempFile>>);
 
 impl Defaults {
-    /// The variable that names the file. `None` where the definition has none, where the variable is set already, or where
-    /// this machine has such a file of its own. `env`: what the program gets otherwise.
+    /// The variable that names the file. `None` where the definition has no such file, the variable is already set, or this
+    /// machine has such a file of its own. `env` is the rest of the program's environment.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// When the file cannot be written.
     pub(crate) fn variable(
         &self,
         wanted: Option<&DefaultsFile>,
@@ -38,7 +38,7 @@ impl Defaults {
             return Ok(None);
         }
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Folders for temporary files are cleaned now and then.
+        // A cleaner of temporary files may have removed it.
         let kept = file.take().filter(|it| it.path().exists());
         let written = match kept {
             Some(kept) => kept,
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_named_unless_a_person_names_one() {
+    fn the_file_is_named_unless_a_person_names_one() {
         let content = json!({"general": {"maxAttempts": 4}});
         let wanted = DefaultsFile {
             env: "KIROSU_TEST_DEFAULTS".to_owned(),
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(name, wanted.env);
         let written = std::fs::read_to_string(&path).unwrap();
         assert_eq!(written, content.to_string());
-        // The same file for each run, also after it was cleaned away.
+        // Each run gets the same file, also after it was removed.
         let again = |defaults: &Defaults| defaults.variable(Some(&wanted), &[]).unwrap().unwrap().1;
         assert_eq!(again(&defaults), path);
         std::fs::remove_file(&path).unwrap();

@@ -1,4 +1,4 @@
-//! `echo`: answers with the prompt itself. For first steps, load tests and tests of everything else.
+//! `echo`: answers with the prompt. For first steps, load tests, and tests of the rest of Kirosu.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::text::{cut, pieces};
 
 /// Bytes of a streamed piece, about a line of text.
 const PIECE: usize = 64;
-/// Most bytes of a piece of a long answer, so that the number of events stays small.
+/// Bytes of a piece of a long answer, at most, which keeps the number of events small.
 const MAX_PIECE: usize = 16 * 1024;
 
 /// Answers with the prompt, after a delay.
@@ -54,7 +54,7 @@ impl Provider for EchoProvider {
     ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
         let delay = self.delay;
         Box::pin(async move {
-            // Silence would end it no later than start, so the shorter of all three is the limit.
+            // The silence limit counts from the start here, so the shortest limit applies.
             let limits = [
                 (job.timeouts.start, TimeoutKind::Start),
                 (job.timeouts.silence, TimeoutKind::Silence),

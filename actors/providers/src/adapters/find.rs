@@ -1,12 +1,12 @@
-//! Where programs are.
+//! The search for programs.
 
 use std::path::{Path, PathBuf};
 
 use crate::definition::{Definition, built_in_names};
 
-/// Where the program is: a path as it is, a name by the PATH that it will have, that of `env` before that of this process.
-/// `None`: it is not there, or this user may not execute it. A relative path is taken as there, as it counts from the folder
-/// of a run.
+/// The path of a program. A path with a slash is taken as it is; a name is looked up in the `PATH` of `env`, else of this
+/// process. `None` when it does not exist or this user may not execute it. A relative path is not checked, because it counts
+/// from the folder of a run.
 pub fn find_program(program: &str, env: &[(String, String)]) -> Option<PathBuf> {
     if program.contains('/') {
         let path = PathBuf::from(program);
@@ -26,7 +26,7 @@ fn is_executable(path: &Path) -> bool {
     path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-/// What a person can do about a program that is not there.
+/// Advice for a person about a missing program: how to install it, and what else is installed.
 pub(crate) fn advice(program: &str, definition: &Definition, env: &[(String, String)]) -> String {
     let what = format!("'{program}' is not in PATH or not executable");
     let Some(install) = &definition.install else {

@@ -1,5 +1,5 @@
-//! Hands a job's MCP servers to a program, as its definition says. What may be a secret goes by a file of the owner alone
-//! or by the environment, never by an argument.
+//! Passes a job's MCP servers to a program in the form of its definition. Values that may be secrets are passed in a file
+//! that only its owner can read, or in the environment, never as an argument.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -13,25 +13,25 @@ use crate::mcp::{McpServer, McpTransport};
 use crate::outcome::{FailureKind, RunFailure};
 use crate::shortage;
 
-/// The place in a command that stands for the arguments.
+/// The placeholder for the arguments in a command.
 const PLACE: &str = "{mcp_args}";
 
-/// What a call gets for the servers. The files go when it does.
+/// The parts of a call that pass the servers. Dropping it removes the files.
 #[derive(Debug, Default)]
 pub(super) struct McpHandover {
-    /// Stands for `{mcp_args}`.
+    /// The value of `{mcp_args}`.
     pub(super) args: Vec<String>,
-    /// More environment.
+    /// Further environment variables.
     pub(super) env: Vec<(String, String)>,
-    /// What could not be handed over, for a person.
+    /// A warning about servers that could not be passed.
     pub(super) warning: Option<String>,
     files: Vec<NamedTempFile>,
 }
 
-/// Makes it. `env` is what the program gets otherwise. Writes a small file.
+/// Passes the job's servers, by a small file where the definition wants one. `env` is the rest of the program's environment.
 ///
 /// # Errors
-/// The file cannot be written.
+/// When the file cannot be written, or the program's own settings cannot be read.
 pub(super) fn hand_over(
     definition: &Definition,
     job: &Job,
@@ -47,7 +47,7 @@ pub(super) fn hand_over(
     if way.form == McpForm::None || !placed {
         let names: Vec<&str> = job.mcp.iter().map(|server| server.name.as_str()).collect();
         handed.warning = Some(format!(
-            "[kirosu: {} cannot be told of MCP servers; it runs without {}]\n",
+            "[kirosu: {} takes no MCP servers; it runs without {}]\n",
             definition.command.first().map_or("it", String::as_str),
             names.join(", ")
         ));
@@ -88,10 +88,10 @@ pub(super) fn hand_over(
     Ok(handed)
 }
 
-/// Puts the system prompt into a file, where the definition has a variable for it, and takes it from the job.
+/// Writes the system prompt to a file, where the definition has a variable for it, and takes it out of the job.
 ///
 /// # Errors
-/// The file cannot be written.
+/// When the file cannot be written.
 pub(super) fn system_file(
     definition: &Definition,
     job: &mut Job,
@@ -106,11 +106,11 @@ pub(super) fn system_file(
     Ok(Some(file))
 }
 
-/// A file with this text that only its owner can read.
+/// Writes a temporary file that only its owner can read.
 pub(super) fn write(text: &str) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     let builder = builder.prefix("kirosu-");
-    // Its owner's alone and gone with the session, where there is one.
+    // This folder belongs to the user alone and is removed with the login session.
     let mut file = match std::env::var_os("XDG_RUNTIME_DIR") {
         Some(dir) => builder.tempfile_in(dir).or_else(|_| builder.tempfile())?,
         None => builder.tempfile()?,
@@ -119,7 +119,7 @@ pub(super) fn write(text: &str) -> std::io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// A run that is not started because something could not be done for it on this machine.
+/// The failure of a run that could not be prepared on this machine: a shortage, or the provider's error.
 pub(super) fn cannot(what: &str, error: &(dyn Error + 'static)) -> RunFailure {
     let class = match shortage::within(error) {
         true => FailureKind::Shortage,
@@ -128,7 +128,7 @@ pub(super) fn cannot(what: &str, error: &(dyn Error + 'static)) -> RunFailure {
     RunFailure::new(class, format!("cannot {what}: {error}"))
 }
 
-/// What the program will see under this name.
+/// The value of a variable in the program's environment.
 pub(super) fn variable(env: &[(String, String)], name: &str) -> Option<String> {
     let given = env.iter().rev().find(|(it, _)| it == name);
     given
@@ -136,7 +136,7 @@ pub(super) fn variable(env: &[(String, String)], name: &str) -> Option<String> {
         .or_else(|| std::env::var(name).ok())
 }
 
-/// Each server under its name.
+/// The servers as an object, by name.
 fn servers(servers: &[McpServer], with_tools: bool) -> Value {
     let entry = |server: &McpServer| {
         let mut entry = match &server.transport {
@@ -162,9 +162,10 @@ fn settings(
 ) -> Result<Value, RunFailure> {
     let mut document = Map::new();
     if let Some(path) = before {
-        let said = std::fs::read_to_string(path);
-        let said = said.map_err(|error| cannot(&format!("read the settings {path}"), &error))?;
-        document = serde_json::from_str(&said)
+        let stated = std::fs::read_to_string(path);
+        let stated =
+            stated.map_err(|error| cannot(&format!("read the settings {path}"), &error))?;
+        document = serde_json::from_str(&stated)
             .map_err(|error| cannot(&format!("read the settings {path} as JSON"), &error))?;
     }
     let trusted = trust == TrustLevel::All;
@@ -204,7 +205,7 @@ fn opencode(mcp: &[McpServer], before: Option<String>) -> Value {
     Value::Object(document)
 }
 
-/// Adds entries to a table of a document; what it has already stays.
+/// Adds entries to a table of a document. Existing entries stay.
 fn lay_under(document: &mut Map<String, Value>, key: &str, ours: Value) {
     let table = document.entry(key).or_insert_with(|| json!({}));
     let (Some(table), Value::Object(ours)) = (table.as_object_mut(), ours) else {
@@ -215,7 +216,7 @@ fn lay_under(document: &mut Map<String, Value>, key: &str, ours: Value) {
     }
 }
 
-/// A `-c` key a server: values of variables and headers go by codex's own environment, under names of ours.
+/// Adds one `-c` key per server. Values of variables and headers go into codex's environment, under names of our own.
 fn codex(mcp: &[McpServer], trust: TrustLevel, handed: &mut McpHandover) {
     for (number, server) in mcp.iter().enumerate() {
         let mut table = match &server.transport {
@@ -237,7 +238,7 @@ fn codex(mcp: &[McpServer], trust: TrustLevel, handed: &mut McpHandover) {
         if trust == TrustLevel::All {
             table["default_tools_approval_mode"] = "approve".into();
         }
-        // Its keys are split at every dot, quoted or not.
+        // codex splits its keys at every dot, quoted or not.
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let name = server.name.replace(|c| !plain(c), "_");
         let argument = format!("mcp_servers.{name}={}", toml_of(&table));
@@ -245,7 +246,7 @@ fn codex(mcp: &[McpServer], trust: TrustLevel, handed: &mut McpHandover) {
     }
 }
 
-/// A value of JSON as TOML writes it inline.
+/// A JSON value as an inline TOML value.
 fn toml_of(value: &Value) -> String {
     match value {
         Value::Object(table) => {
@@ -259,7 +260,7 @@ fn toml_of(value: &Value) -> String {
             let items: Vec<String> = items.iter().map(toml_of).collect();
             format!("[{}]", items.join(", "))
         }
-        // Good as a basic string of TOML too, but for DEL, which JSON leaves as it is.
+        // Valid as a TOML basic string too, except for DEL, which JSON does not escape.
         plain => plain.to_string().replace('\u{7f}', "\\u007f"),
     }
 }
@@ -310,14 +311,14 @@ mod tests {
                 !argv.iter().any(|it| it.contains("geheim") || it == PLACE),
                 "{name}: {argv:?}"
             );
-            let mut told: Vec<String> = argv;
-            told.extend(handed.env.iter().map(|(_, value)| value.clone()));
+            let mut reported: Vec<String> = argv;
+            reported.extend(handed.env.iter().map(|(_, value)| value.clone()));
             for file in &handed.files {
                 let mode = file.as_file().metadata().unwrap().permissions().mode();
                 assert_eq!(mode & 0o777, 0o600, "{name}");
-                told.push(std::fs::read_to_string(file.path()).unwrap());
+                reported.push(std::fs::read_to_string(file.path()).unwrap());
             }
-            let told = told.join("\n");
+            let reported = reported.join("\n");
             for word in [
                 "files",
                 "srv",
@@ -325,7 +326,7 @@ mod tests {
                 "http://127.0.0.1:1/mcp",
                 "Authorization",
             ] {
-                assert!(told.contains(word), "{name} lacks {word}: {told}");
+                assert!(reported.contains(word), "{name} lacks {word}: {reported}");
             }
             let paths: Vec<_> = handed.files.iter().map(|it| it.path().to_owned()).collect();
             drop(handed);
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn codex_reads_what_it_is_told_as_toml() {
+    fn codex_arguments_are_valid_toml() {
         let handed = hand_over(&preset("codex"), &job(TrustLevel::All), &[]).unwrap();
         let keys = handed.args.chunks(2).map(|pair| pair[1].clone());
         let text = keys.collect::<Vec<_>>().join("\n");
@@ -360,23 +361,23 @@ mod tests {
         let path = before.path().to_string_lossy().into_owned();
         let env = [("QWEN_CODE_SYSTEM_SETTINGS_PATH".to_owned(), path)];
         let handed = hand_over(&preset("qwen"), &job(TrustLevel::All), &env).unwrap();
-        let said = std::fs::read_to_string(handed.files[0].path()).unwrap();
-        let said: Value = serde_json::from_str(&said).unwrap();
+        let stated = std::fs::read_to_string(handed.files[0].path()).unwrap();
+        let stated: Value = serde_json::from_str(&stated).unwrap();
         assert_eq!(
-            (&said["theme"], &said["mcpServers"]["web"]["httpUrl"]),
+            (&stated["theme"], &stated["mcpServers"]["web"]["httpUrl"]),
             (&json!("x"), &json!("mine"))
         );
-        assert_eq!(said["mcpServers"]["files.x"]["trust"], json!(true));
+        assert_eq!(stated["mcpServers"]["files.x"]["trust"], json!(true));
     }
 
     #[test]
-    fn who_cannot_be_told_says_so_and_who_reads_them_itself_does_not() {
+    fn a_program_without_mcp_warns_and_one_that_reads_the_files_does_not() {
         let goose = hand_over(&preset("goose"), &job(TrustLevel::Safe), &[]).unwrap();
         assert!(
             goose
                 .warning
                 .unwrap()
-                .contains("goose cannot be told of MCP servers")
+                .contains("goose takes no MCP servers")
         );
         let kiro = hand_over(&preset("kiro"), &job(TrustLevel::Safe), &[]).unwrap();
         assert_eq!(kiro.warning, None);

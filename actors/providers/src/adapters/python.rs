@@ -1,7 +1,7 @@
-//! `python`: executes the prompt as Python 3. The answer is what it prints.
+//! `python`: executes the prompt as Python 3 code. The answer is its output.
 //!
-//! It runs with the rights of the hub's or agent's user, so it is [`Provider::dangerous`]. The code reaches
-//! the interpreter on stdin (no file appears in the workspace); its own stdin is empty.
+//! The code runs with the rights of the hub's or agent's user, so the provider is [`Provider::dangerous`]. The interpreter
+//! reads the code from stdin, so no file appears in the workspace; the code itself reads an empty stdin.
 
 use futures_util::future::BoxFuture;
 
@@ -28,7 +28,7 @@ impl PythonProvider {
             None => "python3".to_owned(),
         };
         let mut options = options.clone();
-        // -u: what is printed arrives at once. UTF-8 whatever the locale of a system service.
+        // -u: output arrives at once. UTF-8, whatever the locale of a system service is.
         options.argv = vec![interpreter, "-u".to_owned(), "-".to_owned()];
         options.version_args = Some(vec!["--version".to_owned()]);
         let utf8 = ("PYTHONIOENCODING".to_owned(), "utf-8".to_owned());

@@ -1,4 +1,4 @@
-//! A file in which a program tells what it used, where it does not print that.
+//! A file in which a program reports its usage, where it does not print it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
@@ -10,22 +10,22 @@ use serde_json::Value;
 
 use crate::definition::Definition;
 
-/// Stands for the file's path in a definition's `command`.
+/// The placeholder for the file's path in a definition's `command`.
 pub(crate) const PLACE: &str = "{usage_file}";
-/// A longer file tells nothing.
+/// Bytes of the file that are read. A longer file is not valid JSON then and is ignored.
 const MOST: u64 = 1 << 20;
 
-/// A place for the file in a folder that only we may enter; gone when the value is.
+/// The file's place, in a folder that only its owner may enter. Dropping it removes the folder.
 #[derive(Debug)]
 pub(super) struct UsageFile {
     folder: PathBuf,
 }
 
 impl UsageFile {
-    /// For a definition that has a place for it.
+    /// Makes the folder for a definition with the placeholder. `None` for a definition without it.
     ///
     /// # Errors
-    /// The folder cannot be made.
+    /// When the folder cannot be made.
     pub(super) fn for_run_of(definition: &Definition) -> io::Result<Option<Self>> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         if !definition.command.iter().any(|it| it.contains(PLACE)) {
@@ -47,7 +47,7 @@ impl UsageFile {
         self.folder.join("usage.json")
     }
 
-    /// The definition with the path in its place.
+    /// The definition with the path in place of the placeholder.
     pub(super) fn in_place(&self, definition: &Definition) -> Definition {
         let path = self.path().to_string_lossy().into_owned();
         let mut definition = definition.clone();
@@ -57,7 +57,7 @@ impl UsageFile {
         definition
     }
 
-    /// What the program wrote, if it did.
+    /// The content of the file. `None` where the program wrote no JSON document.
     pub(super) fn read(&self) -> Option<Value> {
         let mut text = Vec::new();
         let file = File::open(self.path()).ok()?;
@@ -69,7 +69,7 @@ impl UsageFile {
 impl Drop for UsageFile {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::debug!(folder = %self.folder.display(), %error, "a file of figures stays behind");
+            tracing::debug!(folder = %self.folder.display(), %error, "cannot remove the folder of a usage file");
         }
     }
 }

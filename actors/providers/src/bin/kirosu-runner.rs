@@ -1,5 +1,5 @@
-//! The runner as an executable of its own, the same code that `kirosu` runs under its hidden verb: for the
-//! tests of this crate, which have no other executable at hand. Not installed.
+//! The runner as an executable of its own, with the code that `kirosu` runs under its hidden verb. Only the tests of this
+//! crate start it, because they have no other executable. It is not installed.
 
 use std::process::ExitCode;
 

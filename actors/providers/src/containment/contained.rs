@@ -1,4 +1,4 @@
-//! The hub's side of one runner: starts it, gives it orders, reads its reports.
+//! The hub's side of one runner: starts it, sends orders, reads reports.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -26,7 +26,7 @@ use crate::definition::StopSignal;
 use crate::outcome::FailureKind;
 use crate::shortage::is_shortage;
 
-/// What to start.
+/// The program to start.
 pub(crate) struct LaunchSpec<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) env: &'a [(String, String)],
@@ -36,7 +36,7 @@ pub(crate) struct LaunchSpec<'a> {
     pub(crate) workdir: &'a Path,
 }
 
-/// The runner could not be started at all.
+/// A runner could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {step}: {source}{}", self.obstacle.advice())]
 pub(crate) struct LaunchError {
@@ -45,12 +45,12 @@ pub(crate) struct LaunchError {
     obstacle: Obstacle,
 }
 
-/// The obstacle to starting a runner.
+/// The obstacle to the start of a runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
     /// The machine is short of something; it works again later.
     Shortage,
-    /// The system never takes such arguments: a NUL in them or in the environment, or too many bytes.
+    /// The system never takes these arguments: a NUL in them or in the environment, or too many bytes.
     Input,
     /// The folder cannot be entered.
     Folder,
@@ -75,7 +75,7 @@ impl LaunchError {
             io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong
         );
         let can_enter = || rustix::fs::access(workdir, rustix::fs::Access::EXEC_OK).is_ok();
-        // All else that is needed is our own: an executable that runs now, pipes, a process.
+        // Everything else that a start needs is our own: a running executable, pipes, a process.
         let obstacle = match is_input {
             true => Obstacle::Input,
             false if is_shortage(&source) || can_enter() => Obstacle::Shortage,
@@ -88,7 +88,7 @@ impl LaunchError {
         }
     }
 
-    /// The class of a run that was not started for this.
+    /// The failure kind of the run.
     pub(crate) const fn class(&self) -> FailureKind {
         match self.obstacle {
             Obstacle::Shortage => FailureKind::Shortage,
@@ -98,10 +98,10 @@ impl LaunchError {
     }
 }
 
-/// A program under a runner. Dropping it makes the runner end everything, without waiting for it.
+/// A program under its runner. Dropping it makes the runner end everything, without waiting for it.
 pub(crate) struct Contained {
     control: UnixStream,
-    /// Bytes of reports that are not yet a whole line.
+    /// Bytes of reports without a line end yet.
     pending: Vec<u8>,
     runner: Child,
     runner_pid: Option<u32>,
@@ -115,11 +115,11 @@ pub(crate) struct ProgramStreams {
     pub(crate) stderr: ChildStderr,
 }
 
-/// What came from the runner.
+/// A message from the runner.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RunnerNotice {
     Report(RunnerReport),
-    /// The runner died without its last report; what it held was found and ended (so many processes).
+    /// The runner died without its last report; its processes were swept. Fields count processes.
     Lost {
         ended: u32,
         alive: u32,
@@ -175,23 +175,23 @@ impl Contained {
         drop(self.control.try_write(&[RunnerOrder::Stop.byte()]));
     }
 
-    /// Ends what the program (of this id) left running since `mark`, while the program itself goes on.
+    /// Ends the processes that the program with this id started since `mark` and left running. The program continues.
     pub(crate) async fn end_leftovers(&self, program: u32, mark: Mark) -> Leftovers {
         let Some(runner) = self.runner_pid else {
             return Leftovers::default();
         };
         let look = move || leftovers::end_leftovers(runner, program, mark);
-        // Where the look itself fails nothing is known to be left.
+        // When the search itself fails, no leftovers are known.
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
-    /// Kills a runner that did not do what it was ordered to; [`RunnerNotice::Lost`] follows.
+    /// Kills a runner that did not carry out its order. [`RunnerNotice::Lost`] follows.
     pub(crate) fn kill_runner(&mut self) {
-        tracing::warn!(run = %self.run, "a runner does not answer; killing it");
+        tracing::warn!(run = %self.run, "a runner does not respond; killing it");
         drop(self.runner.start_kill());
     }
 
-    /// The program could have stopped its runner with a signal; a stopped one obeys no order.
+    /// Continues the runner: the program could have stopped it with a signal, and a stopped runner obeys no order.
     fn wake(&self) {
         let raw = self.runner.id().and_then(|id| i32::try_from(id).ok());
         if let Some(pid) = raw.and_then(Pid::from_raw) {
@@ -199,8 +199,8 @@ impl Contained {
         }
     }
 
-    /// The next thing from the runner. Cancel safe until the runner is lost, and then the sweep goes on
-    /// in the background.
+    /// Waits for the next message from the runner. Cancel safe until the runner is lost; then the sweep continues in the
+    /// background.
     pub(crate) async fn notice(&mut self) -> RunnerNotice {
         loop {
             if let Some(report) = self.take_report() {
@@ -213,7 +213,7 @@ impl Contained {
         }
     }
 
-    /// The first whole line of what was read. What is no report is skipped.
+    /// Takes the first complete report. Lines that are not reports are skipped.
     fn take_report(&mut self) -> Option<RunnerReport> {
         while let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.pending.drain(..=end).collect();
@@ -225,14 +225,14 @@ impl Contained {
     }
 
     async fn lost(&mut self) -> RunnerNotice {
-        // The socket may close an instant before the process is gone.
+        // The socket may close an instant before the process ends.
         drop(self.runner.start_kill());
         drop(self.runner.wait().await);
         let (run, pid) = (self.run.clone(), self.runner_pid);
         let swept = tokio::task::spawn_blocking(move || sweep_run(&run, pid))
             .await
             .unwrap_or_default();
-        tracing::warn!(run = %self.run, ended = swept.ended, "a runner was lost; ended what it held");
+        tracing::warn!(run = %self.run, ended = swept.ended, "a runner was lost; ended its processes");
         RunnerNotice::Lost {
             ended: swept.ended,
             alive: swept.alive,
@@ -278,7 +278,7 @@ fn command(
     command
 }
 
-/// Sends the first message: one byte, and with it the reading end of the program's stdin.
+/// Sends the first message: one byte, with the read end of the program's stdin attached.
 fn send_start(control: &StdUnixStream, stdin: OwnedFd) -> io::Result<()> {
     let fds = [stdin.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -290,7 +290,7 @@ fn send_start(control: &StdUnixStream, stdin: OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// An id that no other run on this machine has, before or after a restart.
+/// An id that is unique on this machine, also across restarts.
 fn new_run_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! The limit of open files: raised for this process, given back to the programs of runs, and never used up by runs alone.
+//! The limit of open files: raised for this process, restored for programs, with a reserve that runs cannot use.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -7,18 +7,18 @@ use std::sync::OnceLock;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Of so many open files as the limit allows, one in this many is not used by runs ...
+/// The reserve is the limit divided by this ...
 const RESERVED_SHARE: u64 = 4;
-/// ... but no more than these: connections of clients and the files of the store still find room.
+/// ... but at most this many descriptors. Client connections and the files of the store use it.
 const RESERVED_MOST: u64 = 64;
 
-/// The soft limit that this process was started with, where [`raise_limit`] changed it.
+/// The soft limit with which this process was started. Unset where [`raise_limit`] did not change it.
 static BEFORE: OnceLock<u64> = OnceLock::new();
 
-/// Raises the soft limit of open files of this process to its hard limit. Programs of runs get the old limit: some
-/// (those that use `select`, or close every number up to the limit) do not work well with a high one.
+/// Raises the soft limit of open files of this process to its hard limit. Programs get the old limit, because some (those
+/// that use `select`, or close every descriptor up to the limit) do not work well with a high one.
 ///
-/// Where the system refuses it the limit stays as it is.
+/// When the system refuses, the limit stays as it is and the refusal is logged.
 pub fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let Some(current) = limit.current else { return };
@@ -35,28 +35,28 @@ pub fn raise_limit() {
     }
 }
 
-/// The soft limit that programs get; `None`: that of this process.
+/// The soft limit for programs. `None` means that of this process.
 pub(super) fn limit_of_programs() -> Option<u64> {
     BEFORE.get().copied()
 }
 
-/// Gives this process, and so what it starts, this soft limit.
+/// Sets the soft limit of this process, which programs inherit.
 pub(crate) fn lower_limit(to: u64) {
     let limit = getrlimit(Resource::Nofile);
     let lowered = Rlimit {
         current: Some(to),
         ..limit
     };
-    // A program with more descriptors than it expects still runs.
+    // A program with a higher limit than it expects still runs.
     let _ = setrlimit(Resource::Nofile, lowered);
 }
 
-/// Refuses a descriptor that was opened for a run where it lies in the part that is kept for everything else.
+/// Refuses a descriptor that was opened for a run and belongs to the reserve.
 ///
-/// The kernel gives the lowest free number, so that the number says how many are in use.
+/// The kernel assigns the lowest free number, so the number shows how many descriptors are in use.
 ///
 /// # Errors
-/// That of the system for too many open files.
+/// `EMFILE` when the descriptor belongs to the reserve.
 pub(super) fn spare_reserve(opened: &impl AsRawFd) -> io::Result<()> {
     match getrlimit(Resource::Nofile).current {
         Some(limit) if is_reserved(opened.as_raw_fd(), limit) => Err(Errno::MFILE.into()),

@@ -1,9 +1,9 @@
-//! What of our own environment a program may see.
+//! The variables of our environment that a program may see.
 
 use std::ffi::OsString;
 
-/// Ours alone: the hub's key, systemd's channels to this very process, and what would make a git work elsewhere than in
-/// the folder that its run was given.
+/// Variables that no program gets: the hub's key, systemd's channels to this process, and those that would direct git to
+/// another folder than that of the run.
 const WITHHELD: &[&str] = &[
     "KIRO_SWARM_KEY",
     "NOTIFY_SOCKET",
@@ -23,7 +23,7 @@ const WITHHELD: &[&str] = &[
     "GIT_PREFIX",
 ];
 
-/// What every program may see: where things are and how to talk to a person and the net, no keys.
+/// Variables that every program may see: paths, locale, network access; no keys.
 const USUAL: &[&str] = &[
     "PATH",
     "HOME",
@@ -60,8 +60,8 @@ const USUAL: &[&str] = &[
     "JAVA_HOME",
 ];
 
-/// Our environment without what is [`WITHHELD`], but for the names in `pass`. With `only`, nothing but the
-/// [`USUAL`] variables and those; `!NAME` and `!PREFIX*` take some of the usual ones away.
+/// Our environment without the [`WITHHELD`] variables, except for the names in `pass`. With `only`, just the [`USUAL`]
+/// variables and those that it lists; `!NAME` and `!PREFIX*` in it remove usual ones.
 pub(super) fn inherited(
     pass: &[String],
     only: Option<&[String]>,
@@ -69,14 +69,14 @@ pub(super) fn inherited(
     std::env::vars_os().filter(move |(name, _)| may_pass(name.to_str(), pass, only))
 }
 
-/// Whether no program sees this variable unless it is listed by its full name.
+/// Whether a program gets this variable only where it is listed by its full name.
 #[must_use]
 pub fn is_withheld(name: &str) -> bool {
     WITHHELD.contains(&name) || is_secret_setting(name)
 }
 
-/// Whether a variable `KIROSU_SECTION__KEY` sets a key, or what may hold one: the headers, the body or the environment of
-/// a provider or a pool. The settings take these names in any case.
+/// Whether a variable `KIROSU_SECTION__KEY` sets a secret or may contain one: a key, or the headers, body or environment of
+/// a provider or pool. Setting names are case-insensitive.
 fn is_secret_setting(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let Some(path) = name.strip_prefix("KIROSU_") else {
@@ -101,7 +101,7 @@ fn may_pass(name: Option<&str>, pass: &[String], only: Option<&[String]>) -> boo
     listed && !is_withheld(name)
 }
 
-/// `NAME`, or `PREFIX*`.
+/// Whether a pattern, `NAME` or `PREFIX*`, matches.
 fn means(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_passes_only_when_asked() {
+    fn the_key_passes_only_when_listed() {
         let key = Some("KIRO_SWARM_KEY");
         assert!(!may_pass(key, &[], None));
         assert!(may_pass(key, &["KIRO_SWARM_KEY".to_owned()], None));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_may_hold_a_secret_passes_only_when_asked() {
+    fn a_setting_with_a_possible_secret_passes_only_when_listed() {
         for name in [
             "KIROSU_HUB__KEY",
             "KIROSU_hub__key",
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_lets_through_the_usual_and_what_it_names() {
+    fn a_list_passes_the_usual_variables_and_those_it_names() {
         let only = ["KIRO_*".to_owned(), "OPENAI_API_KEY".to_owned()];
         let passes = |name| may_pass(Some(name), &[], Some(&only));
         assert!(passes("PATH") && passes("LC_ALL") && passes("OPENAI_API_KEY"));

@@ -1,8 +1,8 @@
-//! Processes that a kept program started for one piece of work and that go on after it.
+//! Processes that a reused program started for one job and that continue after it.
 //!
-//! The runner is a subreaper: a process whose parent has died becomes the runner's child. So what a tool left behind in the
-//! background is a child of the runner beside the program; it is ended here. A new process that is still the program's own
-//! child may be one that the program needs; it is counted, and whoever keeps the program decides.
+//! The runner is a subreaper: a process whose parent died becomes the runner's child. So a process that a tool left in the
+//! background is a child of the runner, and is ended here. A new process that is still a child of the program may be one
+//! that the program needs; it is counted, and the caller decides.
 
 use std::collections::HashMap;
 use std::thread::sleep;
@@ -13,16 +13,16 @@ use rustix::time::{ClockId, clock_gettime};
 use super::procfs::{ProcessStat, all_pids, stat};
 use super::sweep::sweep;
 
-/// How long processes that are just ending are waited for.
+/// Time to wait for processes that are just exiting.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Between two looks.
+/// Time between two searches.
 const PAUSE: Duration = Duration::from_millis(20);
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_millis(250);
-/// Ticks of a second in the times of /proc: USER_HZ, the same on every architecture that is built for.
+/// Ticks per second in the times of /proc: USER_HZ, the same on every supported architecture.
 const TICKS: u64 = 100;
 
-/// A point in time, in the ticks since boot (10 ms each) in which /proc states when a process was started.
+/// A point in time in the unit of process start times in /proc: ticks since boot, 10 ms each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark(u64);
 
@@ -34,16 +34,17 @@ impl Mark {
     }
 }
 
-/// What was found.
+/// The result of a search for leftovers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Leftovers {
     /// Processes that were ended.
     pub(crate) ended: u32,
-    /// Processes below the program, or out of reach, that go on.
+    /// Processes below the program, or that could not be ended, which continue.
     pub(crate) alive: u32,
 }
 
-/// Ends what was started below the runner since `mark` and whose parent is gone. Blocking: it reads all of /proc.
+/// Ends the processes that were started below the runner since `mark` and whose parent is gone. Blocking: it reads all of
+/// /proc.
 pub(crate) fn end_leftovers(runner: u32, program: u32, mark: Mark) -> Leftovers {
     let [Ok(runner), Ok(program)] = [runner, program].map(i32::try_from) else {
         return Leftovers::default();
@@ -66,13 +67,13 @@ pub(crate) fn end_leftovers(runner: u32, program: u32, mark: Mark) -> Leftovers 
     }
 }
 
-/// How many living processes below `root` satisfy a condition.
+/// The number of living processes below `root` that satisfy a condition.
 fn below(root: i32, condition: impl Fn(&ProcessStat) -> bool) -> u32 {
     let all: Vec<ProcessStat> = all_pids().into_iter().filter_map(stat).collect();
     let parents: HashMap<i32, i32> = all.iter().map(|it| (it.pid, it.parent)).collect();
     let is_below = |pid: i32| {
         let mut next = pid;
-        // As deep as a tree can be: the snapshot may hold a circle where a number passed to another process.
+        // Bounded: where a process id was reused, the snapshot may contain a cycle.
         for _ in 0..parents.len() {
             match parents.get(&next) {
                 Some(&parent) if parent == root => return true,

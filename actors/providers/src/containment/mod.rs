@@ -1,5 +1,5 @@
-//! Containment: how processes are started so that none outlives its invocation, and how left-overs of
-//! a dead runner are found. The runner's own side is in [`crate::runner`].
+//! Containment: starts processes so that none outlives its invocation, and finds the processes of a dead runner. The
+//! runner's own side is in [`crate::runner`].
 
 mod contained;
 mod descriptors;
@@ -22,23 +22,23 @@ pub(crate) use procfs::{ProcessStat, children_of};
 pub use sweep::{Swept, sweep_instance, sweep_run};
 pub(crate) use wire::{Exit, RunnerOrder, RunnerReport, StartError};
 
-/// Names the run in the environment of every process of it; a value is never used twice.
+/// The variable with the run's id, in the environment of each of its processes. A value is never reused.
 pub const RUN_VARIABLE: &str = "KIROSU_RUN";
-/// Names the hub or agent (by its data directory) in the environment of every process of its runs.
+/// The variable with the id of the hub or agent (derived from its data directory), in the environment of each process of
+/// its runs.
 pub const INSTANCE_VARIABLE: &str = "KIROSU_INSTANCE";
 
-/// How to start the runner.
+/// The command that starts the runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunnerCommand {
     /// The executable that calls [`crate::runner::main`].
     pub program: PathBuf,
-    /// What comes before the runner's own arguments (the hidden verb).
+    /// Arguments before the runner's own: the hidden verb.
     pub args: Vec<OsString>,
 }
 
 impl RunnerCommand {
-    /// This very executable with a hidden verb before the runner's arguments. It stays the same version
-    /// even when the file was replaced by an upgrade in the meantime.
+    /// This executable with a hidden verb. It runs the same version even when an upgrade replaced the file in the meantime.
     #[must_use]
     pub fn this_executable(verb: &str) -> Self {
         Self {
@@ -48,22 +48,21 @@ impl RunnerCommand {
     }
 }
 
-/// How the processes of all providers of a hub or agent are held.
+/// The containment settings of all providers of a hub or agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Containment {
-    /// How to start the runner.
+    /// The command that starts the runner.
     pub runner: RunnerCommand,
-    /// Names this hub or agent: stable over restarts, different for each data directory.
+    /// The id of this hub or agent: stable over restarts, different for each data directory.
     pub instance: String,
-    /// From SIGTERM to SIGKILL on cancel and timeout.
+    /// Time from SIGTERM to SIGKILL on cancel and timeout.
     pub grace: Duration,
-    /// What a program left running has from the end of the program itself to its SIGTERM, and then to
-    /// its SIGKILL.
+    /// Time that remaining processes have after the program itself ended, first until SIGTERM and then until SIGKILL.
     pub linger: Duration,
 }
 
 impl Containment {
-    /// With the default 2 s of grace and 250 ms of linger.
+    /// Containment with the default grace of 2 s and linger of 250 ms.
     pub fn new(runner: RunnerCommand, instance: impl Into<String>) -> Self {
         Self {
             runner,

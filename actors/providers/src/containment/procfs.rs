@@ -1,8 +1,8 @@
-//! The little of /proc that containment reads. Every answer may be outdated when it arrives.
+//! The parts of /proc that containment reads. Every result may be outdated when it arrives.
 
 use std::fs;
 
-/// What we use of /proc/PID/stat.
+/// Fields of /proc/PID/stat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProcessStat {
     pub(crate) pid: i32,
@@ -11,23 +11,23 @@ pub(crate) struct ProcessStat {
     pub(crate) parent: i32,
     pub(crate) group: i32,
     pub(crate) session: i32,
-    /// Clock ticks since boot; with the pid it names a process for good.
+    /// Start time in clock ticks since boot. Together with the pid it identifies a process.
     pub(crate) start: u64,
 }
 
 impl ProcessStat {
-    /// Whether it only waits for its parent to read its exit status.
+    /// Whether the process only waits for its parent to read its exit status.
     pub(crate) const fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 }
 
-/// One process's stat; `None` when there is no such process (any more).
+/// The stat of one process. `None` when the process does not exist.
 pub(crate) fn stat(pid: i32) -> Option<ProcessStat> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The name is in parentheses and may hold anything, so the fields are counted from the last one.
+/// Parses a stat line. The process name is in parentheses and may contain anything, so fields count from the last one.
 fn parse_stat(raw: &[u8]) -> Option<ProcessStat> {
     let open = raw.iter().position(|&byte| byte == b'(')?;
     let close = raw.iter().rposition(|&byte| byte == b')')?;
@@ -58,9 +58,9 @@ pub(crate) fn all_pids() -> Vec<i32> {
         .collect()
 }
 
-/// The direct children of a single-threaded process, zombies among them.
+/// The direct children of a single-threaded process, including zombies.
 pub(crate) fn children_of(pid: i32) -> Vec<ProcessStat> {
-    // One small file where the kernel offers it, else a look at everyone.
+    // One small file where the kernel offers it, else a search through all processes.
     let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let pids = match &listed {
         Ok(list) => list
@@ -75,8 +75,8 @@ pub(crate) fn children_of(pid: i32) -> Vec<ProcessStat> {
         .collect()
 }
 
-/// Whether the environment a process was started with holds this `NAME=value`. False for processes of
-/// others, for kernel threads and for the dead.
+/// Whether the initial environment of a process contains this `NAME=value`. False for processes of other users, kernel
+/// threads and dead processes.
 pub(crate) fn environment_holds(pid: i32, entry: &[u8]) -> bool {
     fs::read(format!("/proc/{pid}/environ"))
         .is_ok_and(|raw| raw.split(|&byte| byte == 0).any(|it| it == entry))
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_look_like_fields() {
+    fn a_process_name_may_contain_fields() {
         let raw = b"42 (a) Z (b) S 7 8 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 12345 1 2 3";
         let it = parse_stat(raw).unwrap();
         assert_eq!((it.pid, it.state, it.parent), (42, 'S', 7));

@@ -1,7 +1,6 @@
-//! The sweep: finds processes of a dead runner by the marker in their environment and ends them.
+//! The sweep: finds the processes of a dead runner by the marker in their environment and ends them.
 //!
-//! Blocking, and slow by the standards of an actor (it reads all of /proc): call it from a blocking
-//! thread, or at start.
+//! It blocks, because it reads all of /proc: call it from a blocking thread, or at start.
 
 use std::collections::HashSet;
 use std::thread::sleep;
@@ -13,13 +12,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::procfs::{ProcessStat, all_pids, environment_holds, stat};
 use super::{INSTANCE_VARIABLE, RUN_VARIABLE};
 
-/// A process between fork and exec may hide for an instant, so emptiness must be seen this often in a row.
+/// Searches in a row that must find nothing: a process between fork and exec can be invisible for an instant.
 const CLEAN_LOOKS: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(3);
-/// What does not die in this time after SIGKILL (another user's, stuck in the kernel) is given up and counted.
+/// Time after which a process that survives SIGKILL (another user's, or stuck in the kernel) is counted as alive.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Processes ended.
@@ -28,22 +27,22 @@ pub struct Swept {
     pub alive: u32,
 }
 
-/// Ends all processes of one run whose runner is dead, at once. `runner_pid`, where known, finds also those
-/// that dropped their environment but stayed in the runner's session.
+/// Ends all processes of one run whose runner is dead, at once. With `runner_pid` it also finds processes that cleared
+/// their environment but stayed in the runner's session.
 #[must_use]
 pub fn sweep_run(run: &str, runner_pid: Option<u32>) -> Swept {
     let entry = format!("{RUN_VARIABLE}={run}").into_bytes();
     let session = runner_pid.and_then(|pid| i32::try_from(pid).ok());
     let matches = |it: &ProcessStat| {
-        // The runner led that session; it is dead, so a leader would be someone new under its number.
+        // The runner led that session and is dead, so a session leader is a new process with the same id.
         (Some(it.session) == session && it.pid != it.session) || environment_holds(it.pid, &entry)
     };
     sweep(&matches, Duration::ZERO)
 }
 
-/// Ends all processes that runs of an earlier life of this instance left: SIGTERM, `grace`, SIGKILL.
-/// Call it at start, when the lock of the data directory is held and before the first run: it would end
-/// those of the current life too. This process and its ancestors are spared.
+/// Ends all processes that runs of an earlier process of this instance left: SIGTERM, then SIGKILL after `grace`. Call it
+/// at start, after the data directory is locked and before the first run, because it would end current runs too. This
+/// process and its ancestors are spared.
 #[must_use]
 pub fn sweep_instance(instance: &str, grace: Duration) -> Swept {
     let entry = format!("{INSTANCE_VARIABLE}={instance}").into_bytes();
@@ -52,7 +51,7 @@ pub fn sweep_instance(instance: &str, grace: Duration) -> Swept {
     sweep(&matches, grace)
 }
 
-/// This process, its parent, and so on: started inside a run, a hub must not end itself.
+/// This process, its parent, and so on. A hub that was started inside a run must not end itself.
 fn ancestors() -> HashSet<i32> {
     let mut found = HashSet::new();
     let mut next = i32::try_from(std::process::id()).unwrap_or(0);
@@ -105,8 +104,8 @@ fn find(matches: &dyn Fn(&ProcessStat) -> bool) -> Vec<ProcessStat> {
         .collect()
 }
 
-/// Signals exactly the process that was seen: the descriptor pins it, then it is looked at again, so a
-/// number that passed to someone else in the meantime is spared.
+/// Signals exactly the process that was seen. The descriptor pins the process before it is checked again, so that a new
+/// process with the same id is spared.
 fn signal(seen: &ProcessStat, signal: Signal, matches: &dyn Fn(&ProcessStat) -> bool) {
     let Some(pid) = Pid::from_raw(seen.pid) else {
         return;

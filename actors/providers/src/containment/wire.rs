@@ -1,8 +1,8 @@
-//! What hub and runner say to each other over the control socket.
+//! The messages between hub and runner on the control socket.
 //!
-//! The hub's first message is one byte that carries the program's stdin as a file descriptor. After
-//! that it sends single-byte orders; the runner sends [`RunnerReport`]s, one JSON object a line. The end of
-//! the hub's side means that the hub is dead.
+//! The hub's first message is one byte with the program's stdin attached as a file descriptor. After that the hub sends
+//! single-byte orders and the runner sends [`RunnerReport`]s, one JSON object per line. The end of the hub's side means
+//! that the hub is dead.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,9 @@ use crate::outcome::FailureKind;
 /// An order to the runner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RunnerOrder {
-    /// The first message: here is stdin, start.
+    /// Start the program. The first message, with stdin attached.
     Start,
-    /// SIGTERM, grace, SIGKILL.
+    /// End everything: SIGTERM, then SIGKILL after the grace.
     Stop,
 }
 
@@ -26,7 +26,7 @@ impl RunnerOrder {
     }
 }
 
-/// How the program itself ended.
+/// The end of the program itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Exit {
@@ -36,7 +36,7 @@ pub(crate) enum Exit {
     Signal(i32),
 }
 
-/// Why a program could not be started.
+/// The reason for which a program could not be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StartError {
@@ -49,7 +49,7 @@ pub(crate) enum StartError {
 }
 
 impl StartError {
-    /// The class of a run that was not started for this.
+    /// The failure kind of the run.
     pub(crate) const fn class(self) -> FailureKind {
         match self {
             Self::Missing => FailureKind::Missing,
@@ -59,20 +59,20 @@ impl StartError {
     }
 }
 
-/// What the runner reports.
+/// A report of the runner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RunnerReport {
     /// The program runs.
     Started { pid: u32 },
-    /// It could not be started; nothing runs. Nothing follows.
+    /// The program could not be started, and nothing runs. The last report.
     Failed { error: StartError, message: String },
-    /// All is over. Nothing follows.
+    /// No process is left, except for `alive`. The last report.
     Ended {
         exit: Exit,
-        /// Processes that were still there after the program itself and had to be ended.
+        /// Processes that remained after the program itself and were ended.
         stragglers: u32,
-        /// Processes that could not be ended (another user's, or stuck in the kernel). 0 but for such.
+        /// Processes that could not be ended (another user's, or stuck in the kernel).
         alive: u32,
     },
 }

@@ -1,4 +1,4 @@
-//! The part of a definition that is for kind `acp`.
+//! The part of a definition for kind `acp`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::builtin::built_in;
 use super::table_reader::TableReader;
 use crate::job::TrustLevel;
 
-/// Keys of `[acp]` that stand in the place of the definition's own when the program is spoken to over ACP.
+/// Keys of `[acp]` that replace the definition's own for ACP.
 const OWN: &[&str] = &[
     "command",
     "model_args",
@@ -22,7 +22,7 @@ const OWN: &[&str] = &[
     "install",
 ];
 
-/// Keys of a definition that mean a call that prints its answer.
+/// Keys of a definition for a call that prints its answer. They do not apply to ACP.
 const PRINTING: &[&str] = &[
     "command",
     "model_args",
@@ -33,74 +33,74 @@ const PRINTING: &[&str] = &[
     "mcp",
 ];
 
-/// Keys of `output` that hold for messages, however they came. In `[acp]` of a built-in definition they stand above those.
+/// Keys of `output` that apply to messages of either kind. Those in `[acp]` of a built-in definition win.
 const MESSAGES: &[&str] = &["errors", "error_answers", "wait_words", "known_errors"];
 
-/// How an agent is spoken to over the Agent Client Protocol.
+/// Settings of an agent that speaks the Agent Client Protocol.
 #[derive(Debug, Clone)]
 pub struct AcpRules {
-    /// The mode for each trust; the first that the agent offers. None: the one it begins in.
+    /// The modes per trust level; the first that the agent offers is set. Empty means the agent's own choice.
     pub mode: Modes,
-    /// What its figures of tokens count.
+    /// The scope of its token figures.
     pub usage: TurnUsage,
-    /// How it takes a system prompt.
+    /// The way in which it takes a system prompt.
     pub system: SystemWay,
-    /// JSON pointers to a tool's name, before the places where it usually is.
+    /// JSON pointers to a tool's name, tried before the usual places.
     pub tool_name: Vec<String>,
-    /// A call's id begins with the tool's name, up to this.
+    /// The text after the tool's name in a call's id. `None` where ids contain no name.
     pub tool_name_ends: Option<String>,
-    /// Keys of a tool's arguments that differ from call to call though the call is the same.
+    /// Keys of a tool's arguments whose values differ although the call is the same.
     pub input_ignored: Vec<String>,
-    /// Whether it takes MCP servers that speak over standard input and output.
+    /// Whether it takes MCP servers over standard input and output.
     pub stdio_servers: bool,
-    /// Whether its `session/load` works, where it says that it has one.
+    /// Whether its `session/load` works, where it offers one.
     pub load: bool,
-    /// Beginnings of pieces of text that are notices of the program and no part of the answer.
+    /// Beginnings of text pieces that are notices of the program and not part of the answer.
     pub notices: Vec<String>,
-    /// Beginnings of ids of tool calls that are notices of the program.
+    /// Beginnings of tool call ids that are notices of the program.
     pub notice_calls: Vec<String>,
-    /// More methods of notifications that have the form of `session/update`.
+    /// Further notification methods that have the form of `session/update`.
     pub updates: Vec<String>,
-    /// JSON pointers to the text of updates, of kinds that the protocol does not have, that are notices.
+    /// JSON pointers to the text of updates that are notices, for kinds that the protocol does not have.
     pub notice_text: Vec<String>,
-    /// `_meta` of the client's capabilities: extensions that the agent is to use.
+    /// `_meta` of the client's capabilities: extensions for the agent to use.
     pub client_meta: BTreeMap<String, Value>,
-    /// Words of lines of stderr that are not shown.
+    /// Words of stderr lines that are not shown.
     pub quiet: Vec<String>,
-    /// How long it has from its start to its answer to `initialize`.
+    /// Time from its start to its response to `initialize`. The default is 60 s.
     pub initialize_timeout: Duration,
 }
 
-/// Modes by trust.
+/// Modes per trust level, each in order of preference.
 #[derive(Debug, Clone, Default)]
 pub struct Modes {
-    /// Asks before it does anything.
+    /// Modes that ask before every action.
     pub safe: Vec<String>,
-    /// Changes files of its folder without asking.
+    /// Modes that change files of the folder without a permission request.
     pub edit: Vec<String>,
-    /// Asks nothing.
+    /// Modes without permission requests.
     pub all: Vec<String>,
 }
 
-/// What the tokens in the answer to a prompt count.
+/// The scope of the tokens in the response to a prompt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TurnUsage {
     /// This turn.
     #[default]
     Turn,
-    /// The whole conversation up to now.
+    /// The whole conversation so far.
     Running,
-    /// The turn's last call of the model: a lower bound.
+    /// The turn's last model call: a lower bound.
     LastCall,
 }
 
-/// How a system prompt reaches the agent.
+/// The way in which a system prompt reaches the agent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SystemWay {
     /// Before the prompt, with an empty line between.
     #[default]
     Before,
-    /// In `_meta` of `session/new`, to be put behind the agent's own.
+    /// In `_meta` of `session/new`, to be appended to the agent's own.
     Append,
 }
 
@@ -127,7 +127,7 @@ impl Default for AcpRules {
 }
 
 impl Modes {
-    /// The modes for this trust.
+    /// The modes for this trust level.
     #[must_use]
     pub fn of(&self, trust: TrustLevel) -> &[String] {
         match trust {
@@ -138,13 +138,16 @@ impl Modes {
     }
 }
 
-/// Defaults of kind `acp` without a built-in definition: errors are messages, and are read as such.
+/// Defaults of kind `acp` without a built-in definition: known errors are recognised.
 pub(super) fn defaults() -> Map<String, Value> {
     let output = json!({"known_errors": true});
     Map::from_iter([("output".to_owned(), output)])
 }
 
-/// The table of a built-in definition as kind `acp` wants it.
+/// The table of a built-in definition for kind `acp`.
+///
+/// # Errors
+/// When the definition has no `[acp]`: a sentence that lists those that have one.
 pub(super) fn table(name: &str) -> Result<Map<String, Value>, String> {
     let known = || {
         let names = super::built_in_names().filter(|name| {
@@ -184,7 +187,7 @@ pub(super) fn table(name: &str) -> Result<Map<String, Value>, String> {
     Ok(table)
 }
 
-/// Reads the keys that are left in `[acp]`.
+/// Reads the remaining keys of `[acp]`.
 pub(super) fn read(taker: &TableReader<'_>) -> AcpRules {
     let usages = [
         ("turn", TurnUsage::Turn),
@@ -229,7 +232,7 @@ mod tests {
     use crate::definition::{Definition, built_in_names};
 
     #[test]
-    fn every_built_in_that_speaks_acp_can_be_read_and_asks_unless_it_is_trusted() {
+    fn every_built_in_acp_definition_is_valid_and_asks_unless_trusted() {
         let mut speak = Vec::new();
         for name in built_in_names() {
             let read = Definition::read_acp(Some(name), &Map::new());
@@ -243,7 +246,7 @@ mod tests {
             let differs = mode.safe != mode.all
                 || trust.safe.env != trust.all.env
                 || trust.safe.args != trust.all.args;
-            // These have no mode that we know of; the answers to their questions make the difference.
+            // These have no such mode: the responses to their permission requests make the difference.
             assert!(differs || ["copilot", "cursor"].contains(&name), "{name}");
             speak.push(name);
         }

@@ -1,17 +1,17 @@
-//! The definitions that come with the house.
+//! The built-in definitions.
 
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
-/// One line a CLI: its name and its TOML.
+/// Embeds one TOML file per CLI.
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../../definitions/", $name, ".toml")))),*]
     };
 }
 
-/// The order in which a person is told of them.
+/// The order in which messages list them. The first is the default.
 const TEXTS: &[(&str, &str)] = embedded![
     "kiro", "codex", "claude", "gemini", "opencode", "goose", "qwen", "copilot", "cursor", "amp",
     "aider",
@@ -32,7 +32,7 @@ pub fn built_in(name: &str) -> Option<Map<String, Value>> {
     Some(found.1.clone())
 }
 
-/// Their names, the default first.
+/// The names of the built-in definitions, the default first.
 pub fn built_in_names() -> impl Iterator<Item = &'static str> {
     TEXTS.iter().map(|(name, _)| *name)
 }
@@ -43,7 +43,7 @@ mod tests {
     use crate::definition::Definition;
 
     #[test]
-    fn every_built_in_definition_can_be_read_and_says_how_to_get_it() {
+    fn every_built_in_definition_is_valid_and_has_installation_advice() {
         for (name, text) in TEXTS {
             let table: Result<Map<String, Value>, _> = toml::from_str(text);
             assert_eq!(table.err(), None, "{name}");

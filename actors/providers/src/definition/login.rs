@@ -1,29 +1,29 @@
-//! Where a program's login shows without asking it: variables that hold a key, files that a login leaves behind.
+//! Signs of a program's login that need no call of it: variables that hold a key, files that a login leaves.
 //!
-//! A sign says that somebody has logged in, not that the service still takes it; that no sign is there does not say the
-//! opposite where a program keeps its login in a keyring. Nothing is read but whether it is there.
+//! A sign shows that a person has logged in, not that the service still accepts the login. A missing sign proves nothing
+//! where a program keeps its login in a keyring. Values and contents are not read.
 
 use std::path::PathBuf;
 
 use super::table_reader::TableReader;
 
-/// Where to look; any of them is enough.
+/// The places to search; one sign is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Login {
     /// Variables that hold a key or token.
     pub env: Vec<String>,
-    /// Files; `~/` is the home folder, `$NAME/` what a variable says (the file is left out where it is not set).
+    /// Files. `~/` is the home folder, `$NAME/` the value of a variable; a file is skipped where the variable is not set.
     pub files: Vec<String>,
 }
 
-/// What was seen.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoginSign {
-    /// This variable is set, or this file is there.
+    /// This variable is set, or this file exists.
     Found(String),
-    /// None of these.
+    /// No sign. The places that were searched.
     None(Vec<String>),
-    /// The definition names no place.
+    /// The definition names no places.
     Unknown,
 }
 
@@ -36,8 +36,8 @@ pub(super) fn read(taker: &TableReader<'_>) -> Login {
 }
 
 impl Login {
-    /// Looks, with the variables that the program will have. Blocks on the file system.
-    pub fn look(&self, var: impl Fn(&str) -> Option<String>) -> LoginSign {
+    /// Searches for a sign. `var` reads the variables of the program. Blocks on the file system.
+    pub fn find(&self, var: impl Fn(&str) -> Option<String>) -> LoginSign {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
         if let Some(name) = self.env.iter().find(|name| set(name).is_some()) {
             return LoginSign::Found(name.clone());
@@ -73,8 +73,8 @@ mod tests {
             env: vec!["A_KEY".to_owned(), "B_KEY".to_owned()],
             files: vec!["$CODE_HOME/auth".to_owned(), "~/.code/auth".to_owned()],
         };
-        let look = |more: &[(&str, &str)]| {
-            login.look(|name| {
+        let find = |more: &[(&str, &str)]| {
+            login.find(|name| {
                 let own = more.iter().find(|(known, _)| *known == name);
                 match name {
                     "HOME" => Some(home.path().display().to_string()),
@@ -82,15 +82,15 @@ mod tests {
                 }
             })
         };
-        assert!(matches!(look(&[]), LoginSign::None(places) if places.len() == 4));
-        assert!(matches!(look(&[("A_KEY", "")]), LoginSign::None(_)));
+        assert!(matches!(find(&[]), LoginSign::None(places) if places.len() == 4));
+        assert!(matches!(find(&[("A_KEY", "")]), LoginSign::None(_)));
         assert_eq!(
-            look(&[("B_KEY", "k")]),
+            find(&[("B_KEY", "k")]),
             LoginSign::Found("B_KEY".to_owned())
         );
         std::fs::create_dir(home.path().join(".code")).unwrap();
         std::fs::write(home.path().join(".code/auth"), "{}").unwrap();
-        assert_eq!(look(&[]), LoginSign::Found("~/.code/auth".to_owned()));
-        assert_eq!(Login::default().look(|_| None), LoginSign::Unknown);
+        assert_eq!(find(&[]), LoginSign::Found("~/.code/auth".to_owned()));
+        assert_eq!(Login::default().find(|_| None), LoginSign::Unknown);
     }
 }

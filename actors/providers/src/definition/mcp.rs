@@ -1,37 +1,37 @@
-//! How an agent CLI is told of MCP servers.
+//! The ways to pass MCP servers to an agent CLI.
 
 use std::collections::BTreeMap;
 
 use super::table_reader::TableReader;
 
-/// The form in which a CLI takes them.
+/// The form in which a CLI takes MCP servers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum McpForm {
-    /// It cannot be told: a warning says so.
+    /// It takes none; the run warns.
     #[default]
     None,
-    /// It reads the files that they come from by itself.
+    /// It reads the servers' files by itself.
     Own,
     /// A document `{"mcpServers": {...}}`, as `.kiro/settings/mcp.json` has it.
     Servers,
-    /// The same, as Copilot has it: each server says which of its tools count.
+    /// The same with the key `tools`, as Copilot needs it: the allowed tools of each server.
     Copilot,
-    /// The same key in a file of settings, laid over the one that the environment names already.
+    /// The same key in a settings file, merged into the file that the environment names.
     Settings,
-    /// The configuration of opencode.
+    /// opencode's configuration.
     Opencode,
-    /// Keys of codex's configuration as arguments, secrets by variables.
+    /// Keys of codex's configuration as arguments, with secrets in variables.
     Codex,
 }
 
-/// How it is told.
+/// The way to pass MCP servers.
 #[derive(Debug, Clone, Default)]
 pub struct McpWay {
     /// The form.
     pub form: McpForm,
-    /// Stands for `{mcp_args}` in the command; `{mcp_file}` is a file with the document, readable by its owner alone.
+    /// The value of `{mcp_args}`. `{mcp_file}` is a file with the document that only its owner can read.
     pub args: Vec<String>,
-    /// More environment; `{mcp_file}` as above, a value `{mcp_json}` is the document itself.
+    /// Further variables. `{mcp_file}` as above; the value `{mcp_json}` is the document itself.
     pub env: BTreeMap<String, String>,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn read(taker: &TableReader<'_>) -> McpWay {
     if way.form != McpForm::Codex && way.args.iter().any(|it| it.contains("{mcp_json}")) {
         taker.fault(
             "args",
-            "cannot hold {mcp_json}: everybody on the machine can read arguments, and it may hold keys; use {mcp_file}",
+            "cannot hold {mcp_json}: every user of the machine can read arguments, and it may contain keys; use {mcp_file}",
         );
     }
     way

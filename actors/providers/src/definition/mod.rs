@@ -1,12 +1,12 @@
-//! Agent CLIs as data: how a program is called, and what its output means.
+//! Agent CLIs as data: the call of a program and the meaning of its output.
 //!
 //! # Theory of operation
 //!
-//! A [`Definition`] is a table. The ones that come with the house are TOML files in `definitions/`, embedded; the
-//! configuration may start from one of them (`preset`) and override any key, or write its own from nothing.
-//! [`Definition::read`] lays overrides over the preset (`trust`, `env` and `output` key by key, everything else as a whole) and reads the
-//! result with all faults at once. What is in it is applied by two readers that know no CLI by name: `adapters/`
-//! builds the call, `output/` turns bytes into events and an outcome.
+//! A [`Definition`] is a table. The built-in ones are embedded TOML files in `definitions/`. The configuration can start
+//! from one of them (`preset`) and override any key, or define all keys. [`Definition::read`] merges the overrides into the
+//! preset (tables such as `trust`, `env` and `output` key by key, everything else as a whole) and returns all faults at once.
+//! Two readers that know no CLI by name apply it: `adapters/` builds the call, `output/` turns bytes into events and an
+//! outcome.
 
 mod acp;
 mod builtin;
@@ -31,61 +31,61 @@ pub use mcp::{McpForm, McpWay};
 pub use own_model::OwnModel;
 pub(crate) use placeholders::escaped;
 
-/// How one CLI is called and understood.
+/// The call of one CLI and the meaning of its output.
 #[derive(Debug, Clone, Default)]
 pub struct Definition {
-    /// How a person gets the program: one line.
+    /// The installation command or page: one line for a person.
     pub install: Option<String>,
-    /// Arguments that make the program print its version, for the probe. `None`: it is only looked for.
+    /// Arguments that print the version, for the probe. `None`: the probe only looks for the program.
     pub version: Option<Vec<String>>,
     /// The oldest version that is known to work: numbers with dots.
     pub oldest: Option<String>,
-    /// Where its login shows.
+    /// The places that show a login.
     pub login: Login,
-    /// The model that it is given where neither task nor pool names one.
+    /// The model where neither task nor pool names one.
     pub own_model: OwnModel,
-    /// Program and arguments, with places: see `docs/providers.md`.
+    /// Program and arguments, with placeholders: see `docs/providers.md`.
     pub command: Vec<String>,
-    /// Stands for `{model_args}` when the job names a model.
+    /// The value of `{model_args}` where the job names a model.
     pub model_args: Vec<String>,
-    /// Stands for `{resume_args}` when the job goes on with a conversation.
+    /// The value of `{resume_args}` where the job continues a conversation.
     pub resume_args: Vec<String>,
-    /// Stands for `{system_args}` when there is a system prompt; empty: it is put before the prompt.
+    /// The value of `{system_args}` where there is a system prompt. Empty: the system prompt goes before the prompt.
     pub system_args: Vec<String>,
-    /// Stands for `{extra_args}`: for whoever runs it to add.
+    /// The value of `{extra_args}`, for arguments of the user.
     pub extra_args: Vec<String>,
-    /// What the job's trust adds.
+    /// Arguments and variables per trust level.
     pub trust: TrustProfiles,
-    /// Environment of its own; weaker than the configuration's.
+    /// Variables for the program. Those of the configuration win.
     pub env: BTreeMap<String, String>,
-    /// Variables that it may see besides the usual ones, `NAME` or `PREFIX_*`. `None`: all.
+    /// Variables that it may see besides the usual ones, `NAME` or `PREFIX_*`. `None` means all.
     pub env_pass: Option<Vec<String>>,
-    /// How it is told of MCP servers.
+    /// The way to pass MCP servers.
     pub mcp: McpWay,
-    /// Where it takes a whole system prompt from a file: the variable that names the file. It replaces the program's own.
+    /// The variable that names a file with the system prompt, which replaces the program's own.
     pub system_file_env: Option<String>,
-    /// Settings that it reads below all others.
+    /// Settings that the program reads with the lowest priority.
     pub defaults_file: Option<DefaultsFile>,
-    /// What it is asked to end with, on cancel and timeout.
+    /// The signal on cancel and timeout.
     pub stop_signal: StopSignal,
-    /// What its output means.
+    /// The meaning of its output.
     pub output: OutputRules,
-    /// How it is spoken to, for kind `acp`.
+    /// Settings for kind `acp`.
     pub acp: AcpRules,
 }
 
-/// A file of settings that a program reads below all others.
+/// A file of settings that a program reads with the lowest priority.
 #[derive(Debug, Clone, Default)]
 pub struct DefaultsFile {
     /// The variable that names the file.
     pub env: String,
-    /// The file that it reads without the variable: where it exists, none is written.
+    /// The file that it reads without the variable. Where it exists, none is written.
     pub machine: Option<String>,
     /// The settings, as JSON.
     pub content: Map<String, Value>,
 }
 
-/// The signal that asks a program to end; after a grace it is killed.
+/// The signal that asks a program to exit. After the grace it is killed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StopSignal {
     /// SIGTERM.
@@ -105,193 +105,192 @@ impl StopSignal {
     }
 }
 
-/// What is added to the call for each trust profile.
+/// The additions to the call for each trust level.
 #[derive(Debug, Clone, Default)]
 pub struct TrustProfiles {
-    /// Reads, and does nothing that a person would have to allow.
+    /// Read only; nothing that needs a permission.
     pub safe: TrustProfile,
-    /// May change files of its folder.
+    /// Also change files of the folder.
     pub edit: TrustProfile,
-    /// May do all its user may do.
+    /// Everything that the user may do.
     pub all: TrustProfile,
 }
 
-/// What is added to the call.
+/// The additions to the call for one trust level.
 #[derive(Debug, Clone, Default)]
 pub struct TrustProfile {
-    /// Stands for `{trust_args}`.
+    /// The value of `{trust_args}`.
     pub args: Vec<String>,
-    /// More environment.
+    /// Further variables.
     pub env: BTreeMap<String, String>,
 }
 
-/// The form of what a program prints.
+/// The format of a program's output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Text for people: all of it is the answer. Colours are taken out.
+    /// Text for people: the whole output is the answer, without terminal sequences.
     #[default]
     Text,
     /// One JSON document, at the end.
     Json,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
 }
 
-/// How the pieces of text become the answer.
+/// The way in which pieces of text become the answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AnswerMode {
-    /// Joined as they are: pieces of a stream.
+    /// Joined without separators: pieces of a stream.
     #[default]
     Joined,
-    /// The last one that is not blank: whole messages.
+    /// The last one that is not blank: complete messages.
     Last,
 }
 
-/// What is read from a program's output.
+/// The rules for a program's output. A rule selects frames: lines, or the document.
 #[derive(Debug, Clone, Default)]
 pub struct OutputRules {
-    /// The form.
+    /// The format.
     pub format: Format,
-    /// `Format::Text`: taken off the beginning of the answer.
+    /// `Format::Text`: removed from the beginning of the answer.
     pub prefix: String,
-    /// The conversation's id; `value` points to it.
+    /// The id of the conversation.
     pub session: Vec<FrameRule>,
     /// Pieces of the answer.
     pub text: Vec<FrameRule>,
-    /// How pieces become the answer.
+    /// The way in which pieces become the answer.
     pub answer: AnswerMode,
-    /// The answer as a whole, where the program says it again at the end; wins over the pieces.
+    /// The whole answer, where the program repeats it at the end. It wins over the pieces.
     pub result: Vec<FrameRule>,
     /// Visible reasoning.
     pub thought: Vec<FrameRule>,
     /// Tool calls.
     pub tool: Vec<ToolRule>,
-    /// Things a person should know.
+    /// Information for a person.
     pub warning: Vec<FrameRule>,
-    /// A person's permission would have been needed. Without a good end after it, the run was refused; with one it is
-    /// doubted where no tool succeeded after the denial.
+    /// A tool was denied because no person could give a permission. A run without a good end after it was refused; a good
+    /// end is doubted where no tool succeeded after the denial.
     pub denied: Vec<DeniedRule>,
-    /// The good end. Without it a run of a JSON format has failed, whatever its exit code.
+    /// The good end. A run of a JSON format without one has failed, whatever its exit code.
     pub done: Vec<FrameRule>,
-    /// Whether the last of `done` and `fail` counts. Else a bad end stays, whatever is printed after it.
+    /// Whether the last of `done` and `fail` counts. Otherwise a bad end is final.
     pub last_word: bool,
-    /// The account is at its limit; `value` points to what says until when. Counts only where the run fails.
+    /// The account is at its limit; `value` points to data with its end. It counts only where the run fails.
     pub limit: Vec<FrameRule>,
-    /// The program waits before it asks its service again; `value` points to the words or the data that say why and how
-    /// long.
+    /// The program waits before it calls its service again; `value` points to the reason and the length.
     pub wait: Vec<WaitRule>,
-    /// Words of a line of stderr, of a line that is no JSON or of a warning, in which the program says that it waits.
+    /// Words of a stderr line, a line that is not JSON, or a warning, which report a wait.
     pub wait_words: Vec<String>,
-    /// Words of a failed run by which the program says that it no longer has the conversation it was to go on with.
+    /// Words of a failed run which report that the conversation no longer exists.
     pub lost: Vec<String>,
-    /// Whether errors are also read by the words, codes and statuses that all agents share (`limits`), and an answer that
-    /// is a limit's notice as that limit. The default is true for JSON, false for text.
+    /// Whether the codes, words and statuses that all agents share (`limits`) also classify errors, and an answer that is a
+    /// limit's notice. The default is true for JSON and false for text.
     pub known_errors: bool,
-    /// MCP servers that the program did not take; `value` points to the name.
+    /// MCP servers that the program did not accept; `value` points to the name.
     pub mcp_failed: Vec<FrameRule>,
     /// The bad end; `value` points to the message.
     pub fail: Vec<FailRule>,
-    /// Tokens and money.
+    /// Tokens and cost.
     pub usage: Vec<UsageRule>,
-    /// Beginnings of answers that are errors in truth.
+    /// Beginnings of answers that are errors.
     pub error_answers: Vec<String>,
-    /// Words in the error, or in the end of stderr after a bad exit code, and their class.
+    /// Words in the error, or at the end of stderr after a bad exit code, with their failure kind.
     pub errors: Vec<Phrase>,
-    /// Exit codes that mean a class.
+    /// Exit codes with their failure kind.
     pub exit: BTreeMap<i32, FailureKind>,
 }
 
-/// Which frames (lines, documents), and what of them.
+/// A rule: the frames that it selects, and the value that it takes from them.
 #[derive(Debug, Clone, Default)]
 pub struct FrameRule {
-    /// Pointers and the values that must stand there; a list means any of them.
+    /// JSON pointers and the values that they must have; a list means any of its values.
     pub when: Vec<(String, Value)>,
-    /// Pointer to a list, each element of which is looked at on its own.
+    /// JSON pointer to a list. The rule then applies to each element.
     pub each: Option<String>,
     /// As `when`, for the element.
     pub item: Vec<(String, Value)>,
-    /// What is taken: from the element where there is `each`, else from the frame.
+    /// JSON pointer to the value, from the element where there is `each`, else from the frame.
     pub value: Option<String>,
 }
 
 /// A rule for a wait.
 #[derive(Debug, Clone, Default)]
 pub struct WaitRule {
-    /// Which frames; `value` is the words or the data.
+    /// The frames; `value` is the words or the data.
     pub rule: FrameRule,
-    /// Words that they must hold, in any case; empty: any words.
+    /// Words that they must contain, in any case; empty matches any.
     pub contains: String,
-    /// The class, where words and data say none.
+    /// The failure kind where words and data state none.
     pub class: Option<FailureKind>,
 }
 
 /// A rule for a denied tool.
 #[derive(Debug, Clone, Default)]
 pub struct DeniedRule {
-    /// Which frames; `value` is the tool.
+    /// The frames; `value` is the tool.
     pub rule: FrameRule,
-    /// Pointer to the call's id, where denials are stated apart from the call.
+    /// JSON pointer to the call's id, where denials are reported apart from the call.
     pub id: Option<String>,
 }
 
 /// A rule for a bad end.
 #[derive(Debug, Clone, Default)]
 pub struct FailRule {
-    /// Which frames; `value` is the message.
+    /// The frames; `value` is the message.
     pub rule: FrameRule,
-    /// Words that the message must hold, in any case; empty: any message.
+    /// Words that the message must contain, in any case; empty matches any.
     pub contains: String,
-    /// Pointer to an HTTP status.
+    /// JSON pointer to an HTTP status.
     pub status: Option<String>,
-    /// The class, where the frame itself says it.
+    /// The failure kind where the frame alone implies it.
     pub class: Option<FailureKind>,
 }
 
 /// A rule for tool calls.
 #[derive(Debug, Clone)]
 pub struct ToolRule {
-    /// Which frames; `value` is the arguments or the output.
+    /// The frames; `value` is the arguments or the output.
     pub rule: FrameRule,
-    /// Pointer to the call's id.
+    /// JSON pointer to the call's id.
     pub id: Option<String>,
-    /// Pointer to the tool's name.
+    /// JSON pointer to the tool's name.
     pub name: Option<String>,
-    /// The tool's name, where frames say none.
+    /// The tool's name where frames contain none.
     pub named: String,
-    /// Pointer to the arguments, where a program tells a call only when it is over.
+    /// JSON pointer to the arguments, where a program reports a call only at its end.
     pub input: Option<String>,
-    /// How far the call is.
+    /// The progress of the call.
     pub status: crate::event::ToolStatus,
 }
 
-/// Whether figures count from the start of the run or of the conversation.
+/// The scope of figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Counting {
-    /// Each frame says what came to it: they are added up.
+    /// Each frame counts what is new: frames are added up.
     #[default]
     Delta,
-    /// Each frame says the total of the whole conversation.
+    /// Each frame counts the whole conversation.
     Running,
 }
 
 /// A rule for figures.
 #[derive(Debug, Clone, Default)]
 pub struct UsageRule {
-    /// Which frames.
+    /// The frames.
     pub rule: FrameRule,
-    /// Pointers to the figures.
+    /// JSON pointers to the figures.
     pub fields: UsageFields,
-    /// Tokens.
+    /// The scope of tokens.
     pub mode: Counting,
-    /// Money.
+    /// The scope of the cost.
     pub cost_mode: Counting,
-    /// Whether `input` counts what came from a cache.
+    /// Whether `input` includes tokens from a cache.
     pub input_includes_cached: bool,
-    /// Whether `output` counts the reasoning.
+    /// Whether `output` includes reasoning tokens.
     pub output_includes_reasoning: bool,
 }
 
-/// Pointers to figures; what a program does not tell stays `None`.
+/// JSON pointers to figures. `None` where the program does not report the figure.
 #[derive(Debug, Clone, Default)]
 pub struct UsageFields {
     /// Input tokens.
@@ -304,24 +303,24 @@ pub struct UsageFields {
     pub output: Option<String>,
     /// Reasoning tokens.
     pub reasoning: Option<String>,
-    /// US dollars.
+    /// The cost in US dollars.
     pub cost: Option<String>,
 }
 
-/// Words that mean a class.
+/// Words that mean a failure kind.
 #[derive(Debug, Clone)]
 pub struct Phrase {
-    /// The words, whatever their case.
+    /// The words, in lower case.
     pub contains: String,
-    /// What they mean.
+    /// The failure kind.
     pub class: FailureKind,
 }
 
 impl Definition {
-    /// Reads the table `overrides`, laid over the built-in definition `preset` where one is named.
+    /// Reads the table `overrides`, merged into the built-in definition `preset` where one is named.
     ///
     /// # Errors
-    /// Every fault, one sentence each: `output.format: one of text, json, jsonl is allowed`.
+    /// All faults, one sentence each: `output.format: one of text, json, jsonl is allowed`.
     pub fn read(
         preset: Option<&str>,
         overrides: &Map<String, Value>,
@@ -340,11 +339,11 @@ impl Definition {
         read::definition(&table)
     }
 
-    /// As [`Definition::read`], for a program that is spoken to over ACP: what the built-in one says in `[acp]` stands
-    /// above the rest of it, and `overrides` above both.
+    /// As [`Definition::read`], for a program that speaks ACP: `[acp]` of the built-in definition wins over the rest of it,
+    /// and `overrides` win over both.
     ///
     /// # Errors
-    /// Every fault, one sentence each.
+    /// All faults, one sentence each.
     pub fn read_acp(
         preset: Option<&str>,
         overrides: &Map<String, Value>,
@@ -358,7 +357,7 @@ impl Definition {
     }
 }
 
-/// `trust`, `env`, `output` and `acp` are merged key by key; anything else, rules above all, is replaced as a whole.
+/// Merges tables such as `trust`, `env`, `output` and `acp` key by key. Every other value, rules included, is replaced.
 fn lay_over(under: &mut Map<String, Value>, over: &Map<String, Value>) {
     for (name, value) in over {
         match (under.get_mut(name), value) {

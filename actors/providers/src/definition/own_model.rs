@@ -1,25 +1,25 @@
-//! The person's own settings of a program: where they name a model, Kirosu passes none of its own.
+//! A program's default model. Where the user's own settings of the program name a model, Kirosu passes none.
 
 use std::path::Path;
 
 use super::Definition;
 use super::login::place;
 
-/// The default model of a program, and the settings of the person's that override it.
+/// The default model of a program, and the places of user settings that override it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnModel {
-    /// The model; `None`: the program chooses.
+    /// The model. `None`: the program chooses.
     pub default: Option<String>,
-    /// Settings files of the program, TOML; the first whose folder is known counts. `model`, or the `model` of the
-    /// profile that `profile` names, is the person's own choice.
+    /// TOML settings files of the program. Only the first whose folder is known counts. `model`, or the `model` of the
+    /// profile that `profile` names, is the user's choice.
     pub settings: Vec<String>,
     /// Beginnings of extra arguments that name a model or a profile.
     pub flags: Vec<String>,
 }
 
 impl Definition {
-    /// The model for runs for which neither task, pool nor provider names one. `var`: the variables that the program
-    /// will have. Blocks on the file system.
+    /// The model where neither task, pool nor provider names one. `var` reads the variables of the program. Blocks on the
+    /// file system.
     pub fn default_model(&self, var: impl Fn(&str) -> Option<String>) -> Option<String> {
         let own = &self.own_model;
         let default = own.default.clone()?;
@@ -36,7 +36,7 @@ impl Definition {
     }
 }
 
-/// Whether these settings name a model. A file that is not there or cannot be read names none.
+/// Whether these settings name a model. A file that does not exist or cannot be read names none.
 fn names_a_model(file: &Path) -> bool {
     let Ok(text) = std::fs::read_to_string(file) else {
         return false;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn another_home_of_the_program_counts_alone() {
+    fn another_home_of_the_program_replaces_the_default_one() {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join(".codex")).unwrap();
         std::fs::write(home.path().join(".codex/config.toml"), "model = \"m\"").unwrap();

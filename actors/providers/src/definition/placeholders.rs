@@ -1,8 +1,8 @@
-//! Places in arguments, such as `{model}`, that a run fills in.
+//! Placeholders in arguments, such as `{model}`, which a run fills in.
 
 use super::table_reader;
 
-/// Places that a whole argument of `command` may be, for the arguments of that name.
+/// Placeholders that must be a whole argument of `command`, for the arguments of that name.
 const GROUPS: &[&str] = &[
     "model_args",
     "system_args",
@@ -12,7 +12,7 @@ const GROUPS: &[&str] = &[
     "mcp_args",
 ];
 
-/// Places within an argument.
+/// Placeholders within an argument.
 const VALUES: &[&str] = &[
     "model",
     "workdir",
@@ -26,7 +26,7 @@ const VALUES: &[&str] = &[
     "mcp_json",
 ];
 
-/// What is wrong with the places of one argument; `is_command`: it is one of `command`, where groups may be.
+/// The fault in the placeholders of one argument. `is_command`: the argument is one of `command`, where groups are allowed.
 pub(super) fn fault(argument: &str, is_command: bool) -> Option<String> {
     let mut rest = argument;
     while let Some(start) = rest.find('{') {
@@ -68,7 +68,7 @@ fn unknown(place: &str, name: &str, is_command: bool) -> String {
     format!("{place} is {why} (to pass the text {place} itself, write {{{place}}})")
 }
 
-/// The place that a text begins with: `{name}`.
+/// The placeholder at the beginning of a text: `{name}`.
 fn place(text: &str) -> Option<&str> {
     let name = text.strip_prefix('{')?;
     let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))?;
@@ -77,13 +77,13 @@ fn place(text: &str) -> Option<&str> {
     is_name.then(|| &text[..end + 2])
 }
 
-/// The place that a text begins with between double braces, `{{name}}`: such a text is `{name}` itself.
+/// The placeholder at the beginning of a text in double braces, `{{name}}`, which means the text `{name}`.
 pub(crate) fn escaped(text: &str) -> Option<&str> {
     let place = place(text.strip_prefix('{')?)?;
     text[1 + place.len()..].starts_with('}').then_some(place)
 }
 
-/// A variable of a shell, `${NAME}`, or a class of a regular expression, `\p{L}`.
+/// Whether a brace belongs to a shell variable, `${NAME}`, or a regular expression class, `\p{L}`.
 fn is_of_another_language(before: &str) -> bool {
     let mut last = before.chars().rev();
     match last.next() {

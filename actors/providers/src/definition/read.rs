@@ -1,4 +1,4 @@
-//! From a table to a [`Definition`], with every fault.
+//! Reads a table into a [`Definition`] and reports all faults.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +11,7 @@ use super::{DefaultsFile, OwnModel, acp, login, mcp, placeholders};
 use crate::event::ToolStatus;
 use crate::outcome::FailureKind;
 
-/// Classes that a definition may name.
+/// Failure kinds that a definition may name.
 const CLASSES: &[(&str, FailureKind)] = &[
     ("provider_error", FailureKind::ProviderError),
     ("rate_limited", FailureKind::RateLimited { until: None }),
@@ -61,7 +61,7 @@ pub(super) fn definition(table: &Map<String, Value>) -> Result<Definition, Vec<S
     }
 }
 
-/// What must hold between keys.
+/// Checks the conditions between keys.
 fn fits(definition: &Definition, taker: &TableReader<'_>) {
     if definition.command.first().is_none_or(String::is_empty) {
         taker.fault("command", "has to be set: [\"program\", \"argument\"]");
@@ -72,7 +72,7 @@ fn fits(definition: &Definition, taker: &TableReader<'_>) {
     let trust_args = [&trust.safe, &trust.edit, &trust.all]
         .map(|it| it.args.as_slice())
         .concat();
-    // A command that cannot go on with a conversation begins anew: that is no fault.
+    // A command without {resume_args} cannot continue a conversation and begins anew, which is not a fault.
     let groups = [
         ("{model_args}", &definition.model_args),
         ("{system_args}", &definition.system_args),
@@ -96,7 +96,7 @@ fn fits(definition: &Definition, taker: &TableReader<'_>) {
     }
 }
 
-/// Places that nothing fills in.
+/// Reports placeholders that no value fills in.
 fn unknown_places(definition: &Definition, taker: &TableReader<'_>) {
     let trust = &definition.trust;
     let lists = [
@@ -135,7 +135,7 @@ fn trust(taker: &TableReader<'_>) -> TrustProfiles {
     }
 }
 
-/// A list of arguments, or a table of arguments and environment.
+/// Reads a list of arguments, or a table of arguments and variables.
 fn profile(taker: &TableReader<'_>, name: &'static str) -> TrustProfile {
     if !taker.is_table(name) {
         return TrustProfile {
@@ -300,7 +300,7 @@ fn phrase(taker: &TableReader<'_>) -> Option<Phrase> {
     })
 }
 
-/// Codes are keys, and TOML's keys are texts.
+/// Reads exit codes, which are the keys of their table.
 fn exit_codes(taker: &TableReader<'_>) -> Vec<(i32, FailureKind)> {
     taker.rest(|name, word| {
         let code = name.parse().ok().filter(|it| (0..=255).contains(it))?;

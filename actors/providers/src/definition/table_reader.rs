@@ -1,4 +1,4 @@
-//! Takes the keys of one table one by one, and notes every fault: wrong types, unknown keys, all at once.
+//! Reads the keys of a table one by one and records every fault: wrong types, unknown keys.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-/// Faults in the order in which they were found, one sentence each, with the key's path.
+/// Faults in the order in which they were found, one sentence each, with the path of the key.
 pub(super) type FaultList = RefCell<Vec<String>>;
 
-/// One table while it is read.
+/// A table that is being read.
 pub(super) struct TableReader<'v> {
     path: String,
     table: &'v Map<String, Value>,
     known: RefCell<Vec<&'static str>>,
-    /// All keys were taken, whatever their names.
+    /// All keys were read, whatever their names.
     whole: Cell<bool>,
     faults: &'v FaultList,
 }
@@ -85,7 +85,7 @@ impl<'v> TableReader<'v> {
             .unwrap_or(default)
     }
 
-    /// A length of time above zero, as `90s`.
+    /// A duration above zero, such as `90s`.
     pub(super) fn length(&self, name: &'static str) -> Option<Duration> {
         self.read(name, "a length of time above zero, as \"90s\",", |it| {
             let length = humantime::parse_duration(it.as_str()?).ok()?;
@@ -93,7 +93,7 @@ impl<'v> TableReader<'v> {
         })
     }
 
-    /// A list of texts, or one text.
+    /// A list of strings, or one string.
     pub(super) fn texts(&self, name: &'static str) -> Option<Vec<String>> {
         self.read(name, "a list of strings", |it| match it {
             Value::String(one) => Some(vec![one.clone()]),
@@ -105,7 +105,7 @@ impl<'v> TableReader<'v> {
         })
     }
 
-    /// A table of texts.
+    /// A table of strings.
     pub(super) fn map(&self, name: &'static str) -> BTreeMap<String, String> {
         self.read(name, "a table of texts", |it| {
             it.as_object()?
@@ -125,7 +125,7 @@ impl<'v> TableReader<'v> {
         .unwrap_or_default()
     }
 
-    /// One of some words, each with what it means.
+    /// One of some words, mapped to its value.
     pub(super) fn choice<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let allowed = format!("one of {}", all.join(", "));
@@ -135,14 +135,14 @@ impl<'v> TableReader<'v> {
         })
     }
 
-    /// A pointer into JSON: empty, or steps that begin with `/`.
+    /// A JSON pointer: empty, or steps that begin with `/`.
     pub(super) fn pointer(&self, name: &'static str) -> Option<String> {
         self.read(name, POINTER, |it| {
             it.as_str().filter(|it| is_pointer(it)).map(str::to_owned)
         })
     }
 
-    /// A table below this one.
+    /// A nested table.
     pub(super) fn table<T>(
         &self,
         name: &'static str,
@@ -155,7 +155,7 @@ impl<'v> TableReader<'v> {
         Some(taken)
     }
 
-    /// A table below this one, or a list of such tables.
+    /// A nested table, or a list of such tables.
     pub(super) fn tables<T>(
         &self,
         name: &'static str,
@@ -185,7 +185,7 @@ impl<'v> TableReader<'v> {
         taken
     }
 
-    /// Every key of the table, whatever its name, with its text.
+    /// All keys of the table, whatever their names, with their strings.
     pub(super) fn rest<T>(&self, read: impl Fn(&str, &str) -> Option<T>) -> Vec<T> {
         let mut taken = Vec::new();
         for (name, value) in self.table {
@@ -198,7 +198,7 @@ impl<'v> TableReader<'v> {
         taken
     }
 
-    /// Notes the keys that nobody took.
+    /// Records the keys that were not read.
     pub(super) fn finish(&self) {
         let known = self.known.borrow();
         if self.whole.get() {
@@ -212,7 +212,7 @@ impl<'v> TableReader<'v> {
     }
 }
 
-/// What a pointer may be.
+/// The description of a pointer in faults.
 pub(super) const POINTER: &str = "a JSON pointer such as \"/item/text\"";
 
 /// Whether this is a JSON pointer.
@@ -220,7 +220,7 @@ pub(super) fn is_pointer(text: &str) -> bool {
     text.is_empty() || text.starts_with('/')
 }
 
-/// Sentence for a word that is none of the known ones.
+/// The sentence for an unknown word, with the most similar known one.
 pub(super) fn unknown(name: &str, known: &[&str]) -> String {
     let near = known
         .iter()

@@ -1,10 +1,10 @@
-//! Versions of programs, as far as they can be compared.
+//! The comparison of program versions.
 
 use super::Definition;
 
 impl Definition {
-    /// Whether the program is older than what is known to work. `stated`: the line that it prints about its version.
-    /// False where either of them names no version.
+    /// Whether the program is older than the oldest version that is known to work. `stated` is its version line. False
+    /// where either of them contains no version.
     #[must_use]
     pub fn is_too_old(&self, stated: &str) -> bool {
         let oldest = self.oldest.as_deref().and_then(version);
@@ -15,7 +15,7 @@ impl Definition {
     }
 }
 
-/// The first numbers with dots between them: `codex-cli 0.169.0`, `2.1.330 (Claude Code)`, `v1.2`.
+/// The first numbers joined by dots: `codex-cli 0.169.0`, `2.1.330 (Claude Code)`, `v1.2`.
 fn version(text: &str) -> Option<Vec<u64>> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.')
         .map(|word| word.trim_matches('.'))

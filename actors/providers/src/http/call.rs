@@ -1,4 +1,4 @@
-//! One question to a service, to its end.
+//! One request to a service, from the connection to the end of the answer.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,35 +19,35 @@ use crate::job::Job;
 use crate::outcome::TimeoutKind;
 use crate::shortage;
 
-/// Pause before a service that loads its model is asked again.
+/// Time between two requests to a service that is loading its model.
 const LOADING_PAUSE: Duration = Duration::from_millis(500);
-/// How long a model may load where the job has no limit for the start.
+/// Time for loading a model, where the job has no start timeout.
 const LOADING_LIMIT: Duration = Duration::from_secs(600);
 /// Bytes of an error's body that are read.
 const ERROR_BYTES: usize = 64 * 1024;
 
-/// How it ended.
+/// The end of a call.
 #[derive(Debug)]
 pub(super) enum CallEnd {
-    /// The stream came to its end.
+    /// The answer came to its end.
     Eof,
-    /// There never was a connection: the service has seen nothing of the job.
+    /// No connection was made: the service has seen nothing of the job.
     NotConnected(String),
-    /// The machine had no descriptor or memory for a connection.
+    /// The machine lacked a descriptor or memory for a connection.
     Short(String),
-    /// No answer came over the connection.
+    /// The connection broke before an answer came.
     Unreachable(String),
     /// The connection broke in the middle of the answer.
     Broken(String),
     /// The service refused.
     Refused(ServiceRefusal),
-    /// What it sent is no answer.
+    /// The response was not an answer. The sentence continues "the service ...".
     Nonsense(String),
     Cancelled,
     Timeout(TimeoutKind),
 }
 
-/// What is needed to ask.
+/// The parts of a call.
 pub(super) struct HttpCall<'a> {
     pub(super) client: &'a Client,
     pub(super) service: &'a Service,
@@ -57,10 +57,10 @@ pub(super) struct HttpCall<'a> {
 }
 
 impl HttpCall<'_> {
-    /// Asks and reads the answer into `reply`. Dropping the future closes the connection.
+    /// Sends the request and reads the answer into `reply`. Dropping the future closes the connection.
     pub(super) async fn run(&self, job: &Job, reply: &mut ReplyBuilder) -> CallEnd {
         let body = self.service.dialect.request(self.service, job).to_string();
-        match self.ask(job, &body).await {
+        match self.send_until_ready(job, &body).await {
             Ok(response) => {
                 self.clock.touch();
                 self.read(response, reply).await
@@ -69,16 +69,16 @@ impl HttpCall<'_> {
         }
     }
 
-    /// Asks until the service is ready.
-    async fn ask(&self, job: &Job, body: &str) -> Result<Response, CallEnd> {
+    /// Repeats the request until the service is ready.
+    async fn send_until_ready(&self, job: &Job, body: &str) -> Result<Response, CallEnd> {
         let begin = Instant::now();
-        let (mut is_told, mut is_begun) = (false, false);
+        let (mut has_warned, mut has_started) = (false, false);
         loop {
             let sent = self.send(body).await.map_err(|error| not_sent(&error));
-            if !std::mem::replace(&mut is_begun, true)
+            if !std::mem::replace(&mut has_started, true)
                 && !matches!(sent, Err(CallEnd::NotConnected(_) | CallEnd::Short(_)))
             {
-                self.begun(job).await;
+                self.report_start(job).await;
             }
             let response = sent?;
             if response.status().is_success() {
@@ -88,7 +88,7 @@ impl HttpCall<'_> {
             if !refusal.is_loading() || begin.elapsed() > LOADING_LIMIT {
                 return Err(CallEnd::Refused(refusal));
             }
-            if !std::mem::replace(&mut is_told, true) {
+            if !std::mem::replace(&mut has_warned, true) {
                 let message = "the service loads its model; waiting for it".to_owned();
                 self.events.send(RunEvent::Warning { message }).await;
             }
@@ -96,8 +96,8 @@ impl HttpCall<'_> {
         }
     }
 
-    /// Reports that the service has the job.
-    async fn begun(&self, job: &Job) {
+    /// Reports the start: the service has the job.
+    async fn report_start(&self, job: &Job) {
         let started = RunEvent::Started {
             pid: None,
             session: None,
@@ -130,7 +130,7 @@ impl HttpCall<'_> {
         }
     }
 
-    /// A stream of events, as it was asked for.
+    /// Reads a stream of events, which was requested.
     async fn stream(&self, mut response: Response, reply: &mut ReplyBuilder) -> CallEnd {
         let mut parser = SseParser::new(EVENT_BYTES);
         let dialect = self.service.dialect;
@@ -152,7 +152,7 @@ impl HttpCall<'_> {
             };
             for message in messages {
                 dialect.take(&message, reply);
-                self.tell(reply).await;
+                self.send_events(reply).await;
                 if reply.is_over() {
                     return CallEnd::Eof;
                 }
@@ -163,7 +163,7 @@ impl HttpCall<'_> {
         }
     }
 
-    /// One document: some services do not stream whatever they are asked.
+    /// Reads a whole document: some services never stream.
     async fn whole(&self, response: Response, reply: &mut ReplyBuilder) -> CallEnd {
         let body = match gather(response, EVENT_BYTES, Some(self.clock)).await {
             Ok(body) => body,
@@ -173,18 +173,18 @@ impl HttpCall<'_> {
             return CallEnd::Nonsense("answered with something that is not JSON".to_owned());
         };
         self.service.dialect.read(&value, reply);
-        self.tell(reply).await;
+        self.send_events(reply).await;
         CallEnd::Eof
     }
 
-    async fn tell(&self, reply: &mut ReplyBuilder) {
+    async fn send_events(&self, reply: &mut ReplyBuilder) {
         for event in reply.take_events() {
             self.clock.excused(self.events.send(event)).await;
         }
     }
 }
 
-/// Why a request has no answer.
+/// The end of a call whose request got no response.
 fn not_sent(error: &reqwest::Error) -> CallEnd {
     let why = reason(error);
     if shortage::within(error) {
@@ -196,7 +196,7 @@ fn not_sent(error: &reqwest::Error) -> CallEnd {
     }
 }
 
-/// Adds headers and key.
+/// Adds the headers and the key.
 pub(super) fn authorised(
     request: reqwest::RequestBuilder,
     service: &Service,
@@ -213,19 +213,19 @@ pub(super) fn authorised(
         (Some(key), None) if is_anthropic => request.header("x-api-key", sensitive(key)),
         (Some(key), None) => request.bearer_auth(key.expose()),
     };
-    // Those that were configured replace ours.
+    // Configured headers replace the built-in ones.
     request.headers(service.headers.clone())
 }
 
 fn sensitive(key: &ApiKey) -> reqwest::header::HeaderValue {
-    // Only visible ASCII is a key, so this never fails.
+    // A key consists of visible ASCII, so this never fails.
     let value = reqwest::header::HeaderValue::from_str(key.expose());
     let mut value = value.unwrap_or(reqwest::header::HeaderValue::from_static(""));
     value.set_sensitive(true);
     value
 }
 
-/// Reads what a service says instead of an answer.
+/// Reads the error in a response.
 pub(super) async fn refusal(response: Response) -> ServiceRefusal {
     let status = response.status();
     let until = reset(response.headers(), SystemTime::now());
@@ -236,7 +236,7 @@ pub(super) async fn refusal(response: Response) -> ServiceRefusal {
     let mut refusal = ServiceRefusal::of_body(status.as_u16(), &body);
     refusal.until = until;
     if let (true, Some(target)) = (status.is_redirection(), target) {
-        // Without its query, which may hold what ours holds.
+        // Without its query, which may contain secrets of the base URL.
         let target = String::from_utf8_lossy(target.as_bytes()).into_owned();
         let target = target.split('?').next().unwrap_or_default();
         refusal.message = format!("it is elsewhere, at {target}; correct base_url");

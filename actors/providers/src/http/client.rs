@@ -1,4 +1,4 @@
-//! The client of HTTP, and what its own errors mean.
+//! The HTTP client, and the meaning of its errors.
 
 use std::error::Error;
 use std::sync::OnceLock;
@@ -10,23 +10,25 @@ use super::Unready;
 use crate::outcome::FailureKind;
 use crate::shortage;
 
-/// A service that does not take the connection in this time is not there.
+/// A service that does not accept the connection in this time is unreachable.
 const CONNECT: Duration = Duration::from_secs(10);
-/// A peer that went away without a word is noticed, also where nothing limits the silence.
+/// Detects a peer that disappeared, also without a silence timeout.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Made when it is first needed: the roots of the platform take a while to read.
+/// A client that is made at its first use, because the platform's root certificates take a while to read.
 #[derive(Default)]
 pub(super) struct LazyClient(OnceLock<Client>);
 
 impl LazyClient {
+    /// The client, made at the first call.
+    ///
     /// # Errors
-    /// The system's roots of TLS cannot be read, or the machine is short of something.
+    /// When the system's root certificates cannot be read, or the machine lacks a resource.
     pub(super) fn get(&self, url: &Url) -> Result<&Client, Unready> {
         if let Some(client) = self.0.get() {
             return Ok(client);
         }
-        // Not kept when it fails: somebody may be installing what is missing.
+        // A failure is not kept: the missing certificates may be installed in the meantime.
         let made = build(is_here(url)).map_err(|error| Unready {
             class: match shortage::within(&error) {
                 true => FailureKind::Shortage,
@@ -42,7 +44,7 @@ impl LazyClient {
 }
 
 fn build(is_here: bool) -> reqwest::Result<Client> {
-    // A second one is refused, and the first is the same.
+    // Only the first call installs it; a later error means that it is already installed.
     drop(rustls::crypto::ring::default_provider().install_default());
     let builder = Client::builder()
         .user_agent(concat!("kirosu/", env!("CARGO_PKG_VERSION")))
@@ -51,11 +53,11 @@ fn build(is_here: bool) -> reqwest::Result<Client> {
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        // One connection an answer: a kept one is closed by its server just when it is used again (some wait 5 s only),
-        // and one more handshake is nothing beside an answer.
+        // One connection per answer: a kept connection may be closed by its server just when it is used again (some close
+        // after 5 s), and a handshake is cheap compared with an answer.
         .pool_max_idle_per_host(0);
     match is_here {
-        // What is on this machine is asked neither through a proxy nor with TLS.
+        // A service on this machine is reached without a proxy and without TLS.
         true => builder.no_proxy().tls_certs_only([]).build(),
         false => builder.build(),
     }
@@ -72,7 +74,7 @@ fn is_here(url: &Url) -> bool {
     is_loopback && url.scheme() == "http"
 }
 
-/// The innermost reason; the outer ones only repeat where it happened.
+/// The innermost error. The outer ones only add the place.
 pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

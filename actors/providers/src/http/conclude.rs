@@ -1,4 +1,4 @@
-//! From how a question ended to what that means.
+//! The outcome of a run, from the end of its call.
 
 use super::call::CallEnd;
 use super::key::Secrets;
@@ -7,19 +7,19 @@ use super::reply::{GatheredReply, StopReason};
 use crate::invocation::complaint;
 use crate::outcome::{FailureKind, Finished, RunFailure};
 
-/// What stands at the end of an answer whose model reached its limit.
+/// The mark at the end of an answer whose model reached its token limit.
 const CUT: &str = "\n[answer cut here: the model reached its limit of tokens (max_tokens)]";
 
-/// The result of a run. `name`: the provider's. `is_tasks`: the task named the model.
+/// The outcome of a run. `name` is the provider's, `is_tasks` whether the task named the model.
 pub(super) fn conclude(
     name: &str,
     service: &Service,
     secrets: &Secrets,
-    is_tasks: bool,
+    is_of_task: bool,
     ending: CallEnd,
     mut gathered: GatheredReply,
 ) -> Result<Finished, RunFailure> {
-    let Some((class, what)) = verdict(service, is_tasks, ending, &gathered) else {
+    let Some((class, what)) = verdict(service, is_of_task, ending, &gathered) else {
         let is_short = gathered.end == Some(StopReason::Cut);
         if is_short {
             gathered.text.push_str(CUT);
@@ -44,7 +44,7 @@ pub(super) fn conclude(
 /// `None` for success.
 fn verdict(
     service: &Service,
-    is_tasks: bool,
+    is_of_task: bool,
     ending: CallEnd,
     gathered: &GatheredReply,
 ) -> Option<(FailureKind, String)> {
@@ -70,7 +70,7 @@ fn verdict(
         }
     };
     if let Some(refusal) = refusal {
-        let class = refusal.class(is_tasks);
+        let class = refusal.class(is_of_task);
         let status = match refusal.status {
             Some(status) => format!("answered {status}"),
             None => "gave up".to_owned(),
@@ -79,7 +79,7 @@ fn verdict(
         return Some((class, format!("{status}: {}{advice}", refusal.message)));
     }
     match (&gathered.end, ending) {
-        (Some(end), _) => said(end, gathered),
+        (Some(end), _) => by_stop_reason(end, gathered),
         (None, CallEnd::Unreachable(why) | CallEnd::NotConnected(why)) => {
             let start = match service.start {
                 "" => String::new(),
@@ -96,13 +96,13 @@ fn verdict(
         )),
         (None, _) => Some((
             FailureKind::ProviderError,
-            "ended its answer without saying that it was done: it is not whole".to_owned(),
+            "ended its answer without saying that it was done: it is incomplete".to_owned(),
         )),
     }
 }
 
-/// What the model's last word means.
-fn said(end: &StopReason, gathered: &GatheredReply) -> Option<(FailureKind, String)> {
+/// The outcome according to the model's stop reason.
+fn by_stop_reason(end: &StopReason, gathered: &GatheredReply) -> Option<(FailureKind, String)> {
     match end {
         StopReason::Done | StopReason::Cut if gathered.refusal.is_empty() => None,
         StopReason::Done | StopReason::Cut => Some((
@@ -119,13 +119,13 @@ fn said(end: &StopReason, gathered: &GatheredReply) -> Option<(FailureKind, Stri
         StopReason::Tool => Some((
             FailureKind::ProviderError,
             format!(
-                "wants the tool '{}', and nobody here runs tools for a model API; take them out of body, or use an agent's provider",
+                "wants the tool '{}', and a model API has no tools here; remove them from body, or use an agent's provider",
                 gathered.tool.as_deref().unwrap_or("unnamed")
             ),
         )),
         StopReason::Other(reason) => Some((
             FailureKind::ProviderError,
-            format!("stopped for the reason '{reason}', which is no answer"),
+            format!("stopped for the reason '{reason}', which is not an answer"),
         )),
     }
 }

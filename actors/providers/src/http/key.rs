@@ -10,29 +10,29 @@ use super::Unready;
 use crate::outcome::FailureKind;
 use crate::shortage::is_shortage;
 
-/// Longest key in bytes: a file that is longer is most likely the wrong file.
+/// Bytes of a key, at most. A longer file is most likely the wrong one.
 const LONGEST: usize = 16 * 1024;
 
-/// A file that is not read in this time (a pipe that nobody writes to) holds no key.
+/// A file that cannot be read in this time (a pipe without a writer) has no key.
 const READ_LIMIT: Duration = Duration::from_secs(5);
 
-/// Shorter header values are words that error texts may hold by chance.
+/// Bytes of a header value that is hidden, at least. Shorter values may occur in error texts by chance.
 const SHORTEST_HIDDEN: usize = 8;
 
 const HIDDEN: &str = "[hidden]";
 
-/// Where the key is.
+/// The place of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeySource {
-    /// The service asks for none.
+    /// The service needs no key.
     None,
-    /// In a variable of this process.
+    /// A variable of this process.
     Env(String),
-    /// In a file, alone in it.
+    /// A file that contains only the key.
     File(PathBuf),
 }
 
-/// A key; has no form for people.
+/// A key. It implements no `Debug` or `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct ApiKey(String);
 
@@ -44,10 +44,10 @@ impl ApiKey {
 }
 
 impl KeySource {
-    /// The key as it is now, so that one that was renewed counts for the next run.
+    /// Reads the key. It is read for each run, so a renewed key is used at the next one.
     ///
     /// # Errors
-    /// There is none, or the machine is too short of something to read it: where it was looked for and what to do.
+    /// When there is no key, or the machine lacks a resource to read it: where it was searched and what to do.
     pub(super) async fn read(&self) -> Result<Option<ApiKey>, Unready> {
         match self {
             Self::None => Ok(None),
@@ -79,7 +79,7 @@ impl KeySource {
         }
     }
 
-    /// Where a person has to look, as part of a sentence.
+    /// The place of the key, as part of a sentence for a person.
     pub(super) fn place(&self) -> String {
         match self {
             Self::None => "none is set (key_env, key_file)".to_owned(),
@@ -89,7 +89,7 @@ impl KeySource {
     }
 }
 
-/// What a key can be of this file, and a byte more.
+/// Reads at most one byte more than the longest key.
 async fn beginning(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = tokio::fs::File::open(path).await?;
@@ -117,7 +117,7 @@ fn key(text: &str, place: &str) -> Result<ApiKey, Unready> {
     Ok(ApiKey(text.to_owned()))
 }
 
-/// What must not be seen in a text that comes from a service.
+/// Values that must not appear in text from a service.
 #[derive(Clone, Default)]
 pub(super) struct Secrets(Vec<String>);
 
@@ -133,7 +133,7 @@ impl Secrets {
         all
     }
 
-    /// The text without them, and without anything that begins like a key: services echo them shortened.
+    /// The text without these values, and without words that begin like a key: services repeat keys in a shortened form.
     pub(super) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.0 {

@@ -2,20 +2,20 @@
 //!
 //! # Theory of operation
 //!
-//! A job is one request and one streamed answer; nothing lives from job to job. Three APIs (`dialect`) are spoken:
-//! OpenAI's chat completions, which nearly every server has, its responses, and Anthropic's messages. What each
-//! sends becomes the same calls on a [`reply::ReplyBuilder`]: text, thoughts, figures, a last word. All of that is pure, as are the
-//! parser of server-sent events (`sse`), the classes of errors (`refusal`) and the time before which asking again is
-//! useless (`reset`); `call` is the thin part that asks and reads.
+//! A job is one request and one streamed answer; nothing is kept between jobs. `dialect` has three APIs: OpenAI's chat
+//! completions, which most services have, OpenAI's responses, and Anthropic's messages. The events of each become the same
+//! calls of a [`reply::ReplyBuilder`]: text, thoughts, figures, a stop reason. All of that works without I/O, as do the
+//! parser of server-sent events (`sse`), the classification of errors (`refusal`) and the time of the next attempt
+//! (`reset`). `call` sends the request and reads the response.
 //!
-//! - A run is good only when the model said that it was done; a stream that merely ends was cut.
-//! - To cancel, or to run out of time, drops the request, which closes its connection: services stop there.
-//! - A service that loads its model is not ready yet: it is asked again, within the time for the start.
-//! - Memory is bounded: an event by 16 MiB, the answer by the job's limit, an error's text by 2 KiB; a stream that nobody
-//!   reads waits.
-//! - The key is read for each run, sent, and taken out of every text that a service sends back in an error.
+//! - A run succeeds only when the model stated that it was done. A stream that merely ends was cut off.
+//! - Cancel and timeout drop the request, which closes its connection: services then stop.
+//! - A service that is loading its model is not ready: the request is repeated within the start timeout.
+//! - Memory is bounded: an event by 16 MiB, the answer by the job's limit, an error text by 2 KiB. A stream waits for its
+//!   reader.
+//! - The key is read for each run, sent, and removed from every error text of the service.
 //!
-//! The model has no tools here: what wants to touch files is an agent, and has another kind of provider.
+//! The model has no tools here. A task that changes files needs an agent, which has another kind of provider.
 
 mod call;
 mod client;
@@ -48,17 +48,17 @@ use client::LazyClient;
 use options::Service;
 use reply::ReplyBuilder;
 
-/// A service that does not list its models in this time is not there.
+/// A service that does not list its models in this time is unreachable.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Why a service cannot be asked.
+/// The reason for which a service cannot be called.
 struct Unready {
     class: FailureKind,
-    /// A sentence that says what to do.
+    /// A sentence for a person that includes the advice.
     why: String,
 }
 
-/// Asks one service.
+/// A provider that calls one service.
 pub(crate) struct HttpProvider {
     name: String,
     service: Service,
@@ -79,7 +79,7 @@ impl HttpProvider {
         })
     }
 
-    async fn ask(
+    async fn call(
         &self,
         job: Job,
         events: EventSink,
@@ -125,8 +125,11 @@ impl HttpProvider {
         )
     }
 
-    /// `Err`: why a run could not start.
-    async fn look(&self) -> Result<(), String> {
+    /// Checks whether a run could start.
+    ///
+    /// # Errors
+    /// When it could not: a sentence for a person.
+    async fn check(&self) -> Result<(), String> {
         let key = self.service.key.read().await.map_err(|no| no.why)?;
         let client = self.client.get(&self.service.models);
         let client = client.map_err(|no| no.why)?;
@@ -151,7 +154,7 @@ impl HttpProvider {
             }
         };
         let status = response.status();
-        // One that does not list its models, or is busy, may answer all the same.
+        // A service that does not list its models, or is busy, may still answer.
         if status.is_success() || matches!(status.as_u16(), 404 | 405 | 429 | 501 | 529) {
             return Ok(());
         }
@@ -174,7 +177,7 @@ impl Provider for HttpProvider {
 
     fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
-            let problem = self.look().await.err();
+            let problem = self.check().await.err();
             ProbeReport {
                 found: problem.is_none(),
                 version: None,
@@ -190,6 +193,6 @@ impl Provider for HttpProvider {
         events: EventSink,
         cancel: Cancel,
     ) -> BoxFuture<'_, Result<Finished, RunFailure>> {
-        Box::pin(self.ask(job, events, cancel))
+        Box::pin(self.call(job, events, cancel))
     }
 }

@@ -1,4 +1,4 @@
-//! What may be set of a model API, and what that comes to.
+//! The options of a model API, and the service that they describe.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,36 +11,36 @@ use super::dialect::Dialect;
 use super::key::{KeySource, Secrets};
 use super::presets::{OPENROUTER, ServicePreset, presets, services};
 
-/// What Anthropic's API needs to be told where nothing else is: most models can write this much.
+/// The answer limit of Anthropic's API, which requires one: most models can write this much.
 const ANTHROPIC_MAX_TOKENS: u64 = 8192;
 
-/// What carries a key.
+/// Headers that carry a key.
 const KEY_HEADERS: &[&str] = &["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
-/// A model API as configured: kinds `openai` and `anthropic`.
+/// Options of a model API: kinds `openai` and `anthropic`.
 #[derive(Clone, Default)]
 pub struct HttpServiceOptions {
-    /// Where the service is: `https://api.openai.com/v1`. `None`: as the preset says.
+    /// The URL of the service: `https://api.openai.com/v1`. `None`: the preset's.
     pub base_url: Option<String>,
     /// `openai`: `chat` (the default) or `responses`.
     pub api: Option<String>,
-    /// The variable of this process that holds the key.
+    /// The variable of this process that holds the key. `None`: the preset's.
     pub key_env: Option<String>,
-    /// The file that holds the key; wins over the preset's variable.
+    /// The file that holds the key. It wins over the preset's variable.
     pub key_file: Option<PathBuf>,
-    /// The header that carries the key. `None`: `authorization` as a bearer, `x-api-key` for `anthropic`.
+    /// The header that carries the key. `None`: `authorization` as a bearer token, `x-api-key` for `anthropic`.
     pub key_header: Option<String>,
-    /// Most tokens of an answer. `None`: the service's own limit; 8192 for `anthropic`, which has none.
+    /// Tokens of an answer, at most. `None`: the service's own limit; 8192 for `anthropic`, which has none.
     pub max_tokens: Option<u64>,
-    /// More headers.
+    /// Further headers.
     pub headers: Vec<(String, String)>,
-    /// More fields of the request's body; they win over ours.
+    /// Further fields of the request's body. They win over the built-in ones.
     pub body: Map<String, Value>,
 }
 
 impl fmt::Debug for HttpServiceOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Headers may hold keys.
+        // Header values may be keys.
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("HttpServiceOptions")
             .field("base_url", &self.base_url)
@@ -52,30 +52,30 @@ impl fmt::Debug for HttpServiceOptions {
     }
 }
 
-/// What the options come to.
+/// A service as described by the options.
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) dialect: Dialect,
-    /// Where questions go.
+    /// The URL for requests.
     pub(super) url: Url,
-    /// Where its models are listed.
+    /// The URL of the list of models.
     pub(super) models: Url,
     pub(super) key: KeySource,
-    /// What carries the key, where it is not the usual header.
+    /// The header that carries the key. `None`: the usual header.
     pub(super) key_header: Option<HeaderName>,
     pub(super) headers: HeaderMap,
-    /// Values of headers that were configured.
+    /// Values of configured headers, which must not be shown.
     pub(super) secrets: Secrets,
     pub(super) max_tokens: Option<u64>,
     pub(super) body: Map<String, Value>,
-    /// It answers nobody who names no model.
+    /// Whether the service requires a model.
     pub(super) needs_model: bool,
-    /// How it is started, where that is known.
+    /// The command that starts the service; empty where it is not known.
     pub(super) start: &'static str,
 }
 
 impl Service {
-    /// Where questions go, for people: without the query, which may hold a key.
+    /// The URL for requests, for people: without the query, which may contain a key.
     pub(super) fn shown(&self) -> String {
         let mut url = self.url.clone();
         url.set_query(None);
@@ -84,18 +84,18 @@ impl Service {
 }
 
 impl HttpServiceOptions {
-    /// Whether a service of this kind and preset can be asked so.
+    /// Checks the options for this kind and preset.
     ///
     /// # Errors
-    /// Every fault, as `KEY: sentence`.
+    /// All faults, as `KEY: sentence`.
     pub fn check(&self, kind: &str, preset: Option<&str>) -> Result<(), Vec<String>> {
         self.settle(kind, preset).map(drop)
     }
 
-    /// Checks them all. Nothing is read and nobody is asked.
+    /// Checks the options and resolves them. Reads no file and makes no request.
     ///
     /// # Errors
-    /// Every fault, as `KEY: sentence`.
+    /// All faults, as `KEY: sentence`.
     pub(super) fn settle(&self, kind: &str, name: Option<&str>) -> Result<Service, Vec<String>> {
         let mut faults = Vec::new();
         let named = name.or((kind == "anthropic").then_some("anthropic"));
@@ -200,7 +200,9 @@ impl HttpServiceOptions {
     fn check_body(&self, faults: &mut Vec<String>) {
         for name in ["stream", "model", "messages", "input"] {
             if self.body.contains_key(name) {
-                faults.push(format!("body: {name} comes of the task and cannot be set"));
+                faults.push(format!(
+                    "body: {name} comes from the task and cannot be set"
+                ));
             }
         }
         if self.key_env.is_some() && self.key_file.is_some() {
@@ -225,7 +227,7 @@ fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// A path below the base, which keeps its query. A version that stands in both is there once.
+/// A path below the base URL, whose query is kept. A `/v1` at the end of the base and the start of the path appears once.
 fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     let root = base.path().trim_end_matches('/');
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_told_at_once() {
+    fn all_faults_are_reported_at_once() {
         let mut options = HttpServiceOptions {
             base_url: Some("https://me:secret@host".to_owned()),
             api: Some("smoke".to_owned()),
@@ -285,7 +287,7 @@ mod tests {
             ..HttpServiceOptions::default()
         };
         options.body.insert("messages".to_owned(), Value::Null);
-        let told = settle("openai", Some("openia"), options).err().unwrap();
+        let reported = settle("openai", Some("openia"), options).err().unwrap();
         for part in [
             "preset: ",
             "api: ",
@@ -293,9 +295,9 @@ mod tests {
             "headers.a b",
             "body: ",
         ] {
-            assert!(told.contains(part), "{told}");
+            assert!(reported.contains(part), "{reported}");
         }
-        assert!(!told.contains("secret"), "{told}");
+        assert!(!reported.contains("secret"), "{reported}");
         let nowhere = settle("openai", None, HttpServiceOptions::default());
         assert!(nowhere.err().unwrap().contains("base_url: has to be set"));
     }

@@ -1,14 +1,14 @@
-//! Services that are known by name: where each is, and what it is like.
+//! Services that are known by name.
 
 /// A service that is known by name.
 pub(super) struct ServicePreset {
     pub(super) name: &'static str,
     pub(super) base_url: &'static str,
-    /// Where its key is usually; empty: it needs none.
+    /// The usual variable of its key; empty where it needs none.
     pub(super) key_env: &'static str,
-    /// What a person can do when nobody answers.
+    /// The command that starts the service; empty where it is not known.
     pub(super) start: &'static str,
-    /// It answers nobody who names no model.
+    /// Whether the service requires a model.
     pub(super) needs_model: bool,
 }
 
@@ -65,10 +65,10 @@ const ANTHROPIC: &[ServicePreset] = &[ServicePreset {
     needs_model: true,
 }];
 
-/// It states the cost of an answer, if it is asked to.
+/// OpenRouter states the cost of an answer on request.
 pub(super) const OPENROUTER: &str = "openrouter";
 
-/// Names of the services of a kind.
+/// The names of the services of a kind.
 pub fn services(kind: &str) -> impl Iterator<Item = &'static str> {
     presets(kind).iter().map(|it| it.name)
 }

@@ -1,4 +1,4 @@
-//! What a service says instead of an answer, and which class of failure that is.
+//! Error responses of services, and their failure kind.
 
 use std::time::SystemTime;
 
@@ -7,35 +7,35 @@ use serde_json::Value;
 use crate::outcome::FailureKind;
 use crate::text::first_bytes;
 
-/// Bytes of a service's own words that are kept.
+/// Bytes of a service's message that are kept.
 const MESSAGE: usize = 2 * 1024;
 
-/// An error as a service states it.
+/// An error as the service states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ServiceRefusal {
-    /// The status of HTTP; in the middle of a stream what the error itself names, if anything.
+    /// The HTTP status; in the middle of a stream the status in the error itself, if any.
     pub(super) status: Option<u16>,
     /// Its code and its type.
     words: Vec<String>,
-    /// Its sentence.
+    /// Its message.
     pub(super) message: String,
-    /// Before when asking again is useless.
+    /// The time of the next useful attempt.
     pub(super) until: Option<SystemTime>,
 }
 
 impl ServiceRefusal {
-    /// Reads `{"error": {"message", "code", "type"}}` and what comes near it.
+    /// Reads `{"error": {"message", "code", "type"}}` and similar forms.
     pub(super) fn of(status: Option<u16>, value: &Value) -> Self {
         let error = value.get("error").filter(|it| !it.is_null());
         let error = error.unwrap_or(value);
         let names = ["code", "type", "status"];
         let words = names.iter().filter_map(|name| error.get(name)?.as_str());
         let number = error.get("code").and_then(Value::as_u64);
-        let said = ["message", "detail", "error"]
+        let stated = ["message", "detail", "error"]
             .iter()
             .find_map(|name| error.get(name)?.as_str())
             .or_else(|| error.as_str());
-        let message = said.map_or_else(|| error.to_string(), str::to_owned);
+        let message = stated.map_or_else(|| error.to_string(), str::to_owned);
         Self {
             status: status.or_else(|| number.and_then(|it| it.try_into().ok())),
             words: words.map(str::to_owned).collect(),
@@ -44,7 +44,7 @@ impl ServiceRefusal {
         }
     }
 
-    /// Reads the body of an answer that is no success.
+    /// Reads the body of a response without success.
     pub(super) fn of_body(status: u16, body: &[u8]) -> Self {
         match serde_json::from_slice(body) {
             Ok(value) => Self::of(Some(status), &value),
@@ -56,26 +56,26 @@ impl ServiceRefusal {
         }
     }
 
-    /// The service is there and not yet ready: it loads its model.
+    /// Whether the service is not ready yet, because it is loading its model.
     pub(super) fn is_loading(&self) -> bool {
-        self.status == Some(503) && self.says("loading")
+        self.status == Some(503) && self.mentions("loading")
     }
 
-    /// What it means. `is_tasks`: the task itself named the model.
-    pub(super) fn class(&self, is_tasks: bool) -> FailureKind {
+    /// The failure kind. `is_tasks`: the task itself named the model.
+    pub(super) fn class(&self, is_of_task: bool) -> FailureKind {
         if self.names_no_model() {
-            return match is_tasks {
+            return match is_of_task {
                 true => FailureKind::BadInput,
                 false => FailureKind::Missing,
             };
         }
-        let by_word = self.words.iter().find_map(|word| self.by_word(word));
-        by_word
+        let by_code = self.words.iter().find_map(|word| self.by_code(word));
+        by_code
             .or_else(|| self.by_status())
             .unwrap_or(FailureKind::ProviderError)
     }
 
-    /// What a person can do about a class, as the end of a sentence.
+    /// Advice for a person about the failure kind, as the end of a sentence.
     pub(super) fn advice(&self, class: FailureKind, key: &str) -> String {
         match class {
             FailureKind::AuthRequired if self.is_about_money() => {
@@ -90,7 +90,7 @@ impl ServiceRefusal {
         }
     }
 
-    fn says(&self, words: &str) -> bool {
+    fn mentions(&self, words: &str) -> bool {
         self.message.to_lowercase().contains(words)
     }
 
@@ -101,18 +101,20 @@ impl ServiceRefusal {
     fn is_about_money(&self) -> bool {
         self.status == Some(402)
             || self.is(&["insufficient_quota", "billing_error", "billing_not_active"])
-            || self.says("credit balance is too low")
+            || self.mentions("credit balance is too low")
     }
 
     fn names_no_model(&self) -> bool {
         let may_be = matches!(self.status, None | Some(400 | 404));
-        let says = self.says("model")
-            && (self.says("not found") || self.says("does not exist") || self.says("not a valid"));
-        let is_404 = self.status == Some(404) && self.says("model");
-        self.is(&["model_not_found"]) || is_404 || (may_be && says)
+        let mentions = self.mentions("model")
+            && (self.mentions("not found")
+                || self.mentions("does not exist")
+                || self.mentions("not a valid"));
+        let is_404 = self.status == Some(404) && self.mentions("model");
+        self.is(&["model_not_found"]) || is_404 || (may_be && mentions)
     }
 
-    fn by_word(&self, word: &str) -> Option<FailureKind> {
+    fn by_code(&self, word: &str) -> Option<FailureKind> {
         Some(match word {
             "content_filter" | "content_policy_violation" => FailureKind::RefusedByPolicy,
             "rate_limit_error" | "rate_limit_exceeded" | "overloaded_error"
@@ -124,7 +126,7 @@ impl ServiceRefusal {
                 FailureKind::AuthRequired
             }
             _ if self.is_about_money() => FailureKind::AuthRequired,
-            // A status says more than this word, which some use for everything.
+            // A status is more specific than this word, which some services use for everything.
             "invalid_request_error" if self.status.is_some() => return None,
             "invalid_request_error"
             | "invalid_prompt"
@@ -143,16 +145,16 @@ impl ServiceRefusal {
             400 | 413 | 422 => FailureKind::BadInput,
             404 => FailureKind::Missing,
             429 | 529 => FailureKind::RateLimited { until: self.until },
-            // It says when it is back.
+            // The service states when it is available again.
             503 if self.until.is_some() => FailureKind::RateLimited { until: self.until },
-            // Nobody is there behind the gateway.
+            // The gateway does not reach the service.
             408 | 502..=504 | 520..=526 => FailureKind::Network,
             _ => return None,
         })
     }
 }
 
-/// One line, bounded.
+/// The text on one line, cut to [`MESSAGE`] bytes.
 fn short(text: &str) -> String {
     let text = first_bytes(text, MESSAGE);
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_services_answer() {
+    fn service_errors_are_classified() {
         use FailureKind::*;
         let limited = RateLimited { until: None };
         let openai = |code: &str, kind: &str, message: &str| {
@@ -242,13 +244,13 @@ mod tests {
     fn a_model_that_a_task_named_is_the_tasks_fault() {
         let refusal = ServiceRefusal::of_body(404, br#"{"error":"model 'x' not found"}"#);
         assert_eq!(refusal.class(true), FailureKind::BadInput);
-        // A wrong address is not.
+        // A wrong address is not the task's fault.
         let refusal = ServiceRefusal::of_body(404, b"nothing here");
         assert_eq!(refusal.class(true), FailureKind::Missing);
     }
 
     #[test]
-    fn loading_is_no_failure() {
+    fn loading_is_not_a_failure() {
         let body =
             br#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
         assert!(ServiceRefusal::of_body(503, body).is_loading());

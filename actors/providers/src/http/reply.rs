@@ -1,4 +1,4 @@
-//! What has come of an answer up to now: pure, bounded, the same for all APIs.
+//! The part of an answer that has arrived: bounded, without I/O, the same for all APIs.
 
 use serde_json::Value;
 
@@ -6,27 +6,27 @@ use super::refusal::ServiceRefusal;
 use crate::event::{RunEvent, RunUsage, ToolStatus};
 use crate::text::{CappedAnswer, first_bytes, pieces};
 
-/// Bytes of one event of text, at most.
+/// Bytes of a text event, at most.
 const PIECE: usize = 16 * 1024;
-/// Bytes of a refusal's own words that are kept.
+/// Bytes of a refusal's words that are kept.
 const REFUSAL: usize = 2 * 1024;
 
-/// The model's last word.
+/// The reason for which the model stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StopReason {
-    /// It said all it had to say.
+    /// The answer is complete.
     Done,
-    /// Its limit of tokens was reached.
+    /// The token limit was reached.
     Cut,
-    /// It, or a filter, would not say it.
+    /// The model or a filter refused.
     Filtered,
-    /// It waits for a tool.
+    /// The model waits for a tool.
     Tool,
-    /// A reason that nobody knows.
+    /// An unknown reason.
     Other(String),
 }
 
-/// Gathers an answer, and the events that it makes.
+/// Collects an answer and its events.
 #[derive(Debug)]
 pub(super) struct ReplyBuilder {
     answer: CappedAnswer,
@@ -40,7 +40,7 @@ pub(super) struct ReplyBuilder {
     events: Vec<RunEvent>,
 }
 
-/// All that was gathered.
+/// A collected answer.
 #[derive(Debug)]
 pub(super) struct GatheredReply {
     pub(super) text: String,
@@ -53,7 +53,7 @@ pub(super) struct GatheredReply {
 }
 
 impl ReplyBuilder {
-    /// Keeps `limit` bytes of the answer.
+    /// A builder that keeps `limit` bytes of the answer.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             answer: CappedAnswer::new(limit),
@@ -68,7 +68,7 @@ impl ReplyBuilder {
         }
     }
 
-    /// A piece of the answer.
+    /// Takes a piece of the answer.
     pub(super) fn text(&mut self, piece: &str) {
         self.has_text |= !piece.is_empty();
         let was_cut = self.answer.is_cut();
@@ -82,7 +82,7 @@ impl ReplyBuilder {
         }
     }
 
-    /// A piece of the reasoning.
+    /// Takes a piece of the reasoning.
     pub(super) fn thought(&mut self, piece: &str) {
         for text in pieces(piece, PIECE) {
             let text = text.to_owned();
@@ -90,18 +90,18 @@ impl ReplyBuilder {
         }
     }
 
-    /// A piece of what the model says instead of an answer.
+    /// Takes a piece of a refusal.
     pub(super) fn refusal(&mut self, piece: &str) {
         let room = REFUSAL - self.refusal.len();
         self.refusal.push_str(first_bytes(piece, room));
     }
 
-    /// The model wants a tool that it was not offered by us.
-    pub(super) fn asks_for(&mut self, tool: &str) {
+    /// Notes that the model wants a tool, although it was offered none.
+    pub(super) fn wants(&mut self, tool: &str) {
         self.tool = Some(first_bytes(tool, 200).to_owned());
     }
 
-    /// The service ran a tool of its own.
+    /// Reports a tool that the service ran itself.
     pub(super) fn tool(&mut self, id: &str, name: &str, status: ToolStatus) {
         self.events.push(RunEvent::Tool {
             id: id.to_owned(),
@@ -111,7 +111,7 @@ impl ReplyBuilder {
         });
     }
 
-    /// The figures of the whole run up to now.
+    /// Takes the figures of the run so far.
     pub(super) fn usage(&mut self, usage: RunUsage) {
         if self.usage.as_ref() != Some(&usage) {
             self.usage = Some(usage.clone());
@@ -119,23 +119,23 @@ impl ReplyBuilder {
         }
     }
 
-    /// What a person should know.
+    /// Reports information for a person.
     pub(super) fn warn(&mut self, message: String) {
         self.events.push(RunEvent::Warning { message });
     }
 
-    /// The last word; figures may still follow.
+    /// Takes the stop reason. Figures may still follow.
     pub(super) fn end(&mut self, end: StopReason) {
         self.end = Some(end);
     }
 
-    /// Nothing follows.
+    /// Ends the answer.
     pub(super) fn over(&mut self) {
         self.end.get_or_insert(StopReason::Done);
         self.is_over = true;
     }
 
-    /// The service gave up in the middle.
+    /// Ends the answer with an error of the service.
     pub(super) fn refuse(&mut self, value: &Value) {
         self.error = Some(ServiceRefusal::of(None, value));
         self.is_over = true;
@@ -153,12 +153,12 @@ impl ReplyBuilder {
         self.tool.is_some()
     }
 
-    /// The figures up to now.
+    /// The figures so far.
     pub(super) fn used(&self) -> RunUsage {
         self.usage.clone().unwrap_or_default()
     }
 
-    /// What is to be told since the last time.
+    /// The events since the last call.
     pub(super) fn take_events(&mut self) -> Vec<RunEvent> {
         std::mem::take(&mut self.events)
     }

@@ -1,4 +1,4 @@
-//! When a service that refused for now may be asked again: what its headers say.
+//! The time at which a service that refused may be called again, from its response headers.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,8 +6,7 @@ use reqwest::header::HeaderMap;
 
 use crate::limits::{self, LONGEST};
 
-/// The time before which asking again is useless; a longer one than any known limit counts as that. `now`: when the answer
-/// came.
+/// The time before which a repeated request is useless, at most [`LONGEST`] ahead. `now` is the time of the response.
 pub(super) fn reset(headers: &HeaderMap, now: SystemTime) -> Option<SystemTime> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let after = text("retry-after-ms")
@@ -17,7 +16,7 @@ pub(super) fn reset(headers: &HeaderMap, now: SystemTime) -> Option<SystemTime> 
     Some(now + after?.min(LONGEST))
 }
 
-/// Of the windows that a service counts in, the one that is used up; where none says so, the first to open.
+/// The time to the reset of the window that is used up; where none is marked so, of the first window to reset.
 fn windows<'h>(text: &impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Option<Duration> {
     let names = [
         (
@@ -35,17 +34,17 @@ fn windows<'h>(text: &impl Fn(&str) -> Option<&'h str>, now: SystemTime) -> Opti
             "anthropic-ratelimit-tokens-reset",
         ),
     ];
-    let told = names.into_iter().filter_map(|(remaining, reset)| {
+    let reported = names.into_iter().filter_map(|(remaining, reset)| {
         let is_used_up = text(remaining) == Some("0");
         Some((is_used_up, moment(text(reset)?, now)?))
     });
-    let told: Vec<_> = told.collect();
-    let used_up = told.iter().filter(|(is_used_up, _)| *is_used_up);
+    let reported: Vec<_> = reported.collect();
+    let used_up = reported.iter().filter(|(is_used_up, _)| *is_used_up);
     let longest = used_up.map(|(_, wait)| *wait).max();
-    longest.or_else(|| told.iter().map(|(_, wait)| *wait).min())
+    longest.or_else(|| reported.iter().map(|(_, wait)| *wait).min())
 }
 
-/// From now: seconds, a date of HTTP or RFC 3339, a point in Unix time (seconds or milliseconds), or `6m0s`.
+/// The time from now: seconds, an HTTP date or RFC 3339, Unix time (seconds or milliseconds), or `6m0s`.
 fn moment(text: &str, now: SystemTime) -> Option<Duration> {
     let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
     let unix = |seconds: f64| {
@@ -64,7 +63,7 @@ fn moment(text: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// A number of units that are `factor` milliseconds each.
+/// A number of units of `factor` milliseconds.
 fn millis(text: &str, factor: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse::<f64>().ok()? * factor / 1000.0).ok()
 }
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_say_when() {
+    fn every_form_of_a_reset_time_is_read() {
         assert_eq!(seconds(&[("retry-after", "7")]), Some(7.0));
         assert_eq!(seconds(&[("retry-after", "1.5")]), Some(1.5));
         let ms = [("retry-after", "7"), ("retry-after-ms", "250")];
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_says_nothing_and_for_ever_has_an_end() {
+    fn invalid_reset_times_are_ignored_and_long_ones_capped() {
         for text in ["", "soon", "-1", "NaN", "5 parsecs", "1x"] {
             assert_eq!(seconds(&[("retry-after", text)]), None, "{text}");
         }

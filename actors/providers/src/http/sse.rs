@@ -1,18 +1,18 @@
-//! Server-sent events: bytes in whatever pieces to messages, by the HTML standard, in bounded memory.
+//! Server-sent events: parses bytes in pieces of any size, by the HTML standard, in bounded memory.
 //!
-//! The crates for this bound neither a line nor an event, so it is ours. Two liberties: the id and the retry time are
-//! passed over, as nothing is ever resumed; and what stands at the end without its empty line is given by
-//! [`SseParser::end`], because some servers close right after their last word.
+//! Existing crates bound neither a line nor an event. Two deviations from the standard: id and retry time are ignored,
+//! because nothing is resumed; and [`SseParser::end`] returns an event without its final empty line, because some servers
+//! close right after their last event.
 
-/// Bytes of one event that are kept. The last one of some APIs repeats the whole request.
+/// Bytes of one event that are kept. The last event of some APIs repeats the whole request.
 pub(super) const EVENT_BYTES: usize = 16 * 1024 * 1024;
 
 /// One event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct SseEvent {
-    /// Its name; empty where none was given.
+    /// Its name; empty without one.
     pub(super) event: String,
-    /// Its lines of data, joined.
+    /// Its data lines, joined.
     pub(super) data: String,
 }
 
@@ -20,14 +20,14 @@ pub(super) struct SseEvent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooLong;
 
-/// Keeps what is not yet a whole event.
+/// A parser that keeps the incomplete event.
 #[derive(Debug)]
 pub(super) struct SseParser {
     bound: usize,
     line: Vec<u8>,
     message: SseEvent,
     has_data: bool,
-    /// The last byte was a CR, so an LF that follows belongs to it.
+    /// Whether the last byte was a CR, so that an LF belongs to it.
     after_cr: bool,
     is_first_line: bool,
 }
@@ -44,7 +44,10 @@ impl SseParser {
         }
     }
 
-    /// The events that these bytes complete.
+    /// Takes bytes. Returns the events that they complete.
+    ///
+    /// # Errors
+    /// When an event is longer than the bound.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<SseEvent>, TooLong> {
         let mut messages = Vec::new();
         for piece in bytes.split_inclusive(|byte| matches!(byte, b'\r' | b'\n')) {
@@ -68,7 +71,7 @@ impl SseParser {
         Ok(messages)
     }
 
-    /// The event that the end of the stream cut off, if it had data.
+    /// The event that the end of the stream cut off, where it has data.
     pub(super) fn end(&mut self) -> Option<SseEvent> {
         if !self.line.is_empty() {
             self.line();
@@ -76,7 +79,7 @@ impl SseParser {
         self.dispatch()
     }
 
-    /// Takes the line that is whole now.
+    /// Takes the line that is now complete.
     fn line(&mut self) -> Option<SseEvent> {
         let line = std::mem::take(&mut self.line);
         let line = String::from_utf8_lossy(&line);

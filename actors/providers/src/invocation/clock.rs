@@ -8,14 +8,14 @@ use tokio::time::{Instant, sleep_until};
 use crate::job::Timeouts;
 use crate::outcome::TimeoutKind;
 
-/// Knows when the run began, when it last gave a sign of life and whether it waits for our readers.
+/// Measures the time since the start and since the last sign of life.
 #[derive(Debug)]
 pub(crate) struct RunClock {
     limits: Timeouts,
     begin: Instant,
     /// Microseconds from the beginning to the last sign of life; 0 before the first.
     last: AtomicU64,
-    /// Pumps that wait for room in the event channel: the program is not to blame for that silence.
+    /// Pumps that wait for space in the event channel. The program is not responsible for silence in that time.
     waiting: AtomicU32,
 }
 
@@ -29,13 +29,13 @@ impl RunClock {
         }
     }
 
-    /// The program gave a sign of life.
+    /// Notes a sign of life.
     pub(crate) fn touch(&self) {
         let micros = u64::try_from(self.begin.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.last.store(micros.max(1), Ordering::Relaxed);
     }
 
-    /// Runs `future`, during which the program cannot be blamed for silence.
+    /// Runs `future`. The silence limit does not count in that time.
     pub(crate) async fn excused<T>(&self, future: impl Future<Output = T>) -> T {
         let _excuse = Excuse::new(self);
         future.await
@@ -60,13 +60,13 @@ impl RunClock {
 
     fn next(&self) -> Option<(Instant, TimeoutKind)> {
         let last = self.last.load(Ordering::Relaxed);
-        let heard = last > 0;
-        // Without a limit for the start, the start itself counts as a sign of life.
+        let outcome = last > 0;
+        // Without a start limit, the start itself counts as a sign of life.
         let silence = self
             .limits
             .silence
-            .filter(|_| heard || self.limits.start.is_none());
-        let start = self.limits.start.filter(|_| !heard);
+            .filter(|_| outcome || self.limits.start.is_none());
+        let start = self.limits.start.filter(|_| !outcome);
         let last = self.begin + Duration::from_micros(last);
         [
             start.map(|it| (self.begin + it, TimeoutKind::Start)),
@@ -81,7 +81,7 @@ impl RunClock {
     }
 }
 
-/// While it lives the program cannot be blamed for silence. Futures may be dropped before their end.
+/// Suspends the silence limit until it is dropped, because a future may be dropped before its end.
 struct Excuse<'c>(&'c RunClock);
 
 impl<'c> Excuse<'c> {
@@ -119,7 +119,7 @@ mod tests {
         clock.touch();
         assert_eq!(clock.expired().await, TimeoutKind::Silence);
         assert_eq!(clock.begin.elapsed().as_secs(), 35);
-        // As long as our own reader keeps the program waiting, only the total counts.
+        // While our own reader blocks the program, only the total limit counts.
         clock.touch();
         let which = tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! From how a program ended to what that means.
+//! The outcome of a run, from the end of its program.
 
 use super::{InvocationEnd, PatienceEnd, RunEnd};
 use crate::containment::{Exit, StartError};
@@ -6,13 +6,13 @@ use crate::definition::OutputRules;
 use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::{Conversation, FailureKind, Finished, RunFailure, TimeoutKind};
 use crate::output::{self, ProgramStatus, ReportedEnd};
-use crate::shortage::said;
+use crate::shortage::shortage_line;
 use crate::text::last_bytes;
 
-/// Most bytes of stderr in a failure's message.
+/// Bytes of stderr in a failure's message, at most.
 const MESSAGE_TAIL: usize = 4 * 1024;
 
-/// The result of a run. `program` is its name for messages, `output` what its output means.
+/// The outcome of a run. `program` is the name in messages, `output` the rules of its output.
 pub(crate) fn conclude(
     program: &str,
     output: &OutputRules,
@@ -37,7 +37,7 @@ pub(crate) fn conclude(
     };
     if ran.alive > 0 {
         let survivors = format!(
-            "; {} of its processes could not be ended and may still work: look for them",
+            "; {} of its processes could not be ended and may still run: find and end them",
             ran.alive
         );
         message.push_str(&survivors);
@@ -52,13 +52,13 @@ pub(crate) fn conclude(
             let until = stated(&message).or_else(|| stated(tail(&reading.answer)));
             FailureKind::RateLimited { until }
         }
-        // Refused by the system what it takes to start working, and nothing came of it.
+        // The system refused the program a resource for its start, and the run has no output.
         FailureKind::ProviderError | FailureKind::Crashed
             if matches!(ran.ending, RunEnd::Exit(_))
                 && reading.answer.trim().is_empty()
                 && reading.usage.is_none() =>
         {
-            match said(&ran.stderr) {
+            match shortage_line(&ran.stderr) {
                 Some(line) => {
                     message = format!("'{program}' could not work: {line}; {message}");
                     FailureKind::Shortage
@@ -84,11 +84,12 @@ fn verdict(
     ran: &InvocationEnd,
     moment: &ReferenceTime,
 ) -> Option<(FailureKind, String)> {
-    let said = |ended| output::verdict(program, output, &ran.reading, ended, &ran.stderr, moment);
-    // A program that answers the signal of a timeout by saying that it was interrupted says nothing about its run.
+    let verdict_for =
+        |ended| output::verdict(program, output, &ran.reading, ended, &ran.stderr, moment);
+    // A program that handles the signal of a timeout by reporting an interruption reports nothing about its run.
     let interrupted = matches!(ran.ending, RunEnd::Timeout(_))
         && matches!(
-            said(ProgramStatus::Code(0)),
+            verdict_for(ProgramStatus::Code(0)),
             Some((FailureKind::Crashed, _))
         );
     Some(match &ran.ending {
@@ -97,7 +98,7 @@ fn verdict(
                 Exit::Code(code) => ProgramStatus::Code(*code),
                 Exit::Signal(signal) => ProgramStatus::Signal(*signal),
             };
-            return match said(ended) {
+            return match verdict_for(ended) {
                 None if ran.alive > 0 => Some((
                     FailureKind::ProviderError,
                     format!("'{program}' exited with code 0"),
@@ -106,11 +107,11 @@ fn verdict(
             };
         }
         RunEnd::Cancelled => (FailureKind::Cancelled, format!("'{program}' was cancelled")),
-        // It has said how it ended; that it stayed changes nothing.
+        // The program reported its end. That it did not exit changes nothing.
         RunEnd::Impatience(PatienceEnd::Stays) | RunEnd::Timeout(_)
             if ran.reading.terminal != ReportedEnd::Unreported && !interrupted =>
         {
-            return said(ProgramStatus::Code(0));
+            return verdict_for(ProgramStatus::Code(0));
         }
         RunEnd::Impatience(PatienceEnd::Waits(wait)) => (
             wait.class,
@@ -125,7 +126,7 @@ fn verdict(
         ),
         RunEnd::Timeout(which) => {
             let waited = ran.waiting.as_ref().map(|wait| wait.class);
-            let said =
+            let explained =
                 waited.or_else(|| output::cut_short(output, &ran.reading, &ran.stderr, moment));
             let why = match &ran.waiting {
                 Some(wait) => format!(": it waits by itself, {}", wait.message),
@@ -133,7 +134,8 @@ fn verdict(
             };
             let message = format!("'{program}' {}, and was ended{why}", complaint(*which));
             (
-                said.filter(|class| *class != FailureKind::Crashed)
+                explained
+                    .filter(|class| *class != FailureKind::Crashed)
                     .unwrap_or(FailureKind::Timeout { which: *which }),
                 message,
             )
@@ -149,7 +151,7 @@ fn verdict(
         }
         RunEnd::RunnerLost => (
             FailureKind::Crashed,
-            format!("the runner of '{program}' was killed; what it held was found and ended"),
+            format!("the runner of '{program}' was killed; its processes were found and ended"),
         ),
     })
 }
@@ -162,7 +164,7 @@ pub(crate) const fn complaint(which: TimeoutKind) -> &'static str {
     }
 }
 
-/// The end of stderr, as messages hold it.
+/// The end of stderr for a message.
 pub(crate) fn tail(text: &str) -> &str {
     last_bytes(text, MESSAGE_TAIL)
 }

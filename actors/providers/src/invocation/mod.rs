@@ -1,4 +1,4 @@
-//! One run of a program: contained, fed, read, timed, and ended for certain.
+//! One run of a program: starts it contained, writes its stdin, reads its output, applies the time limits, and ends it.
 
 mod clock;
 mod conclude;
@@ -29,13 +29,13 @@ use crate::runner::GIVE_UP;
 use crate::text::StderrTail;
 use patience::WAIT_PATIENCE;
 
-/// After a stop, what is already in the pipes is read for so long at most: its reader may be stuck.
+/// Time for reading the rest of the pipes after a stop. A reader of the events may be stuck.
 pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 
-/// What a runner may take longer than by its rules before it is taken for stuck.
+/// Time that a runner may take beyond its own limits before it counts as stuck.
 pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
-/// What to run.
+/// The program to run.
 pub(crate) struct Invocation<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) env: &'a [(String, String)],
@@ -43,17 +43,17 @@ pub(crate) struct Invocation<'a> {
     pub(crate) workdir: &'a Path,
     pub(crate) stdin: Vec<u8>,
     pub(crate) timeouts: Timeouts,
-    /// Variables of ours that it sees beside the usual ones; `None`: all.
+    /// Variables of ours that it sees besides the usual ones. `None` means all.
     pub(crate) env_pass: Option<&'a [String]>,
-    /// What the program is asked to end with.
+    /// The signal that asks the program to exit.
     pub(crate) stop: StopSignal,
-    /// What its stdout means.
+    /// The reader of its stdout.
     pub(crate) reader: OutputReader,
-    /// Waits that its stderr reports.
+    /// Looks for waits in its stderr.
     pub(crate) watch: Option<StderrWatch>,
 }
 
-/// What became of it.
+/// The result of an invocation.
 #[derive(Debug)]
 pub(crate) struct InvocationEnd {
     pub(crate) ending: RunEnd,
@@ -62,26 +62,26 @@ pub(crate) struct InvocationEnd {
     pub(crate) stderr: String,
     /// Processes that could not be ended.
     pub(crate) alive: u32,
-    /// The cause it waited for when it ended.
+    /// The wait that the program last reported, if it still waited at its end.
     pub(crate) waiting: Option<ServiceWait>,
 }
 
-/// How it ended. The first cause counts: a program that exits with 0 after our SIGTERM was stopped.
+/// The end of an invocation. The first cause counts: a program that exits with 0 after our SIGTERM was stopped.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum RunEnd {
     Exit(Exit),
     Cancelled,
     Timeout(TimeoutKind),
-    /// It was ended because it did not exit after it had said its end, or waited by itself.
+    /// The program was ended because it did not exit after it reported its end, or because it waited by itself.
     Impatience(PatienceEnd),
     NotStarted(StartError, String),
     RunnerLost,
 }
 
-/// Runs a program to its end. Resolves when all it started is dead; dropping the future ends it as well.
+/// Runs a program to its end. Resolves when all it started is dead. Dropping the future ends the program as well.
 ///
 /// # Errors
-/// [`LaunchError`] when not even the runner could be started.
+/// When the runner cannot be started.
 pub(crate) async fn execute(
     request: Invocation<'_>,
     containment: &Containment,
@@ -130,7 +130,7 @@ pub(crate) async fn execute(
         drain(pumps.as_mut(), &held, &mut stop).await;
     }
     drop(pumps);
-    tell_leftovers(request.argv, &held);
+    log_leftovers(request.argv, &held);
     if let Some(RunEnd::Impatience(over)) = &stop.cause {
         let message = complaint_of(&request.argv[0], over);
         events.send(RunEvent::Warning { message }).await;
@@ -147,7 +147,7 @@ pub(crate) async fn execute(
 fn complaint_of(program: &str, over: &PatienceEnd) -> String {
     match over {
         PatienceEnd::Stays => {
-            format!("'{program}' said how it ended and did not exit; it was ended\n")
+            format!("'{program}' reported its end but did not exit, and was ended\n")
         }
         PatienceEnd::Waits(wait) => format!(
             "'{program}' waits by itself for longer than {} s, and was ended: {}\n",
@@ -157,7 +157,7 @@ fn complaint_of(program: &str, over: &PatienceEnd) -> String {
     }
 }
 
-/// What may stop a run, and what did.
+/// The causes that can stop a run, and the one that did.
 struct StopTrigger<'a> {
     cancel: Cancel,
     clock: &'a RunClock,
@@ -166,7 +166,7 @@ struct StopTrigger<'a> {
 }
 
 impl StopTrigger<'_> {
-    /// Resolves, once, when the run shall be stopped. Cancel safe.
+    /// Resolves, once, when a cause stops the run. Cancel safe.
     async fn wanted(&mut self) {
         if self.cause.is_some() {
             return std::future::pending().await;
@@ -180,17 +180,17 @@ impl StopTrigger<'_> {
     }
 }
 
-/// What was learnt until the runner left.
+/// The data known when the runner has exited.
 struct RunnerEnd {
     ending: RunEnd,
     stragglers: u32,
     alive: u32,
-    /// Whether the pumps came to their end.
+    /// Whether the pumps have finished.
     drained: bool,
 }
 
-/// Pumps until the runner says that all is over, and orders it to end what shall be stopped. A runner that
-/// does not leave within `patience` after that is killed.
+/// Drives the pumps until the runner reports the end, and orders the end when a cause stops the run. A runner that does not
+/// exit within `patience` after that is killed.
 async fn hold(
     contained: &mut Contained,
     started: oneshot::Sender<u32>,
@@ -239,8 +239,8 @@ async fn hold(
     }
 }
 
-/// Reads what is left in the pipes. They are at their end, so only a slow reader of our events keeps us, or
-/// someone out of reach who still holds them.
+/// Reads the rest of the pipes. The program is dead, so only a slow reader of the events or a process out of reach that
+/// holds the pipes open can delay this.
 async fn drain(
     pumps: Pin<&mut impl Future<Output = ()>>,
     held: &RunnerEnd,
@@ -254,7 +254,7 @@ async fn drain(
     }
 }
 
-fn tell_leftovers(argv: &[String], held: &RunnerEnd) {
+fn log_leftovers(argv: &[String], held: &RunnerEnd) {
     let (stragglers, alive) = (held.stragglers, held.alive);
     if alive > 0 {
         tracing::warn!(
@@ -263,6 +263,10 @@ fn tell_leftovers(argv: &[String], held: &RunnerEnd) {
             "processes of a run could not be ended"
         );
     } else if stragglers > 0 {
-        tracing::info!(program = argv[0], stragglers, "ended what a run left");
+        tracing::info!(
+            program = argv[0],
+            stragglers,
+            "ended processes that a run left running"
+        );
     }
 }

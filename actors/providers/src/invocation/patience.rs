@@ -1,4 +1,4 @@
-//! Patience with programs that do not exit: those that have said their end, and those that wait by themselves.
+//! Limits for programs that do not exit: those that reported their end, and those that wait by themselves.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,34 +8,34 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::output::{Outlook, ServiceWait};
 
-/// How long a program that has said how it ended may stay without printing anything more.
+/// Silence after which a program that reported its end is ended.
 const END_PATIENCE: Duration = Duration::from_secs(10);
-/// The same in all, whatever it prints that is no work.
+/// The time from the reported end, in any case, without further work.
 const END_LONGEST: Duration = Duration::from_secs(60);
-/// Some programs go on after a first result. How long one may be silent after work that followed its end.
+/// The silence after work that followed the reported end: some programs continue after a first result.
 const MORE_PATIENCE: Duration = Duration::from_secs(60);
-/// The same in all, from the end that it said last.
+/// The time from the last reported end, in any case, with further work.
 const MORE_LONGEST: Duration = Duration::from_secs(600);
-/// The longest pause that a program may take by itself before it asks its service again. Meanwhile it holds a session,
-/// and its account is not known to be at its limit.
+/// The longest pause for which a program may wait by itself before it calls its service again. During the pause it occupies
+/// a session, and its account's limit is not known.
 pub(crate) const WAIT_PATIENCE: Duration = Duration::from_secs(60);
-/// The time to end by itself for a program that names a longer pause: some only quote their service, and fail.
+/// Time for a program that announced a longer pause to exit by itself: some only quote their service, and fail.
 const SECOND_THOUGHTS: Duration = Duration::from_secs(2);
-/// A program that has asked its service again and again for so long, and reports one more failure, does not come on.
+/// Time of repeated attempts after which one more failure ends the program.
 const RETRIES_PATIENCE: Duration = Duration::from_secs(90);
-/// The silence after a pause of a program that asks again by itself: its model may be at work.
+/// Silence after a pause, for programs that repeat their request by themselves: the model may be working.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(120);
 
-/// Why a program is not given more time.
+/// The reason for which a program gets no more time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum PatienceEnd {
-    /// It has said how it ended, and stays.
+    /// It reported its end and did not exit.
     Stays,
     /// It waits by itself for longer than it may.
     Waits(ServiceWait),
 }
 
-/// The last known activity of a program, and its begin.
+/// The last known activity of a program, with its start.
 #[derive(Debug, Default)]
 pub(crate) struct ExitPatience {
     state: Mutex<Activity>,
@@ -50,24 +50,24 @@ enum Activity {
     Calls,
     Ended {
         since: Instant,
-        /// It printed something then that counts.
+        /// The time of the last output that counts.
         last: Instant,
         then: AfterEnd,
     },
     Waits {
         since: Instant,
-        /// The pause that it named began then.
+        /// The start of the last announced pause.
         last: Instant,
         wait: ServiceWait,
-        /// Errors of no known kind alone: they mean something only where they go on.
+        /// All errors so far are of unknown kind: they count only when they are repeated.
         is_vague: bool,
     },
 }
 
-/// What came after the end that a program said.
+/// The activity after a reported end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AfterEnd {
-    /// No work.
+    /// No work followed.
     Nothing,
     Work,
     /// The call of a tool, which may still run.
@@ -75,7 +75,7 @@ enum AfterEnd {
 }
 
 impl ExitPatience {
-    /// The program printed something on stdout.
+    /// Notes the activity that stdout shows.
     pub(crate) fn stdout(&self, outlook: Outlook) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -116,12 +116,12 @@ impl ExitPatience {
         self.changed.notify_one();
     }
 
-    /// The program printed something on stderr, which is never its end.
+    /// Notes the activity that stderr shows. stderr never reports the end.
     pub(crate) fn stderr(&self, outlook: Outlook) {
         let mut state = self.lock();
         let (wait, is_vague) = match (&*state, outlook) {
             (Activity::Ended { .. }, _) => return,
-            // It may be the tool's word.
+            // The line may come from the tool.
             (Activity::Calls, Outlook::Stuck(_) | Outlook::Errs(_)) => return,
             (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => (wait, false),
             (_, Outlook::Errs(wait)) => (wait, true),
@@ -132,7 +132,7 @@ impl ExitPatience {
         self.changed.notify_one();
     }
 
-    /// Resolves when the program is given no more time. Cancel safe.
+    /// Resolves when the program gets no more time. Cancel safe.
     pub(crate) async fn over(&self) -> PatienceEnd {
         loop {
             let changed = self.changed.notified();
@@ -148,7 +148,7 @@ impl ExitPatience {
         }
     }
 
-    /// The cause of the program's wait at the last look.
+    /// The wait that the program last reported, if it still waits.
     pub(crate) fn waiting(&self) -> Option<ServiceWait> {
         match &*self.lock() {
             Activity::Waits {
@@ -194,8 +194,8 @@ impl ExitPatience {
     }
 }
 
-/// Waits that follow one another without any work between them are one. An error of no known kind among them changes
-/// nothing but the time.
+/// Enters a wait. Waits without work between them count as one. An error of unknown kind keeps the known cause and restarts
+/// the time.
 fn waits(state: &mut Activity, wait: ServiceWait, is_vague: bool, now: Instant) {
     let (since, known) = match state {
         Activity::Waits {
@@ -238,11 +238,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_program_that_said_its_end_may_stay_for_a_while() {
+    async fn a_program_may_run_for_10_s_after_its_end() {
         let patience = ExitPatience::default();
         patience.stdout(Outlook::Ended);
         assert_eq!(after(&patience).await, (PatienceEnd::Stays, 10));
-        // What it prints begins the time anew.
+        // Further output restarts the time.
         let patience = ExitPatience::default();
         patience.stdout(Outlook::Ended);
         tokio::time::sleep(Duration::from_secs(8)).await;
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(after(&patience).await, (PatienceEnd::Stays, 10));
     }
 
-    /// How long a program lasts that prints this every second after its end.
+    /// Seconds until the end of a program that prints this every second after its reported end.
     async fn chatter(outlook: Outlook) -> u64 {
         let begin = Instant::now();
         let patience = ExitPatience::default();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_output_keeps_a_program_for_ever_that_said_its_end() {
+    async fn no_output_extends_the_time_after_the_end_without_bound() {
         assert_eq!(chatter(Outlook::Unchanged).await, 60);
         assert_eq!(chatter(Outlook::Ended).await, 60);
         assert_eq!(chatter(wait(Some(30))).await, 60);
@@ -281,7 +281,7 @@ mod tests {
             patience.stdout(outlook);
             assert_eq!(after(&patience).await, (PatienceEnd::Stays, seconds));
         }
-        // A further end after more work begins the time anew.
+        // A second reported end after more work restarts the time.
         let patience = ExitPatience::default();
         patience.stdout(Outlook::Ended);
         patience.stdout(Outlook::Works);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_error_on_stderr_says_nothing_while_a_tool_runs() {
+    async fn an_error_on_stderr_has_no_effect_while_a_tool_runs() {
         let patience = ExitPatience::default();
         patience.stdout(Outlook::Calls);
         let Outlook::Waits(limit) = wait(None) else {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_program_may_wait_shortly() {
+    async fn short_waits_are_allowed() {
         for (length, seconds) in [(Some(3600), 2), (Some(45), 165), (None, 60)] {
             let patience = ExitPatience::default();
             patience.stderr(wait(length));
@@ -314,7 +314,7 @@ mod tests {
             assert!(matches!(over, PatienceEnd::Waits(_)));
             assert_eq!(waited, seconds, "{length:?}");
         }
-        // Saying it again does not prolong it.
+        // A repeated report does not extend it.
         let patience = ExitPatience::default();
         patience.stdout(wait(None));
         tokio::time::sleep(Duration::from_secs(50)).await;
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(after(&patience).await.1, 10);
     }
 
-    /// How long a program lasts that reports this every second.
+    /// Seconds until the end of a program that reports this every second. `None` where it is not ended within an hour.
     async fn endless(outlook: Outlook) -> Option<u64> {
         let begin = Instant::now();
         let patience = ExitPatience::default();
@@ -342,14 +342,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn asking_again_without_end_has_an_end() {
+    async fn endless_retries_are_ended() {
         let Outlook::Waits(vague) = wait(None) else {
             return;
         };
         assert_eq!(endless(wait(Some(1))).await, Some(90));
         assert_eq!(endless(Outlook::Errs(vague.clone())).await, Some(90));
         assert_eq!(endless(Outlook::Works).await, None);
-        // One that recovers has all the time of its model after the last pause.
+        // A program that recovers has the model's full time after its last pause.
         let patience = ExitPatience::default();
         for _ in 0..8 {
             patience.stdout(wait(Some(10)));
@@ -360,7 +360,7 @@ mod tests {
         patience.stdout(Outlook::Works);
         let over = tokio::time::timeout(Duration::from_secs(3600), patience.over());
         assert!(over.await.is_err());
-        // An error of no known kind means nothing alone.
+        // A single error of unknown kind has no effect.
         patience.stdout(Outlook::Errs(vague));
         let over = tokio::time::timeout(Duration::from_secs(3600), patience.over());
         assert!(over.await.is_err());

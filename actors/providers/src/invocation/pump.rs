@@ -1,5 +1,5 @@
-//! Between a program's pipes and us. Each pump holds one buffer and waits for the event channel, so a
-//! flooding program waits for its readers and never grows our memory.
+//! Copies between a program's pipes and the event channel. Each pump has one buffer and waits for the channel, so a flooding
+//! program waits for its readers and memory stays bounded.
 
 use std::os::fd::AsFd;
 
@@ -14,17 +14,17 @@ use crate::output::{Outlook, OutputReader, StderrWatch};
 use crate::text::lines::PARTIAL_PATIENCE;
 use crate::text::{Decoder, StderrTail};
 
-/// One read; also about the size of one event.
+/// Bytes per read, and about the size of one event.
 const BUFFER: usize = 16 * 1024;
-/// Bytes of a program's stdout that may wait to be read: the most that Linux gives to users.
+/// Bytes of stdout that a pipe can hold: the maximum that Linux grants to users.
 const PIPE: usize = 1024 * 1024;
 
-/// Writes the prompt and closes stdin. A program may leave without reading it.
+/// Writes the prompt and closes stdin. An error is ignored, because a program may exit without reading its stdin.
 pub(super) async fn feed(mut stdin: pipe::Sender, prompt: Vec<u8>) {
     drop(stdin.write_all(&prompt).await);
 }
 
-/// Emits `Started` when the program has started; nothing when it never does.
+/// Sends `Started` when the program has started. Sends nothing when it never does.
 pub(super) async fn announce(started: oneshot::Receiver<u32>, events: &EventSink) {
     if let Ok(pid) = started.await {
         let started = RunEvent::Started {
@@ -36,7 +36,7 @@ pub(super) async fn announce(started: oneshot::Receiver<u32>, events: &EventSink
     }
 }
 
-/// Reads stdout to its end and streams what it means.
+/// Reads stdout to its end and sends the events in it.
 pub(super) async fn stdout(
     mut pipe: impl AsyncRead + AsFd + Unpin,
     reader: &mut OutputReader,
@@ -48,7 +48,7 @@ pub(super) async fn stdout(
     let mut buffer = vec![0; BUFFER];
     let mut may_flush = true;
     loop {
-        let told = tokio::select! {
+        let reported = tokio::select! {
             biased;
             bytes = next(&mut pipe, &mut buffer, clock) => match bytes {
                 Some(bytes) => {
@@ -63,7 +63,7 @@ pub(super) async fn stdout(
             }
         };
         let outlook = reader.outlook();
-        for event in told {
+        for event in reported {
             clock.excused(events.send(event)).await;
         }
         patience.stdout(outlook);
@@ -73,7 +73,7 @@ pub(super) async fn stdout(
     }
 }
 
-/// Reads stderr to its end, keeps the tail and streams it all.
+/// Reads stderr to its end, keeps its tail and sends all of it.
 pub(super) async fn stderr(
     mut pipe: impl AsyncRead + Unpin,
     (tail, mut watch): (&mut StderrTail, Option<StderrWatch>),
@@ -96,13 +96,13 @@ pub(super) async fn stderr(
     }
 }
 
-/// Asks for a pipe that holds a whole large answer: some programs exit without waiting until theirs is read, and what did
-/// not fit is lost. Where the system does not allow it, the pipe stays as it is.
+/// Enlarges a pipe so that it holds a large answer: some programs exit before their output is read, and lose what did not
+/// fit. When the system refuses, the pipe stays as it is.
 fn widen(pipe: &impl AsFd) {
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);
 }
 
-/// The next piece; `None` at the end.
+/// The next bytes of a pipe. `None` at its end.
 async fn next<'a>(
     pipe: &mut (impl AsyncRead + Unpin),
     buffer: &'a mut [u8],
@@ -112,7 +112,7 @@ async fn next<'a>(
         Ok(count @ 1..) => {
             clock.touch();
             if count == buffer.len() {
-                // More is there already. Whoever shares this thread comes first.
+                // More output is ready. Yield, so that the other tasks of this thread are not starved.
                 tokio::task::yield_now().await;
             }
             Some(&buffer[..count])

@@ -1,4 +1,4 @@
-//! The kind of an error by its codes, words and HTTP statuses.
+//! The category of an error from its codes, words and HTTP status.
 
 use super::vocabulary::{
     AUTH, CODES, CONTEXT, LIMIT, LIMIT_NAMES, LIMIT_NEAR, LIMIT_PAIRS, LIMIT_WORDS, NEAR, NETWORK,
@@ -6,26 +6,26 @@ use super::vocabulary::{
 };
 use crate::text::{ceil_boundary, first_bytes};
 
-/// The kinds of errors that are told apart.
+/// The categories of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErrorCategory {
     /// A rate limit, a quota, missing credit.
     Limit,
-    /// The service has no room now.
+    /// The service has no capacity now.
     Overload,
-    /// A login or key is missing or no longer good.
+    /// A login or key is missing or no longer valid.
     Auth,
     /// The prompt does not fit the model.
     Context,
     /// The model does not exist for this account.
     Model,
-    /// The service calls the request bad.
+    /// The service rejects the request.
     Request,
     /// The service cannot be reached.
     Network,
 }
 
-/// In small letters, with plain apostrophes and blanks.
+/// The text in lower case, with plain apostrophes and spaces.
 pub(super) fn normal(text: &str) -> String {
     text.to_lowercase()
         .replace(['\u{2019}', '\u{2018}'], "'")
@@ -39,9 +39,9 @@ pub(super) fn by_codes(codes: &[String]) -> Option<ErrorCategory> {
     })
 }
 
-/// From words, in normal form. A stated status excludes what contradicts it: a 401 is about a login whatever its words,
-/// and only a bad request can be about the prompt or the model, or what says nothing: no status, or the 500 that servers and
-/// agents put before errors of every kind.
+/// The category from words in a normalised text. A stated status excludes contradictory categories: a 401 is about a login
+/// whatever its words. Only a client error status, no status, or the 500 that servers and agents send for errors of every
+/// kind can be about the prompt or the model.
 pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<ErrorCategory> {
     let has = |words: &[&str]| words.iter().any(|it| text.contains(it));
     let may_be_bad = matches!(status, None | Some(400 | 404 | 413 | 422 | 500));
@@ -69,7 +69,7 @@ pub(super) fn by_text(text: &str, status: Option<u16>) -> Option<ErrorCategory> 
     has(NETWORK).then_some(ErrorCategory::Network)
 }
 
-/// From an HTTP status. Bad requests stay bad, errors of the server may pass: 500 and its like say nothing.
+/// The category from an HTTP status. A plain 500 and similar statuses have none.
 pub(super) const fn by_status(status: u16) -> Option<ErrorCategory> {
     match status {
         401 | 403 => Some(ErrorCategory::Auth),
@@ -81,7 +81,7 @@ pub(super) const fn by_status(status: u16) -> Option<ErrorCategory> {
     }
 }
 
-/// A status that a text names: `unexpected status 401`, `API Error: 529`, `(429)`, `HTTP 503`, `429 Too Many Requests`.
+/// The status in a text: `unexpected status 401`, `API Error: 529`, `(429)`, `HTTP 503`, `429 Too Many Requests`.
 pub(super) fn status_in(text: &str) -> Option<u16> {
     let words = text
         .split(|c: char| !c.is_ascii_alphanumeric())
@@ -100,7 +100,7 @@ pub(super) fn status_in(text: &str) -> Option<u16> {
     None
 }
 
-/// Whether a limit is named and said to be reached.
+/// Whether the text names a limit and states that it is reached.
 fn states_limit(text: &str) -> bool {
     text.lines().any(|line| {
         LIMIT_NAMES.iter().any(|name| {
@@ -146,7 +146,7 @@ fn names_no_model(text: &str) -> bool {
         || near(text, "model", NO_MODEL)
 }
 
-/// Whether one of `others` follows `first` closely, anywhere in the text.
+/// Whether one of `others` closely follows `first`, anywhere in the text.
 fn near(text: &str, first: &str, others: &[&str]) -> bool {
     text.match_indices(first).any(|(at, _)| {
         let rest = &text[at + first.len()..];

@@ -1,4 +1,4 @@
-//! Lengths of time in words.
+//! Durations in text.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const NUMBERS: &[(&str, f64)] = &[
     ("ninety ", 90.0),
 ];
 
-/// Words before a length of time, in normal form.
+/// Words before a duration, normalised.
 const BEFORE: &[&str] = &[
     "try again in",
     "try again after",
@@ -67,7 +67,7 @@ const BEFORE: &[&str] = &[
     "wait",
 ];
 
-/// Words before the time at which the limit itself ends: a program may add a pause of its own before it asks again.
+/// Words before the time to the end of the limit itself. A program may announce a further pause of its own.
 const RESETS: &[&str] = &[
     "resets in",
     "reset in",
@@ -85,7 +85,7 @@ const RESETS: &[&str] = &[
     "resetafter",
 ];
 
-/// Words before a length of time that states its unit; a bare number behind them is something else.
+/// Words before a duration with a unit. A bare number after them is something else.
 const BEFORE_UNITS: &[&str] = &[
     "resets",
     "reset",
@@ -94,7 +94,7 @@ const BEFORE_UNITS: &[&str] = &[
     "available",
     "retry",
 ];
-/// Words after one.
+/// Words after a duration.
 const AFTER: &[&str] = &[
     " from now",
     " until reset",
@@ -104,13 +104,12 @@ const AFTER: &[&str] = &[
     " left",
     " to go",
 ];
-/// Marks before the last words of a notice, which may be no more than a length of time.
+/// Characters before the last words of a notice, which may be just a duration.
 const MARKS: &[char] = &['·', '∙', '•', '|', ',', ';', '(', '—', '–'];
-/// Words of a limit that has this length, not of the time to its end: "the limit per 5h", "rate limit (5h)".
+/// Words of a limit that has this duration, as opposed to the time to its end: "the limit per 5h", "rate limit (5h)".
 const LENGTH_OF_LIMIT: &[&str] = &["limit", "window", "per", "quota", "every", "period", "plan"];
 
-/// The longest of the lengths that follow words like "try again in"; the ones of the limit itself win. `text` is in
-/// normal form.
+/// The longest of the durations that follow words like "try again in". Those of the limit itself win. `text` is normalised.
 pub(super) fn after_words(text: &str) -> Option<Duration> {
     longest(text, RESETS)
         .or_else(|| longest(text, BEFORE))
@@ -128,7 +127,7 @@ fn with_unit(text: &str) -> Option<Duration> {
             let rest = rest.trim_start_matches([' ', ':', '~', '=', '(', '"', '\'']);
             let is_word = rest.len() < text.len() - at - words.len();
             let read = read(rest, false, 1.0).filter(|it| is_word && it.has_unit)?;
-            // "resets 3 days a week" and the like are not told apart; "5m" in a word is.
+            // The end of the duration must be the end of a word.
             let ends = !read.rest.starts_with(|c: char| c.is_alphanumeric());
             ends.then_some(read.length)
         })
@@ -141,7 +140,7 @@ fn before_words(text: &str) -> Option<Duration> {
     let found = AFTER.iter().flat_map(|after| {
         text.match_indices(after).filter_map(|(at, _)| {
             let words: Vec<&str> = text[..at].split_whitespace().rev().take(8).collect();
-            // The longest run of words that is a length and nothing else.
+            // The longest run of words that is a duration and nothing else.
             (1..=words.len()).rev().find_map(|count| {
                 let words: Vec<&str> = words[..count].iter().rev().copied().collect();
                 let words = words.join(" ");
@@ -152,7 +151,7 @@ fn before_words(text: &str) -> Option<Duration> {
     found.max()
 }
 
-/// A notice that ends in a length of time: "limit reached · in 15h", "quota exceeded (15h)".
+/// A notice that ends with a duration: "limit reached · in 15h", "quota exceeded (15h)".
 fn at_end(text: &str) -> Option<Duration> {
     let text = text.trim_end_matches(|c: char| c.is_whitespace() || ")]\"'.!".contains(c));
     let is_mark = |(at, c): &(usize, char)| {
@@ -178,7 +177,7 @@ fn with_unit_alone(text: &str) -> Option<Duration> {
     (read.has_unit && read.rest.trim().is_empty()).then_some(read.length)
 }
 
-/// The longest of all lengths, whatever they are of. `text` is in normal form.
+/// The longest of all durations, whatever they measure. `text` is normalised.
 pub(super) fn longest_of_all(text: &str) -> Option<Duration> {
     longest(text, BEFORE)
 }
@@ -186,20 +185,20 @@ pub(super) fn longest_of_all(text: &str) -> Option<Duration> {
 fn longest(text: &str, before: &[&str]) -> Option<Duration> {
     let found = before.iter().flat_map(|words| {
         text.match_indices(words)
-            // After "after" a clock's figures are a time of day.
+            // After "after", digits with colons are a time of day.
             .filter_map(|(at, words)| length(&text[at + words.len()..], words.ends_with(" in")))
     });
     found.max()
 }
 
-/// A text that is a length of time and nothing else: `41s`, `1h2m3.5s`.
+/// A text that is a duration and nothing else: `41s`, `1h2m3.5s`.
 pub(crate) fn whole(text: &str) -> Option<Duration> {
     let read = read(text.trim(), true, 1.0)?;
     read.rest.trim().is_empty().then_some(read.length)
 }
 
-/// `30 seconds`, `1m30s`, `3 hours 22 minutes`, `4hr 10min`, `12.5s`, `an hour`, `30`: as far as it goes; `1:30:00` with
-/// `digital`. A unit of bare numbers may stand first, as in `retry_after_ms: 500`.
+/// `30 seconds`, `1m30s`, `3 hours 22 minutes`, `4hr 10min`, `12.5s`, `an hour`, `30`, and with `digital` `1:30:00`, as far
+/// as the text has this form. The unit of a bare number may come first, as in `retry_after_ms: 500`.
 fn length(text: &str, digital: bool) -> Option<Duration> {
     let (unit, text) = stated_unit(text);
     let rest = text.trim_start_matches([' ', ':', '~', '=', '"', '\'', '(']);
@@ -211,7 +210,7 @@ fn length(text: &str, digital: bool) -> Option<Duration> {
     read(rest, digital, unit).map(|it| it.length)
 }
 
-/// Seconds per unit that the rest of a key states, and what follows it.
+/// Seconds of the unit at the end of a key, and the text after it.
 fn stated_unit(text: &str) -> (f64, &str) {
     let word = text.trim_start_matches(['_', '-']);
     let end = word.find(|c: char| !c.is_ascii_alphabetic());
@@ -225,7 +224,7 @@ fn stated_unit(text: &str) -> (f64, &str) {
     }
 }
 
-/// Without words that make a length less exact.
+/// The text without leading words that make a duration less exact.
 fn filled(mut text: &str) -> &str {
     for filler in [
         "in ",
@@ -248,16 +247,16 @@ fn filled(mut text: &str) -> &str {
     text
 }
 
-/// The length at the beginning of a text.
+/// The duration at the beginning of a text.
 struct Read<'t> {
     length: Duration,
-    /// What follows it.
+    /// The text after it.
     rest: &'t str,
-    /// It has a unit of its own.
+    /// Whether it states its unit.
     has_unit: bool,
 }
 
-/// Reads the length at the beginning. `bare`: seconds of a number without a unit.
+/// Reads the duration at the beginning. `bare` is the unit, in seconds, of a number without one.
 fn read(text: &str, is_digital: bool, bare: f64) -> Option<Read<'_>> {
     match digital(text) {
         Some((length, rest)) if is_digital => {
@@ -274,7 +273,7 @@ fn read(text: &str, is_digital: bool, bare: f64) -> Option<Read<'_>> {
     let mut total: Option<Duration> = None;
     let mut has_unit = false;
     while let Some((mut number_read, mut after)) = number(rest) {
-        // "15-20 minutes", "15 to 20 minutes": the longer time.
+        // "15-20 minutes", "15 to 20 minutes": the longer duration.
         let more = after.trim_start();
         let more = ["-", "\u{2013}", "to "]
             .iter()
@@ -289,7 +288,7 @@ fn read(text: &str, is_digital: bool, bare: f64) -> Option<Read<'_>> {
         let (name, after) = after.split_at(letters.unwrap_or(after.len()));
         let seconds = match unit(name) {
             Some(seconds) => seconds,
-            // As in the header of HTTP.
+            // As in the HTTP header.
             None if total.is_none() && name.is_empty() => bare,
             None => break,
         };
@@ -311,7 +310,7 @@ fn read(text: &str, is_digital: bool, bare: f64) -> Option<Read<'_>> {
     })
 }
 
-/// Seconds of a unit.
+/// The seconds of a unit.
 fn unit(name: &str) -> Option<f64> {
     Some(match name {
         "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 0.001,
@@ -329,7 +328,7 @@ fn number_begins(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// A number in digits, or the words for one.
+/// A number in digits or words.
 fn number(text: &str) -> Option<(f64, &str)> {
     for (words, number) in NUMBERS {
         if let Some(rest) = text.strip_prefix(words) {
@@ -350,7 +349,7 @@ fn number(text: &str) -> Option<(f64, &str)> {
     Some((digits.parse().ok()?, rest))
 }
 
-/// Three digits after a comma, and what follows them.
+/// Three digits after a comma, and the text after them.
 fn thousands(text: &str) -> Option<(&str, &str)> {
     let group = text.strip_prefix(',')?;
     let end = group.find(|c: char| !c.is_ascii_digit());

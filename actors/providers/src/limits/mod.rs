@@ -1,15 +1,15 @@
-//! Errors of agents and services: their class, and when a limit ends.
+//! Classification of errors of agents and services, and the end of limits.
 //!
 //! # Theory of operation
 //!
-//! Pure. An error reaches us as up to three things: an HTTP status, structured data (a JSON value of its own, or JSON
-//! inside the message), and words for people. Structured data is exact and is read first ([`structure`]); words are
-//! matched against a vocabulary that all agents share ([`words`], [`vocabulary`]). A definition may name further words of its own, which
-//! its caller tries before this module.
+//! This module has no I/O. An error has up to three parts: an HTTP status, structured data (a JSON value of its own, or
+//! JSON inside the message), and words for people. Structured data is exact and read first ([`structure`]). Words are
+//! matched with a vocabulary that all agents share ([`categories`], [`vocabulary`]). A definition may add words of its own,
+//! which the caller tries before this module.
 //!
-//! When a limit ends is read from the same three ([`until`]). Only a time that lies ahead, and not further than any known
-//! limit reaches, is believed; without one the account's own backoff decides. A time of day is read in the zone that the
-//! text states, else in the local one, and means the next such time.
+//! The end of a limit is read from the same parts ([`until`]). Only a time that is in the future, and not further ahead
+//! than any known limit, is accepted; without one the account's own backoff decides. A time of day is read in the zone that
+//! the text states, else in the local one, and means its next occurrence.
 
 mod categories;
 mod civil;
@@ -31,15 +31,15 @@ use crate::outcome::FailureKind;
 pub(crate) use length::whole as length;
 pub(crate) use notice::{WorkDone, is_fatal, is_notice};
 
-/// The longest time ahead that is believed. Monthly limits are the longest known.
+/// The longest accepted time ahead. Monthly limits are the longest known ones.
 pub(crate) const LONGEST: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// The point in time and the zone by which an error's times are read.
+/// The time and zone that relative times in an error refer to.
 #[derive(Debug, Clone)]
 pub(crate) struct ReferenceTime {
-    /// When the error was read.
+    /// The time at which the error was read.
     pub(crate) at: SystemTime,
-    /// The zone of a time of day that states none.
+    /// The zone of a time of day without a zone.
     pub(crate) zone: TimeZone,
 }
 
@@ -56,16 +56,16 @@ impl ReferenceTime {
 /// An error as a program or a service states it. Every part may be missing.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ReportedError<'a> {
-    /// The HTTP status, where it is stated by itself.
+    /// The HTTP status, where it is stated separately.
     pub(crate) status: Option<u16>,
-    /// The words for people; JSON in them is read as data.
+    /// The words for people. JSON in them is read as data.
     pub(crate) text: &'a str,
-    /// Structured data: an error's `data`, the whole error frame.
+    /// Structured data: an error's `data`, or the whole error frame.
     pub(crate) data: Option<&'a Value>,
 }
 
 impl<'a> ReportedError<'a> {
-    /// Words only.
+    /// An error that consists of words.
     pub(crate) const fn of_text(text: &'a str) -> Self {
         Self {
             status: None,
@@ -75,7 +75,7 @@ impl<'a> ReportedError<'a> {
     }
 }
 
-/// The class of an error, with the end of a limit where one is stated; `None` where nothing in it is known.
+/// The failure kind of an error, with the end of a limit where one is stated. `None` for an unknown error.
 ///
 /// - `RateLimited`: a rate limit, a used-up quota or plan, missing credit, an overloaded service.
 /// - `AuthRequired`: a login or key is missing or no longer good.
@@ -92,7 +92,7 @@ pub(crate) fn classify(
     let kind = categories::by_codes(&facts.codes)
         .or_else(|| categories::by_text(&text, status))
         .or_else(|| categories::by_status(status.or_else(|| categories::status_in(&text))?))
-        // Some put their words into the data alone.
+        // Some services put their words only into the data.
         .or_else(|| categories::by_text(&more, status))
         .or_else(|| categories::by_status(categories::status_in(&more)?))?;
     Some(match kind {
@@ -110,14 +110,14 @@ pub(crate) fn classify(
     })
 }
 
-/// When a limit ends, where the complaint states a time that can be believed.
+/// The end of a limit, where the error states an acceptable time.
 pub(crate) fn until(complaint: &ReportedError<'_>, moment: &ReferenceTime) -> Option<SystemTime> {
     let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
     until::of(&facts, &categories::normal(complaint.text), moment)
         .or_else(|| until::of(&facts, &categories::normal(&facts.words), moment))
 }
 
-/// How long a program says that it pauses before it asks again: the longest time in its words or data.
+/// The pause that a program announces before its next attempt: the longest time in its words or data.
 pub(crate) fn pause(complaint: &ReportedError<'_>) -> Option<Duration> {
     let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
     let stated = facts.ends.iter().filter_map(|end| match end {
@@ -129,7 +129,7 @@ pub(crate) fn pause(complaint: &ReportedError<'_>) -> Option<Duration> {
         .max()
 }
 
-/// Whether an error is one of the service itself, by its status, which may pass.
+/// Whether an error has a server status (500 or above), so that it may be temporary.
 pub(crate) fn is_server_error(complaint: &ReportedError<'_>) -> bool {
     let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
     let in_words = || categories::status_in(&categories::normal(complaint.text));
@@ -137,7 +137,7 @@ pub(crate) fn is_server_error(complaint: &ReportedError<'_>) -> bool {
     status.is_some_and(|it| it >= 500)
 }
 
-/// Advice for a person about an error that running again cannot mend, as the end of a sentence; empty for others.
+/// Advice for a person about an error that a retry does not fix, as the end of a sentence. Empty for other errors.
 pub(crate) fn advice(complaint: &ReportedError<'_>) -> &'static str {
     let facts = structure::ErrorFacts::of(complaint.data, complaint.text);
     let text = categories::normal(complaint.text);

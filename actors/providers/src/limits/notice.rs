@@ -1,4 +1,4 @@
-//! Answers that are a limit's notice as a whole.
+//! Answers that consist of a limit's notice.
 
 use std::sync::LazyLock;
 
@@ -6,12 +6,12 @@ use regex::Regex;
 
 use super::categories;
 
-/// The longest notice, in characters.
+/// Characters of a notice, at most.
 const CHARS: usize = 400;
-/// Tokens of output that some programs count for a notice that no model wrote.
+/// Output tokens that some programs count for a notice that no model wrote, at most.
 const HANDFUL: u64 = 8;
 
-/// What a run did beside its answer.
+/// The work of a run besides its answer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WorkDone {
     /// A tool was called.
@@ -20,7 +20,7 @@ pub(crate) struct WorkDone {
     pub(crate) tokens: Option<u64>,
 }
 
-/// A plan's limit. "of", "is" or anything else after it makes another sentence of it, which no pattern fits.
+/// A plan's limit. A following "of", "is" or other word makes another sentence, which no pattern matches.
 const PLAN: &str = concat!(
     r"(?:you(?:'ve| have)? (?:hit|reached|exceeded|exhausted|used up) (?:your|the) (?:[\w.'-]+ ){0,4}(?:limit|quota|cap|capacity)(?: (?:on|for) (?:this|the|your) (?:model|month|week|day|plan|billing period))?",
     r"|your (?:organization|account|plan|team) has reached its (?:[\w-]+ ){0,2}limit",
@@ -31,10 +31,10 @@ const PLAN: &str = concat!(
     r"|invalid api key · please run /login)",
 );
 
-/// Short sentences that a model may also write: a notice only where no model wrote anything, or with a time.
+/// Short sentences that a model may also write. They are a notice only without model output, or with a time.
 const SHORT: &str = r"(?:(?:api )?(?:rate limit|limit|quota) (?:has been )?(?:reached|exceeded)|(?:429:? )?too many requests(?: \(429\))?|api error: \d{3}(?: overloaded| too many requests| service unavailable)?|api error: (?:connection error|request timed out)|prompt is too long)";
 
-/// Words of a time, and nothing else.
+/// Words of a time and nothing else.
 const TIME: &str = r"(?:(?:in|at|on|after|by|about|around|an?|and|half|the|next|one|two|three|four|five|six|today|tomorrow|midnight|noon|local|time|pacific|eastern|(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?|(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)|seconds?|minutes?|hours?|days?|weeks?|[ap]\.?m\.?|utc|gmt|[a-z]{1,3}t|\d[\w:.+/-]*|\([\w/+: -]{1,40}\))[\s,.]*)+";
 
 static WITH_TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -46,14 +46,14 @@ static WITH_TIME: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static KNOWN: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(PLAN));
 static BARE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(SHORT));
 
-/// The sentence, and advice for a person after it.
+/// A pattern for the sentence with optional advice after it. `None` when the pattern is invalid, which a test excludes.
 fn pattern(sentence: &str) -> Option<Regex> {
     let advice = r"(?:(?:please )?(?:try again later|upgrade|visit|to (?:continue|get|increase|request)|contact|switch to|add |buy |purchase|request more|check your plan|/upgrade|/extra-usage|see https?://|https?://|or try again)[\s\S]{0,300})?";
     Regex::new(&format!(r"^{sentence}[\s.!,;|·∙•:-]*{advice}$")).ok()
 }
 
-/// Whether an answer as a whole is a limit's notice ("You've hit your limit · resets 3pm") instead of an answer: no tool
-/// ran, a model wrote a handful of tokens at most, and nothing but the notice was said.
+/// Whether an answer consists of a limit's notice ("You've hit your limit · resets 3pm"): no tool ran, the model wrote at
+/// most [`HANDFUL`] tokens, and the answer contains nothing else.
 pub(crate) fn is_notice(answer: &str, work: WorkDone) -> bool {
     let answer = answer.trim();
     let tokens = work.tokens.unwrap_or(0);
@@ -66,7 +66,7 @@ pub(crate) fn is_notice(answer: &str, work: WorkDone) -> bool {
     fits(&WITH_TIME) || fits(&KNOWN) || tokens == 0 && fits(&BARE)
 }
 
-/// Sentences of a program without a login, in normal form.
+/// Sentences of a program without a login, normalised.
 const LOGIN: &[&str] = &[
     "invalid api key",
     "please run /login",
@@ -77,8 +77,8 @@ const LOGIN: &[&str] = &[
     "login required",
 ];
 
-/// Whether a line of stderr says, and nothing else, that a limit is reached or a login is missing: a program that stays
-/// after it does so without a purpose.
+/// Whether a line of stderr states that a limit is reached or a login is missing, and nothing else. A program that keeps
+/// running after it does nothing useful.
 pub(crate) fn is_fatal(line: &str) -> bool {
     let text = categories::normal(line.trim());
     let text = text.trim_start_matches(|c: char| !c.is_alphanumeric());
@@ -135,7 +135,7 @@ mod tests {
             };
             assert!(!is_notice(text, many), "written by a model: {text}");
         }
-        // What a model may write as well counts where none did.
+        // Sentences that a model may also write count only where no model wrote anything.
         for text in [
             "Rate limit exceeded",
             "Too many requests.",
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fatal_line_says_nothing_else() {
+    fn a_fatal_line_contains_nothing_else() {
         for line in [
             "Invalid API key · Please run /login",
             "Error: Claude usage limit reached. Resets in 2 hours",

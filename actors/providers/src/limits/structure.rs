@@ -1,4 +1,4 @@
-//! Facts in JSON: codes, an HTTP status, and when a limit ends.
+//! Facts in JSON: codes, an HTTP status, and the end of a limit.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,37 +8,37 @@ use serde_json::Value;
 use super::length;
 use super::windows::Windows;
 
-/// Values that are looked at, at most: an error is small.
+/// JSON values that are read, at most: an error is small.
 const VALUES: usize = 2_000;
-/// Braces of a text that are tried as the beginning of JSON, at most.
+/// Braces in a text that are tried as the beginning of JSON, at most.
 const BRACES: usize = 8;
 
-/// When a limit ends, as data says it.
+/// The end of a limit as data states it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum LimitEnd {
-    /// So long after the error.
+    /// This long after the error.
     After(Duration),
     /// At this time.
     At(SystemTime),
 }
 
-/// Facts of one error.
+/// The facts of one error.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ErrorFacts {
-    /// Codes without `_`, `-`, blanks and capitals.
+    /// Codes in lower case, without `_`, `-` and spaces.
     pub(super) codes: Vec<String>,
-    /// The first HTTP status that is an error's.
+    /// The first HTTP status from 400 to 599.
     pub(super) status: Option<u16>,
-    /// All ends that are stated.
+    /// All stated ends.
     pub(super) ends: Vec<LimitEnd>,
-    /// The windows in which a service counts requests, by its headers.
+    /// Windows in which a service counts requests, from its headers.
     pub(super) windows: Windows,
-    /// Words for people, a line each.
+    /// Words for people, one text per line.
     pub(super) words: String,
 }
 
 impl ErrorFacts {
-    /// Reads the data, and JSON in the text.
+    /// Reads the data, and JSON inside the text.
     pub(super) fn of(data: Option<&Value>, text: &str) -> Self {
         let mut facts = Self::default();
         let mut left = VALUES;
@@ -91,7 +91,7 @@ impl ErrorFacts {
                 let codes = value.as_str().into_iter();
                 let codes = codes.chain(listed.filter_map(Value::as_str));
                 self.codes.extend(codes.map(plain));
-                // A code that has fields of its own: `{"usage_limit_exceeded": {...}}`.
+                // A code that has fields: `{"usage_limit_exceeded": {...}}`.
                 let fields = value.as_object().filter(|_| name == "codexerrorinfo");
                 let names = fields.into_iter().flat_map(|it| it.keys());
                 self.codes.extend(names.map(|it| plain(it)));
@@ -149,7 +149,7 @@ impl ErrorFacts {
     }
 }
 
-/// Small letters and digits only: `usageLimitExceeded`, `usage_limit_exceeded` and `USAGE-LIMIT-EXCEEDED` are one.
+/// Lower-case letters and digits only: `usageLimitExceeded`, `usage_limit_exceeded` and `USAGE-LIMIT-EXCEEDED` are equal.
 pub(super) fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-' | ' '))
@@ -165,7 +165,7 @@ pub(super) fn point(value: &Value) -> Option<SystemTime> {
     }
 }
 
-/// A date of HTTP, `2026-11-30 15:00:00 UTC`, or Unix time with a fraction.
+/// An HTTP date, `2026-11-30 15:00:00 UTC`, or Unix time with a fraction.
 fn date(text: &str) -> Option<SystemTime> {
     let utc = text
         .strip_suffix("UTC")
@@ -177,7 +177,7 @@ fn date(text: &str) -> Option<SystemTime> {
         .or_else(|| unix(text.parse().ok()?))
 }
 
-/// Unix time in seconds or milliseconds, or a date of RFC 3339 with a zone.
+/// Unix time in seconds or milliseconds, or an RFC 3339 date with a zone.
 pub(super) fn instant(text: &str) -> Option<SystemTime> {
     if text.len() >= 10 && text.bytes().all(|it| it.is_ascii_digit()) {
         return unix(text.parse().ok()?);
@@ -186,7 +186,7 @@ pub(super) fn instant(text: &str) -> Option<SystemTime> {
     at.try_into().ok()
 }
 
-/// A number that is too large for seconds of this millennium counts milliseconds.
+/// Unix time in seconds. A number that is too large for this millennium counts milliseconds.
 fn unix(number: f64) -> Option<SystemTime> {
     let seconds = if number >= 1e11 {
         number / 1000.0
@@ -197,7 +197,7 @@ fn unix(number: f64) -> Option<SystemTime> {
     (seconds >= 1e9).then(|| UNIX_EPOCH.checked_add(since))?
 }
 
-/// A number of units that are `unit` seconds each, or a text like `41s` and `1h2m3.5s`.
+/// A number of units of `unit` seconds each, or a text like `41s` and `1h2m3.5s`.
 pub(super) fn span(value: &Value, unit: f64) -> Option<Duration> {
     match value {
         Value::String(text) => match text.trim().parse::<f64>() {

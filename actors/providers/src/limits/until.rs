@@ -1,16 +1,16 @@
-//! When a limit ends.
+//! The end of a limit.
 
 use std::time::{Duration, SystemTime};
 
 use super::structure::{ErrorFacts, LimitEnd, instant};
 use super::{LONGEST, ReferenceTime, civil, length};
 
-/// A limit that counts a day or more is not over in less than this: a service that says so speaks of another limit.
+/// A limit of a day or more does not end within this time: a shorter time belongs to another limit.
 const SHORTEST_OF_LONG: Duration = Duration::from_secs(5 * 60);
 const LONG: &[&str] = &["daily", "weekly", "monthly", "per day", "per month"];
 
-/// The end as data states it, else a length of time in the words, else a time of day or a date in them, else the
-/// end of a window that the service counts in, else any other point in time. Of several, the latest that can be believed.
+/// The end that data states, else a duration in the words, else a time of day or a date in them, else the end of a window of
+/// the service, else any other point in time. Of several, the latest acceptable one.
 pub(super) fn of(facts: &ErrorFacts, text: &str, moment: &ReferenceTime) -> Option<SystemTime> {
     let now = moment.at;
     let mut windows = facts.windows.clone();
@@ -36,7 +36,7 @@ pub(super) fn of(facts: &ErrorFacts, text: &str, moment: &ReferenceTime) -> Opti
     now.checked_add(wait)
 }
 
-/// Points in Unix time and dates with a zone, anywhere in the text.
+/// Unix times, and dates with a zone, anywhere in the text.
 fn points(text: &str, now: SystemTime) -> Vec<Duration> {
     text.split(|c: char| c.is_whitespace() || "|()[],;\"'".contains(c))
         .filter_map(|word| instant(word.trim_end_matches(['.', '!'])))

@@ -1,8 +1,8 @@
-//! Codes and words by which errors are told apart, in normal form.
+//! Codes and words that identify errors, normalised.
 
 use super::categories::ErrorCategory;
 
-/// Codes without `_`, `-` and capitals.
+/// Codes in lower case, without `_` and `-`.
 pub(super) const CODES: &[(ErrorCategory, &[&str])] = &[
     (
         ErrorCategory::Context,
@@ -145,8 +145,8 @@ pub(super) const LIMIT: &[&str] = &[
     "throttling: ",
 ];
 
-/// Names of limits. They also stand in code and in names of files: only with one of the words below near them in the same
-/// line is a limit reached.
+/// Names of limits. They also occur in code and file names, so a limit is reached only where one of the words below is near
+/// them in the same line.
 pub(super) const LIMIT_NAMES: &[&str] = &[
     "rate limit",
     "rate-limit",
@@ -170,7 +170,7 @@ pub(super) const LIMIT_NAMES: &[&str] = &[
     "plan limit",
     "free tier limit",
 ];
-/// Beginnings of words that say that it is reached, or when it ends.
+/// Beginnings of words which state that a limit is reached, or when it ends.
 pub(super) const LIMIT_WORDS: &[&str] = &[
     "hit",
     "reach",
@@ -185,10 +185,10 @@ pub(super) const LIMIT_WORDS: &[&str] = &[
     "upgrade",
     "wait",
 ];
-/// How far they may be from it, in bytes.
+/// Bytes between such a word and the name, at most.
 pub(super) const LIMIT_NEAR: usize = 60;
 
-/// Pairs that stand near each other: "hit your Opus limit", "limit reached ∙ resets 3pm".
+/// Pairs of words near each other: "hit your Opus limit", "limit reached ∙ resets 3pm".
 pub(super) const LIMIT_PAIRS: &[(&str, &str)] = &[
     ("hit your", "limit"),
     ("reached your", "limit"),
@@ -259,7 +259,7 @@ pub(super) const AUTH: &[&str] = &[
     "access token could not be refreshed",
 ];
 
-/// Words that follow "model" closely where a model does not exist.
+/// Words that closely follow "model" where a model does not exist.
 pub(super) const NO_MODEL: &[&str] = &[
     "not found",
     "not_found",
@@ -279,7 +279,7 @@ pub(super) const NO_MODEL: &[&str] = &[
     "not available for your",
     "not available on your",
 ];
-/// How far they may be from it, in bytes.
+/// Bytes between such words and the first, at most.
 pub(super) const NEAR: usize = 120;
 
 pub(super) const NETWORK: &[&str] = &[

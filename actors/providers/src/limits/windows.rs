@@ -1,4 +1,4 @@
-//! Windows in which services count requests and tokens, by their headers: `x-ratelimit-reset-requests: 6m0s`,
+//! Windows in which services count requests and tokens, from their headers: `x-ratelimit-reset-requests: 6m0s`,
 //! `anthropic-ratelimit-tokens-reset: 2026-11-30T15:00:00Z`.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::structure::{LimitEnd, plain, point, span};
 
-/// The windows that an error states, by the name that their headers share.
+/// The windows of an error, by the common part of their header names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Windows(BTreeMap<String, Window>);
 
@@ -19,7 +19,7 @@ struct Window {
 }
 
 impl Windows {
-    /// Takes a field, where it is such a header. `name`: without `_`, `-` and capitals.
+    /// Takes a field if it is such a header. `name` is in lower case without `_` and `-`.
     pub(super) fn take(&mut self, name: &str, value: &Value) {
         if !name.contains("ratelimit") {
             return;
@@ -39,7 +39,7 @@ impl Windows {
         }
     }
 
-    /// Takes the headers in a text in normal form; returns the text without them.
+    /// Takes the headers out of a normalised text. Returns the text without them.
     pub(super) fn take_from(&mut self, text: &str) -> String {
         let mut left = String::with_capacity(text.len());
         let mut rest = text;
@@ -72,8 +72,8 @@ impl Windows {
         left
     }
 
-    /// The time to the end of the window that is used up, the longest of several; where none is said to be, to the first
-    /// end of any.
+    /// The longest time to the end of a window that is used up; where none is marked so, the shortest time to the end of
+    /// any.
     pub(super) fn wait(
         &self,
         now: SystemTime,

@@ -1,34 +1,34 @@
-//! Denied tools, and whether a tool succeeded after them.
+//! Denied tools, and whether another tool succeeded after them.
 
 use std::collections::VecDeque;
 
 use crate::event::ToolStatus;
 
-/// Failed calls whose ids are remembered, for denials that are stated later.
+/// Calls that are remembered, for denials that are reported later.
 const FAILED: usize = 64;
 
 /// The last denial of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Denial {
-    /// The tool, or what the program says of it.
+    /// The tool, or the program's description of it.
     pub(crate) what: String,
-    /// Whether no tool succeeded after it: the run did not find another way.
+    /// Whether no tool succeeded after it, so that the run found no other way.
     pub(crate) is_last: bool,
 }
 
-/// Counts calls in their order.
+/// The tool calls of a run, numbered in their order.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     count: u64,
     last_good: u64,
     failed: VecDeque<(String, u64)>,
-    /// Ids and names of the calls that began last.
+    /// Ids and names of the last calls that began.
     names: VecDeque<(String, String)>,
     denied: Option<(String, u64)>,
 }
 
 impl Calls {
-    /// A call began or ended.
+    /// Takes the start or the end of a call.
     pub(super) fn take(&mut self, id: &str, name: &str, status: ToolStatus) {
         self.count += 1;
         match status {
@@ -48,8 +48,8 @@ impl Calls {
         }
     }
 
-    /// A tool was denied: the call of this id, else the one just now. `what` is its name, or empty where only its
-    /// beginning said it. Gives back the name.
+    /// Takes a denial: of the call with this id, else of the last one. `what` is the tool's name; where it is empty, the
+    /// start of the call supplies it. Returns the name.
     pub(super) fn deny(&mut self, what: String, id: Option<&str>) -> String {
         let named = id.and_then(|id| self.names.iter().rev().find(|(it, _)| it == id));
         let what = match (what.as_str(), named) {
@@ -94,7 +94,7 @@ mod tests {
             all.denial().map(|it| it.is_last)
         };
         assert_eq!(is_last(&[], None), Some(true));
-        // Denials are stated together, at the end: the id says when it was.
+        // Denials are reported together at the end. The id shows the order.
         assert_eq!(
             is_last(&[("a", Failed), ("b", Done)], Some("a")),
             Some(false)

@@ -1,31 +1,31 @@
-//! Reads JSON from one line of a program's output, leniently.
+//! Reads JSON leniently from one line of a program's output.
 //!
-//! Programs print JSON that is slightly wrong (a half of an emoji that JavaScript cut, a byte of another encoding, `NaN`)
-//! and glue other text to it (a byte order mark, a banner without a line end, a second value on the same line). One bad
+//! Programs print JSON that is slightly invalid (half of an emoji that JavaScript cut, a byte of another encoding, `NaN`)
+//! and put other text next to it (a byte order mark, a banner without a line end, a second value on the same line). One bad
 //! character costs that character; everything else on the line is read.
 
 use serde_json::Value;
 
 use crate::text;
 
-/// Most places at which a value is looked for behind text that is not JSON.
+/// Places at which a value is searched after text that is not JSON, at most.
 const ATTEMPTS: usize = 64;
-/// Beginnings of objects and lists.
+/// The beginnings of objects and lists.
 const OPENING: [char; 2] = ['{', '['];
 
 /// The content of one line.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct JsonLine {
-    /// The values, in order. On a line that is one value it may be of any type, else only objects and lists count.
+    /// The values, in order. A single value on a line may have any type, else only objects and lists count.
     pub(crate) values: Vec<Value>,
-    /// The text around the values that is not JSON; empty where there is none.
+    /// The text around the values that is not JSON. Empty where there is none.
     pub(crate) noise: String,
-    /// How the text leads to the values, where it stands before them.
+    /// The relation of the text to the values, where it precedes them.
     pub(crate) lead: Option<Lead>,
 }
 
-/// Reads a line. A blank line has neither values nor noise. Text before values is passed over only where the values reach
-/// to the end of the line, so that a part of a line that was cut is not taken for the whole.
+/// Reads a line. A blank line has neither values nor noise. Values after text count only where they reach the end of the
+/// line, so that a part of a cut line is not taken for the whole.
 pub(crate) fn read(line: &[u8]) -> JsonLine {
     let line = line.trim_ascii();
     if line.is_empty() {
@@ -70,23 +70,23 @@ pub(crate) fn read(line: &[u8]) -> JsonLine {
     found
 }
 
-/// The relation of a text to the JSON that follows it on the same line.
+/// The relation of a text to the JSON after it on the same line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lead {
-    /// It ended, and its line end is missing.
+    /// The text is complete; only its line end is missing.
     Glued,
-    /// It may be a sentence that goes on with the JSON.
+    /// The text may be a sentence that continues with the JSON.
     Sentence,
-    /// It introduces or logs the JSON.
+    /// The text introduces or logs the JSON.
     Introduction,
 }
 
-/// Words of a log line before what it logs.
+/// Words in a log line before the logged value.
 const LOGS: &[&str] = &[
     "debug", "trace", "verbose", "[info", "[log", "[warn", "level=",
 ];
 
-/// Tells from its end how a text leads to the JSON behind it.
+/// The relation of a text to the JSON after it, from the end of the text.
 fn lead_of(text: &str) -> Lead {
     let lower = text.to_lowercase();
     let end = text.trim_end();
@@ -101,7 +101,7 @@ fn lead_of(text: &str) -> Lead {
     }
 }
 
-/// Reads the objects and lists at the beginning of `text`; returns them and the bytes up to the end of the last.
+/// Reads the objects and lists at the beginning of `text`. Returns them and the length of their text in bytes.
 fn leading_values(text: &str) -> (Vec<Value>, usize) {
     let mut values = Vec::new();
     let mut end = 0;
@@ -116,8 +116,8 @@ fn leading_values(text: &str) -> (Vec<Value>, usize) {
     (values, end)
 }
 
-/// The same text with what serde_json refuses in otherwise good JSON replaced: in strings, halves of surrogate pairs and
-/// unknown escapes by U+FFFD and control characters by their escape; outside of strings, `NaN` and infinities by `null`.
+/// The text with the parts replaced that serde_json rejects in otherwise valid JSON: in strings, halves of surrogate pairs
+/// and unknown escapes by U+FFFD and control characters by their escape; outside of strings, `NaN` and infinities by `null`.
 fn repaired(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut in_string = false;
@@ -152,7 +152,7 @@ fn repaired(text: &str) -> String {
     out
 }
 
-/// Writes the escape at the beginning of `text`, repaired; returns the bytes that were taken.
+/// Writes the repaired escape at the beginning of `text`. Returns its length in bytes.
 fn escape(text: &str, out: &mut String) -> usize {
     let Some(kind) = text[1..].chars().next() else {
         return 1;
@@ -185,7 +185,7 @@ fn escape(text: &str, out: &mut String) -> usize {
     6
 }
 
-/// The number in `\uXXXX` at the beginning of `text`.
+/// The number of `\uXXXX` at the beginning of `text`.
 fn code_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let is_hex = digits.bytes().all(|it| it.is_ascii_hexdigit());
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_found_whatever_is_glued_to_them() {
+    fn values_are_found_among_other_text() {
         let one = json!({"id": 1});
         let two = json!({"id": 2});
         for (text, values, noise) in [
@@ -248,7 +248,7 @@ mod tests {
             ("3 files read", vec![], "3 files read"),
             ("{\"id\":1", vec![], "{\"id\":1"),
             ("  ", vec![], ""),
-            // A part of a line that was cut is not the whole.
+            // A part of a cut line is not the whole.
             (r#"{"a":{"id":1},"b":"#, vec![], r#"{"a":{"id":1},"b":"#),
             (r#"5" wide {"id":1}"#, vec![&one], r#"5" wide"#),
         ] {

@@ -1,13 +1,13 @@
-//! From what a program prints to events and an outcome.
+//! Turns the output of a program into events and an outcome.
 //!
 //! # Theory of operation
 //!
-//! Pure: bytes go in, in whatever pieces; [`RunEvent`]s come out, and at the end a [`RunReading`]. A definition's rules say
-//! which JSON means what; no CLI is known by name here. What no rule speaks of is passed over: a new version of a CLI
-//! may print new kinds of events. What is not JSON is a warning. Memory is bounded: a line by 8 MiB, the
-//! answer by the job's limit. While the run goes on, [`Outlook`] says whether the program works, waits or has said its
-//! end, so that one that never exits can be ended. [`verdict`] then weighs what was read against how the program ended: a run of a JSON
-//! format is good only when the program said so *and* exited with 0.
+//! This module has no I/O: bytes go in, in pieces of any size; [`RunEvent`]s come out, and at the end a [`RunReading`]. The
+//! rules of a definition give the JSON its meaning; this module knows no CLI by name. JSON that no rule matches is ignored,
+//! because a new version of a CLI may print new kinds of events. Text that is not JSON becomes a warning. Memory is bounded:
+//! a line by 8 MiB, the answer by the job's limit. While the run continues, [`Outlook`] states whether the program works,
+//! waits or has reported its end, so that a program that never exits can be ended. [`verdict`] then combines the reading
+//! with the exit: a run of a JSON format succeeds only when the program reported success *and* exited with code 0.
 
 mod denial;
 mod frames;
@@ -33,10 +33,11 @@ use serde_json::Value;
 use text_reader::TextReader;
 use usage::UsageCounter;
 pub(crate) use verdict::{
-    ProgramStatus, class_of, cut_short, doubt, has_lost, is_error_answer, may_have_lost, verdict,
+    ProgramStatus, class_of, cut_short, doubt, is_error_answer, may_have_lost, reports_lost,
+    verdict,
 };
 
-/// Bytes of one event of text, at most.
+/// Bytes of a text event, at most.
 const PIECE: usize = 16 * 1024;
 
 /// Reads one run's stdout.
@@ -44,7 +45,7 @@ const PIECE: usize = 16 * 1024;
 pub(crate) enum OutputReader {
     /// Every byte is the answer.
     Raw(CappedAnswer),
-    /// No byte is the answer: all is told, nothing is kept.
+    /// No byte is the answer: all text is reported, nothing is kept.
     Passing(Decoder),
     /// Text for people.
     Text(Box<TextReader>),
@@ -52,53 +53,53 @@ pub(crate) enum OutputReader {
     Frames(Box<FrameReader>),
 }
 
-/// How a run said that it ended.
+/// The end that a program reported.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum ReportedEnd {
-    /// Nothing was said.
+    /// It reported no end.
     #[default]
     Unreported,
-    /// Well.
+    /// It reported success.
     Done,
-    /// Badly.
+    /// It reported a failure.
     Failed {
         message: String,
         status: Option<u16>,
         class: Option<crate::FailureKind>,
-        /// The frame that said it.
+        /// The frame of the report.
         frame: Value,
     },
 }
 
-/// What was read of a whole run.
+/// The reading of a whole run.
 #[derive(Debug, Default)]
 pub(crate) struct RunReading {
     /// The answer, capped, with a mark where it was cut.
     pub(crate) answer: String,
     pub(crate) truncated: bool,
-    /// Text only: the model was heard, as the answer began with its mark.
+    /// Text only: the answer began with the mark of the model's words.
     pub(crate) is_spoken: bool,
-    /// The last word; always `Unsaid` for text.
+    /// The last reported end; always `Unreported` for text.
     pub(crate) terminal: ReportedEnd,
-    /// The last tool that was denied for want of a person.
+    /// The last tool that was denied because no person could give a permission.
     pub(crate) denied: Option<Denial>,
     /// Whether any tool was called.
     pub(crate) used_tool: bool,
     /// The program's statement about a limit that its account has reached.
     pub(crate) limit: Option<Value>,
-    /// The end of what was printed on stdout and is no JSON, where JSON was expected.
+    /// The end of the stdout lines that are not JSON, where JSON was expected.
     pub(crate) noise: String,
-    /// The last error since it worked that a frame states without an end: some programs exit after it.
+    /// The last error without an end since the program last worked. Some programs exit after it.
     pub(crate) last_error: String,
     pub(crate) session: Option<String>,
-    /// What this run used.
+    /// Usage of this run.
     pub(crate) usage: Option<RunUsage>,
-    /// Totals of the conversation, where that is what the program tells.
+    /// Totals of the conversation, where the program reports those.
     pub(crate) total: RunUsage,
 }
 
 impl RunReading {
-    /// The message of a bad end; empty where none was said.
+    /// The message of a reported failure. Empty where there is none.
     pub(crate) fn error(&self) -> &str {
         match &self.terminal {
             ReportedEnd::Failed { message, .. } => message,
@@ -106,12 +107,12 @@ impl RunReading {
         }
     }
 
-    /// Neither an answer nor a tool came of it.
+    /// Whether the run has neither an answer nor a tool call.
     pub(crate) fn did_nothing(&self) -> bool {
         self.answer.trim().is_empty() && !self.used_tool
     }
 
-    /// What the run did beside its answer.
+    /// The work of the run besides its answer.
     fn work(&self) -> WorkDone {
         let usage = self.usage.as_ref();
         WorkDone {
@@ -120,7 +121,7 @@ impl RunReading {
         }
     }
 
-    /// Takes figures that the program left elsewhere. `before`: totals of the conversation before this run.
+    /// Takes figures from a file of the program. `before` are the totals of the conversation before this run.
     pub(crate) fn take_usage(&mut self, output: &OutputRules, frame: &Value, before: RunUsage) {
         let mut tally = UsageCounter::new(before);
         if tally.take(&output.usage, frame) {
@@ -131,12 +132,12 @@ impl RunReading {
 }
 
 impl OutputReader {
-    /// Reads bytes as they are, keeping `limit` of them.
+    /// Reads bytes as they are and keeps `limit` of them.
     pub(crate) fn raw(limit: usize) -> Self {
         Self::Raw(CappedAnswer::new(limit))
     }
 
-    /// Reads by a definition. `before`: totals of the conversation that goes on.
+    /// Reads by the rules of a definition. `before` are the totals of the conversation before this run.
     pub(crate) fn new(output: &Arc<OutputRules>, limit: usize, before: RunUsage) -> Self {
         match output.format {
             Format::Text => Self::Text(Box::new(TextReader::new(output.clone(), limit))),
@@ -146,7 +147,7 @@ impl OutputReader {
         }
     }
 
-    /// Takes the next bytes.
+    /// Takes the next bytes. Returns the events in them.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<RunEvent> {
         match self {
             Self::Raw(answer) => plain(answer, bytes),
@@ -167,7 +168,7 @@ impl OutputReader {
         }
     }
 
-    /// Whether bytes wait for the end of their line.
+    /// Whether an incomplete line is kept.
     pub(crate) fn has_partial(&self) -> bool {
         match self {
             Self::Raw(_) | Self::Passing(_) | Self::Text(_) => false,
@@ -175,7 +176,7 @@ impl OutputReader {
         }
     }
 
-    /// Nothing came for a while: reads a line without its end where it is whole already.
+    /// Reads the incomplete line if it is complete JSON. To be called after a silence.
     pub(crate) fn flush(&mut self) -> Vec<RunEvent> {
         match self {
             Self::Raw(_) | Self::Passing(_) | Self::Text(_) => Vec::new(),
@@ -183,7 +184,7 @@ impl OutputReader {
         }
     }
 
-    /// There are no more bytes.
+    /// Ends the output. Returns the remaining events.
     pub(crate) fn end(&mut self) -> Vec<RunEvent> {
         match self {
             Self::Raw(_) | Self::Passing(_) | Self::Text(_) => Vec::new(),
@@ -191,7 +192,7 @@ impl OutputReader {
         }
     }
 
-    /// What was read, after [`OutputReader::end`].
+    /// The reading, after [`OutputReader::end`].
     pub(crate) fn finish(self) -> RunReading {
         match self {
             Self::Raw(answer) => whole(answer),

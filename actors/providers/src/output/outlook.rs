@@ -1,4 +1,4 @@
-//! The activity of a program that still runs, by its output: it works, it waits for its service, or it has said its
+//! The activity of a running program according to its output: it works, it waits for its service, or it has reported its
 //! end and should exit.
 
 use std::time::Duration;
@@ -13,31 +13,31 @@ use crate::outcome::FailureKind;
 use crate::text::Ansi;
 use crate::text::lines::{LineSplitter, OutputLine};
 
-/// Bytes of one line of stderr that are looked at.
+/// Bytes of a stderr line that are read. A longer line is ignored.
 const STDERR_LINE: usize = 16 * 1024;
 
 /// A program's activity.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Outlook {
-    /// Nothing new was learnt.
+    /// The output shows nothing new.
     #[default]
     Unchanged,
     /// It works.
     Works,
-    /// It works, and a tool that it called runs: that may take long without a word.
+    /// It works, and a tool that it called is running, which may be silent for long.
     Calls,
-    /// It waits before it asks its service again.
+    /// It waits before it calls its service again.
     Waits(ServiceWait),
-    /// It said why nothing more can come, and may not exit.
+    /// It reported a reason for which nothing more can follow, and may not exit.
     Stuck(ServiceWait),
-    /// It stated an error of no known kind without an end: alone that means nothing, again and again that it does not come on.
+    /// It reported an error of unknown kind without an end. A single one has no effect; repeated ones end the program.
     Errs(ServiceWait),
-    /// It said how it ended.
+    /// It reported its end.
     Ended,
 }
 
 impl Outlook {
-    /// Work that ended with this event.
+    /// The activity after work whose last event is `last`.
     pub(crate) fn of_work(last: Option<&RunEvent>) -> Self {
         match last {
             Some(RunEvent::Tool {
@@ -49,21 +49,21 @@ impl Outlook {
     }
 }
 
-/// Why and how long a program waits by itself.
+/// A wait of a program for its service.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ServiceWait {
-    /// The failure that it waits for to pass.
+    /// The failure that caused the wait.
     pub(crate) class: FailureKind,
-    /// How long, where it says so.
+    /// The announced length. `None` where the program states none.
     pub(crate) length: Option<Duration>,
-    /// It asks again by itself: a silence after that may be the model's work.
+    /// Whether the program repeats its request by itself. Then silence after the wait may be the model's work.
     pub(crate) is_retry: bool,
-    /// Its own words.
+    /// The program's words.
     pub(crate) message: String,
 }
 
 impl ServiceWait {
-    /// A wait of a known kind; `None` for others, which may be a program's own business.
+    /// A wait of a known kind. `None` for other errors, which may not concern the service.
     fn of(
         complaint: &ReportedError<'_>,
         class: Option<FailureKind>,
@@ -80,7 +80,7 @@ impl ServiceWait {
         })
     }
 
-    /// What a frame tells of a wait, in words or as data. `class`: its class where neither says so.
+    /// The wait in a frame, from its words or data. `class` applies where they state none.
     pub(super) fn of_data(
         data: &Value,
         class: Option<FailureKind>,
@@ -88,14 +88,14 @@ impl ServiceWait {
     ) -> Outlook {
         let text = match data {
             Value::String(text) => text.clone(),
-            // Words of the data are read as well.
+            // The words in the data are read as well.
             data => data.to_string(),
         };
         Self::of(&ReportedError::of_text(&text), class, moment)
             .map_or_else(|| Outlook::Errs(Self::unknown(&text)), Outlook::Waits)
     }
 
-    /// An error of no known kind.
+    /// An error of unknown kind.
     fn unknown(text: &str) -> Self {
         Self {
             class: FailureKind::ProviderError,
@@ -105,7 +105,7 @@ impl ServiceWait {
         }
     }
 
-    /// A notice in which the program says that it asks its service again.
+    /// The wait in a notice that announces a retry.
     pub(crate) fn of_notice(text: &str, moment: &ReferenceTime) -> Option<Self> {
         let says_so = text.to_lowercase().contains("retry");
         let wait = says_so.then(|| Self::of(&ReportedError::of_text(text), None, moment))??;
@@ -115,7 +115,7 @@ impl ServiceWait {
         })
     }
 
-    /// An answer that is an error or a limit's notice as a whole, so that nothing more can come.
+    /// The wait of an answer that consists of an error or a limit's notice, so that nothing more can follow.
     pub(crate) fn of_answer(
         output: &OutputRules,
         answer: &str,
@@ -134,21 +134,21 @@ impl ServiceWait {
         })
     }
 
-    /// A line of stderr after which nothing can come, of a program that does not exit: no login, or a limit.
+    /// The wait of a stderr line after which nothing can follow: a missing login, or a limit.
     fn of_fatal(output: &OutputRules, line: &str, moment: &ReferenceTime) -> Option<Self> {
         let complaint = ReportedError::of_text(line.trim());
         let is_fatal = output.known_errors && limits::is_fatal(complaint.text);
         let class = limits::classify(&complaint, moment).filter(|_| is_fatal)?;
         Some(Self {
             class,
-            // The limit's time is not the program's pause.
+            // The time of the limit is not the program's pause.
             length: None,
             is_retry: false,
             message: complaint.text.to_owned(),
         })
     }
 
-    /// A line in which the program says that it waits before it asks again.
+    /// The activity according to a line, where it has words for a wait.
     pub(super) fn of_line(output: &OutputRules, line: &str, moment: &ReferenceTime) -> Outlook {
         if output.wait_words.is_empty() {
             return Outlook::Unchanged;
@@ -186,7 +186,7 @@ fn counts_attempts(text: &str) -> bool {
     words.iter().any(is_count) || words.windows(2).any(is_attempt)
 }
 
-/// Looks for waits, and for errors that end a run, in stderr.
+/// Looks in stderr for waits, and for errors that end a run.
 #[derive(Debug)]
 pub(crate) struct StderrWatch {
     output: std::sync::Arc<OutputRules>,
@@ -194,7 +194,7 @@ pub(crate) struct StderrWatch {
 }
 
 impl StderrWatch {
-    /// `None` where the definition names no words for it, and the shared ones do not count.
+    /// `None` where the definition has no words for waits and the shared words do not apply.
     pub(crate) fn new(output: &std::sync::Arc<OutputRules>) -> Option<Self> {
         (!output.wait_words.is_empty() || output.known_errors).then(|| Self {
             output: output.clone(),
@@ -202,7 +202,7 @@ impl StderrWatch {
         })
     }
 
-    /// Takes the next bytes; the last wait that they say.
+    /// Takes the next bytes. Returns the activity of the last line that shows one.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Outlook {
         let lines = self.lines.push(bytes).into_iter();
         let mut waits = lines.filter_map(|line| match line {

@@ -1,10 +1,10 @@
-//! Which frames a rule means, and what it takes of them.
+//! The application of rules: the frames that they select, and the values that they take.
 
 use serde_json::Value;
 
 use crate::definition::{FrameRule, OutputRules};
 
-/// Whether a rule that looks for certain frames finds this one among them.
+/// Whether a rule with conditions selects this frame.
 pub(super) fn know(output: &OutputRules, frame: &Value) -> bool {
     let rules = [
         &output.session,
@@ -24,7 +24,7 @@ pub(super) fn know(output: &OutputRules, frame: &Value) -> bool {
     all.any(|rule| !rule.when.is_empty() && fits(&rule.when, frame))
 }
 
-/// The elements of a frame that a rule means: the frame itself, or elements of a list in it.
+/// The elements that a rule selects: the frame itself, or elements of a list in it.
 pub(super) fn meant<'v>(rule: &'v FrameRule, frame: &'v Value) -> impl Iterator<Item = &'v Value> {
     let list = fits(&rule.when, frame).then_some(()).and_then(|()| {
         Some(match &rule.each {
@@ -37,12 +37,12 @@ pub(super) fn meant<'v>(rule: &'v FrameRule, frame: &'v Value) -> impl Iterator<
         .filter(|element| fits(&rule.item, element))
 }
 
-/// The first element that a rule means.
+/// The first element that a rule selects.
 pub(super) fn first<'v>(rule: &'v FrameRule, frame: &'v Value) -> Option<&'v Value> {
     meant(rule, frame).next()
 }
 
-/// What a rule takes, as text, of each element it means.
+/// The values that rules take, as text.
 pub(super) fn texts(rules: &[FrameRule], frame: &Value) -> Vec<String> {
     rules
         .iter()
@@ -50,7 +50,7 @@ pub(super) fn texts(rules: &[FrameRule], frame: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Text at a pointer: a string as it is, anything else as JSON; nothing for null.
+/// The text at a pointer: a string as it is, other values as JSON, `None` for null.
 pub(super) fn text(element: &Value, pointer: Option<&str>) -> Option<String> {
     match element.pointer(pointer?)? {
         Value::Null => None,

@@ -1,4 +1,4 @@
-//! Text for people: all of it is the answer, without colours and the mark that it begins with.
+//! Text for people: the whole text is the answer, without terminal sequences and its leading mark.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::event::RunEvent;
 use crate::limits::{ReferenceTime, WorkDone};
 use crate::text::{Ansi, CappedAnswer};
 
-/// Bytes of an answer that may be a limit's notice as a whole.
+/// Bytes of an answer that may be a limit's notice, at most.
 const NOTICE: usize = 2 * 1024;
 
 /// Reads text.
@@ -35,15 +35,15 @@ impl TextReader {
         plain(&mut self.answer, &self.ansi.strip(bytes))
     }
 
-    /// The program is stuck as long as its answer is a limit's notice and nothing else.
+    /// The program is stuck while its answer consists of a limit's notice.
     pub(super) fn outlook(&mut self) -> Outlook {
-        let said = self.answer.text();
-        let wait = (said.len() <= NOTICE)
+        let stated = self.answer.text();
+        let wait = (stated.len() <= NOTICE)
             .then(|| {
-                let said = spoken(said, &self.output.prefix).unwrap_or(said);
+                let stated = spoken(stated, &self.output.prefix).unwrap_or(stated);
                 ServiceWait::of_answer(
                     &self.output,
-                    said,
+                    stated,
                     WorkDone::default(),
                     &ReferenceTime::now(),
                 )
@@ -70,7 +70,7 @@ impl TextReader {
     }
 }
 
-/// The text behind the mark with which the model's words begin.
+/// The text after the mark that begins the model's words. `None` without the mark.
 fn spoken<'t>(text: &'t str, mark: &str) -> Option<&'t str> {
     let text = text.trim_start();
     text.strip_prefix(mark).filter(|_| !mark.is_empty())

@@ -1,4 +1,4 @@
-//! Figures of a run, whatever they count from.
+//! Figures of a run, whatever they count.
 
 use serde_json::Value;
 
@@ -6,15 +6,15 @@ use super::rules;
 use crate::definition::{Counting, UsageRule};
 use crate::event::{RunUsage, add_cost, micros};
 
-/// Adds up what is told.
+/// Adds up the reported figures.
 #[derive(Debug, Default)]
 pub(super) struct UsageCounter {
     /// Totals of the conversation before this run.
     before: RunUsage,
     added: RunUsage,
-    /// The last totals of the conversation that were told.
+    /// The last reported totals of the conversation.
     running: RunUsage,
-    told: bool,
+    has_figures: bool,
 }
 
 impl UsageCounter {
@@ -26,11 +26,11 @@ impl UsageCounter {
         }
     }
 
-    /// Takes a frame. True when it told something.
+    /// Takes a frame. True when it reports a figure.
     pub(super) fn take(&mut self, rules: &[UsageRule], frame: &Value) -> bool {
-        let mut told = false;
+        let mut has_figures = false;
         for rule in rules {
-            // Elements of one frame (a model each) are parts of one figure.
+            // Elements of one frame (one per model) are parts of one figure.
             let (mut tokens_of_all, mut cost_of_all) = (None, None);
             for element in rules::meant(&rule.rule, frame) {
                 if let Some(tokens) = tokens(rule, element) {
@@ -40,19 +40,19 @@ impl UsageCounter {
                 }
                 cost_of_all = add_cost(cost_of_all, cost(rule, element));
             }
-            told |= tokens_of_all.is_some() || cost_of_all.is_some();
+            has_figures |= tokens_of_all.is_some() || cost_of_all.is_some();
             self.tokens(rule.mode, tokens_of_all);
             self.cost(rule.cost_mode, cost_of_all);
         }
-        self.told |= told;
-        told
+        self.has_figures |= has_figures;
+        has_figures
     }
 
-    /// What this run used; `None` when nothing was told.
+    /// The figures of this run. `None` when none was reported.
     pub(super) fn usage(&self) -> Option<RunUsage> {
         let mut usage = self.running.since(&self.before);
         usage.add(&self.added);
-        self.told.then_some(usage)
+        self.has_figures.then_some(usage)
     }
 
     /// Totals of the conversation.
@@ -111,7 +111,7 @@ fn tokens(rule: &UsageRule, element: &Value) -> Option<RunUsage> {
     })
 }
 
-/// Millionths of a dollar.
+/// The cost in millionths of a dollar.
 fn cost(rule: &UsageRule, element: &Value) -> Option<u64> {
     micros(element.pointer(rule.fields.cost.as_deref()?)?.as_f64()?)
 }

@@ -1,4 +1,4 @@
-//! What a run was: what the program said against how it ended.
+//! The verdict on a run: compares the program's report with its exit.
 
 use std::borrow::Cow;
 
@@ -8,23 +8,23 @@ use crate::limits::{self, ReferenceTime, ReportedError};
 use crate::outcome::{Doubt, FailureKind, RunFailure};
 use crate::text::last_bytes;
 
-/// Characters of an answer, or of what is no JSON, that a message shows.
+/// Characters of an answer, or of output that is not JSON, which a message shows.
 const SHOWN: usize = 300;
-/// Bytes at the end of a text in which words that all programs share are looked for.
+/// Bytes at the end of a text that are searched for the words that all programs share.
 const LAST_LINES: usize = 1024;
-/// Bytes at the end of stderr, or of a text output, in which words of an error are looked for.
+/// Bytes at the end of stderr, or of a text output, that are searched for an error.
 const TAIL: usize = 4 * 1024;
 
-/// How the program itself ended.
+/// The exit of the program itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProgramStatus {
     /// With this exit code.
     Code(i32),
-    /// By this signal, which was not ours.
+    /// By this signal, which we did not send.
     Signal(i32),
 }
 
-/// `None` for a run that ended well, else the class and what to tell, without the end of stderr.
+/// `None` for a run that succeeded, else the failure kind and the message, without the end of stderr.
 pub(crate) fn verdict(
     program: &str,
     output: &OutputRules,
@@ -43,8 +43,8 @@ pub(crate) fn verdict(
     Some((judge.limited(class), message))
 }
 
-/// The class of a run that was ended from outside before it had said how it ended, by what it had said until then;
-/// `None` where that explains nothing.
+/// The failure kind of a run that was stopped before it reported its end, from its output until then. `None` where that
+/// explains nothing.
 pub(crate) fn cut_short(
     output: &OutputRules,
     reading: &RunReading,
@@ -60,7 +60,7 @@ pub(crate) fn cut_short(
     let last = stderr.lines().rev().find(|it| !it.trim().is_empty());
     let by_words = judge.by_words(last.unwrap_or_default());
     let class = judge.limited(by_words.unwrap_or(FailureKind::ProviderError));
-    // Its last words explain a long silence only where they say why nothing can come.
+    // The last words explain a long silence only where they state a reason for it.
     let explains = matches!(
         class,
         FailureKind::RateLimited { .. } | FailureKind::AuthRequired | FailureKind::Network
@@ -68,7 +68,7 @@ pub(crate) fn cut_short(
     explains.then_some(class)
 }
 
-/// Why a good end is doubted: it counts only where the task's own check says so. `None` for a plain good end.
+/// The reason to doubt a success, which then counts only where the task's own check accepts it. `None` for a plain success.
 pub(crate) fn doubt(program: &str, output: &OutputRules, reading: &RunReading) -> Option<Doubt> {
     if let Some(denial) = reading.denied.as_ref().filter(|it| it.is_last) {
         let answer: String = reading.answer.trim().chars().take(SHOWN).collect();
@@ -85,26 +85,26 @@ pub(crate) fn doubt(program: &str, output: &OutputRules, reading: &RunReading) -
     did_nothing.then(|| Doubt {
         kind: FailureKind::ProviderError,
         reason: format!(
-            "'{program}' ended well, but gave no answer and used no tool; where that is all right, give the task an accept clause that holds"
+            "'{program}' ended well, but gave no answer and used no tool; if that is intended, give the task an accept clause that holds"
         ),
     })
 }
 
-/// Whether a failed run says that the conversation it was to go on with is gone. `told`: its error and its stderr.
-pub(crate) fn has_lost(output: &OutputRules, reading: &RunReading, told: &str) -> bool {
+/// Whether a failed run reports that its conversation no longer exists. `told` is its error and its stderr.
+pub(crate) fn reports_lost(output: &OutputRules, reading: &RunReading, reported: &str) -> bool {
     let did_nothing = reading.did_nothing();
-    let told = format!("{told}\n{}", reading.noise).to_lowercase();
-    did_nothing && output.lost.iter().any(|it| told.contains(it))
+    let reported = format!("{reported}\n{}", reading.noise).to_lowercase();
+    did_nothing && output.lost.iter().any(|it| reported.contains(it))
 }
 
-/// Whether a run that was to go on with a conversation failed before it did anything, for no reason that is known: the
-/// conversation may be gone, whatever the words. A session that expired may be the conversation's as well as the login's.
+/// Whether a resumed run failed before it did anything, for an unknown reason: the conversation may no longer exist,
+/// whatever the words. An expired session may be the conversation's or the login's.
 pub(crate) fn may_have_lost(did_nothing: bool, failure: &RunFailure) -> bool {
     let is_unknown = match failure.kind {
         FailureKind::ProviderError => true,
         FailureKind::AuthRequired => {
-            let told = failure.message.to_lowercase();
-            told.contains("session expired") || told.contains("session has expired")
+            let reported = failure.message.to_lowercase();
+            reported.contains("session expired") || reported.contains("session has expired")
         }
         _ => false,
     };
@@ -114,7 +114,7 @@ pub(crate) fn may_have_lost(did_nothing: bool, failure: &RunFailure) -> bool {
 const HOW_TO_ALLOW: &str =
     "Give the pool trust_all_tools = true, or let the program's own settings allow it";
 
-/// All that is known of a run that has ended.
+/// The known data of a run that has ended.
 struct Judge<'a> {
     output: &'a OutputRules,
     reading: &'a RunReading,
@@ -179,7 +179,7 @@ impl Judge<'_> {
             (_, Some(denial)) => Some((
                 FailureKind::RefusedByPolicy,
                 format!(
-                    "'{program}' ended because a tool was denied ({}); nobody could be asked. {HOW_TO_ALLOW}",
+                    "'{program}' ended because a tool was denied ({}); no person could be asked. {HOW_TO_ALLOW}",
                     denial.what
                 ),
             )),
@@ -187,13 +187,13 @@ impl Judge<'_> {
                 self.by_words(tail(self.stderr))
                     .unwrap_or(FailureKind::ProviderError),
                 format!(
-                    "'{program}' exited with code 0 and never said that it was done: it was stopped, or its output has another form than its definition says"
+                    "'{program}' exited with code 0 and never reported that it was done: it was stopped, or its output does not have the format of its definition"
                 ),
             )),
         }
     }
 
-    /// By the exit code, else by what was printed beside the answer, else, of text, by the end of the answer.
+    /// The kind from the exit code, else from the output besides the answer, else from the end of a text answer.
     fn by_exit(&self, ended: ProgramStatus) -> Option<FailureKind> {
         let by_code = match ended {
             ProgramStatus::Code(code) => self.output.exit.get(&code).copied(),
@@ -217,7 +217,7 @@ impl Judge<'_> {
             .or_else(|| self.by_notice())
     }
 
-    /// An answer that is a limit's notice as a whole explains why nothing else came.
+    /// The kind from an answer that consists of a limit's notice, which explains the missing rest.
     fn by_notice(&self) -> Option<FailureKind> {
         let answer = ReportedError::of_text(&self.reading.answer);
         let is_notice =
@@ -225,7 +225,7 @@ impl Judge<'_> {
         limits::classify(&answer, self.moment).filter(|_| is_notice)
     }
 
-    /// Of a text, the part that may be the program's own: after an answer only a last line that is an error by its form.
+    /// The part of a text that may be the program's own: after an answer, only a last line with the form of an error.
     fn own_words(&self) -> &str {
         let answer = tail(&self.reading.answer);
         if !self.reading.is_spoken {
@@ -247,7 +247,7 @@ impl Judge<'_> {
         })
     }
 
-    /// The words that all programs share are common ones: only what a program says last is its error.
+    /// The kind from the shared words. These are common words, so only the last lines of a program count.
     fn by_last_lines(&self, text: &str) -> Option<FailureKind> {
         let text = without_stack(text);
         let complaint = ReportedError::of_text(last_lines(&text));
@@ -269,7 +269,7 @@ impl Judge<'_> {
         })
     }
 
-    /// A text program may be silent, but not with an error of a known kind as its last word on stderr.
+    /// The failure of a text program without an answer whose last line on stderr is a known error. Silence alone is allowed.
     fn no_answer(&self, program: &str) -> Option<(FailureKind, String)> {
         if !self.output.known_errors || !self.reading.answer.trim().is_empty() {
             return None;
@@ -281,7 +281,8 @@ impl Judge<'_> {
         Some((class, message))
     }
 
-    /// The program's statement about its account's limit explains a failure that has no other reason, and says until when.
+    /// Applies the program's statement about its account's limit: it explains a failure without another reason, and states
+    /// its end.
     fn limited(&self, class: FailureKind) -> FailureKind {
         let (Some(data), true) = (
             &self.reading.limit,
@@ -310,25 +311,25 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a line is an error of a program by its form.
+/// Whether a line has the form of an error.
 fn is_error_line(line: &str) -> bool {
     let lower = line.trim_start().to_lowercase();
     let begins = ["error", "[error", "fatal", "failed", "api error"];
     begins.iter().any(|it| lower.starts_with(it)) || limits::is_fatal(line)
 }
 
-/// A class that says more than that it failed.
+/// The kind, unless it is the general one.
 fn known(class: FailureKind) -> Option<FailureKind> {
     (class != FailureKind::ProviderError).then_some(class)
 }
 
-/// Whether an answer is an error in truth.
+/// Whether an answer begins like an error, by the definition.
 pub(crate) fn is_error_answer(output: &OutputRules, answer: &str) -> bool {
     let answer = answer.trim_start();
     output.error_answers.iter().any(|it| answer.starts_with(it))
 }
 
-/// The class of an error: by the definition's own words, else by those that all programs share.
+/// The failure kind of an error: from the definition's own words, else from the shared ones.
 pub(crate) fn class_of(
     output: &OutputRules,
     complaint: &ReportedError<'_>,
@@ -352,7 +353,7 @@ fn phrase(output: &OutputRules, text: &str) -> Option<FailureKind> {
     found.map(|it| it.class)
 }
 
-/// A text without the lines of a stack, which follow the error in a log.
+/// The text without the lines of a stack trace, which follow the error in a log.
 fn without_stack(text: &str) -> Cow<'_, str> {
     let is_frame = |line: &str| {
         let inner = line.trim_start();
@@ -365,7 +366,7 @@ fn without_stack(text: &str) -> Cow<'_, str> {
     lines.join("\n").into()
 }
 
-/// The end of a text, where a program that failed says why.
+/// The end of a text, where a failed program states the reason.
 fn last_lines(text: &str) -> &str {
     let text = text.trim_end();
     last_bytes(text, LAST_LINES)

@@ -1,9 +1,9 @@
-//! What a member tells, as the whole run tells it: conversations under the member's name, figures with those before.
+//! Translates a member's events for the whole run: conversations get the member's name, figures include earlier members.
 
 use crate::event::{RunEvent, RunUsage};
 use crate::outcome::Conversation;
 
-/// The conversation as its member knows it; none where it is another's.
+/// The conversation as its member knows it. `None` where it belongs to another member.
 pub(super) fn own(member: &str, conversation: Conversation) -> Option<Conversation> {
     let (name, session) = conversation.session.split_once(':')?;
     (name == member).then(|| Conversation {
@@ -18,7 +18,7 @@ pub(super) fn sign(member: &str, conversation: &mut Option<Conversation>) {
     }
 }
 
-/// A member's event as one of the whole run.
+/// The event of a member as an event of the whole run.
 pub(super) fn signed(member: &str, before: Option<&RunUsage>, event: RunEvent) -> RunEvent {
     let named = |session: String| format!("{member}:{session}");
     match event {

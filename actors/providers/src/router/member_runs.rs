@@ -1,4 +1,4 @@
-//! How a member of a router runs a job: alone, or in a session that stays.
+//! The runs of a router's members: independent ones, or in kept sessions.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::job::Job;
 use crate::outcome::{Finished, RunFailure};
 use crate::session::{ProviderSession, SessionOptions, open_session};
 
-/// A session of a router: those of its members, each opened when it is first needed.
+/// A session of a router: the sessions of its members, each opened at its first use.
 pub(super) struct RouterSession {
     pub(super) plan: Arc<RouterPlan>,
     pub(super) live: KeptSessions,
@@ -36,7 +36,7 @@ impl ProviderSession for RouterSession {
     }
 }
 
-/// How a member runs a job.
+/// Runs a job with one member.
 pub(super) trait MemberRunner: Send {
     fn run<'a>(
         &'a mut self,
@@ -48,7 +48,7 @@ pub(super) trait MemberRunner: Send {
     ) -> BoxFuture<'a, Result<Finished, RunFailure>>;
 }
 
-/// Every job stands alone.
+/// Runs each job independently.
 pub(super) struct OneShotRuns;
 
 impl MemberRunner for OneShotRuns {
@@ -64,7 +64,7 @@ impl MemberRunner for OneShotRuns {
     }
 }
 
-/// In sessions that stay.
+/// Runs jobs in sessions that are kept.
 pub(super) struct KeptSessions {
     pub(super) options: SessionOptions,
     pub(super) sessions: Vec<Option<Box<dyn ProviderSession>>>,

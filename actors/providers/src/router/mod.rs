@@ -1,11 +1,11 @@
-//! `router`: an ordered list of other providers, of which the first that may runs the task.
+//! `router`: an ordered list of other providers, of which the first available one runs the task.
 //!
-//! It asks the job's gate which of them may run now, and moves on to the next when one fails in a way that is the
-//! provider's trouble and not the task's: a rate limit, a missing login, the network, a missing program. Once a tool has
-//! run it does not, unless told to: the next provider would begin anew, and do again what was done. A program that tells
-//! nothing of its tools (one that prints text only) is taken for one that ran none.
+//! It asks the job's gate which of them may run now, and tries the next one when a run fails for a reason of the provider
+//! and not of the task: a rate limit, a missing login, the network, a missing program. After a tool has run it does not
+//! continue unless it is configured to, because the next provider would start anew and repeat the work. A program that
+//! does not report its tools (one that prints only text) counts as one that ran none.
 //!
-//! Conversations are named `MEMBER:NAME`, so that only the provider which began one goes on with it.
+//! Ids of conversations have the form `MEMBER:ID`, so that only the provider that began one continues it.
 
 mod member_events;
 mod member_runs;
@@ -30,7 +30,7 @@ use crate::session::{ProviderSession, SessionOptions};
 use member_events::{own, sign, signed, sum};
 use member_runs::{KeptSessions, MemberRunner, OneShotRuns, RouterSession};
 
-/// Words of the failures at which a router may move on; the first four are those at which it does unless told otherwise.
+/// Failure kinds at which a router may try the next provider. The first four are the default.
 pub const ROUTER_CLASSES: &[&str] = &[
     "rate_limited",
     "auth_required",
@@ -41,32 +41,32 @@ pub const ROUTER_CLASSES: &[&str] = &[
     "crashed",
 ];
 
-/// What a router is.
+/// The options of a router.
 #[derive(Debug, Clone, Default)]
 pub struct RouterOptions {
-    /// Whom it chooses among, in the order in which they are tried; with the model of each, where neither task nor pool
+    /// Its providers, in the order in which they are tried, each with the model that applies where neither task nor pool
     /// names one.
     pub members: Vec<(ProviderOptions, Option<String>)>,
-    /// At which failures it moves on, words of [`ROUTER_CLASSES`]; empty: at the first four.
+    /// Failure kinds at which it tries the next provider, words of [`ROUTER_CLASSES`]. Empty means the first four.
     pub on: Vec<String>,
-    /// Whether it moves on though a tool has run, so that the next provider does again what was done.
+    /// Whether it also tries the next provider after a tool has run, which may repeat work.
     pub retry_after_tools: bool,
 }
 
-/// One of the providers that a router chooses among.
+/// A provider of a router.
 struct Member {
     provider: Arc<dyn Provider>,
-    /// Its own model, where neither task nor pool names one.
+    /// The model where neither task nor pool names one.
     model: Option<String>,
 }
 
-/// The router.
+/// A `router` provider.
 pub(crate) struct RouterProvider(Arc<RouterPlan>);
 
 struct RouterPlan {
     name: String,
     members: Vec<Member>,
-    /// Words of the classes at which it moves on.
+    /// Failure kinds at which the next member is tried.
     on: Vec<String>,
     retry_after_tools: bool,
 }
@@ -120,7 +120,7 @@ impl Provider for RouterProvider {
         all
     }
 
-    /// It can run where one of them can.
+    /// A router can run where one of its members can.
     fn probe(&self) -> BoxFuture<'_, ProbeReport> {
         Box::pin(async move {
             let looks = self.0.members.iter().map(|it| it.provider.probe());
@@ -165,17 +165,17 @@ impl Provider for RouterProvider {
     }
 }
 
-/// A run on its way from member to member.
+/// A run of a router, which tries members in turn.
 struct Route<'a> {
     plan: &'a RouterPlan,
     job: Job,
     events: EventSink,
     cancel: Cancel,
-    /// When all of it has to be over.
+    /// The deadline of the whole run.
     deadline: Option<Instant>,
-    /// Members that have not been tried.
+    /// Members that were not tried yet.
     left: Vec<usize>,
-    /// What those that were tried have used.
+    /// The usage of the members that were tried.
     used: Option<RunUsage>,
 }
 
@@ -207,7 +207,7 @@ async fn route(
             }
         };
         if let Some((before, failure)) = &last {
-            way.tell(*before, failure, place).await;
+            way.warn_switch(*before, failure, place).await;
         }
         let (outcome, tool_ran) = way.run(runs, place, pass).await;
         match outcome {
@@ -223,7 +223,7 @@ impl Route<'_> {
         self.plan.members[place].provider.name()
     }
 
-    /// The next member that may run, when it may; none where all that are left are closed.
+    /// Waits for the next member that may run. `None` when all remaining members are closed.
     async fn next(&mut self) -> Result<Option<(usize, AccountPass)>, RunFailure> {
         let names = self.left.iter().map(|it| self.name(*it).to_owned());
         let names: Vec<String> = names.collect();
@@ -247,8 +247,8 @@ impl Route<'_> {
         })
     }
 
-    /// Says that another one runs it now.
-    async fn tell(&self, before: usize, failure: &RunFailure, now: usize) {
+    /// Warns that another member runs the task now.
+    async fn warn_switch(&self, before: usize, failure: &RunFailure, now: usize) {
         let message = format!(
             "provider '{}' failed ({}: {}); '{}' runs the task instead",
             self.name(before),
@@ -259,7 +259,7 @@ impl Route<'_> {
         self.events.send(RunEvent::Warning { message }).await;
     }
 
-    /// Runs it there. The second value: whether a tool ran.
+    /// Runs the job with one member. The second value states whether a tool ran.
     async fn run(
         &mut self,
         runs: &mut dyn MemberRunner,
@@ -310,7 +310,8 @@ impl Route<'_> {
         named && (!tool_ran || self.plan.retry_after_tools)
     }
 
-    /// Nobody is left: the work waits for the first that opens again; where that is not known, the last has failed.
+    /// The failure after the last member: the task waits for the first account that opens; where that time is not known,
+    /// the last failure counts.
     fn ended(self, last: Option<RunFailure>) -> RunFailure {
         let members = self.plan.members.iter();
         let names: Vec<String> = members.flat_map(|it| it.provider.routes()).collect();
@@ -329,7 +330,7 @@ impl Route<'_> {
                 let message = format!("no provider of '{name}' is open: {}", closed.message);
                 RunFailure::new(FailureKind::AuthRequired, message)
             }
-            // One was closed when it was asked for, and is open again.
+            // A member was closed when the gate was asked, and is open again.
             (None, None) => {
                 let message = format!("no provider of '{name}' was open");
                 RunFailure::new(FailureKind::RateLimited { until: None }, message)

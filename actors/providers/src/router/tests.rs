@@ -1,4 +1,4 @@
-//! Which member runs, when it is left, and what is told of it.
+//! The choice of a member, the switch to the next one, and the events of both.
 
 use std::sync::Mutex;
 use std::time::SystemTime;
@@ -8,14 +8,14 @@ use crate::event::ToolStatus;
 use crate::gate::{AccountClosed, AccountGate, Gatekeeper};
 use crate::outcome::Conversation;
 
-/// What a member does with a run.
+/// The behaviour of a fake member.
 #[derive(Clone)]
 enum Does {
     Answers,
     Fails(FailureKind),
     /// A tool runs before it fails.
     FailsLate(FailureKind),
-    /// Tells the conversation it was given.
+    /// Answers with the conversation that it got.
     Resumes,
 }
 
@@ -101,7 +101,7 @@ fn router(members: Vec<Fake>, retry_after_tools: bool) -> RouterProvider {
     }))
 }
 
-/// What came of a job, and the warnings.
+/// The outcome of a job, and the warnings.
 async fn run(router: &RouterProvider, job: Job) -> (Result<Finished, RunFailure>, Vec<String>) {
     let (sink, mut stream) = EventSink::channel(64);
     let outcome = router.run(job, sink, Cancel::never()).await;
@@ -117,7 +117,7 @@ async fn run(router: &RouterProvider, job: Job) -> (Result<Finished, RunFailure>
 const LIMITED: FailureKind = FailureKind::RateLimited { until: None };
 
 #[tokio::test]
-async fn moves_on_where_the_provider_is_in_trouble_and_says_so() {
+async fn moves_on_after_a_provider_failure_with_a_warning() {
     for class in [
         LIMITED,
         FailureKind::AuthRequired,
@@ -152,7 +152,7 @@ async fn a_failure_of_the_task_is_the_tasks() {
 }
 
 #[tokio::test]
-async fn after_a_tool_ran_it_moves_on_only_when_told_to() {
+async fn after_a_tool_ran_it_moves_on_only_when_configured() {
     for retries in [false, true] {
         let router = router(
             vec![
@@ -181,7 +181,7 @@ async fn a_conversation_goes_back_to_the_one_that_began_it() {
 }
 
 #[tokio::test]
-async fn it_is_there_where_one_of_them_is() {
+async fn a_router_is_found_where_one_member_is() {
     let some = router(
         vec![Fake("a", Does::Fails(LIMITED)), Fake("b", Does::Answers)],
         false,
@@ -193,7 +193,7 @@ async fn it_is_there_where_one_of_them_is() {
     assert_eq!(some.routes(), ["a", "b"]);
 }
 
-/// AccountClosed for these; notes who was asked for, and how runs ended.
+/// A gate that is closed for some providers. Records the ends of runs.
 #[derive(Default)]
 struct FakeGatekeeper {
     closed: Mutex<Vec<String>>,
@@ -235,7 +235,7 @@ impl Gatekeeper for Arc<FakeGatekeeper> {
 }
 
 #[tokio::test]
-async fn the_first_open_lane_is_taken_and_told_of_the_end() {
+async fn the_first_open_member_runs_and_its_end_is_reported() {
     let doors = Arc::new(FakeGatekeeper {
         closed: Mutex::new(vec!["a".to_owned()]),
         ..FakeGatekeeper::default()
@@ -271,7 +271,7 @@ async fn when_all_are_parked_the_work_waits_for_the_first() {
     assert!(failure.message.contains("all parked"));
 }
 
-/// Opens for `a` alone, and lets everybody else wait.
+/// A gate that opens only for `a`.
 struct Slow;
 
 impl Gatekeeper for Slow {
@@ -293,7 +293,7 @@ impl Gatekeeper for Slow {
 }
 
 #[tokio::test]
-async fn who_waits_in_vain_for_the_next_has_used_what_the_first_used() {
+async fn a_run_that_times_out_in_the_gate_keeps_the_usage_so_far() {
     let router = router(
         vec![Fake("a", Does::Fails(LIMITED)), Fake("b", Does::Answers)],
         false,

@@ -1,4 +1,4 @@
-//! The processes below the runner. Being a subreaper, it sees every orphan as its own child sooner or later.
+//! The processes below the runner. It is a subreaper, so every orphan becomes its child sooner or later.
 
 use rustix::io::Errno;
 use rustix::process::{
@@ -7,17 +7,17 @@ use rustix::process::{
 
 use crate::containment::{Exit, ProcessStat, children_of};
 
-/// What one look for the dead brought.
+/// The result of one search for dead children.
 pub(super) struct Reaped {
-    /// How the program itself ended, if it did so now.
+    /// The exit of the program itself, if it has just ended.
     pub(super) program: Option<Exit>,
-    /// How many others ended.
+    /// The number of other children that ended.
     pub(super) others: u32,
     /// Whether no child is left, alive or dead.
     pub(super) none_left: bool,
 }
 
-/// Reads the exit status of all that died. Does not wait.
+/// Reads the exit status of all dead children. Does not wait.
 pub(super) fn reap(program: i32) -> Reaped {
     let mut reaped = Reaped {
         program: None,
@@ -47,15 +47,15 @@ fn exit(status: WaitStatus) -> Exit {
     }
 }
 
-/// Children that still run.
+/// Children that are running.
 pub(super) fn alive() -> Vec<ProcessStat> {
     let mut children = children_of(getpid().as_raw_nonzero().get());
     children.retain(|it| !it.is_dead());
     children
 }
 
-/// Signals every child and its whole process group. Their numbers cannot have passed to others: only we
-/// can free them, by reaping. A group is signalled in one go, which no fork inside it can outrun.
+/// Signals every child and its whole process group. Their ids cannot be reused in the meantime, because only the runner
+/// frees them by reaping. A group is signalled at once, so a fork inside it cannot escape.
 pub(super) fn signal_all(signal: Signal) {
     let own_group = getpgrp().as_raw_nonzero().get();
     for child in alive() {

@@ -10,7 +10,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdout, stdin};
 
 use crate::containment::{RunnerOrder, RunnerReport};
 
-/// The control socket and what came with the first message.
+/// The control socket, and the descriptor from the first message.
 pub(super) struct Control {
     program_stdin: Option<OwnedFd>,
     open: bool,
@@ -18,6 +18,9 @@ pub(super) struct Control {
 
 impl Control {
     /// Waits for the order to start. `None` when the hub died before it.
+    ///
+    /// # Errors
+    /// When stdin is not a control socket, or the first message is another one.
     pub(super) fn open() -> io::Result<Option<Self>> {
         let mut byte = [0];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -43,18 +46,17 @@ impl Control {
         }))
     }
 
-    /// The stdin for the program, once.
+    /// Takes the program's stdin.
     pub(super) const fn take_stdin(&mut self) -> Option<OwnedFd> {
         self.program_stdin.take()
     }
 
-    /// What to poll; `None` once the hub is gone.
+    /// The descriptor to poll. `None` after the hub has died.
     pub(super) fn polled(&self) -> Option<BorrowedFd<'static>> {
         self.open.then(stdin)
     }
 
-    /// Reads what is there after a poll said so. True: everything shall end, by order or because the hub
-    /// is dead.
+    /// Reads the available orders after a poll. True when everything must end, by order or because the hub died.
     pub(super) fn wants_stop(&mut self) -> bool {
         let mut bytes = [0; 16];
         match rustix::io::read(stdin(), &mut bytes) {
@@ -67,7 +69,7 @@ impl Control {
         }
     }
 
-    /// Tells the hub, if it is still there.
+    /// Sends a report to the hub, if it is still alive.
     pub(super) fn report(&self, report: &RunnerReport) {
         if let Ok(mut line) = serde_json::to_vec(report) {
             line.push(b'\n');
@@ -76,7 +78,7 @@ impl Control {
     }
 }
 
-/// Lets go of stdout and stderr, which the program has now.
+/// Closes the runner's stdout and stderr, which only the program must hold.
 pub(super) fn forget_output() {
     if let Ok(null) = File::options().write(true).open("/dev/null") {
         let _ = dup2_stdout(null.as_fd());

@@ -1,19 +1,19 @@
-//! The rules of ending a program and what it started, without processes and without a clock.
+//! The rules for ending a program and its descendants, without processes and without a clock.
 //!
 //! ```text
 //! running ──program ended──▶ lingering ──linger──▶ terminating ──linger──▶ killing ──10 s──▶ given up
 //!    └──────────── stop ordered or hub dead ──────────▶ ┘ (grace)
 //! ```
 //!
-//! Whatever the phase, all is over when no child is left; [`super::watch`] sees that.
+//! In every phase the run is over when no child is left, which [`super::watch`] detects.
 
 use std::time::Duration;
 
 use super::Arguments;
 
-/// How long SIGKILL is repeated before what is left is reported as alive.
+/// Time for which SIGKILL is repeated before the remaining processes are reported as alive.
 pub(crate) const GIVE_UP: Duration = Duration::from_secs(10);
-/// Between two rounds of SIGKILL when no death wakes us earlier: orphans of the killed appear only then.
+/// Time between two rounds of SIGKILL without a death: orphans of killed processes appear only then.
 const ROUND: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,26 +24,26 @@ enum EndingPhase {
     Killing { until: Duration },
 }
 
-/// What is to be done now.
+/// The next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EndingStep {
-    /// Wait for the next event, at most so long.
+    /// Wait for the next event, at most this long. `None` means without a limit.
     Wait(Option<Duration>),
-    /// Send SIGTERM to all, then ask again.
+    /// Send SIGTERM to all children, then ask again.
     Terminate,
-    /// Send SIGKILL to all, then wait for the next event, at most so long.
+    /// Send SIGKILL to all children, then wait for the next event, at most this long.
     Kill(Duration),
-    /// What is left cannot be ended.
+    /// The remaining processes cannot be ended.
     GiveUp,
 }
 
-/// The state of one ending. Times are since the start of the run.
+/// The state of an ending. Times count from the start of the run.
 #[derive(Debug)]
 pub(super) struct EndingMachine {
     phase: EndingPhase,
     grace: Duration,
     linger: Duration,
-    /// A SIGTERM is due.
+    /// Whether a SIGTERM is due.
     due: bool,
 }
 
@@ -57,20 +57,20 @@ impl EndingMachine {
         }
     }
 
-    /// The program itself ended.
+    /// Notes that the program itself ended.
     pub(super) fn program_ended(&mut self, now: Duration) {
         match self.phase {
             EndingPhase::Running => {
                 let until = now + self.linger;
                 self.phase = EndingPhase::Lingering { until };
             }
-            // What it left has become visible to us only now, and has a right to a SIGTERM too.
+            // Its orphans become visible only now, and must get a SIGTERM too.
             EndingPhase::Terminating { .. } => self.due = true,
             EndingPhase::Lingering { .. } | EndingPhase::Killing { .. } => {}
         }
     }
 
-    /// The hub ordered the end, or is dead.
+    /// Notes that the hub ordered the end, or is dead.
     pub(super) fn stop(&mut self, now: Duration) {
         match self.phase {
             EndingPhase::Running => self.terminate(now + self.grace),
@@ -79,7 +79,7 @@ impl EndingMachine {
         }
     }
 
-    /// Whether processes that end now end because of us.
+    /// Whether the runner is ending processes now.
     pub(super) const fn is_ending(&self) -> bool {
         matches!(
             self.phase,
@@ -87,7 +87,7 @@ impl EndingMachine {
         )
     }
 
-    /// What to do at this time.
+    /// The action at this time.
     pub(super) fn step(&mut self, now: Duration) -> EndingStep {
         match self.phase {
             EndingPhase::Lingering { until } if now >= until => self.terminate(now + self.linger),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_leaves_may_linger_then_is_ended() {
+    fn leftovers_may_linger_and_are_then_ended() {
         let mut it = machine();
         it.program_ended(ms(100));
         assert_eq!(it.step(ms(100)), EndingStep::Wait(Some(ms(250))));

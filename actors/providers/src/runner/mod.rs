@@ -1,8 +1,8 @@
-//! The runner: one small process per invocation that starts the program, watches the hub, and does not
-//! leave before nothing of the program is left.
+//! The runner: one small process per invocation, which starts the program, watches the hub, and exits only when no process
+//! of the program is left.
 //!
-//! Single-threaded and without an async runtime: it starts in about a millisecond and there is little in it
-//! that could fail. `machine.rs` holds the rules, `watch.rs` feeds them.
+//! It is single-threaded and has no async runtime: it starts in about a millisecond and has little that could fail.
+//! `machine.rs` has the rules, `watch.rs` the loop.
 
 mod children;
 mod control;
@@ -31,27 +31,27 @@ pub const VERB: &str = "__run";
 struct Arguments {
     grace: Duration,
     linger: Duration,
-    /// What the program is asked to end with.
+    /// The signal that asks the program to exit.
     stop: Signal,
-    /// The program's soft limit of open files; `None`: that of the runner.
+    /// The program's soft limit of open files. `None` means that of the runner.
     open_files: Option<u64>,
     program: OsString,
     rest: Vec<OsString>,
 }
 
-/// Runs as the runner of one invocation. `args` is the command line after the hidden verb. To be called
+/// Runs as the runner of one invocation. `args` is the command line after the hidden verb. Must be called
 /// before anything else in `main`: with no other thread and no child process.
 ///
-/// It is started by a provider with its control socket as stdin; by hand it only says so. Ends with code 0
-/// when nothing of the program is left, 1 when the program could not be started, 2 when called wrongly.
+/// A provider starts it with its control socket as stdin. Returns code 0 when no process of the program is
+/// left, 1 when the program could not be started, 2 for wrong arguments or a start by hand.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Some(arguments) = parse(args) else {
-        eprintln!("this command is internal: kirosu starts it itself for each run of a provider");
+        eprintln!("this command is internal: kirosu starts it for each run of a provider");
         return ExitCode::from(2);
     };
     let mut control = match Control::open() {
         Ok(Some(control)) => control,
-        // The hub died before it gave the order to start.
+        // The hub died before it sent the order to start.
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("this command is internal, its stdin must be a control socket: {error}");
@@ -101,7 +101,7 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), RunnerReport> 
         error: StartError::Short,
         message,
     };
-    // In a session of our own no group below us can be a stranger's, so groups are safe to signal.
+    // In a session of its own no group below the runner can belong to others, so groups are safe to signal.
     setsid().map_err(|error| short(format!("cannot make a session: {error}")))?;
     set_child_subreaper(Some(getpid()))
         .map_err(|error| short(format!("cannot become a subreaper: {error}")))?;
@@ -109,7 +109,7 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), RunnerReport> 
         signals::listen().map_err(|error| short(format!("cannot take signals: {error}")))?;
 
     let main = start(&arguments, control.take_stdin())?;
-    // The pipes must end when the program and all it started are gone, not when we are.
+    // The pipes must end with the program and its descendants, not with the runner.
     control::forget_output();
     control.report(&RunnerReport::Started {
         pid: main.unsigned_abs(),
@@ -125,7 +125,7 @@ fn run(arguments: Arguments, control: &mut Control) -> Result<(), RunnerReport> 
     Ok(())
 }
 
-/// Starts the program in a process group of its own; it inherits environment, directory and output.
+/// Starts the program in a process group of its own. It inherits environment, directory and output.
 fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, RunnerReport> {
     if let Some(limit) = arguments.open_files {
         lower_limit(limit);
@@ -136,7 +136,7 @@ fn start(arguments: &Arguments, stdin: Option<OwnedFd>) -> Result<i32, RunnerRep
         .process_group(0)
         .spawn();
     match spawned {
-        // The handle is dropped: we wait for everyone alike.
+        // The handle is dropped, because the runner waits for all children together.
         Ok(child) => Ok(i32::try_from(child.id()).unwrap_or(i32::MAX)),
         Err(error) => Err(RunnerReport::Failed {
             error: match error.kind() {

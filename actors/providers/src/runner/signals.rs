@@ -1,4 +1,4 @@
-//! Signals of the runner as bytes in a pipe, so that one poll waits for everything.
+//! The runner's signals as bytes in a pipe, so that one poll waits for everything.
 
 use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
@@ -9,13 +9,16 @@ use rustix::process::Signal;
 
 /// Written when a child died.
 pub(super) const CHILD: u8 = b'c';
-/// Written when someone asks the runner to end: it ends the program then, it never just dies.
+/// Written when the runner gets a signal to end. It then ends the program and does not just die.
 pub(super) const STOP: u8 = b's';
 
-/// Takes over the signals that matter. Handlers do not survive exec, so the program has the defaults.
+/// Installs handlers for the relevant signals. Handlers do not survive exec, so the program has the defaults.
+///
+/// # Errors
+/// When the pipe or a handler cannot be set up.
 pub(super) fn listen() -> io::Result<PipeReader> {
     let (reader, writer) = io::pipe()?;
-    // A full pipe must not block a handler; what it holds is enough to wake us.
+    // A full pipe must not block a handler. Its content is enough to wake the runner.
     ioctl_fionbio(&writer, true)?;
     ioctl_fionbio(&reader, true)?;
     let writer = Arc::new(writer);

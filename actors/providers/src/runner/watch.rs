@@ -1,4 +1,4 @@
-//! The runner's loop: the dead, the hub and the clock feed the machine; its steps are carried out.
+//! The runner's loop: passes deaths, orders and time to the machine, and carries out its steps.
 
 use std::io::{PipeReader, Read};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::machine::{EndingMachine, EndingStep};
 use super::signals::STOP;
 use crate::containment::{Exit, RunnerReport};
 
-/// Returns when nothing of the program is left, or what is left cannot be ended.
+/// Returns when no process of the program is left, or the remaining ones cannot be ended.
 pub(super) fn until_all_ended(
     program: i32,
     control: &mut Control,
@@ -38,9 +38,9 @@ pub(super) fn until_all_ended(
         let timeout = match machine.step(begin.elapsed()) {
             EndingStep::Wait(timeout) => timeout,
             EndingStep::Terminate => {
-                // What the program has left knows nothing of the program's own signal.
+                // The program's own stop signal means nothing to its descendants.
                 signal_all(if exit.is_none() { stop } else { Signal::TERM });
-                // A stopped process takes its SIGTERM only when it goes on.
+                // A stopped process handles its SIGTERM only after it is continued.
                 signal_all(Signal::CONT);
                 continue;
             }
@@ -59,7 +59,7 @@ pub(super) fn until_all_ended(
     }
 }
 
-/// A program that was never seen to end was ended by us, for good or in vain.
+/// The last report. Where the exit of the program was not seen, the runner killed it.
 fn ended(exit: Option<Exit>, stragglers: u32, alive: u32) -> RunnerReport {
     RunnerReport::Ended {
         exit: exit.unwrap_or(Exit::Signal(Signal::KILL.as_raw())),
@@ -68,7 +68,7 @@ fn ended(exit: Option<Exit>, stragglers: u32, alive: u32) -> RunnerReport {
     }
 }
 
-/// Waits for a death, an order or the timeout. True: everything shall end.
+/// Waits for a death, an order or the timeout. True when everything must end.
 fn wait_for_event(
     control: &mut Control,
     mut signals: &PipeReader,
@@ -80,7 +80,7 @@ fn wait_for_event(
     if let Some(socket) = &socket {
         watched.push(PollFd::new(socket, PollFlags::IN));
     }
-    // An interruption is a signal, whose byte is in the pipe at the next turn.
+    // An interruption is a signal, whose byte is in the pipe for the next round.
     let _ = poll(&mut watched, timeout.as_ref());
     let spoken = watched.get(1).is_some_and(|it| !it.revents().is_empty());
 

@@ -1,4 +1,4 @@
-//! Takes terminal control sequences out of bytes, however they are cut into pieces.
+//! Removes terminal control sequences from bytes, in pieces of any size.
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum AnsiState {
@@ -8,13 +8,13 @@ enum AnsiState {
     Escape,
     /// In a control sequence (`ESC [`), up to its final byte.
     Control,
-    /// In a string (`ESC ]` and the like), up to BEL or ESC \.
+    /// In a string (`ESC ]` and similar), up to BEL or ESC \.
     Label,
     /// After ESC within such a string.
     LabelEscape,
 }
 
-/// A text without the sequences around it.
+/// The text without whitespace and sequences at both ends.
 pub(crate) fn trimmed(mut text: &str) -> &str {
     loop {
         text = text.trim();
@@ -30,7 +30,7 @@ pub(crate) fn trimmed(mut text: &str) -> &str {
     }
 }
 
-/// The bytes of the sequence at the beginning.
+/// The length in bytes of the sequence at the beginning.
 fn sequence(text: &str) -> Option<usize> {
     let mut ansi = Ansi::default();
     let bytes = text.strip_prefix('\x1b').map(|_| text.as_bytes())?;
@@ -41,7 +41,7 @@ fn sequence(text: &str) -> Option<usize> {
     length.map(|at| at + 1)
 }
 
-/// Remembers where a sequence was cut.
+/// A filter that keeps its state between pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Ansi(AnsiState);
 
@@ -60,12 +60,12 @@ impl Ansi {
             (AnsiState::Text, _) => (AnsiState::Text, true),
             (AnsiState::Escape, b'[') => (AnsiState::Control, false),
             (AnsiState::Escape, b']' | b'P' | b'X' | b'^' | b'_') => (AnsiState::Label, false),
-            // Intermediate bytes; the next one ends it.
+            // Intermediate bytes; a later one ends the sequence.
             (AnsiState::Escape, 0x20..=0x2f) => (AnsiState::Escape, false),
             (AnsiState::Escape, 0x1b) => (AnsiState::Escape, false),
             (AnsiState::Escape, _) => (AnsiState::Text, false),
             (AnsiState::Control, 0x40..=0x7e) => (AnsiState::Text, false),
-            // No sequence goes over a line: it was broken off.
+            // A line end ends a sequence that was broken off.
             (AnsiState::Control, b'\n') => (AnsiState::Text, true),
             (AnsiState::Control, _) => (AnsiState::Control, false),
             (AnsiState::Label, 0x07) => (AnsiState::Text, false),
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sequences_go_and_text_stays_whatever_the_cut() {
+    fn sequences_are_removed_for_any_split() {
         let text =
             "\x1b[1m\x1b[38;5;10m> \x1b[0mgrüße\x1b]8;;http://x\x1b\\link\x1b]0;t\x07 \x1b(Bend\n";
         for size in 1..=text.len() {

@@ -1,4 +1,4 @@
-//! What is kept of a program's output, in bounded memory: the beginning of stdout, the end of stderr.
+//! Program output in bounded memory: the beginning of stdout, the end of stderr.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,7 @@ impl CappedAnswer {
         }
     }
 
-    /// Takes a piece; gives back what of it is kept, to be streamed.
+    /// Takes a piece. Returns the part of it that is kept, for the event stream.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> &str {
         let from = self.text.len();
         if self.dropped > 0 {
@@ -39,17 +39,17 @@ impl CappedAnswer {
         &self.text[from..]
     }
 
-    /// Whether something was cut off.
+    /// Whether a part of the answer was dropped.
     pub(crate) const fn is_cut(&self) -> bool {
         self.dropped > 0
     }
 
-    /// What is kept so far.
+    /// The text so far.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// The whole answer, without one trailing newline, or with a mark where it was cut.
+    /// The answer, without one trailing newline, or with a mark where it was cut.
     pub(crate) fn finish(mut self) -> String {
         if self.dropped == 0 {
             let last = self.decoder.finish();
@@ -80,7 +80,7 @@ fn mark(dropped: u64) -> String {
     format!("\n[output cut here: {dropped} more bytes were not kept]")
 }
 
-/// Cuts a text that is longer than `limit` bytes, with the mark that every cut answer has.
+/// Cuts a text that is longer than `limit` bytes and adds the mark.
 pub(crate) fn cut(text: &mut String, limit: usize) {
     let kept = floor_boundary(text, limit);
     let dropped = (text.len() - kept) as u64;
@@ -90,7 +90,7 @@ pub(crate) fn cut(text: &mut String, limit: usize) {
     }
 }
 
-/// The last bytes of stderr.
+/// The last [`STDERR_BYTES`] bytes of stderr.
 #[derive(Debug, Default)]
 pub(crate) struct StderrTail {
     bytes: VecDeque<u8>,
@@ -104,7 +104,7 @@ impl StderrTail {
         self.bytes.extend(bytes);
     }
 
-    /// As text, without colours, and without blanks around it.
+    /// The text without terminal sequences and surrounding whitespace.
     pub(crate) fn finish(self) -> String {
         let bytes: Vec<u8> = self.bytes.into();
         let bytes = Ansi::default().strip(&bytes);

@@ -1,21 +1,21 @@
-//! Bytes to lines, with a bound.
+//! Splits bytes into lines of bounded length.
 
-/// Silence after which a line without its end is read as it is: some programs end their last line only as they exit.
+/// Silence after which an incomplete line is read: some programs end their last line only as they exit.
 pub(crate) const PARTIAL_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Bytes of a line that are kept; a longer one is dropped as a whole.
+/// Bytes of a line that are kept. A longer line is dropped as a whole.
 pub(crate) const LINE_BYTES: usize = 8 * 1024 * 1024;
 
-/// A line, or what became of it.
+/// A line, or the mark of a dropped one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum OutputLine {
-    /// Without its end.
+    /// The line without its line end.
     Whole(Vec<u8>),
-    /// It was longer than the bound.
+    /// The line was longer than the bound.
     TooLong,
 }
 
-/// Keeps the line that is not yet whole.
+/// A splitter that keeps the incomplete line.
 #[derive(Debug)]
 pub(crate) struct LineSplitter {
     kept: Vec<u8>,
@@ -32,7 +32,7 @@ impl LineSplitter {
         }
     }
 
-    /// The lines that these bytes complete.
+    /// Takes bytes. Returns the lines that they complete.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<OutputLine> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -48,12 +48,12 @@ impl LineSplitter {
         lines
     }
 
-    /// Whether the beginning of a line waits for its end.
+    /// Whether an incomplete line is kept.
     pub(crate) const fn has_partial(&self) -> bool {
         !self.kept.is_empty()
     }
 
-    /// The line that waits for its end, where it is a whole object of JSON already; else it goes on waiting.
+    /// Takes the incomplete line if it is a complete JSON object.
     pub(crate) fn whole_object(&mut self) -> Option<OutputLine> {
         let text = self.kept.trim_ascii();
         let is_whole =
@@ -61,7 +61,7 @@ impl LineSplitter {
         is_whole.then(|| self.line())
     }
 
-    /// The last line, where it has no end.
+    /// Takes the last line, if it has no line end.
     pub(crate) fn end(&mut self) -> Option<OutputLine> {
         (self.dropping || !self.kept.is_empty()).then(|| self.line())
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_whole_whatever_the_cut_and_long_ones_are_dropped() {
+    fn lines_survive_any_split_and_long_ones_are_dropped() {
         let text = b"ab\r\n\n0123456789\ncd";
         let whole = |text: &str| OutputLine::Whole(text.as_bytes().to_vec());
         for size in 1..=text.len() {

@@ -1,15 +1,15 @@
-//! Bytes to text, piece by piece: a character cut by the border of two pieces stays whole, and what is not
-//! UTF-8 becomes U+FFFD, as `String::from_utf8_lossy` would make it of the whole.
+//! Decodes UTF-8 in pieces: a character that is split between two pieces stays whole, and invalid bytes become U+FFFD, as
+//! with `String::from_utf8_lossy` on the whole.
 
-/// Remembers the beginning of a character between two pieces.
+/// A decoder that keeps the beginning of a split character.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// At most 3 bytes.
+    /// The beginning of a split character, at most 3 bytes.
     carry: Vec<u8>,
 }
 
 impl Decoder {
-    /// The text of this piece as far as its characters are complete.
+    /// The text of this piece up to its last complete character.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         let joined;
         let bytes = if self.carry.is_empty() {
@@ -36,7 +36,7 @@ impl Decoder {
         text
     }
 
-    /// What an incomplete last character becomes.
+    /// The replacement for an incomplete last character, or an empty string.
     pub(crate) fn finish(&mut self) -> &'static str {
         if std::mem::take(&mut self.carry).is_empty() {
             ""
@@ -46,7 +46,7 @@ impl Decoder {
     }
 }
 
-/// The last border of characters at or before the byte `at`.
+/// The last character boundary at or before the byte `at`.
 #[must_use]
 pub fn floor_boundary(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
@@ -56,7 +56,7 @@ pub fn floor_boundary(text: &str, at: usize) -> usize {
     at
 }
 
-/// The first border of characters at or after the byte `at`; the end where there is none.
+/// The first character boundary at or after the byte `at`, at most the length of the text.
 #[must_use]
 pub fn ceil_boundary(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
@@ -76,7 +76,7 @@ pub(crate) fn last_bytes(text: &str, limit: usize) -> &str {
     &text[floor_boundary(text, text.len().saturating_sub(limit))..]
 }
 
-/// A text in pieces of at most `size` bytes, cut between characters.
+/// The text in pieces of at most `size` bytes, cut at character boundaries.
 pub(crate) fn pieces(mut text: &str, size: usize) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let (piece, rest) = text.split_at(floor_boundary(text, size));
@@ -85,7 +85,7 @@ pub(crate) fn pieces(mut text: &str, size: usize) -> impl Iterator<Item = &str> 
     })
 }
 
-/// Whether these bytes are the beginning of a character rather than junk.
+/// Whether these bytes are the beginning of a character and not invalid.
 fn may_go_on(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
 }

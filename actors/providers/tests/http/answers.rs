@@ -1,4 +1,4 @@
-//! Good answers, in all three APIs, however they are cut into pieces.
+//! Answers in all three APIs, in pieces of any size.
 
 use kirosu_providers::{Cancel, HttpServiceOptions, Job, ProviderOptions, RunEvent, RunUsage};
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ fn messages(end: &str) -> String {
     events(&list, end, false)
 }
 
-/// The three of them: kind, API, stream, figures.
+/// The three APIs: kind, API, stream, figures.
 fn apis(end: &str) -> [(&'static str, Option<&'static str>, String, RunUsage); 3] {
     let openai = RunUsage {
         input: 1000,
@@ -171,7 +171,7 @@ async fn every_api_is_understood_in_pieces_of_any_size() {
 }
 
 #[tokio::test]
-async fn the_request_says_what_the_job_and_the_settings_say() {
+async fn the_request_contains_the_job_and_the_settings() {
     for (kind, api, events, _) in apis("\n") {
         let service = Service::play(vec![streamed(events, 999)]);
         let mut options = with_api(&service, kind, api);
@@ -183,7 +183,7 @@ async fn the_request_says_what_the_job_and_the_settings_say() {
         job.model = Some("m-1".to_owned());
         let outcome = run(&*provider(&options), job, Cancel::never()).await.1;
         outcome.unwrap();
-        let asked = service.asked();
+        let asked = service.request();
         let (line, key) = match (kind, api) {
             ("anthropic", _) => (
                 "POST /v1/messages HTTP/1.1",
@@ -243,7 +243,7 @@ async fn a_service_that_does_not_stream_is_understood_too() {
         ),
     ];
     for (kind, api, body) in table {
-        let service = Service::say(document(&body));
+        let service = Service::respond(document(&body));
         let (events, outcome) = ask(&*provider(&with_api(&service, kind, api))).await;
         let finished = outcome.unwrap();
         assert_eq!((finished.text.as_str(), text(&events).as_str()), ("4", "4"));
@@ -253,7 +253,7 @@ async fn a_service_that_does_not_stream_is_understood_too() {
 }
 
 #[tokio::test]
-async fn an_answer_that_reached_its_limit_says_so() {
+async fn an_answer_at_the_token_limit_is_marked() {
     let table = [
         (
             "openai",
@@ -278,26 +278,26 @@ async fn an_answer_that_reached_its_limit_says_so() {
 }
 
 #[tokio::test]
-async fn a_model_that_loads_is_waited_for_and_told_of_once() {
+async fn a_loading_model_is_waited_for_with_one_warning() {
     let loading = r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
-    let loading = || crate::service::said(status("503 Service Unavailable", "", loading));
+    let loading = || crate::service::responding(status("503 Service Unavailable", "", loading));
     let service = Service::play(vec![loading(), loading(), streamed(chat("\n"), 100)]);
     let (events, outcome) = ask(&*service.provider("openai")).await;
     assert_eq!(outcome.unwrap().text, "vier, größe 🦀");
-    let told = |it: &&RunEvent| matches!(it, RunEvent::Warning { message } if message.contains("loads its model"));
-    assert_eq!(events.iter().filter(told).count(), 1);
-    assert_eq!(service.more(), 3);
+    let reported = |it: &&RunEvent| matches!(it, RunEvent::Warning { message } if message.contains("loads its model"));
+    assert_eq!(events.iter().filter(reported).count(), 1);
+    assert_eq!(service.unread_requests(), 3);
 }
 
 #[tokio::test]
-async fn a_look_finds_out_whether_a_run_could_start() {
-    let service = Service::say(document(&json!({"data": []})));
+async fn a_probe_checks_whether_a_run_could_start() {
+    let service = Service::respond(document(&json!({"data": []})));
     let probe = service.provider("openai").probe().await;
     assert!(probe.found, "{probe:?}");
-    assert_eq!(service.asked().line, "GET /v1/models HTTP/1.1");
+    assert_eq!(service.request().line, "GET /v1/models HTTP/1.1");
 
     let echo = r#"{"error":{"message":"wrong key kirosu-providers"}}"#;
-    let service = Service::say(status("401 Unauthorized", "", echo));
+    let service = Service::respond(status("401 Unauthorized", "", echo));
     let problem = service.provider("anthropic").probe().await.problem.unwrap();
     assert!(problem.contains("CARGO_PKG_NAME"), "{problem}");
     assert!(!problem.contains("kirosu-providers"), "{problem}");

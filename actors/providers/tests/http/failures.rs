@@ -1,11 +1,11 @@
-//! What services say instead of an answer, and what breaks.
+//! Error responses of services, and broken connections.
 
 use std::time::SystemTime;
 
 use kirosu_providers::{Cancel, FailureKind, Job, ProviderOptions, RunFailure};
 use serde_json::json;
 
-use crate::service::{Service, ask, begin, chunk, run, said, status, streamed, text};
+use crate::service::{Service, ask, begin, chunk, responding, run, status, streamed, text};
 
 async fn failure(service: &Service, kind: &str) -> RunFailure {
     ask(&*service.provider(kind)).await.1.unwrap_err()
@@ -68,7 +68,7 @@ async fn statuses_have_classes_and_advice() {
         ),
     ];
     for (line, body, class, words) in table {
-        let service = Service::say(status(line, "location: http://elsewhere/\r\n", &body));
+        let service = Service::respond(status(line, "location: http://elsewhere/\r\n", &body));
         let failure = failure(&service, "openai").await;
         assert_eq!(failure.kind, class, "{line}");
         assert!(failure.message.contains(words), "{}", failure.message);
@@ -90,7 +90,7 @@ async fn the_time_before_which_asking_is_useless_is_kept() {
         ("503 Busy", "retry-after: 60"),
         ("429 Slow Down", "x-ratelimit-reset-requests: 1m0s"),
     ] {
-        let service = Service::say(status(line, &format!("{header}\r\n"), "{}"));
+        let service = Service::respond(status(line, &format!("{header}\r\n"), "{}"));
         let FailureKind::RateLimited { until: Some(until) } =
             failure(&service, "anthropic").await.kind
         else {
@@ -102,9 +102,9 @@ async fn the_time_before_which_asking_is_useless_is_kept() {
 }
 
 #[tokio::test]
-async fn neither_key_nor_headers_are_seen_in_what_a_service_says_of_them() {
+async fn key_and_headers_are_hidden_in_error_texts() {
     let body = json!({"error": {"message": "Incorrect key kirosu-providers, or sk-proj****abcd, of org-secret-1"}});
-    let service = Service::say(status("401 Unauthorized", "", &body.to_string()));
+    let service = Service::respond(status("401 Unauthorized", "", &body.to_string()));
     let mut options = service.options("openai");
     options.http.headers = vec![("x-org".to_owned(), "org-secret-1".to_owned())];
     assert!(!format!("{options:?}").contains("org-secret-1"));
@@ -120,7 +120,7 @@ async fn neither_key_nor_headers_are_seen_in_what_a_service_says_of_them() {
 }
 
 #[tokio::test]
-async fn without_its_key_nobody_is_asked() {
+async fn a_service_is_not_called_without_its_key() {
     let service = Service::play(vec![]);
     let mut options = service.options("openai");
     options.http.key_env = Some("KIROSU_NO_SUCH_KEY".to_owned());
@@ -137,11 +137,11 @@ async fn without_its_key_nobody_is_asked() {
         problem.contains("KIROSU_NO_SUCH_KEY is not set"),
         "{problem}"
     );
-    assert_eq!(service.more(), 0);
+    assert_eq!(service.unread_requests(), 0);
 }
 
 #[tokio::test]
-async fn without_a_model_nobody_is_asked_who_needs_one() {
+async fn a_service_that_needs_a_model_is_not_called_without_one() {
     let service = Service::play(vec![]);
     let mut options = service.options("openai");
     options.preset = Some("ollama".to_owned());
@@ -159,8 +159,8 @@ async fn without_a_model_nobody_is_asked_who_needs_one() {
 const PIECE: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"half \"}}]}\n\n";
 
 #[tokio::test]
-async fn a_stream_that_is_cut_is_no_answer() {
-    // In good order, without the last word.
+async fn a_stream_that_is_cut_off_is_not_an_answer() {
+    // The stream ends in order, without a stop reason.
     let service = Service::play(vec![streamed(PIECE.repeat(2), 10)]);
     let (events, outcome) = ask(&*service.provider("openai")).await;
     let failure = outcome.unwrap_err();
@@ -174,7 +174,7 @@ async fn a_stream_that_is_cut_is_no_answer() {
         (failure.output.as_str(), text(&events).as_str()),
         ("half half ", "half half ")
     );
-    // In the middle of a chunk, and in the middle of an event.
+    // The connection breaks in the middle of a chunk and of an event.
     let cut = |stream: &mut std::net::TcpStream| {
         begin(stream);
         chunk(stream, PIECE.as_bytes());
@@ -184,8 +184,8 @@ async fn a_stream_that_is_cut_is_no_answer() {
     let failure = self::failure(&service, "openai").await;
     assert_eq!(failure.kind, FailureKind::Network);
     assert_eq!(failure.output, "half ");
-    // Before the first byte.
-    let service = Service::play(vec![said(String::new())]);
+    // The connection breaks before the first byte.
+    let service = Service::play(vec![responding(String::new())]);
     assert_eq!(
         self::failure(&service, "openai").await.kind,
         FailureKind::Network
@@ -193,10 +193,10 @@ async fn a_stream_that_is_cut_is_no_answer() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_failure_of_the_network() {
+async fn an_unreachable_service_is_a_network_failure() {
     let service = Service::play(vec![]);
     let provider = service.provider("openai");
-    // Its thread has ended and with it the socket, in a moment.
+    // Its thread ends at once, and the socket with it.
     let failure = ask(&*provider).await.1.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Network, "{}", failure.message);
 }
@@ -222,14 +222,14 @@ async fn errors_in_the_middle_and_ends_that_are_no_answers() {
         assert!(failure.message.contains(words), "{}", failure.message);
     }
     let page = status("200 OK", "content-type: text/html\r\n", "<html>");
-    let failure = failure(&Service::say(page), "openai").await;
+    let failure = failure(&Service::respond(page), "openai").await;
     assert!(failure.message.contains("text/html"), "{}", failure.message);
 }
 
 #[tokio::test]
-async fn a_model_that_only_the_task_named_is_the_tasks_fault() {
+async fn a_missing_model_that_the_task_named_is_the_tasks_fault() {
     let body = json!({"error": {"message": "model 'x' not found"}}).to_string();
-    let service = Service::say(status("404 Not Found", "", &body));
+    let service = Service::respond(status("404 Not Found", "", &body));
     let mut job = Job::new("x", "/");
     job.model = Some("x".to_owned());
     job.model_is_tasks = true;
@@ -240,7 +240,7 @@ async fn a_model_that_only_the_task_named_is_the_tasks_fault() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_with_all_reasons() {
+fn unusable_options_are_refused_with_all_faults() {
     let options = ProviderOptions {
         kind: "openai".to_owned(),
         preset: Some("olama".to_owned()),

@@ -1,4 +1,4 @@
-//! Time limits, cancel, and streams without end.
+//! Time limits, cancel, and endless streams.
 
 use std::net::TcpStream;
 use std::sync::mpsc::channel;
@@ -6,33 +6,33 @@ use std::time::{Duration, Instant};
 
 use kirosu_providers::{Cancel, EventSink, FailureKind, Job, RunEvent, TimeoutKind};
 
-use crate::service::{BOUND, Script, Service, begin, chunk, closed, run, said, status};
+use crate::service::{BOUND, Script, Service, begin, chunk, closed, responding, run, status};
 
 const PIECE: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"more and more \"}}]}\n\n";
 
-/// Speaks this again and again until nobody listens; `count` says when to fall silent.
+/// A script that repeats a piece `count` times or until the connection closes. The receiver gets whether it closed.
 fn endless(piece: String, count: usize) -> (Script, std::sync::mpsc::Receiver<bool>) {
-    let (tell, told) = channel();
+    let (sender, reported) = channel();
     let script = move |stream: &mut TcpStream| {
         begin(stream);
         let spoke = (0..count).all(|_| chunk(stream, piece.as_bytes()));
-        // It learns of the end as a write that fails, or as a read that does.
-        let _ = tell.send(!spoke || closed(stream));
+        // The end of the connection shows as a write or a read that fails.
+        let _ = sender.send(!spoke || closed(stream));
     };
-    (Box::new(script), told)
+    (Box::new(script), reported)
 }
 
-/// What the script told; meanwhile the connection can close, which needs this thread.
-async fn heard(told: std::sync::mpsc::Receiver<bool>) -> bool {
-    let told = tokio::task::spawn_blocking(move || told.recv_timeout(BOUND)).await;
-    told.unwrap().expect("the script ended")
+/// Waits for the script's result. The connection can close meanwhile, which needs this thread.
+async fn script_result(reported: std::sync::mpsc::Receiver<bool>) -> bool {
+    let reported = tokio::task::spawn_blocking(move || reported.recv_timeout(BOUND)).await;
+    reported.unwrap().expect("the script ended")
 }
 
 #[tokio::test]
 async fn each_limit_of_time_closes_the_connection() {
     let loading = || {
         let body = "{\"error\":{\"message\":\"Loading model\"}}";
-        said(status("503 Service Unavailable", "", body))
+        responding(status("503 Service Unavailable", "", body))
     };
     let (silent, silence) = endless(PIECE.to_owned(), 3);
     let (babbling, babble) = endless(": still here\n\n".to_owned(), usize::MAX);
@@ -41,7 +41,7 @@ async fn each_limit_of_time_closes_the_connection() {
         (TimeoutKind::Total, babbling, Some(babble)),
         (TimeoutKind::Start, loading(), None),
     ];
-    for (which, script, told) in cases {
+    for (which, script, reported) in cases {
         let mut scripts = vec![script];
         scripts.extend((0..20).map(|_| loading()));
         let service = Service::play(scripts);
@@ -57,15 +57,15 @@ async fn each_limit_of_time_closes_the_connection() {
             .1;
         let failure = outcome.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Timeout { which });
-        if let Some(told) = told {
-            assert!(heard(told).await, "{which:?}");
+        if let Some(reported) = reported {
+            assert!(script_result(reported).await, "{which:?}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_cancel_in_the_middle_closes_the_connection_at_once() {
-    let (script, told) = endless(PIECE.to_owned(), 2);
+    let (script, reported) = endless(PIECE.to_owned(), 2);
     let service = Service::play(vec![script]);
     let provider = service.provider("openai");
     let (sink, mut events) = EventSink::channel(8);
@@ -77,7 +77,7 @@ async fn a_cancel_in_the_middle_closes_the_connection_at_once() {
     let failure = running.await.unwrap().unwrap_err();
     assert_eq!(failure.kind, FailureKind::Cancelled);
     assert!(failure.output.starts_with("more and more"));
-    assert!(heard(told).await);
+    assert!(script_result(reported).await);
     assert!(
         begin.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -106,7 +106,7 @@ async fn a_flood_is_bounded_and_its_end_still_counts() {
 
 #[tokio::test]
 async fn an_event_without_end_is_refused() {
-    let (script, told) = endless("x".repeat(1 << 20), usize::MAX);
+    let (script, reported) = endless("x".repeat(1 << 20), usize::MAX);
     let service = Service::play(vec![script]);
     let outcome = run(
         &*service.provider("openai"),
@@ -122,5 +122,5 @@ async fn an_event_without_end_is_refused() {
         "{}",
         failure.message
     );
-    assert!(heard(told).await);
+    assert!(script_result(reported).await);
 }

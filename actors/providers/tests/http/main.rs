@@ -1,6 +1,6 @@
-//! Model APIs over real sockets, against a small server that plays scripts: what services answer, and how badly.
+//! Model APIs over real sockets, against a small server that plays scripts of good and bad responses.
 
-// Helpers of tests are tests to us, but not to the lint.
+// Helpers of tests are test code, which the lint does not recognise.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod answers;

@@ -1,4 +1,4 @@
-//! A server that plays one script a connection, and a provider that asks it.
+//! A server that plays one script per connection, and a provider that calls it.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,12 +17,12 @@ use serde_json::Value;
 /// No single wait of a test is longer.
 pub const BOUND: Duration = Duration::from_secs(30);
 
-/// What one connection does after its request was read.
+/// The behaviour of one connection after its request was read.
 pub type Script = Box<dyn FnOnce(&mut TcpStream) + Send>;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ReceivedRequest {
     pub line: String,
     pub headers: BTreeMap<String, String>,
     pub body: Value,
@@ -30,7 +30,7 @@ pub struct Asked {
 
 pub struct Service {
     pub url: String,
-    asked: Receiver<Asked>,
+    requests: Receiver<ReceivedRequest>,
 }
 
 impl Service {
@@ -38,32 +38,32 @@ impl Service {
     pub fn play(scripts: Vec<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let (tell, asked) = channel();
+        let (sender, requests) = channel();
         std::thread::spawn(move || {
             for script in scripts {
                 let (mut stream, _) = listener.accept().unwrap();
                 stream.set_read_timeout(Some(BOUND)).unwrap();
                 stream.set_nodelay(true).unwrap();
-                let _ = tell.send(read(&stream));
+                let _ = sender.send(read(&stream));
                 script(&mut stream);
             }
         });
-        Self { url, asked }
+        Self { url, requests }
     }
 
-    /// One connection that answers with this whole text.
-    pub fn say(response: impl Into<String>) -> Self {
-        Self::play(vec![said(response.into())])
+    /// Serves one connection with this whole response.
+    pub fn respond(response: impl Into<String>) -> Self {
+        Self::play(vec![responding(response.into())])
     }
 
-    /// The next request that came.
-    pub fn asked(&self) -> Asked {
-        self.asked.recv_timeout(BOUND).expect("a request")
+    /// The next request.
+    pub fn request(&self) -> ReceivedRequest {
+        self.requests.recv_timeout(BOUND).expect("a request")
     }
 
-    /// How many requests came that were not looked at.
-    pub fn more(&self) -> usize {
-        self.asked.try_iter().count()
+    /// The number of requests that were not read.
+    pub fn unread_requests(&self) -> usize {
+        self.requests.try_iter().count()
     }
 
     pub fn options(&self, kind: &str) -> ProviderOptions {
@@ -72,7 +72,7 @@ impl Service {
             kind: kind.to_owned(),
             http: HttpServiceOptions {
                 base_url: Some(self.url.clone()),
-                // Always there, and no secret.
+                // Always set, and not secret.
                 key_env: Some("CARGO_PKG_NAME".to_owned()),
                 ..HttpServiceOptions::default()
             },
@@ -85,7 +85,7 @@ impl Service {
     }
 }
 
-fn read(stream: &TcpStream) -> Asked {
+fn read(stream: &TcpStream) -> ReceivedRequest {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).unwrap();
@@ -102,19 +102,19 @@ fn read(stream: &TcpStream) -> Asked {
     let length = length.map_or(0, |it| it.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    Asked {
+    ReceivedRequest {
         line: line.trim().to_owned(),
         headers,
         body: serde_json::from_slice(&body).unwrap_or_default(),
     }
 }
 
-/// Answers with this and closes.
-pub fn said(response: String) -> Script {
+/// A script that sends this and closes.
+pub fn responding(response: String) -> Script {
     Box::new(move |stream| drop(stream.write_all(response.as_bytes())))
 }
 
-/// Answers with these events in pieces of `size`, in the chunks of HTTP, and ends in good order.
+/// A script that sends these events in pieces of `size`, as HTTP chunks, and ends in order.
 pub fn streamed(events: String, size: usize) -> Script {
     Box::new(move |stream| {
         begin(stream);
@@ -125,13 +125,13 @@ pub fn streamed(events: String, size: usize) -> Script {
     })
 }
 
-/// The head of an answer that is a stream of events.
+/// Sends the head of a response that is a stream of events.
 pub fn begin(stream: &mut TcpStream) {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
     let _ = stream.write_all(head.as_bytes());
 }
 
-/// One chunk of HTTP; false when nobody reads any more.
+/// Sends one HTTP chunk. False when the connection is closed.
 pub fn chunk(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     let mut whole = format!("{:x}\r\n", bytes.len()).into_bytes();
     whole.extend_from_slice(bytes);
@@ -139,12 +139,12 @@ pub fn chunk(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     stream.write_all(&whole).is_ok()
 }
 
-/// Waits until the other side has closed.
+/// Waits until the other side has closed the connection.
 pub fn closed(stream: &mut TcpStream) -> bool {
     !matches!(stream.read(&mut [0; 64]), Ok(1..))
 }
 
-/// An answer with a status, more headers (each with its line end) and a body.
+/// A response with a status, further headers (each with its line end) and a body.
 pub fn status(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -152,7 +152,7 @@ pub fn status(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// An answer that is one JSON document.
+/// A response that is one JSON document.
 pub fn document(body: &Value) -> String {
     status(
         "200 OK",
@@ -169,7 +169,7 @@ pub fn provider(options: &ProviderOptions) -> Arc<dyn Provider> {
     build(options, &Containment::new(runner, "http")).unwrap()
 }
 
-/// Runs to the end; the events, and what came of it.
+/// Runs a job to its end. Returns the events and the outcome.
 pub async fn run(
     provider: &dyn Provider,
     job: Job,
@@ -197,7 +197,7 @@ pub async fn ask(provider: &dyn Provider) -> (Vec<RunEvent>, Result<Finished, Ru
     run(provider, job, Cancel::never()).await
 }
 
-/// All text that was streamed.
+/// All streamed text.
 pub fn text(events: &[RunEvent]) -> String {
     let pieces = events.iter().filter_map(|event| match event {
         RunEvent::Text { text } => Some(text.as_str()),

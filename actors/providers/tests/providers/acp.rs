@@ -1,4 +1,4 @@
-//! Agents that speak ACP, with a scripted one under the real runner.
+//! Agents that speak ACP: a scripted one under the real runner.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use kirosu_providers::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::support::{BOUND, Room, Running, eventually};
+use crate::support::{BOUND, Fixture, Running, eventually};
 
 const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/acp_agent.py");
 
-impl Room {
+impl Fixture {
     fn agent(&self, env: &[(&str, &str)]) -> Arc<dyn Provider> {
         let acp = json!({"mode": {"safe": "ask", "all": ["none such", "all"]}, "usage": "running", "notices": ["**MCP server "], "notice_calls": ["mcp_startup."]});
         let output = json!({
@@ -135,25 +135,25 @@ impl Arbiter for Slow {
 
 #[tokio::test]
 async fn one_process_takes_many_jobs_each_a_conversation_of_its_own() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let (answer, events) = run(&mut session, room.job("say hello")).await;
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let (answer, events) = run(&mut session, fixture.job("say hello")).await;
     assert_eq!(answer.unwrap().text, "hello");
     assert!(
         matches!(events[0], RunEvent::Started { pid: Some(_), .. }),
         "{events:?}"
     );
     assert!(matches!(&events[1], RunEvent::Session { session } if session == "s1"));
-    let pid = text(&mut session, room.job("pid")).await;
-    assert_eq!(text(&mut session, room.job("pid")).await, pid);
-    assert_eq!(text(&mut session, room.job("turns")).await, "1");
-    // What a job may do is the mode, set and not left to the agent.
-    assert_eq!(text(&mut session, room.job("mode")).await, "ask");
-    let mut trusted = room.job("mode");
+    let pid = text(&mut session, fixture.job("pid")).await;
+    assert_eq!(text(&mut session, fixture.job("pid")).await, pid);
+    assert_eq!(text(&mut session, fixture.job("turns")).await, "1");
+    // The mode determines the permissions, and it is set rather than left to the agent.
+    assert_eq!(text(&mut session, fixture.job("mode")).await, "ask");
+    let mut trusted = fixture.job("mode");
     trusted.trust = TrustLevel::All;
     assert_eq!(text(&mut session, trusted).await, "all");
-    // Another environment is another process; and so is one that died while nobody looked.
-    let mut other = room.job("pid");
+    // Another environment needs another process, and so does a process that died between two jobs.
+    let mut other = fixture.job("pid");
     other.env = vec![("X".to_owned(), "1".to_owned())];
     let second = text(&mut session, other.clone()).await;
     assert_ne!(second, pid);
@@ -162,7 +162,7 @@ async fn one_process_takes_many_jobs_each_a_conversation_of_its_own() {
     eventually("the agent is gone", || !Path::new(&gone).exists()).await;
     assert_ne!(text(&mut session, other).await, second);
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 fn kill(pid: &str) {
@@ -172,11 +172,11 @@ fn kill(pid: &str) {
 
 #[tokio::test]
 async fn tools_run_when_they_are_allowed_and_not_when_they_are_denied() {
-    let room = Room::new();
-    let mut session = room.session().await;
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
     let asked = Arc::new(AtomicU32::new(0));
     let job = |prompt: &str| {
-        let mut job = room.job(prompt);
+        let mut job = fixture.job(prompt);
         job.permissions = Permissions::new(ByTitle(asked.clone()));
         job
     };
@@ -191,8 +191,8 @@ async fn tools_run_when_they_are_allowed_and_not_when_they_are_denied() {
             ("shell", ToolStatus::Failed)
         ]
     );
-    assert_eq!(room.ran(), "");
-    // One that says something all the same, which is no answer.
+    assert_eq!(fixture.ran(), "");
+    // Text that is a known error is not an answer.
     let (mumbled, _) = run(&mut session, job("ask bad mumble")).await;
     assert_eq!(mumbled.unwrap_err().kind, FailureKind::RefusedByPolicy);
     let (allowed, events) = run(&mut session, job("ask good")).await;
@@ -201,33 +201,33 @@ async fn tools_run_when_they_are_allowed_and_not_when_they_are_denied() {
         tools(&events),
         [("shell", ToolStatus::Started), ("shell", ToolStatus::Done)]
     );
-    // By kind, and not the one that also switches the mode.
-    assert_eq!(room.ran(), "once\n");
+    // Chosen by kind, and not the option that also switches the mode.
+    assert_eq!(fixture.ran(), "once\n");
     assert_eq!(asked.load(Ordering::SeqCst), 3);
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn a_person_who_thinks_is_not_the_agents_silence() {
-    let room = Room::new();
-    let mut job = room.job("ask good");
+async fn waiting_for_a_person_is_not_silence() {
+    let fixture = Fixture::new();
+    let mut job = fixture.job("ask good");
     job.permissions = Permissions::new(Slow);
     job.timeouts.start = Some(BOUND);
     job.timeouts.silence = Some(Duration::from_secs(1));
-    let finished = room.run(&*room.agent(&[]), job).await.unwrap();
+    let finished = fixture.run(&*fixture.agent(&[]), job).await.unwrap();
     assert_eq!(finished.text, "it ran");
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn a_cancel_ends_a_question() {
-    let room = Room::new();
-    let mut job = room.job("ask good");
+    let fixture = Fixture::new();
+    let mut job = fixture.job("ask good");
     job.permissions = Permissions::new(Never);
     let (sink, mut events) = EventSink::channel(64);
     let (handle, cancel) = Cancel::pair();
-    let agent = room.agent(&[]);
+    let agent = fixture.agent(&[]);
     let task = tokio::spawn(async move { agent.run(job, sink, cancel).await });
     loop {
         let event = tokio::time::timeout(BOUND, events.recv()).await.unwrap();
@@ -239,33 +239,33 @@ async fn a_cancel_ends_a_question() {
     let failure = tokio::time::timeout(BOUND, task).await.unwrap().unwrap();
     let failure = failure.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Cancelled);
-    // It was told `cancelled`, and had time to say so: its figures are there.
+    // The agent got `cancelled` and had time to respond: its figures are there.
     assert_eq!(failure.usage.unwrap().input, 1200);
-    assert_eq!(room.ran(), "");
-    room.assert_empty();
+    assert_eq!(fixture.ran(), "");
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn an_agent_that_is_killed_goes_on_in_a_new_process() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let (outcome, _) = run(&mut session, room.job("die")).await;
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let (outcome, _) = run(&mut session, fixture.job("die")).await;
     let failure = outcome.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Crashed);
     assert_eq!(failure.output, "half");
-    let mut again = room.job("die");
+    let mut again = fixture.job("die");
     again.conversation = failure.conversation;
     let (outcome, events) = run(&mut session, again.clone()).await;
     assert_eq!(outcome.unwrap().text, "went on");
     assert!(!warned(&events, "lost"), "{events:?}");
-    // One that is refused, and one that the agent dies of: told, and anew.
+    // A conversation that is refused, and one on which the agent exits: a warning, and a new conversation.
     for lost in ["unknown", "deadly"] {
-        let mut job = room.job("turns");
+        let mut job = fixture.job("turns");
         job.conversation = Some(Conversation {
             session: lost.to_owned(),
             ..Conversation::default()
         });
-        let mut fresh = room.session().await;
+        let mut fresh = fixture.session().await;
         let (outcome, events) = run(&mut fresh, job).await;
         assert_eq!(outcome.unwrap().text, "1");
         assert!(
@@ -275,52 +275,52 @@ async fn an_agent_that_is_killed_goes_on_in_a_new_process() {
         fresh.close().await;
     }
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn what_an_agent_said_before_it_went_is_heard_however_slow_the_reader() {
-    let room = Room::new();
-    let mut session = room.session().await;
+async fn output_before_the_exit_reaches_a_slow_reader() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
     let (sink, mut stream) = EventSink::channel(1);
     let listen = async {
-        let mut said = 0;
+        let mut stated = 0;
         while let Some(event) = stream.recv().await {
             match event {
                 RunEvent::Started { pid, .. } => {
                     let process = format!("/proc/{}", pid.unwrap());
                     eventually("it goes", || !Path::new(&process).exists()).await;
                 }
-                RunEvent::Text { .. } => said += 1,
+                RunEvent::Text { .. } => stated += 1,
                 _ => {}
             }
         }
-        said
+        stated
     };
-    let run = session.run(room.job("last 300"), sink, Cancel::never());
+    let run = session.run(fixture.job("last 300"), sink, Cancel::never());
     let both = async { tokio::join!(run, listen) };
-    let (outcome, said) = tokio::time::timeout(BOUND, both).await.expect("it ends");
+    let (outcome, stated) = tokio::time::timeout(BOUND, both).await.expect("it ends");
     let failure = outcome.unwrap_err();
-    assert_eq!((said, failure.output.len()), (300, 300));
+    assert_eq!((stated, failure.output.len()), (300, 300));
 }
 
 #[tokio::test]
 async fn an_agent_that_reads_no_answer_is_ended() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let failure = run(&mut session, room.job("nag")).await.0.unwrap_err();
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let failure = run(&mut session, fixture.job("nag")).await.0.unwrap_err();
     assert_eq!(failure.kind, FailureKind::ProviderError);
-    assert!(failure.message.contains("reads no answer"), "{failure:?}");
-    room.assert_empty();
+    assert!(failure.message.contains("reads no response"), "{failure:?}");
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn three_turns_of_one_conversation_are_counted_once_each() {
-    let room = Room::new();
-    let mut session = room.session().await;
+async fn each_turn_of_a_conversation_is_counted_once() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
     let mut conversation = None;
     for turn in 1..=3 {
-        let mut job = room.job("turns");
+        let mut job = fixture.job("turns");
         job.conversation = conversation.take();
         let finished = run(&mut session, job).await.0.unwrap();
         assert_eq!(finished.text, turn.to_string());
@@ -334,17 +334,17 @@ async fn three_turns_of_one_conversation_are_counted_once_each() {
     let total = conversation.unwrap().total;
     assert_eq!((total.input, total.cost_micros), (3600, Some(3000)));
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_told_and_what_is_unknown_is_answered() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let (outcome, events) = run(&mut session, room.job("garbage")).await;
+async fn other_output_is_a_warning_and_unknown_requests_get_a_response() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let (outcome, events) = run(&mut session, fixture.job("garbage")).await;
     assert_eq!(outcome.unwrap().text, "still here");
     assert!(warned(&events, "this is no message"), "{events:?}");
-    let mut flood = room.job("flood 30");
+    let mut flood = fixture.job("flood 30");
     flood.max_output_bytes = 5 << 20;
     let (outcome, events) = run(&mut session, flood).await;
     let finished = outcome.unwrap();
@@ -354,7 +354,7 @@ async fn what_is_no_message_is_told_and_what_is_unknown_is_answered() {
         _ => 0,
     });
     assert!(longest.max().unwrap() <= 48 << 10);
-    let (outcome, _) = run(&mut session, room.job("endless")).await;
+    let (outcome, _) = run(&mut session, fixture.job("endless")).await;
     let failure = outcome.unwrap_err();
     assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(failure.message.contains("64 MiB"), "{failure}");
@@ -363,45 +363,51 @@ async fn what_is_no_message_is_told_and_what_is_unknown_is_answered() {
         ("max_tokens", FailureKind::ProviderError),
         ("next_year", FailureKind::ProviderError),
     ] {
-        let (outcome, _) = run(&mut session, room.job(format!("stop {stop}"))).await;
+        let (outcome, _) = run(&mut session, fixture.job(format!("stop {stop}"))).await;
         assert_eq!(outcome.unwrap_err().kind, class, "{stop}");
     }
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_an_agent_that_will_not_go() {
-    let room = Room::new();
-    let agent = room.agent(&[]);
-    let running: Running = room
-        .run_until(agent.clone(), room.job("stubborn"), "dug in")
+async fn no_process_is_left_of_an_agent_that_ignores_signals() {
+    let fixture = Fixture::new();
+    let agent = fixture.agent(&[]);
+    let running: Running = fixture
+        .run_until(agent.clone(), fixture.job("stubborn"), "dug in")
         .await;
-    assert!(room.alive().len() >= 5, "runner, agent and three that hide");
+    assert!(
+        fixture.alive().len() >= 5,
+        "runner, agent and three that hide"
+    );
     let failure = running.cancel().await;
     assert_eq!(failure.kind, FailureKind::Cancelled);
-    room.assert_empty();
-    let mut job = room.job("stubborn");
+    fixture.assert_empty();
+    let mut job = fixture.job("stubborn");
     job.timeouts.total = Some(Duration::from_secs(1));
-    let failure = room.run(&*agent, job).await.unwrap_err();
+    let failure = fixture.run(&*agent, job).await.unwrap_err();
     let which = TimeoutKind::Total;
     assert_eq!(failure.kind, FailureKind::Timeout { which });
-    room.assert_empty();
-    // A session that is dropped without a word.
-    let mut session = room.session().await;
-    text(&mut session, room.job("say x")).await;
+    fixture.assert_empty();
+    // A session that is dropped without a close.
+    let mut session = fixture.session().await;
+    text(&mut session, fixture.job("say x")).await;
     drop(session);
-    eventually("all is gone", || room.alive().is_empty()).await;
+    eventually("all is gone", || fixture.alive().is_empty()).await;
 }
 
 #[tokio::test]
-async fn who_has_to_log_in_is_told_how_and_what_is_missing_too() {
-    let room = Room::new();
-    let agent = room.agent(&[("FAKE_LOGIN", "1")]);
-    let failure = room.run(&*agent, room.job("say x")).await.unwrap_err();
+async fn a_missing_login_and_a_missing_program_come_with_advice() {
+    let fixture = Fixture::new();
+    let agent = fixture.agent(&[("FAKE_LOGIN", "1")]);
+    let failure = fixture
+        .run(&*agent, fixture.job("say x"))
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, FailureKind::AuthRequired);
     assert!(failure.message.contains("Log in with X"), "{failure}");
-    let goose = room.provider(&ProviderOptions {
+    let goose = fixture.provider(&ProviderOptions {
         name: "goose".to_owned(),
         kind: "acp".to_owned(),
         preset: Some("goose".to_owned()),
@@ -409,15 +415,18 @@ async fn who_has_to_log_in_is_told_how_and_what_is_missing_too() {
         ..ProviderOptions::default()
     });
     assert!(goose.probe().await.problem.unwrap().contains("install it"));
-    let failure = room.run(&*goose, room.job("say x")).await.unwrap_err();
+    let failure = fixture
+        .run(&*goose, fixture.job("say x"))
+        .await
+        .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Missing);
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn mcp_servers_are_handed_over_as_the_agent_takes_them() {
-    let room = Room::new();
-    let mut job = room.job("mcp");
+    let fixture = Fixture::new();
+    let mut job = fixture.job("mcp");
     let stdio = |command: &str| McpTransport::Stdio {
         command: command.to_owned(),
         args: vec!["x".to_owned()],
@@ -439,7 +448,7 @@ async fn mcp_servers_are_handed_over_as_the_agent_takes_them() {
             transport,
         })
         .collect();
-    let mut session = room.session().await;
+    let mut session = fixture.session().await;
     let (outcome, events) = run(&mut session, job).await;
     let handed: serde_json::Value = serde_json::from_str(&outcome.unwrap().text).unwrap();
     assert!(handed[0]["command"].as_str().unwrap().starts_with('/'));
@@ -448,12 +457,12 @@ async fn mcp_servers_are_handed_over_as_the_agent_takes_them() {
     assert_eq!(handed[1]["headers"][0]["name"], "Authorization");
     assert!(warned(&events, "'none' is not handed"), "{events:?}");
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn an_agent_is_understood_whatever_stands_around_its_messages() {
-    let room = Room::new();
+async fn messages_are_read_among_other_output() {
+    let fixture = Fixture::new();
     for noise in [
         r"Loaded cached credentials.\n\x1b[33mA warning\x1b[0m\n\n",
         "Loaded cached credentials.",
@@ -463,24 +472,24 @@ async fn an_agent_is_understood_whatever_stands_around_its_messages() {
         r#""a text"\n[1,2]\n42\nnull\n"#,
         r#"{"level":"info"}"#,
     ] {
-        let agent = room.agent(&[("FAKE_NOISE", noise)]);
+        let agent = fixture.agent(&[("FAKE_NOISE", noise)]);
         for (prompt, answer) in [
             ("say fine", "fine"),
             ("glued on a line", "on a line"),
             ("batch of two", "of two"),
         ] {
-            let finished = room.run(&*agent, room.job(prompt)).await;
+            let finished = fixture.run(&*agent, fixture.job(prompt)).await;
             let finished = finished.unwrap_or_else(|failure| panic!("{noise}: {failure}"));
             assert_eq!(finished.text, answer, "{noise}");
         }
     }
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn a_bad_character_costs_that_character() {
-    let room = Room::new();
-    let mut session = room.session().await;
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
     for (raw, answer) in [
         (r#""crab \\ud83e""#, "crab \u{fffd}"),
         (r#""\\udd80 done""#, "\u{fffd} done"),
@@ -488,57 +497,57 @@ async fn a_bad_character_costs_that_character() {
         (r#""a\tb""#, "a\tb"),
         (r#""x","more":NaN,"less":-Infinity"#, "x"),
     ] {
-        let said = text(&mut session, room.job(format!("raw {raw}"))).await;
-        assert_eq!(said, answer, "{raw}");
+        let stated = text(&mut session, fixture.job(format!("raw {raw}"))).await;
+        assert_eq!(stated, answer, "{raw}");
     }
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn an_agent_that_does_not_answer_at_the_start_fails_in_time() {
-    let room = Room::new();
-    let agent = room.agent(&[
+    let fixture = Fixture::new();
+    let agent = fixture.agent(&[
         ("FAKE_HANG", "1"),
         ("FAKE_NOISE", "Please choose a theme:\\n"),
     ]);
-    let mut job = room.job("say x");
+    let mut job = fixture.job("say x");
     job.timeouts.start = Some(Duration::from_secs(1));
-    let failure = room.run(&*agent, job).await.unwrap_err();
+    let failure = fixture.run(&*agent, job).await.unwrap_err();
     let which = TimeoutKind::Start;
     assert_eq!(failure.kind, FailureKind::Timeout { which });
     assert!(failure.message.contains("initialize"), "{failure}");
     assert!(failure.message.contains("choose a theme"), "{failure}");
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn updates_after_the_answer_to_the_prompt_belong_to_it() {
-    let room = Room::new();
-    let mut session = room.session().await;
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
     for (prompt, answer) in [
         ("late +forty- two.", "forty-two."),
         ("late all", "all"),
         ("late +a b c d", "abcd"),
     ] {
-        assert_eq!(text(&mut session, room.job(prompt)).await, answer);
+        assert_eq!(text(&mut session, fixture.job(prompt)).await, answer);
     }
-    // One that is over is not waited for much longer.
+    // A turn that is over is not waited for much longer.
     let begin = std::time::Instant::now();
-    text(&mut session, room.job("say x")).await;
+    text(&mut session, fixture.job("say x")).await;
     assert!(
         begin.elapsed() < Duration::from_secs(2),
         "{:?}",
         begin.elapsed()
     );
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn errors_of_the_service_have_their_class_however_they_are_told() {
-    let room = Room::new();
-    let mut session = room.session().await;
+async fn service_errors_are_classified_in_every_form() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
     let until = |class| matches!(class, FailureKind::RateLimited { until: Some(_) });
     for (prompt, class) in [
         (
@@ -571,30 +580,30 @@ async fn errors_of_the_service_have_their_class_however_they_are_told() {
         ),
         ("say Info: Operation cancelled", "provider_error"),
     ] {
-        let failure = run(&mut session, room.job(prompt)).await.0.unwrap_err();
+        let failure = run(&mut session, fixture.job(prompt)).await.0.unwrap_err();
         assert_eq!(failure.kind.as_str(), class, "{prompt}: {failure}");
         assert_eq!(until(failure.kind), class == "rate_limited", "{prompt}");
     }
-    // An answer that speaks of a limit is an answer, and so are words after work that was paid for.
+    // An answer that mentions a limit is an answer, and so are words after paid work.
     for words in [
         "say The service answers 429 when a rate limit is reached; try again in 5 minutes.",
         "last_words You've hit your limit · resets 3pm (Europe/Berlin)",
     ] {
-        assert!(run(&mut session, room.job(words)).await.0.is_ok());
+        assert!(run(&mut session, fixture.job(words)).await.0.is_ok());
     }
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn an_agent_that_waits_by_itself_for_hours_is_ended_and_its_limit_told() {
-    let room = Room::new();
-    let mut session = room.session().await;
+async fn an_agent_that_waits_for_hours_is_ended_with_its_limit() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
     for begin in ["", "+"] {
         let prompt = format!(
             "wait {begin}Attempt 1 failed: You have exhausted your capacity on this model. Your quota will reset after 3h22m13s.. Retrying after 14420862ms..."
         );
-        let failure = run(&mut session, room.job(prompt)).await.0.unwrap_err();
+        let failure = run(&mut session, fixture.job(prompt)).await.0.unwrap_err();
         let FailureKind::RateLimited { until: Some(until) } = failure.kind else {
             panic!("{failure:?}");
         };
@@ -602,56 +611,56 @@ async fn an_agent_that_waits_by_itself_for_hours_is_ended_and_its_limit_told() {
         assert!((12_000..12_140).contains(&left.as_secs()), "{left:?}");
         assert!(failure.message.contains("waits by itself"), "{failure}");
     }
-    // Other text there has no meaning, but it explains a silence.
-    let mut silent = room.job("wait Error 429: rate limit reached");
+    // Other text on stderr has no effect by itself, but it explains a silence.
+    let mut silent = fixture.job("wait Error 429: rate limit reached");
     silent.timeouts.total = Some(Duration::from_secs(1));
     let failure = run(&mut session, silent).await.0.unwrap_err();
     assert_eq!(failure.kind.as_str(), "rate_limited", "{failure}");
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn a_turn_without_a_word_or_a_tool_is_doubted() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let silent = run(&mut session, room.job("stop end_turn"))
+async fn a_turn_without_text_or_tool_is_doubted() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let silent = run(&mut session, fixture.job("stop end_turn"))
         .await
         .0
         .unwrap();
     let doubt = silent.doubt.expect("nothing was done");
     assert_eq!(doubt.kind, FailureKind::ProviderError);
     for done in ["say x", "tool ls"] {
-        let finished = run(&mut session, room.job(done)).await.0.unwrap();
+        let finished = run(&mut session, fixture.job(done)).await.0.unwrap();
         assert_eq!(finished.doubt, None, "{done}");
     }
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn what_a_task_left_running_ends_with_it() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let pid = text(&mut session, room.job("pid")).await;
+async fn leftovers_of_a_task_end_with_it() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let pid = text(&mut session, fixture.job("pid")).await;
     // An orphan of a tool is ended, and the agent stays.
-    assert_eq!(text(&mut session, room.job("background")).await, pid);
-    assert_eq!(room.alive().len(), 2, "runner and agent");
-    assert_eq!(text(&mut session, room.job("pid")).await, pid);
-    // A process that is still the agent's own child goes with the agent.
-    assert_eq!(text(&mut session, room.job("child")).await, pid);
-    room.assert_empty();
-    assert_ne!(text(&mut session, room.job("pid")).await, pid);
-    assert!(!room.workdir.path().join("late.txt").exists());
+    assert_eq!(text(&mut session, fixture.job("background")).await, pid);
+    assert_eq!(fixture.alive().len(), 2, "runner and agent");
+    assert_eq!(text(&mut session, fixture.job("pid")).await, pid);
+    // A process that is still the agent's own child is ended with the agent.
+    assert_eq!(text(&mut session, fixture.job("child")).await, pid);
+    fixture.assert_empty();
+    assert_ne!(text(&mut session, fixture.job("pid")).await, pid);
+    assert!(!fixture.workdir.path().join("late.txt").exists());
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn notices_of_the_program_are_warnings_and_no_part_of_the_answer() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let (outcome, events) = run(&mut session, room.job("notice fine")).await;
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let (outcome, events) = run(&mut session, fixture.job("notice fine")).await;
     assert_eq!(outcome.unwrap().text, "fine");
     for words in [
         "\"dies\" failed to start: its tools",
@@ -662,21 +671,21 @@ async fn notices_of_the_program_are_warnings_and_no_part_of_the_answer() {
     }
     assert!(tools(&events).is_empty());
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn a_tools_command_is_told_when_it_is_known() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let (_, events) = run(&mut session, room.job("slowly ls -l")).await;
-    let mut told = Vec::new();
+async fn a_tool_is_reported_when_its_command_is_known() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let (_, events) = run(&mut session, fixture.job("slowly ls -l")).await;
+    let mut reported = Vec::new();
     for event in &events {
         if let RunEvent::Tool {
             id, status, detail, ..
         } = event
         {
-            told.push((id.as_str(), *status, detail.clone()));
+            reported.push((id.as_str(), *status, detail.clone()));
         }
     }
     let expected = [
@@ -685,23 +694,23 @@ async fn a_tools_command_is_told_when_it_is_known() {
         ("t5", ToolStatus::Started, Some(json!("ls -l"))),
         ("t5", ToolStatus::Done, None),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn an_agent_that_ended_its_turn_hears_why_it_was_refused_and_goes_on() {
-    let room = Room::new();
-    let mut session = room.session().await;
-    let mut job = room.job("ask bad listen");
+async fn an_agent_gets_the_reason_of_a_refusal_and_continues() {
+    let fixture = Fixture::new();
+    let mut session = fixture.session().await;
+    let mut job = fixture.job("ask bad listen");
     job.permissions = Permissions::new(ByTitle(Arc::default()));
     let finished = run(&mut session, job).await.0.unwrap();
-    let heard = "I heard: The person refused \"bad listen\": not on a Sunday";
-    assert_eq!(finished.text, heard);
-    // Both prompts are one run, counted as one.
+    let outcome = "I heard: The person refused \"bad listen\": not on a Sunday";
+    assert_eq!(finished.text, outcome);
+    // Both prompts belong to one run and are counted together.
     assert_eq!(finished.usage.unwrap().input, 2400);
-    assert_eq!(room.ran(), "");
+    assert_eq!(fixture.ran(), "");
     session.close().await;
-    room.assert_empty();
+    fixture.assert_empty();
 }

@@ -1,35 +1,35 @@
-//! What programs answer, and how their failures are told.
+//! Answers of programs, and reports of their failures.
 
 use kirosu_providers::{
     BuildError, Cancel, EventSink, FailureKind, ProviderOptions, RunEvent, SessionOptions, build,
     open_session,
 };
 
-use crate::support::{BOUND, Room};
+use crate::support::{BOUND, Fixture};
 
 #[tokio::test]
 async fn the_prompt_goes_in_on_stdin_and_the_answer_comes_out() {
-    let room = Room::new();
-    let provider = room.shell("cat; echo \" $KIROSU_TASK_ID/$KIROSU_FENCE $EXTRA $PWD\"");
-    let mut job = room.job("--help me\nplease");
+    let fixture = Fixture::new();
+    let provider = fixture.shell("cat; echo \" $KIROSU_TASK_ID/$KIROSU_FENCE $EXTRA $PWD\"");
+    let mut job = fixture.job("--help me\nplease");
     (job.task_id, job.fence) = (7, 3);
     job.env = vec![("EXTRA".to_owned(), "more".to_owned())];
     job.system_prompt = Some("Be brief.".to_owned());
-    let finished = room.run(&*provider, job).await.unwrap();
-    let workdir = room.workdir.path().display();
+    let finished = fixture.run(&*provider, job).await.unwrap();
+    let workdir = fixture.workdir.path().display();
     let expected = format!("Be brief.\n\n--help me\nplease 7/3 more {workdir}");
     assert_eq!(finished.text, expected);
     assert!(!finished.truncated);
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn events_come_in_order_with_stderr_apart() {
-    let room = Room::new();
-    let provider = room.shell("echo log >&2; printf one; printf two");
+    let fixture = Fixture::new();
+    let provider = fixture.shell("echo log >&2; printf one; printf two");
     let (sink, mut stream) = EventSink::channel(64);
     let finished = provider
-        .run(room.job(""), sink, Cancel::never())
+        .run(fixture.job(""), sink, Cancel::never())
         .await
         .unwrap();
     assert_eq!(finished.text, "onetwo");
@@ -50,87 +50,87 @@ async fn events_come_in_order_with_stderr_apart() {
 }
 
 #[tokio::test]
-async fn a_failure_tells_code_stderr_and_what_was_printed() {
-    let room = Room::new();
-    let provider = room.shell("echo half; echo 'no credit left' >&2; exit 3");
-    let failure = room.run(&*provider, room.job("")).await.unwrap_err();
+async fn a_failure_reports_code_stderr_and_output() {
+    let fixture = Fixture::new();
+    let provider = fixture.shell("echo half; echo 'no credit left' >&2; exit 3");
+    let failure = fixture.run(&*provider, fixture.job("")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(failure.message.contains("exited with code 3"), "{failure}");
     assert!(failure.message.contains("no credit left"), "{failure}");
     assert_eq!(failure.output, "half");
 
-    let failure = room
-        .run(&*room.shell("kill -SEGV $$"), room.job(""))
+    let failure = fixture
+        .run(&*fixture.shell("kill -SEGV $$"), fixture.job(""))
         .await
         .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Crashed);
     assert!(failure.message.contains("signal 11"), "{failure}");
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn a_missing_program_is_missing_and_a_missing_workdir_is_named() {
-    let room = Room::new();
-    let provider = room.command(&["kirosu-no-such-program"]);
-    let failure = room.run(&*provider, room.job("x")).await.unwrap_err();
+    let fixture = Fixture::new();
+    let provider = fixture.command(&["kirosu-no-such-program"]);
+    let failure = fixture.run(&*provider, fixture.job("x")).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Missing);
     assert!(failure.message.contains("kirosu-no-such-program"));
     let probe = provider.probe().await;
     assert!(!probe.found && probe.problem.is_some());
 
-    let mut job = room.job("x");
-    job.workdir = room.workdir.path().join("gone");
-    let failure = room.run(&*room.shell("true"), job).await.unwrap_err();
+    let mut job = fixture.job("x");
+    job.workdir = fixture.workdir.path().join("gone");
+    let failure = fixture.run(&*fixture.shell("true"), job).await.unwrap_err();
     assert!(failure.message.contains("gone"), "{failure}");
 }
 
 #[tokio::test]
 async fn python_prints_its_result_and_shows_its_traceback() {
-    let room = Room::new();
-    let python = room.python();
+    let fixture = Fixture::new();
+    let python = fixture.python();
     assert!(python.dangerous());
     let version = python.probe().await.version.unwrap();
     assert!(version.starts_with("Python 3"), "{version}");
 
     let code = "import os\nprint('ü', 6 * 7, os.environ['KIROSU_TASK_ID'])";
-    let finished = room.run(&*python, room.job(code)).await.unwrap();
+    let finished = fixture.run(&*python, fixture.job(code)).await.unwrap();
     assert_eq!(finished.text, "ü 42 0");
 
     let code = "print('before')\ndef f():\n    raise ValueError('boom')\nf()";
-    let failure = room.run(&*python, room.job(code)).await.unwrap_err();
+    let failure = fixture.run(&*python, fixture.job(code)).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::ProviderError);
     assert!(failure.message.contains("Traceback"), "{failure}");
     assert!(failure.message.contains("ValueError: boom"), "{failure}");
     assert_eq!(failure.output, "before");
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn junk_on_stdout_becomes_text_and_unread_prompts_do_no_harm() {
-    let room = Room::new();
-    let provider = room.command(&["head", "-c", "300000", "/dev/urandom"]);
-    let finished = room.run(&*provider, room.job("")).await.unwrap();
+    let fixture = Fixture::new();
+    let provider = fixture.command(&["head", "-c", "300000", "/dev/urandom"]);
+    let finished = fixture.run(&*provider, fixture.job("")).await.unwrap();
     assert!(finished.text.contains(char::REPLACEMENT_CHARACTER));
 
     let prompt = "x".repeat(1024 * 1024);
     for (script, answer) in [("echo ok", "ok"), ("wc -c", "1048576")] {
-        let provider = room.shell(script);
-        let finished = room.run(&*provider, room.job(prompt.clone())).await;
+        let provider = fixture.shell(script);
+        let finished = fixture.run(&*provider, fixture.job(prompt.clone())).await;
         assert_eq!(finished.unwrap().text.trim(), answer);
     }
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn one_session_runs_jobs_one_after_the_other() {
-    let room = Room::new();
+    let fixture = Fixture::new();
     let options = SessionOptions {
-        workspace: room.workdir.path().to_owned(),
+        workspace: fixture.workdir.path().to_owned(),
         model: None,
     };
-    let mut session = open_session(room.shell("cat"), options).await.unwrap();
+    let mut session = open_session(fixture.shell("cat"), options).await.unwrap();
     for word in ["one", "two"] {
-        let run = session.run(room.job(word), EventSink::discard(), Cancel::never());
+        let run = session.run(fixture.job(word), EventSink::discard(), Cancel::never());
         let finished = tokio::time::timeout(BOUND, run).await.unwrap().unwrap();
         assert_eq!(finished.text, word);
     }
@@ -138,16 +138,16 @@ async fn one_session_runs_jobs_one_after_the_other() {
 }
 
 #[test]
-fn an_unknown_kind_is_told_what_can_be_had() {
-    let room = Room::new();
+fn an_unknown_kind_is_refused_with_the_known_ones() {
+    let fixture = Fixture::new();
     let mut options = ProviderOptions {
         name: "main".to_owned(),
         kind: "telepathy".to_owned(),
         ..ProviderOptions::default()
     };
-    let error = build(&options, &room.containment).err().unwrap();
+    let error = build(&options, &fixture.containment).err().unwrap();
     assert!(error.to_string().contains("echo, command, "));
     options.kind = "command".to_owned();
-    let error = build(&options, &room.containment).err().unwrap();
+    let error = build(&options, &fixture.containment).err().unwrap();
     assert!(matches!(error, BuildError::NoProgram { .. }));
 }

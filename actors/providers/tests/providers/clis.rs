@@ -1,5 +1,5 @@
-//! Agent CLIs by their definitions: stand-ins that print what real ones printed, slowly and in odd pieces, then end as
-//! those did.
+//! Agent CLIs by their definitions. Stand-ins print recorded output, slowly and in odd pieces, and exit as the real programs
+//! did.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,16 +11,16 @@ use kirosu_providers::{
     TrustLevel,
 };
 
-use crate::support::Room;
+use crate::support::Fixture;
 
-/// The stand-in under the name of a program; as a link, so that no test runs a file that it has just written.
+/// Installs the stand-in under a program's name, as a link, because a test must not run a file that it has just written.
 fn put(here: &Path, program: &str) {
     let stand_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in.py");
     symlink(stand_in, here.join(program)).unwrap();
 }
 
 struct StandIn {
-    room: Room,
+    fixture: Fixture,
     provider: Arc<dyn Provider>,
 }
 
@@ -30,8 +30,8 @@ impl StandIn {
     }
 
     fn with(preset: &str, program: &str, capture: &str, code: i32, more: &[&str]) -> Self {
-        let room = Room::new();
-        let here = room.workdir.path();
+        let fixture = Fixture::new();
+        let here = fixture.workdir.path();
         put(here, program);
         let captures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
         let text = |path: &Path| path.to_str().unwrap().to_owned();
@@ -43,19 +43,19 @@ impl StandIn {
             ("CODE".to_owned(), code.to_string()),
         ];
         env.extend(more.iter().map(|name| ((*name).to_owned(), "1".to_owned())));
-        let provider = room.provider(&ProviderOptions {
+        let provider = fixture.provider(&ProviderOptions {
             name: preset.to_owned(),
             kind: "command".to_owned(),
             preset: Some(preset.to_owned()),
             env,
             ..ProviderOptions::default()
         });
-        Self { room, provider }
+        Self { fixture, provider }
     }
 
-    /// What it read on stdin, then its arguments, then an empty line, then the names in its environment.
+    /// The program's stdin, its arguments, an empty line, and the names of its variables.
     fn call(&self) -> String {
-        fs::read_to_string(self.room.workdir.path().join("call")).unwrap()
+        fs::read_to_string(self.fixture.workdir.path().join("call")).unwrap()
     }
 }
 
@@ -92,9 +92,9 @@ async fn each_cli_is_called_and_understood_by_its_definition() {
         let it = StandIn::new(preset, program, capture, 0);
         let probe = it.provider.probe().await;
         assert_eq!(probe.version.as_deref(), Some("stand-in 1.2"), "{probe:?}");
-        let mut job = it.room.job("--help me\nwith this");
+        let mut job = it.fixture.job("--help me\nwith this");
         job.model = Some("m".to_owned());
-        let finished = it.room.run(&*it.provider, job).await.unwrap();
+        let finished = it.fixture.run(&*it.provider, job).await.unwrap();
         assert!(
             finished.text.starts_with("STUB "),
             "{preset}: {}",
@@ -113,23 +113,23 @@ async fn each_cli_is_called_and_understood_by_its_definition() {
             "{preset}: {call}"
         );
         assert!(call.contains(arguments), "{preset}: {call}");
-        // Of our own environment it sees the usual, not all: cargo has set this one for us.
+        // It sees the usual variables of our environment, not all: cargo sets this one.
         assert!(call.contains("\nHOME\n") && !call.contains("CARGO_MANIFEST_DIR"));
-        it.room.assert_empty();
+        it.fixture.assert_empty();
     }
 }
 
 #[tokio::test]
 async fn trust_a_conversation_and_a_system_prompt_reach_the_program() {
     let it = StandIn::new("codex", "codex", "codex/resume", 0);
-    let mut job = it.room.job("go on");
+    let mut job = it.fixture.job("go on");
     job.trust = TrustLevel::All;
     job.system_prompt = Some("be brief".to_owned());
     job.conversation = Some(Conversation {
         session: "the-thread".to_owned(),
         ..Conversation::default()
     });
-    it.room.run(&*it.provider, job).await.unwrap();
+    it.fixture.run(&*it.provider, job).await.unwrap();
     let call = it.call();
     assert!(call.contains("\n--dangerously-bypass-approvals-and-sandbox\n-c\ndeveloper_instructions=\"be brief\"\nresume\nthe-thread\n-\n"), "{call}");
 }
@@ -142,7 +142,7 @@ async fn exit_0_is_not_success_and_an_error_has_its_class() {
             "gemini/sigint",
             0,
             FailureKind::ProviderError,
-            "never said",
+            "never reported",
         ),
         (
             "claude",
@@ -168,8 +168,8 @@ async fn exit_0_is_not_success_and_an_error_has_its_class() {
     ] {
         let it = StandIn::new(preset, preset, capture, code);
         let failure = it
-            .room
-            .run(&*it.provider, it.room.job("x"))
+            .fixture
+            .run(&*it.provider, it.fixture.job("x"))
             .await
             .unwrap_err();
         assert_eq!(failure.kind, class, "{capture}: {}", failure.message);
@@ -178,45 +178,45 @@ async fn exit_0_is_not_success_and_an_error_has_its_class() {
             "{capture}: {}",
             failure.message
         );
-        it.room.assert_empty();
+        it.fixture.assert_empty();
     }
 }
 
 #[tokio::test]
 async fn a_run_that_hangs_after_its_answer_is_cancelled_with_what_it_used() {
     let it = StandIn::with("codex", "codex", "codex/tool", 0, &["HANG"]);
-    let job = it.room.job("x");
+    let job = it.fixture.job("x");
     let running = it
-        .room
+        .fixture
         .run_until(it.provider.clone(), job, "hello from")
         .await;
     let failure = running.cancel().await;
     assert_eq!(failure.kind, FailureKind::Cancelled);
     assert!(failure.output.contains("TOOL SAID"), "{}", failure.output);
-    it.room.assert_empty();
+    it.fixture.assert_empty();
 }
 
 #[tokio::test]
-async fn a_program_is_asked_to_end_with_the_signal_of_its_definition() {
-    for (signal, said) in [("INT", "as by Ctrl-C"), ("TERM", "as by init")] {
-        let room = Room::new();
+async fn a_program_gets_the_stop_signal_of_its_definition() {
+    for (signal, stated) in [("INT", "as by Ctrl-C"), ("TERM", "as by init")] {
+        let fixture = Fixture::new();
         let script = "trap 'echo as by Ctrl-C; exit' INT; trap 'echo as by init; exit' TERM; echo ready; while :; do sleep 0.05; done";
         let overrides = serde_json::json!({ "stop_signal": signal });
-        let provider = room.provider(&ProviderOptions {
+        let provider = fixture.provider(&ProviderOptions {
             name: "test".to_owned(),
             kind: "command".to_owned(),
             argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
             overrides: overrides.as_object().unwrap().clone(),
             ..ProviderOptions::default()
         });
-        let running = room.run_until(provider, room.job("x"), "ready").await;
+        let running = fixture.run_until(provider, fixture.job("x"), "ready").await;
         let failure = running.cancel().await;
         assert!(
-            failure.output.contains(said),
+            failure.output.contains(stated),
             "{signal}: {}",
             failure.output
         );
-        room.assert_empty();
+        fixture.assert_empty();
     }
 }
 
@@ -224,7 +224,7 @@ async fn a_program_is_asked_to_end_with_the_signal_of_its_definition() {
 async fn events_of_a_run_are_in_the_one_vocabulary() {
     let it = StandIn::new("codex", "codex", "codex/tool", 0);
     let (sink, mut stream) = EventSink::channel(256);
-    let run = it.provider.run(it.room.job("x"), sink, Cancel::never());
+    let run = it.provider.run(it.fixture.job("x"), sink, Cancel::never());
     run.await.unwrap();
     let mut kinds = Vec::new();
     while let Some(event) = stream.recv().await {
@@ -245,11 +245,11 @@ async fn events_of_a_run_are_in_the_one_vocabulary() {
 }
 
 #[tokio::test]
-async fn a_missing_program_is_told_with_how_to_get_it_and_what_else_there_is() {
-    let room = Room::new();
-    put(room.workdir.path(), "claude");
-    let path = room.workdir.path().to_str().unwrap().to_owned();
-    let provider = room.provider(&ProviderOptions {
+async fn a_missing_program_is_reported_with_its_installation_and_alternatives() {
+    let fixture = Fixture::new();
+    put(fixture.workdir.path(), "claude");
+    let path = fixture.workdir.path().to_str().unwrap().to_owned();
+    let provider = fixture.provider(&ProviderOptions {
         name: "kiro".to_owned(),
         kind: "command".to_owned(),
         preset: Some("kiro".to_owned()),
@@ -265,8 +265,8 @@ async fn a_missing_program_is_told_with_how_to_get_it_and_what_else_there_is() {
     ] {
         assert!(problem.contains(part), "{part}: {problem}");
     }
-    let failure = room
-        .run(&*provider, Job::new("x", room.workdir.path()))
+    let failure = fixture
+        .run(&*provider, Job::new("x", fixture.workdir.path()))
         .await
         .unwrap_err();
     assert_eq!(failure.kind, FailureKind::Missing);

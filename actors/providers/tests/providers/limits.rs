@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use kirosu_providers::{Cancel, EventSink, FailureKind, TimeoutKind};
 
-use crate::support::{BOUND, Room};
+use crate::support::{BOUND, Fixture};
 
-/// Resident memory of this process now, and the most it ever was, in KiB.
+/// Resident memory of this process, now and at its maximum, in KiB.
 fn memory() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let field = |name: &str| {
@@ -18,11 +18,11 @@ fn memory() -> (u64, u64) {
 
 #[tokio::test]
 async fn a_flood_is_cut_with_a_mark_and_never_grows_memory() {
-    let room = Room::new();
+    let fixture = Fixture::new();
     let (before, _) = memory();
     let provider =
-        room.shell("head -c 100000000 /dev/zero | tr '\\0' x; yes | head -c 9000000 >&2");
-    let finished = room.run(&*provider, room.job("")).await.unwrap();
+        fixture.shell("head -c 100000000 /dev/zero | tr '\\0' x; yes | head -c 9000000 >&2");
+    let finished = fixture.run(&*provider, fixture.job("")).await.unwrap();
     let (_, most) = memory();
     assert!(finished.truncated);
     let kept = 1024 * 1024;
@@ -30,18 +30,18 @@ async fn a_flood_is_cut_with_a_mark_and_never_grows_memory() {
     let mark = format!("{} more bytes were not kept", 100_000_000 - kept);
     assert!(finished.text[kept..].contains(&mark));
     assert!(most < before + 32 * 1024, "{before} KiB grew to {most} KiB");
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
 async fn a_reader_that_does_not_read_slows_the_program_and_does_not_stop_a_cancel() {
-    let room = Room::new();
+    let fixture = Fixture::new();
     let (sink, mut events) = EventSink::channel(4);
     let (handle, cancel) = Cancel::pair();
-    let mut job = room.job("");
-    // Being slowed down is not silence.
+    let mut job = fixture.job("");
+    // A program that waits for its reader is not silent.
     job.timeouts.silence = Some(Duration::from_millis(100));
-    let provider = room.command(&["yes"]);
+    let provider = fixture.command(&["yes"]);
     let task = tokio::spawn(async move { provider.run(job, sink, cancel).await });
     tokio::time::timeout(BOUND, events.recv()).await.unwrap();
     // Three times the silence limit pass without a reader, and the run goes on.
@@ -54,7 +54,7 @@ async fn a_reader_that_does_not_read_slows_the_program_and_does_not_stop_a_cance
     handle.cancel();
     let ended = tokio::time::timeout(BOUND, task).await.unwrap().unwrap();
     assert_eq!(ended.unwrap_err().kind, FailureKind::Cancelled);
-    room.assert_empty();
+    fixture.assert_empty();
 }
 
 #[tokio::test]
@@ -66,19 +66,19 @@ async fn each_time_limit_ends_the_run_and_says_which() {
         ("while :; do echo on; sleep 0.01; done", TimeoutKind::Total),
     ];
     for (script, which) in cases {
-        let room = Room::new();
-        let mut job = room.job("");
+        let fixture = Fixture::new();
+        let mut job = fixture.job("");
         match which {
             TimeoutKind::Start => job.timeouts.start = limit,
             TimeoutKind::Silence => job.timeouts.silence = limit,
             TimeoutKind::Total => job.timeouts.total = limit,
         }
         let begin = Instant::now();
-        let failure = room.run(&*room.shell(script), job).await.unwrap_err();
+        let failure = fixture.run(&*fixture.shell(script), job).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Timeout { which }, "{script}");
         assert!(begin.elapsed() >= Duration::from_millis(150));
         let printed = !failure.output.is_empty();
         assert_eq!(printed, which != TimeoutKind::Start, "{script}");
-        room.assert_empty();
+        fixture.assert_empty();
     }
 }

@@ -1,7 +1,7 @@
-//! Providers with real programs under the real runner. Every test ends by looking through /proc for
-//! processes that carry its own instance's name: none may be left.
+//! Providers with real programs under the real runner. Every test ends by searching /proc for processes of its own instance:
+//! none may be left.
 
-// Helpers of tests are tests to us, but not to the lint.
+// Helpers of tests are test code, which the lint does not recognise.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod acp;

@@ -1,4 +1,4 @@
-//! A room of its own for each test: an instance name, a workdir, and the final look through /proc.
+//! A fixture per test: an instance name, a work folder, and the final search through /proc.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,12 +16,12 @@ use tokio::task::JoinHandle;
 /// No single wait of a test is longer.
 pub const BOUND: Duration = Duration::from_secs(30);
 
-pub struct Room {
+pub struct Fixture {
     pub containment: Containment,
     pub workdir: TempDir,
 }
 
-impl Room {
+impl Fixture {
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -71,7 +71,7 @@ impl Room {
         Job::new(prompt, self.workdir.path())
     }
 
-    /// Runs to the end without looking at events.
+    /// Runs a job to its end without reading events.
     pub async fn run(&self, provider: &dyn Provider, job: Job) -> Result<Finished, RunFailure> {
         let run = provider.run(job, EventSink::discard(), Cancel::never());
         tokio::time::timeout(BOUND, run)
@@ -79,7 +79,7 @@ impl Room {
             .expect("the run ends")
     }
 
-    /// Starts a run and comes back when it printed `word`.
+    /// Starts a run and returns when it printed `word`.
     pub async fn run_until(&self, provider: Arc<dyn Provider>, job: Job, word: &str) -> Running {
         let (sink, events) = EventSink::channel(64);
         let (handle, cancel) = Cancel::pair();
@@ -99,7 +99,7 @@ impl Room {
         processes(|pid| holds(pid, "environ", &entry))
     }
 
-    /// Fails when anything of this instance is alive now.
+    /// Fails when a process of this instance is alive.
     pub fn assert_empty(&self) {
         assert_eq!(self.alive(), Vec::<i32>::new(), "left-over processes");
     }
@@ -108,12 +108,12 @@ impl Room {
 pub struct Running {
     pub task: JoinHandle<Result<Finished, RunFailure>>,
     pub handle: CancelHandle,
-    /// Held so that events have somewhere to go.
+    /// Kept so that the channel stays open.
     pub events: EventStream,
 }
 
 impl Running {
-    /// Comes back when the program printed `word`.
+    /// Returns when the program printed `word`.
     pub async fn wait_for(&mut self, word: &str) {
         let mut printed = String::new();
         while !printed.contains(word) {
@@ -146,7 +146,7 @@ impl Running {
     }
 }
 
-/// Processes alive that satisfy a condition.
+/// The living processes that satisfy a condition.
 pub fn processes(condition: impl Fn(i32) -> bool) -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap();
     entries
@@ -155,7 +155,7 @@ pub fn processes(condition: impl Fn(i32) -> bool) -> Vec<i32> {
         .collect()
 }
 
-/// Whether a NUL-separated file of a process holds exactly this entry.
+/// Whether a NUL-separated file of a process contains exactly this entry.
 pub fn holds(pid: i32, file: &str, entry: &str) -> bool {
     fs::read(format!("/proc/{pid}/{file}")).is_ok_and(|raw| {
         raw.split(|&byte| byte == 0)

@@ -54,7 +54,7 @@ impl StartRetry<'_> {
             tries += 1;
             let why = match &end.exit {
                 ProgramExit::Short(why) => why.clone(),
-                _ if tries < TRIES && end.says_short() => end.exit.to_string(),
+                _ if tries < TRIES && end.is_short() => end.exit.to_string(),
                 _ => return end,
             };
             let pause = pauses.next().unwrap_or(PAUSES.max);

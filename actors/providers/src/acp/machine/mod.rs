@@ -1,14 +1,14 @@
-//! The protocol of one agent process: pure. Messages and decisions go in, [`AcpAction`]s come out.
+//! The protocol state machine of one agent process, without I/O: messages and decisions go in, [`AcpAction`]s come out.
 //!
 //! ```text
 //! initialize ──▶ session/resume or load ──▶ mode ──▶ model ──▶ session/prompt ──▶ settle ──▶ end
-//!  (once)   │          │ refused: told, and anew                    │ asks: decided or cancelled
-//!           └─────▶ session/new ──────────▶                         │ cancel: every ask is answered cancelled
+//!  (once)   │          │ refused: warning, new session             │ permission request: decided or cancelled
+//!           └─────▶ session/new ──────────▶                        │ cancel: every open request gets `cancelled`
 //! ```
 //!
-//! After the answer to the prompt the turn stays open for a short while, in which late updates still belong to it.
+//! After the response to the prompt the turn stays open for a short time, in which late updates still belong to it.
 //!
-//! One turn at a time. What belongs to another session than the turn's is answered or passed over: an agent may be late.
+//! One turn runs at a time. Requests for other sessions are cancelled and their updates ignored: an agent can be late.
 
 mod opening;
 mod permissions;
@@ -34,40 +34,40 @@ use crate::permission::PermissionRequest;
 
 pub(super) use opening::lost;
 
-/// Questions of an agent that may wait side by side; those beyond are answered `cancelled`.
-const ASKS: usize = 64;
+/// Permission requests of an agent that can be open at the same time. Further ones get `cancelled`.
+const OPEN_REQUESTS: usize = 64;
 
-/// What is to be done, in order.
+/// An action for the caller. Actions are carried out in order.
 #[derive(Debug, PartialEq)]
 pub(super) enum AcpAction {
-    /// One line to the agent.
+    /// Send one line to the agent.
     Send(Value),
     Emit(RunEvent),
-    /// The agent waits before it asks its service again, or is stuck.
+    /// Note that the agent waits before it calls its service again, or is stuck.
     Observe(Outlook),
-    /// Somebody has to decide; the answer comes back under this key.
+    /// Get a decision and pass it to [`AcpMachine::decided`] with this key.
     RequestPermission(String, PermissionRequest),
-    /// Open questions need no decision any more.
+    /// Drop the open permission requests: they need no decision any more.
     WithdrawRequests,
-    /// The prompt is answered: when the agent is quiet, [`AcpMachine::settled`] is to be called.
+    /// The prompt has its response: call [`AcpMachine::settled`] when the agent is silent.
     Settle,
     /// The turn is over.
     End(TurnVerdict),
 }
 
-/// What is asked of the agent now.
+/// The request that waits for its response.
 #[derive(Debug, Clone, PartialEq)]
 enum PendingCall {
     Initialize,
     /// `session/resume` or `session/load`.
     Resume,
     New,
-    /// A setting; the ways that are left, and the value.
+    /// A setting, the controls that were not tried yet, and the value.
     Set(Setting, Vec<SettingControl>, String),
     Prompt,
 }
 
-/// How far a turn is.
+/// The progress of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TurnStage {
     /// The agent has not answered `initialize`.
@@ -80,33 +80,33 @@ pub(super) enum TurnStage {
     Settling,
 }
 
-/// What the agent can do, from its answer to `initialize`.
+/// Capabilities of the agent, from its response to `initialize`.
 #[derive(Debug, Clone, Default)]
 struct Capabilities {
     resume: bool,
     load: bool,
     close: bool,
     http: bool,
-    /// How one logs in, for people.
+    /// Names of the ways to log in, for people.
     logins: Vec<String>,
 }
 
-/// See the module.
+/// The state machine. See the module.
 #[derive(Debug)]
 pub(super) struct AcpMachine {
     program: String,
     definition: Arc<Definition>,
     next_id: u64,
     agent: Option<Capabilities>,
-    /// The session of the turn before: closed when another begins.
+    /// The session of the previous turn, closed when another begins.
     former: Option<String>,
     waiting: Option<(u64, PendingCall)>,
-    /// The answer to the prompt, while the turn settles.
+    /// The response to the prompt, while the turn settles.
     answer: Option<Value>,
-    wishes: Vec<(Setting, Vec<String>)>,
+    wanted_settings: Vec<(Setting, Vec<String>)>,
     opened: Value,
-    /// Permission requests without an answer: key, request id, tool call.
-    asks: BTreeMap<String, (Value, Value, String)>,
+    /// Permission requests without a response: key, request id, options, tool call.
+    requests: BTreeMap<String, (Value, Value, String)>,
     turn: AgentTurn,
 }
 
@@ -122,9 +122,9 @@ impl AcpMachine {
             former: None,
             waiting: None,
             answer: None,
-            wishes: Vec::new(),
+            wanted_settings: Vec::new(),
             opened: Value::Null,
-            asks: BTreeMap::new(),
+            requests: BTreeMap::new(),
             turn: AgentTurn::new(TurnStart::default(), definition),
         }
     }
@@ -132,7 +132,7 @@ impl AcpMachine {
     /// Begins a turn.
     pub(super) fn begin(&mut self, start: TurnStart) -> AcpActions {
         self.turn = AgentTurn::new(start, &self.definition);
-        self.asks.clear();
+        self.requests.clear();
         self.answer = None;
         let mut actions = AcpActions::new();
         if self.agent.is_some() {
@@ -144,7 +144,7 @@ impl AcpMachine {
             "clientCapabilities": {
                 "fs": {"readTextFile": false, "writeTextFile": false},
                 "terminal": false,
-                // Notices of the program then come as updates of their own, and not in the answer.
+                // The program then sends notices as updates of their own and not in the answer.
                 "session": {"notices": {}},
             },
             "clientInfo": {"name": "kirosu", "title": "Kirosu", "version": env!("CARGO_PKG_VERSION")},
@@ -157,7 +157,7 @@ impl AcpMachine {
         actions
     }
 
-    /// Whether the prompt is with the agent.
+    /// Whether the prompt waits for its response.
     pub(super) fn is_prompting(&self) -> bool {
         matches!(self.waiting, Some((_, PendingCall::Prompt)))
     }
@@ -171,12 +171,13 @@ impl AcpMachine {
         }
     }
 
-    /// Whether the turn has come to an answer or a use of a tool.
+    /// Whether the turn has an answer or a tool call.
     pub(super) fn has_output(&self) -> bool {
         self.turn.has_output()
     }
 
-    /// The agent has been quiet since it answered the prompt: the turn is over.
+    /// Ends the turn: the agent has been silent since its response to the prompt. A refusal whose reason the agent does not
+    /// know yet is followed by another prompt.
     pub(super) fn settled(&mut self) -> AcpActions {
         let mut actions = AcpActions::new();
         if let Some(answer) = self.answer.take() {
@@ -194,17 +195,17 @@ impl AcpMachine {
         actions
     }
 
-    /// Whether the agent is being asked for an old conversation.
+    /// Whether the agent is opening an earlier conversation.
     pub(super) fn is_resuming(&self) -> bool {
         matches!(self.waiting, Some((_, PendingCall::Resume)))
     }
 
-    /// What can be gone on with after this turn, however it ends.
+    /// The conversation that a later turn can continue, whatever the end of this one.
     pub(super) fn conversation(&self) -> Option<Conversation> {
         self.turn.conversation()
     }
 
-    /// The turn, when it is over.
+    /// Takes the turn out of the machine when it is over.
     pub(super) fn take_turn(&mut self) -> AgentTurn {
         self.waiting = None;
         std::mem::replace(
@@ -213,7 +214,7 @@ impl AcpMachine {
         )
     }
 
-    /// Takes a message.
+    /// Handles a message from the agent.
     pub(super) fn on(&mut self, message: RpcMessage) -> AcpActions {
         let mut actions = AcpActions::new();
         match message {
@@ -224,7 +225,7 @@ impl AcpMachine {
                     let message = format!("the agent answered request {id}, which was never made");
                     actions.push(AcpAction::Emit(RunEvent::Warning { message }));
                 }
-                // Else it answers a request of a turn before.
+                // Else it responds to a request of an earlier turn.
             }
             RpcMessage::Notification { method, params } if self.is_update(&method) => {
                 self.update(&params, &mut actions);
@@ -233,7 +234,7 @@ impl AcpMachine {
             RpcMessage::Request { id, method, params }
                 if method == "session/request_permission" =>
             {
-                self.asked(id, &params, &mut actions);
+                self.permission_requested(id, &params, &mut actions);
             }
             RpcMessage::Request { id, method, .. } => {
                 actions.push(AcpAction::Send(rpc::unknown_method(&id, &method)));
@@ -242,14 +243,14 @@ impl AcpMachine {
         actions
     }
 
-    /// The turn shall end. Without a prompt under way there is nothing to wait for.
+    /// Cancels the turn. Without a prompt under way there is nothing to wait for.
     pub(super) fn cancel(&mut self) -> AcpActions {
         let mut actions = AcpActions::new();
         if self.is_prompting() {
             let params = json!({"sessionId": self.turn.session()});
             actions.push(AcpAction::Send(rpc::notification("session/cancel", params)));
         }
-        for (_, (id, ..)) in std::mem::take(&mut self.asks) {
+        for (_, (id, ..)) in std::mem::take(&mut self.requests) {
             actions.push(AcpAction::Send(rpc::answer(
                 &id,
                 permission_options::cancelled(),
@@ -288,7 +289,7 @@ impl AcpMachine {
             (PendingCall::Initialize, Ok(result)) => self.initialized(&result, actions),
             (PendingCall::Resume, Ok(result)) => {
                 let session = self.turn.start.resume.as_ref().map(|it| it.session.clone());
-                self.began(session.unwrap_or_default(), result, actions);
+                self.session_opened(session.unwrap_or_default(), result, actions);
             }
             (PendingCall::Resume, Err(error)) if self.is_lost(&error) => {
                 actions.push(AcpAction::Emit(lost(&error.message)));
@@ -296,7 +297,7 @@ impl AcpMachine {
                 self.open(actions);
             }
             (PendingCall::New, Ok(result)) => match result["sessionId"].as_str() {
-                Some(session) => self.began(session.to_owned(), result, actions),
+                Some(session) => self.session_opened(session.to_owned(), result, actions),
                 None => {
                     let message = format!("'{}' opened a session without an id", self.program);
                     self.end(FailureKind::ProviderError, message, actions);
@@ -321,7 +322,7 @@ impl AcpMachine {
         }
     }
 
-    /// Whether an agent that does not resume a conversation has lost it, and is not merely kept from working.
+    /// Whether the agent no longer has the conversation, and was not merely prevented from working.
     fn is_lost(&self, error: &RpcError) -> bool {
         let class = rpc_failure::class(&self.definition, error);
         matches!(class, FailureKind::ProviderError | FailureKind::BadInput)

@@ -1,4 +1,4 @@
-//! From a process that has just started to an open session.
+//! From a new process to an open session.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::outcome::FailureKind;
 impl AcpMachine {
     pub(super) fn initialized(&mut self, result: &Value, actions: &mut AcpActions) {
         let version = &result["protocolVersion"];
-        // Some agents write it as a text.
+        // Some agents send the version as a string.
         if version.as_f64() != Some(1.0) && version != "1" {
             let message = format!(
                 "'{}' speaks version {version} of ACP, and kirosu version 1; use another version of it",
@@ -38,13 +38,13 @@ impl AcpMachine {
         self.open(actions);
     }
 
-    /// Asks for a session: the old one where there is one and the agent knows how, else a new one.
+    /// Opens a session: the earlier one where the job has one and the agent can resume or load it, else a new one.
     pub(super) fn open(&mut self, actions: &mut AcpActions) {
         let agent = self.agent.clone().unwrap_or_default();
         let old = self.turn.start.resume.as_ref().map(|it| it.session.clone());
         let former = self.former.take().filter(|it| Some(it) != old.as_ref());
         if let Some(former) = former.filter(|_| agent.close) {
-            // Nobody waits for the answer.
+            // Its response is not needed.
             self.next_id += 1;
             let params = json!({"sessionId": former});
             actions.push(AcpAction::Send(rpc::request(
@@ -60,8 +60,8 @@ impl AcpMachine {
         let find = &self.turn.start.find;
         let (handed, left) = servers::hand_over(&self.turn.start.mcp, takes, |it| find(it));
         let warning = |message| AcpAction::Emit(RunEvent::Warning { message });
-        // Told once, also where the old conversation is lost and a new one begins.
-        if !std::mem::replace(&mut self.turn.told_servers, true) {
+        // Warns once, also when the earlier conversation is lost and a new one begins.
+        if !std::mem::replace(&mut self.turn.has_warned_servers, true) {
             actions.extend(left.into_iter().map(warning));
         }
         let mut params = json!({"cwd": self.turn.start.cwd, "mcpServers": handed});
@@ -90,7 +90,7 @@ impl AcpMachine {
     }
 }
 
-/// The old conversation is not to be had.
+/// The warning that the earlier conversation cannot be continued.
 pub(in crate::acp) fn lost(why: &str) -> RunEvent {
     RunEvent::Warning {
         message: format!("the earlier conversation is lost ({why}); a new one begins"),

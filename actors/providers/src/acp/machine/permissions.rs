@@ -1,21 +1,21 @@
-//! Permission requests of the agent, and their answers.
+//! Permission requests of the agent, and the responses to them.
 
 use serde_json::Value;
 
 use super::super::{permission_options, rpc};
-use super::{ASKS, AcpAction, AcpActions, AcpMachine};
+use super::{AcpAction, AcpActions, AcpMachine, OPEN_REQUESTS};
 use crate::event::RunEvent;
 use crate::permission::PermissionDecision;
 
 impl AcpMachine {
-    /// Somebody decided. Late decisions change nothing.
+    /// Responds to a permission request. A late decision has no effect.
     pub(in crate::acp) fn decided(
         &mut self,
         key: &str,
         decision: &PermissionDecision,
     ) -> AcpActions {
         let mut actions = AcpActions::new();
-        let Some((id, offered, call)) = self.asks.remove(key) else {
+        let Some((id, offered, call)) = self.requests.remove(key) else {
             return actions;
         };
         let (answer, complaint) = permission_options::outcome(&offered, decision);
@@ -32,16 +32,21 @@ impl AcpMachine {
             actions.push(AcpAction::Emit(RunEvent::Warning { message }));
         }
         if let Some(reason) = reason {
-            let told = self.turn.denied(&call, &reason);
-            actions.extend(told.map(AcpAction::Emit));
+            let reported = self.turn.denied(&call, &reason);
+            actions.extend(reported.map(AcpAction::Emit));
         }
         actions
     }
 
-    pub(super) fn asked(&mut self, id: Value, params: &Value, actions: &mut AcpActions) {
+    pub(super) fn permission_requested(
+        &mut self,
+        id: Value,
+        params: &Value,
+        actions: &mut AcpActions,
+    ) {
         let is_ours = params["sessionId"].as_str() == Some(self.turn.session());
         let is_wanted = self.is_prompting() && !self.turn.cancelling;
-        if !is_ours || !is_wanted || self.asks.len() >= ASKS {
+        if !is_ours || !is_wanted || self.requests.len() >= OPEN_REQUESTS {
             actions.push(AcpAction::Send(rpc::answer(
                 &id,
                 permission_options::cancelled(),
@@ -50,12 +55,12 @@ impl AcpMachine {
         }
         let key = id.to_string();
         let offer = permission_options::offer(&params["options"]);
-        let (ask, told) = self.turn.ask(&params["toolCall"], &key, offer);
-        self.asks.insert(
+        let (request, reported) = self.turn.request(&params["toolCall"], &key, offer);
+        self.requests.insert(
             key.clone(),
-            (id, params["options"].clone(), ask.call.clone()),
+            (id, params["options"].clone(), request.call.clone()),
         );
-        actions.extend(told.into_iter().map(AcpAction::Emit));
-        actions.push(AcpAction::RequestPermission(key, ask));
+        actions.extend(reported.into_iter().map(AcpAction::Emit));
+        actions.push(AcpAction::RequestPermission(key, request));
     }
 }

@@ -1,4 +1,4 @@
-//! From an open session to the prompt: its mode and its model, set and checked.
+//! From an open session to the prompt: sets its mode and its model, and checks them.
 
 use serde_json::Value;
 
@@ -10,23 +10,28 @@ use crate::event::RunEvent;
 use crate::outcome::FailureKind;
 
 impl AcpMachine {
-    /// A session is open: now its mode and its model.
-    pub(super) fn began(&mut self, session: String, result: Value, actions: &mut AcpActions) {
-        self.turn.began(&session);
+    /// Handles an open session: queues its mode and its model.
+    pub(super) fn session_opened(
+        &mut self,
+        session: String,
+        result: Value,
+        actions: &mut AcpActions,
+    ) {
+        self.turn.session_opened(&session);
         self.former = Some(session.clone());
         actions.push(AcpAction::Emit(RunEvent::Session { session }));
         self.opened = result;
         let model = self.turn.start.model.iter().cloned().collect();
-        self.wishes = vec![
+        self.wanted_settings = vec![
             (Setting::Model, model),
             (Setting::Mode, self.turn.start.mode.clone()),
         ];
         self.advance(actions);
     }
 
-    /// The next setting, or the prompt.
+    /// Sends the next setting, or the prompt after the last.
     fn advance(&mut self, actions: &mut AcpActions) {
-        while let Some((setting, wanted)) = self.wishes.pop() {
+        while let Some((setting, wanted)) = self.wanted_settings.pop() {
             let ways = setting.ways(&self.opened);
             let Some(first) = wanted.first() else {
                 continue;
@@ -34,7 +39,7 @@ impl AcpMachine {
             if ways.is_empty() {
                 if setting == Setting::Mode || self.definition.model_args.is_empty() {
                     let message = format!(
-                        "'{}' lets nobody choose its {}; it stays what its own settings say",
+                        "'{}' offers no choice of its {}; its own settings apply",
                         self.program,
                         setting.word()
                     );
@@ -53,7 +58,7 @@ impl AcpMachine {
                 continue;
             }
             let mut ways = ways;
-            // A way that lists the value first; the last is tried first.
+            // Tried from the last to the first: controls that list the value come last.
             ways.sort_by_key(|way| !way.values.contains(&value));
             ways.reverse();
             return self.set(setting, ways, value, actions);
@@ -88,13 +93,13 @@ impl AcpMachine {
         actions: &mut AcpActions,
     ) {
         let seen = self.turn.seen.iter().find(|(it, _)| *it == setting);
-        let stands = setting
+        let current = setting
             .current(result)
             .or_else(|| seen.map(|(_, value)| value.clone()));
-        match stands {
-            Some(stands) if stands != value => {
+        match current {
+            Some(current) if current != value => {
                 let message = format!(
-                    "'{}' was told to use {} '{value}' and stays with '{stands}'",
+                    "'{}' was set to {} '{value}' but stays with '{current}'",
                     self.program,
                     setting.word()
                 );
@@ -115,7 +120,7 @@ impl AcpMachine {
         if error.code == rpc::METHOD_NOT_FOUND && !ways.is_empty() {
             return self.set(setting, ways, value.to_owned(), actions);
         }
-        // A service that is asked about the value may refuse for another reason.
+        // A service that checks the value may refuse for another reason.
         let class = rpc_failure::class(&self.definition, error);
         if !matches!(class, FailureKind::ProviderError | FailureKind::BadInput) {
             let verdict = self.refused(&PendingCall::Set(setting, ways, value.to_owned()), error);
@@ -150,8 +155,8 @@ impl AcpMachine {
     }
 }
 
-/// The class of a run whose agent does not take a setting: a model that it does not have stays missing, and a mode is the
-/// definition's.
+/// The failure of a run whose agent does not take a setting. A missing model is the task's fault; the mode comes from the
+/// definition.
 const fn class_of(setting: Setting) -> FailureKind {
     match setting {
         Setting::Model => FailureKind::BadInput,

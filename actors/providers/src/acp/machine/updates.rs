@@ -1,4 +1,4 @@
-//! What the agent tells while it works.
+//! Updates that the agent sends while it works.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ impl AcpMachine {
                 self.turn.seen.push((setting, value));
             }
         }
-        // What an old conversation that is loaded tells again is no news, but for these.
+        // A loaded conversation is replayed; only its notices are new.
         let may_tell = is_open || update["sessionUpdate"] == "notice";
         if let Some(notice) = may_tell.then(|| self.turn.notice(update)).flatten() {
             let wait = ServiceWait::of_notice(&notice, &ReferenceTime::now());
@@ -51,7 +51,7 @@ impl AcpMachine {
         }
     }
 
-    /// Whether a notification tells what goes on in the session.
+    /// Whether a notification is an update of the session.
     pub(super) fn is_update(&self, method: &str) -> bool {
         let more = &self.definition.acp.updates;
         method == "session/update" || more.iter().any(|it| it == method)

@@ -1,4 +1,4 @@
-//! The machine, without processes.
+//! Tests of the state machine, without processes.
 
 mod recorded;
 mod settings;

@@ -1,5 +1,5 @@
-//! The machine against recorded traffic of real agents, both directions: what the agent said goes in, and what the
-//! machine sends must be what was sent then.
+//! The machine against recorded traffic of real agents, in both directions: the agent's messages are input, and the
+//! machine must send the recorded client's messages.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -16,9 +16,9 @@ use crate::event::{RunEvent, ToolStatus};
 use crate::outcome::{Conversation, FailureKind};
 use crate::permission::PermissionDecision;
 
-/// One recording, read from its beginning to its end.
+/// A recording, read from its beginning to its end.
 struct Tape {
-    /// Whether the agent said it, and what.
+    /// Whether the agent sent it, and the message.
     messages: Vec<(bool, Value)>,
     at: usize,
     opened: Value,
@@ -42,7 +42,8 @@ impl Tape {
         }
     }
 
-    /// Goes behind the next request of the client with this method, if there is one; gives back its id and parameters.
+    /// Advances behind the next request of the client with this method, before the next prompt. Returns its id and
+    /// parameters, or `None` where there is none.
     fn seek(&mut self, method: &str) -> Option<(Value, Value)> {
         let rest = &self.messages[self.at..];
         let is = |it: &(bool, Value), method| !it.0 && it.1["method"] == method;
@@ -59,7 +60,7 @@ impl Tape {
     }
 }
 
-/// What a turn came to.
+/// The result of a turn.
 struct Outcome {
     verdict: TurnVerdict,
     events: Vec<RunEvent>,
@@ -97,7 +98,7 @@ impl Outcome {
         self.events.iter().filter_map(ended).collect()
     }
 
-    /// Input from no cache, and millionths of a dollar.
+    /// Input tokens without a cache, and the cost in millionths of a dollar.
     fn used(&self) -> (u64, u64) {
         let usage = self.turn.usage().unwrap_or_default();
         (usage.input, usage.cost_micros.unwrap_or(0))
@@ -139,7 +140,7 @@ fn play(machine: &mut AcpMachine, tape: &mut Tape, resume: Option<Conversation>)
     }
 }
 
-/// What the agent said to a request of ours, up to its answer.
+/// The agent's recorded messages for a request of ours, up to its response.
 fn exchange(
     machine: &mut AcpMachine,
     tape: &mut Tape,
@@ -151,7 +152,7 @@ fn exchange(
     let is_prompt = method == "session/prompt";
     let at = tape.at;
     let Some((recorded, params)) = tape.seek(method) else {
-        // Another way than was gone then.
+        // The recorded client went another way.
         tape.at = at;
         let result = match method {
             "session/resume" | "session/load" | "session/new" => tape.opened.clone(),
@@ -194,7 +195,7 @@ fn exchange(
     }
 }
 
-/// What the client did then, done again: the machine must send the same.
+/// Repeats a recorded message of the client: the machine must send the same.
 fn client(
     machine: &mut AcpMachine,
     recorded: &Value,
@@ -221,7 +222,7 @@ fn client(
     }
     let (key, ask, options) = asks.pop().expect("a question");
     assert!(!ask.title.is_empty() && !ask.tool.is_empty(), "{ask:?}");
-    // Some state no arguments; what is asked for is there all the same.
+    // Some agents state no arguments. The input still says what the call does.
     let input = ask.input.expect("what is asked for").to_string();
     let words = ["cat README.txt", "hub_ping", "pong", "hi"];
     assert!(words.iter().any(|it| input.contains(it)), "{input}");
@@ -245,7 +246,7 @@ fn machine(agent: &str) -> AcpMachine {
     AcpMachine::new(agent, &Arc::new(definition))
 }
 
-/// Plain, denied, allowed, a tool of an MCP server, cancelled, cancelled while asking, and after that.
+/// The seven turns: plain, denied, allowed, a tool of an MCP server, cancelled, cancelled during a request, and after that.
 fn all(agent: &str) -> (Vec<Outcome>, Tape) {
     let mut tape = Tape::load(agent);
     let mut machine = machine(agent);
@@ -259,7 +260,8 @@ fn all(agent: &str) -> (Vec<Outcome>, Tape) {
 
 const REFUSED: Option<FailureKind> = Some(FailureKind::RefusedByPolicy);
 
-/// Agent, how the denied turn ended, the tool's name when it was denied and when it ran, input tokens and cost of the first four turns.
+/// Agent, end of the denied turn, the tool's name when it was denied and when it ran, input tokens and cost of the first
+/// four turns.
 type Expected = (
     &'static str,
     Option<FailureKind>,
@@ -272,13 +274,13 @@ const EXPECTED: &[Expected] = &[
     ("claude", None, ["Bash", "Bash"], [(1000, 9440), (2000, 9440), (2000, 14160), (2000, 14160)]),
     ("codex", REFUSED, ["execute", "exec_command"], [(1000, 0), (1000, 0), (2000, 0), (2000, 0)]),
     ("gemini", None, ["run_shell_command", "run_shell_command"], [(1200, 0), (2400, 0), (2400, 0), (2400, 0)]),
-    // Lower bounds: the last call of the model alone. Money is whole.
+    // Lower bounds: only the last model call counts. The cost is complete.
     ("goose", None, ["shell", "shell"], [(1200, 0), (1200, 0), (1200, 0), (1200, 0)]),
     ("opencode", REFUSED, ["bash", "bash"], [(1000, 1068), (1000, 1068), (1000, 2136), (1000, 2136)]),
 ];
 
 #[test]
-fn recorded_traffic_of_five_agents_means_what_happened() {
+fn recorded_traffic_of_five_agents_is_read_as_expected() {
     for (agent, denied, [asked, ran], used) in EXPECTED {
         let (turns, _) = all(agent);
         let [plain, no, yes, mcp, cancelled, unasked, after] = &turns[..] else {
@@ -304,7 +306,7 @@ fn recorded_traffic_of_five_agents_means_what_happened() {
         }
         assert!(cancelled.text().contains("tick11"), "{agent}");
         assert_eq!(after.class(), None, "{agent}: {:?}", after.verdict);
-        // A person reads no heap of warnings: none of this was strange.
+        // None of this is unusual, so there are no further warnings.
         let warned = turns.iter().flat_map(|it| &it.events);
         let warnings: Vec<_> = warned
             .filter(|it| matches!(it, RunEvent::Warning { .. }))
@@ -312,7 +314,7 @@ fn recorded_traffic_of_five_agents_means_what_happened() {
         let expected = match *agent {
             // Its conversations are lost.
             "gemini" => 6,
-            // A notice about the model, once per turn: it is no part of the answer.
+            // A notice about the model, once per turn; it is not part of the answer.
             "codex" => 7,
             _ => 0,
         };
@@ -331,7 +333,7 @@ fn recorded_conversations_go_on_in_a_new_process() {
         let before = &last.conversation;
         let again = play(&mut machine(agent), &mut tape, Some(before.clone()));
         assert_eq!(again.class(), None, "{agent}: {:?}", again.verdict);
-        // What goose tells again while it loads is not told once more.
+        // goose replays the conversation while it loads it. The replay is not output.
         assert!(again.text().contains("do you remember?"), "{agent}");
         assert!(!again.text().contains("tick"), "{agent}");
         assert_eq!(again.conversation.session, before.session);

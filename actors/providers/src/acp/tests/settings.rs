@@ -1,4 +1,4 @@
-//! Mode and model against what agents offer.
+//! Mode and model against the settings that agents offer.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::definition::Definition;
 use crate::event::RunEvent;
 use crate::outcome::FailureKind;
 
-/// Begins a turn with an agent that offers this, up to what it says after its session is open.
+/// Begins a turn with an agent that offers these settings. Returns the actions after its session is open.
 fn opened(offers: &Value, mode: &str, model: Option<&str>) -> (AcpMachine, Vec<AcpAction>) {
     let overrides = json!({"command": ["x"]});
     let definition = Definition::read_acp(None, overrides.as_object().unwrap()).unwrap();
@@ -37,7 +37,7 @@ fn answer(
     machine.on(RpcMessage::Answer { id, outcome })
 }
 
-/// Method and value of the last thing that was sent.
+/// Method and value of the last message that was sent.
 fn sent(actions: &[AcpAction]) -> (String, String) {
     let Some(AcpAction::Send(message)) = actions.last() else {
         panic!("nothing was sent: {actions:?}");
@@ -59,7 +59,7 @@ fn ended(actions: &[AcpAction]) -> (FailureKind, &str) {
 }
 
 #[test]
-fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
+fn mode_and_model_are_set_by_an_offered_control_and_checked() {
     let pair = |it: [&str; 2]| (it[0].to_owned(), it[1].to_owned());
     let unknown = rpc::RpcError {
         code: rpc::METHOD_NOT_FOUND,
@@ -74,7 +74,7 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
         ],
         "modes": {"currentModeId": "auto", "availableModes": [{"id": "ask"}]},
     });
-    // By config option; where that is not known, by the older method; the model in a group.
+    // By config option; where the agent does not know that method, by the older one; the model is in a group.
     let (mut machine, actions) = opened(&offers, "ask", Some("small"));
     assert_eq!(sent(&actions), pair(["session/set_config_option", "ask"]));
     let actions = answer(&mut machine, 3, Err(unknown.clone()));
@@ -83,7 +83,7 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
     assert_eq!(sent(&actions), pair(["session/set_config_option", "small"]));
     let actions = answer(&mut machine, 5, Ok(json!({})));
     assert_eq!(sent(&actions).0, "session/prompt");
-    // An agent that says yes and stays where it is.
+    // An agent that accepts the mode and does not change it.
     let (mut machine, _) = opened(&offers, "ask", None);
     let stays = json!({"configOptions": offers["configOptions"]});
     let actions = answer(&mut machine, 3, Ok(stays));
@@ -91,7 +91,7 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
         ended(&actions).1.contains("stays with 'auto'"),
         "{actions:?}"
     );
-    // What it does not have.
+    // A mode that the agent does not have.
     let (_, actions) = opened(&offers, "unheard of", None);
     assert!(
         ended(&actions).1.contains("it offers ask, auto"),
@@ -100,7 +100,7 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
     let (mut machine, _) = opened(&offers, "auto", Some("huge"));
     let actions = answer(&mut machine, 3, Err(unknown));
     assert_eq!(ended(&actions).0, FailureKind::BadInput);
-    // One that knows of no modes at all.
+    // An agent without modes.
     let (_, actions) = opened(&json!({}), "ask", None);
     assert_eq!(sent(&actions).0, "session/prompt");
     assert!(
@@ -111,7 +111,7 @@ fn mode_and_model_are_set_by_the_way_that_is_there_and_looked_at() {
 }
 
 #[test]
-fn questions_without_end_are_not_all_asked() {
+fn open_permission_requests_are_bounded() {
     let (mut machine, _) = opened(&json!({}), "ask", None);
     let mut ask = |id: u64| {
         machine.on(RpcMessage::Request {

@@ -1,4 +1,4 @@
-//! Words of an agent after which nothing can come, and notices of another try.
+//! Answers after which nothing can follow, and notices of a retry.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::super::turn::TurnStart;
 use crate::definition::Definition;
 use crate::output::Outlook;
 
-/// An agent with the prompt before it.
+/// An agent that has got its prompt.
 fn prompted(preset: &str) -> AcpMachine {
     let none = serde_json::Map::new();
     let definition = Definition::read_acp(Some(preset), &none).unwrap();
@@ -45,7 +45,7 @@ fn text(text: &str) -> Value {
 }
 
 #[test]
-fn a_limit_as_the_answer_leaves_the_agent_stuck_until_it_says_more() {
+fn a_limit_as_the_answer_leaves_the_agent_stuck_until_more_text_follows() {
     let mut machine = prompted("claude");
     assert_eq!(look(&mut machine, &text("You've hit")), Outlook::Works);
     let limit = look(&mut machine, &text(" your limit · resets 3pm (UTC)"));

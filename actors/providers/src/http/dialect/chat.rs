@@ -1,4 +1,4 @@
-//! Chat completions.
+//! OpenAI's chat completions.
 
 use serde_json::{Map, Value, json};
 
@@ -33,7 +33,7 @@ pub(super) fn read(value: &Value, reply: &mut ReplyBuilder) {
     if let Some(figures) = value.get("usage").filter(|it| it.is_object()) {
         reply.usage(figures_of(figures));
     }
-    // The last event has no choices; of several answers the first counts.
+    // The last event has no choices. Of several answers only the first is read.
     let choices = value.get("choices").and_then(Value::as_array);
     for choice in choices.into_iter().flatten() {
         if choice.get("index").and_then(Value::as_u64).unwrap_or(0) == 0 {
@@ -53,7 +53,7 @@ fn choice(choice: &Value, reply: &mut ReplyBuilder) {
     }
     match delta.get("content") {
         Some(Value::String(piece)) => reply.text(piece),
-        // Parts of several kinds, as some services send them.
+        // Parts of several kinds, which some services send.
         Some(Value::Array(parts)) => {
             let pieces = parts.iter().filter_map(|part| text(part, "/text"));
             pieces.for_each(|piece| reply.text(piece));
@@ -64,7 +64,7 @@ fn choice(choice: &Value, reply: &mut ReplyBuilder) {
         reply.refusal(piece);
     }
     if let Some(name) = text(delta, "/tool_calls/0/function/name") {
-        reply.asks_for(name);
+        reply.wants(name);
     }
     if let Some(reason) = text(choice, "/finish_reason") {
         reply.end(match reason {
@@ -84,7 +84,7 @@ fn figures_of(figures: &Value) -> RunUsage {
     let cached = cached.or_else(|| count(figures, "/prompt_cache_hit_tokens"));
     let written = count(figures, "/prompt_tokens_details/cache_write_tokens");
     let reasoning = count(figures, "/completion_tokens_details/reasoning_tokens").unwrap_or(0);
-    // Some count the reasoning beside the output; their total gives it away.
+    // Some services exclude reasoning from the output. Their total shows it.
     let is_beside = reasoning > 0
         && count(figures, "/total_tokens") == input.checked_add(output.saturating_add(reasoning));
     let output = match is_beside {

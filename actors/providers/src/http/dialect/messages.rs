@@ -47,7 +47,7 @@ pub(super) fn read(value: &Value, reply: &mut ReplyBuilder) {
         }
         "message_stop" => reply.over(),
         "error" => reply.refuse(value),
-        // As a whole, of a service that did not stream it.
+        // A whole answer, from a service that did not stream it.
         "message" => {
             figures(value, reply);
             let blocks = value.get("content").and_then(Value::as_array);
@@ -64,7 +64,7 @@ fn block(block: &Value, reply: &mut ReplyBuilder) {
     match text(block, "/type").unwrap_or_default() {
         "text" => reply.text(text(block, "/text").unwrap_or_default()),
         "thinking" => reply.thought(text(block, "/thinking").unwrap_or_default()),
-        "tool_use" => reply.asks_for(name),
+        "tool_use" => reply.wants(name),
         // A tool that the service runs itself.
         "server_tool_use" => {
             let id = text(block, "/id").unwrap_or(name);
@@ -85,7 +85,7 @@ fn stop(reason: Option<&str>, reply: &mut ReplyBuilder) {
     });
 }
 
-/// What is told replaces what was told before: each figure is a total of the message. Input is told without the caches.
+/// Reads figures. Each one is a total of the message and replaces the previous one. Input excludes cached tokens.
 fn figures(message: &Value, reply: &mut ReplyBuilder) {
     let Some(figures) = message.get("usage").filter(|it| it.is_object()) else {
         return;
@@ -97,8 +97,8 @@ fn figures(message: &Value, reply: &mut ReplyBuilder) {
         ("/cache_creation_input_tokens", &mut usage.cache_write),
         ("/output_tokens", &mut usage.output),
     ] {
-        if let Some(told) = count(figures, name) {
-            *figure = told;
+        if let Some(reported) = count(figures, name) {
+            *figure = reported;
         }
     }
     reply.usage(usage);

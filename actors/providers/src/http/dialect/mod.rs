@@ -1,4 +1,4 @@
-//! The three APIs: where to ask, how, and what their events mean. Each has a file below; this is what they share.
+//! The three APIs: paths, requests and events. Each has a file of its own; this one has the shared parts.
 
 mod chat;
 mod messages;
@@ -15,9 +15,9 @@ use crate::job::Job;
 /// One of the three APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// OpenAI's chat completions, the common denominator.
+    /// OpenAI's chat completions, which most services have.
     Chat {
-        /// The limit of an answer goes by its newer name, which only its inventor takes.
+        /// Whether the limit of an answer has its newer name, which only OpenAI accepts.
         is_original: bool,
     },
     /// OpenAI's responses.
@@ -38,7 +38,7 @@ impl Dialect {
         }
     }
 
-    /// Below the base URL.
+    /// The path below the base URL.
     pub(super) const fn path(self) -> &'static str {
         match self {
             Self::Chat { .. } => "/chat/completions",
@@ -72,7 +72,7 @@ impl Dialect {
         Value::Object(body)
     }
 
-    /// Takes one event of the stream. Kinds that nobody knows are passed over.
+    /// Takes one event of the stream. Unknown kinds are ignored.
     pub(super) fn take(self, message: &SseEvent, reply: &mut ReplyBuilder) {
         let data = message.data.trim();
         if data == "[DONE]" {
@@ -87,7 +87,7 @@ impl Dialect {
         }
     }
 
-    /// Takes one event, or an answer as a whole.
+    /// Takes one event, or a whole answer.
     pub(super) fn read(self, value: &Value, reply: &mut ReplyBuilder) {
         match self {
             Self::Chat { .. } => chat::read(value, reply),
@@ -97,7 +97,7 @@ impl Dialect {
     }
 }
 
-/// A table of those fields that have a value.
+/// A table of the fields that have a value.
 fn table<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
     let set = fields
         .into_iter()
@@ -113,7 +113,7 @@ fn count(value: &Value, pointer: &str) -> Option<u64> {
     value.pointer(pointer)?.as_u64()
 }
 
-/// Figures of the OpenAI kind, where input includes what a cache gave and output the reasoning.
+/// Figures of OpenAI's kind: input includes cached tokens and output includes reasoning.
 fn usage(input: u64, output: u64, cached: u64, written: u64, reasoning: u64) -> RunUsage {
     RunUsage {
         input: input.saturating_sub(cached).saturating_sub(written),

@@ -1,4 +1,4 @@
-//! Responses.
+//! OpenAI's responses.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ pub(super) fn request(
         ("input", Some(prompt.into())),
         ("instructions", system.map(Value::from)),
         ("max_output_tokens", max_tokens.map(Value::from)),
-        // Nothing is asked for again, so nothing has to be kept there.
+        // No response is read again, so the service need not store it.
         ("store", Some(json!(false))),
     ])
 }
@@ -47,11 +47,11 @@ fn piece(value: &Value, take: impl FnOnce(&str)) {
     }
 }
 
-/// A tool that the model wants from us cannot be given; one that the service ran is told.
+/// Takes a tool call: one for us fails the run, one that the service ran is reported.
 fn call(item: &Value, reply: &mut ReplyBuilder) {
     match text(item, "/type").unwrap_or_default() {
         "function_call" | "custom_tool_call" => {
-            reply.asks_for(text(item, "/name").unwrap_or("unnamed"));
+            reply.wants(text(item, "/name").unwrap_or("unnamed"));
         }
         kind if kind.ends_with("_call") => {
             let id = text(item, "/id").unwrap_or(kind);
@@ -89,7 +89,7 @@ fn ended(response: &Value, reply: &mut ReplyBuilder) {
     reply.over();
 }
 
-/// The answer of a service that did not stream it.
+/// Reads the answer of a service that did not stream it.
 fn whole(response: &Value, reply: &mut ReplyBuilder) {
     let items = response.get("output").and_then(Value::as_array);
     for item in items.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Parts of dates and times of day in words.
+//! Parts of dates and times of day in text.
 
 use jiff::civil::{Time, Weekday};
 
@@ -30,7 +30,7 @@ pub(super) fn numeric(word: &str) -> Option<Date> {
     };
     match *parts.as_slice() {
         [y, m, d] if y.len() == 4 => Some((short(m)?, short(d)?, Some(year(y)?))),
-        // Only a slash stands for the American order, and only where it can.
+        // Only a slash means the American order, and only where the first number can be a month.
         [a, b, y] => {
             let (a, b, y) = (short(a)?, month(b).or_else(|| short(b))?, year(y)?);
             match separator {
@@ -46,7 +46,7 @@ pub(super) fn numeric(word: &str) -> Option<Date> {
     }
 }
 
-/// `30.11` before a time of day: without one it may be any number.
+/// `30.11` before a time of day. Without one it can be any number.
 pub(super) fn dotted(word: &str) -> Option<Date> {
     let (day, month) = word.split_once('.')?;
     let (day, month) = (day.parse().ok()?, month.parse().ok()?);
@@ -60,7 +60,7 @@ pub(super) fn weekday(word: &str) -> Option<Weekday> {
     found.map(|(_, weekday)| *weekday)
 }
 
-/// `1st`, `30th`: the number, where it is written as that of a day.
+/// `1st`, `30th`: the number where it has the form of a day.
 pub(super) fn ordinal(word: &str) -> Option<i8> {
     let is_ordinal = word.ends_with(|c: char| c.is_ascii_alphabetic());
     day(word).filter(|_| is_ordinal)
@@ -101,7 +101,7 @@ pub(super) fn day(word: &str) -> Option<i8> {
         .filter(|it| is_day && (1..=31).contains(it))
 }
 
-/// `3pm`, `5:31pm`, `15:30`, `00:00:00`. `strict`: a bare number is no time.
+/// `3pm`, `5:31pm`, `15:30`, `00:00:00`. With `strict` a bare number is not a time.
 pub(super) fn clock(word: &str, strict: bool) -> Option<Time> {
     let (digits, half) = match word.strip_suffix("pm") {
         Some(digits) => (digits, Some(12)),

@@ -1,4 +1,4 @@
-//! Times of day and dates in words: "resets 3pm (America/New_York)", "try again at Oct 9th, 2026 5:31 PM".
+//! Times of day and dates in text: "resets 3pm (America/New_York)", "try again at Oct 9th, 2026 5:31 PM".
 
 mod date;
 mod zone;
@@ -13,7 +13,7 @@ use super::ReferenceTime;
 use date::{clock, day, dotted, month, numeric, ordinal, weekday};
 use zone::ZoneMatch;
 
-/// Words before a time of day or a date, in normal form.
+/// Words before a time of day or a date, normalised.
 const BEFORE: &[&str] = &[
     "resets",
     "reset",
@@ -35,17 +35,17 @@ const BEFORE: &[&str] = &[
     "lifted",
     "wait",
 ];
-/// Words that may stand between them and the time, and between date and time.
+/// Words that may occur between those words and the time, and between date and time.
 const FILLERS: &[&str] = &[
     "at", "on", "by", "again", "after", "around", "about", "the", "your", "of", "time", "local",
     "next", "um", "am", "uhr", "o'clock",
 ];
-/// How much of the text after them is looked at, in words.
+/// Words after them that are read, at most.
 const REACH: usize = 12;
-/// A time of day that is past by less than this was rounded: the limit is over now, not tomorrow.
+/// A time of day that passed less than this ago was rounded: the limit is over now, not tomorrow.
 const ROUNDING: Duration = Duration::from_secs(60);
 
-/// The time from now to the point that words like "resets" name; the longest of several. `text` is in normal form.
+/// The time from now to the point that follows words like "resets"; the longest of several. `text` is normalised.
 pub(super) fn after_words(text: &str, moment: &ReferenceTime) -> Option<Duration> {
     let found = BEFORE.iter().flat_map(|words| {
         text.match_indices(words).filter_map(|(at, words)| {
@@ -58,19 +58,19 @@ pub(super) fn after_words(text: &str, moment: &ReferenceTime) -> Option<Duration
     found.max()
 }
 
-/// One word, and what stands between it and the word before.
+/// A word, with the punctuation between it and the previous word.
 #[derive(Debug, Clone, Copy)]
 struct Token<'t> {
     word: &'t str,
-    /// Punctuation that ends a part of a sentence stands before it.
+    /// Punctuation that separates parts of a sentence precedes it.
     is_apart: bool,
-    /// A full stop stands before it.
+    /// A full stop precedes it.
     begins_sentence: bool,
-    /// An opening parenthesis stands before it.
+    /// An opening parenthesis precedes it.
     is_enclosed: bool,
 }
 
-/// The first words of a text.
+/// The first [`REACH`] words of a text.
 fn tokens(text: &str) -> Vec<Token<'_>> {
     const SEPARATORS: &[char] = &[
         '(', ')', ',', ';', '|', '"', '[', ']', '·', '∙', '•', '—', '–',
@@ -98,7 +98,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
             begins_sentence: ended,
             is_enclosed,
         };
-        // "3 p.m." ends no sentence.
+        // "3 p.m." does not end a sentence.
         ended = raw.ends_with(['.', '!']) && !word.ends_with("a.m") && !word.ends_with("p.m");
         if !word.is_empty() {
             tokens.push(token);
@@ -107,12 +107,12 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// The parts of a date and time as far as a text names them.
+/// The parts of a date and time that a text states.
 #[derive(Debug, Default)]
 struct Named {
     /// Month and day, and the year where it is stated.
     date: Option<date::Date>,
-    /// The day of a month that is not named.
+    /// The day of an unnamed month.
     day: Option<i8>,
     weekday: Option<Weekday>,
     is_tomorrow: bool,
@@ -122,7 +122,7 @@ struct Named {
 }
 
 impl Named {
-    /// Reads word by word, until one is none of a time's. `None` also where the zone of the time cannot be resolved.
+    /// Reads words until one does not belong to a time. `None` also where the zone of the time is unknown.
     fn read(text: &str) -> Option<Self> {
         let tokens = tokens(text);
         let words: Vec<&str> = tokens.iter().map(|it| it.word).collect();
@@ -172,7 +172,7 @@ impl Named {
         FILLERS.contains(&words[0]) || rest.take(words[0], next).is_some()
     }
 
-    /// Takes a word; whether the one after it belonged to it. `None`: it is none of a time's.
+    /// Takes a word. Returns whether the next one belonged to it. `None` when the word does not belong to a time.
     fn take(&mut self, word: &str, next: &str) -> Option<bool> {
         let is_dated = word.get(..10).is_some_and(|it| numeric(it).is_some());
         if let Some(at) = word.find('t').filter(|at| is_dated && *at == 10) {
@@ -256,7 +256,7 @@ impl Named {
         None
     }
 
-    /// From now to the next point that fits. Zero and `None`: it is past, or the text names no point.
+    /// The time from now to the next matching point. Zero, or `None`: it has passed, or the text states no point.
     fn wait(&self, moment: &ReferenceTime) -> Option<Duration> {
         let zone = self.zone.clone().unwrap_or_else(|| moment.zone.clone());
         let now = Timestamp::try_from(moment.at).ok()?;
@@ -268,7 +268,7 @@ impl Named {
         };
         let ahead = |date: Date| Duration::try_from(until(date)?).ok();
         if let (Some(day), None) = (self.day, self.date) {
-            // The next month that has this day, and in which it is ahead.
+            // The next month that has this day in the future.
             let mut first = today.first_of_month();
             for _ in 0..3 {
                 let date = Date::new(first.year(), first.month(), day).ok();

@@ -1,8 +1,8 @@
-//! Time zones in words: abbreviations, offsets, names of the IANA database, regions.
+//! Time zones in text: abbreviations, offsets, IANA names, regions.
 
 use jiff::tz::{Offset, TimeZone};
 
-/// Abbreviations that texts for people use, as zones whose daylight saving is known.
+/// Common abbreviations, mapped to zones with known daylight saving.
 const ZONES: &[(&str, &str)] = &[
     ("utc", "UTC"),
     ("gmt", "UTC"),
@@ -46,7 +46,7 @@ const ZONES: &[(&str, &str)] = &[
     ("nzdt", "Pacific/Auckland"),
 ];
 
-/// Words that follow a time and name no zone.
+/// Words that follow a time and are not zones.
 const NOT_ZONES: &[&str] = &[
     "a", "after", "again", "all", "also", "an", "and", "any", "are", "as", "at", "be", "but", "by",
     "can", "daily", "due", "each", "every", "for", "from", "get", "has", "if", "in", "is", "it",
@@ -60,21 +60,21 @@ const LOCAL: &[&str] = &[
     "local", "your", "this", "that", "same", "the", "current", "system",
 ];
 
-/// What a word says about the zone of the time before it.
+/// The zone that words after a time state.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ZoneMatch {
-    /// This zone, in so many words.
+    /// This zone, and the number of words that state it.
     Zone(TimeZone, usize),
-    /// The zone of this machine, in so many words.
+    /// The zone of this machine, and the number of words that state it.
     Local(usize),
-    /// A zone that cannot be resolved: the time is not known either.
+    /// An unknown zone, so the time is unknown too.
     Unknown,
-    /// Nothing.
+    /// No zone.
     Nothing,
 }
 
-/// Reads the zone at the beginning of `words`, which follow a time. `is_apart`: punctuation separates them from it, so that
-/// an unknown word need not be a zone. `is_enclosed`: the first one is in parentheses.
+/// Reads the zone at the beginning of `words`, which follow a time. `is_apart`: punctuation separates them from the time, so
+/// an unknown word need not be a zone. `is_enclosed`: the first word is in parentheses.
 pub(super) fn after_time(words: &[&str], is_apart: bool, is_enclosed: bool) -> ZoneMatch {
     let Some(&word) = words.first() else {
         return ZoneMatch::Nothing;
@@ -114,7 +114,7 @@ pub(super) fn after_time(words: &[&str], is_apart: bool, is_enclosed: bool) -> Z
     }
 }
 
-/// Whether a word after a time looks like a zone: `npt`, `chst`, `utc+99`, `Area/City`.
+/// Whether a word after a time has the form of a zone: `npt`, `chst`, `utc+99`, `Area/City`.
 fn is_zone_like(word: &str) -> bool {
     let is_word =
         |it: &str| !it.is_empty() && it.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
@@ -127,7 +127,7 @@ fn is_zone_like(word: &str) -> bool {
     }
 }
 
-/// A zone by the name of its region: `pacific`, `central european`, `berlin`.
+/// The zone of a region: `pacific`, `central european`, `berlin`.
 fn named_zone(region: &str) -> Option<TimeZone> {
     let known = match region {
         "central european" => "Europe/Paris",
@@ -150,7 +150,7 @@ fn named_zone(region: &str) -> Option<TimeZone> {
     TimeZone::get(known).ok()
 }
 
-/// A zone of the database by the last part of its name.
+/// The zone whose IANA name ends with this city.
 fn city(name: &str) -> Option<TimeZone> {
     let wanted = name.replace(' ', "_");
     let names = jiff::tz::db().available();
@@ -162,8 +162,8 @@ fn city(name: &str) -> Option<TimeZone> {
     TimeZone::get(found.as_str()).ok()
 }
 
-/// A name of the IANA database, an abbreviation, or an offset, which may stand apart from its beginning: `utc+2`, `+02:00`,
-/// `gmt -5`. Returns the zone and the words that it takes.
+/// Reads an IANA name, an abbreviation, or an offset, which may be separated from its base: `utc+2`, `+02:00`, `gmt -5`.
+/// Returns the zone and the number of words that state it.
 pub(super) fn zone(word: &str, next: &str) -> Option<(TimeZone, usize)> {
     let is_base = matches!(word, "utc" | "gmt");
     if is_base && next.starts_with(['+', '-', '\u{2212}']) {

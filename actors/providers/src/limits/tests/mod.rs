@@ -1,4 +1,4 @@
-//! When limits end, from words and data.
+//! Ends of limits, from words and data.
 
 mod words;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 
-/// 2026-11-28 18:00:00 UTC, a Saturday; local time is Berlin's, 19:00.
+/// 2026-11-28 18:00:00 UTC, a Saturday. Local time is 19:00 in Berlin.
 fn moment() -> ReferenceTime {
     let at: Timestamp = "2026-11-28T18:00:00Z".parse().expect("a timestamp");
     ReferenceTime {
@@ -72,7 +72,7 @@ fn lengths_of_time_are_added_to_now() {
             "429 {\"headers\": {\"x-ratelimit-reset-requests\": \"6m0s\"}}",
             Some(360),
         ),
-        // The window that is used up, and the service's own word before any.
+        // The window that is used up, and the service's own time before any window.
         (
             "x-ratelimit-remaining-requests: 7\nx-ratelimit-reset-requests: 1h0m0s\nx-ratelimit-remaining-tokens: 0\nx-ratelimit-reset-tokens: 17.5s",
             Some(17),
@@ -89,7 +89,7 @@ fn lengths_of_time_are_added_to_now() {
             "{\"anthropic-ratelimit-unified-reset\": \"1795892400\"}",
             Some(3_600),
         ),
-        // The limit's own length, no time to its end.
+        // The limit's own duration, not the time to its end.
         ("You have hit the rate limit (5h)", None),
         ("Rate limit: 5h", None),
         ("You sent 100 requests in 5 hours, over the quota.", None),
@@ -103,7 +103,7 @@ fn lengths_of_time_are_added_to_now() {
         ("retry in 0s", None),
         ("try again in 90 days", None),
         ("429 Too Many Requests", None),
-        // A daily limit that is over in seconds is another one's.
+        // A daily limit does not end within seconds: the time belongs to another one.
         (
             "You exhausted your daily quota. Please retry in 41.2s.",
             None,
@@ -216,7 +216,7 @@ fn a_time_of_day_is_the_next_one_in_its_zone() {
             "retry-after: Sun, 29 Nov 2026 08:50:37 GMT",
             "2026-11-29T08:50:37Z",
         ),
-        // Points.
+        // Points in Unix time.
         (
             "Claude AI usage limit reached|1795892400",
             "2026-11-28T19:00:00Z",
@@ -235,7 +235,7 @@ fn a_time_that_cannot_be_believed_is_none() {
         "try again at Jan 5th, 2031 8:09 PM",
         "limit reached|1600000000",
         "limit resets at 2020-01-01T00:00:00Z",
-        // Zones that are not known.
+        // Unknown zones.
         "resets 3pm (Atlantis/City)",
         "resets at 9pm NPST",
         "resets 3pm NPT",
@@ -249,7 +249,7 @@ fn a_time_that_cannot_be_believed_is_none() {
         "resets 25:99",
         "resets 13pm",
         "resets today at 5pm",
-        // Over this very minute: it was rounded.
+        // This very minute: the time was rounded.
         "resets 7pm",
         "resets soon",
         "resets 3",
@@ -275,7 +275,7 @@ fn daylight_saving_follows_the_zone() {
 }
 
 #[test]
-fn structure_says_more_than_words() {
+fn data_is_more_precise_than_words() {
     let now = moment()
         .at
         .duration_since(UNIX_EPOCH)
@@ -320,7 +320,7 @@ fn structure_says_more_than_words() {
         let until = Some(moment().at + Duration::from_secs(5400));
         assert_eq!(found, Some(FailureKind::RateLimited { until }), "{text}");
     }
-    // Nonsense is passed over.
+    // Invalid data is ignored.
     for text in ["{{{{{{{{{{", "{\"a\":", "{} {} {\"resets_at\": \"never\"}"] {
         assert_eq!(end(text), None);
     }

@@ -1,4 +1,4 @@
-//! Codes, words and statuses against what they mean.
+//! Codes, words and statuses with the failure kinds that they mean.
 
 use serde_json::json;
 
@@ -288,7 +288,7 @@ fn words_of_programs_and_services() {
             "Client network socket disconnected before secure TLS connection was established",
             "network",
         ),
-        // Nothing that is known.
+        // Unknown errors.
         (
             "Unexpected server error. Check server logs for details.",
             "none",

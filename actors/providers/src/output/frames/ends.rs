@@ -1,4 +1,4 @@
-//! From a frame to how a run stands: limits, waits, and its end.
+//! The state of a run from a frame: limits, waits, and the end.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::output::outlook::{Outlook, ServiceWait};
 use crate::output::{ReportedEnd, rules};
 
 impl FrameReader {
-    /// Limits of the account, and waits for its service.
+    /// Reads limits of the account, and waits for its service.
     pub(super) fn limits(&mut self, output: &OutputRules, frame: &Value) {
         if let Some(data) = output.limit.iter().find_map(|it| valued(it, frame)) {
             self.limited = Some(data.clone());
@@ -31,7 +31,7 @@ impl FrameReader {
         }
     }
 
-    /// Good and bad ends. Where the definition does not say that the last word counts, a bad one stays.
+    /// Reads good and bad ends. A bad end is final, unless the definition sets `last_word`.
     pub(super) fn endings(
         &mut self,
         output: &OutputRules,
@@ -41,7 +41,7 @@ impl FrameReader {
         if matches!(self.terminal, ReportedEnd::Failed { .. }) && !output.last_word {
             return;
         }
-        // Of several rules for a frame the first counts that finds words.
+        // Of several matching rules, the first that finds words counts.
         let mut found = output.fail.iter().filter_map(|fail| failed(fail, frame));
         let first = found.next();
         let has_words = |end: &ReportedEnd| matches!(end, ReportedEnd::Failed { message, class, .. } if class.is_some() || !message.trim().is_empty());
@@ -90,7 +90,7 @@ fn failed(fail: &FailRule, frame: &Value) -> Option<ReportedEnd> {
     })
 }
 
-/// The value of the first element that a rule means; without a pointer the element itself.
+/// The value of the first element that a rule selects; without a pointer the element itself.
 fn valued<'v>(rule: &'v FrameRule, frame: &'v Value) -> Option<&'v Value> {
     let element = rules::first(rule, frame)?;
     element.pointer(rule.value.as_deref().unwrap_or_default())

@@ -18,17 +18,17 @@ use crate::limits::{ReferenceTime, WorkDone};
 use crate::text::lines::{LINE_BYTES, LineSplitter, OutputLine};
 use crate::text::{CappedAnswer, ceil_boundary, cut, pieces};
 
-/// Warnings about lines that are no JSON, at most; the rest is counted only.
+/// Warnings about lines that are not JSON, at most. Later lines are only counted.
 const WARNINGS: usize = 8;
 /// Characters of a bad line that its warning shows.
 const SHOWN: usize = 200;
-/// Bytes of bad lines that are kept: a program says its fatal errors there.
+/// Bytes of such lines that are kept: a program may print its fatal errors there.
 const NOISE: usize = 2 * 1024;
 
-/// Frames that may wait for the end because they are doubtful.
+/// Frames that are kept for the end because it is doubtful whether they count, at most.
 const DOUBTFUL: usize = 64;
 
-/// The trust in values behind text.
+/// The status of JSON values after text on the same line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LineTrust {
     /// They are frames.
@@ -39,30 +39,30 @@ enum LineTrust {
     Nothing,
 }
 
-/// Reads frames.
+/// Reads the frames of a run.
 #[derive(Debug)]
 pub(crate) struct FrameReader {
     output: Arc<OutputRules>,
     limit: usize,
     lines: LineSplitter,
-    /// `Format::Json`: all lines from the first that has a brace.
+    /// `Format::Json`: all lines from the first one with a brace.
     document: Vec<u8>,
     bad_lines: usize,
     has_frames: bool,
-    /// Frames behind text that may be a sentence: they count where the run does not say its end otherwise.
+    /// Frames after text that may be a sentence. They count where the run reports its end in no other way.
     doubtful: Vec<Value>,
     joined: CappedAnswer,
     last: String,
     result: Option<String>,
     terminal: ReportedEnd,
     calls: Calls,
-    /// Its statement about its account's limit.
+    /// The program's statement about its account's limit.
     limited: Option<Value>,
     noise: String,
     outlook: Outlook,
-    /// The last warning: programs repeat them.
+    /// The last warning, because programs repeat them.
     warned: String,
-    /// The last error since it worked that a frame states without an end.
+    /// The last error without an end since the program last worked.
     last_error: String,
     session: Option<String>,
     tally: UsageCounter,
@@ -141,7 +141,7 @@ impl FrameReader {
             AnswerMode::Joined => self.joined.finish(),
             AnswerMode::Last => self.last,
         };
-        // A blank result says less than the text before it.
+        // A blank result is less useful than the text before it.
         let result = self.result.filter(|it| !it.trim().is_empty());
         let mut answer = result.unwrap_or(pieces);
         if answer.len() > self.limit && !truncated {
@@ -179,7 +179,7 @@ impl FrameReader {
                 self.document.extend_from_slice(&line);
                 self.document.push(b'\n');
             }
-            // What is cut off makes the whole unreadable, and that is told at the end.
+            // A document that is cut off cannot be parsed, which is reported at the end.
             Format::Json => {}
             _ if line.trim_ascii().is_empty() => {}
             _ => self.parse(&line, events),
@@ -196,10 +196,10 @@ impl FrameReader {
                 false => line.noise.into(),
             };
             self.bad_lines += 1;
-            self.hear(&text);
+            self.keep_noise(&text);
             if self.bad_lines <= WARNINGS {
                 let shown: String = text.chars().take(SHOWN).collect();
-                let message = format!("the program printed what is not JSON: {shown}\n");
+                let message = format!("the program printed a line that is not JSON: {shown}\n");
                 events.push(RunEvent::Warning { message });
             }
         }
@@ -222,8 +222,8 @@ impl FrameReader {
         }
     }
 
-    /// Tells frames to which text was glued from JSON that a text speaks of: a rule knows the frames, the text does not
-    /// introduce them, and they belong to this conversation where they name one.
+    /// Distinguishes frames after text from JSON that a text quotes: a rule matches the frames, the text does not introduce
+    /// them, and they belong to this conversation where they name one.
     fn trust_in(&self, line: &JsonLine) -> LineTrust {
         let Some(lead) = line.lead.filter(|_| self.has_frames) else {
             return LineTrust::Full;
@@ -243,7 +243,7 @@ impl FrameReader {
         }
     }
 
-    /// An answer so far that is a limit's notice or an error, after which nothing more can come.
+    /// The wait of a program whose answer so far is a limit's notice or an error, after which nothing more can follow.
     fn stuck(&self) -> Option<ServiceWait> {
         let answer = match (&self.result, self.output.answer) {
             (Some(result), _) => result,
@@ -258,8 +258,8 @@ impl FrameReader {
         ServiceWait::of_answer(&self.output, answer, work, &ReferenceTime::now())
     }
 
-    /// Keeps the end of what is no JSON, and looks for a wait in it.
-    fn hear(&mut self, line: &str) {
+    /// Keeps the end of the lines that are not JSON, and looks for a wait in them.
+    fn keep_noise(&mut self, line: &str) {
         self.noise.push_str(line);
         self.noise.push('\n');
         let from = self.noise.len().saturating_sub(NOISE);
@@ -268,7 +268,7 @@ impl FrameReader {
         self.wait_of(line);
     }
 
-    /// Looks for a wait in words of the program.
+    /// Looks for a wait in the program's words.
     fn wait_of(&mut self, text: &str) {
         match ServiceWait::of_line(&self.output, text, &ReferenceTime::now()) {
             Outlook::Unchanged => {}
@@ -276,7 +276,7 @@ impl FrameReader {
         }
     }
 
-    /// A warning, once where it is repeated.
+    /// Sends a warning, unless it repeats the last one.
     fn warn(&mut self, message: String, events: &mut Vec<RunEvent>) {
         if message != self.warned {
             self.warned.clone_from(&message);
@@ -294,7 +294,7 @@ impl FrameReader {
             self.session = Some(session.clone());
             events.push(RunEvent::Session { session });
         }
-        // Only what a model or a tool does is work.
+        // Only output of a model or a tool is work.
         let before = events.len();
         for text in rules::texts(&output.thought, frame) {
             events.extend(pieces(&text, PIECE).map(|text| RunEvent::Thought { text: text.into() }));
@@ -315,7 +315,7 @@ impl FrameReader {
         }
         for name in rules::texts(&output.mcp_failed, frame) {
             let message = format!(
-                "the program did not take the MCP server '{name}', and works without its tools; see whether its command runs, or its address answers"
+                "the program did not take the MCP server '{name}', and works without its tools; check that its command runs, or that its address responds"
             );
             self.warn(message, events);
         }

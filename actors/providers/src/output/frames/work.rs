@@ -1,4 +1,4 @@
-//! From a frame to what a model or a tool did: text, calls of tools, denials.
+//! The work of a model or a tool in a frame: text, tool calls, denials.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ impl FrameReader {
                 if !text.trim().is_empty() {
                     self.last.clone_from(&text);
                 }
-                // Messages stand on lines of their own.
+                // Each message gets a line of its own.
                 if !text.ends_with('\n') {
                     text.push('\n');
                 }
@@ -38,13 +38,13 @@ impl FrameReader {
         frame: &Value,
         events: &mut Vec<RunEvent>,
     ) {
-        // The first rule that means something of the frame counts, so that later ones may be wider.
-        let told = output.tool.iter().find_map(|rule| {
+        // The first rule that selects an element counts, so that later rules may be more general.
+        let reported = output.tool.iter().find_map(|rule| {
             let mut elements = rules::meant(&rule.rule, frame).peekable();
             elements.peek()?;
             Some((rule, elements))
         });
-        let Some((rule, elements)) = told else {
+        let Some((rule, elements)) = reported else {
             return;
         };
         for element in elements {

@@ -1,8 +1,8 @@
-//! Frames behind text on the same line.
+//! Frames after text on the same line.
 
 use super::*;
 
-/// The answer, and the warnings.
+/// The answer, and the number of warnings.
 fn read_lines(cli: &str, lines: &[String]) -> (String, usize) {
     let output = Arc::new(output("", cli));
     let mut reader = OutputReader::new(&output, 1 << 20, RunUsage::default());
@@ -27,7 +27,7 @@ fn text_may_be_glued_to_any_frame() {
         "Update available 1.0 -> 1.1",
         "\u{1b}[33mWarning\u{1b}[0m: node 18 is deprecated!  ",
         "Working... ",
-        // The conversation's name tells it from a sentence.
+        // The id of the conversation distinguishes it from a sentence.
         "Update available 1.0 to 1.1 ",
     ] {
         let lines = [init.clone(), format!("{glued}{}", result("fine", "s-1"))];
@@ -44,7 +44,7 @@ fn text_may_be_glued_to_any_frame() {
         format!("The last line of the other run is {}", result("no", "s-2")),
         format!("Done.{}", result("no", "s-2")),
         format!("`{}", result("no", "s-1")),
-        // No rule knows it.
+        // No rule matches it.
         "Settings.{\"result\": \"no\", \"is_error\": false}".to_owned(),
     ] {
         let lines = [init.clone(), last.clone(), quoted.clone()];
@@ -57,19 +57,23 @@ fn text_may_be_glued_to_any_frame() {
 }
 
 #[test]
-fn a_doubtful_frame_counts_where_no_other_says_the_end() {
-    let said = |text: &str| {
+fn a_doubtful_frame_counts_where_no_other_reports_the_end() {
+    let stated = |text: &str| {
         json!({"type": "item.completed", "item": {"id": "1", "type": "agent_message", "text": text}}).to_string()
     };
     let end = json!({"type": "turn.completed", "usage": {}}).to_string();
     let doubtful = format!("tokens used 12 {end}");
-    let (reading, verdict) =
-        ends::judged("codex", &format!("{}\n{doubtful}\n", said("fine")), "", OK);
-    assert_eq!((reading.answer.as_str(), verdict), ("fine", None));
-    let quoted = format!("It printed {}", said("no"));
     let (reading, verdict) = ends::judged(
         "codex",
-        &format!("{}\n{quoted}\n{end}\n", said("fine")),
+        &format!("{}\n{doubtful}\n", stated("fine")),
+        "",
+        OK,
+    );
+    assert_eq!((reading.answer.as_str(), verdict), ("fine", None));
+    let quoted = format!("It printed {}", stated("no"));
+    let (reading, verdict) = ends::judged(
+        "codex",
+        &format!("{}\n{quoted}\n{end}\n", stated("fine")),
         "",
         OK,
     );

@@ -1,4 +1,4 @@
-//! Recorded output of real CLIs, cut in odd ways, against what it means.
+//! Recorded output of real CLIs, in pieces of different sizes, with its expected meaning.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,8 +19,8 @@ const BAD: Class = Class::BadInput;
 const CRASHED: Class = Class::Crashed;
 const OK: ProgramStatus = ProgramStatus::Code(0);
 
-/// Capture, how it ended, what it is, and a piece of the answer or the message. Names that begin with `text:` or `json:`
-/// were printed in another form than the definition asks for.
+/// Capture, exit, expected kind, and a part of the answer or the message. Captures that begin with `text:` or `json:` were
+/// printed in another format than the definition requests.
 const RUNS: &[(&str, ProgramStatus, Option<Class>, &str)] = &[
     (
         "text:codex/plain",
@@ -126,7 +126,7 @@ const RUNS: &[(&str, ProgramStatus, Option<Class>, &str)] = &[
         Some(PLAIN),
         "exited with code 1",
     ),
-    // It exits with 0 when it is interrupted.
+    // The program exits with 0 when it is interrupted.
     ("claude/sigint", OK, Some(PLAIN), "error_during_execution"),
     (
         "claude/sigterm",
@@ -187,13 +187,13 @@ const RUNS: &[(&str, ProgramStatus, Option<Class>, &str)] = &[
         "gemini/sigint",
         OK,
         Some(PLAIN),
-        "never said that it was done",
+        "never reported that it was done",
     ),
     (
         "gemini/sigterm",
         OK,
         Some(PLAIN),
-        "never said that it was done",
+        "never reported that it was done",
     ),
     (
         "text:opencode/plain",
@@ -449,7 +449,7 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
 }
 
-/// The definition for a form that it does not ask for itself.
+/// The output rules, with overrides for a format that the definition does not request.
 fn output(form: &str, cli: &str) -> OutputRules {
     let overrides = match (form, cli) {
         ("text", _) => json!({ "format": "text" }),
@@ -507,7 +507,7 @@ fn capture(name: &str) -> Read {
 }
 
 #[test]
-fn every_capture_is_read_as_what_it_was() {
+fn every_capture_is_read_as_expected() {
     let mut seen = BTreeSet::new();
     for (name, ended, class, words) in RUNS {
         // Everything at once, a usual read, and pieces that cut characters and lines.
@@ -533,7 +533,7 @@ fn every_capture_is_read_as_what_it_was() {
 }
 
 #[test]
-fn sessions_are_told_and_kept() {
+fn sessions_are_reported_and_kept() {
     for (name, session) in [
         ("codex/json", "01a2020b-4c0e-7190-8618-f271c1e91ef8"),
         ("claude/stream", "1e106b5c-8806-48f6-af80-5a32bfe96bf1"),
@@ -543,10 +543,10 @@ fn sessions_are_told_and_kept() {
     ] {
         let read = capture(name);
         assert_eq!(read.reading.session.as_deref(), Some(session), "{name}");
-        let told = RunEvent::Session {
+        let reported = RunEvent::Session {
             session: session.to_owned(),
         };
-        assert_eq!(read.events.iter().filter(|it| **it == told).count(), 1);
+        assert_eq!(read.events.iter().filter(|it| **it == reported).count(), 1);
     }
 }
 
@@ -572,23 +572,27 @@ fn figures_are_normalised_and_added_up() {
         ("opencode/json", tokens(1000, 200, 30, 4, Some(1068))),
         ("opencode/tool_auto", tokens(2000, 400, 60, 8, Some(2136))),
         ("goose/stream", tokens(1000, 200, 34, 0, None)),
-        // It asks its model twice a turn.
+        // The program calls its model twice per turn.
         ("qwen/json", tokens(2000, 400, 68, 0, None)),
     ] {
         let read = capture(name);
         assert_eq!(read.reading.usage.as_ref(), Some(&usage), "{name}");
-        let told = read.events.iter().rev().find_map(|event| match event {
+        let reported = read.events.iter().rev().find_map(|event| match event {
             RunEvent::Usage { usage } => Some(usage),
             _ => None,
         });
-        assert_eq!(told, Some(&usage), "{name}: the last event has the total");
+        assert_eq!(
+            reported,
+            Some(&usage),
+            "{name}: the last event has the total"
+        );
     }
     assert_eq!(capture("text:codex/plain").reading.usage, None);
 }
 
 #[test]
 fn a_resumed_run_is_charged_for_itself_alone() {
-    // Codex counts tokens over the conversation, Claude Code only money, Gemini neither.
+    // Codex counts tokens of the conversation, Claude Code only cost, Gemini neither.
     for (first, second, usage) in [
         ("codex/json", "codex/resume", tokens(1000, 200, 30, 4, None)),
         (
@@ -609,7 +613,7 @@ fn a_resumed_run_is_charged_for_itself_alone() {
     }
 }
 
-/// Copilot tells its tokens in a file alone, of the whole conversation, a model each.
+/// Copilot reports its tokens only in a file, for the whole conversation, one element per model.
 #[test]
 fn figures_may_come_in_a_file() {
     let output = output("", "copilot");
@@ -646,7 +650,7 @@ fn tools(read: &Read) -> Vec<ToolStatus> {
 }
 
 #[test]
-fn tools_are_told() {
+fn tools_are_reported() {
     use ToolStatus::{Done, Failed, Started};
     assert_eq!(tools(&capture("codex/tool")), [Started, Done]);
     assert_eq!(tools(&capture("claude/tool_allowed")), [Started, Done]);
@@ -664,13 +668,13 @@ fn lines(cli: &str, text: &str, ended: ProgramStatus) -> Read {
 }
 
 #[test]
-fn a_later_version_may_print_what_nobody_knows() {
+fn unknown_frames_of_a_later_version_are_ignored() {
     let known = std::fs::read_to_string(folder().join("codex/json.out")).unwrap();
-    let news = known
+    let changed = known
         .lines()
         .map(|line| format!("{{\"type\":\"news\",\"item\":[1]}}\n[]\n7\n{line}\nplain words\n"))
         .collect::<String>();
-    let read = lines("codex", &news, OK);
+    let read = lines("codex", &changed, OK);
     assert_eq!(read.verdict, None);
     assert!(read.reading.answer.starts_with("STUB responses"));
     let is_warning = |it: &&RunEvent| matches!(it, RunEvent::Warning { message } if message.contains("plain words"));
@@ -695,7 +699,7 @@ fn a_server_that_the_program_did_not_take_is_a_warning() {
 }
 
 #[test]
-fn success_is_said_and_exited_with_0() {
+fn success_needs_a_report_and_exit_code_0() {
     let done = "{\"type\":\"turn.completed\"}\n";
     assert_eq!(lines("codex", done, OK).verdict, None);
     assert!(
@@ -704,16 +708,16 @@ fn success_is_said_and_exited_with_0() {
             .is_some()
     );
     assert!(lines("codex", "", OK).verdict.is_some());
-    // A good word does not take back a bad one.
+    // A later success does not undo a failure.
     let failed = "{\"type\":\"turn.failed\",\"error\":{\"message\":\"no\"}}\n";
     assert!(
         lines("codex", &format!("{failed}{done}"), OK)
             .verdict
             .is_some()
     );
-    // The last line may lack its end.
+    // The last line may lack its line end.
     assert_eq!(lines("codex", done.trim_end(), OK).verdict, None);
-    // An error in the place of an answer is none.
+    // An error in place of an answer is not an answer.
     let text = "{\"type\":\"message\",\"message\":{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"Network error: Could not connect\"}]}}\n{\"type\":\"complete\"}\n";
     let (class, why) = lines("goose", text, OK).verdict.unwrap();
     assert_eq!(class, Class::Network);
@@ -721,7 +725,7 @@ fn success_is_said_and_exited_with_0() {
 }
 
 #[test]
-fn words_of_a_text_only_cli_make_the_class() {
+fn words_of_a_text_only_cli_decide_the_failure_kind() {
     let kiro = output("", "kiro");
     let run =
         |out: &str, err, ended| read(&kiro, out.as_bytes(), err, ended, 3, RunUsage::default());

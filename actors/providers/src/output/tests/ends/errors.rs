@@ -1,9 +1,9 @@
-//! Where the error of a failed run is stated, and where it is not.
+//! The places of the error of a failed run, and places that do not count.
 
 use super::*;
 
 #[test]
-fn errors_beside_the_frames_have_a_class() {
+fn errors_outside_of_frames_are_classified() {
     let bad = ProgramStatus::Code(1);
     for (cli, text, err, expected) in [
         (
@@ -31,9 +31,9 @@ fn errors_beside_the_frames_have_a_class() {
     }
 }
 
-/// Text for people may speak of anything: only what a failed program says last is its error.
+/// Text for people may mention any error: only the last lines of a failed program are its error.
 #[test]
-fn a_text_that_speaks_of_errors_is_none() {
+fn a_text_about_errors_is_not_an_error() {
     let long =
         "Set the header, else the service answers 401 Unauthorized or 429 rate limit. ".repeat(30);
     let text = format!("> {long}\nThe tool failed.\n");
@@ -156,7 +156,7 @@ fn an_error_on_stderr_alone_is_no_answer() {
 }
 
 #[test]
-fn an_error_beside_a_denial_of_one_is_an_error() {
+fn an_error_subtype_without_is_error_is_an_error() {
     for cli in ["claude", "qwen", "amp"] {
         for frame in [
             json!({"type": "result", "subtype": "error_max_turns", "is_error": false, "num_turns": 9}),
@@ -199,12 +199,12 @@ fn an_error_is_found_before_its_stack_and_as_the_whole_answer() {
     let err = format!("Error: 429 Too Many Requests, try again in 2 hours\n{stack}");
     let (found, _) = class("claude", "", &err, ProgramStatus::Code(1));
     assert_eq!(found, "rate_limited");
-    let said = json!({"type": "assistant", "message": {"content": [{"type": "text", "text": "You've hit your limit · resets 7pm (UTC)"}]}});
+    let stated = json!({"type": "assistant", "message": {"content": [{"type": "text", "text": "You've hit your limit · resets 7pm (UTC)"}]}});
     let blank = claude("", true);
     for (text, code) in [
-        (format!("{said}\n"), 1),
-        (format!("{said}\n"), 0),
-        (format!("{said}\n{blank}"), 1),
+        (format!("{stated}\n"), 1),
+        (format!("{stated}\n"), 0),
+        (format!("{stated}\n{blank}"), 1),
     ] {
         let found = class("claude", &text, "", ProgramStatus::Code(code));
         assert_eq!(found, ("rate_limited".to_owned(), Some(3600)), "{text}");

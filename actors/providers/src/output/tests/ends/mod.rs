@@ -1,4 +1,4 @@
-//! Ends that are not what they seem: limits with their times, doubted good ends, lost conversations.
+//! Ends that are not what they seem: limits with their times, doubted successes, lost conversations.
 
 use std::time::{Duration, SystemTime};
 
@@ -30,7 +30,7 @@ pub(super) fn judged(
     (reading, verdict)
 }
 
-/// The class, and the seconds after which a limit ends.
+/// The failure kind, and the seconds until a limit ends.
 fn class(cli: &str, text: &str, err: &str, ended: ProgramStatus) -> (String, Option<u64>) {
     match judged(cli, text, err, ended).1.map(|(class, _)| class) {
         None => ("good".to_owned(), None),
@@ -50,7 +50,7 @@ fn claude(result: &str, is_error: bool) -> String {
 const REJECTED: &str = "{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"rejected\",\"resetsAt\":1795894200}}\n";
 
 #[test]
-fn limits_end_when_the_program_says() {
+fn limits_end_at_the_reported_time() {
     let codex = |message: &str| {
         let message = json!({"type": "turn.failed", "error": {"message": message}});
         format!("{message}\n")
@@ -72,7 +72,7 @@ fn limits_end_when_the_program_says() {
             bad,
             rate(Some(3600)),
         ),
-        // The event says it to the second; it explains a failure without a reason as well.
+        // The event states the end to the second. It also explains a failure without a reason.
         (
             "claude",
             format!("{REJECTED}{}", claude(limit, true)),
@@ -80,7 +80,7 @@ fn limits_end_when_the_program_says() {
             rate(Some(5400)),
         ),
         ("claude", REJECTED.to_owned(), bad, rate(Some(5400))),
-        // A good end stays one, unless the limit's notice is all there is.
+        // A success stays one, unless the answer consists of a limit's notice.
         (
             "claude",
             format!("{REJECTED}{}", claude("4", false)),
@@ -131,13 +131,13 @@ fn limits_end_when_the_program_says() {
     ] {
         assert_eq!(class(cli, &text, "", ended), expected, "{cli}: {text}");
     }
-    // The exit code speaks where the message has no known word.
+    // The exit code counts where the message has no known word.
     let gemini = "{\"type\":\"result\",\"status\":\"error\",\"error\":{\"type\":\"unknown\",\"message\":\"Sorry\"}}\n";
     assert_eq!(
         class("gemini", gemini, "", ProgramStatus::Code(173)),
         rate(None)
     );
-    // Text alone, exit code 0.
+    // Only text, exit code 0.
     let kiro = "> You've reached your monthly usage limit.\n";
     assert_eq!(class("kiro", kiro, "", OK), rate(None));
     let answer = format!(
@@ -148,7 +148,7 @@ fn limits_end_when_the_program_says() {
 }
 
 #[test]
-fn the_last_word_counts_where_a_program_goes_on() {
+fn the_last_end_counts_where_a_program_continues() {
     let recovered = format!(
         "{}{}",
         claude("API Error: 529 Overloaded", true),
@@ -230,7 +230,7 @@ fn a_lost_conversation_is_recognised() {
         ),
         ("qwen", "No saved session found with ID s\n", "", true),
         ("claude", "", "some other error", false),
-        // A run that said something had its conversation.
+        // A run with output still had its conversation.
         (
             "gemini",
             "{\"type\":\"message\",\"role\":\"assistant\",\"content\":\"hi\"}\n",
@@ -239,9 +239,9 @@ fn a_lost_conversation_is_recognised() {
         ),
     ] {
         let (reading, _) = judged(cli, out, err, ProgramStatus::Code(1));
-        let told = format!("{}\n{err}", reading.error());
+        let reported = format!("{}\n{err}", reading.error());
         assert_eq!(
-            has_lost(&output("", cli), &reading, &told),
+            reports_lost(&output("", cli), &reading, &reported),
             is_lost,
             "{cli}: {err}"
         );
@@ -282,16 +282,16 @@ fn a_declined_command_is_a_denial() {
 
 #[test]
 fn a_blank_result_leaves_the_text_before_it() {
-    let said = |text: &str| {
+    let stated = |text: &str| {
         let frame =
             json!({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}});
         format!("{frame}\n{}", claude("", false))
     };
-    let (reading, verdict) = judged("claude", &said("the answer"), "", OK);
+    let (reading, verdict) = judged("claude", &stated("the answer"), "", OK);
     assert_eq!((reading.answer.as_str(), verdict), ("the answer", None));
     let notice = class(
         "claude",
-        &said("You've hit your limit · resets in 2 hours"),
+        &stated("You've hit your limit · resets in 2 hours"),
         "",
         OK,
     );

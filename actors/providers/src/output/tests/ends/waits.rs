@@ -1,4 +1,4 @@
-//! What programs print while they wait, or when nothing more can come of them.
+//! Output of programs that wait, or that can produce nothing more.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn outlook(cli: &str, out: &str, err: &str) -> Outlook {
         reader.push(line.as_bytes());
         match reader.outlook() {
             Outlook::Unchanged => {}
-            news => last = news,
+            changed => last = changed,
         }
     }
     let watch = StderrWatch::new(&output);
@@ -22,7 +22,7 @@ fn outlook(cli: &str, out: &str, err: &str) -> Outlook {
 }
 
 #[test]
-fn waits_are_recognised_by_what_is_printed() {
+fn waits_are_recognised_in_the_output() {
     let of_capture = |name: &str| {
         let file = |end: &str| std::fs::read_to_string(folder().join(format!("{name}.{end}")));
         let cli = name.split('/').next().unwrap();
@@ -54,7 +54,7 @@ fn waits_are_recognised_by_what_is_printed() {
         seen(outlook("claude", &retry("null", 500), "")),
         ("network", Some(0))
     );
-    // Work ends a wait, and an end is an end.
+    // Work ends a wait.
     let works = "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}}\n";
     assert_eq!(
         outlook("claude", &format!("{}{works}", retry("429", 9)), ""),
@@ -74,7 +74,7 @@ fn waits_are_recognised_by_what_is_printed() {
         seen(outlook("qwen", "", qwen)),
         ("rate_limited", Some(3570))
     );
-    // A line that only mentions a retry means nothing alone.
+    // A line that only mentions a retry has no effect.
     let retry = outlook("gemini", "", "Retrying after the test failed\n");
     assert!(matches!(retry, Outlook::Errs(_)), "{retry:?}");
     let broken = "Attempt 3 failed with status 500. Retrying with backoff...\n";
@@ -85,7 +85,7 @@ fn waits_are_recognised_by_what_is_printed() {
 }
 
 #[test]
-fn asking_again_is_told_from_a_last_word() {
+fn a_retry_is_distinguished_from_a_final_error() {
     let codex = |message: &str| {
         let frame = json!({"type": "error", "message": message});
         outlook("codex", &format!("{frame}\n"), "")
@@ -133,7 +133,7 @@ fn an_answer_that_is_a_notice_leaves_the_program_stuck() {
         _ => format!("> {text}\n"),
     };
     let limit = "You've hit your limit · resets 3pm (America/New_York)";
-    for (cli, said) in [
+    for (cli, stated) in [
         ("claude", limit),
         (
             "codex",
@@ -143,7 +143,7 @@ fn an_answer_that_is_a_notice_leaves_the_program_stuck() {
         ("goose", "Ran into this error: Rate limit exceeded"),
         ("kiro", "You've reached your monthly usage limit."),
     ] {
-        let found = outlook(cli, &text(cli, said), "");
+        let found = outlook(cli, &text(cli, stated), "");
         let is_limit =
             |it: &ServiceWait| matches!(it.class, Class::RateLimited { .. }) && !it.is_retry;
         assert!(
@@ -151,7 +151,7 @@ fn an_answer_that_is_a_notice_leaves_the_program_stuck() {
             "{cli}: {found:?}"
         );
     }
-    // More text, and the use of a tool, make it an answer.
+    // Further text or a tool call make it an answer.
     let more = format!(
         "{}{}",
         text("goose", limit),
