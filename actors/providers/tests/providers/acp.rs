@@ -613,7 +613,8 @@ async fn an_agent_that_waits_for_hours_is_ended_with_its_limit() {
     }
     // Other text on stderr has no effect by itself, but it explains a silence.
     let mut silent = fixture.job("wait Error 429: rate limit reached");
-    silent.timeouts.total = Some(Duration::from_secs(1));
+    silent.timeouts.start = Some(BOUND);
+    silent.timeouts.silence = Some(Duration::from_secs(2));
     let failure = run(&mut session, silent).await.0.unwrap_err();
     assert_eq!(failure.kind.as_str(), "rate_limited", "{failure}");
     session.close().await;

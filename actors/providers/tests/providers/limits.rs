@@ -40,6 +40,8 @@ async fn a_reader_that_does_not_read_slows_the_program_and_does_not_stop_a_cance
     let (handle, cancel) = Cancel::pair();
     let mut job = fixture.job("");
     // A program that waits for its reader is not silent.
+    // The start has a limit of its own, because it takes longer on a busy machine.
+    job.timeouts.start = Some(BOUND);
     job.timeouts.silence = Some(Duration::from_millis(100));
     let provider = fixture.command(&["yes"]);
     let task = tokio::spawn(async move { provider.run(job, sink, cancel).await });
