@@ -1,6 +1,6 @@
 //! The account gate: decides which providers may run now.
 //!
-//! A provider that chooses among others (the router) asks the job's [`AccountGate`] which of them may run, and reports the
+//! A provider that chooses among others (the router) asks the job's [`ProviderGate`] which of them may run, and reports the
 //! end of the run to it. It knows nothing of accounts, limits or pools: the caller that makes the job supplies the gate.
 
 use std::fmt;
@@ -38,7 +38,7 @@ impl AccountPass {
     }
 }
 
-/// The decision behind an [`AccountGate`].
+/// The decision behind an [`ProviderGate`].
 pub trait Gatekeeper: Send + Sync + 'static {
     /// Waits until one of these providers may run, and returns the first that may: its index in `providers`.
     ///
@@ -55,9 +55,9 @@ pub trait Gatekeeper: Send + Sync + 'static {
 
 /// The gate of a job; cheap to clone.
 #[derive(Clone)]
-pub struct AccountGate(Arc<dyn Gatekeeper>);
+pub struct ProviderGate(Arc<dyn Gatekeeper>);
 
-impl AccountGate {
+impl ProviderGate {
     /// A gate with this decision.
     pub fn new(keeper: impl Gatekeeper) -> Self {
         Self(Arc::new(keeper))
@@ -87,13 +87,13 @@ impl AccountGate {
     }
 }
 
-impl fmt::Debug for AccountGate {
+impl fmt::Debug for ProviderGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Gate")
     }
 }
 
-/// The gate of [`AccountGate::open`].
+/// The gate of [`ProviderGate::open`].
 struct AlwaysOpen;
 
 impl Gatekeeper for AlwaysOpen {

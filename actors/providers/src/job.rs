@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::gate::AccountGate;
+use crate::gate::ProviderGate;
 use crate::mcp::McpServer;
 use crate::outcome::Conversation;
 use crate::permission::Permissions;
@@ -56,7 +56,7 @@ pub struct Job {
     /// The decisions about the program's permission requests.
     pub permissions: Permissions,
     /// The decision which providers may run now, for a provider that chooses among others.
-    pub gate: AccountGate,
+    pub gate: ProviderGate,
     /// MCP servers for the agent, where its adapter can pass them.
     pub mcp: Vec<McpServer>,
     /// The conversation to continue, where the provider can.
@@ -85,7 +85,7 @@ impl Job {
             model_is_tasks: false,
             trust: TrustLevel::default(),
             permissions: Permissions::deny_all(),
-            gate: AccountGate::open(),
+            gate: ProviderGate::open(),
             mcp: Vec::new(),
             conversation: None,
             workdir: workdir.into(),

@@ -71,7 +71,7 @@ pub use containment::{Containment, RunnerCommand};
 pub use definition::Definition;
 pub use event::{EventSink, EventStream, RunEvent, RunUsage, ToolStatus};
 pub use futures_util::future::BoxFuture;
-pub use gate::{AccountClosed, AccountGate, AccountPass, Gatekeeper};
+pub use gate::{AccountClosed, AccountPass, Gatekeeper, ProviderGate};
 pub use http::{HttpServiceOptions, services};
 pub use job::{DEFAULT_MAX_OUTPUT_BYTES, Job, Timeouts, TrustLevel};
 pub use mcp::{McpServer, McpTransport};

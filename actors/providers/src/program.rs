@@ -11,7 +11,7 @@ use crate::cancel::Cancel;
 use crate::containment::{Containment, Exit, StartError};
 use crate::definition::StopSignal;
 use crate::event::{EventSink, RunEvent};
-use crate::invocation::{Invocation, InvocationEnd, RunEnd, execute};
+use crate::invocation::{InvocationEnd, ProgramCall, ProgramOutcome, execute};
 use crate::job::Timeouts;
 use crate::outcome::FailureKind;
 use crate::output::OutputReader;
@@ -122,7 +122,7 @@ impl Program {
         log: &EventSink,
         cancel: Cancel,
     ) -> ProgramEnd {
-        let request = Invocation {
+        let request = ProgramCall {
             argv: &self.argv,
             env: &self.env,
             pass_env: &[],
@@ -169,14 +169,14 @@ impl Program {
 
 fn ended(ran: InvocationEnd) -> ProgramEnd {
     let exit = match ran.ending {
-        RunEnd::Exit(Exit::Code(code)) => ProgramExit::Code(code),
-        RunEnd::Exit(Exit::Signal(signal)) => ProgramExit::Signal(signal),
-        RunEnd::Cancelled => ProgramExit::Cancelled,
-        RunEnd::Timeout(_) | RunEnd::Impatience(_) => ProgramExit::TimedOut,
-        RunEnd::NotStarted(StartError::Missing, why) => ProgramExit::Missing(why),
-        RunEnd::NotStarted(StartError::Short, why) => ProgramExit::Short(why),
-        RunEnd::NotStarted(StartError::TooLong, why) => ProgramExit::Failed(why),
-        RunEnd::RunnerLost => ProgramExit::Failed("its runner was lost".to_owned()),
+        ProgramOutcome::Exit(Exit::Code(code)) => ProgramExit::Code(code),
+        ProgramOutcome::Exit(Exit::Signal(signal)) => ProgramExit::Signal(signal),
+        ProgramOutcome::Cancelled => ProgramExit::Cancelled,
+        ProgramOutcome::Timeout(_) | ProgramOutcome::Impatience(_) => ProgramExit::TimedOut,
+        ProgramOutcome::NotStarted(StartError::Missing, why) => ProgramExit::Missing(why),
+        ProgramOutcome::NotStarted(StartError::Short, why) => ProgramExit::Short(why),
+        ProgramOutcome::NotStarted(StartError::TooLong, why) => ProgramExit::Failed(why),
+        ProgramOutcome::RunnerLost => ProgramExit::Failed("its runner was lost".to_owned()),
     };
     ProgramEnd {
         exit,

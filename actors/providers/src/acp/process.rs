@@ -17,7 +17,7 @@ use crate::definition::StopSignal;
 use crate::invocation::MARGIN;
 use crate::output::{Outlook, StderrWatch};
 use crate::runner::GIVE_UP;
-use crate::text::lines::{LINE_BYTES, LineSplitter, OutputLine, PARTIAL_PATIENCE};
+use crate::text::lines::{LINE_BYTES, OutputLine, OutputLines, PARTIAL_PATIENCE};
 use crate::text::{Decoder, StderrTail};
 
 /// Bytes per read.
@@ -71,7 +71,7 @@ pub(super) struct Process {
     stdout_ended: bool,
     stderr: ChildStderr,
     stderr_ended: bool,
-    lines: LineSplitter,
+    lines: OutputLines,
     /// Whether the last read filled its buffer, so that more output is ready.
     pub(super) is_flooding: bool,
     /// Bytes since the last line end.
@@ -116,7 +116,7 @@ impl Process {
             stdout_ended: false,
             stderr: streams.stderr,
             stderr_ended: false,
-            lines: LineSplitter::new(LINE_BYTES),
+            lines: OutputLines::new(LINE_BYTES),
             is_flooding: false,
             unended: 0,
             decoder: Decoder::default(),

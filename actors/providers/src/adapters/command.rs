@@ -20,7 +20,7 @@ use crate::cancel::Cancel;
 use crate::containment::Containment;
 use crate::definition::{Definition, OutputRules};
 use crate::event::{EventSink, RunEvent, RunUsage};
-use crate::invocation::{Invocation, conclude, execute};
+use crate::invocation::{ProgramCall, conclude, execute};
 use crate::job::{Job, Timeouts};
 use crate::options::{BuildError, ProviderOptions};
 use crate::outcome::{FailureKind, Finished, RunFailure};
@@ -176,7 +176,7 @@ impl CommandProvider {
         if let Some(message) = handed.warning.clone() {
             events.send(RunEvent::Warning { message }).await;
         }
-        let request = Invocation {
+        let request = ProgramCall {
             argv: &argv,
             env: &env,
             pass_env: &self.pass_env,
@@ -195,7 +195,7 @@ impl CommandProvider {
 
     async fn execute(
         &self,
-        request: Invocation<'_>,
+        request: ProgramCall<'_>,
         events: &EventSink,
         cancel: Cancel,
         (file, before): (Option<UsageFile>, RunUsage),
@@ -260,7 +260,7 @@ impl CommandProvider {
         };
         let mut argv = vec![self.program().to_owned()];
         argv.extend(args.iter().cloned());
-        let request = Invocation {
+        let request = ProgramCall {
             argv: &argv,
             env: &self.env,
             pass_env: &self.pass_env,

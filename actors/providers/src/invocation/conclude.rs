@@ -1,6 +1,6 @@
 //! The outcome of a run, from the end of its program.
 
-use super::{InvocationEnd, PatienceEnd, RunEnd};
+use super::{InvocationEnd, PatienceEnd, ProgramOutcome};
 use crate::containment::{Exit, StartError};
 use crate::definition::OutputRules;
 use crate::limits::{self, ReferenceTime, ReportedError};
@@ -54,7 +54,7 @@ pub(crate) fn conclude(
         }
         // The system refused the program a resource for its start, and the run has no output.
         FailureKind::ProviderError | FailureKind::Crashed
-            if matches!(ran.ending, RunEnd::Exit(_))
+            if matches!(ran.ending, ProgramOutcome::Exit(_))
                 && reading.answer.trim().is_empty()
                 && reading.usage.is_none() =>
         {
@@ -87,13 +87,13 @@ fn verdict(
     let verdict_for =
         |ended| output::verdict(program, output, &ran.reading, ended, &ran.stderr, moment);
     // A program that handles the signal of a timeout by reporting an interruption reports nothing about its run.
-    let interrupted = matches!(ran.ending, RunEnd::Timeout(_))
+    let interrupted = matches!(ran.ending, ProgramOutcome::Timeout(_))
         && matches!(
             verdict_for(ProgramStatus::Code(0)),
             Some((FailureKind::Crashed, _))
         );
     Some(match &ran.ending {
-        RunEnd::Exit(exit) => {
+        ProgramOutcome::Exit(exit) => {
             let ended = match exit {
                 Exit::Code(code) => ProgramStatus::Code(*code),
                 Exit::Signal(signal) => ProgramStatus::Signal(*signal),
@@ -106,25 +106,25 @@ fn verdict(
                 verdict => verdict,
             };
         }
-        RunEnd::Cancelled => (FailureKind::Cancelled, format!("'{program}' was cancelled")),
+        ProgramOutcome::Cancelled => (FailureKind::Cancelled, format!("'{program}' was cancelled")),
         // The program reported its end. That it did not exit changes nothing.
-        RunEnd::Impatience(PatienceEnd::Stays) | RunEnd::Timeout(_)
+        ProgramOutcome::Impatience(PatienceEnd::Stays) | ProgramOutcome::Timeout(_)
             if ran.reading.terminal != ReportedEnd::Unreported && !interrupted =>
         {
             return verdict_for(ProgramStatus::Code(0));
         }
-        RunEnd::Impatience(PatienceEnd::Waits(wait)) => (
+        ProgramOutcome::Impatience(PatienceEnd::Waits(wait)) => (
             wait.class,
             format!(
                 "'{program}' waits by itself, and was ended: {}",
                 wait.message
             ),
         ),
-        RunEnd::Impatience(PatienceEnd::Stays) => (
+        ProgramOutcome::Impatience(PatienceEnd::Stays) => (
             FailureKind::ProviderError,
             format!("'{program}' did not exit, and was ended"),
         ),
-        RunEnd::Timeout(which) => {
+        ProgramOutcome::Timeout(which) => {
             let waited = ran.waiting.as_ref().map(|wait| wait.class);
             let explained =
                 waited.or_else(|| output::cut_short(output, &ran.reading, &ran.stderr, moment));
@@ -140,16 +140,16 @@ fn verdict(
                 message,
             )
         }
-        RunEnd::NotStarted(StartError::Missing, reason) => (
+        ProgramOutcome::NotStarted(StartError::Missing, reason) => (
             FailureKind::Missing,
             format!(
                 "cannot run '{program}': {reason}; install it, or correct the provider's program"
             ),
         ),
-        RunEnd::NotStarted(error, reason) => {
+        ProgramOutcome::NotStarted(error, reason) => {
             (error.class(), format!("cannot run '{program}': {reason}"))
         }
-        RunEnd::RunnerLost => (
+        ProgramOutcome::RunnerLost => (
             FailureKind::Crashed,
             format!("the runner of '{program}' was killed; its processes were found and ended"),
         ),

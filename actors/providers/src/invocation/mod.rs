@@ -36,7 +36,7 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(1);
 pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
 /// The program to run.
-pub(crate) struct Invocation<'a> {
+pub(crate) struct ProgramCall<'a> {
     pub(crate) argv: &'a [String],
     pub(crate) env: &'a [(String, String)],
     pub(crate) pass_env: &'a [String],
@@ -56,7 +56,7 @@ pub(crate) struct Invocation<'a> {
 /// The result of an invocation.
 #[derive(Debug)]
 pub(crate) struct InvocationEnd {
-    pub(crate) ending: RunEnd,
+    pub(crate) ending: ProgramOutcome,
     pub(crate) reading: RunReading,
     /// The last 64 KiB of stderr.
     pub(crate) stderr: String,
@@ -68,7 +68,7 @@ pub(crate) struct InvocationEnd {
 
 /// The end of an invocation. The first cause counts: a program that exits with 0 after our SIGTERM was stopped.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum RunEnd {
+pub(crate) enum ProgramOutcome {
     Exit(Exit),
     Cancelled,
     Timeout(TimeoutKind),
@@ -83,7 +83,7 @@ pub(crate) enum RunEnd {
 /// # Errors
 /// When the runner cannot be started.
 pub(crate) async fn execute(
-    request: Invocation<'_>,
+    request: ProgramCall<'_>,
     containment: &Containment,
     events: &EventSink,
     cancel: Cancel,
@@ -131,7 +131,7 @@ pub(crate) async fn execute(
     }
     drop(pumps);
     log_leftovers(request.argv, &held);
-    if let Some(RunEnd::Impatience(over)) = &stop.cause {
+    if let Some(ProgramOutcome::Impatience(over)) = &stop.cause {
         let message = complaint_of(&request.argv[0], over);
         events.send(RunEvent::Warning { message }).await;
     }
@@ -162,7 +162,7 @@ struct StopTrigger<'a> {
     cancel: Cancel,
     clock: &'a RunClock,
     patience: &'a ExitPatience,
-    cause: Option<RunEnd>,
+    cause: Option<ProgramOutcome>,
 }
 
 impl StopTrigger<'_> {
@@ -173,16 +173,16 @@ impl StopTrigger<'_> {
         }
         self.cause = Some(tokio::select! {
             biased;
-            () = self.cancel.cancelled() => RunEnd::Cancelled,
-            which = self.clock.expired() => RunEnd::Timeout(which),
-            over = self.patience.over() => RunEnd::Impatience(over),
+            () = self.cancel.cancelled() => ProgramOutcome::Cancelled,
+            which = self.clock.expired() => ProgramOutcome::Timeout(which),
+            over = self.patience.over() => ProgramOutcome::Impatience(over),
         });
     }
 }
 
 /// The data known when the runner has exited.
 struct RunnerEnd {
-    ending: RunEnd,
+    ending: ProgramOutcome,
     stragglers: u32,
     alive: u32,
     /// Whether the pumps have finished.
@@ -217,13 +217,13 @@ async fn hold(
                     }
                 }
                 RunnerNotice::Report(RunnerReport::Failed { error, message }) => {
-                    return held(RunEnd::NotStarted(error, message), 0, 0, drained);
+                    return held(ProgramOutcome::NotStarted(error, message), 0, 0, drained);
                 }
                 RunnerNotice::Report(RunnerReport::Ended { exit, stragglers, alive }) => {
-                    return held(RunEnd::Exit(exit), stragglers, alive, drained);
+                    return held(ProgramOutcome::Exit(exit), stragglers, alive, drained);
                 }
                 RunnerNotice::Lost { ended, alive } => {
-                    return held(RunEnd::RunnerLost, ended, alive, drained);
+                    return held(ProgramOutcome::RunnerLost, ended, alive, drained);
                 }
             },
             () = stop.wanted() => {
@@ -246,7 +246,7 @@ async fn drain(
     held: &RunnerEnd,
     stop: &mut StopTrigger<'_>,
 ) {
-    let hurry = stop.cause.is_some() || held.alive > 0 || held.ending == RunEnd::RunnerLost;
+    let hurry = stop.cause.is_some() || held.alive > 0 || held.ending == ProgramOutcome::RunnerLost;
     tokio::select! {
         () = pumps => {}
         () = tokio::time::sleep(DRAIN), if hurry => {}

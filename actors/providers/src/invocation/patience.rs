@@ -38,12 +38,12 @@ pub(crate) enum PatienceEnd {
 /// The last known activity of a program, with its start.
 #[derive(Debug, Default)]
 pub(crate) struct ExitPatience {
-    state: Mutex<Activity>,
+    state: Mutex<ProgramActivity>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-enum Activity {
+enum ProgramActivity {
     #[default]
     Works,
     /// A tool runs.
@@ -81,7 +81,7 @@ impl ExitPatience {
         let mut state = self.lock();
         match (&mut *state, outlook) {
             (
-                Activity::Ended {
+                ProgramActivity::Ended {
                     last,
                     then: AfterEnd::Nothing,
                     ..
@@ -92,7 +92,10 @@ impl ExitPatience {
                 | Outlook::Errs(_)
                 | Outlook::Ended,
             ) => *last = now,
-            (Activity::Ended { last, then, .. }, outlook @ (Outlook::Works | Outlook::Calls)) => {
+            (
+                ProgramActivity::Ended { last, then, .. },
+                outlook @ (Outlook::Works | Outlook::Calls),
+            ) => {
                 *last = now;
                 *then = match outlook {
                     Outlook::Calls => AfterEnd::Call,
@@ -100,15 +103,15 @@ impl ExitPatience {
                 };
             }
             (_, Outlook::Ended) => {
-                *state = Activity::Ended {
+                *state = ProgramActivity::Ended {
                     since: now,
                     last: now,
                     then: AfterEnd::Nothing,
                 }
             }
-            (Activity::Ended { .. }, _) | (_, Outlook::Unchanged) => return,
-            (_, Outlook::Works) => *state = Activity::Works,
-            (_, Outlook::Calls) => *state = Activity::Calls,
+            (ProgramActivity::Ended { .. }, _) | (_, Outlook::Unchanged) => return,
+            (_, Outlook::Works) => *state = ProgramActivity::Works,
+            (_, Outlook::Calls) => *state = ProgramActivity::Calls,
             (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => waits(&mut state, wait, false, now),
             (_, Outlook::Errs(wait)) => waits(&mut state, wait, true, now),
         }
@@ -120,9 +123,9 @@ impl ExitPatience {
     pub(crate) fn stderr(&self, outlook: Outlook) {
         let mut state = self.lock();
         let (wait, is_vague) = match (&*state, outlook) {
-            (Activity::Ended { .. }, _) => return,
+            (ProgramActivity::Ended { .. }, _) => return,
             // The line may come from the tool.
-            (Activity::Calls, Outlook::Stuck(_) | Outlook::Errs(_)) => return,
+            (ProgramActivity::Calls, Outlook::Stuck(_) | Outlook::Errs(_)) => return,
             (_, Outlook::Waits(wait) | Outlook::Stuck(wait)) => (wait, false),
             (_, Outlook::Errs(wait)) => (wait, true),
             _ => return,
@@ -151,7 +154,7 @@ impl ExitPatience {
     /// The wait that the program last reported, if it still waits.
     pub(crate) fn waiting(&self) -> Option<ServiceWait> {
         match &*self.lock() {
-            Activity::Waits {
+            ProgramActivity::Waits {
                 wait,
                 is_vague: false,
                 ..
@@ -162,8 +165,8 @@ impl ExitPatience {
 
     fn next(&self) -> Option<(Instant, PatienceEnd)> {
         Some(match &*self.lock() {
-            Activity::Works | Activity::Calls => return None,
-            Activity::Ended { since, last, then } => {
+            ProgramActivity::Works | ProgramActivity::Calls => return None,
+            ProgramActivity::Ended { since, last, then } => {
                 let deadline = match then {
                     AfterEnd::Nothing => (*last + END_PATIENCE).min(*since + END_LONGEST),
                     AfterEnd::Work => (*last + MORE_PATIENCE).min(*since + MORE_LONGEST),
@@ -171,7 +174,7 @@ impl ExitPatience {
                 };
                 (deadline, PatienceEnd::Stays)
             }
-            Activity::Waits {
+            ProgramActivity::Waits {
                 since,
                 last,
                 wait,
@@ -189,16 +192,16 @@ impl ExitPatience {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Activity> {
+    fn lock(&self) -> MutexGuard<'_, ProgramActivity> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Enters a wait. Waits without work between them count as one. An error of unknown kind keeps the known cause and restarts
 /// the time.
-fn waits(state: &mut Activity, wait: ServiceWait, is_vague: bool, now: Instant) {
+fn waits(state: &mut ProgramActivity, wait: ServiceWait, is_vague: bool, now: Instant) {
     let (since, known) = match state {
-        Activity::Waits {
+        ProgramActivity::Waits {
             since,
             wait,
             is_vague: was_vague,
@@ -209,7 +212,7 @@ fn waits(state: &mut Activity, wait: ServiceWait, is_vague: bool, now: Instant) 
         ),
         _ => (now, None),
     };
-    *state = Activity::Waits {
+    *state = ProgramActivity::Waits {
         since,
         last: now,
         is_vague: is_vague && known.is_none(),

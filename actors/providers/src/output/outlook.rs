@@ -11,7 +11,7 @@ use crate::event::{RunEvent, ToolStatus};
 use crate::limits::{self, ReferenceTime, ReportedError, WorkDone};
 use crate::outcome::FailureKind;
 use crate::text::Ansi;
-use crate::text::lines::{LineSplitter, OutputLine};
+use crate::text::lines::{OutputLine, OutputLines};
 
 /// Bytes of a stderr line that are read. A longer line is ignored.
 const STDERR_LINE: usize = 16 * 1024;
@@ -190,7 +190,7 @@ fn counts_attempts(text: &str) -> bool {
 #[derive(Debug)]
 pub(crate) struct StderrWatch {
     output: std::sync::Arc<OutputRules>,
-    lines: LineSplitter,
+    lines: OutputLines,
 }
 
 impl StderrWatch {
@@ -198,7 +198,7 @@ impl StderrWatch {
     pub(crate) fn new(output: &std::sync::Arc<OutputRules>) -> Option<Self> {
         (!output.wait_words.is_empty() || output.known_errors).then(|| Self {
             output: output.clone(),
-            lines: LineSplitter::new(STDERR_LINE),
+            lines: OutputLines::new(STDERR_LINE),
         })
     }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::*;
 use crate::event::ToolStatus;
-use crate::gate::{AccountClosed, AccountGate, Gatekeeper};
+use crate::gate::{AccountClosed, Gatekeeper, ProviderGate};
 use crate::outcome::Conversation;
 
 /// The behaviour of a fake member.
@@ -245,7 +245,7 @@ async fn the_first_open_member_runs_and_its_end_is_reported() {
         false,
     );
     let mut job = Job::new("x", "/");
-    job.gate = AccountGate::new(doors.clone());
+    job.gate = ProviderGate::new(doors.clone());
     let (outcome, warnings) = run(&router, job).await;
     assert!(outcome.unwrap().text.starts_with('b'));
     assert!(warnings.is_empty(), "nothing has failed");
@@ -265,7 +265,7 @@ async fn when_all_are_parked_the_work_waits_for_the_first() {
         false,
     );
     let mut job = Job::new("x", "/");
-    job.gate = AccountGate::new(doors);
+    job.gate = ProviderGate::new(doors);
     let failure = run(&router, job).await.0.unwrap_err();
     assert_eq!(failure.kind, FailureKind::RateLimited { until });
     assert!(failure.message.contains("all parked"));
@@ -299,7 +299,7 @@ async fn a_run_that_times_out_in_the_gate_keeps_the_usage_so_far() {
         false,
     );
     let mut job = Job::new("x", "/");
-    job.gate = AccountGate::new(Slow);
+    job.gate = ProviderGate::new(Slow);
     job.timeouts.total = Some(Duration::from_millis(50));
     let failure = run(&router, job).await.0.unwrap_err();
     let which = TimeoutKind::Total;

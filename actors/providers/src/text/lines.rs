@@ -17,13 +17,13 @@ pub(crate) enum OutputLine {
 
 /// A splitter that keeps the incomplete line.
 #[derive(Debug)]
-pub(crate) struct LineSplitter {
+pub(crate) struct OutputLines {
     kept: Vec<u8>,
     bound: usize,
     dropping: bool,
 }
 
-impl LineSplitter {
+impl OutputLines {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             kept: Vec::new(),
@@ -96,7 +96,7 @@ mod tests {
         let text = b"ab\r\n\n0123456789\ncd";
         let whole = |text: &str| OutputLine::Whole(text.as_bytes().to_vec());
         for size in 1..=text.len() {
-            let mut lines = LineSplitter::new(8);
+            let mut lines = OutputLines::new(8);
             let mut found: Vec<OutputLine> =
                 text.chunks(size).flat_map(|it| lines.push(it)).collect();
             found.extend(lines.end());

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use kirosu_protocol::task::FailureClass;
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::progress::ProgressParams;
-use kirosu_providers::{AccountClosed, AccountGate, Cancel, Finished, Job, Provider, RunFailure};
+use kirosu_providers::{AccountClosed, Cancel, Finished, Job, Provider, ProviderGate, RunFailure};
 use serde_json::json;
 
 use crate::account::{AccountGate, AccountOptions, QueuePosition, RunPass};
@@ -55,7 +55,7 @@ pub(super) async fn enter(
     };
     let name = provider.name().to_owned();
     if provider.routes() != [name.as_str()] {
-        job.gate = AccountGate::new(gate);
+        job.gate = ProviderGate::new(gate);
         return Ok(admission);
     }
     let mut cancel = cancel.clone();

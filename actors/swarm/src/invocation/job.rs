@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kirosu_protocol::Accept;
 use kirosu_protocol::task::{FailureClass, TYPE_HUMAN, TYPE_PYTHON, Task};
-use kirosu_providers::{AccountGate, Job, Permissions, Provider, TrustLevel};
+use kirosu_providers::{Job, Permissions, Provider, ProviderGate, TrustLevel};
 
 use super::accept;
 use super::budget::BudgetRefused;
@@ -192,7 +192,7 @@ pub(crate) fn prepare(
             true => Permissions::allow_all(),
             false => Permissions::deny_all(),
         },
-        gate: AccountGate::open(),
+        gate: ProviderGate::open(),
         mcp: mcp.servers,
         conversation: None,
         workdir: place.dir.clone(),

@@ -52,7 +52,7 @@ pub(super) fn after_words(text: &str, moment: &ReferenceTime) -> Option<Duration
             let rest = &text[at + words.len()..];
             // "reset" is also the beginning of "resets".
             let ends = rest.starts_with(|c: char| !c.is_alphanumeric());
-            ends.then(|| Named::read(rest)).flatten()?.wait(moment)
+            ends.then(|| NamedTime::read(rest)).flatten()?.wait(moment)
         })
     });
     found.max()
@@ -109,7 +109,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
 
 /// The parts of a date and time that a text states.
 #[derive(Debug, Default)]
-struct Named {
+struct NamedTime {
     /// Month and day, and the year where it is stated.
     date: Option<date::Date>,
     /// The day of an unnamed month.
@@ -121,7 +121,7 @@ struct Named {
     zone: Option<TimeZone>,
 }
 
-impl Named {
+impl NamedTime {
     /// Reads words until one does not belong to a time. `None` also where the zone of the time is unknown.
     fn read(text: &str) -> Option<Self> {
         let tokens = tokens(text);

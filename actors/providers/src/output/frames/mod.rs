@@ -15,7 +15,7 @@ use super::{PIECE, ReportedEnd, RunReading, json_line, rules};
 use crate::definition::{AnswerMode, Format, OutputRules};
 use crate::event::{RunEvent, RunUsage};
 use crate::limits::{ReferenceTime, WorkDone};
-use crate::text::lines::{LINE_BYTES, LineSplitter, OutputLine};
+use crate::text::lines::{LINE_BYTES, OutputLine, OutputLines};
 use crate::text::{CappedAnswer, ceil_boundary, cut, pieces};
 
 /// Warnings about lines that are not JSON, at most. Later lines are only counted.
@@ -44,7 +44,7 @@ enum LineTrust {
 pub(crate) struct FrameReader {
     output: Arc<OutputRules>,
     limit: usize,
-    lines: LineSplitter,
+    lines: OutputLines,
     /// `Format::Json`: all lines from the first one with a brace.
     document: Vec<u8>,
     bad_lines: usize,
@@ -73,7 +73,7 @@ impl FrameReader {
         Self {
             output,
             limit,
-            lines: LineSplitter::new(LINE_BYTES),
+            lines: OutputLines::new(LINE_BYTES),
             document: Vec::new(),
             bad_lines: 0,
             has_frames: false,
