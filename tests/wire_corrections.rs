@@ -4,6 +4,12 @@
 mod common;
 
 use common::{Client, Hub, PATIENCE, Setup, ids, sentence, until, word};
+use kirosu_protocol::client::{Client as HubClient, ClientOptions, Endpoint};
+use kirosu_protocol::limits::NESTING_MAX;
+use kirosu_protocol::verbs::enqueue::NewTask;
+use kirosu_protocol::verbs::get::GetParams;
+use kirosu_protocol::verbs::lease::LeaseParams;
+use kirosu_protocol::verbs::list::ListParams;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -439,6 +445,38 @@ fn deep_nesting_is_refused_and_harmless() {
     let id = client.enqueue(&"[{".repeat(10_000));
     assert_eq!(client.task(id)["prompt"].as_str().unwrap().len(), 20_000);
     assert_eq!(client.call("stats", json!({}))["stats"]["total_tasks"], 1);
+}
+
+#[tokio::test]
+async fn a_task_nested_to_the_limit_is_read_in_every_answer() {
+    let hub = Hub::with(&[&format!("limits.nesting={NESTING_MAX}")]);
+    let endpoint = Endpoint::Tcp("127.0.0.1".into(), hub.port);
+    let client = HubClient::connect(endpoint, ClientOptions::default()).await;
+    let client = client.expect("a connection");
+    // The request adds two levels.
+    let nested = |levels| (1..levels).fold(json!([]), |inner, _| json!([inner]));
+    let with = |metadata| NewTask {
+        metadata: Some(metadata),
+        ..NewTask::chat("x")
+    };
+    let deepest = nested(NESTING_MAX - 2);
+    let task_id = client
+        .request(&with(deepest.clone()))
+        .await
+        .unwrap()
+        .task_id;
+    let too_deep = client.request(&with(nested(NESTING_MAX - 1))).await;
+    assert!(too_deep.unwrap_err().refusal().is_some());
+    let listed = client.request(&ListParams::default()).await.unwrap();
+    let leased = client.request(&LeaseParams::one("w")).await.unwrap();
+    let get = GetParams {
+        task_id,
+        ..GetParams::default()
+    };
+    let found = client.request(&get).await.unwrap();
+    for task in [&listed.tasks[0], &leased.tasks[0], &found.task] {
+        assert_eq!(task.metadata.as_ref(), Some(&deepest));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Answers and notifications, written as lines into the caller's buffer.
+//! Writes answers, notifications and requests as lines into the caller's buffer.
 
 use crate::error::{Effect, Error, ErrorCode};
 use crate::frame::RawId;
@@ -6,7 +6,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// Appends the answer of a request that went well, line end included. Text is written as UTF-8, not escaped.
+/// Appends a successful answer and its line end. Text is written as UTF-8, not escaped.
+///
+/// If `result` cannot be serialised, an `internal` error with the effect `unknown` is appended instead.
 pub fn write_result(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, result: &impl Serialize) {
     let before = out.len();
     open_result(out, id, jsonrpc);
@@ -19,13 +21,14 @@ pub fn write_result(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, result: &impl 
     close_result(out, jsonrpc);
 }
 
-/// Appends what comes before the result in an answer; the result follows as JSON, then [`close_result`].
+/// Appends the part of a successful answer that precedes its result. The caller appends the result as JSON, then calls
+/// [`close_result`].
 pub fn open_result(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool) {
     open(out, id, jsonrpc);
     out.extend_from_slice(b",\"result\":");
 }
 
-/// Appends what comes after the result in an answer, line end included.
+/// Appends the part of a successful answer that follows its result, with the line end.
 pub fn close_result(out: &mut Vec<u8>, jsonrpc: bool) {
     out.extend_from_slice(if jsonrpc {
         b"}\n"
@@ -34,7 +37,7 @@ pub fn close_result(out: &mut Vec<u8>, jsonrpc: bool) {
     });
 }
 
-/// Appends the answer of a refused request, line end included.
+/// Appends an error answer and its line end.
 pub fn write_error(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, error: &Error) {
     open(out, id, jsonrpc);
     if !jsonrpc {
@@ -46,7 +49,8 @@ pub fn write_error(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool, error: &Error) 
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends a notification, line end included: always JSON-RPC 2.0, without an id.
+/// Appends a notification and its line end. It always has the form of JSON-RPC 2.0, without an id. Appends nothing if
+/// `params` cannot be serialised.
 pub fn write_notification(out: &mut Vec<u8>, method: &str, params: &impl Serialize) {
     let before = out.len();
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"method\":");
@@ -60,7 +64,10 @@ pub fn write_notification(out: &mut Vec<u8>, method: &str, params: &impl Seriali
     }
 }
 
-/// Appends a plain request, line end included.
+/// Appends a request in the plain form and its line end.
+///
+/// # Errors
+/// `invalid_params` if `params` cannot be serialised; nothing is appended then.
 pub fn write_request(
     out: &mut Vec<u8>,
     id: &RawId,
@@ -94,7 +101,7 @@ fn open(out: &mut Vec<u8>, id: &RawId, jsonrpc: bool) {
     out.extend_from_slice(id.as_str().as_bytes());
 }
 
-/// `{"message", "code", "data"}`, where data always has the code's name.
+/// `{"message", "code", "data"}`; `data.code` is the name of the code.
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut data = match &self.data {
@@ -111,7 +118,7 @@ impl Serialize for Error {
     }
 }
 
-/// A number this version does not know reads as `internal`.
+/// A code that this version does not know is read as `internal`.
 impl<'de> Deserialize<'de> for Error {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Error, D::Error> {
         #[derive(Deserialize)]

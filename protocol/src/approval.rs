@@ -1,57 +1,60 @@
-//! Tool questions: what a running agent asks a person before it uses a tool, and what became of it.
+//! Permission requests, in which a running agent asks whether a tool may run, and approvals of tasks.
 
 use crate::error::Error;
 use crate::task::{Fence, TaskId};
+use crate::variants::all;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// A tool question's number: positive, growing, never reused. People write it as `a17`.
+/// A permission request's number: positive, growing, never reused. People write it as `a17`.
 pub type PermissionId = i64;
 
-/// What became of a tool question.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The state of a permission request.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+    EnumString,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PermissionState {
-    /// Nobody has decided.
+    /// It is not decided yet.
     #[default]
     Open,
-    /// The tool may run, this once.
+    /// The tool may run once.
     Approved,
-    /// It may not.
+    /// The tool may not run.
     Rejected,
-    /// The attempt that asked is over; nobody waits for an answer.
+    /// The attempt that asked is over and no longer waits for the decision.
     Void,
-    /// Nobody decided in time, so it may not.
+    /// No person decided in time; the tool may not run.
     Expired,
 }
 
 impl PermissionState {
     /// Every state.
-    pub const ALL: [PermissionState; 5] = [
-        PermissionState::Open,
-        PermissionState::Approved,
-        PermissionState::Rejected,
-        PermissionState::Void,
-        PermissionState::Expired,
-    ];
+    pub const ALL: [PermissionState; PermissionState::VARIANTS.len()] =
+        all(PermissionState::VARIANTS);
 
-    /// The word on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
-        match self {
-            PermissionState::Open => "open",
-            PermissionState::Approved => "approved",
-            PermissionState::Rejected => "rejected",
-            PermissionState::Void => "void",
-            PermissionState::Expired => "expired",
-        }
+        self.into()
     }
 
-    /// The state of that word.
+    /// The state with this name on the wire.
     pub fn from_name(word: &str) -> Option<PermissionState> {
-        PermissionState::ALL
-            .into_iter()
-            .find(|s| s.as_str() == word)
+        word.parse().ok()
     }
 }
 
@@ -61,16 +64,16 @@ impl fmt::Display for PermissionState {
     }
 }
 
-/// One of several answers that a tool question offers to allow it with ("Which database?").
+/// One of several ways to approve a permission request, of which a person must choose one ("Which database?").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionOption {
-    /// The agent's own name for it, unique within the question.
+    /// The agent's name for the option, unique within the permission request.
     pub id: String,
     /// Text for a person.
     pub name: String,
 }
 
-/// The option that a person means by `word`: its id, else its name, in any case. `None`: none, or several.
+/// The option whose id, or else whose id or name in any case, is `word`. `None` if no option or several match.
 pub fn option_named<'o>(
     options: &'o [PermissionOption],
     word: &str,
@@ -86,7 +89,7 @@ pub fn option_named<'o>(
     alike.next().filter(|_| alike.next().is_none())
 }
 
-/// Options as one line for a person: `pg (Postgres), my (MySQL)`.
+/// The options as one line for a person: `pg (Postgres), my (MySQL)`.
 pub fn options_line(options: &[PermissionOption]) -> String {
     let one = |it: &PermissionOption| match it.id == it.name {
         true => it.id.clone(),
@@ -95,23 +98,23 @@ pub fn options_line(options: &[PermissionOption]) -> String {
     options.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Yes or no.
+/// A decision on a permission request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It may run.
+    /// The tool may run.
     Approved,
-    /// It may not.
+    /// The tool may not run.
     Rejected,
 }
 
 impl Verdict {
-    /// The word on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
         self.state().as_str()
     }
 
-    /// Where a question stands after it.
+    /// The state of a permission request after this verdict.
     pub fn state(self) -> PermissionState {
         match self {
             Verdict::Approved => PermissionState::Approved,
@@ -120,13 +123,13 @@ impl Verdict {
     }
 }
 
-/// What a decision is about. Serialises as one named parameter.
+/// The subject of `approve` or `reject`. Serialises, flattened, as one parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Subject {
     /// A task that waits for a person.
     #[serde(rename = "task_id")]
     Task(TaskId),
-    /// A tool question.
+    /// A permission request.
     #[serde(rename = "approval_id")]
     Approval(PermissionId),
 }
@@ -152,7 +155,7 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Reads `a17` or `17` as the number of a tool question.
+/// Reads `a17` or `17` as the number of a permission request. `None` for any other text.
 pub fn read_approval_id(text: &str) -> Option<PermissionId> {
     let digits = text.strip_prefix(['a', 'A']).unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
@@ -164,19 +167,15 @@ pub fn read_approval_id(text: &str) -> Option<PermissionId> {
 
 /// The answer to `approve` and `reject`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
+pub struct DecisionAnswer {
     /// Always true; a refusal is an error.
     pub ok: bool,
-    /// The same was said about this question before, or about an earlier one of the task: nothing was decided now.
-    #[serde(default, skip_serializing_if = "is_false")]
+    /// Whether the same decision was made before, on this question or an earlier one of the task. It changed nothing then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
 }
 
-fn is_false(flag: &bool) -> bool {
-    !flag
-}
-
-/// Reads which question of a task is meant.
+/// Reads `fence`: the question of a task that the decision is for.
 pub(crate) fn read_question(
     params: &crate::params::Params<'_>,
     subject: Subject,
@@ -185,13 +184,13 @@ pub(crate) fn read_question(
     match subject {
         Subject::Approval(_) if fence.is_some() => Err(params.refuse(
             "fence",
-            "given with task_id only: a tool question has its own number",
+            "given with task_id only: a permission request has its own number",
         )),
         _ => Ok(fence),
     }
 }
 
-/// Reads what a decision is about: exactly one of `task_id` and `approval_id` (a number, or `a17`).
+/// Reads the subject of a decision: either `task_id` or `approval_id` (a number, or `a17`).
 pub(crate) fn read_subject(params: &crate::params::Params<'_>) -> Result<Subject, Error> {
     let Some(raw) = params.raw("approval_id") else {
         return params.task_id().map(Subject::Task);
@@ -199,16 +198,21 @@ pub(crate) fn read_subject(params: &crate::params::Params<'_>) -> Result<Subject
     if params.raw("task_id").is_some() {
         return Err(params.refuse(
             "approval_id",
-            "given without task_id: one decision a request",
+            "given without task_id: one decision per request",
         ));
     }
     read_approval_id(raw.trim_matches('"'))
         .map(Subject::Approval)
-        .ok_or_else(|| params.refuse("approval_id", "a tool question's number, as 17 or \"a17\""))
+        .ok_or_else(|| {
+            params.refuse(
+                "approval_id",
+                "a permission request's number, as 17 or \"a17\"",
+            )
+        })
 }
 
-/// JSON text with the members of every object in order of their names, without blanks: the same arguments give the same
-/// text, whoever wrote them.
+/// The JSON text with the members of every object sorted by name and without blanks. Equal arguments give equal texts,
+/// whichever program wrote them.
 pub fn canonical(value: &Value) -> String {
     let mut out = String::new();
     write_canonical(value, &mut out);
@@ -245,29 +249,29 @@ fn write_canonical(value: &Value, out: &mut String) {
     }
 }
 
-/// One thing that waits, or waited, for a person: an entry of the inbox.
+/// An entry of the inbox: a task or a permission request that waits, or waited, for a person.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Approval {
-    /// What it is.
+    /// The kind of entry.
     pub what: ApprovalKind,
-    /// The tool question's number; none for tasks.
+    /// The permission request. `None` for a task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_id: Option<PermissionId>,
     /// The task.
     pub task_id: TaskId,
-    /// The newest lease of the task that asked; 0 before the first.
+    /// The task's newest lease at the time of the question; 0 before the first.
     pub fence: Fence,
-    /// Where it stands; tasks in the inbox are always open.
+    /// The state. Of a task always `open`.
     pub state: PermissionState,
-    /// What is asked, one line.
+    /// The question, as one line.
     pub title: String,
     /// The tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
-    /// What sort of thing the tool does, where the agent said so.
+    /// The kind of action (`read`, `edit`, `execute`, ...), if the agent gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The tool's arguments as JSON text; beyond 64 KiB cut with a mark.
+    /// The tool's arguments as JSON text; cut with a mark at 64 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<String>,
     /// The pool whose agent asks.
@@ -276,41 +280,41 @@ pub struct Approval {
     /// The task's queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// Unix seconds since when it waits.
+    /// Unix seconds of the question.
     pub asked_at: f64,
-    /// Unix seconds after which it is denied.
+    /// Unix seconds at which the permission request expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<f64>,
-    /// Unix seconds of its end.
+    /// Unix seconds of the decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<f64>,
-    /// Who decided.
+    /// The person who decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Why.
+    /// The reason that the person gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The rule that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// The answers of which one has to be chosen to approve it; empty where yes is enough.
+    /// The options of which one must be chosen to approve it. Empty if no choice is needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<PermissionOption>,
-    /// The id of the one that was chosen.
+    /// The id of the chosen option.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub option: Option<String>,
 }
 
-/// What waits for a person.
+/// The kinds of entries of the inbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalKind {
-    /// A running agent asks whether a tool may run.
+    /// A permission request of a running agent.
     #[default]
     Tool,
-    /// A task asks whether it may run.
+    /// A task that needs approval to run.
     Run,
-    /// A task that a person answers.
+    /// A `human` task, which a person answers.
     Human,
 }
 
@@ -328,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_questions_are_read_as_people_write_them() {
+    fn numbers_of_permission_requests_are_read_as_people_write_them() {
         assert_eq!(read_approval_id("a17"), Some(17));
         assert_eq!(read_approval_id("17"), Some(17));
         for wrong in [
@@ -346,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_meant_by_id_or_by_a_name_that_is_one_alone() {
+    fn an_option_is_found_by_its_id_or_by_a_unique_name() {
         let option = |id: &str, name: &str| PermissionOption {
             id: id.into(),
             name: name.into(),

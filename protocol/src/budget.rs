@@ -1,26 +1,22 @@
-//! Budgets: how much may be used, by whom, in which time.
+//! Budgets: limits on the tokens and the money that runs use.
 //!
-//! Tokens here are those that no cache served: input, input written to a cache, and output. Money is in millionths of a
-//! US dollar inside, in dollars on the wire.
+//! Tokens that a cache served do not count: only input, input that is written to a cache, and output. Money is in millionths
+//! of a US dollar in these types, in US dollars on the wire.
 
 use crate::error::Error;
+use crate::limits::{TOKENS_MAX, USD_MAX};
 use crate::params::Params;
 use crate::task::{TaskId, Usage};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// Most dollars that a budget can name.
-const MOST_USD: f64 = 1e9;
-/// Most tokens that a budget can name.
-const MOST_TOKENS: i64 = 1_000_000_000_000_000;
-
-/// Tokens and money; what is none is not limited, or not said.
+/// An amount of tokens and money. `None` means not limited, or not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Tokens that no cache served.
+    /// Tokens that were not served from a cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
-    /// Millionths of a US dollar; on the wire `usd`, in dollars.
+    /// Millionths of a US dollar. On the wire `usd`, in US dollars.
     #[serde(
         rename = "usd",
         default,
@@ -31,12 +27,12 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Whether it says nothing.
+    /// Whether it has neither tokens nor money.
     pub fn is_empty(&self) -> bool {
         *self == Budget::default()
     }
 
-    /// What a run consumed, as budgets count it.
+    /// The amount of a run's usage that counts for budgets.
     pub fn of(usage: &Usage) -> Budget {
         let tokens = usage
             .input_tokens
@@ -48,7 +44,10 @@ impl Budget {
         }
     }
 
-    /// Reads `name`; none when it is missing.
+    /// Reads the parameter `name`. `None` if it is missing.
+    ///
+    /// # Errors
+    /// As [`Budget::fields`].
     pub fn read(params: &Params<'_>, name: &str) -> Result<Option<Budget>, Error> {
         params
             .object(name)?
@@ -58,23 +57,26 @@ impl Budget {
     }
 
     /// Reads `tokens` and `usd` of an object.
+    ///
+    /// # Errors
+    /// `invalid_params` for a number below 0 or above [`TOKENS_MAX`] or [`USD_MAX`].
     pub fn fields(params: &Params<'_>) -> Result<Budget, Error> {
         Ok(Budget {
             tokens: params
-                .opt_int("tokens", 0..=MOST_TOKENS)?
+                .opt_int("tokens", 0..=TOKENS_MAX as i64)?
                 .map(|tokens| tokens as u64),
-            micros: params.opt_float("usd", 0.0, MOST_USD)?.map(micros_of),
+            micros: params.opt_float("usd", 0.0, USD_MAX)?.map(micros_of),
         })
     }
 }
 
-/// Dollars as millionths, rounded; below zero is zero.
+/// US dollars as millionths of a US dollar, rounded. A negative number becomes 0.
 pub fn micros_of(usd: f64) -> u64 {
     // A cast from a float saturates.
     (usd * 1e6).round() as u64
 }
 
-/// Millionths as dollars.
+/// Millionths of a US dollar as US dollars.
 pub fn usd_of(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
@@ -100,16 +102,19 @@ mod dollars {
 /// The budget that a task is enqueued with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskBudget {
-    /// Of the task itself, over all its attempts.
+    /// The budget of all attempts of the task together.
     #[serde(flatten)]
     pub own: Budget,
-    /// Of the task and all that descend from it by `parent_id`, together.
+    /// The budget of the task and of all its descendants by `parent_id` together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tree: Option<Budget>,
 }
 
 impl TaskBudget {
-    /// Reads `budget` of an enqueue; one that limits nothing is refused.
+    /// Reads `budget` of an enqueue.
+    ///
+    /// # Errors
+    /// As [`Budget::fields`]; `invalid_params` for a budget that limits nothing.
     pub fn read(params: &Params<'_>) -> Result<Option<TaskBudget>, Error> {
         let Some(fields) = params.object("budget")? else {
             return Ok(None);
@@ -118,8 +123,7 @@ impl TaskBudget {
             own: Budget::fields(&fields)?,
             tree: Budget::read(&fields, "tree")?,
         };
-        let says_nothing = |budget: Budget| budget.is_empty();
-        if budget.tree.is_none_or(says_nothing) && budget.own.is_empty() {
+        if budget.tree.is_none_or(|tree| tree.is_empty()) && budget.own.is_empty() {
             return Err(params.refuse(
                 "budget",
                 "an object with `tokens`, `usd`, or a `tree` with these",
@@ -129,23 +133,23 @@ impl TaskBudget {
     }
 }
 
-/// Who shares a budget.
+/// The runs that share a budget.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
-    /// All that this hub's pools run.
+    /// All runs of this hub's pools.
     Hub,
     /// The runs of a pool.
     Pool(String),
-    /// The runs of a provider, of all pools.
+    /// The runs of a provider, over all pools.
     Provider(String),
-    /// One task, over all its attempts.
+    /// All attempts of a task.
     Task(TaskId),
-    /// A task and all that descend from it.
+    /// A task and all its descendants.
     Tree(TaskId),
 }
 
 impl Scope {
-    /// The scope that a text names, as `pool:coders`; none for any other text.
+    /// Reads a scope, such as `pool:coders`. `None` if the text is not a scope.
     pub fn parse(text: &str) -> Option<Scope> {
         if text == "hub" {
             return Some(Scope::Hub);
@@ -160,7 +164,7 @@ impl Scope {
         }
     }
 
-    /// Whether it is one task's or one tree's: it has no window of time, and a person may raise it.
+    /// Whether it is the scope of a task or a tree. Such a budget has no time window, and a person may raise it.
     pub fn is_of_tasks(&self) -> bool {
         matches!(self, Scope::Task(_) | Scope::Tree(_))
     }
@@ -188,7 +192,7 @@ impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scope, D::Error> {
         let text = String::deserialize(deserializer)?;
         Scope::parse(&text)
-            .ok_or_else(|| serde::de::Error::custom(format!("no scope of budgets: {text}")))
+            .ok_or_else(|| serde::de::Error::custom(format!("not a scope of budgets: {text}")))
     }
 }
 

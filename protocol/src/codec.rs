@@ -1,36 +1,36 @@
-//! Bytes to lines, in bounded memory.
+//! Splits bytes into lines, in bounded memory.
 
-/// A buffer kept longer than this once it is empty is given back: ten thousand idle connections must cost little.
+/// An empty buffer with a greater capacity, in bytes, is freed, so that thousands of idle connections need little memory.
 const KEEP_BYTES: usize = 64 << 10;
 
-/// What the splitter found next.
+/// A line of the stream, or the report of one that is too long.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub enum SplitLine<'a> {
     /// A line that is not blank, without its line end (`\n` or `\r\n`).
     Text(&'a [u8]),
-    /// A line longer than the limit; its bytes are dropped, and the next line is read as usual.
+    /// A line longer than the limit. Its bytes are dropped; the line after it is read as usual.
     TooLong,
 }
 
-/// Splits a stream of bytes into lines. Holds at most one limit plus what the caller fed at once.
+/// Splits a stream of bytes into lines. Holds at most `limit` bytes and one chunk from the caller.
 ///
-/// Feed with [`push`](LineSplitter::push) or read into [`buffer`](LineSplitter::buffer), then drain with
-/// [`next_line`](LineSplitter::next_line) until it gives `None`; at the end of the stream call
+/// Append bytes with [`push`](LineSplitter::push) or to [`buffer`](LineSplitter::buffer), then call
+/// [`next_line`](LineSplitter::next_line) until it returns `None`. At the end of the stream call
 /// [`finish`](LineSplitter::finish) once.
 #[derive(Debug)]
 pub struct LineSplitter {
     buffer: Vec<u8>,
-    /// Where the present line begins.
+    /// Index of the first byte of the current line.
     start: usize,
-    /// Up to where no line end was found, so that a slow long line is not scanned again with each chunk.
+    /// Index up to which there is no line end. A long line that arrives slowly is not scanned again with each chunk.
     scanned: usize,
     limit: usize,
-    /// Within a line that was already reported as too long.
+    /// Whether the current line was already reported as too long.
     skipping: bool,
 }
 
 impl LineSplitter {
-    /// A splitter that takes lines of up to `limit` bytes (a `\r` before the `\n` counts).
+    /// A splitter for lines of at most `limit` bytes. A `\r` before the `\n` counts.
     pub fn new(limit: usize) -> LineSplitter {
         LineSplitter {
             buffer: Vec::new(),
@@ -41,13 +41,13 @@ impl LineSplitter {
         }
     }
 
-    /// Appends what came in.
+    /// Appends a chunk of the stream.
     pub fn push(&mut self, chunk: &[u8]) {
         self.buffer().extend_from_slice(chunk);
     }
 
-    /// The buffer to append to directly, as with `read_buf` (reserve room first: a full `Vec`
-    /// offers only 64 bytes); only append. Lines already given out are dropped first.
+    /// The buffer, to append to, for example with `read_buf`. Reserve space first: `read_buf` adds only 64 bytes to a full
+    /// `Vec`. Drops the lines that were already returned.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         if self.start > 0 {
             self.buffer.drain(..self.start);
@@ -60,8 +60,8 @@ impl LineSplitter {
         &mut self.buffer
     }
 
-    /// The next complete line; blank ones are passed over. `None`: more bytes are needed.
-    pub fn next_line(&mut self) -> Option<Line<'_>> {
+    /// The next complete line; blank lines are skipped. `None` means that more bytes are needed.
+    pub fn next_line(&mut self) -> Option<SplitLine<'_>> {
         loop {
             let Some(offset) = find_newline(&self.buffer[self.scanned..]) else {
                 return self.incomplete();
@@ -73,16 +73,16 @@ impl LineSplitter {
                 continue;
             }
             if end - from > self.limit {
-                return Some(Line::TooLong);
+                return Some(SplitLine::TooLong);
             }
             if !is_blank(&self.buffer[from..end]) {
-                return Some(Line::Text(without_cr(&self.buffer[from..end])));
+                return Some(SplitLine::Text(without_cr(&self.buffer[from..end])));
             }
         }
     }
 
-    /// The last line, when the stream ended without a line end; call after `next_line` gave `None`.
-    pub fn finish(&mut self) -> Option<Line<'_>> {
+    /// The last line, if the stream ended without a line end. Call it after `next_line` returned `None`.
+    pub fn finish(&mut self) -> Option<SplitLine<'_>> {
         let (from, end) = (self.start, self.buffer.len());
         self.start = end;
         self.scanned = end;
@@ -90,15 +90,15 @@ impl LineSplitter {
         if skipped || is_blank(&self.buffer[from..end]) {
             return None;
         }
-        Some(Line::Text(without_cr(&self.buffer[from..end])))
+        Some(SplitLine::Text(without_cr(&self.buffer[from..end])))
     }
 
-    /// Bytes held for a line that is not complete yet.
+    /// The number of bytes of the line that is not complete yet.
     pub fn pending(&self) -> usize {
         self.buffer.len() - self.start
     }
 
-    fn incomplete(&mut self) -> Option<Line<'_>> {
+    fn incomplete(&mut self) -> Option<SplitLine<'_>> {
         self.scanned = self.buffer.len();
         let too_long = self.buffer.len() - self.start > self.limit;
         if self.skipping || too_long {
@@ -106,14 +106,14 @@ impl LineSplitter {
         }
         if too_long && !self.skipping {
             self.skipping = true;
-            return Some(Line::TooLong);
+            return Some(SplitLine::TooLong);
         }
         None
     }
 }
 
 fn find_newline(bytes: &[u8]) -> Option<usize> {
-    // In blocks that the compiler can vectorise; prompts are long and newlines rare.
+    // Prompts are long and newlines rare, so this scans in blocks that the compiler can vectorise.
     let mut base = 0;
     for block in bytes.chunks(64) {
         if block.iter().fold(false, |hit, b| hit | (*b == b'\n')) {

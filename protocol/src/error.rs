@@ -1,19 +1,22 @@
-//! Error codes: stable numbers, one meaning each.
+//! Error answers and their codes.
 
+use crate::variants::all;
 use serde_json::{Value, json};
+use strum::{IntoStaticStr, VariantArray};
 
-/// Why a request was refused. The numbers are part of the protocol and never change their meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The reason why a request was refused. Numbers and names are part of the protocol and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum ErrorCode {
-    /// The line is not JSON (JSON-RPC).
+    /// The line is not JSON. Defined by JSON-RPC.
     ParseError,
-    /// The line is JSON but not a request (JSON-RPC).
+    /// The line is JSON but not a request. Defined by JSON-RPC.
     InvalidRequest,
-    /// No such method (JSON-RPC).
+    /// There is no such method. Defined by JSON-RPC.
     MethodNotFound,
-    /// A parameter is missing, of the wrong type or out of range (JSON-RPC).
+    /// A parameter is missing, of the wrong type or out of range. Defined by JSON-RPC.
     InvalidParams,
-    /// The hub failed; `data.effect` says whether the request changed nothing ([`Effect`]) (JSON-RPC).
+    /// The hub failed; `data.effect` is an [`Effect`]. Defined by JSON-RPC.
     Internal,
     /// The key is wrong or missing.
     Unauthorized,
@@ -23,44 +26,27 @@ pub enum ErrorCode {
     StaleLease,
     /// The task's state does not allow this.
     WrongState,
-    /// The hub is full; send it again later.
+    /// The hub is at a limit; the request had no effect. Send it again later.
     Busy,
     /// A limit of size or nesting is exceeded.
     TooLarge,
-    /// The feature is part of the protocol but not of this hub.
+    /// This hub does not have the feature.
     Unsupported,
-    /// Dangerous execution without the opt-in.
+    /// The hub or pool has not opted in to the execution of code.
     NotTrusted,
     /// The hub is draining or stopping.
     ShuttingDown,
-    /// No such session, pool, queue, connection or tool question.
+    /// There is no such session, pool, queue, connection or permission request.
     NotFound,
-    /// The tool question is decided already, or nobody waits for its answer any more.
+    /// The permission request is already decided, or its agent no longer waits for the decision.
     StaleApproval,
 }
 
 impl ErrorCode {
-    /// Every code, for tables and tests.
-    pub const ALL: [ErrorCode; 16] = [
-        ErrorCode::ParseError,
-        ErrorCode::InvalidRequest,
-        ErrorCode::MethodNotFound,
-        ErrorCode::InvalidParams,
-        ErrorCode::Internal,
-        ErrorCode::Unauthorized,
-        ErrorCode::UnknownTask,
-        ErrorCode::StaleLease,
-        ErrorCode::WrongState,
-        ErrorCode::Busy,
-        ErrorCode::TooLarge,
-        ErrorCode::Unsupported,
-        ErrorCode::NotTrusted,
-        ErrorCode::ShuttingDown,
-        ErrorCode::NotFound,
-        ErrorCode::StaleApproval,
-    ];
+    /// Every code.
+    pub const ALL: [ErrorCode; ErrorCode::VARIANTS.len()] = all(ErrorCode::VARIANTS);
 
-    /// The number on the wire. JSON-RPC reserves -32768..-32000; ours are -32000 to -32099.
+    /// The number on the wire. JSON-RPC reserves -32768 to -32000; codes of its own a server takes from -32099 to -32000.
     pub fn number(self) -> i64 {
         match self {
             ErrorCode::ParseError => -32700,
@@ -82,62 +68,43 @@ impl ErrorCode {
         }
     }
 
-    /// The word beside the number, as `error.data.code`.
+    /// The name on the wire, `error.data.code`.
     pub fn name(self) -> &'static str {
-        match self {
-            ErrorCode::ParseError => "parse_error",
-            ErrorCode::InvalidRequest => "invalid_request",
-            ErrorCode::MethodNotFound => "method_not_found",
-            ErrorCode::InvalidParams => "invalid_params",
-            ErrorCode::Internal => "internal",
-            ErrorCode::Unauthorized => "unauthorized",
-            ErrorCode::UnknownTask => "unknown_task",
-            ErrorCode::StaleLease => "stale_lease",
-            ErrorCode::WrongState => "wrong_state",
-            ErrorCode::Busy => "busy",
-            ErrorCode::TooLarge => "too_large",
-            ErrorCode::Unsupported => "unsupported",
-            ErrorCode::NotTrusted => "not_trusted",
-            ErrorCode::ShuttingDown => "shutting_down",
-            ErrorCode::NotFound => "not_found",
-            ErrorCode::StaleApproval => "stale_approval",
-        }
+        self.into()
     }
 
-    /// The code a number stands for, or `None`.
+    /// The code with this number on the wire.
     pub fn from_number(number: i64) -> Option<ErrorCode> {
         ErrorCode::ALL.into_iter().find(|c| c.number() == number)
     }
 }
 
-/// What a request has changed on whose way the hub failed; `data.effect` of [`ErrorCode::Internal`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The effect of a request on which the hub failed: `data.effect` of [`ErrorCode::Internal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Effect {
-    /// Nothing: it may be sent again, or given up.
+    /// The request changed nothing. The client may send it again.
     None,
-    /// Nobody knows: all of it or nothing may have been kept.
+    /// The request took effect as a whole or not at all; the hub does not know which.
     Unknown,
 }
 
 impl Effect {
-    /// The word on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Effect::None => "none",
-            Effect::Unknown => "unknown",
-        }
+        self.into()
     }
 }
 
-/// An error answer: a stable code, a sentence for a person, and data for a program.
+/// An error answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     /// The stable code.
     pub code: ErrorCode,
-    /// A sentence for a person.
+    /// A sentence for a person. It may change between versions.
     pub message: String,
-    /// Facts for a program, beside the code's name.
+    /// Data for a program, in addition to the code's name.
     pub data: Option<Value>,
 }
 
@@ -151,17 +118,17 @@ impl Error {
         }
     }
 
-    /// The hub failed on the request, which has had this effect.
+    /// An `internal` error with its `data.effect`.
     pub fn internal(effect: Effect, message: impl Into<String>) -> Error {
         Error::new(ErrorCode::Internal, message).with_data(json!({"effect": effect.as_str()}))
     }
 
-    /// A parameter is missing, of the wrong type or out of range.
+    /// An `invalid_params` error.
     pub fn invalid_params(message: impl Into<String>) -> Error {
         Error::new(ErrorCode::InvalidParams, message)
     }
 
-    /// The key is wrong or missing. Clients match the words `Invalid KIRO_SWARM_KEY`.
+    /// An `unauthorized` error. Clients match its words `Invalid KIRO_SWARM_KEY`.
     pub fn unauthorized() -> Error {
         Error::new(
             ErrorCode::Unauthorized,

@@ -1,23 +1,23 @@
-//! What happened, as `watch` tells it.
+//! Events, as `watch` sends them.
 
 use crate::approval::{PermissionId, PermissionState};
 use crate::task::{Fence, Status, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// One thing that happened, numbered by the hub's event bus.
+/// An event, numbered by the hub's event bus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Grows by one with each event of one hub process.
+    /// The event's number; grows by 1 with each event of one hub process.
     pub seq: u64,
     /// Unix seconds.
     pub time: f64,
-    /// Events in their order.
+    /// The kind of event, with its fields.
     #[serde(flatten)]
     pub what: EventKind,
 }
 
-/// What can happen.
+/// The kinds of events; the name in snake case is `event` on the wire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum EventKind {
@@ -25,96 +25,96 @@ pub enum EventKind {
     Task {
         /// The task.
         task_id: TaskId,
-        /// Its status now.
+        /// The new status.
         status: Status,
         /// The newest lease's fence.
         fence: Fence,
-        /// Who holds or held it.
+        /// The worker that holds the task or held it last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worker_id: Option<String>,
-        /// Who cancelled, approved or rejected it, where that is known.
+        /// The person or program that cancelled, approved, answered or rejected the task, if known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
-        /// Why: `enqueued`, `leased`, `done`, `failed`, `lost`, `released`, `retried`, `cancelled`, `approved`, `rejected`, `due`, `unblocked`.
+        /// The cause of the change: `enqueued`, `leased`, `done`, `failed`, `lost`, `released`, `retried`, `cancelled`,
+        /// `approved`, `answered`, `rejected`, `due` or `unblocked`.
         reason: String,
-        /// What a person is asked, when the task begins to wait for `approve` or `reject`.
+        /// The question to a person, when the task begins to wait for `approve`, `answer` or `reject`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         question: Option<String>,
     },
-    /// A tool question was asked, decided, or is over.
+    /// A permission request was opened or decided, or is over.
     Approval {
-        /// The question.
+        /// The permission request.
         approval_id: PermissionId,
         /// The task whose agent asks.
         task_id: TaskId,
-        /// The lease it is bound to.
+        /// The lease that the permission request is bound to.
         fence: Fence,
-        /// Where it stands now.
+        /// The new state.
         state: PermissionState,
         /// The tool.
         tool: String,
-        /// What is asked, one line.
+        /// One line for a person.
         title: String,
-        /// Who decided.
+        /// The person who decided.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
         /// The rule that decided.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
     },
-    /// A running task said how far it is.
+    /// A worker reported the progress of a run.
     Progress {
         /// The task.
         task_id: TaskId,
-        /// The lease it belongs to.
+        /// The lease of the run.
         fence: Fence,
-        /// What the worker said.
+        /// The progress, as reported.
         data: Value,
     },
-    /// A running task printed something.
+    /// A run printed text.
     Output {
         /// The task.
         task_id: TaskId,
-        /// The lease it belongs to.
+        /// The lease of the run.
         fence: Fence,
         /// The chunk's number within the attempt, from 0.
         chunk: u64,
         /// The text.
         text: String,
     },
-    /// A session came, went, was lost or ended.
+    /// A session was opened, resumed, closed or lost.
     Session {
         /// The session.
         session_id: String,
-        /// `opened`, `resumed`, `closed`, `lost`.
+        /// `opened`, `resumed`, `closed` or `lost`.
         state: String,
     },
     /// A supervised actor exited or was restarted.
     Actor {
-        /// Its place in the tree, as `root/writer`.
+        /// The actor's path in the supervision tree, such as `root/writer`.
         path: String,
-        /// `exited`, `restarting`, `restarted`, `gave_up`.
+        /// `started`, `exited`, `restarting`, `restarted` or `gave_up`.
         state: String,
-        /// Why it exited.
+        /// The reason of the exit.
         reason: String,
     },
     /// A queue was paused or resumed.
     Queue {
-        /// The queue; `*` stands for all.
+        /// The queue; `*` means all queues.
         queue: String,
-        /// `paused`, `resumed`.
+        /// `paused` or `resumed`.
         state: String,
     },
-    /// The hub began to drain, or stops.
+    /// The hub begins to drain or to stop.
     Hub {
-        /// `draining`, `stopping`.
+        /// `draining` or `stopping`.
         state: String,
     },
 }
 
 impl EventKind {
-    /// Who brought about a change of a task: a person for decisions, the worker for what a run does. `None`: the hub
-    /// itself, or nobody is named.
+    /// The name of the person or worker that changed a task. `None` if the hub changed it, or no name is known.
     pub fn task_changed_by(&self) -> Option<&str> {
         let EventKind::Task {
             worker_id,

@@ -1,15 +1,15 @@
-//! A line becomes a request's frame: who asks, what, with which parameters.
+//! Reads a line as a request's frame: its id, its method and its parameters.
 //!
-//! Two passes that allocate next to nothing: the nesting is bounded first (a count that the compiler vectorises, and an
-//! exact scan only for lines with many brackets), then the top level is read with everything below left as text.
+//! Two passes allocate almost nothing. The first checks the nesting: it counts brackets, and scans exactly only lines with
+//! many of them. The second reads the top level and leaves everything below it as text.
 
 use crate::error::{Error, ErrorCode};
-use crate::limits::Limits;
+use crate::limits::{Limits, NESTING_MAX};
 use crate::params::{Entries, Params, decode, why_json};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// A request's id as it was written; echoed byte by byte.
+/// A request's id as JSON text, as the client wrote it. The answer repeats it byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RawId(Box<str>);
 
@@ -19,17 +19,17 @@ impl RawId {
         RawId("null".into())
     }
 
-    /// A number, as our own client uses.
+    /// An id that is a number.
     pub fn number(n: u64) -> RawId {
         RawId(n.to_string().into())
     }
 
-    /// Its JSON text.
+    /// The id as JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Refuses what could not be echoed as JSON that others can read: a number beyond a 64-bit float, a lone surrogate.
+    /// Refuses an id that some JSON parsers cannot read in the answer: a number beyond a 64-bit float, a lone surrogate.
     fn read(text: &str) -> Result<RawId, Error> {
         let readable = match text.as_bytes().first() {
             Some(b'-' | b'0'..=b'9') => text.parse::<f64>().is_ok_and(f64::is_finite),
@@ -46,29 +46,29 @@ impl RawId {
     }
 }
 
-/// A well-formed request, its parameters still unread.
+/// A well-formed request whose parameters are not read yet.
 #[derive(Debug)]
 pub struct Frame<'a> {
     /// The id, `null` when missing.
     pub id: RawId,
-    /// Whether it said `"jsonrpc": "2.0"`: the answer is strict JSON-RPC 2.0.
+    /// Whether it has `"jsonrpc": "2.0"`. Its answer is strict JSON-RPC 2.0 then.
     pub jsonrpc: bool,
-    /// The method's name, known or not.
+    /// The method's name, which may be unknown.
     pub method: Cow<'a, str>,
     /// The parameters.
     pub params: Params<'a>,
-    /// `params.auth_token`, when it is a string.
+    /// `params.auth_token`, if it is a string.
     pub auth: Option<Cow<'a, str>>,
 }
 
-/// A line that is no request: answer `error` under `id`.
+/// A line that is not a request. Answer `error` under `id`.
 #[derive(Debug)]
 pub struct BadLine {
-    /// The id where it could be read, else `null`.
+    /// The id, or `null` if it could not be read.
     pub id: RawId,
-    /// The form of the answer.
+    /// Whether the answer is strict JSON-RPC 2.0.
     pub jsonrpc: bool,
-    /// What is wrong.
+    /// The error to answer.
     pub error: Error,
 }
 
@@ -92,7 +92,11 @@ impl BadLine {
 }
 
 impl<'a> Frame<'a> {
-    /// Reads one line (without its line end).
+    /// Reads one line, without its line end.
+    ///
+    /// # Errors
+    /// `parse_error` if the line is not JSON or not UTF-8, `too_large` if it is nested too deep, `invalid_request` or
+    /// `invalid_params` if it is not the object of a request.
     pub fn read(line: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Box<BadLine>> {
         let entries = top_level(line, limits).map_err(|e| Box::new(BadLine::of(e)))?;
         let find = |name: &str| {
@@ -139,8 +143,11 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Whether a hub with these limits reads the line (without its line end) as a request; a hub that does not cannot say
-/// whose request it was.
+/// Checks that a hub with these limits reads the line, without its line end, as a request. A hub answers a line beyond its
+/// limits without an id, so that the client could not match the answer.
+///
+/// # Errors
+/// `too_large` for a line that is too long or nested too deep.
 #[cfg(feature = "client")]
 pub(crate) fn fits(line: &[u8], limits: &Limits) -> Result<(), Error> {
     if line.len() > limits.line_bytes {
@@ -151,17 +158,20 @@ pub(crate) fn fits(line: &[u8], limits: &Limits) -> Result<(), Error> {
         );
         return Err(Error::new(ErrorCode::TooLarge, message));
     }
-    match nests_deeper(line, limits.nesting) {
+    match nests_deeper(line, deepest(limits)) {
         true => Err(too_deep(limits)),
         false => Ok(()),
     }
 }
 
+/// Not more than [`NESTING_MAX`], whatever the operator sets: a client could not read the answers.
+fn deepest(limits: &Limits) -> usize {
+    limits.nesting.min(NESTING_MAX)
+}
+
 fn too_deep(limits: &Limits) -> Error {
-    let message = format!(
-        "the request is nested deeper than {} levels",
-        limits.nesting
-    );
+    let deepest = deepest(limits);
+    let message = format!("the request is nested deeper than {deepest} levels");
     Error::new(ErrorCode::TooLarge, message)
 }
 
@@ -171,7 +181,7 @@ fn top_level<'a>(
 ) -> Result<Vec<(Cow<'a, str>, &'a RawValue)>, Error> {
     let line = std::str::from_utf8(line)
         .map_err(|e| parse_error(format!("bad UTF-8 at byte {}", e.valid_up_to())))?;
-    if nests_deeper(line.as_bytes(), limits.nesting) {
+    if nests_deeper(line.as_bytes(), deepest(limits)) {
         return Err(too_deep(limits));
     }
     match line.trim_start().as_bytes().first() {
@@ -197,7 +207,7 @@ fn method<'a>(raw: Option<&'a str>) -> Result<Cow<'a, str>, Error> {
         .ok_or_else(|| invalid_request("`method` must be a string"))
 }
 
-/// Decodes a JSON string, borrowing when it has no escapes; `None` for anything else.
+/// Decodes a JSON string; borrows it if it has no escapes. `None` for any other JSON.
 fn text(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     match inner.contains('\\') {
@@ -206,9 +216,9 @@ fn text(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether arrays and objects nest deeper than `limit`, outside of strings.
+/// Whether arrays and objects outside strings are nested deeper than `limit` levels.
 fn nests_deeper(line: &[u8], limit: usize) -> bool {
-    // `[` and `{` differ in one bit.
+    // A line with at most `limit` opening brackets cannot be nested deeper. `[` and `{` differ in one bit.
     let opened = line.iter().filter(|b| **b | 0x20 == b'{').count();
     if opened <= limit {
         return false;

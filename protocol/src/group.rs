@@ -1,5 +1,5 @@
-//! A group of tasks, chosen by label, queue, parent and ranges of ids: what `list`, `wait`, `cancel` and `retry` may be
-//! about in place of single tasks.
+//! Groups of tasks, selected by label, queue, parent and ranges of ids. `list`, `wait`, `cancel` and `retry` take a group
+//! instead of single tasks.
 
 use crate::error::Error;
 use crate::limits::Limits;
@@ -7,12 +7,12 @@ use crate::params::Params;
 use crate::task::TaskId;
 use serde::{Serialize, Serializer};
 
-/// Most labels of a task, and of a group.
+/// The most labels of a task or of a group.
 pub const LABELS: usize = 16;
-/// Most ranges of ids of a group.
+/// The most ranges of ids of a group.
 pub const RANGES: usize = 100;
 
-/// Ids from the first to the last, both included; the first is at least 1, the last not below it.
+/// The ids from `first` to `last`, both included; 1 <= `first` <= `last`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRange {
     /// The smallest id.
@@ -22,7 +22,7 @@ pub struct IdRange {
 }
 
 impl IdRange {
-    /// Reads `42` or `12-40`; none for anything else.
+    /// Reads `42` or `12-40`. `None` for any other text.
     pub fn parse(text: &str) -> Option<IdRange> {
         let (first, last) = match text.split_once('-') {
             Some((first, last)) => (first.trim().parse().ok()?, last.trim().parse().ok()?),
@@ -50,34 +50,34 @@ impl Serialize for IdRange {
     }
 }
 
-/// The tasks for which all that is given holds. Serialises as the parameters of the verbs that take it.
+/// The tasks that match every given condition. Serialises as the parameters of the verbs that take a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Group {
-    /// They have all of these labels.
+    /// The tasks have all of these labels.
     #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// They are of this queue.
+    /// The tasks are in this queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// This task enqueued them.
+    /// The tasks have this parent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
-    /// Their ids are in one of these ranges; empty: any.
+    /// The tasks' ids are in one of these ranges. Empty means any id.
     #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<IdRange>,
 }
 
 impl Group {
-    /// Whether nothing is given: then it stands for no group.
+    /// Whether no condition is given. Such a group is refused or ignored; it never means all tasks.
     pub fn is_empty(&self) -> bool {
         *self == Group::default()
     }
 
-    /// Reads `label`, `queue`, `parent_id` and `ids`; empty when none is given.
+    /// Reads `label`, `queue`, `parent_id` and `ids`. Empty if none of them is given.
     ///
     /// # Errors
-    /// `invalid_params` for a label that is blank or has control characters, more than [`LABELS`] labels or [`RANGES`]
-    /// ranges, and ids that are no ids or ranges.
+    /// `invalid_params` for a label that is blank or has control characters, for more than [`LABELS`] labels or [`RANGES`]
+    /// ranges, and for `ids` that are neither ids nor ranges.
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Group, Error> {
         Ok(Group {
             labels: read_labels(params, "label", limits)?,
@@ -87,10 +87,11 @@ impl Group {
         })
     }
 
-    /// Reads the group of a verb that takes either single tasks, under the name `single`, or a group.
+    /// Reads the group of a verb that takes either single tasks, in the parameter `single`, or a group. `None` if `single` or
+    /// no group is given.
     ///
     /// # Errors
-    /// As [`Group::read`], and when `label` or `ids` are given beside `single`.
+    /// As [`Group::read`]; `invalid_params` if `label` or `ids` are given together with `single`.
     pub fn instead_of(
         single: &str,
         params: &Params<'_>,
@@ -133,7 +134,7 @@ impl Target {
     }
 }
 
-/// Reads a list of labels, each once; one string alone is a list of one.
+/// Reads a list of labels without duplicates. A string is a list with one element.
 pub(crate) fn read_labels(
     params: &Params<'_>,
     name: &str,
@@ -165,7 +166,7 @@ fn read_ranges(params: &Params<'_>) -> Result<Vec<IdRange>, Error> {
     let value: serde_json::Value = serde_json::from_str(raw).map_err(|_| rule())?;
     let words: Vec<String> = match value {
         serde_json::Value::Array(items) => items.iter().map(word).collect(),
-        // As a query of REST writes it.
+        // A query of REST has one text: `42,50-60`.
         one => word(&one).split(',').map(str::to_owned).collect(),
     };
     let ranges: Option<Vec<IdRange>> = words.iter().map(|text| IdRange::parse(text)).collect();

@@ -1,14 +1,14 @@
-//! What may be said to a Kirosu hub, and what it answers.
+//! The protocol of a Kirosu hub: one JSON object per line, over TCP, a Unix socket or an in-memory pipe.
 //!
-//! One JSON object a line, over TCP, a Unix socket or an in-memory pipe. This crate holds the words only: ids, tasks,
-//! requests, answers, error codes, events, and their form as lines. It opens no socket (but for the feature `client`)
-//! and knows no store; hub, sessions, command line and gateway all speak through it.
-
+//! This crate defines the protocol's types and their form as lines: ids, tasks, requests, answers, error codes and events. It
+//! opens no socket, except with the feature `client`, and does not know the store. The hub, sessions, the command line and
+//! the gateway use it on both ends of a connection.
 //!
-//! From bytes to a request and back: [`LineSplitter`] cuts the stream into lines, [`Frame::read`] finds id, method and
-//! parameters in a line without decoding them, [`Request::read`] turns these into one typed request (or an error that
-//! names the parameter), and [`answer`] writes the answer into the caller's buffer. Times are seconds on the wire and
-//! milliseconds in these types. Nothing here keeps state but the splitter.
+//! [`LineSplitter`] cuts a stream of bytes into lines. [`Frame::read`] finds id, method and parameters in a line without
+//! decoding them. [`Request::read`] turns these into one typed request, or an error that names the parameter. [`answer`]
+//! writes the answer into the caller's buffer. Only the splitter and the client have state.
+//!
+//! Times are seconds on the wire and milliseconds in these types, unless a field says otherwise.
 
 pub mod accept;
 pub mod answer;
@@ -27,16 +27,18 @@ pub mod notice;
 pub mod params;
 pub mod request;
 pub mod task;
+pub mod text;
+mod variants;
 pub mod verbs;
 mod waiting;
 mod weight;
 
 pub use accept::{Accept, NotAccepted};
 pub use approval::{
-    Approval, ApprovalKind, Decision, PermissionId, PermissionState, Subject, Verdict,
+    Approval, ApprovalKind, DecisionAnswer, PermissionId, PermissionState, Subject, Verdict,
 };
 pub use budget::{Budget, Scope, TaskBudget};
-pub use codec::{Line, LineSplitter};
+pub use codec::{LineSplitter, SplitLine};
 pub use error::{Effect, Error, ErrorCode};
 pub use event::{Event, EventKind};
 pub use frame::{BadLine, Frame, RawId};

@@ -1,50 +1,68 @@
-//! What the hub takes at most; told to clients by `hello`.
+//! The limits and ranges of the protocol: those that every hub has, as constants, and those that its operator sets, as
+//! [`Limits`].
 
 use serde::{Deserialize, Serialize};
 
-/// Limits of size, number and time. A request beyond one is refused with the limit in the message, never clamped.
+/// The greatest [`Limits::nesting`]. An answer nests a task's metadata up to 2 levels deeper than the request did, and JSON
+/// parsers, that of the client here included, stop at 128 levels.
+pub const NESTING_MAX: usize = 120;
+/// Milliseconds of a day.
+pub const DAY_MS: u64 = 86_400_000;
+/// Seconds of a day: the longest window of a budget.
+pub const DAY_SECONDS: u64 = DAY_MS / 1000;
+/// The last moment that a request can name: the end of the year 9999, in Unix milliseconds.
+pub const LAST_MS: u64 = 253_402_300_799_000;
+/// The greatest number of tokens that a budget can name.
+pub const TOKENS_MAX: u64 = 1_000_000_000_000_000;
+/// The greatest number of US dollars that a budget can name.
+pub const USD_MAX: f64 = 1e9;
+/// The most bytes of the text that a person gives with a decision (`reason`, `comment`).
+pub const REASON_BYTES: usize = 64 << 10;
+
+/// Limits of size, number and time, which `hello` returns. A request beyond a limit is refused with the limit in the message,
+/// never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Longest request line in bytes, without its line end.
+    /// The longest request line, in bytes without the line end.
     pub line_bytes: usize,
-    /// Deepest nesting of arrays and objects in a line, the request itself included; at most 120.
+    /// The deepest nesting of arrays and objects in a line, the request itself included; at most [`NESTING_MAX`].
     pub nesting: usize,
-    /// Most connections at once.
+    /// The most connections at once.
     pub connections: usize,
-    /// Most unanswered requests of one connection, parked ones included.
+    /// The most unanswered requests per connection, parked ones included.
     pub in_flight_per_connection: usize,
-    /// Most unanswered requests of the hub.
+    /// The most unanswered requests of all connections together.
     pub in_flight_total: usize,
-    /// How long a connection may take no byte of its answers before it is ended, in milliseconds.
+    /// The time, in milliseconds, after which a connection is closed whose client reads no byte of its answers.
     pub unread_ms_max: u64,
-    /// Longest prompt, system prompt or metadata, each, in bytes.
+    /// The longest prompt, system prompt, metadata or piece of output, in bytes each.
     pub prompt_bytes: usize,
-    /// Most tasks that one `lease` hands out.
+    /// The most tasks per `lease`.
     pub max_tasks_per_lease: u32,
-    /// Shortest lease, in milliseconds.
+    /// The shortest lease, in milliseconds.
     pub lease_ms_min: u64,
-    /// Longest lease, in milliseconds.
+    /// The longest lease, in milliseconds.
     pub lease_ms_max: u64,
-    /// The lease of a worker that asks for none, in milliseconds.
+    /// The length of a lease whose request has no `lease_seconds`, in milliseconds.
     pub lease_ms_default: u64,
-    /// Longest `wait_seconds` of a lease and `timeout_seconds` of a wait, in milliseconds.
+    /// The longest `wait_seconds` of `lease` and `timeout_seconds` of `wait`, in milliseconds.
     pub wait_ms_max: u64,
-    /// Most entries of a batch: tasks, acks, ids.
+    /// The most entries of a list in a request: tasks, acks, ids, names.
     pub batch: usize,
-    /// Bytes of each text of a task that `list` answers when the client does not say how many.
+    /// The default of `preview_bytes` of `list`: the most bytes of each text of a task.
     pub preview_bytes: u32,
-    /// Bytes of requests of one connection that wait for those before them; beyond it, no more are read from it.
+    /// The most bytes of requests per connection that wait for earlier ones. At the limit the hub stops reading from it.
     pub waiting_bytes_per_connection: usize,
-    /// Bytes of names in `lease` requests that wait for a task, over all connections; beyond it, one more is `busy`.
+    /// The most bytes of queue and type names in `lease` requests that wait, over all connections; beyond it `busy`.
     pub waiting_names_bytes: usize,
-    /// Bytes of events that are kept for watchers which come back; the oldest go first.
+    /// The most bytes of events that are kept for watchers that reconnect. The oldest are dropped first.
     pub event_bytes: usize,
-    /// Bytes of texts above 256 KiB that are read for answers at once, over all connections; beyond it, answers wait.
+    /// The most bytes of texts above 256 KiB that are in memory for answers, over all connections; at it answers wait.
     pub answer_bytes: usize,
-    /// Bytes of prompts and the like after which one `lease` hands out no further task.
+    /// The bytes of prompts, system prompts and metadata after which one `lease` adds no further task.
     pub lease_bytes: usize,
-    /// Longest name of a worker, queue, type, session, provider, model or key, in bytes.
+    /// The longest name of a worker, queue, type, session, provider, model or key, in bytes.
     pub name_bytes: usize,
 }
 
@@ -60,7 +78,7 @@ impl Default for Limits {
             prompt_bytes: 8 << 20,
             max_tasks_per_lease: 1000,
             lease_ms_min: 1000,
-            lease_ms_max: 86_400_000,
+            lease_ms_max: DAY_MS,
             lease_ms_default: 300_000,
             wait_ms_max: 3_600_000,
             batch: 10_000,

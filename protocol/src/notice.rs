@@ -1,63 +1,63 @@
-//! What the hub says unasked, as JSON-RPC notifications.
+//! The hub's notifications, in the form of JSON-RPC 2.0.
 
 use crate::approval::{PermissionId, PermissionState};
 use crate::event::Event;
 use crate::task::{Fence, TaskId};
 use serde::{Deserialize, Serialize};
 
-/// A notification from the hub to a client; the variant's name in snake case is the method.
+/// A notification from the hub to a client. The variant's name in snake case is the method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", content = "params", rename_all = "snake_case")]
 pub enum Notice {
-    /// To a holder: somebody asked to cancel this run; stop it.
+    /// To the holder of a lease: the task was cancelled. Stop the run.
     Cancel {
         /// The task.
         task_id: TaskId,
-        /// The lease it belongs to.
+        /// The lease of the run.
         fence: Fence,
-        /// Why, for people.
+        /// The reason, for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// To a holder: this lease is no longer its own; stop the run, an ack would be `stale_lease`.
+    /// To the holder of a lease: the lease is over. Stop the run; an ack would be refused as `stale_lease`.
     LeaseLost {
         /// The task.
         task_id: TaskId,
-        /// The lost lease's fence.
+        /// The lease that is over.
         fence: Fence,
-        /// `expired`, `session_lost`, `cancelled`, `taken`.
+        /// `expired`, `session_lost`, `cancelled` or `taken`.
         reason: String,
     },
-    /// To a holder: a tool question of this run is decided; `ask` again to hear how.
+    /// To the holder of a lease: a permission request of the run is decided. Send the same `ask` again for the decision.
     Decided {
         /// The task.
         task_id: TaskId,
-        /// The lease it belongs to.
+        /// The lease of the run.
         fence: Fence,
-        /// The question.
+        /// The permission request.
         approval_id: PermissionId,
-        /// Where it stands now.
+        /// The new state.
         state: PermissionState,
     },
-    /// To a watcher.
+    /// To a watcher: an event.
     Event(Event),
-    /// To a watcher: a task, or a tool question, begins to wait for a person's `approve` or `reject`.
+    /// To a watcher: a task or a permission request begins to wait for `approve` or `reject`.
     Approval {
-        /// The tool question; none: the task itself waits.
+        /// The permission request. `None` if the task itself waits.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         approval_id: Option<PermissionId>,
         /// The task.
         task_id: TaskId,
-        /// The lease that the question belongs to; 0: there was none before it.
+        /// The task's newest lease; 0 if it never had one.
         #[serde(default)]
         fence: Fence,
-        /// What is to be decided, one sentence.
+        /// The question to the person, one sentence.
         question: String,
     },
 }
 
 impl Notice {
-    /// Appends it as a line, line end included.
+    /// Appends the notification as a line with its line end.
     pub fn write(&self, out: &mut Vec<u8>) {
         #[derive(Serialize)]
         struct Line<'a> {

@@ -1,85 +1,84 @@
-//! A task as clients see it, and the words for its state.
+//! Tasks as clients see them: their states, attempts, failures and counters.
 
 use crate::accept::{Accept, NotAccepted};
 use crate::budget::TaskBudget;
+use crate::variants::all;
 use crate::waiting::Waiting;
 use crate::weight::weight;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// A task's number: positive, growing in the order of enqueueing, never reused.
+/// A task's number: positive, in the order of enqueueing, never reused.
 pub type TaskId = i64;
 
-/// The fencing token of one lease of one task: grows with each lease of that task and is never reused.
-/// `0` means that the task has never been leased.
+/// The fencing token of a lease. It grows with each lease of the task and is never reused. 0 means that the task was never
+/// leased.
 pub type Fence = i64;
 
-/// The queue a task goes to, and a lease takes from, when none is named.
+/// The default queue of `enqueue` and `lease`.
 pub const DEFAULT_QUEUE: &str = "default";
 
-/// A task's type when none is named: a prompt for a model.
+/// The default type: the task's prompt is for a model.
 pub const TYPE_CHAT: &str = "chat";
-/// A task whose prompt is Python code; needs the opt-in of hub and pool.
+/// The type of a task whose prompt is Python code. Hub and pool must have opted in.
 pub const TYPE_PYTHON: &str = "python";
-/// A task that a person answers with `answer` or `approve`; never leased.
+/// The type of a task that a person answers with `answer` or `approve`. It is never leased.
 pub const TYPE_HUMAN: &str = "human";
 
-/// Where a task stands in its life (docs/protocol.md, "States").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// The state of a task; see "A task and its states" in docs/protocol.md.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+    EnumString,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
-    /// Ready to be leased (or, for a `human` task, to be answered).
+    /// Ready to be leased, or to be answered if its type is `human`.
     Queued,
-    /// Waits until all tasks it depends on are done.
+    /// Waits until every task that it depends on is done.
     Blocked,
-    /// Waits for its time: a delay asked for at enqueue, or a retry's backoff.
+    /// Waits for its time: `run_at`, a delay, or the pause before a retry.
     Scheduled,
-    /// Waits for a person's `approve` or `reject`; holds no lease.
+    /// Waits for a person's `approve` or `reject`. It has no lease.
     AwaitingApproval,
-    /// Held by a worker until `leased_until`.
+    /// Leased to a worker until `leased_until`.
     Leased,
     /// Ended with a result.
     Done,
-    /// Ended without one: the dead letter. `retry` brings it back.
+    /// Ended without a result: a dead letter. `retry` queues it again.
     Failed,
-    /// Ended because somebody asked for it.
+    /// Ended by `cancel`.
     Cancelled,
 }
 
 impl Status {
     /// Every status, in the order of a task's life.
-    pub const ALL: [Status; 8] = [
-        Status::Queued,
-        Status::Blocked,
-        Status::Scheduled,
-        Status::AwaitingApproval,
-        Status::Leased,
-        Status::Done,
-        Status::Failed,
-        Status::Cancelled,
-    ];
+    pub const ALL: [Status; Status::VARIANTS.len()] = all(Status::VARIANTS);
 
-    /// The word on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Status::Queued => "queued",
-            Status::Blocked => "blocked",
-            Status::Scheduled => "scheduled",
-            Status::AwaitingApproval => "awaiting_approval",
-            Status::Leased => "leased",
-            Status::Done => "done",
-            Status::Failed => "failed",
-            Status::Cancelled => "cancelled",
-        }
+        self.into()
     }
 
-    /// The status a word names, or `None` for an unknown word.
+    /// The status with this name on the wire.
     pub fn from_name(word: &str) -> Option<Status> {
-        Status::ALL.into_iter().find(|s| s.as_str() == word)
+        word.parse().ok()
     }
 
-    /// Whether the task has ended: done, failed or cancelled.
+    /// Whether a task in this state has ended: done, failed or cancelled.
     pub fn is_final(self) -> bool {
         matches!(self, Status::Done | Status::Failed | Status::Cancelled)
     }
@@ -91,44 +90,57 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// What happens to a task whose run was lost (its lease expired, its session vanished).
+/// The consequence of a lost or crashed run: its lease expired, its session was lost, or it ended without a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLost {
-    /// Run it again (within `max_attempts`, where given).
+    /// The task runs again, within `max_attempts` if given.
     #[default]
     Retry,
-    /// The task fails: for runs with side effects that must not happen twice.
+    /// The task fails. For runs with side effects that must not happen twice.
     Fail,
-    /// A person decides: the task waits as `awaiting_approval`.
+    /// The task waits for a person as `awaiting_approval`.
     Ask,
 }
 
-/// How an attempt failed; decides with the task's retry policy what comes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The kind of failure of an attempt. With the task's retry policy it determines the next state of the task.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+    EnumString,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum FailureClass {
-    /// The provider ran and said that it failed.
+    /// The provider reported a failure.
     ProviderError,
-    /// The provider refused for now; `retry_at` says until when.
+    /// The provider refused because of its limits, until `retry_at`.
     RateLimited,
-    /// Nobody is logged in; a person has to act.
+    /// The provider needs a person to log in.
     AuthRequired,
-    /// A start, silence or total timeout ran out.
+    /// The timeout of the start, of silence or of the whole run elapsed.
     Timeout,
     /// The run was cancelled.
     Cancelled,
     /// The lease expired or its session was lost.
     Lost,
-    /// The run ended without a word: killed, crashed, no terminal event.
+    /// The run ended without a report: it was killed or crashed.
     Crashed,
-    /// The task itself is wrong; running it again cannot help.
+    /// The task cannot succeed as it is; another attempt would fail as well.
     BadInput,
     /// A policy forbids it.
     RefusedByPolicy,
-    /// The work was done but did not meet the task's `accept` clause.
+    /// The result did not meet the task's `accept` clause.
     NotAccepted,
-    /// A budget has nothing left; `retry_at` says until when, where that is known.
+    /// A budget is used up, until `retry_at` if that is known.
     BudgetExhausted,
     /// The provider's program is not installed.
     Missing,
@@ -136,53 +148,39 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [FailureClass; 12] = [
-        FailureClass::ProviderError,
-        FailureClass::RateLimited,
-        FailureClass::AuthRequired,
-        FailureClass::Timeout,
-        FailureClass::Cancelled,
-        FailureClass::Lost,
-        FailureClass::Crashed,
-        FailureClass::BadInput,
-        FailureClass::RefusedByPolicy,
-        FailureClass::NotAccepted,
-        FailureClass::BudgetExhausted,
-        FailureClass::Missing,
-    ];
+    pub const ALL: [FailureClass; FailureClass::VARIANTS.len()] = all(FailureClass::VARIANTS);
 
-    /// The word on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
-        match self {
-            FailureClass::ProviderError => "provider_error",
-            FailureClass::RateLimited => "rate_limited",
-            FailureClass::AuthRequired => "auth_required",
-            FailureClass::Timeout => "timeout",
-            FailureClass::Cancelled => "cancelled",
-            FailureClass::Lost => "lost",
-            FailureClass::Crashed => "crashed",
-            FailureClass::BadInput => "bad_input",
-            FailureClass::RefusedByPolicy => "refused_by_policy",
-            FailureClass::NotAccepted => "not_accepted",
-            FailureClass::BudgetExhausted => "budget_exhausted",
-            FailureClass::Missing => "missing",
-        }
+        self.into()
     }
 
-    /// The class a word names, or `None` for an unknown word.
+    /// The class with this name on the wire.
     pub fn from_name(word: &str) -> Option<FailureClass> {
-        FailureClass::ALL.into_iter().find(|c| c.as_str() == word)
+        word.parse().ok()
     }
 }
 
-/// How failed attempts of a task are spaced: exponential, with jitter.
+/// The failures at which a router of providers may go on to its next member. `network` is not the class of an attempt:
+/// only providers distinguish it from `provider_error`.
+pub const ROUTER_CLASSES: [&str; 7] = [
+    "rate_limited",
+    "auth_required",
+    "network",
+    "missing",
+    "provider_error",
+    "timeout",
+    "crashed",
+];
+
+/// The pauses between the attempts of a task: exponential, with jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// The first delay, in milliseconds.
+    /// The first pause, in milliseconds.
     pub initial_ms: u64,
-    /// The longest delay, in milliseconds.
+    /// The longest pause, in milliseconds.
     pub max_ms: u64,
-    /// What each delay is multiplied with for the next; at least 1.
+    /// The ratio of a pause to the one before it; at least 1.
     pub factor: f64,
 }
 
@@ -197,7 +195,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What a run consumed, normalised over providers.
+/// The tokens and the cost of a run, in the same form for all providers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     /// Input tokens that were not served from a cache.
@@ -212,110 +210,110 @@ pub struct Usage {
     /// Output tokens, reasoning included.
     #[serde(default)]
     pub output_tokens: u64,
-    /// Cost in US dollars, where the provider says it or prices are known.
+    /// The cost in US dollars, if the provider reports it or prices are configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<f64>,
-    /// The cost is no statement of the provider but computed from a table of prices.
+    /// Whether the cost was computed from configured prices instead of reported by the provider.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cost_estimated: bool,
 }
 
-/// A task as `lease`, `list` and `get` answer it. The first eleven fields are what every client may rely on.
+/// A task in the answers of `lease`, `list`, `get` and `wait`. Every client may rely on the first eleven fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// The task's number.
     pub task_id: TaskId,
-    /// What is to be done.
+    /// The instructions for the agent, or the code.
     pub prompt: String,
-    /// Instructions that frame the prompt.
+    /// The system prompt.
     pub system_prompt: Option<String>,
-    /// `chat`, `python`, `human`, or any text that workers agree on.
+    /// `chat`, `python`, `human`, or another name that workers agree on.
     #[serde(rename = "type")]
     pub task_type: String,
-    /// Where it stands.
+    /// The task's state.
     pub status: Status,
     /// Unix seconds of the enqueue.
     pub created_at: f64,
     /// Unix seconds of the last change of state.
     pub updated_at: f64,
-    /// Unix seconds until which the present lease holds.
+    /// Unix seconds of the end of the current lease.
     pub leased_until: Option<f64>,
-    /// Who holds, or last held, the task.
+    /// The worker that holds the task or held it last.
     pub worker_id: Option<String>,
-    /// What the winning ack said.
+    /// The result, of a task that is done.
     pub result: Option<String>,
-    /// Why it failed.
+    /// The reason why the task, or its last attempt, failed.
     pub error: Option<String>,
-    /// The newest lease's fencing token; 0 before the first lease.
+    /// The newest lease's fence; 0 before the first lease.
     pub fence: Fence,
-    /// The queue it waits in.
+    /// The task's queue.
     pub queue: String,
-    /// Higher goes first within a queue.
+    /// A task with a greater priority is leased first.
     pub priority: i32,
-    /// Attempts that count (given-back leases do not).
+    /// The number of attempts that count; leases that were given back do not.
     pub attempts: u32,
-    /// In a lease's answer: the attempt's number among all that the task has had, where that is not `attempts`.
+    /// In the answer of `lease`: the number of this attempt, counting all that the task had. `None` if it equals `attempts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// The most attempts it may have; none: a failed ack is final, a lost lease is retried for ever.
+    /// The most attempts. `None` means that a failed ack is final and a lost lease is retried without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
-    /// Unix seconds before which it does not run.
+    /// Unix seconds before which the task does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_at: Option<f64>,
-    /// Unix seconds of its end.
+    /// Unix seconds of the task's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<f64>,
-    /// Longest run, in milliseconds.
+    /// The longest run, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// The task that enqueued this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
-    /// The provider asked for.
+    /// The provider that the enqueuing client asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// The model asked for.
+    /// The model that the enqueuing client asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The directory asked for.
+    /// The directory, within the pool's workspace, that the enqueuing client asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
-    /// The budget it was enqueued with.
+    /// The budget that the task was enqueued with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<TaskBudget>,
-    /// The tasks whose budget of a tree counts for this one too, itself included.
+    /// The tasks with a tree budget that counts for this task too, itself included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budget_trees: Vec<TaskId>,
-    /// What must hold before it is done; its worker checks it.
+    /// The conditions for the task to be done; its worker checks them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<Box<Accept>>,
-    /// In a lease's answer: the newest answer that was not accepted.
+    /// In the answer of `lease`: the newest result that was not accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_accepted: Option<Box<NotAccepted>>,
-    /// Whatever the client wants to keep beside the task.
+    /// Any JSON of the enqueuing client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
-    /// The labels it was enqueued with.
+    /// The task's labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// In the answers to `get`, `list` and `wait`: why it waits.
+    /// In the answers of `get`, `list` and `wait`: the reason why the task waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Box<Waiting>>,
-    /// In the answer to `list`: the fields of which only the beginning is here (of `metadata` nothing, nor of `accept`),
-    /// each with its whole length in bytes. `get` answers the whole task.
+    /// In the answer of `list`: the fields that are shortened, each with its whole length in bytes. A text has its beginning,
+    /// `metadata` and `accept` are left out. `get` returns the whole task.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cut: BTreeMap<String, u64>,
 }
 
 impl Task {
-    /// The number of a leased task's attempt among all that the task has had, from 1: also those that were given back and
-    /// those before a retry.
+    /// The number of a leased task's attempt, from 1. It counts every attempt: also those that were given back and those
+    /// before a `retry`.
     pub fn attempt_number(&self) -> u32 {
         self.attempt.unwrap_or(self.attempts).max(1)
     }
 
-    /// Bytes of memory that its texts take, about.
+    /// The approximate memory of the task's texts, in bytes.
     pub fn weight(&self) -> usize {
         let texts = [&self.system_prompt, &self.result, &self.error];
         let texts = texts.into_iter().flatten().map(String::len);
@@ -326,63 +324,63 @@ impl Task {
     }
 }
 
-/// One ended attempt of a task, as `get` answers it.
+/// An ended attempt of a task, in the answer of `get`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// The lease's fencing token.
+    /// The lease's fence.
     pub fence: Fence,
-    /// Who ran it.
+    /// The worker.
     pub worker_id: Option<String>,
     /// Unix seconds of the lease.
     pub started_at: f64,
-    /// Unix seconds of its end.
+    /// Unix seconds of the attempt's end.
     pub ended_at: f64,
-    /// `done`, a failure class, `released` (not counted).
+    /// `done`, `lost`, a failure class, or `released`, which does not count as an attempt.
     pub outcome: String,
-    /// Why it failed, was cancelled, or was given back.
+    /// The reason why the attempt failed, was cancelled or was given back.
     pub error: Option<String>,
-    /// The end of an answer that was not accepted, at most 4 KiB.
+    /// The end of a result that was not accepted, at most 4 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
-    /// Which provider ran it, where the worker says so.
+    /// The provider, if the worker reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// What it consumed.
+    /// The tokens and the cost, if the worker reported them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
 }
 
-/// The counters every client may rely on, and ours.
+/// The counters of tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     /// Tasks ready to be leased.
     pub queued: i64,
     /// Tasks held by workers.
     pub leased: i64,
-    /// Tasks done, ever (pruned ones included).
+    /// Tasks that are done, pruned ones included.
     pub done: i64,
-    /// Tasks that are failed now, and pruned failed ones.
+    /// Tasks that are failed, pruned ones included.
     pub failed: i64,
-    /// Tasks ever enqueued.
+    /// All tasks that were ever enqueued.
     pub total_tasks: i64,
     /// Tasks done within the last hour.
     pub completed_last_hour: i64,
-    /// Mean of (finished - enqueued) over all done tasks ever, in seconds, rounded to 2 digits; 0 when none.
+    /// The mean time from enqueue to done, over all done tasks ever, in seconds, rounded to 2 digits; 0 without any.
     pub avg_completion_time_sec: f64,
-    /// failed / (done + failed) in percent, rounded to 2 digits; 0 when none.
+    /// failed / (done + failed) in percent, rounded to 2 digits; 0 without any.
     pub error_rate_percent: f64,
-    /// Tasks waiting for others.
+    /// Tasks that wait for others.
     pub blocked: i64,
-    /// Tasks waiting for their time.
+    /// Tasks that wait for their time.
     pub scheduled: i64,
-    /// Tasks waiting for a person.
+    /// Tasks that wait for a person's approval.
     pub awaiting_approval: i64,
-    /// Tasks cancelled, ever.
+    /// Tasks that are cancelled, pruned ones included.
     pub cancelled: i64,
-    /// The paused queues, by name; `*` first stands for all, those to come included.
+    /// The names of the paused queues. `*`, which comes first, means all queues, also new ones.
     #[serde(default)]
     pub paused: Vec<String>,
-    /// The hub drains: it leases nothing until it is restarted.
+    /// Whether the hub drains: it leases nothing until its restart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draining: bool,
 }

@@ -1,69 +1,69 @@
-//! Why a task waits.
+//! The reason why a task waits.
 
 use crate::task::TaskId;
 use serde::{Deserialize, Serialize};
 
-/// Why a task waits, as `get`, `list` and `wait` answer it. It is worked out when it is asked for.
+/// The reason why a task waits, in the answers of `get`, `list` and `wait`. The hub determines it for each answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// The reason, as one word.
+    /// The reason.
     pub reason: WaitReason,
-    /// The reason as a sentence for a person, with the command that helps, where there is one. It may change.
+    /// The reason as a sentence for a person, with the command that resolves it, if any. It may change between versions.
     pub message: String,
-    /// Unix seconds at which this reason ends by itself, where that is known.
+    /// Unix seconds at which the reason ends by itself, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<f64>,
-    /// The task that it waits for.
+    /// The task that must end first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// The pool that serves its queue and cannot run it now.
+    /// The pool that serves the task's queue and cannot run it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
 }
 
-/// The words for why a task waits.
+/// The reasons why a task waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitReason {
-    /// For a task that it depends on.
+    /// A task that it depends on has not ended.
     Dependency,
-    /// For its time, `run_at`.
+    /// Its `run_at` is in the future.
     NotBefore,
-    /// For the pause before its next attempt.
+    /// The pause before its next attempt is not over.
     Retry,
-    /// For a person's `approve` or `reject`.
+    /// It needs a person's `approve` or `reject`.
     Approval,
-    /// For a person's answer: a `human` task.
+    /// It is a `human` task and needs a person's answer.
     Answer,
     /// The hub drains.
     Draining,
-    /// Its queue is paused, or all are.
+    /// Its queue, or every queue, is paused.
     Paused,
-    /// No pool serves its queue and type, and no worker runs such a task.
+    /// No pool serves its queue and type, and no such task is leased.
     NoWorker,
     /// The pool has no agents: its size is 0.
     NoAgents,
-    /// The provider's program, or the folder of its runs, is missing.
+    /// The provider's program, or the directory of its runs, is missing.
     Missing,
     /// A person has to log in to the provider.
     AuthRequired,
     /// The provider's account is over its limit.
     RateLimited,
-    /// The provider cannot be reached.
+    /// The provider is not reachable.
     Network,
     /// A budget is used up.
     BudgetExhausted,
-    /// The machine lacks what runs need to start.
+    /// The machine lacks memory, disk space or other resources that a run needs to start.
     Short,
-    /// Runs fail at once.
+    /// Runs fail immediately after their start.
     Failing,
-    /// The pool has not opted in to what its provider does.
+    /// The pool has not opted in to the execution of code.
     NotTrusted,
-    /// The pool's sessions crash, and start again after a pause.
+    /// The pool's sessions crashed repeatedly; they are started again after a pause.
     GaveUp,
-    /// All that could run it are busy.
+    /// Every agent that could run it is busy.
     Busy,
-    /// Nothing is in its way: the next free agent takes it.
+    /// The next free agent takes it.
     Next,
     /// A reason that this version does not know.
     #[serde(other)]
@@ -71,7 +71,7 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
-    /// The reason that a pool's state stands for; none for a state in which it takes tasks.
+    /// The reason for a pool's state. `None` for `running`, in which the pool takes tasks.
     pub fn of_pool(state: &str) -> Option<WaitReason> {
         Some(match state {
             "running" => return None,

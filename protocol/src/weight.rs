@@ -1,8 +1,8 @@
-//! How much memory values take that clients choose.
+//! The memory that values from clients take.
 
 use serde_json::Value;
 
-/// Bytes of memory that a JSON value takes, about: a list of numbers takes many times its text.
+/// The approximate memory of a JSON value, in bytes. A list of numbers takes many times the bytes of its text.
 pub fn weight(value: &Value) -> usize {
     let inner = match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 0,

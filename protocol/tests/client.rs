@@ -1,11 +1,11 @@
-//! The client against a tiny hub, over pipes and TCP: pipelining, breaks, reconnects, notifications.
+//! Tests of the client against a minimal hub, over pipes and TCP: pipelining, breaks, reconnects, notifications.
 #![allow(clippy::expect_used)]
 
 use kirosu_protocol::answer::{write_error, write_notification, write_result};
-use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::hello::{HelloAnswer, HelloParams};
 use kirosu_protocol::verbs::{enqueue::NewTask, lease::LeaseParams};
-use kirosu_protocol::{Error, ErrorCode, Frame, Limits, Line, LineSplitter, Notice, RawId};
+use kirosu_protocol::{Error, ErrorCode, Frame, Limits, LineSplitter, Notice, RawId, SplitLine};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-/// No condition here takes longer, on any machine.
+/// The longest wait for a condition.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// One connection as a hub sees it.
+/// The hub's end of a connection.
 struct Peer<S> {
     stream: S,
     lines: LineSplitter,
 }
 
-/// One request: id, method, parameters.
-type Asked = (RawId, String, Value);
+/// A request: id, method, parameters.
+type ClientRequest = (RawId, String, Value);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     fn new(stream: S) -> Peer<S> {
@@ -33,10 +33,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    /// The next request; `None` when the client hung up.
-    async fn asked(&mut self) -> Option<Asked> {
+    /// The next request. `None` means that the client closed the connection.
+    async fn next_request(&mut self) -> Option<ClientRequest> {
         loop {
-            if let Some(Line::Text(line)) = self.lines.next_line() {
+            if let Some(SplitLine::Text(line)) = self.lines.next_line() {
                 let whole: Value = serde_json::from_slice(line).expect("a request is JSON");
                 let frame = Frame::read(line, &Limits::default()).expect("a request");
                 return Some((frame.id, frame.method.into_owned(), whole["params"].clone()));
@@ -61,9 +61,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.send(&out).await;
     }
 
-    /// Takes `hello` and answers it; its parameters.
+    /// Answers `hello` and returns its parameters.
     async fn welcome(&mut self) -> Value {
-        let (id, method, params) = self.asked().await.expect("a hello");
+        let (id, method, params) = self.next_request().await.expect("a hello");
         assert_eq!(method, "hello");
         let answer = HelloAnswer {
             protocol: 1,
@@ -85,7 +85,7 @@ fn options() -> ClientOptions {
     }
 }
 
-/// An in-memory endpoint and the pipes that come out of it.
+/// An in-memory endpoint, and the hub's ends of its connections.
 fn pipes() -> (Endpoint, mpsc::Receiver<DuplexStream>) {
     let (sender, receiver) = mpsc::channel(1);
     (Endpoint::InMemory(sender), receiver)
@@ -107,9 +107,9 @@ async fn calls_are_pipelined_and_matched_by_id_over_tcp() {
         let hello = peer.welcome().await;
         let mut all = Vec::new();
         for _ in 0..100 {
-            all.push(peer.asked().await.expect("a request"));
+            all.push(peer.next_request().await.expect("a request"));
         }
-        // None was answered before all were here, and the last is answered first.
+        // All requests arrive before the first answer, and the last one is answered first.
         for (id, _, params) in all.iter().rev() {
             let number: i64 = params["prompt"]
                 .as_str()
@@ -117,7 +117,7 @@ async fn calls_are_pipelined_and_matched_by_id_over_tcp() {
                 .expect("a number");
             peer.answer(id, json!({"task_id": number})).await;
         }
-        (hello, peer.asked().await.is_none())
+        (hello, peer.next_request().await.is_none())
     });
     let options = ClientOptions {
         key: Some("secret".into()),
@@ -166,7 +166,7 @@ async fn a_break_ends_sent_calls_and_later_ones_use_the_next_connection() {
         let client = client.clone();
         async move { client.call("stats", json!({})).await }
     });
-    assert_eq!(first.asked().await.expect("a request").1, "stats");
+    assert_eq!(first.next_request().await.expect("a request").1, "stats");
     drop(first);
     let error = sent.await.expect("no panic").expect_err("never answered");
     assert!(
@@ -180,13 +180,15 @@ async fn a_break_ends_sent_calls_and_later_ones_use_the_next_connection() {
     });
     let mut second = accept(&mut pipes).await;
     second.welcome().await;
-    let (id, _, _) = second.asked().await.expect("the waiting call");
+    let (id, _, _) = second.next_request().await.expect("the waiting call");
     second.answer(&id, json!({"n": 1})).await;
     assert_eq!(
         waiting.await.expect("no panic").expect("an answer"),
         json!({"n": 1})
     );
-    assert!(matches!(&*client.state().borrow(), State::Connected(hello) if hello.server == "tiny"));
+    assert!(
+        matches!(&*client.state().borrow(), ConnectionState::Connected(hello) if hello.server == "tiny")
+    );
 }
 
 #[tokio::test]
@@ -204,7 +206,7 @@ async fn notifications_and_refusals_come_through() {
     let hub = tokio::spawn({
         let notice = notice.clone();
         async move {
-            let (id, _, params) = peer.asked().await.expect("a lease");
+            let (id, _, params) = peer.next_request().await.expect("a lease");
             let mut out = Vec::new();
             notice.write(&mut out);
             write_notification(&mut out, "from_the_future", &json!({}));
@@ -233,12 +235,12 @@ async fn notifications_and_refusals_come_through() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_told_at_once_to_connect_and_to_waiting_calls() {
+async fn a_wrong_key_fails_connect_and_waiting_calls_at_once() {
     let (endpoint, mut pipes) = pipes();
     tokio::spawn(async move {
         while let Some(stream) = pipes.recv().await {
             let mut peer = Peer::new(stream);
-            let Some((id, _, _)) = peer.asked().await else {
+            let Some((id, _, _)) = peer.next_request().await else {
                 continue;
             };
             let mut out = Vec::new();
@@ -262,7 +264,7 @@ async fn a_wrong_key_is_told_at_once_to_connect_and_to_waiting_calls() {
 }
 
 #[tokio::test]
-async fn a_hub_that_is_full_is_asked_again() {
+async fn a_hub_that_is_full_gets_another_hello() {
     let (endpoint, mut pipes) = pipes();
     let client = Client::start(endpoint, options());
     let call = tokio::spawn({
@@ -280,13 +282,13 @@ async fn a_hub_that_is_full_is_asked_again() {
     full.send(&out).await;
     let mut peer = accept(&mut pipes).await;
     peer.welcome().await;
-    let (id, _, _) = peer.asked().await.expect("the call that waited");
+    let (id, _, _) = peer.next_request().await.expect("the call that waited");
     peer.answer(&id, json!({})).await;
     assert!(call.await.expect("no panic").is_ok());
 }
 
 #[tokio::test]
-async fn nobody_there_is_one_clear_sentence() {
+async fn an_unreachable_hub_is_one_clear_sentence() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     drop(listener);
@@ -299,7 +301,7 @@ async fn nobody_there_is_one_clear_sentence() {
     );
     assert_eq!(error.to_string(), expected);
 
-    // A call that was never sent says so, and a client whose delays end is closed.
+    // The error of a call that was not sent shows it, and a client whose delays end is closed.
     let few = ClientOptions {
         request_timeout: Duration::from_millis(50),
         delays: Arc::new(|| Box::new(std::iter::once(Duration::from_millis(200)))),
@@ -312,7 +314,11 @@ async fn nobody_there_is_one_clear_sentence() {
         "{error}"
     );
     let mut state = client.state();
-    let closed = tokio::time::timeout(BOUND, state.wait_for(|s| matches!(s, State::Closed))).await;
+    let closed = tokio::time::timeout(
+        BOUND,
+        state.wait_for(|s| matches!(s, ConnectionState::Closed)),
+    )
+    .await;
     assert!(closed.is_ok());
     assert!(matches!(
         client.call("stats", json!({})).await,
@@ -337,12 +343,12 @@ async fn a_call_that_was_not_sent_waits_no_longer_than_its_client_wants() {
     let mut hub = Peer::new(stream);
     hub.welcome().await;
     let mut state = client.state();
-    let up = state.wait_for(|it| matches!(it, State::Connected(_)));
+    let up = state.wait_for(|it| matches!(it, ConnectionState::Connected(_)));
     assert!(up.await.is_ok());
-    // A call that the hub has got ends with the connection; one that comes too late for it, in time.
+    // A call that was sent ends with the connection; one that was not sent, after its timeout.
     let got = client.call("stats", json!({}));
     let lost = async {
-        assert!(hub.asked().await.is_some());
+        assert!(hub.next_request().await.is_some());
         drop((hub, listener));
     };
     let (error, ()) = tokio::join!(got, lost);
@@ -375,19 +381,19 @@ async fn a_line_that_the_hub_would_skip_is_refused_here() {
     let (endpoint, mut pipes) = pipes();
     let hub = tokio::spawn(async move {
         let mut peer = accept(&mut pipes).await;
-        let (id, _, _) = peer.asked().await.expect("a hello");
+        let (id, _, _) = peer.next_request().await.expect("a hello");
         let limits = json!({"line_bytes": 1000, "nesting": 5});
         peer.answer(
             &id,
             json!({"protocol": 1, "server": "tiny", "version": "0", "boot_id": "b", "limits": limits}),
         )
         .await;
-        let (id, method, _) = peer.asked().await.expect("a request");
+        let (id, method, _) = peer.next_request().await.expect("a request");
         peer.answer(&id, json!({})).await;
         method
     });
     let client = Client::start(endpoint, options());
-    // The hub could not say whose line it was, so nobody would get an answer.
+    // The hub would answer such a line without an id, so that the call would get no answer.
     for params in [
         json!({"prompt": "x".repeat(1000)}),
         json!({"metadata": {"a": {"b": {"c": [[]]}}}}),
@@ -412,7 +418,7 @@ async fn more_calls_than_the_hub_takes_wait_their_turn() {
         },
     );
     let mut peer = accept(&mut pipes).await;
-    let (id, _, _) = peer.asked().await.expect("a hello");
+    let (id, _, _) = peer.next_request().await.expect("a hello");
     let limits = Limits {
         in_flight_per_connection: 3,
         ..Limits::default()
@@ -432,16 +438,16 @@ async fn more_calls_than_the_hub_takes_wait_their_turn() {
     let mut open = Vec::new();
     for _ in 0..48 {
         while open.len() < 3 {
-            open.push(peer.asked().await.expect("a request").0);
+            open.push(peer.next_request().await.expect("a request").0);
         }
-        // Time is paused: this elapses once nothing moves any more.
-        let fourth = tokio::time::timeout(Duration::from_millis(1), peer.asked()).await;
+        // Time is paused: this elapses when every task waits.
+        let fourth = tokio::time::timeout(Duration::from_millis(1), peer.next_request()).await;
         assert!(fourth.is_err(), "more in flight than the hub takes");
         let id = open.remove(0);
         peer.answer(&id, json!({})).await;
     }
     while let Ok(Some((id, _, _))) =
-        tokio::time::timeout(Duration::from_millis(1), peer.asked()).await
+        tokio::time::timeout(Duration::from_millis(1), peer.next_request()).await
     {
         open.push(id);
     }
@@ -454,7 +460,7 @@ async fn more_calls_than_the_hub_takes_wait_their_turn() {
 }
 
 #[tokio::test]
-async fn a_new_life_is_told_once_and_then_goes_on() {
+async fn resume_false_is_sent_until_it_is_answered_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let hello = HelloParams {
@@ -465,20 +471,20 @@ async fn a_new_life_is_told_once_and_then_goes_on() {
     let options = ClientOptions { hello, ..options() };
     let client = Client::start(Endpoint::Tcp("127.0.0.1".into(), port), options);
     let mut told = Vec::new();
-    // The first connection breaks before `hello` is answered: the hub may not have heard it.
+    // The first connection breaks before `hello` is answered: the hub may not have read it.
     for answered in [false, true, true] {
         let (stream, _) = listener.accept().await.expect("a connection");
         let mut peer = Peer::new(stream);
         if answered {
             told.push(peer.welcome().await["resume"].clone());
             let mut state = client.state();
-            let stands = state.wait_for(|state| matches!(state, State::Connected(_)));
+            let stands = state.wait_for(|state| matches!(state, ConnectionState::Connected(_)));
             tokio::time::timeout(BOUND, stands)
                 .await
                 .expect("in time")
                 .expect("a client");
         } else {
-            told.push(peer.asked().await.expect("a hello").2["resume"].clone());
+            told.push(peer.next_request().await.expect("a hello").2["resume"].clone());
         }
     }
     assert_eq!(told, [false, false, true]);

@@ -1,18 +1,18 @@
-//! Lines come out the same however the bytes come in.
+//! The splitter returns the same lines for any division of the bytes into chunks.
 
-use kirosu_protocol::{Line, LineSplitter};
+use kirosu_protocol::{LineSplitter, SplitLine};
 use proptest::prelude::*;
 
 fn drain(splitter: &mut LineSplitter, found: &mut Vec<Option<Vec<u8>>>) {
     while let Some(line) = splitter.next_line() {
         found.push(match line {
-            Line::Text(text) => Some(text.to_vec()),
-            Line::TooLong => None,
+            SplitLine::Text(text) => Some(text.to_vec()),
+            SplitLine::TooLong => None,
         });
     }
 }
 
-/// All lines of a stream that arrives in these pieces; `None` stands for one that is too long.
+/// All lines of a stream that arrives in these chunks. `None` means a line that is too long.
 fn lines<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Vec<Option<Vec<u8>>> {
     let (mut splitter, mut found) = (LineSplitter::new(limit), Vec::new());
     for piece in pieces {
@@ -23,7 +23,7 @@ fn lines<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limit: usize) -> Vec<Op
             "an unfinished line holds more than the limit"
         );
     }
-    if let Some(Line::Text(text)) = splitter.finish() {
+    if let Some(SplitLine::Text(text)) = splitter.finish() {
         found.push(Some(text.to_vec()));
     }
     found
@@ -40,7 +40,7 @@ fn line_ends_blank_lines_and_the_last_line() {
 }
 
 #[test]
-fn a_long_line_is_told_once_and_the_next_one_is_read() {
+fn a_long_line_is_reported_once_and_the_next_one_is_read() {
     let stream = b"ok\n0123456789ABC\nagain\n".as_slice();
     assert_eq!(lines([stream], 10), [text("ok"), None, text("again")]);
     assert_eq!(

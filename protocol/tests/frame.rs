@@ -1,4 +1,4 @@
-//! A line in, a frame or an answerable error out; and answers in both forms.
+//! Tests of reading lines as frames, of their errors, and of answers in both forms.
 #![allow(clippy::expect_used)]
 
 use kirosu_protocol::answer::{write_error, write_result};
@@ -12,7 +12,7 @@ fn read(line: &str) -> Result<Frame<'_>, Box<BadLine>> {
     Frame::read(line.as_bytes(), &Limits::default())
 }
 
-/// The answer a hub would give that executes nothing.
+/// The answer of a hub that executes nothing.
 fn answer(line: &[u8]) -> Value {
     let mut out = Vec::new();
     match Frame::read(line, &Limits::default()) {
@@ -71,7 +71,7 @@ fn ids_that_cannot_be_echoed_are_refused() {
 }
 
 #[test]
-fn what_is_no_request_is_answered_with_its_code() {
+fn lines_that_are_not_requests_are_answered_with_a_code() {
     let deep = format!(
         r#"{{"id":1,"method":"stats","params":{{"x":{}{}}}}}"#,
         "[".repeat(70),

@@ -1,4 +1,5 @@
-//! Every leniency and every refusal that clients of the first hub rely on; and what we write we can read.
+//! Tests of reading parameters: the leniency and the refusals that clients of the first hub rely on, and that requests are read
+//! back as they were written.
 #![allow(clippy::expect_used)]
 
 use kirosu_protocol::approval::PermissionOption;
@@ -153,7 +154,7 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
         (
             "enqueue",
             r#"{"prompt":"\ud800"}"#,
-            "invalid params: `prompt` is not valid text: a lone surrogate (\\ud800 to \\udfff without its pair) is no character",
+            "invalid params: `prompt` is not valid text: a lone surrogate (\\ud800 to \\udfff without its pair) is not a character",
         ),
         (
             "enqueue",
@@ -209,7 +210,7 @@ fn refusals_name_the_parameter_the_rule_and_the_value() {
 }
 
 #[test]
-fn enqueue_keeps_the_first_hubs_habits() {
+fn enqueue_is_as_lenient_as_the_first_hub() {
     assert_eq!(task(json!({"prompt": ""})), NewTask::chat(""));
     let lenient = json!({"prompt": "p", "system_prompt": "", "type": null, "nobody_knows": {"this": 1}, "accept": null});
     assert_eq!(task(lenient), NewTask::chat("p"));
@@ -306,7 +307,7 @@ fn every_method_is_known_by_its_name() {
     }
 }
 
-/// What our client writes, our hub reads as the same.
+/// Checks that the hub reads the request that the client writes.
 fn round_trip<V: Verb>(ask: &V, expected: Request) {
     let text = serde_json::to_string(ask).expect("JSON");
     assert_eq!(
@@ -317,7 +318,7 @@ fn round_trip<V: Verb>(ask: &V, expected: Request) {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn requests_are_read_back_as_written() {
     let full = NewTask {
         system_prompt: Some("be brief".into()),
         queue: "docs".into(),
@@ -443,7 +444,7 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn tool_questions_are_read_back_and_bad_ones_named() {
+fn permission_requests_are_read_back_and_invalid_ones_named() {
     let ask = AskParams {
         task_id: 42,
         fence: Some(3),
@@ -454,7 +455,7 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
         args: Some(serde_json::json!({"command": "git push"})),
         pool: Some("coders".into()),
         wait_ms: Some(1500),
-        decided: Some(Ruled {
+        decided: Some(RuleDecision {
             verdict: Verdict::Rejected,
             rule: "no".into(),
         }),
@@ -519,7 +520,7 @@ fn tool_questions_are_read_back_and_bad_ones_named() {
 }
 
 #[test]
-fn a_reserve_names_each_budget_once_and_shortly() {
+fn a_reserve_names_each_budget_once_within_the_name_limit() {
     let reserve = |scopes: Value| {
         let params = json!({"task_id": 1, "fence": 1, "scopes": scopes, "want": {"tokens": 1}});
         read("reserve", params).map(drop)

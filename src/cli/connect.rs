@@ -4,7 +4,9 @@ use super::failure::Failure;
 use super::globals::Globals;
 use super::show::Screen;
 use kirosu_config::{Loaded, Origin};
-use kirosu_protocol::client::{CallError, Client, ClientOptions, Delays, Endpoint, State};
+use kirosu_protocol::client::{
+    CallError, Client, ClientOptions, ConnectionState, Delays, Endpoint,
+};
 use kirosu_protocol::{Limits, Verb};
 use kirosu_supervision::BackoffPolicy;
 use std::sync::Arc;
@@ -93,10 +95,10 @@ impl Hub {
                 .note("kirosu: the connection to the hub broke; waiting for it to come back")?;
         }
         let mut state = self.client.state();
-        let stands = state.wait_for(|state| !matches!(state, State::Connecting(_)));
+        let stands = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(_)));
         let stands = tokio::time::timeout(PATIENCE, stands).await;
         match stands {
-            Ok(Ok(state)) if matches!(*state, State::Connected(_)) => {
+            Ok(Ok(state)) if matches!(*state, ConnectionState::Connected(_)) => {
                 if self.away.swap(false, Ordering::Relaxed) {
                     self.screen.note("kirosu: the hub is back")?;
                 }
@@ -109,7 +111,7 @@ impl Hub {
     /// What the hub takes at most.
     pub fn limits(&self) -> Limits {
         match &*self.client.state().borrow() {
-            State::Connected(hello) => hello.limits.clone(),
+            ConnectionState::Connected(hello) => hello.limits.clone(),
             _ => Limits::default(),
         }
     }

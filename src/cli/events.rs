@@ -2,7 +2,7 @@
 
 use super::connect::Hub;
 use super::failure::Failure;
-use kirosu_protocol::client::{CallError, Notification, State};
+use kirosu_protocol::client::{CallError, ConnectionState, Notification};
 use kirosu_protocol::verbs::watch::WatchParams;
 use kirosu_protocol::{Event, Notice};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub enum Heard {
 pub struct Events {
     hub: Hub,
     notifications: broadcast::Receiver<Arc<Notification>>,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<ConnectionState>,
     /// `since` is the last event seen, and `boot_id` the hub that numbered it.
     ask: WatchParams,
 }
@@ -92,11 +92,11 @@ impl Events {
         loop {
             let state = self.state.borrow_and_update().clone();
             let broken = match state {
-                State::Closed => return Err(self.closed()),
-                State::Connecting(why) => why.unwrap_or(CallError::Closed {
+                ConnectionState::Closed => return Err(self.closed()),
+                ConnectionState::Connecting(why) => why.unwrap_or(CallError::Closed {
                     endpoint: self.hub.client.endpoint().to_owned(),
                 }),
-                State::Connected(hello) => {
+                ConnectionState::Connected(hello) => {
                     match self.hub.client.request(&self.ask).await {
                         Ok(answer) => {
                             if self

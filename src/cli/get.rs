@@ -11,7 +11,7 @@ use super::show::table::{Cell, Column, Table};
 use super::show::time::{ago, date, now, span, stamp};
 use super::show::{Screen, progress, text};
 use jiff::tz::TimeZone;
-use kirosu_protocol::verbs::get::{Decision, GetAnswer, GetParams};
+use kirosu_protocol::verbs::get::{GetAnswer, GetParams, RecordedDecision};
 use kirosu_protocol::{Attempt, Budget, Task, TaskBudget, TaskId, Usage};
 
 const EXAMPLES: &str = "\
@@ -215,7 +215,7 @@ pub(crate) fn attempts(attempts: &[Attempt]) -> Table {
 }
 
 /// What people decided, a row each.
-pub(crate) fn decisions(decisions: &[Decision], now: f64) -> Table {
+pub(crate) fn decisions(decisions: &[RecordedDecision], now: f64) -> Table {
     let mut table = Table::new([
         Column::text("DECISION"),
         Column::text("BY"),

@@ -3,7 +3,7 @@
 use super::connect::Context;
 use super::failure::Failure;
 use super::show::spinner;
-use kirosu_protocol::client::State;
+use kirosu_protocol::client::ConnectionState;
 use kirosu_protocol::verbs::shutdown::ShutdownParams;
 
 const EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<u8, Failure> {
         let spinner = spinner::spinner(screen, "the hub is stopping");
         // An error means that the client itself has closed: just as good.
         let _ = state
-            .wait_for(|state| !matches!(state, State::Connected(_)))
+            .wait_for(|state| !matches!(state, ConnectionState::Connected(_)))
             .await;
         spinner.finish_and_clear();
     }

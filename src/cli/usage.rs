@@ -7,7 +7,7 @@ use super::show::paint::Paint;
 use super::show::table::{Cell, Column, Table};
 use super::show::{Screen, text, time};
 use kirosu_protocol::verbs::usage::{
-    BudgetInfo, Standing, UsageAnswer, UsageBy, UsageParams, UsageSum,
+    BudgetInfo, BudgetState, UsageAnswer, UsageBy, UsageParams, UsageSum,
 };
 use kirosu_protocol::{Scope, TaskId};
 
@@ -200,7 +200,7 @@ fn budgets(budgets: &[BudgetInfo], screen: &Screen) -> Table {
 
 fn standing_line(
     budget: &BudgetInfo,
-    standing: Standing,
+    standing: BudgetState,
     unit: &str,
     screen: &Screen,
 ) -> Vec<Cell> {

@@ -5,7 +5,7 @@ use crate::cli::drain::DRAINS;
 use crate::cli::pause::paused;
 use crate::cli::show::text::one_line;
 use kirosu_config::Loaded;
-use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::pause::ALL;
 use kirosu_protocol::verbs::pools::{PoolInfo, PoolsParams};
 use kirosu_protocol::verbs::stats::StatsParams;
@@ -121,7 +121,7 @@ async fn ask(loaded: &Loaded, endpoint: &Endpoint) -> (Finding, Vec<Finding>) {
         }
     };
     let version = match &*client.state().borrow() {
-        State::Connected(hello) => hello.version.clone(),
+        ConnectionState::Connected(hello) => hello.version.clone(),
         _ => String::new(),
     };
     let figures = client.request(&StatsParams {}).await;

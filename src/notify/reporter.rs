@@ -3,7 +3,7 @@
 use super::Manager;
 use super::status::{self, HubView};
 use actix::prelude::*;
-use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::pools::PoolsParams;
 use kirosu_protocol::verbs::stats::StatsParams;
 use kirosu_supervision::{BackoffPolicy, ChildContext, ChildSpec, supervised};
@@ -102,7 +102,7 @@ impl StatusLoop {
         }
         let address = self.client.endpoint().to_owned();
         match &*self.client.state().borrow() {
-            State::Connected(_) => HubView::Connected(address),
+            ConnectionState::Connected(_) => HubView::Connected(address),
             _ => HubView::Unreachable(address),
         }
     }

@@ -6,7 +6,7 @@ mod common;
 use common::{Bench, done, failed};
 use kirosu_protocol::approval::PermissionOption;
 use kirosu_protocol::verbs::approvals::{Cursor, WhichState};
-use kirosu_protocol::verbs::ask::{AskParams, Ruled};
+use kirosu_protocol::verbs::ask::{AskParams, RuleDecision};
 use kirosu_protocol::verbs::enqueue::NewTask;
 use kirosu_protocol::{
     Approval, ApprovalKind, Error, ErrorCode, FailureClass, Fence, PermissionState, TaskId, Verdict,
@@ -268,7 +268,7 @@ fn time_denies_and_the_reaper_is_told_when() {
 #[test]
 fn a_rules_word_is_kept_with_its_name() {
     let (mut bench, task) = leased();
-    let decided = Some(Ruled {
+    let decided = Some(RuleDecision {
         verdict: Verdict::Approved,
         rule: "reads".into(),
     });
@@ -394,7 +394,7 @@ fn a_question_costs_the_same_however_many_and_long_the_others_are() {
     let long = "x".repeat(60_000);
     let others = (0..1500).map(|n| {
         let mut other = question(crowd, 1, &n.to_string(), &format!("{n} {long}"));
-        other.decided = (n >= 900).then(|| Ruled {
+        other.decided = (n >= 900).then(|| RuleDecision {
             verdict: Verdict::Approved,
             rule: "all".into(),
         });

@@ -10,7 +10,7 @@
 use crate::passage;
 use actix_web::web::Bytes;
 use futures_util::Stream;
-use kirosu_protocol::client::{CallError, Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::client::{CallError, Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::hello::{HelloAnswer, HelloParams};
 use kirosu_protocol::{Error, ErrorCode, Limits, Method, Verb};
 use kirosu_supervision::BackoffPolicy;
@@ -179,7 +179,7 @@ impl HubLink {
     /// What the hub takes at most; its defaults before the first connection.
     pub fn limits(&self) -> Limits {
         match &*self.client.state().borrow() {
-            State::Connected(hello) => hello.limits.clone(),
+            ConnectionState::Connected(hello) => hello.limits.clone(),
             _ => Limits::default(),
         }
     }
@@ -256,16 +256,16 @@ impl Drop for Slot {
 /// Waits a moment for a connection; what the hub said to `hello`.
 async fn stands(client: &Client) -> Result<Arc<HelloAnswer>, AskError> {
     let mut state = client.state();
-    let stands = state.wait_for(|state| !matches!(state, State::Connecting(_)));
+    let stands = state.wait_for(|state| !matches!(state, ConnectionState::Connecting(_)));
     let reached = tokio::time::timeout(PATIENCE, stands).await;
     if let Ok(Ok(reached)) = &reached
-        && let State::Connected(hello) = &**reached
+        && let ConnectionState::Connected(hello) = &**reached
     {
         return Ok(hello.clone());
     }
     drop(reached);
     let why = match &*client.state().borrow() {
-        State::Connecting(Some(why)) => away(client.endpoint(), why),
+        ConnectionState::Connecting(Some(why)) => away(client.endpoint(), why),
         _ => format!(
             "the hub at {} has not answered yet; try again in a moment",
             client.endpoint()

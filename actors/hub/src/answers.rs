@@ -2,7 +2,7 @@
 
 use crate::leases::Holder;
 use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAnswer};
-use kirosu_protocol::verbs::get::{AttemptOutput, Decision, GetAnswer, GetParams};
+use kirosu_protocol::verbs::get::{AttemptOutput, GetAnswer, GetParams, RecordedDecision};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::verbs::tree::{TreeAnswer, TreeNode};
 use kirosu_protocol::{Error, ErrorCode, TaskId};
@@ -77,8 +77,8 @@ pub(crate) fn detail(detail: TaskDetail, ask: &GetParams) -> Result<GetAnswer, E
     })
 }
 
-fn decision(kept: kirosu_store::Decision) -> Decision {
-    Decision {
+fn decision(kept: kirosu_store::Decision) -> RecordedDecision {
+    RecordedDecision {
         verdict: kept.verdict,
         by: kept.by,
         comment: kept.reason,

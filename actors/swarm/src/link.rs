@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::hello::{HelloParams, PROTOCOL};
 use kirosu_supervision::BackoffPolicy;
 
@@ -74,7 +74,10 @@ impl HubLink {
 
     /// Whether a connection is open now.
     pub(crate) fn is_connected(&self) -> bool {
-        matches!(*self.client().state().borrow(), State::Connected(_))
+        matches!(
+            *self.client().state().borrow(),
+            ConnectionState::Connected(_)
+        )
     }
 
     pub(crate) fn replace(&self, client: Client) {

@@ -1,34 +1,35 @@
-//! When regexes and schemas are compiled while a request is read, and for how long.
+//! Controls whether, and for how long, regexes and schemas are compiled while a request is read.
 //!
-//! A regex of a few bytes may take 100 ms to compile, and a request may hold hundreds. A program that must not stop
-//! for that long reads with [`read_known`] first, and with [`read_within`] on another thread where that does not do.
+//! A regex of a few bytes can take 100 ms to compile, and a request can contain hundreds. A program that must not block for
+//! so long reads with [`read_known`] first, and if that returns `None`, with [`read_within`] on another thread.
 
 use std::cell::Cell;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the clauses of one request may take to compile: 5 s of a thread.
+/// The time that the clauses of one request may take to compile: 5 s.
 pub const COMPILE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Schemas, and as many regexes, that were found good and are not compiled again: the tasks of a batch mostly share one.
+/// The number of schemas, and of regexes, that are remembered as valid and not compiled again. The tasks of a batch mostly have
+/// the same.
 pub(super) const KNOWN: usize = 8;
 
 #[derive(Clone, Copy)]
-enum Mode {
-    /// Compiles, until the time is over.
+enum CompileMode {
+    /// Compile until this time; `None` means without a limit.
     Until(Option<Instant>),
-    /// Compiles nothing, and notes that there was something to compile.
+    /// Compile nothing; record whether there was an unknown text.
     OnlyKnown { met_another: bool },
-    /// Compiles nothing: another program does.
+    /// Compile nothing: another program does.
     Never,
 }
 
 thread_local! {
-    static MODE: Cell<Mode> = const { Cell::new(Mode::Until(None)) };
+    static MODE: Cell<CompileMode> = const { Cell::new(CompileMode::Until(None)) };
 }
 
-/// Puts the old mode back, also after a panic.
-struct Restore(Mode);
+/// Restores the previous mode when dropped, also after a panic.
+struct Restore(CompileMode);
 
 impl Drop for Restore {
     fn drop(&mut self) {
@@ -36,60 +37,59 @@ impl Drop for Restore {
     }
 }
 
-fn read_as<T>(mode: Mode, read: impl FnOnce() -> T) -> (T, Mode) {
+fn read_as<T>(mode: CompileMode, read: impl FnOnce() -> T) -> (T, CompileMode) {
     let _restore = Restore(MODE.replace(mode));
     let result = read();
     (result, MODE.get())
 }
 
-/// Reads something without compiling anything. `None`: it holds a regex or a schema that was not found good before, and
-/// has to be read in another way.
+/// Calls `read` without compiling anything. `None` if it met a regex or a schema that is not known to be valid.
 pub fn read_known<T>(read: impl FnOnce() -> T) -> Option<T> {
-    let mode = Mode::OnlyKnown { met_another: false };
+    let mode = CompileMode::OnlyKnown { met_another: false };
     let (result, mode) = read_as(mode, read);
     match mode {
-        Mode::OnlyKnown { met_another: true } => None,
+        CompileMode::OnlyKnown { met_another: true } => None,
         _ => Some(result),
     }
 }
 
-/// Reads something and compiles what it holds, for at most `limit`; what takes longer is refused.
+/// Calls `read`, which compiles regexes and schemas for at most `limit`; a clause after that is refused.
 pub fn read_within<T>(limit: Duration, read: impl FnOnce() -> T) -> T {
     let until = Instant::now().checked_add(limit);
-    read_as(Mode::Until(until), read).0
+    read_as(CompileMode::Until(until), read).0
 }
 
-/// Reads something without compiling anything, for those who pass it on to the hub, which does.
+/// Calls `read` without compiling anything, for a program that passes the request on to the hub, which compiles it.
 pub fn read_unchecked<T>(read: impl FnOnce() -> T) -> T {
-    read_as(Mode::Never, read).0
+    read_as(CompileMode::Never, read).0
 }
 
-/// Whether the caller is to compile a regex or a schema now.
+/// Whether the caller must compile a regex or a schema now.
 ///
 /// # Errors
-/// The time for this request is over.
+/// The message of the refusal, if the time for this request is over.
 pub(super) fn is_due() -> Result<bool, String> {
     match MODE.get() {
-        Mode::Never => Ok(false),
-        Mode::OnlyKnown { .. } => {
-            MODE.set(Mode::OnlyKnown { met_another: true });
+        CompileMode::Never => Ok(false),
+        CompileMode::OnlyKnown { .. } => {
+            MODE.set(CompileMode::OnlyKnown { met_another: true });
             Ok(false)
         }
-        Mode::Until(Some(until)) if Instant::now() >= until => Err(format!(
-            "the clauses of this request take more than {} s to compile; use simpler ones (`\\w` and `\\d` stand for \
-             thousands of characters: `[a-z]` and `(?-u:\\w)` are small), or fewer different ones a request",
+        CompileMode::Until(Some(until)) if Instant::now() >= until => Err(format!(
+            "the clauses of this request take more than {} s to compile; use simpler ones (`\\w` and `\\d` mean \
+             thousands of characters: `[a-z]` and `(?-u:\\w)` are small), or fewer different ones per request",
             COMPILE_LIMIT.as_secs()
         )),
-        Mode::Until(_) => Ok(true),
+        CompileMode::Until(_) => Ok(true),
     }
 }
 
-/// Texts that were found good, the newest last. Shared by all threads: one compiles, another reads.
-pub(super) struct Known(Mutex<Vec<String>>);
+/// Texts that are known to be valid, the newest last. All threads share them: one compiles, another reads.
+pub(super) struct ValidTexts(Mutex<Vec<String>>);
 
-impl Known {
-    pub(super) const fn new() -> Known {
-        Known(Mutex::new(Vec::new()))
+impl ValidTexts {
+    pub(super) const fn new() -> ValidTexts {
+        ValidTexts(Mutex::new(Vec::new()))
     }
 
     pub(super) fn has(&self, text: &str) -> bool {

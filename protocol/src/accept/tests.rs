@@ -27,7 +27,7 @@ fn a_clause_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn every_fault_of_a_clause_is_told_at_once() {
+fn every_fault_of_a_clause_is_in_one_error() {
     let text = refusal(json!({
         "file": "../etc", "regex": "(", "schema": {"type": 7}, "command": "make test", "exit": 0,
     }));
@@ -36,14 +36,14 @@ fn every_fault_of_a_clause_is_told_at_once() {
         "`accept.regex` cannot be used: unclosed group",
         "`accept.schema` cannot be used: 7",
         "`accept.command` must be a list of program and arguments",
-        "`accept.exit` is no clause",
+        "`accept.exit` is not a clause",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 }
 
 #[test]
-fn what_could_never_be_checked_is_refused() {
+fn clauses_that_cannot_be_checked_are_refused() {
     for (accept, part) in [
         (json!({}), "one of `file`, `diff`"),
         (json!({"diff": false}), "one of `file`, `diff`"),
@@ -86,7 +86,7 @@ fn what_could_never_be_checked_is_refused() {
 }
 
 #[test]
-fn an_answer_is_held_against_regex_and_schema() {
+fn an_answer_is_checked_against_regex_and_schema() {
     assert_eq!(answer_matches("^done", "all\ndone"), Ok(false));
     assert_eq!(answer_matches("(?m)^done", "all\ndone"), Ok(true));
     let schema =
@@ -97,14 +97,14 @@ fn an_answer_is_held_against_regex_and_schema() {
         ["at /n: \"1\" is not of type \"integer\""]
     );
     assert!(schema_faults(&schema, "```json\n{}\n```")[0].contains("the answer is not JSON"));
-    // A reference to itself ends, and a long answer is not repeated whole.
+    // A schema that refers to itself ends, and a fault does not quote a long answer whole.
     assert_eq!(schema_faults(&json!({"$ref": "#"}), "1"), [""; 0]);
     let long = json!("x".repeat(10_000)).to_string();
     assert!(schema_faults(&schema, &long)[0].len() < 400);
 }
 
 #[test]
-fn what_the_tasks_of_a_batch_share_is_compiled_once() {
+fn a_clause_that_the_tasks_of_a_batch_share_is_compiled_once() {
     let begin = std::time::Instant::now();
     compiled("\\w{8}").unwrap();
     let one = begin.elapsed();
@@ -114,7 +114,7 @@ fn what_the_tasks_of_a_batch_share_is_compiled_once() {
     }
     let all = begin.elapsed();
     assert!(all < one * 50, "{all:?} for 200, one takes {one:?}");
-    // Of many different ones only some are kept.
+    // Only the newest are remembered.
     for n in 0..100 {
         read(json!({"regex": format!("{n}$")})).unwrap();
     }
@@ -135,7 +135,7 @@ fn a_reader_that_must_not_stop_leaves_the_compiling_to_another() {
         assert!(unchecked.is_ok());
         let late = read_within(Duration::ZERO, || read(accept.clone())).unwrap_err();
         assert!(late.message.contains("to compile"), "{late}");
-        // Compiled on any thread it is known to all, until many others are (by other tests, say).
+        // A text that one thread compiled is known to all threads, until other tests compile many others.
         let known = (0..100).find_map(|_| {
             let there = accept.clone();
             let elsewhere = std::thread::spawn(move || read_within(COMPILE_LIMIT, || read(there)));

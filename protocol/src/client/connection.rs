@@ -1,9 +1,9 @@
-//! One connection to the hub after `hello`: bytes and open calls, without policy.
+//! A connection to the hub: its bytes and its calls without an answer.
 
 use super::endpoint::Stream;
 use super::error::CallError;
 use super::wire::{self, Incoming};
-use crate::codec::{Line, LineSplitter};
+use crate::codec::{LineSplitter, SplitLine};
 use crate::frame::fits;
 use crate::limits::Limits;
 use serde_json::value::RawValue;
@@ -14,45 +14,45 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio::sync::oneshot;
 
-/// Bytes taken from the socket at once.
+/// Bytes to reserve for each read from the socket.
 pub(super) const READ_BYTES: usize = 16 << 10;
-/// Bytes waiting to be written beyond which no further call is taken from the queue.
+/// Unwritten bytes at which no further call is taken from the queue.
 const WRITE_BYTES: usize = 256 << 10;
 
-/// A call on its way.
-pub(super) struct Call {
+/// A call on its way to the driver.
+pub(super) struct QueuedCall {
     pub(super) id: u64,
     pub(super) method: String,
     pub(super) line: Vec<u8>,
-    /// Set before the first byte may leave; see `Client::exchange`.
+    /// Set before the first byte is written; see `Client::exchange`.
     pub(super) sent: Arc<AtomicBool>,
     pub(super) reply: oneshot::Sender<Result<Box<RawValue>, CallError>>,
 }
 
-/// A call that waits for its answer.
-pub(super) struct Pending {
+/// A call that was sent and has no answer yet.
+pub(super) struct PendingCall {
     pub(super) method: String,
     pub(super) reply: oneshot::Sender<Result<Box<RawValue>, CallError>>,
 }
 
-/// One connection after `hello`.
-pub(super) struct Connection {
+/// A connection to the hub.
+pub(super) struct HubConnection {
     pub(super) reader: ReadHalf<Box<dyn Stream>>,
     pub(super) writer: WriteHalf<Box<dyn Stream>>,
     pub(super) lines: LineSplitter,
-    /// Requests not written yet, from `written` on.
+    /// Requests; the bytes from `written` on are not written yet.
     pub(super) out: Vec<u8>,
     pub(super) written: usize,
-    pub(super) pending: HashMap<u64, Pending>,
-    /// What the hub takes; told by `hello`.
+    pub(super) pending: HashMap<u64, PendingCall>,
+    /// The hub's limits, from its answer to `hello`.
     pub(super) limits: Limits,
 }
 
-impl Connection {
-    /// Over a fresh stream, before `hello`.
-    pub(super) fn new(stream: Box<dyn Stream>, answer_bytes: usize) -> Connection {
+impl HubConnection {
+    /// A connection over a new stream, before `hello`.
+    pub(super) fn new(stream: Box<dyn Stream>, answer_bytes: usize) -> HubConnection {
         let (reader, writer) = tokio::io::split(stream);
-        Connection {
+        HubConnection {
             reader,
             writer,
             lines: LineSplitter::new(answer_bytes),
@@ -63,14 +63,14 @@ impl Connection {
         }
     }
 
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn has_space(&self) -> bool {
         self.out.len() - self.written < WRITE_BYTES
             && self.pending.len() < self.limits.in_flight_per_connection.max(1)
     }
 
-    /// Takes a call to be written. One that the hub would skip as too long or too deep is refused here: the hub answers
-    /// such a line without an id, and its caller would wait in vain.
-    pub(super) fn accept(&mut self, call: Call) {
+    /// Takes a call to be written. Refuses one that is beyond the hub's limits: the hub would answer it without an id, and its
+    /// caller would wait until the timeout.
+    pub(super) fn accept(&mut self, call: QueuedCall) {
         let line = call.line.strip_suffix(b"\n").unwrap_or(&call.line);
         if let Err(error) = fits(line, &self.limits) {
             let _ = call.reply.send(Err(CallError::Refused(error)));
@@ -83,7 +83,7 @@ impl Connection {
         self.out.extend_from_slice(&call.line);
         self.pending.insert(
             call.id,
-            Pending {
+            PendingCall {
                 method: call.method,
                 reply: call.reply,
             },
@@ -99,7 +99,7 @@ impl Connection {
         }
     }
 
-    /// The next line, while nothing is to be written.
+    /// Reads the next line. For the time before any call is written.
     pub(super) async fn next(&mut self) -> io::Result<Incoming> {
         loop {
             if let Some(line) = self.lines.next_line() {
@@ -117,10 +117,10 @@ impl Connection {
     }
 }
 
-pub(super) fn incoming(line: Line<'_>) -> io::Result<Incoming> {
+pub(super) fn incoming(line: SplitLine<'_>) -> io::Result<Incoming> {
     match line {
-        Line::Text(text) => Ok(wire::read(text)),
-        Line::TooLong => Err(io::Error::new(
+        SplitLine::Text(text) => Ok(wire::read(text)),
+        SplitLine::TooLong => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "an answer is longer than this client takes",
         )),

@@ -1,7 +1,7 @@
 //! The background task that owns the socket.
 
-use super::State;
-use super::connection::{Call, Connection, Pending, READ_BYTES, incoming};
+use super::ConnectionState;
+use super::connection::{HubConnection, PendingCall, QueuedCall, READ_BYTES, incoming};
 use super::endpoint::{Endpoint, Stream};
 use super::error::CallError;
 use super::options::ClientOptions;
@@ -17,26 +17,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub(super) struct Driver {
+pub(super) struct ClientDriver {
     pub(super) endpoint: Endpoint,
     pub(super) options: ClientOptions,
-    pub(super) queue: mpsc::Receiver<Call>,
-    pub(super) state: watch::Sender<State>,
+    pub(super) queue: mpsc::Receiver<QueuedCall>,
+    pub(super) state: watch::Sender<ConnectionState>,
     pub(super) notifications: broadcast::Sender<Arc<Notification>>,
     pub(super) hang_up: Arc<Notify>,
     pub(super) stop: CancellationToken,
 }
 
-impl Driver {
+impl ClientDriver {
     pub(super) async fn run(mut self) {
         let stop = self.stop.clone();
-        // Dropping the work in the middle is fine: the replies it holds tell their callers.
+        // The work may be dropped at any point: callers notice that the replies it holds are dropped.
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.work() => {}
         }
         self.queue.close();
-        self.state.send_replace(State::Closed);
+        self.state.send_replace(ConnectionState::Closed);
     }
 
     async fn work(&mut self) {
@@ -46,9 +46,10 @@ impl Driver {
                 Ok((mut connection, hello)) => {
                     tracing::debug!(endpoint = %self.endpoint, "connected to the hub");
                     delays = (self.options.delays)();
-                    // A new life of its session has been told once; from now on this life goes on.
+                    // `resume: false` is for the first connection only; later ones resume the session that it opened.
                     self.options.hello.resume = true;
-                    self.state.send_replace(State::Connected(Arc::new(hello)));
+                    self.state
+                        .send_replace(ConnectionState::Connected(Arc::new(hello)));
                     let why = self.serve(&mut connection).await;
                     self.disconnect(connection);
                     self.unreachable(why)
@@ -57,7 +58,7 @@ impl Driver {
             };
             tracing::debug!(endpoint = %self.endpoint, reason = %why, "not connected to the hub");
             self.state
-                .send_replace(State::Connecting(Some(why.clone())));
+                .send_replace(ConnectionState::Connecting(Some(why.clone())));
             if why.refusal().is_some_and(is_lasting) {
                 self.refuse_waiting(&why);
             }
@@ -75,8 +76,8 @@ impl Driver {
         }
     }
 
-    /// Opens a stream and says `hello` on it.
-    async fn connect(&self) -> Result<(Connection, HelloAnswer), CallError> {
+    /// Opens a stream and sends `hello` on it.
+    async fn connect(&self) -> Result<(HubConnection, HelloAnswer), CallError> {
         let attempt = async {
             let stream = self
                 .endpoint
@@ -91,8 +92,11 @@ impl Driver {
         }
     }
 
-    async fn greet(&self, stream: Box<dyn Stream>) -> Result<(Connection, HelloAnswer), CallError> {
-        let mut connection = Connection::new(stream, self.options.answer_bytes);
+    async fn greet(
+        &self,
+        stream: Box<dyn Stream>,
+    ) -> Result<(HubConnection, HelloAnswer), CallError> {
+        let mut connection = HubConnection::new(stream, self.options.answer_bytes);
         let hello = hello_line(&self.options.hello, self.options.key.as_deref())
             .map_err(CallError::Refused)?;
         connection
@@ -125,14 +129,14 @@ impl Driver {
         }
     }
 
-    /// Runs one connection until it breaks; the reason.
-    async fn serve(&mut self, connection: &mut Connection) -> io::Error {
+    /// Runs a connection until it breaks and returns the reason.
+    async fn serve(&mut self, connection: &mut HubConnection) -> io::Error {
         loop {
             if let Err(why) = self.deliver(connection) {
                 return why;
             }
-            let room = connection.has_room();
-            let Connection {
+            let has_space = connection.has_space();
+            let HubConnection {
                 reader,
                 writer,
                 lines,
@@ -154,19 +158,19 @@ impl Driver {
                     Ok(n) => connection.advance(n),
                     Err(why) => return why,
                 },
-                call = self.queue.recv(), if room => match call {
+                call = self.queue.recv(), if has_space => match call {
                     Some(call) => self.take(connection, call),
-                    // All handles are gone; `run` is about to be stopped.
+                    // Every handle is dropped; `run` is about to be stopped.
                     None => return io::ErrorKind::ConnectionAborted.into(),
                 },
             }
         }
     }
 
-    /// Takes a call and those behind it, so that they leave in one write.
-    fn take(&mut self, connection: &mut Connection, first: Call) {
+    /// Takes a call and those queued behind it, so that one write sends them.
+    fn take(&mut self, connection: &mut HubConnection, first: QueuedCall) {
         connection.accept(first);
-        while connection.has_room() {
+        while connection.has_space() {
             let Ok(call) = self.queue.try_recv() else {
                 return;
             };
@@ -174,19 +178,19 @@ impl Driver {
         }
     }
 
-    /// Hands on all lines that have come in.
-    fn deliver(&self, connection: &mut Connection) -> io::Result<()> {
+    /// Handles every complete line. Fails if the stream cannot be read any further.
+    fn deliver(&self, connection: &mut HubConnection) -> io::Result<()> {
         while let Some(line) = connection.lines.next_line() {
             match incoming(line)? {
                 Incoming::Answer(id, outcome) => {
                     if let Some(pending) = connection.pending.remove(&id) {
-                        // A caller that gave up does not listen any more.
+                        // Fails only if the caller has given up.
                         let _ = pending.reply.send(outcome.map_err(CallError::Refused));
                     }
                 }
                 Incoming::Notification(notification) => self.notify(notification),
                 Incoming::Complaint(error) => {
-                    tracing::warn!(endpoint = %self.endpoint, %error, "the hub complains")
+                    tracing::warn!(endpoint = %self.endpoint, %error, "the hub refused a line or the connection")
                 }
                 Incoming::Garbage(why) => {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, why));
@@ -197,14 +201,14 @@ impl Driver {
     }
 
     fn notify(&self, notification: Notification) {
-        // Fails only when nobody listens.
+        // Fails only if there is no receiver.
         let _ = self.notifications.send(Arc::new(notification));
     }
 
-    /// Tells all who wait for an answer that none will come.
-    fn disconnect(&self, connection: Connection) {
+    /// Ends all calls without an answer as `Disconnected`.
+    fn disconnect(&self, connection: HubConnection) {
         let endpoint = self.endpoint.to_string();
-        for Pending { method, reply } in connection.pending.into_values() {
+        for PendingCall { method, reply } in connection.pending.into_values() {
             let _ = reply.send(Err(CallError::Disconnected {
                 endpoint: endpoint.clone(),
                 method,
@@ -212,7 +216,7 @@ impl Driver {
         }
     }
 
-    /// A `hello` refused for good will not get better by waiting for a timeout: those who wait are told now.
+    /// Ends the queued calls with the refusal of `hello`, which further attempts would get as well.
     fn refuse_waiting(&mut self, why: &CallError) {
         while let Ok(call) = self.queue.try_recv() {
             let _ = call.reply.send(Err(why.clone()));
@@ -220,7 +224,7 @@ impl Driver {
     }
 }
 
-/// Whether connecting again cannot help: not so for a hub that is full or on its way down.
+/// Whether the hub would refuse `hello` again. Not so if it was full or shutting down.
 fn is_lasting(refusal: &Error) -> bool {
     !matches!(refusal.code, ErrorCode::Busy | ErrorCode::ShuttingDown)
 }

@@ -1,4 +1,4 @@
-//! Where the hub is, and how a stream to it is opened.
+//! The address of the hub, and streams to it.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-/// Bytes an in-memory pipe holds each way before its writer waits.
+/// The capacity of an in-memory pipe in each direction, in bytes.
 const PIPE_BYTES: usize = 64 << 10;
 
-/// Where the hub is.
+/// The address of the hub.
 #[derive(Clone, Debug)]
 pub enum Endpoint {
     /// A host (name or address) and a port.
@@ -17,16 +17,19 @@ pub enum Endpoint {
     /// A Unix socket.
     #[cfg(unix)]
     Unix(PathBuf),
-    /// In this process: the hub's end of a new pipe is sent to its listener.
+    /// A hub in this process: its end of a new pipe is sent to its listener.
     InMemory(mpsc::Sender<DuplexStream>),
 }
 
-/// Any stream to the hub.
+/// A stream to the hub.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Endpoint {
-    /// Opens a stream to the hub, on which nothing is said yet.
+    /// Opens a stream to the hub.
+    ///
+    /// # Errors
+    /// The error of the system; `ConnectionRefused` if the listener in this process is gone.
     pub async fn open(&self) -> io::Result<Box<dyn Stream>> {
         match self {
             Endpoint::Tcp(host, port) => {

@@ -1,71 +1,71 @@
-//! How a call can fail, and whether it may have taken effect.
+//! The failures of a call, and whether it may have taken effect.
 
 use crate::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why a call has no result.
+/// The reason why a call has no result.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
-    /// The hub refused it: nothing changed.
+    /// The hub refused the request; it had no effect.
     #[error("{0}")]
     Refused(Error),
-    /// The connection broke after the request was sent: it may have taken effect or not.
+    /// The connection broke after the request was sent. The request may have taken effect.
     #[error(
         "the connection to the hub at {endpoint} broke before it answered `{method}`, which may or may not have taken effect"
     )]
     Disconnected {
-        /// Where the hub is.
+        /// The hub's address.
         endpoint: String,
-        /// What was asked.
+        /// The request's method.
         method: String,
     },
-    /// It was sent, but no answer came in time: it may have taken effect or not.
+    /// The request was sent and not answered in time. It may have taken effect.
     #[error(
         "the hub at {endpoint} did not answer `{method}` within {after:?}, which may or may not have taken effect"
     )]
     Timeout {
-        /// Where the hub is.
+        /// The hub's address.
         endpoint: String,
-        /// What was asked.
+        /// The request's method.
         method: String,
-        /// How long was waited.
+        /// The timeout.
         after: Duration,
     },
-    /// No connection stood in time: the request was never sent.
+    /// There was no connection in time. The request was not sent.
     #[error(
         "cannot reach the hub at {endpoint}: {}; {}",
         words(source),
         advice(source)
     )]
     Unreachable {
-        /// Where the hub should be.
+        /// The hub's address.
         endpoint: String,
-        /// Why not.
+        /// The error of the last attempt to connect.
         source: Arc<std::io::Error>,
     },
-    /// The answer came but is not what the protocol says; the request has taken effect.
+    /// The answer cannot be read. The request has taken effect.
     #[error(
         "the hub at {endpoint} answered `{method}` with something else than expected: {why}; are its version and this one's the same?"
     )]
     BadAnswer {
-        /// Where the hub is.
+        /// The hub's address.
         endpoint: String,
-        /// What was asked.
+        /// The request's method.
         method: String,
-        /// What does not fit.
+        /// The reason, such as the parser's error.
         why: String,
     },
-    /// This client was closed, or its delays came to an end; the request was never sent.
+    /// The client was closed, or its delays ended. The request was not sent.
     #[error("the connection to the hub at {endpoint} is closed")]
     Closed {
-        /// Where the hub was.
+        /// The hub's address.
         endpoint: String,
     },
 }
 
 impl CallError {
-    /// Whether the request may have taken effect although there is no result.
+    /// Whether the request may have taken effect.
     pub fn is_unknown(&self) -> bool {
         matches!(
             self,
@@ -75,7 +75,7 @@ impl CallError {
         )
     }
 
-    /// The hub's refusal, where it is one.
+    /// The hub's error, if the hub refused the request.
     pub fn refusal(&self) -> Option<&Error> {
         match self {
             CallError::Refused(error) => Some(error),
@@ -84,7 +84,7 @@ impl CallError {
     }
 }
 
-/// What can be done about it.
+/// Advice for a person whose client cannot connect.
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
@@ -94,7 +94,7 @@ fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// The reason in the words people know, without "(os error 111)".
+/// The error in common terms, without "(os error 111)".
 pub(super) fn words(error: &std::io::Error) -> String {
     use std::io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied, TimedOut};
     match error.kind() {

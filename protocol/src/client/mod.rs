@@ -1,10 +1,10 @@
-//! The client every speaker uses: command line, sessions, gateway.
+//! The client of command line, sessions and gateway. It reconnects by itself.
 //!
-//! A background task owns the socket. Calls are pipelined: each is written as soon as there is room and matched with its
-//! answer by id. When the connection breaks, the task connects again with the given delays and says `hello` first, which
-//! resumes the session. What had been sent by then ends as [`CallError::Disconnected`], because nobody can know whether
-//! it took effect; resending is the caller's decision (every verb can be sent twice, see the protocol). What had not been
-//! sent waits for the next connection, up to its timeout. Every queue is bounded.
+//! A background task owns the socket. Calls are pipelined: the task writes each one as soon as the buffer has space, and
+//! matches answers by id. When the connection breaks, the task reconnects after the given delays and sends `hello` first,
+//! which resumes the session. Calls that were sent end as [`CallError::Disconnected`]: they may or may not have taken effect,
+//! and the caller decides whether to send them again (every verb can be sent twice, see docs/protocol.md). Calls that were not
+//! sent wait for the next connection, up to their timeout. Every queue is bounded.
 
 mod connection;
 mod driver;
@@ -22,8 +22,8 @@ use crate::answer::write_request;
 use crate::frame::RawId;
 use crate::verbs::Verb;
 use crate::verbs::hello::HelloAnswer;
-use connection::Call;
-use driver::Driver;
+use connection::QueuedCall;
+use driver::ClientDriver;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -34,47 +34,47 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How the connection stands.
+/// The state of a client's connection.
 #[derive(Clone, Debug)]
-pub enum State {
-    /// Not connected; trying. With why the last attempt failed or the last connection broke.
+pub enum ConnectionState {
+    /// Not connected; the client tries to connect. The error is that of the last attempt or of the last connection.
     Connecting(Option<CallError>),
-    /// Connected, and what the hub said to `hello`.
+    /// Connected, with the hub's answer to `hello`.
     Connected(Arc<HelloAnswer>),
-    /// Closed for good.
+    /// Closed; the client does not connect again.
     Closed,
 }
 
-/// A handle on a connection to the hub that reconnects by itself. Cheap to clone; the last one dropped closes it.
+/// A handle of a connection to the hub. Cheap to clone; dropping the last handle closes the connection.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    shared: Arc<ClientShared>,
 }
 
-struct Shared {
+struct ClientShared {
     endpoint: String,
     request_timeout: Duration,
     unsent_timeout: Option<Duration>,
-    calls: mpsc::Sender<Call>,
-    /// 0 is the driver's own `hello`.
+    calls: mpsc::Sender<QueuedCall>,
+    /// The id of the next call. The driver uses 0 for `hello`.
     next_id: AtomicU64,
-    state: watch::Receiver<State>,
+    state: watch::Receiver<ConnectionState>,
     notifications: broadcast::Sender<Arc<Notification>>,
-    /// Asks the driver to drop its connection.
+    /// Makes the driver drop its connection.
     hang_up: Arc<Notify>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
 }
 
 impl Client {
-    /// A client that connects in the background and keeps trying. Must be called within a tokio runtime.
+    /// Starts a client that connects in the background. Must be called within a tokio runtime.
     pub fn start(endpoint: Endpoint, options: ClientOptions) -> Client {
         let (calls, queue) = mpsc::channel(options.queue.max(1));
-        let (state_sender, state) = watch::channel(State::Connecting(None));
+        let (state_sender, state) = watch::channel(ConnectionState::Connecting(None));
         let (notifications, _) = broadcast::channel(options.notifications.max(1));
         let stop = CancellationToken::new();
         let hang_up = Arc::new(Notify::new());
-        let shared = Shared {
+        let shared = ClientShared {
             endpoint: endpoint.to_string(),
             request_timeout: options.request_timeout,
             unsent_timeout: options.unsent_timeout,
@@ -86,7 +86,7 @@ impl Client {
             stop: stop.clone(),
             _stop_when_dropped: stop.clone().drop_guard(),
         };
-        let driver = Driver {
+        let driver = ClientDriver {
             endpoint,
             options,
             queue,
@@ -101,36 +101,48 @@ impl Client {
         }
     }
 
-    /// As [`start`](Client::start), but waits for the first attempt: its failure (`Unreachable`, or `Refused` by
-    /// `hello`) is returned and the client is closed.
+    /// As [`start`](Client::start), but waits for the first attempt to connect.
+    ///
+    /// # Errors
+    /// `Unreachable`, `BadAnswer`, or `Refused` by `hello`, if the first attempt fails; the client is closed then.
     pub async fn connect(endpoint: Endpoint, options: ClientOptions) -> Result<Client, CallError> {
         let client = Client::start(endpoint, options);
         let mut state = client.state();
         let first = state
-            .wait_for(|s| !matches!(s, State::Connecting(None)))
+            .wait_for(|s| !matches!(s, ConnectionState::Connecting(None)))
             .await
             .map(|s| s.clone());
         match first {
-            Ok(State::Connected(_)) => Ok(client),
-            Ok(State::Connecting(Some(error))) => Err(error),
+            Ok(ConnectionState::Connected(_)) => Ok(client),
+            Ok(ConnectionState::Connecting(Some(error))) => Err(error),
             _ => Err(client.closed()),
         }
     }
 
-    /// Sends a typed request and reads its typed answer. Parked time comes on top of the request timeout.
+    /// Sends a typed request and reads its typed answer. The timeout is that of the options plus [`Verb::parked`].
+    ///
+    /// # Errors
+    /// Any [`CallError`]. `BadAnswer` if the answer does not have the type, with the reason: after that of a `lease`, call
+    /// [`reconnect`](Client::reconnect), so that the hub takes back leases that this client does not know.
     pub async fn request<V: Verb>(&self, params: &V) -> Result<V::Answer, CallError> {
         let timeout = self.shared.request_timeout.saturating_add(params.parked());
         self.call_within(V::METHOD.name(), params, timeout).await
     }
 
-    /// Sends any request; `params` must serialise as an object (or null).
+    /// Sends any request. `params` must serialise as an object or null.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request).
     pub async fn call(&self, method: &str, params: impl Serialize) -> Result<Value, CallError> {
         self.call_within(method, &params, self.shared.request_timeout)
             .await
     }
 
-    /// As [`call`](Client::call), with the answer's type and the timeout given. Dropping the future gives up waiting,
-    /// not the request: a lease taken by it would be held until it expires.
+    /// As [`call`](Client::call), with a type for the answer and a timeout. Dropping the future does not take the request back: a
+    /// lease that it takes is held until it expires.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request).
     pub async fn call_within<A: DeserializeOwned>(
         &self,
         method: &str,
@@ -156,7 +168,7 @@ impl Client {
         write_request(&mut line, &RawId::number(id), method, params).map_err(CallError::Refused)?;
         let (reply, mut answer) = oneshot::channel();
         let sent = Arc::new(AtomicBool::new(false));
-        let call = Call {
+        let call = QueuedCall {
             id,
             method: method.to_owned(),
             line,
@@ -178,8 +190,8 @@ impl Client {
             outcome = tokio::time::timeout(timeout, exchange) => outcome.ok(),
             () = self.stays_unsent(&sent) => None,
         };
-        // Closed first, looked at second: the driver marks `sent` first and looks at the channel second, so it cannot send
-        // a call that is reported here as never sent.
+        // Order matters. Here: close the channel, then read `sent`. The driver: set `sent`, then check the channel. So the
+        // driver cannot send a call that is reported here as never sent.
         outcome.unwrap_or_else(|| {
             answer.close();
             answer
@@ -188,24 +200,24 @@ impl Client {
         })
     }
 
-    /// Ends once the hub could not be reached for `unsent_timeout` and the call has not been sent. A call can be queued in the
-    /// moment in which the connection breaks: without this it would wait for the next one.
+    /// Returns when the hub was unreachable for `unsent_timeout` and the call was not sent. Without this, a call that is queued
+    /// at the moment of a break would wait for the next connection, up to its timeout.
     async fn stays_unsent(&self, sent: &AtomicBool) {
         let Some(patience) = self.shared.unsent_timeout else {
             return std::future::pending().await;
         };
         let mut state = self.state();
         loop {
-            let lost = state.wait_for(|it| matches!(it, State::Connecting(Some(_))));
+            let lost = state.wait_for(|it| matches!(it, ConnectionState::Connecting(Some(_))));
             let is_lost = lost.await.is_ok();
-            let back = state.wait_for(|it| matches!(it, State::Connected(_)));
+            let back = state.wait_for(|it| matches!(it, ConnectionState::Connected(_)));
             let back = tokio::time::timeout(patience, back)
                 .await
                 .map(|it| it.is_ok());
             match back {
                 Ok(true) if is_lost => {}
                 Err(_) if is_lost && !sent.load(Ordering::SeqCst) => return,
-                // Sent, or the driver has ended: it answers the call.
+                // The call was sent, or the driver has ended and fails it.
                 _ => return std::future::pending().await,
             }
         }
@@ -221,7 +233,7 @@ impl Client {
             };
         }
         match &*self.shared.state.borrow() {
-            State::Connecting(Some(
+            ConnectionState::Connecting(Some(
                 error @ (CallError::Unreachable { .. } | CallError::Refused(_)),
             )) => error.clone(),
             _ => CallError::Unreachable {
@@ -231,7 +243,7 @@ impl Client {
         }
     }
 
-    /// The driver ended while the call was with it.
+    /// The error of a call whose driver ended.
     fn cut_off(&self, method: &str, sent: &AtomicBool) -> CallError {
         match sent.load(Ordering::SeqCst) {
             true => CallError::Disconnected {
@@ -248,27 +260,28 @@ impl Client {
         }
     }
 
-    /// How the connection stands, to look at or to wait for a change.
-    pub fn state(&self) -> watch::Receiver<State> {
+    /// The state of the connection, to read or to wait for a change.
+    pub fn state(&self) -> watch::Receiver<ConnectionState> {
         self.shared.state.clone()
     }
 
-    /// The hub's notifications from now on, over all connections. A receiver that lags loses the oldest and is told so.
+    /// The hub's notifications from now on, over all connections. A receiver that lags loses the oldest ones and gets an error
+    /// with their number.
     pub fn notifications(&self) -> broadcast::Receiver<Arc<Notification>> {
         self.shared.notifications.subscribe()
     }
 
-    /// Where the hub is, for messages.
+    /// The hub's address, for messages.
     pub fn endpoint(&self) -> &str {
         &self.shared.endpoint
     }
 
-    /// Drops the present connection, if any, and connects anew: for a caller that finds it dead (calls time out).
+    /// Drops the connection, if any, and connects again. For a caller whose calls time out or whose answers cannot be read.
     pub fn reconnect(&self) {
         self.shared.hang_up.notify_one();
     }
 
-    /// Closes the connection for all handles; calls without an answer end as disconnected or closed.
+    /// Closes the connection for all handles. Calls without an answer end as `Disconnected` or `Closed`.
     pub fn close(&self) {
         self.shared.stop.cancel();
     }

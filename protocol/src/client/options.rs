@@ -1,34 +1,37 @@
-//! How a client behaves.
+//! The options of a client.
 
 use crate::verbs::hello::HelloParams;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes a fresh series of delays for each time the connection is lost; when a series ends, the client gives up.
+/// Returns a new series of pauses between attempts to connect, for each loss of the connection. The client gives up at the end of
+/// a series.
 pub type Delays = Arc<dyn Fn() -> Box<dyn Iterator<Item = Duration> + Send> + Send + Sync>;
 
-/// How a client behaves.
+/// The options of a client.
 #[derive(Clone)]
 pub struct ClientOptions {
     /// The hub's key, sent with each `hello`.
     pub key: Option<String>,
-    /// How it introduces itself on each new connection. A `session_id` here is resumed after a reconnect; with
-    /// `resume: false` the first `hello` that is answered begins a new life of the session, the later ones go on with it.
+    /// The parameters of `hello` on each connection. A `session_id` is resumed after a reconnect; `resume: false` applies to
+    /// the first `hello` that succeeds, later ones resume the session.
     pub hello: HelloParams,
     /// The pauses between attempts to connect.
     pub delays: Delays,
-    /// How long one attempt to connect, `hello` included, may take.
+    /// The timeout of an attempt to connect, `hello` included.
     pub connect_timeout: Duration,
-    /// How long a call may take, waiting for the connection included; parked time (`wait_seconds`) comes on top.
+    /// The timeout of a call, the wait for a connection included. The time for which the hub may delay the answer on purpose
+    /// (`wait_seconds`) is added.
     pub request_timeout: Duration,
-    /// How long a call may wait to be sent while the hub cannot be reached; it then ends as `Unreachable`. `None`: as long as
-    /// the call may take.
+    /// The time after which a call ends as `Unreachable` that is not sent because the hub is not reachable. `None` means the timeout of
+    /// the call.
     pub unsent_timeout: Option<Duration>,
-    /// Calls that may wait to be sent; more wait in `call` itself.
+    /// The capacity of the queue of calls to be sent. Further calls wait for space.
     pub queue: usize,
-    /// Notifications kept for a receiver that lags; older ones are dropped, and it is told how many.
+    /// The number of notifications that are kept for a receiver that lags. Older ones are dropped; the receiver gets their
+    /// number.
     pub notifications: usize,
-    /// Longest answer in bytes; a longer one breaks the connection.
+    /// The longest answer, in bytes. A longer one breaks the connection.
     pub answer_bytes: usize,
 }
 
@@ -50,7 +53,7 @@ impl Default for ClientOptions {
 
 impl std::fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Never the key itself.
+        // Without the key itself.
         f.debug_struct("ClientOptions")
             .field("key", &self.key.as_ref().map(|_| "set"))
             .field("hello", &self.hello)
@@ -59,7 +62,7 @@ impl std::fmt::Debug for ClientOptions {
     }
 }
 
-/// 50 ms, doubled up to 5 s, for ever: for callers that bring no policy of their own.
+/// 50 ms, doubled up to 5 s, without end.
 fn doubling() -> impl Iterator<Item = Duration> {
     let longest = Duration::from_secs(5);
     std::iter::successors(Some(Duration::from_millis(50)), move |d| {

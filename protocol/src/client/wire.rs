@@ -1,4 +1,4 @@
-//! What comes from the hub, line by line.
+//! Reads the hub's lines.
 
 use crate::error::Error;
 use crate::notice::Notice;
@@ -6,38 +6,38 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A line from the hub that answers nothing: `cancel`, `lease_lost`, `event`, `approval`.
+/// A notification from the hub: `cancel`, `lease_lost`, `decided`, `event`, `approval`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
-    /// Its method.
+    /// The notification's method.
     pub method: String,
-    /// Its parameters.
+    /// The notification's parameters.
     pub params: Value,
 }
 
 impl Notification {
-    /// The typed notice; `None` for one this version does not know.
+    /// The notification as a type. `None` if this version does not know it.
     pub fn notice(&self) -> Option<Notice> {
         serde_json::from_value(serde_json::json!({ "method": self.method, "params": self.params }))
             .ok()
     }
 }
 
-/// One line from the hub.
+/// A line from the hub.
 #[derive(Debug)]
 pub(super) enum Incoming {
-    /// The answer to the call of that id.
+    /// The answer to the call with this id.
     Answer(u64, Result<Box<RawValue>, Error>),
     /// A notification.
     Notification(Notification),
-    /// An error under no id: the hub did not understand a line, or has no room for the connection.
+    /// An error without an id: the hub cannot read a line, or refuses the connection.
     Complaint(Error),
-    /// Not a line of the protocol.
+    /// A line that does not follow the protocol, with the reason.
     Garbage(String),
 }
 
 #[derive(Deserialize)]
-struct Line<'a> {
+struct HubLine<'a> {
     #[serde(default)]
     id: Option<u64>,
     #[serde(default)]
@@ -52,9 +52,9 @@ struct Line<'a> {
 
 /// Reads one line.
 pub(super) fn read(line: &[u8]) -> Incoming {
-    match serde_json::from_slice::<Line<'_>>(line) {
+    match serde_json::from_slice::<HubLine<'_>>(line) {
         Err(error) => Incoming::Garbage(error.to_string()),
-        Ok(Line {
+        Ok(HubLine {
             method: Some(method),
             params,
             ..
@@ -62,17 +62,17 @@ pub(super) fn read(line: &[u8]) -> Incoming {
             method,
             params: params.unwrap_or_default(),
         }),
-        Ok(Line {
+        Ok(HubLine {
             id: Some(id),
             error: Some(error),
             ..
         }) => Incoming::Answer(id, Err(error)),
-        Ok(Line {
+        Ok(HubLine {
             id: Some(id),
             result,
             ..
         }) => Incoming::Answer(id, Ok(result.unwrap_or(RawValue::NULL).to_owned())),
-        Ok(Line {
+        Ok(HubLine {
             error: Some(error), ..
         }) => Incoming::Complaint(error),
         Ok(_) => Incoming::Garbage("neither an answer nor a notification".into()),

@@ -1,4 +1,7 @@
-//! Lenient reading of parameters, with errors that name the parameter, the rule and what was given.
+//! Reads parameters leniently, with errors that name the parameter, the rule and the given value.
+//!
+//! The methods `opt_*` return `None` for a parameter that is missing or null. Every method that returns `Result` fails with
+//! `invalid_params` for a value of another type or out of range; some name further errors.
 
 mod entries;
 mod nested;
@@ -9,14 +12,15 @@ pub(crate) use entries::Entries;
 pub(crate) use text::{decode, why_json};
 
 use crate::error::{Error, ErrorCode};
+use crate::text::shorten;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The parameters of a request, borrowed from its line. A value is only decoded when a verb asks for it, so an unknown
-/// one costs nothing; of a name given twice the last counts.
+/// The parameters of a request, borrowed from its line. A value is decoded only when a verb reads it, so that an unknown
+/// parameter costs nothing. If a name is given twice, the last value counts.
 #[derive(Debug, Default)]
 pub struct Params<'a> {
-    /// Where they stand, for messages: empty, or as `tasks[3].`.
+    /// The prefix of the names in messages: empty, or as `tasks[3].`.
     path: String,
     entries: Vec<(Cow<'a, str>, &'a RawValue)>,
 }
@@ -27,7 +31,10 @@ impl<'a> Params<'a> {
         Params::default()
     }
 
-    /// Reads the text of a JSON object; `null` is empty. Anything else is `invalid_params`.
+    /// Reads the text of a JSON object; `null` is empty.
+    ///
+    /// # Errors
+    /// `invalid_params` for any other JSON.
     pub fn parse(text: &'a str) -> Result<Params<'a>, Error> {
         Params::parse_at(text, String::new())
     }
@@ -57,19 +64,19 @@ impl<'a> Params<'a> {
         Ok(Params { path, entries })
     }
 
-    /// The names that are given with a value other than null.
+    /// The names of the parameters that are not null.
     pub(crate) fn given(&self) -> impl Iterator<Item = &str> {
         let given = self.entries.iter().filter(|(_, raw)| raw.get() != "null");
         given.map(|(name, _)| name.as_ref())
     }
 
-    /// The JSON text of a parameter; `None` when it is missing or null.
+    /// The JSON text of a parameter. `None` if it is missing or null.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
         let (_, raw) = self.entries.iter().rev().find(|(key, _)| key == name)?;
         Some(raw.get()).filter(|text| *text != "null")
     }
 
-    /// A parameter's name with where it stands: `tasks[1].accept.regex`.
+    /// A parameter's name with its prefix: `tasks[1].accept.regex`.
     pub(crate) fn full_name(&self, name: &str) -> String {
         format!("{}{name}", self.path)
     }
@@ -77,7 +84,7 @@ impl<'a> Params<'a> {
     /// An `invalid_params` error for one parameter: "invalid params: `name` must be RULE (got VALUE)".
     pub fn refuse(&self, name: &str, rule: &str) -> Error {
         let got = match self.raw(name) {
-            Some(raw) => shorten(raw),
+            Some(raw) => shorten(raw, 40),
             None => "nothing".into(),
         };
         Error::invalid_params(format!(
@@ -86,7 +93,10 @@ impl<'a> Params<'a> {
         ))
     }
 
-    /// Answers `unsupported` when one of these parameters is given.
+    /// Checks that none of these parameters is given.
+    ///
+    /// # Errors
+    /// `unsupported` if one is given.
     pub fn unsupported(&self, names: &[&str]) -> Result<(), Error> {
         match names.iter().find(|name| self.raw(name).is_some()) {
             None => Ok(()),
@@ -100,7 +110,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// `true` or `false`; `default` when missing or null.
+    /// `true` or `false`; `default` if missing or null.
     pub fn flag(&self, name: &str, default: bool) -> Result<bool, Error> {
         match self.raw(name) {
             None => Ok(default),
@@ -108,12 +118,5 @@ impl<'a> Params<'a> {
             Some("false") => Ok(false),
             Some(_) => Err(self.refuse(name, "true or false")),
         }
-    }
-}
-
-fn shorten(raw: &str) -> String {
-    match raw.char_indices().nth(40) {
-        None => raw.to_owned(),
-        Some((at, _)) => format!("{}...", &raw[..at]),
     }
 }

@@ -1,6 +1,6 @@
 //! Parameters that are lists, objects, or any JSON.
 
-use super::number::Number;
+use super::number::GivenNumber;
 use super::{Params, decode, why_json};
 use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
@@ -9,7 +9,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 impl<'a> Params<'a> {
-    /// A list of names; one string alone is a list of one. Empty when missing, null or "".
+    /// A list of at most `Limits::batch` names of at most `Limits::name_bytes`. A string is a list with one element. Empty if
+    /// missing, null, 0, false or "".
     pub fn names(&self, name: &str, limits: &Limits) -> Result<Vec<String>, Error> {
         if self.is_blank(name) {
             return Ok(Vec::new());
@@ -34,7 +35,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A list of task ids, in their order, each once. Empty when missing or null.
+    /// A list of at most `Limits::batch` task ids, without duplicates. Empty if missing or null.
     pub fn ids(&self, name: &str, limits: &Limits) -> Result<Vec<TaskId>, Error> {
         let Some(raw) = self.raw(name) else {
             return Ok(Vec::new());
@@ -42,7 +43,8 @@ impl<'a> Params<'a> {
         let list = serde_json::from_str::<Vec<&RawValue>>(raw)
             .ok()
             .and_then(|items| {
-                let read = |item: &&RawValue| Number::read(item.get()).and_then(Number::whole);
+                let read =
+                    |item: &&RawValue| GivenNumber::read(item.get()).and_then(GivenNumber::whole);
                 items.iter().map(read).collect::<Option<Vec<TaskId>>>()
             });
         match list {
@@ -54,7 +56,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A nested object; `None` when missing, null or false.
+    /// A nested object. `None` if missing, null or false.
     pub fn object(&self, name: &str) -> Result<Option<Params<'a>>, Error> {
         match self.raw(name) {
             None | Some("false") => Ok(None),
@@ -62,7 +64,10 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// A list of nested objects; `None` when missing or null.
+    /// A list of nested objects. `None` if missing or null.
+    ///
+    /// # Errors
+    /// `too_large` for more than `Limits::batch` objects.
     pub fn objects(&self, name: &str, limits: &Limits) -> Result<Option<Vec<Params<'a>>>, Error> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
@@ -95,7 +100,10 @@ impl<'a> Params<'a> {
             .map(Some)
     }
 
-    /// Any JSON of at most `max` bytes; `None` when missing or null.
+    /// Any JSON. `None` if missing or null.
+    ///
+    /// # Errors
+    /// `too_large` for more than `max` bytes.
     pub fn json(&self, name: &str, max: usize) -> Result<Option<Value>, Error> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);

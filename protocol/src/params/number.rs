@@ -1,4 +1,4 @@
-//! Parameters that are numbers: whole, or seconds that become milliseconds.
+//! Parameters that are numbers. Seconds become milliseconds.
 
 use super::{Params, decode};
 use crate::error::Error;
@@ -6,19 +6,19 @@ use crate::task::TaskId;
 use std::ops::RangeInclusive;
 
 impl Params<'_> {
-    /// A whole number within `range`, or `None` when missing or null. Text ("2") and whole floats (2.0) are fine.
+    /// A whole number within `range`. Text ("2") and floats without a fraction (2.0) are accepted.
     pub fn opt_int(&self, name: &str, range: RangeInclusive<i64>) -> Result<Option<i64>, Error> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
         };
-        let number = Number::read(raw).and_then(Number::whole);
+        let number = GivenNumber::read(raw).and_then(GivenNumber::whole);
         match number {
             Some(n) if range.contains(&n) => Ok(Some(n)),
             _ => Err(self.refuse(name, &whole_rule(&range))),
         }
     }
 
-    /// As [`opt_int`](Params::opt_int), where null, 0, false and "" mean the default.
+    /// As [`opt_int`](Params::opt_int); `None` for 0, false and "" too.
     pub fn opt_positive(
         &self,
         name: &str,
@@ -30,7 +30,7 @@ impl Params<'_> {
         self.opt_int(name, range)
     }
 
-    /// A whole number that must be there.
+    /// A required whole number within `range`.
     pub fn int(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64, Error> {
         match self.opt_int(name, range.clone())? {
             Some(n) => Ok(n),
@@ -38,12 +38,12 @@ impl Params<'_> {
         }
     }
 
-    /// `task_id`: any whole number within 64 bits; one that names no task is for the store to refuse.
+    /// The required parameter `task_id`: any whole number within 64 bits. The store refuses a number without a task.
     pub fn task_id(&self) -> Result<TaskId, Error> {
         self.int("task_id", i64::MIN..=i64::MAX)
     }
 
-    /// Seconds, whole or not, as milliseconds; `None` when missing, null, 0, false or "".
+    /// Seconds, with or without a fraction, as milliseconds within `range_ms`. `None` for 0, false and "" too.
     pub fn opt_seconds(
         &self,
         name: &str,
@@ -56,7 +56,7 @@ impl Params<'_> {
             return Ok(None);
         };
         // Floats beyond u64 saturate in the cast and fall out of the range.
-        let ms = Number::read(raw)
+        let ms = GivenNumber::read(raw)
             .map(|n| (n.float() * 1000.0).round())
             .filter(|ms| *ms >= 0.0);
         match ms.map(|ms| ms as u64) {
@@ -71,50 +71,51 @@ impl Params<'_> {
         }
     }
 
-    /// A number of at least `low` and at most `high`.
+    /// A number from `low` to `high`.
     pub fn opt_float(&self, name: &str, low: f64, high: f64) -> Result<Option<f64>, Error> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
         };
-        match Number::read(raw).map(Number::float) {
+        match GivenNumber::read(raw).map(GivenNumber::float) {
             Some(n) if n >= low && n <= high => Ok(Some(n)),
             _ => Err(self.refuse(name, &format!("a number from {low} to {high}"))),
         }
     }
 
-    /// Null, 0 (of any form), false or "".
+    /// Whether the parameter is missing, null, 0 in any form, false or "".
     pub(super) fn is_blank(&self, name: &str) -> bool {
         match self.raw(name) {
             None | Some("\"\"" | "false" | "0") => true,
             Some(raw) => {
-                raw.starts_with(['0', '-']) && Number::read(raw).is_some_and(|n| n.float() == 0.0)
+                raw.starts_with(['0', '-'])
+                    && GivenNumber::read(raw).is_some_and(|n| n.float() == 0.0)
             }
         }
     }
 }
 
-/// A number as it was given: 64-bit integers are kept exact.
+/// A number. An integer of 64 bits keeps its exact value.
 #[derive(Clone, Copy)]
-pub(super) enum Number {
+pub(super) enum GivenNumber {
     Int(i64),
     Float(f64),
 }
 
-impl Number {
-    /// From a JSON number or a string that holds one.
-    pub(super) fn read(raw: &str) -> Option<Number> {
+impl GivenNumber {
+    /// Reads a JSON number, or a string that contains one.
+    pub(super) fn read(raw: &str) -> Option<GivenNumber> {
         match raw.as_bytes().first()? {
-            b'"' => Number::from_text(decode(raw).ok()?.trim()),
-            b'-' | b'0'..=b'9' => Number::from_text(raw),
+            b'"' => GivenNumber::from_text(decode(raw).ok()?.trim()),
+            b'-' | b'0'..=b'9' => GivenNumber::from_text(raw),
             _ => None,
         }
     }
 
-    fn from_text(text: &str) -> Option<Number> {
+    fn from_text(text: &str) -> Option<GivenNumber> {
         if let Ok(n) = text.parse::<i64>() {
-            return Some(Number::Int(n));
+            return Some(GivenNumber::Int(n));
         }
-        // Rust also reads "inf" and "nan", which no JSON number is.
+        // Rust also reads "inf" and "nan", which are not JSON numbers.
         if !text
             .bytes()
             .all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
@@ -124,26 +125,26 @@ impl Number {
         text.parse::<f64>()
             .ok()
             .filter(|f| f.is_finite())
-            .map(Number::Float)
+            .map(GivenNumber::Float)
     }
 
     fn float(self) -> f64 {
         match self {
-            Number::Int(n) => n as f64,
-            Number::Float(f) => f,
+            GivenNumber::Int(n) => n as f64,
+            GivenNumber::Float(f) => f,
         }
     }
 
-    /// The whole number it is, within 64 bits.
+    /// The value as an integer of 64 bits. `None` if it has a fraction or does not fit.
     pub(super) fn whole(self) -> Option<i64> {
-        // 2^63 as a float: from there on the value does not fit.
+        // 2^63; an i64 holds only smaller values.
         const BEYOND: f64 = 9_223_372_036_854_775_808.0;
         match self {
-            Number::Int(n) => Some(n),
-            Number::Float(f) if f.fract() == 0.0 && (-BEYOND..BEYOND).contains(&f) => {
+            GivenNumber::Int(n) => Some(n),
+            GivenNumber::Float(f) if f.fract() == 0.0 && (-BEYOND..BEYOND).contains(&f) => {
                 Some(f as i64)
             }
-            Number::Float(_) => None,
+            GivenNumber::Float(_) => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorCode};
 use crate::limits::Limits;
 
 impl Params<'_> {
-    /// A string that must be there; may be empty.
+    /// A required string, which may be empty.
     pub fn text(&self, name: &str) -> Result<String, Error> {
         match self.opt_text(name)? {
             Some(text) => Ok(text),
@@ -16,7 +16,7 @@ impl Params<'_> {
         }
     }
 
-    /// A string, or `None` when missing or null.
+    /// A string.
     pub fn opt_text(&self, name: &str) -> Result<Option<String>, Error> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
@@ -32,8 +32,7 @@ impl Params<'_> {
         })
     }
 
-    /// Text that clients may also send as a number or a boolean, which is kept as it was written: `5` is "5". `None` when
-    /// missing or null. A list or an object is `invalid_params`.
+    /// A string, a number, true or false. A value that is not a string becomes its JSON text: `5` is "5".
     pub fn opt_scalar_text(&self, name: &str) -> Result<Option<String>, Error> {
         match self.raw(name) {
             Some(raw) if raw.starts_with(['[', '{']) => {
@@ -43,7 +42,7 @@ impl Params<'_> {
         }
     }
 
-    /// Text, or any other JSON, which is kept as its JSON text: `{"a":1}` is "{\"a\":1}". `None` when missing or null.
+    /// A string or any other JSON, which becomes its JSON text: `{"a":1}` is "{\"a\":1}".
     pub fn opt_text_or_json(&self, name: &str) -> Result<Option<String>, Error> {
         match self.raw(name) {
             Some(raw) if !raw.starts_with('"') => Ok(Some(raw.to_owned())),
@@ -51,13 +50,19 @@ impl Params<'_> {
         }
     }
 
-    /// As [`opt_scalar_text`](Params::opt_scalar_text), of at most `max` bytes, or `too_large`.
+    /// As [`opt_scalar_text`](Params::opt_scalar_text), with a limit.
+    ///
+    /// # Errors
+    /// `too_large` for more than `max` bytes.
     pub fn opt_scalar_text_within(&self, name: &str, max: usize) -> Result<Option<String>, Error> {
         let text = self.opt_scalar_text(name)?;
         self.within(name, text, max)
     }
 
-    /// A string of at most `max` bytes, or `too_large`.
+    /// A string with a limit.
+    ///
+    /// # Errors
+    /// `too_large` for more than `max` bytes.
     pub fn opt_text_within(&self, name: &str, max: usize) -> Result<Option<String>, Error> {
         let text = self.opt_text(name)?;
         self.within(name, text, max)
@@ -82,7 +87,8 @@ impl Params<'_> {
         }
     }
 
-    /// A name (worker, queue, type, session, key): null, 0, false and "" mean none.
+    /// A name of at most `Limits::name_bytes`: of a worker, queue, type, session, provider, model, or a key. `None` for 0,
+    /// false and "" too.
     pub fn opt_name(&self, name: &str, limits: &Limits) -> Result<Option<String>, Error> {
         if self.is_blank(name) {
             return Ok(None);
@@ -98,19 +104,22 @@ impl Params<'_> {
     }
 }
 
-/// Decodes a JSON string; the reason when it holds a lone surrogate or a bad escape.
+/// Decodes a JSON string.
+///
+/// # Errors
+/// The reason, if it contains a lone surrogate or an invalid escape.
 pub(crate) fn decode(raw: &str) -> Result<String, String> {
     serde_json::from_str(raw).map_err(|e| why_json(&e))
 }
 
-/// serde_json's reason, with the words a caller knows.
+/// The reason of a `serde_json` error in terms that a client knows, without a position.
 pub(crate) fn why_json(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // Only the part before the position: lines are one line here, and columns count from the fragment's start.
+    // The position would mislead: columns are counted from the start of the parameter, not of the line.
     let reason = text.split(" at line ").next().unwrap_or_default();
     match reason {
         r if r.contains("surrogate") || r.contains("unexpected end of hex escape") => {
-            "a lone surrogate (\\ud800 to \\udfff without its pair) is no character".into()
+            "a lone surrogate (\\ud800 to \\udfff without its pair) is not a character".into()
         }
         r if r.contains("number out of range") => {
             "a number is beyond the range of a 64-bit float".into()

@@ -1,16 +1,17 @@
-//! `ack`: a run ended; the answer is given once it is durable.
+//! `ack`: reports the end of runs. The answer is sent when the end is durable.
 //!
 //! ```text
 //! {"id":1,"method":"ack","params":{"task_id":42,"fence":1,"status":"done","result":"It says hello."}}
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 //!
-//! Several at once are `"acks":[{...},{...}]`, answered `{"acks":[{"task_id":42,"ok":true},{"task_id":43,"error":{...}}]}`.
-//! With `"lease":{...}` (the parameters of `lease`) the same round trip takes the next tasks, answered as `"tasks":[...]`.
+//! Several runs are reported as `"acks":[{...},{...}]` and answered with
+//! `{"acks":[{"task_id":42,"ok":true},{"task_id":43,"error":{...}}]}`. With `"lease":{...}`, the parameters of `lease`, the same
+//! request takes the next tasks, answered as `"tasks":[...]`.
 
 use super::{Verb, seconds_or_null};
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{LAST_MS, Limits};
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::{FailureClass, Fence, Task, TaskId, Usage};
@@ -19,64 +20,64 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use std::time::Duration;
 
-/// How the worker says the run ended.
+/// The outcome of a run, as its worker reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AckStatus {
-    /// With a result.
+    /// The run has a result.
     Done,
-    /// Without one.
+    /// The run failed.
     Failed,
 }
 
-/// One ended run.
+/// The report of an ended run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ack {
     /// The task.
     pub task_id: TaskId,
-    /// The lease's fence; without one the hub looks at the connection, then at the current lease.
+    /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// The holder, where said: another's is refused.
+    /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
-    /// How it ended.
+    /// The outcome.
     pub status: AckStatus,
     /// The result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
-    /// Why it failed.
+    /// The reason of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The class of the failure; `provider_error` when none is given.
+    /// The class of the failure. `None` means `provider_error`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<FailureClass>,
-    /// For `rate_limited`: Unix milliseconds before which a retry is useless.
+    /// Unix milliseconds before which a retry would fail as well, at most 366 days ahead.
     #[serde(
         rename = "retry_at",
         serialize_with = "seconds_or_null",
         skip_serializing_if = "Option::is_none"
     )]
     pub retry_at_ms: Option<i64>,
-    /// What it consumed.
+    /// The tokens and the cost of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// The task's `accept` clause was checked, and holds. A task that has one is done only with it.
+    /// Whether the task's `accept` clauses were checked and hold. Required for a task with clauses to be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
-    /// What ran it, for the metrics: the provider's name.
+    /// The provider's name, for metrics, `usage` and budgets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// The pool whose agent ran it, for `usage` and the budgets.
+    /// The pool's name, for `usage` and budgets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// The model that answered, for `usage`.
+    /// The model's name, for `usage`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
 }
 
 impl Ack {
-    /// A run that ended well.
+    /// The report of a run with a result.
     pub fn done(task_id: TaskId, fence: Option<Fence>, result: impl Into<String>) -> Ack {
         Ack {
             task_id,
@@ -95,7 +96,7 @@ impl Ack {
         }
     }
 
-    /// A run that failed.
+    /// The report of a run that failed.
     pub fn failed(
         task_id: TaskId,
         fence: Option<Fence>,
@@ -111,7 +112,10 @@ impl Ack {
         }
     }
 
-    /// Reads one ack's parameters.
+    /// Reads the parameters of one report.
+    ///
+    /// # Errors
+    /// As [`Verb::read`].
     pub fn read(params: &Params<'_>, limits: &Limits) -> Result<Ack, Error> {
         Ok(Ack {
             task_id: params.task_id()?,
@@ -122,7 +126,7 @@ impl Ack {
             error: params.opt_text_or_json("error")?,
             class: read_class(params)?,
             retry_at_ms: params
-                .opt_seconds("retry_at", 0..=super::LAST_MS)?
+                .opt_seconds("retry_at", 0..=LAST_MS)?
                 .map(|ms| ms as i64),
             usage: read_usage(params)?,
             accepted: params.flag("accepted", false)?,
@@ -174,19 +178,19 @@ fn read_usage(params: &Params<'_>) -> Result<Option<Usage>, Error> {
     }))
 }
 
-/// One or several ended runs, and perhaps the next lease.
+/// One or several reports, and optionally a lease.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AckParams {
-    /// At least one.
+    /// The reports; at least one.
     pub acks: Vec<Ack>,
-    /// Whether it was the single form: its refusal is the answer's error, and nothing is leased then.
+    /// Whether the request has the form for one report: a refusal is the answer's error then, and nothing is leased.
     pub single: bool,
-    /// The next lease, in the same round trip.
+    /// The tasks to lease after the reports.
     pub lease: Option<Box<LeaseParams>>,
 }
 
 impl AckParams {
-    /// One ended run.
+    /// The request with one report.
     pub fn one(ack: Ack) -> AckParams {
         AckParams {
             acks: vec![ack],
@@ -195,7 +199,7 @@ impl AckParams {
         }
     }
 
-    /// The same with the next lease in one round trip.
+    /// The same request with a lease.
     pub fn then_lease(mut self, lease: LeaseParams) -> AckParams {
         self.lease = Some(Box::new(lease));
         self
@@ -227,21 +231,21 @@ impl Serialize for AckParams {
     }
 }
 
-/// How one of several acks went.
+/// The outcome of one of several reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AckOutcome {
     /// The task.
     pub task_id: TaskId,
-    /// `true` when it was taken.
+    /// `true` if the report was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ok: Option<bool>,
-    /// Why it was refused.
+    /// The error if it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
 }
 
 impl AckOutcome {
-    /// From how it went.
+    /// The outcome for a task.
     pub fn of(task_id: TaskId, outcome: Result<(), Error>) -> AckOutcome {
         AckOutcome {
             task_id,
@@ -251,16 +255,16 @@ impl AckOutcome {
     }
 }
 
-/// The answer to either form.
+/// The answer to both forms.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AckAnswer {
-    /// `true`, for the single form.
+    /// `true`, for the form with one report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ok: Option<bool>,
-    /// One for each ack, for the form with several.
+    /// One outcome per report, for the form with several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acks: Option<Vec<AckOutcome>>,
-    /// The next tasks, where a lease was asked for.
+    /// The leased tasks, if the request has a lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<Vec<Task>>,
 }
@@ -269,7 +273,7 @@ impl Verb for AckParams {
     const METHOD: Method = Method::Ack;
     type Answer = AckAnswer;
 
-    /// Reads the parameters; one bad entry of `acks` refuses them all.
+    /// One invalid entry of `acks` refuses the whole request.
     fn read(params: &Params<'_>, limits: &Limits) -> Result<AckParams, Error> {
         let many = params.objects("acks", limits)?;
         let single = many.is_none();

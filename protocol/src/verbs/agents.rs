@@ -1,4 +1,4 @@
-//! `agents`: who works for the hub: sessions, and connections that hold leases without one.
+//! `agents`: lists the sessions, the connections that hold leases without a session, and on request all connections.
 //!
 //! ```text
 //! {"id":1,"method":"agents","params":{"all":true,"limit":100}}
@@ -13,68 +13,68 @@ use crate::method::Method;
 use crate::params::Params;
 use serde::{Deserialize, Serialize};
 
-/// Connections told of at once when the client does not say how many.
+/// The default of `limit`: connections per page.
 pub const DEFAULT_LIMIT: u32 = 100;
 
-/// What is wanted.
+/// Whether, and which, connections to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AgentsParams {
-    /// Whether the connections are wanted too, with and without a session.
+    /// Whether to list all connections too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
-    /// At most so many connections; 100 when none.
+    /// The most connections, 1 to 10,000. `None` means 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// Only connections with a higher number: the last answer's `next`.
+    /// Only connections with a greater number: `next` of the previous answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
 }
 
-/// One agent.
+/// A session, or a connection that holds leases without one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentInfo {
-    /// Its session; none: an old client that opened none.
+    /// The session. `None` for a client that opened none.
     #[serde(default)]
     pub session_id: Option<String>,
-    /// Its name for people: as said in `hello`, or the last `worker_id`.
+    /// The name for people: that of `hello`, or the last `worker_id`.
     pub name: String,
-    /// Where it connects from, as `127.0.0.1:50112`, `unix` or `local`.
+    /// The client's address, such as `127.0.0.1:50112`; `unix`, `local` or `away`.
     pub peer: String,
-    /// Whether its connection stands.
+    /// Whether it is connected.
     pub connected: bool,
-    /// What it holds.
+    /// The leases that it holds.
     pub leases: Vec<HeldLease>,
     /// Unix seconds of its first `hello` or lease.
     pub since: f64,
-    /// Unix seconds of its last request.
+    /// Unix seconds of its last connect or disconnect.
     pub last_seen: f64,
 }
 
-/// One connection.
+/// A connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionInfo {
-    /// Its number, growing in the order of arrival.
+    /// The connection's number, in the order of arrival.
     pub connection: u64,
-    /// Where it comes from, as `127.0.0.1:50112`, `unix` or `local`.
+    /// The client's address, such as `127.0.0.1:50112`; `unix` or `local`.
     pub peer: String,
-    /// Its session; none: it opened none.
+    /// The session. `None` for a client that opened none.
     #[serde(default)]
     pub session_id: Option<String>,
-    /// Unix seconds of its arrival.
+    /// Unix seconds of the connect.
     pub since: f64,
-    /// Requests that are not answered, waiting ones included.
+    /// The number of unanswered requests, waiting ones included.
     pub in_flight: u64,
 }
 
-/// All of them.
+/// The agents, and a page of the connections.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AgentsAnswer {
-    /// Oldest first.
+    /// The agents, oldest first.
     pub agents: Vec<AgentInfo>,
-    /// Where asked for: the connections, oldest first.
+    /// The connections, oldest first, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<Vec<ConnectionInfo>>,
-    /// `after` of the next page of connections; none: this was the last.
+    /// `after` of the next page of connections. `None` means that this is the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }

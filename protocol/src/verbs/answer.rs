@@ -1,4 +1,4 @@
-//! `answer`: a person's answer to a `human` task, which is its result.
+//! `answer`: answers a `human` task. The answer becomes its result.
 //!
 //! ```text
 //! {"id":1,"method":"answer","params":{"task_id":42,"text":"the second","by":"ada"}}
@@ -13,14 +13,14 @@ use crate::params::Params;
 use crate::task::TaskId;
 use serde::Serialize;
 
-/// The task and its answer.
+/// The task and the answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AnswerParams {
     /// The task, of type `human`.
     pub task_id: TaskId,
-    /// The answer: not blank, at most `Limits::prompt_bytes`.
+    /// The answer: not blank, at most `Limits::prompt_bytes` bytes.
     pub text: String,
-    /// Who answers, for the record.
+    /// The person, for the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }

@@ -1,6 +1,6 @@
-//! `approvals`: everything that waits for a person, as one list: tool questions of running agents first (they hold an agent
-//! up), then tasks that ask whether they may run, then `human` tasks; the oldest of each first. With another `state`
-//! than `open`: tool questions of the past, newest first.
+//! `approvals`: lists what waits for a person. Permission requests come first because they block an agent, then tasks that need
+//! approval to run, then `human` tasks; of each kind the oldest first. With a `state` other than `open` it lists past permission
+//! requests, newest first.
 //!
 //! ```text
 //! {"id":1,"method":"approvals","params":{"limit":2}}
@@ -16,17 +16,17 @@ use crate::params::Params;
 use crate::task::TaskId;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Entries of a page when the client does not say how many.
+/// The default of `limit`: entries per page.
 pub const DEFAULT_LIMIT: u32 = 100;
-/// Most entries of a page.
+/// The greatest `limit`.
 pub const MAX_LIMIT: u32 = 1000;
 
-/// Which state is asked for.
+/// The states to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhichState {
-    /// Every one, `open` included: tool questions only.
+    /// Every state, of permission requests only.
     Any,
-    /// This one.
+    /// This state.
     Is(PermissionState),
 }
 
@@ -37,7 +37,7 @@ impl Default for WhichState {
 }
 
 impl WhichState {
-    /// Reads `any` or a state.
+    /// Reads `any` or a state's name on the wire.
     pub fn from_name(word: &str) -> Option<WhichState> {
         match word {
             "any" => Some(WhichState::Any),
@@ -55,19 +55,19 @@ impl Serialize for WhichState {
     }
 }
 
-/// Where a page begins: after this entry.
+/// The position of a page: after this entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor {
-    /// After this tool question.
+    /// After this permission request.
     Tool(i64),
-    /// After this task that asks whether it may run.
+    /// After this task, which needs approval to run.
     Run(TaskId),
     /// After this `human` task.
     Human(TaskId),
 }
 
 impl Cursor {
-    /// Reads what [`Display`](std::fmt::Display) wrote.
+    /// Reads the text that [`Display`](std::fmt::Display) writes. `None` for any other text.
     pub fn from_text(text: &str) -> Option<Cursor> {
         let number = |rest: &str| rest.parse().ok().filter(|id| *id >= 0);
         match text.split_at_checked(1)? {
@@ -95,18 +95,18 @@ impl Serialize for Cursor {
     }
 }
 
-/// What is wanted.
+/// The page to list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ApprovalsParams {
-    /// Of which state.
+    /// The states.
     pub state: WhichState,
     /// Only of this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// At most so many; 100 when none.
+    /// The most entries, 1 to [`MAX_LIMIT`]. `None` means [`DEFAULT_LIMIT`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// Where to go on: the last answer's `next`.
+    /// `next` of the previous answer. `None` means the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
 }
@@ -114,9 +114,9 @@ pub struct ApprovalsParams {
 /// A page of the inbox.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalsAnswer {
-    /// The entries. Where arguments are long, a page holds fewer than asked for.
+    /// The entries. A page with long arguments has fewer than `limit`.
     pub approvals: Vec<Approval>,
-    /// `cursor` of the next page; none: this was the last.
+    /// `cursor` of the next page. `None` means that this is the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! `approve`: answers a `human` task, lets a task that waits for approval run, or (with `approval_id`) lets an agent use
-//! a tool, once.
+//! `approve`: completes a `human` task, lets a task that needs approval run, or, with `approval_id`, approves a permission
+//! request.
 //!
 //! ```text
 //! {"id":1,"method":"approve","params":{"task_id":42,"by":"ada","comment":"go ahead"}}
@@ -8,38 +8,38 @@
 
 use super::Verb;
 use super::ask::OPTION_BYTES;
-use crate::approval::{Decision, Subject, read_question, read_subject};
+use crate::approval::{DecisionAnswer, Subject, read_question, read_subject};
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{Limits, REASON_BYTES};
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::Fence;
 use serde::Serialize;
 
-/// What to approve.
+/// The subject of the approval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ApproveParams {
-    /// The task, or the tool question.
+    /// The task, or the permission request.
     #[serde(flatten)]
     pub subject: Subject,
-    /// Of a task: the `fence` of the question that is meant. `None`: the present question, unless the same was said about
-    /// an earlier one before.
+    /// Of a task: its `fence` at the time of the question. `None` means the current question; it is refused as `stale_approval` if
+    /// the same person has approved an earlier question of the task with the same comment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// Who decided, for the record.
+    /// The person, for the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// What was said with it.
+    /// The person's comment, for the record; at most 64 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// The option that is chosen, by its id or name: for tool questions that offer several.
+    /// The id or the name of the chosen option. Required for a permission request that has options.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub option: Option<String>,
 }
 
 impl Verb for ApproveParams {
     const METHOD: Method = Method::Approve;
-    type Answer = Decision;
+    type Answer = DecisionAnswer;
 
     fn read(params: &Params<'_>, limits: &Limits) -> Result<ApproveParams, Error> {
         let subject = read_subject(params)?;
@@ -56,7 +56,7 @@ impl Verb for ApproveParams {
             subject,
             fence: read_question(params, subject)?,
             by: params.opt_name("by", limits)?,
-            comment: params.opt_text_within("comment", super::REASON_BYTES)?,
+            comment: params.opt_text_within("comment", REASON_BYTES)?,
             option,
         })
     }

@@ -1,6 +1,6 @@
-//! `ask`: a running agent asks whether a tool may run. The question is kept, bound to task, lease and arguments, until a
-//! person decides; the answer comes at once and says where it stands. When somebody decides, the holder hears `decided`
-//! and asks again, by the same `call`: that is also what it does after each reconnect.
+//! `ask`: opens a permission request, in which a running agent asks whether a tool may run. The hub stores it, bound to task,
+//! lease and arguments, until a person decides. The answer comes immediately and has the current state. After a decision the
+//! holder gets the notification `decided` and sends the same `ask` again, with the same `call`, as it does after each reconnect.
 //!
 //! ```text
 //! {"id":1,"method":"ask","params":{"task_id":42,"fence":1,"call":"call_7","tool":"shell","title":"git push","args":{"command":"git push"}}}
@@ -10,69 +10,70 @@
 use super::{Verb, seconds_or_null};
 use crate::approval::{PermissionId, PermissionOption, PermissionState, Verdict};
 use crate::error::{Error, ErrorCode};
-use crate::limits::Limits;
+use crate::limits::{DAY_MS, Limits};
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::{Fence, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Most bytes of a title.
+/// The most bytes of a title.
 pub const TITLE_BYTES: usize = 4 << 10;
-/// Most bytes of the agent's name for its call.
+/// The most bytes of `call`.
 pub const CALL_BYTES: usize = 1 << 10;
-/// Most options of a question.
+/// The most options of a permission request.
 pub const OPTIONS: usize = 64;
-/// Most bytes of an option's id, and of its name.
+/// The most bytes of an option's id, and of its name.
 pub const OPTION_BYTES: usize = 1 << 10;
-/// Longest time that a question may wait for a person, in milliseconds: ten years.
-const WAIT_MS_MAX: u64 = 3650 * super::DAY_MS;
+/// The longest `wait_seconds`, in milliseconds: ten years.
+const WAIT_MS_MAX: u64 = 3650 * DAY_MS;
 
-/// The question.
+/// A permission request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AskParams {
     /// The task.
     pub task_id: TaskId,
-    /// The lease's fence; without one the hub looks at the connection, then at the current lease.
+    /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// The asker's own name for this question, one for each: the same one is the same question. At most 1 KiB.
+    /// The agent's name for the request, unique within the lease: the same name means the same request. At most 1 KiB.
     pub call: String,
     /// The tool's name.
     pub tool: String,
-    /// What sort of thing it does (`read`, `edit`, `execute`, ...), where known.
+    /// The kind of action (`read`, `edit`, `execute`, ...), if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// One line for a person; at most 4 KiB.
+    /// The question, as one line for a person; at most 4 KiB.
     pub title: String,
     /// The tool's arguments, any JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Value>,
-    /// The pool whose agent asks.
+    /// The agent's pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// How long it waits for a person, in milliseconds, before it is denied; none: for ever.
+    /// The time, in milliseconds, after which the request expires and the tool may not run. `None` means that it does not expire.
     #[serde(
         rename = "wait_seconds",
         serialize_with = "seconds_or_null",
         skip_serializing_if = "Option::is_none"
     )]
     pub wait_ms: Option<u64>,
-    /// A rule has decided already: this is only for the record.
+    /// The decision of a rule of the pool; the request is only for the record then.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub decided: Option<Ruled>,
-    /// Answers that allow it, of which a person has to choose one; empty where yes is enough. At most 64.
+    pub decided: Option<RuleDecision>,
+    /// The options of which a person must choose one to approve. Empty if no choice is needed. At most 64.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<PermissionOption>,
-    /// Nobody waits for the answer any more (the agent program died): it stays open, for whoever asks the same next.
+    /// Whether the agent no longer waits for the decision, because its program ended. The request stays open for the next attempt
+    /// that makes the same request.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub withdrawn: bool,
 }
 
-/// What a rule decided.
+/// The decision of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Ruled {
-    /// Yes or no.
+pub struct RuleDecision {
+    /// Whether the tool may run.
     pub verdict: Verdict,
     /// The rule's name.
     pub rule: String,
@@ -99,8 +100,8 @@ fn options(params: &Params<'_>, limits: &Limits) -> Result<Vec<PermissionOption>
     given.iter().map(read).collect()
 }
 
-impl Ruled {
-    fn read(params: &Params<'_>, limits: &Limits) -> Result<Ruled, Error> {
+impl RuleDecision {
+    fn read(params: &Params<'_>, limits: &Limits) -> Result<RuleDecision, Error> {
         let verdict = match params.opt_text("verdict")?.as_deref() {
             Some("approved") => Verdict::Approved,
             Some("rejected") => Verdict::Rejected,
@@ -108,30 +109,30 @@ impl Ruled {
         };
         let rule = params.opt_name("rule", limits)?;
         let missing = || params.refuse("rule", "the name of the rule that decided");
-        Ok(Ruled {
+        Ok(RuleDecision {
             verdict,
             rule: rule.ok_or_else(missing)?,
         })
     }
 }
 
-/// Where the question stands.
+/// The state of the permission request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolAnswer {
-    /// Its number.
+pub struct AskAnswer {
+    /// The permission request's number.
     pub approval_id: PermissionId,
-    /// `open`: wait for the notice `decided`, and ask again. `approved`: the tool may run. Anything else: it may not.
+    /// `open`: wait for the notification `decided` and send `ask` again. `approved`: the tool may run. In any other state it may not.
     pub state: PermissionState,
-    /// Why, where a person said it.
+    /// The reason that the person gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Who decided.
+    /// The person who decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// The rule that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// The id of the option that was chosen, where there are options.
+    /// The id of the chosen option, if the request has options.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub option: Option<String>,
 }
@@ -141,9 +142,8 @@ pub type AskRequest = Box<AskParams>;
 
 impl Verb for AskParams {
     const METHOD: Method = Method::Ask;
-    type Answer = ToolAnswer;
+    type Answer = AskAnswer;
 
-    /// Reads the parameters; `too_large` beyond a limit of size.
     fn read(params: &Params<'_>, limits: &Limits) -> Result<AskParams, Error> {
         let named = |name: &str| match params.opt_name(name, limits)? {
             Some(text) => Ok(text),
@@ -166,7 +166,7 @@ impl Verb for AskParams {
             wait_ms: params.opt_seconds("wait_seconds", 1..=WAIT_MS_MAX)?,
             decided: match params.object("decided")? {
                 None => None,
-                Some(decided) => Some(Ruled::read(&decided, limits)?),
+                Some(decided) => Some(RuleDecision::read(&decided, limits)?),
             },
             options: options(params, limits)?,
             withdrawn: params.flag("withdrawn", false)?,
@@ -174,7 +174,7 @@ impl Verb for AskParams {
     }
 }
 
-/// The refusal of a decision that comes too late, or of a second one that says the contrary.
+/// The error for a decision that comes too late or contradicts an earlier one.
 pub fn stale_approval(message: String, data: Value) -> Error {
     Error::new(ErrorCode::StaleApproval, message).with_data(data)
 }

@@ -1,4 +1,4 @@
-//! `backup`: a sound copy of the store, into the hub's own folder of backups.
+//! `backup`: writes a consistent copy of the store into the hub's directory of backups.
 //!
 //! ```text
 //! {"id":1,"method":"backup","params":{"name":"before-upgrade.db"}}
@@ -13,13 +13,13 @@ use crate::params::Params;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Longest file name.
+/// The longest file name, in bytes.
 const NAME_BYTES: usize = 200;
 
-/// What the copy shall be called.
+/// The name of the copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BackupParams {
-    /// A file name without any folder; one made of the time when none.
+    /// A file name without a directory. `None` means a name made of the current time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
@@ -32,16 +32,16 @@ fn is_plain(name: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
-/// The copy, checked and on the disk.
+/// The copy, which is checked and synced to the disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BackupAnswer {
-    /// Its file name.
+    /// The file name.
     pub name: String,
-    /// Where it is on the hub's machine.
+    /// The path on the hub's machine.
     pub path: String,
-    /// Its size.
+    /// The size, in bytes.
     pub bytes: u64,
-    /// How long it took.
+    /// The duration of the copy, in seconds.
     pub seconds: f64,
 }
 
@@ -49,7 +49,7 @@ impl Verb for BackupParams {
     const METHOD: Method = Method::Backup;
     type Answer = BackupAnswer;
 
-    /// Reads the parameters. A path is refused: a client must not choose where the hub writes.
+    /// A path is refused: a client must not choose the directory in which the hub writes.
     fn read(params: &Params<'_>, limits: &Limits) -> Result<BackupParams, Error> {
         let name = params.opt_name("name", limits)?;
         match &name {
@@ -62,7 +62,7 @@ impl Verb for BackupParams {
         }
     }
 
-    /// A large store takes its time.
+    /// A day: the copy of a large store takes long.
     fn parked(&self) -> Duration {
         Duration::from_secs(24 * 3600)
     }

@@ -1,14 +1,14 @@
-//! `cancel`: an unfinished task ends as `cancelled`; its holder is told at once.
+//! `cancel`: ends an unfinished task, or those of a group, as `cancelled` and notifies the holders of their leases.
 //!
 //! ```text
 //! {"id":1,"method":"cancel","params":{"task_id":42,"reason":"not needed any more"}}
 //! {"id":1,"result":{"ok":true},"error":null}
 //! ```
 
-use super::{GROUP_TIME, REASON_BYTES, Verb};
+use super::{GROUP_TIME, Verb};
 use crate::error::Error;
 use crate::group::Target;
-use crate::limits::Limits;
+use crate::limits::{Limits, REASON_BYTES};
 use crate::method::Method;
 use crate::params::Params;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! `drain`: nothing more is leased or parked; what runs goes on. Undone by a restart only.
+//! `drain`: stops leasing until the hub's restart. Runs go on, and tasks can be enqueued.
 //!
 //! ```text
 //! {"id":1,"method":"drain"}
@@ -7,12 +7,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is left to wait for.
+/// The hub drains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DrainAnswer {
     /// Always true.
     pub ok: bool,
-    /// Leases that are still running.
+    /// The number of current leases.
     pub leased: u64,
 }
 

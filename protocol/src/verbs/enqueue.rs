@@ -1,16 +1,16 @@
-//! `enqueue`: a new task, durable when the answer leaves.
+//! `enqueue`: adds a task. It is durable when the answer is sent.
 //!
 //! ```text
 //! {"id":1,"method":"enqueue","params":{"prompt":"Summarise README.md","queue":"docs","retry":{"initial_seconds":5}}}
 //! {"id":1,"result":{"task_id":42},"error":null}
 //! ```
 
-use super::{DAY_MS, LAST_MS, Verb, seconds, seconds_or_null, skip_zero};
+use super::{Verb, seconds, seconds_or_null, skip_zero};
 use crate::accept::Accept;
 use crate::budget::TaskBudget;
 use crate::error::Error;
 use crate::group::read_labels;
-use crate::limits::Limits;
+use crate::limits::{DAY_MS, LAST_MS, Limits};
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::{DEFAULT_QUEUE, OnLost, RetryPolicy, Status, TYPE_CHAT, TYPE_HUMAN, TaskId};
@@ -18,97 +18,98 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
-/// Attempts of a task that asks for `retry` without saying how many.
+/// The default of `max_attempts` for a task with `retry`.
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
-/// Values of `max_attempts`.
+/// The range of `max_attempts`.
 pub const ATTEMPTS: RangeInclusive<i64> = 1..=1000;
-/// Values of `priority`.
+/// The range of `priority`.
 pub const PRIORITIES: RangeInclusive<i64> = -1000..=1000;
 
-/// A task to be made, checked against the hub's limits. Serialises as the parameters of `enqueue`.
+/// A new task. Serialises as the parameters of `enqueue`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NewTask {
-    /// What is to be done; may be empty.
+    /// The instructions for the agent, or the code; may be empty.
     pub prompt: String,
-    /// Instructions that frame the prompt; never empty.
+    /// The system prompt; never empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
-    /// `chat`, `python`, `human`, or free text.
+    /// `chat`, `python`, `human`, or another name that workers agree on.
     #[serde(rename = "type")]
     pub task_type: String,
     /// The queue.
     pub queue: String,
-    /// Higher goes first; -1000 to 1000.
+    /// A task with a greater priority is leased first; see [`PRIORITIES`].
     pub priority: i32,
-    /// Unix milliseconds before which it does not run.
+    /// Unix milliseconds before which the task does not run.
     #[serde(
         rename = "run_at",
         serialize_with = "seconds_or_null",
         skip_serializing_if = "Option::is_none"
     )]
     pub run_at_ms: Option<i64>,
-    /// Milliseconds from the enqueue before which it does not run; 0 for none. Not together with `run_at_ms`.
+    /// Milliseconds from the enqueue before which the task does not run; at most 3660 days. 0 means no delay. Not together with
+    /// `run_at_ms`.
     #[serde(
         rename = "delay_seconds",
         serialize_with = "seconds",
         skip_serializing_if = "skip_zero"
     )]
     pub delay_ms: u64,
-    /// Most attempts, 1 to 1000. None without `retry`: a failed ack is final, a lost lease is retried for ever.
-    /// With `retry` and none given: 3.
+    /// The most attempts, 1 to 1000. `None` means 3 with `retry`; without it a failed ack is final and a lost lease is retried
+    /// without a limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
-    /// How failed attempts are spaced; the hub's default when only `max_attempts` is given.
+    /// The pauses between attempts. `None` with `max_attempts` means the hub's default.
     #[serde(
         serialize_with = "retry_in_seconds",
         skip_serializing_if = "Option::is_none"
     )]
     pub retry: Option<RetryPolicy>,
-    /// Longest run, in milliseconds.
+    /// The longest run, in milliseconds; at most 366 days.
     #[serde(
         rename = "timeout_seconds",
         serialize_with = "seconds_or_null",
         skip_serializing_if = "Option::is_none"
     )]
     pub timeout_ms: Option<u64>,
-    /// The same key returns the same task.
+    /// A key; a second request with the same key returns the first one's task instead of a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
-    /// Tasks that must be done first.
+    /// The tasks that must be done first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
-    /// The task that enqueues this one.
+    /// The task of which this one is a part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
-    /// Whether a person must approve before it runs.
+    /// Whether a person must approve the task before it runs.
     pub requires_approval: bool,
-    /// The provider asked for.
+    /// The preferred provider; the pool decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// The model asked for.
+    /// The preferred model; the pool decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The directory asked for.
+    /// The directory within the pool's workspace; at most 4096 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
-    /// What happens when a run is lost.
+    /// The consequence of a lost or crashed run.
     pub on_lost: OnLost,
-    /// How much all its attempts, and it and its descendants, may use.
+    /// The budget of the task, and of the task with its descendants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<TaskBudget>,
-    /// What must hold before it is done.
+    /// The conditions for the task to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accept: Option<Box<Accept>>,
-    /// Names of the groups that it belongs to: at most [`LABELS`](crate::group::LABELS), each once.
+    /// Labels, by which groups of tasks are selected: at most [`LABELS`](crate::group::LABELS), without duplicates.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// Whatever the client wants to keep beside the task.
+    /// Any JSON; the hub stores it and returns it with the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Value>,
 }
 
 impl NewTask {
-    /// A chat task in the default queue with nothing else said.
+    /// A `chat` task in the default queue, with the defaults of all other fields.
     pub fn chat(prompt: impl Into<String>) -> NewTask {
         NewTask {
             prompt: prompt.into(),
@@ -199,15 +200,15 @@ fn retry_in_seconds<S: Serializer>(
     wire.serialize(serializer)
 }
 
-/// The new task's number; with an idempotency key known before, the old one's.
+/// The new task, or the one that an earlier request with the same idempotency key added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnqueueAnswer {
     /// The task.
     pub task_id: TaskId,
-    /// Whether an earlier request with the same key made it. Left out where it is new.
+    /// Whether an earlier request with the same key added it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub existed: bool,
-    /// Where a task stands that existed.
+    /// The state of a task that existed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
 }

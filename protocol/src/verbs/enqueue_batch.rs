@@ -1,4 +1,4 @@
-//! `enqueue_batch`: many tasks in one durable step, all or none.
+//! `enqueue_batch`: adds several tasks in one commit: all or none.
 //!
 //! ```text
 //! {"id":1,"method":"enqueue_batch","params":{"tasks":[{"prompt":"a"},{"prompt":"b","type":"human"}]}}
@@ -21,22 +21,22 @@ pub struct EnqueueBatchParams {
     pub tasks: Vec<NewTask>,
 }
 
-/// The new tasks' numbers, in the order of the tasks.
+/// The tasks, in the order of the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnqueueBatchAnswer {
-    /// One for each task.
+    /// One number per task.
     pub task_ids: Vec<TaskId>,
-    /// Those that earlier requests with the same keys have made. Left out where all are new.
+    /// The tasks that earlier requests with the same idempotency keys added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub existed: Vec<Existing>,
 }
 
-/// A task that existed.
+/// A task that an earlier request added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Existing {
     /// The task.
     pub task_id: TaskId,
-    /// Where it stands.
+    /// The task's state.
     pub status: Status,
 }
 
@@ -44,7 +44,7 @@ impl Verb for EnqueueBatchParams {
     const METHOD: Method = Method::EnqueueBatch;
     type Answer = EnqueueBatchAnswer;
 
-    /// Reads the parameters; the first bad task refuses the batch, named as `tasks[3].prompt`.
+    /// The first invalid task refuses the batch; the error names its parameter as `tasks[3].prompt`.
     fn read(params: &Params<'_>, limits: &Limits) -> Result<EnqueueBatchParams, Error> {
         let entries = params.objects("tasks", limits)?.unwrap_or_default();
         if entries.is_empty() {

@@ -1,4 +1,4 @@
-//! `get`: one task with its attempts, and its output where asked for.
+//! `get`: returns a task with its attempts, and the output of one attempt on request.
 //!
 //! ```text
 //! {"id":1,"method":"get","params":{"task_id":42,"output":true}}
@@ -14,81 +14,80 @@ use crate::task::{Attempt, Fence, Task, TaskId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Which task, and how much of it.
+/// The task, and whether to return output.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GetParams {
     /// The task.
     pub task_id: TaskId,
-    /// Whether its output is wanted too.
+    /// Whether to return the output of an attempt.
     pub output: bool,
-    /// Whose output: the fence of the attempt; the newest attempt's when none.
+    /// The fence of the attempt whose output to return. `None` means the newest attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Fence>,
 }
 
-/// What an attempt printed.
+/// The output of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AttemptOutput {
     /// The attempt's fence.
     pub fence: Fence,
-    /// All of its text that was kept, in order.
+    /// The stored text, in order.
     pub text: String,
-    /// Whether the hub does not have all of it: the end was cut off (the text says where), or this is only the end of
-    /// more than is answered at once.
+    /// Whether the text is not complete: the hub dropped its end, which a mark in the text shows, or the answer has only the end
+    /// of a longer output.
     #[serde(default)]
     pub cut: bool,
-    /// The number after its last chunk: with it a watcher knows which `output` events the text holds already.
+    /// The number of the next chunk. A watcher skips `output` events with smaller numbers: the text contains them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_chunk: Option<u64>,
 }
 
-/// What a person decided about a task.
+/// A person's decision about a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Decision {
+pub struct RecordedDecision {
     /// `approved`, `answered`, `rejected` or `cancelled`.
     pub verdict: String,
-    /// Who decided, where said.
+    /// The person, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Why, or what was said with it.
+    /// The reason or comment, if given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
-    /// Unix seconds.
+    /// Unix seconds of the decision.
     pub at: f64,
-    /// The newest lease's fence at that time; 0 before the first.
+    /// The task's newest lease at that time; 0 before the first.
     pub fence: Fence,
 }
 
-/// The task and its history.
+/// A task and its history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GetAnswer {
     /// The task.
     pub task: Task,
     /// Ended attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// The tasks it waits for, or waited for.
+    /// The tasks that it depends on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<TaskId>,
-    /// What people decided about it, oldest first.
+    /// The decisions of people, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub decisions: Vec<Decision>,
-    /// What the running attempt said last.
+    pub decisions: Vec<RecordedDecision>,
+    /// The newest progress of the current attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Value>,
-    /// Of the attempt asked for; where asked for.
+    /// The output of the attempt, if requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Vec<AttemptOutput>>,
 }
 
 impl GetAnswer {
-    /// The number of the attempt with this fence among all that the task has had, from 1; of one that has not ended, the
-    /// number after the last ended one.
+    /// The number of the attempt with this fence, from 1. An attempt that has not ended has the number after the last ended one.
     pub fn number_of(&self, fence: Fence) -> usize {
         let ended = self.attempts.iter().filter(|it| it.fence < fence);
         ended.count() + 1
     }
 
-    /// The fence of the attempt with this number; `None` where the task has had no such attempt.
+    /// The fence of the attempt with this number, from 1. `None` if there is no such attempt.
     pub fn fence_of(&self, number: usize) -> Option<Fence> {
         let newest = self.task.fence;
         let ended = self.attempts.iter().map(|it| it.fence);

@@ -1,4 +1,4 @@
-//! `heartbeat`: a run goes on; its lease is extended.
+//! `heartbeat`: extends the lease of a run.
 //!
 //! ```text
 //! {"id":1,"method":"heartbeat","params":{"task_id":42,"fence":1,"lease_seconds":60}}
@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 pub struct HeartbeatParams {
     /// The task.
     pub task_id: TaskId,
-    /// The lease's fence; without one the hub looks at the connection, then at the current lease.
+    /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// The holder, where said: another's is refused.
+    /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
-    /// How long it holds from now, in milliseconds; as long as it was taken for when none.
+    /// The new length of the lease from now, in milliseconds. `None` means its original length.
     #[serde(
         rename = "lease_seconds",
         serialize_with = "seconds_or_null",
@@ -33,12 +33,12 @@ pub struct HeartbeatParams {
     pub lease_ms: Option<u64>,
 }
 
-/// The lease as it stands now.
+/// The extended lease.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HeartbeatAnswer {
-    /// Always true; a lost lease is the error `stale_lease`, whose data says `"status":"cancelled"` of a cancelled run.
+    /// Always true. For a lost lease the error is `stale_lease`; its data has `"status":"cancelled"` if the task was cancelled.
     pub ok: bool,
-    /// Unix seconds until which it holds.
+    /// Unix seconds of the lease's end.
     pub leased_until: f64,
 }
 

@@ -1,4 +1,4 @@
-//! `hello`: who speaks, which protocol, which session; authenticates the connection once for all.
+//! `hello`: authenticates the connection, agrees on the protocol version and opens or resumes a session.
 //!
 //! ```text
 //! {"id":1,"method":"hello","params":{"protocol":1,"session_id":"host-7-pool-a-1","name":"a-1","auth_token":"..."}}
@@ -14,19 +14,19 @@ use crate::params::Params;
 use crate::task::{Fence, TaskId};
 use serde::{Deserialize, Serialize};
 
-/// The protocol version this crate speaks.
+/// The version of the protocol that this crate implements.
 pub const PROTOCOL: u32 = 1;
 
-/// How a speaker introduces itself.
+/// The client's introduction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HelloParams {
-    /// The protocol version; 1.
+    /// The version of the protocol: 1.
     pub protocol: u32,
-    /// The session to open or resume; none: the connection has no session.
+    /// The session to open or resume. `None` means no session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// Whether a session known by that id goes on with its leases. False: a new incarnation, whose older leases are lost
-    /// at once.
+    /// Whether to resume a known session with its leases. False means a new worker under the same id: the session's leases are
+    /// lost at once.
     pub resume: bool,
     /// A name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ impl Default for HelloParams {
     }
 }
 
-/// A lease that a resumed session still holds.
+/// A current lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLease {
     /// The task.
@@ -53,27 +53,27 @@ pub struct HeldLease {
     pub fence: Fence,
 }
 
-/// How the hub introduces itself.
+/// The hub's introduction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HelloAnswer {
-    /// The protocol version that is spoken from here on.
+    /// The version of the protocol.
     pub protocol: u32,
     /// The server's name.
     pub server: String,
     /// The server's version.
     pub version: String,
-    /// What it takes at most.
+    /// The hub's limits.
     pub limits: Limits,
-    /// The session, where one was named.
+    /// The session, if one was given.
     #[serde(default)]
     pub session_id: Option<String>,
-    /// Whether that session was known and goes on.
+    /// Whether the session was known and is resumed.
     #[serde(default)]
     pub resumed: bool,
-    /// What it still holds.
+    /// The leases that the session holds.
     #[serde(default)]
     pub leases: Vec<HeldLease>,
-    /// Another one with each start of the hub: event numbers begin anew.
+    /// Unique per start of the hub. Event numbers start again with each start.
     pub boot_id: String,
 }
 
@@ -81,7 +81,8 @@ impl Verb for HelloParams {
     const METHOD: Method = Method::Hello;
     type Answer = HelloAnswer;
 
-    /// Reads the parameters; another protocol version is `unsupported`. (`auth_token` is in the frame.)
+    /// # Errors
+    /// `unsupported` for another version of the protocol. `auth_token` is read with the frame.
     fn read(params: &Params<'_>, limits: &Limits) -> Result<HelloParams, Error> {
         let protocol = params
             .opt_positive("protocol", 1..=i64::from(u32::MAX))?

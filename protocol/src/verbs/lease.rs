@@ -1,4 +1,4 @@
-//! `lease`: take tasks, or wait for one.
+//! `lease`: leases tasks, or waits for one.
 //!
 //! ```text
 //! {"id":1,"method":"lease","params":{"worker_id":"w1","max_tasks":1,"lease_seconds":60,"wait_seconds":30}}
@@ -14,42 +14,42 @@ use crate::task::{DEFAULT_QUEUE, Task};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The worker's name when it says none.
+/// The default of `worker_id`.
 pub const DEFAULT_WORKER: &str = "worker";
 
-/// What a worker asks for. Serialises as the parameters of `lease`.
+/// The tasks to lease. Serialises as the parameters of `lease`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LeaseParams {
-    /// The worker's name, for people; leases belong to the session or the connection.
+    /// The worker's name, for people. The lease belongs to the session or the connection.
     pub worker_id: String,
-    /// Most tasks to hand out.
+    /// The most tasks to lease, 1 to `Limits::max_tasks_per_lease`.
     pub max_tasks: u32,
-    /// How long the lease holds without a heartbeat, in milliseconds; the hub's default when none.
+    /// The length of the leases without a heartbeat, in milliseconds. `None` means `Limits::lease_ms_default`.
     #[serde(
         rename = "lease_seconds",
         serialize_with = "seconds_or_null",
         skip_serializing_if = "Option::is_none"
     )]
     pub lease_ms: Option<u64>,
-    /// How long to park the request when nothing is ready, in milliseconds; 0 answers at once.
+    /// The longest wait if no task is ready, in milliseconds. 0 means no wait.
     #[serde(
         rename = "wait_seconds",
         serialize_with = "seconds",
         skip_serializing_if = "skip_zero"
     )]
     pub wait_ms: u64,
-    /// Queues to take from; never empty (`default` when none was named).
+    /// The queues, never empty; by default the queue `default`.
     pub queues: Vec<String>,
-    /// Types to take; empty: every type but `human`.
+    /// The types. Empty means every type except `human`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
-    /// Types not to take (wins over `types`).
+    /// The types to exclude, also from `types`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude_types: Vec<String>,
 }
 
 impl LeaseParams {
-    /// One task of the default queue, answered at once, with the hub's default lease.
+    /// A request for one task of the default queue, without a wait.
     pub fn one(worker_id: impl Into<String>) -> LeaseParams {
         LeaseParams {
             worker_id: worker_id.into(),
@@ -63,10 +63,10 @@ impl LeaseParams {
     }
 }
 
-/// The leased tasks, oldest first within a priority; empty when nothing was ready in time.
+/// The leased tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LeaseAnswer {
-    /// Each with its `fence` and `leased_until`.
+    /// The greatest priority first, then the oldest; each with `fence` and `leased_until`. Empty if no task was ready in time.
     pub tasks: Vec<Task>,
 }
 
@@ -74,7 +74,7 @@ impl Verb for LeaseParams {
     const METHOD: Method = Method::Lease;
     type Answer = LeaseAnswer;
 
-    /// Reads the parameters; null, 0 and "" mean the default.
+    /// Null, 0 and "" mean the default.
     fn read(params: &Params<'_>, limits: &Limits) -> Result<LeaseParams, Error> {
         let most = i64::from(limits.max_tasks_per_lease);
         let mut queues = params.names("queues", limits)?;

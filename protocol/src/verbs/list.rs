@@ -1,4 +1,4 @@
-//! `list`: tasks, newest first, page by page, with the counters.
+//! `list`: lists tasks, newest first, in pages, with the counters.
 //!
 //! ```text
 //! {"id":1,"method":"list","params":{"status":"failed","limit":2,"before":100}}
@@ -14,18 +14,18 @@ use crate::params::Params;
 use crate::task::{Stats, Status, Task, TaskId};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// Tasks of a page when the client does not say how many.
+/// The default of `limit`: tasks per page.
 pub const DEFAULT_LIMIT: u32 = 50;
 
-/// Which status is asked for.
+/// The status of the tasks to list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ListStatus {
-    /// Every one.
+    /// Every status.
     #[default]
     Any,
-    /// This one.
+    /// This status.
     Is(Status),
-    /// A word that is no status: nothing is listed.
+    /// A text that is not a status: no task is listed.
     Unknown,
 }
 
@@ -39,33 +39,33 @@ impl Serialize for ListStatus {
     }
 }
 
-/// Which tasks are wanted.
+/// The tasks to list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ListParams {
-    /// Of which status.
+    /// Only tasks in this state.
     pub status: ListStatus,
-    /// At most so many; none: all.
+    /// The most tasks. `None` means no limit.
     #[serde(serialize_with = "zero_for_all")]
     pub limit: Option<u32>,
-    /// Only of this queue.
+    /// Only tasks of this queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// Only of this type.
+    /// Only tasks of this type.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub task_type: Option<String>,
     /// Only children of this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<TaskId>,
-    /// Only ids below this one: the last answer's `next`.
+    /// Only tasks with a smaller id: `next` of the previous answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<TaskId>,
     /// Only tasks with all of these labels.
     #[serde(rename = "label", skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// Only ids in one of these ranges; empty: any.
+    /// Only ids in one of these ranges. Empty means any id.
     #[serde(rename = "ids", skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<IdRange>,
-    /// At most so many bytes of each text; 0: all of it. None: the hub's `limits.preview_bytes`.
+    /// The most bytes of each text; 0 means whole texts. `None` means `Limits::preview_bytes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview_bytes: Option<u32>,
 }
@@ -86,7 +86,7 @@ impl Default for ListParams {
     }
 }
 
-/// In any case and with blanks around it, as in `ack`.
+/// Accepts any case and blanks around the name, as in `ack`.
 fn read_status(params: &Params<'_>) -> Result<ListStatus, Error> {
     let word = params.opt_text("status")?.unwrap_or_default();
     Ok(match word.trim().to_ascii_lowercase().as_str() {
@@ -106,7 +106,7 @@ pub struct ListAnswer {
     pub tasks: Vec<Task>,
     /// The counters.
     pub stats: Stats,
-    /// `before` of the next page; none: this was the last.
+    /// `before` of the next page. `None` means that this is the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<TaskId>,
 }
@@ -115,7 +115,7 @@ impl Verb for ListParams {
     const METHOD: Method = Method::List;
     type Answer = ListAnswer;
 
-    /// Reads the parameters; `limit` null means 50, 0 or less all. `cursor` is another name of `before`.
+    /// A `limit` of null means 50, of 0 or less no limit. `cursor` is another name of `before`.
     fn read(params: &Params<'_>, limits: &Limits) -> Result<ListParams, Error> {
         let limit = match params.raw("limit") {
             None | Some("\"\"") => Some(DEFAULT_LIMIT),

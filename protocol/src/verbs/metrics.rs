@@ -1,4 +1,4 @@
-//! `metrics`: counters, gauges and histograms, for the gateway to export.
+//! `metrics`: returns counters, gauges and histograms; the gateway exports them.
 //!
 //! ```text
 //! {"id":1,"method":"metrics"}
@@ -6,38 +6,38 @@
 //!   {"name":"kirosu_task_wait_seconds","kind":"histogram","help":"...","labels":{"queue":"default"},"value":1.5,"count":3,"buckets":[[0.001,2],...]}]},"error":null}
 //! ```
 //!
-//! Series of one name stand together. Counters begin at zero when the hub (or its writer) is restarted.
+//! Series with the same name follow one another. Counters start at 0 when the hub, or its writer, is restarted.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// One series.
+/// A time series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
-    /// Its name, as Prometheus wants it.
+    /// The name, in the form of Prometheus.
     pub name: String,
     /// `counter`, `gauge` or `histogram`.
     pub kind: String,
-    /// What it counts, one sentence.
+    /// The description, one sentence.
     pub help: String,
-    /// Its labels.
+    /// The labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// A counter's or gauge's value; a histogram's sum.
+    /// The value of a counter or gauge; the sum of a histogram's observations.
     pub value: f64,
-    /// A histogram's number of observations.
+    /// The number of a histogram's observations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
-    /// A histogram's buckets, cumulative: upper bound (inclusive), observations up to it, growing. What is beyond the
-    /// last bound is in `count` only.
+    /// The cumulative buckets of a histogram, in growing order: the upper bound, included, and the number of observations up to
+    /// it. Observations beyond the last bound are only in `count`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<(f64, u64)>,
 }
 
-/// All of them.
+/// All series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MetricsAnswer {
-    /// Grouped by name.
+    /// The series, grouped by name.
     pub metrics: Vec<Metric>,
 }
 

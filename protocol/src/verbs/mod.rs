@@ -155,17 +155,8 @@ macro_rules! for_each_verb {
     };
 }
 
-/// Milliseconds of a day.
-pub(crate) const DAY_MS: u64 = 86_400_000;
-
-/// Most bytes of what a person says with a decision (`reason`, `comment`).
-pub(crate) const REASON_BYTES: usize = 64 << 10;
-
-/// How much longer than a single task the change of a group may take, before its client gives up.
+/// The time that a client waits longer for the change of a group than for that of a single task.
 pub(crate) const GROUP_TIME: Duration = Duration::from_secs(600);
-
-/// The last moment that can be named: the end of the year 9999, in Unix milliseconds.
-pub(crate) const LAST_MS: u64 = 253_402_300_799_000;
 
 /// The parameters of a verb. Serialises as `params` of a request.
 pub trait Verb: Serialize + Sized {
@@ -200,22 +191,22 @@ impl<V: Verb> Verb for Box<V> {
     }
 }
 
-/// The answer of verbs that have nothing to tell: `{"ok":true}`.
+/// The answer of verbs without further data: `{"ok":true}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ok {
     /// Always true; a refusal is an error.
     pub ok: bool,
 }
 
-/// The one value of [`Ok`].
+/// The only value of [`Ok`].
 pub const OK: Ok = Ok { ok: true };
 
-/// Milliseconds as the wire's seconds.
+/// Serialises milliseconds as seconds.
 pub(crate) fn seconds<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(*ms as f64 / 1000.0)
 }
 
-/// Milliseconds as the wire's seconds, where given.
+/// Serialises optional milliseconds as seconds.
 pub(crate) fn seconds_or_null<S: Serializer, T: Copy + Millis>(
     ms: &Option<T>,
     serializer: S,
@@ -223,14 +214,14 @@ pub(crate) fn seconds_or_null<S: Serializer, T: Copy + Millis>(
     ms.map(|ms| ms.float() / 1000.0).serialize(serializer)
 }
 
-/// Whether a field that means nothing when 0 may be left out.
+/// Whether a field can be left out because its value, 0, is the default.
 pub(crate) fn skip_zero(ms: &u64) -> bool {
     *ms == 0
 }
 
-/// The two integers that hold milliseconds.
+/// An integer type for milliseconds.
 pub(crate) trait Millis {
-    /// The same number as a float; exact up to 2^53.
+    /// The number as a float; exact up to 2^53.
     fn float(self) -> f64;
 }
 

@@ -1,4 +1,4 @@
-//! `output`: what a running task prints, in order; kept per attempt and told to watchers.
+//! `output`: appends text to the output of a run. The hub stores it per attempt and sends it to watchers.
 //!
 //! ```text
 //! {"id":1,"method":"output","params":{"task_id":42,"fence":1,"chunk":0,"text":"Reading README.md\n"}}
@@ -18,16 +18,16 @@ use serde::Serialize;
 pub struct OutputParams {
     /// The task.
     pub task_id: TaskId,
-    /// The lease's fence; without one the hub looks at the connection, then at the current lease.
+    /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// The holder, where said: another's is refused.
+    /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
-    /// The chunk's number within the attempt, from 0: one sent twice is kept once. None: the next.
+    /// The chunk's number within the attempt, from 0. A chunk that is sent twice is stored once. `None` means the next number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunk: Option<u64>,
-    /// The text.
+    /// The text; at most `Limits::prompt_bytes` bytes.
     pub text: String,
 }
 

@@ -1,4 +1,4 @@
-//! `pause`: nothing more is leased from a queue, or from all; what runs goes on.
+//! `pause`: stops leasing from a queue, or from all. Runs go on.
 //!
 //! ```text
 //! {"id":1,"method":"pause","params":{"queue":"docs"}}
@@ -12,23 +12,23 @@ use crate::method::Method;
 use crate::params::Params;
 use serde::{Deserialize, Serialize};
 
-/// Stands for all queues.
+/// The name that means all queues.
 pub const ALL: &str = "*";
 
-/// Which queue.
+/// The queue to pause.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct PauseParams {
-    /// The queue; none or `*`: all of them, those to come included.
+    /// The queue. `None`, or `*` on the wire, means all queues, also new ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
 
-/// What is paused now.
+/// The paused queues.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PauseAnswer {
     /// Always true.
     pub ok: bool,
-    /// The paused queues; `*` stands for all.
+    /// The names of the paused queues; `*` means all.
     pub paused: Vec<String>,
 }
 

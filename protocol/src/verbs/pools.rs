@@ -1,4 +1,4 @@
-//! `pools`: the pools of agents, and their size, which can be changed.
+//! `pools`: lists the pools of agents; optionally resizes one or probes a provider account first.
 //!
 //! ```text
 //! {"id":1,"method":"pools","params":{"resize":{"pool":"claude","size":8}}}
@@ -13,7 +13,7 @@ use crate::params::Params;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// Sizes that a pool may have, in sessions.
+/// The range of a pool's size, in sessions.
 pub const SIZES: RangeInclusive<i64> = 0..=10_000;
 
 /// A new size for a pool.
@@ -21,90 +21,91 @@ pub const SIZES: RangeInclusive<i64> = 0..=10_000;
 pub struct Resize {
     /// The pool's name.
     pub pool: String,
-    /// Its sessions, 0 to 10,000.
+    /// The number of sessions, within [`SIZES`].
     pub size: u32,
 }
 
-/// Read the pools, after resizing one or trying a parked account again, where asked for.
+/// Changes to make before the pools are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PoolsParams {
-    /// The change.
+    /// The pool to resize. The size holds until the next start or reload.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<Resize>,
-    /// A pool, or a provider account: where it is parked, its next task finds out whether it works again.
+    /// A pool or a provider account. If it is parked, its next task tests whether it works again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
 }
 
-/// A pool as it is now.
+/// A pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolInfo {
-    /// Its name.
+    /// The pool's name.
     pub name: String,
-    /// The provider its sessions run.
+    /// The provider that its sessions run.
     pub provider: String,
-    /// The model, where one is set.
+    /// The model, if configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The queues it takes from.
+    /// The queues that it leases from.
     #[serde(default)]
     pub queues: Vec<String>,
-    /// The types it takes; empty: all but `human`, and `python` only with the member of that name.
+    /// The types that it leases. Empty means every type except `human`, and except `python` unless `python` is true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
-    /// Whether it takes tasks of type `python`.
+    /// Whether it runs tasks of type `python`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub python: bool,
-    /// Sessions wanted.
+    /// The configured number of sessions.
     pub size: u32,
-    /// Sessions with a running invocation.
+    /// The number of sessions with a run.
     pub busy: u32,
-    /// `running`, `paused`, `draining`, or why it cannot run (`missing`, `auth_required`, `rate_limited`, `gave_up`).
+    /// `running`, `paused`, `draining`, or the reason why it cannot run tasks, such as `missing`, `auth_required`,
+    /// `rate_limited` or `gave_up`.
     pub state: String,
-    /// What a person should know or do about that state.
+    /// Advice for a person about the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Whether dangerous execution is opted into.
+    /// Whether the pool has opted in to the execution of code.
     #[serde(default)]
     pub trusted: bool,
-    /// The accounts that its provider may use, in the order in which they are tried.
+    /// The accounts that its provider may use, in the order of preference.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lanes: Vec<LaneInfo>,
 }
 
-/// A provider account as it is now, for all pools that use it.
+/// A provider account. All pools that use it share its limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneInfo {
-    /// Its name.
+    /// The account's name.
     pub account: String,
-    /// `open`, `probing` (one run finds out whether it works again), or why it is parked (`rate_limited`,
-    /// `auth_required`, `missing`, `network`).
+    /// `open`, `probing` (one run tests whether it works again), or the reason why it is parked: `rate_limited`,
+    /// `auth_required`, `missing` or `network`.
     pub state: String,
-    /// Unix seconds at which it is tried again, where that is known.
+    /// Unix seconds of the next try, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
-    /// What a person should know or do about that state.
+    /// Advice for a person about the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Runs under way.
+    /// The number of runs.
     pub running: u32,
-    /// Sessions and runs that wait for it.
+    /// The number of sessions and runs that wait for the account.
     pub waiting: u32,
-    /// Most runs side by side.
+    /// The most concurrent runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
-    /// Most runs begun within a minute.
+    /// The most runs started per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
-    /// Tokens a minute.
+    /// The most tokens per minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<u64>,
 }
 
-/// All pools of this hub's process.
+/// The pools of the hub's process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolsAnswer {
-    /// In the order of the configuration.
+    /// The pools, in the order of the configuration.
     pub pools: Vec<PoolInfo>,
 }
 

@@ -1,4 +1,4 @@
-//! `progress`: how far a running task is; told to watchers, the newest one kept.
+//! `progress`: reports the progress of a run. The hub stores the newest report and sends each to watchers.
 //!
 //! ```text
 //! {"id":1,"method":"progress","params":{"task_id":42,"fence":1,"data":{"percent":40,"text":"reading"}}}
@@ -14,18 +14,18 @@ use crate::task::{Fence, TaskId};
 use serde::Serialize;
 use serde_json::Value;
 
-/// How far it is.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ProgressParams {
     /// The task.
     pub task_id: TaskId,
-    /// The lease's fence; without one the hub looks at the connection, then at the current lease.
+    /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// The holder, where said: another's is refused.
+    /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
-    /// Whatever the worker says; at most 64 KiB of JSON.
+    /// Any JSON; at most 64 KiB.
     pub data: Value,
 }
 

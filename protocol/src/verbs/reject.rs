@@ -1,5 +1,5 @@
-//! `reject`: a `human` task, or one that waits for approval, fails; with `approval_id`: an agent may not use a tool, and hears
-//! the reason.
+//! `reject`: fails a `human` task or one that needs approval, or, with `approval_id`, rejects a permission request; the agent
+//! gets the reason.
 //!
 //! ```text
 //! {"id":1,"method":"reject","params":{"task_id":42,"by":"ada","reason":"too risky"}}
@@ -7,34 +7,34 @@
 //! ```
 
 use super::Verb;
-use crate::approval::{Decision, Subject, read_question, read_subject};
+use crate::approval::{DecisionAnswer, Subject, read_question, read_subject};
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{Limits, REASON_BYTES};
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::Fence;
 use serde::Serialize;
 
-/// What to reject.
+/// The subject of the rejection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RejectParams {
-    /// The task, or the tool question.
+    /// The task, or the permission request.
     #[serde(flatten)]
     pub subject: Subject,
-    /// Of a task: the `fence` of the question that is meant; see [`ApproveParams`](super::approve::ApproveParams).
+    /// Of a task: its `fence` at the time of the question; see [`ApproveParams`](super::approve::ApproveParams).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// Who decided, for the record.
+    /// The person, for the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Why.
+    /// The reason; at most 64 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl Verb for RejectParams {
     const METHOD: Method = Method::Reject;
-    type Answer = Decision;
+    type Answer = DecisionAnswer;
 
     fn read(params: &Params<'_>, limits: &Limits) -> Result<RejectParams, Error> {
         let subject = read_subject(params)?;
@@ -42,7 +42,7 @@ impl Verb for RejectParams {
             subject,
             fence: read_question(params, subject)?,
             by: params.opt_name("by", limits)?,
-            reason: params.opt_text_within("reason", super::REASON_BYTES)?,
+            reason: params.opt_text_within("reason", REASON_BYTES)?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `release`: gives a lease back without costing an attempt; the task is ready again at once.
+//! `release`: gives a lease back. The attempt does not count; the task is ready again, at once or after a delay.
 //!
 //! ```text
 //! {"id":1,"method":"release","params":{"task_id":42,"fence":1,"reason":"worker stops"}}
@@ -7,7 +7,7 @@
 
 use super::{Verb, seconds, skip_zero};
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{DAY_MS, Limits, REASON_BYTES};
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::{Fence, TaskId};
@@ -18,16 +18,16 @@ use serde::Serialize;
 pub struct ReleaseParams {
     /// The task.
     pub task_id: TaskId,
-    /// The lease's fence; without one the hub looks at the connection, then at the current lease.
+    /// The lease's fence. `None` means the lease taken over this connection, else the task's current lease.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
-    /// The holder, where said: another's is refused.
+    /// The worker that holds the lease. If given, another holder's lease is refused as `stale_lease`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<String>,
-    /// Why, for people.
+    /// The reason, for people; at most 64 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How long nobody may lease the task again, in milliseconds; 0: not at all.
+    /// The time before the task can be leased again, in milliseconds; at most a day. 0 means no delay.
     #[serde(
         rename = "delay_seconds",
         serialize_with = "seconds",
@@ -46,9 +46,9 @@ impl Verb for ReleaseParams {
             fence: params.opt_int("fence", 0..=i64::MAX)?,
             worker_id: params.opt_name("worker_id", limits)?,
             delay_ms: params
-                .opt_seconds("delay_seconds", 0..=super::DAY_MS)?
+                .opt_seconds("delay_seconds", 0..=DAY_MS)?
                 .unwrap_or(0),
-            reason: params.opt_text_within("reason", super::REASON_BYTES)?,
+            reason: params.opt_text_within("reason", REASON_BYTES)?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `reload`: the hub's process reads its settings again, as on SIGHUP.
+//! `reload`: makes the hub's process read its configuration again, as on SIGHUP.
 //!
 //! ```text
 //! {"id":1,"method":"reload"}
@@ -7,15 +7,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What differs from before. Settings with a fault are `wrong_state`, and the last good ones stay in force.
+/// The settings that changed. A configuration with a fault is refused as `wrong_state` and changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadAnswer {
-    /// The file that was read, where there is one.
+    /// The file that was read. `None` if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Keys that took effect, such as `limits.connections`; `pool.NAME` for a pool that was added or removed.
+    /// The keys that took effect, such as `limits.connections`; `pool.NAME` for a pool that was added or removed.
     pub changed: Vec<String>,
-    /// Keys that have changed and take effect only after a restart.
+    /// The keys that changed and take effect only after a restart.
     pub needs_restart: Vec<String>,
 }
 

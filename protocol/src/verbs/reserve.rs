@@ -1,28 +1,25 @@
-//! `reserve`: a worker asks, before and during a run, for a share of the budgets that the run counts against.
+//! `reserve`: reserves a share of the budgets that a run counts against, before and during the run.
 //!
 //! ```text
 //! {"id":1,"method":"reserve","params":{"task_id":42,"fence":1,"scopes":[{"scope":"pool:coders","tokens":1000000,"per_seconds":86400}],"want":{"tokens":50000}}}
 //! {"id":1,"result":{"granted":true,"tokens":50000},"error":null}
 //! ```
 //!
-//! All scopes are looked at together, those of the task itself and of its trees too, and the reservation is bound to the
-//! lease: it is settled when the lease ends, whatever its end. `want` is for the whole run, so asking again with more
-//! raises it, and asking twice with the same changes nothing.
+//! The hub checks all scopes together, those of the task and of its trees too. The reservation is bound to the lease and is settled
+//! when the lease ends. `want` is the amount for the whole run: a second request with more raises the reservation, and the
+//! same request again changes nothing.
 
 use super::Verb;
 use crate::budget::{Budget, Scope};
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{DAY_SECONDS, Limits};
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::{Fence, TaskId};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// Longest window of a budget, in seconds, and what windows must divide.
-pub const DAY_SECONDS: u64 = 86_400;
-
-/// A budget that the worker knows of.
+/// A budget of the hub's or the worker's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeLimit {
     /// `hub`, `pool:NAME` or `provider:NAME`.
@@ -30,7 +27,7 @@ pub struct ScopeLimit {
     /// The limit.
     #[serde(flatten)]
     pub limit: Budget,
-    /// Length of its window in seconds: a divisor of a day. Windows begin at midnight UTC and its multiples.
+    /// The length of its window in seconds: a divisor of a day. The first window of a day starts at midnight UTC.
     pub per_seconds: u64,
 }
 
@@ -62,48 +59,48 @@ impl ScopeLimit {
     }
 }
 
-/// What is asked for.
+/// The reservation of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReserveParams {
     /// The task.
     pub task_id: TaskId,
     /// The lease's fence.
     pub fence: Fence,
-    /// The budgets that the worker knows of; the hub adds those of the task and its trees.
+    /// The configured budgets; the hub adds those of the task and its trees.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<ScopeLimit>,
-    /// What the whole run may need.
+    /// The amount for the whole run.
     pub want: Budget,
-    /// What the run has used up to now; counted if its lease is lost without a word.
+    /// The amount that the run has used so far. It counts if the lease is lost without a report.
     #[serde(skip_serializing_if = "Budget::is_empty")]
     pub used: Budget,
 }
 
-/// Which budget has nothing left.
+/// The budget that has nothing left.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// Whose budget.
+pub struct BudgetRefusal {
+    /// The scope of the budget.
     pub scope: Scope,
-    /// Whether it is used up; else what is left is reserved by runs under way.
+    /// Whether the budget is used up. If not, current runs have reserved the rest.
     pub exhausted: bool,
-    /// Unix seconds of the moment from which asking again makes sense; none: a person has to raise the budget.
+    /// Unix seconds from which a new request can succeed. `None` means that a person must raise the budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<f64>,
-    /// The same in a sentence.
+    /// The same as a sentence for a person.
     pub message: String,
 }
 
-/// How it went.
+/// The reservation after the request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReserveAnswer {
-    /// Whether the run may go on.
+    /// Whether the run may start or continue.
     pub granted: bool,
-    /// What the run may use in all, refused or not; what is none is not limited.
+    /// The amount that the run may use in total, also after a refusal. `None` means not limited.
     #[serde(flatten)]
     pub grant: Budget,
-    /// Why not.
+    /// The reason of a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Refusal>,
+    pub refused: Option<BudgetRefusal>,
 }
 
 impl Verb for ReserveParams {
@@ -117,7 +114,7 @@ impl Verb for ReserveParams {
             .map(|scope| ScopeLimit::read(scope, limits))
             .collect::<Result<_, _>>()?;
         let mut seen = HashSet::new();
-        if let Some(twice) = scopes.iter().find(|told| !seen.insert(&told.scope)) {
+        if let Some(twice) = scopes.iter().find(|it| !seen.insert(&it.scope)) {
             return Err(Error::invalid_params(format!(
                 "invalid params: `scopes` names {} twice",
                 twice.scope

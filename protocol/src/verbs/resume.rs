@@ -1,4 +1,4 @@
-//! `resume`: a paused queue, or all, is leased from again.
+//! `resume`: leases from a paused queue, or from all, again.
 //!
 //! ```text
 //! {"id":1,"method":"resume","params":{"queue":"docs"}}
@@ -12,10 +12,10 @@ use crate::method::Method;
 use crate::params::Params;
 use serde::Serialize;
 
-/// Which queue.
+/// The queue to resume.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ResumeParams {
-    /// The queue; none or `*`: all of them.
+    /// The queue. `None`, or `*` on the wire, means every queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }

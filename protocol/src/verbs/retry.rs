@@ -1,4 +1,4 @@
-//! `retry`: a failed or cancelled task is queued again.
+//! `retry`: queues a failed or cancelled task, or those of a group, again.
 //!
 //! ```text
 //! {"id":1,"method":"retry","params":{"task_id":42}}

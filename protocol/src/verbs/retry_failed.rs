@@ -1,4 +1,4 @@
-//! `retry_failed`: every failed task is queued again, with worker, lease, result and error cleared.
+//! `retry_failed`: queues every failed task again and clears its worker, lease, result and error.
 //!
 //! ```text
 //! {"id":1,"method":"retry_failed"}
@@ -12,18 +12,18 @@ use crate::method::Method;
 use crate::params::Params;
 use serde::{Deserialize, Serialize};
 
-/// Which of them.
+/// The failed tasks to queue again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RetryFailedParams {
-    /// Only those of this queue.
+    /// Only tasks of this queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
 
-/// How many.
+/// The tasks are queued again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RetryFailedAnswer {
-    /// Tasks queued again.
+    /// The number of tasks that were queued again.
     pub retried: u64,
 }
 

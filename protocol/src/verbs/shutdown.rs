@@ -1,4 +1,4 @@
-//! `shutdown`: answers, then the hub drains and stops.
+//! `shutdown`: drains and stops the hub, after the answer.
 //!
 //! ```text
 //! {"id":1,"method":"shutdown"}

@@ -1,4 +1,4 @@
-//! `stats`: the counters.
+//! `stats`: returns the counters of tasks.
 //!
 //! ```text
 //! {"id":1,"method":"stats"}
@@ -8,7 +8,7 @@
 use crate::task::Stats;
 use serde::{Deserialize, Serialize};
 
-/// The counters.
+/// The counters of tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatsAnswer {
     /// The counters.

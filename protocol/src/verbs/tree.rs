@@ -1,4 +1,4 @@
-//! `tree`: the supervision tree, live.
+//! `tree`: returns the current supervision tree.
 //!
 //! ```text
 //! {"id":1,"method":"tree"}
@@ -7,35 +7,35 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One supervised actor or supervisor.
+/// A supervisor or a supervised actor.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TreeNode {
-    /// Its name among its siblings.
+    /// The name, unique among its siblings.
     pub name: String,
-    /// `starting`, `running`, `backing_off`, `stopping`, `exited`, `gave_up`.
+    /// `starting`, `running`, `backing_off`, `stopping`, `stopped` or `gave_up`.
     pub state: String,
-    /// `supervisor` or `worker`.
+    /// `supervisor`, or the kind of actor.
     #[serde(default)]
     pub kind: String,
-    /// Restarts since it was started first.
+    /// The number of restarts since the first start.
     #[serde(default)]
     pub restarts: u64,
-    /// How it ended last, in words.
+    /// The reason of the last exit, as a sentence.
     #[serde(default)]
     pub last_exit: Option<String>,
-    /// Seconds until it is started again, while it backs off.
+    /// Seconds until the next start, in the state `backing_off`.
     #[serde(default)]
     pub next_restart_in: Option<f64>,
-    /// Messages waiting, where it is known.
+    /// The number of messages in the mailbox, if known.
     #[serde(default)]
     pub mailbox: Option<u64>,
-    /// Messages handled, where it is known.
+    /// The number of handled messages, if known.
     #[serde(default)]
     pub handled: Option<u64>,
-    /// Seconds since its last start.
+    /// Seconds since the last start.
     #[serde(default)]
     pub uptime: Option<f64>,
-    /// Those it supervises, in start order.
+    /// The children, in the order of their start.
     #[serde(default)]
     pub children: Vec<TreeNode>,
 }

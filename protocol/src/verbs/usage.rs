@@ -1,67 +1,70 @@
-//! `usage`: what runs have used, and how the budgets stand.
+//! `usage`: sums up the tokens and the cost of attempts, and returns the budgets.
 //!
 //! ```text
 //! {"id":1,"method":"usage","params":{"by":"provider"}}
 //! {"id":1,"result":{"by":"provider","rows":[{"key":"claude","attempts":3,"input_tokens":3000,...}],"total":{...},"budgets":[]},"error":null}
 //! ```
 
-use super::{LAST_MS, Verb, seconds_or_null};
+use super::{Verb, seconds_or_null};
 use crate::budget::Scope;
 use crate::error::Error;
-use crate::limits::Limits;
+use crate::limits::{LAST_MS, Limits};
 use crate::method::Method;
 use crate::params::Params;
 use crate::task::TaskId;
+use crate::variants::all;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
-/// Rows told of when nobody says how many.
+/// The default of `limit`.
 pub const DEFAULT_ROWS: u32 = 1000;
 
-/// What a row stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The key by which attempts are summed up.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum UsageBy {
-    /// A provider.
+    /// One row per provider.
     #[default]
     Provider,
-    /// A pool.
+    /// One row per pool.
     Pool,
-    /// A model.
+    /// One row per model.
     Model,
-    /// A day in UTC.
+    /// One row per day in UTC.
     Day,
-    /// A task that the hub still knows.
+    /// One row per task; pruned tasks have none.
     Task,
 }
 
 impl UsageBy {
-    /// Every one.
-    pub const ALL: [UsageBy; 5] = [
-        UsageBy::Provider,
-        UsageBy::Pool,
-        UsageBy::Model,
-        UsageBy::Day,
-        UsageBy::Task,
-    ];
+    /// Every key.
+    pub const ALL: [UsageBy; UsageBy::VARIANTS.len()] = all(UsageBy::VARIANTS);
 
-    /// The word on the wire.
+    /// The name on the wire.
     pub fn as_str(self) -> &'static str {
-        match self {
-            UsageBy::Provider => "provider",
-            UsageBy::Pool => "pool",
-            UsageBy::Model => "model",
-            UsageBy::Day => "day",
-            UsageBy::Task => "task",
-        }
+        self.into()
     }
 }
 
-/// What is wanted.
+/// The attempts to sum up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct UsageParams {
-    /// What a row stands for.
+    /// The key by which attempts are summed up.
     pub by: UsageBy,
-    /// Unix milliseconds: only attempts that ended on that day (UTC) or later.
+    /// Unix milliseconds; only attempts that ended on that day (UTC) or later.
     #[serde(
         rename = "since",
         serialize_with = "seconds_or_null",
@@ -71,18 +74,18 @@ pub struct UsageParams {
     /// Only this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// Only this task and all that descend from it.
+    /// Only this task and its descendants. Not together with `task_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tree_id: Option<TaskId>,
-    /// At most so many rows, 1000 when none; the total is of all.
+    /// The most rows, 1 to 100,000. `None` means [`DEFAULT_ROWS`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
 
-/// What attempts used, added up.
+/// The sums over attempts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UsageSum {
-    /// Attempts that told their usage.
+    /// The number of attempts that reported their usage.
     pub attempts: u64,
     /// Input tokens that were not served from a cache.
     pub input_tokens: u64,
@@ -92,69 +95,69 @@ pub struct UsageSum {
     pub cache_write_tokens: u64,
     /// Output tokens, reasoning included.
     pub output_tokens: u64,
-    /// Cost in US dollars, as far as it is known.
+    /// The known cost, in US dollars.
     pub cost_usd: f64,
-    /// The part of it that was computed from prices.
+    /// The part of the cost that was computed from configured prices, in US dollars.
     pub estimated_usd: f64,
-    /// Attempts whose cost nobody knows.
+    /// The number of attempts with an unknown cost.
     pub unpriced: u64,
 }
 
-/// One row.
+/// A row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UsageRow {
-    /// The provider, pool, model, day (`2026-11-22`) or task; empty: not told.
+    /// The provider, pool, model, day (`2026-11-22`) or task. Empty if the worker did not report it.
     pub key: String,
-    /// What was used.
+    /// The sums.
     #[serde(flatten)]
     pub sum: UsageSum,
 }
 
-/// How a budget stands in one kind of thing: tokens, or dollars.
+/// The state of a budget, in tokens or in US dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct BudgetState {
     /// The limit.
     pub limit: f64,
-    /// Used in the present window.
+    /// The amount used in the current window.
     pub used: f64,
-    /// Held for runs under way.
+    /// The amount reserved by current runs.
     pub reserved: f64,
-    /// What is left for other runs; never below 0.
+    /// The amount left for other runs; at least 0.
     pub left: f64,
 }
 
-/// How a budget stands.
+/// A budget and its state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BudgetInfo {
-    /// Whose.
+    /// The scope of the budget.
     pub scope: Scope,
-    /// In tokens, where it limits these.
+    /// The state in tokens, if the budget limits tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<Standing>,
-    /// In dollars, where it limits these.
+    pub tokens: Option<BudgetState>,
+    /// The state in US dollars, if the budget limits money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usd: Option<Standing>,
-    /// Length of its window in seconds; none: for the task's life.
+    pub usd: Option<BudgetState>,
+    /// The length of its window in seconds. `None` means the lifetime of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_seconds: Option<u64>,
-    /// Unix seconds of the end of the present window.
+    /// Unix seconds of the end of the current window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<f64>,
 }
 
-/// The answer.
+/// The rows, their total and the budgets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UsageAnswer {
-    /// What a row stands for.
+    /// The key by which attempts are summed up.
     pub by: UsageBy,
-    /// The most expensive first; days in their order.
+    /// The rows, most expensive first; days in their order.
     pub rows: Vec<UsageRow>,
-    /// Rows that are left out, but in the total.
+    /// The number of rows beyond `limit`; the total includes them.
     #[serde(default)]
     pub more: u64,
-    /// All rows added up.
+    /// The sums over all rows.
     pub total: UsageSum,
-    /// The budgets: those of hub, pools and providers; of the task or tree that was asked for.
+    /// The budgets of the given task or tree; without one those of hub, pools and providers.
     #[serde(default)]
     pub budgets: Vec<BudgetInfo>,
 }
@@ -167,13 +170,10 @@ impl Verb for UsageParams {
         let word = params.opt_text("by")?.filter(|word| !word.is_empty());
         let by = match word {
             None => UsageBy::default(),
-            Some(word) => UsageBy::ALL
-                .into_iter()
-                .find(|by| by.as_str() == word)
-                .ok_or_else(|| {
-                    let words = UsageBy::ALL.map(UsageBy::as_str).join(", ");
-                    params.refuse("by", &format!("one of {words}"))
-                })?,
+            Some(word) => word.parse().map_err(|_| {
+                let words = UsageBy::ALL.map(UsageBy::as_str).join(", ");
+                params.refuse("by", &format!("one of {words}"))
+            })?,
         };
         let (task_id, tree_id) = (
             params.opt_positive("task_id", 1..=i64::MAX)?,

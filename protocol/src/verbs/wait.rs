@@ -1,4 +1,4 @@
-//! `wait`: until the given tasks are finished; parked in the hub, no polling.
+//! `wait`: waits in the hub until tasks, or those of a group, have ended.
 //!
 //! ```text
 //! {"id":1,"method":"wait","params":{"task_ids":[42,43],"timeout_seconds":60}}

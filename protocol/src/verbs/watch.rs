@@ -1,4 +1,4 @@
-//! `watch`: from now on this connection gets `event` notifications; resumable by their numbers.
+//! `watch`: subscribes the connection to `event` notifications. Their numbers allow a client to resume after a reconnect.
 //!
 //! ```text
 //! {"id":1,"method":"watch","params":{"since":118,"kinds":["task","output"],"task_id":42}}
@@ -14,31 +14,32 @@ use crate::params::Params;
 use crate::task::TaskId;
 use serde::{Deserialize, Serialize};
 
-/// What to watch.
+/// The events to send.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct WatchParams {
-    /// The last number seen: what came after it is sent first. None: only new events.
+    /// The last event's number that the client has; later events are sent first. `None` means only new events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
-    /// The `boot_id` of the hub that gave `since`; another hub's numbers say nothing, and the answer is a gap.
+    /// The `boot_id` that belongs to `since`. If the hub was restarted since, the numbers are not comparable: the answer has `gap`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
     /// Only events of this task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
-    /// Only these kinds (`task`, `approval`, `progress`, `output`, `session`, `actor`, `queue`, `hub`); empty: all.
+    /// Only these kinds, names of [`KINDS`]. Empty means all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
 }
 
-/// Where the stream stands.
+/// The state of the stream of events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WatchAnswer {
     /// The newest event's number.
     pub seq: u64,
-    /// Whether events after `since` are lost: too old, or the hub was restarted. Read the state anew.
+    /// Whether events after `since` are lost, because they are too old or the hub was restarted. The client must read the state
+    /// again.
     pub gap: bool,
-    /// Another one with each start of the hub: send it with the next `since`.
+    /// Unique per start of the hub. Send it with the next `since`.
     #[serde(default)]
     pub boot_id: String,
 }
@@ -61,7 +62,7 @@ impl Verb for WatchParams {
     }
 }
 
-/// The words of `kinds`: the `event` field of each event.
+/// The kinds of events: the values of `kinds` and of the field `event`.
 pub const KINDS: [&str; 8] = [
     "task", "approval", "progress", "output", "session", "actor", "queue", "hub",
 ];

@@ -5,7 +5,7 @@ use crate::cli::connect::Hub;
 use crate::cli::show::time;
 use crate::console::news::{Link, News};
 use kirosu_protocol::ErrorCode;
-use kirosu_protocol::client::{CallError, Delays, State};
+use kirosu_protocol::client::{CallError, ConnectionState, Delays};
 use kirosu_supervision::BackoffPolicy;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,25 +41,27 @@ pub(super) async fn run(
         let now = state.borrow_and_update().clone();
         let again_at = *again.borrow_and_update();
         match now {
-            State::Connecting(None) => {}
-            State::Connecting(Some(CallError::Refused(refusal))) if is_final(refusal.code) => {
+            ConnectionState::Connecting(None) => {}
+            ConnectionState::Connecting(Some(CallError::Refused(refusal)))
+                if is_final(refusal.code) =>
+            {
                 let failure = CallError::Refused(refusal).into();
                 return line.tell(Told::Failed(failure)).await;
             }
-            State::Connecting(Some(why)) => {
+            ConnectionState::Connecting(Some(why)) => {
                 let link = Link::Away {
                     why: why.to_string(),
                     again: again_at,
                 };
                 line.tell(Told::News(News::Link(link).into())).await;
             }
-            State::Connected(hello) => {
+            ConnectionState::Connected(hello) => {
                 let version = hello.version.clone();
                 line.tell(Told::News(News::Link(Link::Up { version }).into()))
                     .await;
                 topics.mark_all();
             }
-            State::Closed => return,
+            ConnectionState::Closed => return,
         }
         tokio::select! {
             changed = state.changed() => if changed.is_err() {

@@ -23,7 +23,7 @@ use crate::cli::events::{Events, Heard};
 use crate::cli::failure::Failure;
 use crate::cli::globals::Globals;
 use crate::cli::show::Screen;
-use kirosu_protocol::client::{Client, ClientOptions, Endpoint, State};
+use kirosu_protocol::client::{Client, ClientOptions, ConnectionState, Endpoint};
 use kirosu_protocol::verbs::answer::AnswerParams;
 use kirosu_protocol::verbs::watch::{KINDS, WatchParams};
 use kirosu_protocol::{Subject, TaskId};
@@ -81,7 +81,7 @@ impl Line {
     /// Waits until the connection stands.
     async fn stands(&self, hub: &Hub) {
         let mut state = hub.client.state();
-        let stands = |state: &State| matches!(state, State::Connected(_));
+        let stands = |state: &ConnectionState| matches!(state, ConnectionState::Connected(_));
         if state.wait_for(stands).await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -5,7 +5,7 @@ use crate::core::{Core, Reply};
 use crate::ledger::DAY_MS;
 use crate::rules::budget::{self, Account, Amount, Refused};
 use crate::sql::usage::Reservation;
-use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveParams, ScopeLimit};
+use kirosu_protocol::verbs::reserve::{BudgetRefusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{Budget, Scope, TaskBudget, TaskId};
 
 impl Core {
@@ -157,7 +157,7 @@ fn answer(
         },
         refused: granted.err().map(|refused| {
             let (scope, account) = &accounts[refused.index];
-            Refusal {
+            BudgetRefusal {
                 message: sentence(scope, &account.with_spent(spent), &refused),
                 scope: scope.clone(),
                 exhausted: refused.exhausted,

@@ -9,7 +9,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, SqliteConnection, sql_query};
 use kirosu_protocol::budget::usd_of;
 use kirosu_protocol::verbs::usage::{
-    BudgetInfo, DEFAULT_ROWS, Standing, UsageAnswer, UsageBy, UsageParams, UsageRow, UsageSum,
+    BudgetInfo, BudgetState, DEFAULT_ROWS, UsageAnswer, UsageBy, UsageParams, UsageRow, UsageSum,
 };
 use kirosu_protocol::{Scope, TaskId};
 
@@ -193,7 +193,7 @@ fn scopes_of(conn: &mut SqliteConnection, task: TaskId) -> QueryResult<Vec<Scope
 
 fn info(scope: Scope, account: &Account) -> BudgetInfo {
     let standing = |limit: Option<u64>, used: u64, reserved: u64, unit: fn(u64) -> f64| {
-        limit.map(|limit| Standing {
+        limit.map(|limit| BudgetState {
             limit: unit(limit),
             used: unit(used),
             reserved: unit(reserved),

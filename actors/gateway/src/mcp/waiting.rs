@@ -6,7 +6,7 @@
 use super::progress::Teller;
 use super::refusal::Refusal;
 use crate::link::{AskError, HubLink, Slot};
-use kirosu_protocol::client::{CallError, Client, Notification, State};
+use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
 use kirosu_protocol::verbs::get::GetParams;
 use kirosu_protocol::verbs::wait::{WaitAnswer, WaitParams, WaitTarget};
 use kirosu_protocol::verbs::watch::WatchParams;
@@ -160,7 +160,7 @@ impl Wait {
     /// Waits for the hub to come back.
     async fn returned(&self) -> Result<(), Refusal> {
         let mut state = self.client.state();
-        let stands = state.wait_for(|state| matches!(state, State::Connected(_)));
+        let stands = state.wait_for(|state| matches!(state, ConnectionState::Connected(_)));
         let patience = self.end.min(Instant::now() + PATIENCE);
         match tokio::time::timeout_at(patience, stands).await {
             Ok(Ok(_)) => Ok(()),

@@ -7,7 +7,7 @@ use super::{Asked, Connection};
 use actix::prelude::*;
 use kirosu_protocol::accept::{COMPILE_LIMIT, read_known, read_within};
 use kirosu_protocol::frame::BadLine;
-use kirosu_protocol::{Effect, Error, ErrorCode, Frame, Limits, Line, RawId, Request, answer};
+use kirosu_protocol::{Effect, Error, ErrorCode, Frame, Limits, RawId, Request, SplitLine, answer};
 use std::sync::atomic::Ordering;
 use tokio::task::spawn_blocking;
 
@@ -41,9 +41,9 @@ impl Connection {
         }
     }
 
-    fn read_line(&mut self, line: Line<'_>, ctx: &mut Context<Self>) {
+    fn read_line(&mut self, line: SplitLine<'_>, ctx: &mut Context<Self>) {
         let limits = self.limits.clone();
-        let Line::Text(text) = line else {
+        let SplitLine::Text(text) = line else {
             return self.refuse_line(BadLine::too_long(&limits));
         };
         let frame = match Frame::read(text, &limits) {

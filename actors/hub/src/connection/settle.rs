@@ -9,7 +9,7 @@ use actix::prelude::*;
 use kirosu_protocol::answer::{write_error, write_result};
 use kirosu_protocol::verbs::OK;
 use kirosu_protocol::verbs::ack::{AckAnswer, AckOutcome, AckParams};
-use kirosu_protocol::verbs::ask::ToolAnswer;
+use kirosu_protocol::verbs::ask::AskAnswer;
 use kirosu_protocol::verbs::enqueue::EnqueueAnswer;
 use kirosu_protocol::verbs::enqueue_batch::{EnqueueBatchAnswer, Existing};
 use kirosu_protocol::verbs::heartbeat::HeartbeatAnswer;
@@ -18,7 +18,7 @@ use kirosu_protocol::verbs::pause::PauseAnswer;
 use kirosu_protocol::verbs::retry::RetryAnswer;
 use kirosu_protocol::verbs::retry_failed::RetryFailedAnswer;
 use kirosu_protocol::verbs::stats::StatsAnswer;
-use kirosu_protocol::{Decision, Effect, Error, ErrorCode, Fence, Status, Task, TaskId};
+use kirosu_protocol::{DecisionAnswer, Effect, Error, ErrorCode, Fence, Status, Task, TaskId};
 use kirosu_store::{Command, Enqueued, Outcome};
 use serde::Serialize;
 
@@ -169,7 +169,7 @@ impl Connection {
             }
             Ok(Outcome::Permission(asked)) => self.answer(
                 tag,
-                &ToolAnswer {
+                &AskAnswer {
                     approval_id: asked.approval_id,
                     state: asked.state,
                     reason: asked.reason,
@@ -195,7 +195,7 @@ impl Connection {
             }
             Ok(Outcome::DecidedBefore) => self.answer(
                 tag,
-                &Decision {
+                &DecisionAnswer {
                     ok: true,
                     repeated: true,
                 },

@@ -11,7 +11,7 @@ use kirosu_protocol::client::CallError;
 use kirosu_protocol::task::{FailureClass, Task, Usage};
 use kirosu_protocol::verbs::ack::Ack;
 use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::verbs::reserve::{Refusal, ReserveAnswer, ReserveParams, ScopeLimit};
+use kirosu_protocol::verbs::reserve::{BudgetRefusal, ReserveAnswer, ReserveParams, ScopeLimit};
 use kirosu_protocol::{ErrorCode, Scope};
 use kirosu_providers::{Cancel, Finished, RunFailure, RunUsage};
 use tokio::sync::watch;
@@ -47,7 +47,7 @@ pub(super) struct BudgetReservation {
     prices: Arc<Prices>,
     model: Option<String>,
     /// Why the run was ended.
-    refused: OnceLock<Refusal>,
+    refused: OnceLock<BudgetRefusal>,
 }
 
 /// Why a run does not begin.
@@ -60,7 +60,7 @@ pub(crate) struct BudgetRefused {
 /// What came of asking.
 enum ReserveResult {
     Granted(Budget),
-    Refused(Refusal),
+    Refused(BudgetRefusal),
     /// The lease is over, or somebody wants the run ended.
     Over,
     /// The hub does not understand the question.
@@ -126,7 +126,7 @@ pub(super) async fn open(
 }
 
 /// What a refusal before the run means: the pool waits where the budget is the pool's, the task where it is not.
-fn unfunded(lease: HeldLease, own: bool, refusal: Refusal) -> BudgetRefused {
+fn unfunded(lease: HeldLease, own: bool, refusal: BudgetRefusal) -> BudgetRefused {
     let wait = wait_of(&refusal);
     let Some(wait) = wait else {
         let ack = report::failure_of(lease, FailureClass::BudgetExhausted, &refusal.message);
@@ -149,7 +149,7 @@ fn unfunded(lease: HeldLease, own: bool, refusal: Refusal) -> BudgetRefused {
 }
 
 /// How long until the budget is filled again; none: a person has to raise it.
-fn wait_of(refusal: &Refusal) -> Option<Duration> {
+fn wait_of(refusal: &BudgetRefusal) -> Option<Duration> {
     let at = refusal.retry_at?;
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -220,7 +220,11 @@ impl BudgetReservation {
     }
 
     /// Resolves when the run has used more than it may.
-    async fn spend(&self, used: &mut watch::Receiver<Option<RunUsage>>, cancel: Cancel) -> Refusal {
+    async fn spend(
+        &self,
+        used: &mut watch::Receiver<Option<RunUsage>>,
+        cancel: Cancel,
+    ) -> BudgetRefusal {
         loop {
             let spent = used
                 .borrow_and_update()

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use kirosu_protocol::approval::{PermissionOption, options_line};
-use kirosu_protocol::client::{CallError, Client, Notification, State};
+use kirosu_protocol::client::{CallError, Client, ConnectionState, Notification};
 use kirosu_protocol::notice::Notice;
-use kirosu_protocol::verbs::ask::{AskParams, CALL_BYTES, Ruled, TITLE_BYTES, ToolAnswer};
+use kirosu_protocol::verbs::ask::{AskAnswer, AskParams, CALL_BYTES, RuleDecision, TITLE_BYTES};
 use kirosu_protocol::verbs::hello::HeldLease;
 use kirosu_protocol::{Error, ErrorCode, PermissionState, Verdict};
 use kirosu_providers::{
@@ -85,7 +85,7 @@ impl Asking {
             Ruling::Deny(_) | Ruling::Ask => None,
         };
         let choices = request.options;
-        let decided = ruled.map(|(verdict, rule)| Ruled {
+        let decided = ruled.map(|(verdict, rule)| RuleDecision {
             verdict,
             rule: rule.to_owned(),
         });
@@ -165,8 +165,8 @@ async fn news(client: &Client, notices: &mut Receiver<Arc<Notification>>, id: i6
                 return;
             }
             match &*state.borrow_and_update() {
-                State::Connected(_) | State::Closed => return,
-                State::Connecting(_) => {}
+                ConnectionState::Connected(_) | ConnectionState::Closed => return,
+                ConnectionState::Connecting(_) => {}
             }
         }
     };
@@ -198,7 +198,7 @@ fn is_passing(error: &Error) -> bool {
     )
 }
 
-fn decision(answer: ToolAnswer) -> PermissionDecision {
+fn decision(answer: AskAnswer) -> PermissionDecision {
     let by = |by: Option<String>| by.map(|by| format!(" by {by}")).unwrap_or_default();
     if let (PermissionState::Approved, Some(option)) = (answer.state, answer.option) {
         return PermissionDecision::Choose { option };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use kirosu_protocol::client::{CallError, State};
+use kirosu_protocol::client::{CallError, ConnectionState};
 
 use crate::link::HubLink;
 use crate::session::machine::SessionEvent;
@@ -25,15 +25,15 @@ impl Session {
         }
     }
 
-    pub(super) fn link_changed(&mut self, state: State, ctx: &mut Context<Self>) {
+    pub(super) fn link_changed(&mut self, state: ConnectionState, ctx: &mut Context<Self>) {
         match state {
-            State::Connected(hello) => {
+            ConnectionState::Connected(hello) => {
                 self.pool.swarm.hub_found();
                 self.on(SessionEvent::Connected(hello.leases.clone()), ctx);
             }
-            State::Connecting(None) => {}
-            State::Connecting(Some(error)) => self.link_broken(&error, ctx),
-            State::Closed => self.on(SessionEvent::Disconnected, ctx),
+            ConnectionState::Connecting(None) => {}
+            ConnectionState::Connecting(Some(error)) => self.link_broken(&error, ctx),
+            ConnectionState::Closed => self.on(SessionEvent::Disconnected, ctx),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt as _};
-use kirosu_protocol::client::{Client, State};
+use kirosu_protocol::client::{Client, ConnectionState};
 use kirosu_protocol::notice::Notice;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
@@ -15,7 +15,7 @@ use crate::pool::health::PoolHealth;
 /// One piece of news.
 pub(super) enum SessionSignal {
     /// The state of the line of this number.
-    Link { number: u32, state: State },
+    Link { number: u32, state: ConnectionState },
     /// The hub says something unasked.
     Notice(Notice),
     /// Whether the pool takes tasks.

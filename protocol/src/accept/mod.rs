@@ -1,14 +1,15 @@
-//! `accept`: what must hold before a task counts as done, whatever its agent says of itself.
+//! `accept`: the conditions under which a task counts as done, whatever its agent reports.
 //!
-//! The clauses are data. [`Accept::read`] refuses those that could never be checked, with every fault at once, when the
-//! task is enqueued; the worker checks the others when the run has ended, in the order of [`Accept::CLAUSES`]. What
-//! needs no folder and no process to check ([`answer_matches`], [`schema_faults`]) is decided here, so that both ends
-//! read a regex and a schema in the same way.
+//! [`Accept::read`] refuses clauses that cannot be checked when the task is enqueued, with all their faults in one error. The
+//! worker checks the clauses when the run has ended, in the order of [`Accept::CLAUSES`]. Checks that need neither a directory
+//! nor a process, [`answer_matches`] and [`schema_faults`], are in this module, so that hub and worker read a regex and
+//! a schema in the same way.
 
 use crate::error::Error;
+use crate::limits::DAY_MS;
 use crate::params::Params;
 use crate::task::Fence;
-use crate::verbs::DAY_MS;
+use crate::text::shorten;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Component, Path};
@@ -16,32 +17,32 @@ use std::path::{Component, Path};
 mod compiling;
 
 pub use compiling::{COMPILE_LIMIT, read_known, read_unchecked, read_within};
-use compiling::{Known, is_due};
+use compiling::{ValidTexts, is_due};
 
-/// Longest regex, in bytes.
+/// The longest regex, in bytes.
 const REGEX_BYTES: usize = 4 << 10;
-/// What a compiled regex may take, in bytes.
+/// The largest compiled regex, in bytes.
 const REGEX_SIZE: usize = 1 << 20;
-/// Longest schema, in bytes.
+/// The longest schema, in bytes.
 const SCHEMA_BYTES: usize = 32 << 10;
-/// What a compiled regex of a schema may take, in bytes.
+/// The largest compiled regex of a schema, in bytes.
 const PATTERN_SIZE: usize = 256 << 10;
-/// Longest command, in bytes of all its arguments.
+/// The longest command, in bytes of all its arguments.
 const COMMAND_BYTES: usize = 32 << 10;
-/// Most files of a clause.
+/// The most files of a clause.
 const FILES: usize = 100;
-/// Faults of an answer that are told one by one.
-const TOLD: usize = 5;
-/// Longest fault of an answer, in characters: it may quote the whole answer.
+/// The most faults of an answer that [`schema_faults`] returns.
+const FAULTS: usize = 5;
+/// The longest fault of an answer, in characters. A fault may quote the whole answer.
 const FAULT_CHARS: usize = 300;
 
-/// How long `command` may run where the clause says nothing: 5 minutes.
+/// The default limit of a run of `command`, in milliseconds: 5 minutes.
 pub const COMMAND_LIMIT_MS: u64 = 300_000;
 
-/// What must hold; at least one clause is given, and all that are given must hold.
+/// The conditions for a task to be done: at least one clause. All given clauses must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accept {
-    /// Files of the workspace that must exist; each relative, and inside.
+    /// Files that must exist, as relative paths inside the workspace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub file: Vec<String>,
     /// Whether the run must have changed something in its git work tree.
@@ -56,7 +57,7 @@ pub struct Accept {
     /// Program and arguments that must exit with 0 in the workspace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// Longest run of `command`, in milliseconds; [`COMMAND_LIMIT_MS`] when none.
+    /// The longest run of `command`, in milliseconds. `None` means [`COMMAND_LIMIT_MS`].
     #[serde(
         rename = "timeout_seconds",
         default,
@@ -67,7 +68,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Bytes of memory that it takes, about.
+    /// The approximate memory of the clauses, in bytes.
     pub fn weight(&self) -> usize {
         let texts = self.file.iter().chain(&self.command).chain(&self.regex);
         size_of::<Accept>()
@@ -78,30 +79,34 @@ impl Accept {
     }
 }
 
-/// An answer that was not accepted, for the attempt after it.
+/// A result that was not accepted, for the next attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NotAccepted {
-    /// The attempt.
+    /// The attempt's fence.
     pub fence: Fence,
-    /// Which clauses did not hold, and how.
+    /// The clauses that did not hold, and the reasons.
     pub reason: String,
-    /// The end of its answer.
+    /// The end of the result.
     pub answer: String,
-    /// Whether that is not all of it.
+    /// Whether the result was longer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
 }
 
 impl Accept {
-    /// The clauses, in the order in which they are checked and told.
+    /// The names of the clauses, in the order in which they are checked and reported.
     pub const CLAUSES: [&str; 5] = ["file", "diff", "regex", "schema", "command"];
 
-    /// Reads the parameter `accept`; a refusal names every fault of it.
+    /// Reads the parameter `accept`. `None` if it is missing.
+    ///
+    /// # Errors
+    /// `invalid_params` with every fault: an unknown clause, a path outside the workspace, a regex or schema that does not
+    /// compile, a text beyond its limit, or no clause at all.
     pub fn read(params: &Params<'_>) -> Result<Option<Accept>, Error> {
         let Some(given) = params.object("accept")? else {
             return Ok(None);
         };
-        let mut faults = Faults::default();
+        let mut faults = ClauseFaults::default();
         faults.names(&given);
         let accept = Accept {
             file: faults.note(read_files(&given)),
@@ -145,11 +150,11 @@ impl Accept {
     }
 }
 
-/// Faults of all clauses, in their order.
+/// The faults of all clauses, in their order.
 #[derive(Default)]
-struct Faults(Vec<String>);
+struct ClauseFaults(Vec<String>);
 
-impl Faults {
+impl ClauseFaults {
     fn note<T: Default>(&mut self, read: Result<T, Error>) -> T {
         read.unwrap_or_else(|error| {
             let text = error.message.trim_start_matches("invalid params: ");
@@ -158,14 +163,14 @@ impl Faults {
         })
     }
 
-    /// Elsewhere an unknown name is ignored; here it would be a condition that nobody checks.
+    /// Unlike elsewhere, an unknown name is a fault: its condition would not be checked.
     fn names(&mut self, given: &Params<'_>) {
         let known = |name: &str| Accept::CLAUSES.contains(&name) || name == "timeout_seconds";
         for name in given.given().filter(|name| !known(name)) {
             let all = words(&Accept::CLAUSES);
             let name = given.full_name(name);
             self.0
-                .push(format!("`{name}` is no clause; there are {all}"));
+                .push(format!("`{name}` is not a clause; there are {all}"));
         }
     }
 }
@@ -198,7 +203,7 @@ fn read_files(given: &Params<'_>) -> Result<Vec<String>, Error> {
     }
 }
 
-/// Whether a path names something below the folder it is joined to, as far as its words tell.
+/// Whether a path, judged by its components alone, leads to a file below the directory that it is joined to.
 fn stays_inside(path: &str) -> bool {
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     let named = |part: Component<'_>| matches!(part, Component::Normal(_));
@@ -255,7 +260,7 @@ fn compiled(text: &str) -> Result<regex::Regex, String> {
     let mut builder = regex::RegexBuilder::new(text);
     let built = builder.size_limit(REGEX_SIZE).build();
     built.map_err(|why| match why {
-        // Its pages of text and arrows end with the reason.
+        // The last line of the message is the reason; the lines before it point into the regex.
         regex::Error::Syntax(text) => {
             let last = text.lines().last().unwrap_or_default();
             last.trim_start_matches("error: ").to_owned()
@@ -265,16 +270,16 @@ fn compiled(text: &str) -> Result<regex::Regex, String> {
     })
 }
 
-/// Whether the regex matches somewhere in the answer. In time linear in the answer, whatever the regex.
+/// Whether the regex matches somewhere in the answer. Takes time linear in the length of the answer.
 ///
 /// # Errors
-/// Why the regex cannot be used.
+/// The reason why the regex cannot be compiled.
 pub fn answer_matches(regex: &str, answer: &str) -> Result<bool, String> {
     Ok(compiled(regex)?.is_match(answer))
 }
 
-static KNOWN_REGEXES: Known = Known::new();
-static KNOWN_SCHEMAS: Known = Known::new();
+static KNOWN_REGEXES: ValidTexts = ValidTexts::new();
+static KNOWN_SCHEMAS: ValidTexts = ValidTexts::new();
 
 fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
     let Some(raw) = given.raw("schema") else {
@@ -295,7 +300,7 @@ fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
         Error::invalid_params(format!("`{name}` cannot be used: {}", short(&why)))
     };
     if is_due().map_err(cannot)? {
-        // Compiling a schema cannot be interrupted: its patterns are compiled one by one first, within the time.
+        // The compilation of a schema cannot be interrupted. So its patterns are compiled one by one before it, within the time.
         try_patterns(&schema).map_err(cannot)?;
         validator(&schema).map_err(cannot)?;
         KNOWN_SCHEMAS.keep(raw);
@@ -303,8 +308,8 @@ fn read_schema(given: &Params<'_>) -> Result<Option<Value>, Error> {
     Ok(Some(schema))
 }
 
-/// Compiles the patterns of a schema, to see whether there is time for them. A pattern that cannot be compiled here is
-/// left to the schema's own compiler, which says why.
+/// Compiles the patterns of a schema to check that they compile within the time. Ignores a pattern that does not compile: the
+/// schema's own compiler reports it.
 fn try_patterns(schema: &Value) -> Result<(), String> {
     let mut rest = vec![schema];
     while let Some(value) = rest.pop() {
@@ -334,7 +339,8 @@ fn try_patterns(schema: &Value) -> Result<(), String> {
     is_due().map(drop)
 }
 
-/// Regexes in linear time; nothing is fetched: the crate is built without network and files.
+/// Compiles a schema. Its regexes take linear time. References to other documents fail: the crate `jsonschema` is built
+/// without access to network and files.
 fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
     let patterns = jsonschema::PatternOptions::regex().size_limit(PATTERN_SIZE);
     let options = jsonschema::options().with_pattern_options(patterns);
@@ -346,8 +352,9 @@ fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
     })
 }
 
-/// Why an answer does not match the schema; empty when it does. A schema can be written so that this takes for ever:
-/// call it where it can be ended.
+/// The reasons why an answer does not match the schema, at most [`FAULTS`]. Empty if it matches.
+///
+/// Some schemas take unlimited time: call this in a process or thread that can be stopped.
 pub fn schema_faults(schema: &Value, answer: &str) -> Vec<String> {
     let answer: Value = match serde_json::from_str(answer.trim()) {
         Ok(answer) => answer,
@@ -357,12 +364,12 @@ pub fn schema_faults(schema: &Value, answer: &str) -> Vec<String> {
         Ok(validator) => validator,
         Err(why) => return vec![format!("the schema cannot be used: {}", short(&why))],
     };
-    let faults = validator.iter_errors(&answer).take(TOLD);
-    let told = |fault: jsonschema::ValidationError<'_>| {
+    let faults = validator.iter_errors(&answer).take(FAULTS);
+    let describe = |fault: jsonschema::ValidationError<'_>| {
         let at = place(&fault.instance_path().to_string());
         format!("at {at}: {}", short(&fault.to_string()))
     };
-    faults.map(told).collect()
+    faults.map(describe).collect()
 }
 
 fn place(pointer: &str) -> String {
@@ -373,13 +380,10 @@ fn place(pointer: &str) -> String {
 }
 
 fn short(text: &str) -> String {
-    match text.char_indices().nth(FAULT_CHARS) {
-        None => text.to_owned(),
-        Some((at, _)) => format!("{}...", &text[..at]),
-    }
+    shorten(text, FAULT_CHARS)
 }
 
-/// Milliseconds here, seconds on the wire and in the file.
+/// Milliseconds in the type, seconds on the wire and in files.
 mod in_seconds {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
