@@ -227,7 +227,7 @@ mod tests {
             assert_eq!(id_of(databases.clone(), &choose(wrong)), None, "{wrong}");
         }
         for (one, other) in [
-            // Words of a switch in an answer that is no plain yes.
+            // Words of a switch in an option that is not a plain yes.
             (option("a", "Postgres (auto backup)"), option("b", "MySQL")),
             (
                 option("a", "Allow in the test folder"),
@@ -241,7 +241,7 @@ mod tests {
             let options = json!([one, other]);
             assert_eq!(ids(&options).len(), 2, "{options}");
         }
-        // A yes, and one that switches the mode as well: no choice.
+        // A plain yes, and an option that also switches the mode: the person is not asked.
         let plain = json!([
             option("proceed_once", "Yes"),
             option("x", "Yes, and auto-accept edits")
@@ -325,7 +325,7 @@ mod tests {
                 }
             }
         }
-        // A number is given back as a number.
+        // A number is sent back as a number.
         let numbered = json!([{"optionId": 1, "name": "Yes"}]);
         let choose = PermissionDecision::Choose {
             option: "1".to_owned(),

@@ -84,7 +84,7 @@ impl UsageCounter {
     }
 }
 
-/// Tokens of one frame, normalised: input without what a cache gave, output without the reasoning.
+/// Tokens of one frame, normalised: input excludes cached tokens, output excludes reasoning.
 fn tokens(rule: &UsageRule, element: &Value) -> Option<RunUsage> {
     let fields = &rule.fields;
     let read = |pointer: &Option<String>| element.pointer(pointer.as_deref()?)?.as_u64();

@@ -46,7 +46,7 @@ async fn a_reader_that_does_not_read_slows_the_program_and_does_not_stop_a_cance
     let provider = fixture.command(&["yes"]);
     let task = tokio::spawn(async move { provider.run(job, sink, cancel).await });
     tokio::time::timeout(BOUND, events.recv()).await.unwrap();
-    // Three times the silence limit pass without a reader, and the run goes on.
+    // Three times the silence limit pass without a reader, and the run continues.
     let patience = tokio::time::sleep(Duration::from_millis(300));
     tokio::pin!(task);
     tokio::select! {
