@@ -1,4 +1,4 @@
-//! What the hub knows, in the protocol's words.
+//! Conversions of the hub's data into the answers of the protocol.
 
 use crate::leases::Holder;
 use kirosu_protocol::verbs::agents::{AgentInfo, AgentsAnswer};
@@ -10,7 +10,7 @@ use kirosu_store::{OutputChunk, TaskDetail};
 use kirosu_supervision::{ChildSnapshot, ChildStatus};
 use std::collections::HashMap;
 
-/// The tree, as `tree` answers it.
+/// The answer to `tree`.
 pub(crate) fn tree(root: &ChildSnapshot) -> TreeAnswer {
     TreeAnswer { tree: branch(root) }
 }
@@ -42,7 +42,7 @@ fn state(state: ChildStatus) -> &'static str {
     }
 }
 
-/// The refusal of an id that no task has.
+/// The error `unknown_task`, for an id that no task has.
 pub(crate) fn no_such_task(task_id: TaskId) -> Error {
     Error::new(
         ErrorCode::UnknownTask,
@@ -50,20 +50,24 @@ pub(crate) fn no_such_task(task_id: TaskId) -> Error {
     )
 }
 
-/// One task with everything about it, as `get` answers it.
-pub(crate) fn detail(detail: TaskDetail, ask: &GetParams) -> Result<GetAnswer, Error> {
+/// The answer to `get`.
+///
+/// # Errors
+///
+/// `invalid_params` if the task has no such attempt.
+pub(crate) fn detail(detail: TaskDetail, params: &GetParams) -> Result<GetAnswer, Error> {
     let newest = detail.task.fence;
-    if ask.attempt.is_some_and(|attempt| attempt > newest) {
+    if params.attempt.is_some_and(|attempt| attempt > newest) {
         let message = match newest {
-            0 => format!("task {} had no attempt yet", ask.task_id),
-            _ => format!("the newest attempt of task {} is {newest}", ask.task_id),
+            0 => format!("task {} had no attempt yet", params.task_id),
+            _ => format!("the newest attempt of task {} is {newest}", params.task_id),
         };
         return Err(Error::invalid_params(format!(
             "invalid params: `attempt` is unknown: {message}"
         )));
     }
     let output = AttemptOutput {
-        fence: ask.attempt.unwrap_or(newest),
+        fence: params.attempt.unwrap_or(newest),
         cut: detail.output_cut,
         ..AttemptOutput::default()
     };
@@ -73,21 +77,21 @@ pub(crate) fn detail(detail: TaskDetail, ask: &GetParams) -> Result<GetAnswer, E
         depends_on: detail.depends_on,
         progress: detail.progress,
         decisions: detail.decisions.into_iter().map(decision).collect(),
-        output: ask.output.then(|| gathered(output, &detail.output)),
+        output: params.output.then(|| gathered(output, &detail.output)),
     })
 }
 
-fn decision(kept: kirosu_store::Decision) -> RecordedDecision {
+fn decision(decision: kirosu_store::Decision) -> RecordedDecision {
     RecordedDecision {
-        verdict: kept.verdict,
-        by: kept.by,
-        comment: kept.reason,
-        at: kept.at_ms as f64 / 1000.0,
-        fence: kept.fence,
+        verdict: decision.verdict,
+        by: decision.by,
+        comment: decision.reason,
+        at: decision.at_ms as f64 / 1000.0,
+        fence: decision.fence,
     }
 }
 
-/// The chunks of one attempt, put together; empty when it printed nothing.
+/// The chunks of one attempt as one text. Empty if the attempt printed nothing.
 fn gathered(mut output: AttemptOutput, chunks: &[OutputChunk]) -> Vec<AttemptOutput> {
     let Some(last) = chunks.last() else {
         return Vec::new();
@@ -97,7 +101,7 @@ fn gathered(mut output: AttemptOutput, chunks: &[OutputChunk]) -> Vec<AttemptOut
     vec![output]
 }
 
-/// Who works for the hub, as `agents` answers it: sessions, and connections that hold leases without one.
+/// The answer to `agents`: all sessions, and the connections without a session that hold leases.
 pub(crate) fn agents(
     mut agents: Vec<AgentInfo>,
     mut by_holder: HashMap<Holder, Vec<HeldLease>>,
@@ -109,22 +113,26 @@ pub(crate) fn agents(
             agent.leases = leases;
         }
     }
-    let mut loose: Vec<(u64, Vec<HeldLease>)> = by_holder
+    let mut without_session: Vec<(u64, Vec<HeldLease>)> = by_holder
         .into_iter()
         .filter_map(|(holder, leases)| match holder {
             Holder::Session(_) => None,
             Holder::Connection(connection) => Some((connection.0, leases)),
         })
         .collect();
-    loose.sort_unstable_by_key(|(connection, _)| *connection);
-    agents.extend(loose.into_iter().map(|(connection, leases)| AgentInfo {
-        name: match connection {
-            0 => "leased before the hub was restarted".into(),
-            number => format!("connection {number}"),
-        },
-        leases,
-        ..AgentInfo::default()
-    }));
+    without_session.sort_unstable_by_key(|(connection, _)| *connection);
+    agents.extend(
+        without_session
+            .into_iter()
+            .map(|(connection, leases)| AgentInfo {
+                name: match connection {
+                    0 => "leased before the hub was restarted".into(),
+                    number => format!("connection {number}"),
+                },
+                leases,
+                ..AgentInfo::default()
+            }),
+    );
     agents.sort_by(|a, b| a.since.total_cmp(&b.since));
     AgentsAnswer {
         agents,
@@ -135,10 +143,10 @@ pub(crate) fn agents(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connection::ConnectionId;
+    use crate::caller::ConnectionId;
 
     #[test]
-    fn leases_are_listed_with_who_holds_them() {
+    fn leases_are_listed_with_their_holders() {
         let session = |id: &str, since| AgentInfo {
             session_id: Some(id.into()),
             since,
@@ -153,7 +161,7 @@ mod tests {
             (Holder::Connection(ConnectionId(0)), vec![lease(5)]),
         ]);
         let answer = agents(vec![session("a", 2.0), session("b", 1.0)], held);
-        let told: Vec<(Option<&str>, &str, Vec<TaskId>)> = answer
+        let listed: Vec<(Option<&str>, &str, Vec<TaskId>)> = answer
             .agents
             .iter()
             .map(|agent| {
@@ -167,6 +175,6 @@ mod tests {
             (Some("b"), "", vec![1, 3]),
             (Some("a"), "", vec![]),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(listed, expected);
     }
 }

@@ -1,14 +1,14 @@
-//! What every actor of the hub knows of the others: addresses that survive restarts, limits, counts.
+//! The handle to the hub: the addresses of its actors, which survive restarts, its limits and its counters.
 
 use crate::bus::{Bus, FollowTree, Publish, SharedRing, SharedTree};
+use crate::connection_registry::ConnectionRegistry;
 use crate::leases::Leases;
 use crate::measure::Memory;
 use crate::options::HubOptions;
 use crate::readers::Readers;
-use crate::registry::ConnectionRegistry;
 use crate::sessions::{Sessions, SetGrace};
 use crate::tuning::{Rules, Tuning};
-use crate::waiting::Surroundings;
+use crate::waiting::WaitContext;
 use crate::writer::Writer;
 use crate::writer::messages::{Drain, Tune};
 use actix::prelude::*;
@@ -21,21 +21,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// The pools beside the hub, where there are any: the swarm's supervisor, seen through this keyhole.
+/// The pools of this process. The hub sees the swarm's supervisor only through this trait.
 pub trait Pools: Send + Sync {
-    /// Resizes a pool where asked for, and tells of all.
-    fn pools(&self, ask: PoolsParams) -> BoxFuture<'static, Result<PoolsAnswer, Error>>;
+    /// Lists all pools, after resizing or probing one if the parameters say so. Resolves to an error if there is no such pool.
+    fn pools(&self, params: PoolsParams) -> BoxFuture<'static, Result<PoolsAnswer, Error>>;
 }
 
-/// The settings of this process, which are read again on request.
+/// The settings of this process, which can be read again.
 pub trait Reload: Send + Sync {
-    /// Reads them again; resolves when what has changed is in force, or with the reason why nothing has.
+    /// Reads the settings again. Resolves when the changes are in force, or to an error if they cannot be read: then nothing
+    /// changes.
     fn reload(&self) -> BoxFuture<'static, Result<ReloadAnswer, Error>>;
 }
 
-/// Cheap to clone; one a hub.
+/// The handle to the hub. Cheap to clone.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(Arc<HubInner>);
 
 pub(crate) struct Addresses {
     pub writer: Addr<Writer>,
@@ -46,7 +47,7 @@ pub(crate) struct Addresses {
     pub events: SharedRing,
 }
 
-struct Inner {
+struct HubInner {
     addresses: Addresses,
     options: HubOptions,
     limits: RwLock<Arc<Limits>>,
@@ -61,17 +62,18 @@ struct Inner {
     tree: SharedTree,
     pools: OnceLock<Arc<dyn Pools>>,
     reload: OnceLock<Arc<dyn Reload>>,
-    roll: ConnectionRegistry,
+    registry: ConnectionRegistry,
     backing_up: AtomicBool,
-    answer_room: Arc<Semaphore>,
+    /// Memory for long texts in answers, in units of [`MEMORY_UNIT`].
+    answer_memory: Arc<Semaphore>,
     waiting_bytes: AtomicUsize,
-    /// Held while the clauses of a request are compiled: one thread does it at a time.
+    /// Held while the clauses of a request are compiled: one thread compiles at a time.
     compiling: Arc<Semaphore>,
     tuning: Tuning,
 }
 
-/// Bytes that one permit of the room for long answers stands for.
-const ROOM_UNIT: u64 = 1 << 10;
+/// Bytes per permit of the memory for long answers.
+const MEMORY_UNIT: u64 = 1 << 10;
 
 impl Hub {
     pub(crate) fn new(
@@ -83,10 +85,10 @@ impl Hub {
         tuning: Tuning,
     ) -> Hub {
         let units =
-            (options.limits.answer_bytes as u64 / ROOM_UNIT).clamp(1, u64::from(u32::MAX >> 3));
-        Hub(Arc::new(Inner {
+            (options.limits.answer_bytes as u64 / MEMORY_UNIT).clamp(1, u64::from(u32::MAX >> 3));
+        Hub(Arc::new(HubInner {
             waiting_bytes: AtomicUsize::new(0),
-            answer_room: Arc::new(Semaphore::new(units as usize)),
+            answer_memory: Arc::new(Semaphore::new(units as usize)),
             addresses,
             limits: RwLock::new(Arc::new(options.limits.clone())),
             options,
@@ -101,14 +103,14 @@ impl Hub {
             tree,
             pools: OnceLock::new(),
             reload: OnceLock::new(),
-            roll: ConnectionRegistry::default(),
+            registry: ConnectionRegistry::default(),
             backing_up: AtomicBool::new(false),
             compiling: Arc::new(Semaphore::new(1)),
             tuning,
         }))
     }
 
-    /// The turn of those who have clauses of a request compiled.
+    /// The semaphore that a connection holds while clauses of its request are compiled.
     pub(crate) fn compiling(&self) -> Arc<Semaphore> {
         self.0.compiling.clone()
     }
@@ -122,7 +124,7 @@ impl Hub {
             .clone()
     }
 
-    /// Puts other limits in force, for requests from now on.
+    /// Replaces the limits, for requests from now on.
     pub fn set_limits(&self, limits: Limits) {
         *self
             .0
@@ -131,53 +133,53 @@ impl Hub {
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
-    /// Puts other rules in force, for what happens from now on.
+    /// Replaces the rules, for everything that happens from now on.
     pub fn tune(&self, rules: Rules) {
         self.0.tuning.set(rules.clone());
         self.sessions().do_send(SetGrace(rules.session_grace));
         self.writer().do_send(Tune);
     }
 
-    /// Tells the hub of the tree it is part of, for the verb `tree` and the events. The first one counts.
+    /// Sets the supervision tree, for the verb `tree` and for events. Later calls have no effect.
     pub fn set_tree(&self, tree: Tree) {
         if self.0.tree.set(tree).is_ok() {
             self.bus().do_send(FollowTree);
         }
     }
 
-    /// Tells the hub of the pools beside it, for the verb `pools`. The first one counts.
+    /// Sets the pools of this process, for the verb `pools`. Later calls have no effect.
     pub fn set_pools(&self, pools: Arc<dyn Pools>) {
         let _ = self.0.pools.set(pools);
     }
 
-    /// Names the reader of the settings, for the verb `reload`. The first one counts.
+    /// Sets the settings of this process, for the verb `reload`. Later calls have no effect.
     pub fn set_reload(&self, reload: Arc<dyn Reload>) {
         let _ = self.0.reload.set(reload);
     }
 
-    /// Tells watchers that the hub stops. Once this has returned, those who are reached by then have been told.
+    /// Publishes the event that the hub stops. When it returns, the event has been sent to all watchers that keep up.
     pub async fn announce_stop(&self) {
         let stopping = EventKind::Hub {
             state: "stopping".into(),
         };
-        // After what the writer has to tell: that the hub drains. An actor that is gone has nobody to tell.
+        // After the writer's event that the hub drains. If an actor is gone, there is nothing to publish.
         let _ = self.writer().send(Drain).await;
         let _ = self.bus().send(Publish(vec![stopping])).await;
     }
 
-    /// No more leases are handed out until the process ends.
+    /// Stops leasing tasks until the process ends.
     pub fn drain(&self) {
         self.writer().do_send(Drain);
     }
 
-    /// Resolves when a client has asked for `shutdown`.
+    /// Resolves when a client has sent `shutdown`.
     pub async fn shutdown_asked(&self) {
         let mut stop = self.0.stop.subscribe();
-        // The sender lives as long as this handle.
-        let _ = stop.wait_for(|asked| *asked).await;
+        // It cannot fail: this handle has the sender.
+        let _ = stop.wait_for(|requested| *requested).await;
     }
 
-    /// Another word with each start: event numbers begin anew.
+    /// Unique per start of the process. Event numbers begin anew with each start.
     pub fn boot_id(&self) -> &str {
         &self.0.boot_id
     }
@@ -204,38 +206,37 @@ impl Hub {
         &self.0.addresses.readers
     }
 
-    /// Waits for room for so many bytes among the long texts that are read for answers. It is given back when the returned
-    /// value is dropped.
-    pub(crate) async fn answer_room(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes / ROOM_UNIT + 1).unwrap_or(u32::MAX);
-        let units = units.min(self.answer_room_units());
-        let room = self.0.answer_room.clone();
-        // Nobody closes it.
-        room.acquire_many_owned(units).await.ok()
+    /// Waits for this many bytes of the memory for long texts in answers. They are freed when the returned value is dropped.
+    pub(crate) async fn reserve_answer_memory(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(bytes / MEMORY_UNIT + 1).unwrap_or(u32::MAX);
+        let units = units.min(self.answer_memory_units());
+        let memory = self.0.answer_memory.clone();
+        // The semaphore is never closed.
+        memory.acquire_many_owned(units).await.ok()
     }
 
-    fn answer_room_units(&self) -> u32 {
-        let units = self.0.options.limits.answer_bytes as u64 / ROOM_UNIT;
+    fn answer_memory_units(&self) -> u32 {
+        let units = self.0.options.limits.answer_bytes as u64 / MEMORY_UNIT;
         u32::try_from(units).unwrap_or(u32::MAX).max(1)
     }
 
-    /// Counts a connection's requests that wait for those before them: these bytes more, and these less.
+    /// Changes the count of bytes of requests that wait for earlier requests on their connection: adds `more`, subtracts `less`.
     pub(crate) fn count_waiting(&self, more: usize, less: usize) {
         let change = |bytes: usize| Some((bytes + more).saturating_sub(less));
         let bytes = &self.0.waiting_bytes;
         let _ = bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 
-    /// What clients make the hub keep.
+    /// The memory that clients occupy.
     pub(crate) fn memory(&self) -> Memory {
-        let free = self.0.answer_room.available_permits() as u64;
-        let units = u64::from(self.answer_room_units()).saturating_sub(free);
+        let free = self.0.answer_memory.available_permits() as u64;
+        let units = u64::from(self.answer_memory_units()).saturating_sub(free);
         let events = self.0.addresses.events.lock();
         Memory {
             events: events.unwrap_or_else(PoisonError::into_inner).size().1,
-            answers: units * ROOM_UNIT,
+            answers: units * MEMORY_UNIT,
             requests: self.0.waiting_bytes.load(Ordering::Relaxed),
-            questions: self.readers().waiting(),
+            queries: self.readers().open_queries(),
         }
     }
 
@@ -251,17 +252,17 @@ impl Hub {
         self.0.pools.get()
     }
 
-    /// What is known beside the store of why tasks wait.
-    pub(crate) async fn surroundings(&self) -> Surroundings {
+    /// Facts outside the store that explain why tasks wait.
+    pub(crate) async fn wait_context(&self) -> WaitContext {
         let pools = match self.pools().cloned() {
-            // A hub whose pools are being stopped says so by other words.
+            // An error means that the pools are being stopped: `draining` explains the wait then.
             Some(pools) => pools
                 .pools(PoolsParams::default())
                 .await
                 .unwrap_or_default(),
             None => PoolsAnswer::default(),
         };
-        Surroundings {
+        WaitContext {
             pools: pools.pools,
             draining: self.is_draining(),
         }
@@ -271,7 +272,7 @@ impl Hub {
         self.0.reload.get()
     }
 
-    pub(crate) fn ask_shutdown(&self) {
+    pub(crate) fn request_shutdown(&self) {
         self.0.stop.send_replace(true);
     }
 
@@ -287,29 +288,29 @@ impl Hub {
         self.0.next_park.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Counts a connection in, unless there are too many.
+    /// Counts an accepted connection. Returns false at the limit.
     pub(crate) fn enter(&self) -> bool {
-        let most = self.limits().connections;
-        let enter = |open: usize| (open < most).then_some(open + 1);
+        let limit = self.limits().connections;
+        let enter = |open: usize| (open < limit).then_some(open + 1);
         self.0
             .connections
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter)
             .is_ok()
     }
 
-    /// Counts a connection out.
+    /// Counts a connection as closed.
     pub(crate) fn leave(&self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Connections that stand now.
-    pub(crate) fn connections(&self) -> usize {
+    /// The number of open connections.
+    pub(crate) fn open_connections(&self) -> usize {
         self.0.connections.load(Ordering::Relaxed)
     }
 
-    /// The connections that stand now, one by one.
-    pub(crate) fn roll(&self) -> &ConnectionRegistry {
-        &self.0.roll
+    /// The open connections.
+    pub(crate) fn connections(&self) -> &ConnectionRegistry {
+        &self.0.registry
     }
 
     /// Whether a backup is being made.
@@ -317,17 +318,17 @@ impl Hub {
         &self.0.backing_up
     }
 
-    /// Counts a connection that is ended as its client does not read.
+    /// Counts a connection that is ended because its client does not read its answers.
     pub(crate) fn count_unread(&self) {
         self.0.unread.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many were.
+    /// The number of such connections.
     pub(crate) fn unread(&self) -> u64 {
         self.0.unread.load(Ordering::Relaxed)
     }
 
-    /// Requests under way, over all connections.
+    /// The number of unanswered requests of all connections.
     pub(crate) fn in_flight(&self) -> &AtomicUsize {
         &self.0.in_flight
     }

@@ -1,33 +1,37 @@
 //! The hub: a durable task queue behind a socket.
 //!
-//! A request's way: the [`listener`] accepts a connection and gives it an actor ([`connection`]); that reads lines, keeps
-//! the order of requests and answers, and sends changes to the [`writer`], which applies all that waits as one commit and
-//! answers afterwards. Questions go to the [`readers`]. What a commit changed is told to the [`leases`] (one actor a live
-//! lease) and to the event [`bus`] (watchers). The [`reaper`] sleeps until something is due; [`sessions`] knows who is
-//! connected and whose leases are lost.
+//! A request's way: the [`listener`] accepts a connection and starts its actor ([`connection`]), which receives lines, starts
+//! the requests in order and sends the answers in order. Each verb has a file in [`verbs`]. Verbs that change the store send
+//! commands to the [`writer`], which applies all waiting commands as one commit and answers afterwards. Verbs that only read
+//! send queries to the [`readers`]. The effects of a commit go to the [`leases`] (one actor per live lease) and to the event
+//! [`bus`] (watchers). The [`reaper`] sleeps until the next deadline; [`sessions`] knows the connected workers, and the ones
+//! whose leases are lost.
 //!
-//! All of them live on one thread unless told otherwise, since waking another thread costs more than a message; only the
-//! readers have their own. Every one is a supervised actor whose address survives its restarts, so the crash of one
-//! interrupts the requests it was working on, and nothing else.
+//! By default all actors except the readers share one thread, because to wake another thread costs more than a message. Every
+//! one is a supervised actor whose address survives its restarts: the crash of one interrupts only the requests that it was
+//! working on.
 //!
-//! [`HubParts::build`] wires them up; `src/boot/` puts them under the root supervisor, in start order.
+//! [`HubParts::build`] wires the actors; `src/boot/` adds them to the root supervisor, in start order.
 
 mod answers;
-pub mod bus;
-pub mod connection;
+mod bus;
+mod caller;
+mod clock;
+mod connection;
+mod connection_registry;
 mod hub;
-pub mod leases;
-pub mod listener;
+mod leases;
+mod listener;
 mod measure;
 mod options;
 mod parts;
-pub mod readers;
-pub mod reaper;
-mod registry;
-pub mod sessions;
+mod readers;
+mod reaper;
+mod sessions;
 mod tuning;
+mod verbs;
 mod waiting;
-pub mod writer;
+mod writer;
 
 pub use hub::{Hub, Pools, Reload};
 pub use listener::bind::{self, BindError};

@@ -1,31 +1,31 @@
-//! What the hub is told at start; `src/boot/` fills it from the settings.
+//! The options of the hub at its start. `src/options/` fills them from the settings.
 
 use kirosu_protocol::limits::Limits;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where and how the hub listens, and what it allows.
+/// The sockets, the limits and the files of the hub.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
-    /// Host name or address of the TCP socket; none: no TCP.
+    /// Host name or address of the TCP socket. `None` disables TCP.
     pub host: Option<String>,
-    /// TCP port; 0 takes any free one.
+    /// TCP port. 0 takes any free port.
     pub port: u16,
-    /// Path of the Unix socket; none: no Unix socket.
+    /// Path of the Unix socket. `None` disables it.
     pub socket: Option<PathBuf>,
-    /// The key that every request or `hello` must carry; none: every client is let in.
+    /// The key that every request or `hello` must contain. `None` accepts every client.
     pub key: Option<String>,
-    /// Whether `python` tasks are taken (dangerous execution).
+    /// Whether `python` tasks are accepted. They run any code on the workers' machines.
     pub trust_all_tools: bool,
-    /// Sizes, counts and ranges.
+    /// Limits of sizes, counts and ranges.
     pub limits: Limits,
-    /// How long a session may be away before its leases are given back.
+    /// How long a session may be disconnected before its leases are given back.
     pub session_grace: Duration,
-    /// How long finished tasks are kept; none: for ever.
+    /// How long finished tasks are kept. `None` keeps them without limit.
     pub retention: Option<Duration>,
-    /// The number of read connections.
+    /// The number of readers; each has one read-only connection to the store.
     pub readers: usize,
-    /// The folder for backups; made when the first one is asked for.
+    /// The folder for backups. The first backup creates it.
     pub backup_dir: PathBuf,
     /// The store's file, for the readers.
     pub store_path: PathBuf,

@@ -5,7 +5,7 @@ use crate::hub::{Addresses, Hub};
 use crate::leases::Leases;
 use crate::listener::{Listener, Sockets};
 use crate::options::HubOptions;
-use crate::readers::{Reader, Readers};
+use crate::readers::{QueryReader, Readers};
 use crate::reaper::Reaper;
 use crate::sessions::Sessions;
 use crate::sessions::table::SessionTable;
@@ -186,11 +186,12 @@ fn readers(options: &HubOptions, threads: &[ArbiterHandle]) -> (ChildSpec, Reade
     let mut addresses = Vec::new();
     let mut threads = threads.iter().cycle();
     for number in 1..=options.readers.max(1) {
-        let (mailbox, address) = mailbox::<Reader>();
+        let (mailbox, address) = mailbox::<QueryReader>();
         let path = options.store_path.clone();
         let child = ChildSpec::new(number.to_string(), mailbox, move |child| {
-            Reader::new(child.clone(), path.clone())
-        });
+            QueryReader::new(child.clone(), path.clone())
+        })
+        .kind("reader");
         spec = spec.child(on(child, threads.next()));
         addresses.push(address);
     }

@@ -1,4 +1,4 @@
-//! The rules that may change while the hub runs. What they are now outlives the actors that follow them.
+//! The rules that may change while the hub runs. They survive restarts of the actors that follow them.
 
 use kirosu_protocol::RetryPolicy;
 use kirosu_store::StoreOptions;
@@ -8,20 +8,21 @@ use std::time::Duration;
 /// Rules in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
-    /// How long a session may be away before its leases are given back. Counts for those that go away from now on.
+    /// How long a session may be disconnected before its leases are given back. A change applies to sessions that disconnect
+    /// from then on.
     pub session_grace: Duration,
-    /// How long finished tasks are kept; none: for ever. Looked at once a minute.
+    /// How long finished tasks are kept; checked once a minute. `None` keeps them without limit.
     pub retention: Option<Duration>,
-    /// Backoff of tasks that ask for several attempts and name no policy.
+    /// The backoff of tasks that have several attempts and no policy of their own.
     pub retry: RetryPolicy,
-    /// The share, 0 to 1, by which delays of retries are shortened at random.
+    /// The largest part, from 0 to 1, by which delays of retries are shortened at random.
     pub retry_jitter: f64,
-    /// Whether every ack that comes after its lease's deadline is refused.
+    /// Whether an ack after its lease's deadline is always refused.
     pub strict_expiry: bool,
 }
 
 impl Rules {
-    /// The options of a store that follows these rules.
+    /// The store options with these rules.
     pub(crate) fn of_store(&self, options: &StoreOptions) -> StoreOptions {
         StoreOptions {
             retry_default: self.retry,
@@ -41,7 +42,7 @@ impl Tuning {
         Tuning(Arc::new(Mutex::new(rules)))
     }
 
-    /// What is in force now.
+    /// The rules in force now.
     pub fn get(&self) -> Rules {
         self.0
             .lock()

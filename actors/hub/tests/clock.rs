@@ -1,4 +1,4 @@
-//! The wall clock is set under a running hub: leases hold as long as they would have, and end when they would have.
+//! The wall clock is set while the hub runs: leases expire after the same real time as without that.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use kirosu_hub::{HubOptions, HubParts, HubThreads, Sockets};
@@ -15,20 +15,20 @@ use tokio::sync::{Mutex, mpsc};
 const START: u64 = 1_700_000_000_000;
 const HOUR: i64 = 3_600_000;
 
-/// A hub within this thread, and one client of it over a pipe in memory.
-struct House {
+/// A hub on this thread, with one client over a pipe in memory.
+struct TestHub {
     root: Root,
     pipe: BufReader<DuplexStream>,
     clock: Clock,
 }
 
-impl House {
-    async fn start(directory: &Path) -> House {
+impl TestHub {
+    async fn start(directory: &Path) -> TestHub {
         let clock = Clock::test(START);
         let store_options = StoreOptions::new(directory.join("db"), START as i64);
-        let (door, visitors) = mpsc::channel(1);
+        let (connect, incoming) = mpsc::channel(1);
         let sockets = Sockets {
-            local: Some(Arc::new(Mutex::new(visitors))),
+            local: Some(Arc::new(Mutex::new(incoming))),
             ..Sockets::default()
         };
         let options = HubOptions {
@@ -59,8 +59,8 @@ impl House {
             .child(parts.listener);
         let root = Root::start(spec, clock.clone());
         let (ours, theirs) = tokio::io::duplex(1 << 16);
-        door.send(theirs).await.unwrap();
-        House {
+        connect.send(theirs).await.unwrap();
+        TestHub {
             root,
             pipe: BufReader::new(ours),
             clock,
@@ -87,37 +87,37 @@ impl House {
     }
 }
 
-/// A lease of a minute; after ten seconds the clock is set, and nobody says anything more.
+/// Leases a task for a minute and sets the clock by `jump` ms after ten seconds. The client sends nothing more.
 async fn set_by(jump: i64) {
     let directory = tempfile::tempdir().unwrap();
-    let mut house = House::start(directory.path()).await;
-    house.call("enqueue", json!({"prompt": "x"})).await;
+    let mut hub = TestHub::start(directory.path()).await;
+    hub.call("enqueue", json!({"prompt": "x"})).await;
     let lease = json!({"worker_id": "w", "lease_seconds": 60});
-    house.call("lease", lease).await;
+    hub.call("lease", lease).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    house.clock.jump_ms(jump);
+    hub.clock.jump_ms(jump);
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert_eq!(
-        house.status().await,
+        hub.status().await,
         "leased",
         "lost too early, set by {jump}"
     );
     tokio::time::sleep(Duration::from_secs(21)).await;
     assert_eq!(
-        house.status().await,
+        hub.status().await,
         "queued",
         "lives too long, set by {jump}"
     );
-    drop(house.pipe);
-    house.root.shutdown().await;
+    drop(hub.pipe);
+    hub.root.shutdown().await;
 }
 
 #[test]
-fn set_forward_no_lease_is_lost() {
+fn a_clock_set_forward_loses_no_lease() {
     testkit::run(set_by(HOUR));
 }
 
 #[test]
-fn set_back_no_lease_outlives_its_time() {
+fn a_clock_set_back_extends_no_lease() {
     testkit::run(set_by(-HOUR));
 }

@@ -1,10 +1,10 @@
-//! The kinds of events by which a watcher filters.
+//! The kinds of events, and the filter of a watch.
 
 use kirosu_protocol::verbs::watch::KINDS;
 use kirosu_protocol::{EventKind, TaskId};
 
-/// The place of an event's kind in [`KINDS`].
-pub(super) fn place_of(what: &EventKind) -> usize {
+/// The index of an event's kind in [`KINDS`].
+pub(super) fn kind_index(what: &EventKind) -> usize {
     match what {
         EventKind::Task { .. } => 0,
         EventKind::Approval { .. } => 1,
@@ -17,7 +17,7 @@ pub(super) fn place_of(what: &EventKind) -> usize {
     }
 }
 
-/// The task that an event is about.
+/// The task that an event is about. `None` if it is about no task.
 pub(super) fn task_of(what: &EventKind) -> Option<TaskId> {
     match what {
         EventKind::Task { task_id, .. }
@@ -28,8 +28,8 @@ pub(super) fn task_of(what: &EventKind) -> Option<TaskId> {
     }
 }
 
-/// The task whose end an event tells of.
-pub(super) fn ended(what: &EventKind) -> Option<TaskId> {
+/// The task that an event ends. `None` if it ends no task.
+pub(super) fn ended_task(what: &EventKind) -> Option<TaskId> {
     match what {
         EventKind::Task {
             task_id, status, ..
@@ -38,34 +38,36 @@ pub(super) fn ended(what: &EventKind) -> Option<TaskId> {
     }
 }
 
-/// Which events a watcher wants.
+/// The events that a watch selects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct EventFilter {
     task: Option<TaskId>,
-    /// A bit for each wanted kind; 0: all.
+    /// One bit per selected kind, at its index. 0 selects all kinds.
     kinds: u8,
 }
 
-impl Filter {
+impl EventFilter {
     /// Every event.
     #[cfg(test)]
-    pub(super) const ALL: Filter = Filter {
+    pub(super) const ALL: EventFilter = EventFilter {
         task: None,
         kinds: 0,
     };
 
-    /// Only of this task; only of these kinds, by their words on the wire. None and no words mean all.
-    pub fn new(task: Option<TaskId>, kinds: &[String]) -> Filter {
+    /// Selects events of one task (`None`: of all tasks and of none) and of these kinds, by their names on the wire (empty: of
+    /// all kinds). Unknown names are ignored.
+    pub fn new(task: Option<TaskId>, kinds: &[String]) -> EventFilter {
         let bit = |kind: &String| KINDS.iter().position(|known| known == kind);
         let kinds = kinds.iter().filter_map(bit);
-        Filter {
+        EventFilter {
             task,
-            kinds: kinds.fold(0, |bits, place| bits | 1 << place),
+            kinds: kinds.fold(0, |bits, index| bits | 1 << index),
         }
     }
 
-    pub(super) fn takes(&self, place: usize, task: Option<TaskId>) -> bool {
-        (self.kinds == 0 || self.kinds & (1 << place) != 0)
+    /// Whether the filter selects an event of this kind and task.
+    pub(super) fn takes(&self, kind: usize, task: Option<TaskId>) -> bool {
+        (self.kinds == 0 || self.kinds & (1 << kind) != 0)
             && self.task.is_none_or(|wanted| task == Some(wanted))
     }
 }
@@ -75,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_takes_the_kinds_and_the_task_that_it_names() {
+    fn a_filter_selects_the_kinds_and_the_task_that_it_names() {
         let hub = EventKind::Hub {
             state: "draining".into(),
         };
@@ -85,12 +87,13 @@ mod tests {
             chunk: 0,
             text: "x".into(),
         };
-        let takes = |filter: Filter, what: &EventKind| filter.takes(place_of(what), task_of(what));
-        assert!(takes(Filter::default(), &hub) && takes(Filter::default(), &output));
-        let kinds = Filter::new(None, &["output".into(), "task".into()]);
+        let takes =
+            |filter: EventFilter, what: &EventKind| filter.takes(kind_index(what), task_of(what));
+        assert!(takes(EventFilter::default(), &hub) && takes(EventFilter::default(), &output));
+        let kinds = EventFilter::new(None, &["output".into(), "task".into()]);
         assert!(!takes(kinds, &hub) && takes(kinds, &output));
-        assert!(takes(Filter::new(Some(7), &[]), &output));
-        assert!(!takes(Filter::new(Some(8), &[]), &output));
-        assert!(!takes(Filter::new(Some(7), &[]), &hub));
+        assert!(takes(EventFilter::new(Some(7), &[]), &output));
+        assert!(!takes(EventFilter::new(Some(8), &[]), &output));
+        assert!(!takes(EventFilter::new(Some(7), &[]), &hub));
     }
 }

@@ -1,62 +1,62 @@
 //! The messages of the event bus.
 
-use super::kind::Filter;
-use super::ring::Line;
+use super::kind::EventFilter;
+use super::ring::EventLine;
 use super::watchers::WatchId;
 use actix::prelude::*;
 use kirosu_protocol::{EventKind, TaskId};
 
-/// Things that happened, in order.
+/// Publishes events, in order.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Publish(pub Vec<EventKind>);
 
-/// Asks from which number a new watcher can be sent events: those after a number that it names, or those from now on.
+/// Finds the position at which a new watch begins: after the number that it names, or after the newest event (`None`).
 #[derive(Message)]
-#[rtype(result = "Stand")]
-pub struct Look(pub Option<u64>);
+#[rtype(result = "RingPosition")]
+pub struct FindPosition(pub Option<u64>);
 
-/// The answer to [`Look`].
+/// The answer to [`FindPosition`].
 #[derive(Debug, MessageResponse)]
-pub struct Stand {
-    /// The newest number at this moment.
+pub struct RingPosition {
+    /// The number of the newest event.
     pub newest: u64,
     /// The number after which all events are kept.
     pub from: u64,
-    /// How many missed events are gone.
+    /// The number of events after the named one that are no longer kept.
     pub lost: u64,
 }
 
-/// Begins a watch of the events after a number: the watcher is sent a piece of those that are kept, and, when these are all, each
-/// event that comes.
+/// Requests events after a number. The bus sends one piece of those that are kept. If that is all of them, it sends further
+/// events as they come.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Watch {
-    /// The watcher; one watch a connection and tag.
+    /// The watch: its connection, and the tag of its request.
     pub id: WatchId,
-    /// The events that it wants.
-    pub filter: Filter,
-    /// The last number seen.
+    /// The events that it selects.
+    pub filter: EventFilter,
+    /// The number of the last event that the watch has.
     pub from: u64,
-    /// The watcher's own number for this request: it comes back with the events.
+    /// The watch's own number of this request. The events have it, too.
     pub turn: u64,
-    /// Where events go.
-    pub to: Recipient<Events>,
+    /// The recipient of the events.
+    pub to: Recipient<WatchedEvents>,
 }
 
-/// Begins a wait for the ends of tasks.
+/// Subscribes to the ends of tasks.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct WaitFor {
-    /// The wait; one a connection and tag.
+    /// The wait: its connection, and the tag of its request.
     pub id: WatchId,
     /// The tasks.
     pub tasks: Vec<TaskId>,
     /// The recipient of their ends.
-    pub to: Recipient<Ended>,
+    pub to: Recipient<WaitedTasksEnded>,
 }
 
-/// A watcher or waiter is gone.
+/// Ends a watch or a wait. Unknown ones are ignored.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Unwatch(pub WatchId);
@@ -64,32 +64,32 @@ pub struct Unwatch(pub WatchId);
 /// Events for one watch.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Events {
+pub struct WatchedEvents {
     /// The watch's tag.
     pub tag: u64,
-    /// Of the request that these follow from.
+    /// The number of the [`Watch`] request that these follow from.
     pub turn: u64,
-    /// In order of their numbers.
-    pub lines: Vec<Line>,
-    /// The number up to which these are all.
+    /// The events, in the order of their numbers.
+    pub lines: Vec<EventLine>,
+    /// The number up to which the watch has all events now.
     pub upto: u64,
-    /// Whether some before these are kept no longer.
+    /// Whether events before these are no longer kept.
     pub is_gap: bool,
-    /// Whether further events are sent as they come; else they have to be asked for.
+    /// Whether further events are sent as they come. If not, the watch must request them.
     pub follows: bool,
 }
 
 /// Ends of tasks, for one wait.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Ended {
+pub struct WaitedTasksEnded {
     /// The wait's tag.
     pub tag: u64,
     /// The tasks that have ended. `None` after a crash of the bus: ends may have been missed.
     pub tasks: Option<Vec<TaskId>>,
 }
 
-/// The tree is known: follow it.
+/// Makes the bus publish the exits and restarts of the supervision tree, which is known now.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct FollowTree;

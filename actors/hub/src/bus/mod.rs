@@ -1,25 +1,28 @@
-//! The event bus: numbers what happened, keeps the newest, and sends it to watchers.
+//! The event bus: numbers events, keeps the newest, and sends them to watchers.
 //!
-//! An event is written once, and its line is shared by all who want it. The more there are who watch, the longer events
-//! are gathered for them, as what costs is to wake each connection ([`pause`]). A watcher who takes its events too slowly,
-//! or comes back and has missed some, asks for them piece by piece: what is kept for watchers is in the ring, and only there.
+//! An event is serialized once; all watchers share its line. The more watchers there are, the longer the bus gathers events
+//! for them, because to wake a connection is what costs ([`pause`]). A watcher that is slow, or that reconnects and has missed
+//! events, requests them piece by piece. So only the ring keeps events for watchers.
 //!
-//! Ring and watchers belong to the recipe, not to the actor: after a crash the next incarnation goes on from where each
-//! watcher is.
+//! The ring and the watchers belong to the child's factory, not to the actor: after a crash the next incarnation continues at
+//! the position of each watcher.
 
 mod kind;
 mod messages;
 mod ring;
 mod watchers;
 
-pub use kind::Filter;
-pub use messages::{Ended, Events, FollowTree, Look, Publish, Stand, Unwatch, WaitFor, Watch};
-pub use ring::{Line, Ring};
-pub use watchers::{WatchId, Watchers};
+pub use kind::EventFilter;
+pub use messages::{
+    FindPosition, FollowTree, Publish, RingPosition, Unwatch, WaitFor, WaitedTasksEnded, Watch,
+    WatchedEvents,
+};
+pub use ring::Ring;
+pub use watchers::Watchers;
 
 use actix::prelude::*;
 use futures_util::stream::unfold;
-use kind::ended;
+use kind::ended_task;
 use kirosu_protocol::{EventKind, TaskId};
 use kirosu_supervision::{ChildChange, ChildContext, ExitReason, Tree, TreeEvent, supervised};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -27,54 +30,56 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-/// Events kept for watchers that come back.
+/// The largest number of events that are kept for watchers that reconnect.
 pub const RING_CAPACITY: usize = 16_384;
 
-/// Bytes of events that a watcher is sent at once.
+/// Bytes of events in one piece for a watcher.
 pub const PIECE_BYTES: usize = 256 << 10;
 
-/// Many times what it costs to wake a watcher, so that the waking takes little of the time.
-const PAUSE_A_WATCHER: Duration = Duration::from_micros(100);
-/// Pauses below this are none.
+/// Pause per watcher. It is many times the cost of waking one, so that waking takes a small part of the time.
+const PAUSE_PER_WATCHER: Duration = Duration::from_micros(100);
+/// Shorter pauses are left out.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-/// The longest time for which events are gathered.
+/// The longest time for which the bus gathers events.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Watchers that are sent events in one turn of the event loop: to write to one takes some 15 us, and other requests are
-/// served between two turns.
+/// Watchers that get events in one turn of the event loop. To write to one takes some 15 us; requests are served between two
+/// turns.
 const WATCHERS_PER_TURN: usize = 25;
 /// Pause between two such turns.
-const TURN: Duration = Duration::from_millis(1);
+const TURN_PAUSE: Duration = Duration::from_millis(1);
 
-/// The least time from one sending of events to the next, when so many watch.
+/// The time between two rounds of sending events, with this number of watchers.
 fn pause(watchers: usize) -> Duration {
     let watchers = u32::try_from(watchers).unwrap_or(u32::MAX);
-    match PAUSE_A_WATCHER.saturating_mul(watchers) {
+    match PAUSE_PER_WATCHER.saturating_mul(watchers) {
         short if short < SHORTEST_PAUSE => Duration::ZERO,
         long => long.min(LONGEST_PAUSE),
     }
 }
 
-/// The kept events. They belong to the recipe, so they survive a crash of the actor.
+/// The kept events, shared with the child's factory.
 pub type SharedRing = Arc<Mutex<Ring>>;
 
-/// The watchers. They belong to the recipe, so they survive a crash of the actor.
-pub type SharedWatchers = Arc<Mutex<Watchers<Recipient<Events>, Recipient<Ended>>>>;
+/// The watchers, shared with the child's factory.
+pub type SharedWatchers =
+    Arc<Mutex<Watchers<Recipient<WatchedEvents>, Recipient<WaitedTasksEnded>>>>;
 
 /// The tree whose exits and restarts are published, once it is known.
 pub type SharedTree = Arc<OnceLock<Tree>>;
 
-/// The actor.
+/// The actor that numbers and sends events.
 pub struct Bus {
     child: ChildContext,
     ring: SharedRing,
     watchers: SharedWatchers,
     tree: SharedTree,
-    follows: bool,
-    /// When watchers were sent events last.
+    /// Whether the actor has subscribed to the tree.
+    follows_tree: bool,
+    /// When the last round of sending began.
     sent: Option<Instant>,
-    /// Whether a further sending, or a further turn of one, is scheduled.
-    is_due: bool,
+    /// Whether a round, or a further turn of one, is scheduled.
+    is_scheduled: bool,
 }
 
 supervised!(Bus);
@@ -84,7 +89,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Bus {
-    /// A bus over a ring and watchers that outlive it.
+    /// A bus over a ring and watchers that survive it.
     pub fn new(
         child: ChildContext,
         ring: SharedRing,
@@ -96,25 +101,28 @@ impl Bus {
             ring,
             watchers,
             tree,
-            follows: false,
+            follows_tree: false,
             sent: None,
-            is_due: false,
+            is_scheduled: false,
         }
     }
 
-    /// Called at the start and when the tree becomes known: whichever comes second counts.
+    /// Subscribes to the tree. Called at the start and when the tree becomes known, in either order.
     fn follow_tree(&mut self, ctx: &mut Context<Self>) {
-        if self.follows {
+        if self.follows_tree {
             return;
         }
         let Some(tree) = self.tree.get() else { return };
-        self.follows = true;
+        self.follows_tree = true;
         ctx.add_stream(unfold(tree.subscribe(), |mut events| async move {
             loop {
                 match events.recv().await {
                     Ok(event) => return Some((event, events)),
                     Err(RecvError::Lagged(missed)) => {
-                        tracing::debug!(missed, "too many exits and restarts to tell of all");
+                        tracing::debug!(
+                            missed,
+                            "exits and restarts came too fast; some were not published"
+                        );
                     }
                     Err(RecvError::Closed) => return None,
                 }
@@ -122,15 +130,15 @@ impl Bus {
         }));
     }
 
-    fn publish(&mut self, happened: Vec<EventKind>, ctx: &mut Context<Self>) {
+    fn publish(&mut self, events: Vec<EventKind>, ctx: &mut Context<Self>) {
         let time = self.child.clock().now_ms() as f64 / 1000.0;
-        // That the hub stops has to be out before it does.
-        let at_once = happened
+        // The event that the hub stops must leave before the hub does.
+        let at_once = events
             .iter()
             .any(|what| matches!(what, EventKind::Hub { .. }));
-        let ends: Vec<TaskId> = happened.iter().filter_map(ended).collect();
+        let ends: Vec<TaskId> = events.iter().filter_map(ended_task).collect();
         let mut ring = lock(&self.ring);
-        for what in happened {
+        for what in events {
             ring.push(time, what);
         }
         drop(ring);
@@ -138,13 +146,13 @@ impl Bus {
         for (id, tasks) in watchers.waiting_for(&ends) {
             if let Some(to) = watchers.waiter(id) {
                 let (tag, tasks) = (id.1, Some(tasks));
-                to.do_send(Ended { tag, tasks });
+                to.do_send(WaitedTasksEnded { tag, tasks });
             }
         }
         drop(watchers);
         if at_once {
             self.send_missed(self.newest(), usize::MAX);
-        } else if !self.is_due {
+        } else if !self.is_scheduled {
             self.send_soon(ctx);
         }
     }
@@ -153,7 +161,7 @@ impl Bus {
         lock(&self.ring).newest()
     }
 
-    /// Begins to send watchers what they have not been sent, after the pause that their number asks for.
+    /// Begins a round of sending, after the pause that the number of watchers requires.
     fn send_soon(&mut self, ctx: &mut Context<Self>) {
         let pause = pause(lock(&self.watchers).count());
         let wait = self.sent.map_or(Duration::ZERO, |sent| {
@@ -162,25 +170,25 @@ impl Bus {
         if wait.is_zero() {
             self.send(ctx);
         } else {
-            self.later(wait, ctx, Self::send);
+            self.schedule(wait, ctx, Self::send);
         }
     }
 
-    /// Runs a further part of the sending; until then [`Bus::publish`] need not begin one.
-    fn later(
+    /// Runs a part of a round later. Until then [`Bus::publish`] does not begin a round.
+    fn schedule(
         &mut self,
         wait: Duration,
         ctx: &mut Context<Self>,
         part: impl FnOnce(&mut Self, &mut Context<Self>) + 'static,
     ) {
-        self.is_due = true;
+        self.is_scheduled = true;
         ctx.run_later(wait, |bus, ctx| {
-            bus.is_due = false;
+            bus.is_scheduled = false;
             part(bus, ctx);
         });
     }
 
-    /// Sends all watchers the events up to the newest one, in turns.
+    /// Sends the events up to the newest one to all watchers, in turns.
     fn send(&mut self, ctx: &mut Context<Self>) {
         self.sent = Some(Instant::now());
         self.send_upto(self.newest(), ctx);
@@ -188,22 +196,23 @@ impl Bus {
 
     fn send_upto(&mut self, upto: u64, ctx: &mut Context<Self>) {
         if !self.send_missed(upto, WATCHERS_PER_TURN) {
-            self.later(TURN, ctx, move |bus, ctx| bus.send_upto(upto, ctx));
+            self.schedule(TURN_PAUSE, ctx, move |bus, ctx| bus.send_upto(upto, ctx));
         } else if self.newest() > upto {
-            // Published between two turns.
+            // More events were published between two turns.
             self.send_soon(ctx);
         }
     }
 
-    fn send_missed(&mut self, upto: u64, most: usize) -> bool {
+    /// Sends the events up to number `upto` to at most `limit` watchers. Returns whether all watchers have them.
+    fn send_missed(&mut self, upto: u64, limit: usize) -> bool {
         let (mut ring, mut watchers) = (lock(&self.ring), lock(&self.watchers));
         watchers.send_missed(
             &mut ring,
             upto,
-            most,
+            limit,
             PIECE_BYTES,
             |id, to, turn, missed, follows| {
-                to.do_send(Events {
+                to.do_send(WatchedEvents {
                     tag: id.1,
                     turn,
                     lines: missed.lines,
@@ -222,10 +231,11 @@ impl Actor for Bus {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.follow_tree(ctx);
         if self.child.incarnation() > 0 {
+            // The crash may have lost events that were not sent, and ends of tasks.
             self.send(ctx);
             for (id, to) in lock(&self.watchers).waiters() {
                 let (tag, tasks) = (id.1, None);
-                to.do_send(Ended { tag, tasks });
+                to.do_send(WaitedTasksEnded { tag, tasks });
             }
         }
     }
@@ -262,27 +272,27 @@ impl StreamHandler<TreeEvent> for Bus {
         self.publish(vec![what], ctx);
     }
 
-    /// The tree ends before the bus does; the default would stop the bus.
+    /// The default stops the bus when the tree ends, which is before the bus.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
 impl Handler<Publish> for Bus {
     type Result = ();
 
-    fn handle(&mut self, Publish(happened): Publish, ctx: &mut Self::Context) {
+    fn handle(&mut self, Publish(events): Publish, ctx: &mut Self::Context) {
         self.child.handled();
-        self.publish(happened, ctx);
+        self.publish(events, ctx);
     }
 }
 
-impl Handler<Look> for Bus {
-    type Result = Stand;
+impl Handler<FindPosition> for Bus {
+    type Result = RingPosition;
 
-    fn handle(&mut self, Look(since): Look, _: &mut Self::Context) -> Stand {
+    fn handle(&mut self, FindPosition(since): FindPosition, _: &mut Self::Context) -> RingPosition {
         let ring = lock(&self.ring);
         let newest = ring.newest();
-        let (from, lost) = ring.stand(since.unwrap_or(newest));
-        Stand { newest, from, lost }
+        let (from, lost) = ring.position(since.unwrap_or(newest));
+        RingPosition { newest, from, lost }
     }
 }
 
@@ -294,7 +304,7 @@ impl Handler<Watch> for Bus {
         let missed = ring.after(watch.from, &watch.filter, PIECE_BYTES);
         let (upto, is_gap) = (missed.upto, missed.lost > 0);
         let follows = upto == ring.newest() && !is_gap;
-        watch.to.do_send(Events {
+        watch.to.do_send(WatchedEvents {
             tag: watch.id.1,
             turn: watch.turn,
             lines: missed.lines,
@@ -329,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_gathered_where_many_watch() {
+    fn events_are_gathered_when_there_are_many_watchers() {
         assert_eq!(pause(0), Duration::ZERO);
         assert_eq!(pause(9), Duration::ZERO);
         assert_eq!(pause(500), Duration::from_millis(50));

@@ -1,129 +1,131 @@
-//! The last events, numbered: a ring buffer that is bounded by a number of events and by their bytes.
+//! The newest events, numbered: a ring buffer that is bounded by the number of events and by their bytes.
 //!
-//! An event is written as a line once, for all who want it. Most are never wanted, so that is done when the first one
-//! does; what may be large is written at once, as a line takes the least memory.
+//! An event is serialized once, for all watchers. No watcher wants most events, so an event is serialized for the first watcher
+//! that does. Events that may be large are serialized at once: a line takes the least memory.
 
-use super::kind::{Filter, place_of, task_of};
+use super::kind::{EventFilter, kind_index, task_of};
 use kirosu_protocol::answer::write_notification;
 use kirosu_protocol::{Event, EventKind, Notice, PermissionState, TaskId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// An event as its watchers get it: one line, or two where a person is asked something.
-pub type Line = Arc<[u8]>;
+/// An event as its watchers get it: one line, or two if a person has to decide something.
+pub type EventLine = Arc<[u8]>;
 
-/// Numbers events and keeps the newest of them for watchers that come back.
+/// Numbers events and keeps the newest ones for watchers that reconnect.
 #[derive(Debug)]
 pub struct Ring {
     next: u64,
-    most_events: usize,
-    most_bytes: usize,
-    kept: VecDeque<Kept>,
+    max_events: usize,
+    max_bytes: usize,
+    kept: VecDeque<KeptEvent>,
+    /// Bytes of all kept events.
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Kept {
-    place: usize,
+struct KeptEvent {
+    /// See [`kind_index`].
+    kind: usize,
     task: Option<TaskId>,
-    body: Body,
+    body: EventBody,
 }
 
 #[derive(Debug)]
-enum Body {
+enum EventBody {
     Event(Box<Event>),
-    Line(Line),
+    Line(EventLine),
 }
 
-impl Kept {
+impl KeptEvent {
     fn bytes(&self) -> usize {
         let body = match &self.body {
-            Body::Event(event) => size_of::<Event>() + text_bytes(&event.what),
-            Body::Line(line) => line.len(),
+            EventBody::Event(event) => size_of::<Event>() + text_bytes(&event.what),
+            EventBody::Line(line) => line.len(),
         };
-        size_of::<Kept>() + body
+        size_of::<KeptEvent>() + body
     }
 
-    fn line(&mut self) -> Line {
+    fn line(&mut self) -> EventLine {
         let line = match &self.body {
-            Body::Line(line) => line.clone(),
-            Body::Event(event) => line_of(event),
+            EventBody::Line(line) => line.clone(),
+            EventBody::Event(event) => line_of(event),
         };
-        self.body = Body::Line(line.clone());
+        self.body = EventBody::Line(line.clone());
         line
     }
 }
 
-/// What a watcher that has seen everything up to some number has missed.
+/// The events after the position of a watcher.
 #[derive(Debug, Default, PartialEq)]
-pub struct Missed {
-    /// The events that its filter takes, in order.
-    pub lines: Vec<Line>,
-    /// The number up to which it has seen everything after that.
+pub struct MissedEvents {
+    /// The events that its filter selects, in order.
+    pub lines: Vec<EventLine>,
+    /// The number up to which the watcher has all events with these.
     pub upto: u64,
-    /// How many came in between and are kept no longer.
+    /// The number of missed events that are no longer kept.
     pub lost: u64,
 }
 
 impl Ring {
     /// An empty ring; the first event gets number 1.
-    pub fn new(most_events: usize, most_bytes: usize) -> Ring {
+    pub fn new(max_events: usize, max_bytes: usize) -> Ring {
         Ring {
             next: 1,
-            most_events,
-            most_bytes,
+            max_events,
+            max_bytes,
             kept: VecDeque::new(),
             bytes: 0,
         }
     }
 
-    /// Numbers an event and keeps it. `time` is in Unix seconds. The newest is kept, however large.
+    /// Numbers an event and keeps it. `time` is in Unix seconds. The newest event is kept, however large.
     pub fn push(&mut self, time: f64, what: EventKind) {
-        let (place, task) = (place_of(&what), task_of(&what));
+        let (kind, task) = (kind_index(&what), task_of(&what));
         let is_large = matches!(what, EventKind::Progress { .. } | EventKind::Output { .. });
         let seq = self.next;
         let event = Event { seq, time, what };
         let body = match is_large {
-            true => Body::Line(line_of(&event)),
-            false => Body::Event(Box::new(event)),
+            true => EventBody::Line(line_of(&event)),
+            false => EventBody::Event(Box::new(event)),
         };
-        let kept = Kept { place, task, body };
+        let kept = KeptEvent { kind, task, body };
         self.next += 1;
         self.bytes += kept.bytes();
         self.kept.push_back(kept);
         while self.kept.len() > 1
-            && (self.kept.len() > self.most_events || self.bytes > self.most_bytes)
+            && (self.kept.len() > self.max_events || self.bytes > self.max_bytes)
         {
             let oldest = self.kept.pop_front();
             self.bytes -= oldest.map_or(0, |oldest| oldest.bytes());
         }
     }
 
-    /// The newest number given; 0 before the first event.
+    /// The number of the newest event. 0 before the first.
     pub fn newest(&self) -> u64 {
         self.next - 1
     }
 
-    /// Where a watcher stands that has seen everything up to number `since`, as far as the events after it are kept, and
-    /// how many are not. A number from the future (another hub process gave it) counts as 0.
-    pub fn stand(&self, since: u64) -> (u64, u64) {
+    /// The position of a watcher that has all events up to number `since`: the number after which all events are kept, and the
+    /// number of events in between. A number above the newest (from another hub process) counts as 0.
+    pub fn position(&self, since: u64) -> (u64, u64) {
         let since = if since > self.newest() { 0 } else { since };
         let oldest = self.next - self.kept.len() as u64;
         (since.max(oldest - 1), oldest.saturating_sub(since + 1))
     }
 
-    /// The events after number `since` that a filter takes, until there are `room` bytes of them.
-    pub fn after(&mut self, since: u64, filter: &Filter, room: usize) -> Missed {
-        let (mut upto, lost) = self.stand(since);
+    /// The events after number `since` that a filter selects, until they reach `limit` bytes.
+    pub fn after(&mut self, since: u64, filter: &EventFilter, limit: usize) -> MissedEvents {
+        let (mut upto, lost) = self.position(since);
         let oldest = self.next - self.kept.len() as u64;
         let (mut lines, mut bytes) = (Vec::new(), 0);
         let skip = usize::try_from(upto + 1 - oldest).unwrap_or(usize::MAX);
         for kept in self.kept.iter_mut().skip(skip) {
-            if bytes >= room {
+            if bytes >= limit {
                 break;
             }
             upto += 1;
-            if filter.takes(kept.place, kept.task) {
+            if filter.takes(kept.kind, kept.task) {
                 self.bytes -= kept.bytes();
                 let line = kept.line();
                 self.bytes += kept.bytes();
@@ -131,32 +133,32 @@ impl Ring {
                 lines.push(line);
             }
         }
-        Missed { lines, upto, lost }
+        MissedEvents { lines, upto, lost }
     }
 
-    /// How many events are kept, and their bytes, about.
+    /// The number of kept events, and their approximate bytes.
     pub fn size(&self) -> (usize, usize) {
         (self.kept.len(), self.bytes)
     }
 }
 
-/// Bytes of an event's texts. What may be large is kept as a line.
+/// Bytes of an event's texts.
 fn text_bytes(what: &EventKind) -> usize {
-    let maybe = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     match what {
         EventKind::Task {
             worker_id,
             reason,
             question,
             ..
-        } => maybe(worker_id) + reason.len() + maybe(question),
+        } => optional(worker_id) + reason.len() + optional(question),
         EventKind::Approval {
             tool,
             title,
             by,
             rule,
             ..
-        } => tool.len() + title.len() + maybe(by) + maybe(rule),
+        } => tool.len() + title.len() + optional(by) + optional(rule),
         EventKind::Session { session_id, state } => session_id.len() + state.len(),
         EventKind::Actor {
             path,
@@ -170,17 +172,17 @@ fn text_bytes(what: &EventKind) -> usize {
     }
 }
 
-fn line_of(event: &Event) -> Line {
+fn line_of(event: &Event) -> EventLine {
     let mut line = Vec::with_capacity(160);
     write_notification(&mut line, "event", event);
-    if let Some(notice) = question_in(&event.what) {
+    if let Some(notice) = approval_notice(&event.what) {
         notice.write(&mut line);
     }
     line.into()
 }
 
-/// What a person is asked by an event.
-fn question_in(what: &EventKind) -> Option<Notice> {
+/// The notice that a person has to decide something, if the event means that.
+fn approval_notice(what: &EventKind) -> Option<Notice> {
     match what {
         EventKind::Task {
             task_id,
@@ -215,10 +217,10 @@ fn question_in(what: &EventKind) -> Option<Notice> {
 mod tests {
     use super::*;
 
-    const ALL: Filter = Filter::ALL;
+    const ALL: EventFilter = EventFilter::ALL;
 
-    fn ring_of(count: u64, most_events: usize) -> Ring {
-        let mut ring = Ring::new(most_events, 1 << 20);
+    fn ring_of(count: u64, max_events: usize) -> Ring {
+        let mut ring = Ring::new(max_events, 1 << 20);
         for _ in 0..count {
             ring.push(
                 0.0,
@@ -230,8 +232,8 @@ mod tests {
         ring
     }
 
-    fn numbers(missed: &Missed) -> Vec<u64> {
-        let number = |line: &Line| {
+    fn numbers(missed: &MissedEvents) -> Vec<u64> {
+        let number = |line: &EventLine| {
             let event: serde_json::Value = serde_json::from_slice(line).unwrap();
             event["params"]["seq"].as_u64().unwrap()
         };
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_gets_what_it_missed_and_learns_what_is_gone() {
+    fn a_watcher_gets_missed_events_and_the_number_of_lost_ones() {
         let mut ring = ring_of(10, 4);
         let missed = ring.after(8, &ALL, 1000);
         assert_eq!(
@@ -249,18 +251,21 @@ mod tests {
         let missed = ring.after(2, &ALL, 1000);
         assert_eq!((numbers(&missed), missed.lost), (vec![7, 8, 9, 10], 4));
         assert_eq!(ring.after(10, &ALL, 1000).lines.len(), 0);
-        assert_eq!(ring.stand(8), (8, 0));
-        assert_eq!(ring.stand(2), (6, 4));
+        assert_eq!(ring.position(8), (8, 0));
+        assert_eq!(ring.position(2), (6, 4));
     }
 
     #[test]
-    fn a_number_of_another_hub_process_gets_everything_kept() {
+    fn a_number_of_another_hub_process_gets_all_kept_events() {
         assert_eq!(ring_of(3, 8).after(999, &ALL, 1000).lines.len(), 3);
-        assert_eq!(Ring::new(8, 8).after(5, &ALL, 1000), Missed::default());
+        assert_eq!(
+            Ring::new(8, 8).after(5, &ALL, 1000),
+            MissedEvents::default()
+        );
     }
 
     #[test]
-    fn what_was_missed_comes_in_pieces() {
+    fn missed_events_come_in_pieces() {
         let mut ring = ring_of(3, 8);
         let (mut at, mut seen) = (0, Vec::new());
         while at < ring.newest() {
@@ -273,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn large_events_push_others_out_by_their_bytes() {
+    fn large_events_replace_others_by_their_bytes() {
         let mut ring = Ring::new(1000, 100_000);
         for chunk in 0..50 {
             ring.push(
@@ -300,14 +305,17 @@ mod tests {
                 text: "x".repeat(1_000_000),
             },
         );
-        assert_eq!(ring.size().0, 1, "the newest is kept in any case");
+        assert_eq!(ring.size().0, 1, "the newest is always kept");
     }
 
     #[test]
-    fn the_bytes_are_those_of_what_is_kept_when_some_are_written_as_lines() {
+    fn the_counted_bytes_are_right_when_some_events_are_serialized() {
         let mut ring = ring_of(20, 8);
         ring.after(16, &ALL, usize::MAX);
         let counted = ring.size().1;
-        assert_eq!(counted, ring.kept.iter().map(Kept::bytes).sum::<usize>());
+        assert_eq!(
+            counted,
+            ring.kept.iter().map(KeptEvent::bytes).sum::<usize>()
+        );
     }
 }

@@ -1,36 +1,35 @@
-//! Who watches the events, and how far each has been sent them; who waits for the ends of tasks. Pure state, so that it
-//! can outlive the actor.
+//! The watchers of events with their positions, and the waits for ends of tasks. Pure state, which survives the actor.
 
-use super::kind::Filter;
-use super::ring::{Missed, Ring};
-use crate::connection::ConnectionId;
+use super::kind::EventFilter;
+use super::ring::{MissedEvents, Ring};
+use crate::caller::ConnectionId;
 use kirosu_protocol::TaskId;
 use std::collections::HashMap;
 
-/// A watch or a wait: its connection, and its tag there.
+/// A watch or a wait: its connection, and the tag of its request.
 pub type WatchId = (ConnectionId, u64);
 
 #[derive(Debug)]
-struct Watcher<W> {
-    filter: Filter,
+struct EventWatcher<W> {
+    filter: EventFilter,
     to: W,
-    /// The number of its request.
+    /// The watch's number of its request.
     turn: u64,
-    /// The number of the newest event that it was sent, or that its filter left out.
+    /// The number of the newest event that was sent to it, or that its filter left out.
     sent: u64,
 }
 
 #[derive(Debug)]
-struct Waiter<E> {
+struct TaskWaiter<E> {
     tasks: Vec<TaskId>,
     to: E,
 }
 
-/// All watchers and waiters. `W` is how a watcher is reached, `E` how one who waits for ends.
+/// All watchers and waiters. `W` is the recipient of a watcher, `E` the recipient of a waiter.
 #[derive(Debug)]
 pub struct Watchers<W, E> {
-    watchers: HashMap<WatchId, Watcher<W>>,
-    waiters: HashMap<WatchId, Waiter<E>>,
+    watchers: HashMap<WatchId, EventWatcher<W>>,
+    waiters: HashMap<WatchId, TaskWaiter<E>>,
     by_task: HashMap<TaskId, Vec<WatchId>>,
 }
 
@@ -45,9 +44,9 @@ impl<W, E> Default for Watchers<W, E> {
 }
 
 impl<W, E> Watchers<W, E> {
-    /// Adds a watcher that has been sent everything up to number `sent`; it replaces one of the same id.
-    pub fn watch(&mut self, id: WatchId, filter: Filter, to: W, turn: u64, sent: u64) {
-        let watcher = Watcher {
+    /// Adds a watcher that has all events up to number `sent`. It replaces one with the same id.
+    pub fn watch(&mut self, id: WatchId, filter: EventFilter, to: W, turn: u64, sent: u64) {
+        let watcher = EventWatcher {
             filter,
             to,
             turn,
@@ -56,15 +55,15 @@ impl<W, E> Watchers<W, E> {
         self.watchers.insert(id, watcher);
     }
 
-    /// Adds one who waits for the ends of these tasks.
+    /// Adds a waiter for the ends of these tasks.
     pub fn wait(&mut self, id: WatchId, tasks: Vec<TaskId>, to: E) {
         for task in &tasks {
             self.by_task.entry(*task).or_default().push(id);
         }
-        self.waiters.insert(id, Waiter { tasks, to });
+        self.waiters.insert(id, TaskWaiter { tasks, to });
     }
 
-    /// Removes a watcher or a waiter; an unknown one is fine.
+    /// Removes a watcher or a waiter. Unknown ids are ignored.
     pub fn remove(&mut self, id: WatchId) {
         self.watchers.remove(&id);
         let Some(waiter) = self.waiters.remove(&id) else {
@@ -80,27 +79,27 @@ impl<W, E> Watchers<W, E> {
         }
     }
 
-    /// How many watch.
+    /// The number of watchers.
     pub fn count(&self) -> usize {
         self.watchers.len()
     }
 
-    /// Sends up to `most` watchers that have not been sent event number `upto` what they have not been sent, each at most
-    /// about `room` bytes. A watcher with more to come is removed: it has to ask for the rest. Returns whether every
-    /// watcher has been sent event `upto` now.
+    /// Sends missed events to at most `limit` of the watchers that do not have event number `upto`, about `bytes` bytes to each.
+    /// A watcher that still misses events then is removed: it must request the rest. Returns whether every watcher has event
+    /// `upto` now.
     ///
-    /// The newest event may be newer than `upto`: with a fixed `upto` repeated calls reach every watcher, however many
-    /// events are published meanwhile.
+    /// The newest event may be newer than `upto`. With a fixed `upto` repeated calls reach every watcher, however many events
+    /// are published meanwhile.
     pub fn send_missed(
         &mut self,
         ring: &mut Ring,
         upto: u64,
-        most: usize,
-        room: usize,
-        send: impl Fn(WatchId, &W, u64, Missed, bool),
+        limit: usize,
+        bytes: usize,
+        send: impl Fn(WatchId, &W, u64, MissedEvents, bool),
     ) -> bool {
         let newest = ring.newest();
-        let (mut left, mut all) = (most, true);
+        let (mut left, mut all) = (limit, true);
         self.watchers.retain(|id, watcher| {
             if watcher.sent >= upto {
                 return true;
@@ -110,7 +109,7 @@ impl<W, E> Watchers<W, E> {
                 return true;
             }
             left -= 1;
-            let missed = ring.after(watcher.sent, &watcher.filter, room);
+            let missed = ring.after(watcher.sent, &watcher.filter, bytes);
             let upto = missed.upto;
             let follows = upto == newest && missed.lost == 0;
             if !(missed.lines.is_empty() && follows) {
@@ -122,7 +121,7 @@ impl<W, E> Watchers<W, E> {
         all
     }
 
-    /// Those who wait for the ends of some of these tasks, each with which.
+    /// The waiters for the ends of some of these tasks, each with its tasks.
     pub fn waiting_for(&self, ended: &[TaskId]) -> HashMap<WatchId, Vec<TaskId>> {
         let mut found: HashMap<WatchId, Vec<TaskId>> = HashMap::new();
         for task in ended {
@@ -133,12 +132,12 @@ impl<W, E> Watchers<W, E> {
         found
     }
 
-    /// How one who waits is reached.
+    /// The recipient of a waiter.
     pub fn waiter(&self, id: WatchId) -> Option<&E> {
         self.waiters.get(&id).map(|waiter| &waiter.to)
     }
 
-    /// All who wait.
+    /// The recipients of all waiters.
     pub fn waiters(&self) -> impl Iterator<Item = (WatchId, &E)> {
         self.waiters.iter().map(|(id, waiter)| (*id, &waiter.to))
     }
@@ -153,7 +152,7 @@ mod tests {
     const ONE: WatchId = (ConnectionId(1), 1);
     const TWO: WatchId = (ConnectionId(2), 1);
 
-    fn happens(ring: &mut Ring, state: &str) {
+    fn push(ring: &mut Ring, state: &str) {
         ring.push(
             0.0,
             EventKind::Hub {
@@ -184,15 +183,15 @@ mod tests {
     }
 
     #[test]
-    fn each_watcher_is_sent_what_it_was_not_sent_and_only_what_it_wants() {
+    fn each_watcher_gets_the_missed_events_that_its_filter_selects() {
         let mut ring = Ring::new(100, 1 << 20);
         let mut watchers = Watchers::default();
-        watchers.watch(ONE, Filter::ALL, (), 7, 0);
-        happens(&mut ring, "a");
-        watchers.watch(TWO, Filter::ALL, (), 8, ring.newest());
-        let tasks = Filter::new(None, &["task".into()]);
+        watchers.watch(ONE, EventFilter::ALL, (), 7, 0);
+        push(&mut ring, "a");
+        watchers.watch(TWO, EventFilter::ALL, (), 8, ring.newest());
+        let tasks = EventFilter::new(None, &["task".into()]);
         watchers.watch((ConnectionId(3), 1), tasks, (), 9, 0);
-        happens(&mut ring, "b");
+        push(&mut ring, "b");
         assert_eq!(
             send(&mut watchers, &mut ring, 1000),
             [(ONE, 7, 2, 2, true), (TWO, 8, 2, 1, true)]
@@ -201,20 +200,20 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_reaches_some_and_the_next_ones_the_others_whatever_happens_meanwhile() {
+    fn later_turns_reach_the_other_watchers_whatever_is_published_meanwhile() {
         let mut ring = Ring::new(100, 1 << 20);
         let mut watchers: Watchers<(), ()> = Watchers::default();
         for connection in 0..5 {
-            watchers.watch((ConnectionId(connection), 1), Filter::ALL, (), 1, 0);
+            watchers.watch((ConnectionId(connection), 1), EventFilter::ALL, (), 1, 0);
         }
-        happens(&mut ring, "a");
+        push(&mut ring, "a");
         let upto = ring.newest();
         let sent = RefCell::new(Vec::new());
         let ended: Vec<bool> = (0..3)
             .map(|_| {
                 let send = |id, (): &(), _, _, _| sent.borrow_mut().push(id);
                 let all = watchers.send_missed(&mut ring, upto, 2, 1000, send);
-                happens(&mut ring, "b");
+                push(&mut ring, "b");
                 all
             })
             .collect();
@@ -226,12 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_for_whom_there_is_more_than_room_has_to_ask_for_the_rest() {
+    fn a_watcher_that_misses_more_than_a_piece_must_request_the_rest() {
         let mut ring = Ring::new(100, 1 << 20);
         let mut watchers = Watchers::default();
-        watchers.watch(ONE, Filter::ALL, (), 7, 0);
+        watchers.watch(ONE, EventFilter::ALL, (), 7, 0);
         for state in ["a", "b", "c"] {
-            happens(&mut ring, state);
+            push(&mut ring, state);
         }
         assert_eq!(send(&mut watchers, &mut ring, 1), [(ONE, 7, 1, 1, false)]);
         assert_eq!(send(&mut watchers, &mut ring, 1), []);
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_are_found_by_their_tasks() {
+    fn waiters_are_found_by_their_tasks() {
         let mut watchers: Watchers<(), ()> = Watchers::default();
         watchers.wait(ONE, vec![1, 2], ());
         watchers.wait(TWO, vec![2, 3], ());

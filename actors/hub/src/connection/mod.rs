@@ -1,201 +1,125 @@
-//! One connection: an actor that reads requests, sees to it that they take effect and are answered in order, and tells
-//! the client what happens meanwhile.
+//! One connection: an actor that reads requests, starts them in order, and sends their answers in order.
 //!
-//! - [`io`] moves bytes, [`out`] keeps those that wait for it, [`slots`] keeps the order of answers, [`order`] the order of effects, [`held`] the leases of
-//!   plain clients: none of them knows the hub.
-//! - `lines` reads and admits requests, `dispatch` turns them into commands for the writer, `questions` asks others
-//!   (`hello`, `tasks`, `holder`, `backup` for those with more to them), `settle` turns what comes back into
-//!   the protocol's words, `lists` and `streams` answer what is too long for one piece, `waits` and `watches` keep `wait` and `watch`, and `flow` is what follows each step.
+//! A request's way: [`transport`] receives its line, `requests` admits it, [`responses`] keeps the order, and its verb
+//! (`crate::verbs`) turns it into a command for the writer or a call of another actor. The outcome comes back to the verb,
+//! which answers through `responses` and `transport`. The verbs see the connection through [`RequestScope`].
+//!
+//! `parking` has the requests that wait, [`leases`] the leases of the client, `long_answers` and `watches` the answers and
+//! events that are sent piece by piece, `lifecycle` the end of the connection. [`Connection::advance`] follows each step.
 
-mod along;
-mod backup;
-mod dispatch;
-mod flow;
-mod groups;
-mod held;
-mod hello;
-mod holder;
-mod io;
-mod lines;
-mod lists;
-mod order;
-mod out;
-mod peer;
-mod questions;
-mod settle;
-mod slots;
-mod streams;
-mod tasks;
-mod usage;
-mod waits;
+mod leases;
+mod lifecycle;
+mod long_answers;
+mod parking;
+mod pending;
+mod requests;
+mod responses;
+mod scope;
+mod transport;
 mod watches;
 
-pub use peer::Peer;
+pub(crate) use leases::{ConnectionLeases, as_holder};
+pub(crate) use long_answers::{LongAnswer, SHORT_ANSWER_BYTES};
+pub(crate) use pending::{CommandPart, Responding};
+pub(crate) use responses::{RequestKind, Tag};
+pub(crate) use scope::RequestScope;
+pub(crate) use transport::Peer;
+pub(crate) use watches::EventWatch;
 
+use crate::bus::Unwatch;
+use crate::caller::{Caller, CommandAnswers, ConnectionId, Notify};
+use crate::clock::now_ms;
 use crate::hub::Hub;
 use crate::sessions::Closed;
-use crate::writer::messages::{Answers, Caller, Submit};
+use crate::verbs::{self, Started};
+use crate::writer::messages::Submit;
 use actix::prelude::*;
-use held::Held;
-use io::{Arrived, Gate, Inbound, Writing};
-use kirosu_protocol::{
-    Fence, Limits, LineSplitter, Notice, PermissionId, PermissionState, RawId, Request, TaskId,
-};
-use kirosu_store::{Command, ParkId};
+use kirosu_protocol::{Error, ErrorCode, Fence, Limits, Request, TaskId, answer};
+use kirosu_store::{Command, Outcome};
 use kirosu_supervision::{ChildContext, supervised};
-use order::Order;
-use out::Out;
-use settle::Settling;
-use slots::{Slots, Tag};
-use std::cell::RefCell;
-use std::rc::Rc;
+use long_answers::LongAnswers;
+use parking::Parking;
+use pending::{PendingRequest, UNANSWERED, command_origin};
+use responses::ResponseQueue;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use streams::Streams;
-use waits::Waits;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use transport::{Received, Transport};
 
-/// A connection's number within the hub's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub u64);
-
-impl ConnectionId {
-    /// Stands for the hub's own actors.
-    pub const HUB: ConnectionId = ConnectionId(0);
-}
-
-/// Something the client is told without having asked.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub enum Notify {
-    /// Somebody cancelled the task: stop the run.
-    Cancel {
-        /// The task.
-        task_id: TaskId,
-        /// The lease.
-        fence: Fence,
-        /// Why, where a person said it.
-        reason: Option<String>,
-    },
-    /// The lease is no longer the client's.
-    LeaseLost {
-        /// The task.
-        task_id: TaskId,
-        /// The lease.
-        fence: Fence,
-        /// `expired`, `session_lost` or `taken`.
-        reason: &'static str,
-    },
-    /// A tool question of the run is decided.
-    Decided {
-        /// The task.
-        task_id: TaskId,
-        /// The lease.
-        fence: Fence,
-        /// The question.
-        approval_id: PermissionId,
-        /// Where it stands now.
-        state: PermissionState,
-    },
-    /// Another connection has taken the session over; this one is closed.
-    Superseded,
-}
-
-/// What is remembered of a request until it is answered.
-struct Asked {
-    id: RawId,
-    jsonrpc: bool,
-    settling: Settling,
-    park: Option<ParkId>,
-    timer: Option<SpawnHandle>,
-    /// Whether it counts among those that wait.
-    waits: bool,
-}
-
-/// The actor.
+/// The actor of one connection.
 pub struct Connection {
     child: ChildContext,
     hub: Hub,
+    /// The limits in force when the last bytes were read.
     limits: Arc<Limits>,
     id: ConnectionId,
-    peer: String,
-    unopened: Option<Peer>,
-    writing: Option<Writing>,
-    broken: bool,
-    /// Whether the client was given up because it does not read: nothing more is read from it either.
-    deaf: bool,
-    splitter: Rc<RefCell<LineSplitter>>,
-    gate: Rc<Gate>,
-    /// Whole lines that have not left.
-    out: Out,
-    /// What leaves before them: the rest of the last write, or a part of a long answer.
-    wire: Out,
-    streams: Streams,
-    slots: Slots<Asked>,
-    order: Order<(Tag, Request)>,
-    submit: Vec<(u64, Command)>,
-    held: Held,
-    waits: Waits,
+    own: Option<Addr<Connection>>,
+    transport: Transport,
+    responses: ResponseQueue<PendingRequest, Request>,
+    long_answers: LongAnswers,
+    leases: ConnectionLeases,
+    parking: Parking,
+    /// The watches of events, by the request that began each.
+    watches: BTreeMap<Tag, EventWatch>,
+    /// Commands for the writer that this turn has gathered.
+    commands: Vec<(u64, Command)>,
+    /// Whether the client has sent the key with `hello`, or needs none.
     authenticated: bool,
+    /// Whether the client has sent `hello`: it understands notices.
     greeted: bool,
     session: Option<Arc<str>>,
-    own: Option<Addr<Connection>>,
+    /// Whether the client sends no more requests.
     ended: bool,
+    /// Whether the actor stops.
     closing: bool,
-    /// Whether a request is compiled on another thread: no line is read meanwhile.
+    /// Whether a request is compiled on another thread. No line is read meanwhile.
     compiling: bool,
-    /// Requests that wait in the hub, or may come to.
-    waiting: usize,
-    /// Bytes of requests that wait here, as the hub counts them.
-    counted: usize,
-    /// Requests that are not answered, for the roll.
+    /// Bytes of requests that have not started, as the hub counts them.
+    counted_bytes: usize,
+    /// The number of unanswered requests, which the hub's list of connections reads.
     in_flight: Arc<AtomicUsize>,
 }
 
 supervised!(Connection);
 
 impl Connection {
-    /// An actor for a client that has just connected. Temporary: a connection that crashed is closed, its client comes again.
+    /// An actor for a client that has just connected. It is temporary: after a crash the client has to connect again.
     pub fn new(child: ChildContext, hub: Hub, id: u64, peer: Option<Peer>) -> Connection {
         let limits = hub.limits();
-        let name = peer
-            .as_ref()
-            .map_or_else(String::new, |peer| peer.name.clone());
-        let now_ms = i64::try_from(child.clock().now_ms()).unwrap_or(i64::MAX);
+        let transport = Transport::new(peer, limits.line_bytes);
+        let in_flight = hub
+            .connections()
+            .add(id, transport.peer.clone(), now_ms(&child));
         Connection {
-            in_flight: hub.roll().enter(id, name.clone(), now_ms),
-            waiting: 0,
-            counted: 0,
-            child,
+            in_flight,
             id: ConnectionId(id),
-            peer: name,
-            unopened: peer,
-            writing: None,
-            broken: false,
-            deaf: false,
-            splitter: Rc::new(RefCell::new(LineSplitter::new(limits.line_bytes))),
-            gate: Rc::new(Gate::default()),
-            out: Out::default(),
-            wire: Out::default(),
-            streams: Streams::default(),
-            slots: Slots::default(),
-            order: Order::default(),
-            submit: Vec::new(),
-            held: Held::default(),
-            waits: Waits::default(),
+            own: None,
+            transport,
+            responses: ResponseQueue::default(),
+            long_answers: LongAnswers::default(),
+            leases: ConnectionLeases::default(),
+            parking: Parking::default(),
+            watches: BTreeMap::new(),
+            commands: Vec::new(),
             authenticated: hub.options().key.is_none(),
             greeted: false,
             session: None,
-            own: None,
             ended: false,
             closing: false,
             compiling: false,
+            counted_bytes: 0,
+            child,
             limits,
             hub,
         }
     }
 
+    fn address(&self, ctx: &mut Context<Self>) -> Addr<Connection> {
+        self.own.clone().unwrap_or_else(|| ctx.address())
+    }
+
     fn caller(&self, ctx: &mut Context<Self>) -> Caller {
-        let own = self.own.clone().unwrap_or_else(|| ctx.address());
+        let own = self.address(ctx);
         Caller {
             connection: self.id,
             session: self.session.clone(),
@@ -204,12 +128,170 @@ impl Connection {
         }
     }
 
-    /// Sends the writer what has been gathered.
+    /// Sends the gathered commands to the writer, as one submission.
     fn send_commands(&mut self, ctx: &mut Context<Self>) {
-        if !self.submit.is_empty() {
-            let commands = std::mem::take(&mut self.submit);
+        if !self.commands.is_empty() {
+            let commands = std::mem::take(&mut self.commands);
             let caller = self.caller(ctx);
             self.hub.writer().do_send(Submit::new(caller, commands));
+        }
+    }
+
+    /// Starts a request whose turn has come.
+    fn start(&mut self, tag: Tag, request: Request, ctx: &mut Context<Self>) {
+        if verbs::kind_of(&request) == RequestKind::Query {
+            // The commands of earlier requests must be on their way before a query can see their effects.
+            self.send_commands(ctx);
+        }
+        let mut scope = RequestScope {
+            connection: self,
+            tag,
+            ctx,
+        };
+        match verbs::begin(request, &mut scope) {
+            Ok(Started::Submit(command, finish)) => {
+                scope.set_responding(Responding::Once(finish));
+                scope.submit(CommandPart::First, command);
+            }
+            Ok(Started::Pending) => {}
+            Err(error) => scope.refuse(error),
+        }
+    }
+
+    /// Takes the writer's answer to one command.
+    fn take_outcome(
+        &mut self,
+        number: u64,
+        answer: Result<Outcome, Error>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (tag, part) = command_origin(number);
+        let Some(pending) = self.responses.get_mut(tag) else {
+            return self.give_back(answer);
+        };
+        let responding = &pending.responding;
+        let finish = match responding {
+            Responding::Once(finish) => Some(*finish),
+            _ => None,
+        };
+        let is_group = matches!(responding, Responding::Group(_));
+        let scope = &mut RequestScope {
+            connection: self,
+            tag,
+            ctx,
+        };
+        match (finish, answer) {
+            (Some(finish), Ok(outcome)) => finish(outcome, scope),
+            (Some(_), Err(error)) => scope.refuse(error),
+            (None, answer) if is_group => verbs::group::take(part, answer, scope),
+            (None, answer) => verbs::ack::take(part, answer, scope),
+        }
+    }
+
+    /// The request was answered before. Tasks in the answer go back to the queue.
+    fn give_back(&mut self, answer: Result<Outcome, Error>) {
+        if let Ok(Outcome::Leased(tasks)) = answer {
+            let leases = tasks.iter().map(|task| (task.task_id, task.fence));
+            self.release(&leases.collect::<Vec<_>>());
+        }
+    }
+
+    /// Gives leases back to the queue.
+    fn release(&mut self, leases: &[(TaskId, Fence)]) {
+        let release = |(task, fence): &(TaskId, Fence)| {
+            let command = Command::Release {
+                task: *task,
+                fence: *fence,
+                delay_ms: 0,
+                reason: None,
+            };
+            (UNANSWERED, command)
+        };
+        self.commands.extend(leases.iter().map(release));
+    }
+
+    /// Answers a request: `write` appends the answer's line. A request that is answered already is left alone.
+    fn respond(&mut self, tag: Tag, write: impl FnOnce(&PendingRequest, &mut Vec<u8>)) {
+        let answered = self.responses.answer(tag, self.transport.lines(), write);
+        let Some(pending) = answered else { return };
+        self.count_answered(1);
+        self.parking.waiting -= usize::from(pending.counts_as_waiting);
+        if let Responding::Wait(_) = pending.responding {
+            self.hub.bus().do_send(Unwatch((self.id, tag)));
+        }
+    }
+
+    /// Answers a request with an error.
+    fn refuse(&mut self, tag: Tag, error: Error) {
+        if error.code == ErrorCode::Internal {
+            tracing::error!(connection = self.id.0, %error, "a request failed");
+        }
+        self.respond(tag, |pending, out| {
+            answer::write_error(out, &pending.id, pending.jsonrpc, &error)
+        });
+    }
+
+    /// Counts requests as answered, for this connection and for the hub.
+    fn count_answered(&self, requests: usize) {
+        self.in_flight.fetch_sub(requests, Ordering::Relaxed);
+        self.hub.in_flight().fetch_sub(requests, Ordering::Relaxed);
+    }
+
+    /// Runs one step of a request, and what follows from it.
+    pub(crate) fn step(
+        &mut self,
+        tag: Tag,
+        ctx: &mut Context<Self>,
+        step: impl FnOnce(&mut RequestScope<'_>),
+    ) {
+        step(&mut RequestScope {
+            connection: self,
+            tag,
+            ctx,
+        });
+        self.advance(ctx);
+    }
+
+    /// Follows each step of the connection: starts requests that may start, reads on, sends commands and answers, and ends
+    /// the connection when everything is done.
+    fn advance(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            while self.transport.has_room()
+                && let Some((tag, request)) = self.responses.next()
+            {
+                self.start(tag, request, ctx);
+            }
+            if self.transport.gate.is_closed() && self.may_read() {
+                self.transport.gate.open();
+                self.read_lines(ctx);
+            }
+            self.send_commands(ctx);
+            self.advance_long_answer(ctx);
+            self.write(ctx);
+            // If requests were held back and this write has let the client take its answers, they must continue now: perhaps
+            // nothing is under way any more that would call this function again.
+            let held_back =
+                self.responses.is_ready() || self.transport.gate.is_closed() && self.may_read();
+            if !(held_back && self.transport.has_room() || self.can_send_part()) {
+                break;
+            }
+        }
+        self.advance_watches(ctx);
+        self.count_waiting_bytes();
+        if self.ended
+            && self.responses.is_empty()
+            && self.commands.is_empty()
+            && (self.transport.is_empty() || self.transport.is_broken())
+        {
+            self.close(ctx);
+        }
+    }
+
+    fn count_waiting_bytes(&mut self) {
+        let bytes = self.responses.waiting_bytes();
+        if bytes != self.counted_bytes {
+            self.hub.count_waiting(bytes, self.counted_bytes);
+            self.counted_bytes = bytes;
         }
     }
 }
@@ -222,10 +304,21 @@ impl Drop for Connection {
                 connection: self.id,
             });
         }
-        self.waits.leave(self.id, self.hub.bus());
-        self.hub.count_waiting(0, self.counted);
-        self.settle_count(self.slots.open_requests());
-        self.hub.roll().leave(self.id.0);
+        let waits = self
+            .responses
+            .parked()
+            .filter(|(_, pending)| matches!(pending.responding, Responding::Wait(_)));
+        for tag in self
+            .watches
+            .keys()
+            .copied()
+            .chain(waits.map(|(tag, _)| tag))
+        {
+            self.hub.bus().do_send(Unwatch((self.id, tag)));
+        }
+        self.hub.count_waiting(0, self.counted_bytes);
+        self.count_answered(self.responses.open_requests());
+        self.hub.connections().remove(self.id.0);
         self.hub.leave();
     }
 }
@@ -235,19 +328,11 @@ impl Actor for Connection {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.own = Some(ctx.address());
-        let Some(Peer {
-            reading, writing, ..
-        }) = self.unopened.take()
-        else {
+        let Some(inbound) = self.transport.take_inbound() else {
             self.child.finish(ctx);
             return;
         };
-        self.writing = Some(writing);
-        ctx.add_stream(Inbound::new(
-            reading,
-            self.splitter.clone(),
-            self.gate.clone(),
-        ));
+        ctx.add_stream(inbound);
         self.child.on_stop(ctx, |act, ctx| {
             act.write(ctx);
             act.close(ctx);
@@ -255,32 +340,32 @@ impl Actor for Connection {
     }
 }
 
-impl StreamHandler<Arrived> for Connection {
-    fn handle(&mut self, arrived: Arrived, ctx: &mut Self::Context) {
-        match arrived {
-            Arrived::Bytes => self.read_lines(ctx),
-            Arrived::End => {
+impl StreamHandler<Received> for Connection {
+    fn handle(&mut self, received: Received, ctx: &mut Self::Context) {
+        match received {
+            Received::Bytes => self.read_lines(ctx),
+            Received::End => {
                 self.read_lines(ctx);
                 self.read_last_line(ctx);
                 self.end(ctx);
             }
-            Arrived::Broken(error) => self.give_up(&error, ctx),
+            Received::Broken(error) => self.give_up(&error, ctx),
         }
-        self.go_on(ctx);
+        self.advance(ctx);
     }
 
-    /// The default would stop the actor while answers are owed.
+    /// The default stops the actor, which may still have answers to send.
     fn finished(&mut self, _: &mut Self::Context) {}
 }
 
-impl Handler<Answers> for Connection {
+impl Handler<CommandAnswers> for Connection {
     type Result = ();
 
-    fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
+    fn handle(&mut self, answers: CommandAnswers, ctx: &mut Self::Context) {
         for (number, answer) in answers.take() {
-            self.settle(number, answer, ctx);
+            self.take_outcome(number, answer, ctx);
         }
-        self.go_on(ctx);
+        self.advance(ctx);
     }
 }
 
@@ -288,43 +373,15 @@ impl Handler<Notify> for Connection {
     type Result = ();
 
     fn handle(&mut self, notify: Notify, ctx: &mut Self::Context) {
-        let notice = match notify {
-            Notify::Cancel {
-                task_id,
-                fence,
-                reason,
-            } => Notice::Cancel {
-                task_id,
-                fence,
-                reason,
-            },
-            Notify::LeaseLost {
-                task_id,
-                fence,
-                reason,
-            } => Notice::LeaseLost {
-                task_id,
-                fence,
-                reason: reason.into(),
-            },
-            Notify::Decided {
-                task_id,
-                fence,
-                approval_id,
-                state,
-            } => Notice::Decided {
-                task_id,
-                fence,
-                approval_id,
-                state,
-            },
+        match notify {
+            Notify::Client(notice) => notice.write(self.transport.lines()),
             Notify::Superseded => {
+                // The session belongs to another connection now: this one must not close it.
                 self.session = None;
                 self.end(ctx);
                 return self.close(ctx);
             }
-        };
-        notice.write(self.out.lines());
-        self.go_on(ctx);
+        }
+        self.advance(ctx);
     }
 }

@@ -1,154 +1,131 @@
-//! `watch` of one connection: the events it is told, as fast as its client takes them.
+//! The watches of one connection, and the events that they send to its client.
 //!
-//! A watch is sent events by the bus while its client keeps up. When it does not, the watch only remembers where it
-//! stands, and asks the bus for the next piece when the client has taken the one before; so it holds no events itself.
+//! The bus sends events to a watch while its client keeps up. When the client does not, the watch only remembers its position,
+//! and asks the bus for the next piece when the client has taken the one before. So a watch holds no events in memory.
 
 use super::Connection;
-use super::slots::Tag;
-use crate::bus::{Events, Filter, Look, PIECE_BYTES, Unwatch, Watch};
+use super::responses::Tag;
+use crate::bus::{EventFilter, PIECE_BYTES, Unwatch, Watch, WatchedEvents};
 use actix::prelude::*;
 use kirosu_protocol::answer::write_notification;
-use kirosu_protocol::verbs::watch::{WatchAnswer, WatchParams};
 use serde::Serialize;
 
 /// Bytes that may wait for the client before its watches stop taking events.
 const UNREAD_BYTES: usize = 1 << 20;
 
-/// A watch.
+/// A watch of events.
 #[derive(Debug)]
-pub(super) struct Watching {
-    filter: Filter,
-    /// The number of the last event that the client was told, or that the filter left out.
+pub struct EventWatch {
+    filter: EventFilter,
+    /// The number of the last event that was sent to the client, or that the filter left out.
     at: u64,
-    /// The number of the newest request to the bus; what comes of an older one is left out.
+    /// The number of the newest request to the bus. Events that follow from an older one are dropped.
     turn: u64,
-    step: Step,
+    /// Whether a request to the bus is under way, or the bus sends events as they come. If not, there may be events to request.
+    is_following: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// There may be events to ask for.
-    Behind,
-    /// The bus was asked, or sends them as they come.
-    Told,
+impl EventWatch {
+    /// A watch of the events after number `from`.
+    pub fn new(filter: EventFilter, from: u64) -> EventWatch {
+        EventWatch {
+            filter,
+            at: from,
+            turn: 0,
+            is_following: false,
+        }
+    }
 }
 
 impl Connection {
-    pub(super) fn watch(&mut self, tag: Tag, ask: WatchParams, ctx: &mut Context<Self>) {
-        let filter = Filter::new(ask.task_id, &ask.kinds);
-        let elsewhere = ask
-            .boot_id
-            .as_deref()
-            .is_some_and(|id| id != self.hub.boot_id());
-        // Another life of the hub gave that number: all that there is came after it.
-        let since = ask.since.map(|since| if elsewhere { 0 } else { since });
-        let asked = self.hub.bus().send(Look(since));
-        self.ask_actor(asked, tag, ctx, move |act, stand| {
-            let watching = Watching {
-                filter,
-                at: stand.from,
-                turn: 0,
-                step: Step::Behind,
-            };
-            act.waits.watches.insert(tag, watching);
-            // A number beyond the newest was given by another life of the hub.
-            let gap =
-                elsewhere || stand.lost > 0 || since.is_some_and(|since| since > stand.newest);
-            act.answer(
-                tag,
-                &WatchAnswer {
-                    seq: stand.newest,
-                    gap,
-                    boot_id: act.hub.boot_id().into(),
-                },
-            );
-        });
-    }
-
-    /// Asks for events of watches that are behind, when their answers have left and there is room.
-    pub(super) fn catch_up(&mut self, ctx: &mut Context<Self>) {
-        if self.waits.watches.is_empty() || !self.can_tell(PIECE_BYTES) {
+    /// Asks the bus for the events of a watch that is behind, if the answer to its request has left and the client reads.
+    pub(super) fn advance_watches(&mut self, ctx: &mut Context<Self>) {
+        if self.watches.is_empty() || !self.can_send_events(PIECE_BYTES) {
             return;
         }
-        let behind = |(tag, watching): &(&Tag, &Watching)| {
-            watching.step == Step::Behind && self.slots.has_left(**tag)
+        let behind = |(tag, watch): &(&Tag, &mut EventWatch)| {
+            !watch.is_following && self.responses.has_left(**tag)
         };
-        let Some((tag, watching)) = self.waits.watches.iter().find(behind) else {
+        let Some((tag, watch)) = self.watches.iter_mut().find(behind) else {
             return;
         };
         let tag = *tag;
+        watch.turn += 1;
+        watch.is_following = true;
+        let (filter, from, turn) = (watch.filter, watch.at, watch.turn);
         let request = Watch {
             id: (self.id, tag),
-            filter: watching.filter,
-            from: watching.at,
-            turn: watching.turn + 1,
-            to: self.caller_address(ctx).recipient(),
+            filter,
+            from,
+            turn,
+            to: self.address(ctx).recipient(),
         };
-        if let Some(watching) = self.waits.watches.get_mut(&tag) {
-            watching.turn += 1;
-            watching.step = Step::Told;
-        }
-        let asked = self.hub.bus().send(request);
-        let asked = asked.into_actor(self).map(move |asked, act, ctx| {
-            if asked.is_err() {
-                // The bus crashed over it; it is asked again.
-                if let Some(watching) = act.waits.watches.get_mut(&tag) {
-                    watching.step = Step::Behind;
+        let sent = self.hub.bus().send(request).into_actor(self);
+        ctx.spawn(sent.map(move |sent, act, ctx| {
+            if sent.is_err() {
+                // The bus crashed over the request. Ask again.
+                if let Some(watch) = act.watches.get_mut(&tag) {
+                    watch.is_following = false;
                 }
-                act.go_on(ctx);
+                act.advance(ctx);
             }
-        });
-        ctx.spawn(asked);
+        }));
     }
 
-    /// Whether events may be written now, with so many bytes waiting at the most.
-    fn can_tell(&self, most: usize) -> bool {
-        !self.streams.in_line() && self.writing.is_some() && self.out.len() <= most
+    /// Whether events may be written now: at most `limit` bytes wait for the client.
+    fn can_send_events(&self, limit: usize) -> bool {
+        !self.long_answers.in_line()
+            && self.transport.is_idle()
+            && self.transport.waiting_bytes() <= limit
     }
 
-    /// The events after the last one told are gone: the watch ends, and says from where to watch again.
+    /// Ends a watch whose next events are no longer kept. The notification contains the number from which the client may watch
+    /// again.
     fn end_watch(&mut self, tag: Tag, since: u64) {
         #[derive(Serialize)]
         struct Lagged {
             lagged: bool,
             since: u64,
         }
-        self.waits.watches.remove(&tag);
+        self.watches.remove(&tag);
         self.hub.bus().do_send(Unwatch((self.id, tag)));
         let lagged = true;
-        write_notification(self.out.lines(), "event", &Lagged { lagged, since });
+        let out = self.transport.lines();
+        write_notification(out, "event", &Lagged { lagged, since });
+    }
+
+    fn take_events(&mut self, events: WatchedEvents) {
+        let tag = events.tag;
+        let can_send = self.can_send_events(UNREAD_BYTES);
+        let Some(watch) = self.watches.get_mut(&tag) else {
+            return;
+        };
+        if !watch.is_following || watch.turn != events.turn {
+            return;
+        }
+        if events.is_gap {
+            let since = watch.at;
+            self.end_watch(tag, since);
+        } else if can_send {
+            watch.at = events.upto;
+            watch.is_following = events.follows;
+            for line in &events.lines {
+                self.transport.share(line);
+            }
+        } else {
+            watch.is_following = false;
+            if events.follows {
+                self.hub.bus().do_send(Unwatch((self.id, tag)));
+            }
+        }
     }
 }
 
-impl Handler<Events> for Connection {
+impl Handler<WatchedEvents> for Connection {
     type Result = ();
 
-    fn handle(&mut self, events: Events, ctx: &mut Self::Context) {
-        let tag = events.tag;
-        let can_tell = self.can_tell(UNREAD_BYTES);
-        let watching = self.waits.watches.get_mut(&tag);
-        if let Some(watching) = watching
-            && watching.step == Step::Told
-            && watching.turn == events.turn
-        {
-            if events.is_gap {
-                let since = watching.at;
-                self.end_watch(tag, since);
-            } else if can_tell {
-                watching.at = events.upto;
-                if !events.follows {
-                    watching.step = Step::Behind;
-                }
-                for line in &events.lines {
-                    self.out.share(line);
-                }
-            } else {
-                watching.step = Step::Behind;
-                if events.follows {
-                    self.hub.bus().do_send(Unwatch((self.id, tag)));
-                }
-            }
-        }
-        self.go_on(ctx);
+    fn handle(&mut self, events: WatchedEvents, ctx: &mut Self::Context) {
+        self.take_events(events);
+        self.advance(ctx);
     }
 }

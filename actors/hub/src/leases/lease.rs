@@ -1,42 +1,44 @@
-//! The reports of one live lease: output and progress, written in the order in which they came.
+//! The reports of one live lease: output and progress, stored in the order in which they came.
 
+use crate::caller::{Caller, CommandAnswers, PendingReply};
 use crate::writer::Writer;
-use crate::writer::messages::{Answers, Caller, PendingReply, Submit};
+use crate::writer::messages::Submit;
 use actix::prelude::*;
 use kirosu_store::Command;
 use kirosu_supervision::{ChildContext, supervised};
 
-/// Output or progress of the run, to be kept in the order in which it came.
+/// Output or progress of a run.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Report {
-    /// The answer that the reporter is owed.
-    pub owed: PendingReply,
-    /// What is to be kept.
+pub struct HolderReport {
+    /// The reply to the client that sent the report.
+    pub reply: PendingReply,
+    /// The command that stores it.
     pub command: Command,
 }
 
-/// The lease is over: what was reported is still written, then the actor ends.
+/// The lease is over: the actor stores the reports that it has, then stops.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Over;
+pub struct LeaseOver;
 
-/// The actor.
-pub struct Lease {
+/// The actor that stores the reports of one lease.
+pub struct LeaseActor {
     child: ChildContext,
     writer: Addr<Writer>,
-    /// Reports that wait while others are being written: they become one batch.
-    waiting: Vec<Report>,
+    /// Reports that arrived while others are being stored. They become one submission.
+    waiting: Vec<HolderReport>,
+    /// Replies to the reports that the writer stores now.
     writing: Vec<PendingReply>,
     over: bool,
 }
 
-supervised!(Lease);
+supervised!(LeaseActor);
 
-impl Lease {
-    /// Starts with no report waiting.
-    pub fn new(child: ChildContext, writer: Addr<Writer>) -> Lease {
-        Lease {
+impl LeaseActor {
+    /// Starts without reports.
+    pub fn new(child: ChildContext, writer: Addr<Writer>) -> LeaseActor {
+        LeaseActor {
             child,
             writer,
             waiting: Vec::new(),
@@ -51,8 +53,8 @@ impl Lease {
         }
         let mut commands = Vec::with_capacity(self.waiting.len());
         for (index, mut report) in self.waiting.drain(..).enumerate() {
-            report.owed.begin();
-            self.writing.push(report.owed);
+            report.reply.begin();
+            self.writing.push(report.reply);
             commands.push((index as u64, report.command));
         }
         let caller = Caller::hub(ctx.address().recipient());
@@ -60,27 +62,27 @@ impl Lease {
     }
 }
 
-impl Actor for Lease {
+impl Actor for LeaseActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Report> for Lease {
+impl Handler<HolderReport> for LeaseActor {
     type Result = ();
 
-    fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
+    fn handle(&mut self, report: HolderReport, ctx: &mut Self::Context) {
         self.child.handled();
         self.waiting.push(report);
         self.write_waiting(ctx);
     }
 }
 
-impl Handler<Answers> for Lease {
+impl Handler<CommandAnswers> for LeaseActor {
     type Result = ();
 
-    fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
+    fn handle(&mut self, answers: CommandAnswers, ctx: &mut Self::Context) {
         let writing = std::mem::take(&mut self.writing);
-        for (owed, (_, answer)) in writing.into_iter().zip(answers.take()) {
-            owed.answer(std::iter::once(answer), None);
+        for (reply, (_, answer)) in writing.into_iter().zip(answers.take()) {
+            reply.answer(std::iter::once(answer), None);
         }
         self.write_waiting(ctx);
         if self.over && self.writing.is_empty() {
@@ -89,10 +91,10 @@ impl Handler<Answers> for Lease {
     }
 }
 
-impl Handler<Over> for Lease {
+impl Handler<LeaseOver> for LeaseActor {
     type Result = ();
 
-    fn handle(&mut self, _: Over, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: LeaseOver, ctx: &mut Self::Context) {
         self.over = true;
         if self.writing.is_empty() {
             self.child.finish(ctx);

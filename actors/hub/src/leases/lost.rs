@@ -1,12 +1,12 @@
-//! Lost leases, for the log.
+//! Log lines about lost leases.
 
 use kirosu_store::EndedLease;
 
-/// Lines at most; a number tells of the rest.
+/// The largest number of leases that are logged one by one.
 const LINES: usize = 20;
 
-/// Says which leases were lost, each on a line with its task, session and worker.
-pub(crate) fn tell(leases: &[EndedLease], why: &str) {
+/// Logs lost leases: one line per lease with its task, session and worker, and one line that counts the rest.
+pub(crate) fn log(leases: &[EndedLease], why: &str) {
     for lease in leases.iter().take(LINES) {
         let EndedLease {
             task_id,

@@ -1,119 +1,30 @@
-//! The live leases, found by task: the book adds and removes them as the writer commits, and notifies their holders.
-//! Each has an actor for its reports.
+//! The live leases, found by task. The registry adds and removes them as the writer commits, and notifies their holders. Each
+//! lease has an actor for its reports.
 
 pub mod lease;
 pub(crate) mod lost;
+mod messages;
 mod registry;
 
+pub use messages::{
+    DecidedPermission, Forward, GrantedLease, HeldBy, LeasesChanged, ListHeld, Rebuild,
+};
 pub use registry::Holder;
 
-use crate::connection::{ConnectionId, Notify};
-use crate::sessions::{Seed, Sessions, Tell};
+use crate::caller::{ConnectionId, Notify};
+use crate::sessions::{NotifySession, Seed, Sessions};
 use crate::writer::Writer;
-use crate::writer::messages::{Caller, Submit};
+use crate::writer::messages::{ReportLeases, Submit};
 use actix::prelude::*;
-use kirosu_protocol::verbs::hello::HeldLease;
-use kirosu_protocol::{Fence, PermissionId, PermissionState, Status, Task, TaskId};
+use kirosu_protocol::{Fence, Notice, Status, TaskId};
 use kirosu_store::{EndedLease, LIVE_LEASE, LiveLease};
 use kirosu_supervision::{ChildContext, DynamicHandle, supervised};
-use lease::{Lease, Over, Report};
-use registry::{LeaseRegistry, Live};
+use lease::{LeaseActor, LeaseOver};
+use registry::{LeaseRegistry, LiveEntry};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// A lease that was handed out.
-#[derive(Clone)]
-pub struct Granted {
-    /// The task.
-    pub task_id: TaskId,
-    /// The lease's fence.
-    pub fence: Fence,
-    /// The session it belongs to.
-    pub session: Option<Arc<str>>,
-    /// The connection it was handed out over.
-    pub connection: ConnectionId,
-    /// How that connection is told of the lease's end, when it has no session but said `hello`.
-    pub notify: Option<Recipient<Notify>>,
-}
-
-impl Granted {
-    /// What a caller was given.
-    pub fn of<'a>(tasks: &'a [Task], caller: &'a Caller) -> impl Iterator<Item = Granted> + 'a {
-        tasks.iter().map(|task| Granted {
-            task_id: task.task_id,
-            fence: task.fence,
-            session: caller.session.clone(),
-            connection: caller.connection,
-            notify: caller.notify.clone(),
-        })
-    }
-}
-
-/// What a commit changed about leases.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct LeasesChanged {
-    /// Handed out.
-    pub granted: Vec<Granted>,
-    /// Tasks that are leased no more, with the fence that ended.
-    pub closed: Vec<(TaskId, Fence)>,
-    /// Tool questions of live leases that are decided: the holder is told.
-    pub decided: Vec<Decided>,
-    /// Leases that somebody else than the holder ended, and why: the holder is told.
-    pub ended: Vec<(EndedLease, &'static str)>,
-}
-
-/// A tool question that is decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decided {
-    /// The task.
-    pub task_id: TaskId,
-    /// The lease that the question is bound to.
-    pub fence: Fence,
-    /// The question.
-    pub approval_id: PermissionId,
-    /// Where it stands now.
-    pub state: PermissionState,
-}
-
-/// The leases that are alive in the store, when it was opened.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Rebuild(pub Vec<LiveLease>);
-
-/// Output or progress of the run under this lease.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Forward {
-    /// The task.
-    pub task_id: TaskId,
-    /// The fence it is said to be leased under, or [`LIVE_LEASE`].
-    pub fence: Fence,
-    /// What is reported.
-    pub report: Report,
-}
-
-/// Asks for what is held, by session (or by connection, where there is none).
-#[derive(Message)]
-#[rtype(result = "HashMap<Holder, Vec<HeldLease>>")]
-pub struct ListHeld;
-
-/// Asks for what one holder holds.
-#[derive(Message)]
-#[rtype(result = "Vec<HeldLease>")]
-pub struct HeldBy(pub Holder);
-
-/// A lease that its holder did not end itself.
-struct Ending {
-    /// Where the task stands now.
-    status: Status,
-    /// `expired`, `session_lost` or `taken`.
-    why: &'static str,
-    /// The reason that a person gave.
-    reason: Option<String>,
-}
-
-/// The actor that finds the others.
+/// The actor that keeps the registry.
 pub struct Leases {
     child: ChildContext,
     supervisor: DynamicHandle,
@@ -141,27 +52,28 @@ impl Leases {
         }
     }
 
-    fn start(&mut self, granted: Granted) {
+    fn start(&mut self, granted: GrantedLease) {
         let actor = self.spawn(&granted);
-        self.keep(Live { granted, actor });
+        self.keep(LiveEntry { granted, actor });
     }
 
-    fn keep(&mut self, live: Live) {
+    fn keep(&mut self, live: LiveEntry) {
         if let Some(old) = self.live.insert(live) {
             end_actor(old.actor);
         }
     }
 
-    fn spawn(&self, granted: &Granted) -> Option<Addr<Lease>> {
+    /// Starts the actor of a lease. `None` while the supervisor of the lease actors restarts: the lease is live all the same,
+    /// and its next report starts the actor.
+    fn spawn(&self, granted: &GrantedLease) -> Option<Addr<LeaseActor>> {
         let writer = self.writer.clone();
-        let make = move |child: &ChildContext| Lease::new(child.clone(), writer.clone());
-        // Named after its task; the lease before may still be writing its last output under that name.
+        let make = move |child: &ChildContext| LeaseActor::new(child.clone(), writer.clone());
+        // The actor is named after its task. The previous lease of the task may still write its last output under that name.
         let name = granted.task_id as u64;
         let spawned = self.supervisor.spawn(name, make.clone()).or_else(|_| {
             let name = format!("{}.{}", granted.task_id, granted.fence);
             self.supervisor.spawn(name, make)
         });
-        // Its supervisor is being restarted: the lease is live all the same, and gets its actor with its next report.
         spawned
             .inspect_err(|error| {
                 tracing::warn!(task_id = granted.task_id, fence = granted.fence, session = granted.session.as_deref(), %error, "a lease is without its actor for now");
@@ -169,12 +81,13 @@ impl Leases {
             .ok()
     }
 
-    /// The actor of a live lease. One whose supervisor gave up is replaced.
-    fn actor(&mut self, task_id: TaskId, fence: Fence) -> Option<&Addr<Lease>> {
+    /// The actor of a live lease. `None` if the task has no lease with this fence, or the actor cannot start now.
+    fn actor(&mut self, task_id: TaskId, fence: Fence) -> Option<&Addr<LeaseActor>> {
         let live = self.live.get(task_id)?;
         if fence != LIVE_LEASE && live.granted.fence != fence {
             return None;
         }
+        // The actor's supervisor gave up, or the actor has not been started yet.
         if live.actor.as_ref().is_none_or(|actor| !actor.connected()) {
             let actor = self.spawn(&live.granted);
             self.live.get_mut(task_id)?.actor = actor;
@@ -182,19 +95,20 @@ impl Leases {
         self.live.get(task_id)?.actor.as_ref()
     }
 
-    /// Removes a lease, if it is live under this fence.
-    fn end(&mut self, task_id: TaskId, fence: Fence) -> Option<Granted> {
+    /// Removes a lease. `None` if it is not live under this fence.
+    fn end(&mut self, task_id: TaskId, fence: Fence) -> Option<GrantedLease> {
         if self.live.get(task_id)?.granted.fence != fence {
             return None;
         }
-        let Live { granted, actor } = self.live.remove(task_id)?;
+        let LiveEntry { granted, actor } = self.live.remove(task_id)?;
         end_actor(actor);
         Some(granted)
     }
 
-    fn notify(&self, holder: &Granted, notify: Notify) {
+    fn notify(&self, holder: &GrantedLease, notice: Notice) {
+        let notify = Notify::Client(notice);
         match (&holder.session, &holder.notify) {
-            (Some(session), _) => self.sessions.do_send(Tell {
+            (Some(session), _) => self.sessions.do_send(NotifySession {
                 session: session.to_string(),
                 notify,
             }),
@@ -203,37 +117,42 @@ impl Leases {
         }
     }
 
-    fn notify_decided(&self, holder: &Granted, decided: &Decided) {
-        let notify = Notify::Decided {
+    fn notify_decided(&self, holder: &GrantedLease, decided: &DecidedPermission) {
+        let notice = Notice::Decided {
             task_id: decided.task_id,
             fence: decided.fence,
             approval_id: decided.approval_id,
             state: decided.state,
         };
-        self.notify(holder, notify);
+        self.notify(holder, notice);
     }
 
-    fn notify_end(&self, holder: &Granted, ended: Ending) {
+    /// Notifies the holder of a lease that it did not end itself.
+    fn notify_end(&self, holder: &GrantedLease, ended: EndedLease, why: &str) {
         let (task_id, fence) = (holder.task_id, holder.fence);
-        let notify = match ended.status {
-            Status::Cancelled => Notify::Cancel {
+        let notice = match ended.status {
+            Status::Cancelled => Notice::Cancel {
                 task_id,
                 fence,
                 reason: ended.reason,
             },
-            _ => Notify::LeaseLost {
-                task_id,
-                fence,
-                reason: ended.why,
-            },
+            _ => lease_lost(task_id, fence, why),
         };
-        self.notify(holder, notify);
+        self.notify(holder, notice);
     }
 }
 
-fn end_actor(actor: Option<Addr<Lease>>) {
+fn lease_lost(task_id: TaskId, fence: Fence, why: &str) -> Notice {
+    Notice::LeaseLost {
+        task_id,
+        fence,
+        reason: why.into(),
+    }
+}
+
+fn end_actor(actor: Option<Addr<LeaseActor>>) {
     if let Some(actor) = actor {
-        actor.do_send(Over);
+        actor.do_send(LeaseOver);
     }
 }
 
@@ -242,8 +161,8 @@ impl Actor for Leases {
 
     fn started(&mut self, _: &mut Self::Context) {
         if self.child.incarnation() > 0 {
-            // The map died with the old value; the writer tells of the living again.
-            self.writer.do_send(crate::writer::messages::ReportLeases);
+            // The crash lost the registry; the writer reads the live leases from the store.
+            self.writer.do_send(ReportLeases);
         }
     }
 }
@@ -253,7 +172,7 @@ impl Handler<LeasesChanged> for Leases {
 
     fn handle(&mut self, changed: LeasesChanged, _: &mut Self::Context) {
         self.child.handled();
-        // Leases that were live before this commit come first: their fences are the lower ones.
+        // Leases from before this commit first: `granted` may replace them by leases of the same tasks.
         let mut decided = Vec::new();
         for one in changed.decided {
             match self.live.get(one.task_id) {
@@ -263,16 +182,12 @@ impl Handler<LeasesChanged> for Leases {
                 _ => decided.push(one),
             }
         }
-        let mut brief: HashMap<(TaskId, Fence), Option<Ending>> = HashMap::new();
+        // Leases that are not registered: this commit has granted them, too.
+        let mut brief: HashMap<(TaskId, Fence), Option<(EndedLease, &str)>> = HashMap::new();
         for (lease, why) in changed.ended {
-            let ending = Ending {
-                status: lease.status,
-                why,
-                reason: lease.reason,
-            };
             match self.end(lease.task_id, lease.fence) {
-                Some(granted) => self.notify_end(&granted, ending),
-                None => drop(brief.insert((lease.task_id, lease.fence), Some(ending))),
+                Some(granted) => self.notify_end(&granted, lease, why),
+                None => drop(brief.insert((lease.task_id, lease.fence), Some((lease, why)))),
             }
         }
         for (task_id, fence) in changed.closed {
@@ -280,18 +195,16 @@ impl Handler<LeasesChanged> for Leases {
                 brief.entry((task_id, fence)).or_insert(None);
             }
         }
-        // A lease that was handed out and ended within this commit gets no actor and no entry, but its holder is
-        // notified as any other.
+        // A lease that was granted and ended within this commit gets no actor and no entry. Its holder is notified like any
+        // other.
         for granted in changed.granted {
-            let ending = brief.remove(&(granted.task_id, granted.fence));
-            let is_over = ending.is_some();
-            let of_lease =
-                |one: &Decided| (one.task_id, one.fence) == (granted.task_id, granted.fence);
-            for one in decided.iter().filter(|one| of_lease(one)) {
+            let ended = brief.remove(&(granted.task_id, granted.fence));
+            let is_over = ended.is_some();
+            for one in decided.iter().filter(|one| one.is_of(&granted)) {
                 self.notify_decided(&granted, one);
             }
-            if let Some(ending) = ending.flatten() {
-                self.notify_end(&granted, ending);
+            if let Some((lease, why)) = ended.flatten() {
+                self.notify_end(&granted, lease, why);
             }
             if !is_over {
                 self.start(granted);
@@ -304,14 +217,14 @@ impl Handler<Rebuild> for Leases {
     type Result = ();
 
     fn handle(&mut self, Rebuild(live): Rebuild, _: &mut Self::Context) {
-        // One lease of each session is enough to know it by; there may be very many.
+        // One lease per session is enough to register the session; there may be very many leases.
         let first = live
             .iter()
             .filter_map(|lease| Some((lease.session.as_deref()?, lease)));
         let first: HashMap<&str, &LiveLease> = first.collect();
         self.sessions
             .do_send(Seed(first.into_values().cloned().collect()));
-        // A writer that crashed between a commit and its report has ended leases that are still in the book.
+        // If the writer crashed between a commit and its report, the registry has leases that are over.
         let alive: HashSet<(TaskId, Fence)> = live
             .iter()
             .map(|lease| (lease.task_id, lease.fence))
@@ -320,15 +233,7 @@ impl Handler<Rebuild> for Leases {
         let over: Vec<(TaskId, Fence)> = over.collect();
         for (task_id, fence) in over {
             if let Some(granted) = self.end(task_id, fence) {
-                let reason = "taken";
-                self.notify(
-                    &granted,
-                    Notify::LeaseLost {
-                        task_id,
-                        fence,
-                        reason,
-                    },
-                );
+                self.notify(&granted, lease_lost(task_id, fence, "taken"));
             }
         }
         for lease in live {
@@ -337,16 +242,16 @@ impl Handler<Rebuild> for Leases {
                 .get(lease.task_id)
                 .is_some_and(|known| known.granted.fence == lease.fence);
             if !known {
-                let granted = Granted {
+                let granted = GrantedLease {
                     task_id: lease.task_id,
                     fence: lease.fence,
                     session: lease.session.map(Arc::from),
                     connection: ConnectionId::HUB,
                     notify: None,
                 };
-                // There may be very many, and most of them report nothing any more: the first report starts the actor.
+                // The first report starts the actor: there may be very many leases, and most of them report nothing more.
                 let actor = None;
-                self.keep(Live { granted, actor });
+                self.keep(LiveEntry { granted, actor });
             }
         }
     }
@@ -366,12 +271,12 @@ impl Handler<Forward> for Leases {
     ) {
         match self.actor(task_id, fence) {
             Some(actor) => actor.do_send(report),
-            // Without an actor the store decides; of a lease that is over it answers `stale_lease` or `unknown_task`.
+            // Without an actor the store decides. If the lease is over, it answers `stale_lease` or `unknown_task`.
             None => {
-                let (caller, tags) = report.owed.into_parts();
-                let commands = tags
+                let (caller, numbers) = report.reply.into_parts();
+                let commands = numbers
                     .into_iter()
-                    .map(|tag| (tag, report.command.clone()))
+                    .map(|number| (number, report.command.clone()))
                     .collect();
                 self.writer.do_send(Submit::new(caller, commands));
             }

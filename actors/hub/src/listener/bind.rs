@@ -1,4 +1,4 @@
-//! Opens the listening sockets before anything else starts, so that a taken port is one sentence and an exit code.
+//! Opens the listening sockets before any actor starts, so that a taken port is an error of the start with an exit code.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -6,11 +6,11 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 
-/// Connections the kernel may hold for us before we accept them. tokio's own bind asks for 128, and 900 clients that
-/// start at once then stall for seconds.
+/// Connections that the kernel queues before they are accepted. tokio's own bind uses 128: with it, 900 clients that connect
+/// at once stall for seconds.
 const BACKLOG: i32 = 4096;
 
-/// Why a socket could not be opened.
+/// An error of opening a socket.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The host has no address.
@@ -21,50 +21,50 @@ pub enum BindError {
     Resolve {
         /// The host as configured.
         host: String,
-        /// Where the host is set.
+        /// The section of the settings that sets the host.
         section: &'static str,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// The address lies beyond loopback and no key is set.
+    /// The address is not a loopback address, and no key is set.
     #[error(
         "refusing to listen on {address}, beyond loopback, without a key: set KIRO_SWARM_KEY or `key_file` in [hub], or `host` in [{section}] to 127.0.0.1"
     )]
     NoKey {
         /// The address.
         address: SocketAddr,
-        /// Where the host is set.
+        /// The section of the settings that sets the host.
         section: &'static str,
     },
-    /// The port is taken or not ours to take, or the address is not of this machine.
+    /// The port is taken or not allowed, or the address is not of this machine.
     #[error("cannot listen on {address}: {source}; {}", advice(section, source))]
     Tcp {
         /// The address.
         address: SocketAddr,
-        /// Where the port is set.
+        /// The section of the settings that sets the port.
         section: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A living process listens on the path.
+    /// Another process listens on the path.
     #[error("cannot listen on {0}: another process listens there")]
     SocketTaken(PathBuf),
-    /// Something else is there, which is left alone.
+    /// The path is not a socket. It is left alone.
     #[error(
         "cannot listen on {0}: it is there and is not a socket; move it away, or set another hub.socket"
     )]
     NotASocket(PathBuf),
-    /// The path is not ours to bind.
+    /// The path cannot be bound.
     #[error("cannot listen on {path}: {source}")]
     Unix {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
-/// Which host to set in place of one that is not this machine.
+/// The advice to use an address of this machine.
 fn own_address(section: &str) -> String {
     let place = match section {
         "hub" => "with --host".to_owned(),
@@ -91,7 +91,11 @@ fn advice(section: &str, source: &io::Error) -> String {
     }
 }
 
-/// Listens on `host:port`, beyond loopback only with a key. `section` of the settings is named in errors.
+/// Listens on `host:port`. `section` of the settings is named in errors.
+///
+/// # Errors
+///
+/// Fails if the host has no address, the address is not loopback and `has_key` is false, or the system refuses to bind it.
 pub fn tcp(
     host: &str,
     port: u16,
@@ -134,14 +138,18 @@ fn listen_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
-    // Whoever restarts must not wait for old connections' TIME_WAIT.
+    // A restarted hub does not wait for the TIME_WAIT of old connections.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     net::bind(&socket, &address)?;
     net::listen(&socket, BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Listens on a Unix socket that only its owner may use. A path left behind by a dead hub is taken over.
+/// Listens on a Unix socket that only its owner may use. Replaces a socket that a dead hub left behind.
+///
+/// # Errors
+///
+/// Fails if another process listens on the path, the path is not a socket, or it cannot be created.
 pub fn unix(path: &Path) -> Result<StdUnixListener, BindError> {
     let wrap = |source| BindError::Unix {
         path: path.to_owned(),

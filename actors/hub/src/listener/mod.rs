@@ -1,7 +1,7 @@
-//! The listener: accepts TCP and Unix connections and hands each to an actor of its own.
+//! The listener: accepts TCP and Unix connections and starts an actor for each.
 //!
-//! The sockets are opened before the tree starts and belong to the recipe: a crash of the listener loses no client that
-//! waits in the kernel's queue.
+//! The sockets are opened before the tree starts and belong to the child's factory: a crash of the listener loses no client
+//! that waits in the kernel's queue.
 
 pub mod bind;
 
@@ -17,13 +17,13 @@ use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Mutex, mpsc};
 
-/// How long to wait when the system gives no more connections (too many open files).
+/// Pause after a failed accept (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Pipes from within the process: no socket, the same protocol. Send one end of a pair to connect.
+/// Receives pipes from within the process, which speak the same protocol as a socket. To connect, send one end of a pair.
 pub type LocalSocket = Arc<Mutex<mpsc::Receiver<DuplexStream>>>;
 
-/// The open sockets.
+/// The listening sockets. `None` means that the hub does not listen there.
 #[derive(Clone, Debug, Default)]
 pub struct Sockets {
     /// Connections from within the process.
@@ -34,27 +34,27 @@ pub struct Sockets {
     pub unix: Option<Arc<std::os::unix::net::UnixListener>>,
 }
 
-/// Somebody connected.
+/// A new connection, or the error of accepting one.
 enum Accepted {
     Tcp(io::Result<(TcpStream, std::net::SocketAddr)>),
     Unix(io::Result<UnixStream>),
     Local(DuplexStream),
 }
 
-/// The actor.
+/// The actor that accepts connections.
 pub struct Listener {
     child: ChildContext,
     hub: Hub,
     sockets: Sockets,
     connections: DynamicHandle,
-    /// The last connection could not be accepted, and the log has it.
+    /// Whether the last accept failed. The failure is logged.
     is_failing: bool,
 }
 
 supervised!(Listener);
 
 impl Listener {
-    /// A listener on sockets that outlive it.
+    /// A listener on sockets that survive it.
     pub fn new(
         child: ChildContext,
         hub: Hub,
@@ -96,7 +96,7 @@ impl Listener {
         Ok(())
     }
 
-    fn welcome(&self, peer: Peer) {
+    fn start_connection(&self, peer: Peer) {
         if !self.hub.enter() {
             peer.refuse(self.hub.limits().connections);
             return;
@@ -143,10 +143,12 @@ impl StreamHandler<Accepted> for Listener {
             tracing::info!("connections are accepted again");
         }
         match accepted {
-            Accepted::Tcp(Ok((stream, address))) => self.welcome(Peer::tcp(stream, address)),
-            Accepted::Unix(Ok(stream)) => self.welcome(Peer::unix(stream)),
-            Accepted::Local(pipe) => self.welcome(Peer::local(pipe)),
-            // Told once: it is tried again ten times a second.
+            Accepted::Tcp(Ok((stream, address))) => {
+                self.start_connection(Peer::tcp(stream, address))
+            }
+            Accepted::Unix(Ok(stream)) => self.start_connection(Peer::unix(stream)),
+            Accepted::Local(pipe) => self.start_connection(Peer::local(pipe)),
+            // Logged once: the accept is repeated ten times per second.
             Accepted::Tcp(Err(_)) | Accepted::Unix(Err(_)) if was_failing => {}
             Accepted::Tcp(Err(error)) | Accepted::Unix(Err(error)) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -154,6 +156,6 @@ impl StreamHandler<Accepted> for Listener {
         }
     }
 
-    /// The last sender of local pipes is gone; the default would stop the listener.
+    /// The default stops the listener when the last sender of local pipes is gone.
     fn finished(&mut self, _: &mut Self::Context) {}
 }

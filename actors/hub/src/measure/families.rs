@@ -1,4 +1,4 @@
-//! Series put together under their names.
+//! Series of metrics, grouped by name.
 
 use kirosu_protocol::verbs::metrics::{Metric, MetricsAnswer};
 use kirosu_store::Histogram;
@@ -16,17 +16,17 @@ pub(super) struct Family<'a> {
 }
 
 impl Families {
-    /// What only grows.
+    /// Begins a counter: a value that only grows.
     pub(super) fn counter(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
         self.family(name, "counter", help)
     }
 
-    /// What comes and goes.
+    /// Begins a gauge: a value that grows and shrinks.
     pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
         self.family(name, "gauge", help)
     }
 
-    /// What is spread.
+    /// Begins a histogram: a distribution of values.
     pub(super) fn histogram(&mut self, name: &'static str, help: &'static str) -> Family<'_> {
         self.family(name, "histogram", help)
     }
@@ -40,20 +40,20 @@ impl Families {
         }
     }
 
-    /// What is answered.
+    /// The answer to `metrics`.
     pub(super) fn into_answer(self) -> MetricsAnswer {
         MetricsAnswer { metrics: self.0 }
     }
 }
 
 impl Family<'_> {
-    /// One series of a counter or gauge.
+    /// Adds one series of a counter or gauge.
     pub(super) fn add(&mut self, labels: &[(&str, &str)], value: f64) {
         let metric = self.metric(labels, value);
         self.all.push(metric);
     }
 
-    /// One series of a histogram.
+    /// Adds one series of a histogram.
     pub(super) fn add_histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) {
         let metric = Metric {
             count: Some(histogram.count()),

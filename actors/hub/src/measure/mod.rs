@@ -1,8 +1,8 @@
-//! What the hub measures, and how the verb `metrics` tells it.
+//! The measurements of the hub, for the verb `metrics`.
 //!
-//! Nothing is measured twice and nothing is shared: each figure is kept by the actor that owns the fact (the writer its
-//! commits, the store the life of tasks, the kernel its restarts), as plain numbers without a lock, and read when somebody
-//! asks. [`answer`] is a pure function from those [`Facts`] to what is told; `docs/metrics.md` has a row for each name.
+//! Each value is measured once, by the actor that owns the fact (the writer its commits, the store the life of tasks, the
+//! supervision its restarts), in plain numbers without locks, and read when a client requests the metrics. [`answer`] is a pure
+//! function of these [`MetricFacts`]. `docs/metrics.md` has a row for each name.
 
 mod accounts;
 mod commits;
@@ -18,48 +18,49 @@ use kirosu_store::{Histogram, Oldest, QueueDepth, QueueStats, TaskStats};
 use kirosu_supervision::Restarts;
 use std::collections::BTreeMap;
 
-/// What the writer and its store measured since they started.
+/// The measurements of the writer and its store since they started.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// Commits.
+    /// Durations and sizes of commits.
     pub commits: Commits,
-    /// Size of the write-ahead log in bytes.
+    /// Size of the write-ahead log, in bytes.
     pub wal_bytes: u64,
-    /// Lease requests that wait for a task.
+    /// The number of lease requests that wait for a task.
     pub parked: usize,
-    /// Bytes of the names that these wait for.
+    /// Bytes of the queue and type names in these requests.
     pub parked_bytes: usize,
-    /// The life of tasks.
+    /// Durations and counts of the tasks' lives.
     pub task_stats: TaskStats,
-    /// How full each queue is.
+    /// Unfinished tasks per queue.
     pub depths: Vec<QueueDepth>,
     /// The counters of `stats`.
     pub stats: Stats,
 }
 
-/// What clients make the hub keep in memory, in bytes, and the questions that wait for readers.
+/// The memory that clients occupy, in bytes, and the queries that wait for readers.
 pub(crate) struct Memory {
     /// Events that are kept for watchers.
     pub events: usize,
-    /// Long texts that are read for answers.
+    /// Long texts in answers.
     pub answers: u64,
-    /// Requests that wait for those before them on their connection.
+    /// Requests that wait for earlier requests on their connection.
     pub requests: usize,
-    pub questions: usize,
+    /// The number of queries that the readers have not answered.
+    pub queries: usize,
 }
 
-/// All that is told.
-pub(crate) struct Facts {
+/// The facts behind the metrics.
+pub(crate) struct MetricFacts {
     pub measured: Measured,
-    /// The oldest waiting tasks, where the readers answered.
+    /// The oldest waiting tasks. Empty if the readers failed.
     pub oldest: Vec<Oldest>,
     pub restarts: Vec<Restarts>,
-    /// The pools beside the hub.
+    /// The pools of this process.
     pub pools: Vec<PoolInfo>,
-    /// Sessions that are known, and those of them with a connection.
+    /// The numbers of known sessions, and of connected ones.
     pub sessions: (usize, usize),
     pub connections: usize,
-    /// Connections that were ended as their clients did not read.
+    /// The number of connections that were ended because their clients did not read.
     pub unread: u64,
     pub in_flight: usize,
     pub memory: Memory,
@@ -68,12 +69,12 @@ pub(crate) struct Facts {
     pub now_ms: i64,
 }
 
-/// What `metrics` answers.
-pub(crate) fn answer(facts: &Facts) -> MetricsAnswer {
+/// The answer to `metrics`.
+pub(crate) fn answer(facts: &MetricFacts) -> MetricsAnswer {
     let mut families = Families::default();
     tasks(&mut families, facts);
     let queues: Vec<(&str, &QueueStats)> = facts.measured.task_stats.queues().collect();
-    lives(&mut families, &queues);
+    task_lives(&mut families, &queues);
     runs(&mut families, &facts.measured.task_stats);
     used(&mut families, &facts.measured.task_stats);
     hub(&mut families, facts);
@@ -82,7 +83,7 @@ pub(crate) fn answer(facts: &Facts) -> MetricsAnswer {
     families.into_answer()
 }
 
-fn tasks(families: &mut Families, facts: &Facts) {
+fn tasks(families: &mut Families, facts: &MetricFacts) {
     let stats = &facts.measured.stats;
     let states = [
         ("queued", stats.queued),
@@ -125,12 +126,12 @@ fn tasks(families: &mut Families, facts: &Facts) {
     }
 }
 
-/// A figure of a queue that only grows.
+/// Reads a counter of a queue.
 type Count = fn(&QueueStats) -> u64;
-/// A distribution of a queue.
+/// Reads a histogram of a queue.
 type Spread = fn(&QueueStats) -> &Histogram;
 
-fn lives(families: &mut Families, queues: &[(&str, &QueueStats)]) {
+fn task_lives(families: &mut Families, queues: &[(&str, &QueueStats)]) {
     let mut enqueued = families.counter("kirosu_tasks_enqueued_total", "Tasks enqueued, by queue.");
     for (queue, task_stats) in queues {
         enqueued.add(&[("queue", queue)], task_stats.enqueued as f64);
@@ -188,7 +189,7 @@ fn runs(families: &mut Families, task_stats: &TaskStats) {
     }
     let mut lost = families.counter(
         "kirosu_leases_lost_total",
-        "Leases that ended without a word of their holder, by reason.",
+        "Leases that ended without their holder, by reason.",
     );
     for (reason, count) in task_stats.lost() {
         lost.add(&[("reason", reason)], count as f64);
@@ -204,7 +205,7 @@ fn runs(families: &mut Families, task_stats: &TaskStats) {
 fn used(families: &mut Families, task_stats: &TaskStats) {
     let mut tokens = families.counter(
         "kirosu_tokens_total",
-        "Tokens that attempts told with their ends, by provider, model and kind.",
+        "Tokens that attempts reported at their ends, by provider, model and kind.",
     );
     for (provider, model, used) in task_stats.used() {
         let kinds = ["input", "cache_read", "cache_write", "output"];
@@ -215,7 +216,7 @@ fn used(families: &mut Families, task_stats: &TaskStats) {
     }
     let mut cost = families.counter(
         "kirosu_cost_usd_total",
-        "US dollars that attempts told with their ends, or that their tokens cost by the prices, by provider and model.",
+        "US dollars that attempts reported at their ends, or that their tokens cost by the prices, by provider and model.",
     );
     for (provider, model, used) in task_stats.used() {
         let labels = [("provider", provider), ("model", model)];
@@ -223,7 +224,7 @@ fn used(families: &mut Families, task_stats: &TaskStats) {
     }
 }
 
-fn hub(families: &mut Families, facts: &Facts) {
+fn hub(families: &mut Families, facts: &MetricFacts) {
     let measured = &facts.measured;
     families
         .histogram(
@@ -237,7 +238,7 @@ fn hub(families: &mut Families, facts: &Facts) {
     let (known, connected) = facts.sessions;
     let mut sessions = families.gauge(
         "kirosu_sessions",
-        "Sessions that are known, by whether their connection stands.",
+        "Known sessions, by whether they are connected.",
     );
     sessions.add(&[("connected", "true")], connected as f64);
     sessions.add(&[("connected", "false")], (known - connected) as f64);
@@ -254,42 +255,42 @@ fn hub(families: &mut Families, facts: &Facts) {
         ),
         (
             "kirosu_connections",
-            "Connections that stand.",
+            "Open connections.",
             facts.connections as f64,
         ),
         (
             "kirosu_requests_in_flight",
-            "Requests that are not answered, waiting ones included.",
+            "Unanswered requests, waiting ones included.",
             facts.in_flight as f64,
         ),
         (
             "kirosu_waiting_lease_bytes",
-            "Bytes of the names of queues and types that waiting lease requests name.",
+            "Bytes of the queue and type names in waiting lease requests.",
             measured.parked_bytes as f64,
         ),
         (
             "kirosu_waiting_request_bytes",
-            "Bytes of requests that wait for those before them on their connection.",
+            "Bytes of requests that wait for earlier requests on their connection.",
             facts.memory.requests as f64,
         ),
         (
             "kirosu_answer_bytes",
-            "Bytes of long texts that were read for answers and not taken by their clients.",
+            "Bytes of long texts in answers that their clients have not read.",
             facts.memory.answers as f64,
         ),
         (
             "kirosu_event_bytes",
-            "Bytes of the events that are kept for watchers.",
+            "Bytes of the events kept for watchers.",
             facts.memory.events as f64,
         ),
         (
             "kirosu_questions_waiting",
-            "Questions that the readers have not answered.",
-            facts.memory.questions as f64,
+            "Queries that the readers have not answered.",
+            facts.memory.queries as f64,
         ),
         (
             "kirosu_draining",
-            "1 while leases are held back until the hub stops.",
+            "1 while the hub leases no tasks until it stops.",
             f64::from(u8::from(facts.draining)),
         ),
     ];
@@ -299,7 +300,7 @@ fn hub(families: &mut Families, facts: &Facts) {
     families
         .counter(
             "kirosu_connections_unread_total",
-            "Connections that were ended as their clients did not read their answers.",
+            "Connections that were ended because their clients did not read their answers.",
         )
         .add(&[], facts.unread as f64);
 }
@@ -316,7 +317,7 @@ fn actors(families: &mut Families, places: &[Restarts]) {
     }
     let mut lost = families.counter(
         "kirosu_actor_losses_total",
-        "Actors that crashed and by design are not restarted, such as connections, by actor and kind.",
+        "Crashed actors that are not restarted by design, such as connections, by actor and kind.",
     );
     for place in places.iter().filter(|place| place.dynamic) {
         let labels = [("actor", &*actor(&place.place)), ("kind", &*place.kind)];

@@ -1,70 +1,71 @@
-//! A list of tasks that is answered piece by piece, as a value that goes back and forth between a connection and the
-//! readers: between two pieces nobody holds a transaction, so that the store's log does not grow with slow clients.
+//! A list of tasks that is read piece by piece. It is a value that goes back and forth between a connection and the readers:
+//! between two pieces no transaction is open, so that slow clients do not make the store's log grow.
 
-use super::{Failed, unwritten};
-use crate::waiting::{self, Surroundings};
+use super::{QueryFailure, unserialized};
+use crate::waiting::{self, WaitContext};
 use kirosu_protocol::{Status, TaskId};
 use kirosu_store::{ListQuery, Reader, Texts, WaitFacts};
 use std::sync::Arc;
 
 /// Bytes of JSON after which a piece ends.
 const PIECE_BYTES: usize = 256 << 10;
-/// Bytes of JSON after which the first piece ends: most lists are no longer.
+/// Bytes of JSON after which the first piece ends. Most lists are shorter.
 const FIRST_PIECE_BYTES: usize = 64 << 10;
 /// Tasks after which a piece ends.
 const PIECE_TASKS: usize = 500;
-/// Ids that are looked up at once.
-const IDS: i64 = 10_000;
-/// Steps of a filter by queue or type (`Reader::list_ids`) for a page with a limit; its answer may then be short.
-const STEPS: u32 = 8;
+/// The largest number of ids in one look-up.
+const IDS_PER_LOOK_UP: i64 = 10_000;
+/// The largest number of look-ups for a page with a limit, if a filter by queue or type skips most tasks. The page may then
+/// have fewer tasks than its limit.
+const LOOK_UPS_PER_PAGE: u32 = 8;
 
-/// What is still to be listed.
+/// The rest of a list.
 #[derive(Debug)]
 pub struct Listing {
-    /// Ids that were looked up; those before `at` are listed.
+    /// Ids that were looked up. Those before `at` are listed.
     ids: Vec<TaskId>,
     at: usize,
-    /// Where further ids are looked up; none: nowhere.
-    more: Option<More>,
-    /// Only tasks that are in this state, should it have changed since their ids were looked up.
+    /// The next look-up of ids. `None` if all ids are known.
+    more: Option<LookUp>,
+    /// Leaves out tasks whose status has changed from this one since their ids were looked up.
     status: Option<Status>,
     texts: Texts,
-    /// For why tasks wait.
-    around: Arc<Surroundings>,
-    /// Tasks that were listed, how many of them have ended, and where the next page begins.
+    /// Explains why tasks wait.
+    context: Arc<WaitContext>,
+    /// The number of listed tasks.
     pub listed: usize,
-    /// See `listed`.
+    /// The number of listed tasks that have ended.
     pub ended: usize,
-    /// See `listed`.
+    /// The task before which the next page begins. `None` if there is no further page.
     pub next: Option<TaskId>,
 }
 
 #[derive(Debug)]
-struct More {
+struct LookUp {
     query: ListQuery,
-    /// Ids that may still be looked up; none: all.
+    /// The number of ids that may still be looked up. `None` means all.
     left: Option<u64>,
     steps: u32,
 }
 
-/// Some of a list's tasks.
+/// Some tasks of a list.
 #[derive(Debug)]
-pub struct Piece {
-    /// The tasks, with a comma before each but the list's first.
+pub struct ListPiece {
+    /// The tasks as JSON, with a comma before each except the first of the list.
     pub json: Vec<u8>,
-    /// What is still to be listed.
+    /// The rest of the list.
     pub listing: Box<Listing>,
-    /// Bytes of the next task's texts, when there was no room for them.
+    /// The size of the next task's texts in bytes, if it is above the limit of the query.
     pub needs: Option<u64>,
 }
 
 impl Listing {
-    /// The tasks of a query, newest first; `limit` says how many, none means all.
+    /// The tasks of a query, newest first. `limit` is the largest number of tasks; `None` means all.
     pub fn of_query(query: ListQuery, limit: Option<u32>, texts: Texts) -> Listing {
         Listing {
             status: query.status,
             texts,
-            more: Some(More {
+            more: Some(LookUp {
                 query,
                 left: limit.map(u64::from),
                 steps: 0,
@@ -73,7 +74,7 @@ impl Listing {
         }
     }
 
-    /// These tasks, each named once, whole.
+    /// These tasks with whole texts. Each id must be unique.
     pub fn of_tasks(ids: Vec<TaskId>) -> Listing {
         Listing {
             ids,
@@ -81,30 +82,32 @@ impl Listing {
             more: None,
             status: None,
             texts: Texts::Whole,
-            around: Arc::default(),
+            context: Arc::default(),
             listed: 0,
             ended: 0,
             next: None,
         }
     }
 
-    /// With what is known beside the store, so that tasks say why they wait.
-    pub fn explained(self, around: Arc<Surroundings>) -> Listing {
-        Listing { around, ..self }
+    /// Adds the facts outside the store that explain why tasks wait.
+    pub fn explained(self, context: Arc<WaitContext>) -> Listing {
+        Listing { context, ..self }
     }
 
-    /// Whether all is listed.
+    /// Whether all tasks are listed.
     pub fn is_over(&self) -> bool {
         self.at == self.ids.len() && self.more.is_none()
     }
 
-    /// Looks further ids up.
-    fn look_up(&mut self, store: &mut Reader) -> Result<(), Failed> {
+    /// Looks up more ids.
+    fn look_up(&mut self, store: &mut Reader) -> Result<(), QueryFailure> {
         let Some(mut more) = self.more.take() else {
             return Ok(());
         };
-        let most = more.left.map_or(IDS, |left| IDS.min(left as i64));
-        more.query.limit = most;
+        let limit = more
+            .left
+            .map_or(IDS_PER_LOOK_UP, |left| IDS_PER_LOOK_UP.min(left as i64));
+        more.query.limit = limit;
         let found = store.list_ids(&more.query)?;
         let count = found.ids.len() as u64;
         self.ids = found.ids;
@@ -115,7 +118,7 @@ impl Listing {
             None => true,
             Some(left) => {
                 *left = left.saturating_sub(count);
-                *left > 0 && (count as i64 == most || more.steps < STEPS)
+                *left > 0 && (count as i64 == limit || more.steps < LOOK_UPS_PER_PAGE)
             }
         };
         match (found.next_before, has_left) {
@@ -126,13 +129,20 @@ impl Listing {
     }
 }
 
-/// Reads the next piece. Either it has tasks, or one step was made towards them, or the next task's texts have more than
-/// `room` bytes.
-pub(super) fn read(store: &mut Reader, mut listing: Listing, room: u64) -> Result<Piece, Failed> {
+/// Reads the next piece. It has no tasks if one look-up found none, or if the next task's texts are longer than `limit` bytes.
+///
+/// # Errors
+///
+/// Fails if the store cannot be read, or a task cannot be serialized.
+pub(super) fn read(
+    store: &mut Reader,
+    mut listing: Listing,
+    limit: u64,
+) -> Result<ListPiece, QueryFailure> {
     if listing.at == listing.ids.len() {
         listing.look_up(store)?;
     }
-    let most = match listing.listed {
+    let piece_bytes = match listing.listed {
         0 => FIRST_PIECE_BYTES,
         _ => PIECE_BYTES,
     };
@@ -144,26 +154,26 @@ pub(super) fn read(store: &mut Reader, mut listing: Listing, room: u64) -> Resul
         true => store.wait_facts(ids)?,
         false => WaitFacts::default(),
     };
-    let around = &listing.around;
-    let visited = store.visit(ids, listing.texts, room, |mut task| {
+    let context = &listing.context;
+    let visited = store.visit(ids, listing.texts, limit, |mut task| {
         if status.is_some_and(|status| status != task.status) {
             return true;
         }
         if listed > 0 {
             json.push(b',');
         }
-        task.waiting = waiting::reason(&task, &facts, around).map(Box::new);
+        task.waiting = waiting::reason(&task, &facts, context).map(Box::new);
         listed += 1;
         ended += usize::from(task.status.is_final());
         broken = serde_json::to_writer(&mut json, &task).err();
-        broken.is_none() && json.len() < most
+        broken.is_none() && json.len() < piece_bytes
     })?;
     if let Some(error) = broken {
-        return Err(unwritten(&error).into());
+        return Err(unserialized(&error).into());
     }
     listing.at += visited.ids;
     (listing.listed, listing.ended) = (listed, ended);
-    Ok(Piece {
+    Ok(ListPiece {
         json,
         listing: Box::new(listing),
         needs: visited.needs,

@@ -1,16 +1,16 @@
-//! Read connections beside the writer, each on a thread of its own: a long list never holds up a lease.
+//! Readers: actors with read-only connections to the store, each on its own thread, so that a long list never delays a lease.
 //!
-//! Readers write their answers as JSON themselves, and a long list in pieces, one piece a question: so nothing that is
-//! large is put together on the hub's thread, and others' questions come between two pieces.
+//! Readers serialize their answers to JSON, and long lists in pieces, one per query. So no large answer is built on the hub's
+//! thread, and queries of other clients run between two pieces.
 
 mod listing;
 mod pool;
 
-pub use listing::{Listing, Piece};
+pub use listing::{ListPiece, Listing};
 pub use pool::Readers;
 
 use crate::answers;
-use crate::waiting::{self, Surroundings};
+use crate::waiting::{self, WaitContext};
 use actix::prelude::*;
 use kirosu_protocol::verbs::approvals::ApprovalsAnswer;
 use kirosu_protocol::verbs::get::GetParams;
@@ -24,153 +24,156 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Chunks of output that one `get` answers at the most.
+/// The largest number of output chunks in one answer to `get`.
 const OUTPUT_CHUNKS: u32 = 10_000;
-/// Bytes of each text of the tasks in an answer about a group.
+/// Bytes per text of the tasks in a group summary.
 const GROUP_TEXT_BYTES: usize = 4096;
 
-/// A question to the store.
+/// A query to the store.
 #[derive(Debug)]
-pub enum Question {
-    /// The next piece of a list of tasks. `room`: the most bytes of texts that one task may have.
+pub enum StoreQuery {
+    /// Reads the next piece of a list of tasks. The number is the largest size of one task's texts, in bytes.
     List(Box<Listing>, u64),
-    /// A page of what waits for a person.
+    /// Reads a page of the tasks and permission requests that wait for a person.
     Approvals(ApprovalQuery),
-    /// Everything about one task. `room`: the most bytes of texts that the answer may have.
-    Get(GetParams, u64, Arc<Surroundings>),
-    /// Where these tasks stand, those that exist.
+    /// Reads a task with its details. The number is the largest size of the answer's texts, in bytes.
+    Get(GetParams, u64, Arc<WaitContext>),
+    /// Reads the statuses of these tasks. Tasks that do not exist are left out.
     Statuses(Vec<TaskId>),
-    /// A page of a group's tasks.
+    /// Reads the ids of a page of a group's tasks.
     Group(GroupQuery),
-    /// The failed and cancelled tasks that these depend on, and theirs in turn, above an id: the oldest, at most this number.
+    /// Reads the ids of all failed and cancelled dependencies of these tasks, also indirect ones: those above an id, the oldest
+    /// first, at most this number.
     FailedDependencies(Vec<TaskId>, TaskId, u32),
-    /// How a group stands, with the first tasks of the query and why they wait.
-    GroupStands(GroupQuery, Arc<Surroundings>),
-    /// Since when the oldest task of each queue waits, by state.
+    /// Counts the tasks of a group, and reads the first tasks of the query.
+    GroupSummary(GroupQuery, Arc<WaitContext>),
+    /// Reads the time of the oldest waiting task per queue and state.
     Oldest,
-    /// No question: an answer that would take too long to write on the hub's thread.
-    Write(Unwritten),
-    /// What was used, and how the budgets stand at a time in Unix milliseconds.
+    /// Serializes an answer that would take too long on the hub's thread. Reads nothing.
+    Serialize(DeferredAnswer),
+    /// Reads the usage and the budgets at a time in Unix milliseconds.
     Usage(UsageParams, i64),
 }
 
-/// What a reader said.
+/// The reply to a query.
 #[derive(Debug)]
-pub enum Told {
-    /// To [`Question::List`].
-    Piece(Piece),
-    /// The answer as JSON: to [`Question::Approvals`], [`Question::Get`], [`Question::Usage`] and
-    /// [`Question::Write`].
+pub enum QueryReply {
+    /// To [`StoreQuery::List`].
+    Piece(ListPiece),
+    /// The answer as JSON, to [`StoreQuery::Approvals`], [`StoreQuery::Get`], [`StoreQuery::Usage`] and
+    /// [`StoreQuery::Serialize`].
     Json(Vec<u8>),
-    /// To [`Question::Get`]: the texts have so many bytes, which is more than there was room for.
+    /// To [`StoreQuery::Get`]: the size of the texts in bytes, which is above the limit of the query.
     Needs(u64),
-    /// To [`Question::Statuses`].
+    /// To [`StoreQuery::Statuses`].
     Statuses(Vec<(TaskId, Status)>),
-    /// To [`Question::Group`].
+    /// To [`StoreQuery::Group`].
     Ids(IdPage),
-    /// To [`Question::FailedDependencies`].
+    /// To [`StoreQuery::FailedDependencies`].
     Dependencies(Vec<TaskId>),
-    /// To [`Question::GroupStands`].
-    GroupStands {
+    /// To [`StoreQuery::GroupSummary`].
+    GroupSummary {
         /// Tasks in each state, in the order of [`Status::ALL`].
         counts: [i64; 8],
-        /// The first tasks of the query, with the beginnings of their texts.
+        /// The first tasks of the query, with the beginnings of their texts and the reasons for which they wait.
         tasks: Vec<Task>,
     },
-    /// To [`Question::Oldest`].
+    /// To [`StoreQuery::Oldest`].
     Oldest(Vec<Oldest>),
 }
 
-/// An answer that is to be written as JSON.
-pub struct Unwritten(Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>);
+/// An answer that a reader serializes.
+pub struct DeferredAnswer(Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>);
 
-impl Unwritten {
-    /// Of any answer.
-    pub fn new(answer: impl Serialize + Send + 'static) -> Unwritten {
-        Unwritten::later(move || answer)
+impl DeferredAnswer {
+    /// An answer that is built.
+    pub fn new(answer: impl Serialize + Send + 'static) -> DeferredAnswer {
+        DeferredAnswer::build(move || answer)
     }
 
-    /// Of an answer that is to be put together as well.
-    pub fn later<A: Serialize>(answer: impl FnOnce() -> A + Send + 'static) -> Unwritten {
-        Unwritten(Box::new(move || serde_json::to_vec(&answer())))
+    /// An answer that the reader builds, too.
+    pub fn build<A: Serialize>(answer: impl FnOnce() -> A + Send + 'static) -> DeferredAnswer {
+        DeferredAnswer(Box::new(move || serde_json::to_vec(&answer())))
     }
 }
 
-impl std::fmt::Debug for Unwritten {
+impl std::fmt::Debug for DeferredAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Unwritten")
+        f.write_str("DeferredAnswer")
     }
 }
 
-/// Asks a reader.
+/// Runs a query on a reader.
 #[derive(Message)]
-#[rtype(result = "Result<Told, Error>")]
-pub struct Ask(pub Question);
+#[rtype(result = "Result<QueryReply, Error>")]
+pub struct RunQuery(pub StoreQuery);
 
-/// Why a question has no answer.
-enum Failed {
-    /// It is refused.
+/// The reason for which a query has no reply.
+enum QueryFailure {
+    /// The query asks for something that does not exist.
     Refused(Error),
-    /// The file cannot be read.
+    /// The store cannot be read.
     Store(StoreError),
 }
 
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Failed {
-        Failed::Store(error)
+impl From<StoreError> for QueryFailure {
+    fn from(error: StoreError) -> QueryFailure {
+        QueryFailure::Store(error)
     }
 }
 
-impl From<Error> for Failed {
-    fn from(error: Error) -> Failed {
-        Failed::Refused(error)
+impl From<Error> for QueryFailure {
+    fn from(error: Error) -> QueryFailure {
+        QueryFailure::Refused(error)
     }
 }
 
-/// The actor.
-pub struct Reader {
+/// The actor of one read-only connection to the store.
+pub struct QueryReader {
     child: ChildContext,
     path: PathBuf,
     store: Option<StoreReader>,
 }
 
-supervised!(Reader);
+supervised!(QueryReader);
 
-impl Reader {
-    /// A reader that opens its connection with the first question.
-    pub fn new(child: ChildContext, path: PathBuf) -> Reader {
-        Reader {
+impl QueryReader {
+    /// A reader that opens its connection with the first query.
+    pub fn new(child: ChildContext, path: PathBuf) -> QueryReader {
+        QueryReader {
             child,
             path,
             store: None,
         }
     }
 
-    fn ask(&mut self, question: Question) -> Result<Told, Failed> {
+    fn run(&mut self, query: StoreQuery) -> Result<QueryReply, QueryFailure> {
         let store = match self.store.take() {
             Some(store) => self.store.insert(store),
             None => self.store.insert(StoreReader::open(&self.path)?),
         };
-        Ok(match question {
-            Question::List(listing, room) => Told::Piece(listing::read(store, *listing, room)?),
-            Question::Approvals(query) => {
+        Ok(match query {
+            StoreQuery::List(listing, limit) => {
+                QueryReply::Piece(listing::read(store, *listing, limit)?)
+            }
+            StoreQuery::Approvals(query) => {
                 let page = store.approvals(&query)?;
-                Told::Json(json(&ApprovalsAnswer {
+                QueryReply::Json(json(&ApprovalsAnswer {
                     approvals: page.approvals,
                     next: page.next.map(|cursor| cursor.to_string()),
                 })?)
             }
-            Question::Get(ask, room, around) => get(store, &ask, room, &around)?,
-            Question::Statuses(tasks) => Told::Statuses(store.statuses(&tasks)?),
-            Question::Group(query) => Told::Ids(store.group(&query)?),
-            Question::FailedDependencies(of, above, limit) => {
-                Told::Dependencies(store.failed_dependencies(&of, above, limit)?)
+            StoreQuery::Get(params, limit, context) => get(store, &params, limit, &context)?,
+            StoreQuery::Statuses(tasks) => QueryReply::Statuses(store.statuses(&tasks)?),
+            StoreQuery::Group(query) => QueryReply::Ids(store.group(&query)?),
+            StoreQuery::FailedDependencies(of, above, limit) => {
+                QueryReply::Dependencies(store.failed_dependencies(&of, above, limit)?)
             }
-            Question::GroupStands(query, around) => group_stands(store, &query, &around)?,
-            Question::Oldest => Told::Oldest(store.oldest()?),
-            Question::Usage(ask, now) => Told::Json(json(&store.usage(&ask, now)?)?),
-            Question::Write(Unwritten(write)) => {
-                Told::Json(write().map_err(|error| unwritten(&error))?)
+            StoreQuery::GroupSummary(query, context) => group_summary(store, &query, &context)?,
+            StoreQuery::Oldest => QueryReply::Oldest(store.oldest()?),
+            StoreQuery::Usage(params, now) => QueryReply::Json(json(&store.usage(&params, now)?)?),
+            StoreQuery::Serialize(DeferredAnswer(write)) => {
+                QueryReply::Json(write().map_err(|error| unserialized(&error))?)
             }
         })
     }
@@ -178,30 +181,30 @@ impl Reader {
 
 fn get(
     store: &mut StoreReader,
-    ask: &GetParams,
-    room: u64,
-    around: &Surroundings,
-) -> Result<Told, Failed> {
-    let chunks = if ask.output { OUTPUT_CHUNKS } else { 0 };
-    let needs = store.size_of(ask.task_id, ask.attempt, chunks)?;
-    if needs > room {
-        return Ok(Told::Needs(needs));
+    params: &GetParams,
+    limit: u64,
+    context: &WaitContext,
+) -> Result<QueryReply, QueryFailure> {
+    let chunks = if params.output { OUTPUT_CHUNKS } else { 0 };
+    let needs = store.size_of(params.task_id, params.attempt, chunks)?;
+    if needs > limit {
+        return Ok(QueryReply::Needs(needs));
     }
-    let Some(mut detail) = store.get_attempt(ask.task_id, ask.attempt, chunks)? else {
-        return Err(answers::no_such_task(ask.task_id).into());
+    let Some(mut detail) = store.get_attempt(params.task_id, params.attempt, chunks)? else {
+        return Err(answers::no_such_task(params.task_id).into());
     };
     if waiting::waits(detail.task.status) {
-        let facts = store.wait_facts(&[ask.task_id])?;
-        detail.task.waiting = waiting::reason(&detail.task, &facts, around).map(Box::new);
+        let facts = store.wait_facts(&[params.task_id])?;
+        detail.task.waiting = waiting::reason(&detail.task, &facts, context).map(Box::new);
     }
-    Ok(Told::Json(json(&answers::detail(detail, ask)?)?))
+    Ok(QueryReply::Json(json(&answers::detail(detail, params)?)?))
 }
 
-fn group_stands(
+fn group_summary(
     store: &mut StoreReader,
     query: &GroupQuery,
-    around: &Surroundings,
-) -> Result<Told, Failed> {
+    context: &WaitContext,
+) -> Result<QueryReply, QueryFailure> {
     let ids = store.group(query)?.ids;
     let facts = store.wait_facts(&ids)?;
     let mut tasks = Vec::with_capacity(ids.len());
@@ -210,37 +213,37 @@ fn group_stands(
         Texts::Preview(GROUP_TEXT_BYTES),
         u64::MAX,
         |mut task| {
-            task.waiting = waiting::reason(&task, &facts, around).map(Box::new);
+            task.waiting = waiting::reason(&task, &facts, context).map(Box::new);
             tasks.push(task);
             true
         },
     )?;
     let counts = store.group_counts(&query.group)?;
-    Ok(Told::GroupStands { counts, tasks })
+    Ok(QueryReply::GroupSummary { counts, tasks })
 }
 
 fn json(answer: &impl Serialize) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(answer).map_err(|error| unwritten(&error))
+    serde_json::to_vec(answer).map_err(|error| unserialized(&error))
 }
 
-fn unwritten(error: &serde_json::Error) -> Error {
-    let message = format!("the answer could not be written: {error}");
+fn unserialized(error: &serde_json::Error) -> Error {
+    let message = format!("the answer could not be serialized: {error}");
     Error::internal(Effect::None, message)
 }
 
-impl Actor for Reader {
+impl Actor for QueryReader {
     type Context = Context<Self>;
 }
 
-impl Handler<Ask> for Reader {
-    type Result = Result<Told, Error>;
+impl Handler<RunQuery> for QueryReader {
+    type Result = Result<QueryReply, Error>;
 
-    fn handle(&mut self, Ask(question): Ask, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, RunQuery(query): RunQuery, _: &mut Self::Context) -> Self::Result {
         self.child.handled();
-        self.ask(question).map_err(|failed| match failed {
-            Failed::Refused(error) => error,
-            Failed::Store(error) => {
-                // The next question opens a fresh connection.
+        self.run(query).map_err(|failed| match failed {
+            QueryFailure::Refused(error) => error,
+            QueryFailure::Store(error) => {
+                // The next query opens a new connection.
                 self.store = None;
                 Error::internal(Effect::None, error.to_string())
             }

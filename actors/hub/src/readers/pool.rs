@@ -1,18 +1,18 @@
-//! The readers, and which of them is asked.
+//! The pool of readers. A query goes to the reader with the fewest open queries.
 
-use super::{Ask, Question, Reader, Told};
+use super::{QueryReader, QueryReply, RunQuery, StoreQuery};
 use actix::prelude::*;
 use kirosu_protocol::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The addresses of all readers; a question goes to the one with the fewest that are not answered.
-pub struct Readers(Vec<(Addr<Reader>, Arc<AtomicUsize>)>);
+/// The addresses of all readers, each with the number of its open queries.
+pub struct Readers(Vec<(Addr<QueryReader>, Arc<AtomicUsize>)>);
 
-/// A question that counts for its reader until it is dropped.
-struct Open(Arc<AtomicUsize>);
+/// Counts a query as open until it is dropped.
+struct OpenQuery(Arc<AtomicUsize>);
 
-impl Drop for Open {
+impl Drop for OpenQuery {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -20,7 +20,7 @@ impl Drop for Open {
 
 impl Readers {
     /// At least one reader.
-    pub fn new(readers: Vec<Addr<Reader>>) -> Readers {
+    pub fn new(readers: Vec<Addr<QueryReader>>) -> Readers {
         Readers(
             readers
                 .into_iter()
@@ -29,29 +29,29 @@ impl Readers {
         )
     }
 
-    /// Asks a reader.
-    pub fn ask(
+    /// Runs a query. The outer error means that the reader crashed over it.
+    pub fn query(
         &self,
-        question: Question,
-    ) -> impl Future<Output = Result<Result<Told, Error>, MailboxError>> + 'static {
+        query: StoreQuery,
+    ) -> impl Future<Output = Result<Result<QueryReply, Error>, MailboxError>> + 'static {
         let least = self
             .0
             .iter()
             .min_by_key(|(_, open)| open.load(Ordering::Relaxed));
-        let asked = least.map(|(reader, open)| {
+        let sent = least.map(|(reader, open)| {
             open.fetch_add(1, Ordering::Relaxed);
-            (reader.send(Ask(question)), Open(open.clone()))
+            (reader.send(RunQuery(query)), OpenQuery(open.clone()))
         });
         async move {
-            match asked {
-                Some((asked, _open)) => asked.await,
+            match sent {
+                Some((reply, _open)) => reply.await,
                 None => Err(MailboxError::Closed),
             }
         }
     }
 
-    /// Questions that are not answered.
-    pub fn waiting(&self) -> usize {
+    /// The number of open queries.
+    pub fn open_queries(&self) -> usize {
         let open = self.0.iter().map(|(_, open)| open.load(Ordering::Relaxed));
         open.sum()
     }

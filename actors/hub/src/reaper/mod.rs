@@ -1,30 +1,32 @@
-//! The reaper: one timer for every lease, retry, delay, tool question and retention in the store.
+//! The reaper: one timer for every lease, retry, delay, permission request and retention in the store.
 //!
-//! The store's indexes are the timer wheel; the reaper only sleeps until the next deadline that the writer names, and
-//! then asks the writer to requeue what is due, in small batches.
+//! The store's indexes order the deadlines. The reaper sleeps until the next deadline, which the writer sends, and then makes
+//! the writer requeue the tasks that are due, in small batches.
 
+use crate::caller::{Caller, CommandAnswers};
+use crate::clock::now_ms;
 use crate::leases::lost;
 use crate::tuning::Tuning;
 use crate::writer::Writer;
-use crate::writer::messages::{Answers, Caller, ReportDeadline, Shrink, Submit};
+use crate::writer::messages::{ReportDeadline, Shrink, Submit};
 use actix::prelude::*;
 use kirosu_store::{Command, Outcome};
 use kirosu_supervision::{ChildContext, supervised};
 use std::time::Duration;
 
-/// Tasks touched by one command, so that no commit grows long.
+/// The largest number of tasks that one command changes, so that no commit takes long.
 const BATCH: u32 = 50;
-/// Finished tasks looked at by one prune.
+/// The largest number of finished tasks that one prune checks.
 const PRUNE_BATCH: u32 = 50;
-/// Pause between two rounds, in which the requests of clients and the ends of lease actors take their turn.
-const TURN: Duration = Duration::from_millis(3);
-/// The same for retention, which is in no hurry.
+/// Pause between two rounds, in which requests of clients are served and lease actors end.
+const ROUND_PAUSE: Duration = Duration::from_millis(3);
+/// Pause between two steps of retention.
 const PRUNE_PAUSE: Duration = Duration::from_millis(3);
-/// How often retention looks for old tasks.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// Interval at which retention removes old tasks.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// Pause between two steps that give free pages back.
 const SHRINK_PAUSE: Duration = Duration::from_millis(200);
-/// Longest sleep: the wall clock may be set, and deadlines are wall time. (The writer then moves those of leases.)
+/// The longest sleep. Deadlines are wall time, and the wall clock may be set. (The writer then moves the deadlines of leases.)
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 /// Pause after a round that failed, in milliseconds.
@@ -35,43 +37,43 @@ const PROMOTE: u64 = 1;
 const PRUNE: u64 = 2;
 const DENY: u64 = 3;
 
-/// Unix milliseconds at which something is due next; none: nothing is.
+/// The next deadline in Unix milliseconds. `None`: nothing is ever due.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct NextDeadline(pub Option<i64>);
 
-/// The actor.
+/// The actor that requeues the tasks that are due.
 pub struct Reaper {
     child: ChildContext,
     writer: Addr<Writer>,
     rules: Tuning,
-    /// The sweep of retention that is under way: it removes what ended before this (Unix milliseconds).
+    /// The sweep of retention that is under way: it removes tasks that ended before this time, in Unix milliseconds.
     sweep: Option<i64>,
-    /// Tasks that it has removed.
+    /// The number of tasks that the sweep has removed.
     pruned: u64,
     deadline: Option<i64>,
     timer: Option<SpawnHandle>,
-    round: Round,
+    round: ReaperRound,
 }
 
-/// One round asks the writer for everything that is due, one command for each kind. Rounds follow one another and never
-/// overlap, however often the writer names a deadline meanwhile: each would go on beside the others, without a pause.
+/// One round requeues everything that is due, with one command per kind. Rounds follow one another and never overlap, however
+/// often the writer sends a deadline meanwhile: overlapping rounds would run without pauses.
 #[derive(Default)]
-struct Round {
-    /// Commands that are not answered yet, or the pause before the next round: no other round may begin.
+struct ReaperRound {
+    /// Whether commands are unanswered, or the pause before the next round lasts. No other round may begin.
     under_way: bool,
-    /// Commands that are not answered yet.
+    /// The number of unanswered commands.
     unanswered: usize,
-    /// A command left more of what is due.
+    /// Whether a command left tasks that are due.
     more: bool,
-    /// A command failed.
+    /// Whether a command failed.
     failed: bool,
 }
 
 supervised!(Reaper);
 
 impl Reaper {
-    /// A reaper that learns the first deadline from the writer.
+    /// A reaper that gets its first deadline from the writer.
     pub(crate) fn new(child: ChildContext, writer: Addr<Writer>, rules: Tuning) -> Reaper {
         Reaper {
             child,
@@ -81,12 +83,12 @@ impl Reaper {
             pruned: 0,
             deadline: None,
             timer: None,
-            round: Round::default(),
+            round: ReaperRound::default(),
         }
     }
 
     fn now_ms(&self) -> i64 {
-        i64::try_from(self.child.clock().now_ms()).unwrap_or(i64::MAX)
+        now_ms(&self.child)
     }
 
     fn submit(&self, ctx: &mut Context<Self>, commands: Vec<(u64, Command)>) {
@@ -94,7 +96,7 @@ impl Reaper {
         self.writer.do_send(Submit::new(caller, commands));
     }
 
-    /// Sleeps until the deadline, or looks now.
+    /// Sets the timer to the deadline, or to now if it has passed.
     fn arm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
@@ -109,7 +111,7 @@ impl Reaper {
             match reaper.deadline {
                 Some(deadline) if deadline <= reaper.now_ms() => reaper.reap(ctx),
                 _ => {
-                    // Slept as long as it may: perhaps the clock was set back, and the deadline with it.
+                    // The longest sleep is over. If the clock was set back, so was the deadline.
                     reaper.writer.do_send(ReportDeadline);
                     reaper.arm(ctx);
                 }
@@ -117,7 +119,7 @@ impl Reaper {
         }));
     }
 
-    /// Begins a round, unless one is under way: that one asks for the deadline when it ends.
+    /// Begins a round, unless one is under way: that one requests the deadline when it ends.
     fn reap(&mut self, ctx: &mut Context<Self>) {
         self.deadline = None;
         if !self.round.under_way {
@@ -131,10 +133,10 @@ impl Reaper {
             (PROMOTE, Command::PromoteDue { limit: BATCH }),
             (DENY, Command::ExpirePermissions { limit: BATCH }),
         ];
-        self.round = Round {
+        self.round = ReaperRound {
             under_way: true,
             unanswered: commands.len(),
-            ..Round::default()
+            ..ReaperRound::default()
         };
         self.submit(ctx, commands);
     }
@@ -149,13 +151,13 @@ impl Reaper {
             return;
         }
         if round.failed {
-            self.round = Round::default();
+            self.round = ReaperRound::default();
             self.deadline = Some(self.now_ms() + RETRY_AFTER_MS);
             self.arm(ctx);
         } else if round.more {
-            ctx.run_later(TURN, |reaper, ctx| reaper.begin_round(ctx));
+            ctx.run_later(ROUND_PAUSE, |reaper, ctx| reaper.begin_round(ctx));
         } else {
-            self.round = Round::default();
+            self.round = ReaperRound::default();
             self.writer.do_send(ReportDeadline);
         }
     }
@@ -171,7 +173,7 @@ impl Reaper {
         }
     }
 
-    /// The next step of the sweep.
+    /// Runs the next step of the sweep.
     fn prune(&mut self, ctx: &mut Context<Self>) {
         let Some(before_ms) = self.sweep else {
             return;
@@ -190,7 +192,7 @@ impl Reaper {
 }
 
 impl Reaper {
-    /// After one step of the sweep: the next one, or the end of the sweep. A failed sweep begins anew at the next interval.
+    /// Continues the sweep after one step, or ends it. A failed sweep begins anew at the next interval.
     fn end_prune(&mut self, ctx: &mut Context<Self>, count: u64, more: bool, failed: bool) {
         self.pruned += count;
         if more {
@@ -205,7 +207,7 @@ impl Reaper {
         }
     }
 
-    /// After a sweep: gives what it freed back to the disk, step by step, so that nobody waits for long.
+    /// Gives the pages that a sweep freed back to the disk, in short steps, so that no request waits long.
     fn shrink(&mut self, ctx: &mut Context<Self>) {
         let step = self.writer.send(Shrink).into_actor(self);
         ctx.spawn(step.map(|more, _, ctx| {
@@ -220,10 +222,10 @@ impl Actor for Reaper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Looks once at the start: whatever fell due while nobody watched is due now, and the answer brings the next deadline.
+        // Tasks may have become due while the hub was down. The end of this round requests the next deadline.
         self.reap(ctx);
         self.sweep(ctx);
-        ctx.run_interval(PRUNE_EVERY, |reaper, ctx| reaper.sweep(ctx));
+        ctx.run_interval(PRUNE_INTERVAL, |reaper, ctx| reaper.sweep(ctx));
     }
 }
 
@@ -237,20 +239,20 @@ impl Handler<NextDeadline> for Reaper {
     }
 }
 
-impl Handler<Answers> for Reaper {
+impl Handler<CommandAnswers> for Reaper {
     type Result = ();
 
-    fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
+    fn handle(&mut self, answers: CommandAnswers, ctx: &mut Self::Context) {
         for (tag, answer) in answers.take() {
             let (count, more, failed) = match answer {
                 Ok(Outcome::Ended { leases, more }) => {
-                    lost::tell(&leases, "no sign of life until its lease expired");
+                    lost::log(&leases, "no sign of life until its lease expired");
                     (leases.len() as u64, more, false)
                 }
                 Ok(Outcome::Counted { count, more }) => (count, more, false),
                 Ok(_) => (0, false, false),
                 Err(error) => {
-                    tracing::error!(%error, "the store refused to requeue or to prune what is due; trying again later");
+                    tracing::error!(%error, "the store could not requeue or prune the tasks that are due; trying again later");
                     (0, false, true)
                 }
             };
@@ -258,7 +260,7 @@ impl Handler<Answers> for Reaper {
                 PRUNE => self.end_prune(ctx, count, more, failed),
                 PROMOTE if count > 0 => tracing::debug!(count, "scheduled tasks are due"),
                 DENY if count > 0 => {
-                    tracing::info!(count, "tool questions waited too long and are denied");
+                    tracing::info!(count, "permission requests waited too long and were denied");
                 }
                 _ => {}
             }

@@ -1,73 +1,74 @@
-//! Sessions whose leases are being taken away, in steps: pure rules.
+//! Sessions whose leases are being taken away in steps, as a pure machine.
 //!
-//! One session may hold very many leases, and thousands of sessions may be lost at once. Each step is one commit, whose length
-//! the store bounds; a session that it has left leases of goes to the end of the line.
+//! One session may hold very many leases, and thousands of sessions may be lost at once. Each step is one commit, whose duration
+//! the store bounds. A session that still has leases after a step goes to the end of the queue.
 
 use std::collections::{HashMap, VecDeque};
 
-/// Sessions of one step.
-const AT_ONCE: usize = 50;
+/// The largest number of sessions in one step.
+const SESSIONS_PER_STEP: usize = 50;
 
-/// See the module.
+/// The sessions that end.
 #[derive(Debug, Default)]
 pub struct Endings {
-    /// Each session once.
-    line: VecDeque<String>,
-    /// Leases that each of them has lost so far.
+    /// Sessions that no step is under way for, each once.
+    queue: VecDeque<String>,
+    /// The number of leases that each session has lost so far.
     lost: HashMap<String, usize>,
-    /// Numbers that were given to commands; also those of an actor that has crashed are answered, and mean nothing then.
+    /// The next command number. Numbers are never reused: the commands of an actor that has crashed are answered, too, and
+    /// their answers must mean nothing.
     numbers: u64,
 }
 
-/// The progress that a step has made with a session.
+/// The leases of a session that are taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Leases that it had lost before.
+pub struct LeasesTaken {
+    /// Their number before the step.
     pub before: usize,
-    /// Leases that it has lost now.
+    /// Their number after the step.
     pub total: usize,
 }
 
 impl Endings {
-    /// A session's leases are to be taken away.
+    /// Begins to take the leases of a session away.
     pub fn begin(&mut self, session: String) {
         if !self.lost.contains_key(&session) {
             self.lost.insert(session.clone(), 0);
-            self.line.push_back(session);
+            self.queue.push_back(session);
         }
     }
 
-    /// Whether they are not all taken away yet.
+    /// Whether the session may still have leases.
     pub fn contains(&self, session: &str) -> bool {
         self.lost.contains_key(session)
     }
 
-    /// The sessions of the next step, each with a number for its command that was never used before.
+    /// The sessions of the next step, each with a new number for its command.
     pub fn step(&mut self) -> Vec<(u64, String)> {
         let first = self.numbers;
-        let count = self.line.len().min(AT_ONCE);
-        let step: Vec<(u64, String)> = (first..).zip(self.line.drain(..count)).collect();
+        let count = self.queue.len().min(SESSIONS_PER_STEP);
+        let step: Vec<(u64, String)> = (first..).zip(self.queue.drain(..count)).collect();
         self.numbers += step.len() as u64;
         step
     }
 
-    /// The answers to the last step will not come: all that are not over are in line again.
+    /// Queues all sessions again: the answers to the last step are lost.
     pub fn begin_again(&mut self) {
-        self.line = self.lost.keys().cloned().collect();
+        self.queue = self.lost.keys().cloned().collect();
     }
 
-    /// So many more of a session's leases are gone; `more` says whether some are left.
-    pub fn took(&mut self, session: &str, leases: usize, more: bool) -> Progress {
+    /// Records the leases that a step took away from a session. `more`: the session has further leases.
+    pub fn took(&mut self, session: &str, leases: usize, more: bool) -> LeasesTaken {
         let before = self.lost.get(session).copied().unwrap_or(0);
         let total = before + leases;
         match more {
             true => {
                 self.lost.insert(session.to_owned(), total);
-                self.line.push_back(session.to_owned());
+                self.queue.push_back(session.to_owned());
             }
             false => drop(self.lost.remove(session)),
         }
-        Progress { before, total }
+        LeasesTaken { before, total }
     }
 }
 
@@ -83,12 +84,12 @@ mod tests {
             endings.begin(format!("s{number}"));
         }
         let step = endings.step();
-        assert_eq!(step.len(), AT_ONCE);
+        assert_eq!(step.len(), SESSIONS_PER_STEP);
         assert_eq!((&step[0], step[49].0), (&(0, "s0".to_owned()), 49));
         let first = endings.took("s0", 100, true);
         assert_eq!(
             first,
-            Progress {
+            LeasesTaken {
                 before: 0,
                 total: 100
             }
@@ -109,7 +110,7 @@ mod tests {
         let last = endings.took("s0", 7, false);
         assert_eq!(
             last,
-            Progress {
+            LeasesTaken {
                 before: 100,
                 total: 107
             }

@@ -1,17 +1,18 @@
-//! Sessions: who works for the hub, over which connection, and what happens when one stays away.
+//! Sessions: the workers of the hub and their connections. A session that stays away too long is lost, with its leases.
 //!
-//! The table belongs to the recipe: a crash of this actor forgets nobody. The leases of a session that is lost, or begins a
-//! new life, are taken away in steps of one commit each (`endings`); what is left when the hub is killed ends with its
-//! session's grace after the next start, or when it expires.
+//! The table belongs to the child's factory, so that it survives a crash of this actor. The leases of a session that is lost,
+//! or that begins a new incarnation, are taken away in steps of one commit each (`endings`). Leases that are left when the hub
+//! is killed end after the next start: with their session's grace, or when they expire.
 
 pub mod endings;
 pub mod table;
 
 use crate::bus::{Bus, Publish};
-use crate::connection::{ConnectionId, Notify};
+use crate::caller::{Caller, CommandAnswers, ConnectionId, Notify};
+use crate::clock::now_ms;
 use crate::leases::lost;
 use crate::writer::Writer;
-use crate::writer::messages::{Answers, Caller, Submit};
+use crate::writer::messages::Submit;
 use actix::dev::{MessageResponse, RecipientRequest};
 use actix::prelude::*;
 use kirosu_protocol::EventKind;
@@ -24,87 +25,88 @@ use std::time::Duration;
 use table::{SessionHello, SessionTable};
 use tokio::sync::oneshot;
 
-/// Pause between two steps: whoever asks meanwhile is served first.
-const TURN: Duration = Duration::from_millis(1);
-/// Pause after a step that the store could not do.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Pause between two steps, in which requests of clients are served.
+const STEP_PAUSE: Duration = Duration::from_millis(1);
+/// Pause after a step that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// State that belongs to the recipe, so that it survives a crash of the actor.
+/// The table, shared with the child's factory.
 pub type SharedTable = Arc<Mutex<SessionTable<Recipient<Notify>>>>;
 
 /// A connection opens a session.
 #[derive(Message)]
-#[rtype(result = "Opened")]
-pub struct Open(pub SessionHello<Recipient<Notify>>);
+#[rtype(result = "OpenSessionReply")]
+pub struct OpenSession(pub SessionHello<Recipient<Notify>>);
 
-/// The answer to [`Open`].
+/// The answer to [`OpenSession`].
 #[derive(MessageResponse)]
-pub struct Opened {
+pub struct OpenSessionReply {
     /// Whether the session goes on with its leases.
     pub resumed: bool,
-    /// Resolves when the connection that had the session until now has ended.
-    pub replaced: Option<RecipientRequest<Notify>>,
-    /// Resolves when the leases of a former life have ended. An error: this actor has crashed meanwhile.
+    /// Resolves when the connection that had the session until now has ended. `None` if there was none.
+    pub superseded: Option<RecipientRequest<Notify>>,
+    /// Resolves when the leases of the previous incarnation have ended; to an error if this actor crashes meanwhile. `None` if
+    /// there are none to end.
     pub released: Option<oneshot::Receiver<()>>,
 }
 
-/// A session's connection is gone.
+/// The connection of a session has closed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Closed {
     /// The session.
     pub session: Arc<str>,
-    /// The connection that is gone.
+    /// The connection that has closed.
     pub connection: ConnectionId,
 }
 
-/// Leases that were alive when the store was opened: their sessions have their grace.
+/// Leases that were live when the store was opened. Their sessions get their grace to reconnect.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Seed(pub Vec<LiveLease>);
 
-/// Tells a session something, if it is connected.
+/// Sends a message to the connection of a session. Dropped if the session is not connected.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Tell {
+pub struct NotifySession {
     /// The session.
     pub session: String,
-    /// What.
+    /// The message.
     pub notify: Notify,
 }
 
-/// How long a session may be away from now on.
+/// Sets how long a session may be disconnected before it is lost.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct SetGrace(pub Duration);
 
-/// Asks for all sessions, without their leases.
+/// Lists all sessions, without their leases.
 #[derive(Message)]
 #[rtype(result = "Vec<AgentInfo>")]
 pub struct ListAgents;
 
-/// Asks how many sessions there are, and how many of them are connected.
+/// Counts the known sessions, and the connected ones among them.
 #[derive(Message)]
 #[rtype(result = "(usize, usize)")]
 pub struct CountSessions;
 
-/// The actor.
+/// The actor that keeps the sessions.
 pub struct Sessions {
     child: ChildContext,
     table: SharedTable,
     writer: Addr<Writer>,
     bus: Addr<Bus>,
     timer: Option<SpawnHandle>,
-    /// Sessions whose leases the writer takes away now, by the number of the command.
+    /// Sessions whose leases the writer takes away now, by the number of the command. Empty if no step is under way.
     releasing: HashMap<u64, String>,
-    /// Waiters for the end of a session's leases.
+    /// Senders that resolve when all leases of a session have ended.
     waiting: HashMap<String, Vec<oneshot::Sender<()>>>,
 }
 
 supervised!(Sessions);
 
 impl Sessions {
-    /// Over a table that outlives it.
+    /// An actor over a table that survives it.
     pub fn new(
         child: ChildContext,
         table: SharedTable,
@@ -127,9 +129,10 @@ impl Sessions {
     }
 
     fn now_ms(&self) -> i64 {
-        i64::try_from(self.child.clock().now_ms()).unwrap_or(i64::MAX)
+        now_ms(&self.child)
     }
 
+    /// Sets the timer to the next moment at which a session is lost.
     fn arm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
@@ -151,7 +154,7 @@ impl Sessions {
         }));
     }
 
-    /// Takes the next leases away of sessions that have ended, unless a step is under way.
+    /// Takes leases away from sessions that have ended: the next step, unless one is under way.
     fn release(&mut self, ctx: &mut Context<Self>) {
         if !self.releasing.is_empty() {
             return;
@@ -173,11 +176,12 @@ impl Sessions {
         self.writer.do_send(Submit::new(caller, commands));
     }
 
-    /// A step took these leases of a session away.
+    /// A step took these leases away from a session. `more`: the session has further leases.
     fn released(&mut self, session: &str, leases: &[EndedLease], more: bool) {
         let progress = self.table().ending.took(session, leases.len(), more);
+        // Only the first step logs single leases: there may be very many.
         if progress.before == 0 {
-            lost::tell(leases, "a session was lost");
+            lost::log(leases, "a session was lost");
         }
         if more {
             return;
@@ -207,23 +211,27 @@ impl Actor for Sessions {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.arm(ctx);
-        // The answers to a step of an actor that has crashed are dropped.
+        // If an earlier incarnation crashed, the answers to its step are lost.
         self.table().ending.begin_again();
         self.release(ctx);
     }
 }
 
-impl Handler<Open> for Sessions {
-    type Result = Opened;
+impl Handler<OpenSession> for Sessions {
+    type Result = OpenSessionReply;
 
-    fn handle(&mut self, Open(who): Open, ctx: &mut Self::Context) -> Opened {
+    fn handle(
+        &mut self,
+        OpenSession(hello): OpenSession,
+        ctx: &mut Self::Context,
+    ) -> OpenSessionReply {
         self.child.handled();
-        let session = who.session.clone();
-        let opened = self.table().open(who, self.now_ms());
-        let replaced = opened
+        let session = hello.session.clone();
+        let opened = self.table().open(hello, self.now_ms());
+        let superseded = opened
             .superseded
-            .map(|superseded| superseded.send(Notify::Superseded));
-        if opened.supersedes {
+            .map(|connection| connection.send(Notify::Superseded));
+        if opened.is_new_incarnation {
             self.table().ending.begin(session.clone());
         }
         let is_ending = self.table().ending.contains(&session);
@@ -236,9 +244,9 @@ impl Handler<Open> for Sessions {
         self.release(ctx);
         self.publish(session, if opened.resumed { "resumed" } else { "opened" });
         self.arm(ctx);
-        Opened {
+        OpenSessionReply {
             resumed: opened.resumed,
-            replaced,
+            superseded,
             released,
         }
     }
@@ -279,11 +287,11 @@ impl Handler<Seed> for Sessions {
     }
 }
 
-impl Handler<Tell> for Sessions {
+impl Handler<NotifySession> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, Tell { session, notify }: Tell, _: &mut Self::Context) {
-        if let Some(to) = self.table().reach(&session) {
+    fn handle(&mut self, NotifySession { session, notify }: NotifySession, _: &mut Self::Context) {
+        if let Some(to) = self.table().recipient(&session) {
             to.do_send(notify);
         }
     }
@@ -313,24 +321,24 @@ impl Handler<CountSessions> for Sessions {
     }
 }
 
-impl Handler<Answers> for Sessions {
+impl Handler<CommandAnswers> for Sessions {
     type Result = ();
 
-    fn handle(&mut self, answers: Answers, ctx: &mut Self::Context) {
+    fn handle(&mut self, answers: CommandAnswers, ctx: &mut Self::Context) {
         let mut pause = Duration::ZERO;
         for (number, answer) in answers.take() {
             let session = self.releasing.remove(&number);
             match (answer, session) {
                 (Ok(Outcome::Ended { leases, more }), Some(session)) => {
                     self.released(&session, &leases, more);
-                    pause = pause.max(if more { TURN } else { Duration::ZERO });
+                    pause = pause.max(if more { STEP_PAUSE } else { Duration::ZERO });
                 }
                 (Err(error), Some(session)) => {
                     tracing::error!(session, %error, "the leases of a lost session could not be taken away; trying again in a second");
                     self.released(&session, &[], true);
-                    pause = AGAIN;
+                    pause = RETRY_PAUSE;
                 }
-                // Asked by an actor that has crashed; this one has asked again.
+                // The answer to an incarnation that crashed. This one has begun the step again.
                 _ => {}
             }
         }

@@ -1,4 +1,5 @@
-//! Who is connected and who is away: pure rules, time given: wall time for people to read, monotonic time for deadlines.
+//! The connected and the disconnected sessions, as a pure machine. The caller passes the time: wall time for people to read,
+//! monotonic time for deadlines.
 
 use super::endings::Endings;
 use kirosu_protocol::verbs::agents::AgentInfo;
@@ -6,15 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is known of one session. `N` is how it is reached.
+/// One session. `N` is the recipient of its messages.
 #[derive(Debug)]
-struct Entry<N> {
+struct SessionEntry<N> {
     name: String,
     peer: String,
     since_ms: i64,
     seen_ms: i64,
+    /// `None` while it is disconnected.
     connection: Option<(u64, N)>,
-    /// When a session that is away counts as lost. Monotonic: nobody is lost because the wall clock was set.
+    /// When a disconnected session is lost. Monotonic, so that no session is lost because the wall clock was set.
     lost_at: Option<Instant>,
 }
 
@@ -22,65 +24,65 @@ struct Entry<N> {
 #[derive(Debug)]
 pub struct SessionTable<N> {
     grace: Duration,
-    sessions: BTreeMap<String, Entry<N>>,
-    /// Of the sessions that are away, when they count as lost, the next one first.
-    away: BTreeSet<(Instant, String)>,
+    sessions: BTreeMap<String, SessionEntry<N>>,
+    /// When each disconnected session is lost, the next one first.
+    disconnected: BTreeSet<(Instant, String)>,
     /// Sessions whose leases are being taken away.
     pub ending: Endings,
 }
 
-/// What became of an older life of a session that is opened.
+/// The result of a `hello` for a session.
 #[derive(Debug, PartialEq)]
-pub struct Opened<N> {
+pub struct OpenedSession<N> {
     /// Whether the session goes on with its leases.
     pub resumed: bool,
-    /// Whether leases of an older incarnation must be taken away.
-    pub supersedes: bool,
-    /// A connection that held the session until now and has lost it.
+    /// Whether the client is a new incarnation: leases of an older one must be taken away.
+    pub is_new_incarnation: bool,
+    /// The connection that had the session until now.
     pub superseded: Option<N>,
 }
 
-/// Somebody who opens a session.
+/// A client's `hello` for a session.
 #[derive(Clone, Debug)]
 pub struct SessionHello<N> {
     /// The session's id.
     pub session: String,
     /// A name for people.
     pub name: String,
-    /// Where it connects from.
+    /// The address of its client.
     pub peer: String,
     /// The connection's number.
     pub connection: u64,
-    /// How it is reached.
+    /// The recipient of its messages.
     pub notify: N,
-    /// Whether an older life goes on; if not, this is a new incarnation.
+    /// Whether the client resumes the session with its leases. If not, it is a new incarnation.
     pub resume: bool,
 }
 
 impl<N: Clone> SessionTable<N> {
-    /// No sessions; one that goes away has `grace` to come back.
+    /// No sessions. A session is lost when it stays disconnected for `grace`.
     pub fn new(grace: Duration) -> SessionTable<N> {
         SessionTable {
             grace,
             sessions: BTreeMap::new(),
-            away: BTreeSet::new(),
+            disconnected: BTreeSet::new(),
             ending: Endings::default(),
         }
     }
 
-    /// Another grace, for sessions that go away from now on.
+    /// Changes the grace of sessions that disconnect from now on.
     pub fn set_grace(&mut self, grace: Duration) {
         self.grace = grace;
     }
 
-    /// A session that held leases when the hub stopped: it is away, and has its grace.
+    /// Adds a session that held leases when the hub stopped. It is disconnected, and its grace begins.
     pub fn seed(&mut self, session: String, name: String, now_ms: i64, now: Instant) {
         if self.sessions.contains_key(&session) {
             return;
         }
         let lost_at = now + self.grace;
-        self.away.insert((lost_at, session.clone()));
-        let entry = Entry {
+        self.disconnected.insert((lost_at, session.clone()));
+        let entry = SessionEntry {
             name,
             peer: "away".into(),
             since_ms: now_ms,
@@ -91,39 +93,39 @@ impl<N: Clone> SessionTable<N> {
         self.sessions.insert(session, entry);
     }
 
-    /// A connection says `hello` for a session.
-    pub fn open(&mut self, who: SessionHello<N>, now_ms: i64) -> Opened<N> {
-        let old = self.sessions.remove(&who.session);
+    /// Opens or resumes a session for a connection.
+    pub fn open(&mut self, hello: SessionHello<N>, now_ms: i64) -> OpenedSession<N> {
+        let old = self.sessions.remove(&hello.session);
         if let Some(at) = old.as_ref().and_then(|old| old.lost_at) {
-            self.away.remove(&(at, who.session.clone()));
+            self.disconnected.remove(&(at, hello.session.clone()));
         }
         let known = old.is_some();
-        let resumed = known && who.resume;
+        let resumed = known && hello.resume;
         let since_ms = old
             .as_ref()
             .filter(|_| resumed)
             .map_or(now_ms, |old| old.since_ms);
         let superseded = old
             .and_then(|old| old.connection)
-            .filter(|(id, _)| *id != who.connection)
+            .filter(|(id, _)| *id != hello.connection)
             .map(|(_, notify)| notify);
-        let entry = Entry {
-            name: who.name,
-            peer: who.peer,
+        let entry = SessionEntry {
+            name: hello.name,
+            peer: hello.peer,
             since_ms,
             seen_ms: now_ms,
-            connection: Some((who.connection, who.notify)),
+            connection: Some((hello.connection, hello.notify)),
             lost_at: None,
         };
-        self.sessions.insert(who.session, entry);
-        Opened {
+        self.sessions.insert(hello.session, entry);
+        OpenedSession {
             resumed,
-            supersedes: !who.resume,
+            is_new_incarnation: !hello.resume,
             superseded,
         }
     }
 
-    /// A connection is gone. True when it was the session's present one: the grace begins.
+    /// A connection has closed. Returns true if it had the session: the grace begins.
     pub fn closed(&mut self, session: &str, connection: u64, now_ms: i64, now: Instant) -> bool {
         let Some(entry) = self.sessions.get_mut(session) else {
             return false;
@@ -135,16 +137,16 @@ impl<N: Clone> SessionTable<N> {
         entry.seen_ms = now_ms;
         let lost_at = now + self.grace;
         entry.lost_at = Some(lost_at);
-        self.away.insert((lost_at, session.to_owned()));
+        self.disconnected.insert((lost_at, session.to_owned()));
         true
     }
 
-    /// Forgets the sessions whose grace is over, and names them.
+    /// Removes the sessions whose grace is over, and returns their names.
     pub fn take_lost(&mut self, now: Instant) -> Vec<String> {
         let mut names = Vec::new();
-        while let Some((at, _)) = self.away.first()
+        while let Some((at, _)) = self.disconnected.first()
             && *at <= now
-            && let Some((_, name)) = self.away.pop_first()
+            && let Some((_, name)) = self.disconnected.pop_first()
         {
             self.sessions.remove(&name);
             names.push(name);
@@ -152,13 +154,13 @@ impl<N: Clone> SessionTable<N> {
         names
     }
 
-    /// When the next grace is over.
+    /// When the next session is lost. `None` if all are connected.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.away.first().map(|(at, _)| *at)
+        self.disconnected.first().map(|(at, _)| *at)
     }
 
-    /// How a session is reached, if it is connected.
-    pub fn reach(&self, session: &str) -> Option<&N> {
+    /// The recipient of a session's messages. `None` if it is not connected.
+    pub fn recipient(&self, session: &str) -> Option<&N> {
         self.sessions
             .get(session)?
             .connection
@@ -166,16 +168,16 @@ impl<N: Clone> SessionTable<N> {
             .map(|(_, notify)| notify)
     }
 
-    /// How many there are, and how many of them are connected.
+    /// The number of sessions, and of the connected ones among them.
     pub fn count(&self) -> (usize, usize) {
-        let connected = |entry: &&Entry<N>| entry.connection.is_some();
+        let connected = |entry: &&SessionEntry<N>| entry.connection.is_some();
         let connected = self.sessions.values().filter(connected).count();
         (self.sessions.len(), connected)
     }
 
-    /// All of them, for `agents`; their leases are for the caller to fill in.
+    /// All sessions, for `agents`. The caller adds their leases.
     pub fn agents(&self) -> Vec<AgentInfo> {
-        let info = |(id, entry): (&String, &Entry<N>)| AgentInfo {
+        let info = |(id, entry): (&String, &SessionEntry<N>)| AgentInfo {
             session_id: Some(id.clone()),
             name: entry.name.clone(),
             peer: entry.peer.clone(),
@@ -194,13 +196,13 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(10);
 
-    /// Moments so many milliseconds after now.
+    /// Converts milliseconds from now into instants.
     fn times() -> impl Fn(u64) -> Instant {
         let start = Instant::now();
         move |ms| start + Duration::from_millis(ms)
     }
 
-    fn who(connection: u64, resume: bool) -> SessionHello<u64> {
+    fn hello(connection: u64, resume: bool) -> SessionHello<u64> {
         SessionHello {
             session: "s".into(),
             name: "n".into(),
@@ -212,45 +214,45 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_comes_back_in_time_goes_on() {
+    fn a_session_that_reconnects_in_time_is_resumed() {
         let (at, mut table) = (times(), SessionTable::new(GRACE));
-        assert!(!table.open(who(1, true), 0).resumed);
+        assert!(!table.open(hello(1, true), 0).resumed);
         assert!(table.closed("s", 1, 1_000, at(1_000)));
         assert_eq!(table.next_deadline(), Some(at(11_000)));
         assert!(table.take_lost(at(10_999)).is_empty());
-        assert!(table.open(who(2, true), 10_999).resumed);
+        assert!(table.open(hello(2, true), 10_999).resumed);
         assert!(table.take_lost(at(99_000)).is_empty());
     }
 
     #[test]
-    fn a_session_that_stays_away_is_lost_once() {
+    fn a_session_that_stays_disconnected_is_lost_once() {
         let (at, mut table) = (times(), SessionTable::new(GRACE));
-        table.open(who(1, true), 0);
+        table.open(hello(1, true), 0);
         table.closed("s", 1, 0, at(0));
         assert_eq!(table.take_lost(at(10_000)), ["s"]);
         assert!(table.take_lost(at(10_000)).is_empty());
-        assert!(!table.open(who(2, true), 10_001).resumed);
+        assert!(!table.open(hello(2, true), 10_001).resumed);
     }
 
     #[test]
     fn a_superseded_connection_does_not_end_the_session() {
         let (at, mut table) = (times(), SessionTable::new(GRACE));
-        table.open(who(1, true), 0);
-        assert_eq!(table.open(who(2, true), 5).superseded, Some(1));
+        table.open(hello(1, true), 0);
+        assert_eq!(table.open(hello(2, true), 5).superseded, Some(1));
         assert!(!table.closed("s", 1, 10, at(10)));
-        assert_eq!(table.reach("s"), Some(&2));
+        assert_eq!(table.recipient("s"), Some(&2));
     }
 
     #[test]
-    fn a_new_incarnation_takes_nothing_over() {
+    fn a_new_incarnation_resumes_nothing() {
         let mut table = SessionTable::new(GRACE);
-        table.open(who(1, true), 0);
-        let opened = table.open(who(2, false), 5);
-        assert_eq!((opened.resumed, opened.supersedes), (false, true));
+        table.open(hello(1, true), 0);
+        let opened = table.open(hello(2, false), 5);
+        assert_eq!((opened.resumed, opened.is_new_incarnation), (false, true));
     }
 
     #[test]
-    fn sessions_of_before_a_restart_have_their_grace() {
+    fn sessions_from_before_a_restart_have_their_grace() {
         let (at, mut table): (_, SessionTable<u64>) = (times(), SessionTable::new(GRACE));
         table.seed("old".into(), "w".into(), 100, at(100));
         assert_eq!(table.next_deadline(), Some(at(10_100)));

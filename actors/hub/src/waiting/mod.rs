@@ -1,4 +1,4 @@
-//! Why a task waits, as a pure function of the task, the store's facts and what surrounds the store.
+//! The reason for which a task waits, as a pure function of the task and of facts inside and outside the store.
 
 use kirosu_protocol::task::{TYPE_HUMAN, TYPE_PYTHON};
 use kirosu_protocol::verbs::pause::ALL;
@@ -6,25 +6,25 @@ use kirosu_protocol::verbs::pools::{LaneInfo, PoolInfo};
 use kirosu_protocol::{Status, Task, WaitReason, Waiting};
 use kirosu_store::{Dependency, WaitFacts};
 
-/// Most characters of an attempt's error in a message.
+/// The largest number of characters of an attempt's error in a message.
 const ERROR_CHARS: usize = 200;
 
-/// What is known beside the store, at the time of a question.
+/// Facts outside the store, at the time of a query.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
-    /// The hub's own pools.
+pub struct WaitContext {
+    /// The pools of this process.
     pub pools: Vec<PoolInfo>,
-    /// No more leases are handed out.
+    /// Whether the hub has stopped leasing tasks.
     pub draining: bool,
 }
 
-/// Whether a task of this status waits for something.
+/// Whether a task with this status waits for something.
 pub fn waits(status: Status) -> bool {
     !status.is_final() && status != Status::Leased
 }
 
-/// Why a task waits; none: it does not.
-pub fn reason(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Option<Waiting> {
+/// The reason for which a task waits. `None` if it does not wait.
+pub fn reason(task: &Task, facts: &WaitFacts, context: &WaitContext) -> Option<Waiting> {
     let id = task.task_id;
     Some(match task.status {
         Status::Blocked => dependency(facts.dependencies.get(&id)),
@@ -37,7 +37,7 @@ pub fn reason(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Option<W
             WaitReason::Answer,
             format!("a person has to answer it: kirosu answer {id} TEXT"),
         ),
-        Status::Queued => queued(task, facts, around),
+        Status::Queued => queued(task, facts, context),
         Status::Leased | Status::Done | Status::Failed | Status::Cancelled => return None,
     })
 }
@@ -60,7 +60,7 @@ fn dependency(on: Option<&Dependency>) -> Waiting {
         );
     };
     let id = on.task_id;
-    let stands = match on.status {
+    let state = match on.status {
         Status::Failed => format!("which has failed: kirosu retry {id}"),
         Status::Cancelled => format!("which was cancelled: kirosu retry {id}"),
         Status::AwaitingApproval => format!("which waits for approval: kirosu approve {id}"),
@@ -75,13 +75,13 @@ fn dependency(on: Option<&Dependency>) -> Waiting {
         task_id: Some(id),
         ..simple(
             WaitReason::Dependency,
-            format!("it waits for task {id}, {stands}{more}"),
+            format!("it waits for task {id}, {state}{more}"),
         )
     }
 }
 
 fn later(task: &Task) -> Waiting {
-    // A task that has not been tried has no worker, and one that was given back has no error.
+    // A task without an attempt has no worker. A task whose lease was given back has no error.
     match (&task.worker_id, last_error(task)) {
         (None, _) => simple(WaitReason::NotBefore, "its time has not come"),
         (_, Some(why)) => simple(
@@ -103,7 +103,7 @@ fn approval(task: &Task) -> Waiting {
     simple(WaitReason::Approval, message)
 }
 
-/// The beginning of why the last attempt failed.
+/// The beginning of the last attempt's error.
 fn last_error(task: &Task) -> Option<String> {
     let error = task.error.as_deref()?;
     let line = error.lines().find(|line| !line.trim().is_empty())?.trim();
@@ -113,9 +113,9 @@ fn last_error(task: &Task) -> Option<String> {
     })
 }
 
-fn queued(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Waiting {
+fn queued(task: &Task, facts: &WaitFacts, context: &WaitContext) -> Waiting {
     let queue = &task.queue;
-    if around.draining {
+    if context.draining {
         let message = "the hub drains: it leases nothing until it is restarted";
         return simple(WaitReason::Draining, message);
     }
@@ -126,28 +126,28 @@ fn queued(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Waiting {
         let message = format!("queue '{queue}' is paused: kirosu resume {queue}");
         return simple(WaitReason::Paused, message);
     }
-    let serving: Vec<&PoolInfo> = around.pools.iter().filter(|it| serves(it, task)).collect();
+    let serving: Vec<&PoolInfo> = context.pools.iter().filter(|it| serves(it, task)).collect();
     let takes = |pool: &&&PoolInfo| pool.size > 0 && WaitReason::of_pool(&pool.state).is_none();
     if let Some(pool) = serving.iter().find(takes) {
         return running(pool);
     }
-    // Of those that cannot run it the one that is expected to be back first.
+    // No pool can run it now: name the one that is expected back first.
     let first = serving.iter().min_by(|a, b| order(a).total_cmp(&order(b)));
     match first {
         Some(pool) => stopped(pool),
-        None => unserved(task, facts, around),
+        None => unserved(task, facts, context),
     }
 }
 
-/// Whether a pool takes tasks of this queue and type.
+/// Whether a pool leases tasks of this queue and type.
 fn serves(pool: &PoolInfo, task: &Task) -> bool {
     pool.queues.contains(&task.queue)
         && (pool.types.is_empty() || pool.types.contains(&task.task_type))
         && (pool.python || task.task_type != TYPE_PYTHON)
 }
 
-/// The moment at which a pool's accounts are tried again.
-fn until(pool: &PoolInfo) -> Option<f64> {
+/// The Unix seconds at which the first of a pool's accounts is tried again.
+fn retry_at(pool: &PoolInfo) -> Option<f64> {
     let parked = pool.lanes.iter().filter(|lane| is_parked(lane));
     parked
         .filter_map(|lane| lane.until)
@@ -160,10 +160,10 @@ fn is_parked(lane: &LaneInfo) -> bool {
 }
 
 fn order(pool: &PoolInfo) -> f64 {
-    until(pool).unwrap_or(f64::INFINITY)
+    retry_at(pool).unwrap_or(f64::INFINITY)
 }
 
-/// A pool that takes tasks.
+/// The reason for a task whose pool takes tasks.
 fn running(pool: &PoolInfo) -> Waiting {
     let name = &pool.name;
     let full = |lane: &&LaneInfo| lane.concurrency.is_some_and(|most| lane.running >= most);
@@ -194,7 +194,7 @@ fn running(pool: &PoolInfo) -> Waiting {
     }
 }
 
-/// A pool that cannot run it now.
+/// The reason for a task whose pool cannot run it now.
 fn stopped(pool: &PoolInfo) -> Waiting {
     let name = &pool.name;
     let note = pool.note.as_deref().unwrap_or_default();
@@ -205,7 +205,7 @@ fn stopped(pool: &PoolInfo) -> Waiting {
         ),
         Some(reason) => {
             let why = if note.is_empty() { &pool.state } else { note };
-            // The note of a missing program or folder is a sentence of its own.
+            // The note about a missing program or folder is already a full sentence.
             let why = match reason {
                 WaitReason::AuthRequired => format!("a person has to log in: {why}"),
                 WaitReason::RateLimited => {
@@ -223,14 +223,14 @@ fn stopped(pool: &PoolInfo) -> Waiting {
         }
     };
     Waiting {
-        until: until(pool),
+        until: retry_at(pool),
         pool: Some(name.clone()),
         ..simple(reason, message)
     }
 }
 
-/// No pool of the hub serves it.
-fn unserved(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Waiting {
+/// The reason for a task that no pool of this process serves.
+fn unserved(task: &Task, facts: &WaitFacts, context: &WaitContext) -> Waiting {
     let Task {
         queue, task_type, ..
     } = task;
@@ -242,12 +242,12 @@ fn unserved(task: &Task, facts: &WaitFacts, around: &Surroundings) -> Waiting {
         return simple(WaitReason::Busy, message);
     }
     let by_queue = |pool: &&PoolInfo| pool.queues.contains(queue);
-    let what = match around.pools.iter().find(by_queue) {
+    let what = match context.pools.iter().find(by_queue) {
         Some(pool) => format!(
             "pool '{}' serves queue '{queue}', but not type '{task_type}'",
             pool.name
         ),
-        None if around.pools.is_empty() => "this hub has no pools".to_owned(),
+        None if context.pools.is_empty() => "this hub has no pools".to_owned(),
         None => format!("no pool serves queue '{queue}'"),
     };
     simple(

@@ -27,11 +27,11 @@ fn pool(state: &str, size: u32, busy: u32) -> PoolInfo {
 }
 
 fn of(task: &Task, facts: &WaitFacts, pools: Vec<PoolInfo>) -> (WaitReason, String) {
-    let around = Surroundings {
+    let context = WaitContext {
         pools,
         draining: false,
     };
-    let waiting = reason(task, facts, &around).unwrap();
+    let waiting = reason(task, facts, &context).unwrap();
     (waiting.reason, waiting.message)
 }
 
@@ -49,16 +49,16 @@ fn each_state_that_waits_has_its_reason() {
     assert_eq!(why("awaiting_approval", json!({})), WaitReason::Approval);
     assert_eq!(why("queued", json!({"type": "human"})), WaitReason::Answer);
     let scheduled = task("scheduled", json!({"run_at": 9.0}));
-    let waiting = reason(&scheduled, &facts, &Surroundings::default()).unwrap();
+    let waiting = reason(&scheduled, &facts, &WaitContext::default()).unwrap();
     assert_eq!(waiting.until, Some(9.0));
     for status in ["leased", "done", "failed", "cancelled"] {
         let task = task(status, json!({}));
-        assert_eq!(reason(&task, &facts, &Surroundings::default()), None);
+        assert_eq!(reason(&task, &facts, &WaitContext::default()), None);
     }
 }
 
 #[test]
-fn a_blocked_task_names_what_it_waits_for_and_how_that_stands() {
+fn a_blocked_task_names_its_dependency_and_the_state_of_it() {
     let mut facts = WaitFacts::default();
     let on = |status, more| Dependency {
         task_id: 3,
@@ -84,7 +84,7 @@ fn a_blocked_task_names_what_it_waits_for_and_how_that_stands() {
 }
 
 #[test]
-fn what_stops_the_whole_hub_or_queue_comes_before_what_stops_a_pool() {
+fn a_stopped_hub_or_queue_comes_before_a_stopped_pool() {
     let queued = task("queued", json!({}));
     let paused = |name: &str| WaitFacts {
         paused: vec![name.into()],
@@ -107,16 +107,16 @@ fn what_stops_the_whole_hub_or_queue_comes_before_what_stops_a_pool() {
         of(&queued, &paused("other"), missing.clone()).0,
         WaitReason::Missing
     );
-    let around = Surroundings {
+    let context = WaitContext {
         pools: missing,
         draining: true,
     };
-    let waiting = reason(&queued, &paused("docs"), &around).unwrap();
+    let waiting = reason(&queued, &paused("docs"), &context).unwrap();
     assert_eq!(waiting.reason, WaitReason::Draining);
 }
 
 #[test]
-fn a_queued_task_tells_how_its_pools_stand() {
+fn a_queued_task_names_the_state_of_its_pools() {
     let queued = task("queued", json!({}));
     let none = WaitFacts::default();
     let why = |pools| of(&queued, &none, pools).0;
@@ -158,15 +158,15 @@ fn a_queued_task_tells_how_its_pools_stand() {
         lanes: vec![lane(until)],
         ..pool("rate_limited", 1, 0)
     };
-    let around = Surroundings {
+    let context = WaitContext {
         pools: vec![parked(None), parked(Some(900)), parked(Some(500))],
         draining: false,
     };
-    assert_eq!(reason(&queued, &none, &around).unwrap().until, Some(500.0));
+    assert_eq!(reason(&queued, &none, &context).unwrap().until, Some(500.0));
 }
 
 #[test]
-fn a_task_that_no_pool_serves_says_so_unless_a_worker_runs_such_tasks() {
+fn a_task_without_a_pool_names_the_busy_worker_if_there_is_one() {
     let none = WaitFacts::default();
     let why = |more, pools| of(&task("queued", more), &none, pools);
     let (reason, message) = why(json!({"queue": "nowhere"}), vec![pool("running", 1, 0)]);

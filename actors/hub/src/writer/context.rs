@@ -1,28 +1,27 @@
-//! What the writer notes of commands and their effects, as pure functions, and of the requests that wait.
+//! Pure rules about commands and their effects, and the parked requests.
 
-use super::messages::{Answers, Caller};
-use crate::leases::Decided;
-use kirosu_protocol::{Effect, Error, EventKind, PermissionState, Status};
+use crate::caller::{Caller, CommandAnswers};
+use crate::leases::DecidedPermission;
+use kirosu_protocol::{Effect, Error, EventKind, Fence, PermissionState, Status, TaskId};
 use kirosu_store::{Command, Outcome, ParkId};
 use std::collections::HashMap;
 
-/// Parked leases and who waits for them. Dropped (the writer crashed), each is answered with nothing, so that its
-/// worker asks again.
+/// The parked lease requests and their callers. If it is dropped (the writer crashed), each request is answered with no
+/// tasks, so that its worker sends the next one.
 #[derive(Default)]
 pub(super) struct ParkedRequests(pub HashMap<ParkId, (Caller, u64)>);
 
 impl Drop for ParkedRequests {
     fn drop(&mut self) {
-        for (caller, tag) in self.0.values() {
-            caller
-                .reply
-                .do_send(Answers::new(vec![(*tag, Ok(Outcome::Leased(Vec::new())))]));
+        for (caller, number) in self.0.values() {
+            let answer = (*number, Ok(Outcome::Leased(Vec::new())));
+            caller.reply.do_send(CommandAnswers::new(vec![answer]));
         }
     }
 }
 
-/// A change after which the lease with this fence is over.
-pub(super) fn closed_lease(change: &EventKind) -> Option<(i64, i64)> {
+/// The lease that an event ended, if it ended one.
+pub(super) fn closed_lease(change: &EventKind) -> Option<(TaskId, Fence)> {
     match change {
         EventKind::Task {
             task_id,
@@ -34,18 +33,18 @@ pub(super) fn closed_lease(change: &EventKind) -> Option<(i64, i64)> {
     }
 }
 
-/// A decision on a tool question, for the holder who waits for it.
-pub(super) fn decided(change: &EventKind) -> Option<Decided> {
+/// The decision of a permission request whose lease holder waits for it, if the event is one.
+pub(super) fn decided(change: &EventKind) -> Option<DecidedPermission> {
     match change {
         EventKind::Approval {
             approval_id,
             task_id,
             fence,
             state,
-            // What a rule decided, its asker knows.
+            // A decision by a rule is the answer to the request itself: its holder does not wait.
             rule: None,
             ..
-        } if *state != PermissionState::Open => Some(Decided {
+        } if *state != PermissionState::Open => Some(DecidedPermission {
             task_id: *task_id,
             fence: *fence,
             approval_id: *approval_id,
@@ -55,33 +54,34 @@ pub(super) fn decided(change: &EventKind) -> Option<Decided> {
     }
 }
 
-/// What is to be known of a command after the store has taken it.
+/// Facts about a command that the writer needs after the store has consumed the command.
 #[derive(Clone, Copy, Default)]
 pub(super) struct CommandContext {
-    /// Under which name the request is parked, if it is.
+    /// The name under which the store may park the request.
     pub park: Option<ParkId>,
-    /// Whose wait is over. It is forgotten only now: an earlier command of the same commit may have woken it, and its
-    /// tasks must reach its connection to be given back.
+    /// The parked request that the command ends. The writer forgets it only after the commit: an earlier command of the same
+    /// commit may have woken it, and these tasks must reach the connection to be given back.
     pub unparked: Option<ParkId>,
-    /// Why leases end that it ends.
+    /// The reason for the end of the leases that the command ends: `expired`, `session_lost` or `taken`.
     pub why: &'static str,
 }
 
 impl CommandContext {
-    /// Before the store takes it.
+    /// Reads the facts before the store consumes the command.
     pub fn of(command: &Command) -> CommandContext {
-        let mut note = CommandContext::default();
+        let mut context = CommandContext::default();
         match command {
-            Command::Lease { park, .. } => note.park = *park,
-            Command::Unpark(park) => note.unparked = Some(*park),
-            Command::ExpireDue { .. } => note.why = "expired",
-            Command::ReleaseSession { .. } => note.why = "session_lost",
-            _ => note.why = "taken",
+            Command::Lease { park, .. } => context.park = *park,
+            Command::Unpark(park) => context.unparked = Some(*park),
+            Command::ExpireDue { .. } => context.why = "expired",
+            Command::ReleaseSession { .. } => context.why = "session_lost",
+            _ => context.why = "taken",
         }
-        note
+        context
     }
 }
 
+/// The answer to a command for which the store returned no outcome.
 pub(super) fn unanswered() -> Error {
     Error::internal(
         Effect::Unknown,

@@ -1,11 +1,11 @@
-//! What others ask of the writer beside commands.
+//! Handlers of the writer's messages other than commands.
 
 use super::Writer;
 use super::messages::{
-    Answers, Caller, Drain, GetMetrics, GetStats, GiveBack, ReportDeadline, ReportLeases, Settle,
-    Shrink, Submit, Tune,
+    Drain, GetMetrics, GetStats, ReportDeadline, ReportLeases, Settle, Shrink, Submit, Tune,
 };
 use crate::bus::Publish;
+use crate::caller::{Caller, CommandAnswers, GiveBack};
 use crate::measure::Measured;
 use actix::prelude::*;
 use kirosu_protocol::{ErrorCode, EventKind, Stats};
@@ -14,19 +14,10 @@ use std::future::ready;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
-/// Free pages given back to the disk in one step: some milliseconds.
+/// Free pages that one step gives back to the disk. A step takes some milliseconds.
 const SHRINK_PAGES: u32 = 256;
-/// Free pages that stay for new tasks (2 MiB in new files).
+/// Free pages that the store keeps for new tasks (2 MiB in new files).
 const SPARE_PAGES: u32 = 1024;
-
-impl Handler<Submit> for Writer {
-    type Result = ();
-
-    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
-        self.child.handled();
-        self.receive(submit, ctx);
-    }
-}
 
 impl Handler<GiveBack> for Writer {
     type Result = ();
@@ -44,13 +35,13 @@ impl Handler<GiveBack> for Writer {
     }
 }
 
-/// The writer's own commands: the end of a lease that nobody was given.
-impl Handler<Answers> for Writer {
+/// Answers to the writer's own commands, which release leases that reached no client.
+impl Handler<CommandAnswers> for Writer {
     type Result = ();
 
-    fn handle(&mut self, answers: Answers, _: &mut Self::Context) {
+    fn handle(&mut self, answers: CommandAnswers, _: &mut Self::Context) {
         for (_, answer) in answers.take() {
-            // Another command may have ended the lease before.
+            // Other errors mean that another command has ended the lease before.
             if let Err(error) = answer
                 && error.code == ErrorCode::Internal
             {
@@ -69,7 +60,7 @@ impl Handler<Settle> for Writer {
         }
         let (waits, settled) = oneshot::channel();
         self.settling.push((self.received, waits));
-        // A writer that crashes meanwhile drops the sender; the submissions are answered then, too.
+        // If the writer crashes, it drops the sender. The submissions are answered then, too.
         Box::pin(async move { settled.await.unwrap_or_default() })
     }
 }
@@ -95,7 +86,7 @@ impl Handler<GetMetrics> for Writer {
         let now_ms = self.now_ms();
         let mut measured = Measured {
             commits: self.commits.clone(),
-            parked: self.parks.0.len(),
+            parked: self.parked.0.len(),
             ..Measured::default()
         };
         if let Some(store) = &mut self.store {
@@ -119,12 +110,12 @@ impl Handler<Drain> for Writer {
         self.factory.bus.do_send(Publish(vec![EventKind::Hub {
             state: "draining".into(),
         }]));
-        // Parked requests stay parked here until their wait is over, but leave the store, where an enqueue would wake them.
-        let Some((caller, _)) = self.parks.0.values().next().cloned() else {
+        // Parked requests stay parked here until their wait is over. They leave the store, where an enqueue would wake them.
+        let Some((caller, _)) = self.parked.0.values().next().cloned() else {
             return;
         };
         let unpark = self
-            .parks
+            .parked
             .0
             .keys()
             .map(|park| (u64::MAX, Command::Unpark(*park)))
@@ -178,10 +169,10 @@ impl Handler<ReportLeases> for Writer {
 impl Handler<ReportDeadline> for Writer {
     type Result = ();
 
-    fn handle(&mut self, _: ReportDeadline, ctx: &mut Self::Context) {
-        // Where nobody asks for anything, this is what notices that the clock was set.
+    fn handle(&mut self, _: ReportDeadline, _: &mut Self::Context) {
+        // Without requests no commit checks the clock. This flush does.
         if self.waiting.is_empty() {
-            self.flush(ctx);
+            self.flush();
         }
         self.send_deadline();
     }

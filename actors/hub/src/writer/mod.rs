@@ -1,25 +1,29 @@
 //! The writer: the one actor that changes the store.
 //!
-//! It takes what waits in its mailbox, without an artificial delay, applies all of it as one commit and then answers:
-//! one sync of the disk serves everybody who asked meanwhile. Requests of one caller keep their order.
+//! It applies all commands that wait in its mailbox as one commit and then answers them, so that one sync of the disk serves
+//! all requests that arrived during the last one. It adds no delay to form larger commits. Commands of one caller keep their
+//! order.
 
 mod clock_jump;
 mod context;
 mod handlers;
 pub mod messages;
+mod reply;
 
-use crate::bus::{Bus, Publish};
-use crate::leases::{Granted, Leases, LeasesChanged, Rebuild};
+use crate::bus::Bus;
+use crate::caller::{GiveBack, PendingReply};
+use crate::clock::now_ms;
+use crate::leases::{Leases, Rebuild};
 use crate::measure::Commits;
 use crate::reaper::{NextDeadline, Reaper};
 use crate::tuning::Tuning;
 use actix::prelude::*;
 use clock_jump::ClockReading;
-use context::{CommandContext, ParkedRequests, closed_lease, decided, unanswered};
-use kirosu_protocol::{EventKind, Task};
-use kirosu_store::{Applied, Command, OpenError, Outcome, ParkId, Store, StoreOptions, WorkId};
+use context::{CommandContext, ParkedRequests};
+use kirosu_store::{Command, OpenError, Outcome, Store, StoreOptions, WorkId};
 use kirosu_supervision::{ChildContext, supervised};
-use messages::{Answers, PendingReply, Submit};
+use messages::Submit;
+use reply::CommitBatch;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,25 +31,25 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
-/// Most tasks that the commands of one commit are about, so that no answer waits for a queue without end.
-const TASKS_A_COMMIT: usize = 4096;
+/// The largest number of tasks in one commit. It bounds the time until the first of many waiting requests is answered.
+const TASKS_PER_COMMIT: usize = 4096;
 
-/// Everything a writer needs to start, again and again.
+/// Data that each incarnation of the writer starts from.
 #[derive(Clone)]
 pub struct WriterFactory {
-    /// How the store is opened; `now_ms` is set anew at each start.
+    /// Options of the store; the factory replaces `now_ms` at each start.
     pub store: StoreOptions,
-    /// The rules that may have changed since.
+    /// The rules in force, which replace those in `store`.
     pub(crate) tuning: Tuning,
-    /// A store that was opened before the tree started, for the first incarnation.
+    /// The store that was opened before the tree started. The first incarnation takes it.
     pub opened: Arc<Mutex<Option<Store>>>,
-    /// Who is told of events.
+    /// Receives events.
     pub bus: Addr<Bus>,
-    /// Who keeps the live leases.
+    /// Receives changes of leases.
     pub leases: Addr<Leases>,
-    /// Who watches the deadlines.
+    /// Receives the next deadline.
     pub reaper: Addr<Reaper>,
-    /// Whether leases are held back; outlives the actor.
+    /// Whether leasing has stopped. It survives a restart of the writer.
     pub draining: Arc<AtomicBool>,
 }
 
@@ -66,31 +70,37 @@ impl WriterFactory {
     }
 }
 
-/// The actor.
+/// The actor that changes the store.
 pub struct Writer {
     child: ChildContext,
     factory: WriterFactory,
+    /// `None` before the start has succeeded, and after the stop.
     store: Option<Store>,
     waiting: VecDeque<Submit>,
-    /// Submissions received, and those of them that were begun, since this incarnation started.
+    /// The number of submissions that this incarnation has received.
     received: u64,
+    /// The number of submissions that are in a commit as a whole.
     begun: u64,
-    /// [`Settle`] requests: how many submissions must have been begun, and who waits.
+    /// Pending [`messages::Settle`] requests, each with the value of `begun` at which it resolves.
     settling: Vec<(u64, oneshot::Sender<()>)>,
-    flush_asked: bool,
-    /// Whether the last commit was of more than one command.
+    /// Whether a flush is scheduled.
+    flush_scheduled: bool,
+    /// Whether the last commit had more than one command.
     crowded: bool,
-    parks: ParkedRequests,
-    /// Answers that are owed until work is done that goes on in further commits.
+    parked: ParkedRequests,
+    /// Replies to commands whose work continues in later commits.
     works: HashMap<WorkId, PendingReply>,
+    /// Unix milliseconds of the store's next deadline.
     deadline: Option<i64>,
-    /// The deadline that the reaper sleeps towards.
-    told: Option<i64>,
+    /// The deadline that was last sent to the reaper.
+    sent_deadline: Option<i64>,
     commits: Commits,
-    /// What the clocks showed at the last commit.
+    /// Both clocks at the last commit.
     clocks: ClockReading,
-    /// By how many milliseconds the wall clock was set, as far as the store does not know of it.
-    set_by: i64,
+    /// Milliseconds by which the wall clock was set and which the store has not added to its deadlines yet.
+    clock_shift_ms: i64,
+    /// This writer, for leases that reach no client. Shared, because to clone a recipient allocates.
+    give_back: Option<Arc<Recipient<GiveBack>>>,
 }
 
 supervised!(Writer);
@@ -98,11 +108,9 @@ supervised!(Writer);
 impl Writer {
     /// A writer that opens its store when it starts.
     pub fn new(child: ChildContext, factory: WriterFactory) -> Writer {
-        let clock = child.clock();
-        let wall_ms = i64::try_from(clock.now_ms()).unwrap_or(i64::MAX);
         Writer {
-            clocks: ClockReading::new(wall_ms, clock.now()),
-            set_by: 0,
+            clocks: ClockReading::new(now_ms(&child), child.clock().now()),
+            clock_shift_ms: 0,
             child,
             factory,
             store: None,
@@ -110,26 +118,27 @@ impl Writer {
             received: 0,
             begun: 0,
             settling: Vec::new(),
-            flush_asked: false,
+            flush_scheduled: false,
             crowded: false,
-            parks: ParkedRequests::default(),
+            parked: ParkedRequests::default(),
             works: HashMap::new(),
             deadline: None,
-            told: None,
+            sent_deadline: None,
             commits: Commits::default(),
+            give_back: None,
         }
     }
 
     fn now_ms(&self) -> i64 {
-        i64::try_from(self.child.clock().now_ms()).unwrap_or(i64::MAX)
+        now_ms(&self.child)
     }
 
-    /// The time for a commit; notes by how much the wall clock was set since the last one.
+    /// Returns the time of a commit in Unix milliseconds, and notes by how much the wall clock was set since the last one.
     fn check_clock(&mut self) -> i64 {
         let now_ms = self.now_ms();
-        let jump = self.clocks.again(now_ms, self.child.clock().now());
+        let jump = self.clocks.update(now_ms, self.child.clock().now());
         if jump != 0 {
-            self.set_by = self.set_by.saturating_add(jump);
+            self.clock_shift_ms = self.clock_shift_ms.saturating_add(jump);
             tracing::warn!(
                 seconds = jump as f64 / 1000.0,
                 "the wall clock was set, or the machine slept; the deadlines of live leases follow"
@@ -138,13 +147,14 @@ impl Writer {
         now_ms
     }
 
-    /// Commits when this turn's messages are handled. Where much is going on, one turn of the event loop comes first, so
-    /// that whoever has sent a request meanwhile is in this commit; a lone request need not wait for it.
-    fn ask_flush(&mut self, ctx: &mut Context<Self>) {
-        if self.flush_asked || self.waiting.is_empty() {
+    /// Schedules a commit for when the messages of this turn are handled. If the last commit had several commands, the flush
+    /// first yields to the event loop once: requests that other clients have sent meanwhile then join this commit. A lone
+    /// request does not pay for that turn.
+    fn schedule_flush(&mut self, ctx: &mut Context<Self>) {
+        if self.flush_scheduled || self.waiting.is_empty() {
             return;
         }
-        self.flush_asked = true;
+        self.flush_scheduled = true;
         let crowded = self.crowded;
         let turn = async move {
             if crowded {
@@ -152,9 +162,9 @@ impl Writer {
             }
         };
         ctx.spawn(turn.into_actor(self).map(|(), writer, ctx| {
-            writer.flush_asked = false;
-            writer.flush(ctx);
-            writer.ask_flush(ctx);
+            writer.flush_scheduled = false;
+            writer.flush();
+            writer.schedule_flush(ctx);
         }));
     }
 
@@ -162,84 +172,99 @@ impl Writer {
     fn receive(&mut self, submit: Submit, ctx: &mut Context<Self>) {
         self.received += 1;
         self.waiting.push_back(submit);
-        self.ask_flush(ctx);
+        self.schedule_flush(ctx);
     }
 
-    /// Takes waiting submissions up to the size of one commit; the last of them in part where that is full.
+    /// Takes waiting submissions up to the size of one commit. The last one is split if it does not fit as a whole.
     fn take_batch(&mut self) -> (Vec<PendingReply>, Vec<Command>) {
-        let mut debts = Vec::with_capacity(self.waiting.len());
+        let mut replies = Vec::with_capacity(self.waiting.len());
         let (mut batch, mut tasks) = (Vec::new(), 0);
-        while tasks < TASKS_A_COMMIT
+        while tasks < TASKS_PER_COMMIT
             && let Some(submit) = self.waiting.front_mut()
         {
-            let fit = submit.fit(&mut tasks, TASKS_A_COMMIT);
+            let fit = submit.fit(&mut tasks, TASKS_PER_COMMIT);
             let whole = fit == submit.commands.len();
             let next = match whole {
                 true => self.waiting.pop_front(),
                 false => Some(submit.take_first(fit)),
             };
-            let Some(Submit { mut owed, commands }) = next else {
+            let Some(Submit {
+                mut reply,
+                commands,
+            }) = next
+            else {
                 break;
             };
-            owed.begin();
+            // A crash from here on is answered with "effect unknown".
+            reply.begin();
             self.begun += u64::from(whole);
             batch.extend(commands.into_iter().map(|(_, command)| command));
-            debts.push(owed);
+            replies.push(reply);
         }
-        (debts, batch)
+        (replies, batch)
     }
 
-    /// Answers those who wait for submissions that are committed now.
-    fn answer_settled(&mut self) {
+    /// Applies the waiting commands as one commit, then answers them.
+    fn flush(&mut self) {
+        let now_ms = self.check_clock();
+        let (replies, mut batch) = self.take_batch();
+        if batch.is_empty() && self.clock_shift_ms == 0 {
+            return;
+        }
+        self.crowded = batch.len() > 1;
+        let contexts: Vec<CommandContext> = batch.iter().map(CommandContext::of).collect();
+        let withheld = self.withhold_leases_while_draining(&mut batch);
+        let Some(store) = self.store.as_mut() else {
+            return;
+        };
+        // The deadlines move in the same commit and before everything else in it: a lease must not expire by the new time and
+        // the old deadline.
+        let shifts = self.clock_shift_ms != 0;
+        if shifts {
+            let by_ms = self.clock_shift_ms;
+            batch.insert(0, Command::ShiftLeases { by_ms });
+        }
+        let (began, size) = (Instant::now(), batch.len());
+        // Durable when it returns: answers and events follow the effect, never the other way round.
+        let mut applied = store.apply(now_ms, batch);
+        let deadline = store.next_deadline();
+        self.commits.observe(began.elapsed(), size);
+        // If the shift failed (the disk took nothing), the next commit tries it again.
+        if shifts && applied.outcomes.remove(0).is_ok() {
+            self.clock_shift_ms = 0;
+        }
+        let batch = CommitBatch {
+            replies,
+            contexts,
+            withheld,
+        };
+        self.reply(batch, applied);
+        self.resolve_settled();
+        self.deadline = deadline;
+        // A later deadline is not sent: the reaper then wakes too early and requests the next one, which costs less than a message per
+        // commit. An earlier one must reach it.
+        if let Some(at) = deadline
+            && self.sent_deadline.is_none_or(|sent| at < sent)
+        {
+            self.send_deadline();
+        }
+    }
+
+    /// Resolves the [`messages::Settle`] requests whose submissions are committed.
+    fn resolve_settled(&mut self) {
         let begun = self.begun;
         for (_, waits) in self.settling.extract_if(.., |(number, _)| *number <= begun) {
             let _ = waits.send(());
         }
     }
 
-    fn flush(&mut self, ctx: &mut Context<Self>) {
-        let now_ms = self.check_clock();
-        let (debts, mut batch) = self.take_batch();
-        if batch.is_empty() && self.set_by == 0 {
-            return;
-        }
-        self.crowded = batch.len() > 1;
-        let noted: Vec<CommandContext> = batch.iter().map(CommandContext::of).collect();
-        let held = self.hold_leases_while_draining(&mut batch);
-        let Some(store) = self.store.as_mut() else {
-            return;
-        };
-        let shifts = self.set_by != 0;
-        if shifts {
-            let by_ms = self.set_by;
-            batch.insert(0, Command::ShiftLeases { by_ms });
-        }
-        let (began, size) = (Instant::now(), batch.len());
-        let mut applied = store.apply(now_ms, batch);
-        let deadline = store.next_deadline();
-        self.commits.observe(began.elapsed(), size);
-        // Not done (the disk took nothing): the next commit tries again.
-        if shifts && applied.outcomes.remove(0).is_ok() {
-            self.set_by = 0;
-        }
-        self.answer(debts, noted, held, applied, ctx);
-        self.answer_settled();
-        self.deadline = deadline;
-        // The reaper may wake too early, never too late; then it asks again.
-        if let Some(at) = deadline
-            && self.told.is_none_or(|told| at < told)
-        {
-            self.send_deadline();
-        }
-    }
-
-    /// While draining no lease is handed out: its command becomes a cheap question, and the request is answered with
-    /// no tasks, or parked until its wait is over: draining ends with the process.
-    fn hold_leases_while_draining(&self, batch: &mut [Command]) -> Vec<Option<Outcome>> {
+    /// While draining, replaces each lease command by a cheap query, and returns the outcomes to answer instead: no tasks, or
+    /// parked. Parked requests end with their wait or with the process.
+    fn withhold_leases_while_draining(&self, batch: &mut [Command]) -> Vec<Option<Outcome>> {
         if !self.draining() {
             return Vec::new();
         }
-        let hold = |command: &mut Command| match command {
+        let withhold = |command: &mut Command| match command {
             Command::Lease { park, .. } => {
                 let outcome = if park.is_some() {
                     Outcome::Parked
@@ -251,92 +276,17 @@ impl Writer {
             }
             _ => None,
         };
-        batch.iter_mut().map(hold).collect()
+        batch.iter_mut().map(withhold).collect()
     }
 
-    pub(super) fn draining(&self) -> bool {
+    fn draining(&self) -> bool {
         self.factory.draining.load(Ordering::Relaxed)
     }
 
-    fn answer(
-        &mut self,
-        debts: Vec<PendingReply>,
-        noted: Vec<CommandContext>,
-        mut held: Vec<Option<Outcome>>,
-        applied: Applied,
-        ctx: &Context<Self>,
-    ) {
-        let mut granted = Vec::new();
-        let mut ended = Vec::new();
-        let mut index = 0;
-        let mut outcomes = applied.outcomes.into_iter();
-        for mut debt in debts {
-            let mut results = Vec::with_capacity(debt.tags().len());
-            let mut later = Vec::new();
-            let mut leases = false;
-            for tag in debt.tags() {
-                let mut outcome = outcomes.next().unwrap_or_else(|| Err(unanswered()));
-                if let Some(instead) = held.get_mut(index).and_then(Option::take) {
-                    outcome = Ok(instead);
-                }
-                let note = noted.get(index).copied().unwrap_or_default();
-                index += 1;
-                match &outcome {
-                    Ok(Outcome::Begun(work)) => {
-                        later.push((*work, *tag));
-                        continue;
-                    }
-                    Ok(Outcome::Parked) => {
-                        if let Some(park) = note.park {
-                            self.parks.0.insert(park, (debt.caller().clone(), *tag));
-                        }
-                    }
-                    Ok(Outcome::Leased(tasks)) => {
-                        leases |= !tasks.is_empty();
-                        granted.extend(Granted::of(tasks, debt.caller()));
-                    }
-                    Ok(Outcome::Ended { leases, .. }) => {
-                        ended.extend(leases.iter().cloned().map(|lease| (lease, note.why)));
-                    }
-                    _ => {}
-                }
-                results.push(outcome);
-            }
-            for (work, tag) in later {
-                self.works.insert(work, debt.split(tag));
-            }
-            debt.answer(results.into_iter(), leases.then(|| ctx.address()));
-        }
-        for (work, outcome) in applied.finished {
-            if let Some(debt) = self.works.remove(&work) {
-                debt.answer(std::iter::once(Ok(outcome)), None);
-            }
-        }
-        for (park, tasks) in applied.woken {
-            granted.extend(self.wake(park, tasks, ctx));
-        }
-        for park in noted.iter().filter_map(|note| note.unparked) {
-            self.parks.0.remove(&park);
-        }
-        self.tell(granted, ended, applied.changes);
-    }
-
-    /// Hands tasks to a parked request.
-    fn wake(&mut self, park: ParkId, tasks: Vec<Task>, ctx: &Context<Self>) -> Vec<Granted> {
-        let Some((caller, tag)) = self.parks.0.remove(&park) else {
-            return Vec::new();
-        };
-        let granted = Granted::of(&tasks, &caller).collect();
-        let answer = vec![(tag, Ok(Outcome::Leased(tasks)))];
-        let answer = Answers::with_leases(answer, ctx.address());
-        caller.reply.do_send(answer);
-        granted
-    }
-
-    /// Applies what still waits, and closes the store in good order.
+    /// Applies all waiting commands and closes the store.
     fn finish(&mut self, ctx: &mut Context<Self>) {
         while !self.waiting.is_empty() && self.store.is_some() {
-            self.flush(ctx);
+            self.flush();
         }
         if let Some(Err(error)) = self.store.take().map(Store::close) {
             tracing::error!(%error, "the store could not be closed in good order; nothing that was answered is lost");
@@ -345,7 +295,7 @@ impl Writer {
     }
 
     fn send_deadline(&mut self) {
-        self.told = self.deadline;
+        self.sent_deadline = self.deadline;
         self.factory.reaper.do_send(NextDeadline(self.deadline));
     }
 
@@ -360,33 +310,13 @@ impl Writer {
             }
         }
     }
-
-    fn tell(
-        &mut self,
-        granted: Vec<Granted>,
-        ended: Vec<(kirosu_store::EndedLease, &'static str)>,
-        changes: Vec<EventKind>,
-    ) {
-        let closed: Vec<_> = changes.iter().filter_map(closed_lease).collect();
-        let decided: Vec<_> = changes.iter().filter_map(decided).collect();
-        if !(granted.is_empty() && ended.is_empty() && closed.is_empty() && decided.is_empty()) {
-            self.factory.leases.do_send(LeasesChanged {
-                granted,
-                closed,
-                decided,
-                ended,
-            });
-        }
-        if !changes.is_empty() {
-            self.factory.bus.do_send(Publish(changes));
-        }
-    }
 }
 
 impl Actor for Writer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.give_back = Some(Arc::new(ctx.address().recipient()));
         self.child.on_stop(ctx, |writer, ctx| {
             writer.finish(ctx);
         });
@@ -399,5 +329,14 @@ impl Actor for Writer {
             }
             Err(error) => self.child.fail(ctx, error.to_string()),
         }
+    }
+}
+
+impl Handler<Submit> for Writer {
+    type Result = ();
+
+    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
+        self.child.handled();
+        self.receive(submit, ctx);
     }
 }

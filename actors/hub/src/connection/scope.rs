@@ -1,0 +1,304 @@
+//! The interface of a connection for the verbs: one request, and the means to answer it.
+
+use super::Connection;
+use super::leases::ConnectionLeases;
+use super::long_answers::{LongAnswer, SHORT_ANSWER_BYTES};
+use super::pending::{CommandPart, PendingRequest, Responding, UNANSWERED, command_number};
+use super::responses::Tag;
+use super::watches::EventWatch;
+use crate::caller::{Caller, ConnectionId};
+use crate::clock::now_ms;
+use crate::hub::Hub;
+use crate::readers::{DeferredAnswer, QueryReply, StoreQuery};
+use actix::prelude::*;
+use kirosu_protocol::{Effect, Error, Fence, Limits, Task, TaskId, answer};
+use kirosu_store::{Command, ParkId};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Tasks with more bytes than this are serialized by a reader: on this thread it would delay other connections by a
+/// noticeable part of a millisecond.
+const HEAVY_BYTES: usize = 256 << 10;
+
+/// One request of a connection.
+pub(crate) struct RequestScope<'a> {
+    pub(super) connection: &'a mut Connection,
+    pub(super) tag: Tag,
+    pub(super) ctx: &'a mut Context<Connection>,
+}
+
+impl RequestScope<'_> {
+    pub fn hub(&self) -> &Hub {
+        &self.connection.hub
+    }
+
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.connection.limits
+    }
+
+    /// The request's number on its connection.
+    pub fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    pub fn connection_id(&self) -> ConnectionId {
+        self.connection.id
+    }
+
+    pub fn peer(&self) -> &str {
+        &self.connection.transport.peer
+    }
+
+    /// The connection's session. `None` if it opened none.
+    pub fn session(&self) -> Option<&Arc<str>> {
+        self.connection.session.as_ref()
+    }
+
+    /// Marks the client as one that understands notices.
+    pub fn greet(&mut self) {
+        self.connection.greeted = true;
+    }
+
+    /// Binds the connection to a session.
+    pub fn set_session(&mut self, session: Arc<str>) {
+        let connection = &mut *self.connection;
+        connection.session = Some(session.clone());
+        connection
+            .hub
+            .connections()
+            .set_session(connection.id.0, session);
+    }
+
+    /// The wall clock, in Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        now_ms(&self.connection.child)
+    }
+
+    /// The connection as a recipient of messages.
+    pub fn address(&mut self) -> Addr<Connection> {
+        self.connection.address(self.ctx)
+    }
+
+    /// The leases that were handed out over this connection.
+    pub fn leases(&self) -> &ConnectionLeases {
+        &self.connection.leases
+    }
+
+    /// The connection as the caller of a command.
+    pub fn caller(&mut self) -> Caller {
+        self.connection.caller(self.ctx)
+    }
+
+    // Commands for the writer.
+
+    /// The number under which the writer answers the request's first command.
+    pub fn first_number(&self) -> u64 {
+        command_number(self.tag, CommandPart::First)
+    }
+
+    /// Adds a command to the connection's next submission.
+    pub fn submit(&mut self, part: CommandPart, command: Command) {
+        let number = command_number(self.tag, part);
+        self.connection.commands.push((number, command));
+    }
+
+    /// Adds a command whose outcome changes nothing about the answer.
+    pub fn submit_unanswered(&mut self, command: Command) {
+        self.connection.commands.push((UNANSWERED, command));
+    }
+
+    /// Gives leases back that reach no client.
+    pub fn release(&mut self, tasks: &[Task]) {
+        self.connection.release(&leases_of(tasks));
+    }
+
+    // The state of the request.
+
+    pub fn pending(&mut self) -> Option<&mut PendingRequest> {
+        self.connection.responses.get_mut(self.tag)
+    }
+
+    pub fn set_responding(&mut self, responding: Responding) {
+        if let Some(pending) = self.pending() {
+            pending.responding = responding;
+        }
+    }
+
+    /// Takes the request out of the order of answers: later answers overtake it.
+    pub fn detach(&mut self) {
+        let connection = &mut *self.connection;
+        connection
+            .responses
+            .park(self.tag, connection.transport.lines());
+    }
+
+    /// See [`Connection::check_may_wait`].
+    pub fn check_may_wait(&self) -> Result<(), Error> {
+        self.connection.check_may_wait()
+    }
+
+    /// See [`Connection::allow_park`].
+    pub fn allow_park(&mut self, wait_ms: u64) -> Option<ParkId> {
+        self.connection.allow_park(self.tag, wait_ms, self.ctx)
+    }
+
+    /// The store has parked the request.
+    pub fn park(&mut self) {
+        self.connection.park(self.tag);
+    }
+
+    /// Counts the request as waiting, and runs `end` after `wait_ms` unless the request is answered before.
+    pub fn start_wait(&mut self, wait_ms: u64, end: impl FnOnce(&mut RequestScope<'_>) + 'static) {
+        let tag = self.tag;
+        self.connection
+            .start_wait(tag, wait_ms, self.ctx, move |act, ctx| {
+                act.step(tag, ctx, end);
+            });
+    }
+
+    /// Begins to send events, after the answer of this request has left.
+    pub fn watch(&mut self, watch: EventWatch) {
+        self.connection.watches.insert(self.tag, watch);
+    }
+
+    // Answers.
+
+    /// Answers the request.
+    pub fn answer(&mut self, result: &impl Serialize) {
+        self.cancel_timer();
+        self.connection.respond(self.tag, |pending, out| {
+            answer::write_result(out, &pending.id, pending.jsonrpc, result)
+        });
+    }
+
+    /// Answers the request with an error.
+    pub fn refuse(&mut self, error: Error) {
+        self.cancel_timer();
+        self.connection.refuse(self.tag, error);
+    }
+
+    /// Answers the request with JSON that is already serialized. A long one is sent in its turn, piece by piece.
+    pub fn answer_json(&mut self, json: Vec<u8>) {
+        if json.len() > SHORT_ANSWER_BYTES {
+            return self.answer_long(LongAnswer::Whole(json));
+        }
+        self.cancel_timer();
+        self.connection.respond(self.tag, |pending, out| {
+            answer::open_result(out, &pending.id, pending.jsonrpc);
+            out.extend_from_slice(&json);
+            answer::close_result(out, pending.jsonrpc);
+        });
+    }
+
+    /// Answers the request piece by piece.
+    pub fn answer_long(&mut self, answer: LongAnswer) {
+        self.connection.long_answers.insert(self.tag, answer);
+    }
+
+    /// Answers with leased tasks. If the client is gone, the tasks go back to the queue at once, instead of when their leases
+    /// expire.
+    pub fn answer_leases<A: Serialize + Send + 'static>(
+        &mut self,
+        tasks: Vec<Task>,
+        answer: impl FnOnce(Vec<Task>) -> A,
+    ) {
+        // The wait is over. Its end must not answer the request while a reader still serializes the tasks.
+        self.cancel_timer();
+        if let Some(pending) = self.pending() {
+            pending.park = None;
+        }
+        if self.connection.transport.is_broken() {
+            self.release(&tasks);
+            return self.answer(&answer(Vec::new()));
+        }
+        for task in &tasks {
+            self.connection.leases.remember(task.task_id, task.fence);
+        }
+        if tasks.iter().map(Task::weight).sum::<usize>() <= HEAVY_BYTES {
+            return self.answer(&answer(tasks));
+        }
+        let leases = leases_of(&tasks);
+        let query = StoreQuery::Serialize(DeferredAnswer::new(answer(tasks)));
+        self.query(query, move |scope, reply| {
+            // The client may have gone meanwhile.
+            if scope.connection.transport.is_broken() {
+                scope.connection.release(&leases);
+            }
+            scope.answer_reply(reply);
+        });
+    }
+
+    /// A timer that is left behind would be polled at every wake of this connection until it fires.
+    pub fn cancel_timer(&mut self) {
+        if let Some(timer) = self.pending().and_then(|pending| pending.timer.take()) {
+            self.ctx.cancel_future(timer);
+        }
+    }
+
+    /// Writes what can be written now, before another actor can end the process.
+    pub fn write_now(&mut self) {
+        self.connection.write(self.ctx);
+    }
+
+    // Work of other actors.
+
+    /// Runs a query on a reader, then `then` with the reply. If the query fails, the request is answered with the error.
+    pub fn query(
+        &mut self,
+        query: StoreQuery,
+        then: impl FnOnce(&mut RequestScope<'_>, QueryReply) + 'static,
+    ) {
+        let reply = self.hub().readers().query(query);
+        self.call(reply, move |scope, reply| match reply {
+            Ok(reply) => then(scope, reply),
+            Err(error) => scope.refuse(error),
+        });
+    }
+
+    /// Runs a query on a reader, and answers with the JSON of its reply.
+    pub fn answer_query(&mut self, query: StoreQuery) {
+        self.query(query, |scope, reply| scope.answer_reply(reply));
+    }
+
+    /// Answers with the JSON that a reader serialized.
+    fn answer_reply(&mut self, reply: QueryReply) {
+        if let QueryReply::Json(json) = reply {
+            self.answer_json(json);
+        }
+    }
+
+    /// Waits for other actors, then runs `then` with their result. If one of them crashes, the request is answered with an
+    /// error, because its effect is unknown.
+    pub fn call<T: 'static>(
+        &mut self,
+        call: impl Future<Output = Result<T, MailboxError>> + 'static,
+        then: impl FnOnce(&mut RequestScope<'_>, T) + 'static,
+    ) {
+        let tag = self.tag;
+        let call = call.into_actor(self.connection);
+        let call = call.map(move |result, act: &mut Connection, ctx| {
+            act.step(tag, ctx, move |scope| match result {
+                Ok(result) => then(scope, result),
+                Err(_) => {
+                    let message = "a part of the hub crashed over this request and was restarted; whether the request took effect is unknown, send it again";
+                    scope.fail(Error::internal(Effect::Unknown, message));
+                }
+            });
+        });
+        self.ctx.spawn(call);
+    }
+
+    /// Like [`RequestScope::call`], for a future that cannot fail.
+    pub fn call_ok<T: 'static>(
+        &mut self,
+        call: impl Future<Output = T> + 'static,
+        then: impl FnOnce(&mut RequestScope<'_>, T) + 'static,
+    ) {
+        self.call(async move { Ok(call.await) }, then);
+    }
+}
+
+fn leases_of(tasks: &[Task]) -> Vec<(TaskId, Fence)> {
+    let leases = tasks.iter().map(|task| (task.task_id, task.fence));
+    leases.collect()
+}

@@ -1,0 +1,81 @@
+//! A client that has just connected, over any transport.
+
+use super::socket::{ReadHalf, SendHalf, close, write_now};
+use kirosu_protocol::{Error, ErrorCode, RawId, answer};
+use rustix::net::sockopt;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::DuplexStream;
+use tokio::net::{TcpStream, UnixStream};
+
+/// A client that has just connected.
+pub struct Peer {
+    /// `127.0.0.1:50112`, `unix` or `local`.
+    pub name: String,
+    pub(super) reading: ReadHalf,
+    pub(super) writing: SendHalf,
+}
+
+impl Peer {
+    /// Over TCP, without Nagle's delay, and with keep-alive probes, which detect a client whose machine vanished.
+    pub fn tcp(stream: TcpStream, address: SocketAddr) -> Peer {
+        let tuned = stream
+            .set_nodelay(true)
+            .and_then(|()| Ok(keep_alive(&stream)?));
+        if let Err(error) = tuned {
+            tracing::debug!(%error, %address, "the socket's options could not be set");
+        }
+        let (reading, writing) = stream.into_split();
+        Peer {
+            name: address.to_string(),
+            reading: Box::new(reading),
+            writing: SendHalf::Tcp(writing),
+        }
+    }
+
+    /// Over a Unix socket.
+    pub fn unix(stream: UnixStream) -> Peer {
+        let (reading, writing) = stream.into_split();
+        Peer {
+            name: "unix".into(),
+            reading: Box::new(reading),
+            writing: SendHalf::Unix(writing),
+        }
+    }
+
+    /// A pipe within the process.
+    pub fn local(pipe: DuplexStream) -> Peer {
+        let (reading, writing) = tokio::io::split(pipe);
+        Peer {
+            name: "local".into(),
+            reading: Box::new(reading),
+            writing: SendHalf::Local(writing),
+        }
+    }
+
+    /// Sends the client a `busy` error about too many connections, and closes the socket.
+    pub fn refuse(mut self, limit: usize) {
+        let error = Error::new(
+            ErrorCode::Busy,
+            format!("the hub has {limit} connections, which is its limit; try again later"),
+        );
+        let mut line = Vec::new();
+        answer::write_error(&mut line, &RawId::null(), false, &error);
+        let _ = write_now(&mut self.writing, &line);
+        close(self.writing);
+    }
+}
+
+/// Silence of a client after which the system sends a keep-alive probe.
+const KEEP_ALIVE_IDLE: Duration = Duration::from_secs(30);
+/// Time between two probes.
+const KEEP_ALIVE_PAUSE: Duration = Duration::from_secs(10);
+/// Unanswered probes after which the system closes the connection.
+const KEEP_ALIVE_PROBES: u32 = 3;
+
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEP_ALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE_PAUSE)?;
+    sockopt::set_tcp_keepcnt(stream, KEEP_ALIVE_PROBES)
+}

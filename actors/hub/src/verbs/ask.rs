@@ -1,0 +1,27 @@
+//! `ask`: a running agent requests permission for a tool.
+
+use super::{Begun, Started, refuse_unexpected};
+use crate::connection::RequestScope;
+use kirosu_protocol::verbs::ask::{AskAnswer, AskParams};
+use kirosu_store::{Command, Outcome};
+
+pub fn begin(mut params: Box<AskParams>, scope: &mut RequestScope<'_>) -> Begun {
+    params.fence = params
+        .fence
+        .or_else(|| scope.leases().fence(params.task_id));
+    Ok(Started::Submit(Command::RequestPermission(params), finish))
+}
+
+fn finish(outcome: Outcome, scope: &mut RequestScope<'_>) {
+    match outcome {
+        Outcome::Permission(request) => scope.answer(&AskAnswer {
+            approval_id: request.approval_id,
+            state: request.state,
+            reason: request.reason,
+            by: request.by,
+            rule: request.rule,
+            option: request.option,
+        }),
+        outcome => refuse_unexpected(&outcome, scope),
+    }
+}

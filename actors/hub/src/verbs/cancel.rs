@@ -1,0 +1,25 @@
+//! `cancel`: cancels a task, or a group of tasks.
+
+use super::group::{self, GroupChange, UNFINISHED_STATUSES};
+use super::{Begun, Started, finish_ok};
+use crate::connection::RequestScope;
+use kirosu_protocol::Target;
+use kirosu_protocol::verbs::cancel::CancelParams;
+use kirosu_store::Command;
+
+pub fn begin(params: CancelParams, scope: &mut RequestScope<'_>) -> Begun {
+    let CancelParams { target, by, reason } = params;
+    match target {
+        Target::Task(task) => {
+            // A session that gives no name is recorded by its id.
+            let by = by.or_else(|| scope.session().map(|session| session.to_string()));
+            let command = Command::Cancel { task, by, reason };
+            Ok(Started::Submit(command, finish_ok))
+        }
+        Target::Group(group) => {
+            let change = GroupChange::Cancel { by, reason };
+            group::begin(change, group, UNFINISHED_STATUSES.to_vec(), scope);
+            Ok(Started::Pending)
+        }
+    }
+}

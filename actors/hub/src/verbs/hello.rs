@@ -1,0 +1,99 @@
+//! `hello`: introduces a client, and opens or resumes its session.
+
+use super::{Begun, Started};
+use crate::caller::Notify;
+use crate::connection::RequestScope;
+use crate::leases::{HeldBy, Holder};
+use crate::readers::{DeferredAnswer, StoreQuery};
+use crate::sessions::OpenSession;
+use crate::sessions::table::SessionHello;
+use crate::writer::messages::Settle;
+use actix::{MailboxError, Recipient};
+use kirosu_protocol::verbs::hello::{HeldLease, HelloAnswer, HelloParams, PROTOCOL};
+use kirosu_protocol::{Error, ErrorCode};
+use std::sync::Arc;
+
+/// An answer with more leases than this is serialized by a reader.
+const MANY_LEASES: usize = 1000;
+
+pub fn begin(params: HelloParams, scope: &mut RequestScope<'_>) -> Begun {
+    scope.greet();
+    let Some(session) = params.session_id else {
+        let answer = answer(None, false, Vec::new(), scope);
+        scope.answer(&answer);
+        return Ok(Started::Pending);
+    };
+    if scope.session().is_some_and(|present| **present != *session) {
+        let message =
+            "this connection has a session already; open another connection for another session";
+        return Err(Error::new(ErrorCode::WrongState, message));
+    }
+    let hello = SessionHello {
+        session: session.clone(),
+        name: params.name.unwrap_or_else(|| session.clone()),
+        peer: scope.peer().to_owned(),
+        connection: scope.connection_id().0,
+        notify: scope.address().recipient(),
+        resume: params.resume,
+    };
+    let session: Arc<str> = session.into();
+    scope.set_session(session.clone());
+    open(hello, session, scope);
+    Ok(Started::Pending)
+}
+
+/// Opens the session, and answers when its leases are known.
+fn open(hello: SessionHello<Recipient<Notify>>, session: Arc<str>, scope: &mut RequestScope<'_>) {
+    let resume = hello.resume;
+    let hub = scope.hub().clone();
+    let holder = Holder::Session(session.clone());
+    let opened = async move {
+        let opened = hub.sessions().send(OpenSession(hello)).await?;
+        if let Some(superseded) = opened.superseded {
+            // Leases may be on their way to the superseded connection. Its last requests are committed first (the first
+            // `Settle`), then the releases that follow from their answers (the second). Only then is the list of leases
+            // complete. An error means that the connection's actor has ended, which serves as well.
+            let _ = superseded.await;
+            let _ = hub.writer().send(Settle).await;
+            let _ = hub.writer().send(Settle).await;
+        }
+        if let Some(released) = opened.released {
+            // The leases of the session's previous incarnation end in steps. Leases from now on belong to the new one.
+            released.await.map_err(|_| MailboxError::Closed)?;
+        }
+        let held = match resume {
+            true => hub.leases().send(HeldBy(holder)).await?,
+            false => Vec::new(),
+        };
+        Ok((opened.resumed, held))
+    };
+    scope.call(opened, move |scope, (resumed, leases)| {
+        let is_long = leases.len() > MANY_LEASES;
+        let answer = answer(Some(session.to_string()), resumed, leases, scope);
+        match is_long {
+            true => {
+                let answer = DeferredAnswer::new(answer);
+                scope.answer_query(StoreQuery::Serialize(answer));
+            }
+            false => scope.answer(&answer),
+        }
+    });
+}
+
+fn answer(
+    session_id: Option<String>,
+    resumed: bool,
+    leases: Vec<HeldLease>,
+    scope: &RequestScope<'_>,
+) -> HelloAnswer {
+    HelloAnswer {
+        protocol: PROTOCOL,
+        server: "kirosu".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        limits: (**scope.limits()).clone(),
+        session_id,
+        resumed,
+        leases,
+        boot_id: scope.hub().boot_id().into(),
+    }
+}

@@ -1,0 +1,18 @@
+//! `reserve`: reserves a part of a budget for a run.
+
+use super::{Begun, Started, refuse_unexpected};
+use crate::connection::RequestScope;
+use kirosu_protocol::verbs::reserve::ReserveParams;
+use kirosu_store::{Command, Outcome};
+
+pub fn begin(params: ReserveParams, _: &mut RequestScope<'_>) -> Begun {
+    let command = Command::Reserve(Box::new(params));
+    Ok(Started::Submit(command, finish))
+}
+
+fn finish(outcome: Outcome, scope: &mut RequestScope<'_>) {
+    match outcome {
+        Outcome::Reserved(answer) => scope.answer(&*answer),
+        outcome => refuse_unexpected(&outcome, scope),
+    }
+}

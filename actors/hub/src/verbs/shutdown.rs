@@ -1,0 +1,15 @@
+//! `shutdown`: ends the hub.
+
+use super::{Begun, Started};
+use crate::connection::RequestScope;
+use kirosu_protocol::verbs::OK;
+use kirosu_protocol::verbs::shutdown::ShutdownParams;
+
+pub fn begin(_: ShutdownParams, scope: &mut RequestScope<'_>) -> Begun {
+    scope.answer(&OK);
+    // The process may end before this turn does.
+    scope.write_now();
+    tracing::info!(peer = scope.peer(), "a client requested the shutdown");
+    scope.hub().request_shutdown();
+    Ok(Started::Pending)
+}
